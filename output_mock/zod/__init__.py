@@ -1,0 +1,49 @@
+"""What zod 4 does to JSON values: parsing, its issue objects, and their text.
+
+    schema = zod.object({"limit": zod.number(coerce=True).int().min(1).max(1000).optional()})
+    query, issues = schema.safe_parse({"limit": "0"})
+    zod.prettify(issues)
+
+The names are zod's own; `from_json_schema` makes the same schemas of a JSON Schema.
+"""
+
+from .containers import Array, DiscriminatedUnion, Intersection, Object, OneOf, Record, Tuple, Union
+from .issues import Issue, ZodError, prettify
+from .javascript import UNDEFINED
+from .json_schema import SchemaError, from_json_schema
+from .schemas import Anything, BlankIsAbsent, Boolean, Literal, Never, Null, Number, Schema, String, url, uuid
+
+string, number, boolean, null = String, Number, Boolean, Null
+anything, never, literal, enum = Anything, Never, Literal, Literal
+array, tuple_of, object, record = Array, Tuple, Object, Record
+union, xor, discriminated_union, intersection = Union, OneOf, DiscriminatedUnion, Intersection
+blank_is_absent = BlankIsAbsent
+
+__all__ = [
+    "UNDEFINED",
+    "Issue",
+    "Schema",
+    "SchemaError",
+    "ZodError",
+    "anything",
+    "array",
+    "blank_is_absent",
+    "boolean",
+    "discriminated_union",
+    "enum",
+    "from_json_schema",
+    "intersection",
+    "literal",
+    "never",
+    "null",
+    "number",
+    "object",
+    "prettify",
+    "record",
+    "string",
+    "tuple_of",
+    "union",
+    "url",
+    "uuid",
+    "xor",
+]

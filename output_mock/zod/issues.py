@@ -1,0 +1,66 @@
+"""What zod says when a value does not fit: issue objects, the error that carries them, and their text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Issue = dict[str, Any]
+"""A JSON object; its keys stand in the order in which zod writes them."""
+
+
+class Fatal(Issue):
+    """An issue after which zod asks nothing more of the value, such as a wrong type.
+
+    Others (too short, wrong format) leave a value that later checks can still judge. Clients never see the
+    difference, so it is not a key.
+    """
+
+
+class ZodError(ValueError):
+    """A value does not fit its schema; `issues` tells where and why."""
+
+    def __init__(self, issues: list[Issue]) -> None:
+        super().__init__(prettify(issues))
+        self.issues = issues
+
+
+def is_fatal(issues: Iterable[Issue]) -> bool:
+    """Whether one of the issues ends the parsing of its value."""
+    return any(isinstance(issue, Fatal) for issue in issues)
+
+
+def move_under(issues: list[Issue], start: int, key: str | int) -> None:
+    """Put `key` before the paths of the issues from `start` on, which a child has reported of itself."""
+    for issue in issues[start:]:
+        issue["path"].insert(0, key)
+
+
+def prettify(issues: Iterable[Issue]) -> str:
+    """The text of `z.prettifyError`: the issues nearest the root first."""
+    lines = []
+    for issue in sorted(issues, key=lambda issue: len(issue["path"])):
+        lines.append(f"✖ {issue['message']}")
+        if issue["path"]:
+            lines.append(f"  → at {_dotted(issue['path'])}")
+    return "\n".join(lines)
+
+
+_NEEDS_BRACKETS = re.compile(r"[^\w$]", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    text = ""
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        elif _NEEDS_BRACKETS.search(key):
+            # JSON.stringify escapes half a surrogate pair; raw, it could not be sent as UTF-8.
+            quoted = json.dumps(key, ensure_ascii=False)
+            text += "[" + _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", quoted) + "]"
+        else:
+            text += f".{key}" if text else key
+    return text

@@ -1,0 +1,218 @@
+"""What zod inherits from JavaScript: `undefined`, types' names, numbers as text, regular expressions."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Iterable
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Literal
+
+MAX_NUMBER = sys.float_info.max
+MAX_SAFE_INTEGER = 2**53 - 1
+WHITESPACE = (
+    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+
+
+class Undefined(Enum):
+    """The type of `UNDEFINED`: an enum, so that copying and pickling keep its identity."""
+
+    UNDEFINED = "undefined"
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "UNDEFINED"
+
+
+UNDEFINED = Undefined.UNDEFINED
+"""A value that is not there, which JSON can say only by leaving out the key."""
+
+
+def type_name(value: Any) -> str:
+    """What zod calls the type of a value that it has received."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        if value != value:
+            return "NaN"
+        return "number" if abs(value) <= MAX_NUMBER else "Infinity" if value > 0 else "-Infinity"
+    for kind, name in ((str, "string"), (dict, "object"), (list, "array"), (Undefined, "undefined")):
+        if isinstance(value, kind):
+            return name
+    return "null" if value is None else type(value).__name__
+
+
+def in_key_order(keys: Iterable[str]) -> list[str]:
+    """The keys of an object as JavaScript orders them: those that could be indexes of an array come first."""
+    names = list(keys)
+    if any(map(_is_index, names)):
+        names.sort(key=lambda name: int(name) if _is_index(name) else 2**32)
+    return names
+
+
+def _is_index(name: str) -> bool:
+    return name.isdecimal() and name.isascii() and str(int(name)) == name and int(name) < 2**32 - 1
+
+
+def plain(number: float) -> float:
+    """The number as JSON of a JavaScript program shows it: `5.0` is `5`."""
+    if isinstance(number, float) and number.is_integer() and abs(number) < 1e21:
+        return int(number)
+    return number
+
+
+def number_text(number: float) -> str:
+    """`String(number)`."""
+    number = plain(number)
+    if isinstance(number, int):
+        return str(number) if abs(number) < 10**21 else number_text(float(number))
+    if 1e-6 <= abs(number) < 1e-4:
+        return f"{Decimal(repr(number)):f}"
+    return re.sub(r"e([+-])0+", r"e\1", repr(number))
+
+
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_PREFIXED = re.compile(r"0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+")
+_INFINITIES = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def to_number(value: Any) -> float:
+    """`Number(value)`."""
+    if isinstance(value, str):
+        text = value.strip(WHITESPACE)
+        if not text:
+            return 0
+        if _DECIMAL.fullmatch(text):
+            return plain(float(text))
+        if _PREFIXED.fullmatch(text):
+            return _as_double(int(text, 0))
+        return _INFINITIES.get(text, math.nan)
+    if isinstance(value, (bool, int, float)):
+        return _as_double(int(value)) if isinstance(value, int) else value
+    if value is None:
+        return 0
+    if isinstance(value, list) and len(value) < 2:
+        # An array is read as the text of its items joined by commas, where null and undefined are empty
+        # but true and {} are words.
+        item = value[0] if value else None
+        return math.nan if isinstance(item, bool) else 0 if item is UNDEFINED else to_number(item)
+    return math.nan
+
+
+def _as_double(number: int) -> float:
+    try:
+        return number if abs(number) <= MAX_SAFE_INTEGER else plain(float(number))
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_AUTHORITY = re.compile(
+    r"(?:[^/\\?#]*@)?"
+    r"(\[[0-9A-Fa-f:.]+\]|(?:[^\x00-\x20#%/:<>?@\[\\\]^|\x7f]|%[0-9A-Fa-f]{2})*)"
+    r"(?::([0-9]*))?(?=[/\\?#]|\Z)"
+)
+
+
+def url_text(text: str) -> str:
+    """A URL without the white space that `new URL` drops; zod returns it so."""
+    return re.sub(r"[\t\n\r]", "", text.strip(WHITESPACE))
+
+
+def is_url(text: str) -> bool:
+    """Whether `new URL(text)` would take it, IDNA and the odder ways to write an IPv4 address aside."""
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return False
+    rest = text[scheme.end() :]
+    has_host = scheme[1].lower() in ("http", "https", "ws", "wss", "ftp")
+    if not has_host and not rest.startswith("//"):
+        return True
+    authority = _AUTHORITY.match(rest.lstrip("/\\") if has_host else rest[2:])
+    return authority is not None and int(authority[2] or 0) < 65536 and bool(authority[1] or not has_host)
+
+
+_REGEX_TOKEN = re.compile(
+    r"""
+    \\(?:u[0-9a-fA-F]{4} | x[0-9a-fA-F]{2} | c[A-Za-z] | k<\w+> | [pP]\{ | .)   # escapes
+    | \(\?(?:<(?![=!])|<?[=!]|:)? | \[\^?\]? | \{(?=,\d*\})                     # openings
+    | (?:[*+?]|\{\d+(?:,\d*)?\})\+                                             # possessive in Python only
+    | .""",
+    re.VERBOSE | re.DOTALL,
+)
+_SPACES = "".join(f"\\u{ord(char):04x}" for char in WHITESPACE)
+_BEFORE_LITERAL_HYPHEN = {"[", "[^", "-", *(f"\\{kind}" for kind in "dDwWsS")}
+_LINE_ENDS = "\\n\\r\\u2028\\u2029"
+_SHOWN = {"\n": "\\n", "\r": "\\r", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def regex(source: str, flags: str = "") -> tuple[re.Pattern[str], str]:
+    """Python's equal of `new RegExp(source, flags)`, and the text `/source/flags` in which zod quotes it.
+
+    Raises `re.error` for what JavaScript does not take, and for what Python's `re` cannot say: `\\p{…}`, and
+    looking behind by a varying width.
+    """
+    python, shown, in_class, previous = "", "", False, ""
+    for match in _REGEX_TOKEN.finditer(source):
+        token = match[0]
+        if token == "/" and not in_class:
+            shown += "\\/"
+        else:
+            shown += _SHOWN.get(token, token)
+        if token[0] == "\\":
+            python += _escape(token, in_class)
+        elif in_class:
+            in_class = token != "]"
+            # Python reserves these for set operations, and wants a hyphen that makes no range to say so.
+            literal = token[0] in "[&~|" or (token == "-" and previous in _BEFORE_LITERAL_HYPHEN)
+            python += "\\" + token if literal else token
+            if token[0] == "[" and token.endswith("]"):
+                in_class = False
+        elif token in ("[]", "[^]"):
+            python += "(?!)" if token == "[]" else r"[\s\S]"
+        elif token in ("[", "[^"):
+            python, in_class = python + token, True
+        elif token == "(?<":
+            python += "(?P<"
+        elif token == "(?":
+            raise re.error("invalid group")
+        elif token.endswith("+") and len(token) > 1:
+            raise re.error("nothing to repeat")
+        elif token == "{":
+            python += "{" if source[match.start() : match.start() + 2] != "{," else "\\{"
+        elif token == "." and "s" not in flags:
+            python += f"[^{_LINE_ENDS}]"
+        elif token == "$":
+            python += rf"(?=[{_LINE_ENDS}]|\Z)" if "m" in flags else r"\Z"
+        elif token == "^" and "m" in flags:
+            python += rf"(?:^|(?<=[{_LINE_ENDS}]))"
+        else:
+            python += token
+        previous = token
+    modes = re.ASCII | (re.IGNORECASE if "i" in flags else 0) | (re.DOTALL if "s" in flags else 0)
+    return re.compile(python, modes), f"/{shown or '(?:)'}/{flags}"
+
+
+def _escape(token: str, in_class: bool) -> str:
+    kind = token[1:2]
+    if kind == "s":
+        return _SPACES if in_class else f"[{_SPACES}]"
+    if kind == "S" and not in_class:
+        return f"[^{_SPACES}]"
+    if kind in "pP" and len(token) > 2:
+        raise re.error(f"{token}…}} has no equal in Python")
+    if kind in "ux" and len(token) > 2:
+        return re.escape(chr(int(token[2:], 16)))
+    if kind == "c" and len(token) > 2:
+        return re.escape(chr(ord(token[2]) & 31))
+    if kind == "k" and len(token) > 2:
+        return f"(?P={token[3:-1]})"
+    if kind in "dDwWbBStnrvf123456789":
+        return token
+    return "\\x00" if kind == "0" else re.escape(kind)

@@ -1,0 +1,26 @@
+"""A faithful in-memory fake of the Output API.
+
+from output_mock import OutputMock, Failure
+
+mock = OutputMock()
+mock.workflow("summarize_url").returns({"summary": "short"})
+with mock.serve() as url:
+    ...
+"""
+
+from output_mock.engine.context import Context, SignalTimeout
+from output_mock.engine.failures import ChildFailure, Failure, StepFailure
+from output_mock.engine.payloads import UNDEFINED
+from output_mock.mock import OutputMock
+from output_mock.scripts.script import Script
+
+__all__ = [
+    "UNDEFINED",
+    "ChildFailure",
+    "Context",
+    "Failure",
+    "OutputMock",
+    "Script",
+    "SignalTimeout",
+    "StepFailure",
+]

@@ -1,0 +1,208 @@
+"""The one clock of a world: what time it is, and what is due when.
+
+`real` runs with the wall, `auto` jumps to the next thing due when somebody waits for a run, `manual`
+moves only when told. Whoever waits decides about jumps (see `world.py`); this module only knows how
+to keep time and to run what is due, in order.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Literal, get_args
+
+from output_mock.durations import Duration, nanoseconds
+
+Mode = Literal["real", "auto", "manual"]
+# Where virtual time begins, so that two runs of the same test see the same times.
+EPOCH = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_000_000_000
+# Cancelled timers are dropped lazily; past this many the heap is swept.
+_SWEEP_AT = 4096
+
+
+class Timer:
+    """Something due at `when` (nanoseconds since 1970). `cancel()` forgets it."""
+
+    __slots__ = ("_clock", "callback", "guard", "when")
+
+    def __init__(self, clock: Clock, when: int, callback: Callable[[], None], guard: bool) -> None:
+        self._clock = clock
+        self.when = when
+        self.callback: Callable[[], None] | None = callback
+        self.guard = guard
+
+    def cancel(self) -> None:
+        """Never call the callback. Does nothing when it has been called already."""
+        if self.callback is not None:
+            self.callback = None
+            self._clock.forgotten(self)
+
+
+class Clock:
+    """Keeps a world's time, and its lock: whoever touches the world's state holds `lock`."""
+
+    def __init__(self, mode: Mode = "auto", *, start: datetime | None = None) -> None:
+        if mode not in get_args(Mode):
+            raise ValueError(f"clock must be one of {', '.join(get_args(Mode))}, not {mode!r}")
+        self.mode: Mode = mode
+        self.lock = threading.RLock()
+        self.closed = False
+        self._now = EPOCH if start is None else int(start.timestamp() * 1000) * 1_000_000
+        self._sequence = 0
+        self._ready: deque[Callable[[], None]] = deque()
+        # Work is what a run is doing (a step, a pause); a guard only limits how long it waits for
+        # something from outside. Waiting clients make time jump to work, not to guards.
+        self._work: list[tuple[int, int, Timer]] = []
+        self._guards: list[tuple[int, int, Timer]] = []
+        self._forgotten = 0
+        self._driver: threading.Thread | None = None
+        self._alarm = threading.Condition(self.lock)
+        self._running = False
+
+    # What time it is
+
+    def nanoseconds(self) -> int:
+        """Now, in nanoseconds since 1970."""
+        return time.time_ns() if self.mode == "real" else self._now
+
+    def now(self) -> datetime:
+        """Now, as an aware UTC `datetime`."""
+        return datetime.fromtimestamp(self.nanoseconds() / 1e9, tz=timezone.utc)
+
+    def advance(self, duration: Duration) -> None:
+        """Move a virtual clock forward by `duration` and run everything that falls due on the way.
+
+        Raises `RuntimeError` on a `real` clock, which nobody can move.
+        """
+        if self.mode == "real":
+            raise RuntimeError(
+                "a real clock cannot be advanced; use OutputMock(clock='manual') or clock='auto'"
+            )
+        length = nanoseconds(duration)
+        with self.lock:
+            self.jump(self._now + length)
+
+    # What is due
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call back as soon as somebody lets what is due happen."""
+        self._ready.append(callback)
+        if self.mode == "real":
+            self._wake_driver()
+
+    def call_at(self, when: int, callback: Callable[[], None], *, guard: bool = False) -> Timer:
+        """Call back at `when` (nanoseconds since 1970)."""
+        timer = Timer(self, when, callback, guard)
+        self._sequence += 1
+        heap = self._guards if guard else self._work
+        heapq.heappush(heap, (when, self._sequence, timer))
+        if self.mode == "real" and heap[0][2] is timer:
+            self._wake_driver()
+        return timer
+
+    def forgotten(self, timer: Timer) -> None:
+        """A timer was cancelled; sweep the heaps when too many are."""
+        self._forgotten += 1
+        if self._forgotten > _SWEEP_AT and self._forgotten * 2 > len(self._work) + len(self._guards):
+            for heap in (self._work, self._guards):
+                heap[:] = [entry for entry in heap if entry[2].callback is not None]
+                heapq.heapify(heap)
+            self._forgotten = 0
+
+    def next_work(self) -> int | None:
+        """When the next piece of work is due, or None when there is none."""
+        self._drop_cancelled(self._work)
+        return self._work[0][0] if self._work else None
+
+    def run_due(self) -> bool:
+        """Run everything that is due by now, in order. Returns whether anything ran.
+
+        Called with the lock held. A callback that asks for it again (a script that calls back into
+        its own fake) returns at once, so that order is kept.
+        """
+        if self._running:
+            return False
+        self._running = True
+        ran = False
+        try:
+            ready = self._ready
+            while True:
+                while ready:
+                    ready.popleft()()
+                    ran = True
+                callback = self._pop_due(self.nanoseconds())
+                if callback is None:
+                    return ran
+                callback()
+                ran = True
+        finally:
+            self._running = False
+
+    def jump(self, to: int) -> None:
+        """Move a virtual clock to `to`, running everything due on the way at its own time."""
+        self.run_due()
+        if self._running:
+            raise RuntimeError("a script cannot move the clock that it runs on")
+        while True:
+            heap = self._first_heap()
+            if heap is None or heap[0][0] > to:
+                break
+            self._now = max(self._now, heap[0][0])
+            self.run_due()
+        self._now = max(self._now, to)
+
+    def _first_heap(self) -> list[tuple[int, int, Timer]] | None:
+        self._drop_cancelled(self._work)
+        self._drop_cancelled(self._guards)
+        if not self._guards:
+            return self._work or None
+        if not self._work:
+            return self._guards
+        return self._work if self._work[0] < self._guards[0] else self._guards
+
+    def _pop_due(self, now: int) -> Callable[[], None] | None:
+        heap = self._first_heap()
+        if heap is None or heap[0][0] > now:
+            return None
+        timer = heapq.heappop(heap)[2]
+        callback, timer.callback = timer.callback, None
+        return callback
+
+    def _drop_cancelled(self, heap: list[tuple[int, int, Timer]]) -> None:
+        while heap and heap[0][2].callback is None:
+            heapq.heappop(heap)
+            self._forgotten -= 1
+
+    # The wall drives a real clock
+
+    def _wake_driver(self) -> None:
+        if self.closed:
+            return
+        if self._driver is None:
+            self._driver = threading.Thread(target=self._drive, name="output-mock-clock", daemon=True)
+            self._driver.start()
+        else:
+            self._alarm.notify_all()
+
+    def _drive(self) -> None:
+        with self.lock:
+            while not self.closed:
+                self.run_due()
+                heap = self._first_heap()
+                if heap is None:
+                    break
+                self._alarm.wait(timeout=max(0.0, (heap[0][0] - self.nanoseconds()) / 1e9))
+            self._driver = None
+
+    def close(self) -> None:
+        """Stop driving; nothing happens on this clock any more."""
+        with self.lock:
+            self.closed = True
+            self._ready.clear()
+            self._work.clear()
+            self._guards.clear()
+            self._alarm.notify_all()

@@ -1,0 +1,234 @@
+"""What a script sees of its run: `ctx`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from output_mock.durations import Duration, nanoseconds
+from output_mock.engine.failures import Failure
+from output_mock.engine.payloads import UNDEFINED
+
+if TYPE_CHECKING:
+    from output_mock.engine.instance import Instance
+
+Handler = Callable[[Any], Any]
+Fails = Failure | Sequence[Failure | None] | None
+
+
+class ContinueAsNew(BaseException):
+    """Ends a run and begins the next one of the chain; raised by `ctx.continue_as_new`."""
+
+    def __init__(self, input: Any) -> None:
+        super().__init__()
+        self.input = input
+
+
+class SignalTimeout(asyncio.TimeoutError):
+    """No signal came within the time that `ctx.wait_for_signal` was given."""
+
+
+class StepPlan:
+    """What a step does when it is run: how long it takes, how often it fails, what it returns.
+
+    Evaluated once an attempt, so that a function given as `returns` sees the step's input.
+    """
+
+    __slots__ = ("fails", "input_schema", "kind", "name", "output_schema", "returns", "takes")
+
+    def __init__(
+        self,
+        name: str,
+        returns: Any,
+        fails: Fails,
+        takes: int,
+        *,
+        kind: str = "Step",
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.returns = returns
+        self.fails = fails
+        self.takes = takes
+        self.kind = kind
+        self.input_schema = input_schema
+        self.output_schema = output_schema
+
+    def failure(self, attempt: int) -> Failure | None:
+        """How attempt number `attempt` (from 1) fails, or None when it works."""
+        fails = self.fails
+        if fails is None or isinstance(fails, Failure):
+            return fails
+        return fails[attempt - 1] if attempt <= len(fails) else None
+
+
+class RunInfo:
+    """Which run a script is: ids, names and the time at which it started."""
+
+    __slots__ = ("catalog", "run_id", "start_time", "workflow_id", "workflow_name")
+
+    def __init__(
+        self, workflow_id: str, run_id: str, workflow_name: str, catalog: str, start_time: datetime
+    ) -> None:
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.workflow_name = workflow_name
+        self.catalog = catalog
+        self.start_time = start_time
+
+
+class Context:
+    """The run that a script plays, as the script sees it.
+
+    Everything here happens on the world's clock and is written to the run's history.
+    """
+
+    __slots__ = ("_instance",)
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+
+    # Work
+
+    async def step(
+        self,
+        name: str,
+        input: Any = UNDEFINED,
+        *,
+        returns: Any = UNDEFINED,
+        fails: Fails = None,
+        takes: Duration = 0,
+        options: Mapping[str, Any] | None = None,
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run a step (an activity of the workflow) and return what it returned.
+
+        Takes the step's `input` (any JSON), what it `returns` (a value, or a function of the input), how
+        it `fails` (a `Failure` for every attempt, or a list with one `Failure` or None an attempt), how
+        long each attempt `takes`, step `options` with the SDK's own names (retries, timeouts), and JSON
+        schemas that its input and output are held against.
+
+        Raises `StepFailure` when it has failed for good, `asyncio.CancelledError` when the run is stopped.
+        """
+        plan = StepPlan(
+            name,
+            returns,
+            fails,
+            nanoseconds(takes) if takes else 0,
+            input_schema=input_schema,
+            output_schema=output_schema,
+        )
+        return await self._instance.step(plan, input, options)
+
+    async def evaluate(
+        self,
+        name: str,
+        input: Any = UNDEFINED,
+        *,
+        value: Any = None,
+        confidence: float = 1.0,
+        reasoning: str | None = None,
+        feedback: Sequence[Mapping[str, Any]] = (),
+        dimensions: Sequence[Mapping[str, Any]] = (),
+        fails: Fails = None,
+        takes: Duration = 0,
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run an evaluator and return its result: `{"value", "confidence", "reasoning", …}` (evaluator).
+
+        `value` may be a function of the input; the other parameters are as in `step`.
+        """
+
+        def verdict(given: Any) -> dict[str, Any]:
+            result: dict[str, Any] = {"value": value(given) if callable(value) else value}
+            result["confidence"] = confidence
+            if reasoning is not None:
+                result["reasoning"] = reasoning
+            result["feedback"] = [dict(item) for item in feedback]
+            result["dimensions"] = [dict(item) for item in dimensions]
+            return result
+
+        plan = StepPlan(name, verdict, fails, nanoseconds(takes), kind="Evaluator")
+        return await self._instance.step(plan, input, options)
+
+    async def child(
+        self,
+        name: str,
+        input: Any = UNDEFINED,
+        *,
+        detached: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run another workflow of the same catalog as a child and return its output.
+
+        A `detached` child goes on when its parent ends; every other one is terminated with it. Raises
+        `ChildFailure` when the child fails, is terminated or times out.
+        """
+        return await self._instance.child(name, input, detached=detached, options=options)
+
+    # Time
+
+    async def sleep(self, duration: Duration) -> None:
+        """Pause the run (a timer in its history; at least a millisecond, as in the real SDK)."""
+        await self._instance.sleep(max(1_000_000, nanoseconds(duration)))
+
+    def now(self) -> datetime:
+        """The time on the world's clock."""
+        return datetime.fromtimestamp(self._instance.now() / 1e9, tz=timezone.utc)
+
+    # Messages
+
+    def on_signal(self, name: str, handler: Handler) -> None:
+        """Call `handler(payload)` for each signal of this name, also for those that came before.
+
+        `payload` is a dict, or None for a signal without one. The handler may be a coroutine function.
+        """
+        self._instance.on_signal(name, handler)
+
+    def on_query(self, name: str, handler: Handler) -> None:
+        """Answer queries of this name with what `handler(payload)` returns; also after the run has closed.
+
+        A `Failure` that it raises is the query's error. Return `UNDEFINED` for an empty answer.
+        """
+        self._instance.on_query(name, handler)
+
+    def on_update(self, name: str, handler: Handler, *, validator: Handler | None = None) -> None:
+        """Serve updates of this name: `handler(payload)`, plain or a coroutine function, gives the answer.
+
+        The `validator` is called first; when it raises, the update is refused and leaves no trace. A
+        `Failure` that the handler raises fails the update.
+        """
+        self._instance.on_update(name, handler, validator)
+
+    async def wait_for_signal(self, name: str, *, timeout: Duration | None = None) -> Any:
+        """Wait for a signal of this name and return its payload: a dict, or None without one.
+
+        Signals that came before are kept and taken first, in order. Raises `SignalTimeout` (an
+        `asyncio.TimeoutError`) when none comes in time.
+        """
+        return await self._instance.wait_for_signal(name, None if timeout is None else nanoseconds(timeout))
+
+    async def condition(self, predicate: Callable[[], bool], *, timeout: Duration | None = None) -> bool:
+        """Wait until `predicate()` holds. Returns True, or False when `timeout` passed first."""
+        return await self._instance.condition(predicate, None if timeout is None else nanoseconds(timeout))
+
+    def continue_as_new(self, input: Any = UNDEFINED) -> NoReturn:
+        """End this run and go on with a new one of the same workflow id (continue_as_new)."""
+        raise ContinueAsNew(input)
+
+    # Who and what
+
+    @property
+    def info(self) -> RunInfo:
+        """Ids, name, catalog and start of this run."""
+        return self._instance.run_info()
+
+    @property
+    def random(self) -> random.Random:
+        """A source of chance that is the same every time the run is played, and when it is reset."""
+        return self._instance.random()

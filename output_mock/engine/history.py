@@ -1,0 +1,840 @@
+"""A run's history: its events, in the batches that the real server writes them in.
+
+While a run goes on an event is a small tuple, `(type, time, …)`; what the API shows of it is made by
+`render` when somebody asks. What each event holds is shown by the recordings named in `_RENDERERS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from output_mock.engine.failures import IDENTITY
+from output_mock.engine.payloads import payload, payloads, plain
+
+if TYPE_CHECKING:
+    from output_mock.engine.failures import Cause
+
+Event = tuple[Any, ...]
+
+# Temporal's numbers for the kinds of event that a run can have.
+STARTED = 1
+COMPLETED = 2
+FAILED = 3
+TIMED_OUT = 4
+TASK_SCHEDULED = 5
+TASK_STARTED = 6
+TASK_COMPLETED = 7
+TASK_FAILED = 9
+STEP_SCHEDULED = 10
+STEP_STARTED = 11
+STEP_COMPLETED = 12
+STEP_FAILED = 13
+STEP_TIMED_OUT = 14
+STEP_CANCEL_REQUESTED = 15
+STEP_CANCELED = 16
+TIMER_STARTED = 17
+TIMER_FIRED = 18
+TIMER_CANCELED = 19
+CANCEL_REQUESTED = 20
+CANCELED = 21
+CHILD_CANCEL_INITIATED = 22
+CHILD_CANCEL_REQUESTED = 24
+SIGNALED = 26
+TERMINATED = 27
+CONTINUED_AS_NEW = 28
+CHILD_INITIATED = 29
+CHILD_START_FAILED = 30
+CHILD_STARTED = 31
+CHILD_COMPLETED = 32
+CHILD_FAILED = 33
+CHILD_CANCELED = 34
+CHILD_TIMED_OUT = 35
+CHILD_TERMINATED = 36
+UPDATE_ACCEPTED = 41
+UPDATE_COMPLETED = 43
+PROPERTIES_MODIFIED = 46
+
+CLOSING = frozenset({COMPLETED, FAILED, TIMED_OUT, CANCELED, TERMINATED, CONTINUED_AS_NEW})
+
+NAMES = {
+    STARTED: "WORKFLOW_EXECUTION_STARTED",
+    COMPLETED: "WORKFLOW_EXECUTION_COMPLETED",
+    FAILED: "WORKFLOW_EXECUTION_FAILED",
+    TIMED_OUT: "WORKFLOW_EXECUTION_TIMED_OUT",
+    TASK_SCHEDULED: "WORKFLOW_TASK_SCHEDULED",
+    TASK_STARTED: "WORKFLOW_TASK_STARTED",
+    TASK_COMPLETED: "WORKFLOW_TASK_COMPLETED",
+    TASK_FAILED: "WORKFLOW_TASK_FAILED",
+    STEP_SCHEDULED: "ACTIVITY_TASK_SCHEDULED",
+    STEP_STARTED: "ACTIVITY_TASK_STARTED",
+    STEP_COMPLETED: "ACTIVITY_TASK_COMPLETED",
+    STEP_FAILED: "ACTIVITY_TASK_FAILED",
+    STEP_TIMED_OUT: "ACTIVITY_TASK_TIMED_OUT",
+    STEP_CANCEL_REQUESTED: "ACTIVITY_TASK_CANCEL_REQUESTED",
+    STEP_CANCELED: "ACTIVITY_TASK_CANCELED",
+    TIMER_STARTED: "TIMER_STARTED",
+    TIMER_FIRED: "TIMER_FIRED",
+    TIMER_CANCELED: "TIMER_CANCELED",
+    CANCEL_REQUESTED: "WORKFLOW_EXECUTION_CANCEL_REQUESTED",
+    CANCELED: "WORKFLOW_EXECUTION_CANCELED",
+    CHILD_CANCEL_INITIATED: "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED",
+    CHILD_CANCEL_REQUESTED: "EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED",
+    SIGNALED: "WORKFLOW_EXECUTION_SIGNALED",
+    TERMINATED: "WORKFLOW_EXECUTION_TERMINATED",
+    CONTINUED_AS_NEW: "WORKFLOW_EXECUTION_CONTINUED_AS_NEW",
+    CHILD_INITIATED: "START_CHILD_WORKFLOW_EXECUTION_INITIATED",
+    CHILD_START_FAILED: "START_CHILD_WORKFLOW_EXECUTION_FAILED",
+    CHILD_STARTED: "CHILD_WORKFLOW_EXECUTION_STARTED",
+    CHILD_COMPLETED: "CHILD_WORKFLOW_EXECUTION_COMPLETED",
+    CHILD_FAILED: "CHILD_WORKFLOW_EXECUTION_FAILED",
+    CHILD_CANCELED: "CHILD_WORKFLOW_EXECUTION_CANCELED",
+    CHILD_TIMED_OUT: "CHILD_WORKFLOW_EXECUTION_TIMED_OUT",
+    CHILD_TERMINATED: "CHILD_WORKFLOW_EXECUTION_TERMINATED",
+    UPDATE_ACCEPTED: "WORKFLOW_EXECUTION_UPDATE_ACCEPTED",
+    UPDATE_COMPLETED: "WORKFLOW_EXECUTION_UPDATE_COMPLETED",
+    PROPERTIES_MODIFIED: "WORKFLOW_PROPERTIES_MODIFIED",
+}
+
+NAMESPACE_ID = "6f1c2d0e-7a58-4c3b-9d24-0b5e8f6a1c90"
+_STICKY_QUEUE = "1@worker-output-mock"
+_WORKER_VERSION = {"buildId": "output-mock"}
+# Fields that hold payloads; left out unless a reader asks for them.
+_PAYLOAD_FIELDS = ("input", "result", "failure", "details", "lastCompletionResult", "lastFailure")
+
+
+class History:
+    """Events and where their batches end.
+
+    `batches[i]` is the number of events up to the end of batch `i`.
+    """
+
+    __slots__ = ("batches", "events")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.batches: list[int] = []
+
+    def append(self, *batch: Event) -> None:
+        """Write events at once, as one batch."""
+        self.events += batch
+        self.batches.append(len(self.events))
+
+    def copied_to(self, event_id: int) -> History:
+        """A new history that begins with the events up to and including `event_id`."""
+        copy = History()
+        copy.events = self.events[:event_id]
+        copy.batches = [end for end in self.batches if end < event_id] + [event_id]
+        return copy
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+
+class Memo:
+    """What a run knows about its trace and its steps' options; sent with every step and child."""
+
+    __slots__ = ("options", "trace", "trace_info")
+
+    def __init__(
+        self,
+        trace_info: tuple[str, str, str, int] | None = None,
+        options: ActivityOptions | None = None,
+        trace: dict[str, str] | None = None,
+    ) -> None:
+        self.trace_info = trace_info
+        self.options = options
+        self.trace = trace
+
+    def trace_info_json(self) -> dict[str, Any]:
+        """The run that the trace belongs to."""
+        assert self.trace_info is not None
+        workflow_id, workflow_type, run_id, start = self.trace_info
+        return {
+            "workflowId": workflow_id,
+            "workflowType": workflow_type,
+            "runId": run_id,
+            "startTime": start // 1_000_000,
+        }
+
+    def fields(self) -> dict[str, Any]:
+        """The memo's fields as payloads."""
+        fields = {"payloadVersion": payload("2")}
+        if self.trace_info is not None:
+            fields["traceInfo"] = payload(self.trace_info_json())
+        if self.options is not None:
+            fields["activityOptions"] = payload(self.options.as_json())
+        if self.trace is not None:
+            fields["trace"] = payload(self.trace)
+        return fields
+
+
+class ActivityOptions:
+    """How steps are run: timeouts and the retry policy, durations in nanoseconds.
+
+    `text` keeps durations as they were written, because that is how the memo shows them.
+    """
+
+    __slots__ = (
+        "backoff",
+        "heartbeat",
+        "initial_interval",
+        "maximum_attempts",
+        "maximum_interval",
+        "non_retryable",
+        "schedule_to_close",
+        "start_to_close",
+        "text",
+    )
+
+    def __init__(
+        self,
+        *,
+        start_to_close: int,
+        heartbeat: int,
+        schedule_to_close: int | None,
+        initial_interval: int,
+        backoff: float,
+        maximum_interval: int,
+        maximum_attempts: int,
+        non_retryable: tuple[str, ...],
+        text: dict[str, Any],
+    ) -> None:
+        self.start_to_close = start_to_close
+        self.heartbeat = heartbeat
+        self.schedule_to_close = schedule_to_close
+        self.initial_interval = initial_interval
+        self.backoff = backoff
+        self.maximum_interval = maximum_interval
+        self.maximum_attempts = maximum_attempts
+        self.non_retryable = non_retryable
+        self.text = text
+
+    def as_json(self) -> dict[str, Any]:
+        """The options as the SDK keeps them in the memo."""
+        return self.text
+
+    def interval(self, attempt: int) -> int:
+        """How long to wait after failed attempt number `attempt`, in nanoseconds."""
+        try:
+            interval = self.initial_interval * self.backoff ** (attempt - 1)
+        except OverflowError:
+            return self.maximum_interval
+        return int(min(interval, self.maximum_interval))
+
+    def retry_policy(self) -> dict[str, Any]:
+        """The retry policy as an event shows it."""
+        backoff = int(self.backoff) if float(self.backoff).is_integer() else self.backoff
+        return {
+            "initialInterval": duration(self.initial_interval),
+            "backoffCoefficient": backoff,
+            "maximumInterval": duration(self.maximum_interval),
+            "maximumAttempts": self.maximum_attempts,
+            "nonRetryableErrorTypes": list(self.non_retryable),
+        }
+
+
+class StartInfo:
+    """With what a run began: everything that its first event shows. Times are nanoseconds."""
+
+    __slots__ = (
+        "answer",
+        "backoff",
+        "continued_run_id",
+        "execution_timeout",
+        "expiration",
+        "first_run_id",
+        "input",
+        "invocation",
+        "memo",
+        "namespace",
+        "parent",
+        "reset_points",
+        "run_id",
+        "run_timeout",
+        "start",
+        "task_queue",
+        "workflow_id",
+        "workflow_type",
+    )
+
+    def __init__(
+        self,
+        *,
+        namespace: str,
+        workflow_id: str,
+        run_id: str,
+        first_run_id: str,
+        workflow_type: str,
+        task_queue: str,
+        input: Any,
+        start: int,
+        execution_timeout: int,
+        run_timeout: int,
+        expiration: int,
+        continued_run_id: str | None = None,
+        backoff: int = 0,
+        reset_points: tuple[str, int, int, int] | None = None,
+        parent: ParentInfo | None = None,
+        memo: Memo | None = None,
+        invocation: dict[str, Any] | None = None,
+    ) -> None:
+        self.namespace = namespace
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.first_run_id = first_run_id
+        self.workflow_type = workflow_type
+        self.task_queue = task_queue
+        self.input = input
+        self.start = start
+        self.execution_timeout = execution_timeout
+        self.run_timeout = run_timeout
+        self.expiration = expiration
+        self.continued_run_id = continued_run_id
+        self.backoff = backoff
+        self.reset_points = reset_points
+        self.parent = parent
+        self.memo = memo
+        # The step options that a parent gave when it called this child.
+        self.invocation = invocation
+        # Which of a scripted sequence of answers this run was given; a reset is given the same.
+        self.answer: Any = None
+
+    def invocation_json(self) -> dict[str, Any]:
+        """The second argument of a child: how it was called (child_workflow)."""
+        return {"activityOptions": self.invocation} if self.invocation else {}
+
+    @property
+    def task_timeout(self) -> int:
+        """How long one workflow task may take: ten seconds, or less when the run may not take that."""
+        return min(10_000_000_000, self.run_timeout or 10_000_000_000)
+
+
+class ParentInfo:
+    """Whose child a run is, and which run is the root of the family."""
+
+    __slots__ = ("initiated_id", "root_run_id", "root_workflow_id", "run_id", "workflow_id")
+
+    def __init__(
+        self, workflow_id: str, run_id: str, initiated_id: int, root_workflow_id: str, root_run_id: str
+    ) -> None:
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.initiated_id = initiated_id
+        self.root_workflow_id = root_workflow_id
+        self.root_run_id = root_run_id
+
+
+class WorkflowDetails:
+    """What a run tells its steps about itself, in a header of every one of them (run_completes)."""
+
+    __slots__ = ("info", "run_id", "run_start")
+
+    def __init__(self, info: StartInfo, run_id: str, run_start: int) -> None:
+        self.info = info
+        self.run_id = run_id
+        self.run_start = run_start
+
+    def as_json(self) -> dict[str, Any]:
+        """The details as the SDK sends them."""
+        info = self.info
+        details: dict[str, Any] = {"attempt": 1}
+        if info.continued_run_id is not None:
+            details["continuedFromExecutionRunId"] = info.continued_run_id
+        details["firstExecutionRunId"] = info.first_run_id
+        if info.parent is not None:
+            parent = info.parent
+            details["parent"] = {
+                "workflowId": parent.workflow_id,
+                "runId": parent.run_id,
+                "namespace": info.namespace,
+            }
+            details["root"] = {"workflowId": parent.root_workflow_id, "runId": parent.root_run_id}
+        details |= {
+            "runId": self.run_id,
+            "runStartTime": self.run_start // 1_000_000,
+            "startTime": info.start // 1_000_000,
+            "workflowId": info.workflow_id,
+            "workflowType": info.workflow_type,
+        }
+        return details
+
+
+# Values as the history writes them
+
+
+def iso(time: int) -> str:
+    """A time in nanoseconds as ISO 8601 with milliseconds, in UTC."""
+    seconds, rest = divmod(time, 1_000_000_000)
+    stamp = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
+
+
+def long(number: int) -> dict[str, Any]:
+    """A 64-bit number as protobuf.js prints it."""
+    return {"low": number, "high": 0, "unsigned": False}
+
+
+def duration(length: int) -> dict[str, Any]:
+    """A length in nanoseconds as protobuf.js prints it: zeros are left out."""
+    seconds, nanos = divmod(length, 1_000_000_000)
+    printed: dict[str, Any] = {}
+    if seconds:
+        printed["seconds"] = str(seconds)
+    if nanos:
+        printed["nanos"] = nanos
+    return printed
+
+
+def _queue(name: str) -> dict[str, Any]:
+    return {"name": name, "kind": "TASK_QUEUE_KIND_NORMAL"}
+
+
+def _request_id(run_id: str, event_id: int) -> str:
+    digest = hashlib.md5(f"{run_id}/{event_id}".encode(), usedforsecurity=False).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
+
+
+# What each kind of event shows. A renderer takes the run's start, the event's number and the event.
+
+
+def _started(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    began: StartInfo = event[2]
+    shown: dict[str, Any] = {
+        "completionCallbacks": [],
+        "workflowType": {"name": began.workflow_type},
+    }
+    if began.parent is not None:
+        shown["parentWorkflowNamespace"] = began.namespace
+        shown["parentWorkflowNamespaceId"] = NAMESPACE_ID
+        shown["parentWorkflowExecution"] = {
+            "workflowId": began.parent.workflow_id,
+            "runId": began.parent.run_id,
+        }
+        shown["parentInitiatedEventId"] = long(began.parent.initiated_id)
+    shown["taskQueue"] = _queue(began.task_queue)
+    shown["input"] = (
+        [plain(began.input)] if began.parent is None else [plain(began.input), began.invocation_json()]
+    )
+    shown["workflowExecutionTimeout"] = duration(began.execution_timeout)
+    shown["workflowRunTimeout"] = duration(began.run_timeout)
+    shown["workflowTaskTimeout"] = duration(began.task_timeout)
+    if began.continued_run_id is not None:
+        shown["continuedExecutionRunId"] = began.continued_run_id
+        shown["initiator"] = 1
+    shown["originalExecutionRunId"] = began.run_id
+    if began.continued_run_id is None and began.parent is None:
+        shown["identity"] = IDENTITY
+    shown["firstExecutionRunId"] = began.first_run_id
+    shown["attempt"] = 1
+    if began.expiration:
+        shown["workflowExecutionExpirationTime"] = duration(began.expiration)
+    shown["firstWorkflowTaskBackoff"] = duration(began.backoff)
+    if began.memo is not None:
+        shown["memo"] = {"fields": began.memo.fields()}
+    if began.reset_points is not None:
+        run_id, task_id, created, expires = began.reset_points
+        point = {
+            "buildId": _WORKER_VERSION["buildId"],
+            "runId": run_id,
+            "firstWorkflowTaskCompletedId": str(task_id),
+            "createTime": duration(created),
+            "expireTime": duration(expires),
+            "resettable": True,
+        }
+        shown["prevAutoResetPoints"] = {"points": [point]}
+    if began.continued_run_id is None:
+        shown["header"] = {}
+    shown["workflowId"] = began.workflow_id
+    if began.parent is not None:
+        shown["rootWorkflowExecution"] = {
+            "workflowId": began.parent.root_workflow_id,
+            "runId": began.parent.root_run_id,
+        }
+    return shown
+
+
+def _task_scheduled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    queue: dict[str, Any] = _queue(info.task_queue)
+    if event[2]:
+        queue = {"name": _STICKY_QUEUE, "kind": "TASK_QUEUE_KIND_STICKY", "normalName": info.task_queue}
+    return {
+        "taskQueue": queue,
+        "startToCloseTimeout": duration(info.task_timeout),
+        "attempt": event[3] if len(event) > 3 else 1,
+    }
+
+
+def _task_started(info: StartInfo, event_id: int, event: Event) -> dict[str, Any]:
+    return {
+        "suggestContinueAsNewReasons": [],
+        "scheduledEventId": str(event[2]),
+        "identity": IDENTITY,
+        "requestId": _request_id(info.run_id, event_id),
+        "historySizeBytes": long(event_id * 140),
+        "workerVersion": _WORKER_VERSION,
+    }
+
+
+def _task_completed(info: StartInfo, event_id: int, event: Event) -> dict[str, Any]:
+    first = event[2] == 2
+    return {
+        "scheduledEventId": str(event[2]),
+        "startedEventId": str(event[3]),
+        "identity": IDENTITY,
+        "workerVersion": _WORKER_VERSION,
+        "sdkMetadata": {"coreUsedFlags": [1, 2, 3], "sdkName": "output-mock"} if first else {},
+        "meteringMetadata": {},
+    }
+
+
+def _task_failed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, scheduled, started, reason, base_run_id, new_run_id = event
+    return {
+        "scheduledEventId": str(scheduled),
+        "startedEventId": str(started),
+        "cause": 20,
+        "failure": {"message": reason, "resetWorkflowFailureInfo": {}},
+        "identity": "history-service",
+        "baseRunId": base_run_id,
+        "newRunId": new_run_id,
+    }
+
+
+def _properties_modified(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    # Each upsert holds the fields that it names, where the memo holds all that came before as well.
+    _, _, task_completed, memo, names = event
+    fields = memo.fields()
+    return {
+        "workflowTaskCompletedEventId": long(task_completed),
+        "upsertedMemo": {"fields": {name: fields[name] for name in names if name in fields}},
+    }
+
+
+def _step_scheduled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, task_completed, activity_id, activity_type, value, options, memo, details = event
+    fields = memo.fields()
+    fields["workflowDetails"] = payload(details.as_json())
+    limit = info.run_timeout or options.start_to_close
+
+    def capped(length: int) -> dict[str, Any]:
+        return duration(min(length, limit))
+
+    return {
+        "activityId": activity_id,
+        "activityType": {"name": activity_type},
+        "taskQueue": _queue(info.task_queue),
+        "header": {"fields": fields},
+        "input": [plain(value)],
+        "scheduleToCloseTimeout": capped(options.schedule_to_close or limit),
+        "scheduleToStartTimeout": capped(options.schedule_to_close or limit),
+        "startToCloseTimeout": capped(options.start_to_close),
+        "heartbeatTimeout": capped(options.heartbeat),
+        "workflowTaskCompletedEventId": long(task_completed),
+        "retryPolicy": options.retry_policy(),
+        "useWorkflowBuildId": True,
+        "stepName": activity_type.rpartition("#")[2],
+    }
+
+
+def _step_started(info: StartInfo, event_id: int, event: Event) -> dict[str, Any]:
+    _, _, scheduled, attempt, last_failure = event
+    shown: dict[str, Any] = {
+        "scheduledEventId": str(scheduled),
+        "identity": IDENTITY,
+        "requestId": _request_id(info.run_id, event_id),
+        "attempt": attempt,
+    }
+    if last_failure is not None:
+        shown["lastFailure"] = last_failure.proto()
+    shown["workerVersion"] = _WORKER_VERSION
+    return shown
+
+
+def _step_completed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, scheduled, started, result = event
+    return {
+        "result": [plain(result)],
+        "scheduledEventId": str(scheduled),
+        "startedEventId": str(started),
+        "identity": IDENTITY,
+    }
+
+
+def _step_failed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, scheduled, started, failure, retry_state = event[:6]
+    return {
+        "failure": failure.activity_event(),
+        "scheduledEventId": str(scheduled),
+        "startedEventId": str(started),
+        "identity": IDENTITY,
+        "retryState": retry_state,
+    }
+
+
+def _step_timed_out(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, scheduled, started, failure, retry_state = event[:6]
+    return {
+        "failure": failure.proto(),
+        "scheduledEventId": str(scheduled),
+        "startedEventId": str(started),
+        "retryState": retry_state,
+    }
+
+
+def _step_cancel_requested(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return {"scheduledEventId": str(event[3]), "workflowTaskCompletedEventId": long(event[2])}
+
+
+def _step_canceled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, scheduled, started, requested = event
+    return {
+        "latestCancelRequestedEventId": long(requested),
+        "scheduledEventId": str(scheduled),
+        "startedEventId": str(started),
+        "identity": IDENTITY,
+    }
+
+
+def _timer_started(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, task_completed, timer_id, length = event
+    return {
+        "timerId": timer_id,
+        "startToFireTimeout": duration(length),
+        "workflowTaskCompletedEventId": long(task_completed),
+    }
+
+
+def _timer_fired(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return {"timerId": event[2], "startedEventId": str(event[3])}
+
+
+def _timer_canceled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, task_completed, timer_id, started = event
+    return {
+        "timerId": timer_id,
+        "startedEventId": str(started),
+        "workflowTaskCompletedEventId": long(task_completed),
+        "identity": IDENTITY,
+    }
+
+
+def _cancel_requested(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    if len(event) > 2:
+        parent_workflow_id, parent_run_id, initiated = event[2:]
+        shown["externalInitiatedEventId"] = long(initiated)
+        shown["externalWorkflowExecution"] = {"workflowId": parent_workflow_id, "runId": parent_run_id}
+    shown["identity"] = IDENTITY
+    return shown
+
+
+def _with_task(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return {"workflowTaskCompletedEventId": long(event[2])}
+
+
+def _completed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return {"result": [plain(event[3])], "workflowTaskCompletedEventId": long(event[2])}
+
+
+def _failed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    failure: Cause = event[3]
+    return {"failure": failure.proto(), "retryState": 5, "workflowTaskCompletedEventId": long(event[2])}
+
+
+def _timed_out(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return {"retryState": 3}
+
+
+def _terminated(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, reason, identity, detailed = event
+    shown: dict[str, Any] = {}
+    if reason is not None:
+        shown["reason"] = reason
+    if detailed:
+        shown["details"] = {}
+    shown["identity"] = identity
+    return shown
+
+
+def _signaled(info: StartInfo, event_id: int, event: Event) -> dict[str, Any]:
+    return {
+        "signalName": event[2],
+        "input": {"payloads": [payload(event[3])]},
+        "identity": IDENTITY,
+        "header": {},
+        "requestId": _request_id(info.run_id, event_id),
+    }
+
+
+def _continued(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, task_completed, new_run_id, value = event
+    return {
+        "newExecutionRunId": new_run_id,
+        "workflowType": {"name": info.workflow_type},
+        "taskQueue": _queue(info.task_queue),
+        "input": {"payloads": [payload(value)]},
+        "workflowRunTimeout": duration(info.run_timeout),
+        "workflowTaskTimeout": duration(info.task_timeout),
+        "workflowTaskCompletedEventId": long(task_completed),
+        "inheritBuildId": True,
+    }
+
+
+def _child_initiated(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, task_completed, workflow_id, workflow_type, value, memo, policy, invocation = event
+    return {
+        "namespace": info.namespace,
+        "workflowId": workflow_id,
+        "workflowType": {"name": workflow_type},
+        "taskQueue": _queue(info.task_queue),
+        "input": {"payloads": payloads([value, invocation])},
+        "workflowRunTimeout": {},
+        "workflowTaskTimeout": duration(10_000_000_000),
+        "parentClosePolicy": policy,
+        "workflowTaskCompletedEventId": long(task_completed),
+        "workflowIdReusePolicy": 1,
+        "header": {},
+        "memo": {"fields": memo.fields()},
+        "namespaceId": NAMESPACE_ID,
+        "inheritBuildId": True,
+    }
+
+
+def _child(info: StartInfo, event: Event) -> dict[str, Any]:
+    workflow_id, run_id, workflow_type, initiated, started = event[2:7]
+    shown: dict[str, Any] = {
+        "namespace": info.namespace,
+        "workflowExecution": {"workflowId": workflow_id, "runId": run_id},
+        "workflowType": {"name": workflow_type},
+        "initiatedEventId": long(initiated),
+    }
+    if started:
+        shown["startedEventId"] = str(started)
+    shown["namespaceId"] = NAMESPACE_ID
+    return shown
+
+
+def _child_started(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return {**_child(info, event), "header": {}}
+
+
+def _child_completed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return {"result": {"payloads": [payload(event[7])]}, **_child(info, event)}
+
+
+def _child_failed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return {"failure": event[7].proto(), **_child(info, event), "retryState": 5}
+
+
+def _child_closed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return _child(info, event)
+
+
+def _child_timed_out(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return {**_child(info, event), "retryState": 3}
+
+
+def _child_cancel_initiated(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, task_completed, workflow_id, run_id = event
+    return {
+        "workflowTaskCompletedEventId": long(task_completed),
+        "namespace": info.namespace,
+        "workflowExecution": {"workflowId": workflow_id, "runId": run_id},
+        "childWorkflowOnly": True,
+        "namespaceId": NAMESPACE_ID,
+    }
+
+
+def _child_cancel_requested(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, initiated, workflow_id, run_id = event
+    return {
+        "initiatedEventId": long(initiated),
+        "namespace": info.namespace,
+        "workflowExecution": {"workflowId": workflow_id, "runId": run_id},
+        "namespaceId": NAMESPACE_ID,
+    }
+
+
+def _update_accepted(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, update_id, sequencing, name, value = event
+    return {
+        "protocolInstanceId": update_id,
+        "acceptedRequestMessageId": f"{update_id}/request",
+        "acceptedRequestSequencingEventId": long(sequencing),
+        "acceptedRequest": {
+            "meta": {"updateId": update_id, "identity": IDENTITY},
+            "input": {"header": {}, "name": name, "args": {"payloads": [payload(value)]}},
+        },
+    }
+
+
+def _update_completed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, update_id, accepted, result, failure = event
+    outcome = (
+        {"success": {"payloads": [payload(result)]}} if failure is None else {"failure": failure.proto()}
+    )
+    return {
+        "meta": {"updateId": update_id, "identity": IDENTITY},
+        "outcome": outcome,
+        "acceptedEventId": long(accepted),
+    }
+
+
+_Renderer = Callable[[StartInfo, int, Event], dict[str, Any]]
+_RENDERERS: dict[int, tuple[str, _Renderer]] = {
+    STARTED: ("workflowExecutionStarted", _started),  # run_completes, continue_as_new
+    COMPLETED: ("workflowExecutionCompleted", _completed),  # run_completes
+    FAILED: ("workflowExecutionFailed", _failed),  # run_fails_*
+    TIMED_OUT: ("workflowExecutionTimedOut", _timed_out),  # timed_out
+    TASK_SCHEDULED: ("workflowTaskScheduled", _task_scheduled),  # run_completes
+    TASK_STARTED: ("workflowTaskStarted", _task_started),  # run_completes
+    TASK_COMPLETED: ("workflowTaskCompleted", _task_completed),  # run_completes
+    TASK_FAILED: ("workflowTaskFailed", _task_failed),  # reset
+    STEP_SCHEDULED: ("activityTaskScheduled", _step_scheduled),  # run_completes, timed_out
+    STEP_STARTED: ("activityTaskStarted", _step_started),  # run_retries_then_completes
+    STEP_COMPLETED: ("activityTaskCompleted", _step_completed),  # run_completes
+    STEP_FAILED: ("activityTaskFailed", _step_failed),  # run_fails_*
+    STEP_TIMED_OUT: ("activityTaskTimedOut", _step_timed_out),
+    STEP_CANCEL_REQUESTED: ("activityTaskCancelRequested", _step_cancel_requested),
+    STEP_CANCELED: ("activityTaskCanceled", _step_canceled),
+    TIMER_STARTED: ("timerStarted", _timer_started),  # start_and_poll
+    TIMER_FIRED: ("timerFired", _timer_fired),  # start_and_poll
+    TIMER_CANCELED: ("timerCanceled", _timer_canceled),
+    CANCEL_REQUESTED: ("workflowExecutionCancelRequested", _cancel_requested),  # stop_default
+    CANCELED: ("workflowExecutionCanceled", _with_task),  # stop_default
+    CHILD_CANCEL_INITIATED: ("requestCancelExternalWorkflowExecutionInitiated", _child_cancel_initiated),
+    CHILD_CANCEL_REQUESTED: ("externalWorkflowExecutionCancelRequested", _child_cancel_requested),
+    SIGNALED: ("workflowExecutionSignaled", _signaled),  # approval
+    TERMINATED: ("workflowExecutionTerminated", _terminated),  # terminate, reset
+    CONTINUED_AS_NEW: ("workflowExecutionContinuedAsNew", _continued),  # continue_as_new
+    CHILD_INITIATED: ("startChildWorkflowExecutionInitiated", _child_initiated),  # child_workflow
+    CHILD_STARTED: ("childWorkflowExecutionStarted", _child_started),  # child_workflow
+    CHILD_COMPLETED: ("childWorkflowExecutionCompleted", _child_completed),  # child_workflow
+    CHILD_FAILED: ("childWorkflowExecutionFailed", _child_failed),  # child_workflow
+    CHILD_CANCELED: ("childWorkflowExecutionCanceled", _child_closed),
+    CHILD_TIMED_OUT: ("childWorkflowExecutionTimedOut", _child_timed_out),
+    CHILD_TERMINATED: ("childWorkflowExecutionTerminated", _child_closed),
+    UPDATE_ACCEPTED: ("workflowExecutionUpdateAccepted", _update_accepted),  # approval
+    UPDATE_COMPLETED: ("workflowExecutionUpdateCompleted", _update_completed),  # approval
+    PROPERTIES_MODIFIED: ("workflowPropertiesModified", _properties_modified),  # run_completes, untraced
+}
+
+
+def render(info: StartInfo, event_id: int, event: Event, *, include_payloads: bool) -> dict[str, Any]:
+    """An event as `/history` shows it; fields that hold payloads only with `include_payloads`."""
+    kind = event[0]
+    name, renderer = _RENDERERS[kind]
+    attributes = renderer(info, event_id, event)
+    if not include_payloads:
+        for field in _PAYLOAD_FIELDS:
+            attributes.pop(field, None)
+    return {
+        "eventId": str(event_id),
+        "eventType": kind,
+        "eventTypeName": NAMES[kind],
+        "eventTime": iso(event[1]),
+        f"{name}EventAttributes": attributes,
+    }

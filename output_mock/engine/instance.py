@@ -1,0 +1,741 @@
+"""The worker's side of a run: the script, resumed by one workflow task after another.
+
+A workflow task hands the instance what has happened since the last one (`activate`), lets the script
+run until it waits again, and takes from it the commands that it gave: schedule this step, start that
+timer, complete. The same instance replays a history that another run has written, which is how a run
+is reset. What Temporal's SDK for TypeScript does in this place is what the real server's workers run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from output_mock.engine import failures
+from output_mock.engine.context import Context, ContinueAsNew, Handler, RunInfo, SignalTimeout, StepPlan
+from output_mock.engine.errors import QueryNotRegisteredError, ScriptError
+from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
+from output_mock.engine.history import ActivityOptions, Memo
+from output_mock.engine.loop import ForeignAwaitError, ScriptLoop
+from output_mock.engine.payloads import UNDEFINED, as_json, plain
+from output_mock.zod import prettify
+
+if TYPE_CHECKING:
+    from output_mock.engine.run import Run
+    from output_mock.scripts.definition import WorkflowDefinition
+
+TRACE_DESTINATIONS = "__internal#getTraceDestinations"
+# Queries that the TypeScript SDK always answers; named in the message for an unknown one (approval).
+_BUILT_IN_QUERIES = ("__stack_trace", "__enhanced_stack_trace", "__temporal_workflow_metadata")
+
+
+class Activity:
+    """A step that the script has asked for."""
+
+    __slots__ = (
+        "activity_id",
+        "activity_type",
+        "attempt",
+        "cancel_requested",
+        "closed",
+        "due",
+        "future",
+        "guard",
+        "input",
+        "last_failure",
+        "options",
+        "plan",
+        "scheduled",
+        "scheduled_at",
+        "started_at",
+        "timer",
+    )
+
+    def __init__(
+        self,
+        activity_id: str,
+        activity_type: str,
+        plan: StepPlan,
+        input: Any,
+        options: ActivityOptions,
+        future: asyncio.Future[Any],
+    ) -> None:
+        self.activity_id = activity_id
+        self.activity_type = activity_type
+        self.plan = plan
+        self.input = input
+        self.options = options
+        self.future = future
+        self.scheduled = 0
+        self.scheduled_at = 0
+        self.started_at = 0
+        self.attempt = 1
+        self.last_failure: Cause | None = None
+        self.timer: Any = None
+        self.due = 0
+        self.guard = False
+        self.cancel_requested = 0
+        self.closed = False
+
+
+class WorkflowTimer:
+    """A timer that the script has started."""
+
+    __slots__ = ("closed", "due", "fire", "guard", "length", "started", "timer", "timer_id")
+
+    def __init__(self, timer_id: str, length: int, fire: Callable[[], None], guard: bool) -> None:
+        self.timer_id = timer_id
+        self.length = length
+        self.fire = fire
+        self.guard = guard
+        self.started = 0
+        self.timer: Any = None
+        self.due = 0
+        self.closed = False
+
+
+class Child:
+    """A child workflow that the script has started."""
+
+    __slots__ = (
+        "cancel_requested",
+        "closed",
+        "detached",
+        "future",
+        "initiated",
+        "input",
+        "invocation",
+        "memo",
+        "run",
+        "started",
+        "workflow_id",
+        "workflow_type",
+    )
+
+    def __init__(
+        self,
+        workflow_id: str,
+        workflow_type: str,
+        input: Any,
+        invocation: dict[str, Any],
+        detached: bool,
+        memo: Memo,
+        future: asyncio.Future[Any],
+    ) -> None:
+        self.workflow_id = workflow_id
+        self.workflow_type = workflow_type
+        self.input = input
+        self.invocation = invocation
+        self.detached = detached
+        self.memo = memo
+        self.future = future
+        self.initiated = 0
+        self.started = 0
+        self.run: Run | None = None
+        # The event that asks the child to stop, once there is one.
+        self.cancel_requested = 0
+        self.closed = False
+
+
+class Update:
+    """An update that a client has sent, and what became of it."""
+
+    __slots__ = ("accepted", "done", "failure", "name", "payload", "rejected", "result", "update_id")
+
+    def __init__(self, update_id: str, name: str, payload: Any) -> None:
+        self.update_id = update_id
+        self.name = name
+        self.payload = payload
+        self.accepted = 0
+        self.rejected: str | None = None
+        self.done = False
+        self.result: Any = UNDEFINED
+        self.failure: Cause | None = None
+
+
+# Commands, as the workflow task's batch writes them. A pair: what kind, and what it is about.
+MEMO, STEP, CANCEL_STEP, TIMER, CANCEL_TIMER, CHILD, CANCEL_CHILD, ACCEPT, FINISH = range(9)
+COMPLETE, FAIL, CANCEL, CONTINUE = range(9, 13)
+Command = tuple[int, Any]
+# Jobs, as what has happened reaches the script.
+STEP_CLOSED, TIMER_FIRED, SIGNAL, UPDATE, STOP, CHILD_STARTED, CHILD_CLOSED = range(7)
+Job = tuple[int, Any, Any]
+
+
+class Instance:
+    """One run's script and everything that it waits for."""
+
+    __slots__ = (
+        "_activities",
+        "_buffered_updates",
+        "_cancel_pending",
+        "_children",
+        "_conditions",
+        "_random",
+        "_signal_handlers",
+        "_signal_waits",
+        "_signals",
+        "_timers",
+        "activity_count",
+        "cancel_requested",
+        "commands",
+        "context",
+        "definition",
+        "loop",
+        "main",
+        "memo",
+        "queries",
+        "replaying",
+        "run",
+        "timer_count",
+        "update_handlers",
+    )
+
+    def __init__(self, run: Run, definition: WorkflowDefinition) -> None:
+        self.run = run
+        self.definition = definition
+        self.loop = ScriptLoop(self)
+        self.context = Context(self)
+        self.memo = run.info.memo or Memo()
+        self.commands: list[Command] = []
+        self.main: asyncio.Task[Any] | None = None
+        self.queries: dict[str, Handler] = {}
+        self.update_handlers: dict[str, tuple[Handler, Handler | None]] = {}
+        self.activity_count = 0
+        self.timer_count = 0
+        self.cancel_requested = False
+        self.replaying = False
+        self._cancel_pending = False
+        self._signal_handlers: dict[str, Handler] = {}
+        self._signals: dict[str, list[Any]] = {}
+        self._signal_waits: dict[str, list[asyncio.Future[Any]]] = {}
+        self._conditions: list[tuple[Callable[[], bool], asyncio.Future[Any]]] = []
+        self._buffered_updates: list[Update] = []
+        self._random: random.Random | None = None
+
+    # What the world asks of a worker
+
+    def activate(self, jobs: list[Job]) -> list[Command]:
+        """Tell the script what has happened, let it run, and return the commands that it gave.
+
+        Raises `ScriptError` when the script itself is wrong.
+        """
+        self.commands = []
+        if self.main is None:
+            self.main = self.loop.create_task(self._main())
+        watchdog = self.run.world.watchdog
+        watchdog.begin(self)
+        outer = self.loop.enter()
+        try:
+            self._perform(jobs)
+        except Exception as error:
+            # A signal handler that fails takes the run with it, as in the SDK.
+            cause = self._cause_of(error)
+            if cause is None:
+                raise self.script_error(error) from error
+            self.commands.append((FAIL, cause))
+            return self.commands
+        finally:
+            self.loop.leave(outer)
+            watchdog.end()
+        for update in self._buffered_updates:
+            update.rejected = f"no handler for update {update.name!r}"
+        self._buffered_updates = []
+        if self.main.done():
+            self.commands.append(self._ending(self.main))
+        return self.commands
+
+    def _perform(self, jobs: list[Job]) -> None:
+        if len(jobs) > 1:
+            # The SDK delivers signals and updates before everything else.
+            jobs = sorted(jobs, key=lambda job: job[0] not in (SIGNAL, UPDATE))
+        for kind, subject, detail in jobs:
+            if kind in (STEP_CLOSED, CHILD_CLOSED):
+                self._resolve(subject.future, detail)
+            elif kind == TIMER_FIRED:
+                subject.fire()
+            elif kind == SIGNAL:
+                self._deliver_signal(subject, detail)
+            elif kind == UPDATE:
+                self._deliver_update(subject)
+            elif kind == STOP:
+                self._stop()
+        self.loop.run_until_idle()
+        while self._conditions and self._unblock():
+            self.loop.run_until_idle()
+
+    def query(self, name: str, payload: Any) -> Any:
+        """Ask the script. Raises `QueryNotRegisteredError`, also with the words of a handler that threw."""
+        handler = self.queries.get(name)
+        if handler is None:
+            known = " ".join((*_BUILT_IN_QUERIES, *self.queries))
+            raise QueryNotRegisteredError(
+                f"Workflow did not register a handler for {name}. Registered queries: [{known}]"
+            )
+        outer = self.loop.enter()
+        try:
+            answer = handler(payload)
+            if inspect.isawaitable(answer):
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                raise TypeError(
+                    f"the handler of query {name!r} is a coroutine function; queries cannot wait, so use a "
+                    "plain function"
+                )
+            return as_json(answer, f"the answer to query {name!r}")
+        except Failure as failure:
+            raise QueryNotRegisteredError(failure.message) from None
+        except Exception as error:
+            raise self.script_error(error) from error
+        finally:
+            self.loop.leave(outer)
+
+    def drop_script(self) -> None:
+        """The run is closed: forget the script, keep what answers queries."""
+        self.loop.close()
+        self.main = None
+        self.commands = []
+        self._signal_handlers = {}
+        self._signals = {}
+        self._signal_waits = {}
+        self._conditions = []
+        self.update_handlers = {}
+
+    # What the loop asks of its host
+
+    def now(self) -> int:
+        return self.run.world.clock.nanoseconds()
+
+    def start_timer(self, length: int, fire: Callable[[], None], *, guard: bool) -> Callable[[], None]:
+        self._check_running()
+        self.timer_count += 1
+        timer = WorkflowTimer(str(self.timer_count), length, fire, guard)
+        self.commands.append((TIMER, timer))
+        return lambda: self._cancel_timer(timer)
+
+    def _cancel_timer(self, timer: WorkflowTimer) -> None:
+        if timer.closed:
+            return
+        timer.closed = True
+        if not timer.started:
+            # Started and cancelled within one workflow task: the server never hears of it.
+            self.commands = [command for command in self.commands if command[1] is not timer]
+        else:
+            self.commands.append((CANCEL_TIMER, timer))
+
+    # What the context asks
+
+    async def step(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Any:
+        self._check_running()
+        self._raise_pending_cancellation()
+        definition = self.definition
+        where = f"the input of step {plan.name!r}"
+        input = as_json(input, where)
+        resolved = definition.step_options(self.memo.options or definition.options, options)
+        activity = self._schedule(f"{definition.name}#{plan.name}", plan, input, resolved)
+        return await self._outcome_of_step(activity)
+
+    def _schedule(self, activity_type: str, plan: StepPlan, input: Any, options: ActivityOptions) -> Activity:
+        self.activity_count += 1
+        activity = Activity(
+            str(self.activity_count), activity_type, plan, input, options, self.loop.create_future()
+        )
+        self.commands.append((STEP, activity))
+        return activity
+
+    async def _outcome_of_step(self, activity: Activity) -> Any:
+        try:
+            return await activity.future
+        except asyncio.CancelledError:
+            if activity.closed:
+                raise
+            if not activity.scheduled:
+                self.commands = [command for command in self.commands if command[1] is not activity]
+                activity.closed = True
+                raise
+            self.commands.append((CANCEL_STEP, activity))
+            raise
+
+    async def child(self, name: str, input: Any, *, detached: bool, options: Mapping[str, Any] | None) -> Any:
+        self._check_running()
+        self._raise_pending_cancellation()
+        input = as_json(input, f"the input of child {name!r}")
+        child_type = self.run.world.resolve_child(self.run, name)
+        invocation: dict[str, Any] = {} if options is None else {"activityOptions": dict(options)}
+        child = Child(
+            f"{self.run.workflow_id}-{self.run.world.ids.child_suffix()}",
+            child_type,
+            input,
+            invocation,
+            detached,
+            self.memo,
+            self.loop.create_future(),
+        )
+        self.commands.append((CHILD, child))
+        return await self._outcome_of_child(child)
+
+    async def _outcome_of_child(self, child: Child) -> Any:
+        try:
+            return await child.future
+        except asyncio.CancelledError:
+            if child.closed:
+                raise
+            if not child.initiated:
+                self.commands = [command for command in self.commands if command[1] is not child]
+                child.closed = True
+                raise
+            self.commands.append((CANCEL_CHILD, child))
+            # The SDK waits for the child to end before it tells the parent.
+            while not child.closed:
+                child.future = self.loop.create_future()
+                try:
+                    await child.future
+                except asyncio.CancelledError:
+                    continue
+                except ChildFailure:
+                    break
+            raise
+
+    async def sleep(self, length: int) -> None:
+        self._check_running()
+        self._raise_pending_cancellation()
+        future: asyncio.Future[None] = self.loop.create_future()
+        cancel = self.start_timer(length, lambda: _finish(future), guard=False)
+        try:
+            await future
+        except asyncio.CancelledError:
+            cancel()
+            raise
+
+    async def wait_for_signal(self, name: str, timeout: int | None) -> Any:
+        self._check_running()
+        waiting = self._signals.get(name)
+        if waiting:
+            return waiting.pop(0)
+        self._raise_pending_cancellation()
+        future: asyncio.Future[Any] = self.loop.create_future()
+        waits = self._signal_waits.setdefault(name, [])
+        waits.append(future)
+        if not await self._guarded(future, timeout):
+            limit = _spoken(timeout or 0)
+            raise SignalTimeout(f"no signal {name!r} within {limit}")
+        return future.result()
+
+    async def condition(self, predicate: Callable[[], bool], timeout: int | None) -> bool:
+        self._check_running()
+        self._raise_pending_cancellation()
+        if predicate():
+            return True
+        future: asyncio.Future[Any] = self.loop.create_future()
+        self._conditions.append((predicate, future))
+        return await self._guarded(future, timeout)
+
+    async def _guarded(self, future: asyncio.Future[Any], timeout: int | None) -> bool:
+        """Wait for `future`. Returns whether it came before the timeout."""
+        cancel = None
+        if timeout is not None:
+            # The timer resolves nothing when the future is there already, which `done` tells.
+            cancel = self.start_timer(max(1_000_000, timeout), lambda: _give_up(future), guard=True)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if cancel is not None:
+                cancel()
+            raise
+        except _GaveUp:
+            return False
+        if cancel is not None:
+            cancel()
+        return True
+
+    def on_signal(self, name: str, handler: Handler) -> None:
+        self._check_running()
+        self._signal_handlers[name] = handler
+        for payload in self._signals.pop(name, ()):
+            self._call_signal_handler(name, handler, payload)
+
+    def on_query(self, name: str, handler: Handler) -> None:
+        self._check_running()
+        self.queries[name] = handler
+
+    def on_update(self, name: str, handler: Handler, validator: Handler | None) -> None:
+        self._check_running()
+        self.update_handlers[name] = (handler, validator)
+        held, self._buffered_updates = self._buffered_updates, []
+        for update in held:
+            self._deliver_update(update)
+
+    def run_info(self) -> RunInfo:
+        info = self.run.info
+        return RunInfo(
+            info.workflow_id,
+            self.run.run_id,
+            info.workflow_type,
+            info.task_queue,
+            datetime.fromtimestamp(info.start / 1e9, tz=timezone.utc),
+        )
+
+    def random(self) -> random.Random:
+        if self._random is None:
+            self._random = random.Random(f"{self.run.world.seed}/{self.run.info.run_id}")
+        return self._random
+
+    # The script
+
+    async def _main(self) -> Any:
+        """What the SDK does around the script (run_completes, untraced, child_workflow)."""
+        run, definition, info = self.run, self.definition, self.run.info
+        parent = info.parent
+        is_root = parent is None
+        if is_root:
+            traced = definition.traced
+            trace_info = (info.workflow_id, info.workflow_type, run.run_id, info.start) if traced else None
+            self.memo = Memo(trace_info)
+        else:
+            traced = False
+        self.commands.append(
+            (MEMO, (self.memo, ("payloadVersion", "traceInfo") if traced else ("payloadVersion",)))
+        )
+        if definition.bare:
+            return await definition.script(self.context, plain(info.input))
+        options = definition.options_below(info.memo, info.invocation)
+        if traced:
+            internal = self._schedule(
+                TRACE_DESTINATIONS,
+                StepPlan("getTraceDestinations", run.trace_destinations, None, 0),
+                self.memo.trace_info_json(),
+                definition.options,
+            )
+            trace = await internal.future
+            self.memo = Memo(self.memo.trace_info, options, trace)
+            self.commands.append((MEMO, (self.memo, ("activityOptions", "trace"))))
+        else:
+            self.memo = Memo(self.memo.trace_info, options, self.memo.trace)
+            self.commands.append((MEMO, (self.memo, ("activityOptions",))))
+        given = info.input
+        if definition.input_schema is not None:
+            given, issues = definition.input_schema.safe_parse(given)
+            if issues:
+                raise _invalid(f'Workflow "{definition.name}" input', issues)
+        elif type(given) is dict or type(given) is list:
+            given = as_json(given, "input")
+        output = await definition.script(self.context, plain(given))
+        output = as_json(output, f"the output of workflow {definition.name!r}")
+        if definition.output_schema is not None:
+            output, issues = definition.output_schema.safe_parse(output)
+            if issues:
+                raise _invalid(f'Workflow "{definition.name}" output', issues)
+        return output
+
+    def _unblock(self) -> bool:
+        """Resume the waits whose condition holds by now."""
+        self._conditions = [entry for entry in self._conditions if not entry[1].done()]
+        met = [entry for entry in self._conditions if entry[0]()]
+        for entry in met:
+            self._conditions.remove(entry)
+            entry[1].set_result(True)
+        return bool(met)
+
+    def _ending(self, main: asyncio.Task[Any]) -> Command:
+        """The command that closes the run."""
+        if main.cancelled():
+            return (CANCEL, None)
+        error = main.exception()
+        if error is None:
+            return (COMPLETE, main.result())
+        if isinstance(error, ContinueAsNew):
+            where = f"the input that workflow {self.definition.name!r} continues with"
+            return (CONTINUE, as_json(error.input, where))
+        cause = self._cause_of(error)
+        if cause is None:
+            raise self.script_error(error) from error
+        if cause.is_cancellation():
+            return (CANCEL, None)
+        return (FAIL, cause)
+
+    def _cause_of(self, error: BaseException) -> Cause | None:
+        """The chain of failures that an exception stands for; None for a mistake in the script."""
+        if isinstance(error, (StepFailure, ChildFailure)):
+            return error.chain
+        if isinstance(error, SignalTimeout):
+            error = Failure(str(error), name="TimeoutError", retryable=False)
+        if isinstance(error, Failure):
+            where = f"fn ({self.definition.path})"
+            return Application(error, where=where, non_retryable=True)
+        inner = getattr(error, "exceptions", None)  # an ExceptionGroup of asyncio.TaskGroup
+        if inner and not isinstance(error, Exception):
+            return None
+        for one in inner or ():
+            cause = self._cause_of(one)
+            if cause is not None:
+                return cause
+        return None
+
+    def _stop(self) -> None:
+        self.cancel_requested = True
+        assert self.main is not None
+        self.main.cancel()
+
+    def _raise_pending_cancellation(self) -> None:
+        if self._cancel_pending:
+            self._cancel_pending = False
+            raise asyncio.CancelledError
+
+    def _check_running(self) -> None:
+        if self.loop.closing:
+            raise RuntimeError("the run is closed")
+        if not self.loop.is_running():
+            raise RuntimeError(
+                f"the context of run {self.run.run_id} was used outside of its own script; "
+                "a context belongs to one run"
+            )
+
+    # Messages
+
+    def _deliver_signal(self, name: str, payload: Any) -> None:
+        waits = self._signal_waits.get(name)
+        handler = self._signal_handlers.get(name)
+        if handler is not None:
+            self._call_signal_handler(name, handler, payload)
+            return
+        while waits:
+            future = waits.pop(0)
+            if not future.done():
+                future.set_result(payload)
+                return
+        self._signals.setdefault(name, []).append(payload)
+
+    def _call_signal_handler(self, name: str, handler: Handler, payload: Any) -> None:
+        answer = handler(payload)
+        if inspect.iscoroutine(answer):
+            task = self.loop.create_task(answer)
+            task.add_done_callback(self._signal_handled)
+
+    def _signal_handled(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+    def _deliver_update(self, update: Update) -> None:
+        entry = self.update_handlers.get(update.name)
+        if entry is None:
+            self._buffered_updates.append(update)
+            return
+        handler, validator = entry
+        payload = plain(update.payload)
+        if validator is not None and not self.replaying:
+            try:
+                validator(payload)
+            except Exception as refusal:
+                update.rejected = str(refusal) or type(refusal).__name__
+                return
+        self.commands.append((ACCEPT, update))
+        try:
+            answer = handler(payload)
+        except Exception as error:
+            self._update_failed(update, error)
+            return
+        if inspect.iscoroutine(answer):
+            task = self.loop.create_task(answer)
+            task.add_done_callback(lambda done: self._update_done(update, done))
+        else:
+            self._update_finished(update, answer)
+
+    def _update_done(self, update: Update, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            update.failure = failures.cancelled("Workflow canceled")
+            self.commands.append((FINISH, update))
+        elif (error := task.exception()) is not None:
+            self._update_failed(update, error)
+        else:
+            self._update_finished(update, task.result())
+
+    def _update_finished(self, update: Update, answer: Any) -> None:
+        update.result = as_json(answer, f"the answer to update {update.name!r}")
+        self.commands.append((FINISH, update))
+
+    def _update_failed(self, update: Update, error: BaseException) -> None:
+        if isinstance(error, Failure):
+            where = f"update {update.name} ({self.definition.path})"
+            non_retryable = not error.retryable
+            update.failure = Application(error, where=where, non_retryable=non_retryable, detailed=False)
+        else:
+            update.failure = self._cause_of(error)
+            if update.failure is None:
+                raise error
+        self.commands.append((FINISH, update))
+
+    def _resolve(self, future: asyncio.Future[Any], detail: Any) -> None:
+        if future.done():
+            return
+        if isinstance(detail, Exception):
+            future.set_exception(detail)
+            # Nobody may be waiting any more, which is the script's own business.
+            future.exception()
+        else:
+            future.set_result(as_json(detail, "a result"))
+
+    # Mistakes in the script
+
+    def script_error(self, error: BaseException) -> ScriptError:
+        """An error that names the workflow, the file and the line, and what to do about it."""
+        return describe(error, self.definition, self.run.workflow_id)
+
+
+class _GaveUp(Exception):
+    """A wait's timer fired."""
+
+
+def _give_up(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(_GaveUp())
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _invalid(what: str, issues: list[Any]) -> Failure:
+    return Failure(f"{what} validation failed: {prettify(issues)}", name="ValidationError")
+
+
+def _spoken(length: int) -> str:
+    seconds = length / 1e9
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def describe(error: BaseException, definition: WorkflowDefinition, workflow_id: str) -> ScriptError:
+    """The `ScriptError` for a mistake in the script of `definition`: where it is and what it says."""
+    if isinstance(error, ScriptError):
+        return error
+    code = inspect.unwrap(definition.script).__code__ if hasattr(definition.script, "__code__") else None
+    source = code.co_filename if code is not None else None
+    place = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_code.co_filename == source or (
+            source is None and "output_mock" not in frame.f_code.co_filename
+        ):
+            place = f"{frame.f_code.co_filename}, line {traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    if place is None and code is not None:
+        place = f"{code.co_filename}, line {code.co_firstlineno}"
+    message = str(error)
+    hint = ""
+    if isinstance(error, ForeignAwaitError):
+        hint = ""
+    elif isinstance(error, RuntimeError) and "different loop" in message:
+        hint = (
+            ". The script awaits a future of another event loop; scripts can only await what their own loop "
+            "makes: ctx.step, ctx.child, ctx.wait_for_signal, ctx.condition and asyncio's primitives"
+        )
+    text = f"the script of workflow {definition.name!r} raised {type(error).__name__}: {message}{hint}"
+    return ScriptError(f"{text} ({place})" if place else text, workflow_id=workflow_id)

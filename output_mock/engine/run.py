@@ -1,0 +1,718 @@
+"""The server's side of a run: its history, its status, and what is under way for it.
+
+Every method is called with the world's lock held. What a method writes, it writes in the batches of
+the real server: what has happened together with the workflow task that it causes, a workflow task's
+completion together with the commands that it carried (history_paging).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from output_mock.engine import failures, history, instance
+from output_mock.engine.errors import ScriptError
+from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
+from output_mock.engine.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
+from output_mock.engine.instance import Activity, Child, Instance, Job, Update, WorkflowTimer
+from output_mock.engine.payloads import UNDEFINED, as_json
+from output_mock.zod import prettify
+
+if TYPE_CHECKING:
+    from output_mock.engine.clock import Timer
+    from output_mock.engine.world import Catalog, World
+    from output_mock.scripts.definition import WorkflowDefinition
+
+# The real server ends a run whose history has grown beyond this.
+HISTORY_LIMIT = 51_200
+_TERMINATE, _ABANDON = 1, 2
+
+
+class Backoff:
+    """The pause before the first workflow task of a run that continues another one."""
+
+    __slots__ = ("due", "guard")
+
+    def __init__(self, due: int) -> None:
+        self.due = due
+        self.guard = False
+
+
+class Run:
+    """One run of a workflow id."""
+
+    __slots__ = (
+        "began",
+        "cancel_requested",
+        "catalog",
+        "child",
+        "children",
+        "close_time",
+        "deadline",
+        "definition",
+        "details",
+        "failure",
+        "history",
+        "info",
+        "instance",
+        "jobs",
+        "memo",
+        "next_run_id",
+        "parent",
+        "result",
+        "run_id",
+        "script_error",
+        "speculative",
+        "start_time",
+        "status",
+        "task_scheduled",
+        "updates",
+        "waiters",
+        "work",
+        "world",
+    )
+
+    def __init__(
+        self, world: World, catalog: Catalog, definition: WorkflowDefinition, info: StartInfo, run_id: str
+    ) -> None:
+        self.world = world
+        self.catalog = catalog
+        self.definition = definition
+        self.info = info
+        self.run_id = run_id
+        self.history = History()
+        self.status = "running"
+        self.start_time = world.clock.nanoseconds()
+        self.close_time = 0
+        self.instance: Instance | None = None
+        # The memo is there once the first workflow task is done; until then a result is a legacy one.
+        self.memo: Memo | None = None
+        self.began = False
+        self.result: Any = UNDEFINED
+        self.failure: Cause | None = None
+        self.script_error: ScriptError | None = None
+        self.next_run_id: str | None = None
+        self.details: WorkflowDetails | None = None
+        self.jobs: list[Job] = []
+        self.task_scheduled = 0
+        self.speculative = False
+        self.cancel_requested = False
+        self.updates: list[Update] = []
+        self.children: list[Child] = []
+        # What is under way for this run and will be done by itself: steps, timers, pauses.
+        self.work: dict[Activity | WorkflowTimer | Backoff, None] = {}
+        self.parent: Run | None = None
+        self.child: Child | None = None
+        self.deadline: Timer | None = None
+        self.waiters: list[threading.Event] | None = None
+
+    @property
+    def workflow_id(self) -> str:
+        return self.info.workflow_id
+
+    def trace_destinations(self, _given: Any) -> dict[str, str]:
+        """What the step answers that every traced run begins with."""
+        return self.world.trace_destinations(self.info)
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+    # Beginning
+
+    def begin(self) -> None:
+        """Write the first events and ask for the first workflow task."""
+        info, now = self.info, self.start_time
+        if info.expiration:
+            self.deadline = self.world.clock.call_at(info.expiration, self.time_out, guard=True)
+        if not info.backoff:
+            self.history.append((history.STARTED, now, info), (history.TASK_SCHEDULED, now, False))
+            self.task_scheduled = 2
+            self._enqueue_task()
+            return
+        self.history.append((history.STARTED, now, info))
+        pause = Backoff(now + info.backoff)
+        self.work[pause] = None
+        self.world.clock.call_at(pause.due, lambda: self._after_backoff(pause))
+
+    def go_on(self, under_way: Iterable[Activity | WorkflowTimer]) -> None:
+        """Begin where another run's history ends: this run has been reset (`replay.reset_run`).
+
+        What was under way at that point is done anew.
+        """
+        now = self.start_time
+        if self.info.execution_timeout:
+            due = now + self.info.execution_timeout
+            self.deadline = self.world.clock.call_at(due, self.time_out, guard=True)
+        self.history.append((history.TASK_SCHEDULED, now, False))
+        self.task_scheduled = len(self.history)
+        self._enqueue_task()
+        for thing in under_way:
+            if isinstance(thing, WorkflowTimer):
+                self._start_timer(thing, max(now, thing.due))
+            else:
+                self._start_step(thing)
+        for child in self.children:
+            if child.run is not None and not child.closed:
+                self._adopt(child, child.run.latest())
+
+    def _adopt(self, child: Child, run: Run) -> None:
+        run.parent, run.child = self, child
+        if not run.running:
+            self.child_closed(child, run)
+
+    def _after_backoff(self, pause: Backoff) -> None:
+        self.work.pop(pause, None)
+        if self.running and not self.task_scheduled:
+            self._tell()
+
+    # Workflow tasks
+
+    def _tell(self, *events: history.Event) -> None:
+        """Write what has happened, and ask the worker for a workflow task unless one is due already."""
+        if self.task_scheduled or (events and self._backing_off()):
+            self.history.append(*events)
+        else:
+            now = self.world.clock.nanoseconds()
+            scheduled = (history.TASK_SCHEDULED, now, self.details is not None)
+            self.history.append(*events, scheduled)
+            self.task_scheduled = len(self.history)
+            self._enqueue_task()
+        self.wake()
+
+    def _backing_off(self) -> bool:
+        """Whether the first workflow task of a continued run is not due yet."""
+        return not self.began and bool(self.info.backoff) and any(isinstance(it, Backoff) for it in self.work)
+
+    def _enqueue_task(self) -> None:
+        latency = self.world.latency
+        self.world.after(latency.task if self.began else latency.first_task, self.run_task)
+
+    def run_task(self) -> None:
+        """Let the worker do the workflow task that is due, and carry out its commands."""
+        if not self.running or not (self.task_scheduled or self.speculative):
+            return
+        if not self.catalog.worker:
+            self.catalog.when_worker_returns(self.run_task)
+            return
+        now = self.world.clock.nanoseconds()
+        if self.instance is None:
+            self.instance = Instance(self, self.definition)
+        if self.details is None:
+            self.details = WorkflowDetails(self.info, self.run_id, now)
+        scheduled, self.task_scheduled = self.task_scheduled, 0
+        speculative, self.speculative = not scheduled, False
+        if not speculative:
+            self.history.append((history.TASK_STARTED, now, scheduled))
+        jobs, self.jobs = self.jobs, []
+        try:
+            commands = self.instance.activate(jobs)
+        except ScriptError as error:
+            self.script_error = error
+            self.world.script_errors.append(error)
+            failure = Failure(error.message, name=error.name, retryable=False)
+            where = f"fn ({self.definition.path})"
+            commands = [(instance.FAIL, Application(failure, where=where, non_retryable=True))]
+        if speculative and not commands:
+            # Every update was refused: nothing of the task is kept (approval).
+            self.wake()
+            return
+        batch: list[history.Event] = []
+        if speculative:
+            scheduled = len(self.history) + 1
+            batch.append((history.TASK_SCHEDULED, now, True))
+            batch.append((history.TASK_STARTED, now, scheduled))
+        started = len(self.history) + len(batch)
+        batch.append((history.TASK_COMPLETED, now, scheduled, started))
+        self.began = True
+        self._carry_out(commands, batch, now)
+
+    def _carry_out(self, commands: list[instance.Command], batch: list[history.Event], now: int) -> None:
+        """Write a workflow task's batch, then set going what its commands ask for."""
+        first = len(self.history)
+        completed = first + len(batch)
+        closing: instance.Command | None = None
+        for command in commands:
+            kind, subject = command
+            event_id = first + len(batch) + 1
+            if kind == instance.STEP:
+                subject.scheduled = event_id
+                batch.append(
+                    (
+                        history.STEP_SCHEDULED,
+                        now,
+                        completed,
+                        subject.activity_id,
+                        subject.activity_type,
+                        subject.input,
+                        subject.options,
+                        self.memo,
+                        self.details,
+                    )
+                )
+            elif kind == instance.MEMO:
+                self.memo, names = subject
+                batch.append((history.PROPERTIES_MODIFIED, now, completed, self.memo, names))
+            elif kind == instance.TIMER:
+                subject.started = event_id
+                batch.append((history.TIMER_STARTED, now, completed, subject.timer_id, subject.length))
+            elif kind == instance.CANCEL_TIMER:
+                batch.append((history.TIMER_CANCELED, now, completed, subject.timer_id, subject.started))
+            elif kind == instance.CANCEL_STEP:
+                subject.cancel_requested = event_id
+                batch.append((history.STEP_CANCEL_REQUESTED, now, completed, subject.scheduled))
+            elif kind == instance.CHILD:
+                subject.initiated = event_id
+                batch.append(
+                    (
+                        history.CHILD_INITIATED,
+                        now,
+                        completed,
+                        subject.workflow_id,
+                        subject.workflow_type,
+                        subject.input,
+                        subject.memo,
+                        _ABANDON if subject.detached else _TERMINATE,
+                        subject.invocation,
+                    )
+                )
+            elif kind == instance.CANCEL_CHILD:
+                run_id = "" if subject.run is None else subject.run.run_id
+                batch.append((history.CHILD_CANCEL_INITIATED, now, completed, subject.workflow_id, run_id))
+                subject.cancel_requested = event_id
+            elif kind == instance.ACCEPT:
+                subject.accepted = event_id
+                batch.append(
+                    (
+                        history.UPDATE_ACCEPTED,
+                        now,
+                        subject.update_id,
+                        completed - 2,
+                        subject.name,
+                        subject.payload,
+                    )
+                )
+            elif kind == instance.FINISH:
+                subject.done = True
+                batch.append(
+                    (
+                        history.UPDATE_COMPLETED,
+                        now,
+                        subject.update_id,
+                        subject.accepted,
+                        subject.result,
+                        subject.failure,
+                    )
+                )
+            else:
+                closing = command
+                break
+        if closing is not None:
+            self._finish(closing, batch, completed, now)
+            return
+        self.history.append(*batch)
+        for kind, subject in commands:
+            self._set_going(kind, subject, now)
+        self.wake()
+        if len(self.history) > HISTORY_LIMIT:
+            self.terminate("Workflow history count exceeds limit.", identity="history-service")
+
+    def _set_going(self, kind: int, subject: Any, now: int) -> None:
+        if kind == instance.STEP:
+            subject.scheduled_at = now
+            self._start_step(subject)
+        elif kind == instance.TIMER:
+            self._start_timer(subject, now + subject.length)
+        elif kind == instance.CANCEL_TIMER:
+            self._forget(subject)
+        elif kind == instance.CANCEL_STEP:
+            self._cancel_step(subject)
+        elif kind == instance.CHILD:
+            self.children.append(subject)
+            self.world.after(0, lambda: self._start_child(subject))
+        elif kind == instance.CANCEL_CHILD:
+            self.world.after(0, lambda: self._cancel_child(subject))
+
+    # Timers
+
+    def _start_timer(self, timer: WorkflowTimer, due: int) -> None:
+        timer.due = due
+        self.work[timer] = None
+        timer.timer = self.world.clock.call_at(due, lambda: self._timer_fired(timer), guard=timer.guard)
+
+    def _timer_fired(self, timer: WorkflowTimer) -> None:
+        self.work.pop(timer, None)
+        if not self.running or timer.closed:
+            return
+        timer.closed = True
+        self.jobs.append((instance.TIMER_FIRED, timer, None))
+        now = self.world.clock.nanoseconds()
+        self._tell((history.TIMER_FIRED, now, timer.timer_id, timer.started))
+
+    def _forget(self, thing: Activity | WorkflowTimer) -> None:
+        self.work.pop(thing, None)
+        if thing.timer is not None:
+            thing.timer.cancel()
+            thing.timer = None
+
+    # Steps
+
+    def _start_step(self, activity: Activity) -> None:
+        """Begin an attempt."""
+        if not self.running or activity.closed:
+            return
+        if not self.catalog.worker:
+            self.catalog.when_worker_returns(lambda: self._start_step(activity))
+            return
+        now = self.world.clock.nanoseconds()
+        activity.started_at = now
+        length = activity.plan.takes + self.world.latency.step
+        limit = activity.options.start_to_close
+        if length > limit:
+            self._at(activity, now + limit, lambda: self._step_too_slow(activity))
+        elif length:
+            self._at(activity, now + length, lambda: self._end_step(activity))
+        else:
+            self.world.clock.call_soon(lambda: self._end_step(activity))
+
+    def _at(self, activity: Activity, due: int, callback: Any) -> None:
+        activity.due = due
+        self.work[activity] = None
+        activity.timer = self.world.clock.call_at(due, callback)
+
+    def _end_step(self, activity: Activity) -> None:
+        """The end of an attempt: how did it go?"""
+        self.work.pop(activity, None)
+        if not self.running or activity.closed:
+            return
+        if not self.catalog.worker:
+            self.catalog.when_worker_returns(lambda: self._end_step(activity))
+            return
+        plan = activity.plan
+        try:
+            result = self._perform(activity)
+        except Failure as failure:
+            where = f"fn ({self.definition.path.rpartition('/')[0]}/steps.js:{plan.name})"
+            fatal = not failure.retryable or failure.name in activity.options.non_retryable
+            self._step_failed(activity, failure, Application(failure, where=where, non_retryable=fatal))
+            return
+        except Exception as error:
+            self._script_is_wrong(error)
+            return
+        now = self.world.clock.nanoseconds()
+        started = len(self.history) + 1
+        activity.closed = True
+        self.jobs.append((instance.STEP_CLOSED, activity, result))
+        self._tell(
+            (
+                history.STEP_STARTED,
+                activity.started_at,
+                activity.scheduled,
+                activity.attempt,
+                activity.last_failure,
+            ),
+            (history.STEP_COMPLETED, now, activity.scheduled, started, result),
+        )
+
+    def _perform(self, activity: Activity) -> Any:
+        """What the attempt returns. Raises the `Failure` that it fails with."""
+        plan, given = activity.plan, activity.input
+        if plan.input_schema is not None:
+            schema = self.definition.step_schema(plan.input_schema, f"input_schema of step {plan.name!r}")
+            given, issues = schema.safe_parse(given)
+            if issues:
+                raise _invalid(f'{plan.kind} "{plan.name}" input', issues)
+        failure = plan.failure(activity.attempt)
+        if failure is not None:
+            raise failure
+        result = plan.returns
+        if callable(result):
+            result = result(None if given is UNDEFINED else given)
+        result = as_json(result, f"the result of step {plan.name!r} of workflow {self.definition.name!r}")
+        if plan.output_schema is not None:
+            schema = self.definition.step_schema(plan.output_schema, f"output_schema of step {plan.name!r}")
+            result, issues = schema.safe_parse(result)
+            if issues:
+                raise _invalid(f'{plan.kind} "{plan.name}" output', issues)
+        return result
+
+    def _step_too_slow(self, activity: Activity) -> None:
+        self.work.pop(activity, None)
+        if not self.running or activity.closed:
+            return
+        cause = Cause(
+            "activity StartToClose timeout",
+            "TimeoutFailure",
+            info={"timeoutFailureInfo": {"timeoutType": "TIMEOUT_TYPE_START_TO_CLOSE"}},
+            source="Server",
+        )
+        failure = Failure(cause.message, name="TimeoutFailure")
+        self._step_failed(activity, failure, cause)
+
+    def _step_failed(self, activity: Activity, failure: Failure, cause: Cause) -> None:
+        """An attempt failed: try again later, or give up."""
+        now = self.world.clock.nanoseconds()
+        options = activity.options
+        again = now + options.interval(activity.attempt)
+        limit = options.schedule_to_close or self.info.run_timeout
+        if isinstance(cause, Application) and cause.non_retryable:
+            state = failures.NON_RETRYABLE
+        elif activity.cancel_requested:
+            state = failures.CANCEL_REQUESTED
+        elif activity.attempt >= options.maximum_attempts:
+            state = failures.MAXIMUM_ATTEMPTS
+        elif limit and again > activity.scheduled_at + limit:
+            state = failures.TIMEOUT
+        else:
+            activity.attempt += 1
+            activity.last_failure = cause
+            self._at(activity, again, lambda: self._start_step(activity))
+            self.wake()
+            return
+        activity.closed = True
+        started = len(self.history) + 1
+        kind = history.STEP_FAILED if isinstance(cause, Application) else history.STEP_TIMED_OUT
+        chain = failures.activity_failure(
+            activity.activity_type, activity.activity_id, activity.scheduled, started, state, cause
+        )
+        outcome = StepFailure(failure, chain)
+        self.jobs.append((instance.STEP_CLOSED, activity, outcome))
+        self._tell(
+            (
+                history.STEP_STARTED,
+                activity.started_at,
+                activity.scheduled,
+                activity.attempt,
+                activity.last_failure,
+            ),
+            (kind, now, activity.scheduled, started, cause, state, outcome),
+        )
+
+    def _cancel_step(self, activity: Activity) -> None:
+        """The script has stopped waiting for a step."""
+
+    def _script_is_wrong(self, error: Exception) -> None:
+        """A function that a script gave to a step raised an error of its own: the run fails with it."""
+        assert self.instance is not None
+        self.script_error = self.instance.script_error(error)
+        self.world.script_errors.append(self.script_error)
+        failure = Failure(self.script_error.message, name=self.script_error.name, retryable=False)
+        cause = Application(failure, where=f"fn ({self.definition.path})", non_retryable=True)
+        now = self.world.clock.nanoseconds()
+        self._finish((instance.FAIL, cause), [], len(self.history), now)
+
+    # Children
+
+    def _start_child(self, child: Child) -> None:
+        if not self.running or child.closed:
+            return
+        root = self.info.parent
+        parent = ParentInfo(
+            self.workflow_id,
+            self.run_id,
+            child.initiated,
+            root.root_workflow_id if root is not None else self.workflow_id,
+            root.root_run_id if root is not None else self.run_id,
+        )
+        run = self.world.start_child(self, child, parent)
+        child.run = run
+        run.parent = self
+        run.child = child
+        now = self.world.clock.nanoseconds()
+        child.started = len(self.history) + 1
+        self.jobs.append((instance.CHILD_STARTED, child, None))
+        self._tell((history.CHILD_STARTED, now, *self._about(child, with_start=False)))
+
+    def _about(self, child: Child, *, with_start: bool = True) -> tuple[Any, ...]:
+        assert child.run is not None
+        run_id = child.run.info.first_run_id
+        started = child.started if with_start else 0
+        return child.workflow_id, run_id, child.workflow_type, child.initiated, started
+
+    def _cancel_child(self, child: Child) -> None:
+        if not self.running or child.closed or child.run is None:
+            return
+        now = self.world.clock.nanoseconds()
+        run = child.run
+        initiated = int(child.cancel_requested)
+        self._tell((history.CHILD_CANCEL_REQUESTED, now, initiated, child.workflow_id, run.run_id))
+        run.request_cancel((self.workflow_id, self.run_id, initiated))
+
+    def child_closed(self, child: Child, run: Run) -> None:
+        """A child of this run has ended."""
+        if not self.running or child.closed:
+            return
+        child.closed = True
+        now = self.world.clock.nanoseconds()
+        about = self._about(child)
+        if run.status == "completed":
+            self.jobs.append((instance.CHILD_CLOSED, child, run.result))
+            self._tell((history.CHILD_COMPLETED, now, *about, run.result))
+            return
+        cause = run.failure or failures.cancelled()
+        kind = {
+            "failed": history.CHILD_FAILED,
+            "cancelled": history.CHILD_CANCELED,
+            "timed_out": history.CHILD_TIMED_OUT,
+        }.get(run.status, history.CHILD_TERMINATED)
+        chain = failures.child_failure(
+            self.info.namespace,
+            child.workflow_id,
+            run.info.first_run_id,
+            child.workflow_type,
+            child.initiated,
+            child.started,
+            cause,
+        )
+        outcome = ChildFailure(run.status, chain)
+        self.jobs.append((instance.CHILD_CLOSED, child, outcome))
+        self._tell((kind, now, *about, cause, outcome))
+
+    # Messages
+
+    def signal(self, name: str, payload: Any) -> None:
+        """Write a signal and let the worker know."""
+        now = self.world.clock.nanoseconds()
+        self.jobs.append((instance.SIGNAL, name, _handed(payload)))
+        self._tell((history.SIGNALED, now, name, payload))
+
+    def update(self, update: Update) -> None:
+        """Let the worker know of an update; it is written when it is accepted."""
+        self.updates.append(update)
+        self.jobs.append((instance.UPDATE, update, None))
+        if not self.task_scheduled and not self.speculative:
+            self.speculative = True
+            self._enqueue_task()
+
+    def request_cancel(self, by: tuple[str, str, int] | None = None) -> None:
+        """Ask the run to stop. Asking twice is asking once."""
+        if not self.running or self.cancel_requested:
+            return
+        self.cancel_requested = True
+        now = self.world.clock.nanoseconds()
+        self.jobs.append((instance.STOP, None, None))
+        self._tell((history.CANCEL_REQUESTED, now, *(by or ())))
+
+    # Ending
+
+    def _finish(
+        self, closing: instance.Command, batch: list[history.Event], completed: int, now: int
+    ) -> None:
+        """Close the run with what its script has decided."""
+        kind, subject = closing
+        if kind == instance.COMPLETE:
+            self.result = subject
+            self.history.append(*batch, (history.COMPLETED, now, completed, subject))
+            self.close("completed")
+        elif kind == instance.FAIL:
+            self.failure = subject
+            self.history.append(*batch, (history.FAILED, now, completed, subject))
+            self.close("failed")
+        elif kind == instance.CANCEL:
+            self.failure = failures.cancelled()
+            self.history.append(*batch, (history.CANCELED, now, completed))
+            self.close("cancelled")
+        else:
+            self.next_run_id = self.world.ids.uuid4()
+            self.history.append(*batch, (history.CONTINUED_AS_NEW, now, completed, self.next_run_id, subject))
+            self.close("continued_as_new")
+            self.world.continue_as_new(self, self.next_run_id, subject)
+
+    def terminate(
+        self, reason: str | None, *, identity: str = failures.IDENTITY, detailed: bool = False
+    ) -> None:
+        """End the run at once; its script is not asked."""
+        if not self.running:
+            return
+        now = self.world.clock.nanoseconds()
+        self.failure = failures.terminated(reason)
+        self.history.append((history.TERMINATED, now, reason, identity, detailed))
+        self.close("terminated")
+
+    def time_out(self) -> None:
+        """The run has reached its execution timeout."""
+        if not self.running:
+            return
+        self.failure = failures.timed_out()
+        self.history.append((history.TIMED_OUT, self.world.clock.nanoseconds()))
+        self.close("timed_out")
+
+    def close(self, status: str) -> None:
+        """The last event is written: let go of everything that only a running run needs."""
+        self.status = status
+        self.close_time = self.world.clock.nanoseconds()
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
+        for thing in self.work:
+            if not isinstance(thing, Backoff) and thing.timer is not None:
+                thing.timer.cancel()
+        self.work = {}
+        self.jobs = []
+        self.task_scheduled = 0
+        if self.instance is not None:
+            self.instance.drop_script()
+            if not self.instance.queries:
+                self.instance = None
+        self.world.closed(self)
+        children, self.children = self.children, []
+        for child in children:
+            if child.run is not None and not child.closed and not child.detached:
+                child.run.latest().terminate("by parent close policy", identity="history-service")
+        if self.parent is not None and self.child is not None and status != "continued_as_new":
+            self.parent.child_closed(self.child, self)
+        self.updates = []
+        self.wake()
+
+    def latest(self) -> Run:
+        """The run that this one has been continued by, or itself."""
+        run = self
+        while run.next_run_id is not None and run.status == "continued_as_new":
+            run = self.world.run_by_id(run.workflow_id, run.next_run_id)
+        return run
+
+    # Waiting
+
+    def watch(self) -> threading.Event:
+        """An event that is set when something is written. Give it back with `unwatch`."""
+        waiter = threading.Event()
+        self.waiters = [*(self.waiters or ()), waiter]
+        return waiter
+
+    def unwatch(self, waiter: threading.Event) -> None:
+        """Nobody waits for `waiter` any more."""
+        self.waiters = [other for other in self.waiters or () if other is not waiter] or None
+
+    def wake(self) -> None:
+        """Something was written: whoever waits for this run looks again."""
+        if self.waiters:
+            for waiter in self.waiters:
+                waiter.set()
+
+    def next_due(self, *, guards: bool) -> int | None:
+        """When something of this run or its children happens by itself; None when nothing will.
+
+        With `guards`, timeouts of waits count too, and so does the execution timeout.
+        """
+        due: int | None = None
+        for thing in self.work:
+            if (guards or not thing.guard) and (due is None or thing.due < due):
+                due = thing.due
+        for child in self.children:
+            if child.run is not None and not child.closed:
+                other = child.run.latest().next_due(guards=guards)
+                if other is not None and (due is None or other < due):
+                    due = other
+        if guards and self.deadline is not None and (due is None or self.deadline.when < due):
+            due = self.deadline.when
+        return due
+
+
+def _handed(payload: Any) -> Any:
+    """What a script gets of a payload: a copy of its own, None where there was none."""
+    return None if payload is UNDEFINED else as_json(payload, "a payload")
+
+
+def _invalid(what: str, issues: list[Any]) -> Failure:
+    return Failure(f"{what} validation failed: {prettify(issues)}", name="ValidationError")

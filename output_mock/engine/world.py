@@ -1,0 +1,597 @@
+"""A world: a whole fake with its catalogs, its runs and its clock; everything that a request can ask.
+
+A world has one lock, the clock's. Methods take it themselves and never hold it while they wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from output_mock.durations import MILLISECOND
+from output_mock.engine import errors, history, results
+from output_mock.engine.clock import Clock, Mode, Timer
+from output_mock.engine.history import ParentInfo, StartInfo
+from output_mock.engine.ids import Ids
+from output_mock.engine.instance import Child, Update
+from output_mock.engine.payloads import UNDEFINED, as_json
+from output_mock.engine.replay import reset_point, reset_run
+from output_mock.engine.run import Run
+from output_mock.engine.watchdog import Watchdog
+from output_mock.scripts.definition import CatalogDefinition
+
+if TYPE_CHECKING:
+    from output_mock.scripts.definition import WorkflowDefinition
+
+# A workflow that continues as new within a second has to wait out the rest of it (continue_as_new).
+_CONTINUE_INTERVAL = 1_000_000_000
+# What the real server writes when nobody gives a reason (terminate_pinned_no_body).
+_NO_REASON = "terminated by user via frontend"
+_RESET_POINTS_KEPT = 259_200_000_000_000  # three days
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long things take that take no time in a script, in nanoseconds."""
+
+    first_task: int = 0
+    task: int = 0
+    step: int = 0
+
+
+# About as long as on the deployment that was recorded, so that a client on a real clock sees a run that
+# it has just started running, as it would there.
+_REAL_LATENCY = Latency(first_task=20 * MILLISECOND, task=5 * MILLISECOND, step=5 * MILLISECOND)
+
+
+class Catalog:
+    """The workflows that one task queue's worker offers."""
+
+    def __init__(self, name: str, world: World) -> None:
+        self.name = name
+        self.world = world
+        self.workflows: dict[str, WorkflowDefinition] = {}
+        self.names: dict[str, str] = {}
+        # The run that holds the catalog itself.
+        self.run: Run
+        self._worker = True
+        self._waiting: list[Callable[[], None]] = []
+
+    def add(self, definition: WorkflowDefinition) -> None:
+        """Offer a workflow, in the place of an earlier one of the same name.
+
+        Raises `ValueError` when its name or an alias belongs to another workflow of this catalog.
+        """
+        old = self.workflows.get(definition.name)
+        others = {
+            name: real
+            for name, real in self.names.items()
+            if real != definition.name or (old is None and name != definition.name)
+        }
+        for name in (definition.name, *definition.aliases):
+            if name in others:
+                raise ValueError(
+                    f"workflow {definition.name!r}: {name!r} already names workflow {others[name]!r} "
+                    f"of catalog {self.name!r}"
+                )
+        self.workflows[definition.name] = definition
+        self.names = {name: one.name for one in self.workflows.values() for name in (one.name, *one.aliases)}
+
+    def remove(self, name: str) -> None:
+        """Offer a workflow no longer; its runs go on."""
+        del self.workflows[name]
+        self.names = {alias: real for alias, real in self.names.items() if real != name}
+
+    def as_json(self) -> dict[str, Any]:
+        """The catalog as `/workflow/catalog` shows it (routing)."""
+        return {
+            "workflows": [definition.as_catalog_entry() for definition in self.workflows.values()],
+            "workflowNames": dict(self.names),
+        }
+
+    @property
+    def worker(self) -> bool:
+        """Whether a worker polls this task queue. Set it to False and nothing moves until it is True."""
+        return self._worker
+
+    @worker.setter
+    def worker(self, present: bool) -> None:
+        with self.world.clock.lock:
+            if not present and not self.run.began:
+                # A worker that has gone was there once: it began the catalog (worker_down).
+                self.run.run_task()
+            self._worker = present
+            if present:
+                waiting, self._waiting = self._waiting, []
+                for callback in waiting:
+                    self.world.clock.call_soon(callback)
+
+    def when_worker_returns(self, callback: Callable[[], None]) -> None:
+        """Call back once there is a worker again."""
+        self._waiting.append(callback)
+
+
+class World:
+    """Everything that one fake holds."""
+
+    def __init__(
+        self,
+        *,
+        clock: Mode = "auto",
+        start: datetime | None = None,
+        seed: int = 0,
+        catalog: str = "main",
+        execution_timeout: int = 24 * 3600 * 1_000_000_000,
+        max_waiting: int = 300_000 * MILLISECOND,
+        history_max_waiting: int = 15_000 * MILLISECOND,
+        patience: float = 10.0,
+        trace_folder: str = "/app/logs/runs",
+        namespace: str = "default",
+    ) -> None:
+        self.clock = Clock(clock, start=start)
+        self.seed = seed
+        self.ids = Ids(seed)
+        self.latency = _REAL_LATENCY if clock == "real" else Latency()
+        self.execution_timeout = execution_timeout
+        self.max_waiting = max_waiting
+        self.history_max_waiting = history_max_waiting
+        # How long, on the wall, a request waits for what only another request can bring.
+        self.patience = patience
+        self.trace_folder = trace_folder
+        self.namespace = namespace
+        self.default_catalog = catalog
+        self.catalogs: dict[str, Catalog] = {}
+        self.script_errors: list[errors.ScriptError] = []
+        self.watchdog = Watchdog()
+        # How many answers each scripted sequence has given; a world has its own count.
+        self.answers_given: dict[object, int] = {}
+        self.closing = False
+        self._latest: dict[str, Run] = {}
+        self._runs: dict[str, Run] = {}
+        self._open: dict[Run, None] = {}
+        self._closed: list[Run] = []
+
+    # Catalogs
+
+    def catalog(self, name: str | None = None) -> Catalog:
+        """The catalog of that name (default: the world's own); made when it is not there yet."""
+        name = name or self.default_catalog
+        with self.clock.lock:
+            catalog = self.catalogs.get(name)
+            if catalog is None:
+                catalog = self.catalogs[name] = Catalog(name, self)
+                definition = CatalogDefinition(catalog.as_json)
+                catalog.run = self._begin(catalog, definition, name, UNDEFINED, timeout=0)
+            return catalog
+
+    def known_catalog(self, name: str | None) -> Catalog:
+        """The catalog of that name. Raises `CatalogNotAvailableError` when there is none."""
+        catalog = self.catalogs.get(self.default_catalog if name is None else name)
+        if catalog is None:
+            raise errors.CatalogNotAvailableError
+        return catalog
+
+    # Starting
+
+    def start(
+        self,
+        workflow_name: str,
+        input: Any = UNDEFINED,
+        *,
+        workflow_id: str | None = None,
+        catalog: str | None = None,
+    ) -> Run:
+        """Start a run and return it; nothing of it has happened yet but its first events.
+
+        Raises `CatalogNotAvailableError`, `UnsupportedWorkflowError`,
+        `WorkflowExecutionAlreadyStartedError` and `MissingWorkflowIdError`.
+        """
+        with self.clock.lock:
+            queue = self.known_catalog(catalog)
+            name = queue.names.get(workflow_name)
+            if name is None:
+                raise errors.UnsupportedWorkflowError(workflow_name, queue.name)
+            if workflow_id is None:
+                workflow_id = self.ids.workflow_id()
+            elif not workflow_id:
+                raise errors.MissingWorkflowIdError
+            latest = self._latest.get(workflow_id)
+            if latest is not None and latest.running:
+                raise errors.WorkflowExecutionAlreadyStartedError(workflow_id)
+            return self._begin(
+                queue, queue.workflows[name], workflow_id, input, timeout=self.execution_timeout
+            )
+
+    def _begin(
+        self, catalog: Catalog, definition: WorkflowDefinition, workflow_id: str, input: Any, *, timeout: int
+    ) -> Run:
+        now = self.clock.nanoseconds()
+        run_id = self.ids.run_id(now)
+        info = StartInfo(
+            namespace=self.namespace,
+            workflow_id=workflow_id,
+            run_id=run_id,
+            first_run_id=run_id,
+            workflow_type=definition.name,
+            task_queue=catalog.name,
+            input=input,
+            start=now,
+            execution_timeout=timeout,
+            run_timeout=timeout,
+            expiration=now + timeout if timeout else 0,
+        )
+        run = Run(self, catalog, definition, info, run_id)
+        self._enter(run)
+        run.begin()
+        return run
+
+    def start_child(self, parent: Run, child: Child, about: ParentInfo) -> Run:
+        """Start the run of a child workflow. Called by the parent's run, with the lock held."""
+        now = self.clock.nanoseconds()
+        run_id = self.ids.run_id(now)
+        info = StartInfo(
+            namespace=self.namespace,
+            workflow_id=child.workflow_id,
+            run_id=run_id,
+            first_run_id=run_id,
+            workflow_type=child.workflow_type,
+            task_queue=parent.info.task_queue,
+            input=child.input,
+            start=now,
+            execution_timeout=0,
+            run_timeout=0,
+            expiration=0,
+            parent=about,
+            memo=child.memo,
+            invocation=child.invocation.get("activityOptions"),
+        )
+        run = Run(self, parent.catalog, parent.catalog.workflows[child.workflow_type], info, run_id)
+        self._enter(run)
+        run.begin()
+        return run
+
+    def resolve_child(self, parent: Run, name: str) -> str:
+        """The workflow that a parent means. Raises `LookupError` that tells what there is."""
+        resolved = parent.catalog.names.get(name)
+        if resolved is None:
+            known = ", ".join(sorted(parent.catalog.names)) or "none"
+            raise LookupError(
+                f"there is no workflow {name!r} in catalog {parent.catalog.name!r} to run as a child; "
+                f"it has: {known}"
+            )
+        return resolved
+
+    def continue_as_new(self, run: Run, run_id: str, input: Any) -> None:
+        """Begin the next run of a chain. Called by the run that ends, with the lock held."""
+        now = self.clock.nanoseconds()
+        old = run.info
+        backoff = max(0, _CONTINUE_INTERVAL - (now - run.start_time))
+        first = old.reset_points[:3] if old.reset_points is not None else (old.run_id, 4, now)
+        info = StartInfo(
+            namespace=self.namespace,
+            workflow_id=old.workflow_id,
+            run_id=run_id,
+            first_run_id=old.first_run_id,
+            workflow_type=old.workflow_type,
+            task_queue=old.task_queue,
+            input=input,
+            start=now,
+            execution_timeout=old.execution_timeout,
+            run_timeout=old.run_timeout,
+            expiration=old.expiration,
+            continued_run_id=run.run_id,
+            backoff=backoff,
+            reset_points=(*first, now + _RESET_POINTS_KEPT),
+            parent=old.parent,
+            memo=old.memo,
+            invocation=old.invocation,
+        )
+        following = Run(self, run.catalog, run.definition, info, run_id)
+        following.parent, following.child = run.parent, run.child
+        self._enter(following)
+        following.begin()
+
+    def _enter(self, run: Run) -> None:
+        self._latest[run.workflow_id] = run
+        self._runs[run.run_id] = run
+        self._open[run] = None
+
+    def closed(self, run: Run) -> None:
+        """A run has closed; lists show it among the closed ones from now on."""
+        if run in self._open:
+            del self._open[run]
+            self._closed.append(run)
+
+    def after(self, delay: int, callback: Callable[[], None]) -> Timer | None:
+        """Call back after `delay` nanoseconds: at once, but in its turn, when that is 0."""
+        if not delay:
+            self.clock.call_soon(callback)
+            return None
+        return self.clock.call_at(self.clock.nanoseconds() + delay, callback)
+
+    def trace_destinations(self, info: StartInfo) -> dict[str, str]:
+        """Where the trace of a run goes (run_completes)."""
+        stamp = history.iso(info.start).replace(":", "-").replace("T", "-").replace(".", "-")
+        return {"local": f"{self.trace_folder}/{info.workflow_type}/{stamp}_{info.workflow_id}.json"}
+
+    # Finding
+
+    def find(self, workflow_id: str, run_id: str | None = None) -> Run:
+        """The latest run of a workflow id, or the one of that run id.
+
+        Raises `WorkflowNotFoundError`.
+        """
+        with self.clock.lock:
+            if run_id is None:
+                run = self._latest.get(workflow_id)
+            else:
+                run = self._runs.get(run_id)
+                if run is not None and run.workflow_id != workflow_id:
+                    run = None
+            if run is None:
+                raise errors.WorkflowNotFoundError.unknown(workflow_id, run_id)
+            return run
+
+    def run_by_id(self, workflow_id: str, run_id: str) -> Run:
+        """As `find`, for callers that know that the run is there and hold the lock."""
+        return self._runs[run_id]
+
+    def runs(self, workflow_type: str | None = None, catalog: str | None = None) -> Iterator[Run]:
+        """Runs as lists show them: those that run, newest first, then those that closed last."""
+        for run in chain(reversed(self._open), reversed(self._closed)):
+            if workflow_type is not None and run.info.workflow_type != workflow_type:
+                continue
+            if catalog is not None and run.info.task_queue != catalog:
+                continue
+            yield run
+
+    def workflow_ids(self) -> list[str]:
+        """Every workflow id that was started, in the order in which they first were; catalogs aside."""
+        with self.clock.lock:
+            return [
+                workflow_id
+                for workflow_id, run in self._latest.items()
+                if not isinstance(run.definition, CatalogDefinition)
+            ]
+
+    def list_runs(
+        self, *, workflow_type: str | None = None, catalog: str | None = None, limit: int = 100
+    ) -> list[Run]:
+        """At most `limit` runs, as `/workflow/runs` lists them (runs, routing)."""
+        listed: list[Run] = []
+        with self.clock.lock:
+            for run in self.runs(workflow_type, catalog):
+                listed.append(run)
+                if len(listed) >= limit:
+                    break
+        return listed
+
+    # Messages
+
+    def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> None:
+        """Send a signal to the latest run. Raises `WorkflowNotFoundError`, also when it is closed."""
+        payload = as_json(payload, f"the payload of signal {name!r}")
+        with self.clock.lock:
+            self._catch_up()
+            run = self._running(workflow_id)
+            run.signal(name, payload)
+            self._catch_up()
+
+    def query(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> Any:
+        """Ask the latest run, also when it is closed. Returns JSON, or `UNDEFINED` for an empty answer.
+
+        Raises `WorkflowNotFoundError`, `QueryNotRegisteredError`, `ScriptError`, and `ServiceError`
+        when there is no worker that could answer.
+        """
+        given = None if payload is UNDEFINED else payload
+        with self.clock.lock:
+            self._catch_up()
+            run = self.find(workflow_id)
+            if not run.catalog.worker:
+                raise errors.ServiceError("Failed to query Workflow", status=409 if run.began else 500)
+        if run.running and not run.began:
+            # As on the real server, a query waits for the run's first workflow task.
+            self.wait(run, lambda: run.began or not run.running, until=None)
+        with self.clock.lock:
+            if run.instance is None:
+                if run.script_error is not None:
+                    raise run.script_error
+                known = " ".join(("__stack_trace", "__enhanced_stack_trace", "__temporal_workflow_metadata"))
+                raise errors.QueryNotRegisteredError(
+                    f"Workflow did not register a handler for {name}. Registered queries: [{known}]"
+                )
+            return run.instance.query(name, given)
+
+    def update(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> Any:
+        """Send an update to the latest run and wait for its answer.
+
+        Raises `WorkflowNotFoundError` for a closed run, `WorkflowUpdateFailedError` when it was refused
+        or failed, and `StalledError` when what it waits for does not come.
+        """
+        payload = as_json(payload, f"the payload of update {name!r}")
+        with self.clock.lock:
+            self._catch_up()
+            run = self._running(workflow_id)
+            update = Update(self.ids.uuid4(), name, payload)
+            run.update(update)
+
+        def answered() -> bool:
+            return update.done or update.rejected is not None or not run.running
+
+        if not self.wait(run, answered, until=None):
+            raise errors.StalledError(
+                f"update {name!r} of workflow {workflow_id!r} waits for something that did not happen within "
+                f"{self.patience:g} s; it may need a signal, another request, or time on the clock",
+                workflow_id=workflow_id,
+            )
+        if update.rejected is not None:
+            raise errors.WorkflowUpdateFailedError(update.rejected)
+        if update.failure is not None:
+            raise errors.WorkflowUpdateFailedError(update.failure.root().message)
+        if update.done:
+            return update.result
+        if run.script_error is not None:
+            raise run.script_error
+        if update.accepted:
+            raise errors.WorkflowUpdateFailedError("the workflow completed before the update did")
+        raise errors.WorkflowNotFoundError.completed(workflow_id)
+
+    def stop(self, workflow_id: str, run_id: str | None = None) -> Run:
+        """Ask a run to stop, and return it. Does nothing when it is closed (stop_default)."""
+        with self.clock.lock:
+            self._catch_up()
+            run = self.find(workflow_id, run_id)
+            run.request_cancel()
+            self._catch_up()
+            return run
+
+    def terminate(self, workflow_id: str, reason: str | None = None, run_id: str | None = None) -> Run:
+        """End a run at once, and return it. Raises `WorkflowNotFoundError` when it is closed."""
+        with self.clock.lock:
+            self._catch_up()
+            run = self._running(workflow_id, run_id)
+            run.terminate(reason or _NO_REASON, detailed=True)
+            self._catch_up()
+            return run
+
+    def reset(
+        self, workflow_id: str, step_name: str, reason: str | None = None, run_id: str | None = None
+    ) -> Run:
+        """Begin a new run that has done what this one had done by the end of a step (reset).
+
+        Returns the new run. Raises `WorkflowNotFoundError`, `StepNotFoundError`, `StepNotCompletedError`.
+        """
+        with self.clock.lock:
+            self._catch_up()
+            run = self.find(workflow_id, run_id)
+            event_id = reset_point(run, step_name)
+            words = reason or f'Reset to re-run from after step "{step_name}"'
+            following, under_way = reset_run(self, run, event_id, words)
+            latest = self._latest[workflow_id]
+            if latest.running:
+                latest.terminate(words, identity="history-resetter")
+            self._enter(following)
+            following.go_on(under_way)
+            self._catch_up()
+            return following
+
+    def _running(self, workflow_id: str, run_id: str | None = None) -> Run:
+        run = self.find(workflow_id, run_id)
+        if not run.running:
+            raise errors.WorkflowNotFoundError.completed(workflow_id)
+        return run
+
+    def _catch_up(self) -> None:
+        """Let everything happen that is due by now."""
+        self.clock.run_due()
+
+    # Waiting
+
+    def poll(self, run: Run | None = None) -> None:
+        """Somebody has looked at a run (or at all) and may look again: on an `auto` clock, let the next
+        thing happen. What waits for something from outside does not make time jump.
+        """
+        clock = self.clock
+        if clock.mode != "auto":
+            return
+        with clock.lock:
+            if clock.run_due():
+                return
+            due = clock.next_work() if run is None else run.next_due(guards=False)
+            if due is not None:
+                clock.jump(due)
+
+    def wait(
+        self,
+        run: Run,
+        done: Callable[[], bool],
+        *,
+        until: int | None,
+        guards: bool = False,
+        wall: float | None = None,
+    ) -> bool:
+        """Let time pass until `done()` holds. Returns whether it does.
+
+        `until` is the time on the clock to give up at, `wall` how many seconds of the wall to wait for
+        what only others can bring (default: the world's patience). On an `auto` clock time jumps to what
+        is due for this run; with `guards` also to its timeouts, and at last to `until`.
+        """
+        clock = self.clock
+        limit = time.monotonic() + (self.patience if wall is None else wall)
+        while True:
+            with clock.lock:
+                clock.run_due()
+                if done():
+                    return True
+                now = clock.nanoseconds()
+                if self.closing or (until is not None and now >= until):
+                    return False
+                if clock.mode == "auto":
+                    due = run.latest().next_due(guards=guards)
+                    if due is not None and (until is None or due <= until):
+                        clock.jump(due)
+                        continue
+                    if until is not None and (guards or due is not None):
+                        clock.jump(until)
+                        return done()
+                watched = run.latest()
+                waiter = watched.watch()
+            # Nothing happens by itself: others, or on a real clock the wall, have to bring it about.
+            rest = limit - time.monotonic()
+            if clock.mode == "real":
+                rest = min(
+                    float("inf") if wall is None else rest,
+                    float("inf") if until is None else (until - now) / 1e9,
+                )
+            woken = waiter.wait(None if rest == float("inf") else max(0.0, rest))
+            with clock.lock:
+                watched.unwatch(waiter)
+                if not woken and time.monotonic() >= limit and not (clock.mode == "real" and wall is None):
+                    return done()
+
+    def wait_for_result(self, run: Run, timeout: int | None = None) -> dict[str, Any]:
+        """Wait for a run that `/workflow/run` has started, and return the result.
+
+        `timeout` is in milliseconds; default is the world's. Raises `WorkflowExecutionTimedOutError` when
+        it passes first, and `ScriptError` when the script itself is wrong.
+        """
+        length = self.max_waiting if timeout is None else timeout * MILLISECOND
+        until = run.start_time + length
+        if not self.wait(run, lambda: not run.latest().running, until=until, guards=True):
+            raise errors.WorkflowExecutionTimedOutError(run.workflow_id)
+        with self.clock.lock:
+            outcome = run.latest()
+            if outcome.script_error is not None:
+                raise outcome.script_error
+            reported = self._latest[run.workflow_id]
+            return results.result(reported, run_id=run.run_id, outcome=outcome, given=run.info.input)
+
+    def result(self, workflow_id: str, run_id: str | None = None) -> dict[str, Any]:
+        """The result of a closed run. Raises `WorkflowNotCompletedError` while it runs."""
+        with self.clock.lock:
+            run = self.find(workflow_id, run_id)
+            if run.running:
+                raise errors.WorkflowNotCompletedError
+            if run.script_error is not None:
+                raise run.script_error
+            return results.result(run)
+
+    def original(self, run: Run) -> Run:
+        """The first run of the chain that a run belongs to."""
+        return self._runs[run.info.first_run_id]
+
+    # Ending
+
+    def close(self) -> None:
+        """Nothing happens in this world any more; whoever waits is let go."""
+        with self.clock.lock:
+            self.closing = True
+            for run in list(self._open):
+                run.wake()
+                if run.instance is not None:
+                    run.instance.drop_script()
+            self.clock.close()

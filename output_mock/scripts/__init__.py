@@ -1,0 +1,1 @@
+"""What workflows do: definitions, the builder, the demonstration catalog, and files that hold scripts."""

@@ -1,0 +1,189 @@
+"""Workflows in one line: `mock.workflow("report").takes("45m").returns({"pages": 3})`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from output_mock.durations import Duration, nanoseconds
+from output_mock.engine.errors import ScriptError
+from output_mock.engine.failures import Failure
+from output_mock.engine.payloads import UNDEFINED
+from output_mock.scripts.definition import ScriptFunction, WorkflowDefinition
+
+if TYPE_CHECKING:
+    from output_mock.engine.context import Context
+
+Match = Callable[[Any], bool] | Any
+
+
+class Answer:
+    """One answer of a workflow: how long it takes, and what it returns or how it fails."""
+
+    __slots__ = ("duration", "failure", "given", "value")
+
+    def __init__(self) -> None:
+        self.duration = 0
+        self.value: Any = UNDEFINED
+        self.failure: Failure | None = None
+        self.given = False
+
+
+class Branch:
+    """The answers for one kind of input, given one after another; the last one again and again."""
+
+    def __init__(self, builder: WorkflowBuilder, match: Match) -> None:
+        self._builder = builder
+        self.match = match
+        self.answers = [Answer()]
+
+    def returns(self, value: Any = None) -> Branch:
+        """Complete with `value`: any JSON, or a function of the input."""
+        answer = self.answers[-1]
+        answer.value, answer.failure, answer.given = value, None, True
+        return self
+
+    def fails(self, failure: str | Failure, name: str = "FatalError", **properties: Any) -> Branch:
+        """Fail with a `Failure`, or with this message, name and properties of the error."""
+        answer = self.answers[-1]
+        if isinstance(failure, str):
+            failure = Failure(failure, name, **properties)
+        answer.failure, answer.given = failure, True
+        return self
+
+    def takes(self, duration: Duration) -> Branch:
+        """Take this long before the answer is there."""
+        self.answers[-1].duration = nanoseconds(duration)
+        return self
+
+    @property
+    def then(self) -> Branch:
+        """Begin the answer that the next run gets: `.fails("busy").then.returns(1)`."""
+        self.answers.append(Answer())
+        return self
+
+    def when(self, match: Match) -> Branch:
+        """Begin the answers for another kind of input; see `WorkflowBuilder.when`."""
+        return self._builder.when(match)
+
+    def fits(self, given: Any) -> bool:
+        """Whether these are the answers for that input."""
+        if callable(self.match):
+            return bool(self.match(given))
+        return contains(given, self.match)
+
+
+class WorkflowBuilder(Branch):
+    """What a workflow does, said in calls; or, as a decorator, the coroutine function that it is."""
+
+    def __init__(self, name: str, changed: Callable[[WorkflowBuilder], None], place: str) -> None:
+        super().__init__(self, None)
+        self.name = name
+        self.place = place
+        self.branches: list[Branch] = []
+        self._changed = changed
+        self._options: dict[str, Any] = {}
+        self._script: ScriptFunction | None = None
+        self.definition = WorkflowDefinition(name, self._play)
+
+    def configure(self, options: Mapping[str, Any]) -> None:
+        """Take over the options of the definition that are given."""
+        self._options.update(options)
+        self.definition = WorkflowDefinition(self.name, self._script or self._play, **self._options)
+        self._changed(self)
+
+    def __call__(self, script: ScriptFunction) -> ScriptFunction:
+        """Use as a decorator: the coroutine function plays the workflow."""
+        if not inspect.iscoroutinefunction(script):
+            raise TypeError(
+                f"workflow {self.name!r} ({self.place}): a script is a coroutine function, "
+                f"`async def {getattr(script, '__name__', 'script')}(ctx, input)`, not {script!r}"
+            )
+        self._script = script
+        if "description" not in self._options and script.__doc__:
+            self._options["description"] = script.__doc__.strip().partition("\n")[0]
+        self.configure({})
+        return script
+
+    def when(self, match: Match) -> Branch:
+        """Begin the answers for inputs that fit `match`: a dict whose entries the input has (others are
+        ignored, at every depth), any other JSON that it equals, or a predicate. The first fit wins.
+        """
+        branch = Branch(self, match)
+        self.branches.append(branch)
+        return branch
+
+    async def _play(self, ctx: Context, given: Any) -> Any:
+        answer = self._answer(ctx, given)
+        if answer.duration:
+            await ctx.sleep(answer.duration / 1e9)
+        if answer.failure is not None:
+            raise answer.failure
+        return answer.value(given) if callable(answer.value) else answer.value
+
+    def _answer(self, ctx: Context, given: Any) -> Answer:
+        run = ctx._instance.run
+        chosen = run.info.answer
+        if isinstance(chosen, Answer):
+            return chosen
+        branch = next((one for one in self.branches if one.fits(given)), self)
+        position = run.world.answers_given.get(branch, 0)
+        answer = branch.answers[min(position, len(branch.answers) - 1)]
+        if not answer.given:
+            raise ScriptError(self._nothing_fits(given), workflow_id=run.workflow_id)
+        run.world.answers_given[branch] = position + 1
+        run.info.answer = answer
+        return answer
+
+    def _nothing_fits(self, given: Any) -> str:
+        shown = _short(given)
+        text = f"workflow {self.name!r} ({self.place}) has no answer for the input {shown}"
+        matches = [branch.match for branch in self.branches if not callable(branch.match)]
+        if not matches:
+            return f"{text}; give it one with .returns(…), .fails(…), or a script"
+        closest = min(matches, key=lambda match: len(differences(given, match)))
+        return f"{text}; the nearest is when({_short(closest)}): {'; '.join(differences(given, closest)[:3])}"
+
+
+def contains(given: Any, match: Any) -> bool:
+    """Whether `given` has everything that `match` asks for."""
+    return not differences(given, match)
+
+
+def differences(given: Any, match: Any, where: str = "input") -> list[str]:
+    """What `match` asks for and `given` does not have, in words."""
+    if isinstance(match, Mapping):
+        if not isinstance(given, Mapping):
+            return [f"{where} is {_short(given)}, not an object"]
+        found: list[str] = []
+        for key, wanted in match.items():
+            if key not in given:
+                found.append(f"{where}.{key} is missing")
+            else:
+                found += differences(given[key], wanted, f"{where}.{key}")
+        return found
+    if isinstance(match, Sequence) and not isinstance(match, str):
+        if not isinstance(given, list) or len(given) != len(match):
+            return [f"{where} is {_short(given)}, not {_short(match)}"]
+        return [
+            difference
+            for index, (one, wanted) in enumerate(zip(given, match, strict=True))
+            for difference in differences(one, wanted, f"{where}[{index}]")
+        ]
+    if given == match and isinstance(given, bool) == isinstance(match, bool):
+        return []
+    return [f"{where} is {_short(given)}, not {_short(match)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def calling_place(depth: int = 2) -> str:
+    """File and line of the caller's caller, for messages."""
+    frame = sys._getframe(depth)
+    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"

@@ -1,0 +1,69 @@
+"""Answers: JSON as the real server prints it, its headers, its ETag."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import uuid
+from typing import Any
+
+from flask import Response
+
+JSON_TYPE = "application/json; charset=utf-8"
+TEXT_TYPE = "text/plain; charset=utf-8"
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": (
+        "Origin, X-Requested-With, Content-Type, Accept, Authorization, Last-Event-ID"
+    ),
+}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_PHRASES = {200: "OK", 401: "Unauthorized", 404: "Not Found", 503: "Service Unavailable"}
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def dumps(value: Any) -> bytes:
+    """A value as compact JSON in UTF-8."""
+    text = _encode(value)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair has no UTF-8; JavaScript escapes it.
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def json_answer(value: Any, status: int = 200) -> Response:
+    """`value` as a JSON body."""
+    return Response(dumps(value), status, content_type=JSON_TYPE)
+
+
+def text_answer(status: int) -> Response:
+    """A status with its phrase as the body: `OK`, `Not Found`."""
+    return Response(_PHRASES[status], status, content_type=TEXT_TYPE)
+
+
+def etag(body: bytes) -> str:
+    """The weak validator that Express makes of a body."""
+    digest = base64.b64encode(hashlib.sha1(body, usedforsecurity=False).digest()).decode()[:27]
+    return f'W/"{len(body):x}-{digest}"'
+
+
+def fresh(validator: str, if_none_match: str | None, cache_control: str | None) -> bool:
+    """Whether the client has this body already, and does not insist on getting it."""
+    if not if_none_match or (cache_control and re.search(r"(?:^|,)\s*?no-cache\s*?(?:,|$)", cache_control)):
+        return False
+    if if_none_match.strip() == "*":
+        return True
+    bare = validator.removeprefix("W/")
+    return any(tag.strip().removeprefix("W/") == bare for tag in if_none_match.split(","))
+
+
+def request_id(render_id: str | None, own: str | None) -> str:
+    """The id that an answer carries: the platform's, the client's, or a new one (health)."""
+    for candidate in (render_id, own):
+        if candidate is not None and _REQUEST_ID.fullmatch(candidate):
+            return candidate
+    return str(uuid.uuid4())

@@ -1,0 +1,460 @@
+"""The WSGI application: every operation of the API on a world."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from flask import Flask, Request, Response, request
+
+from output_mock.durations import MILLISECOND
+from output_mock.engine import errors, results
+from output_mock.engine.ids import Ids
+from output_mock.engine.payloads import UNDEFINED
+from output_mock.engine.run import Run
+from output_mock.engine.world import World
+from output_mock.http import answers, bodies, pages, requests, stream
+from output_mock.http.routes import BadEscapeError, Route, match
+from output_mock.zod import ZodError
+
+_SUNSET = "Thu, 16 Jul 2026 00:00:00 GMT"
+_DEPRECATED = frozenset({"stop", "terminate", "reset"})
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_BASIC = re.compile(r"Basic\s")
+
+
+class Call(NamedTuple):
+    """A request that the fake has answered."""
+
+    method: str
+    path: str
+    query: dict[str, Any]
+    operation: str | None
+    workflow_id: str | None
+    json: Any
+    headers: Mapping[str, str]
+    status: int
+    answer: Response
+
+
+class OutputApp(Flask):
+    """The API of one world.
+
+    Takes the world, the token that requests must bring (None: none), and how many calls to keep.
+    """
+
+    def __init__(self, world: World, *, auth_token: str | None = None, kept_calls: int = 10_000) -> None:
+        super().__init__("output_mock", static_folder=None)
+        self.world = world
+        self.auth_token = auth_token
+        self.calls: deque[Call] = deque(maxlen=kept_calls)
+        self.on_answer: Callable[[Call], None] | None = None
+        # A source of its own, so that looking at a run does not change the ids of the next one.
+        self._request_ids = Ids(world.seed + 1)
+
+    def create_url_adapter(self, request: Request | None) -> None:
+        """Routing is the real server's (`routes.match`), not Werkzeug's."""
+
+    def dispatch_request(self, *_: Any) -> Response:
+        """Answer the current request."""
+        current = request._get_current_object()  # type: ignore[attr-defined]
+        exchange = Exchange(self, current)
+        answer = exchange.answer()
+        self._record(exchange, answer)
+        return answer
+
+    def next_request_id(self) -> str:
+        """A new request id; on a virtual clock the same ones every time."""
+        return self._request_ids.uuid4()
+
+    def _record(self, exchange: Exchange, answer: Response) -> None:
+        route = exchange.route
+        call = Call(
+            exchange.method,
+            exchange.path,
+            exchange.query,
+            route.operation if route is not None else None,
+            exchange.workflow_id,
+            None if exchange.body is UNDEFINED else exchange.body,
+            dict(exchange.request.headers),
+            answer.status_code,
+            answer,
+        )
+        self.calls.append(call)
+        if self.on_answer is not None:
+            self.on_answer(call)
+
+
+class Exchange:
+    """One request and the answer to it."""
+
+    def __init__(self, app: OutputApp, request: Request) -> None:
+        self.app = app
+        self.world = app.world
+        self.request = request
+        self.method = request.method
+        environ = request.environ
+        target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+        if target.startswith("http"):
+            target = re.sub(r"^https?://[^/]*", "", target) or "/"
+        if not target:
+            target = _requoted(environ.get("PATH_INFO", "/"), environ.get("QUERY_STRING", ""))
+        self.path, _, self._raw_query = target.partition("?")
+        self.query: dict[str, Any] = {}
+        self.body: Any = UNDEFINED
+        self.route: Route | None = None
+        self.workflow_id: str | None = None
+
+    def answer(self) -> Response:
+        """The whole answer, headers and all."""
+        try:
+            self.body = self._read_body()
+        except bodies.BodyError as problem:
+            # The body is read before anything else, so nothing else shows (raw_bodies).
+            return self._finished(_error(problem.name, problem.message, problem.status))
+        answer = self._guarded()
+        headers = self.request.headers
+        render_id, own = headers.get("Rndr-Id"), headers.get("X-Request-ID")
+        if render_id is None and own is None:
+            answer.headers["X-Request-ID"] = self.app.next_request_id()
+        else:
+            answer.headers["X-Request-ID"] = answers.request_id(render_id, own)
+        return self._finished(answer)
+
+    def _read_body(self) -> Any:
+        current = self.request
+        if "CONTENT_TYPE" not in current.environ:
+            return UNDEFINED
+        length = current.content_length
+        if length is not None and length > bodies.LIMIT and "Content-Encoding" not in current.headers:
+            if current.mimetype in ("application/json", "application/x-www-form-urlencoded"):
+                raise bodies.BodyError("PayloadTooLargeError", 413, "request entity too large")
+            return UNDEFINED
+        return bodies.parse(current.headers, current.stream.read(bodies.LIMIT + 1))
+
+    def _guarded(self) -> Response:
+        method, path = self.method, self.path
+        if method in ("GET", "HEAD"):
+            bare = path.rstrip("/").lower() if path != "/" else path
+            if bare in ("/health", "/ready") and path.count("/") <= 2 and not path.endswith("//"):
+                self.route = Route(bare[1:])
+                return answers.text_answer(200)
+        token = self.app.auth_token
+        if token is not None and path not in ("/health", "/ready"):
+            given = self.request.headers.get("Authorization")
+            if given is None or _BASIC.sub("", given, count=1) != token:
+                return answers.text_answer(401)
+        answer = self._operation()
+        for name, value in answers.CORS.items():
+            answer.headers[name] = value
+        return answer
+
+    def _operation(self) -> Response:
+        if self.method == "OPTIONS":
+            return answers.text_answer(200)
+        deprecated: str | None = None
+        try:
+            self.route = route = match(self.method, self.path)
+            if route is None:
+                return answers.text_answer(404)
+            self.workflow_id = route.id
+            if route.operation in _DEPRECATED and route.rid is None:
+                deprecated = route.operation
+            self.query = requests.query_string(self._raw_query)
+            answer = _OPERATIONS[route.operation](self, route)
+        except ZodError as invalid:
+            body = {"error": "ValidationError", "message": "Invalid Payload", "issues": invalid.issues}
+            answer = answers.json_answer(body, 400)
+        except BadEscapeError as bad:
+            answer = _error("URIError", bad.message, 400)
+        except errors.OutputError as problem:
+            answer = _error(problem.name, problem.message, problem.status, problem.workflow_id)
+            if isinstance(problem, errors.CatalogNotAvailableError):
+                answer.headers["Retry-After"] = str(problem.retry_after)
+        if deprecated is not None:
+            answer.headers["Deprecation"] = "true"
+            answer.headers["Sunset"] = _SUNSET
+            answer.headers["Link"] = f'</workflow/{{id}}/runs/{{rid}}/{deprecated}>; rel="successor-version"'
+        return answer
+
+    def _finished(self, answer: Response) -> Response:
+        answer.headers["X-Powered-By"] = "Express"
+        if answer.is_streamed:
+            return answer
+        body = answer.get_data()
+        if body:
+            validator = answers.etag(body)
+            answer.headers["ETag"] = validator
+            headers = self.request.headers
+            if (
+                self.method in ("GET", "HEAD")
+                and 200 <= answer.status_code < 300
+                and answers.fresh(validator, headers.get("If-None-Match"), headers.get("Cache-Control"))
+            ):
+                answer.status_code = 304
+                answer.set_data(b"")
+                for name in ("Content-Type", "Content-Length"):
+                    answer.headers.pop(name, None)
+        return answer
+
+    # Operations
+
+    def _run_id(self, route: Route) -> str | None:
+        """The pinned run. Raises `ZodError` when it is no UUID (unknown_workflow)."""
+        if route.rid is None:
+            return None
+        run_id: str = requests.RUN_ID.parse(route.rid)
+        return run_id.lower()
+
+    def heartbeat(self, route: Route) -> Response:
+        answer = Response(status=204)
+        answer.headers.pop("Content-Type", None)
+        return answer
+
+    def run(self, route: Route) -> Response:
+        parsed = requests.RUN.parse(self.body)
+        run = self._started(parsed)
+        return answers.json_answer(self.world.wait_for_result(run, parsed.get("timeout")))
+
+    def start(self, route: Route) -> Response:
+        run = self._started(requests.START.parse(self.body))
+        return answers.json_answer({"workflowId": run.workflow_id, "runId": run.run_id})
+
+    def _started(self, parsed: dict[str, Any]) -> Run:
+        run = self.world.start(
+            parsed["workflowName"],
+            parsed.get("input", UNDEFINED),
+            workflow_id=parsed.get("workflowId"),
+            catalog=parsed.get("catalog", parsed.get("taskQueue")),
+        )
+        self.workflow_id = run.workflow_id
+        return run
+
+    def status(self, route: Route) -> Response:
+        run = self.world.find(_id(route), self._run_id(route))
+        with self.world.clock.lock:
+            answer = answers.json_answer(results.status(run))
+        return self._polled(answer, run)
+
+    def _polled(self, answer: Response, run: Run | None) -> Response:
+        """The answer tells what stands now; the next thing may happen after it."""
+        if run is None or run.running:
+            self.world.poll(run)
+        return answer
+
+    def result(self, route: Route) -> Response:
+        run_id = self._run_id(route)
+        run = self.world.find(_id(route), run_id)
+        try:
+            return answers.json_answer(self.world.result(run.workflow_id, run.run_id))
+        except errors.WorkflowNotCompletedError:
+            self.world.poll(run)
+            raise
+
+    def input(self, route: Route) -> Response:
+        run_id = self._run_id(route)
+        try:
+            run = self.world.find(_id(route), run_id)
+        except errors.WorkflowNotFoundError as problem:
+            if run_id is not None:
+                problem.message = f'Run "{run_id}" not found for workflow "{_id(route)}"'
+            raise
+        if run_id is None:
+            run = self.world.original(run)
+        return answers.json_answer(results.given_input(run))
+
+    def trace_log(self, route: Route) -> Response:
+        run_id = self._run_id(route)
+        run = self.world.find(_id(route), run_id)
+        try:
+            trace = self.world.result(run.workflow_id, run.run_id).get("trace") or {}
+        except errors.WorkflowNotCompletedError:
+            self.world.poll(run)
+            raise
+        if "remote" in trace:
+            raise errors.TraceFileDownloadError("Missing AWS keys to authenticate")
+        if "local" in trace:
+            body = {"source": "local", "runId": run.run_id, "localPath": trace["local"]}
+            return answers.json_answer(body)
+        raise errors.TraceNotAvailableError(run.workflow_id)
+
+    def stop(self, route: Route) -> Response:
+        run = self.world.stop(_id(route), self._run_id(route))
+        return answers.json_answer({"workflowId": run.workflow_id, "runId": run.run_id})
+
+    def terminate(self, route: Route) -> Response:
+        reason = requests.TERMINATE.parse(self.body).get("reason")
+        run = self.world.terminate(_id(route), reason, self._run_id(route))
+        body = {"terminated": True, "workflowId": run.workflow_id, "runId": run.run_id}
+        return answers.json_answer(body)
+
+    def reset(self, route: Route) -> Response:
+        parsed = requests.RESET.parse(self.body)
+        run_id = self._run_id(route)
+        try:
+            run = self.world.reset(_id(route), parsed["stepName"], parsed.get("reason"), run_id)
+        except errors.WorkflowNotFoundError as problem:
+            if run_id is None:
+                raise
+            # The real server forgets to map this one (unknown_workflow).
+            raise errors.OutputError(f"5 NOT_FOUND: {problem.message}") from None
+        return answers.json_answer({"workflowId": run.workflow_id, "runId": run.run_id})
+
+    def history(self, route: Route) -> Response:
+        query = self._pinned_query(route, requests.HISTORY)
+        run = self._history_run(route, query)
+        size, page_token = query["pageSize"], query.get("pageToken")
+        include_payloads = query["includePayloads"] == "true"
+        poll = query.get("longPollTimeoutMs")
+        world = self.world
+        with world.clock.lock:
+            first = 0 if page_token is None else pages.place(run, page_token)
+        if poll is not None:
+            length = min(poll * MILLISECOND, world.history_max_waiting)
+            until = world.clock.nanoseconds() + length
+            moved = world.wait(
+                run,
+                lambda: len(run.history.batches) > first or not run.running,
+                until=until,
+                wall=length / 1e9,
+            )
+            if not moved:
+                with world.clock.lock:
+                    body: dict[str, Any] = {
+                        "workflow": results.described(run),
+                        "events": [],
+                        "runId": run.run_id,
+                        "nextPageToken": page_token,
+                    }
+                return answers.json_answer(body)
+        with world.clock.lock:
+            body = pages.page(
+                run,
+                first,
+                size,
+                described=page_token is None or poll is not None,
+                include_payloads=include_payloads,
+                live=poll is not None,
+            )
+        answer = answers.json_answer(body)
+        return answer if poll is not None else self._polled(answer, run)
+
+    def _pinned_query(self, route: Route, schema: Any) -> dict[str, Any]:
+        run_id = self._run_id(route)
+        query = self.query if run_id is None else {**self.query, "runId": run_id}
+        parsed: dict[str, Any] = schema.parse(query)
+        return parsed
+
+    def _history_run(self, route: Route, query: dict[str, Any]) -> Run:
+        run_id = query.get("runId")
+        if run_id and not _UUID.fullmatch(run_id):
+            raise errors.ServiceError("Failed to describe workflow", status=400, workflow_id=_id(route))
+        return self.world.find(_id(route), run_id or None)
+
+    def history_stream(self, route: Route) -> Response:
+        query = self._pinned_query(route, requests.STREAM)
+        after = query.get("lastEventId")
+        header = self.request.headers.get("Last-Event-ID")
+        if after is None and header is not None:
+            parsed, issues = requests.LAST_EVENT_ID.safe_parse(header.split(",")[-1].strip())
+            after = None if issues else parsed
+        run = self._history_run(route, query)
+        world = self.world
+        with world.clock.lock:
+            world.clock.run_due()
+            if not run.running and after is not None and after >= len(run.history):
+                answer = Response(status=204)
+                answer.headers.pop("Content-Type", None)
+                return answer
+        frames: Iterator[bytes] = iter(())
+        if self.method != "HEAD":
+            include_payloads = query["includePayloads"] == "true"
+            frames = stream.frames(world, run, after=after or 0, include_payloads=include_payloads)
+        answer = Response(frames, content_type="text/event-stream; charset=utf-8")
+        answer.headers["Cache-Control"] = "no-cache, no-transform"
+        answer.headers["X-Accel-Buffering"] = "no"
+        return answer
+
+    def catalog(self, route: Route) -> Response:
+        name = self.world.default_catalog if route.id is None else route.id
+        return answers.json_answer(self.world.query(name, "get"))
+
+    def runs(self, route: Route) -> Response:
+        query = requests.RUNS.parse(self.query)
+        listed = self.world.list_runs(
+            workflow_type=query.get("workflowType"), catalog=query.get("catalog"), limit=query["limit"]
+        )
+        with self.world.clock.lock:
+            entries = [results.listed(run) for run in listed]
+        return self._polled(answers.json_answer({"runs": entries, "count": len(entries)}), None)
+
+    def feedback(self, route: Route) -> Response:
+        return self._signal(route, "resume")
+
+    def signal(self, route: Route) -> Response:
+        return self._signal(route, route.name or "")
+
+    def _signal(self, route: Route, name: str) -> Response:
+        payload = requests.MESSAGE.parse(self.body).get("payload", UNDEFINED)
+        self.world.signal(_id(route), name, payload)
+        return answers.text_answer(200)
+
+    def query_run(self, route: Route) -> Response:
+        payload = requests.MESSAGE.parse(self.body).get("payload", UNDEFINED)
+        value = self.world.query(_id(route), route.name or "", payload)
+        return self._polled(_value(value), self.world.find(_id(route)))
+
+    def update(self, route: Route) -> Response:
+        payload = requests.MESSAGE.parse(self.body).get("payload", UNDEFINED)
+        return _value(self.world.update(_id(route), route.name or "", payload))
+
+
+_OPERATIONS: dict[str, Callable[[Exchange, Route], Response]] = {
+    "heartbeat": Exchange.heartbeat,
+    "run": Exchange.run,
+    "start": Exchange.start,
+    "status": Exchange.status,
+    "stop": Exchange.stop,
+    "terminate": Exchange.terminate,
+    "reset": Exchange.reset,
+    "result": Exchange.result,
+    "input": Exchange.input,
+    "trace_log": Exchange.trace_log,
+    "history": Exchange.history,
+    "history_stream": Exchange.history_stream,
+    "catalog": Exchange.catalog,
+    "runs": Exchange.runs,
+    "feedback": Exchange.feedback,
+    "signal": Exchange.signal,
+    "query": Exchange.query_run,
+    "update": Exchange.update,
+}
+
+
+def _id(route: Route) -> str:
+    assert route.id is not None
+    return route.id
+
+
+def _error(name: str, message: str, status: int, workflow_id: str | None = None) -> Response:
+    body: dict[str, Any] = {"error": name, "message": message}
+    if workflow_id is not None:
+        body["workflowId"] = workflow_id
+    return answers.json_answer(body, status)
+
+
+def _value(value: Any) -> Response:
+    """What a query or an update returned; nothing at all for undefined (approval)."""
+    if value is UNDEFINED:
+        return Response(b"", 200, content_type=answers.JSON_TYPE)
+    return answers.json_answer(value)
+
+
+def _requoted(path: str, query: str) -> str:
+    """A request target for servers that do not pass on the one that was sent."""
+    from urllib.parse import quote
+
+    target = quote(path.encode("latin-1"), safe="/:@!$&'()*+,;=~")
+    return f"{target}?{query}" if query else target

@@ -1,0 +1,66 @@
+"""`/history/stream`: server-sent events that follow a run (stream_completed, stream_live, stream_chain)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from output_mock.engine import history, results
+from output_mock.engine.run import Run
+from output_mock.engine.world import World
+from output_mock.http import pages
+from output_mock.http.answers import dumps
+
+KEEPALIVE = 15.0
+# As many batches go into one frame as the real server fetches at once.
+_FRAME_BATCHES = 50
+
+
+def frames(world: World, run: Run, *, after: int, include_payloads: bool) -> Iterator[bytes]:
+    """The frames of a stream that begins after event number `after`, until the run has closed.
+
+    While nothing happens the iterator waits, and yields a comment every 15 seconds.
+    """
+    lock = world.clock.lock
+    with lock:
+        workflow = {**results.described(run), "closed": not run.running}
+        first = 0
+    yield _frame("workflow", workflow)
+    while True:
+        with lock:
+            ends = run.history.batches
+            last = min(first + _FRAME_BATCHES, len(ends))
+            fetched = pages.events(run, first, last, include_payloads=include_payloads)
+            first = last
+            drained = last == len(ends)
+            closing = run.history.events[-1] if drained and not run.running else None
+        fresh = [event for event in fetched if int(event["eventId"]) > after]
+        if fresh:
+            last_id = fresh[-1]["eventId"]
+            yield _frame("history", fresh, last_id)
+        if closing is not None:
+            yield _frame("done", _done(closing))
+            return
+        if not drained:
+            continue
+        moved = world.wait(run, _longer_than(run, first), until=None, wall=KEEPALIVE)
+        if world.closing:
+            return
+        if not moved:
+            yield b": keepalive\n\n"
+
+
+def _longer_than(run: Run, batches: int) -> Callable[[], bool]:
+    return lambda: len(run.history.batches) > batches
+
+
+def _done(closing: history.Event) -> dict[str, Any]:
+    reason = {"reason": history.NAMES[closing[0]]}
+    if closing[0] == history.CONTINUED_AS_NEW:
+        reason["newRunId"] = closing[3]
+    return reason
+
+
+def _frame(name: str, data: Any, event_id: str | None = None) -> bytes:
+    head = b"" if event_id is None else b"id: " + event_id.encode() + b"\n"
+    return head + b"event: " + name.encode() + b"\ndata: " + dumps(data) + b"\n\n"

@@ -1,0 +1,486 @@
+"""The document is valid, whole, and true of every exchange that was recorded on the real server."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from output_mock.openapi import DIFFERENCES, document
+from tests.conformity import DOCUMENT, check_response, find_operation, resolve, schema_problems
+
+RECORDINGS = Path(__file__).parent / "recordings"
+
+# Method, path, and the parameters outside the path; those in the path are always required.
+OPERATIONS = """
+    GET    /health
+    GET    /ready
+    POST   /workflow/run
+    POST   /workflow/start
+    GET    /workflow/{id}/status
+    GET    /workflow/{id}/runs/{rid}/status
+    PATCH  /workflow/{id}/runs/{rid}/stop
+    PATCH  /workflow/{id}/stop
+    POST   /workflow/{id}/runs/{rid}/terminate
+    POST   /workflow/{id}/terminate
+    POST   /workflow/{id}/runs/{rid}/reset
+    POST   /workflow/{id}/reset
+    GET    /workflow/{id}/result
+    GET    /workflow/{id}/runs/{rid}/result
+    GET    /workflow/{id}/input
+    GET    /workflow/{id}/runs/{rid}/input
+    GET    /workflow/{id}/trace-log
+    GET    /workflow/{id}/runs/{rid}/trace-log
+    GET    /workflow/{id}/history  runId pageSize pageToken includePayloads longPollTimeoutMs
+    GET    /workflow/{id}/runs/{rid}/history  pageSize pageToken includePayloads longPollTimeoutMs
+    GET    /workflow/{id}/history/stream  includePayloads lastEventId Last-Event-ID
+    GET    /workflow/{id}/runs/{rid}/history/stream  includePayloads lastEventId Last-Event-ID
+    GET    /workflow/catalog/{id}
+    GET    /workflow/catalog
+    GET    /workflow/runs  workflowType catalog limit
+    POST   /workflow/{id}/feedback
+    POST   /workflow/{id}/signal/{signal}
+    POST   /workflow/{id}/query/{query}
+    POST   /workflow/{id}/update/{update}
+    POST   /heartbeat
+"""
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in DOCUMENT["paths"].items():
+        for method, operation in item.items():
+            yield method, path, operation
+
+
+def references(node: Any) -> Iterator[str]:
+    """Every `$ref`, wherever it stands; the mapping of a discriminator only repeats them."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref":
+                yield value
+            else:
+                yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def recorded() -> list[Any]:
+    exchanges = []
+    for path in sorted(RECORDINGS.glob("*.json")):
+        for number, exchange in enumerate(json.loads(path.read_text(encoding="utf-8"))["exchanges"]):
+            if "request" in exchange:
+                request, response = exchange["request"], exchange["response"]
+                exchanges.append(pytest.param(request, response, id=f"{path.stem}-{number}"))
+    return exchanges
+
+
+RECORDED = recorded()
+
+
+# --- the document by itself ------------------------------------------------------------------------------
+
+
+def test_the_validator_of_the_openapi_initiative_accepts_it() -> None:
+    validator = pytest.importorskip("openapi_spec_validator")
+    validator.validate(document())
+
+
+def test_it_has_the_thirty_operations_with_their_parameters() -> None:
+    listed = []
+    for method, path, operation in operations():
+        parameters = [resolve(node)[0] for node in operation.get("parameters", [])]
+        in_path = [p["name"] for p in parameters if p["in"] == "path"]
+        assert in_path == re.findall(r"\{(\w+)\}", path)
+        assert all(p.get("required", False) == (p["in"] == "path") for p in parameters)
+        others = [p["name"] for p in parameters if p["in"] != "path"]
+        listed.append(" ".join([method.upper(), path, *others]))
+    assert listed == [" ".join(line.split()) for line in OPERATIONS.strip().splitlines()]
+    assert len(listed) == 30
+
+
+def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
+    used = set(references(DOCUMENT))
+    for reference in used:
+        assert isinstance(resolve({"$ref": reference})[0], dict)
+    declared = {
+        f"#/components/{kind}/{name}"
+        for kind, parts in DOCUMENT["components"].items()
+        for name in parts
+        if kind != "securitySchemes"
+    }
+    assert used == declared
+
+
+def test_every_schema_is_a_json_schema() -> None:
+    for schema in DOCUMENT["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_operations_have_names_and_belong_to_groups() -> None:
+    names = [operation["operationId"] for _, _, operation in operations()]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z]+([A-Z][a-z]+)+", name) for name in names)
+    groups = {tag["name"] for tag in DOCUMENT["tags"]}
+    assert {tag for _, _, operation in operations() for tag in operation["tags"]} == groups
+    assert all(operation["summary"] for _, _, operation in operations())
+
+
+def test_what_is_deprecated_says_so() -> None:
+    deprecated = {path for _, path, operation in operations() if operation.get("deprecated")}
+    assert deprecated == {f"/workflow/{{id}}/{verb}" for verb in ("stop", "terminate", "reset")}
+
+
+def test_only_health_and_readiness_need_no_token() -> None:
+    open_paths = {path for _, path, operation in operations() if "401" not in operation["responses"]}
+    assert open_paths == {path for _, path, operation in operations() if operation.get("security") == []}
+    assert open_paths == {"/health", "/ready"}
+
+
+def test_everything_but_the_health_of_the_server_may_fail_on_the_server() -> None:
+    safe = {path for _, path, operation in operations() if "500" not in operation["responses"]}
+    assert safe == {"/health", "/ready", "/heartbeat"}
+
+
+def test_each_call_returns_a_document_of_its_own() -> None:
+    changed = document()
+    changed["paths"].clear()
+    changed["components"]["schemas"]["RunId"]["pattern"] = "."
+    assert document() == DOCUMENT
+
+
+def test_no_two_places_share_an_object() -> None:
+    seen: set[int] = set()
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict | list):
+            assert id(node) not in seen
+            seen.add(id(node))
+            for value in node.values() if isinstance(node, dict) else node:
+                walk(value)
+
+    walk(DOCUMENT)
+
+
+def test_it_names_the_server_it_is_told_to() -> None:
+    assert document("http://127.0.0.1:8080")["servers"] == [{"url": "http://127.0.0.1:8080"}]
+    assert document()["servers"] == [{"url": "http://localhost:3001"}]
+
+
+@pytest.mark.parametrize(("place", "text"), DIFFERENCES, ids=[place for place, _ in DIFFERENCES])
+def test_a_difference_names_the_recordings_that_show_it(place: str, text: str) -> None:
+    shown = re.findall(r"\(((?:`\w+`(?:, )?)+)\)", text)
+    names = [name for group in shown for name in re.findall(r"\w+", group)]
+    assert names
+    assert [name for name in names if not (RECORDINGS / f"{name}.json").exists()] == []
+
+
+# --- the document and the recordings ---------------------------------------------------------------------
+
+
+def test_the_recordings_are_all_there() -> None:
+    assert len(RECORDED) >= 440
+
+
+def body_of(response: dict[str, Any]) -> bytes:
+    # An answer of a JSON type without a body has both, `null` and an empty text.
+    if "text" in response:
+        return str(response["text"]).encode()
+    return json.dumps(response["json"]).encode()
+
+
+@pytest.mark.parametrize(("request_", "response"), RECORDED)
+def test_a_recorded_response_fits(request_: dict[str, Any], response: dict[str, Any]) -> None:
+    check_response(
+        request_["method"], request_["path"], response["status"], response["headers"], body_of(response)
+    )
+
+
+def request_problems(request: dict[str, Any]) -> list[str]:
+    """What the document has against a request, if anything."""
+    run_id = "01a20ae8-a83a-708a-8339-012cb8bed38f"
+    path = request["path"].replace("{{tok}}", "dG9rZW4=")
+    url = urlsplit(re.sub(r"\{\{\w+\}\}", run_id, path))
+    found = find_operation(request["method"], url.path)
+    assert found
+    template, method, in_path = found
+    operation = DOCUMENT["paths"][template][method]
+    given = {**in_path, **dict(parse_qsl(url.query, keep_blank_values=True)), **request.get("headers", {})}
+    problems = []
+    for node in operation.get("parameters", []):
+        parameter, pointer = resolve(node)
+        if parameter["name"] in given:
+            value: Any = given[parameter["name"]]
+            kind = parameter["schema"]["type"]
+            if kind == "integer" and re.fullmatch("[0-9]+", value):
+                value = int(value)
+            if kind == "boolean" and value in ("true", "false"):
+                value = value == "true"
+            problems += schema_problems(f"{pointer}/schema", value)
+    body = operation.get("requestBody")
+    if body and "json" in request:
+        schema = body["content"]["application/json"]["schema"]
+        problems += schema_problems(schema["$ref"].removeprefix("#"), request["json"])
+    elif body and body["required"]:
+        problems.append("there is no body")
+    return problems
+
+
+def is_about_the_request(request: dict[str, Any], response: dict[str, Any]) -> bool:
+    """Whether it was for its form that a request was taken or refused."""
+    found = find_operation(request["method"], request["path"].split("?")[0])
+    error = response["json"].get("error") if isinstance(response.get("json"), dict) else None
+    broken = error in ("URIError", "SyntaxError", "InvalidPageTokenError", "ServiceError")
+    return bool(found) and response["status"] != 401 and not broken and not {"text", "repeat"} & set(request)
+
+
+@pytest.mark.parametrize(
+    ("request_", "response"), [p for p in RECORDED if is_about_the_request(p.values[0], p.values[1])]
+)
+def test_the_document_takes_and_refuses_the_requests_that_the_server_did(
+    request_: dict[str, Any], response: dict[str, Any]
+) -> None:
+    problems = request_problems(request_)
+    answer = response["json"] if isinstance(response.get("json"), dict) else {}
+    if answer.get("error") == "TypeError":
+        assert problems == ["body.workflowId: '' should be non-empty"]
+    elif answer.get("error") != "ValidationError":
+        # The server is lenient here. A document that says so would only tempt its readers.
+        lenient = ["body.timeout: '5000' is not of type 'integer'"]
+        assert problems in ([], lenient)
+    elif [issue["code"] for issue in answer["issues"]] != ["custom"]:
+        # A rule between two parameters is beyond OpenAPI.
+        assert problems
+
+
+# --- what does not fit is refused ------------------------------------------------------------------------
+
+Answer = dict[str, Any]
+
+
+def answer(scenario: str, number: int) -> Answer:
+    """The arguments for `check_response` of a recorded exchange, with the body as a JSON value or text."""
+    (request, response) = next(p.values for p in RECORDED if p.id == f"{scenario}-{number}")
+    return {
+        "method": request["method"],
+        "path": request["path"],
+        "status": response["status"],
+        "headers": dict(response["headers"]),
+        "body": response["text"] if "text" in response else json.loads(json.dumps(response["json"])),
+    }
+
+
+def check(given: Answer) -> None:
+    body = given["body"]
+    if not isinstance(body, bytes):
+        body = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    check_response(given["method"], given["path"], given["status"], given["headers"], body)
+
+
+def put(*path: Any) -> Callable[[Answer], None]:
+    """Put the last item at the place that the others name; `None` for it removes what is there."""
+
+    def change(given: Answer) -> None:
+        *parents, key, value = path
+        node: Any = given
+        for parent in parents:
+            node = node[parent]
+        if value is None:
+            del node[key]
+        else:
+            node[key] = value
+
+    return change
+
+
+def edit(old: str, new: str) -> Callable[[Answer], None]:
+    def change(given: Answer) -> None:
+        assert old in given["body"]
+        given["body"] = given["body"].replace(old, new, 1)
+
+    return change
+
+
+STATUS = ("start_and_poll", 1)
+RESULT = ("run_fails_error", 0)
+HISTORY = ("history_paging", 1)
+STREAM = ("stream_completed", 1)
+FIRST_EVENT = ("body", "events", 0)
+STARTED = "workflowExecutionStartedEventAttributes"
+
+
+# An exchange, what is changed in its response, and how the complaint begins.
+MISFITS: list[tuple[tuple[str, int], Callable[[Answer], None], str]] = [
+    # Statuses.
+    (STATUS, put("status", 418), "status: 418 is not listed, only 200, 400, 401, 404, 500"),
+    (STATUS, put("path", "/workflow/x/nothing"), "status: 200 is not listed"),
+    (("health", 4), put("status", 404), "status: 404 is not listed, only 200, 401"),
+    # Headers.
+    (STATUS, put("headers", "x-request-id", None), "header x-request-id: is missing"),
+    (STATUS, put("headers", "x-request-id", "no good!"), "header x-request-id: 'no good!' does not match"),
+    (STATUS, put("headers", "access-control-allow-origin", None), "header access-control-allow-origin: is"),
+    (STATUS, put("headers", "deprecation", "true"), "header deprecation: should not be there"),
+    (STATUS, put("headers", "content-type", None), "header content-type: is None, not 'application/json;"),
+    (STATUS, put("headers", "content-type", "application/json"), "header content-type: is 'application/j"),
+    (("health", 0), put("headers", "access-control-allow-origin", "*"), "header access-control-allow-orig"),
+    (("health", 2), put("headers", "content-type", "text/html"), "header content-type: should not be there"),
+    (("stop_default", 2), put("headers", "link", None), "header link: is missing"),
+    (
+        ("stop_default", 2),
+        put("headers", "link", "</reset>"),
+        "header link: '</workflow/{id}/runs/{rid}/stop>",
+    ),
+    (("reset", 4), put("headers", "sunset", None), "header sunset: is missing"),
+    (("raw_bodies", 0), put("headers", "x-request-id", "id"), "header x-request-id: should not be there"),
+    (("runs", 2), put("headers", "x-request-id", None), "header x-request-id: is missing"),
+    (("body_validation", 17), put("headers", "retry-after", None), "header retry-after: is missing"),
+    (("body_validation", 17), put("headers", "retry-after", "soon"), "header retry-after: 'soon' is not of"),
+    (STREAM, put("headers", "x-accel-buffering", None), "header x-accel-buffering: is missing"),
+    # Bodies of any kind.
+    (STATUS, put("body", "{"), "body: is not JSON"),
+    (STATUS, put("body", '{"a": NaN}'), "body: is not JSON: NaN is no JSON"),
+    (STATUS, put("body", ""), "body: is not JSON"),
+    (STATUS, put("body", b"\xff"), "body: is not UTF-8"),
+    (STATUS, put("method", "HEAD"), "body: should be empty"),
+    (("health", 0), put("body", "ok"), "body: is 'ok', not 'OK'"),
+    (("health", 7), put("body", "not found"), "body: is 'not found', not 'Not Found'"),
+    (("health", 2), put("body", "OK"), "body: should be empty, but is b'OK'"),
+    # Runs.
+    (STATUS, put("body", "extra", 1), "body: Additional properties are not allowed ('extra' was unexpected)"),
+    (STATUS, put("body", "runId", None), "body: 'runId' is a required property"),
+    (STATUS, put("body", "runId", "run-1"), "body.runId: 'run-1' does not match"),
+    (STATUS, put("body", "status", "done"), "body.status: 'done' is not one of"),
+    (STATUS, put("body", "status", "completed"), "body.completedAt: '' is not of type 'integer'"),
+    (STATUS, put("body", "completedAt", 5), "body.completedAt: '' was expected"),
+    (("runs", 11), put("body", "runs", 0, "startedAt", "today"), "body.runs[0].startedAt: 'today' does not"),
+    # Results.
+    (RESULT, put("body", "v", "3"), "body.v: '2' was expected"),
+    (RESULT, put("body", "error", "name", None), "body.error: 'name' is a required property"),
+    (RESULT, put("body", "output", 1), "body.output: 1 is not of type 'null'"),
+    (RESULT, put("body", "status", "completed"), "body.error: "),
+    (RESULT, put("body", "trace", "elsewhere", "x"), "body.trace: Additional properties"),
+    (("worker_down", 12), put("body", "errorDetails", "cause", "stack", ""), "body.errorDetails.cause: Addi"),
+    (
+        ("remote_trace", 2),
+        put("body", "data", "children", 0, "kind", "x"),
+        "body.data.children[0].kind: 'x' i",
+    ),
+    # Errors.
+    (("unknown_workflow", 0), put("body", "error", "NotFound"), "body.error: 'WorkflowNotFoundError' was"),
+    (("unknown_workflow", 0), put("body", "workflowId", None), "body: 'workflowId' is a required property"),
+    (
+        ("reset", 2),
+        put("body", "error", "NotFound"),
+        "body.error: 'NotFound' is not one of 'WorkflowNotFound",
+    ),
+    (("runs", 2), put("body", "issues", []), "body.issues: [] "),
+    (("runs", 2), put("body", "issues", 0, "code", "huge"), "body.issues[0].code: 'huge' is not one of"),
+    (("runs", 2), put("body", "issues", 0, "maximum", None), "body.issues[0]: 'maximum' is a required"),
+    # Histories.
+    (HISTORY, put(*FIRST_EVENT, "eventId", 1), "body.events[0].eventId: 1 is not of type 'string'"),
+    (HISTORY, put(*FIRST_EVENT, "eventType", 61), "body.events[0].eventType: 61 is greater than"),
+    (
+        HISTORY,
+        put(*FIRST_EVENT, "eventTypeName", "STARTED_NOW"),
+        "body.events[0].eventTypeName: 'WORKFLOW_EX",
+    ),
+    (HISTORY, put(*FIRST_EVENT, STARTED, None), f"body.events[0]: '{STARTED}' is a required property"),
+    (HISTORY, put(*FIRST_EVENT, "otherEventAttributes", {}), "body.events[0]: "),
+    (HISTORY, put(*FIRST_EVENT, STARTED, "attempt", None), f"body.events[0].{STARTED}: 'attempt' is a requ"),
+    (HISTORY, put(*FIRST_EVENT, STARTED, "input", [1]), f"event 1: {STARTED}.input is there without"),
+    (HISTORY, put("body", "nextPageToken", "?"), "body.nextPageToken: '?' does not match"),
+    (HISTORY, put("body", "workflow", "closeTime", 5), "body.workflow.closeTime: 5 is not of type"),
+    # Streams.
+    (STREAM, edit('"closed":true', '"closed":false'), "frame 1 (workflow): body.closed: True was expected"),
+    (STREAM, edit("event: workflow", "event: begin"), "frame 1 (begin): is of no known kind"),
+    (STREAM, edit("event: done", "event: workflow"), "frame 3 (workflow): `workflow` comes first"),
+    (
+        STREAM,
+        edit("event: workflow", "event: done"),
+        "frame 1 (done): `workflow` comes first, and only there",
+    ),
+    (STREAM, edit('data: {"reason"', 'data: {reason"'), "frame 3 (done): its data are not JSON"),
+    (STREAM, edit('WORKFLOW_EXECUTION_COMPLETED"}', 'END"}'), "frame 3 (done): body.reason: 'END' is not"),
+    (STREAM, edit("id: 19\n", ""), "frame 2 (history): its id is None, not that of its last event, 19"),
+    (STREAM, edit('"eventId":"3"', '"eventId":"4"'), "frame 2 (history): the events [1, 2, 4, 4,"),
+    (STREAM, edit("event: done", "id: 20\nevent: done"), "frame 3 (done): has an id"),
+    (STREAM, edit('COMPLETED"}\n\n', 'COMPLETED"}'), "body: the last frame is cut off"),
+    (
+        STREAM,
+        edit(
+            'COMPLETED"}\n\n', 'COMPLETED"}\n\nevent: done\ndata: {"reason":"WORKFLOW_EXECUTION_FAILED"}\n\n'
+        ),
+        "frame 4 (done): comes after the end",
+    ),
+    (
+        STREAM,
+        edit(f'"{STARTED}":{{', f'"{STARTED}":{{"input":[],'),
+        f"event 1: {STARTED}.input is there without includePayloads=true",
+    ),
+    (
+        ("stream_chain", 2),
+        edit(',"newRunId"', ',"other"'),
+        "frame 3 (done): body: Additional properties are not allowed ('other' was unexpected)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("exchange", "change", "message"), MISFITS, ids=[case[2] for case in MISFITS])
+def test_a_response_that_does_not_fit_is_refused_and_the_place_is_named(
+    exchange: tuple[str, int], change: Callable[[Answer], None], message: str
+) -> None:
+    given = answer(*exchange)
+    check(given)
+    change(given)
+    with pytest.raises(AssertionError) as raised:
+        check(given)
+    first, *problems = str(raised.value).splitlines()
+    assert first == f"{given['method']} {given['path']} answered {given['status']}:"
+    assert any(problem.strip().startswith(message) for problem in problems), "\n".join(problems)
+
+
+def test_names_of_headers_may_have_any_case() -> None:
+    given = answer(*STATUS)
+    given["headers"] = {name.title(): value for name, value in given["headers"].items()}
+    check(given)
+
+
+def test_paths_may_have_any_case_and_a_slash_at_the_end() -> None:
+    given = answer(*STATUS)
+    given["path"] = "/WORKFLOW/x/Status/?y=1"
+    check(given)
+
+
+def test_a_keepalive_in_a_stream_is_no_frame() -> None:
+    given = answer(*STREAM)
+    edit("event: done", ": keepalive\n\nevent: done")(given)
+    check(given)
+
+
+def test_a_stream_may_end_with_an_error() -> None:
+    given = answer(*STREAM)
+    run_id = re.search(r'"runId":"([^"]+)"', given["body"])
+    assert run_id
+    error = {"error": "ServiceError", "message": "gone", "workflowId": "x", "runId": run_id.group(1)}
+    head, _, _ = given["body"].partition("event: done")
+    given["body"] = f"{head}event: server_error\ndata: {json.dumps(error)}\n\n"
+    check(given)
+
+
+@pytest.mark.parametrize("path", ["/nope", "/workflow/x/stop", "/workflow/run"])
+def test_a_body_that_cannot_be_read_is_refused_wherever_it_is_sent(path: str) -> None:
+    given = answer("raw_bodies", 0)
+    check({**given, "path": path})
+
+
+@pytest.mark.parametrize("path", ["/nope", "/workflow/run"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
+def test_the_missing_token_is_noticed_before_the_path_is(path: str, method: str) -> None:
+    given = answer("production_auth", 2)
+    check({**given, "path": path, "method": method})

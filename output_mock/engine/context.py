@@ -39,24 +39,14 @@ class StepPlan:
 
     __slots__ = ("fails", "input_schema", "kind", "name", "output_schema", "returns", "takes")
 
-    def __init__(
-        self,
-        name: str,
-        returns: Any,
-        fails: Fails,
-        takes: int,
-        *,
-        kind: str = "Step",
-        input_schema: Mapping[str, Any] | None = None,
-        output_schema: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, name: str, returns: Any, fails: Fails, takes: int, kind: str = "Step") -> None:
         self.name = name
         self.returns = returns
         self.fails = fails
         self.takes = takes
         self.kind = kind
-        self.input_schema = input_schema
-        self.output_schema = output_schema
+        self.input_schema: Mapping[str, Any] | None = None
+        self.output_schema: Mapping[str, Any] | None = None
 
     def failure(self, attempt: int) -> Failure | None:
         """How attempt number `attempt` (from 1) fails, or None when it works."""
@@ -115,15 +105,16 @@ class Context:
 
         Raises `StepFailure` when it has failed for good, `asyncio.CancelledError` when the run is stopped.
         """
-        plan = StepPlan(
-            name,
-            returns,
-            fails,
-            nanoseconds(takes) if takes else 0,
-            input_schema=input_schema,
-            output_schema=output_schema,
-        )
-        return await self._instance.step(plan, input, options)
+        plan = StepPlan(name, returns, fails, nanoseconds(takes) if takes else 0)
+        if input_schema is not None or output_schema is not None:
+            plan.input_schema, plan.output_schema = input_schema, output_schema
+        instance = self._instance
+        activity = instance.schedule(plan, input, options)
+        try:
+            return await activity.future
+        except asyncio.CancelledError:
+            instance.abandon(activity)
+            raise
 
     async def evaluate(
         self,
@@ -153,8 +144,14 @@ class Context:
             result["dimensions"] = [dict(item) for item in dimensions]
             return result
 
-        plan = StepPlan(name, verdict, fails, nanoseconds(takes), kind="Evaluator")
-        return await self._instance.step(plan, input, options)
+        plan = StepPlan(name, verdict, fails, nanoseconds(takes), "Evaluator")
+        instance = self._instance
+        activity = instance.schedule(plan, input, options)
+        try:
+            return await activity.future
+        except asyncio.CancelledError:
+            instance.abandon(activity)
+            raise
 
     async def child(
         self,

@@ -6,6 +6,7 @@ While a run goes on an event is a small tuple, `(type, time, …)`; what the API
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -239,30 +240,19 @@ class ActivityOptions:
 class StartInfo:
     """With what a run began: everything that its first event shows. Times are nanoseconds."""
 
-    __slots__ = (
-        "answer",
-        "backoff",
-        "continued_run_id",
-        "execution_timeout",
-        "expiration",
-        "first_run_id",
-        "input",
-        "invocation",
-        "memo",
-        "namespace",
-        "parent",
-        "reset_points",
-        "run_id",
-        "run_timeout",
-        "start",
-        "task_queue",
-        "workflow_id",
-        "workflow_type",
-    )
+    continued_run_id: str | None = None
+    # How long the first workflow task of a continued run is held back.
+    backoff = 0
+    reset_points: tuple[str, int, int, int] | None = None
+    parent: ParentInfo | None = None
+    memo: Memo | None = None
+    # The step options that a parent gave when it called this child.
+    invocation: dict[str, Any] | None = None
+    # Which of a scripted sequence of answers this run was given; a reset is given the same.
+    answer: Any = None
 
     def __init__(
         self,
-        *,
         namespace: str,
         workflow_id: str,
         run_id: str,
@@ -271,15 +261,8 @@ class StartInfo:
         task_queue: str,
         input: Any,
         start: int,
-        execution_timeout: int,
-        run_timeout: int,
+        timeout: int,
         expiration: int,
-        continued_run_id: str | None = None,
-        backoff: int = 0,
-        reset_points: tuple[str, int, int, int] | None = None,
-        parent: ParentInfo | None = None,
-        memo: Memo | None = None,
-        invocation: dict[str, Any] | None = None,
     ) -> None:
         self.namespace = namespace
         self.workflow_id = workflow_id
@@ -289,18 +272,9 @@ class StartInfo:
         self.task_queue = task_queue
         self.input = input
         self.start = start
-        self.execution_timeout = execution_timeout
-        self.run_timeout = run_timeout
+        # Of the execution and of the run; 0 when there is none.
+        self.timeout = timeout
         self.expiration = expiration
-        self.continued_run_id = continued_run_id
-        self.backoff = backoff
-        self.reset_points = reset_points
-        self.parent = parent
-        self.memo = memo
-        # The step options that a parent gave when it called this child.
-        self.invocation = invocation
-        # Which of a scripted sequence of answers this run was given; a reset is given the same.
-        self.answer: Any = None
 
     def invocation_json(self) -> dict[str, Any]:
         """The second argument of a child: how it was called (child_workflow)."""
@@ -309,7 +283,7 @@ class StartInfo:
     @property
     def task_timeout(self) -> int:
         """How long one workflow task may take: ten seconds, or less when the run may not take that."""
-        return min(10_000_000_000, self.run_timeout or 10_000_000_000)
+        return min(10_000_000_000, self.timeout or 10_000_000_000)
 
 
 class ParentInfo:
@@ -367,9 +341,14 @@ class WorkflowDetails:
 
 def iso(time: int) -> str:
     """A time in nanoseconds as ISO 8601 with milliseconds, in UTC."""
-    seconds, rest = divmod(time, 1_000_000_000)
+    return _iso_milliseconds(time // 1_000_000)
+
+
+@functools.lru_cache(maxsize=1024)
+def _iso_milliseconds(time: int) -> str:
+    seconds, milliseconds = divmod(time, 1000)
     stamp = datetime.fromtimestamp(seconds, tz=timezone.utc)
-    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
+    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
 def long(number: int) -> dict[str, Any]:
@@ -418,8 +397,8 @@ def _started(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
     shown["input"] = (
         [plain(began.input)] if began.parent is None else [plain(began.input), began.invocation_json()]
     )
-    shown["workflowExecutionTimeout"] = duration(began.execution_timeout)
-    shown["workflowRunTimeout"] = duration(began.run_timeout)
+    shown["workflowExecutionTimeout"] = duration(began.timeout)
+    shown["workflowRunTimeout"] = duration(began.timeout)
     shown["workflowTaskTimeout"] = duration(began.task_timeout)
     if began.continued_run_id is not None:
         shown["continuedExecutionRunId"] = began.continued_run_id
@@ -517,7 +496,7 @@ def _step_scheduled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
     _, _, task_completed, activity_id, activity_type, value, options, memo, details = event
     fields = memo.fields()
     fields["workflowDetails"] = payload(details.as_json())
-    limit = info.run_timeout or options.start_to_close
+    limit = info.timeout or options.start_to_close
 
     def capped(length: int) -> dict[str, Any]:
         return duration(min(length, limit))
@@ -676,7 +655,7 @@ def _continued(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
         "workflowType": {"name": info.workflow_type},
         "taskQueue": _queue(info.task_queue),
         "input": {"payloads": [payload(value)]},
-        "workflowRunTimeout": duration(info.run_timeout),
+        "workflowRunTimeout": duration(info.timeout),
         "workflowTaskTimeout": duration(info.task_timeout),
         "workflowTaskCompletedEventId": long(task_completed),
         "inheritBuildId": True,

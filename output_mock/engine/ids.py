@@ -8,10 +8,8 @@ import uuid
 # The alphabet of nanoid, which the real server mints workflow ids with.
 _ALPHABET = "useandom-26T198340PX75pxJACKVERYMINDBUSHWOLF_GQZbfghjklqvwyzrict"
 _BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-# Two characters at a time: half the steps for an id that is drawn for every run.
-_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
-_UUID7_VERSION = 7 << 76
-_VARIANT = 2 << 62
+# Which letter each random byte stands for.
+_LETTERS = bytes(ord(_ALPHABET[byte & 63]) for byte in range(256))
 
 
 class Ids:
@@ -29,47 +27,25 @@ class Ids:
         Never begins with `-`: the official command-line client would take it for a flag.
         """
         while True:
-            bits = self._bits(126)
-            pairs = _PAIRS
-            text = (
-                pairs[bits & 4095]
-                + pairs[(bits >> 12) & 4095]
-                + pairs[(bits >> 24) & 4095]
-                + pairs[(bits >> 36) & 4095]
-                + pairs[(bits >> 48) & 4095]
-                + pairs[(bits >> 60) & 4095]
-                + pairs[(bits >> 72) & 4095]
-                + pairs[(bits >> 84) & 4095]
-                + pairs[(bits >> 96) & 4095]
-                + pairs[(bits >> 108) & 4095]
-                + _ALPHABET[(bits >> 120) & 63]
-            )
+            text = self._bits(168).to_bytes(21, "little").translate(_LETTERS).decode()
             if text[0] != "-":
                 return text
 
     def run_id(self, now: int) -> str:
         """A version 7 UUID at `now` (nanoseconds): what a started run gets."""
-        bits = self._bits(74)
-        value = (
-            ((now // 1_000_000) << 80)
-            | _UUID7_VERSION
-            | ((bits >> 62) << 64)
-            | _VARIANT
-            | (bits & 0x3FFFFFFFFFFFFFFF)
+        milliseconds, bits = now // 1_000_000, self._bits(74)
+        return (
+            f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{bits >> 62:03x}-"
+            f"{0x8000 | (bits >> 48 & 0x3FFF):04x}-{bits & 0xFFFFFFFFFFFF:012x}"
         )
-        return _dashed(value)
 
     def uuid4(self) -> str:
         """A version 4 UUID: what a run gets that continues or resets another one."""
         bits = self._bits(122)
-        value = (
-            ((bits >> 74) << 80)
-            | (4 << 76)
-            | (((bits >> 62) & 0xFFF) << 64)
-            | _VARIANT
-            | (bits & 0x3FFFFFFFFFFFFFFF)
+        return (
+            f"{bits >> 90:08x}-{bits >> 74 & 0xFFFF:04x}-4{bits >> 62 & 0xFFF:03x}-"
+            f"{0x8000 | (bits >> 48 & 0x3FFF):04x}-{bits & 0xFFFFFFFFFFFF:012x}"
         )
-        return _dashed(value)
 
     def child_suffix(self) -> str:
         """What the real SDK appends to a parent's id to name a child: a UUID in URL-safe base 64."""
@@ -79,8 +55,3 @@ class Ids:
             number, digit = divmod(number, 64)
             digits = _BASE64URL[digit] + digits
         return digits
-
-
-def _dashed(value: int) -> str:
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -21,14 +21,22 @@ from output_mock.engine.errors import QueryNotRegisteredError, ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import ActivityOptions, Memo
 from output_mock.engine.loop import ForeignAwaitError, ScriptLoop
-from output_mock.engine.payloads import UNDEFINED, as_json, plain
+from output_mock.engine.payloads import UNDEFINED, NotJSONError, as_json, plain
 from output_mock.zod import prettify
 
 if TYPE_CHECKING:
+    from output_mock.engine.clock import Timer
     from output_mock.engine.run import Run
     from output_mock.scripts.definition import WorkflowDefinition
 
 TRACE_DESTINATIONS = "__internal#getTraceDestinations"
+_NO_MEMO = Memo()
+_DESTINATIONS = StepPlan("getTraceDestinations", None, None, 0, "Internal")
+# The fields that the upserts of a run's memo name, in the order of the SDK.
+_FIRST: tuple[str, ...] = ("payloadVersion",)
+_FIRST_TRACED = ("payloadVersion", "traceInfo")
+_SECOND: tuple[str, ...] = ("activityOptions",)
+_SECOND_TRACED = ("activityOptions", "trace")
 # Queries that the TypeScript SDK always answers; named in the message for an unknown one (approval).
 _BUILT_IN_QUERIES = ("__stack_trace", "__enhanced_stack_trace", "__temporal_workflow_metadata")
 
@@ -36,24 +44,18 @@ _BUILT_IN_QUERIES = ("__stack_trace", "__enhanced_stack_trace", "__temporal_work
 class Activity:
     """A step that the script has asked for."""
 
-    __slots__ = (
-        "activity_id",
-        "activity_type",
-        "attempt",
-        "cancel_requested",
-        "closed",
-        "due",
-        "future",
-        "guard",
-        "input",
-        "last_failure",
-        "options",
-        "plan",
-        "scheduled",
-        "scheduled_at",
-        "started_at",
-        "timer",
-    )
+    # The number of its ACTIVITY_TASK_SCHEDULED event, and when that was.
+    scheduled = 0
+    scheduled_at = 0
+    started_at = 0
+    attempt = 1
+    last_failure: Cause | None = None
+    timer: Timer | None = None
+    due = 0
+    guard = False
+    # The event that asks the step to stop, once there is one.
+    cancel_requested = 0
+    closed = False
 
     def __init__(
         self,
@@ -70,51 +72,33 @@ class Activity:
         self.input = input
         self.options = options
         self.future = future
-        self.scheduled = 0
-        self.scheduled_at = 0
-        self.started_at = 0
-        self.attempt = 1
-        self.last_failure: Cause | None = None
-        self.timer: Any = None
-        self.due = 0
-        self.guard = False
-        self.cancel_requested = 0
-        self.closed = False
 
 
 class WorkflowTimer:
     """A timer that the script has started."""
 
-    __slots__ = ("closed", "due", "fire", "guard", "length", "started", "timer", "timer_id")
+    # The number of its TIMER_STARTED event.
+    started = 0
+    timer: Timer | None = None
+    due = 0
+    closed = False
 
     def __init__(self, timer_id: str, length: int, fire: Callable[[], None], guard: bool) -> None:
         self.timer_id = timer_id
         self.length = length
         self.fire = fire
         self.guard = guard
-        self.started = 0
-        self.timer: Any = None
-        self.due = 0
-        self.closed = False
 
 
 class Child:
     """A child workflow that the script has started."""
 
-    __slots__ = (
-        "cancel_requested",
-        "closed",
-        "detached",
-        "future",
-        "initiated",
-        "input",
-        "invocation",
-        "memo",
-        "run",
-        "started",
-        "workflow_id",
-        "workflow_type",
-    )
+    # The numbers of the events that have asked for it, have seen it start, and ask it to stop.
+    initiated = 0
+    started = 0
+    cancel_requested = 0
+    run: Run | None = None
+    closed = False
 
     def __init__(
         self,
@@ -133,28 +117,22 @@ class Child:
         self.detached = detached
         self.memo = memo
         self.future = future
-        self.initiated = 0
-        self.started = 0
-        self.run: Run | None = None
-        # The event that asks the child to stop, once there is one.
-        self.cancel_requested = 0
-        self.closed = False
 
 
 class Update:
     """An update that a client has sent, and what became of it."""
 
-    __slots__ = ("accepted", "done", "failure", "name", "payload", "rejected", "result", "update_id")
+    # The number of its WORKFLOW_EXECUTION_UPDATE_ACCEPTED event.
+    accepted = 0
+    rejected: str | None = None
+    done = False
+    result: Any = UNDEFINED
+    failure: Cause | None = None
 
     def __init__(self, update_id: str, name: str, payload: Any) -> None:
         self.update_id = update_id
         self.name = name
         self.payload = payload
-        self.accepted = 0
-        self.rejected: str | None = None
-        self.done = False
-        self.result: Any = UNDEFINED
-        self.failure: Cause | None = None
 
 
 # Commands, as the workflow task's batch writes them. A pair: what kind, and what it is about.
@@ -169,53 +147,28 @@ Job = tuple[int, Any, Any]
 class Instance:
     """One run's script and everything that it waits for."""
 
-    __slots__ = (
-        "_activities",
-        "_buffered_updates",
-        "_cancel_pending",
-        "_children",
-        "_conditions",
-        "_random",
-        "_signal_handlers",
-        "_signal_waits",
-        "_signals",
-        "_timers",
-        "activity_count",
-        "cancel_requested",
-        "commands",
-        "context",
-        "definition",
-        "loop",
-        "main",
-        "memo",
-        "queries",
-        "replaying",
-        "run",
-        "timer_count",
-        "update_handlers",
-    )
+    activity_count = 0
+    timer_count = 0
+    replaying = False
+    # The step that every traced run begins with.
+    _destinations: Activity | None = None
+    _random: random.Random | None = None
 
     def __init__(self, run: Run, definition: WorkflowDefinition) -> None:
         self.run = run
         self.definition = definition
+        self.main: asyncio.Task[Any] | None = None
         self.loop = ScriptLoop(self)
         self.context = Context(self)
-        self.memo = run.info.memo or Memo()
+        self.memo = run.info.memo or _NO_MEMO
         self.commands: list[Command] = []
-        self.main: asyncio.Task[Any] | None = None
         self.queries: dict[str, Handler] = {}
         self.update_handlers: dict[str, tuple[Handler, Handler | None]] = {}
-        self.activity_count = 0
-        self.timer_count = 0
-        self.cancel_requested = False
-        self.replaying = False
-        self._cancel_pending = False
         self._signal_handlers: dict[str, Handler] = {}
         self._signals: dict[str, list[Any]] = {}
         self._signal_waits: dict[str, list[asyncio.Future[Any]]] = {}
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[Any]]] = []
         self._buffered_updates: list[Update] = []
-        self._random: random.Random | None = None
 
     # What the world asks of a worker
 
@@ -225,10 +178,10 @@ class Instance:
         Raises `ScriptError` when the script itself is wrong.
         """
         self.commands = []
-        if self.main is None:
-            self.main = self.loop.create_task(self._main())
+        if self.main is None and not self._begin(jobs):
+            return self.commands
         watchdog = self.run.world.watchdog
-        watchdog.begin(self)
+        watchdog.begin()
         outer = self.loop.enter()
         try:
             self._perform(jobs)
@@ -242,12 +195,67 @@ class Instance:
         finally:
             self.loop.leave(outer)
             watchdog.end()
+        if self._buffered_updates:
+            self._refuse_updates()
+        main = self.main
+        if main is not None and main.done():
+            self.commands.append(self._ending(main))
+        return self.commands
+
+    def _begin(self, jobs: list[Job]) -> bool:
+        """What the SDK does before a script begins (run_completes, untraced, child_workflow).
+
+        Returns whether the script has begun; until then it hears of nothing, and signals wait for it.
+        """
+        run, definition, info = self.run, self.definition, self.run.info
+        destinations = self._destinations
+        if destinations is None:
+            traced = definition.traced and info.parent is None
+            if info.parent is None:
+                self.memo = Memo(
+                    (info.workflow_id, info.workflow_type, run.run_id, info.start) if traced else None
+                )
+            self.commands.append((MEMO, (self.memo, _FIRST_TRACED if traced else _FIRST)))
+            if definition.bare:
+                self.main = self.loop.begin(self._bare())
+                return True
+            if traced:
+                self._destinations = self._schedule(
+                    TRACE_DESTINATIONS, _DESTINATIONS, self.memo.trace_info_json(), definition.options
+                )
+                return self._not_yet(jobs)
+            trace, names = self.memo.trace, _SECOND
+        elif destinations.closed:
+            trace, names = (
+                next(detail for _, subject, detail in jobs if subject is destinations),
+                _SECOND_TRACED,
+            )
+        else:
+            return self._not_yet(jobs)
+        options = definition.options_below(info.memo, info.invocation)
+        self.memo = Memo(self.memo.trace_info, options, trace)
+        self.commands.append((MEMO, (self.memo, names)))
+        self.main = self.loop.begin(self._main())
+        return True
+
+    def _not_yet(self, jobs: list[Job]) -> bool:
+        for kind, subject, detail in jobs:
+            if kind == SIGNAL:
+                self._signals.setdefault(subject, []).append(detail)
+            elif kind == UPDATE:
+                self._buffered_updates.append(subject)
+            elif kind == STOP:
+                if self._destinations is not None and self._destinations.scheduled:
+                    self.commands.append((CANCEL_STEP, self._destinations))
+                self.commands.append((CANCEL, None))
+        self._refuse_updates()
+        return False
+
+    def _refuse_updates(self) -> None:
+        """Updates for which nobody has registered a handler by the end of a workflow task."""
         for update in self._buffered_updates:
             update.rejected = f"no handler for update {update.name!r}"
         self._buffered_updates = []
-        if self.main.done():
-            self.commands.append(self._ending(self.main))
-        return self.commands
 
     def _perform(self, jobs: list[Job]) -> None:
         if len(jobs) > 1:
@@ -286,7 +294,7 @@ class Instance:
                     f"the handler of query {name!r} is a coroutine function; queries cannot wait, so use a "
                     "plain function"
                 )
-            return as_json(answer, f"the answer to query {name!r}")
+            return as_json(answer)
         except Failure as failure:
             raise QueryNotRegisteredError(failure.message) from None
         except Exception as error:
@@ -297,6 +305,12 @@ class Instance:
     def drop_script(self) -> None:
         """The run is closed: forget the script, keep what answers queries."""
         self.loop.close()
+        if not self.queries:
+            # Cut the circles that the script hangs in, so that it is gone at once and not at some
+            # later collection of all that the world holds.
+            self.loop.host = None
+            del self.context._instance, self.main
+            return
         self.main = None
         self.commands = []
         self._signal_handlers = {}
@@ -329,15 +343,19 @@ class Instance:
 
     # What the context asks
 
-    async def step(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Any:
-        self._check_running()
-        self._raise_pending_cancellation()
+    def schedule(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Activity:
+        """Ask for a step; its future has the outcome."""
+        if not self.loop.is_running():
+            self._check_running()
+        try:
+            input = as_json(input)
+        except NotJSONError as error:
+            raise TypeError(f"the input of step {plan.name!r} {error}") from None
         definition = self.definition
-        where = f"the input of step {plan.name!r}"
-        input = as_json(input, where)
-        resolved = definition.step_options(self.memo.options or definition.options, options)
-        activity = self._schedule(f"{definition.name}#{plan.name}", plan, input, resolved)
-        return await self._outcome_of_step(activity)
+        resolved = self.memo.options or definition.options
+        if options:
+            resolved = definition.step_options(resolved, options)
+        return self._schedule(f"{definition.name}#{plan.name}", plan, input, resolved)
 
     def _schedule(self, activity_type: str, plan: StepPlan, input: Any, options: ActivityOptions) -> Activity:
         self.activity_count += 1
@@ -347,23 +365,23 @@ class Instance:
         self.commands.append((STEP, activity))
         return activity
 
-    async def _outcome_of_step(self, activity: Activity) -> Any:
-        try:
-            return await activity.future
-        except asyncio.CancelledError:
-            if activity.closed:
-                raise
-            if not activity.scheduled:
-                self.commands = [command for command in self.commands if command[1] is not activity]
-                activity.closed = True
-                raise
+    def abandon(self, activity: Activity) -> None:
+        """The script has stopped waiting for a step: ask it to stop (the SDK's `TRY_CANCEL`)."""
+        if activity.closed:
+            return
+        if activity.scheduled:
             self.commands.append((CANCEL_STEP, activity))
-            raise
+        else:
+            # Asked for and given up within one workflow task: the server never hears of it.
+            self.commands = [command for command in self.commands if command[1] is not activity]
+            activity.closed = True
 
     async def child(self, name: str, input: Any, *, detached: bool, options: Mapping[str, Any] | None) -> Any:
         self._check_running()
-        self._raise_pending_cancellation()
-        input = as_json(input, f"the input of child {name!r}")
+        try:
+            input = as_json(input)
+        except NotJSONError as error:
+            raise TypeError(f"the input of child {name!r} {error}") from None
         child_type = self.run.world.resolve_child(self.run, name)
         invocation: dict[str, Any] = {} if options is None else {"activityOptions": dict(options)}
         child = Child(
@@ -402,7 +420,6 @@ class Instance:
 
     async def sleep(self, length: int) -> None:
         self._check_running()
-        self._raise_pending_cancellation()
         future: asyncio.Future[None] = self.loop.create_future()
         cancel = self.start_timer(length, lambda: _finish(future), guard=False)
         try:
@@ -416,7 +433,6 @@ class Instance:
         waiting = self._signals.get(name)
         if waiting:
             return waiting.pop(0)
-        self._raise_pending_cancellation()
         future: asyncio.Future[Any] = self.loop.create_future()
         waits = self._signal_waits.setdefault(name, [])
         waits.append(future)
@@ -427,7 +443,6 @@ class Instance:
 
     async def condition(self, predicate: Callable[[], bool], timeout: int | None) -> bool:
         self._check_running()
-        self._raise_pending_cancellation()
         if predicate():
             return True
         future: asyncio.Future[Any] = self.loop.create_future()
@@ -486,45 +501,24 @@ class Instance:
 
     # The script
 
+    async def _bare(self) -> Any:
+        return await self.definition.script(self.context, plain(self.run.info.input))
+
     async def _main(self) -> Any:
-        """What the SDK does around the script (run_completes, untraced, child_workflow)."""
-        run, definition, info = self.run, self.definition, self.run.info
-        parent = info.parent
-        is_root = parent is None
-        if is_root:
-            traced = definition.traced
-            trace_info = (info.workflow_id, info.workflow_type, run.run_id, info.start) if traced else None
-            self.memo = Memo(trace_info)
+        """The script, between the schemas of its input and its output."""
+        definition = self.definition
+        given = self.run.info.input
+        if definition.input_schema is None:
+            given = as_json(given)
         else:
-            traced = False
-        self.commands.append(
-            (MEMO, (self.memo, ("payloadVersion", "traceInfo") if traced else ("payloadVersion",)))
-        )
-        if definition.bare:
-            return await definition.script(self.context, plain(info.input))
-        options = definition.options_below(info.memo, info.invocation)
-        if traced:
-            internal = self._schedule(
-                TRACE_DESTINATIONS,
-                StepPlan("getTraceDestinations", run.trace_destinations, None, 0),
-                self.memo.trace_info_json(),
-                definition.options,
-            )
-            trace = await internal.future
-            self.memo = Memo(self.memo.trace_info, options, trace)
-            self.commands.append((MEMO, (self.memo, ("activityOptions", "trace"))))
-        else:
-            self.memo = Memo(self.memo.trace_info, options, self.memo.trace)
-            self.commands.append((MEMO, (self.memo, ("activityOptions",))))
-        given = info.input
-        if definition.input_schema is not None:
             given, issues = definition.input_schema.safe_parse(given)
             if issues:
                 raise _invalid(f'Workflow "{definition.name}" input', issues)
-        elif type(given) is dict or type(given) is list:
-            given = as_json(given, "input")
         output = await definition.script(self.context, plain(given))
-        output = as_json(output, f"the output of workflow {definition.name!r}")
+        try:
+            output = as_json(output)
+        except NotJSONError as error:
+            raise TypeError(f"the output of workflow {definition.name!r} {error}") from None
         if definition.output_schema is not None:
             output, issues = definition.output_schema.safe_parse(output)
             if issues:
@@ -548,8 +542,10 @@ class Instance:
         if error is None:
             return (COMPLETE, main.result())
         if isinstance(error, ContinueAsNew):
-            where = f"the input that workflow {self.definition.name!r} continues with"
-            return (CONTINUE, as_json(error.input, where))
+            try:
+                return (CONTINUE, as_json(error.input))
+            except NotJSONError as problem:
+                raise self.script_error(problem) from error
         cause = self._cause_of(error)
         if cause is None:
             raise self.script_error(error) from error
@@ -576,14 +572,8 @@ class Instance:
         return None
 
     def _stop(self) -> None:
-        self.cancel_requested = True
         assert self.main is not None
         self.main.cancel()
-
-    def _raise_pending_cancellation(self) -> None:
-        if self._cancel_pending:
-            self._cancel_pending = False
-            raise asyncio.CancelledError
 
     def _check_running(self) -> None:
         if self.loop.closing:
@@ -654,7 +644,7 @@ class Instance:
             self._update_finished(update, task.result())
 
     def _update_finished(self, update: Update, answer: Any) -> None:
-        update.result = as_json(answer, f"the answer to update {update.name!r}")
+        update.result = as_json(answer)
         self.commands.append((FINISH, update))
 
     def _update_failed(self, update: Update, error: BaseException) -> None:
@@ -676,7 +666,7 @@ class Instance:
             # Nobody may be waiting any more, which is the script's own business.
             future.exception()
         else:
-            future.set_result(as_json(detail, "a result"))
+            future.set_result(as_json(detail))
 
     # Mistakes in the script
 

@@ -11,10 +11,12 @@ import asyncio
 import contextvars
 from asyncio import events, tasks
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NoReturn, Protocol, TypeVar, cast
+from typing import Any, NoReturn, Protocol, TypeVar
 
 T = TypeVar("T")
-Outer = tuple[asyncio.AbstractEventLoop | None, "asyncio.Task[Any] | None"]
+Outer = tuple[asyncio.AbstractEventLoop, "asyncio.Task[Any] | None"]
+_get_running_loop: Callable[[], Any] = events._get_running_loop
+_set_running_loop: Callable[[Any], None] = events._set_running_loop
 
 
 class TimerHost(Protocol):
@@ -31,7 +33,7 @@ class ForeignAwaitError(RuntimeError, AttributeError):
 class Handle:
     """A callback that is to run; the part of `asyncio.Handle` that tasks and scripts use."""
 
-    __slots__ = ("args", "callback", "context", "stop_timer", "when_")
+    __slots__ = ("args", "callback", "context")
 
     def __init__(
         self,
@@ -42,22 +44,39 @@ class Handle:
         self.callback: Callable[..., object] | None = callback
         self.args = args
         self.context = context
-        self.stop_timer: Callable[[], None] | None = None
-        self.when_ = 0.0
 
     def cancel(self) -> None:
-        if self.callback is not None:
-            self.callback = None
-            self.args = ()
-            if self.stop_timer is not None:
-                self.stop_timer()
-                self.stop_timer = None
+        self.callback = None
+        self.args = ()
 
     def cancelled(self) -> bool:
         return self.callback is None
 
+
+class TimerHandle(Handle):
+    """A callback that is to run at a time; its timer is one of the workflow's."""
+
+    __slots__ = ("_when", "stop_timer")
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: contextvars.Context | None,
+    ) -> None:
+        super().__init__(callback, args, context)
+        self._when = when
+        self.stop_timer: Callable[[], None] | None = None
+
+    def cancel(self) -> None:
+        if self.callback is not None and self.stop_timer is not None:
+            self.stop_timer()
+            self.stop_timer = None
+        super().cancel()
+
     def when(self) -> float:
-        return self.when_
+        return self._when
 
 
 # How asyncio itself names the callbacks of its timeouts, across versions 3.10 to 3.14. They guard
@@ -68,17 +87,13 @@ _TIMEOUT_CALLBACKS = frozenset({"_on_timeout", "_release_waiter"})
 class ScriptLoop:
     """An event loop for one run's script: what tasks and futures need of a loop, and nothing else."""
 
-    __slots__ = ("_host", "_live", "_ready", "closing")
+    __slots__ = ("_live", "_ready", "closing", "host")
 
     def __init__(self, host: TimerHost) -> None:
-        self._host = host
+        self.host: TimerHost | None = host
         self._ready: list[Handle] = []
         self._live: list[asyncio.Task[Any]] = []
         self.closing = False
-
-    def as_loop(self) -> asyncio.AbstractEventLoop:
-        """This loop, as asyncio's annotations want it."""
-        return cast(asyncio.AbstractEventLoop, self)
 
     # What tasks, futures and scripts ask of a loop
 
@@ -97,14 +112,13 @@ class ScriptLoop:
         *args: Any,
         context: contextvars.Context | None = None,
     ) -> Handle:
-        handle = Handle(callback, args, context)
         if delay <= 0:
-            self._ready.append(handle)
-            return handle
-        length = round(delay * 1_000_000_000)
+            return self.call_soon(callback, *args, context=context)
+        handle = TimerHandle(self.time() + delay, callback, args, context)
         guard = getattr(callback, "__name__", "") in _TIMEOUT_CALLBACKS
-        handle.when_ = self.time() + delay
-        handle.stop_timer = self._host.start_timer(length, lambda: self._fire(handle), guard=guard)
+        length = round(delay * 1_000_000_000)
+        assert self.host is not None
+        handle.stop_timer = self.host.start_timer(length, lambda: self._fire(handle), guard=guard)
         return handle
 
     def call_at(
@@ -116,35 +130,46 @@ class ScriptLoop:
     ) -> Handle:
         return self.call_later(when - self.time(), callback, *args, context=context)
 
-    def _fire(self, handle: Handle) -> None:
+    def _fire(self, handle: TimerHandle) -> None:
         handle.stop_timer = None
         if handle.callback is not None:
             self._ready.append(handle)
 
     def time(self) -> float:
-        return self._host.now() / 1_000_000_000
+        assert self.host is not None
+        return self.host.now() / 1_000_000_000
 
-    def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self.as_loop())
+    def create_future(self: Any) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
 
-    def create_task(self, coro: Coroutine[Any, Any, T] | Awaitable[T], **kwargs: Any) -> asyncio.Task[T]:
+    def begin(self: Any, script: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """The task of the script itself."""
+        task: asyncio.Task[T] = asyncio.Task(script, loop=self, name="script")
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._live.append(task)
+        return task
+
+    def create_task(
+        self: Any, coro: Coroutine[Any, Any, T] | Awaitable[T], *, context: Any = None, **kwargs: Any
+    ) -> asyncio.Task[T]:
         if not asyncio.iscoroutine(coro):
             coro = _wait_for(coro)
-        if kwargs.get("context", ...) is None:
-            del kwargs["context"]
-        task: asyncio.Task[T] = asyncio.Task(coro, loop=self.as_loop(), **kwargs)
+        if context is not None:
+            kwargs["context"] = context
+        task: asyncio.Task[T] = asyncio.Task(coro, loop=self, **kwargs)
         # The script may be closed while the task is pending, and its author did nothing wrong.
         task._log_destroy_pending = False  # type: ignore[attr-defined]
-        if len(self._live) > 64:
-            self._live = [other for other in self._live if not other.done()]
-        self._live.append(task)
+        live = self._live
+        if len(live) > 64:
+            live[:] = [other for other in live if not other.done()]
+        live.append(task)
         return task
 
     def get_debug(self) -> bool:
         return False
 
     def is_running(self) -> bool:
-        return asyncio._get_running_loop() is self.as_loop()
+        return _get_running_loop() is self
 
     def is_closed(self) -> bool:
         return self.closing
@@ -171,25 +196,29 @@ class ScriptLoop:
                         handle.context.run(callback, *handle.args)
             ready = self._ready
 
-    def enter(self) -> Outer:
+    def enter(self) -> Outer | None:
         """Make this the running loop of the thread, also inside of another loop's task.
 
         A test that is itself a coroutine may call the fake in process. Returns what `leave` takes.
         """
-        outer = asyncio._get_running_loop()
-        task = None
-        if outer is not None:
-            task = asyncio.current_task(outer)
-            if task is not None:
-                tasks._leave_task(outer, task)
-        events._set_running_loop(self.as_loop())
+        outer = _get_running_loop()
+        if outer is None:
+            _set_running_loop(self)
+            return None
+        task = asyncio.current_task(outer)
+        if task is not None:
+            tasks._leave_task(outer, task)
+        _set_running_loop(self)
         return outer, task
 
-    def leave(self, outer: Outer) -> None:
+    def leave(self, outer: Outer | None) -> None:
         """Put back the loop that was running before `enter`."""
+        if outer is None:
+            _set_running_loop(None)
+            return
         loop, task = outer
-        events._set_running_loop(loop)
-        if loop is not None and task is not None:
+        _set_running_loop(loop)
+        if task is not None:
             tasks._enter_task(loop, task)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from output_mock.zod import UNDEFINED
 
-__all__ = ["JSON_PLAIN", "UNDEFINED", "as_json", "payload", "payloads", "plain"]
+__all__ = ["JSON_PLAIN", "UNDEFINED", "NotJSONError", "as_json", "payload", "payloads", "plain"]
 
 JSON_PLAIN: Final = base64.b64encode(b"json/plain").decode()
 _NULL: Final = base64.b64encode(b"binary/null").decode()
@@ -33,39 +33,52 @@ def plain(value: Any) -> Any:
     return None if value is UNDEFINED else value
 
 
-def as_json(value: Any, where: str) -> Any:
-    """`value` as the JSON that would travel: tuples become lists, keys become text.
+class NotJSONError(TypeError):
+    """A value that JSON has no form for."""
 
-    Raises `TypeError` that names `where` when the value cannot travel at all.
+
+_SCALARS = frozenset({str, int, bool, type(None), type(UNDEFINED)})
+
+
+def as_json(value: Any) -> Any:
+    """`value` as the JSON that would travel, a copy of its own: tuples become lists, keys become text.
+
+    Raises `NotJSONError` when the value cannot travel at all.
     """
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None or value is UNDEFINED:
+    if kind in _SCALARS:
         return value
-    if kind is float:
-        if value != value or value in (float("inf"), float("-inf")):
-            return None  # what JSON.stringify makes of it
-        return int(value) if value.is_integer() and abs(value) < 1e21 else value
-    if kind is dict or isinstance(value, dict):
+    if kind is dict:
+        for key, item in value.items():
+            if type(item) not in _SCALARS or item is UNDEFINED or type(key) is not str:
+                break
+        else:
+            return value.copy()
+    if isinstance(value, dict):
         return {
-            key if type(key) is str else _key(key, where): as_json(item, where)
+            key if type(key) is str else _key(key): as_json(item)
             for key, item in value.items()
             if item is not UNDEFINED
         }
     if isinstance(value, (list, tuple)):
-        return [as_json(plain(item), where) for item in value]
-    if isinstance(value, (str, int, float)):
+        return [as_json(plain(item)) for item in value]
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            return None  # what JSON.stringify makes of it
+        return int(value) if value.is_integer() and abs(value) < 1e21 else float(value)
+    if isinstance(value, (str, int)):
         return json.loads(json.dumps(value))
-    raise TypeError(
-        f"{where} is a {kind.__name__}, which is not JSON: {value!r}. "
-        "Return dicts, lists, text, numbers, booleans or None"
+    raise NotJSONError(
+        f"is a {kind.__name__}, which is not JSON: {value!r}. "
+        "Use dicts, lists, text, numbers, booleans or None"
     )
 
 
-def _key(key: Any, where: str) -> str:
+def _key(key: Any) -> str:
     if isinstance(key, str):
         return str(key)
     if isinstance(key, bool) or key is None:
         return json.dumps(key)
     if isinstance(key, (int, float)):
         return str(key)
-    raise TypeError(f"{where} has the key {key!r}; keys of JSON objects are text")
+    raise NotJSONError(f"has the key {key!r}; keys of JSON objects are text")

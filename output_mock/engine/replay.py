@@ -71,9 +71,7 @@ def reset_run(
     run.history.append(failed)
     for _, _, name, payload in signals:
         run.history.append((history.SIGNALED, now, name, payload))
-        run.jobs.append(
-            (instance.SIGNAL, name, None if payload is UNDEFINED else as_json(payload, "a payload"))
-        )
+        run.jobs.append((instance.SIGNAL, name, None if payload is UNDEFINED else as_json(payload)))
     return run, [*replay.activities.values(), *replay.timers.values()]
 
 
@@ -110,7 +108,7 @@ class _Replay:
         run, kind = self.run, event[0]
         job: Job | None = None
         if kind == history.SIGNALED:
-            payload = None if event[3] is UNDEFINED else as_json(event[3], "a payload")
+            payload = None if event[3] is UNDEFINED else as_json(event[3])
             job = (instance.SIGNAL, event[2], payload)
         elif kind == history.STEP_COMPLETED:
             job = self._step_closed(event[2], event[4])
@@ -197,7 +195,7 @@ class _Replay:
         elif kind == instance.CHILD:
             subject.initiated, subject.workflow_id = event_id, event[3]
             self.children[event_id] = subject
-            self.run.children.append(subject)
+            self.run.children = (*self.run.children, subject)
         elif kind == instance.ACCEPT:
             subject.accepted = event_id
         elif kind == instance.FINISH:

@@ -15,8 +15,8 @@ from output_mock.engine import failures, history, instance
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
-from output_mock.engine.instance import Activity, Child, Instance, Job, Update, WorkflowTimer
-from output_mock.engine.payloads import UNDEFINED, as_json
+from output_mock.engine.instance import Activity, Child, Command, Instance, Job, Update, WorkflowTimer
+from output_mock.engine.payloads import UNDEFINED, NotJSONError, as_json
 from output_mock.zod import prettify
 
 if TYPE_CHECKING:
@@ -42,36 +42,28 @@ class Backoff:
 class Run:
     """One run of a workflow id."""
 
-    __slots__ = (
-        "began",
-        "cancel_requested",
-        "catalog",
-        "child",
-        "children",
-        "close_time",
-        "deadline",
-        "definition",
-        "details",
-        "failure",
-        "history",
-        "info",
-        "instance",
-        "jobs",
-        "memo",
-        "next_run_id",
-        "parent",
-        "result",
-        "run_id",
-        "script_error",
-        "speculative",
-        "start_time",
-        "status",
-        "task_scheduled",
-        "updates",
-        "waiters",
-        "work",
-        "world",
-    )
+    status = "running"
+    close_time = 0
+    # The worker's side; None before the first workflow task, and after the end when nothing can be asked.
+    instance: Instance | None = None
+    # The memo is there once the first workflow task is done; until then a result is a legacy one.
+    memo: Memo | None = None
+    began = False
+    result: Any = UNDEFINED
+    failure: Cause | None = None
+    script_error: ScriptError | None = None
+    next_run_id: str | None = None
+    details: WorkflowDetails | None = None
+    # The number of the WORKFLOW_TASK_SCHEDULED event that is due; 0 when none is.
+    task_scheduled = 0
+    # Whether a workflow task is due that is written only if an update is accepted.
+    speculative = False
+    cancel_requested = False
+    children: tuple[Child, ...] = ()
+    parent: Run | None = None
+    child: Child | None = None
+    deadline: Timer | None = None
+    waiters: list[threading.Event] | None = None
 
     def __init__(
         self, world: World, catalog: Catalog, definition: WorkflowDefinition, info: StartInfo, run_id: str
@@ -82,38 +74,14 @@ class Run:
         self.info = info
         self.run_id = run_id
         self.history = History()
-        self.status = "running"
         self.start_time = world.clock.nanoseconds()
-        self.close_time = 0
-        self.instance: Instance | None = None
-        # The memo is there once the first workflow task is done; until then a result is a legacy one.
-        self.memo: Memo | None = None
-        self.began = False
-        self.result: Any = UNDEFINED
-        self.failure: Cause | None = None
-        self.script_error: ScriptError | None = None
-        self.next_run_id: str | None = None
-        self.details: WorkflowDetails | None = None
         self.jobs: list[Job] = []
-        self.task_scheduled = 0
-        self.speculative = False
-        self.cancel_requested = False
-        self.updates: list[Update] = []
-        self.children: list[Child] = []
         # What is under way for this run and will be done by itself: steps, timers, pauses.
         self.work: dict[Activity | WorkflowTimer | Backoff, None] = {}
-        self.parent: Run | None = None
-        self.child: Child | None = None
-        self.deadline: Timer | None = None
-        self.waiters: list[threading.Event] | None = None
 
     @property
     def workflow_id(self) -> str:
         return self.info.workflow_id
-
-    def trace_destinations(self, _given: Any) -> dict[str, str]:
-        """What the step answers that every traced run begins with."""
-        return self.world.trace_destinations(self.info)
 
     @property
     def running(self) -> bool:
@@ -142,8 +110,8 @@ class Run:
         What was under way at that point is done anew.
         """
         now = self.start_time
-        if self.info.execution_timeout:
-            due = now + self.info.execution_timeout
+        if self.info.timeout:
+            due = now + self.info.timeout
             self.deadline = self.world.clock.call_at(due, self.time_out, guard=True)
         self.history.append((history.TASK_SCHEDULED, now, False))
         self.task_scheduled = len(self.history)
@@ -169,21 +137,23 @@ class Run:
 
     # Workflow tasks
 
-    def _tell(self, *events: history.Event) -> None:
+    def _tell(self, *happened: history.Event) -> None:
         """Write what has happened, and ask the worker for a workflow task unless one is due already."""
-        if self.task_scheduled or (events and self._backing_off()):
-            self.history.append(*events)
-        else:
+        written = self.history
+        events = written.events
+        events += happened
+        if not self.task_scheduled and not (happened and self._backing_off()):
             now = self.world.clock.nanoseconds()
-            scheduled = (history.TASK_SCHEDULED, now, self.details is not None)
-            self.history.append(*events, scheduled)
-            self.task_scheduled = len(self.history)
+            events.append((history.TASK_SCHEDULED, now, self.details is not None))
+            self.task_scheduled = len(events)
             self._enqueue_task()
-        self.wake()
+        written.batches.append(len(events))
+        if self.waiters:
+            self.wake()
 
     def _backing_off(self) -> bool:
         """Whether the first workflow task of a continued run is not due yet."""
-        return not self.began and bool(self.info.backoff) and any(isinstance(it, Backoff) for it in self.work)
+        return bool(self.info.backoff) and any(isinstance(thing, Backoff) for thing in self.work)
 
     def _enqueue_task(self) -> None:
         latency = self.world.latency
@@ -228,11 +198,11 @@ class Run:
         self.began = True
         self._carry_out(commands, batch, now)
 
-    def _carry_out(self, commands: list[instance.Command], batch: list[history.Event], now: int) -> None:
+    def _carry_out(self, commands: list[Command], batch: list[history.Event], now: int) -> None:
         """Write a workflow task's batch, then set going what its commands ask for."""
-        first = len(self.history)
+        first = len(self.history.events)
         completed = first + len(batch)
-        closing: instance.Command | None = None
+        closing: Command | None = None
         for command in commands:
             kind, subject = command
             event_id = first + len(batch) + 1
@@ -311,11 +281,15 @@ class Run:
         if closing is not None:
             self._finish(closing, batch, completed, now)
             return
-        self.history.append(*batch)
+        written = self.history
+        written.events += batch
+        written.batches.append(len(written.events))
         for kind, subject in commands:
-            self._set_going(kind, subject, now)
-        self.wake()
-        if len(self.history) > HISTORY_LIMIT:
+            if kind != instance.MEMO:
+                self._set_going(kind, subject, now)
+        if self.waiters:
+            self.wake()
+        if len(written.events) > HISTORY_LIMIT:
             self.terminate("Workflow history count exceeds limit.", identity="history-service")
 
     def _set_going(self, kind: int, subject: Any, now: int) -> None:
@@ -329,7 +303,7 @@ class Run:
         elif kind == instance.CANCEL_STEP:
             self._cancel_step(subject)
         elif kind == instance.CHILD:
-            self.children.append(subject)
+            self.children = (*self.children, subject)
             self.world.after(0, lambda: self._start_child(subject))
         elif kind == instance.CANCEL_CHILD:
             self.world.after(0, lambda: self._cancel_child(subject))
@@ -418,6 +392,8 @@ class Run:
     def _perform(self, activity: Activity) -> Any:
         """What the attempt returns. Raises the `Failure` that it fails with."""
         plan, given = activity.plan, activity.input
+        if plan.kind == "Internal":
+            return self.world.trace_destinations(self.info)
         if plan.input_schema is not None:
             schema = self.definition.step_schema(plan.input_schema, f"input_schema of step {plan.name!r}")
             given, issues = schema.safe_parse(given)
@@ -428,8 +404,11 @@ class Run:
             raise failure
         result = plan.returns
         if callable(result):
-            result = result(None if given is UNDEFINED else given)
-        result = as_json(result, f"the result of step {plan.name!r} of workflow {self.definition.name!r}")
+            result = result(None if given is UNDEFINED else as_json(given))
+        try:
+            result = as_json(result)
+        except NotJSONError as error:
+            raise TypeError(f"the result of step {plan.name!r} {error}") from None
         if plan.output_schema is not None:
             schema = self.definition.step_schema(plan.output_schema, f"output_schema of step {plan.name!r}")
             result, issues = schema.safe_parse(result)
@@ -455,7 +434,7 @@ class Run:
         now = self.world.clock.nanoseconds()
         options = activity.options
         again = now + options.interval(activity.attempt)
-        limit = options.schedule_to_close or self.info.run_timeout
+        limit = options.schedule_to_close or self.info.timeout
         if isinstance(cause, Application) and cause.non_retryable:
             state = failures.NON_RETRYABLE
         elif activity.cancel_requested:
@@ -579,7 +558,6 @@ class Run:
 
     def update(self, update: Update) -> None:
         """Let the worker know of an update; it is written when it is accepted."""
-        self.updates.append(update)
         self.jobs.append((instance.UPDATE, update, None))
         if not self.task_scheduled and not self.speculative:
             self.speculative = True
@@ -596,9 +574,7 @@ class Run:
 
     # Ending
 
-    def _finish(
-        self, closing: instance.Command, batch: list[history.Event], completed: int, now: int
-    ) -> None:
+    def _finish(self, closing: Command, batch: list[history.Event], completed: int, now: int) -> None:
         """Close the run with what its script has decided."""
         kind, subject = closing
         if kind == instance.COMPLETE:
@@ -656,13 +632,12 @@ class Run:
             if not self.instance.queries:
                 self.instance = None
         self.world.closed(self)
-        children, self.children = self.children, []
+        children, self.children = self.children, ()
         for child in children:
             if child.run is not None and not child.closed and not child.detached:
                 child.run.latest().terminate("by parent close policy", identity="history-service")
         if self.parent is not None and self.child is not None and status != "continued_as_new":
             self.parent.child_closed(self.child, self)
-        self.updates = []
         self.wake()
 
     def latest(self) -> Run:
@@ -711,7 +686,7 @@ class Run:
 
 def _handed(payload: Any) -> Any:
     """What a script gets of a payload: a copy of its own, None where there was none."""
-    return None if payload is UNDEFINED else as_json(payload, "a payload")
+    return None if payload is UNDEFINED else as_json(payload)
 
 
 def _invalid(what: str, issues: list[Any]) -> Failure:

@@ -10,10 +10,8 @@ import ctypes
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from output_mock.engine.instance import Instance
+from threading import get_ident
+from time import monotonic
 
 # The real worker calls a workflow task deadlocked after two seconds without a yield.
 LIMIT = 2.0
@@ -33,7 +31,7 @@ class ScriptBlockedError(Exception):
 class Watchdog:
     """Watches the one workflow task that a world's lock lets run at a time."""
 
-    __slots__ = ("_broken", "_depth", "_since", "_thread", "_thread_id", "_watcher")
+    __slots__ = ("_broken", "_depth", "_since", "_thread_id", "_watcher")
 
     def __init__(self) -> None:
         self._depth = 0
@@ -41,17 +39,15 @@ class Watchdog:
         self._thread_id = 0
         self._broken = False
         self._watcher: threading.Thread | None = None
-        self._thread: threading.Thread | None = None
 
-    def begin(self, instance: Instance) -> None:
+    def begin(self) -> None:
         """A script is about to run in this thread."""
         self._depth += 1
         if self._depth == 1:
-            self._thread_id = threading.get_ident()
-            self._broken = False
-            self._since = time.monotonic()
-            watcher = self._watcher
-            if watcher is None or not watcher.is_alive():
+            self._thread_id = get_ident()
+            self._since = monotonic()
+            if self._watcher is None:
+                self._broken = False
                 self._watcher = threading.Thread(target=self._watch, name="output-mock-watchdog", daemon=True)
                 self._watcher.start()
 
@@ -60,12 +56,14 @@ class Watchdog:
         self._depth -= 1
 
     def _watch(self) -> None:
-        idle_since = time.monotonic()
+        idle_since = monotonic()
         while True:
             time.sleep(LIMIT / 4)
-            now = time.monotonic()
+            now = monotonic()
             if not self._depth:
+                self._broken = False
                 if now - max(idle_since, self._since) > _IDLE:
+                    self._watcher = None
                     return
                 continue
             if now - self._since > LIMIT and not self._broken and self._thread_id in sys._current_frames():

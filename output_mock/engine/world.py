@@ -5,6 +5,7 @@ A world has one lock, the clock's. Methods take it themselves and never hold it 
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -212,17 +213,16 @@ class World:
         now = self.clock.nanoseconds()
         run_id = self.ids.run_id(now)
         info = StartInfo(
-            namespace=self.namespace,
-            workflow_id=workflow_id,
-            run_id=run_id,
-            first_run_id=run_id,
-            workflow_type=definition.name,
-            task_queue=catalog.name,
-            input=input,
-            start=now,
-            execution_timeout=timeout,
-            run_timeout=timeout,
-            expiration=now + timeout if timeout else 0,
+            self.namespace,
+            workflow_id,
+            run_id,
+            run_id,
+            definition.name,
+            catalog.name,
+            input,
+            now,
+            timeout,
+            now + timeout if timeout else 0,
         )
         run = Run(self, catalog, definition, info, run_id)
         self._enter(run)
@@ -234,21 +234,20 @@ class World:
         now = self.clock.nanoseconds()
         run_id = self.ids.run_id(now)
         info = StartInfo(
-            namespace=self.namespace,
-            workflow_id=child.workflow_id,
-            run_id=run_id,
-            first_run_id=run_id,
-            workflow_type=child.workflow_type,
-            task_queue=parent.info.task_queue,
-            input=child.input,
-            start=now,
-            execution_timeout=0,
-            run_timeout=0,
-            expiration=0,
-            parent=about,
-            memo=child.memo,
-            invocation=child.invocation.get("activityOptions"),
+            self.namespace,
+            child.workflow_id,
+            run_id,
+            run_id,
+            child.workflow_type,
+            parent.info.task_queue,
+            child.input,
+            now,
+            0,
+            0,
         )
+        info.parent = about
+        info.memo = child.memo
+        info.invocation = child.invocation.get("activityOptions")
         run = Run(self, parent.catalog, parent.catalog.workflows[child.workflow_type], info, run_id)
         self._enter(run)
         run.begin()
@@ -272,24 +271,21 @@ class World:
         backoff = max(0, _CONTINUE_INTERVAL - (now - run.start_time))
         first = old.reset_points[:3] if old.reset_points is not None else (old.run_id, 4, now)
         info = StartInfo(
-            namespace=self.namespace,
-            workflow_id=old.workflow_id,
-            run_id=run_id,
-            first_run_id=old.first_run_id,
-            workflow_type=old.workflow_type,
-            task_queue=old.task_queue,
-            input=input,
-            start=now,
-            execution_timeout=old.execution_timeout,
-            run_timeout=old.run_timeout,
-            expiration=old.expiration,
-            continued_run_id=run.run_id,
-            backoff=backoff,
-            reset_points=(*first, now + _RESET_POINTS_KEPT),
-            parent=old.parent,
-            memo=old.memo,
-            invocation=old.invocation,
+            old.namespace,
+            old.workflow_id,
+            run_id,
+            old.first_run_id,
+            old.workflow_type,
+            old.task_queue,
+            input,
+            now,
+            old.timeout,
+            old.expiration,
         )
+        info.continued_run_id = run.run_id
+        info.backoff = backoff
+        info.reset_points = (*first, now + _RESET_POINTS_KEPT)
+        info.parent, info.memo, info.invocation = old.parent, old.memo, old.invocation
         following = Run(self, run.catalog, run.definition, info, run_id)
         following.parent, following.child = run.parent, run.child
         self._enter(following)
@@ -315,7 +311,7 @@ class World:
 
     def trace_destinations(self, info: StartInfo) -> dict[str, str]:
         """Where the trace of a run goes (run_completes)."""
-        stamp = history.iso(info.start).replace(":", "-").replace("T", "-").replace(".", "-")
+        stamp = _file_stamp(info.start // 1_000_000)
         return {"local": f"{self.trace_folder}/{info.workflow_type}/{stamp}_{info.workflow_id}.json"}
 
     # Finding
@@ -374,7 +370,7 @@ class World:
 
     def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> None:
         """Send a signal to the latest run. Raises `WorkflowNotFoundError`, also when it is closed."""
-        payload = as_json(payload, f"the payload of signal {name!r}")
+        payload = as_json(payload)
         with self.clock.lock:
             self._catch_up()
             run = self._running(workflow_id)
@@ -412,7 +408,7 @@ class World:
         Raises `WorkflowNotFoundError` for a closed run, `WorkflowUpdateFailedError` when it was refused
         or failed, and `StalledError` when what it waits for does not come.
         """
-        payload = as_json(payload, f"the payload of update {name!r}")
+        payload = as_json(payload)
         with self.clock.lock:
             self._catch_up()
             run = self._running(workflow_id)
@@ -521,7 +517,7 @@ class World:
         is due for this run; with `guards` also to its timeouts, and at last to `until`.
         """
         clock = self.clock
-        limit = time.monotonic() + (self.patience if wall is None else wall)
+        limit = 0.0
         while True:
             with clock.lock:
                 clock.run_due()
@@ -541,6 +537,8 @@ class World:
                 watched = run.latest()
                 waiter = watched.watch()
             # Nothing happens by itself: others, or on a real clock the wall, have to bring it about.
+            if not limit:
+                limit = time.monotonic() + (self.patience if wall is None else wall)
             rest = limit - time.monotonic()
             if clock.mode == "real":
                 rest = min(
@@ -595,3 +593,9 @@ class World:
                 if run.instance is not None:
                     run.instance.drop_script()
             self.clock.close()
+
+
+@functools.lru_cache(maxsize=256)
+def _file_stamp(milliseconds: int) -> str:
+    """A time as the names of trace files have it."""
+    return history.iso(milliseconds * MILLISECOND).replace(":", "-").replace("T", "-").replace(".", "-")

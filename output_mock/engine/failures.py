@@ -107,7 +107,7 @@ class Cause:
 
     def proto(self) -> dict[str, Any]:
         """The failure as the history shows it."""
-        proto: dict[str, Any] = {"message": self.message}
+        proto: dict[str, Any] = {"message": self.message} if self.message else {}
         if self.source is not None:
             proto["source"] = self.source
         if self.stack is not None:
@@ -172,12 +172,16 @@ class Application(Cause):
         self.error = failure.serialised() if detailed else None
         if detailed:
             info["details"] = {"payloads": payloads([{"error": self.error}])}
+        cause = _plain(failure, where) if detailed else None
+        if cause is None and failure.cause is not None:
+            inner = failure.cause
+            cause = Application(inner, where=where, non_retryable=not inner.retryable, detailed=False)
         super().__init__(
-            failure.message,
+            failure.message or failure.name,
             "ApplicationFailure",
             type=failure.name if failure.is_error else None,
             info={"applicationFailureInfo": info},
-            cause=_plain(failure, where) if detailed else None,
+            cause=cause,
             stack=stack or None,
         )
         self.non_retryable = non_retryable
@@ -202,26 +206,37 @@ def _plain(failure: Failure, where: str) -> Cause:
 def activity_failure(
     activity_type: str, activity_id: str, scheduled: int, started: int, retry_state: int, cause: Cause
 ) -> Cause:
-    """ "Activity task failed": what awaiting a failed step throws."""
-    info: dict[str, Any] = {"scheduledEventId": str(scheduled)}
-    if started:
-        info["startedEventId"] = str(started)
+    """What awaiting a step throws that failed or timed out."""
+    timed_out = cause.kind == "TimeoutFailure"
+    info: dict[str, Any] = {"scheduledEventId": str(scheduled), "startedEventId": str(started)}
+    if not timed_out:
+        info["identity"] = IDENTITY
     info |= {
         "activityType": {"name": activity_type},
         "activityId": activity_id,
         "retryState": _RETRY_STATES[retry_state],
-        "identity": IDENTITY,
     }
-    return Cause(
-        "Activity task failed",
-        "ActivityFailure",
-        info={"activityFailureInfo": info},
-        cause=cause,
-        source=None,
-    )
+    message = "Activity task timed out" if timed_out else "Activity task failed"
+    return Cause(message, "ActivityFailure", info={"activityFailureInfo": info}, cause=cause, source=None)
+
+
+def step_timeout(kind: str, words: str, cause: Cause | None) -> Cause:
+    """A step that took longer than it may, after whatever had failed before."""
+    info = {"timeoutFailureInfo": {"timeoutType": f"TIMEOUT_TYPE_{kind}"}}
+    return Cause(words, "TimeoutFailure", info=info, cause=cause, source="Server")
+
+
+# What a parent is told of a child that ended otherwise than by failing: the words, and the child's own
+# failure, which says less than the child's result does.
+_CHILD_WORDS = {
+    "cancelled": "Child Workflow execution cancelled",
+    "terminated": "Child Workflow execution terminated",
+    "timed_out": "Child Workflow execution timed out",
+}
 
 
 def child_failure(
+    status: str,
     namespace: str,
     workflow_id: str,
     run_id: str,
@@ -239,15 +254,27 @@ def child_failure(
         "workflowType": {"name": workflow_type},
         "initiatedEventId": str(initiated),
         "startedEventId": str(started),
-        "retryState": _RETRY_STATES[retry_state],
+        "retryState": _RETRY_STATES[NO_POLICY if status == "failed" else NON_RETRYABLE],
     }
     return Cause(
-        "Child Workflow execution failed",
+        _CHILD_WORDS.get(status, "Child Workflow execution failed"),
         "ChildWorkflowFailure",
         info={"childWorkflowExecutionFailureInfo": info},
         cause=cause,
         source=None,
     )
+
+
+def as_seen_by_parent(status: str, failure: Cause) -> Cause:
+    """A child's failure as its parent is told of it."""
+    if status == "cancelled":
+        return Cause("", "CancelledFailure", info={"canceledFailureInfo": {}}, source=None)
+    if status == "terminated":
+        return Cause("Terminated", "TerminatedFailure", info={"terminatedFailureInfo": {}}, source=None)
+    if status == "timed_out":
+        info = {"timeoutFailureInfo": {"timeoutType": "TIMEOUT_TYPE_START_TO_CLOSE"}}
+        return Cause("", "TimeoutFailure", info=info, source=None)
+    return failure
 
 
 def terminated(reason: str | None) -> Cause:
@@ -260,9 +287,14 @@ def timed_out() -> Cause:
     return Cause("Workflow execution timed out", "TimeoutFailure", source=None)
 
 
-def cancelled(message: str = "Workflow canceled") -> Cause:
+def cancelled() -> Cause:
     """A run that was cancelled."""
-    return Cause(message, "CancelledFailure", source=None)
+    return Cause("Workflow canceled", "CancelledFailure", source=None)
+
+
+def stopped() -> Cause:
+    """What a script is told, and passes on, when its run is asked to stop."""
+    return Cause("Workflow cancelled", "CancelledFailure", info={"canceledFailureInfo": {}})
 
 
 class StepFailure(Exception):

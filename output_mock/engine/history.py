@@ -57,6 +57,7 @@ CHILD_TERMINATED = 36
 UPDATE_ACCEPTED = 41
 UPDATE_COMPLETED = 43
 PROPERTIES_MODIFIED = 46
+UPDATE_ADMITTED = 47
 
 CLOSING = frozenset({COMPLETED, FAILED, TIMED_OUT, CANCELED, TERMINATED, CONTINUED_AS_NEW})
 
@@ -97,6 +98,7 @@ NAMES = {
     UPDATE_ACCEPTED: "WORKFLOW_EXECUTION_UPDATE_ACCEPTED",
     UPDATE_COMPLETED: "WORKFLOW_EXECUTION_UPDATE_COMPLETED",
     PROPERTIES_MODIFIED: "WORKFLOW_PROPERTIES_MODIFIED",
+    UPDATE_ADMITTED: "WORKFLOW_EXECUTION_UPDATE_ADMITTED",
 }
 
 NAMESPACE_ID = "6f1c2d0e-7a58-4c3b-9d24-0b5e8f6a1c90"
@@ -276,9 +278,11 @@ class StartInfo:
         self.timeout = timeout
         self.expiration = expiration
 
-    def invocation_json(self) -> dict[str, Any]:
-        """The second argument of a child: how it was called (child_workflow)."""
-        return {"activityOptions": self.invocation} if self.invocation else {}
+    def arguments(self) -> list[Any]:
+        """What the workflow function was called with; a child is told how it was called as well."""
+        if self.parent is None or self.continued_run_id is not None:
+            return [self.input]
+        return [self.input, {"activityOptions": self.invocation} if self.invocation else {}]
 
     @property
     def task_timeout(self) -> int:
@@ -394,10 +398,9 @@ def _started(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
         }
         shown["parentInitiatedEventId"] = long(began.parent.initiated_id)
     shown["taskQueue"] = _queue(began.task_queue)
-    shown["input"] = (
-        [plain(began.input)] if began.parent is None else [plain(began.input), began.invocation_json()]
-    )
-    shown["workflowExecutionTimeout"] = duration(began.timeout)
+    shown["input"] = [plain(value) for value in began.arguments()]
+    if began.parent is None and began.timeout:
+        shown["workflowExecutionTimeout"] = duration(began.timeout)
     shown["workflowRunTimeout"] = duration(began.timeout)
     shown["workflowTaskTimeout"] = duration(began.task_timeout)
     if began.continued_run_id is not None:
@@ -496,21 +499,18 @@ def _step_scheduled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
     _, _, task_completed, activity_id, activity_type, value, options, memo, details = event
     fields = memo.fields()
     fields["workflowDetails"] = payload(details.as_json())
-    limit = info.timeout or options.start_to_close
-
-    def capped(length: int) -> dict[str, Any]:
-        return duration(min(length, limit))
-
+    whole = options.schedule_to_close or info.timeout
+    start_to_close = min(options.start_to_close, whole or options.start_to_close)
     return {
         "activityId": activity_id,
         "activityType": {"name": activity_type},
         "taskQueue": _queue(info.task_queue),
         "header": {"fields": fields},
         "input": [plain(value)],
-        "scheduleToCloseTimeout": capped(options.schedule_to_close or limit),
-        "scheduleToStartTimeout": capped(options.schedule_to_close or limit),
-        "startToCloseTimeout": capped(options.start_to_close),
-        "heartbeatTimeout": capped(options.heartbeat),
+        "scheduleToCloseTimeout": duration(whole),
+        "scheduleToStartTimeout": duration(whole),
+        "startToCloseTimeout": duration(start_to_close),
+        "heartbeatTimeout": duration(min(options.heartbeat, start_to_close)),
         "workflowTaskCompletedEventId": long(task_completed),
         "retryPolicy": options.retry_policy(),
         "useWorkflowBuildId": True,
@@ -737,17 +737,27 @@ def _child_cancel_requested(info: StartInfo, _id: int, event: Event) -> dict[str
     }
 
 
-def _update_accepted(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
-    _, _, update_id, sequencing, name, value = event
+def _update_request(update_id: str, name: str, value: Any) -> dict[str, Any]:
     return {
+        "meta": {"updateId": update_id, "identity": IDENTITY},
+        "input": {"header": {}, "name": name, "args": {"payloads": [payload(value)]}},
+    }
+
+
+def _update_accepted(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    _, _, update_id, sequencing, name, value, admitted = event
+    shown: dict[str, Any] = {
         "protocolInstanceId": update_id,
         "acceptedRequestMessageId": f"{update_id}/request",
         "acceptedRequestSequencingEventId": long(sequencing),
-        "acceptedRequest": {
-            "meta": {"updateId": update_id, "identity": IDENTITY},
-            "input": {"header": {}, "name": name, "args": {"payloads": [payload(value)]}},
-        },
     }
+    if not admitted:
+        shown["acceptedRequest"] = _update_request(update_id, name, value)
+    return shown
+
+
+def _update_admitted(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
+    return {"request": _update_request(*event[2:]), "origin": 1}
 
 
 def _update_completed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
@@ -799,6 +809,7 @@ _RENDERERS: dict[int, tuple[str, _Renderer]] = {
     UPDATE_ACCEPTED: ("workflowExecutionUpdateAccepted", _update_accepted),  # approval
     UPDATE_COMPLETED: ("workflowExecutionUpdateCompleted", _update_completed),  # approval
     PROPERTIES_MODIFIED: ("workflowPropertiesModified", _properties_modified),  # run_completes, untraced
+    UPDATE_ADMITTED: ("workflowExecutionUpdateAdmitted", _update_admitted),
 }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +124,8 @@ class Update:
 
     # The number of its WORKFLOW_EXECUTION_UPDATE_ACCEPTED event.
     accepted = 0
+    # The event that has brought it over from another run's history, for a run that was reset.
+    admitted = 0
     rejected: str | None = None
     done = False
     result: Any = UNDEFINED
@@ -149,6 +151,8 @@ class Instance:
 
     activity_count = 0
     timer_count = 0
+    # Whether the run was asked to stop.
+    stopped = False
     replaying = False
     # The step that every traced run begins with.
     _destinations: Activity | None = None
@@ -169,6 +173,7 @@ class Instance:
         self._signal_waits: dict[str, list[asyncio.Future[Any]]] = {}
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[Any]]] = []
         self._buffered_updates: list[Update] = []
+        self._handling: list[asyncio.Task[Any]] = []
 
     # What the world asks of a worker
 
@@ -245,6 +250,7 @@ class Instance:
             elif kind == UPDATE:
                 self._buffered_updates.append(subject)
             elif kind == STOP:
+                self.stopped = True
                 if self._destinations is not None and self._destinations.scheduled:
                     self.commands.append((CANCEL_STEP, self._destinations))
                 self.commands.append((CANCEL, None))
@@ -316,6 +322,7 @@ class Instance:
         self._signal_handlers = {}
         self._signals = {}
         self._signal_waits = {}
+        self._handling = []
         self._conditions = []
         self.update_handlers = {}
 
@@ -537,7 +544,7 @@ class Instance:
     def _ending(self, main: asyncio.Task[Any]) -> Command:
         """The command that closes the run."""
         if main.cancelled():
-            return (CANCEL, None)
+            return (CANCEL, None) if self.stopped else (FAIL, failures.stopped())
         error = main.exception()
         if error is None:
             return (COMPLETE, main.result())
@@ -549,7 +556,7 @@ class Instance:
         cause = self._cause_of(error)
         if cause is None:
             raise self.script_error(error) from error
-        if cause.is_cancellation():
+        if self.stopped and cause.is_cancellation():
             return (CANCEL, None)
         return (FAIL, cause)
 
@@ -561,7 +568,9 @@ class Instance:
             error = Failure(str(error), name="TimeoutError", retryable=False)
         if isinstance(error, Failure):
             where = f"fn ({self.definition.path})"
-            return Application(error, where=where, non_retryable=True)
+            # The SDK wraps its own fatal errors, and leaves the failures of Temporal as they are.
+            detailed = error.name in failures.FATAL_NAMES or bool(error.properties) or not error.is_error
+            return Application(error, where=where, non_retryable=not error.retryable, detailed=detailed)
         inner = getattr(error, "exceptions", None)  # an ExceptionGroup of asyncio.TaskGroup
         if inner and not isinstance(error, Exception):
             return None
@@ -572,8 +581,10 @@ class Instance:
         return None
 
     def _stop(self) -> None:
+        self.stopped = True
         assert self.main is not None
-        self.main.cancel()
+        for task in (self.main, *self._handling):
+            task.cancel()
 
     def _check_running(self) -> None:
         if self.loop.closing:
@@ -602,8 +613,13 @@ class Instance:
     def _call_signal_handler(self, name: str, handler: Handler, payload: Any) -> None:
         answer = handler(payload)
         if inspect.iscoroutine(answer):
-            task = self.loop.create_task(answer)
-            task.add_done_callback(self._signal_handled)
+            self._handle(answer).add_done_callback(self._signal_handled)
+
+    def _handle(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Let a handler run beside the script; stopping the run stops it too."""
+        task = self.loop.create_task(coroutine)
+        self._handling = [*(other for other in self._handling if not other.done()), task]
+        return task
 
     def _signal_handled(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -629,14 +645,13 @@ class Instance:
             self._update_failed(update, error)
             return
         if inspect.iscoroutine(answer):
-            task = self.loop.create_task(answer)
-            task.add_done_callback(lambda done: self._update_done(update, done))
+            self._handle(answer).add_done_callback(lambda done: self._update_done(update, done))
         else:
             self._update_finished(update, answer)
 
     def _update_done(self, update: Update, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
-            update.failure = failures.cancelled("Workflow canceled")
+            update.failure = failures.stopped()
             self.commands.append((FINISH, update))
         elif (error := task.exception()) is not None:
             self._update_failed(update, error)

@@ -66,12 +66,20 @@ def reset_run(
     replay = _Replay(run)
     replay.play()
     scheduled, started = run.history.events[-1][2], len(run.history)
-    signals = [event for event in base.history.events[event_id:] if event[0] == history.SIGNALED]
-    failed = (history.TASK_FAILED, now, scheduled, started, reason, base.run_id, run_id)
-    run.history.append(failed)
-    for _, _, name, payload in signals:
-        run.history.append((history.SIGNALED, now, name, payload))
-        run.jobs.append((instance.SIGNAL, name, None if payload is UNDEFINED else as_json(payload)))
+    batch: list[history.Event] = [(history.TASK_FAILED, now, scheduled, started, reason, base.run_id, run_id)]
+    for event in base.history.events[event_id:]:
+        if event[0] == history.SIGNALED:
+            _, _, name, payload = event
+            batch.append((history.SIGNALED, now, name, payload))
+            given = None if payload is UNDEFINED else as_json(payload)
+            run.jobs.append((instance.SIGNAL, name, given))
+        elif event[0] == history.UPDATE_ACCEPTED:
+            update = Update(event[2], event[4], event[5])
+            # The event that it is admitted by, which its acceptance will refer to.
+            update.admitted = len(run.history) + len(batch) + 1
+            batch.append((history.UPDATE_ADMITTED, now, update.update_id, update.name, update.payload))
+            run.jobs.append((instance.UPDATE, update, None))
+    run.history.append(*batch, (history.TASK_SCHEDULED, now, False))
     return run, [*replay.activities.values(), *replay.timers.values()]
 
 
@@ -163,6 +171,7 @@ class _Replay:
         for offset, event in enumerate(written):
             if event[0] == history.UPDATE_ACCEPTED:
                 update = Update(event[2], event[4], event[5])
+                update.admitted = event[6]
                 self.updates[position + 3 + offset] = update
                 jobs.append((instance.UPDATE, update, None))
         commands = run.instance.activate(jobs)

@@ -95,7 +95,12 @@ class Run:
         if info.expiration:
             self.deadline = self.world.clock.call_at(info.expiration, self.time_out, guard=True)
         if not info.backoff:
-            self.history.append((history.STARTED, now, info), (history.TASK_SCHEDULED, now, False))
+            scheduled = (history.TASK_SCHEDULED, now, False)
+            if info.parent is None:
+                self.history.append((history.STARTED, now, info), scheduled)
+            else:
+                self.history.append((history.STARTED, now, info))
+                self.history.append(scheduled)
             self.task_scheduled = 2
             self._enqueue_task()
             return
@@ -113,7 +118,6 @@ class Run:
         if self.info.timeout:
             due = now + self.info.timeout
             self.deadline = self.world.clock.call_at(due, self.time_out, guard=True)
-        self.history.append((history.TASK_SCHEDULED, now, False))
         self.task_scheduled = len(self.history)
         self._enqueue_task()
         for thing in under_way:
@@ -188,15 +192,11 @@ class Run:
             # Every update was refused: nothing of the task is kept (approval).
             self.wake()
             return
-        batch: list[history.Event] = []
         if speculative:
             scheduled = len(self.history) + 1
-            batch.append((history.TASK_SCHEDULED, now, True))
-            batch.append((history.TASK_STARTED, now, scheduled))
-        started = len(self.history) + len(batch)
-        batch.append((history.TASK_COMPLETED, now, scheduled, started))
+            self.history.append((history.TASK_SCHEDULED, now, True), (history.TASK_STARTED, now, scheduled))
         self.began = True
-        self._carry_out(commands, batch, now)
+        self._carry_out(commands, [(history.TASK_COMPLETED, now, scheduled, len(self.history))], now)
 
     def _carry_out(self, commands: list[Command], batch: list[history.Event], now: int) -> None:
         """Write a workflow task's batch, then set going what its commands ask for."""
@@ -258,9 +258,10 @@ class Run:
                         history.UPDATE_ACCEPTED,
                         now,
                         subject.update_id,
-                        completed - 2,
+                        subject.admitted or completed - 2,
                         subject.name,
                         subject.payload,
+                        subject.admitted,
                     )
                 )
             elif kind == instance.FINISH:
@@ -300,8 +301,6 @@ class Run:
             self._start_timer(subject, now + subject.length)
         elif kind == instance.CANCEL_TIMER:
             self._forget(subject)
-        elif kind == instance.CANCEL_STEP:
-            self._cancel_step(subject)
         elif kind == instance.CHILD:
             self.children = (*self.children, subject)
             self.world.after(0, lambda: self._start_child(subject))
@@ -342,7 +341,9 @@ class Run:
         now = self.world.clock.nanoseconds()
         activity.started_at = now
         length = activity.plan.takes + self.world.latency.step
-        limit = activity.options.start_to_close
+        options = activity.options
+        whole = options.schedule_to_close or self.info.timeout
+        limit = min(options.start_to_close, whole or options.start_to_close)
         if length > limit:
             self._at(activity, now + limit, lambda: self._step_too_slow(activity))
         elif length:
@@ -420,14 +421,10 @@ class Run:
         self.work.pop(activity, None)
         if not self.running or activity.closed:
             return
-        cause = Cause(
-            "activity StartToClose timeout",
-            "TimeoutFailure",
-            info={"timeoutFailureInfo": {"timeoutType": "TIMEOUT_TYPE_START_TO_CLOSE"}},
-            source="Server",
+        cause = failures.step_timeout(
+            "START_TO_CLOSE", "activity StartToClose timeout", activity.last_failure
         )
-        failure = Failure(cause.message, name="TimeoutFailure")
-        self._step_failed(activity, failure, cause)
+        self._step_failed(activity, Failure(cause.message, name="TimeoutFailure"), cause)
 
     def _step_failed(self, activity: Activity, failure: Failure, cause: Cause) -> None:
         """An attempt failed: try again later, or give up."""
@@ -443,6 +440,12 @@ class Run:
             state = failures.MAXIMUM_ATTEMPTS
         elif limit and again > activity.scheduled_at + limit:
             state = failures.TIMEOUT
+            words = (
+                "Not enough time to schedule next retry before activity ScheduleToClose timeout, "
+                "giving up retrying"
+            )
+            before = cause if isinstance(cause, Application) else activity.last_failure
+            cause = failures.step_timeout("SCHEDULE_TO_CLOSE", words, before)
         else:
             activity.attempt += 1
             activity.last_failure = cause
@@ -467,9 +470,6 @@ class Run:
             ),
             (kind, now, activity.scheduled, started, cause, state, outcome),
         )
-
-    def _cancel_step(self, activity: Activity) -> None:
-        """The script has stopped waiting for a step."""
 
     def _script_is_wrong(self, error: Exception) -> None:
         """A function that a script gave to a step raised an error of its own: the run fails with it."""
@@ -501,13 +501,10 @@ class Run:
         now = self.world.clock.nanoseconds()
         child.started = len(self.history) + 1
         self.jobs.append((instance.CHILD_STARTED, child, None))
-        self._tell((history.CHILD_STARTED, now, *self._about(child, with_start=False)))
+        self._tell((history.CHILD_STARTED, now, *self._about(child, run, 0)))
 
-    def _about(self, child: Child, *, with_start: bool = True) -> tuple[Any, ...]:
-        assert child.run is not None
-        run_id = child.run.info.first_run_id
-        started = child.started if with_start else 0
-        return child.workflow_id, run_id, child.workflow_type, child.initiated, started
+    def _about(self, child: Child, run: Run, started: int) -> tuple[Any, ...]:
+        return child.workflow_id, run.run_id, child.workflow_type, child.initiated, started
 
     def _cancel_child(self, child: Child) -> None:
         if not self.running or child.closed or child.run is None:
@@ -524,21 +521,22 @@ class Run:
             return
         child.closed = True
         now = self.world.clock.nanoseconds()
-        about = self._about(child)
+        about = self._about(child, run, child.started)
         if run.status == "completed":
             self.jobs.append((instance.CHILD_CLOSED, child, run.result))
             self._tell((history.CHILD_COMPLETED, now, *about, run.result))
             return
-        cause = run.failure or failures.cancelled()
+        cause = failures.as_seen_by_parent(run.status, run.failure or failures.cancelled())
         kind = {
             "failed": history.CHILD_FAILED,
             "cancelled": history.CHILD_CANCELED,
             "timed_out": history.CHILD_TIMED_OUT,
         }.get(run.status, history.CHILD_TERMINATED)
         chain = failures.child_failure(
+            run.status,
             self.info.namespace,
             child.workflow_id,
-            run.info.first_run_id,
+            run.run_id,
             child.workflow_type,
             child.initiated,
             child.started,

@@ -285,7 +285,8 @@ class World:
         info.continued_run_id = run.run_id
         info.backoff = backoff
         info.reset_points = (*first, now + _RESET_POINTS_KEPT)
-        info.parent, info.memo, info.invocation = old.parent, old.memo, old.invocation
+        # The step options that a parent gave in its call are not passed on.
+        info.parent, info.memo = old.parent, old.memo
         following = Run(self, run.catalog, run.definition, info, run_id)
         following.parent, following.child = run.parent, run.child
         self._enter(following)

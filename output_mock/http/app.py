@@ -12,7 +12,7 @@ from flask import Flask, Request, Response, request
 from output_mock.durations import MILLISECOND
 from output_mock.engine import errors, results
 from output_mock.engine.ids import Ids
-from output_mock.engine.payloads import UNDEFINED
+from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.http import answers, bodies, pages, requests, stream
@@ -408,7 +408,7 @@ class Exchange:
 
     def update(self, route: Route) -> Response:
         payload = requests.MESSAGE.parse(self.body).get("payload", UNDEFINED)
-        return _value(self.world.update(_id(route), route.name or "", payload))
+        return answers.json_answer(plain(self.world.update(_id(route), route.name or "", payload)))
 
 
 _OPERATIONS: dict[str, Callable[[Exchange, Route], Response]] = {
@@ -446,7 +446,7 @@ def _error(name: str, message: str, status: int, workflow_id: str | None = None)
 
 
 def _value(value: Any) -> Response:
-    """What a query or an update returned; nothing at all for undefined (approval)."""
+    """What a query returned; nothing at all for undefined (approval)."""
     if value is UNDEFINED:
         return Response(b"", 200, content_type=answers.JSON_TYPE)
     return answers.json_answer(value)

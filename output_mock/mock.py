@@ -151,7 +151,7 @@ class OutputMock(Scripted):
 
     def add_catalog(self, name: str, *, worker: bool = True) -> None:
         """Have another catalog; without `worker`, its worker is gone and nothing that it does moves."""
-        self.world.catalog(name).worker = worker
+        self.world.catalog(name).set_worker(worker)
 
     def _changed(self, catalog: str | None, builder: WorkflowBuilder) -> None:
         self.world.catalog(catalog).add(builder.definition)

@@ -7,9 +7,10 @@ its history: an activity failure around an application failure around the error 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from output_mock.engine.payloads import payloads
+from output_mock.engine.payloads import NotJSONError, as_json, payloads
 
 # Who the events say did something; the recordings' own workers are not compared.
 IDENTITY = "1@worker"
@@ -53,7 +54,10 @@ class Failure(Exception):
         self.name = name
         self.cause = cause
         self.retryable = name not in FATAL_NAMES if retryable is None else retryable
-        self.properties = properties
+        try:
+            self.properties = as_json(properties)
+        except NotJSONError as error:
+            raise TypeError(f"the properties of a Failure travel as JSON, but one {error}") from None
         self.thrown: Any = None
         self.is_error = True
 
@@ -72,12 +76,31 @@ class Failure(Exception):
         error: dict[str, Any] = {"message": self.message}
         if self.cause is not None:
             error["cause"] = self.cause.serialised()
-        error.update(self.properties)
+        if self.name in FATAL_NAMES:
+            # The SDK's own classes declare their name, other errors inherit it.
+            error["name"] = self.name
+        error.update(_shown(self.properties))
         error["name"] = self.name
         return error
 
     def __repr__(self) -> str:
         return f"Failure({self.message!r}, name={self.name!r})"
+
+
+# What the SDK keeps out of a serialised error, at any depth.
+_SECRET = re.compile(
+    r"(authorization|authentication|cookie|key|token|password|secret|credentials?)$"
+    r"|^(request|response|request_?body|request_?body_?values|(request_?|response_?)?headers)$",
+    re.IGNORECASE,
+)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items() if not _SECRET.search(key)}
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    return value
 
 
 class Cause:

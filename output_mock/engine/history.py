@@ -188,6 +188,7 @@ class ActivityOptions:
         "maximum_interval",
         "non_retryable",
         "schedule_to_close",
+        "schedule_to_start",
         "start_to_close",
         "text",
     )
@@ -198,6 +199,7 @@ class ActivityOptions:
         start_to_close: int,
         heartbeat: int,
         schedule_to_close: int | None,
+        schedule_to_start: int | None,
         initial_interval: int,
         backoff: float,
         maximum_interval: int,
@@ -208,6 +210,7 @@ class ActivityOptions:
         self.start_to_close = start_to_close
         self.heartbeat = heartbeat
         self.schedule_to_close = schedule_to_close
+        self.schedule_to_start = schedule_to_start
         self.initial_interval = initial_interval
         self.backoff = backoff
         self.maximum_interval = maximum_interval
@@ -495,6 +498,9 @@ def _properties_modified(info: StartInfo, _id: int, event: Event) -> dict[str, A
     }
 
 
+_FOREVER = 2**63
+
+
 def _step_scheduled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
     _, _, task_completed, activity_id, activity_type, value, options, memo, details = event
     fields = memo.fields()
@@ -508,7 +514,7 @@ def _step_scheduled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
         "header": {"fields": fields},
         "input": [plain(value)],
         "scheduleToCloseTimeout": duration(whole),
-        "scheduleToStartTimeout": duration(whole),
+        "scheduleToStartTimeout": duration(min(options.schedule_to_start or whole, whole or _FOREVER)),
         "startToCloseTimeout": duration(start_to_close),
         "heartbeatTimeout": duration(min(options.heartbeat, start_to_close)),
         "workflowTaskCompletedEventId": long(task_completed),

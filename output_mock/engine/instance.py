@@ -185,9 +185,9 @@ class Instance:
         self.commands = []
         if self.main is None and not self._begin(jobs):
             return self.commands
-        watchdog = self.run.world.watchdog
+        watchdog, loop = self.run.world.watchdog, self.loop
         watchdog.begin()
-        outer = self.loop.enter()
+        outer = loop.enter()
         try:
             self._perform(jobs)
         except Exception as error:
@@ -198,7 +198,7 @@ class Instance:
             self.commands.append((FAIL, cause))
             return self.commands
         finally:
-            self.loop.leave(outer)
+            loop.leave(outer)
             watchdog.end()
         if self._buffered_updates:
             self._refuse_updates()

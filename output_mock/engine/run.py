@@ -20,7 +20,6 @@ from output_mock.engine.payloads import UNDEFINED, NotJSONError, as_json
 from output_mock.zod import prettify
 
 if TYPE_CHECKING:
-    from output_mock.engine.clock import Timer
     from output_mock.engine.world import Catalog, World
     from output_mock.scripts.definition import WorkflowDefinition
 
@@ -43,6 +42,7 @@ class Run:
     """One run of a workflow id."""
 
     status = "running"
+    running = True
     close_time = 0
     # The worker's side; None before the first workflow task, and after the end when nothing can be asked.
     instance: Instance | None = None
@@ -62,7 +62,8 @@ class Run:
     children: tuple[Child, ...] = ()
     parent: Run | None = None
     child: Child | None = None
-    deadline: Timer | None = None
+    # When it reaches its execution timeout; 0 for a run that has none.
+    deadline = 0
     waiters: list[threading.Event] | None = None
 
     def __init__(
@@ -83,17 +84,14 @@ class Run:
     def workflow_id(self) -> str:
         return self.info.workflow_id
 
-    @property
-    def running(self) -> bool:
-        return self.status == "running"
-
     # Beginning
 
     def begin(self) -> None:
         """Write the first events and ask for the first workflow task."""
         info, now = self.info, self.start_time
         if info.expiration:
-            self.deadline = self.world.clock.call_at(info.expiration, self.time_out, guard=True)
+            self.deadline = info.expiration
+            self.world.deadlines.add(self)
         if not info.backoff:
             scheduled = (history.TASK_SCHEDULED, now, False)
             if info.parent is None:
@@ -116,15 +114,15 @@ class Run:
         """
         now = self.start_time
         if self.info.timeout:
-            due = now + self.info.timeout
-            self.deadline = self.world.clock.call_at(due, self.time_out, guard=True)
+            self.deadline = now + self.info.timeout
+            self.world.deadlines.add(self)
         self.task_scheduled = len(self.history)
         self._enqueue_task()
         for thing in under_way:
             if isinstance(thing, WorkflowTimer):
                 self._start_timer(thing, max(now, thing.due))
             else:
-                self._start_step(thing)
+                self._start_step(thing, now)
         for child in self.children:
             if child.run is not None and not child.closed:
                 self._adopt(child, child.run.latest())
@@ -137,17 +135,16 @@ class Run:
     def _after_backoff(self, pause: Backoff) -> None:
         self.work.pop(pause, None)
         if self.running and not self.task_scheduled:
-            self._tell()
+            self._tell(self.world.clock.nanoseconds())
 
     # Workflow tasks
 
-    def _tell(self, *happened: history.Event) -> None:
+    def _tell(self, now: int, *happened: history.Event) -> None:
         """Write what has happened, and ask the worker for a workflow task unless one is due already."""
         written = self.history
         events = written.events
         events += happened
         if not self.task_scheduled and not (happened and self._backing_off()):
-            now = self.world.clock.nanoseconds()
             events.append((history.TASK_SCHEDULED, now, self.details is not None))
             self.task_scheduled = len(events)
             self._enqueue_task()
@@ -296,7 +293,7 @@ class Run:
     def _set_going(self, kind: int, subject: Any, now: int) -> None:
         if kind == instance.STEP:
             subject.scheduled_at = now
-            self._start_step(subject)
+            self._start_step(subject, now)
         elif kind == instance.TIMER:
             self._start_timer(subject, now + subject.length)
         elif kind == instance.CANCEL_TIMER:
@@ -321,7 +318,7 @@ class Run:
         timer.closed = True
         self.jobs.append((instance.TIMER_FIRED, timer, None))
         now = self.world.clock.nanoseconds()
-        self._tell((history.TIMER_FIRED, now, timer.timer_id, timer.started))
+        self._tell(now, (history.TIMER_FIRED, now, timer.timer_id, timer.started))
 
     def _forget(self, thing: Activity | WorkflowTimer) -> None:
         self.work.pop(thing, None)
@@ -331,14 +328,16 @@ class Run:
 
     # Steps
 
-    def _start_step(self, activity: Activity) -> None:
+    def _retry_step(self, activity: Activity) -> None:
+        self._start_step(activity, self.world.clock.nanoseconds())
+
+    def _start_step(self, activity: Activity, now: int) -> None:
         """Begin an attempt."""
         if not self.running or activity.closed:
             return
         if not self.catalog.worker:
-            self.catalog.when_worker_returns(lambda: self._start_step(activity))
+            self.catalog.when_worker_returns(lambda: self._retry_step(activity))
             return
-        now = self.world.clock.nanoseconds()
         activity.started_at = now
         length = activity.plan.takes + self.world.latency.step
         options = activity.options
@@ -358,7 +357,8 @@ class Run:
 
     def _end_step(self, activity: Activity) -> None:
         """The end of an attempt: how did it go?"""
-        self.work.pop(activity, None)
+        if self.work:
+            self.work.pop(activity, None)
         if not self.running or activity.closed:
             return
         if not self.catalog.worker:
@@ -380,6 +380,7 @@ class Run:
         activity.closed = True
         self.jobs.append((instance.STEP_CLOSED, activity, result))
         self._tell(
+            now,
             (
                 history.STEP_STARTED,
                 activity.started_at,
@@ -449,7 +450,7 @@ class Run:
         else:
             activity.attempt += 1
             activity.last_failure = cause
-            self._at(activity, again, lambda: self._start_step(activity))
+            self._at(activity, again, lambda: self._retry_step(activity))
             self.wake()
             return
         activity.closed = True
@@ -461,6 +462,7 @@ class Run:
         outcome = StepFailure(failure, chain)
         self.jobs.append((instance.STEP_CLOSED, activity, outcome))
         self._tell(
+            now,
             (
                 history.STEP_STARTED,
                 activity.started_at,
@@ -501,7 +503,7 @@ class Run:
         now = self.world.clock.nanoseconds()
         child.started = len(self.history) + 1
         self.jobs.append((instance.CHILD_STARTED, child, None))
-        self._tell((history.CHILD_STARTED, now, *self._about(child, run, 0)))
+        self._tell(now, (history.CHILD_STARTED, now, *self._about(child, run, 0)))
 
     def _about(self, child: Child, run: Run, started: int) -> tuple[Any, ...]:
         return child.workflow_id, run.run_id, child.workflow_type, child.initiated, started
@@ -512,7 +514,7 @@ class Run:
         now = self.world.clock.nanoseconds()
         run = child.run
         initiated = int(child.cancel_requested)
-        self._tell((history.CHILD_CANCEL_REQUESTED, now, initiated, child.workflow_id, run.run_id))
+        self._tell(now, (history.CHILD_CANCEL_REQUESTED, now, initiated, child.workflow_id, run.run_id))
         run.request_cancel((self.workflow_id, self.run_id, initiated))
 
     def child_closed(self, child: Child, run: Run) -> None:
@@ -524,7 +526,7 @@ class Run:
         about = self._about(child, run, child.started)
         if run.status == "completed":
             self.jobs.append((instance.CHILD_CLOSED, child, run.result))
-            self._tell((history.CHILD_COMPLETED, now, *about, run.result))
+            self._tell(now, (history.CHILD_COMPLETED, now, *about, run.result))
             return
         cause = failures.as_seen_by_parent(run.status, run.failure or failures.cancelled())
         kind = {
@@ -544,7 +546,7 @@ class Run:
         )
         outcome = ChildFailure(run.status, chain)
         self.jobs.append((instance.CHILD_CLOSED, child, outcome))
-        self._tell((kind, now, *about, cause, outcome))
+        self._tell(now, (kind, now, *about, cause, outcome))
 
     # Messages
 
@@ -552,7 +554,7 @@ class Run:
         """Write a signal and let the worker know."""
         now = self.world.clock.nanoseconds()
         self.jobs.append((instance.SIGNAL, name, _handed(payload)))
-        self._tell((history.SIGNALED, now, name, payload))
+        self._tell(now, (history.SIGNALED, now, name, payload))
 
     def update(self, update: Update) -> None:
         """Let the worker know of an update; it is written when it is accepted."""
@@ -568,7 +570,7 @@ class Run:
         self.cancel_requested = True
         now = self.world.clock.nanoseconds()
         self.jobs.append((instance.STOP, None, None))
-        self._tell((history.CANCEL_REQUESTED, now, *(by or ())))
+        self._tell(now, (history.CANCEL_REQUESTED, now, *(by or ())))
 
     # Ending
 
@@ -578,19 +580,19 @@ class Run:
         if kind == instance.COMPLETE:
             self.result = subject
             self.history.append(*batch, (history.COMPLETED, now, completed, subject))
-            self.close("completed")
+            self.close("completed", now)
         elif kind == instance.FAIL:
             self.failure = subject
             self.history.append(*batch, (history.FAILED, now, completed, subject))
-            self.close("failed")
+            self.close("failed", now)
         elif kind == instance.CANCEL:
             self.failure = failures.cancelled()
             self.history.append(*batch, (history.CANCELED, now, completed))
-            self.close("cancelled")
+            self.close("cancelled", now)
         else:
             self.next_run_id = self.world.ids.uuid4()
             self.history.append(*batch, (history.CONTINUED_AS_NEW, now, completed, self.next_run_id, subject))
-            self.close("continued_as_new")
+            self.close("continued_as_new", now)
             self.world.continue_as_new(self, self.next_run_id, subject)
 
     def terminate(
@@ -602,23 +604,22 @@ class Run:
         now = self.world.clock.nanoseconds()
         self.failure = failures.terminated(reason)
         self.history.append((history.TERMINATED, now, reason, identity, detailed))
-        self.close("terminated")
+        self.close("terminated", now)
 
     def time_out(self) -> None:
         """The run has reached its execution timeout."""
         if not self.running:
             return
         self.failure = failures.timed_out()
-        self.history.append((history.TIMED_OUT, self.world.clock.nanoseconds()))
-        self.close("timed_out")
+        now = self.world.clock.nanoseconds()
+        self.history.append((history.TIMED_OUT, now))
+        self.close("timed_out", now)
 
-    def close(self, status: str) -> None:
+    def close(self, status: str, now: int) -> None:
         """The last event is written: let go of everything that only a running run needs."""
         self.status = status
-        self.close_time = self.world.clock.nanoseconds()
-        if self.deadline is not None:
-            self.deadline.cancel()
-            self.deadline = None
+        self.running = False
+        self.close_time = now
         for thing in self.work:
             if not isinstance(thing, Backoff) and thing.timer is not None:
                 thing.timer.cancel()
@@ -677,8 +678,8 @@ class Run:
                 other = child.run.latest().next_due(guards=guards)
                 if other is not None and (due is None or other < due):
                     due = other
-        if guards and self.deadline is not None and (due is None or self.deadline.when < due):
-            due = self.deadline.when
+        if guards and self.deadline and (due is None or self.deadline < due):
+            due = self.deadline
         return due
 
 

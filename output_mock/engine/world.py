@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from output_mock.durations import MILLISECOND
 from output_mock.engine import errors, history, results
 from output_mock.engine.clock import Clock, Mode, Timer
+from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.history import ParentInfo, StartInfo
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import Child, Update
@@ -59,7 +60,8 @@ class Catalog:
         self.names: dict[str, str] = {}
         # The run that holds the catalog itself.
         self.run: Run
-        self._worker = True
+        # Whether a worker polls this task queue.
+        self.worker = True
         self._waiting: list[Callable[[], None]] = []
 
     def add(self, definition: WorkflowDefinition) -> None:
@@ -94,18 +96,13 @@ class Catalog:
             "workflowNames": dict(self.names),
         }
 
-    @property
-    def worker(self) -> bool:
-        """Whether a worker polls this task queue. Set it to False and nothing moves until it is True."""
-        return self._worker
-
-    @worker.setter
-    def worker(self, present: bool) -> None:
+    def set_worker(self, present: bool) -> None:
+        """Let the worker come or go; without one nothing of this task queue moves."""
         with self.world.clock.lock:
             if not present and not self.run.began:
                 # A worker that has gone was there once: it began the catalog (worker_down).
                 self.run.run_task()
-            self._worker = present
+            self.worker = present
             if present:
                 waiting, self._waiting = self._waiting, []
                 for callback in waiting:
@@ -148,6 +145,7 @@ class World:
         self.catalogs: dict[str, Catalog] = {}
         self.script_errors: list[errors.ScriptError] = []
         self.watchdog = Watchdog()
+        self.deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}
         self.closing = False

@@ -31,7 +31,13 @@ _DEFAULTS: dict[str, Any] = {
         "nonRetryableErrorTypes": [],
     },
 }
-_OPTIONS = ("startToCloseTimeout", "heartbeatTimeout", "scheduleToCloseTimeout", "retry")
+_OPTIONS = (
+    "startToCloseTimeout",
+    "heartbeatTimeout",
+    "scheduleToCloseTimeout",
+    "scheduleToStartTimeout",
+    "retry",
+)
 _RETRY = tuple(_DEFAULTS["retry"])
 
 
@@ -56,11 +62,11 @@ def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityO
     retry = merged["retry"]
     retry["nonRetryableErrorTypes"] = list(dict.fromkeys([*retry["nonRetryableErrorTypes"], "FatalError"]))
     try:
-        schedule_to_close = merged.get("scheduleToCloseTimeout")
         options = ActivityOptions(
             start_to_close=nanoseconds(merged["startToCloseTimeout"]),
             heartbeat=nanoseconds(merged["heartbeatTimeout"]),
-            schedule_to_close=None if schedule_to_close is None else nanoseconds(schedule_to_close),
+            schedule_to_close=_length(merged.get("scheduleToCloseTimeout")),
+            schedule_to_start=_length(merged.get("scheduleToStartTimeout")),
             initial_interval=nanoseconds(retry["initialInterval"]),
             backoff=float(retry["backoffCoefficient"]),
             maximum_interval=nanoseconds(retry["maximumInterval"]),
@@ -75,6 +81,10 @@ def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityO
     if options.backoff < 1:
         raise ValueError(f"{where}: backoffCoefficient must be 1 or more, not {retry['backoffCoefficient']}")
     return options
+
+
+def _length(duration: Any) -> int | None:
+    return None if duration is None else nanoseconds(duration)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

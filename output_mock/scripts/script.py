@@ -108,4 +108,4 @@ class Script(Scripted):
             world.catalog(name)
         self._offer(world, self.catalogs or (world.default_catalog,))
         for name, worker in self._workers.items():
-            world.catalog(name).worker = worker
+            world.catalog(name).set_worker(worker)

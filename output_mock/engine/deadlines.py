@@ -1,0 +1,43 @@
+"""When runs reach their execution timeout.
+
+Nearly every run has the same timeout and ends long before it, so runs stand in a queue in the order in
+which they started, and only the first of them has a timer on the clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from output_mock.engine.clock import Clock, Timer
+    from output_mock.engine.run import Run
+
+
+class Deadlines:
+    """The execution timeouts of one world's runs."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._queue: deque[Run] = deque()
+        self._timer: Timer | None = None
+
+    def add(self, run: Run) -> None:
+        """Time `run` out at its `deadline`, should it still run then."""
+        queue = self._queue
+        while queue and not queue[0].running:
+            queue.popleft()
+        if queue and run.deadline < queue[-1].deadline:
+            self._clock.call_at(run.deadline, run.time_out, guard=True)
+            return
+        queue.append(run)
+        if self._timer is None:
+            self._timer = self._clock.call_at(queue[0].deadline, self._ring, guard=True)
+
+    def _ring(self) -> None:
+        self._timer = None
+        queue, now = self._queue, self._clock.nanoseconds()
+        while queue and (not queue[0].running or queue[0].deadline <= now):
+            queue.popleft().time_out()
+        if queue:
+            self._timer = self._clock.call_at(queue[0].deadline, self._ring, guard=True)

@@ -1,0 +1,192 @@
+"""How fast the fake is, as ratios between two things measured in the same run.
+
+Each test prints its ratio and holds it against the target with some room for a busy machine: no figure
+here is a time. `pytest tests/benchmarks -s` shows the ratios.
+"""
+
+from __future__ import annotations
+
+import gc
+import http.client
+import statistics
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from output_mock import Context, OutputMock
+from output_mock.server import Server
+
+# A shared machine with two cores is noisy; the target itself is what the figures are to be read against.
+ROOM = 1.5
+RUN = {"workflowName": "sum", "input": {"a": 1, "b": 2}}
+
+
+def a_mock() -> OutputMock:
+    mock = OutputMock()
+
+    @mock.workflow("sum")
+    async def add(ctx: Context, input: Any) -> Any:
+        return {"total": await ctx.step("add", input, returns=lambda given: given["a"] + given["b"])}
+
+    @mock.workflow("wait")
+    async def wait(ctx: Context, input: Any) -> Any:
+        await ctx.step("draft", input, returns="text")
+        return await ctx.wait_for_signal("approve", timeout="24h")
+
+    return mock
+
+
+def run_one(mock: OutputMock, workflow: str = "sum") -> Any:
+    run = mock.world.start(workflow, {"a": 1, "b": 2})
+    mock.clock.run_due()
+    return run
+
+
+def constant_app() -> Flask:
+    app = Flask("constant")
+
+    @app.get("/constant")
+    def constant() -> Any:
+        return {"answer": 42}
+
+    @app.get("/health")
+    def health() -> Any:
+        return "OK"
+
+    return app
+
+
+def median_of(action: Callable[[], Any], *, rounds: int = 2000) -> float:
+    """Seconds that `action` takes, in the middle."""
+    taken = []
+    clock = time.perf_counter
+    for _ in range(rounds):
+        begin = clock()
+        action()
+        taken.append(clock() - begin)
+    return statistics.median(taken)
+
+
+def compare(
+    benchmark: BenchmarkFixture,
+    action: Callable[[], Any],
+    yardstick: Callable[[], Any],
+    *,
+    target: float,
+    rounds: int = 1500,
+) -> None:
+    """Measure `action` and `yardstick` in turns and hold their ratio against `target`."""
+    action(), yardstick()
+    pairs = [
+        (median_of(action, rounds=rounds // 5), median_of(yardstick, rounds=rounds // 5)) for _ in range(5)
+    ]
+    ratio = statistics.median(one / other for one, other in pairs)
+    benchmark.extra_info["ratio"] = round(ratio, 3)
+    benchmark.extra_info["target"] = target
+    benchmark.pedantic(action, rounds=rounds, warmup_rounds=10)
+    print(f"\n{benchmark.name}: {ratio:.2f} (target {target})")
+    assert ratio <= target * ROOM, f"ratio {ratio:.2f}, target {target}"
+
+
+def test_a_one_step_workflow_costs_a_fraction_of_a_flask_request(benchmark: BenchmarkFixture) -> None:
+    mock, client = a_mock(), constant_app().test_client()
+    compare(benchmark, lambda: run_one(mock), lambda: client.get("/constant"), target=0.25)
+
+
+def test_running_a_workflow_over_http_costs_little_more_than_any_request(benchmark: BenchmarkFixture) -> None:
+    ours, constant = a_mock().app.test_client(), constant_app().test_client()
+    compare(
+        benchmark,
+        lambda: ours.post("/workflow/run", json=RUN),
+        lambda: constant.get("/constant"),
+        target=3.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def few_and_many() -> tuple[OutputMock, OutputMock]:
+    worlds = []
+    for count in (1_000, 100_000):
+        mock = a_mock()
+        gc.disable()
+        for _ in range(count):
+            run_one(mock)
+        gc.enable()
+        worlds.append(mock)
+    gc.collect()
+    gc.freeze()
+    return worlds[0], worlds[1]
+
+
+def test_the_status_of_one_run_does_not_depend_on_how_many_there_are(
+    benchmark: BenchmarkFixture, few_and_many: tuple[OutputMock, OutputMock]
+) -> None:
+    def status(mock: OutputMock) -> Callable[[], Any]:
+        path = f"/workflow/{list(mock.runs)[500]}/status"
+        client = mock.app.test_client()
+        return lambda: client.get(path)
+
+    few, many = few_and_many
+    compare(benchmark, status(many), status(few), target=1.2)
+
+
+def test_a_list_of_the_newest_runs_does_not_depend_on_how_many_there_are(
+    benchmark: BenchmarkFixture, few_and_many: tuple[OutputMock, OutputMock]
+) -> None:
+    def listing(mock: OutputMock) -> Callable[[], Any]:
+        client = mock.app.test_client()
+        return lambda: client.get("/workflow/runs?limit=100")
+
+    few, many = few_and_many
+    compare(benchmark, listing(many), listing(few), target=2.0, rounds=500)
+
+
+@pytest.mark.parametrize(("workflow", "limit"), [("sum", 6 * 1024), ("wait", 12 * 1024)])
+def test_a_run_takes_little_memory(workflow: str, limit: int) -> None:
+    mock = a_mock()
+    for _ in range(100):
+        run_one(mock, workflow)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(1000):
+            run_one(mock, workflow)
+        gc.collect()
+        each = (tracemalloc.get_traced_memory()[0] - before) / 1000
+    finally:
+        tracemalloc.stop()
+    print(f"\na {workflow} run: {each:.0f} bytes (limit {limit})")
+    assert each <= limit
+
+
+@contextmanager
+def served(app: Any) -> Iterator[Callable[[], None]]:
+    """Serve an application under our server, and yield what asks for its `/health` once."""
+    server = Server(app)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+
+    def health() -> None:
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+
+    try:
+        yield health
+    finally:
+        connection.close()
+        server.close()
+        thread.join(timeout=10)
+
+
+def test_health_over_a_socket_is_hardly_later_than_from_a_bare_application(benchmark: BenchmarkFixture) -> None:
+    with served(a_mock().app) as ours, served(constant_app()) as bare:
+        compare(benchmark, ours, bare, target=1.3)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -253,6 +254,8 @@ class StartInfo:
     memo: Memo | None = None
     # The step options that a parent gave when it called this child.
     invocation: dict[str, Any] | None = None
+    # Of the run that holds a catalog: what the catalog holds at the moment.
+    catalog: Callable[[], dict[str, Any]] | None = None
     # Which of a scripted sequence of answers this run was given; a reset is given the same.
     answer: Any = None
 
@@ -283,6 +286,8 @@ class StartInfo:
 
     def arguments(self) -> list[Any]:
         """What the workflow function was called with; a child is told how it was called as well."""
+        if self.catalog is not None:
+            return [self.catalog()]
         if self.parent is None or self.continued_run_id is not None:
             return [self.input]
         return [self.input, {"activityOptions": self.invocation} if self.invocation else {}]
@@ -402,9 +407,10 @@ def _started(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
         shown["parentInitiatedEventId"] = long(began.parent.initiated_id)
     shown["taskQueue"] = _queue(began.task_queue)
     shown["input"] = [plain(value) for value in began.arguments()]
-    if began.parent is None and began.timeout:
+    if began.timeout:
         shown["workflowExecutionTimeout"] = duration(began.timeout)
-    shown["workflowRunTimeout"] = duration(began.timeout)
+    if began.timeout or began.parent is not None:
+        shown["workflowRunTimeout"] = duration(began.timeout)
     shown["workflowTaskTimeout"] = duration(began.task_timeout)
     if began.continued_run_id is not None:
         shown["continuedExecutionRunId"] = began.continued_run_id
@@ -417,7 +423,9 @@ def _started(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
     if began.expiration:
         shown["workflowExecutionExpirationTime"] = duration(began.expiration)
     shown["firstWorkflowTaskBackoff"] = duration(began.backoff)
-    if began.memo is not None:
+    if began.catalog is not None:
+        shown["memo"] = {"fields": _catalog_memo(began.catalog())}
+    elif began.memo is not None:
         shown["memo"] = {"fields": began.memo.fields()}
     if began.reset_points is not None:
         run_id, task_id, created, expires = began.reset_points
@@ -439,6 +447,12 @@ def _started(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
             "runId": began.parent.root_run_id,
         }
     return shown
+
+
+def _catalog_memo(catalog: dict[str, Any]) -> dict[str, Any]:
+    """What a catalog's run tells in its memo: the names that it knows, and a fingerprint of it all."""
+    digest = hashlib.sha256(json.dumps(catalog, sort_keys=True, default=repr).encode()).hexdigest()
+    return {"workflowNames": payload(catalog["workflowNames"]), "hash": payload(digest)}
 
 
 def _task_scheduled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:

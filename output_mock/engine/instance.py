@@ -38,7 +38,11 @@ _FIRST_TRACED = ("payloadVersion", "traceInfo")
 _SECOND: tuple[str, ...] = ("activityOptions",)
 _SECOND_TRACED = ("activityOptions", "trace")
 # Queries that the TypeScript SDK always answers; named in the message for an unknown one (approval).
-_BUILT_IN_QUERIES = ("__stack_trace", "__enhanced_stack_trace", "__temporal_workflow_metadata")
+_BUILT_IN_QUERIES = {
+    "__stack_trace": "Returns a sensible stack trace.",
+    "__enhanced_stack_trace": "Returns a stack trace annotated with source information.",
+    "__temporal_workflow_metadata": "Returns metadata associated with this workflow.",
+}
 
 
 class Activity:
@@ -249,10 +253,9 @@ class Instance:
                 self._signals.setdefault(subject, []).append(detail)
             elif kind == UPDATE:
                 self._buffered_updates.append(subject)
-            elif kind == STOP:
+            elif kind == STOP and self._destinations is not None:
                 self.stopped = True
-                if self._destinations is not None and self._destinations.scheduled:
-                    self.commands.append((CANCEL_STEP, self._destinations))
+                self.abandon(self._destinations)
                 self.commands.append((CANCEL, None))
         self._refuse_updates()
         return False
@@ -284,7 +287,7 @@ class Instance:
 
     def query(self, name: str, payload: Any) -> Any:
         """Ask the script. Raises `QueryNotRegisteredError`, also with the words of a handler that threw."""
-        handler = self.queries.get(name)
+        handler = self.queries.get(name) or self._built_in(name)
         if handler is None:
             known = " ".join((*_BUILT_IN_QUERIES, *self.queries))
             raise QueryNotRegisteredError(
@@ -307,6 +310,34 @@ class Instance:
             raise self.script_error(error) from error
         finally:
             self.loop.leave(outer)
+
+    def _built_in(self, name: str) -> Handler | None:
+        """The queries that the SDK itself answers, for every run that has begun."""
+        if name == "__stack_trace":
+            return lambda _payload: self._stack_trace()
+        if name == "__enhanced_stack_trace":
+            return lambda _payload: {"sdk": {"name": "output-mock"}, "sources": {}, "stacks": []}
+        if name == "__temporal_workflow_metadata":
+            return lambda _payload: self._metadata()
+        return None
+
+    def _stack_trace(self) -> str:
+        if self.loop.closing or self.main is None or self.main.done():
+            return ""
+        frames = self.main.get_stack()
+        return "\n".join(f"    at {frame.f_code.co_name} (line {frame.f_lineno})" for frame in frames)
+
+    def _metadata(self) -> dict[str, Any]:
+        described = [{"name": name, "description": words} for name, words in _BUILT_IN_QUERIES.items()]
+        return {
+            "definition": {
+                "type": self.definition.name,
+                "queryDefinitions": [*described, *({"name": name} for name in self.queries)],
+                "signalDefinitions": [{"name": name} for name in self._signal_handlers],
+                "updateDefinitions": [{"name": name} for name in self.update_handlers],
+            },
+            "currentDetails": "",
+        }
 
     def drop_script(self) -> None:
         """The run is closed: forget the script, keep what answers queries."""

@@ -26,8 +26,9 @@ def status(run: Run) -> dict[str, Any]:
 def given_input(run: Run) -> dict[str, Any]:
     """`/input`: the key is missing when no input was sent (feedback)."""
     answer: dict[str, Any] = {"workflowId": run.workflow_id, "runId": run.run_id}
-    if run.info.input is not UNDEFINED:
-        answer["input"] = run.info.input
+    given = run.info.arguments()[0]
+    if given is not UNDEFINED:
+        answer["input"] = given
     return answer
 
 

@@ -144,7 +144,9 @@ class Run:
         written = self.history
         events = written.events
         events += happened
-        if not self.task_scheduled and not (happened and self._backing_off()):
+        if not self.task_scheduled and not (
+            happened and happened[0][0] != history.CANCEL_REQUESTED and self._backing_off()
+        ):
             events.append((history.TASK_SCHEDULED, now, self.details is not None))
             self.task_scheduled = len(events)
             self._enqueue_task()

@@ -19,7 +19,7 @@ from output_mock.engine.clock import Clock, Mode, Timer
 from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.history import ParentInfo, StartInfo
 from output_mock.engine.ids import Ids
-from output_mock.engine.instance import Child, Update
+from output_mock.engine.instance import Child, Instance, Update
 from output_mock.engine.payloads import UNDEFINED, as_json
 from output_mock.engine.replay import reset_point, reset_run
 from output_mock.engine.run import Run
@@ -165,6 +165,7 @@ class World:
                 catalog = self.catalogs[name] = Catalog(name, self)
                 definition = CatalogDefinition(catalog.as_json)
                 catalog.run = self._begin(catalog, definition, name, UNDEFINED, timeout=0)
+                catalog.run.info.catalog = catalog.as_json
             return catalog
 
     def known_catalog(self, name: str | None) -> Catalog:
@@ -266,7 +267,7 @@ class World:
         """Begin the next run of a chain. Called by the run that ends, with the lock held."""
         now = self.clock.nanoseconds()
         old = run.info
-        backoff = max(0, _CONTINUE_INTERVAL - (now - run.start_time))
+        backoff = max(0, _CONTINUE_INTERVAL - (now - run.start_time - old.backoff))
         first = old.reset_points[:3] if old.reset_points is not None else (old.run_id, 4, now)
         info = StartInfo(
             old.namespace,
@@ -392,14 +393,13 @@ class World:
             # As on the real server, a query waits for the run's first workflow task.
             self.wait(run, lambda: run.began or not run.running, until=None)
         with self.clock.lock:
-            if run.instance is None:
-                if run.script_error is not None:
-                    raise run.script_error
-                known = " ".join(("__stack_trace", "__enhanced_stack_trace", "__temporal_workflow_metadata"))
-                raise errors.QueryNotRegisteredError(
-                    f"Workflow did not register a handler for {name}. Registered queries: [{known}]"
-                )
-            return run.instance.query(name, given)
+            if not run.began:
+                # Closed before its first workflow task: there is nothing that a worker could replay.
+                raise errors.ServiceError("Failed to query Workflow", status=409)
+            if run.script_error is not None:
+                raise run.script_error
+            asked = run.instance or Instance(run, run.definition)
+            return asked.query(name, given)
 
     def update(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> Any:
         """Send an update to the latest run and wait for its answer.

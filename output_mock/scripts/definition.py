@@ -178,7 +178,7 @@ class CatalogDefinition(WorkflowDefinition):
     bare = True
 
     def __init__(self, contents: Callable[[], dict[str, Any]]) -> None:
-        super().__init__("catalog", self._hold, path="/app/node_modules/@outputai/core/catalog.js")
+        super().__init__("catalog", self._hold, traced=False)
         self.name = "$catalog"
         self._contents = contents
 

@@ -148,7 +148,8 @@ class World:
         self.deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}
-        self.closing = False
+        # Counts how often everybody who waits was let go.
+        self.interruptions = 0
         self._latest: dict[str, Run] = {}
         self._runs: dict[str, Run] = {}
         self._open: dict[Run, None] = {}
@@ -517,13 +518,14 @@ class World:
         """
         clock = self.clock
         limit = 0.0
+        interruptions = self.interruptions
         while True:
             with clock.lock:
                 clock.run_due()
                 if done():
                     return True
                 now = clock.nanoseconds()
-                if self.closing or (until is not None and now >= until):
+                if self.interruptions != interruptions or (until is not None and now >= until):
                     return False
                 if clock.mode == "auto":
                     due = run.latest().next_due(guards=guards)
@@ -583,12 +585,18 @@ class World:
 
     # Ending
 
-    def close(self) -> None:
-        """Nothing happens in this world any more; whoever waits is let go."""
+    def let_go(self) -> None:
+        """Whoever waits for something in this world stops waiting; the world itself goes on."""
         with self.clock.lock:
-            self.closing = True
-            for run in list(self._open):
+            self.interruptions += 1
+            for run in self._open:
                 run.wake()
+
+    def close(self) -> None:
+        """Nothing happens in this world any more, and nobody waits for it."""
+        with self.clock.lock:
+            self.let_go()
+            for run in self._open:
                 if run.instance is not None:
                     run.instance.drop_script()
             self.clock.close()

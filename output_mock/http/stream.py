@@ -21,7 +21,7 @@ def frames(world: World, run: Run, *, after: int, include_payloads: bool) -> Ite
 
     While nothing happens the iterator waits, and yields a comment every 15 seconds.
     """
-    lock = world.clock.lock
+    lock, interruptions = world.clock.lock, world.interruptions
     with lock:
         workflow = {**results.described(run), "closed": not run.running}
         first = 0
@@ -44,7 +44,7 @@ def frames(world: World, run: Run, *, after: int, include_payloads: bool) -> Ite
         if not drained:
             continue
         moved = world.wait(run, _longer_than(run, first), until=None, wall=KEEPALIVE)
-        if world.closing:
+        if world.interruptions != interruptions:
             return
         if not moved:
             yield b": keepalive\n\n"

@@ -13,7 +13,7 @@ from output_mock.engine import results
 from output_mock.engine.clock import Clock, Mode
 from output_mock.engine.errors import ScriptError, WorkflowNotFoundError
 from output_mock.engine.history import render
-from output_mock.engine.payloads import plain
+from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.http.app import Call, OutputApp
@@ -155,6 +155,17 @@ class OutputMock(Scripted):
 
     def _changed(self, catalog: str | None, builder: WorkflowBuilder) -> None:
         self.world.catalog(catalog).add(builder.definition)
+
+    def begin_with(
+        self,
+        name: str,
+        input: Any = UNDEFINED,
+        *,
+        workflow_id: str | None = None,
+        catalog: str | None = None,
+    ) -> None:
+        """Start a run without a request."""
+        self.world.start(name, input, workflow_id=workflow_id, catalog=catalog)
 
     @property
     def clock(self) -> Clock:

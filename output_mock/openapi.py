@@ -102,6 +102,8 @@ _ERRORS: dict[str, tuple[bool | None, str]] = {
     "TypeError": (False, "The workflow id is an empty string."),
     "Error": (False, "Temporal refused, and the API passes its words on."),
     "ServiceError": (None, "Temporal could not do it, e.g. because no worker answers the query."),
+    "ScriptError": (None, "Of the fake alone: the script of the workflow is wrong; the message says where."),
+    "StalledError": (None, "Of the fake alone: it waits for what only another request can bring."),
 }
 
 
@@ -189,8 +191,8 @@ _EVENTS: dict[tuple[int, str], str] = {
     (1, "WORKFLOW_EXECUTION_STARTED"): """
         workflowId:text workflowType:type taskQueue:queue ?input:values attempt:int completionCallbacks:list
         originalExecutionRunId:run firstExecutionRunId:run ?continuedExecutionRunId:run ?initiator:int
-        workflowExecutionTimeout:time workflowRunTimeout:time workflowTaskTimeout:time
-        firstWorkflowTaskBackoff:time ?workflowExecutionExpirationTime:time ?identity:text ?header:object
+        ?workflowExecutionTimeout:time ?workflowRunTimeout:time workflowTaskTimeout:time ?memo:object
+        ?firstWorkflowTaskBackoff:time ?workflowExecutionExpirationTime:time ?identity:text ?header:object
         ?prevAutoResetPoints:object""",
     (2, "WORKFLOW_EXECUTION_COMPLETED"): "?result:values workflowTaskCompletedEventId:long",
     (3, "WORKFLOW_EXECUTION_FAILED"): "?failure:failure retryState:int workflowTaskCompletedEventId:long",
@@ -210,7 +212,7 @@ _EVENTS: dict[tuple[int, str], str] = {
         scheduleToCloseTimeout:time scheduleToStartTimeout:time startToCloseTimeout:time heartbeatTimeout:time
         retryPolicy:object useWorkflowBuildId:flag workflowTaskCompletedEventId:long""",
     (11, "ACTIVITY_TASK_STARTED"): """
-        scheduledEventId:id identity:text requestId:text attempt:int workerVersion:version
+        scheduledEventId:id identity:text requestId:text attempt:int ?workerVersion:version
         ?lastFailure:failure""",
     (12, "ACTIVITY_TASK_COMPLETED"): "scheduledEventId:id startedEventId:id identity:text ?result:values",
     (13, "ACTIVITY_TASK_FAILED"): """
@@ -240,22 +242,31 @@ _EVENTS: dict[tuple[int, str], str] = {
         startedEventId:id retryState:int ?failure:failure""",
     (41, "WORKFLOW_EXECUTION_UPDATE_ACCEPTED"): """
         protocolInstanceId:text acceptedRequestMessageId:text acceptedRequestSequencingEventId:long
-        acceptedRequest:object""",
+        ?acceptedRequest:object""",
     (43, "WORKFLOW_EXECUTION_UPDATE_COMPLETED"): "meta:update outcome:object acceptedEventId:long",
     (46, "WORKFLOW_PROPERTIES_MODIFIED"): "upsertedMemo:object workflowTaskCompletedEventId:long",
+    (14, "ACTIVITY_TASK_TIMED_OUT"): "scheduledEventId:id startedEventId:id retryState:int ?failure:failure",
+    (15, "ACTIVITY_TASK_CANCEL_REQUESTED"): "scheduledEventId:id workflowTaskCompletedEventId:long",
+    (19, "TIMER_CANCELED"): "timerId:text startedEventId:id identity:text workflowTaskCompletedEventId:long",
+    (22, "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED"): """
+        namespace:text namespaceId:text workflowExecution:execution childWorkflowOnly:flag
+        workflowTaskCompletedEventId:long""",
+    (24, "EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED"): """
+        namespace:text namespaceId:text workflowExecution:execution initiatedEventId:long""",
+    (34, "CHILD_WORKFLOW_EXECUTION_CANCELED"): """
+        namespace:text namespaceId:text workflowExecution:execution workflowType:type initiatedEventId:long
+        startedEventId:id""",
+    (36, "CHILD_WORKFLOW_EXECUTION_TERMINATED"): """
+        namespace:text namespaceId:text workflowExecution:execution workflowType:type initiatedEventId:long
+        startedEventId:id""",
+    (47, "WORKFLOW_EXECUTION_UPDATE_ADMITTED"): "request:object origin:int",
     # Not recorded: only the number and the name belong together.
     (8, "WORKFLOW_TASK_TIMED_OUT"): "",
-    (14, "ACTIVITY_TASK_TIMED_OUT"): "",
-    (15, "ACTIVITY_TASK_CANCEL_REQUESTED"): "",
     (16, "ACTIVITY_TASK_CANCELED"): "",
-    (19, "TIMER_CANCELED"): "",
     (30, "START_CHILD_WORKFLOW_EXECUTION_FAILED"): "",
-    (34, "CHILD_WORKFLOW_EXECUTION_CANCELED"): "",
     (35, "CHILD_WORKFLOW_EXECUTION_TIMED_OUT"): "",
-    (36, "CHILD_WORKFLOW_EXECUTION_TERMINATED"): "",
     (40, "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"): "",
     (42, "WORKFLOW_EXECUTION_UPDATE_REJECTED"): "",
-    (47, "WORKFLOW_EXECUTION_UPDATE_ADMITTED"): "",
 }
 
 
@@ -344,7 +355,6 @@ def _event_schemas() -> Node:
         "Failure": {
             "description": "A failure in Temporal's own form; further keys tell its kind.",
             "type": "object",
-            "required": ["message"],
             "properties": {
                 "message": _text(),
                 "source": _text(),
@@ -461,7 +471,7 @@ def _result_schemas() -> Node:
                 "activityType": _text("`workflow#step`, if it was a step that failed."),
                 "name": _text("The error's class."),
                 "message": _text(),
-                "cause": _ref("WorkflowError"),
+                "cause": {"description": "What the error says caused it: an error like it, or any value."},
             },
         },
         "TraceDestinations": _shape(
@@ -799,6 +809,7 @@ def _stream() -> Node:
 
 
 _START_ERRORS = {
+    400: ("ServiceError",),
     424: ("UnsupportedWorkflowError",),
     500: ("WorkflowExecutionAlreadyStartedError", "TypeError"),
     503: ("CatalogNotAvailableError",),
@@ -806,7 +817,7 @@ _START_ERRORS = {
 _TRACE_ERRORS = {
     404: ("WorkflowNotFoundError", "TraceNotAvailableError"),
     424: ("WorkflowNotCompletedError",),
-    500: ("TraceFileDownloadError", "TraceFileParseError"),
+    500: ("TraceFileDownloadError", "TraceFileParseError", "ScriptError"),
 }
 
 
@@ -825,8 +836,12 @@ def _operations() -> dict[tuple[str, str], _Operation]:
     returned = {"200": _answer("What the handler returned.", "application/json", {}, any_or_none)}
     readiness = {**_ok("It can."), "503": _answer("It cannot.", "text/plain", _text())}
 
-    not_closed = {424: ("WorkflowNotCompletedError",)}
-    reset_errors = {404: ("WorkflowNotFoundError", "StepNotFoundError"), 409: ("StepNotCompletedError",)}
+    not_closed = {424: ("WorkflowNotCompletedError",), 500: ("ScriptError",)}
+    reset_errors = {
+        404: ("WorkflowNotFoundError", "StepNotFoundError"),
+        409: ("StepNotCompletedError",),
+        500: ("ScriptError",),
+    }
     latest = "Acts on the latest run. Deprecated: name the run in the path instead."
     pages = ("pageSize", "pageToken", "includePayloads", "longPollTimeoutMs")
     rest = ("includePayloads", "lastEventId", "Last-Event-ID")
@@ -850,7 +865,11 @@ def _operations() -> dict[tuple[str, str], _Operation]:
             "input. If the wait is over first, the run goes on and the error names its workflow. `runId` is "
             "the first run, even when the workflow has continued as new.",
             body="RunRequest",
-            errors={**_START_ERRORS, 408: ("WorkflowExecutionTimedOutError",)},
+            errors={
+                **_START_ERRORS,
+                408: ("WorkflowExecutionTimedOutError",),
+                500: (*_START_ERRORS[500], "ScriptError", "StalledError"),
+            },
         ),
         ("post", "/workflow/start"): _Operation(
             "startWorkflow",
@@ -979,7 +998,12 @@ def _operations() -> dict[tuple[str, str], _Operation]:
             "sendFeedback", "messages", "Send the signal `resume`", kept, body="MessageRequest"
         ),
         ("post", "/workflow/{id}/signal/{signal}"): _Operation(
-            "signalWorkflow", "messages", "Tell the latest run something", kept, body="MessageRequest"
+            "signalWorkflow",
+            "messages",
+            "Tell the latest run something",
+            kept,
+            body="MessageRequest",
+            errors={400: ("ServiceError",)},
         ),
         ("post", "/workflow/{id}/query/{query}"): _Operation(
             "queryWorkflow",
@@ -988,7 +1012,7 @@ def _operations() -> dict[tuple[str, str], _Operation]:
             returned,
             "A closed run answers too. The body is empty if the handler returned nothing.",
             body="MessageRequest",
-            errors={500: ("QueryNotRegisteredError",)},
+            errors={409: ("ServiceError",), 500: ("QueryNotRegisteredError", "ScriptError")},
         ),
         ("post", "/workflow/{id}/update/{update}"): _Operation(
             "updateWorkflow",
@@ -997,7 +1021,7 @@ def _operations() -> dict[tuple[str, str], _Operation]:
             returned,
             "The body is empty if the handler returned nothing.",
             body="MessageRequest",
-            errors={500: ("WorkflowUpdateFailedError",)},
+            errors={500: ("WorkflowUpdateFailedError", "ScriptError", "StalledError")},
         ),
         ("post", "/heartbeat"): _Operation(
             "sendHeartbeat", "server", "Do nothing", {"204": _answer("Nothing was done.")}

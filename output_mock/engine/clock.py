@@ -190,13 +190,16 @@ class Clock:
 
     def _drive(self) -> None:
         with self.lock:
-            while not self.closed:
-                self.run_due()
-                heap = self._first_heap()
-                if heap is None:
-                    break
-                self._alarm.wait(timeout=max(0.0, (heap[0][0] - self.nanoseconds()) / 1e9))
-            self._driver = None
+            try:
+                while not self.closed:
+                    self.run_due()
+                    heap = self._first_heap()
+                    if heap is None:
+                        break
+                    self._alarm.wait(timeout=max(0.0, (heap[0][0] - self.nanoseconds()) / 1e9))
+            finally:
+                # Whatever ended it, the next thing due has a driver again.
+                self._driver = None
 
     def close(self) -> None:
         """Stop driving; nothing happens on this clock any more."""

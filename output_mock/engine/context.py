@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from output_mock.engine.instance import Instance
 
 Handler = Callable[[Any], Any]
-Fails = Failure | Sequence[Failure | None] | None
+Fails = Failure | str | Sequence[Failure | str | None] | None
 
 
 class ContinueAsNew(BaseException):
@@ -42,7 +42,7 @@ class StepPlan:
     def __init__(self, name: str, returns: Any, fails: Fails, takes: int, kind: str = "Step") -> None:
         self.name = name
         self.returns = returns
-        self.fails = fails
+        self.fails = None if fails is None else _failures(fails, name)
         self.takes = takes
         self.kind = kind
         self.input_schema: Mapping[str, Any] | None = None
@@ -54,6 +54,26 @@ class StepPlan:
         if fails is None or isinstance(fails, Failure):
             return fails
         return fails[attempt - 1] if attempt <= len(fails) else None
+
+
+def _failures(fails: Fails, step: str) -> Failure | list[Failure | None]:
+    """`fails` with text turned into failures. Raises `TypeError` for anything else."""
+    if isinstance(fails, str):
+        return Failure(fails)
+    if isinstance(fails, Failure):
+        return fails
+    if not isinstance(fails, Sequence):
+        raise TypeError(
+            f"step {step!r}: fails is a Failure, text, or a list of those and None, not {fails!r}"
+        )
+    found: list[Failure | None] = []
+    for one in fails:
+        if isinstance(one, str):
+            one = Failure(one)
+        if one is not None and not isinstance(one, Failure):
+            raise TypeError(f"step {step!r}: fails has {one!r}, which is no Failure, text or None")
+        found.append(one)
+    return found
 
 
 class RunInfo:
@@ -99,7 +119,7 @@ class Context:
         """Run a step (an activity of the workflow) and return what it returned.
 
         Takes the step's `input` (any JSON), what it `returns` (a value, or a function of the input), how
-        it `fails` (a `Failure` for every attempt, or a list with one `Failure` or None an attempt), how
+        it `fails` (a `Failure` or its message for every attempt, or a list with one or None an attempt), how
         long each attempt `takes`, step `options` with the SDK's own names (retries, timeouts), and JSON
         schemas that its input and output are held against.
 
@@ -126,22 +146,27 @@ class Context:
         reasoning: str | None = None,
         feedback: Sequence[Mapping[str, Any]] = (),
         dimensions: Sequence[Mapping[str, Any]] = (),
+        label: str | None = None,
         fails: Fails = None,
         takes: Duration = 0,
         options: Mapping[str, Any] | None = None,
     ) -> Any:
         """Run an evaluator and return its result: `{"value", "confidence", "reasoning", …}` (evaluator).
 
-        `value` may be a function of the input; the other parameters are as in `step`.
+        `value` may be a function of the input; `label` is the result's own `name`, `dimensions` are further
+        results below it. The other parameters are as in `step`.
         """
 
         def verdict(given: Any) -> dict[str, Any]:
-            result: dict[str, Any] = {"value": value(given) if callable(value) else value}
+            result: dict[str, Any] = {} if label is None else {"name": label}
+            result["value"] = value(given) if callable(value) else value
             result["confidence"] = confidence
             if reasoning is not None:
                 result["reasoning"] = reasoning
             result["feedback"] = [dict(item) for item in feedback]
-            result["dimensions"] = [dict(item) for item in dimensions]
+            result["dimensions"] = [
+                {**item, "feedback": [], "dimensions": []} | dict(item) for item in dimensions
+            ]
             return result
 
         plan = StepPlan(name, verdict, fails, nanoseconds(takes), "Evaluator")

@@ -7,10 +7,11 @@ its history: an activity failure around an application failure around the error 
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
-from output_mock.engine.payloads import NotJSONError, as_json, payloads
+from output_mock.engine.payloads import NotJSONError, as_json, payloads, plain
 
 # Who the events say did something; the recordings' own workers are not compared.
 IDENTITY = "1@worker"
@@ -64,8 +65,11 @@ class Failure(Exception):
     @classmethod
     def value(cls, thrown: Any) -> Failure:
         """Code that threw something that is no error: `throw "just a string"` (run_fails_string)."""
-        failure = cls(thrown if isinstance(thrown, str) else str(thrown), "")
-        failure.thrown = thrown
+        thrown = as_json(thrown)
+        failure = cls(
+            thrown if isinstance(thrown, str) else json.dumps(plain(thrown), separators=(",", ":")), ""
+        )
+        failure.thrown = plain(thrown)
         failure.is_error = False
         return failure
 
@@ -142,12 +146,12 @@ class Cause:
         return proto
 
     def chain(self) -> list[Cause]:
-        """This link and those below it, outermost first."""
+        """This link and those below it, outermost first; what is below a timeout does not count."""
         links: list[Cause] = []
         link: Cause | None = self
         while link is not None:
             links.append(link)
-            link = link.cause
+            link = None if link.kind == "TimeoutFailure" else link.cause
         return links
 
     def root(self) -> Cause:
@@ -165,10 +169,8 @@ class Cause:
     def embedded(self) -> dict[str, Any] | None:
         """The serialised error that the SDK put into the details of an application failure."""
         for link in self.chain():
-            if link.type is not None or "applicationFailureInfo" in link.info:
-                error = getattr(link, "error", None)
-                if isinstance(error, dict):
-                    return error
+            if isinstance(link, Application) and isinstance(link.error, dict):
+                return link.error
         return None
 
     def is_cancellation(self) -> bool:
@@ -317,7 +319,9 @@ def cancelled() -> Cause:
 
 def stopped() -> Cause:
     """What a script is told, and passes on, when its run is asked to stop."""
-    return Cause("Workflow cancelled", "CancelledFailure", info={"canceledFailureInfo": {}})
+    words = "Workflow cancelled"
+    stack = f"CancelledFailure: {words}"
+    return Cause(words, "CancelledFailure", info={"canceledFailureInfo": {}}, stack=stack)
 
 
 class StepFailure(Exception):

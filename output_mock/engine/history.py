@@ -188,6 +188,7 @@ class ActivityOptions:
         "maximum_attempts",
         "maximum_interval",
         "non_retryable",
+        "priority",
         "schedule_to_close",
         "schedule_to_start",
         "start_to_close",
@@ -206,6 +207,7 @@ class ActivityOptions:
         maximum_interval: int,
         maximum_attempts: int,
         non_retryable: tuple[str, ...],
+        priority: dict[str, Any] | None,
         text: dict[str, Any],
     ) -> None:
         self.start_to_close = start_to_close
@@ -217,6 +219,7 @@ class ActivityOptions:
         self.maximum_interval = maximum_interval
         self.maximum_attempts = maximum_attempts
         self.non_retryable = non_retryable
+        self.priority = priority
         self.text = text
 
     def as_json(self) -> dict[str, Any]:
@@ -422,7 +425,8 @@ def _started(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
     shown["attempt"] = 1
     if began.expiration:
         shown["workflowExecutionExpirationTime"] = duration(began.expiration)
-    shown["firstWorkflowTaskBackoff"] = duration(began.backoff)
+    if began.continued_run_id is None or began.backoff:
+        shown["firstWorkflowTaskBackoff"] = duration(began.backoff)
     if began.catalog is not None:
         shown["memo"] = {"fields": _catalog_memo(began.catalog())}
     elif began.memo is not None:
@@ -534,12 +538,13 @@ def _step_scheduled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
         "workflowTaskCompletedEventId": long(task_completed),
         "retryPolicy": options.retry_policy(),
         "useWorkflowBuildId": True,
+        **({} if options.priority is None else {"priority": options.priority}),
         "stepName": activity_type.rpartition("#")[2],
     }
 
 
 def _step_started(info: StartInfo, event_id: int, event: Event) -> dict[str, Any]:
-    _, _, scheduled, attempt, last_failure = event
+    _, _, scheduled, attempt, last_failure, answered = event
     shown: dict[str, Any] = {
         "scheduledEventId": str(scheduled),
         "identity": IDENTITY,
@@ -548,7 +553,9 @@ def _step_started(info: StartInfo, event_id: int, event: Event) -> dict[str, Any
     }
     if last_failure is not None:
         shown["lastFailure"] = last_failure.proto()
-    shown["workerVersion"] = _WORKER_VERSION
+    if answered:
+        # Which worker it was is known from its answer; one that ran out of time gave none.
+        shown["workerVersion"] = _WORKER_VERSION
     return shown
 
 
@@ -678,6 +685,7 @@ def _continued(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
         "workflowRunTimeout": duration(info.timeout),
         "workflowTaskTimeout": duration(info.task_timeout),
         "workflowTaskCompletedEventId": long(task_completed),
+        **({} if info.memo is None else {"memo": {"fields": info.memo.fields()}}),
         "inheritBuildId": True,
     }
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from output_mock.engine import failures
 from output_mock.engine.context import Context, ContinueAsNew, Handler, RunInfo, SignalTimeout, StepPlan
-from output_mock.engine.errors import QueryNotRegisteredError, ScriptError
+from output_mock.engine.errors import OutputError, QueryNotRegisteredError, ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import ActivityOptions, Memo
 from output_mock.engine.loop import ForeignAwaitError, ScriptLoop
@@ -141,6 +141,26 @@ class Update:
         self.payload = payload
 
 
+class Query:
+    """A question that a client asks, and its answer."""
+
+    answered = False
+    answer: Any = UNDEFINED
+    error: OutputError | None = None
+
+    def __init__(self, name: str, payload: Any) -> None:
+        self.name = name
+        self.payload = payload
+
+    def ask(self, instance: Instance) -> None:
+        """Have the script answer, or keep the error that it answers with."""
+        self.answered = True
+        try:
+            self.answer = instance.query(self.name, self.payload)
+        except OutputError as error:
+            self.error = error
+
+
 # Commands, as the workflow task's batch writes them. A pair: what kind, and what it is about.
 MEMO, STEP, CANCEL_STEP, TIMER, CANCEL_TIMER, CHILD, CANCEL_CHILD, ACCEPT, FINISH = range(9)
 COMPLETE, FAIL, CANCEL, CONTINUE = range(9, 13)
@@ -191,6 +211,7 @@ class Instance:
             return self.commands
         watchdog, loop = self.run.world.watchdog, self.loop
         watchdog.begin()
+        watchdog.forbid()
         outer = loop.enter()
         try:
             self._perform(jobs)
@@ -203,13 +224,25 @@ class Instance:
             return self.commands
         finally:
             loop.leave(outer)
+            watchdog.permit()
             watchdog.end()
         if self._buffered_updates:
             self._refuse_updates()
         main = self.main
         if main is not None and main.done():
+            if main.cancelled() and self.stopped:
+                self._stop_the_rest()
             self.commands.append(self._ending(main))
         return self.commands
+
+    def _stop_the_rest(self) -> None:
+        """A stop reaches everything that the script has begun, also what it does not wait for."""
+        outer = self.loop.enter()
+        try:
+            self.loop.cancel_all()
+            self.loop.run_until_idle()
+        finally:
+            self.loop.leave(outer)
 
     def _begin(self, jobs: list[Job]) -> bool:
         """What the SDK does before a script begins (run_completes, untraced, child_workflow).
@@ -293,6 +326,8 @@ class Instance:
             raise QueryNotRegisteredError(
                 f"Workflow did not register a handler for {name}. Registered queries: [{known}]"
             )
+        watchdog = self.run.world.watchdog
+        watchdog.begin()
         outer = self.loop.enter()
         try:
             answer = handler(payload)
@@ -310,6 +345,7 @@ class Instance:
             raise self.script_error(error) from error
         finally:
             self.loop.leave(outer)
+            watchdog.end()
 
     def _built_in(self, name: str) -> Handler | None:
         """The queries that the SDK itself answers, for every run that has begun."""
@@ -398,7 +434,12 @@ class Instance:
     def _schedule(self, activity_type: str, plan: StepPlan, input: Any, options: ActivityOptions) -> Activity:
         self.activity_count += 1
         activity = Activity(
-            str(self.activity_count), activity_type, plan, input, options, self.loop.create_future()
+            options.text.get("activityId") or str(self.activity_count),
+            activity_type,
+            plan,
+            input,
+            options,
+            self.loop.create_future(),
         )
         self.commands.append((STEP, activity))
         return activity

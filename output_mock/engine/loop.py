@@ -221,6 +221,11 @@ class ScriptLoop:
         if task is not None:
             tasks._enter_task(loop, task)
 
+    def cancel_all(self) -> None:
+        """Cancel every task that is still there."""
+        for task in self._live:
+            task.cancel()
+
     def close(self) -> None:
         """End every task that is still there, without letting it do anything more."""
         self.closing = True

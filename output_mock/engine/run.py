@@ -15,7 +15,7 @@ from output_mock.engine import failures, history, instance
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
-from output_mock.engine.instance import Activity, Child, Command, Instance, Job, Update, WorkflowTimer
+from output_mock.engine.instance import Activity, Child, Command, Instance, Job, Query, Update, WorkflowTimer
 from output_mock.engine.payloads import UNDEFINED, NotJSONError, as_json
 from output_mock.zod import prettify
 
@@ -60,6 +60,8 @@ class Run:
     speculative = False
     cancel_requested = False
     children: tuple[Child, ...] = ()
+    # Queries that wait for the workflow task that is due.
+    queries: tuple[Query, ...] = ()
     parent: Run | None = None
     child: Child | None = None
     # When it reaches its execution timeout; 0 for a run that has none.
@@ -287,10 +289,19 @@ class Run:
         for kind, subject in commands:
             if kind != instance.MEMO:
                 self._set_going(kind, subject, now)
+        if self.queries:
+            self._answer()
         if self.waiters:
             self.wake()
         if len(written.events) > HISTORY_LIMIT:
             self.terminate("Workflow history count exceeds limit.", identity="history-service")
+
+    def _answer(self) -> None:
+        """Answer the queries that have waited for a workflow task."""
+        assert self.instance is not None
+        questions, self.queries = self.queries, ()
+        for question in questions:
+            question.ask(self.instance)
 
     def _set_going(self, kind: int, subject: Any, now: int) -> None:
         if kind == instance.STEP:
@@ -366,7 +377,8 @@ class Run:
         if not self.catalog.worker:
             self.catalog.when_worker_returns(lambda: self._end_step(activity))
             return
-        plan = activity.plan
+        plan, watchdog = activity.plan, self.world.watchdog
+        watchdog.begin()
         try:
             result = self._perform(activity)
         except Failure as failure:
@@ -377,6 +389,8 @@ class Run:
         except Exception as error:
             self._script_is_wrong(error)
             return
+        finally:
+            watchdog.end()
         now = self.world.clock.nanoseconds()
         started = len(self.history) + 1
         activity.closed = True
@@ -389,6 +403,7 @@ class Run:
                 activity.scheduled,
                 activity.attempt,
                 activity.last_failure,
+                True,
             ),
             (history.STEP_COMPLETED, now, activity.scheduled, started, result),
         )
@@ -471,6 +486,7 @@ class Run:
                 activity.scheduled,
                 activity.attempt,
                 activity.last_failure,
+                kind == history.STEP_FAILED,
             ),
             (kind, now, activity.scheduled, started, cause, state, outcome),
         )

@@ -21,11 +21,36 @@ _IDLE = 5.0
 class ScriptBlockedError(Exception):
     """Raised inside a script that does not give its thread back."""
 
-    def __init__(self, *args: object) -> None:
+    def __init__(self, what: str | None = None) -> None:
         super().__init__(
-            f"the script blocked for more than {LIMIT:g} s without awaiting anything; use ctx.sleep instead "
-            "of time.sleep, and ctx.step(…, takes=…) for work that takes time"
+            f"the script {what or f'blocked for more than {LIMIT:g} s without awaiting anything'}; use "
+            "ctx.sleep instead of time.sleep, and ctx.step(…, returns=…, takes=…) for what comes from outside"
         )
+
+
+# What blocks or leaves the world, as Python's audit events name it; `time.sleep` has one since 3.13.
+_FORBIDDEN = {
+    "time.sleep": "called time.sleep",
+    "socket.connect": "opened a network connection",
+    "socket.getaddrinfo": "looked up a host",
+    "subprocess.Popen": "started a process",
+}
+# The threads in which a script is running at the moment.
+_script_threads: set[int] = set()
+_hook_installed = False
+
+
+def _audit(event: str, args: tuple[object, ...]) -> None:
+    if event in _FORBIDDEN and get_ident() in _script_threads:
+        raise ScriptBlockedError(_FORBIDDEN[event])
+
+
+def _install_hook() -> None:
+    """Have Python tell of what a script does; a hook stays for as long as the process."""
+    global _hook_installed
+    if not _hook_installed:
+        _hook_installed = True
+        sys.addaudithook(_audit)
 
 
 class Watchdog:
@@ -46,10 +71,19 @@ class Watchdog:
         if self._depth == 1:
             self._thread_id = get_ident()
             self._since = monotonic()
+            self._broken = False
             if self._watcher is None:
-                self._broken = False
+                _install_hook()
                 self._watcher = threading.Thread(target=self._watch, name="output-mock-watchdog", daemon=True)
                 self._watcher.start()
+
+    def forbid(self) -> None:
+        """From here to `permit`, what leaves the world is refused at once."""
+        _script_threads.add(self._thread_id)
+
+    def permit(self) -> None:
+        """Undo `forbid`."""
+        _script_threads.discard(self._thread_id)
 
     def end(self) -> None:
         """The script has given the thread back."""
@@ -61,7 +95,6 @@ class Watchdog:
             time.sleep(LIMIT / 4)
             now = monotonic()
             if not self._depth:
-                self._broken = False
                 if now - max(idle_since, self._since) > _IDLE:
                     self._watcher = None
                     return

@@ -19,7 +19,7 @@ from output_mock.engine.clock import Clock, Mode, Timer
 from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.history import ParentInfo, StartInfo
 from output_mock.engine.ids import Ids
-from output_mock.engine.instance import Child, Instance, Update
+from output_mock.engine.instance import Child, Instance, Query, Update
 from output_mock.engine.payloads import UNDEFINED, as_json
 from output_mock.engine.replay import reset_point, reset_run
 from output_mock.engine.run import Run
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # A workflow that continues as new within a second has to wait out the rest of it (continue_as_new).
 _CONTINUE_INTERVAL = 1_000_000_000
+# Temporal takes ids and names of at most this many bytes.
+_LONGEST_ID = 1000
 # What the real server writes when nobody gives a reason (terminate_pinned_no_body).
 _NO_REASON = "terminated by user via frontend"
 _RESET_POINTS_KEPT = 259_200_000_000_000  # three days
@@ -200,6 +202,8 @@ class World:
                 workflow_id = self.ids.workflow_id()
             elif not workflow_id:
                 raise errors.MissingWorkflowIdError
+            elif len(workflow_id.encode("utf-8", "replace")) > _LONGEST_ID:
+                raise errors.ServiceError("Failed to start Workflow", status=400)
             latest = self._latest.get(workflow_id)
             if latest is not None and latest.running:
                 raise errors.WorkflowExecutionAlreadyStartedError(workflow_id)
@@ -372,6 +376,8 @@ class World:
     def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> None:
         """Send a signal to the latest run. Raises `WorkflowNotFoundError`, also when it is closed."""
         payload = as_json(payload)
+        if len(name.encode("utf-8", "replace")) > _LONGEST_ID:
+            raise errors.ServiceError("Failed to signal Workflow", status=400)
         with self.clock.lock:
             self._catch_up()
             run = self._running(workflow_id)
@@ -384,23 +390,29 @@ class World:
         Raises `WorkflowNotFoundError`, `QueryNotRegisteredError`, `ScriptError`, and `ServiceError`
         when there is no worker that could answer.
         """
-        given = None if payload is UNDEFINED else payload
+        question = Query(name, None if payload is UNDEFINED else payload)
         with self.clock.lock:
             self._catch_up()
             run = self.find(workflow_id)
             if not run.catalog.worker:
                 raise errors.ServiceError("Failed to query Workflow", status=409 if run.began else 500)
-        if run.running and not run.began:
-            # As on the real server, a query waits for the run's first workflow task.
-            self.wait(run, lambda: run.began or not run.running, until=None)
+            waits = run.running and (run.task_scheduled > 0 or not run.began)
+            if waits:
+                # As on the real server, a query is answered by the workflow task that is due.
+                run.queries = (*run.queries, question)
+        if waits:
+            self.wait(run, lambda: question.answered or not run.running, until=None)
         with self.clock.lock:
-            if not run.began:
-                # Closed before its first workflow task: there is nothing that a worker could replay.
-                raise errors.ServiceError("Failed to query Workflow", status=409)
-            if run.script_error is not None:
-                raise run.script_error
-            asked = run.instance or Instance(run, run.definition)
-            return asked.query(name, given)
+            if not question.answered:
+                if not run.began:
+                    # Closed before its first workflow task: there is nothing that a worker could replay.
+                    raise errors.ServiceError("Failed to query Workflow", status=409)
+                if run.script_error is not None:
+                    raise run.script_error
+                question.ask(run.instance or Instance(run, run.definition))
+        if question.error is not None:
+            raise question.error
+        return question.answer
 
     def update(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> Any:
         """Send an update to the latest run and wait for its answer.
@@ -561,6 +573,13 @@ class World:
         length = self.max_waiting if timeout is None else timeout * MILLISECOND
         until = run.start_time + length
         if not self.wait(run, lambda: not run.latest().running, until=until, guards=True):
+            if self.clock.nanoseconds() < until:
+                raise errors.StalledError(
+                    f"workflow {run.workflow_id!r} did not end within {self.patience:g} s of the wall, and "
+                    f"the {self.clock.mode} clock stands still; advance it from another thread, or use "
+                    "/workflow/start",
+                    workflow_id=run.workflow_id,
+                )
             raise errors.WorkflowExecutionTimedOutError(run.workflow_id)
         with self.clock.lock:
             outcome = run.latest()

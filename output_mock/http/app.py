@@ -21,7 +21,10 @@ from output_mock.zod import ZodError
 
 _SUNSET = "Thu, 16 Jul 2026 00:00:00 GMT"
 _DEPRECATED = frozenset({"stop", "terminate", "reset"})
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# A UUID as Temporal's server reads one: also in braces, as a URN, or without dashes.
+_UUID = re.compile(
+    r"(?:urn:uuid:|\{)?([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})\}?", re.IGNORECASE
+)
 _BASIC = re.compile(r"Basic\s")
 
 
@@ -36,7 +39,8 @@ class Call(NamedTuple):
     json: Any
     headers: Mapping[str, str]
     status: int
-    answer: Response
+    # The body of the answer; None for a stream.
+    answer: bytes | None
 
 
 class OutputApp(Flask):
@@ -80,7 +84,7 @@ class OutputApp(Flask):
             None if exchange.body is UNDEFINED else exchange.body,
             dict(exchange.request.headers),
             answer.status_code,
-            answer,
+            None if answer.is_streamed else answer.get_data(),
         )
         self.calls.append(call)
         if self.on_answer is not None:
@@ -101,7 +105,7 @@ class Exchange:
             target = re.sub(r"^https?://[^/]*", "", target) or "/"
         if not target:
             target = _requoted(environ.get("PATH_INFO", "/"), environ.get("QUERY_STRING", ""))
-        self.path, _, self._raw_query = target.partition("?")
+        self.path, _, self._raw_query = target.partition("#")[0].partition("?")
         self.query: dict[str, Any] = {}
         self.body: Any = UNDEFINED
         self.route: Route | None = None
@@ -304,10 +308,15 @@ class Exchange:
 
     def history(self, route: Route) -> Response:
         query = self._pinned_query(route, requests.HISTORY)
-        run = self._history_run(route, query)
         size, page_token = query["pageSize"], query.get("pageToken")
         include_payloads = query["includePayloads"] == "true"
         poll = query.get("longPollTimeoutMs")
+        try:
+            run = self._history_run(route, query)
+        except errors.WorkflowNotFoundError as problem:
+            if page_token is not None and poll is None:
+                problem.message = f'Run "{query["runId"]}" not found for workflow "{_id(route)}"'
+            raise
         world = self.world
         with world.clock.lock:
             first = 0 if page_token is None else pages.place(run, page_token)
@@ -349,9 +358,14 @@ class Exchange:
 
     def _history_run(self, route: Route, query: dict[str, Any]) -> Run:
         run_id = query.get("runId")
-        if run_id and not _UUID.fullmatch(run_id):
+        if not run_id:
+            return self.world.find(_id(route))
+        uuid = _UUID.fullmatch(run_id)
+        if uuid is None:
             raise errors.ServiceError("Failed to describe workflow", status=400, workflow_id=_id(route))
-        return self.world.find(_id(route), run_id or None)
+        digits = uuid.group(1).lower().replace("-", "")
+        run_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return self.world.find(_id(route), run_id)
 
     def history_stream(self, route: Route) -> Response:
         query = self._pinned_query(route, requests.STREAM)

@@ -11,7 +11,7 @@ import json
 import re
 import zlib
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 from werkzeug.datastructures import Headers
 
@@ -56,11 +56,11 @@ def parse(headers: Headers, body: bytes) -> Any:
         return {} if not text else _json(text)
     if charset not in ("utf-8", "iso-8859-1"):
         raise BodyError("UnsupportedMediaTypeError", 415, f'unsupported charset "{charset.upper()}"')
-    return form(_text(headers, body, charset))
+    return form(_text(headers, body, charset), charset)
 
 
 def _text(headers: Headers, body: bytes, charset: str) -> str:
-    encoding = headers.get("Content-Encoding", "identity").lower()
+    encoding = headers.get("Content-Encoding", "").lower() or "identity"
     if encoding != "identity":
         body = _inflated(encoding, body)
     if len(body) > LIMIT:
@@ -163,75 +163,113 @@ def _words(text: str, error: Exception) -> str:
     return f"Unexpected token '{text[error.pos]}', \"{text[:40]}\" is not valid JSON"
 
 
-# Forms
+# Forms, as the `qs` library reads them
 
 
-def form(text: str) -> dict[str, Any]:
+def form(text: str, charset: str = "utf-8") -> dict[str, Any]:
     """A form with brackets: `a[b]=1&a[c][]=2` (raw_bodies). Raises `BodyError` for too many parameters."""
-    fields: dict[str, Any] = {}
     parts = [part for part in text.split("&") if part]
     if len(parts) > _FORM_PARAMETERS:
         raise BodyError("PayloadTooLargeError", 413, "too many parameters")
+    values: dict[str, Any] = {}
     for part in parts:
         # The `=` that ends a key is the first one outside of its brackets.
         bracket = part.find("]=")
         cut = part.find("=") if bracket < 0 else bracket + 1
-        key, value = (part, "") if cut < 0 else (part[:cut], part[cut + 1 :])
-        keys = _keys(unquote_plus(key))
-        if keys:
-            _put(fields, keys, unquote_plus(value))
+        name, value = (part, "") if cut < 0 else (part[:cut], part[cut + 1 :])
+        key, text = _form_text(name, charset), _form_text(value, charset)
+        values[key] = text if key not in values else [*_as_list(values[key]), text]
+    fields: Any = {}
+    for key, value in values.items():
+        if key:
+            fields = _merged(fields, _nested(_keys(key), value))
     compacted = _compacted(fields)
     assert isinstance(compacted, dict)
     return compacted
 
 
+def _form_text(text: str, charset: str) -> str:
+    text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    if charset != "utf-8":
+        return re.sub(r"%([0-9A-Fa-f]{2})", lambda found: chr(int(found.group(1), 16)), text)
+    try:
+        if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+            return text
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        return text
+
+
 def _keys(key: str) -> list[str]:
-    head, bracket, _ = key.partition("[")
+    """`a[b][]` as `a`, `[b]`, `[]`: brackets stay, to tell a list's place from a name."""
+    head, bracket, rest = key.partition("[")
     if not bracket:
         return [key]
-    parts = re.findall(r"\[([^\[\]]*)\]", key[len(head) :])[:_FORM_DEPTH]
+    rest = bracket + rest
+    parts = re.findall(r"\[[^\[\]]*\]", rest)
     if not parts:
-        return [key]
-    keys = [head, *parts] if head else parts
-    return [] if any(part == "__proto__" for part in keys) else keys
+        return [head, rest] if head else [rest]
+    if len(parts) > _FORM_DEPTH:
+        parts = [*parts[:_FORM_DEPTH], "[" + "".join(parts[_FORM_DEPTH:]) + "]"]
+    return [head, *parts] if head else parts
 
 
 class _List(dict[int, Any]):
-    """A list under construction: index → value."""
+    """A list that may have holes: place → value."""
 
 
-def _put(container: dict[str, Any], keys: list[str], value: str) -> None:
-    target: Any = container
-    for key, following in zip(keys, [*keys[1:], None], strict=True):
-        place: Any = key
+def _nested(keys: list[str], value: Any) -> Any:
+    """The value at the end of its path: for `a`, `[b]` that is `{"a": {"b": value}}`."""
+    for key in reversed(keys):
+        if key == "[]":
+            value = _List(enumerate(_as_list(value)))
+            continue
+        bare = key[1:-1] if key.startswith("[") and key.endswith("]") else key
+        if bare is not key and bare.isdecimal() and str(int(bare)) == bare and int(bare) < _ARRAY_LIMIT:
+            value = _List({int(bare): value})
+        else:
+            value = {} if bare == "__proto__" else {bare: value}
+    return value
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, _List):
+        return list(value.values())
+    return value if isinstance(value, list) else [value]
+
+
+def _merged(target: Any, source: Any) -> Any:
+    if isinstance(target, list):
+        target = _List(enumerate(target))
+    if isinstance(source, list):
+        source = _List(enumerate(source))
+    if not isinstance(source, dict):
         if isinstance(target, _List):
-            place = len(target) if key == "" else int(key) if key.isdigit() else key
-        if following is None:
-            known = target.get(place)
-            if known is None:
-                target[place] = value
-            elif isinstance(known, _List):
-                known[len(known)] = value
-            elif isinstance(known, dict):
-                known[value] = True
+            target[max(target, default=-1) + 1] = source
+            return target
+        return _List({0: target, 1: source})
+    if not isinstance(target, dict):
+        return _List(enumerate([target, *_as_list(source)]))
+    if isinstance(target, _List) and isinstance(source, _List):
+        for place, item in source.items():
+            if place not in target:
+                target[place] = item
+            elif isinstance(target[place], dict) and isinstance(item, dict):
+                target[place] = _merged(target[place], item)
             else:
-                target[place] = _List({0: known, 1: value})
-            return
-        known = target.get(place)
-        if not isinstance(known, dict):
-            is_list = following == "" or (following.isdigit() and int(following) <= _ARRAY_LIMIT)
-            made: dict[Any, Any] = _List() if is_list else {}
-            if known is not None:
-                made[0 if is_list else known] = known if is_list else True
-            target[place] = known = made
-        elif isinstance(known, _List) and following != "" and not following.isdigit():
-            target[place] = known = {str(index): item for index, item in known.items()}
-        target = known
+                target[max(target) + 1] = item
+        return target
+    merged = {str(key): item for key, item in target.items()} if isinstance(target, _List) else target
+    for key, item in source.items():
+        merged[str(key)] = _merged(merged[str(key)], item) if str(key) in merged else item
+    return merged
 
 
 def _compacted(value: Any) -> Any:
     if isinstance(value, _List):
-        return [_compacted(value[index]) for index in sorted(value)]
+        return [_compacted(value[place]) for place in sorted(value)]
     if isinstance(value, dict):
-        return {str(key): _compacted(item) for key, item in value.items()}
+        return {key: _compacted(item) for key, item in value.items()}
     return value

@@ -21,6 +21,8 @@ def token(run: Run, batch: int) -> str:
 
 def place(run: Run, page_token: str) -> int:
     """How many batches come before the page of that token. Raises `InvalidPageTokenError`."""
+    if len(page_token.rstrip("=")) < 2:
+        return 0  # too short to hold anything, and read as nothing
     try:
         given = json.loads(base64.b64decode(page_token, validate=True))
         batch, run_id = given["batch"], given["run"]
@@ -49,7 +51,8 @@ def page(
     """One answer of `/history`. With `live`, the end of a running history has a token as well."""
     ends = run.history.batches
     last = min(first + size, len(ends))
-    more = last < len(ends) or (live and run.running)
+    # A full page has a token, also when nothing comes after it; then the next page is empty.
+    more = last - first == size or (live and run.running)
     return {
         "workflow": results.described(run) if described else None,
         "events": events(run, first, last, include_payloads=include_payloads),

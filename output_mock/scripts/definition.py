@@ -37,6 +37,11 @@ _OPTIONS = (
     "scheduleToCloseTimeout",
     "scheduleToStartTimeout",
     "retry",
+    "priority",
+    "activityId",
+    # Taken, and without consequence in a fake.
+    "summary",
+    "cancellationType",
 )
 _RETRY = tuple(_DEFAULTS["retry"])
 
@@ -72,6 +77,7 @@ def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityO
             maximum_interval=nanoseconds(retry["maximumInterval"]),
             maximum_attempts=int(retry["maximumAttempts"]),
             non_retryable=tuple(retry["nonRetryableErrorTypes"]),
+            priority=merged.get("priority"),
             text=merged,
         )
     except (TypeError, ValueError) as error:

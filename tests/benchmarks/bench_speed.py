@@ -1,7 +1,7 @@
 """How fast the fake is, as ratios between two things measured in the same run.
 
 Each test prints its ratio and holds it against the target with some room for a busy machine: no figure
-here is a time. `pytest tests/benchmarks -s` shows the ratios.
+here is a time. `pytest tests/benchmarks/bench_speed.py -s` shows the ratios.
 """
 
 from __future__ import annotations

@@ -1,0 +1,138 @@
+"""Every recorded exchange is answered as the real server answered it, in process and over a socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract_tests.pack import script
+from output_mock import OutputMock
+from tests.conftest import Client, connected, eventually
+from tests.replay import Sent, differences, normal, replay
+
+RECORDINGS = {
+    path.stem: json.loads(path.read_text())
+    for path in sorted((Path(__file__).parent / "recordings").glob("*.json"))
+    # These read traces from S3, which the fake does not keep yet.
+    if not path.stem.startswith("remote_trace")
+}
+
+# Which server a scenario was recorded on; all others on a plain one.
+SERVERS: dict[str, dict[str, Any]] = {
+    "production_auth": {"catalog": "remote", "auth_token": "s3cret-token"},
+    "timed_out": {"execution_timeout": "2s"},
+    "worker_down": {},
+}
+Reach = Callable[[str, str], Client]
+
+
+def fake(server: str) -> OutputMock:
+    """The fake that stands in for a server that was recorded."""
+    mock = OutputMock("real", scripts=[script], **SERVERS.get(server, {}))
+    if server == "worker_down":
+        mock.add_catalog("remote", worker=False)
+    # What the pack begins with had long ended when the recordings were made.
+    eventually(lambda: all(run.status == "completed" for run in mock.runs.values()))
+    return mock
+
+
+@pytest.fixture(scope="module")
+def reach() -> Iterator[Reach]:
+    """Clients of the fakes that scenarios need; one fake serves all that were recorded on its like."""
+    clients: dict[tuple[str, str], Client] = {}
+    with ExitStack() as stack:
+
+        def client(scenario: str, transport: str) -> Client:
+            server = scenario if scenario in SERVERS else "plain"
+            if (server, transport) not in clients:
+                clients[server, transport] = stack.enter_context(connected(fake(server), transport))
+            return clients[server, transport]
+
+        yield client
+
+
+def sender(client: Client) -> Callable[[str, str, dict[str, str], bytes | None], Sent]:
+    """What `replay` sends its requests with."""
+
+    def send(method: str, path: str, headers: dict[str, str], body: bytes | None) -> Sent:
+        answer = client.request(method, path, data=body, headers=headers)
+        sent: Sent = {"status": answer.status, "headers": answer.headers, "text": answer.text}
+        if "application/json" in answer.headers.get("content-type", ""):
+            sent["json"] = json.loads(answer.text) if answer.text else None
+            if answer.text:
+                del sent["text"]
+        return sent
+
+    return send
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_the_recorded_exchanges_come_out_the_same(name: str, reach: Reach, transport: str) -> None:
+    recording = RECORDINGS[name]
+    results = list(replay(sender(reach(name, transport)), recording))
+    different = [f"{label}\n    {line}" for label, found in results for line in found[:5]]
+    assert not different, "\n".join(different)
+    assert len(results) == sum("request" in exchange for exchange in recording["exchanges"])
+
+
+def test_no_recording_that_needs_no_s3_is_left_out() -> None:
+    exchanges = [exchange for recording in RECORDINGS.values() for exchange in recording["exchanges"]]
+    assert sum("request" in exchange for exchange in exchanges) == 416
+
+
+# --- the comparison itself, which must be able to see a difference ---------------------------------------
+
+
+def compared(recorded: Any, got: Any, *, unordered: bool = False) -> list[str]:
+    json_type = {"content-type": "application/json; charset=utf-8"}
+    sides = (
+        normal({"status": 200, "headers": json_type, "json": body}, [], unordered=unordered, compare=None)
+        for body in (recorded, got)
+    )
+    return differences(*sides)
+
+
+def test_ids_and_clocks_may_differ() -> None:
+    recorded = {"runId": "01a20ae8-7a5d-731e-b90c-0994b2793fea", "startedAt": 1795479337565}
+    got = {"runId": "5e0b1ae8-7a5d-4f1e-a90c-0994b2793abc", "startedAt": 1767225600000}
+    assert compared(recorded, got) == []
+
+
+@pytest.mark.parametrize(
+    ("recorded", "got", "where"),
+    [
+        ({"status": "completed"}, {"status": "failed"}, ".body.status"),
+        ({"error": None}, {}, ".body.error"),
+        ({}, {"error": None}, ".body.error"),
+        ({"completedAt": None}, {"completedAt": ""}, ".body.completedAt"),
+        ({"output": [1, 2]}, {"output": [1]}, ".body.output"),
+        ({"output": "1"}, {"output": 1}, ".body.output"),
+        ({"data": "eyJhIjoxfQ=="}, {"data": "eyJhIjoyfQ=="}, ".body.data.a"),
+    ],
+)
+def test_a_difference_in_a_body_is_found_and_named(recorded: Any, got: Any, where: str) -> None:
+    (line,) = compared(recorded, got)
+    assert line.startswith(f"{where}:")
+
+
+@pytest.mark.parametrize("header", ["deprecation", "content-type", "access-control-allow-origin"])
+def test_a_missing_header_is_found(header: str) -> None:
+    sides = (
+        normal({"status": 200, "headers": headers, "text": ""}, [], unordered=False, compare=None)
+        for headers in ({header: "x"}, {})
+    )
+    assert differences(*sides) == [f'.headers.{header}: recorded "x", missing']
+
+
+def test_a_bag_of_events_may_change_its_order_but_not_its_events() -> None:
+    def page(*kinds: str) -> dict[str, Any]:
+        return {"events": [{"eventId": str(n), "eventTypeName": kind} for n, kind in enumerate(kinds, 1)]}
+
+    assert compared(page("A", "B"), page("B", "A"), unordered=True) == []
+    assert compared(page("A", "B"), page("B", "A")) != []
+    assert compared(page("A", "B"), page("B", "B"), unordered=True) != []

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from output_mock.scripts.definition import WorkflowDefinition
 
 TRACE_DESTINATIONS = "__internal#getTraceDestinations"
+_Future: Any = asyncio.Future
+_get_running_loop: Callable[[], Any] = asyncio._get_running_loop
 _NO_MEMO = Memo()
 _DESTINATIONS = StepPlan("getTraceDestinations", None, None, 0, "Internal")
 # The fields that the upserts of a run's memo name, in the order of the SDK.
@@ -60,6 +62,8 @@ class Activity:
     # The event that asks the step to stop, once there is one.
     cancel_requested = 0
     closed = False
+    # What it has returned.
+    result: Any = None
 
     def __init__(
         self,
@@ -210,8 +214,7 @@ class Instance:
         if self.main is None and not self._begin(jobs):
             return self.commands
         watchdog, loop = self.run.world.watchdog, self.loop
-        watchdog.begin()
-        watchdog.forbid()
+        watchdog.begin(strict=True)
         outer = loop.enter()
         try:
             self._perform(jobs)
@@ -224,7 +227,6 @@ class Instance:
             return self.commands
         finally:
             loop.leave(outer)
-            watchdog.permit()
             watchdog.end()
         if self._buffered_updates:
             self._refuse_updates()
@@ -268,10 +270,7 @@ class Instance:
                 return self._not_yet(jobs)
             trace, names = self.memo.trace, _SECOND
         elif destinations.closed:
-            trace, names = (
-                next(detail for _, subject, detail in jobs if subject is destinations),
-                _SECOND_TRACED,
-            )
+            trace, names = destinations.result, _SECOND_TRACED
         else:
             return self._not_yet(jobs)
         options = definition.options_below(info.memo, info.invocation)
@@ -327,7 +326,7 @@ class Instance:
                 f"Workflow did not register a handler for {name}. Registered queries: [{known}]"
             )
         watchdog = self.run.world.watchdog
-        watchdog.begin()
+        watchdog.begin(strict=False)
         outer = self.loop.enter()
         try:
             answer = handler(payload)
@@ -419,7 +418,7 @@ class Instance:
 
     def schedule(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Activity:
         """Ask for a step; its future has the outcome."""
-        if not self.loop.is_running():
+        if _get_running_loop() is not self.loop:
             self._check_running()
         try:
             input = as_json(input)
@@ -439,7 +438,7 @@ class Instance:
             plan,
             input,
             options,
-            self.loop.create_future(),
+            _Future(loop=self.loop),
         )
         self.commands.append((STEP, activity))
         return activity

@@ -149,6 +149,7 @@ class _Replay:
     def _step_closed(self, scheduled: int, outcome: Any) -> Job:
         activity = self.activities.pop(scheduled)
         activity.closed = True
+        activity.result = outcome
         return (instance.STEP_CLOSED, activity, outcome)
 
     def _child_closed(self, initiated: int, outcome: Any) -> Job:

@@ -378,7 +378,7 @@ class Run:
             self.catalog.when_worker_returns(lambda: self._end_step(activity))
             return
         plan, watchdog = activity.plan, self.world.watchdog
-        watchdog.begin()
+        watchdog.begin(strict=False)
         try:
             result = self._perform(activity)
         except Failure as failure:
@@ -392,8 +392,9 @@ class Run:
         finally:
             watchdog.end()
         now = self.world.clock.nanoseconds()
-        started = len(self.history) + 1
+        started = len(self.history.events) + 1
         activity.closed = True
+        activity.result = result
         self.jobs.append((instance.STEP_CLOSED, activity, result))
         self._tell(
             now,

@@ -65,29 +65,25 @@ class Watchdog:
         self._broken = False
         self._watcher: threading.Thread | None = None
 
-    def begin(self) -> None:
-        """A script is about to run in this thread."""
+    def begin(self, *, strict: bool) -> None:
+        """Code of a script is about to run in this thread; if `strict`, what leaves the world is refused."""
         self._depth += 1
         if self._depth == 1:
-            self._thread_id = get_ident()
+            thread_id = self._thread_id = get_ident()
             self._since = monotonic()
             self._broken = False
+            if strict:
+                _script_threads.add(thread_id)
             if self._watcher is None:
                 _install_hook()
                 self._watcher = threading.Thread(target=self._watch, name="output-mock-watchdog", daemon=True)
                 self._watcher.start()
 
-    def forbid(self) -> None:
-        """From here to `permit`, what leaves the world is refused at once."""
-        _script_threads.add(self._thread_id)
-
-    def permit(self) -> None:
-        """Undo `forbid`."""
-        _script_threads.discard(self._thread_id)
-
     def end(self) -> None:
-        """The script has given the thread back."""
+        """The code has given the thread back."""
         self._depth -= 1
+        if not self._depth:
+            _script_threads.discard(self._thread_id)
 
     def _watch(self) -> None:
         idle_since = monotonic()

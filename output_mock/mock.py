@@ -18,6 +18,7 @@ from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.http.app import Call, OutputApp
 from output_mock.scripts.builder import WorkflowBuilder
+from output_mock.scripts.definition import CatalogDefinition
 from output_mock.scripts.script import Scripted
 
 if TYPE_CHECKING:
@@ -88,9 +89,12 @@ class Runs(Mapping[str, RunView]):
 
     def __getitem__(self, workflow_id: str) -> RunView:
         try:
-            return RunView(self._world.find(workflow_id), self._world)
+            run = self._world.find(workflow_id)
         except WorkflowNotFoundError:
             raise KeyError(workflow_id) from None
+        if isinstance(run.definition, CatalogDefinition):
+            raise KeyError(workflow_id)
+        return RunView(run, self._world)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._world.workflow_ids())

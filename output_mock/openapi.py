@@ -100,7 +100,8 @@ _ERRORS: dict[str, tuple[bool | None, str]] = {
     "TraceFileParseError": (False, "The remote trace is no JSON."),
     "CatalogNotAvailableError": (False, "No worker serves that catalog (yet)."),
     "TypeError": (False, "The workflow id is an empty string."),
-    "Error": (False, "Temporal refused, and the API passes its words on."),
+    "Error": (False, "The body cannot be unpacked, or Temporal refused: the API passes its words on."),
+    "RangeError": (False, "The body is nested too deep."),
     "ServiceError": (None, "Temporal could not do it, e.g. because no worker answers the query."),
     "ScriptError": (None, "Of the fake alone: the script of the workflow is wrong; the message says where."),
     "StalledError": (None, "Of the fake alone: it waits for what only another request can bring."),
@@ -977,7 +978,11 @@ def _operations() -> dict[tuple[str, str], _Operation]:
             "streamRunHistory", "history", "This run's events as they come", _stream(), follow, rest
         ),
         ("get", "/workflow/catalog/{id}"): _Operation(
-            "getCatalog", "catalog", "The workflows of a catalog", catalog, errors={409: ("ServiceError",)}
+            "getCatalog",
+            "catalog",
+            "The workflows of a catalog",
+            catalog,
+            errors={409: ("ServiceError",), 500: ("QueryNotRegisteredError",)},
         ),
         ("get", "/workflow/catalog"): _Operation(
             "getDefaultCatalog",
@@ -1047,7 +1052,7 @@ def _errors_of(method: str, path: str, operation: _Operation) -> dict[int, tuple
     errors = dict(operation.errors)
     bad_request: list[str] = []
     if method in ("post", "patch"):
-        bad_request.append("SyntaxError")
+        bad_request += ["SyntaxError", "Error"]
         errors |= {413: ("PayloadTooLargeError",), 415: ("UnsupportedMediaTypeError",)}
     if "{id}" in path:
         bad_request.append("URIError")
@@ -1057,6 +1062,8 @@ def _errors_of(method: str, path: str, operation: _Operation) -> dict[int, tuple
     bad_request += errors.get(400, ())
     if bad_request:
         errors[400] = tuple(bad_request)
+    if operation.body:
+        errors[500] = (*errors.get(500, ()), "RangeError")
     if path.startswith("/workflow"):
         errors[500] = (*errors.get(500, ()), "ServiceError", "Error")
     return errors

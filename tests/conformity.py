@@ -69,6 +69,9 @@ def _problems(method: str, path: str, status: int, headers: Mapping[str, str], b
         return
     response, where = resolve(responses[str(status)], f"{where}/{status}")
     error = _error_name(body) if status >= 400 else ""
+    if (status, error) == (400, "Error"):
+        # What cannot be unpacked; at 500 it is what Temporal says.
+        error = "SyntaxError"
     yield from _header_problems(response, given, error)
     yield from _body_problems(response, where, given, body, bodiless=method == "HEAD" or status == 204)
     asked = parse_qs(url.query).get("includePayloads") == ["true"]

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import random
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from output_mock.engine import failures
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from output_mock.scripts.definition import WorkflowDefinition
 
 TRACE_DESTINATIONS = "__internal#getTraceDestinations"
+# Where this package lies: lines in it are not what the author of a script looks for.
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _Future: Any = asyncio.Future
 _get_running_loop: Callable[[], Any] = asyncio._get_running_loop
 _NO_MEMO = Memo()
@@ -337,7 +341,7 @@ class Instance:
                     f"the handler of query {name!r} is a coroutine function; queries cannot wait, so use a "
                     "plain function"
                 )
-            return as_json(answer)
+            return _json(answer, "the answer to query {!r}", name)
         except Failure as failure:
             raise QueryNotRegisteredError(failure.message) from None
         except Exception as error:
@@ -420,10 +424,7 @@ class Instance:
         """Ask for a step; its future has the outcome."""
         if _get_running_loop() is not self.loop:
             self._check_running()
-        try:
-            input = as_json(input)
-        except NotJSONError as error:
-            raise TypeError(f"the input of step {plan.name!r} {error}") from None
+        input = _json(input, "the input of step {!r}", plan.name)
         definition = self.definition
         resolved = self.memo.options or definition.options
         if options:
@@ -456,10 +457,7 @@ class Instance:
 
     async def child(self, name: str, input: Any, *, detached: bool, options: Mapping[str, Any] | None) -> Any:
         self._check_running()
-        try:
-            input = as_json(input)
-        except NotJSONError as error:
-            raise TypeError(f"the input of child {name!r} {error}") from None
+        input = _json(input, "the input of child {!r}", name)
         child_type = self.run.world.resolve_child(self.run, name)
         invocation: dict[str, Any] = {} if options is None else {"activityOptions": dict(options)}
         child = Child(
@@ -593,10 +591,7 @@ class Instance:
             if issues:
                 raise _invalid(f'Workflow "{definition.name}" input', issues)
         output = await definition.script(self.context, plain(given))
-        try:
-            output = as_json(output)
-        except NotJSONError as error:
-            raise TypeError(f"the output of workflow {definition.name!r} {error}") from None
+        output = _json(output, "the output of workflow {!r}", definition.name)
         if definition.output_schema is not None:
             output, issues = definition.output_schema.safe_parse(output)
             if issues:
@@ -621,8 +616,11 @@ class Instance:
             return (COMPLETE, main.result())
         if isinstance(error, ContinueAsNew):
             try:
-                return (CONTINUE, as_json(error.input))
-            except NotJSONError as problem:
+                return (
+                    CONTINUE,
+                    _json(error.input, "the input that workflow {!r} continues with", self.definition.name),
+                )
+            except TypeError as problem:
                 raise self.script_error(problem) from error
         cause = self._cause_of(error)
         if cause is None:
@@ -730,7 +728,7 @@ class Instance:
             self._update_finished(update, task.result())
 
     def _update_finished(self, update: Update, answer: Any) -> None:
-        update.result = as_json(answer)
+        update.result = _json(answer, "the answer to update {!r}", update.name)
         self.commands.append((FINISH, update))
 
     def _update_failed(self, update: Update, error: BaseException) -> None:
@@ -775,6 +773,14 @@ def _finish(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
+def _json(value: Any, what: str, name: str) -> Any:
+    """`value` as JSON. Raises `TypeError` that says whose value cannot travel."""
+    try:
+        return as_json(value)
+    except NotJSONError as error:
+        raise TypeError(f"{what.format(name)} {error}") from None
+
+
 def _invalid(what: str, issues: list[Any]) -> Failure:
     return Failure(f"{what} validation failed: {prettify(issues)}", name="ValidationError")
 
@@ -791,19 +797,22 @@ def describe(error: BaseException, definition: WorkflowDefinition, workflow_id: 
     """The `ScriptError` for a mistake in the script of `definition`: where it is and what it says."""
     if isinstance(error, ScriptError):
         return error
-    code = inspect.unwrap(definition.script).__code__ if hasattr(definition.script, "__code__") else None
-    source = code.co_filename if code is not None else None
-    place = None
+    script = inspect.unwrap(definition.script)
+    code = getattr(script, "__code__", None)
+    source = code.co_filename if code is not None else ""
+    # The innermost line of the script's own file; of the test's, for a workflow that is said in calls.
+    place = elsewhere = None
     traceback = error.__traceback__
     while traceback is not None:
-        frame = traceback.tb_frame
-        if frame.f_code.co_filename == source or (
-            source is None and "output_mock" not in frame.f_code.co_filename
-        ):
-            place = f"{frame.f_code.co_filename}, line {traceback.tb_lineno}"
+        filename = traceback.tb_frame.f_code.co_filename
+        if not filename.startswith(_PACKAGE):
+            elsewhere = f"{filename}, line {traceback.tb_lineno}"
+            if filename == source:
+                place = elsewhere
         traceback = traceback.tb_next
-    if place is None and code is not None:
-        place = f"{code.co_filename}, line {code.co_firstlineno}"
+    if place is None and code is not None and not source.startswith(_PACKAGE):
+        place = f"{source}, line {code.co_firstlineno}"
+    place = place or elsewhere or getattr(getattr(script, "__self__", None), "place", None)
     message = str(error)
     hint = ""
     if isinstance(error, ForeignAwaitError):

@@ -4,23 +4,43 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any, Final
 
 from output_mock.zod import UNDEFINED
+from output_mock.zod.javascript import number_text
 
-__all__ = ["JSON_PLAIN", "UNDEFINED", "NotJSONError", "as_json", "payload", "payloads", "plain"]
+__all__ = ["JSON_PLAIN", "UNDEFINED", "NotJSONError", "as_json", "payload", "payloads", "plain", "to_bytes"]
 
 JSON_PLAIN: Final = base64.b64encode(b"json/plain").decode()
 _NULL: Final = base64.b64encode(b"binary/null").decode()
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+# Text, which stays, or a small number, which Python and JavaScript print in two ways: 1e-07 and 1e-7.
+_SMALL = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9.]+e-0[0-9]')
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def to_bytes(value: Any) -> bytes:
+    """A value as `JSON.stringify` prints it, in UTF-8."""
+    text = _encode(value)
+    if "e-0" in text:
+        text = _SMALL.sub(
+            lambda found: found[0] if found[0][0] == '"' else number_text(float(found[0])), text
+        )
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair has no UTF-8; JavaScript escapes it.
+        return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def payload(value: Any) -> dict[str, Any]:
     """A value as one Temporal payload: base 64 of JSON; `UNDEFINED` has no data (feedback)."""
     if value is UNDEFINED:
         return {"metadata": {"encoding": _NULL}}
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    data = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
-    return {"metadata": {"encoding": JSON_PLAIN}, "data": data}
+    return {"metadata": {"encoding": JSON_PLAIN}, "data": base64.b64encode(to_bytes(value)).decode()}
 
 
 def payloads(values: list[Any]) -> list[dict[str, Any]]:
@@ -54,14 +74,18 @@ def as_json(value: Any) -> Any:
                 break
         else:
             return value.copy()
+    # Loops, as each comprehension takes another frame, and JSON may be nested hundreds of levels deep.
     if isinstance(value, dict):
-        return {
-            key if type(key) is str else _key(key): as_json(item)
-            for key, item in value.items()
-            if item is not UNDEFINED
-        }
+        fields = {}
+        for key, item in value.items():
+            if item is not UNDEFINED:
+                fields[key if type(key) is str else _key(key)] = as_json(item)
+        return fields
     if isinstance(value, (list, tuple)):
-        return [as_json(plain(item)) for item in value]
+        items = []
+        for item in value:
+            items.append(as_json(plain(item)))
+        return items
     if isinstance(value, float):
         if value != value or value in (float("inf"), float("-inf")):
             return None  # what JSON.stringify makes of it

@@ -549,6 +549,10 @@ class World:
                         return done()
                 watched = run.latest()
                 waiter = watched.watch()
+                # Should somebody else move a virtual clock past the end of this wait.
+                alarm = None
+                if until is not None and clock.mode != "real":
+                    alarm = clock.call_at(until, waiter.set, guard=True)
             # Nothing happens by itself: others, or on a real clock the wall, have to bring it about.
             if not limit:
                 limit = time.monotonic() + (self.patience if wall is None else wall)
@@ -561,6 +565,8 @@ class World:
             woken = waiter.wait(None if rest == float("inf") else max(0.0, rest))
             with clock.lock:
                 watched.unwatch(waiter)
+                if alarm is not None:
+                    alarm.cancel()
                 if not woken and time.monotonic() >= limit and not (clock.mode == "real" and wall is None):
                     return done()
 

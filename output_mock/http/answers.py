@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 import uuid
 from typing import Any
 
 from flask import Response
+
+from output_mock.engine.payloads import to_bytes
 
 JSON_TYPE = "application/json; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
@@ -22,22 +23,11 @@ CORS = {
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PHRASES = {200: "OK", 401: "Unauthorized", 404: "Not Found", 503: "Service Unavailable"}
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
-
-def dumps(value: Any) -> bytes:
-    """A value as compact JSON in UTF-8."""
-    text = _encode(value)
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        # Half of a surrogate pair has no UTF-8; JavaScript escapes it.
-        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def json_answer(value: Any, status: int = 200) -> Response:
     """`value` as a JSON body."""
-    return Response(dumps(value), status, content_type=JSON_TYPE)
+    return Response(to_bytes(value), status, content_type=JSON_TYPE)
 
 
 def text_answer(status: int) -> Response:

@@ -110,6 +110,8 @@ class Exchange:
         self.body: Any = UNDEFINED
         self.route: Route | None = None
         self.workflow_id: str | None = None
+        # Whether the body is nested deeper than can be read.
+        self.too_deep = False
 
     def answer(self) -> Response:
         """The whole answer, headers and all."""
@@ -118,6 +120,8 @@ class Exchange:
         except bodies.BodyError as problem:
             # The body is read before anything else, so nothing else shows (raw_bodies).
             return self._finished(_error(problem.name, problem.message, problem.status))
+        except RecursionError:
+            self.too_deep = True
         answer = self._guarded()
         headers = self.request.headers
         render_id, own = headers.get("Rndr-Id"), headers.get("X-Request-ID")
@@ -166,6 +170,8 @@ class Exchange:
             self.workflow_id = route.id
             if route.operation in _DEPRECATED and route.rid is None:
                 deprecated = route.operation
+            if self.too_deep:
+                raise RecursionError
             self.query = requests.query_string(self._raw_query)
             answer = _OPERATIONS[route.operation](self, route)
         except ZodError as invalid:
@@ -177,6 +183,9 @@ class Exchange:
             answer = _error(problem.name, problem.message, problem.status, problem.workflow_id)
             if isinstance(problem, errors.CatalogNotAvailableError):
                 answer.headers["Retry-After"] = str(problem.retry_after)
+        except RecursionError:
+            # What JSON that is nested too deep brought about on the real server.
+            answer = _error("RangeError", "Maximum call stack size exceeded", 500)
         if deprecated is not None:
             answer.headers["Deprecation"] = "true"
             answer.headers["Sunset"] = _SUNSET

@@ -100,7 +100,7 @@ def _json(text: str) -> Any:
         raise BodyError("SyntaxError", 400, _unexpected(text, first))
     try:
         return loads(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BodyError("SyntaxError", 400, _words(text, error)) from None
 
 
@@ -145,12 +145,10 @@ def _unexpected(text: str, first: re.Match[str] | None) -> str:
     return f"Unexpected token '{first.group(1)}', \"{shown}\" is not valid JSON"
 
 
-def _words(text: str, error: Exception) -> str:
+def _words(text: str, error: ValueError) -> str:
     """About the words of V8's parser for the same mistake."""
     if not isinstance(error, json.JSONDecodeError):
-        return (
-            "Unexpected token in JSON" if not isinstance(error, ValueError) else f"{error} is not valid JSON"
-        )
+        return f"{error} is not valid JSON"
     if error.pos >= len(text.rstrip()):
         return "Unexpected end of JSON input"
     place = f"in JSON at position {error.pos} (line {error.lineno} column {error.colno})"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from output_mock.engine import history, results
+from output_mock.engine.payloads import to_bytes
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.http import pages
-from output_mock.http.answers import dumps
 
 KEEPALIVE = 15.0
 # As many batches go into one frame as the real server fetches at once.
@@ -63,4 +63,4 @@ def _done(closing: history.Event) -> dict[str, Any]:
 
 def _frame(name: str, data: Any, event_id: str | None = None) -> bytes:
     head = b"" if event_id is None else b"id: " + event_id.encode() + b"\n"
-    return head + b"event: " + name.encode() + b"\ndata: " + dumps(data) + b"\n\n"
+    return head + b"event: " + name.encode() + b"\ndata: " + to_bytes(data) + b"\n\n"

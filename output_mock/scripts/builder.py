@@ -89,11 +89,18 @@ class WorkflowBuilder(Branch):
         self._script: ScriptFunction | None = None
         self.definition = WorkflowDefinition(name, self._play)
 
-    def configure(self, options: Mapping[str, Any]) -> None:
-        """Take over the options of the definition that are given."""
-        self._options.update(options)
-        self.definition = WorkflowDefinition(self.name, self._script or self._play, **self._options)
-        self._changed(self)
+    def configure(self, options: Mapping[str, Any], script: ScriptFunction | None = None) -> None:
+        """Take over the options that are given, and the script. Raises `ValueError` for what cannot be, and
+        leaves the workflow as it was then.
+        """
+        script, options, old = script or self._script, {**self._options, **options}, self.definition
+        self.definition = WorkflowDefinition(self.name, script or self._play, **options)
+        try:
+            self._changed(self)
+        except ValueError:
+            self.definition = old
+            raise
+        self._script, self._options = script, options
 
     def __call__(self, script: ScriptFunction) -> ScriptFunction:
         """Use as a decorator: the coroutine function plays the workflow."""
@@ -102,10 +109,9 @@ class WorkflowBuilder(Branch):
                 f"workflow {self.name!r} ({self.place}): a script is a coroutine function, "
                 f"`async def {getattr(script, '__name__', 'script')}(ctx, input)`, not {script!r}"
             )
-        self._script = script
-        if "description" not in self._options and script.__doc__:
-            self._options["description"] = script.__doc__.strip().partition("\n")[0]
-        self.configure({})
+        summary = (script.__doc__ or "").strip().partition("\n")[0]
+        described = not summary or "description" in self._options
+        self.configure({} if described else {"description": summary}, script)
         return script
 
     def when(self, match: Match) -> Branch:

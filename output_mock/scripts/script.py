@@ -44,7 +44,6 @@ class Scripted:
         builder = self._builders.get((catalog, name))
         if builder is None:
             builder = WorkflowBuilder(name, lambda one: self._changed(catalog, one), calling_place())
-            self._builders[(catalog, name)] = builder
         given = {
             "description": description,
             "input_schema": input_schema,
@@ -55,6 +54,7 @@ class Scripted:
             "path": path,
         }
         builder.configure({key: value for key, value in given.items() if value is not None})
+        self._builders[(catalog, name)] = builder
         return builder
 
     def _changed(self, catalog: str | None, builder: WorkflowBuilder) -> None:

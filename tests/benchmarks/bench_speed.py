@@ -187,6 +187,8 @@ def served(app: Any) -> Iterator[Callable[[], None]]:
         thread.join(timeout=10)
 
 
-def test_health_over_a_socket_is_hardly_later_than_from_a_bare_application(benchmark: BenchmarkFixture) -> None:
+def test_health_over_a_socket_is_hardly_later_than_from_a_bare_application(
+    benchmark: BenchmarkFixture,
+) -> None:
     with served(a_mock().app) as ours, served(constant_app()) as bare:
         compare(benchmark, ours, bare, target=1.3)

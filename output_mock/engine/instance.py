@@ -37,7 +37,7 @@ _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _Future: Any = asyncio.Future
 _get_running_loop: Callable[[], Any] = asyncio._get_running_loop
 _NO_MEMO = Memo()
-_DESTINATIONS = StepPlan("getTraceDestinations", None, None, 0, "Internal")
+DESTINATIONS = StepPlan("getTraceDestinations", None, None, 0, "Internal")
 # The fields that the upserts of a run's memo name, in the order of the SDK.
 _FIRST: tuple[str, ...] = ("payloadVersion",)
 _FIRST_TRACED = ("payloadVersion", "traceInfo")
@@ -269,7 +269,7 @@ class Instance:
                 return True
             if traced:
                 self._destinations = self._schedule(
-                    TRACE_DESTINATIONS, _DESTINATIONS, self.memo.trace_info_json(), definition.options
+                    TRACE_DESTINATIONS, DESTINATIONS, self.memo.trace_info_json(), definition.options
                 )
                 return self._not_yet(jobs)
             trace, names = self.memo.trace, _SECOND

@@ -57,7 +57,7 @@ class NotJSONError(TypeError):
     """A value that JSON has no form for."""
 
 
-_SCALARS = frozenset({str, int, bool, type(None), type(UNDEFINED)})
+_SCALARS = frozenset({str, int, bool, type(None)})
 
 
 def as_json(value: Any) -> Any:
@@ -66,11 +66,11 @@ def as_json(value: Any) -> Any:
     Raises `NotJSONError` when the value cannot travel at all.
     """
     kind = type(value)
-    if kind in _SCALARS:
+    if kind in _SCALARS or value is UNDEFINED:
         return value
     if kind is dict:
         for key, item in value.items():
-            if type(item) not in _SCALARS or item is UNDEFINED or type(key) is not str:
+            if type(item) not in _SCALARS or type(key) is not str:
                 break
         else:
             return value.copy()

@@ -11,11 +11,40 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from output_mock.engine import failures, history, instance
+from output_mock.engine import failures, history
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
-from output_mock.engine.instance import Activity, Child, Command, Instance, Job, Query, Update, WorkflowTimer
+from output_mock.engine.instance import (
+    ACCEPT,
+    CANCEL,
+    CANCEL_CHILD,
+    CANCEL_STEP,
+    CANCEL_TIMER,
+    CHILD,
+    CHILD_CLOSED,
+    CHILD_STARTED,
+    COMPLETE,
+    DESTINATIONS,
+    FAIL,
+    FINISH,
+    MEMO,
+    SIGNAL,
+    STEP,
+    STEP_CLOSED,
+    STOP,
+    TIMER,
+    TIMER_FIRED,
+    UPDATE,
+    Activity,
+    Child,
+    Command,
+    Instance,
+    Job,
+    Query,
+    Update,
+    WorkflowTimer,
+)
 from output_mock.engine.payloads import UNDEFINED, NotJSONError, as_json
 from output_mock.zod import prettify
 
@@ -161,8 +190,12 @@ class Run:
         return bool(self.info.backoff) and any(isinstance(thing, Backoff) for thing in self.work)
 
     def _enqueue_task(self) -> None:
-        latency = self.world.latency
-        self.world.after(latency.task if self.began else latency.first_task, self.run_task)
+        world = self.world
+        delay = world.latency.task if self.began else world.latency.first_task
+        if delay:
+            world.after(delay, self.run_task)
+        else:
+            world.clock.call_soon(self.run_task)
 
     def run_task(self) -> None:
         """Let the worker do the workflow task that is due, and carry out its commands."""
@@ -188,7 +221,7 @@ class Run:
             self.world.script_errors.append(error)
             failure = Failure(error.message, name=error.name, retryable=False)
             where = f"fn ({self.definition.path})"
-            commands = [(instance.FAIL, Application(failure, where=where, non_retryable=True))]
+            commands = [(FAIL, Application(failure, where=where, non_retryable=True))]
         if speculative and not commands:
             # Every update was refused: nothing of the task is kept (approval).
             self.wake()
@@ -207,7 +240,7 @@ class Run:
         for command in commands:
             kind, subject = command
             event_id = first + len(batch) + 1
-            if kind == instance.STEP:
+            if kind == STEP:
                 subject.scheduled = event_id
                 batch.append(
                     (
@@ -222,18 +255,18 @@ class Run:
                         self.details,
                     )
                 )
-            elif kind == instance.MEMO:
+            elif kind == MEMO:
                 self.memo, names = subject
                 batch.append((history.PROPERTIES_MODIFIED, now, completed, self.memo, names))
-            elif kind == instance.TIMER:
+            elif kind == TIMER:
                 subject.started = event_id
                 batch.append((history.TIMER_STARTED, now, completed, subject.timer_id, subject.length))
-            elif kind == instance.CANCEL_TIMER:
+            elif kind == CANCEL_TIMER:
                 batch.append((history.TIMER_CANCELED, now, completed, subject.timer_id, subject.started))
-            elif kind == instance.CANCEL_STEP:
+            elif kind == CANCEL_STEP:
                 subject.cancel_requested = event_id
                 batch.append((history.STEP_CANCEL_REQUESTED, now, completed, subject.scheduled))
-            elif kind == instance.CHILD:
+            elif kind == CHILD:
                 subject.initiated = event_id
                 batch.append(
                     (
@@ -248,11 +281,11 @@ class Run:
                         subject.invocation,
                     )
                 )
-            elif kind == instance.CANCEL_CHILD:
+            elif kind == CANCEL_CHILD:
                 run_id = "" if subject.run is None else subject.run.run_id
                 batch.append((history.CHILD_CANCEL_INITIATED, now, completed, subject.workflow_id, run_id))
                 subject.cancel_requested = event_id
-            elif kind == instance.ACCEPT:
+            elif kind == ACCEPT:
                 subject.accepted = event_id
                 batch.append(
                     (
@@ -265,7 +298,7 @@ class Run:
                         subject.admitted,
                     )
                 )
-            elif kind == instance.FINISH:
+            elif kind == FINISH:
                 subject.done = True
                 batch.append(
                     (
@@ -287,7 +320,7 @@ class Run:
         written.events += batch
         written.batches.append(len(written.events))
         for kind, subject in commands:
-            if kind != instance.MEMO:
+            if kind != MEMO:
                 self._set_going(kind, subject, now)
         if self.queries:
             self._answer()
@@ -304,17 +337,17 @@ class Run:
             question.ask(self.instance)
 
     def _set_going(self, kind: int, subject: Any, now: int) -> None:
-        if kind == instance.STEP:
+        if kind == STEP:
             subject.scheduled_at = now
             self._start_step(subject, now)
-        elif kind == instance.TIMER:
+        elif kind == TIMER:
             self._start_timer(subject, now + subject.length)
-        elif kind == instance.CANCEL_TIMER:
+        elif kind == CANCEL_TIMER:
             self._forget(subject)
-        elif kind == instance.CHILD:
+        elif kind == CHILD:
             self.children = (*self.children, subject)
             self.world.after(0, lambda: self._start_child(subject))
-        elif kind == instance.CANCEL_CHILD:
+        elif kind == CANCEL_CHILD:
             self.world.after(0, lambda: self._cancel_child(subject))
 
     # Timers
@@ -329,7 +362,7 @@ class Run:
         if not self.running or timer.closed:
             return
         timer.closed = True
-        self.jobs.append((instance.TIMER_FIRED, timer, None))
+        self.jobs.append((TIMER_FIRED, timer, None))
         now = self.world.clock.nanoseconds()
         self._tell(now, (history.TIMER_FIRED, now, timer.timer_id, timer.started))
 
@@ -377,25 +410,28 @@ class Run:
         if not self.catalog.worker:
             self.catalog.when_worker_returns(lambda: self._end_step(activity))
             return
-        plan, watchdog = activity.plan, self.world.watchdog
-        watchdog.begin(strict=False)
-        try:
-            result = self._perform(activity)
-        except Failure as failure:
-            where = f"fn ({self.definition.path.rpartition('/')[0]}/steps.js:{plan.name})"
-            fatal = not failure.retryable or failure.name in activity.options.non_retryable
-            self._step_failed(activity, failure, Application(failure, where=where, non_retryable=fatal))
-            return
-        except Exception as error:
-            self._script_is_wrong(error)
-            return
-        finally:
-            watchdog.end()
+        if activity.plan is DESTINATIONS:
+            result: Any = self.world.trace_destinations(self.info)
+        else:
+            watchdog = self.world.watchdog
+            watchdog.begin(strict=False)
+            try:
+                result = self._perform(activity)
+            except Failure as failure:
+                where = f"fn ({self.definition.path.rpartition('/')[0]}/steps.js:{activity.plan.name})"
+                fatal = not failure.retryable or failure.name in activity.options.non_retryable
+                self._step_failed(activity, failure, Application(failure, where=where, non_retryable=fatal))
+                return
+            except Exception as error:
+                self._script_is_wrong(error)
+                return
+            finally:
+                watchdog.end()
         now = self.world.clock.nanoseconds()
         started = len(self.history.events) + 1
         activity.closed = True
         activity.result = result
-        self.jobs.append((instance.STEP_CLOSED, activity, result))
+        self.jobs.append((STEP_CLOSED, activity, result))
         self._tell(
             now,
             (
@@ -412,8 +448,6 @@ class Run:
     def _perform(self, activity: Activity) -> Any:
         """What the attempt returns. Raises the `Failure` that it fails with."""
         plan, given = activity.plan, activity.input
-        if plan.kind == "Internal":
-            return self.world.trace_destinations(self.info)
         if plan.input_schema is not None:
             schema = self.definition.step_schema(plan.input_schema, f"input_schema of step {plan.name!r}")
             given, issues = schema.safe_parse(given)
@@ -478,7 +512,7 @@ class Run:
             activity.activity_type, activity.activity_id, activity.scheduled, started, state, cause
         )
         outcome = StepFailure(failure, chain)
-        self.jobs.append((instance.STEP_CLOSED, activity, outcome))
+        self.jobs.append((STEP_CLOSED, activity, outcome))
         self._tell(
             now,
             (
@@ -500,7 +534,7 @@ class Run:
         failure = Failure(self.script_error.message, name=self.script_error.name, retryable=False)
         cause = Application(failure, where=f"fn ({self.definition.path})", non_retryable=True)
         now = self.world.clock.nanoseconds()
-        self._finish((instance.FAIL, cause), [], len(self.history), now)
+        self._finish((FAIL, cause), [], len(self.history), now)
 
     # Children
 
@@ -521,7 +555,7 @@ class Run:
         run.child = child
         now = self.world.clock.nanoseconds()
         child.started = len(self.history) + 1
-        self.jobs.append((instance.CHILD_STARTED, child, None))
+        self.jobs.append((CHILD_STARTED, child, None))
         self._tell(now, (history.CHILD_STARTED, now, *self._about(child, run, 0)))
 
     def _about(self, child: Child, run: Run, started: int) -> tuple[Any, ...]:
@@ -544,7 +578,7 @@ class Run:
         now = self.world.clock.nanoseconds()
         about = self._about(child, run, child.started)
         if run.status == "completed":
-            self.jobs.append((instance.CHILD_CLOSED, child, run.result))
+            self.jobs.append((CHILD_CLOSED, child, run.result))
             self._tell(now, (history.CHILD_COMPLETED, now, *about, run.result))
             return
         cause = failures.as_seen_by_parent(run.status, run.failure or failures.cancelled())
@@ -564,7 +598,7 @@ class Run:
             cause,
         )
         outcome = ChildFailure(run.status, chain)
-        self.jobs.append((instance.CHILD_CLOSED, child, outcome))
+        self.jobs.append((CHILD_CLOSED, child, outcome))
         self._tell(now, (kind, now, *about, cause, outcome))
 
     # Messages
@@ -572,12 +606,12 @@ class Run:
     def signal(self, name: str, payload: Any) -> None:
         """Write a signal and let the worker know."""
         now = self.world.clock.nanoseconds()
-        self.jobs.append((instance.SIGNAL, name, _handed(payload)))
+        self.jobs.append((SIGNAL, name, _handed(payload)))
         self._tell(now, (history.SIGNALED, now, name, payload))
 
     def update(self, update: Update) -> None:
         """Let the worker know of an update; it is written when it is accepted."""
-        self.jobs.append((instance.UPDATE, update, None))
+        self.jobs.append((UPDATE, update, None))
         if not self.task_scheduled and not self.speculative:
             self.speculative = True
             self._enqueue_task()
@@ -588,7 +622,7 @@ class Run:
             return
         self.cancel_requested = True
         now = self.world.clock.nanoseconds()
-        self.jobs.append((instance.STOP, None, None))
+        self.jobs.append((STOP, None, None))
         self._tell(now, (history.CANCEL_REQUESTED, now, *(by or ())))
 
     # Ending
@@ -596,15 +630,15 @@ class Run:
     def _finish(self, closing: Command, batch: list[history.Event], completed: int, now: int) -> None:
         """Close the run with what its script has decided."""
         kind, subject = closing
-        if kind == instance.COMPLETE:
+        if kind == COMPLETE:
             self.result = subject
             self.history.append(*batch, (history.COMPLETED, now, completed, subject))
             self.close("completed", now)
-        elif kind == instance.FAIL:
+        elif kind == FAIL:
             self.failure = subject
             self.history.append(*batch, (history.FAILED, now, completed, subject))
             self.close("failed", now)
-        elif kind == instance.CANCEL:
+        elif kind == CANCEL:
             self.failure = failures.cancelled()
             self.history.append(*batch, (history.CANCELED, now, completed))
             self.close("cancelled", now)

@@ -1,4 +1,4 @@
-"""What zod 4 does to JSON values: parsing, its issue objects, and their text.
+"""What zod 4.3.6 does to JSON values: parsing, its issue objects, and their text.
 
     schema = zod.object({"limit": zod.number(coerce=True).int().min(1).max(1000).optional()})
     query, issues = schema.safe_parse({"limit": "0"})

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from .issues import Fatal, Issue, is_fatal, move_under
-from .javascript import UNDEFINED, in_key_order
-from .schemas import Schema, WithLength, bounds, identity, literal_text, mistyped
-
-
-def _reordered(issue: Issue, *first: str) -> Issue:
-    # zod's checks and types write the same issue with its keys in different orders.
-    return Fatal({**{key: issue[key] for key in first}, **issue})
+from .javascript import UNDEFINED, in_key_order, number_text, to_number
+from .schemas import Never, Schema, WithLength, identity, mistyped
 
 
 class Array(WithLength):
-    """`z.array(item)`; too many items are reported without a look at them."""
+    """`z.array(item)`."""
 
     def __init__(self, item: Schema) -> None:
         self._run = item.run
@@ -26,13 +22,6 @@ class Array(WithLength):
         if not isinstance(value, list):
             self._mistyped("array", value, issues)
             return value
-        wrong_lengths: list[Issue] = []
-        for check in self._lengths:
-            check(value, wrong_lengths)
-        for issue in wrong_lengths:
-            if issue["code"] == "too_big":
-                issues.append(Fatal(issue))
-                return value
         result = []
         run = self._run
         for index, item in enumerate(value):
@@ -40,7 +29,8 @@ class Array(WithLength):
             result.append(run(item, issues))
             if len(issues) != seen:
                 move_under(issues, seen, index)
-        issues += wrong_lengths
+        for check in self._lengths:
+            check(value, issues)
         return result
 
 
@@ -48,33 +38,32 @@ class Tuple(Schema):
     """`z.tuple(items, rest)`; optional items can be left out from the end."""
 
     def __init__(self, items: Sequence[Schema], rest: Schema | None = None) -> None:
-        self._items, self._rest = items, rest
+        self._items, self._rest, self._is_closed = items, rest or Never(), rest is None
         self._required = max((n for n, item in enumerate(items, 1) if not item.may_be_absent), default=0)
-        self._fits = bounds(low=self._required, high=len(items))
 
     def run(self, value: Any, issues: list[Issue]) -> Any:
         if not isinstance(value, list):
             issues.append(mistyped("tuple", value))
             return value
-        start, count = len(issues), len(self._items)
-        if self._rest is None:
-            self._fits(value, issues)
-            for issue in issues[start:]:
-                bound = "minimum" if len(value) < self._required else "maximum"
-                issues[start] = _reordered(issue, "code", bound, "inclusive", "origin")
-                if len(value) < self._required:
-                    return value
-        # zod looks at the rest before the items.
-        rest = [] if self._rest is None else [(n, self._rest) for n in range(count, len(value))]
-        parsed: dict[int, Any] = {}
-        for index, schema in [*rest, *enumerate(self._items)]:
+        length, count = len(value), len(self._items)
+        if self._is_closed and length > count:
+            issue = Fatal(code="too_big", maximum=count, inclusive=True, origin="array", path=[])
+            issues.append(Fatal(issue, message=f"Too big: expected array to have <={count} items"))
+            return value
+        # One that lacks a single item is told of that item.
+        if self._is_closed and length < self._required - 1:
+            issue = Fatal(code="too_small", minimum=count, origin="array", path=[])
+            issues.append(Fatal(issue, message=f"Too small: expected array to have >{count} items"))
+            return value
+        parsed = []
+        schemas = chain(self._items, repeat(self._rest))
+        for index, schema in zip(range(max(length, self._required)), schemas, strict=False):
             seen = len(issues)
-            item = schema.run(value[index] if index < len(value) else UNDEFINED, issues)
+            item = schema.run(value[index] if index < length else UNDEFINED, issues)
             move_under(issues, seen, index)
-            if item is not UNDEFINED or index < self._required:
-                # JSON writes a hole as null.
-                parsed[index] = None if item is UNDEFINED else item
-        return [parsed[index] for index in sorted(parsed)]
+            # JSON writes undefined as null.
+            parsed.append(None if item is UNDEFINED else item)
+        return parsed
 
 
 class Object(Schema):
@@ -85,16 +74,13 @@ class Object(Schema):
         shape: Mapping[str, Schema],
         rest: Schema | None = None,
         *,
-        patterns: Sequence[tuple[re.Pattern[str], Schema]] = (),
+        patterns: Sequence[tuple[Callable[[str], bool], Schema]] = (),
         strict: bool = False,
         expected: str = "object",
     ) -> None:
-        # The record of an enum lets keys be undefined whose values may be.
-        owes_keys = expected == "object"
-        self._fields = tuple(
-            (name, shape[name].run, owes_keys and not shape[name].may_be_absent)
-            for name in in_key_order(shape)
-        )
+        # A record knows its keys from a list, and so in any order.
+        names = shape if expected == "record" else in_key_order(shape)
+        self._fields = tuple((name, shape[name].run) for name in names)
         self._known = frozenset(shape)
         self._rest, self._patterns, self._strict, self._expected = rest, patterns, strict, expected
         self._minds_unknown = rest is not None or bool(patterns) or strict
@@ -105,15 +91,11 @@ class Object(Schema):
             return value
         result = {}
         get = value.get
-        for name, run, required in self._fields:
+        for name, run in self._fields:
             seen = len(issues)
             item = run(get(name, UNDEFINED), issues)
             if len(issues) != seen:
                 move_under(issues, seen, name)
-            elif required and item is UNDEFINED:
-                message = "Invalid input: expected nonoptional, received undefined"
-                lack = Fatal(code="invalid_type", expected="nonoptional", path=[name], message=message)
-                issues.append(lack)
             if item is not UNDEFINED:
                 result[name] = item
         if self._minds_unknown:
@@ -124,7 +106,7 @@ class Object(Schema):
     def _run_unknown(self, value: dict[str, Any], result: dict[str, Any], issues: list[Issue]) -> None:
         unknown = [key for key in in_key_order(value) if key not in self._known and key != "__proto__"]
         for key in unknown:
-            schemas = [schema for pattern, schema in self._patterns if pattern.search(key)]
+            schemas = [schema for matches, schema in self._patterns if matches(key)]
             if not schemas and self._rest is not None:
                 schemas = [self._rest]
             for schema in schemas:
@@ -132,9 +114,16 @@ class Object(Schema):
                 result[key] = schema.run(value[key], issues)
                 move_under(issues, seen, key)
         if self._strict and unknown:
-            quoted = ", ".join(f'"{key}"' for key in unknown)
-            message = f"Unrecognized {'keys' if len(unknown) > 1 else 'key'}: {quoted}"
-            issues.append({"code": "unrecognized_keys", "keys": unknown, "path": [], "message": message})
+            issues.append(_unrecognized(unknown, []))
+
+
+def _unrecognized(keys: list[str], path: list[str | int]) -> Issue:
+    quoted = ", ".join(f'"{key}"' for key in keys)
+    message = f"Unrecognized {'keys' if len(keys) > 1 else 'key'}: {quoted}"
+    return Fatal(code="unrecognized_keys", keys=keys, path=path, message=message)
+
+
+_NUMERIC = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 
 class Record(Schema):
@@ -153,6 +142,11 @@ class Record(Schema):
                 continue
             problems: list[Issue] = []
             name = key if self._keys is None else self._keys.run(key, problems)
+            if problems and self._keys is not None and _NUMERIC.fullmatch(key):
+                # Keys that are numbers are text in JSON.
+                number, others = self._keys.safe_parse(to_number(key))
+                if not others:
+                    name, problems = number_text(number), []
             if problems:
                 issue = Fatal(code="invalid_key", origin="record", issues=problems, path=[key])
                 issue["message"] = "Invalid key in record"
@@ -178,13 +172,14 @@ class Union(Schema):
             parsed = option.run(value, problems)
             if not problems:
                 return parsed
-            attempts.append(problems)
+            attempts.append((parsed, problems))
         # An option that recognised the value speaks for the union.
-        near = [problems for problems in attempts if not is_fatal(problems)]
+        near = [attempt for attempt in attempts if not is_fatal(attempt[1])]
         if len(near) == 1 or len(attempts) == 1:
-            issues.extend((near or attempts)[0])
-        else:
-            issues.append(_no_option(attempts))
+            parsed, problems = (near or attempts)[0]
+            issues += problems
+            return parsed
+        issues.append(_no_option([problems for _, problems in attempts]))
         return value
 
 
@@ -198,11 +193,11 @@ class OneOf(Union):
         if len(matches) == 1:
             return results[matches[0]]
         if matches:
-            message = "Invalid input: more than one option matched"
-            issue = Fatal(code="invalid_union", errors=[], inclusive=False, matches=matches)
-            issues.append(Fatal(issue, path=[], message=message))
+            issue = Fatal(code="invalid_union", errors=[], inclusive=False)
+            issues.append(Fatal(issue, path=[], message="Invalid input"))
         elif len(attempts) == 1:
-            issues.extend(attempts[0])
+            issues += attempts[0]
+            return results[0]
         else:
             issues.append(_no_option(attempts))
         return value
@@ -217,21 +212,17 @@ class DiscriminatedUnion(Schema):
 
     def __init__(self, key: str, options: Sequence[tuple[Sequence[Any], Schema]]) -> None:
         self._key = key
-        self._values = [value for values, _ in options for value in values]
         self._options = {identity(value): schema for values, schema in options for value in values}
-        choices = " | ".join(f"'{literal_text(value)}'" for value in self._values)
-        self._message = f"Invalid discriminator value. Expected {choices}"
 
     def run(self, value: Any, issues: list[Issue]) -> Any:
         if not isinstance(value, dict):
-            issues.append(_reordered(mistyped("object", value), "code"))
+            issues.append(Fatal({"code": "invalid_type", **mistyped("object", value)}))
             return value
         option = self._options.get(identity(value.get(self._key, UNDEFINED)))
         if option is not None:
             return option.run(value, issues)
         issue = Fatal(code="invalid_union", errors=[], note="No matching discriminator")
-        issue.update(discriminator=self._key, options=self._values, path=[self._key], message=self._message)
-        issues.append(issue)
+        issues.append(Fatal(issue, discriminator=self._key, path=[self._key], message="Invalid input"))
         return value
 
 
@@ -240,10 +231,18 @@ class Intersection(Schema):
 
     def __init__(self, left: Schema, right: Schema) -> None:
         self._left, self._right = left, right
-        self.may_be_absent = left.may_be_absent and right.may_be_absent
 
     def run(self, value: Any, issues: list[Issue]) -> Any:
-        return _merged(self._left.run(value, issues), self._right.run(value, issues))
+        sides: tuple[list[Issue], list[Issue]] = ([], [])
+        merged = _merged(self._left.run(value, sides[0]), self._right.run(value, sides[1]))
+        strange = [[issue for issue in side if issue["code"] == "unrecognized_keys"] for side in sides]
+        issues += [issue for side in sides for issue in side if issue["code"] != "unrecognized_keys"]
+        left, right = (dict.fromkeys(key for issue in side for key in issue["keys"]) for side in strange)
+        # Only what neither side knows is unknown, and that in any of the objects inside.
+        unknown = [key for key in left if key in right]
+        if unknown:
+            issues.append(_unrecognized(unknown, strange[0][0]["path"]))
+        return merged
 
 
 def _merged(left: Any, right: Any) -> Any:

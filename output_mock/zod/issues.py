@@ -54,7 +54,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def _dotted(path: Sequence[str | int]) -> str:
     text = ""
-    for key in path:
+    for depth, key in enumerate(path):
         if isinstance(key, int):
             text += f"[{key}]"
         elif _NEEDS_BRACKETS.search(key):
@@ -62,5 +62,5 @@ def _dotted(path: Sequence[str | int]) -> str:
             quoted = json.dumps(key, ensure_ascii=False)
             text += "[" + _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", quoted) + "]"
         else:
-            text += f".{key}" if text else key
+            text += f".{key}" if depth else key
     return text

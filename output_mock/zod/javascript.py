@@ -1,13 +1,15 @@
-"""What zod inherits from JavaScript: `undefined`, types' names, numbers as text, regular expressions."""
+"""What zod inherits from JavaScript: `undefined`, types' names, numbers, text, regular expressions."""
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from typing import Any, Literal
 
 MAX_NUMBER = sys.float_info.max
@@ -39,9 +41,7 @@ def type_name(value: Any) -> str:
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, (int, float)):
-        if value != value:
-            return "NaN"
-        return "number" if abs(value) <= MAX_NUMBER else "Infinity" if value > 0 else "-Infinity"
+        return "number" if value == value else "NaN"
     for kind, name in ((str, "string"), (dict, "object"), (list, "array"), (Undefined, "undefined")):
         if isinstance(value, kind):
             return name
@@ -69,9 +69,9 @@ def plain(number: float) -> float:
 
 def number_text(number: float) -> str:
     """`String(number)`."""
-    number = plain(number)
-    if isinstance(number, int):
-        return str(number) if abs(number) < 10**21 else number_text(float(number))
+    number = float(number)
+    if number.is_integer() and abs(number) < 1e21:
+        return str(int(Decimal(repr(number))))
     if 1e-6 <= abs(number) < 1e-4:
         return f"{Decimal(repr(number)):f}"
     return re.sub(r"e([+-])0+", r"e\1", repr(number))
@@ -112,30 +112,81 @@ def _as_double(number: int) -> float:
         return math.inf if number > 0 else -math.inf
 
 
+def is_multiple(number: float, divisor: float) -> bool:
+    """Whether zod takes one for a multiple of the other.
+
+    It writes both with as many decimals as the longer has, and divides what is there without the point.
+    Numbers that have an exponent lead it astray: 1e-8 is a multiple of 0.1, 1e300 is none of 3.
+    """
+    text, step = number_text(number), number_text(divisor)
+    places = len(step.partition(".")[2]) or int(step.partition("e-")[2][:1] or 0)
+    places = max(places, len(text.partition(".")[2]))
+    steps = _digits(divisor, places)
+    return steps != 0 and math.fmod(_digits(number, places), steps) == 0
+
+
+def _digits(number: float, places: int) -> float:
+    if abs(number) >= 1e21:
+        return float(number_text(abs(number)).partition("e")[0].replace(".", ""))
+    return float(math.floor(Fraction(abs(float(number))) * 10**places + Fraction(1, 2)))
+
+
+def utf16(text: str) -> str:
+    """The text as JavaScript counts and matches it: a character past U+FFFF is the two halves of a pair."""
+    return text if text.isascii() else _PAST_FFFF.sub(_halves, text)
+
+
+_PAST_FFFF = re.compile("[\U00010000-\U0010ffff]")
+
+
+def _halves(match: re.Match[str]) -> str:
+    code = ord(match[0]) - 0x10000
+    return chr(0xD800 + (code >> 10)) + chr(0xDC00 + (code & 0x3FF))
+
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_IPV6 = r"\[([0-9A-Fa-f:.]+)\]"
 _AUTHORITY = re.compile(
-    r"(?:[^/\\?#]*@)?"
-    r"(\[[0-9A-Fa-f:.]+\]|(?:[^\x00-\x20#%/:<>?@\[\\\]^|\x7f]|%[0-9A-Fa-f]{2})*)"
+    r"([^/\\?#]*@)?"
+    rf"({_IPV6}|(?:[^\s\x00-\x20#%/:<>?@\[\\\]^|\x7f]|%[0-9A-Fa-f]{{2}})*)"
     r"(?::([0-9]*))?(?=[/\\?#]|\Z)"
 )
+_OTHER_AUTHORITY = re.compile(rf"([^/?#]*@)?({_IPV6}|[^\x00 #/:<>?@\[\\\]^|]*)(?::([0-9]*))?(?=[/?#]|\Z)")
+_TRIMMED = "".join(map(chr, range(33)))
 
 
 def url_text(text: str) -> str:
-    """A URL without the white space that `new URL` drops; zod returns it so."""
-    return re.sub(r"[\t\n\r]", "", text.strip(WHITESPACE))
+    """A URL without the white space around it; zod returns it so."""
+    return text.strip(WHITESPACE)
 
 
 def is_url(text: str) -> bool:
     """Whether `new URL(text)` would take it, IDNA and the odder ways to write an IPv4 address aside."""
+    text = re.sub(r"[\t\n\r]", "", text.strip(_TRIMMED))
     scheme = _SCHEME.match(text)
     if scheme is None:
         return False
     rest = text[scheme.end() :]
-    has_host = scheme[1].lower() in ("http", "https", "ws", "wss", "ftp")
-    if not has_host and not rest.startswith("//"):
+    needs_host = scheme[1].lower() in ("http", "https", "ws", "wss", "ftp")
+    if needs_host:
+        authority = _AUTHORITY.match(rest.lstrip("/\\"))
+    elif rest.startswith("//"):
+        authority = _OTHER_AUTHORITY.match(rest[2:])
+    else:
         return True
-    authority = _AUTHORITY.match(rest.lstrip("/\\") if has_host else rest[2:])
-    return authority is not None and int(authority[2] or 0) < 65536 and bool(authority[1] or not has_host)
+    if authority is None:
+        return False
+    user, host, address, port = authority.groups()
+    if address and not _is_ipv6(address):
+        return False
+    return int(port or 0) < 65536 and bool(host or not (needs_host or user or port is not None))
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(ipaddress.IPv6Address(text))
+    except ValueError:
+        return False
 
 
 _REGEX_TOKEN = re.compile(
@@ -152,13 +203,14 @@ _LINE_ENDS = "\\n\\r\\u2028\\u2029"
 _SHOWN = {"\n": "\\n", "\r": "\\r", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def regex(source: str, flags: str = "") -> tuple[re.Pattern[str], str]:
-    """Python's equal of `new RegExp(source, flags)`, and the text `/source/flags` in which zod quotes it.
+def regex(source: str, flags: str = "") -> tuple[Callable[[str], bool], str]:
+    """The test of `new RegExp(source, flags)`, and the text `/source/flags` in which zod quotes it.
 
     Raises `re.error` for what JavaScript does not take, and for what Python's `re` cannot say: `\\p{…}`, and
     looking behind by a varying width.
     """
     python, shown, in_class, previous = "", "", False, ""
+    source = utf16(source)
     for match in _REGEX_TOKEN.finditer(source):
         token = match[0]
         if token == "/" and not in_class:
@@ -196,7 +248,9 @@ def regex(source: str, flags: str = "") -> tuple[re.Pattern[str], str]:
             python += token
         previous = token
     modes = re.ASCII | (re.IGNORECASE if "i" in flags else 0) | (re.DOTALL if "s" in flags else 0)
-    return re.compile(python, modes), f"/{shown or '(?:)'}/{flags}"
+    search = re.compile(python, modes).search
+    shown = shown.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return lambda text: search(utf16(text)) is not None, f"/{shown or '(?:)'}/{flags}"
 
 
 def _escape(token: str, in_class: bool) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -146,7 +146,7 @@ class _Builder:
         if schema.get("not", UNDEFINED) in ({}, True):
             return Never()
         parts: list[Schema] = []
-        judges = self._judges(schema, types)
+        judges = self._judges(schema, types, path)
         members = [(member, (*path, "allOf", n)) for n, member in enumerate(schema.get("allOf", ()))]
         if "$ref" in schema:
             parts.append(self._referred(schema["$ref"], path, inside))
@@ -177,7 +177,7 @@ class _Builder:
                 parts.append(self._choice(word, schema[word], (*path, word), inside, types))
         return reduce(self._judged, judges, reduce(Intersection, parts) if parts else Anything())
 
-    def _judges(self, schema: dict[str, Any], types: Any) -> list[Any]:
+    def _judges(self, schema: dict[str, Any], types: Any, path: Path) -> list[Any]:
         """What of a schema is for the `jsonschema` package."""
         if schema.keys() & _NEEDS_SIBLINGS:
             return [{word: value for word, value in schema.items() if word != "default"}]
@@ -187,9 +187,13 @@ class _Builder:
         elif "prefixItems" in schema and schema.get("items") is not False:
             words |= {"maxItems"}
             words |= {"minItems"} if schema.get("minItems", 0) > len(schema["prefixItems"]) else set()
-        elif "propertyNames" in schema and schema.get("properties"):
+        elif "propertyNames" in schema and not self._is_record(schema, path):
             words |= {"propertyNames"}
         found = {word: value for word, value in schema.items() if word in words}
+        # What may be anything may be missing, says zod; not so what a person requires and says no more of.
+        unsaid = [name for name in schema.get("required", ()) if name not in schema.get("properties", ())]
+        if unsaid and not self._is_record(schema, path):
+            found.setdefault("required", unsaid)
         return [found] if found else []
 
     def _judged(self, inner: Schema, judge: Any) -> Schema:
@@ -273,7 +277,7 @@ class _Builder:
             # z.toJSONSchema writes a format's pattern beside its name: together they are one check.
             known = recognised(pattern) or FORMATS.get(schema.get("format", ""))
             source = pattern or (known.pattern if known else None)
-            matches = self._regex(source, (*path, "pattern")).search if source else None
+            matches = self._regex(source, (*path, "pattern")) if source else None
             if known and (test := known.test or (None if known.is_quoted else matches)):
                 built = built.satisfies(known.name, test, known.message)
             elif known and source:
@@ -283,7 +287,7 @@ class _Builder:
                 built = built.regex(pattern)
         return built
 
-    def _regex(self, source: str, path: Path) -> re.Pattern[str]:
+    def _regex(self, source: str, path: Path) -> Callable[[str], bool]:
         try:
             return javascript_regex(source)[0]
         except re.error as error:
@@ -291,16 +295,18 @@ class _Builder:
 
     def _array(self, schema: dict[str, Any], path: Path) -> Schema:
         items = self._build(schema.get("items", True), (*path, "items"))
-        low, high = schema.get("minItems"), schema.get("maxItems")
         if "prefixItems" not in schema:
-            return _sized(Array(items), low, high)
+            return _sized(Array(items), schema.get("minItems"), schema.get("maxItems"))
         first = [self._build(item, (*path, "prefixItems", n)) for n, item in enumerate(schema["prefixItems"])]
-        first = [item if n < (low or 0) else item.optional() for n, item in enumerate(first)]
-        return Tuple(first, None if schema.get("items") is False else items)
+        # z.toJSONSchema does not write how many items a tuple has: it needs all, and only a rest allows more.
+        is_zods = not schema.keys() & {"minItems", "maxItems"} and not isinstance(schema.get("items"), bool)
+        low = len(first) if is_zods else schema.get("minItems", 0)
+        first = [item if n < low else item.optional() for n, item in enumerate(first)]
+        is_closed = "items" not in schema if is_zods else schema.get("items") is False
+        return Tuple(first, None if is_closed else items)
 
     def _object(self, schema: dict[str, Any], path: Path) -> Schema:
-        is_record = "propertyNames" in schema and not schema.get("properties")
-        built = self._record(schema, path) if is_record else self._shape(schema, path)
+        built = self._record(schema, path) if self._is_record(schema, path) else self._shape(schema, path)
         least, most = schema.get("minProperties", 0), schema.get("maxProperties", math.inf)
         if (least, most) == (0, math.inf):
             return built
@@ -321,15 +327,22 @@ class _Builder:
         for pattern, field in schema.get("patternProperties", {}).items():
             place = (*path, "patternProperties", pattern)
             patterns.append((self._regex(pattern, place), self._build(field, place)))
-        return Object(shape, rest, patterns=patterns)
+        # What z.looseRecord is known by.
+        expected = "record" if patterns and "properties" not in schema else "object"
+        return Object(shape, rest, patterns=patterns, expected=expected)
+
+    def _is_record(self, schema: dict[str, Any], path: Path) -> bool:
+        if "propertyNames" not in schema or schema.get("properties"):
+            return False
+        names = _values(self._followed(schema["propertyNames"], path))
+        return all(name in names for name in schema.get("required", ()))
 
     def _record(self, schema: dict[str, Any], path: Path) -> Schema:
         value = self._build(schema.get("additionalProperties", True), (*path, "additionalProperties"))
         keys = self._build(schema["propertyNames"], (*path, "propertyNames"), assumed="string")
         names = self._followed(schema["propertyNames"], path)
-        if "enum" in names:
-            required = schema.get("required", ())
-            shape = {name: value if name in required else value.optional() for name in names["enum"]}
+        if required := schema.get("required"):
+            shape = {name: value if name in required else value.optional() for name in _values(names)}
             return Object(shape, strict=True, expected="record")
         return Record(value, None if names == {"type": "string"} else keys)
 
@@ -348,12 +361,22 @@ def _keeps_unknown(schema: dict[str, Any]) -> bool:
     return is_bare or any(judge.keys() & ({"if", "dependentSchemas"} | _NEEDS_SIBLINGS) for judge in judges)
 
 
+def _values(schema: Any) -> list[Any]:
+    """Those that `const`, `enum` or a choice of them lists; none if there are others."""
+    if not isinstance(schema, dict):
+        return []
+    options = [_values(option) for option in schema.get("anyOf", ())]
+    if options:
+        return [value for values in options for value in values] if all(options) else []
+    return [schema["const"]] if "const" in schema else schema.get("enum", [])
+
+
 def _literals(shape: dict[str, Any], key: str) -> list[Any]:
     """The values by which a required key can tell a shape from others."""
     field = shape.get("properties", {}).get(key)
     if key not in shape.get("required", ()) or not isinstance(field, dict) or "default" in field:
         return []
-    values: list[Any] = [field["const"]] if "const" in field else field.get("enum", [])
+    values = _values(field)
     return [] if any(isinstance(value, (dict, list)) for value in values) else values
 
 

@@ -17,12 +17,14 @@ from .javascript import (
     MAX_NUMBER,
     MAX_SAFE_INTEGER,
     UNDEFINED,
+    is_multiple,
     is_url,
     number_text,
     plain,
     to_number,
     type_name,
     url_text,
+    utf16,
 )
 from .javascript import regex as javascript_regex
 
@@ -39,7 +41,7 @@ class Schema:
     """What a value has to be."""
 
     may_be_absent = False
-    """Whether an object may lack the key."""
+    """Whether it has an answer to `UNDEFINED`, so that a tuple may end without it."""
 
     def run(self, value: Any, issues: list[Issue]) -> Any:
         """Parse `value`, appending to `issues`; what is returned means nothing once there are any."""
@@ -59,7 +61,7 @@ class Schema:
         return (UNDEFINED if issues else parsed), issues
 
     def optional(self) -> Schema:
-        """Takes `UNDEFINED` too, and lets an object lack the key."""
+        """Takes `UNDEFINED` too."""
         return _Optional(self)
 
     def nullable(self) -> Schema:
@@ -104,9 +106,13 @@ class _Optional(Schema):
         self._run, self._asks_inner = inner.run, inner.may_be_absent
 
     def run(self, value: Any, issues: list[Issue]) -> Any:
-        if value is UNDEFINED and not self._asks_inner:
-            return UNDEFINED
-        return self._run(value, issues)
+        if not self._asks_inner:
+            return UNDEFINED if value is UNDEFINED else self._run(value, issues)
+        problems: list[Issue] = []
+        parsed = self._run(value, problems)
+        # Nothing is wrong with what is not there after all.
+        issues += [] if parsed is UNDEFINED else problems
+        return parsed
 
 
 class _Nullable(Schema):
@@ -143,7 +149,7 @@ class BlankIsAbsent(Schema):
     """`z.preprocess` that takes an empty string for a missing value, as query strings have it."""
 
     def __init__(self, inner: Schema) -> None:
-        self._run, self.may_be_absent = inner.run, inner.may_be_absent
+        self._run = inner.run
 
     def run(self, value: Any, issues: list[Issue]) -> Any:
         return self._run(UNDEFINED if value == "" else value, issues)
@@ -206,7 +212,7 @@ def bounds(
 
     def report(value: Any, kind: str, bound: str, sign: str, limit: float) -> Issue:
         name, unit = (origin, "") if origin else _COUNTED[type(value)]
-        wanted = ("exactly " if exact else f"{sign}=" if inclusive else sign) + number_text(limit)
+        wanted = (f"{sign}=" if inclusive else sign) + number_text(limit)
         wanted = f"have {wanted} {unit}" if unit else f"be {wanted}"
         issue: Issue = {"origin": name, "code": f"too_{kind}", bound: plain(limit), "inclusive": inclusive}
         if exact:
@@ -214,7 +220,7 @@ def bounds(
         return {**issue, "path": [], "message": f"Too {kind}: expected {name} to {wanted}"}
 
     def check(value: Any, issues: list[Issue]) -> None:
-        size = value if origin else len(value)
+        size = value if origin else len(utf16(value) if isinstance(value, str) else value)
         if size < low or (size == low and not inclusive):
             issues.append(report(value, "small", "minimum", ">", low))
         elif size > high or (size == high and not inclusive):
@@ -267,7 +273,7 @@ class WithLength(_WithChecks):
 
 
 class String(WithLength):
-    """`z.string()` and its checks; lengths count code points."""
+    """`z.string()` and its checks; lengths count UTF-16 code units."""
 
     def run(self, value: Any, issues: list[Issue]) -> Any:
         if isinstance(value, str):
@@ -284,11 +290,10 @@ class String(WithLength):
 
     def named(self, name: str, source: str, message: str, flags: str = "") -> String:
         """Must match the pattern of a format, such as `uuid`, that zod knows by name."""
-        pattern, quoted = javascript_regex(source, flags)
-        search = pattern.search
+        matches, quoted = javascript_regex(source, flags)
 
         def check(value: str, issues: list[Issue]) -> None:
-            if search(value) is None:
+            if not matches(value):
                 issue: Issue = {"origin": "string", "code": "invalid_format", "format": name}
                 issues.append({**issue, "pattern": quoted, "path": [], "message": message})
 
@@ -340,7 +345,8 @@ class Number(_WithChecks):
             if self._is_int and kind is not int:
                 return int(value)
         else:
-            issues.append(mistyped("number", value, received=type_name(value)))
+            received = "NaN" if value != value else "Infinity"
+            issues.append(mistyped("number", value, received=received))
         return value
 
     def int(self) -> Number:
@@ -378,15 +384,10 @@ class Number(_WithChecks):
         return self.min(0, inclusive=False)
 
     def multiple_of(self, divisor: float) -> Number:
-        """A multiple of `divisor`, as near as doubles can tell."""
+        """A multiple of `divisor`, by their decimals."""
 
         def check(value: float, issues: list[Issue]) -> None:
-            try:
-                ratio = value / divisor
-                fits = abs(ratio - round(ratio)) <= 2.0**-52 * max(abs(ratio), 1.0)
-            except OverflowError:
-                fits = True
-            if not fits:
+            if not is_multiple(value, divisor):
                 issue: Issue = {"origin": "number", "code": "not_multiple_of", "divisor": plain(divisor)}
                 message = f"Invalid number: must be a multiple of {number_text(divisor)}"
                 issues.append({**issue, "path": [], "message": message})
@@ -403,10 +404,9 @@ def identity(value: Any) -> Any:
     return ("null",) if value is None else None
 
 
-def literal_text(value: Any) -> str:
-    """`String(value)` of a literal."""
+def _shown(value: Any) -> str:
     if isinstance(value, str):
-        return value
+        return f'"{value}"'
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return number_text(value)
@@ -418,9 +418,7 @@ class Literal(Schema):
     def __init__(self, *values: Any) -> None:
         self.values = [plain(value) if isinstance(value, float) else value for value in values]
         self._allowed = {identity(value) for value in self.values}
-        shown = "|".join(
-            f'"{value}"' if isinstance(value, str) else literal_text(value) for value in self.values
-        )
+        shown = "|".join(map(_shown, self.values))
         start = "Invalid input: expected" if len(self.values) == 1 else "Invalid option: expected one of"
         self._message = f"{start} {shown}"
 

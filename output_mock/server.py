@@ -1,45 +1,81 @@
-"""The fake on a real socket."""
+"""The fake on a real socket: waitress, with threads that come as they are needed.
+
+A request that waits (a stream, a long poll, a run) holds a thread while it does, so there are as many
+threads as there are requests being answered at once; connections that are merely open have none.
+"""
 
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from waitress.server import BaseWSGIServer, create_server
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
     from output_mock.http.app import OutputApp
 
-# A stream holds a thread while it is open, so there are more threads than cores would ask for.
-THREADS = 64
+# Threads are started one by one, so a high limit costs nothing until it is needed.
+THREADS = 1000
+# Where an application finds the function that takes what shall happen once the client has gone.
+WHEN_GONE = "output_mock.when_gone"
+# How soon, in seconds, `run` looks up by itself, should a signal have reached another thread.
+_NAP = 0.5
+# How long requests that are being answered may take to end once the server closes, in seconds.
+_GRACE = 0.4
+
+Stage = Literal["answered", "stream begins", "stream ends"]
+
+
+class Served(NamedTuple):
+    """What the server has done: answered a request, begun a stream or ended one, after so many seconds."""
+
+    stage: Stage
+    method: str
+    target: str
+    status: int
+    seconds: float
+
+
+OnServed = Callable[[Served], None]
 
 
 class Server:
-    """A waitress server for one application.
+    """A server for one application.
 
-    Takes the host and port to bind; port 0 takes a free one. Raises `OSError` when it cannot be bound.
+    Takes the host and port to bind (port 0 takes a free one), how many `threads` there may be at most, and
+    a function that is told whatever the server has done, from the thread that did it. Raises `OSError` when
+    the address cannot be had, `socket.gaierror` when the host has none.
     """
 
     def __init__(
-        self, app: OutputApp, host: str = "127.0.0.1", port: int = 0, *, threads: int = THREADS
+        self,
+        app: OutputApp,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        threads: int = THREADS,
+        on_served: OnServed | None = None,
     ) -> None:
         self.app = app
         self.host = host
-        bound = _bound(host, port)
-        self.port: int = bound.getsockname()[1]
-        server = create_server(
-            app,
-            sockets=[bound],
-            threads=threads,
-            # Answers go out as they are written, which is what a stream needs.
-            send_bytes=1,
-            ident=None,
-            connection_limit=10_000,
-            channel_request_lookahead=0,
-            clear_untrusted_proxy_headers=False,
-        )
-        assert isinstance(server, BaseWSGIServer)
-        self._server = server
+        listener = _listening(host, port)
+        # The IP address that the host's name stands for.
+        self.address: str = listener.getsockname()[0]
+        self.port: int = listener.getsockname()[1]
+        self._closing = False
+        # Held by whoever wakes the server, or closes what it is woken with. A signal handler may be second.
+        self._waking = threading.RLock()
+        self._map: dict[int, Any] = {}
+        self._workers = _Workers(threads)
+        self._waitress = _Waitress(app, self._map, listener, self._workers, on_served)
 
     @property
     def url(self) -> str:
@@ -48,26 +84,317 @@ class Server:
         return f"http://{host}:{self.port}"
 
     def run(self) -> None:
-        """Serve until `close` is called."""
+        """Serve until `close` is called; then let go of whoever still waits, and end every thread."""
         try:
-            self._server.run()
+            while not self._closing:
+                self._turn(_NAP)
         finally:
-            self._server.task_dispatcher.shutdown(timeout=1)
+            self._end()
 
     def close(self) -> None:
-        """Let go of streams and of the socket; may be called from any thread and from a signal handler."""
-        self.app.world.close()
-        self._server.close()
-        self._server.pull_trigger()
+        """Make `run` return. May be called from any thread, from a signal handler, and more than once."""
+        with self._waking:
+            if not self._closing:
+                self._closing = True
+                self._waitress.pull_trigger()
+
+    def _turn(self, timeout: float) -> None:
+        """Wait for the sockets once, at most `timeout` seconds, and do what they ask for."""
+        self._waitress.asyncore.loop(timeout=timeout, use_poll=True, map=self._map, count=1)
+
+    def _end(self) -> None:
+        self._closing = True
+        self._waitress.stop_listening()
+        self._workers.close()
+        ended = threading.Event()
+        # A script that blocks holds the world's lock, and may do so for longer than anybody waits here.
+        letting_go = threading.Thread(
+            target=self._let_go, args=(ended,), name="output-mock-let-go", daemon=True
+        )
+        if self._unfinished():
+            letting_go.start()
+        deadline = time.monotonic() + _GRACE
+        while self._unfinished() and time.monotonic() < deadline:
+            self._turn(0.01)
+        ended.set()
+        for channel in self._channels():
+            channel.handle_close()
+        # What wakes this loop is closed when no thread is left that might do so.
+        closing = threading.Thread(target=self._close_trigger, name="output-mock-end", daemon=True)
+        closing.start()
+        closing.join(_GRACE)
+
+    def _let_go(self, ended: threading.Event) -> None:
+        """End all waiting, also that which only begins now."""
+        while True:
+            self.app.world.let_go()
+            if ended.wait(0.02):
+                return
+
+    def _close_trigger(self) -> None:
+        self._workers.join()
+        with self._waking:
+            self._waitress.close_trigger()
+
+    def _channels(self) -> list[_Channel]:
+        return [one for one in self._map.values() if isinstance(one, _Channel)]
+
+    def _unfinished(self) -> bool:
+        return self._workers.busy or any(channel.total_outbufs_len for channel in self._channels())
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+def _listening(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # Of a name with addresses of both kinds (localhost), the one that every client tries.
+    family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    listener = socket.socket(family, kind, protocol)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
     except OSError:
-        bound.close()
+        listener.close()
         raise
-    return bound
+    return listener
+
+
+def _most_connections() -> int:
+    """How many files may be open, less some for other things; beyond that new connections have to wait."""
+    try:
+        import resource
+    except ImportError:
+        # Windows, where `select` takes no more than 512.
+        return 500
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 100_000 if soft == resource.RLIM_INFINITY else max(soft - 50, soft // 2)
+
+
+class _Workers(ThreadedTaskDispatcher):
+    """As many threads as there are requests being answered at once, up to a limit."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+        self._started: list[threading.Thread] = []
+        self._serving = 0
+        self._closed = False
+        self._warned = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered, or waits for it."""
+        with self.lock:
+            return bool(self.queue) or self._serving > 0
+
+    def add_task(self, task: Any) -> None:
+        """Have a thread serve `task`, in its turn."""
+        with self.lock:
+            if self._closed:
+                task.cancel()
+                return
+            self.queue.append(task)
+            if len(self.queue) <= len(self._started) - self._serving:
+                self.queue_cv.notify()
+                return
+            if len(self._started) >= self._limit:
+                self._warn()
+                return
+            thread = threading.Thread(
+                target=self._work, name=f"output-mock-{len(self._started) + 1}", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                # The machine has no more of them: this is the limit, then.
+                self._limit = max(1, len(self._started))
+                self._warn()
+                return
+            self._started.append(thread)
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            self.queue_logger.warning(
+                "all %d threads are answering requests (streams, most likely); others wait for one to end",
+                self._limit,
+            )
+
+    def _work(self) -> None:
+        while True:
+            with self.lock:
+                while not self.queue:
+                    if self._closed:
+                        self._started.remove(threading.current_thread())
+                        return
+                    self.queue_cv.wait()
+                task: Any = self.queue.popleft()
+                self._serving += 1
+            try:
+                task.service()
+            except Exception:
+                if not self._closed:
+                    self.logger.exception("Exception when servicing %r", task)
+            finally:
+                with self.lock:
+                    self._serving -= 1
+
+    def close(self) -> None:
+        """Begin nothing more; threads end with what they are doing."""
+        with self.lock:
+            self._closed = True
+            waiting: list[Any] = list(self.queue)
+            self.queue.clear()
+            for task in waiting:
+                task.cancel()
+            self.queue_cv.notify_all()
+
+    def join(self) -> None:
+        """Wait for all threads to end."""
+        for thread in list(self._started):
+            thread.join()
+
+
+class _Reporting(Task):
+    """Tells what was served. A stream is an answer that does not say how long it is."""
+
+    _began = 0.0
+    _streaming = False
+
+    def service(self) -> None:
+        self._began = time.perf_counter()
+        try:
+            super().service()
+        finally:
+            _channel_of(self).unwatch()
+            if self.wrote_header:
+                self._report("stream ends" if self._streaming else "answered")
+
+    def build_response_header(self) -> bytes:
+        header = super().build_response_header()
+        if self.content_length is None and self.has_body:
+            self._streaming = True
+            _channel_of(self).watch()
+            self._report("stream begins")
+        return header
+
+    def _report(self, stage: Stage) -> None:
+        server = self.channel.server
+        assert isinstance(server, _Waitress)
+        if server.on_served is not None:
+            request: Any = self.request
+            server.on_served(
+                Served(
+                    stage,
+                    # A request that cannot even be read has neither.
+                    getattr(request, "command", None) or "?",
+                    getattr(request, "request_uri", "?"),
+                    int(self.status[:3]),
+                    time.perf_counter() - self._began,
+                )
+            )
+
+
+class _Task(_Reporting, WSGITask):
+    def get_environment(self) -> WSGIEnvironment:
+        environ = super().get_environment()
+        environ[WHEN_GONE] = _channel_of(self).when_gone
+        return environ
+
+
+class _ErrorTask(_Reporting, ErrorTask):
+    pass
+
+
+def _channel_of(task: Task) -> _Channel:
+    channel = task.channel
+    assert isinstance(channel, _Channel)
+    return channel
+
+
+class _Channel(HTTPChannel):
+    """A connection.
+
+    While a request is being answered nothing more is read from it, so a client that only finishes sending
+    still gets its answer. Not so when the connection is watched, which it is for streams and for requests
+    that ask for it (`when_gone`): then its end is taken for the client's, and noticed at once.
+    """
+
+    task_class = _Task
+    error_task_class = _ErrorTask
+    _watched = False
+    _gone: Callable[[], object] | None = None
+
+    def watch(self) -> None:
+        """Notice from now on when the client leaves, while its request is being answered."""
+        if not self._watched:
+            self._watched = True
+            # The server's thread is waiting for sockets, and this is not one of them yet.
+            self.server.pull_trigger()
+
+    def unwatch(self) -> None:
+        """The request has been answered."""
+        self._watched, self._gone = False, None
+
+    def when_gone(self, callback: Callable[[], object]) -> None:
+        """Call back once, from any thread, when the client has gone while its request is being answered."""
+        self._gone = callback
+        self.watch()
+        if not self.connected:
+            self._tell()
+
+    def _tell(self) -> None:
+        callback, self._gone = self._gone, None
+        if callback is not None:
+            callback()
+
+    def readable(self) -> bool:
+        if self._watched:
+            return self.connected and not self.will_close and len(self.requests) < 2
+        return super().readable()
+
+    def handle_close(self) -> None:
+        super().handle_close()
+        self._tell()
+
+
+class _Waitress(TcpWSGIServer):
+    channel_class = _Channel
+
+    def __init__(
+        self,
+        app: OutputApp,
+        map: dict[int, Any],
+        listener: socket.socket,
+        workers: _Workers,
+        on_served: OnServed | None,
+    ) -> None:
+        self.on_served = on_served
+        adjustments = Adjustments(
+            sockets=[listener],
+            ident=None,
+            connection_limit=_most_connections(),
+            clear_untrusted_proxy_headers=False,
+            # A client that breaks off is no error of this server.
+            log_socket_errors=False,
+        )
+        super().__init__(
+            app,
+            map,
+            _sock=listener,
+            dispatcher=workers,
+            adj=adjustments,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
+            bind_socket=False,
+        )
+
+    def stop_listening(self) -> None:
+        """Accept no more connections; go on with those that there are."""
+        self.accepting = False
+        self.del_channel()
+        assert self.socket is not None
+        self.socket.close()
+
+    def close_trigger(self) -> None:
+        """Close what other threads wake the server's with."""
+        trigger: Any = self.trigger
+        trigger.close()

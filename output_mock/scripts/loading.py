@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
@@ -18,35 +19,50 @@ class ScriptFileError(Exception):
 def load_file(path: str | PathLike[str]) -> list[Scripted]:
     """The `Script` and `OutputMock` objects that a Python file makes at its top level.
 
-    Raises `ScriptFileError`.
+    The file is run anew each time, and may import its neighbours. Raises `ScriptFileError`.
     """
     file = Path(path)
+    if file.is_dir():
+        raise ScriptFileError(f"{file}: it is a folder; name the Python files in it that hold scripts")
+    if not file.exists():
+        raise ScriptFileError(f"{file}: there is no such file; looked in {file.absolute().parent}")
     if file.suffix != ".py":
-        raise ScriptFileError(f"{file}: a script is a Python file whose name ends in .py")
-    if not file.is_file():
-        raise ScriptFileError(f"{file}: there is no such file")
+        raise ScriptFileError(f"{file}: a script is a Python file, and its name ends in .py")
     name = f"output_mock_script_{file.stem}_{abs(hash(file.resolve()))}"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    # A script may import its neighbours.
     folder = str(file.resolve().parent)
     sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise ScriptFileError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
-        place = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-        line = f", line {place[-1].lineno}" if place else ""
-        raise ScriptFileError(f"{file}{line}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise ScriptFileError(_what_is_wrong(file, error)) from error
     finally:
-        sys.path.remove(folder)
+        with suppress(ValueError):
+            sys.path.remove(folder)
     found = [value for value in vars(module).values() if isinstance(value, Scripted)]
     if not found:
         raise ScriptFileError(
             f"{file}: it makes no Script; write `script = output_mock.Script()` and script workflows on it"
         )
     return list(dict.fromkeys(found))
+
+
+def _what_is_wrong(file: Path, error: BaseException) -> str:
+    own = str(file.absolute())
+    if isinstance(error, SyntaxError):
+        # It may be in a neighbour that the script imports.
+        where = str(file) if error.filename in (None, own) else error.filename
+        line = f", line {error.lineno}" if error.lineno else ""
+        return f"{where}{line}: {type(error).__name__}: {error.msg}"
+    places = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    where = f"{file}, line {places[-1]}" if places else str(file)
+    if isinstance(error, OSError) and not places:
+        return f"{where}: it cannot be read: {error.strerror}"
+    if isinstance(error, SystemExit):
+        return f"{where}: it ends the program (SystemExit: {error}); a script only says what workflows do"
+    return f"{where}: {type(error).__name__}: {error}"

@@ -1,0 +1,85 @@
+"""The command `output-mock`: serve a fake, print the API's document."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import click
+from click.core import ParameterSource
+
+from output_mock.cli.serve import serve
+
+_NAME = "output-mock"
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib import metadata
+
+    try:
+        version = metadata.version(_NAME)
+    except metadata.PackageNotFoundError:
+        version = "(not installed)"
+    click.echo(f"{_NAME} {version}")
+    context.exit()
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """A faithful in-memory fake of the Output API."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@command.command()
+def openapi() -> None:
+    """Print the API's OpenAPI document as JSON."""
+    from output_mock.openapi import document
+
+    click.echo(json.dumps(document(), indent=2))
+
+
+command.add_command(serve)
+
+
+def main() -> None:
+    """Run the command line and end the process.
+
+    The status is 0, or 2 for a command or a setting that makes no sense, or 1 for what went wrong; then
+    one line on stderr says what, and what to do.
+    """
+    status = 1
+    try:
+        status = command.main(prog_name=_NAME, standalone_mode=False) or 0
+    except click.ClickException as problem:
+        status = problem.exit_code
+        click.echo(_line(problem), err=True)
+    except (KeyboardInterrupt, click.Abort):
+        # As shells count it: a command that Ctrl-C has ended.
+        status = 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain about the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status)
+
+
+def _line(problem: click.ClickException) -> str:
+    """An error in one line, which names the command and where a wrong value has come from."""
+    context = getattr(problem, "ctx", None)
+    path = context.command_path if context is not None else f"{_NAME} serve"
+    if isinstance(problem, click.BadParameter) and problem.param is not None and context is not None:
+        param = problem.param
+        from_environment = context.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
+        problem.param_hint = f"'{param.envvar if from_environment else param.opts[0]}'"
+    text = " ".join(problem.format_message().split()).rstrip(".")
+    if isinstance(problem, click.UsageError):
+        text += f"; see '{path} --help'"
+    return f"{path}: {text}"

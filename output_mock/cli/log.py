@@ -1,0 +1,96 @@
+"""What a served fake tells the person who watches it: a line for each request, and scripts that are wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from output_mock.http.app import Call
+    from output_mock.mock import OutputMock
+    from output_mock.server import Served
+
+# Lines are written by a thread of their own, so that no request waits for a terminal or a full pipe; this
+# many wait at most, and older ones are lost.
+_KEPT = 10_000
+# Seconds for which lines are collected before they are written: too short to notice.
+_COLLECT = 0.03
+# How often, in seconds, the scripts are looked at when there are no requests.
+_LOOK = 1.0
+
+
+class RequestLog:
+    """Writes to `stream`, which has a file descriptor, what the server of `mock` reports, until `close`."""
+
+    def __init__(self, mock: OutputMock, stream: TextIO) -> None:
+        # Past the stream's own lock, which a thread that is stuck in a write would hold when Python ends.
+        self._file = stream.fileno()
+        self._encoding = stream.encoding
+        self._script_errors = mock.world.script_errors
+        self._looked_at = 0
+        self._told: set[str] = set()
+        self._waiting: deque[Served | str] = deque(maxlen=_KEPT)
+        self._something = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="output-mock-log", daemon=True)
+        self._thread.start()
+        mock.app.on_answer = self._answered
+
+    def served(self, done: Served) -> None:
+        """Note what the server has done. Called from any thread; never waits."""
+        self._waiting.append(done)
+        if not self._something.is_set():
+            self._something.set()
+
+    def close(self) -> None:
+        """Write what is left, unless nobody takes it, and end."""
+        self._closing.set()
+        self._something.set()
+        self._thread.join(timeout=0.2)
+
+    def _answered(self, call: Call) -> None:
+        # Handlers of queries and updates that are wrong show in nothing but the answer.
+        if call.status == 500 and call.answer is not None and b'"ScriptError"' in call.answer:
+            self._waiting.append(str(json.loads(call.answer)["message"]))
+
+    def _run(self) -> None:
+        try:
+            while not self._closing.is_set():
+                self._something.wait(_LOOK)
+                self._closing.wait(_COLLECT)
+                self._something.clear()
+                self._write()
+            self._write()
+        except OSError:
+            # Nobody reads any more: the pipe is broken.
+            self._waiting = deque(maxlen=0)
+
+    def _write(self) -> None:
+        lines: list[str] = []
+        while self._waiting:
+            lines.append(self._line(self._waiting.popleft()))
+        errors = self._script_errors[self._looked_at :]
+        self._looked_at += len(errors)
+        lines += [self._line(error.message) for error in errors]
+        rest = "".join(lines).encode(self._encoding, "backslashreplace")
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+
+    def _line(self, entry: Served | str) -> str:
+        if isinstance(entry, str):
+            if entry in self._told:
+                return ""
+            self._told.add(entry)
+            return f"SCRIPT ERROR: {entry}\n"
+        line = f"{_printable(entry.method)} {_printable(entry.target)} {entry.status}"
+        if entry.stage != "answered":
+            line += f" {entry.stage}"
+        return f"{line}\n" if entry.stage == "stream begins" else f"{line} {entry.seconds * 1000:.1f} ms\n"
+
+
+def _printable(text: str) -> str:
+    """What a client has sent, without what a terminal would obey."""
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]

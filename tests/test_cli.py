@@ -1,0 +1,769 @@
+"""The command `output-mock`, run as people run it: in its own process, on a real socket, with signals."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from output_mock.openapi import document
+
+ROOT = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-W", "error", "-m", "output_mock"]
+REAL_VARIABLES = ("OUTPUT_", "TEMPORAL_", "NODE_ENV")
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith(REAL_VARIABLES)},
+    "PYTHONPATH": str(ROOT),
+}
+# Long enough for a machine that has much else to do; nothing waits for it to pass.
+PATIENCE = 60.0
+
+SCRIPT = """\
+from output_mock import Script
+
+script = Script()
+script.workflow("echo").returns(lambda given: given)
+script.workflow("long").takes("45m").returns("done")
+
+
+@script.workflow("waits")
+async def waits(ctx, given):
+    return await ctx.wait_for_signal("go")
+
+
+@script.workflow("parent")
+async def parent(ctx, given):
+    return await ctx.child("echo", given)
+
+
+@script.workflow("wrong")
+async def wrong(ctx, given):
+    ctx.on_query("wrong", lambda payload: 1 / 0)
+    return given["nothing"]
+"""
+
+
+class Answer(NamedTuple):
+    status: int
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Fake:
+    """A running `output-mock serve`."""
+
+    def __init__(self, process: subprocess.Popen[str], first_line: str, log: Path) -> None:
+        self.process = process
+        self.first_line = first_line
+        self._log = log
+        found = re.search(r" on (http://\S+) ", first_line)
+        assert found, (first_line, self.log)
+        url = urllib.parse.urlsplit(found.group(1))
+        assert url.port is not None
+        self.host, self.port = url.hostname or "", url.port
+
+    @property
+    def log(self) -> str:
+        """What it has written to stderr."""
+        return self._log.read_text()
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
+        with closing(http.client.HTTPConnection(host, self.port, timeout=PATIENCE)) as connection:
+            if body is not None:
+                headers["Content-Type"] = "application/json"
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read().decode())
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, **headers)
+
+    def start(self, workflow: str, workflow_id: str | None = None, **body: Any) -> dict[str, Any]:
+        given = {} if workflow_id is None else {"workflowId": workflow_id}
+        answer = self.ask("POST", "/workflow/start", {"workflowName": workflow, **given, **body})
+        assert answer.status == 200, answer
+        started: dict[str, Any] = answer.json
+        return started
+
+    def send(self, path: str) -> socket.socket:
+        """A connection on which a GET has been sent."""
+        connection = socket.create_connection((self.host, self.port), timeout=PATIENCE)
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return connection
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+Serve = Callable[..., Fake]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts servers, on a free port unless the arguments name one."""
+    with ExitStack() as stack:
+        logs = iter(range(1000))
+
+        def start(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Fake:
+            environment = environment or {}
+            words = [str(argument) for argument in arguments]
+            if "--port" not in words and "OUTPUT_API_PORT" not in environment:
+                words += ["--port", "0"]
+            log = tmp_path / f"stderr-{next(logs)}.txt"
+            process = subprocess.Popen(
+                [*COMMAND, "serve", *words],
+                stdout=subprocess.PIPE,
+                stderr=stack.enter_context(log.open("w")),
+                env={**ENVIRONMENT, **environment},
+                cwd=tmp_path,
+                text=True,
+            )
+            stack.callback(_end, process)
+            assert process.stdout is not None
+            return Fake(process, process.stdout.readline(), log)
+
+        yield start
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait(PATIENCE)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    file = tmp_path / "script.py"
+    file.write_text(SCRIPT)
+    return file
+
+
+def run(*arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Any:
+    """A command that ends by itself."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env={**ENVIRONMENT, **(environment or {})},
+        cwd=cwd or ROOT,
+        check=False,
+    )
+
+
+def until(check: Callable[[], Any]) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not check():
+        assert time.monotonic() < limit, "it did not happen"
+        time.sleep(0.02)
+
+
+def until_received(connection: socket.socket, text: bytes) -> None:
+    received = b""
+    while text not in received:
+        piece = connection.recv(65536)
+        assert piece, f"the connection has ended after {received!r}"
+        received += piece
+
+
+# What is served
+
+
+def test_the_first_line_tells_url_catalog_workflows_clock_and_seed(serve: Serve, script: Path) -> None:
+    fake = serve(script, "--seed", "7")
+    assert re.fullmatch(
+        r"Serving 5 workflows in catalog main on http://127\.0\.0\.1:\d+ \(clock auto, seed 7\)\n",
+        fake.first_line,
+    )
+    assert fake.get("/health") == (200, "OK")
+
+
+def test_without_a_script_the_demonstration_is_served(serve: Serve) -> None:
+    fake = serve()
+    assert fake.first_line.startswith("Serving 5 workflows of the demonstration in catalog main on http://")
+    body = {"workflowName": "summarize_url", "input": {"url": "https://a.example"}}
+    assert fake.ask("POST", "/workflow/run", body).json["status"] == "completed"
+
+
+def test_several_scripts_are_served_together_and_may_import_their_neighbours(
+    serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "neighbour.py").write_text("NAME = 'first'\n")
+    (tmp_path / "one.py").write_text(
+        "import neighbour\nfrom output_mock import Script\n"
+        "script = Script()\nscript.workflow(neighbour.NAME).returns(1)\n"
+    )
+    (tmp_path / "two.py").write_text(
+        "from output_mock import OutputMock\nmock = OutputMock()\nmock.workflow('second').returns(2)\n"
+    )
+    fake = serve("one.py", "two.py")
+    assert fake.first_line.startswith("Serving 2 workflows in catalog main")
+    assert list(fake.get("/workflow/catalog").json["workflowNames"]) == ["first", "second"]
+
+
+def test_a_script_with_its_own_catalogs_is_served_in_those(serve: Serve) -> None:
+    fake = serve(ROOT / "contract_tests" / "pack.py", "--clock", "real")
+    assert re.match(r"Serving \d+ workflows in catalogs main, remote on \S+ \(clock real", fake.first_line)
+    assert fake.get("/workflow/catalog/remote").json == fake.get("/workflow/catalog/main").json
+
+
+# Flags, and the variables that stand for them
+
+
+def test_port_is_the_port_and_wins_over_the_variable(serve: Serve) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    fake = serve("--port", str(port), environment={"OUTPUT_API_PORT": "1"})
+    assert fake.port == port
+    assert fake.get("/health") == (200, "OK")
+
+
+def test_the_variable_is_the_port_where_the_flag_is_missing(serve: Serve) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    assert serve(environment={"OUTPUT_API_PORT": str(port)}).port == port
+
+
+@pytest.mark.parametrize(
+    ("environment", "port"),
+    [({}, 3001), ({"NODE_ENV": "production", "OUTPUT_API_AUTH_TOKEN": "t"}, 3000)],
+    ids=["development", "production"],
+)
+def test_the_default_port_is_the_real_servers(environment: dict[str, str], port: int) -> None:
+    # Whether the port is free or not, the command says which one it wants: here it is not.
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(closing(socket.create_server(("127.0.0.1", port))))
+        except OSError:
+            pass
+        ended = run("serve", environment=environment)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert f"port {port} of 127.0.0.1 is in use" in ended.stderr
+
+
+def test_host_is_the_address_that_is_listened_on(serve: Serve) -> None:
+    fake = serve("--host", "localhost")
+    assert fake.host == "localhost"
+    assert fake.get("/health") == (200, "OK")
+    assert fake.log == "" or "warning" not in fake.log
+
+
+@pytest.mark.parametrize("token", [[], ["--auth-token", "t"]], ids=["open", "guarded"])
+def test_a_host_that_others_can_reach_gets_a_warning(serve: Serve, token: list[str]) -> None:
+    fake = serve("--host", "0.0.0.0", *token)
+    expected = "warning: 0.0.0.0 can be reached from other machines"
+    if not token:
+        expected += "; nothing guards it, see --auth-token"
+    assert fake.log.splitlines()[0] == expected
+    assert fake.get("/health") == (200, "OK")
+
+
+def test_on_the_auto_clock_nobody_waits(serve: Serve, script: Path) -> None:
+    fake = serve(script)
+    fake.start("long", "l")
+    until(lambda: fake.get("/workflow/l/status").json["status"] == "completed")
+
+
+@pytest.mark.parametrize("clock", ["manual", "real"])
+def test_on_the_other_clocks_time_does_not_jump(serve: Serve, script: Path, clock: str) -> None:
+    fake = serve(script, "--clock", clock)
+    assert f"(clock {clock}, " in fake.first_line
+    fake.start("long", "l")
+    for _ in range(10):
+        assert fake.get("/workflow/l/status").json["status"] == "running"
+
+
+def test_catalog_names_the_default_catalog_and_wins_over_the_variable(serve: Serve, script: Path) -> None:
+    for fake in (
+        serve(script, "--catalog", "Mine@1.0", environment={"OUTPUT_CATALOG_ID": "other"}),
+        serve(script, environment={"OUTPUT_CATALOG_ID": "Mine@1.0"}),
+    ):
+        assert " in catalog Mine@1.0 on " in fake.first_line
+        assert fake.get("/workflow/catalog/Mine@1.0").status == 200
+        assert fake.get("/workflow/catalog/main").status == 404
+
+
+def test_an_auth_token_is_asked_of_every_request(serve: Serve) -> None:
+    fake = serve("--auth-token", "secret")
+    assert fake.first_line.endswith("token required)\n")
+    assert "secret" not in fake.first_line
+    assert fake.get("/workflow/catalog") == (401, "Unauthorized")
+    assert fake.get("/workflow/catalog", Authorization="Basic secret").status == 200
+    assert fake.get("/health") == (200, "OK")
+
+
+def test_in_production_the_variable_is_the_token(serve: Serve) -> None:
+    variables = {"NODE_ENV": "production", "OUTPUT_API_AUTH_TOKEN": "secret"}
+    fake = serve(environment=variables)
+    assert fake.get("/workflow/catalog").status == 401
+    assert fake.get("/workflow/catalog", Authorization="Basic secret").status == 200
+    flagged = serve("--auth-token", "flag", environment=variables)
+    assert flagged.get("/workflow/catalog", Authorization="Basic secret").status == 401
+    assert flagged.get("/workflow/catalog", Authorization="Basic flag").status == 200
+
+
+@pytest.mark.parametrize("node_env", ["", "development", "test"])
+def test_outside_of_production_the_variable_guards_nothing(serve: Serve, node_env: str) -> None:
+    fake = serve(environment={"NODE_ENV": node_env, "OUTPUT_API_AUTH_TOKEN": "secret"})
+    assert fake.get("/workflow/catalog").status == 200
+
+
+@pytest.mark.parametrize("token", [{}, {"OUTPUT_API_AUTH_TOKEN": ""}], ids=["unset", "empty"])
+def test_production_without_a_token_refuses_to_start(token: dict[str, str]) -> None:
+    ended = run("serve", "--port", "0", environment={"NODE_ENV": "production", **token})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "output-mock serve: NODE_ENV is production and there is no token; set OUTPUT_API_AUTH_TOKEN, give "
+        "--auth-token, or unset NODE_ENV; see 'output-mock serve --help'\n"
+    )
+
+
+def test_the_same_seed_gives_the_same_ids(serve: Serve, script: Path) -> None:
+    first, second = (serve(script, "--seed", "11").start("echo") for _ in range(2))
+    assert first == second
+
+
+def test_without_a_seed_ids_differ_and_the_seed_that_is_printed_brings_them_back(
+    serve: Serve, script: Path
+) -> None:
+    first, second = serve(script), serve(script)
+    started = first.start("echo")
+    assert second.start("echo") != started
+    seed = re.search(r"seed (\d+)", first.first_line)
+    assert seed
+    assert serve(script, "--seed", seed.group(1)).start("echo") == started
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--execution-timeout", "10m"], {"TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT": "9h"}),
+        ([], {"TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT": "10m"}),
+        ([], {"TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT": "600000"}),
+    ],
+    ids=["flag", "variable", "milliseconds"],
+)
+def test_the_execution_timeout_ends_workflows_that_take_longer(
+    serve: Serve, script: Path, arguments: list[str], environment: dict[str, str]
+) -> None:
+    fake = serve(script, *arguments, environment=environment)
+    body = {"workflowName": "long", "timeout": 3_600_000}
+    assert fake.ask("POST", "/workflow/run", body).json["status"] == "timed_out"
+    assert fake.ask("POST", "/workflow/run", {"workflowName": "echo"}).json["status"] == "completed"
+
+
+def test_a_variable_says_how_long_a_run_is_waited_for(serve: Serve, script: Path) -> None:
+    body = {"workflowName": "long"}
+    assert serve(script).ask("POST", "/workflow/run", body).status == 408
+    patient = serve(script, environment={"TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING": "3600000"})
+    assert patient.ask("POST", "/workflow/run", body).json["output"] == "done"
+
+
+def test_a_variable_says_how_long_a_long_poll_may_be(serve: Serve, script: Path) -> None:
+    fake = serve(script, "--clock", "manual", environment={"TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS": "20"})
+    fake.start("waits", "w")
+    page = fake.get("/workflow/w/history?longPollTimeoutMs=15000").json
+    began = time.monotonic()
+    while page["events"]:
+        token = urllib.parse.quote(page["nextPageToken"], safe="")
+        poll = f"/workflow/w/history?runId={page['runId']}&pageToken={token}&longPollTimeoutMs=15000"
+        page = fake.get(poll).json
+    assert time.monotonic() - began < 12
+
+
+def test_a_variable_names_the_namespace(serve: Serve, script: Path) -> None:
+    fake = serve(script, environment={"TEMPORAL_NAMESPACE": "elsewhere"})
+    fake.ask("POST", "/workflow/run", {"workflowName": "parent", "workflowId": "p"})
+    history = fake.get("/workflow/p/history?pageSize=50").text
+    assert '"namespace":"elsewhere"' in history
+    assert '"default"' not in history
+
+
+def test_worker_down_may_be_given_several_times(serve: Serve, script: Path) -> None:
+    fake = serve(script, "--worker-down", "gone", "--worker-down", "lost")
+    assert " in catalogs main, gone (no worker), lost (no worker) on " in fake.first_line
+    for name in ("gone", "lost"):
+        assert fake.get(f"/workflow/catalog/{name}").status == 409
+    assert fake.get("/workflow/catalog/main").status == 200
+    assert fake.get("/workflow/catalog/unknown").status == 404
+
+
+# What is told
+
+
+def test_each_request_gets_a_line(serve: Serve) -> None:
+    fake = serve()
+    fake.get("/health?a=1")
+    fake.ask("POST", "/workflow/nobody/signal/go")
+    until(lambda: fake.log.count("\n") == 2)
+    first, second = fake.log.splitlines()
+    assert re.fullmatch(r"GET /health\?a=1 200 \d+\.\d ms", first)
+    assert re.fullmatch(r"POST /workflow/nobody/signal/go 404 \d+\.\d ms", second)
+
+
+def test_a_stream_gets_a_line_when_it_begins_and_one_when_it_ends(serve: Serve, script: Path) -> None:
+    fake = serve(script)
+    fake.start("waits", "w")
+    with closing(fake.send("/workflow/w/history/stream")) as stream:
+        until(lambda: "GET /workflow/w/history/stream 200 stream begins\n" in fake.log)
+        assert "stream ends" not in fake.log
+        fake.ask("POST", "/workflow/w/signal/go")
+        until_received(stream, b"event: done")
+        until(lambda: "stream ends" in fake.log)
+    assert re.search(r"^GET /workflow/w/history/stream 200 stream ends \d+\.\d ms$", fake.log, re.MULTILINE)
+
+
+def test_what_a_client_sends_cannot_command_the_terminal(serve: Serve) -> None:
+    fake = serve()
+    with closing(fake.send("/\x1b[2Jgone")) as connection:
+        until_received(connection, b"\r\n\r\n")
+    until(lambda: fake.log)
+    assert fake.log.startswith("GET /\\x1b[2Jgone ")
+
+
+def test_an_error_of_a_script_is_told_once_with_file_and_line(serve: Serve, script: Path) -> None:
+    fake = serve(script)
+    for number in range(3):
+        failed = fake.ask("POST", "/workflow/run", {"workflowName": "wrong", "input": {"a": number}})
+        assert failed.json["error"] == "ScriptError"
+    fake.get("/health")
+    until(lambda: "/health" in fake.log)
+    told = [line for line in fake.log.splitlines() if line.startswith("SCRIPT ERROR: ")]
+    assert len(told) == 1
+    assert "'wrong'" in told[0]
+    line = SCRIPT.splitlines().index('    return given["nothing"]') + 1
+    assert f"{script}, line {line}" in told[0]
+
+
+def test_an_error_of_a_query_handler_is_told_too(serve: Serve, script: Path) -> None:
+    fake = serve(script)
+    fake.start("wrong", "w", input={"nothing": 1})
+    for _ in range(2):
+        assert fake.ask("POST", "/workflow/w/query/wrong").json["error"] == "ScriptError"
+    until(lambda: "SCRIPT ERROR: " in fake.log)
+    assert fake.log.count("ZeroDivisionError") == 1
+
+
+def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        fake = Fake(process, process.stdout.readline(), tmp_path / "none")
+        # More than any pipe holds.
+        for _ in range(100):
+            assert fake.get("/health?" + "x" * 20_000) == (200, "OK")
+        assert fake.stop() == 0
+    finally:
+        _end(process)
+
+
+# Stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("clock", ["auto", "real"])
+def test_a_signal_ends_the_server_cleanly_though_clients_wait(
+    serve: Serve, script: Path, number: int, clock: str
+) -> None:
+    fake = serve(script, "--clock", clock)
+    fake.start("waits", "w")
+    until(lambda: len(fake.get("/workflow/w/history").json["events"]) > 3)
+    page = fake.get("/workflow/w/history?longPollTimeoutMs=1000").json
+    token = urllib.parse.quote(page["nextPageToken"], safe="")
+    poll = f"/workflow/w/history?runId={page['runId']}&pageToken={token}&longPollTimeoutMs=15000"
+    with ExitStack() as stack:
+        streams = [stack.enter_context(closing(fake.send("/workflow/w/history/stream"))) for _ in range(5)]
+        for stream in streams:
+            until_received(stream, b"event: history")
+        stack.enter_context(closing(fake.send(poll)))
+        stack.enter_context(closing(fake.send("/health")))
+        began = time.monotonic()
+        assert fake.stop(number) == 0
+        assert time.monotonic() - began < 10
+        for stream in streams:
+            while stream.recv(65536):
+                pass
+    assert "Traceback" not in fake.log
+    assert fake.log.count("stream ends") == 5
+    assert fake.process.stdout is not None
+    assert fake.process.stdout.read() == ""
+
+
+def test_a_second_signal_is_harmless(serve: Serve, script: Path) -> None:
+    fake = serve(script)
+    fake.start("waits", "w")
+    with closing(fake.send("/workflow/w/history/stream")) as stream:
+        until_received(stream, b"event: history")
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            fake.process.send_signal(number)
+        assert fake.process.wait(PATIENCE) == 0
+    assert "Traceback" not in fake.log
+
+
+def test_the_port_is_free_again_after_a_stop(serve: Serve) -> None:
+    fake = serve()
+    fake.get("/health")
+    assert fake.stop() == 0
+    again = serve("--port", str(fake.port))
+    assert again.get("/health") == (200, "OK")
+
+
+def test_ctrl_c_while_a_script_is_loaded_prints_no_traceback(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time\nprint('x on http://x:1 ', flush=True)\ntime.sleep(60)\n")
+    fake = serve("slow.py")
+    assert fake.stop(signal.SIGINT) == 130
+    assert fake.log.strip() == ""
+
+
+# What cannot be
+
+
+def one_line(ended: Any) -> str:
+    """The one line that a command which failed has printed, and nothing else."""
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert ended.stderr.endswith("\n")
+    text: str = ended.stderr
+    return text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--clock", "nonsense"], "'--clock': 'nonsense' is not one of 'real', 'auto', 'manual'"),
+        (
+            ["--port", "99999"],
+            "'--port': '99999' is no port; give a number from 0 (takes a free one) to 65535",
+        ),
+        (["--port", "http"], "'--port': 'http' is no port"),
+        (["--port", "-1"], "'--port': '-1' is no port"),
+        (["--execution-timeout", "soon"], "'--execution-timeout': 'soon' is not a duration; write it like"),
+        (["--execution-timeout", "600000"], "'--execution-timeout': '600000' is not a duration"),
+        (["--seed", "x"], "'--seed': 'x' is no seed; give a whole number, 0 or more"),
+        (["--catalog", "a/b"], "'--catalog': 'a/b' cannot name a catalog; names are letters, digits and"),
+        (["--worker-down", ""], "'--worker-down': '' cannot name a catalog"),
+        (["--auth-token", " "], "'--auth-token': it is empty"),
+        (["--colour"], "No such option"),
+        (["--port"], "'--port' requires an argument"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_flag_that_makes_no_sense_is_said_in_one_line(arguments: list[str], expected: str) -> None:
+    ended = run("serve", *arguments)
+    assert ended.returncode == 2
+    line = one_line(ended)
+    assert line.startswith("output-mock serve: ")
+    assert expected in line
+    assert line.endswith("; see 'output-mock serve --help'\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OUTPUT_API_PORT", "http"),
+        ("OUTPUT_CATALOG_ID", "not this"),
+        ("TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT", "soon"),
+        ("TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING", "5m"),
+        ("TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS", "-1"),
+        ("TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS", "9" * 20),
+    ],
+)
+def test_a_variable_that_makes_no_sense_is_named(name: str, value: str) -> None:
+    ended = run("serve", environment={name: value})
+    assert ended.returncode == 2
+    assert f"Invalid value for '{name}': " in one_line(ended)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("missing.py", None, "missing.py: there is no such file; looked in "),
+        (
+            "script.yaml",
+            "workflows: []\n",
+            "script.yaml: a script is a Python file, and its name ends in .py",
+        ),
+        ("script.py", "x = (\n", "script.py, line 1: SyntaxError: '(' was never closed"),
+        ("script.py", "\n\ndef f(:\n    pass\n", "script.py, line 3: SyntaxError: invalid syntax"),
+        (
+            "script.py",
+            "\nimport not_installed_here\n",
+            "script.py, line 2: ModuleNotFoundError: No module named",
+        ),
+        ("script.py", "import neighbour\n", "neighbour.py, line 2: SyntaxError: "),
+        ("script.py", "x = 1\n", "script.py: it makes no Script; write `script = output_mock.Script()` and"),
+        ("script.py", "import sys\nsys.exit(3)\n", "script.py, line 2: it ends the program (SystemExit: 3)"),
+        (
+            "script.py",
+            "from output_mock import Script\nscript = Script()\n\nscript.workflow('no name')\n",
+            "script.py, line 4: ValueError: workflow 'no name': 'no name' cannot name a workflow",
+        ),
+        (
+            "script.py",
+            "from output_mock import Script\nscript = Script()\nscript.begin_with('nothing')\n",
+            "script.py: Workflow nothing is not supported in the task queue main.",
+        ),
+        (
+            "script.py",
+            "raise ValueError('one\\ntwo')\n",
+            "script.py, line 1: ValueError: one two",
+        ),
+    ],
+)
+def test_a_script_that_cannot_be_loaded_is_said_in_one_line(
+    tmp_path: Path, name: str, text: str | None, expected: str
+) -> None:
+    (tmp_path / "neighbour.py").write_text("\nx = = 1\n")
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    ended = run("serve", "--port", "0", name, cwd=tmp_path)
+    assert ended.returncode == 1
+    line = one_line(ended)
+    assert line.startswith("output-mock serve: ")
+    assert expected.rstrip(".") in line
+
+
+def test_a_folder_is_no_script(tmp_path: Path) -> None:
+    ended = run("serve", "--port", "0", str(tmp_path))
+    assert ended.returncode == 1
+    assert f"{tmp_path}: it is a folder; name the Python files in it that hold scripts" in one_line(ended)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_script_that_may_not_be_read_is_said_in_one_line(script: Path) -> None:
+    script.chmod(0)
+    ended = run("serve", "--port", "0", str(script))
+    assert ended.returncode == 1
+    assert f"{script}: it cannot be read: Permission denied" in one_line(ended)
+
+
+def test_two_scripts_that_name_the_same_workflow_are_said_in_one_line(tmp_path: Path) -> None:
+    begin = "from output_mock import Script\nscript = Script()\n"
+    (tmp_path / "one.py").write_text(f"{begin}script.workflow('one', aliases=['same']).returns(1)\n")
+    (tmp_path / "two.py").write_text(f"{begin}script.workflow('same').returns(2)\n")
+    ended = run("serve", "--port", "0", "one.py", "two.py", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "two.py: workflow 'same': 'same' already names workflow 'one' of catalog 'main'" in one_line(ended)
+
+
+def test_a_busy_port_is_said_in_one_line(serve: Serve) -> None:
+    fake = serve()
+    ended = run("serve", "--port", str(fake.port))
+    assert ended.returncode == 1
+    assert one_line(ended) == (
+        f"output-mock serve: port {fake.port} of 127.0.0.1 is in use; stop what uses it, or choose another "
+        "one with --port (0 takes a free one)\n"
+    )
+    assert fake.get("/health") == (200, "OK")
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "300.1.1.1", "a" * 70])
+def test_a_host_without_an_address_is_said_in_one_line(host: str) -> None:
+    ended = run("serve", "--port", "0", "--host", host)
+    assert ended.returncode == 1
+    assert f"the host {host!r} has no address; give one of this machine" in one_line(ended)
+
+
+def test_an_address_of_another_machine_is_said_in_one_line() -> None:
+    ended = run("serve", "--port", "0", "--host", "192.0.2.1")
+    assert ended.returncode == 1
+    assert "192.0.2.1 is no address of this machine" in one_line(ended)
+
+
+# The rest of the command line
+
+
+def test_openapi_prints_the_document() -> None:
+    ended = run("openapi")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads(ended.stdout) == document()
+
+
+def test_openapi_does_not_mind_a_reader_who_has_seen_enough() -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "openapi"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(PATIENCE) == 0
+    finally:
+        _end(process)
+
+
+def test_version_names_the_command() -> None:
+    ended = run("--version")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert re.fullmatch(r"output-mock \S.*\n", ended.stdout)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]], ids=["nothing", "--help", "-h"])
+def test_help_lists_the_commands(arguments: list[str]) -> None:
+    ended = run(*arguments)
+    assert ended.returncode == 0
+    assert re.search(r"^  openapi +\S", ended.stdout, re.MULTILINE)
+    assert re.search(r"^  serve +\S", ended.stdout, re.MULTILINE)
+
+
+def test_help_of_serve_names_every_flag_and_variable() -> None:
+    text = run("serve", "--help").stdout
+    for word in (
+        *("--host", "--port", "--clock", "--catalog", "--auth-token", "--seed", "--execution-timeout"),
+        *("--worker-down", "OUTPUT_API_PORT", "OUTPUT_CATALOG_ID", "OUTPUT_API_AUTH_TOKEN", "NODE_ENV"),
+        *("TEMPORAL_NAMESPACE", "TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT"),
+        *("TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING", "TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS"),
+    ):
+        assert word in text
+
+
+def test_an_unknown_command_is_said_in_one_line() -> None:
+    ended = run("sevre")
+    assert ended.returncode == 2
+    line = one_line(ended)
+    assert line.startswith("output-mock: No such command 'sevre'")
+    assert line.endswith("; see 'output-mock --help'\n")
+
+
+def test_serving_imports_nothing_that_it_does_not_need(tmp_path: Path, script: Path) -> None:
+    code = (
+        "import sys\n"
+        "from output_mock import OutputMock\n"
+        "import output_mock.server, output_mock.cli.log\n"
+        f"OutputMock(scripts=[{str(script)!r}])\n"
+        "print(sorted(sys.modules.keys() & "
+        "{'jsonschema', 'requests', 'responses', 'pytest', 'yaml', 'hypothesis', 'boto3', 'moto'}))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT
+    )
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")

@@ -1,0 +1,498 @@
+"""The fake on a real socket: many clients, open streams, clients that leave, a stop that waits for nobody."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, cast
+
+import pytest
+
+from output_mock import OutputMock, Script
+from output_mock.http import stream
+from output_mock.http.app import OutputApp
+from output_mock.server import WHEN_GONE, Served, Server
+
+script = Script()
+script.workflow("echo").returns(lambda given: given)
+
+
+@script.workflow("waits")
+async def waits(ctx: Any, given: Any) -> Any:
+    return await ctx.wait_for_signal("go")
+
+
+class Running:
+    """A server that runs in a thread of its own, and what it has reported."""
+
+    def __init__(self, app: OutputApp, **options: Any) -> None:
+        self.reports: list[Served] = []
+        self.server = Server(app, on_served=self.reports.append, **options)
+        self.thread = threading.Thread(target=self.server.run)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.close()
+        self.thread.join(10)
+        assert not self.thread.is_alive(), "the server does not end"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection((self.server.address, self.server.port), timeout=20)
+
+    def send(self, request: str) -> socket.socket:
+        """A connection on which a request has been sent."""
+        connection = self.connect()
+        connection.sendall(request.encode() + b"\r\nHost: x\r\n\r\n")
+        return connection
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(self.server.address, self.server.port, timeout=20)
+        try:
+            headers = {} if body is None else {"Content-Type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def start(self, workflow_id: str, workflow: str = "waits") -> None:
+        status, text = self.ask(
+            "POST", "/workflow/start", {"workflowName": workflow, "workflowId": workflow_id}
+        )
+        assert status == 200, text
+
+    def reported(self, stage: str) -> list[Served]:
+        return [one for one in self.reports if one.stage == stage]
+
+
+@pytest.fixture
+def mock() -> Iterator[OutputMock]:
+    mock = OutputMock(scripts=[script])
+    yield mock
+    mock.close()
+
+
+@pytest.fixture
+def running(mock: OutputMock) -> Iterator[Running]:
+    running = Running(mock.app)
+    yield running
+    running.close()
+
+
+def until(check: Callable[[], Any], *, seconds: float = 20.0) -> None:
+    limit = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < limit, "it did not happen"
+        time.sleep(0.005)
+
+
+def until_received(connection: socket.socket, text: bytes) -> bytes:
+    received = b""
+    while text not in received:
+        piece = connection.recv(65536)
+        assert piece, f"the connection has ended after {received!r}"
+        received += piece
+    return received
+
+
+def rest(connection: socket.socket) -> bytes:
+    """All that still comes until the server ends the connection."""
+    received = b""
+    try:
+        while piece := connection.recv(65536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def worker_threads() -> list[str]:
+    return [
+        one.name
+        for one in threading.enumerate()
+        if one.name.startswith("output-mock-") and one.name[12:].isdigit()
+    ]
+
+
+@contextmanager
+def streams(running: Running, number: int) -> Iterator[list[socket.socket]]:
+    """That many open streams of a run that waits."""
+    running.start("followed")
+    with ExitStack() as stack:
+        opened = []
+        for _ in range(number):
+            connection = running.send("GET /workflow/followed/history/stream HTTP/1.1")
+            opened.append(stack.enter_context(closing(connection)))
+        for connection in opened:
+            until_received(connection, b"event: history")
+        yield opened
+
+
+# Serving
+
+
+def test_serve_yields_a_url_that_answers_and_stops_answering_after_the_block(mock: OutputMock) -> None:
+    with mock.serve() as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        with closing(http.client.HTTPConnection(host, int(port), timeout=20)) as connection:
+            connection.request("GET", "/health")
+            assert connection.getresponse().read() == b"OK"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=20)
+    assert worker_threads() == []
+
+
+def test_two_fakes_serve_at_once_and_know_nothing_of_each_other() -> None:
+    one, other = OutputMock(scripts=[script]), OutputMock(scripts=[script])
+    with one.serve() as first, other.serve() as second:
+        assert first != second
+        port = int(first.rpartition(":")[2])
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            body = json.dumps({"workflowName": "echo", "workflowId": "mine"})
+            connection.request("POST", "/workflow/start", body, {"Content-Type": "application/json"})
+            assert connection.getresponse().status == 200
+    assert (list(one.runs), list(other.runs)) == (["mine"], [])
+
+
+def test_a_connection_serves_many_requests(running: Running) -> None:
+    with closing(running.connect()) as connection:
+        for _ in range(5):
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert until_received(connection, b"\r\n\r\nOK").startswith(b"HTTP/1.1 200 OK")
+
+
+def test_requests_that_are_sent_ahead_are_answered_in_order(running: Running) -> None:
+    request = b"GET /workflow/%d/status HTTP/1.1\r\nHost: x\r\n\r\n"
+    with closing(running.connect()) as connection:
+        connection.sendall(b"".join(request % number for number in range(5)))
+        received = until_received(connection, b"for ID: 4")
+    positions = [received.index(b"for ID: %d" % number) for number in range(5)]
+    assert positions == sorted(positions)
+
+
+def test_parallel_clients_get_their_own_answers(running: Running) -> None:
+    def run(number: int) -> Any:
+        body = {"workflowName": "echo", "input": {"number": number}}
+        return json.loads(running.ask("POST", "/workflow/run", body)[1])["output"]
+
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(run, range(100))) == [{"number": number} for number in range(100)]
+
+
+def test_a_client_that_only_finishes_sending_gets_its_answer(running: Running) -> None:
+    with closing(running.send("GET /health HTTP/1.0")) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        assert rest(connection).endswith(b"\r\n\r\nOK")
+
+
+@pytest.mark.parametrize("kind", ["sized", "chunked"])
+def test_a_body_of_ten_megabytes_is_refused_and_does_no_harm(running: Running, kind: str) -> None:
+    piece = b"[" + b"1," * 500_000
+    body = piece * 10
+    with closing(
+        http.client.HTTPConnection(running.server.address, running.server.port, timeout=20)
+    ) as sender:
+        headers = {"Content-Type": "application/json"}
+        if kind == "sized":
+            sender.request("POST", "/workflow/run", body, headers)
+        else:
+            sender.request("POST", "/workflow/run", iter([piece] * 10), headers, encode_chunked=True)
+        answer = sender.getresponse()
+        assert (answer.status, json.load(answer)["error"]) == (413, "PayloadTooLargeError")
+        sender.request("GET", "/health")
+        assert sender.getresponse().read() == b"OK"
+
+
+def test_a_request_that_cannot_be_read_gets_a_400_and_does_no_harm(running: Running) -> None:
+    with closing(running.connect()) as connection:
+        connection.sendall(b"what is this\r\n\r\n")
+        assert b" 400 " in rest(connection)
+    assert running.ask("GET", "/health") == (200, "OK")
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
+def test_an_ipv6_address_is_written_in_brackets(mock: OutputMock) -> None:
+    try:
+        running = Running(mock.app, host="::1")
+    except OSError:
+        pytest.skip("there is no IPv6 loopback address here")
+    assert running.server.url == f"http://[::1]:{running.server.port}"
+    assert running.ask("GET", "/health") == (200, "OK")
+    running.close()
+
+
+def test_localhost_is_the_address_that_every_client_tries(mock: OutputMock) -> None:
+    running = Running(mock.app, host="localhost")
+    assert (running.server.address, running.server.url) == (
+        "127.0.0.1",
+        f"http://localhost:{running.server.port}",
+    )
+    running.close()
+
+
+def test_a_port_that_is_taken_is_an_error_at_once(running: Running) -> None:
+    with pytest.raises(OSError, match="in use"):
+        Server(running.server.app, port=running.server.port)
+
+
+def test_a_host_that_has_no_address_is_an_error_at_once(mock: OutputMock) -> None:
+    with pytest.raises(socket.gaierror):
+        Server(mock.app, "no.such.host.invalid")
+
+
+# Streams
+
+
+def test_open_streams_leave_room_for_other_requests(running: Running) -> None:
+    with streams(running, 100):
+        assert running.ask("GET", "/health") == (200, "OK")
+        run = {"workflowName": "echo", "input": 1}
+        assert json.loads(running.ask("POST", "/workflow/run", run)[1])["output"] == 1
+
+
+def test_a_stream_sends_each_event_when_it_happens(running: Running) -> None:
+    with streams(running, 2) as opened:
+        assert running.ask("POST", "/workflow/followed/signal/go", {"payload": {}}) == (200, "OK")
+        for connection in opened:
+            until_received(connection, b"event: done")
+            rest(connection)
+    until(lambda: len(running.reported("stream ends")) == 2)
+
+
+def test_threads_are_used_again(running: Running) -> None:
+    for _ in range(50):
+        running.ask("GET", "/health")
+    # A thread may still be at the end of its work when the next request comes.
+    assert len(worker_threads()) < 10
+
+
+def test_beyond_the_limit_of_threads_requests_wait_for_their_turn(
+    mock: OutputMock, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = Running(mock.app, threads=2)
+    with streams(running, 2) as opened, closing(running.send("GET /health HTTP/1.1")) as waiting:
+        until(lambda: "2 threads are answering" in caplog.text)
+        mock.world.signal("followed", "go")
+        assert b"OK" in until_received(waiting, b"\r\n\r\nOK")
+        rest(opened[0])
+    assert len(worker_threads()) <= 2
+    running.close()
+
+
+def test_a_client_that_leaves_a_stream_frees_its_thread(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "KEEPALIVE", 0.2)
+    with streams(running, 3) as opened:
+        for connection in opened[:2]:
+            connection.close()
+        until(lambda: len(running.reported("stream ends")) == 2)
+        assert running.ask("POST", "/workflow/followed/signal/go", {"payload": {}}) == (200, "OK")
+        until_received(opened[2], b"event: done")
+
+
+def test_a_client_that_resets_the_connection_leaves_nothing_behind(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stream, "KEEPALIVE", 0.2)
+    with streams(running, 1) as opened:
+        # Lingering for no time at all is what makes closing a reset.
+        opened[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        opened[0].close()
+        until(lambda: running.reported("stream ends"))
+    assert caplog.text == ""
+
+
+class WaitingApp:
+    """An application that waits until its client has gone, as a stream may."""
+
+    def __init__(self) -> None:
+        self.world = self
+        self.entered = threading.Event()
+        self.gone = threading.Event()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/wait":
+            environ[WHEN_GONE](self.gone.set)
+            self.entered.set()
+            self.gone.wait(20)
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"OK"]
+
+    def let_go(self) -> None:
+        self.gone.set()
+
+
+def test_a_request_that_asks_for_it_is_told_at_once_that_its_client_has_gone() -> None:
+    app = WaitingApp()
+    running = Running(cast(OutputApp, app))
+    connection = running.send("GET /wait HTTP/1.1")
+    assert app.entered.wait(20)
+    assert not app.gone.is_set()
+    connection.close()
+    assert app.gone.wait(15)
+    running.close()
+
+
+def test_a_request_that_asks_for_it_is_told_that_the_server_closes() -> None:
+    app = WaitingApp()
+    app.let_go = lambda: None  # type: ignore[method-assign]
+    running = Running(cast(OutputApp, app))
+    with closing(running.send("GET /wait HTTP/1.1")):
+        assert app.entered.wait(20)
+        running.close()
+    assert app.gone.is_set()
+
+
+def test_a_client_that_waits_and_then_asks_again_is_not_taken_for_gone() -> None:
+    app = WaitingApp()
+    running = Running(cast(OutputApp, app))
+    with closing(running.send("GET /wait HTTP/1.1")) as connection:
+        assert app.entered.wait(20)
+        # Sent ahead, while the first one is still being answered.
+        connection.sendall(b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.2)
+        assert not app.gone.is_set()
+        app.gone.set()
+        received = until_received(connection, b"OK")
+        while received.count(b"\r\n\r\nOK") < 2:
+            received += until_received(connection, b"OK")
+    running.close()
+
+
+# Reports
+
+
+def test_every_request_is_reported_with_method_target_and_status(running: Running) -> None:
+    running.ask("GET", "/health?deep=1")
+    running.ask("POST", "/workflow/none/signal/go")
+    until(lambda: len(running.reports) == 2)
+    assert [(one.stage, one.method, one.target, one.status) for one in running.reports] == [
+        ("answered", "GET", "/health?deep=1", 200),
+        ("answered", "POST", "/workflow/none/signal/go", 404),
+    ]
+    assert all(0 <= one.seconds < 20 for one in running.reports)
+
+
+def test_streams_are_reported_when_they_begin_and_when_they_end(running: Running) -> None:
+    with streams(running, 1):
+        assert [one.target for one in running.reported("stream begins")] == [
+            "/workflow/followed/history/stream"
+        ]
+        assert running.reported("stream ends") == []
+        running.ask("POST", "/workflow/followed/signal/go")
+        until(lambda: running.reported("stream ends"))
+
+
+def test_a_request_that_cannot_be_read_is_reported_all_the_same(running: Running) -> None:
+    with closing(running.connect()) as connection:
+        connection.sendall(b"what is this\r\n\r\n")
+        rest(connection)
+    until(lambda: running.reports)
+    assert (running.reports[0].method, running.reports[0].status) == ("?", 400)
+
+
+# Stopping
+
+
+def test_a_stop_ends_streams_and_long_polls_and_leaves_no_thread(running: Running) -> None:
+    with ExitStack() as stack:
+        opened = stack.enter_context(streams(running, 20))
+        page = json.loads(running.ask("GET", "/workflow/followed/history?longPollTimeoutMs=1")[1])
+        token = urllib.parse.quote(page["nextPageToken"], safe="")
+        poll = f"/workflow/followed/history?longPollTimeoutMs=15000&runId={page['runId']}&pageToken={token}"
+        polling = stack.enter_context(closing(running.send(f"GET {poll} HTTP/1.1")))
+        until(lambda: len(running.server.app.world.find("followed").waiters or ()) == 21)
+        running.close()
+        for connection in opened:
+            assert b"event: done" not in rest(connection)
+        rest(polling)
+    until(lambda: worker_threads() == [])
+
+
+def test_a_stop_does_not_wait_for_a_client_that_does_not_read(mock: OutputMock) -> None:
+    @mock.workflow("bulky")
+    async def bulky(ctx: Any, given: Any) -> Any:
+        for number in range(6):
+            await ctx.step(f"step_{number}", returns="x" * 6_000_000)
+        return await ctx.wait_for_signal("go")
+
+    running = Running(mock.app)
+    running.start("big", "bulky")
+    running.ask("GET", "/workflow/big/status")
+    until(lambda: len(mock.runs["big"].history) > 30)
+    path = "/workflow/big/history/stream?includePayloads=true"
+    with closing(running.send(f"GET {path} HTTP/1.1")) as connection:
+        until(lambda: running.reported("stream begins"))
+        mock.world.signal("big", "go")
+        time.sleep(0.3)
+        assert running.reported("stream ends") == []
+        running.close()
+        rest(connection)
+    until(lambda: worker_threads() == [])
+
+
+def test_a_stop_does_not_wait_for_a_script_that_blocks(mock: OutputMock) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    @mock.workflow("blocks")
+    async def blocks(ctx: Any, given: Any) -> None:
+        entered.set()
+        release.wait(60)
+
+    running = Running(mock.app)
+    with closing(running.connect()) as connection:
+        body = b'{"workflowName": "blocks"}'
+        head = b"POST /workflow/run HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert entered.wait(20)
+        running.close()
+        assert not release.is_set()
+        release.set()
+        rest(connection)
+    until(lambda: worker_threads() == [])
+
+
+def test_a_server_may_be_closed_before_it_runs_and_more_than_once(mock: OutputMock) -> None:
+    server = Server(mock.app)
+    server.close()
+    server.close()
+    server.run()
+    server.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((server.address, server.port), timeout=20)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files cannot be counted here")
+def test_a_server_that_has_stopped_holds_no_files(mock: OutputMock) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    running = Running(mock.app)
+    with streams(running, 5):
+        running.close()
+    until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+
+def test_a_server_that_ends_while_it_is_told_to_can_still_be_woken(
+    mock: OutputMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(mock.app)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wake = server._waitress.pull_trigger
+
+    def wake_late() -> None:
+        thread.join(2)
+        wake()
+
+    monkeypatch.setattr(server._waitress, "pull_trigger", wake_late)
+    server.close()
+    thread.join(5)
+    assert not thread.is_alive()

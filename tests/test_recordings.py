@@ -90,11 +90,11 @@ def test_no_recording_that_needs_no_s3_is_left_out() -> None:
 
 def compared(recorded: Any, got: Any, *, unordered: bool = False) -> list[str]:
     json_type = {"content-type": "application/json; charset=utf-8"}
-    sides = (
+    want, have = (
         normal({"status": 200, "headers": json_type, "json": body}, [], unordered=unordered, compare=None)
         for body in (recorded, got)
     )
-    return differences(*sides)
+    return differences(want, have)
 
 
 def test_ids_and_clocks_may_differ() -> None:
@@ -122,11 +122,11 @@ def test_a_difference_in_a_body_is_found_and_named(recorded: Any, got: Any, wher
 
 @pytest.mark.parametrize("header", ["deprecation", "content-type", "access-control-allow-origin"])
 def test_a_missing_header_is_found(header: str) -> None:
-    sides = (
+    want, have = (
         normal({"status": 200, "headers": headers, "text": ""}, [], unordered=False, compare=None)
         for headers in ({header: "x"}, {})
     )
-    assert differences(*sides) == [f'.headers.{header}: recorded "x", missing']
+    assert differences(want, have) == [f'.headers.{header}: recorded "x", missing']
 
 
 def test_a_bag_of_events_may_change_its_order_but_not_its_events() -> None:

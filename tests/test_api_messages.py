@@ -1,0 +1,466 @@
+"""Signals, queries and updates: what reaches a script, and what the sender hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from output_mock import UNDEFINED, Context, Failure, OutputMock
+from tests.conftest import Answer, Client, eventually, in_another_thread, somebody_waits
+
+
+@pytest.fixture
+def mock() -> OutputMock:
+    mock = OutputMock(seed=7)
+    # What a request that waits for another one gives up after; no test here waits that long but one.
+    mock.world.patience = 20.0
+
+    @mock.workflow("approval")
+    async def approval(ctx: Context, input: Any) -> Any:
+        state: dict[str, Any] = {"stage": "draft", "threshold": 0.8, "by": None}
+
+        def broken_query(payload: Any) -> Any:
+            raise Failure("query handler broke")
+
+        def approve(payload: Any) -> None:
+            state["by"] = (payload or {}).get("by", "unknown")
+
+        def set_threshold(payload: Any) -> Any:
+            before, state["threshold"] = state["threshold"], payload["to"]
+            return before
+
+        def check_threshold(payload: Any) -> None:
+            if not isinstance((payload or {}).get("to"), (int, float)):
+                raise ValueError("the threshold has to be a number")
+
+        def broken_update(payload: Any) -> None:
+            raise Failure("update handler broke", name="UpdateError")
+
+        async def wait_for_approval(payload: Any) -> Any:
+            await ctx.condition(lambda: state["by"] is not None)
+            return {"by": state["by"]}
+
+        async def publish(payload: Any) -> Any:
+            return await ctx.step("publish", payload, takes="10m", returns=lambda given: {"published": given})
+
+        async def sleepy(payload: Any) -> Any:
+            await asyncio.sleep(3600)
+            return "awake"
+
+        ctx.on_query("stage", lambda payload: state["stage"])
+        ctx.on_query("echo", lambda payload: payload)
+        ctx.on_query("nothing", lambda payload: UNDEFINED)
+        ctx.on_query("broken", broken_query)
+        ctx.on_signal("approve", approve)
+        ctx.on_update("set", set_threshold, validator=check_threshold)
+        ctx.on_update("broken", broken_update)
+        ctx.on_update("nothing", lambda payload: UNDEFINED)
+        ctx.on_update("echo", lambda payload: payload)
+        ctx.on_update("wait", wait_for_approval)
+        ctx.on_update("publish", publish)
+        ctx.on_update("sleepy", sleepy)
+        state["stage"] = "review"
+        await ctx.condition(lambda: state["by"] is not None)
+        state["stage"] = "done"
+        return state
+
+    return mock
+
+
+@pytest.fixture
+def approval(client: Client) -> str:
+    """The id of a run that waits to be approved."""
+    client.start("approval", workflowId="a")
+    assert client.post("/workflow/a/query/stage").json == "review"
+    return "a"
+
+
+def approve(client: Client, by: str = "ana") -> None:
+    assert client.post("/workflow/a/signal/approve", {"payload": {"by": by}}).text == "OK"
+    assert client.until_closed("a") == "completed"
+
+
+def output(client: Client, workflow_id: str = "a") -> Any:
+    return client.get(f"/workflow/{workflow_id}/result").json["output"]
+
+
+# --- signals ---------------------------------------------------------------------------------------------
+
+
+def test_a_signal_reaches_its_handler(client: Client, approval: str) -> None:
+    approve(client, "bo")
+    assert output(client)["by"] == "bo"
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"json": {}}, {"data": b"", "headers": {"Content-Type": "application/json"}}]
+)
+def test_a_signal_needs_no_payload(client: Client, approval: str, options: dict[str, Any]) -> None:
+    assert client.post("/workflow/a/signal/approve", **options).text == "OK"
+    client.until_closed("a")
+    assert output(client)["by"] == "unknown"
+
+
+def test_a_signal_to_an_unknown_name_is_kept_in_the_history_and_ignored(
+    client: Client, approval: str
+) -> None:
+    assert client.post("/workflow/a/signal/nobody", {"payload": {"x": 1}}).text == "OK"
+    assert client.post("/workflow/a/query/stage").json == "review"
+    (signal,) = [e for e in client.events("a") if e["eventTypeName"] == "WORKFLOW_EXECUTION_SIGNALED"]
+    assert signal["workflowExecutionSignaledEventAttributes"]["signalName"] == "nobody"
+
+
+def test_signals_before_the_first_workflow_task_are_kept_in_order(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("collects")
+    async def collects(ctx: Context, input: Any) -> Any:
+        return [(await ctx.wait_for_signal("item"))["n"] for _ in range(3)]
+
+    client.start("collects", workflowId="c")
+    for n in range(3):
+        client.post("/workflow/c/signal/item", {"payload": {"n": n}})
+    client.until_closed("c")
+    assert output(client, "c") == [0, 1, 2]
+
+
+def test_signals_before_the_handler_reach_it_when_it_is_there(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("late")
+    async def late(ctx: Context, input: Any) -> Any:
+        seen: list[Any] = []
+        await ctx.step("first", takes="10m")
+        ctx.on_signal("item", lambda payload: seen.append(payload["n"]))
+        await ctx.condition(lambda: len(seen) == 4)
+        return seen
+
+    client.start("late", workflowId="l")
+    client.get("/workflow/l/status")
+    for n in range(3):
+        client.post("/workflow/l/signal/item", {"payload": {"n": n}})
+    eventually(lambda: client.kinds("l").count("ACTIVITY_TASK_COMPLETED") == 2)
+    client.post("/workflow/l/signal/item", {"payload": {"n": 3}})
+    client.until_closed("l")
+    assert output(client, "l") == [0, 1, 2, 3]
+
+
+def test_signals_of_other_names_are_not_taken(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("two")
+    async def two(ctx: Context, input: Any) -> Any:
+        first = await ctx.wait_for_signal("first")
+        return [first, await ctx.wait_for_signal("second")]
+
+    client.start("two", workflowId="t")
+    client.post("/workflow/t/signal/second", {"payload": {"n": 2}})
+    client.post("/workflow/t/signal/first", {"payload": {"n": 1}})
+    client.until_closed("t")
+    assert output(client, "t") == [{"n": 1}, {"n": 2}]
+
+
+def test_a_signal_handler_may_be_a_coroutine_function(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("coroutine")
+    async def coroutine(ctx: Context, input: Any) -> Any:
+        done: list[Any] = []
+
+        async def handler(payload: Any) -> None:
+            done.append(await ctx.step("handle", payload, returns=lambda given: given))
+
+        ctx.on_signal("go", handler)
+        await ctx.condition(lambda: bool(done))
+        return done
+
+    client.start("coroutine", workflowId="c")
+    client.post("/workflow/c/signal/go", {"payload": {"n": 1}})
+    client.until_closed("c")
+    assert output(client, "c") == [{"n": 1}]
+
+
+def test_a_signal_handler_that_fails_fails_the_run(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("fragile")
+    async def fragile(ctx: Context, input: Any) -> Any:
+        def handler(payload: Any) -> None:
+            raise Failure("cannot take it", name="FatalError")
+
+        ctx.on_signal("go", handler)
+        await ctx.condition(lambda: False)
+
+    client.start("fragile", workflowId="f")
+    client.post("/workflow/f/signal/go", {"payload": {}})
+    assert client.until_closed("f") == "failed"
+    assert client.get("/workflow/f/result").json["error"]["message"] == "cannot take it"
+
+
+def test_feedback_is_the_signal_resume(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("resumable")
+    async def resumable(ctx: Context, input: Any) -> Any:
+        return await ctx.wait_for_signal("resume")
+
+    client.start("resumable", workflowId="r")
+    assert client.post("/workflow/r/feedback", {"payload": {"better": True}}).text == "OK"
+    client.until_closed("r")
+    assert output(client, "r") == {"better": True}
+
+
+@pytest.mark.parametrize("operation", ["signal/approve", "feedback", "update/set"])
+def test_a_closed_run_takes_no_messages(client: Client, approval: str, operation: str) -> None:
+    approve(client)
+    before = client.events("a")
+    answer = client.post(f"/workflow/a/{operation}", {"payload": {"to": 1}})
+    assert (answer.status, answer.json) == (
+        404,
+        {
+            "error": "WorkflowNotFoundError",
+            "message": "workflow execution already completed",
+            "workflowId": "a",
+        },
+    )
+    assert client.events("a") == before
+
+
+def test_a_script_may_change_a_payload_without_changing_the_history(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("rude")
+    async def rude(ctx: Context, input: Any) -> Any:
+        input["list"].append("changed")
+        payload = await ctx.wait_for_signal("go")
+        payload["list"].append("changed")
+        return payload
+
+    sent = {"list": [1]}
+    client.start("rude", sent, workflowId="r")
+    client.post("/workflow/r/signal/go", {"payload": sent})
+    client.until_closed("r")
+    assert client.get("/workflow/r/input").json["input"] == sent
+    assert "changed" not in str(client.events("r")[:-1])
+    assert output(client, "r") == {"list": [1, "changed"]}
+
+
+# --- queries ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("payload", [{}, {"a": [1, {"b": None}]}])
+def test_a_query_is_asked_with_its_payload(client: Client, approval: str, payload: Any) -> None:
+    assert client.post("/workflow/a/query/echo", {"payload": payload}).json == payload
+
+
+def test_a_query_without_a_payload_is_asked_with_none(client: Client, approval: str) -> None:
+    for answer in (client.post("/workflow/a/query/echo"), client.post("/workflow/a/query/echo", {})):
+        assert (answer.status, answer.text) == (200, "null")
+
+
+def test_a_query_that_answers_nothing_has_an_empty_body(client: Client, approval: str) -> None:
+    answer = client.post("/workflow/a/query/nothing")
+    assert (answer.status, answer.text) == (200, "")
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+
+
+def test_an_unknown_query_is_told_which_there_are(client: Client, approval: str) -> None:
+    answer = client.post("/workflow/a/query/unknown")
+    assert (answer.status, answer.json) == (
+        500,
+        {
+            "error": "QueryNotRegisteredError",
+            "message": "Workflow did not register a handler for unknown. Registered queries: [__stack_trace "
+            "__enhanced_stack_trace __temporal_workflow_metadata stage echo nothing broken]",
+        },
+    )
+
+
+def test_a_query_whose_handler_fails_says_what_it_said(client: Client, approval: str) -> None:
+    answer = client.post("/workflow/a/query/broken")
+    assert (answer.status, answer.json) == (
+        500,
+        {"error": "QueryNotRegisteredError", "message": "query handler broke"},
+    )
+
+
+def test_queries_leave_no_trace(client: Client, approval: str) -> None:
+    before = client.events("a")
+    for name in ("stage", "echo", "nothing", "broken", "unknown"):
+        client.post(f"/workflow/a/query/{name}")
+    assert client.events("a") == before
+
+
+def test_a_closed_run_answers_queries_with_how_it_ended(client: Client, approval: str) -> None:
+    approve(client)
+    assert client.post("/workflow/a/query/stage").json == "done"
+    assert client.post("/workflow/a/query/broken").json["message"] == "query handler broke"
+    assert client.post("/workflow/a/query/unknown").status == 500
+
+
+@pytest.mark.parametrize("end", ["terminate", "stop"])
+def test_a_run_that_was_ended_answers_queries_with_where_it_was(
+    client: Client, approval: str, end: str
+) -> None:
+    client.request("PATCH" if end == "stop" else "POST", f"/workflow/a/{end}")
+    assert client.until_closed("a") in ("terminated", "cancelled")
+    assert client.post("/workflow/a/query/stage").json == "review"
+
+
+def test_a_query_waits_for_the_first_workflow_task(client: Client) -> None:
+    client.start("approval", workflowId="a")
+    assert client.post("/workflow/a/query/stage").json == "review"
+
+
+def test_a_query_of_a_run_without_queries_names_the_built_in_ones(mock: OutputMock, client: Client) -> None:
+    mock.workflow("plain").returns(1)
+    client.run("plain", workflowId="p")
+    assert (
+        client.post("/workflow/p/query/x")
+        .json["message"]
+        .endswith("[__stack_trace __enhanced_stack_trace __temporal_workflow_metadata]")
+    )
+
+
+def test_a_query_sees_what_a_signal_just_before_it_has_done(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("counter")
+    async def counter(ctx: Context, input: Any) -> Any:
+        count = [0]
+
+        def add(payload: Any) -> None:
+            count[0] += payload["n"]
+
+        ctx.on_signal("add", add)
+        ctx.on_query("count", lambda payload: count[0])
+        await ctx.condition(lambda: False)
+
+    client.start("counter", workflowId="c")
+    for n in range(1, 6):
+        client.post("/workflow/c/signal/add", {"payload": {"n": 1}})
+        assert client.post("/workflow/c/query/count").json == n
+
+
+# --- updates ---------------------------------------------------------------------------------------------
+
+
+def updates(client: Client) -> list[str]:
+    return [kind for kind in client.kinds("a") if "UPDATE" in kind]
+
+
+def test_an_update_answers_what_its_handler_returns(client: Client, approval: str) -> None:
+    assert client.post("/workflow/a/update/set", {"payload": {"to": 0.9}}).json == 0.8
+    assert client.post("/workflow/a/update/set", {"payload": {"to": 1}}).json == 0.9
+    assert (
+        updates(client) == ["WORKFLOW_EXECUTION_UPDATE_ACCEPTED", "WORKFLOW_EXECUTION_UPDATE_COMPLETED"] * 2
+    )
+
+
+def test_an_update_that_answers_nothing_answers_null(client: Client, approval: str) -> None:
+    answer = client.post("/workflow/a/update/nothing")
+    assert (answer.status, answer.text) == (200, "null")
+
+
+def test_an_update_needs_no_payload(client: Client, approval: str) -> None:
+    assert client.post("/workflow/a/update/echo").text == "null"
+
+
+FAILED = {"error": "WorkflowUpdateFailedError", "message": "Workflow Update failed"}
+
+
+@pytest.mark.parametrize("body", [{}, {"payload": {}}, {"payload": {"to": "high"}}])
+def test_an_update_that_is_refused_leaves_no_trace(client: Client, approval: str, body: Any) -> None:
+    before = client.events("a")
+    answer = client.post("/workflow/a/update/set", body)
+    assert (answer.status, answer.json) == (500, FAILED)
+    assert client.events("a") == before
+    assert client.post("/workflow/a/update/set", {"payload": {"to": 0}}).json == 0.8
+
+
+def test_an_unknown_update_leaves_no_trace(client: Client, approval: str) -> None:
+    before = client.events("a")
+    answer = client.post("/workflow/a/update/unknown")
+    assert (answer.status, answer.json) == (500, FAILED)
+    assert client.events("a") == before
+
+
+def test_an_update_that_fails_is_kept_in_the_history_and_the_run_goes_on(
+    client: Client, approval: str
+) -> None:
+    answer = client.post("/workflow/a/update/broken")
+    assert (answer.status, answer.json) == (500, FAILED)
+    completed = next(e for e in client.events("a") if e["eventTypeName"].endswith("UPDATE_COMPLETED"))
+    outcome = completed["workflowExecutionUpdateCompletedEventAttributes"]["outcome"]
+    assert outcome["failure"]["message"] == "update handler broke"
+    assert client.get("/workflow/a/status").json["status"] == "running"
+
+
+def test_an_update_may_run_steps(client: Client, approval: str) -> None:
+    answer = client.post("/workflow/a/update/publish", {"payload": {"n": 1}})
+    assert answer.json == {"published": {"n": 1}}
+    assert client.get("/workflow/a/status").json["status"] == "running"
+
+
+def test_an_update_that_sleeps_is_waited_for_without_waiting(client: Client, approval: str) -> None:
+    assert client.post("/workflow/a/update/sleepy").json == "awake"
+
+
+def test_an_update_waits_for_a_signal_that_comes_later(
+    mock: OutputMock, client: Client, approval: str
+) -> None:
+    with in_another_thread(lambda: client.post("/workflow/a/update/wait")) as answers:
+        eventually(lambda: "WORKFLOW_EXECUTION_UPDATE_ACCEPTED" in client.kinds("a"))
+        assert "WORKFLOW_EXECUTION_UPDATE_COMPLETED" not in client.kinds("a")
+        client.post("/workflow/a/signal/approve", {"payload": {"by": "cy"}})
+    assert (answers[0].status, answers[0].json) == (200, {"by": "cy"})
+    assert client.until_closed("a") == "completed"
+
+
+def test_several_updates_at_once_are_all_answered(mock: OutputMock, client: Client, approval: str) -> None:
+    def wait() -> Answer:
+        return client.post("/workflow/a/update/wait")
+
+    with in_another_thread(wait) as first, in_another_thread(wait) as second:
+        eventually(lambda: somebody_waits(mock, "a") == 2)
+        assert client.post("/workflow/a/update/set", {"payload": {"to": 2}}).json == 0.8
+        client.post("/workflow/a/signal/approve", {"payload": {"by": "cy"}})
+    assert first[0].json == second[0].json == {"by": "cy"}
+
+
+def test_an_update_that_the_run_did_not_live_to_answer_fails(
+    mock: OutputMock, client: Client, approval: str
+) -> None:
+    with in_another_thread(lambda: client.post("/workflow/a/update/wait")) as answers:
+        eventually(lambda: "WORKFLOW_EXECUTION_UPDATE_ACCEPTED" in client.kinds("a"))
+        client.post("/workflow/a/terminate")
+    assert answers[0].status in (404, 500)
+    assert answers[0].json["error"] in ("WorkflowUpdateFailedError", "WorkflowNotFoundError")
+
+
+def test_an_update_that_waits_for_what_never_comes_says_so(
+    mock: OutputMock, client: Client, approval: str
+) -> None:
+    mock.world.patience = 0.01
+    answer = client.post("/workflow/a/update/wait")
+    assert (answer.status, answer.json["error"]) == (500, "StalledError")
+    assert "'wait' of workflow 'a' waits for something that did not happen" in answer.json["message"]
+
+
+def test_an_update_sent_before_the_first_workflow_task_is_answered(client: Client) -> None:
+    client.start("approval", workflowId="a")
+    assert client.post("/workflow/a/update/set", {"payload": {"to": 1}}).json == 0.8
+
+
+def test_an_update_may_end_the_run(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("ended")
+    async def ended(ctx: Context, input: Any) -> Any:
+        answer: list[Any] = []
+
+        def finish(payload: Any) -> str:
+            answer.append(payload)
+            return "bye"
+
+        ctx.on_update("finish", finish)
+        await ctx.condition(lambda: bool(answer))
+        return answer[0]
+
+    client.start("ended", workflowId="e")
+    assert client.post("/workflow/e/update/finish", {"payload": {"n": 1}}).json == "bye"
+    assert client.until_closed("e") == "completed"
+    assert output(client, "e") == {"n": 1}
+
+
+def test_messages_go_to_the_latest_run(mock: OutputMock, client: Client, approval: str) -> None:
+    approve(client)
+    client.start("approval", workflowId="a")
+    assert client.post("/workflow/a/query/stage").json == "review"
+    client.post("/workflow/a/update/set", {"payload": {"to": 5}})
+    approve(client, "di")
+    assert output(client) == {"stage": "done", "threshold": 5, "by": "di"}

@@ -1,0 +1,512 @@
+"""Which operation a request reaches, and what every answer carries."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from output_mock import Context, OutputMock
+from output_mock.http.routes import ROUTES
+from tests.conftest import Client, Connect
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+GETS = [path for method, path, _ in ROUTES if method == "GET"]
+
+
+@pytest.fixture
+def mock() -> OutputMock:
+    mock = OutputMock(seed=7)
+
+    @mock.workflow("approval")
+    async def approval(ctx: Context, input: object) -> object:
+        ctx.on_query("stage", lambda payload: "waiting")
+        ctx.on_update("set", lambda payload: "old")
+        await ctx.step("draft", returns="text")
+        return await ctx.wait_for_signal("approve")
+
+    return mock
+
+
+def filled(path: str, id: str = "wf", rid: str = NOBODY) -> str:
+    return path.replace("{id}", id).replace("{rid}", rid).replace("{name}", "stage")
+
+
+def body_for(operation: str) -> dict[str, object]:
+    bodies: dict[str, dict[str, object]] = {
+        "run": {"workflowName": "approval", "timeout": 250},
+        "start": {"workflowName": "approval"},
+        "reset": {"stepName": "draft"},
+    }
+    return bodies.get(operation, {})
+
+
+# --- routes ----------------------------------------------------------------------------------------------
+
+
+def test_there_are_thirty_operations_on_thirty_paths() -> None:
+    assert len(ROUTES) == 30
+    assert len({path for _, path, _ in ROUTES}) == 30
+
+
+def upper(path: str) -> str:
+    """The path in capitals, the names of its parameters aside."""
+    return "/".join(part if part.startswith("{") else part.upper() for part in path.split("/"))
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), ROUTES)
+@pytest.mark.parametrize("spelt", [str, upper, lambda path: f"{path}/"], ids=["as_is", "upper", "slash"])
+def test_every_operation_is_reached_regardless_of_case_and_trailing_slash(
+    mock: OutputMock, client: Client, method: str, path: str, operation: str, spelt: Callable[[str], str]
+) -> None:
+    client.request(method, filled(spelt(path)), body_for(operation))
+    (call,) = mock.calls()
+    assert call.operation == operation
+    assert call.workflow_id == ("wf" if path.startswith("/workflow/{id}") else call.workflow_id)
+
+
+@pytest.mark.parametrize(
+    "path", ["/health//", "//health", "/workflow//status", "/workflow/wf/status//", "//"]
+)
+def test_a_path_with_an_empty_part_is_no_path(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status, answer.text) == (404, "Not Found")
+
+
+OTHER_METHODS = [
+    (method, path)
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW")
+    for _, path, _ in ROUTES
+    if (method, path) not in {(allowed, known) for allowed, known, _ in ROUTES}
+]
+
+
+@pytest.mark.parametrize(("method", "path"), OTHER_METHODS)
+def test_a_known_path_with_another_method_is_not_found(client: Client, method: str, path: str) -> None:
+    answer = client.request(method, filled(path))
+    assert (answer.status, answer.text) == (404, "Not Found")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/nope", "/workflow", "/workflow/wf", "/workflow/wf/runs", f"/workflow/wf/runs/{NOBODY}"]
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"])
+def test_an_unknown_path_is_not_found_in_plain_text(client: Client, method: str, path: str) -> None:
+    answer = client.request(method, path)
+    assert answer.status == 404
+    assert answer.text == ("" if method == "HEAD" else "Not Found")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize("path", [path for path in GETS if not path.endswith("/stream")])
+def test_head_answers_as_get_does_without_a_body(client: Client, path: str) -> None:
+    run_id = client.start("approval", workflowId="wf")["runId"]
+    client.post("/workflow/wf/terminate")
+    url = filled(path, rid=run_id).replace("/catalog/wf", "/catalog/main")
+    status, headers, body = client.get(url)
+    head = client.request("HEAD", url)
+    assert body
+    assert (head.status, head.body) == (status, b"")
+    varying = {"x-request-id", "date"}
+    assert {name: value for name, value in head.headers.items() if name not in varying} == {
+        name: value for name, value in headers.items() if name not in varying
+    }
+
+
+@pytest.mark.parametrize("path", [path for path in GETS if path.endswith("/stream")])
+def test_head_of_a_stream_does_not_wait_for_its_end(client: Client, path: str) -> None:
+    url = filled(path, "main", client.get("/workflow/main/status").json["runId"])
+    head = client.request("HEAD", url)
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-type"] == "text/event-stream; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/nope", "/health", "/workflow/run", "/workflow/wf/stop", "/workflow/%E0%A4%A/x"]
+)
+def test_options_answers_ok_on_anything(client: Client, path: str) -> None:
+    answer = client.request("OPTIONS", path)
+    assert (answer.status, answer.text) == (200, "OK")
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_options_starts_nothing(mock: OutputMock, client: Client) -> None:
+    client.request("OPTIONS", "/workflow/start", {"workflowName": "approval"})
+    assert len(mock.runs) == 0
+
+
+def test_health_and_ready_answer_in_plain_text(client: Client) -> None:
+    for path in ("/health", "/ready"):
+        answer = client.get(path)
+        assert (answer.status, answer.text) == (200, "OK")
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def test_heartbeat_has_no_content(client: Client) -> None:
+    answer = client.post("/heartbeat")
+    assert (answer.status, answer.body) == (204, b"")
+    assert "content-type" not in answer.headers
+    assert "etag" not in answer.headers
+
+
+def test_words_of_other_routes_can_be_workflow_ids(client: Client) -> None:
+    for word in ("catalog", "run", "start", "runs"):
+        answer = client.get(f"/workflow/{word}/status")
+        assert (answer.status, answer.json["workflowId"]) == (404, word)
+
+
+def test_a_query_string_does_not_change_the_route(client: Client) -> None:
+    assert client.get("/health?x=1&y").text == "OK"
+    assert client.get("/workflow/catalog?x=%zz").status == 200
+
+
+def test_a_target_with_scheme_and_host_is_its_path(client: Client) -> None:
+    assert client.get("http://output.example/health").text == "OK"
+    assert client.get("http://output.example/workflow/none/status").json["workflowId"] == "none"
+
+
+def test_a_workflow_that_is_no_catalog_answers_no_query_for_its_contents(client: Client) -> None:
+    client.start("approval", workflowId="wf")
+    answer = client.get("/workflow/catalog/wf")
+    assert (answer.status, answer.json["error"]) == (500, "QueryNotRegisteredError")
+    assert answer.json["message"].startswith("Workflow did not register a handler for get.")
+
+
+# --- ids in paths ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("escaped", "workflow_id"),
+    [
+        ("a%20b", "a b"),
+        ("a%2Fb", "a/b"),
+        ("a%2fb%3Fc", "a/b?c"),
+        ("a+b", "a+b"),
+        ("%C3%A9%F0%9F%90%9D", "é🐝"),
+        ("%2E%2E", ".."),
+        ("..", ".."),
+        ("a;b=1", "a;b=1"),
+        ("-begins-with-a-dash", "-begins-with-a-dash"),
+        ("%25", "%"),
+        ("%2525", "%25"),
+        ("a%00b", "a\0b"),
+    ],
+)
+def test_an_id_is_percent_decoded_once(client: Client, escaped: str, workflow_id: str) -> None:
+    started = client.start("approval", workflowId=workflow_id)
+    assert started["workflowId"] == workflow_id
+    assert client.get(f"/workflow/{escaped}/status").json["workflowId"] == workflow_id
+    pinned = f"/workflow/{escaped}/runs/{started['runId']}/history"
+    assert client.get(pinned).json["workflow"]["workflowId"] == workflow_id
+
+
+def test_ids_are_compared_with_their_case(client: Client) -> None:
+    client.start("approval", workflowId="Mixed")
+    assert client.get("/WORKFLOW/Mixed/STATUS").status == 200
+    assert client.get("/workflow/mixed/status").status == 404
+
+
+@pytest.mark.parametrize("escaped", ["%", "%2", "%zz", "%E0%A4%A", "%ff", "%C3", "a%C0%AFb", "%ED%A0%80"])
+def test_an_escape_that_cannot_be_decoded_is_a_uri_error(client: Client, escaped: str) -> None:
+    answer = client.get(f"/workflow/{escaped}/status")
+    assert (answer.status, answer.json) == (
+        400,
+        {"error": "URIError", "message": f"Failed to decode param '{escaped}'"},
+    )
+
+
+def test_a_bad_escape_where_no_route_is_is_not_found(client: Client) -> None:
+    assert client.get("/%zz").status == 404
+    assert client.get("/workflow/%zz").status == 404
+
+
+def test_names_of_messages_are_percent_decoded(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("spaced")
+    async def spaced(ctx: Context, input: object) -> object:
+        return await ctx.wait_for_signal("go on/now")
+
+    client.start("spaced", workflowId="s")
+    client.post("/workflow/s/signal/go%20on%2Fnow", {"payload": {"n": 1}})
+    assert client.until_closed("s") == "completed"
+
+
+@pytest.mark.parametrize("rid", ["xyz", "0", f"{NOBODY}0", "00000000-0000-0000-8000-000000000000"])
+def test_a_run_id_that_is_no_uuid_is_refused(client: Client, rid: str) -> None:
+    answer = client.get(f"/workflow/wf/runs/{rid}/status")
+    assert (answer.status, answer.json["error"]) == (400, "ValidationError")
+    (issue,) = answer.json["issues"]
+    assert (issue["path"], issue["format"], issue["message"]) == ([], "uuid", "Invalid UUID")
+
+
+# --- request ids -----------------------------------------------------------------------------------------
+
+VALID = ["a", "my-id_1", "0", "x" * 128, "-", "_"]
+INVALID = ["x" * 129, "bad id!", "a.b", "a/b", "caf\xe9", "a,b", "a\tb"]
+
+
+@pytest.mark.parametrize("given", VALID)
+@pytest.mark.parametrize("header", ["X-Request-ID", "Rndr-Id", "x-request-id"])
+def test_a_valid_request_id_comes_back(client: Client, header: str, given: str) -> None:
+    assert client.get("/health", headers={header: given}).headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", INVALID)
+@pytest.mark.parametrize("header", ["X-Request-ID", "Rndr-Id"])
+def test_an_invalid_request_id_is_replaced(client: Client, header: str, given: str) -> None:
+    answer = client.get("/health", headers={header: given})
+    assert str(uuid.UUID(answer.headers["x-request-id"])) == answer.headers["x-request-id"]
+
+
+def test_the_platforms_request_id_goes_before_the_clients(client: Client) -> None:
+    both = {"Rndr-Id": "render-1", "X-Request-ID": "other"}
+    assert client.get("/health", headers=both).headers["x-request-id"] == "render-1"
+
+
+def test_an_invalid_platform_id_leaves_the_clients(client: Client) -> None:
+    both = {"Rndr-Id": "not valid", "X-Request-ID": "other"}
+    assert client.get("/health", headers=both).headers["x-request-id"] == "other"
+
+
+def test_request_ids_are_new_for_every_answer_whatever_it_is(client: Client) -> None:
+    answers = [
+        client.get("/health"),
+        client.get("/nope"),
+        client.get("/workflow/none/status"),
+        client.get("/workflow/%zz/status"),
+        client.post("/heartbeat"),
+        client.request("OPTIONS", "/x"),
+        client.post("/workflow/run", {}),
+    ]
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", one) for one in ids)
+
+
+# --- what is sent along ----------------------------------------------------------------------------------
+
+CORS = ("access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers")
+
+
+@pytest.mark.parametrize(
+    "path", ["/workflow/catalog", "/nope", "/workflow/none/status", "/workflow/%zz/status"]
+)
+def test_answers_carry_cors_headers(client: Client, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["access-control-allow-origin"] == "*"
+    assert set(CORS) <= set(headers)
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/HEALTH", "/ready/"])
+def test_health_and_ready_carry_no_cors_headers(client: Client, path: str) -> None:
+    assert not set(CORS) & set(client.get(path).headers)
+
+
+# --- deprecation -----------------------------------------------------------------------------------------
+
+UNPINNED = [("PATCH", "stop"), ("POST", "terminate"), ("POST", "reset")]
+
+
+@pytest.mark.parametrize(("method", "operation"), UNPINNED)
+def test_unpinned_stop_terminate_and_reset_are_deprecated(
+    client: Client, method: str, operation: str
+) -> None:
+    client.start("approval", workflowId="wf")
+    client.get("/workflow/wf/status")
+    client.get("/workflow/wf/history?longPollTimeoutMs=1")
+    body = {"stepName": "draft"} if operation == "reset" else {}
+    for workflow_id, status in (("wf", 200), ("none", 404)):
+        answer = client.request(method, f"/workflow/{workflow_id}/{operation}", body)
+        assert answer.status == status, answer.text
+        assert answer.headers["deprecation"] == "true"
+        assert answer.headers["sunset"] == "Thu, 16 Jul 2026 00:00:00 GMT"
+        assert answer.headers["link"] == (
+            f'</workflow/{{id}}/runs/{{rid}}/{operation}>; rel="successor-version"'
+        )
+
+
+@pytest.mark.parametrize(("method", "operation"), UNPINNED[1:])
+def test_a_refused_body_is_deprecated_all_the_same(client: Client, method: str, operation: str) -> None:
+    answer = client.request(method, f"/workflow/wf/{operation}", {"reason": 1, "stepName": 1})
+    assert answer.status == 400
+    assert answer.headers["deprecation"] == "true"
+
+
+@pytest.mark.parametrize(("method", "operation"), UNPINNED)
+def test_pinned_stop_terminate_and_reset_are_not_deprecated(
+    client: Client, method: str, operation: str
+) -> None:
+    run_id = client.start("approval", workflowId="wf")["runId"]
+    client.get("/workflow/wf/history?longPollTimeoutMs=1")
+    answer = client.request(method, f"/workflow/wf/runs/{run_id}/{operation}", {"stepName": "draft"})
+    assert answer.status == 200, answer.text
+    assert not {"deprecation", "sunset", "link"} & set(answer.headers)
+
+
+# --- ETag ------------------------------------------------------------------------------------------------
+
+
+def test_the_etag_is_the_one_that_express_makes(client: Client) -> None:
+    assert client.get("/health").headers["etag"] == 'W/"2-nOO9QiTIwXgNtWtBJezz8kv3SLc"'
+
+
+@pytest.mark.parametrize("path", ["/health", "/nope", "/workflow/catalog", "/workflow/none/status"])
+def test_every_body_has_an_etag_of_its_bytes(client: Client, path: str) -> None:
+    answer = client.get(path)
+    digest = base64.b64encode(hashlib.sha1(answer.body, usedforsecurity=False).digest()).decode()[:27]
+    assert answer.headers["etag"] == f'W/"{len(answer.body):x}-{digest}"'
+
+
+def with_etag(answer_etag: str) -> list[str]:
+    strong = answer_etag.removeprefix("W/")
+    return [answer_etag, strong, "*", f'"other", {answer_etag}', f'W/"x",{strong} , "y"']
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_a_body_that_the_client_has_is_not_sent_again(client: Client, which: int) -> None:
+    first = client.get("/workflow/catalog")
+    condition = with_etag(first.headers["etag"])[which]
+    again = client.get("/workflow/catalog", headers={"If-None-Match": condition})
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert "content-type" not in again.headers
+    assert again.headers["access-control-allow-origin"] == "*"
+    assert "x-request-id" in again.headers
+
+
+def test_head_is_conditional_too(client: Client) -> None:
+    etag = client.get("/workflow/catalog").headers["etag"]
+    assert client.request("HEAD", "/workflow/catalog", headers={"If-None-Match": etag}).status == 304
+
+
+@pytest.mark.parametrize("condition", ['"other"', "", "nOO9QiTIwXgNtWtBJezz8kv3SLc", 'W/"2-x"'])
+def test_a_body_that_the_client_does_not_have_is_sent(client: Client, condition: str) -> None:
+    answer = client.get("/health", headers={"If-None-Match": condition})
+    assert (answer.status, answer.text) == (200, "OK")
+
+
+@pytest.mark.parametrize("control", ["no-cache", "max-age=0, no-cache", "no-cache, x"])
+def test_a_client_that_wants_no_cache_gets_the_body(client: Client, control: str) -> None:
+    etag = client.get("/health").headers["etag"]
+    answer = client.get("/health", headers={"If-None-Match": etag, "Cache-Control": control})
+    assert answer.status == 200
+
+
+def test_a_body_that_has_changed_is_sent(client: Client) -> None:
+    client.start("approval", workflowId="wf")
+    etag = client.get("/workflow/wf/status").headers["etag"]
+    client.post("/workflow/wf/terminate")
+    answer = client.get("/workflow/wf/status", headers={"If-None-Match": etag})
+    assert (answer.status, answer.json["status"]) == (200, "terminated")
+
+
+def test_errors_and_posts_are_never_not_modified(client: Client) -> None:
+    missing = client.get("/workflow/none/status")
+    headers = {"If-None-Match": missing.headers["etag"]}
+    assert client.get("/workflow/none/status", headers=headers).status == 404
+    client.start("approval", workflowId="wf")
+    asked = client.post("/workflow/wf/query/stage")
+    headers = {"If-None-Match": asked.headers["etag"]}
+    assert client.post("/workflow/wf/query/stage", headers=headers).status == 200
+
+
+def test_a_stream_has_no_etag_and_is_not_kept(client: Client) -> None:
+    client.start("approval", workflowId="wf")
+    client.post("/workflow/wf/terminate")
+    with client.stream("/workflow/wf/history/stream", headers={"If-None-Match": "*"}) as stream:
+        assert [frame.event for frame in stream] == ["workflow", "history", "done"]
+        assert "etag" not in stream.headers
+        assert stream.headers["cache-control"] == "no-cache, no-transform"
+        assert stream.headers["x-accel-buffering"] == "no"
+
+
+# --- auth ------------------------------------------------------------------------------------------------
+
+TOKEN = "s3cret-token"
+
+
+@pytest.fixture
+def guarded(connect: Connect) -> Client:
+    mock = OutputMock(auth_token=TOKEN)
+    mock.workflow("echo").returns(1)
+    return connect(mock)
+
+
+@pytest.mark.parametrize("given", [f"Basic {TOKEN}", TOKEN, f"Basic\t{TOKEN}"])
+def test_the_token_opens_with_basic_before_it_or_without(guarded: Client, given: str) -> None:
+    assert guarded.get("/workflow/catalog", headers={"Authorization": given}).status == 200
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        "Basic wrong",
+        f"Bearer {TOKEN}",
+        f"basic {TOKEN}",
+        f"BASIC {TOKEN}",
+        f"Basic{TOKEN}",
+        "Basic ",
+        f"Basic {TOKEN}x",
+        f"Basic {TOKEN[:-1]}",
+        f"Basic {base64.b64encode(TOKEN.encode()).decode()}",
+    ],
+)
+def test_anything_else_is_unauthorized(guarded: Client, given: str | None) -> None:
+    headers = {} if given is None else {"Authorization": given}
+    answer = guarded.get("/workflow/catalog", headers=headers)
+    assert (answer.status, answer.text) == (401, "Unauthorized")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert not set(CORS) & set(answer.headers)
+    assert "www-authenticate" not in answer.headers
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), ROUTES)
+def test_every_operation_but_health_and_ready_is_guarded(
+    guarded: Client, method: str, path: str, operation: str
+) -> None:
+    wanted = 200 if operation in ("health", "ready") else 401
+    assert guarded.request(method, filled(path), body_for(operation)).status == wanted
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("OPTIONS", "/workflow/run"),
+        ("GET", "/nope"),
+        ("PUT", "/workflow/run"),
+        ("HEAD", "/workflow/catalog"),
+        ("GET", "/workflow/%zz/status"),
+    ],
+)
+def test_options_and_unknown_paths_are_guarded_too(guarded: Client, method: str, path: str) -> None:
+    assert guarded.request(method, path).status == 401
+    headers = {"Authorization": f"Basic {TOKEN}"}
+    assert guarded.request(method, path, headers=headers).status != 401
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/HEALTH", "/health/", "/Ready/"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_health_and_ready_are_open_however_they_are_spelt(guarded: Client, method: str, path: str) -> None:
+    assert guarded.request(method, path).status == 200
+
+
+def test_a_body_is_read_before_anybody_asks_for_the_token(guarded: Client) -> None:
+    json_type = {"Content-Type": "application/json"}
+    assert guarded.post("/workflow/run", data="{bad", headers=json_type).json["error"] == "SyntaxError"
+    assert guarded.post("/workflow/run", {"workflowName": "echo"}).status == 401
+
+
+def test_an_unauthorized_request_does_nothing(connect: Connect) -> None:
+    mock = OutputMock(auth_token=TOKEN)
+    mock.workflow("echo").returns(1)
+    connect(mock).post("/workflow/run", {"workflowName": "echo"})
+    assert len(mock.runs) == 0
+
+
+def test_without_a_token_nothing_is_guarded(client: Client) -> None:
+    assert client.get("/workflow/catalog", headers={"Authorization": "Bearer whatever"}).status == 200

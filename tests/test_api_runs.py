@@ -1,0 +1,723 @@
+"""Starting runs and looking at them: run, start, status, result, input, trace log, lists, catalogs."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+import pytest
+
+from output_mock import UNDEFINED, Context, Failure, OutputMock
+from tests.conftest import Client, Connect
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+NUMBERS = {
+    "type": "object",
+    "properties": {"a": {"type": "number"}, "b": {"type": "number", "default": 2}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture
+def mock() -> OutputMock:
+    mock = OutputMock(seed=7)
+    mock.workflow("echo", aliases=["mirror"]).returns(lambda input: input)
+    mock.workflow("hour").takes("1h").returns("done")
+
+    @mock.workflow("waits")
+    async def waits(ctx: Context, input: Any) -> Any:
+        return await ctx.wait_for_signal("go")
+
+    @mock.workflow("chain")
+    async def chain(ctx: Context, input: Any) -> Any:
+        if input["n"] < 3:
+            ctx.continue_as_new({"n": input["n"] + 1})
+        return input
+
+    return mock
+
+
+def catalog_entry(client: Client, name: str, path: str = "/workflow/catalog") -> dict[str, Any]:
+    entries: list[dict[str, Any]] = client.get(path).json["workflows"]
+    return next(entry for entry in entries if entry["name"] == name)
+
+
+# --- run -------------------------------------------------------------------------------------------------
+
+
+def test_run_answers_with_the_result(client: Client) -> None:
+    result = client.run("echo", {"x": 1}, workflowId="one")
+    assert re.fullmatch(
+        r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", result["runId"]
+    )
+    assert result == {
+        "v": "2",
+        "workflowId": "one",
+        "runId": result["runId"],
+        "status": "completed",
+        "input": {"x": 1},
+        "output": {"x": 1},
+        "trace": result["trace"],
+        "error": None,
+    }
+    assert client.get("/workflow/one/result").json == result
+
+
+@pytest.mark.parametrize("value", [None, True, 0, "", "x", [], {}, [[1, {"a": None}]], {"é": "🐝"}])
+def test_any_json_is_input_and_output(client: Client, value: Any) -> None:
+    result = client.run("echo", value)
+    assert (result["input"], result["output"]) == (value, value)
+
+
+def test_a_workflow_id_is_minted_where_none_is_given(client: Client) -> None:
+    ids = [client.run("echo", 1)["workflowId"] for _ in range(50)]
+    assert len(set(ids)) == 50
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{20}", one) for one in ids)
+
+
+def test_a_workflow_that_fails_is_no_request_error(mock: OutputMock, client: Client) -> None:
+    mock.workflow("fails").fails("no such page", name="FatalError", page=7)
+    result = client.run("fails", {"x": 1})
+    assert (result["status"], result["output"]) == ("failed", None)
+    assert result["error"] == {"message": "no such page", "page": 7, "name": "FatalError"}
+
+
+def test_run_of_a_chain_reports_the_first_run_and_the_last_outcome(client: Client) -> None:
+    result = client.run("chain", {"n": 0}, workflowId="c")
+    assert (result["status"], result["input"], result["output"]) == ("completed", {"n": 0}, {"n": 3})
+    latest = client.get("/workflow/c/result").json
+    assert latest["runId"] != result["runId"]
+    assert (latest["input"], latest["output"]) == ({"n": 3}, {"n": 3})
+    first = client.get(f"/workflow/c/runs/{result['runId']}/status").json
+    assert first["status"] == "continued_as_new"
+
+
+def test_run_waits_no_longer_than_its_timeout_and_the_run_goes_on(client: Client) -> None:
+    answer = client.post("/workflow/run", {"workflowName": "hour", "workflowId": "h", "timeout": 250})
+    assert (answer.status, answer.json) == (
+        408,
+        {
+            "error": "WorkflowExecutionTimedOutError",
+            "message": "Workflow execution exceeded timeout for synchronous execution.",
+            "workflowId": "h",
+        },
+    )
+    assert client.get("/workflow/h/status").json["status"] == "running"
+    assert client.until_closed("h") == "completed"
+
+
+def test_run_waits_five_minutes_by_default(mock: OutputMock, client: Client) -> None:
+    mock.workflow("five").takes("5m").returns(1)
+    mock.workflow("longer").takes("5m1ms").returns(1)
+    assert client.run("five")["status"] == "completed"
+    assert client.post("/workflow/run", {"workflowName": "longer"}).status == 408
+
+
+def test_how_long_run_waits_by_default_can_be_set(connect: Connect) -> None:
+    mock = OutputMock(max_waiting="2h")
+    mock.workflow("hour").takes("1h").returns("done")
+    assert connect(mock).run("hour")["output"] == "done"
+
+
+def test_run_of_a_workflow_that_waits_for_a_signal_answers_408_at_once(client: Client) -> None:
+    answer = client.post("/workflow/run", {"workflowName": "waits", "workflowId": "w"})
+    assert answer.status == 408
+    client.post("/workflow/w/signal/go", {"payload": {"by": "ana"}})
+    assert client.get("/workflow/w/result").json["output"] == {"by": "ana"}
+
+
+# --- start and status ------------------------------------------------------------------------------------
+
+
+def test_start_answers_with_ids_before_anything_has_happened(client: Client) -> None:
+    started = client.start("hour", {"x": 1})
+    assert set(started) == {"workflowId", "runId"}
+    status = client.get(f"/workflow/{started['workflowId']}/status").json
+    assert status == {
+        **started,
+        "status": "running",
+        "startedAt": status["startedAt"],
+        "completedAt": "",
+    }
+    assert isinstance(status["startedAt"], int)
+
+
+def test_status_of_a_closed_run_has_the_time_at_which_it_closed(client: Client) -> None:
+    result = client.run("hour", timeout=7_200_000)
+    status = client.get(f"/workflow/{result['workflowId']}/status").json
+    assert status["status"] == "completed"
+    assert status["completedAt"] - status["startedAt"] == 3_600_000
+
+
+def test_result_input_and_trace_of_a_running_run(client: Client) -> None:
+    client.start("waits", {"x": 1}, workflowId="w")
+    for path in ("result", "trace-log"):
+        answer = client.get(f"/workflow/w/{path}")
+        assert (answer.status, answer.json) == (
+            424,
+            {"error": "WorkflowNotCompletedError", "message": "Workflow execution is not complete."},
+        )
+    assert client.get("/workflow/w/input").json["input"] == {"x": 1}
+
+
+def test_input_that_was_not_sent_is_not_there(client: Client) -> None:
+    started = client.start("waits")
+    assert client.get(f"/workflow/{started['workflowId']}/input").json == started
+    started = client.start("waits", None)
+    assert client.get(f"/workflow/{started['workflowId']}/input").json == {**started, "input": None}
+
+
+def test_input_of_a_chain_is_the_first_runs_unless_pinned(client: Client) -> None:
+    first = client.run("chain", {"n": 0}, workflowId="c")["runId"]
+    latest = client.get("/workflow/c/status").json["runId"]
+    assert client.get("/workflow/c/input").json == {"workflowId": "c", "runId": first, "input": {"n": 0}}
+    assert client.get(f"/workflow/c/runs/{latest}/input").json["input"] == {"n": 3}
+
+
+# --- pinned and unpinned ---------------------------------------------------------------------------------
+
+
+def test_unpinned_routes_act_on_the_latest_run_and_pinned_ones_on_theirs(client: Client) -> None:
+    runs = [client.run("echo", n, workflowId="again")["runId"] for n in range(3)]
+    assert len(set(runs)) == 3
+    assert client.get("/workflow/again/status").json["runId"] == runs[2]
+    assert client.get("/workflow/again/input").json["input"] == 2
+    for n, run_id in enumerate(runs):
+        for path in ("status", "result", "input", "trace-log"):
+            assert client.get(f"/workflow/again/runs/{run_id}/{path}").json["runId"] == run_id
+        assert client.get(f"/workflow/again/runs/{run_id}/result").json["output"] == n
+        page = client.get(f"/workflow/again/runs/{run_id}/history").json
+        assert (page["runId"], page["workflow"]["runId"]) == (run_id, run_id)
+
+
+def test_a_run_id_may_be_written_in_capitals(client: Client) -> None:
+    run_id = client.run("echo", 1, workflowId="one")["runId"]
+    assert client.get(f"/workflow/one/runs/{run_id.upper()}/status").status == 200
+
+
+def test_a_run_belongs_to_its_workflow_id(client: Client) -> None:
+    run_id = client.run("echo", 1, workflowId="one")["runId"]
+    client.run("echo", 1, workflowId="two")
+    answer = client.get(f"/workflow/two/runs/{run_id}/status")
+    assert (answer.status, answer.json) == (
+        404,
+        {
+            "error": "WorkflowNotFoundError",
+            "message": f'workflow execution not found for workflow ID "two" and run ID "{run_id}"',
+            "workflowId": "two",
+        },
+    )
+
+
+# --- ids -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/workflow/run", "/workflow/start"])
+def test_the_id_of_a_running_run_is_taken(client: Client, path: str) -> None:
+    client.start("waits", workflowId="mine")
+    answer = client.post(path, {"workflowName": "echo", "workflowId": "mine"})
+    assert (answer.status, answer.json) == (
+        500,
+        {
+            "error": "WorkflowExecutionAlreadyStartedError",
+            "message": "Workflow execution already started",
+            "workflowId": "mine",
+        },
+    )
+
+
+def test_a_closed_id_can_be_used_again_for_any_workflow(client: Client) -> None:
+    first = client.start("waits", workflowId="mine")["runId"]
+    client.post("/workflow/mine/terminate")
+    second = client.run("echo", 5, workflowId="mine")
+    assert second["runId"] != first
+    assert client.get(f"/workflow/mine/runs/{first}/status").json["status"] == "terminated"
+    assert client.get("/workflow/mine/result").json["output"] == 5
+
+
+def test_the_id_of_a_catalog_is_taken(client: Client) -> None:
+    answer = client.post("/workflow/start", {"workflowName": "echo", "workflowId": "main"})
+    assert answer.json["error"] == "WorkflowExecutionAlreadyStartedError"
+
+
+def test_runs_started_at_once_from_many_threads_all_have_ids_of_their_own(client: Client) -> None:
+    results: list[dict[str, Any]] = []
+    threads = [threading.Thread(target=lambda n=n: results.append(client.run("echo", n))) for n in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(result["output"] for result in results) == list(range(16))
+    assert all(result["input"] == result["output"] for result in results)
+    assert len({result["workflowId"] for result in results}) == 16
+    assert len({result["runId"] for result in results}) == 16
+
+
+# --- the trace -------------------------------------------------------------------------------------------
+
+
+def test_the_trace_is_where_the_workflow_its_start_and_its_id_say(client: Client) -> None:
+    result = client.run("echo", 1, workflowId="one")
+    trace = result["trace"]["local"]
+    assert re.fullmatch(r".*/logs/runs/echo/\d{4}(-\d\d){5}-\d{3}Z_one\.json", trace)
+    answer = client.get("/workflow/one/trace-log").json
+    assert answer == {"source": "local", "runId": result["runId"], "localPath": trace}
+
+
+def test_an_untraced_workflow_has_no_trace_and_no_internal_step(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("quiet", traced=False)
+    async def quiet(ctx: Context, input: Any) -> Any:
+        return await ctx.step("note", returns=1)
+
+    result = client.run("quiet", workflowId="q")
+    assert (result["trace"], result["output"]) == (None, 1)
+    answer = client.get("/workflow/q/trace-log")
+    assert (answer.status, answer.json["error"]) == (404, "TraceNotAvailableError")
+    assert answer.json["message"] == 'No trace available for workflow "q".'
+    scheduled = [e for e in client.events("q") if e["eventTypeName"] == "ACTIVITY_TASK_SCHEDULED"]
+    assert [e["activityTaskScheduledEventAttributes"]["activityType"]["name"] for e in scheduled] == [
+        "quiet#note"
+    ]
+
+
+def test_a_failed_run_has_a_trace_too(mock: OutputMock, client: Client) -> None:
+    mock.workflow("fails").fails("no")
+    result = client.run("fails", workflowId="f")
+    assert client.get("/workflow/f/trace-log").json["localPath"] == result["trace"]["local"]
+
+
+# --- schemas ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strict(mock: OutputMock) -> list[Any]:
+    seen: list[Any] = []
+
+    @mock.workflow("strict", input_schema=NUMBERS, output_schema={"type": "number"})
+    async def strict(ctx: Context, input: Any) -> Any:
+        seen.append(input)
+        return "no number" if input["a"] == 13 else input["a"] + input["b"]
+
+    return seen
+
+
+def test_a_workflow_sees_its_input_without_unknown_keys_and_with_defaults(
+    client: Client, strict: list[Any]
+) -> None:
+    result = client.run("strict", {"a": 1, "c": 3})
+    assert strict == [{"a": 1, "b": 2}]
+    assert (result["input"], result["output"]) == ({"a": 1, "c": 3}, 3)
+
+
+@pytest.mark.parametrize("input", [{"a": "x"}, {}, [], None, "x", 5, True])
+def test_input_that_does_not_fit_fails_the_run_and_is_echoed(
+    client: Client, strict: list[Any], input: Any
+) -> None:
+    result = client.run("strict", input)
+    assert (result["status"], result["input"], result["output"]) == ("failed", input, None)
+    assert result["error"]["name"] == "ValidationError"
+    assert result["error"]["message"].startswith('Workflow "strict" input validation failed: ✖ Invalid input')
+    assert strict == []
+
+
+def test_input_that_was_not_sent_does_not_fit_either(client: Client, strict: list[Any]) -> None:
+    message = client.run("strict")["error"]["message"]
+    assert message == (
+        'Workflow "strict" input validation failed: ✖ Invalid input: expected object, received undefined'
+    )
+
+
+def test_output_that_does_not_fit_fails_the_run(client: Client, strict: list[Any]) -> None:
+    error = client.run("strict", {"a": 13})["error"]
+    assert error == {
+        "message": 'Workflow "strict" output validation failed: ✖ Invalid input: expected number, '
+        "received string",
+        "name": "ValidationError",
+    }
+
+
+def test_steps_have_schemas_of_their_own(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("steps")
+    async def steps(ctx: Context, input: Any) -> Any:
+        number = {"type": "number"}
+        return await ctx.step(
+            "count", input, returns=lambda given: given, input_schema={}, output_schema=number
+        )
+
+    assert client.run("steps", 5)["output"] == 5
+    error = client.run("steps", "x")["error"]
+    assert (error["activityType"], error["name"]) == ("steps#count", "ValidationError")
+    assert error["message"].startswith('Step "count" output validation failed: ')
+
+
+# --- lists -----------------------------------------------------------------------------------------------
+
+
+def listed(client: Client, query: str = "") -> list[str]:
+    answer = client.get(f"/workflow/runs?{query}").json
+    assert answer["count"] == len(answer["runs"])
+    return [run["workflowId"] for run in answer["runs"]]
+
+
+def test_a_list_has_what_status_has_in_iso_times(client: Client) -> None:
+    result = client.run("echo", 1, workflowId="one")
+    (run,) = client.get("/workflow/runs?workflowType=echo").json["runs"]
+    assert run == {
+        "workflowId": "one",
+        "runId": result["runId"],
+        "workflowType": "echo",
+        "status": "completed",
+        "startedAt": "2026-01-01T00:00:00.000Z",
+        "completedAt": "2026-01-01T00:00:00.000Z",
+    }
+
+
+def test_runs_are_listed_newest_first_and_running_ones_before_closed_ones(client: Client) -> None:
+    for workflow_id in ("a", "b"):
+        client.start("waits", workflowId=workflow_id)
+    for workflow_id in ("c", "d"):
+        client.run("echo", 1, workflowId=workflow_id)
+    assert listed(client) == ["b", "a", "main", "d", "c"]
+    client.post("/workflow/a/terminate")
+    assert listed(client) == ["b", "main", "a", "d", "c"]
+
+
+def test_a_running_run_has_no_time_of_completion(client: Client) -> None:
+    client.start("waits", workflowId="a")
+    (run,) = client.get("/workflow/runs?workflowType=waits").json["runs"]
+    assert (run["status"], run["completedAt"]) == ("running", None)
+
+
+def test_a_list_is_as_long_as_it_may_be(client: Client) -> None:
+    for n in range(5):
+        client.run("echo", n, workflowId=f"run{n}")
+    assert listed(client, "limit=2&workflowType=echo") == ["run4", "run3"]
+    assert listed(client, "limit=1") == ["main"]
+    assert len(listed(client, "limit=1000")) == 6
+
+
+def test_a_list_holds_a_hundred_by_default(mock: OutputMock, client: Client) -> None:
+    for _ in range(101):
+        mock.world.start("echo")
+    assert len(listed(client)) == 100
+    assert len(listed(client, "limit=1000")) == 102
+
+
+def test_lists_are_filtered_by_type_and_catalog(mock: OutputMock, client: Client) -> None:
+    mock.workflow("echo", catalog="other").returns(1)
+    client.run("echo", 1, workflowId="here")
+    client.run("echo", 1, workflowId="there", catalog="other")
+    client.start("waits", workflowId="w")
+    assert listed(client, "workflowType=echo") == ["there", "here"]
+    assert listed(client, "catalog=other") == ["other", "there"]
+    assert listed(client, "catalog=other&workflowType=echo") == ["there"]
+    assert listed(client, "catalog=main&workflowType=waits") == ["w"]
+    assert listed(client, "workflowType=none") == []
+    assert listed(client, "catalog=none") == []
+
+
+def test_a_list_knows_real_names_only(client: Client) -> None:
+    client.run("mirror", 1, workflowId="m")
+    assert listed(client, "workflowType=mirror") == []
+    assert listed(client, "workflowType=echo") == ["m"]
+
+
+def test_every_run_of_an_id_is_listed(client: Client) -> None:
+    client.run("chain", {"n": 0}, workflowId="c")
+    runs = client.get("/workflow/runs?workflowType=chain").json["runs"]
+    assert [run["status"] for run in runs] == ["completed", *["continued_as_new"] * 3]
+    assert len({run["runId"] for run in runs}) == 4
+
+
+# --- catalogs --------------------------------------------------------------------------------------------
+
+
+def test_the_catalog_names_its_workflows_as_the_scripts_describe_them(connect: Connect) -> None:
+    mock = OutputMock()
+    schema = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]}
+    mock.workflow(
+        "described", description="Says hello", input_schema=schema, output_schema={}, aliases=["said"]
+    ).returns(1)
+    mock.workflow("bare").returns(1)
+    client = connect(mock)
+    catalog = client.get("/workflow/catalog").json
+    assert catalog["workflowNames"] == {"described": "described", "said": "described", "bare": "bare"}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    assert catalog_entry(client, "described") == {
+        "name": "described",
+        "description": "Says hello",
+        "inputSchema": {"$schema": dialect, **schema},
+        "outputSchema": {"$schema": dialect},
+        "path": "/app/dist/workflows/described/workflow.js",
+        "activities": [],
+        "aliases": ["said"],
+    }
+    bare = catalog_entry(client, "bare")
+    assert (bare["inputSchema"], bare["outputSchema"], bare["aliases"]) == (None, None, [])
+    assert "description" not in bare
+
+
+def test_the_catalog_shows_a_workflow_that_was_added_later(mock: OutputMock, client: Client) -> None:
+    assert "later" not in client.get("/workflow/catalog").json["workflowNames"]
+    mock.workflow("later").returns(1)
+    assert client.get("/workflow/catalog/main").json["workflowNames"]["later"] == "later"
+
+
+def test_an_alias_starts_the_workflow_that_it_stands_for(client: Client) -> None:
+    client.run("mirror", 1, workflowId="m")
+    started = client.events("m")[0]["workflowExecutionStartedEventAttributes"]
+    assert started["workflowType"]["name"] == "echo"
+
+
+def test_an_unknown_workflow_is_not_supported(client: Client) -> None:
+    answer = client.post("/workflow/start", {"workflowName": "nope"})
+    assert (answer.status, answer.json) == (
+        424,
+        {
+            "error": "UnsupportedWorkflowError",
+            "message": "Workflow nope is not supported in the task queue main.",
+        },
+    )
+
+
+@pytest.mark.parametrize("field", ["catalog", "taskQueue"])
+def test_an_unknown_catalog_is_not_available_yet(client: Client, field: str) -> None:
+    answer = client.post("/workflow/run", {"workflowName": "echo", field: "nope"})
+    assert (answer.status, answer.json["error"]) == (503, "CatalogNotAvailableError")
+    assert answer.headers["retry-after"] == "3"
+
+
+@pytest.fixture
+def several(connect: Connect) -> Client:
+    mock = OutputMock()
+    mock.workflow("where").returns("main")
+    mock.workflow("only_main").returns(1)
+    mock.workflow("where", catalog="other").returns("other")
+    return connect(mock)
+
+
+def test_catalogs_have_workflows_of_their_own(several: Client) -> None:
+    assert several.run("where")["output"] == "main"
+    assert several.run("where", catalog="other")["output"] == "other"
+    assert several.run("where", taskQueue="other")["output"] == "other"
+    answer = several.post("/workflow/run", {"workflowName": "only_main", "catalog": "other"})
+    assert answer.json["message"] == "Workflow only_main is not supported in the task queue other."
+    assert list(several.get("/workflow/catalog/other").json["workflowNames"]) == ["where"]
+
+
+def test_catalog_goes_before_task_queue(several: Client) -> None:
+    assert several.run("where", catalog="main", taskQueue="other")["output"] == "main"
+
+
+def test_a_run_says_which_queue_it_is_on(several: Client) -> None:
+    several.run("where", catalog="other", workflowId="w")
+    assert several.get("/workflow/w/history").json["workflow"]["taskQueue"] == "other"
+
+
+def test_an_unknown_catalog_is_an_unknown_workflow_id(client: Client) -> None:
+    answer = client.get("/workflow/catalog/nope")
+    assert (answer.status, answer.json["message"]) == (404, "workflow not found for ID: nope")
+
+
+def test_the_catalog_is_a_run_of_its_own(client: Client) -> None:
+    assert client.get("/workflow/main/status").json["status"] == "running"
+    started = client.events("main")[0]["workflowExecutionStartedEventAttributes"]
+    assert started["workflowType"]["name"] == "$catalog"
+    assert client.post("/workflow/main/query/ping").json == "pong"
+    assert client.post("/workflow/main/query/get").json == client.get("/workflow/catalog").json
+
+
+def test_the_default_catalog_has_the_name_that_the_fake_was_given(connect: Connect) -> None:
+    mock = OutputMock(catalog="production")
+    mock.workflow("echo").returns(1)
+    client = connect(mock)
+    client.run("echo", workflowId="e")
+    assert client.get("/workflow/e/history").json["workflow"]["taskQueue"] == "production"
+    assert client.get("/workflow/catalog").json == client.get("/workflow/catalog/production").json
+    assert client.get("/workflow/catalog/main").status == 404
+
+
+# --- a worker that has gone ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def workerless(mock: OutputMock) -> OutputMock:
+    mock.workflow("echo", catalog="away").returns(lambda input: input)
+    mock.add_catalog("away", worker=False)
+    return mock
+
+
+def test_without_a_worker_nothing_moves(workerless: OutputMock, client: Client) -> None:
+    client.start("echo", 5, workflowId="e", catalog="away")
+    for _ in range(3):
+        assert client.get("/workflow/e/status").json["status"] == "running"
+    assert client.get("/workflow/e/history").json["workflow"]["historyLength"] == 2
+    assert (
+        client.post("/workflow/run", {"workflowName": "echo", "catalog": "away", "timeout": 250}).status
+        == 408
+    )
+
+
+def test_a_run_goes_on_when_its_worker_is_back(workerless: OutputMock, client: Client) -> None:
+    client.start("echo", 5, workflowId="e", catalog="away")
+    client.get("/workflow/e/status")
+    workerless.add_catalog("away", worker=True)
+    assert client.until_closed("e") == "completed"
+    assert client.get("/workflow/e/result").json["output"] == 5
+
+
+def test_a_worker_that_leaves_takes_nothing_with_it(workerless: OutputMock, client: Client) -> None:
+    @workerless.workflow("two_steps", catalog="away")
+    async def two_steps(ctx: Context, input: Any) -> Any:
+        first = await ctx.step("first", returns=1, takes="1m")
+        await ctx.wait_for_signal("go")
+        return [first, await ctx.step("second", returns=2, takes="1m")]
+
+    workerless.add_catalog("away", worker=True)
+    client.start("two_steps", workflowId="t", catalog="away")
+    for _ in range(5):
+        client.get("/workflow/t/status")
+    before = client.kinds("t")
+    assert "ACTIVITY_TASK_COMPLETED" in before
+    workerless.add_catalog("away", worker=False)
+    client.post("/workflow/t/signal/go", {"payload": {}})
+    for _ in range(5):
+        assert client.get("/workflow/t/status").json["status"] == "running"
+    assert client.kinds("t")[: len(before)] == before
+    workerless.add_catalog("away", worker=True)
+    assert client.until_closed("t") == "completed"
+    assert client.get("/workflow/t/result").json["output"] == [1, 2]
+
+
+def test_queries_without_a_worker_fail(workerless: OutputMock, client: Client) -> None:
+    client.start("echo", 5, workflowId="e", catalog="away")
+    answer = client.post("/workflow/e/query/stage")
+    assert (answer.status, answer.json) == (
+        500,
+        {"error": "ServiceError", "message": "Failed to query Workflow"},
+    )
+    answer = client.get("/workflow/catalog/away")
+    assert (answer.status, answer.json["error"]) == (409, "ServiceError")
+
+
+def test_messages_without_a_worker_are_kept_for_it(workerless: OutputMock, client: Client) -> None:
+    @workerless.workflow("waits", catalog="away")
+    async def waits(ctx: Context, input: Any) -> Any:
+        return await ctx.wait_for_signal("go")
+
+    client.start("waits", workflowId="w", catalog="away")
+    assert client.post("/workflow/w/signal/go", {"payload": {"n": 1}}).text == "OK"
+    workerless.add_catalog("away", worker=True)
+    assert client.until_closed("w") == "completed"
+    assert client.get("/workflow/w/result").json["output"] == {"n": 1}
+
+
+def test_a_run_closed_before_it_began_has_a_result_of_the_old_kind(
+    workerless: OutputMock, client: Client
+) -> None:
+    run_id = client.start("echo", 5, workflowId="e", catalog="away")["runId"]
+    client.post("/workflow/e/terminate", {"reason": "no worker"})
+    cause = {"name": "TerminatedFailure", "message": "no worker"}
+    assert client.get("/workflow/e/result").json == {
+        "workflowId": "e",
+        "runId": run_id,
+        "status": "terminated",
+        "input": 5,
+        "output": None,
+        "trace": None,
+        "error": "no worker",
+        "errorDetails": {
+            "message": "no worker",
+            "name": "WorkflowFailedError",
+            "retryable": None,
+            "activityId": None,
+            "cause": {"name": "WorkflowFailedError", "message": "no worker", "cause": cause},
+        },
+    }
+    answer = client.get("/workflow/e/trace-log")
+    assert (answer.status, answer.json["error"]) == (404, "TraceNotAvailableError")
+
+
+# --- results ---------------------------------------------------------------------------------------------
+
+
+def test_a_workflow_that_returns_nothing_has_the_output_null(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("nothing")
+    async def nothing(ctx: Context, input: Any) -> Any:
+        await ctx.step("one")
+
+    @mock.workflow("undefined")
+    async def undefined(ctx: Context, input: Any) -> Any:
+        return UNDEFINED
+
+    for name in ("nothing", "undefined"):
+        result = client.run(name)
+        assert (result["status"], result["output"]) == ("completed", None)
+
+
+def test_what_a_script_returns_travels_as_json(mock: OutputMock, client: Client) -> None:
+    mock.workflow("python").returns({"tuple": (1, 2), 3: True, "nan": float("nan"), "whole": 2.0})
+    assert client.run("python")["output"] == {"tuple": [1, 2], "3": True, "nan": None, "whole": 2}
+
+
+def test_an_evaluator_gives_a_verdict(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("judge")
+    async def judge(ctx: Context, input: Any) -> Any:
+        return await ctx.evaluate("quality", input, value=lambda text: len(text) > 3, confidence=0.5)
+
+    assert client.run("judge", "long enough")["output"] == {
+        "value": True,
+        "confidence": 0.5,
+        "feedback": [],
+        "dimensions": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (Failure("plain"), {"message": "plain", "name": "Error"}),
+        (Failure("no", name="FatalError"), {"message": "no", "name": "FatalError"}),
+        (
+            Failure("quota", name="QuotaError", limit=10),
+            {"message": "quota", "limit": 10, "name": "QuotaError"},
+        ),
+        (
+            Failure("outer", cause=Failure("inner", name="TypeError")),
+            {"message": "outer", "cause": {"message": "inner", "name": "TypeError"}, "name": "Error"},
+        ),
+    ],
+)
+def test_a_step_that_fails_for_good_fails_its_run_with_its_error(
+    mock: OutputMock, client: Client, failure: Failure, error: dict[str, Any]
+) -> None:
+    @mock.workflow("fails")
+    async def fails(ctx: Context, input: Any) -> Any:
+        await ctx.step("work", fails=failure)
+
+    assert client.run("fails")["error"] == {"activityType": "fails#work", **error}
+
+
+def test_a_step_is_tried_three_times_ten_and_twenty_seconds_apart(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("flaky")
+    async def flaky(ctx: Context, input: Any) -> Any:
+        return await ctx.step("wobble", fails=[Failure("1"), Failure("2"), None], returns="worked")
+
+    result = client.run("flaky", workflowId="f")
+    assert result["output"] == "worked"
+    status = client.get("/workflow/f/status").json
+    assert status["completedAt"] - status["startedAt"] == 30_000
+    started = [e for e in client.events("f") if e["eventTypeName"] == "ACTIVITY_TASK_STARTED"]
+    assert [e["activityTaskStartedEventAttributes"]["attempt"] for e in started] == [1, 3]
+
+
+def test_a_fatal_error_is_not_tried_again(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("fatal")
+    async def fatal(ctx: Context, input: Any) -> Any:
+        await ctx.step("work", fails=[Failure("no", name="FatalError"), None])
+
+    assert client.run("fatal", workflowId="f")["status"] == "failed"
+    status = client.get("/workflow/f/status").json
+    assert status["completedAt"] == status["startedAt"]

@@ -17,6 +17,8 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 
+from output_mock.http.app import WHEN_GONE
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 
 # Threads are started one by one, so a high limit costs nothing until it is needed.
 THREADS = 1000
-# Where an application finds the function that takes what shall happen once the client has gone.
-WHEN_GONE = "output_mock.when_gone"
 # How soon, in seconds, `run` looks up by itself, should a signal have reached another thread.
 _NAP = 0.5
 # How long requests that are being answered may take to end once the server closes, in seconds.

@@ -69,6 +69,13 @@ def mock() -> OutputMock:
     return mock
 
 
+@pytest.fixture
+def patient(mock: OutputMock) -> None:
+    """Whoever waits waits for ten minutes, so that only what wakes them ends a test."""
+    mock.world.history_max_waiting = 600 * 10**9
+    mock.world.patience = 600.0
+
+
 def drained(client: Client, workflow_id: str) -> dict[str, Any]:
     """The whole history of a run that waits, by a long poll that leaves nothing to come; has a token."""
     page: dict[str, Any] = client.get(f"/workflow/{workflow_id}/history?pageSize=50&longPollTimeoutMs=1").json
@@ -309,14 +316,15 @@ def test_a_long_poll_in_which_nothing_comes_returns_the_same_token_and_no_events
     assert again["events"] == []
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_long_poll_wakes_when_a_signal_comes_from_another_thread(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     page = drained(client, "a")
     poll = (
-        f"/workflow/a/history?pageSize=50&longPollTimeoutMs=15000&runId={page['runId']}"
+        f"/workflow/a/history?pageSize=50&longPollTimeoutMs=600000&runId={page['runId']}"
         f"&pageToken={escaped(page['nextPageToken'])}"
     )
-    with in_another_thread(lambda: client.get(poll)) as answers:
+    with in_another_thread(lambda: client.get(poll), limit=10) as answers:
         eventually(lambda: somebody_waits(mock, "a"))
         client.post("/workflow/a/signal/approve", {"payload": {"by": "ana"}})
     events = answers[0].json["events"]
@@ -345,14 +353,15 @@ def test_a_long_poll_of_a_closed_run_answers_at_once_and_has_no_token(client: Cl
     assert (len(page["events"]), page["nextPageToken"]) == (19, None)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_long_poll_ends_when_the_run_is_terminated_meanwhile(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     page = drained(client, "a")
     poll = (
-        f"/workflow/a/history?longPollTimeoutMs=15000&runId={page['runId']}"
+        f"/workflow/a/history?longPollTimeoutMs=600000&runId={page['runId']}"
         f"&pageToken={escaped(page['nextPageToken'])}"
     )
-    with in_another_thread(lambda: client.get(poll)) as answers:
+    with in_another_thread(lambda: client.get(poll), limit=10) as answers:
         eventually(lambda: somebody_waits(mock, "a"))
         client.post("/workflow/a/terminate")
     page = answers[0].json
@@ -360,21 +369,24 @@ def test_a_long_poll_ends_when_the_run_is_terminated_meanwhile(mock: OutputMock,
     assert (page["nextPageToken"], page["workflow"]["status"]) == (None, "terminated")
 
 
+@pytest.mark.usefixtures("patient")
 def test_many_long_polls_of_one_run_all_wake(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     page = drained(client, "a")
     poll = (
-        f"/workflow/a/history?longPollTimeoutMs=15000&runId={page['runId']}"
+        f"/workflow/a/history?longPollTimeoutMs=600000&runId={page['runId']}"
         f"&pageToken={escaped(page['nextPageToken'])}"
     )
     answers: list[Any] = []
-    threads = [threading.Thread(target=lambda: answers.append(client.get(poll).json)) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(client.get(poll).json), daemon=True) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     eventually(lambda: somebody_waits(mock, "a") == 8)
     client.post("/workflow/a/signal/approve", {"payload": {}})
     for thread in threads:
-        thread.join(30)
+        thread.join(10)
     assert [answer["events"][0]["eventTypeName"] for answer in answers] == ["WORKFLOW_EXECUTION_SIGNALED"] * 8
 
 
@@ -502,7 +514,7 @@ def test_a_stream_that_is_resumed_goes_on_following(mock: OutputMock, client: Cl
     client.start("approval", workflowId="a")
     length = drained(client, "a")["workflow"]["historyLength"]
     path = f"/workflow/a/history/stream?includePayloads=true&lastEventId={length}"
-    with in_another_thread(lambda: read(client, path)) as outcome:
+    with in_another_thread(lambda: read(client, path), limit=10) as outcome:
         eventually(lambda: somebody_waits(mock, "a"))
         client.post("/workflow/a/signal/approve", {"payload": {}})
     assert streamed(outcome[0]) == client.events("a")[length:]
@@ -520,7 +532,7 @@ def test_a_stream_ends_when_its_run_closes(
 ) -> None:
     client.start("approval", workflowId="a")
     drained(client, "a")
-    with in_another_thread(lambda: read(client, "/workflow/a/history/stream")) as outcome:
+    with in_another_thread(lambda: read(client, "/workflow/a/history/stream"), limit=10) as outcome:
         eventually(lambda: somebody_waits(mock, "a"))
         close(client)
     assert outcome[0][-1] == Frame("done", None, {"reason": reason})

@@ -14,8 +14,8 @@ from tests.conftest import Answer, Client, eventually, in_another_thread, somebo
 @pytest.fixture
 def mock() -> OutputMock:
     mock = OutputMock(seed=7)
-    # What a request that waits for another one gives up after; no test here waits that long but one.
-    mock.world.patience = 20.0
+    # After how many seconds a request that waits for another one gives up; only what wakes it ends a test.
+    mock.world.patience = 600.0
 
     @mock.workflow("approval")
     async def approval(ctx: Context, input: Any) -> Any:
@@ -395,7 +395,7 @@ def test_an_update_that_sleeps_is_waited_for_without_waiting(client: Client, app
 def test_an_update_waits_for_a_signal_that_comes_later(
     mock: OutputMock, client: Client, approval: str
 ) -> None:
-    with in_another_thread(lambda: client.post("/workflow/a/update/wait")) as answers:
+    with in_another_thread(lambda: client.post("/workflow/a/update/wait"), limit=10) as answers:
         eventually(lambda: "WORKFLOW_EXECUTION_UPDATE_ACCEPTED" in client.kinds("a"))
         assert "WORKFLOW_EXECUTION_UPDATE_COMPLETED" not in client.kinds("a")
         client.post("/workflow/a/signal/approve", {"payload": {"by": "cy"}})
@@ -407,7 +407,7 @@ def test_several_updates_at_once_are_all_answered(mock: OutputMock, client: Clie
     def wait() -> Answer:
         return client.post("/workflow/a/update/wait")
 
-    with in_another_thread(wait) as first, in_another_thread(wait) as second:
+    with in_another_thread(wait, limit=10) as first, in_another_thread(wait, limit=10) as second:
         eventually(lambda: somebody_waits(mock, "a") == 2)
         assert client.post("/workflow/a/update/set", {"payload": {"to": 2}}).json == 0.8
         client.post("/workflow/a/signal/approve", {"payload": {"by": "cy"}})
@@ -417,7 +417,7 @@ def test_several_updates_at_once_are_all_answered(mock: OutputMock, client: Clie
 def test_an_update_that_the_run_did_not_live_to_answer_fails(
     mock: OutputMock, client: Client, approval: str
 ) -> None:
-    with in_another_thread(lambda: client.post("/workflow/a/update/wait")) as answers:
+    with in_another_thread(lambda: client.post("/workflow/a/update/wait"), limit=10) as answers:
         eventually(lambda: "WORKFLOW_EXECUTION_UPDATE_ACCEPTED" in client.kinds("a"))
         client.post("/workflow/a/terminate")
     assert answers[0].status in (404, 500)

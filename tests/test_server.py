@@ -18,8 +18,8 @@ import pytest
 
 from output_mock import OutputMock, Script
 from output_mock.http import stream
-from output_mock.http.app import OutputApp
-from output_mock.server import WHEN_GONE, Served, Server
+from output_mock.http.app import WHEN_GONE, OutputApp
+from output_mock.server import Served, Server
 
 script = Script()
 script.workflow("echo").returns(lambda given: given)
@@ -390,6 +390,13 @@ def test_streams_are_reported_when_they_begin_and_when_they_end(running: Running
         assert running.reported("stream ends") == []
         running.ask("POST", "/workflow/followed/signal/go")
         until(lambda: running.reported("stream ends"))
+
+
+def test_a_stream_ends_when_its_client_leaves_and_not_only_with_the_next_comment(running: Running) -> None:
+    with streams(running, 20):
+        assert running.reported("stream ends") == []
+    until(lambda: len(running.reported("stream ends")) == 20, seconds=stream.KEEPALIVE / 2)
+    assert not running.server.app.world.find("followed").waiters
 
 
 def test_a_request_that_cannot_be_read_is_reported_all_the_same(running: Running) -> None:

@@ -25,6 +25,9 @@ _DEPRECATED = frozenset({"stop", "terminate", "reset"})
 _UUID = re.compile(
     r"(?:urn:uuid:|\{)?([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})\}?", re.IGNORECASE
 )
+# Where a server that can tell (`server.py`) puts the function that takes what shall happen once the client
+# has gone.
+WHEN_GONE = "output_mock.when_gone"
 _BASIC = re.compile(r"Basic\s")
 
 
@@ -393,8 +396,11 @@ class Exchange:
                 return answer
         frames: Iterator[bytes] = iter(())
         if self.method != "HEAD":
+            reader = stream.Reader(run)
+            if WHEN_GONE in self.request.environ:
+                self.request.environ[WHEN_GONE](reader.leave)
             include_payloads = query["includePayloads"] == "true"
-            frames = stream.frames(world, run, after=after or 0, include_payloads=include_payloads)
+            frames = stream.frames(world, run, reader, after=after or 0, include_payloads=include_payloads)
         answer = Response(frames, content_type="text/event-stream; charset=utf-8")
         answer.headers["Cache-Control"] = "no-cache, no-transform"
         answer.headers["X-Accel-Buffering"] = "no"

@@ -16,10 +16,28 @@ KEEPALIVE = 15.0
 _FRAME_BATCHES = 50
 
 
-def frames(world: World, run: Run, *, after: int, include_payloads: bool) -> Iterator[bytes]:
+class Reader:
+    """The client that a stream is for: whether it is still there."""
+
+    def __init__(self, run: Run) -> None:
+        self.gone = False
+        self._run = run
+
+    def leave(self) -> None:
+        """The client has gone, and nobody need wait for its sake. Called from any thread.
+
+        Takes no lock, which a script may hold for long; should the stream begin to wait just now, it ends
+        with the next comment instead.
+        """
+        self.gone = True
+        self._run.latest().wake()
+
+
+def frames(world: World, run: Run, reader: Reader, *, after: int, include_payloads: bool) -> Iterator[bytes]:
     """The frames of a stream that begins after event number `after`, until the run has closed.
 
-    While nothing happens the iterator waits, and yields a comment every 15 seconds.
+    While nothing happens the iterator waits, and yields a comment every 15 seconds. It ends early when its
+    reader has gone, and when everybody who waits is let go.
     """
     lock, interruptions = world.clock.lock, world.interruptions
     with lock:
@@ -43,15 +61,15 @@ def frames(world: World, run: Run, *, after: int, include_payloads: bool) -> Ite
             return
         if not drained:
             continue
-        moved = world.wait(run, _longer_than(run, first), until=None, wall=KEEPALIVE)
-        if world.interruptions != interruptions:
+        moved = world.wait(run, _longer_than(run, first, reader), until=None, wall=KEEPALIVE)
+        if world.interruptions != interruptions or reader.gone:
             return
         if not moved:
             yield b": keepalive\n\n"
 
 
-def _longer_than(run: Run, batches: int) -> Callable[[], bool]:
-    return lambda: len(run.history.batches) > batches
+def _longer_than(run: Run, batches: int, reader: Reader) -> Callable[[], bool]:
+    return lambda: len(run.history.batches) > batches or reader.gone
 
 
 def _done(closing: history.Event) -> dict[str, Any]:

@@ -526,6 +526,156 @@ def test_a_query_of_a_reset_run_sees_what_was_replayed(client: Client) -> None:
     assert client.post("/workflow/wf/query/stage").json == "publish"
 
 
+def test_a_child_that_ended_before_the_point_is_not_run_again(mock: OutputMock, client: Client) -> None:
+    mock.workflow("grows").takes("1m").returns("grown")
+    mock.workflow("breaks").fails("broken")
+
+    @mock.workflow("parent")
+    async def parent(ctx: Context, input: Any) -> Any:
+        grown = await ctx.child("grows")
+        try:
+            await ctx.child("breaks")
+        except ChildFailure as failure:
+            broken = failure.message
+        await ctx.step("after")
+        return [grown, broken, await ctx.wait_for_signal("go")]
+
+    begun(client, "parent")
+    reset(client, "after")
+    client.post("/workflow/wf/signal/go", {"payload": {"n": 1}})
+    assert client.until_closed("wf") == "completed"
+    assert result(client)["output"] == ["grown", "broken", {"n": 1}]
+    assert len(children(client, "grows")) == len(children(client, "breaks")) == 1
+
+
+def test_timers_and_failures_before_the_point_are_replayed(mock: OutputMock, client: Client) -> None:
+    tries: list[str] = []
+
+    @mock.workflow("eventful")
+    async def eventful(ctx: Context, input: Any) -> Any:
+        notes: list[Any] = []
+        await ctx.sleep("1m")
+        notes.append(await ctx.condition(lambda: False, timeout="1m"))
+        try:
+            await ctx.step(
+                "risky", returns=lambda given: tries.append("risky"), fails=Failure("no", name="FatalError")
+            )
+        except StepFailure as failure:
+            notes.append(failure.message)
+        try:
+            await asyncio.wait_for(ctx.step("slow", takes="10m"), 30)
+        except asyncio.TimeoutError:
+            notes.append("gave up")
+        notes.append(await asyncio.wait_for(ctx.step("quick", returns="in time"), 30))
+        await ctx.step("after", returns=lambda given: tries.append("after"))
+        return notes
+
+    wanted = [False, "no", "gave up", "in time"]
+    assert client.run("eventful", workflowId="wf")["output"] == wanted
+    before = client.get("/workflow/wf/status").json["startedAt"]
+    reset(client, "after")
+    assert client.until_closed("wf") == "completed"
+    assert result(client)["output"] == wanted
+    assert tries == ["after"]
+    assert client.get("/workflow/wf/status").json["startedAt"] > before
+
+
+def test_updates_before_and_after_the_point_both_count(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("updated")
+    async def updated(ctx: Context, input: Any) -> Any:
+        state: dict[str, Any] = {}
+
+        def check(payload: Any) -> None:
+            if "bad" in payload:
+                raise ValueError("refused")
+
+        ctx.on_update("set", state.update, validator=check)
+        ctx.on_query("state", lambda payload: state)
+        await ctx.wait_for_signal("begin")
+        await ctx.step("work")
+        await ctx.wait_for_signal("go")
+        return state
+
+    begun(client, "updated")
+    client.post("/workflow/wf/update/set", {"payload": {"before": 1}})
+    client.post("/workflow/wf/update/set", {"payload": {"bad": 1}})
+    client.post("/workflow/wf/signal/begin")
+    client.post("/workflow/wf/query/state")
+    assert eventually(lambda: client.get("/workflow/wf/status") and "work" in str(client.events("wf")))
+    client.post("/workflow/wf/update/set", {"payload": {"after": 2}})
+    reset(client, "work")
+    eventually(lambda: client.post("/workflow/wf/query/state").json == {"before": 1, "after": 2})
+    client.post("/workflow/wf/signal/go")
+    assert client.until_closed("wf") == "completed"
+    assert result(client)["output"] == {"before": 1, "after": 2}
+
+
+def test_a_run_that_was_stopped_before_the_point_is_stopped_when_it_is_replayed(client: Client) -> None:
+    begun(client, "graceful", "swallow")
+    client.patch("/workflow/wf/stop")
+    assert client.until_closed("wf") == "completed"
+    new = reset(client, "cleanup")
+    assert client.until_closed("wf") == "completed"
+    assert result(client)["output"] == {"stopped": True}
+    assert client.kinds("wf", new).count("WORKFLOW_EXECUTION_CANCEL_REQUESTED") == 1
+
+
+def test_a_step_that_ran_at_the_point_is_run_again(connect: Connect) -> None:
+    mock = OutputMock("manual")
+    ended: list[str] = []
+
+    @mock.workflow("parallel")
+    async def parallel(ctx: Context, input: Any) -> Any:
+        return await asyncio.gather(
+            ctx.step("slow", takes="10m", returns=lambda given: ended.append("slow")),
+            ctx.step("quick", takes="1m", returns=lambda given: ended.append("quick")),
+        )
+
+    client = connect(mock)
+    client.start("parallel", workflowId="wf")
+    mock.clock.advance("5m")
+    reset(client, "quick")
+    mock.clock.advance("20m")
+    assert client.get("/workflow/wf/status").json["status"] == "completed"
+    assert ended == ["quick", "slow"]
+
+
+# --- what leaves no trace, and what leaves too much ------------------------------------------------------
+
+
+def test_what_is_asked_for_and_given_up_at_once_leaves_no_trace(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("fickle")
+    async def fickle(ctx: Context, input: Any) -> Any:
+        for thing in (
+            ctx.step("work"),
+            ctx.sleep("1m"),
+            ctx.child("waits"),
+            ctx.wait_for_signal("x", timeout="1m"),
+        ):
+            task = asyncio.ensure_future(thing)
+            await asyncio.sleep(0)
+            task.cancel()
+        return "done"
+
+    assert client.run("fickle", workflowId="wf")["output"] == "done"
+    kinds = client.kinds("wf")
+    assert kinds.count("ACTIVITY_TASK_SCHEDULED") == 1
+    assert not [kind for kind in kinds if "TIMER" in kind or "CHILD" in kind]
+
+
+def test_a_history_that_grows_beyond_all_limits_ends_its_run(connect: Connect) -> None:
+    mock = OutputMock("auto")
+
+    @mock.workflow("endless", traced=False)
+    async def endless(ctx: Context, input: Any) -> Any:
+        while True:
+            await asyncio.gather(*(ctx.step("work") for _ in range(200)))
+
+    found = connect(mock).run("endless", workflowId="wf")
+    assert found["status"] == "terminated"
+    assert "history" in found["error"]["message"]
+
+
 # --- continue as new -------------------------------------------------------------------------------------
 
 

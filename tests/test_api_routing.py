@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import uuid
 from collections.abc import Callable
 
 import pytest
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from output_mock import Context, OutputMock
 from output_mock.http.routes import ROUTES
@@ -174,6 +176,18 @@ def test_a_workflow_that_is_no_catalog_answers_no_query_for_its_contents(client:
     answer = client.get("/workflow/catalog/wf")
     assert (answer.status, answer.json["error"]) == (500, "QueryNotRegisteredError")
     assert answer.json["message"].startswith("Workflow did not register a handler for get.")
+
+
+@pytest.mark.parametrize(
+    ("path", "workflow_id"), [("/workflow/a%20b/status", "a b"), ("/workflow/%C3%A9/status?x=1", "é")]
+)
+def test_a_server_that_passes_on_no_raw_target_will_do(mock: OutputMock, path: str, workflow_id: str) -> None:
+    environ = EnvironBuilder(path).get_environ()
+    del environ["RAW_URI"], environ["REQUEST_URI"]
+    chunks, status, _ = run_wsgi_app(mock.app, environ)
+    assert status.startswith("404")
+    assert json.loads(b"".join(chunks))["workflowId"] == workflow_id
+    assert mock.calls()[0].path == path.partition("?")[0]
 
 
 # --- ids in paths ----------------------------------------------------------------------------------------

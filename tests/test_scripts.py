@@ -242,6 +242,68 @@ def test_a_step_fails_as_often_as_it_is_told(mock: OutputMock, client: Client) -
     assert status["completedAt"] - status["startedAt"] == 1000
 
 
+@pytest.mark.parametrize("fails", ["rate limited", ["rate limited"] * 3, Failure("rate limited")])
+def test_how_a_step_fails_may_be_said_in_text(mock: OutputMock, client: Client, fails: Any) -> None:
+    @mock.workflow("fails")
+    async def script(ctx: Context, input: Any) -> Any:
+        await ctx.step("work", fails=fails)
+
+    assert client.run("fails")["error"] == {
+        "activityType": "fails#work",
+        "message": "rate limited",
+        "name": "Error",
+    }
+
+
+def test_a_step_gives_up_when_there_is_no_time_left_to_try_again(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("hurried")
+    async def hurried(ctx: Context, input: Any) -> Any:
+        await ctx.step("work", fails=Failure("no"), options={"scheduleToCloseTimeout": "15s"})
+
+    result = client.run("hurried", workflowId="wf")
+    assert result["status"] == "failed"
+    status = client.get("/workflow/wf/status").json
+    assert status["completedAt"] - status["startedAt"] <= 15_000
+
+
+def test_an_update_handler_that_waits_may_fail(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("updates")
+    async def updates(ctx: Context, input: Any) -> Any:
+        async def work(payload: Any) -> Any:
+            await ctx.step("work", fails=Failure("no", name="FatalError"))
+
+        ctx.on_update("work", work)
+        await ctx.condition(lambda: False)
+
+    client.start("updates", workflowId="wf")
+    answer = client.post("/workflow/wf/update/work")
+    assert (answer.status, answer.json["error"]) == (500, "WorkflowUpdateFailedError")
+    assert client.get("/workflow/wf/status").json["status"] == "running"
+
+
+@pytest.mark.parametrize("name", ["__stack_trace", "__enhanced_stack_trace", "__temporal_workflow_metadata"])
+def test_the_queries_of_the_sdk_itself_are_answered(mock: OutputMock, client: Client, name: str) -> None:
+    @mock.workflow("asked")
+    async def asked(ctx: Context, input: Any) -> Any:
+        await ctx.condition(lambda: False)
+
+    client.start("asked", workflowId="wf")
+    assert client.post(f"/workflow/wf/query/{name}").status == 200
+
+
+if sys.version_info >= (3, 11):
+
+    def test_a_failure_in_a_task_group_fails_the_run_with_it(mock: OutputMock, client: Client) -> None:
+        @mock.workflow("group")
+        async def group(ctx: Context, input: Any) -> Any:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(ctx.step("work", fails=Failure("no", name="FatalError")))
+                tasks.create_task(ctx.sleep("1h"))
+
+        error = client.run("group")["error"]
+        assert error == {"activityType": "group#work", "message": "no", "name": "FatalError"}
+
+
 def test_options_of_a_workflow_hold_for_its_steps_and_a_step_may_say_otherwise(
     mock: OutputMock, client: Client
 ) -> None:

@@ -231,7 +231,8 @@ class _Workers(ThreadedTaskDispatcher):
                 self._serving += 1
             try:
                 task.service()
-            except Exception:
+            except BaseException:
+                # Whatever it was, the thread goes on with the next request.
                 if not self._closed:
                     self.logger.exception("Exception when servicing %r", task)
             finally:

@@ -618,6 +618,11 @@ def test_a_variable_that_makes_no_sense_is_named(name: str, value: str) -> None:
             "script.py, line 2: ModuleNotFoundError: No module named",
         ),
         ("script.py", "import neighbour\n", "neighbour.py, line 2: SyntaxError: "),
+        (
+            "script.py",
+            "import output_mock\nscript = output_mock.Script()\n",
+            "script.py: its Script has no workflows; script one, such as",
+        ),
         ("script.py", "x = 1\n", "script.py: it makes no Script; write `script = output_mock.Script()` and"),
         ("script.py", "import sys\nsys.exit(3)\n", "script.py, line 2: it ends the program (SystemExit: 3)"),
         (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import re
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,66 @@ def test_a_condition_may_go_wrong_later(mock: OutputMock, client: Client) -> Non
     client.post("/workflow/wf/signal/break")
     assert client.until_closed("wf") == "failed"
     assert place("later") in script_error(client.get("/workflow/wf/result"))
+
+
+def test_a_condition_is_no_coroutine_function(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("mistaken")
+    async def mistaken(ctx: Context, input: Any) -> Any:
+        async def never() -> bool:
+            return False
+
+        await ctx.condition(never)  # type: ignore[arg-type]  # <never>
+
+    message = script_error(run(client, "mistaken"))
+    assert "ctx.condition takes a plain function" in message
+    assert place("never") in message
+
+
+@pytest.mark.parametrize("where", ["script", "step", "query", "update", "signal"])
+def test_a_script_that_ends_the_program_ends_only_its_run(
+    mock: OutputMock, client: Client, where: str
+) -> None:
+    def leave(given: Any) -> Any:
+        sys.exit(3)  # <exit>
+
+    @mock.workflow("leaves")
+    async def leaves(ctx: Context, input: Any) -> Any:
+        ctx.on_query("query", leave)
+        ctx.on_update("update", leave)
+        ctx.on_signal("signal", leave)
+        if where == "script":
+            leave(input)
+        if where == "step":
+            await ctx.step("leaves", returns=leave)
+        await ctx.wait_for_signal("never")
+
+    client.start("leaves", workflowId="wf")
+    client.get("/workflow/wf/status")
+    answer = client.post(f"/workflow/wf/{where}/{where}") if where in ("query", "update", "signal") else None
+    if answer is None or where == "signal":
+        client.until_closed("wf")
+        answer = client.get("/workflow/wf/result")
+    message = script_error(answer)
+    assert "SystemExit: 3" in message
+    assert place("exit") in message
+    assert client.get("/health").text == "OK"
+
+
+def test_a_value_that_was_not_awaited_is_recognised(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("returned")
+    async def returned(ctx: Context, input: Any) -> Any:
+        coroutine = ctx.sleep(1)
+        coroutine.close()
+        return coroutine
+
+    @mock.workflow("used")
+    async def used(ctx: Context, input: Any) -> Any:
+        coroutine: Any = ctx.step("look up")
+        coroutine.close()
+        return coroutine["name"]
+
+    assert script_error(run(client, "returned")).partition("Was `await` forgotten?")[1]
+    assert script_error(run(client, "used")).partition("Was `await` forgotten?")[1]
 
 
 def test_a_task_may_be_wrong(mock: OutputMock, client: Client) -> None:
@@ -502,6 +564,36 @@ def test_a_script_may_take_long_between_waits_that_are_short(
     assert client.run("steady")["output"] == "done"
 
 
+@pytest.mark.parametrize("caught", [Exception, BaseException])
+def test_a_script_that_catches_what_it_was_refused_is_told_all_the_same(
+    mock: OutputMock, client: Client, caught: type[BaseException]
+) -> None:
+    @mock.workflow("catches")
+    async def catches(ctx: Context, input: Any) -> Any:
+        try:
+            socket.getaddrinfo("localhost", 80)  # <caught>
+        except caught:
+            return "went on"
+
+    message = script_error(run(client, "catches"))
+    assert "the script looked up a host" in message
+    assert place("caught") in message
+    mock.workflow("fine").returns(1)
+    assert client.run("fine")["output"] == 1
+
+
+def test_a_script_that_catches_that_it_was_broken_off_is_told_all_the_same(
+    mock: OutputMock, client: Client, impatient: float
+) -> None:
+    @mock.workflow("catches")
+    async def catches(ctx: Context, input: Any) -> Any:
+        with contextlib.suppress(Exception):
+            while True:
+                pass
+
+    assert "blocked for more than" in script_error(run(client, "catches"))
+
+
 def test_the_caller_of_a_script_may_block(mock: OutputMock, client: Client, impatient: float) -> None:
     mock.workflow("fine").returns(1)
     client.run("fine")
@@ -744,6 +836,24 @@ def test_a_script_is_a_coroutine_function(mock: OutputMock) -> None:
             return 1
 
     assert place("plain") in str(caught.value)
+
+
+def test_a_script_takes_the_context_and_the_input(mock: OutputMock) -> None:
+    with pytest.raises(TypeError, match=r"workflow 'short' .*`async def short\(ctx, input\)`") as caught:
+
+        @mock.workflow("short")  # type: ignore[arg-type]  # <short>
+        async def short(input: Any) -> Any:
+            return 1
+
+    assert place("short") in str(caught.value)
+
+
+def test_a_decorator_without_a_name_is_told_to_have_one(mock: OutputMock) -> None:
+    with pytest.raises(TypeError, match=r'write @….workflow\("nameless"\)'):
+
+        @mock.workflow  # type: ignore[arg-type]
+        async def nameless(ctx: Context, input: Any) -> Any:
+            return 1
 
 
 @pytest.mark.parametrize("duration", ["soon", "", -1, None, "1 hour"])

@@ -22,7 +22,7 @@ from output_mock.engine.context import Context, ContinueAsNew, Handler, RunInfo,
 from output_mock.engine.errors import OutputError, QueryNotRegisteredError, ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import ActivityOptions, Memo
-from output_mock.engine.loop import ForeignAwaitError, ScriptLoop
+from output_mock.engine.loop import ScriptLoop
 from output_mock.engine.payloads import UNDEFINED, NotJSONError, as_json, plain
 from output_mock.zod import prettify
 
@@ -220,9 +220,10 @@ class Instance:
         watchdog, loop = self.run.world.watchdog, self.loop
         watchdog.begin(strict=True)
         outer = loop.enter()
+        refusal = None
         try:
             self._perform(jobs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A signal handler that fails takes the run with it, as in the SDK.
             cause = self._cause_of(error)
             if cause is None:
@@ -231,11 +232,15 @@ class Instance:
             return self.commands
         finally:
             loop.leave(outer)
-            watchdog.end()
+            refusal = watchdog.end()
+        main = self.main
+        assert main is not None
+        if refusal is not None and not (main.done() and not main.cancelled() and main.exception()):
+            # The script has caught it and gone on, with what it could not know.
+            raise self.script_error(refusal) from refusal
         if self._buffered_updates:
             self._refuse_updates()
-        main = self.main
-        if main is not None and main.done():
+        if main.done():
             if main.cancelled() and self.stopped:
                 self._stop_the_rest()
             self.commands.append(self._ending(main))
@@ -344,7 +349,7 @@ class Instance:
             return _json(answer, "the answer to query {!r}", name)
         except Failure as failure:
             raise QueryNotRegisteredError(failure.message) from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.script_error(error) from error
         finally:
             self.loop.leave(outer)
@@ -519,6 +524,10 @@ class Instance:
 
     async def condition(self, predicate: Callable[[], bool], timeout: int | None) -> bool:
         self._check_running()
+        if inspect.iscoroutinefunction(predicate):
+            raise TypeError(
+                "ctx.condition takes a plain function, not a coroutine function, which cannot wait"
+            )
         if predicate():
             return True
         future: asyncio.Future[Any] = self.loop.create_future()
@@ -778,7 +787,8 @@ def _json(value: Any, what: str, name: str) -> Any:
     try:
         return as_json(value)
     except NotJSONError as error:
-        raise TypeError(f"{what.format(name)} {error}") from None
+        hint = ". Was `await` forgotten?" if inspect.iscoroutine(value) else ""
+        raise TypeError(f"{what.format(name)} {error}{hint}") from None
 
 
 def _invalid(what: str, issues: list[Any]) -> Failure:
@@ -815,8 +825,8 @@ def describe(error: BaseException, definition: WorkflowDefinition, workflow_id: 
     place = place or elsewhere or getattr(getattr(script, "__self__", None), "place", None)
     message = str(error)
     hint = ""
-    if isinstance(error, ForeignAwaitError):
-        hint = ""
+    if "'coroutine' object" in message:
+        hint = ". Was `await` forgotten?"
     elif isinstance(error, RuntimeError) and "different loop" in message:
         hint = (
             ". The script awaits a future of another event loop; scripts can only await what their own loop "

@@ -93,7 +93,7 @@ def as_json(value: Any) -> Any:
     if isinstance(value, (str, int)):
         return json.loads(json.dumps(value))
     raise NotJSONError(
-        f"is a {kind.__name__}, which is not JSON: {value!r}. "
+        f"is of the type {kind.__name__}, which is not JSON: {value!r}. "
         "Use dicts, lists, text, numbers, booleans or None"
     )
 

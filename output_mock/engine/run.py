@@ -422,7 +422,7 @@ class Run:
                 fatal = not failure.retryable or failure.name in activity.options.non_retryable
                 self._step_failed(activity, failure, Application(failure, where=where, non_retryable=fatal))
                 return
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._script_is_wrong(error)
                 return
             finally:
@@ -526,7 +526,7 @@ class Run:
             (kind, now, activity.scheduled, started, cause, state, outcome),
         )
 
-    def _script_is_wrong(self, error: Exception) -> None:
+    def _script_is_wrong(self, error: BaseException) -> None:
         """A function that a script gave to a step raised an error of its own: the run fails with it."""
         assert self.instance is not None
         self.script_error = self.instance.script_error(error)

@@ -37,12 +37,15 @@ _FORBIDDEN = {
 }
 # The threads in which a script is running at the moment.
 _script_threads: set[int] = set()
+# What was refused in a thread, in case that the script catches the error and goes on.
+_refusals: dict[int, ScriptBlockedError] = {}
 _hook_installed = False
 
 
 def _audit(event: str, args: tuple[object, ...]) -> None:
-    if event in _FORBIDDEN and get_ident() in _script_threads:
-        raise ScriptBlockedError(_FORBIDDEN[event])
+    if event in _FORBIDDEN and (thread_id := get_ident()) in _script_threads:
+        _refusals[thread_id] = refusal = ScriptBlockedError(_FORBIDDEN[event])
+        raise refusal
 
 
 def _install_hook() -> None:
@@ -72,6 +75,8 @@ class Watchdog:
             thread_id = self._thread_id = get_ident()
             self._since = monotonic()
             self._broken = False
+            if _refusals:
+                _refusals.pop(thread_id, None)
             if strict:
                 _script_threads.add(thread_id)
             if self._watcher is None:
@@ -79,11 +84,14 @@ class Watchdog:
                 self._watcher = threading.Thread(target=self._watch, name="output-mock-watchdog", daemon=True)
                 self._watcher.start()
 
-    def end(self) -> None:
-        """The code has given the thread back."""
+    def end(self) -> ScriptBlockedError | None:
+        """The code has given the thread back. Returns what it was refused, also if it has caught that."""
         self._depth -= 1
         if not self._depth:
             _script_threads.discard(self._thread_id)
+            if _refusals:
+                return _refusals.pop(self._thread_id, None)
+        return None
 
     def _watch(self) -> None:
         idle_since = monotonic()
@@ -97,6 +105,7 @@ class Watchdog:
                 continue
             if now - self._since > LIMIT and not self._broken and self._thread_id in sys._current_frames():
                 self._broken = True
+                _refusals[self._thread_id] = ScriptBlockedError()
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(self._thread_id), ctypes.py_object(ScriptBlockedError)
                 )

@@ -109,6 +109,13 @@ class WorkflowBuilder(Branch):
                 f"workflow {self.name!r} ({self.place}): a script is a coroutine function, "
                 f"`async def {getattr(script, '__name__', 'script')}(ctx, input)`, not {script!r}"
             )
+        try:
+            inspect.signature(script).bind(None, None)
+        except TypeError as error:
+            raise TypeError(
+                f"workflow {self.name!r} ({self.place}): a script takes the context and the input, "
+                f"`async def {script.__name__}(ctx, input)`; {script.__name__!r} cannot be called so: {error}"
+            ) from None
         summary = (script.__doc__ or "").strip().partition("\n")[0]
         described = not summary or "description" in self._options
         self.configure({} if described else {"description": summary}, script)

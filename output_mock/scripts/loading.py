@@ -49,6 +49,10 @@ def load_file(path: str | PathLike[str]) -> list[Scripted]:
         raise ScriptFileError(
             f"{file}: it makes no Script; write `script = output_mock.Script()` and script workflows on it"
         )
+    if all(one.empty for one in found):
+        raise ScriptFileError(
+            f'{file}: its Script has no workflows; script one, such as script.workflow("hello").returns("hi")'
+        )
     return list(dict.fromkeys(found))
 
 

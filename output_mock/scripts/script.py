@@ -39,8 +39,12 @@ class Scripted:
         against, `aliases`, step `options` with the SDK's own names (`{"retry": {"maximumAttempts": 1}}`),
         whether it is `traced`, its `path`; and the `catalog` that offers it (default: the server's own).
         Called again with the same name, it goes on with the same workflow. Raises `ValueError` for names,
-        schemas and options that cannot be.
+        schemas and options that cannot be, `TypeError` when used as a decorator without a name.
         """
+        if callable(name):
+            raise TypeError(
+                f'a workflow has a name: write @….workflow("{getattr(name, "__name__", "name")}")'
+            )
         builder = self._builders.get((catalog, name))
         if builder is None:
             builder = WorkflowBuilder(name, lambda one: self._changed(catalog, one), calling_place())
@@ -56,6 +60,11 @@ class Scripted:
         builder.configure({key: value for key, value in given.items() if value is not None})
         self._builders[(catalog, name)] = builder
         return builder
+
+    @property
+    def empty(self) -> bool:
+        """Whether it says nothing at all."""
+        return not (self._builders or self._first_runs)
 
     def _changed(self, catalog: str | None, builder: WorkflowBuilder) -> None:
         """A workflow was added, or its definition has changed."""
@@ -95,6 +104,11 @@ class Script(Scripted):
         self.catalogs = tuple(catalogs)
         self.namespace = namespace
         self._workers: dict[str, bool] = {}
+
+    @property
+    def empty(self) -> bool:
+        """Whether it says nothing at all."""
+        return super().empty and not (self.catalogs or self._workers)
 
     def add_catalog(self, name: str, *, worker: bool = True) -> None:
         """Have a catalog of that name, also an empty one; without `worker`, its worker is gone."""

@@ -236,6 +236,28 @@ def test_a_value_that_was_not_awaited_is_recognised(mock: OutputMock, client: Cl
     assert script_error(run(client, "used")).partition("Was `await` forgotten?")[1]
 
 
+def test_a_workflow_that_runs_itself_without_end_is_stopped(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("endless")
+    async def endless(ctx: Context, input: Any) -> Any:
+        return await ctx.child("endless", input)  # <endless>
+
+    answer = run(client, "endless")
+    assert answer.json["status"] == "failed"
+    (mistake,) = mock.script_errors
+    assert "children are nested 100 deep; does workflow 'endless' run itself" in mistake.message
+    assert place("endless") in mistake.message
+
+
+def test_children_may_nest_as_deep_as_anybody_needs(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("nested")
+    async def nested(ctx: Context, input: Any) -> Any:
+        return 1 + await ctx.child("nested", input - 1) if input else 0
+
+    assert client.run("nested", 100)["output"] == 100
+    client.start("nested", 100, workflowId="wf")
+    client.post("/workflow/wf/terminate")
+
+
 def test_a_task_may_be_wrong(mock: OutputMock, client: Client) -> None:
     @mock.workflow("mistaken")
     async def mistaken(ctx: Context, input: Any) -> Any:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # A workflow that continues as new within a second has to wait out the rest of it (continue_as_new).
 _CONTINUE_INTERVAL = 1_000_000_000
+# How deep children may nest.
+_DEEPEST_CHILD = 100
 # Temporal takes ids and names of at most this many bytes.
 _LONGEST_ID = 1000
 # What the real server writes when nobody gives a reason (terminate_pinned_no_body).
@@ -258,7 +260,18 @@ class World:
         return run
 
     def resolve_child(self, parent: Run, name: str) -> str:
-        """The workflow that a parent means. Raises `LookupError` that tells what there is."""
+        """The workflow that a parent means.
+
+        Raises `LookupError` that tells what there is, and `RecursionError` when children have children
+        without end: as no time need pass between them, nothing else would ever stop them.
+        """
+        depth, above = 1, parent.parent
+        while above is not None:
+            depth, above = depth + 1, above.parent
+        if depth > _DEEPEST_CHILD:
+            raise RecursionError(
+                f"children are nested {_DEEPEST_CHILD} deep; does workflow {name!r} run itself without end?"
+            )
         resolved = parent.catalog.names.get(name)
         if resolved is None:
             known = ", ".join(sorted(parent.catalog.names)) or "none"

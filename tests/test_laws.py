@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from output_mock import ChildFailure, Context, Failure, OutputMock, StepFailure
-from tests.conftest import Answer, Frame, InProcessClient
+from tests.conftest import CLOSING, Answer, Frame, InProcessClient
 
 LAWS = settings(
     deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -254,15 +254,6 @@ class Session:
 
 
 # --- laws ------------------------------------------------------------------------------------------------
-
-CLOSING = {
-    "completed": "WORKFLOW_EXECUTION_COMPLETED",
-    "failed": "WORKFLOW_EXECUTION_FAILED",
-    "cancelled": "WORKFLOW_EXECUTION_CANCELED",
-    "terminated": "WORKFLOW_EXECUTION_TERMINATED",
-    "timed_out": "WORKFLOW_EXECUTION_TIMED_OUT",
-    "continued_as_new": "WORKFLOW_EXECUTION_CONTINUED_AS_NEW",
-}
 
 
 def attributes(event: dict[str, Any]) -> dict[str, Any]:

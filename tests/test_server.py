@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import os
@@ -9,7 +10,7 @@ import socket
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, cast
@@ -20,6 +21,7 @@ from output_mock import OutputMock, Script
 from output_mock.http import stream
 from output_mock.http.app import WHEN_GONE, OutputApp
 from output_mock.server import Served, Server
+from tests.conftest import eventually, until_received
 
 script = Script()
 script.workflow("echo").returns(lambda given: given)
@@ -87,20 +89,7 @@ def running(mock: OutputMock) -> Iterator[Running]:
     running.close()
 
 
-def until(check: Callable[[], Any], *, seconds: float = 20.0) -> None:
-    limit = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.005)
-
-
-def until_received(connection: socket.socket, text: bytes) -> bytes:
-    received = b""
-    while text not in received:
-        piece = connection.recv(65536)
-        assert piece, f"the connection has ended after {received!r}"
-        received += piece
-    return received
+until = functools.partial(eventually, seconds=20.0)
 
 
 def rest(connection: socket.socket) -> bytes:

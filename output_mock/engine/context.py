@@ -128,13 +128,7 @@ class Context:
         plan = StepPlan(name, returns, fails, nanoseconds(takes) if takes else 0)
         if input_schema is not None or output_schema is not None:
             plan.input_schema, plan.output_schema = input_schema, output_schema
-        instance = self._instance
-        activity = instance.schedule(plan, input, options)
-        try:
-            return await activity.future
-        except asyncio.CancelledError:
-            instance.abandon(activity)
-            raise
+        return await self._outcome(plan, input, options)
 
     async def evaluate(
         self,
@@ -170,6 +164,9 @@ class Context:
             return result
 
         plan = StepPlan(name, verdict, fails, nanoseconds(takes), "Evaluator")
+        return await self._outcome(plan, input, options)
+
+    async def _outcome(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Any:
         instance = self._instance
         activity = instance.schedule(plan, input, options)
         try:

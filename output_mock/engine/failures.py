@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from output_mock.engine.payloads import NotJSONError, as_json, payloads, plain
+from output_mock.zod import prettify
 
 # Who the events say did something; the recordings' own workers are not compared.
 IDENTITY = "1@worker"
@@ -349,3 +350,8 @@ class ChildFailure(Exception):
         self.status = status
         self.message = cause.root().message
         self.chain = cause
+
+
+def invalid(what: str, issues: list[Any]) -> Failure:
+    """That `what` does not fit its schema, in the words of the SDK (run_input_invalid)."""
+    return Failure(f"{what} validation failed: {prettify(issues)}", name="ValidationError")

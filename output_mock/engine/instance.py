@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 from output_mock.engine import failures
 from output_mock.engine.context import Context, ContinueAsNew, Handler, RunInfo, SignalTimeout, StepPlan
 from output_mock.engine.errors import OutputError, QueryNotRegisteredError, ScriptError
-from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
+from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure, invalid
 from output_mock.engine.history import ActivityOptions, Memo
 from output_mock.engine.loop import ScriptLoop
-from output_mock.engine.payloads import UNDEFINED, NotJSONError, as_json, plain
-from output_mock.zod import prettify
+from output_mock.engine.payloads import UNDEFINED, as_json, named_json, plain
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer
@@ -346,7 +345,7 @@ class Instance:
                     f"the handler of query {name!r} is a coroutine function; queries cannot wait, so use a "
                     "plain function"
                 )
-            return _json(answer, "the answer to query {!r}", name)
+            return named_json(answer, "the answer to query {!r}", name)
         except Failure as failure:
             raise QueryNotRegisteredError(failure.message) from None
         except (Exception, SystemExit) as error:
@@ -429,7 +428,7 @@ class Instance:
         """Ask for a step; its future has the outcome."""
         if _get_running_loop() is not self.loop:
             self._check_running()
-        input = _json(input, "the input of step {!r}", plan.name)
+        input = named_json(input, "the input of step {!r}", plan.name)
         definition = self.definition
         resolved = self.memo.options or definition.options
         if options:
@@ -462,7 +461,7 @@ class Instance:
 
     async def child(self, name: str, input: Any, *, detached: bool, options: Mapping[str, Any] | None) -> Any:
         self._check_running()
-        input = _json(input, "the input of child {!r}", name)
+        input = named_json(input, "the input of child {!r}", name)
         child_type = self.run.world.resolve_child(self.run, name)
         invocation: dict[str, Any] = {} if options is None else {"activityOptions": dict(options)}
         child = Child(
@@ -598,13 +597,13 @@ class Instance:
         else:
             given, issues = definition.input_schema.safe_parse(given)
             if issues:
-                raise _invalid(f'Workflow "{definition.name}" input', issues)
+                raise invalid(f'Workflow "{definition.name}" input', issues)
         output = await definition.script(self.context, plain(given))
-        output = _json(output, "the output of workflow {!r}", definition.name)
+        output = named_json(output, "the output of workflow {!r}", definition.name)
         if definition.output_schema is not None:
             output, issues = definition.output_schema.safe_parse(output)
             if issues:
-                raise _invalid(f'Workflow "{definition.name}" output', issues)
+                raise invalid(f'Workflow "{definition.name}" output', issues)
         return output
 
     def _unblock(self) -> bool:
@@ -627,7 +626,9 @@ class Instance:
             try:
                 return (
                     CONTINUE,
-                    _json(error.input, "the input that workflow {!r} continues with", self.definition.name),
+                    named_json(
+                        error.input, "the input that workflow {!r} continues with", self.definition.name
+                    ),
                 )
             except TypeError as problem:
                 raise self.script_error(problem) from error
@@ -737,7 +738,7 @@ class Instance:
             self._update_finished(update, task.result())
 
     def _update_finished(self, update: Update, answer: Any) -> None:
-        update.result = _json(answer, "the answer to update {!r}", update.name)
+        update.result = named_json(answer, "the answer to update {!r}", update.name)
         self.commands.append((FINISH, update))
 
     def _update_failed(self, update: Update, error: BaseException) -> None:
@@ -780,19 +781,6 @@ def _give_up(future: asyncio.Future[Any]) -> None:
 def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _json(value: Any, what: str, name: str) -> Any:
-    """`value` as JSON. Raises `TypeError` that says whose value cannot travel."""
-    try:
-        return as_json(value)
-    except NotJSONError as error:
-        hint = ". Was `await` forgotten?" if inspect.iscoroutine(value) else ""
-        raise TypeError(f"{what.format(name)} {error}{hint}") from None
-
-
-def _invalid(what: str, issues: list[Any]) -> Failure:
-    return Failure(f"{what} validation failed: {prettify(issues)}", name="ValidationError")
 
 
 def _spoken(length: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
 import re
 from typing import Any, Final
@@ -10,7 +11,18 @@ from typing import Any, Final
 from output_mock.zod import UNDEFINED
 from output_mock.zod.javascript import number_text
 
-__all__ = ["JSON_PLAIN", "UNDEFINED", "NotJSONError", "as_json", "payload", "payloads", "plain", "to_bytes"]
+__all__ = [
+    "JSON_PLAIN",
+    "UNDEFINED",
+    "NotJSONError",
+    "as_json",
+    "handed",
+    "named_json",
+    "payload",
+    "payloads",
+    "plain",
+    "to_bytes",
+]
 
 JSON_PLAIN: Final = base64.b64encode(b"json/plain").decode()
 _NULL: Final = base64.b64encode(b"binary/null").decode()
@@ -96,6 +108,20 @@ def as_json(value: Any) -> Any:
         f"is of the type {kind.__name__}, which is not JSON: {value!r}. "
         "Use dicts, lists, text, numbers, booleans or None"
     )
+
+
+def named_json(value: Any, what: str, name: str) -> Any:
+    """`value` as JSON. Raises `TypeError` that says whose it is: `what`, with the name in it."""
+    try:
+        return as_json(value)
+    except NotJSONError as error:
+        hint = ". Was `await` forgotten?" if inspect.iscoroutine(value) else ""
+        raise TypeError(f"{what.format(name)} {error}{hint}") from None
+
+
+def handed(value: Any) -> Any:
+    """What a script gets of a value that travels: a copy of its own, None where there is none."""
+    return None if value is UNDEFINED else as_json(value)
 
 
 def _key(key: Any) -> str:

@@ -8,7 +8,7 @@ from output_mock.engine import history, instance
 from output_mock.engine.errors import ScriptError, StepNotCompletedError, StepNotFoundError
 from output_mock.engine.history import WorkflowDetails
 from output_mock.engine.instance import Activity, Child, Command, Instance, Job, Update, WorkflowTimer
-from output_mock.engine.payloads import UNDEFINED, as_json
+from output_mock.engine.payloads import handed
 from output_mock.engine.run import Run
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ def reset_run(
         if event[0] == history.SIGNALED:
             _, _, name, payload = event
             batch.append((history.SIGNALED, now, name, payload))
-            given = None if payload is UNDEFINED else as_json(payload)
-            run.jobs.append((instance.SIGNAL, name, given))
+            run.jobs.append((instance.SIGNAL, name, handed(payload)))
         elif event[0] == history.UPDATE_ACCEPTED:
             update = Update(event[2], event[4], event[5])
             # The event that it is admitted by, which its acceptance will refer to.
@@ -116,8 +115,7 @@ class _Replay:
         run, kind = self.run, event[0]
         job: Job | None = None
         if kind == history.SIGNALED:
-            payload = None if event[3] is UNDEFINED else as_json(event[3])
-            job = (instance.SIGNAL, event[2], payload)
+            job = (instance.SIGNAL, event[2], handed(event[3]))
         elif kind == history.STEP_COMPLETED:
             job = self._step_closed(event[2], event[4])
         elif kind in (history.STEP_FAILED, history.STEP_TIMED_OUT):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from output_mock.engine import failures, history
 from output_mock.engine.errors import ScriptError
-from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
+from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure, invalid
 from output_mock.engine.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.engine.instance import (
     ACCEPT,
@@ -45,8 +45,7 @@ from output_mock.engine.instance import (
     Update,
     WorkflowTimer,
 )
-from output_mock.engine.payloads import UNDEFINED, NotJSONError, as_json
-from output_mock.zod import prettify
+from output_mock.engine.payloads import UNDEFINED, handed, named_json
 
 if TYPE_CHECKING:
     from output_mock.engine.world import Catalog, World
@@ -217,11 +216,7 @@ class Run:
         try:
             commands = self.instance.activate(jobs)
         except ScriptError as error:
-            self.script_error = error
-            self.world.script_errors.append(error)
-            failure = Failure(error.message, name=error.name, retryable=False)
-            where = f"fn ({self.definition.path})"
-            commands = [(FAIL, Application(failure, where=where, non_retryable=True))]
+            commands = [(FAIL, self._mistaken(error))]
         if speculative and not commands:
             # Every update was refused: nothing of the task is kept (approval).
             self.wake()
@@ -434,14 +429,7 @@ class Run:
         self.jobs.append((STEP_CLOSED, activity, result))
         self._tell(
             now,
-            (
-                history.STEP_STARTED,
-                activity.started_at,
-                activity.scheduled,
-                activity.attempt,
-                activity.last_failure,
-                True,
-            ),
+            _began(activity, answered=True),
             (history.STEP_COMPLETED, now, activity.scheduled, started, result),
         )
 
@@ -452,22 +440,19 @@ class Run:
             schema = self.definition.step_schema(plan.input_schema, f"input_schema of step {plan.name!r}")
             given, issues = schema.safe_parse(given)
             if issues:
-                raise _invalid(f'{plan.kind} "{plan.name}" input', issues)
+                raise invalid(f'{plan.kind} "{plan.name}" input', issues)
         failure = plan.failure(activity.attempt)
         if failure is not None:
             raise failure
         result = plan.returns
         if callable(result):
-            result = result(None if given is UNDEFINED else as_json(given))
-        try:
-            result = as_json(result)
-        except NotJSONError as error:
-            raise TypeError(f"the result of step {plan.name!r} {error}") from None
+            result = result(handed(given))
+        result = named_json(result, "the result of step {!r}", plan.name)
         if plan.output_schema is not None:
             schema = self.definition.step_schema(plan.output_schema, f"output_schema of step {plan.name!r}")
             result, issues = schema.safe_parse(result)
             if issues:
-                raise _invalid(f'{plan.kind} "{plan.name}" output', issues)
+                raise invalid(f'{plan.kind} "{plan.name}" output', issues)
         return result
 
     def _step_too_slow(self, activity: Activity) -> None:
@@ -515,26 +500,23 @@ class Run:
         self.jobs.append((STEP_CLOSED, activity, outcome))
         self._tell(
             now,
-            (
-                history.STEP_STARTED,
-                activity.started_at,
-                activity.scheduled,
-                activity.attempt,
-                activity.last_failure,
-                kind == history.STEP_FAILED,
-            ),
+            _began(activity, answered=kind == history.STEP_FAILED),
             (kind, now, activity.scheduled, started, cause, state, outcome),
         )
 
     def _script_is_wrong(self, error: BaseException) -> None:
         """A function that a script gave to a step raised an error of its own: the run fails with it."""
         assert self.instance is not None
-        self.script_error = self.instance.script_error(error)
-        self.world.script_errors.append(self.script_error)
-        failure = Failure(self.script_error.message, name=self.script_error.name, retryable=False)
-        cause = Application(failure, where=f"fn ({self.definition.path})", non_retryable=True)
+        cause = self._mistaken(self.instance.script_error(error))
         now = self.world.clock.nanoseconds()
         self._finish((FAIL, cause), [], len(self.history), now)
+
+    def _mistaken(self, error: ScriptError) -> Cause:
+        """Note a mistake in the script, and return what the run fails with."""
+        self.script_error = error
+        self.world.script_errors.append(error)
+        failure = Failure(error.message, name=error.name, retryable=False)
+        return Application(failure, where=f"fn ({self.definition.path})", non_retryable=True)
 
     # Children
 
@@ -606,7 +588,7 @@ class Run:
     def signal(self, name: str, payload: Any) -> None:
         """Write a signal and let the worker know."""
         now = self.world.clock.nanoseconds()
-        self.jobs.append((SIGNAL, name, _handed(payload)))
+        self.jobs.append((SIGNAL, name, handed(payload)))
         self._tell(now, (history.SIGNALED, now, name, payload))
 
     def update(self, update: Update) -> None:
@@ -736,10 +718,13 @@ class Run:
         return due
 
 
-def _handed(payload: Any) -> Any:
-    """What a script gets of a payload: a copy of its own, None where there was none."""
-    return None if payload is UNDEFINED else as_json(payload)
-
-
-def _invalid(what: str, issues: list[Any]) -> Failure:
-    return Failure(f"{what} validation failed: {prettify(issues)}", name="ValidationError")
+def _began(activity: Activity, *, answered: bool) -> history.Event:
+    """The event that the last attempt has begun, written once it has ended; `answered` by its worker."""
+    return (
+        history.STEP_STARTED,
+        activity.started_at,
+        activity.scheduled,
+        activity.attempt,
+        activity.last_failure,
+        answered,
+    )

@@ -35,6 +35,13 @@ def text_answer(status: int) -> Response:
     return Response(_PHRASES[status], status, content_type=TEXT_TYPE)
 
 
+def no_answer() -> Response:
+    """`204`, which has no body and no type of one."""
+    answer = Response(status=204)
+    answer.headers.pop("Content-Type", None)
+    return answer
+
+
 def etag(body: bytes) -> str:
     """The weak validator that Express makes of a body."""
     digest = base64.b64encode(hashlib.sha1(body, usedforsecurity=False).digest()).decode()[:27]

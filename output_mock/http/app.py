@@ -225,9 +225,7 @@ class Exchange:
         return run_id.lower()
 
     def heartbeat(self, route: Route) -> Response:
-        answer = Response(status=204)
-        answer.headers.pop("Content-Type", None)
-        return answer
+        return answers.no_answer()
 
     def run(self, route: Route) -> Response:
         parsed = requests.RUN.parse(self.body)
@@ -262,9 +260,12 @@ class Exchange:
 
     def result(self, route: Route) -> Response:
         run_id = self._run_id(route)
-        run = self.world.find(_id(route), run_id)
+        return answers.json_answer(self._result(self.world.find(_id(route), run_id)))
+
+    def _result(self, run: Run) -> dict[str, Any]:
+        """The result of a closed run; one that still runs is told that somebody has looked."""
         try:
-            return answers.json_answer(self.world.result(run.workflow_id, run.run_id))
+            return self.world.result(run.workflow_id, run.run_id)
         except errors.WorkflowNotCompletedError:
             self.world.poll(run)
             raise
@@ -284,11 +285,7 @@ class Exchange:
     def trace_log(self, route: Route) -> Response:
         run_id = self._run_id(route)
         run = self.world.find(_id(route), run_id)
-        try:
-            trace = self.world.result(run.workflow_id, run.run_id).get("trace") or {}
-        except errors.WorkflowNotCompletedError:
-            self.world.poll(run)
-            raise
+        trace = self._result(run).get("trace") or {}
         if "remote" in trace:
             raise errors.TraceFileDownloadError("Missing AWS keys to authenticate")
         if "local" in trace:
@@ -391,9 +388,7 @@ class Exchange:
         with world.clock.lock:
             world.clock.run_due()
             if not run.running and after is not None and after >= len(run.history):
-                answer = Response(status=204)
-                answer.headers.pop("Content-Type", None)
-                return answer
+                return answers.no_answer()
         frames: Iterator[bytes] = iter(())
         if self.method != "HEAD":
             reader = stream.Reader(run)

@@ -10,25 +10,15 @@ from output_mock import zod
 _IDENTIFIER = zod.string().regex("^[a-z0-9_.@-]+$", "i")
 _FLAG = zod.union(zod.literal("true"), zod.literal("false")).default("false")
 
-RUN = zod.object(
-    {
-        "workflowName": zod.string(),
-        "input": zod.anything().optional(),
-        "workflowId": zod.string().optional(),
-        "catalog": _IDENTIFIER.optional(),
-        "taskQueue": _IDENTIFIER.optional(),
-        "timeout": zod.number(coerce=True).int().min(250).optional(),
-    }
-)
-START = zod.object(
-    {
-        "workflowName": zod.string(),
-        "input": zod.anything().optional(),
-        "workflowId": zod.string().optional(),
-        "catalog": _IDENTIFIER.optional(),
-        "taskQueue": _IDENTIFIER.optional(),
-    }
-)
+_TO_START = {
+    "workflowName": zod.string(),
+    "input": zod.anything().optional(),
+    "workflowId": zod.string().optional(),
+    "catalog": _IDENTIFIER.optional(),
+    "taskQueue": _IDENTIFIER.optional(),
+}
+START = zod.object(_TO_START)
+RUN = zod.object({**_TO_START, "timeout": zod.number(coerce=True).int().min(250).optional()})
 MESSAGE = zod.object({"payload": zod.object({}, zod.anything()).optional()}).default({})
 TERMINATE = zod.object({"reason": zod.string().optional()}).default({})
 RESET = zod.object({"stepName": zod.string(), "reason": zod.string().optional()})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from output_mock.engine.failures import Cause
-from output_mock.engine.history import iso
 from output_mock.engine.payloads import UNDEFINED, plain
+from output_mock.engine.rendering import iso
 
 if TYPE_CHECKING:
     from output_mock.engine.run import Run

@@ -14,13 +14,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import MILLISECOND
-from output_mock.engine import errors, history, results
+from output_mock.engine import errors, results
 from output_mock.engine.clock import Clock, Mode, Timer
 from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.history import ParentInfo, StartInfo
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import Child, Instance, Query, Update
 from output_mock.engine.payloads import UNDEFINED, as_json
+from output_mock.engine.rendering import iso
 from output_mock.engine.replay import reset_point, reset_run
 from output_mock.engine.run import Run
 from output_mock.engine.watchdog import Watchdog
@@ -643,4 +644,4 @@ class World:
 @functools.lru_cache(maxsize=256)
 def _file_stamp(milliseconds: int) -> str:
     """A time as the names of trace files have it."""
-    return history.iso(milliseconds * MILLISECOND).replace(":", "-").replace("T", "-").replace(".", "-")
+    return iso(milliseconds * MILLISECOND).replace(":", "-").replace("T", "-").replace(".", "-")

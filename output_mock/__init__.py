@@ -11,16 +11,43 @@ with mock.serve() as url:
 from output_mock.engine.context import Context, SignalTimeout
 from output_mock.engine.failures import ChildFailure, Failure, StepFailure
 from output_mock.engine.payloads import UNDEFINED
-from output_mock.mock import OutputMock
+from output_mock.expected import (
+    Expected,
+    called,
+    queried,
+    reset,
+    signalled,
+    started,
+    stopped,
+    terminated,
+    updated,
+)
+from output_mock.http.faults import Fault
+from output_mock.http.journal import Call, Calls
+from output_mock.mock import OutputMock, Runs, RunView
 from output_mock.scripts.script import Script
 
 __all__ = [
     "UNDEFINED",
+    "Call",
+    "Calls",
     "ChildFailure",
     "Context",
+    "Expected",
     "Failure",
+    "Fault",
     "OutputMock",
+    "RunView",
+    "Runs",
     "Script",
     "SignalTimeout",
     "StepFailure",
+    "called",
+    "queried",
+    "reset",
+    "signalled",
+    "started",
+    "stopped",
+    "terminated",
+    "updated",
 ]

@@ -49,6 +49,20 @@ def nanoseconds(duration: Duration) -> int:
     return length
 
 
+def spoken(length: int) -> str:
+    """A number of nanoseconds as people write it: `2h`, `1h30m`, `1.5s`."""
+    if length < SECOND:
+        return f"{length / MILLISECOND:g}ms" if length else "0s"
+    parts = []
+    for unit in ("d", "h", "m"):
+        amount, length = divmod(length, _UNITS[unit])
+        if amount:
+            parts.append(f"{amount}{unit}")
+    if length:
+        parts.append(f"{length / SECOND:g}s")
+    return "".join(parts)
+
+
 def _parse(text: str) -> int:
     total, position = 0, 0
     stripped = text.strip()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from output_mock import expected as expectations
 from output_mock.durations import Duration, nanoseconds
 from output_mock.engine import results
 from output_mock.engine.clock import Clock, Mode
 from output_mock.engine.errors import ScriptError, WorkflowNotFoundError
 from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
+from output_mock.engine.standing import standing
 from output_mock.engine.world import World
+from output_mock.expected import Expected
 from output_mock.http import pages
-from output_mock.http.app import Call, OutputApp
+from output_mock.http.app import OutputApp
+from output_mock.http.faults import Fault, Loss
+from output_mock.http.journal import Calls, check_route
 from output_mock.scripts.builder import WorkflowBuilder
 from output_mock.scripts.definition import CatalogDefinition
 from output_mock.scripts.script import Scripted
@@ -72,6 +76,12 @@ class RunView:
         """All events so far, as `/history` shows them with payloads."""
         with self._world.clock.lock:
             return pages.events(self._run, 0, len(self._run.history.batches), include_payloads=True)
+
+    @property
+    def standing(self) -> str:
+        """Where it stands, in words: `waiting for signal 'approve' since 2h, virtual`."""
+        with self._world.clock.lock:
+            return standing(self._run)
 
     def __repr__(self) -> str:
         return f"<run {self.run_id} of {self.workflow_id!r} ({self.workflow}): {self.status}>"
@@ -132,6 +142,8 @@ class OutputMock(Scripted):
             history_max_waiting=nanoseconds(history_max_waiting),
         )
         self.app = OutputApp(self.world, auth_token=auth_token)
+        self._urls: list[str] = []
+        self._foreseen: list[dict[str, Any]] = []
         self.world.catalog()
         for script in scripts:
             self.load(script)
@@ -182,27 +194,217 @@ class OutputMock(Scripted):
         """What was wrong with the scripts themselves, in the order in which it showed."""
         return list(self.world.script_errors)
 
-    def calls(self, method: str | None = None, path: str | None = None) -> list[Call]:
-        """The requests that were answered, oldest first; all, or those of a method and a path."""
-        return [
-            call
-            for call in self.app.calls
-            if (method is None or call.method == method.upper()) and (path is None or call.path == path)
-        ]
+    # Messages from the test itself
+
+    def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED, *, after: Duration = 0) -> None:
+        """Send a signal without a request; with `after`, once so much time has passed on the clock.
+
+        Raises `WorkflowNotFoundError` when there is no such run, or it has closed.
+        """
+        self.world.signal(workflow_id, name, payload, after=nanoseconds(after))
+
+    # Looking back
+
+    @property
+    def calls(self) -> Calls:
+        """The requests that were made, oldest first: `calls[0].json`, `calls(route="signal").one()`."""
+        return Calls(self.app.calls)
+
+    @property
+    def unforeseen(self) -> Calls:
+        """The requests that no script foresaw and `foresee` does not allow; each says why in its `miss`.
+
+        An unknown workflow, an input that no `when` fits, an unknown route, a wrong body, a script's mistake.
+        """
+        calls = self.calls
+        allowed = {call.number for wanted in self._foreseen for call in calls(**wanted)}
+        return Calls(call for call in calls if call.miss is not None and call.number not in allowed)
+
+    def foresee(
+        self,
+        method: str | None = None,
+        path: str | None = None,
+        *,
+        route: str | None = None,
+        workflow: str | None = None,
+        workflow_id: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        """Take calls like these for foreseen, whatever they are: a test of what a client does with an error.
+
+        Takes what `calls` takes; with nothing at all, everything is foreseen.
+        """
+        check_route(route)
+        self._foreseen.append(
+            {
+                "method": method,
+                "path": path,
+                "route": route,
+                "workflow": workflow,
+                "workflow_id": workflow_id,
+                "status": status,
+            }
+        )
+
+    def assert_called(self, expected: Expected, *, times: int | None = None) -> Calls:
+        """Return the calls that are the expected one: `assert_called(started("report", {"n": 3}), times=1)`.
+
+        Raises `AssertionError`, with the nearest call and what is different about it, when there are not so
+        many `times`; without `times`, when there is none.
+        """
+        return expectations.check_called(self.calls, expected, times)
+
+    def assert_called_in_order(self, *expected: Expected) -> None:
+        """Raise `AssertionError` unless these calls were made in this order; others may be between them."""
+        expectations.check_order(self.calls, expected)
+
+    def assert_called_only(self, *expected: Expected) -> None:
+        """Raise `AssertionError` unless these calls were made, and no others that change anything.
+
+        Calls that only look (status, result, queries, streams, …) do not count.
+        """
+        expectations.check_only(self.calls, expected)
+
+    # What goes wrong
+
+    def fail_next(
+        self,
+        status: int = 503,
+        times: int = 1,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        delay: Duration = 0,
+        method: str | None = None,
+        route: str | None = None,
+        workflow: str | None = None,
+        workflow_id: str | None = None,
+    ) -> Fault:
+        """Answer the next calls with an error, and do nothing else: `fail_next(503, times=2, route="start")`.
+
+        The body is the one that the real server has for this status, unless `body` (any JSON, or text) and
+        `headers` say otherwise. Only calls of this method, route, workflow or workflow id fail, where given.
+        """
+        return self._fault(
+            times,
+            method,
+            route,
+            workflow,
+            workflow_id,
+            status=status,
+            body=body,
+            headers=headers,
+            delay=delay,
+        )
+
+    def delay_next(
+        self,
+        delay: Duration,
+        times: int = 1,
+        *,
+        method: str | None = None,
+        route: str | None = None,
+        workflow: str | None = None,
+        workflow_id: str | None = None,
+    ) -> Fault:
+        """Answer the next calls so much later, on the fake's clock.
+
+        A client in process that does not wait so long gets its own timeout error at that time; what it has
+        asked for is done nevertheless.
+        """
+        return self._fault(times, method, route, workflow, workflow_id, delay=delay)
+
+    def drop_next(
+        self,
+        times: int = 1,
+        *,
+        lose: Loss = "request",
+        method: str | None = None,
+        route: str | None = None,
+        workflow: str | None = None,
+        workflow_id: str | None = None,
+    ) -> Fault:
+        """Drop the connections of the next calls with no answer.
+
+        What is lost is the `request`, and nothing is done, or only the `answer`, when all is done already.
+        """
+        return self._fault(times, method, route, workflow, workflow_id, drop=lose)
+
+    def cut_next_stream(
+        self,
+        after: int,
+        times: int = 1,
+        *,
+        workflow: str | None = None,
+        workflow_id: str | None = None,
+    ) -> Fault:
+        """Drop the connections of the next history streams after so many events."""
+        return self._fault(times, None, "history_stream", workflow, workflow_id, cut_after=after)
+
+    def _fault(
+        self,
+        times: int,
+        method: str | None,
+        route: str | None,
+        workflow: str | None,
+        workflow_id: str | None,
+        **what: Any,
+    ) -> Fault:
+        fault = Fault(
+            times=times, method=method, route=route, workflow=workflow, workflow_id=workflow_id, **what
+        )
+        return self.app.faults.add(fault)
+
+    # Being reached
+
+    @property
+    def url(self) -> str:
+        """Where it is reached at the moment. Raises `RuntimeError` when it is not."""
+        if not self._urls:
+            raise RuntimeError("this fake is not reached by any URL; use serve() or in_process()")
+        return self._urls[-1]
 
     @contextmanager
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
         """Serve on a real socket while the block runs, and yield the URL. Port 0 takes a free one."""
-        from output_mock.server import Server
+        from output_mock.server import running
 
-        server = Server(self.app, host, port)
-        thread = threading.Thread(target=server.run, name="output-mock-server", daemon=True)
-        thread.start()
+        with running(self.app, host, port) as url, self.reached_by(url):
+            yield url
+
+    @contextmanager
+    def in_process(self, url: str | None = None) -> Iterator[str]:
+        """Answer what `requests` and `httpx` send to `url` while the block runs, with no socket; yield it.
+
+        Without a URL, one is chosen that leads nowhere else. Calls to other hosts go where they would go.
+        """
+        from output_mock.in_process import reach
+
+        with reach(self.app, url) as found, self.reached_by(found):
+            yield found
+
+    @contextmanager
+    def reached_by(self, url: str) -> Iterator[None]:
+        """Somebody else has it answer at this URL while the block runs."""
+        self._urls.append(url)
         try:
-            yield server.url
+            yield
         finally:
-            server.close()
-            thread.join()
+            self._urls.remove(url)
+
+    @contextmanager
+    def virtual_time(self, *modules: str) -> Iterator[None]:
+        """Have the clients' own sleeping move the fake's clock instead of the wall while the block runs.
+
+        Takes the names of the modules and packages that live in virtual time; none: all but the standard
+        library and pytest. For them `time.sleep`, `time.monotonic`, `time.time`, `datetime.now` and their kin
+        mean the fake's clock, and for everybody the timers of asyncio's event loops do. Raises `ValueError`
+        on a real clock, `RuntimeError` when it is on for another fake.
+        """
+        from output_mock.virtual_time import virtual_time
+
+        with virtual_time(self.app, modules):
+            yield
 
     def close(self) -> None:
         """Let go of the clock and of everybody who waits."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
@@ -20,9 +21,9 @@ from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 from output_mock.http.app import WHEN_GONE
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from output_mock.http.app import OutputApp
+    from output_mock.engine.world import World
 
 # Threads are started one by one, so a high limit costs nothing until it is needed.
 THREADS = 1000
@@ -47,6 +48,15 @@ class Served(NamedTuple):
 OnServed = Callable[[Served], None]
 
 
+class Application(Protocol):
+    """A WSGI application, and the world whose waiting requests have to end when the server does."""
+
+    @property
+    def world(self) -> World: ...
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
+
+
 class Server:
     """A server for one application.
 
@@ -57,7 +67,7 @@ class Server:
 
     def __init__(
         self,
-        app: OutputApp,
+        app: Application,
         host: str = "127.0.0.1",
         port: int = 0,
         *,
@@ -141,6 +151,19 @@ class Server:
 
     def _unfinished(self) -> bool:
         return self._workers.busy or any(channel.total_outbufs_len for channel in self._channels())
+
+
+@contextmanager
+def running(app: Application, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serve in a thread of its own while the block runs, and yield the URL. Port 0 takes a free one."""
+    server = Server(app, host, port)
+    thread = threading.Thread(target=server.run, name="output-mock-server", daemon=True)
+    thread.start()
+    try:
+        yield server.url
+    finally:
+        server.close()
+        thread.join()
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -363,7 +386,7 @@ class _Waitress(TcpWSGIServer):
 
     def __init__(
         self,
-        app: OutputApp,
+        app: Application,
         map: dict[int, Any],
         listener: socket.socket,
         workers: _Workers,

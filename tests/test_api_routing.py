@@ -67,7 +67,7 @@ def test_every_operation_is_reached_regardless_of_case_and_trailing_slash(
 ) -> None:
     client.request(method, filled(spelt(path)), body_for(operation))
     (call,) = mock.calls()
-    assert call.operation == operation
+    assert call.route == operation
     assert call.workflow_id == ("wf" if path.startswith("/workflow/{id}") else call.workflow_id)
 
 

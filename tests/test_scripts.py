@@ -347,7 +347,7 @@ def test_a_signal_timeout_that_nobody_catches_fails_the_run(mock: OutputMock, cl
         await ctx.wait_for_signal("go", timeout="90s")
 
     result = client.run("waits")
-    assert (result["status"], result["error"]["message"]) == ("failed", "no signal 'go' within 90s")
+    assert (result["status"], result["error"]["message"]) == ("failed", "no signal 'go' within 1m30s")
 
 
 def test_a_condition_tells_whether_it_was_met(mock: OutputMock, client: Client) -> None:
@@ -403,16 +403,16 @@ def test_calls_are_kept_with_what_was_sent_and_answered(mock: OutputMock, client
     client.get("/workflow/wf/status?a=1&a=2", headers={"X-Test": "yes"})
     client.get("/nope")
     start, status, nope = mock.calls()
-    assert (start.method, start.path, start.operation, start.status) == (
+    assert (start.method, start.path, start.route, start.status) == (
         "POST",
         "/workflow/start",
         "start",
         200,
     )
     assert start.json == {"workflowName": "echo", "input": {"x": 1}, "workflowId": "wf"}
-    assert (status.operation, status.workflow_id, status.query) == ("status", "wf", {"a": ["1", "2"]})
+    assert (status.route, status.workflow_id, status.query) == ("status", "wf", {"a": ["1", "2"]})
     assert status.headers["X-Test"] == "yes"
-    assert (nope.operation, nope.status) == (None, 404)
+    assert (nope.route, nope.status) == (None, 404)
     assert mock.calls("POST", "/workflow/start") == [start]
     assert mock.calls("get") == [status, nope]
     assert mock.calls(path="/nope") == [nope]

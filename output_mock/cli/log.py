@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from output_mock.http.app import Call
+    from output_mock.http.journal import Call
     from output_mock.mock import OutputMock
     from output_mock.server import Served
 

@@ -118,6 +118,11 @@ class Clock:
         self._drop_cancelled(self._work)
         return self._work[0][0] if self._work else None
 
+    def next_due(self) -> int | None:
+        """When something is due, work or guard; None when nothing is."""
+        heap = self._first_heap()
+        return None if heap is None else heap[0][0]
+
     def run_due(self) -> bool:
         """Run everything that is due by now, in order. Returns whether anything ran.
 

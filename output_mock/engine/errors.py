@@ -6,12 +6,22 @@ goes with it; both are facts of the recordings named in each class.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from output_mock.scripts.definition import nearest
+
+# More names than this are not listed, only counted.
+_LISTED = 12
+
 
 class OutputError(Exception):
     """An error that the API answers with, as `{"error": name, "message": …}`."""
 
     name = "Error"
     status = 500
+    # What no script has foreseen about the request, and the nearest that there is; None when this error is
+    # simply the answer. For the author of a test, never for the body of an answer.
+    miss: str | None = None
 
     def __init__(self, message: str, *, workflow_id: str | None = None) -> None:
         super().__init__(message)
@@ -65,8 +75,9 @@ class UnsupportedWorkflowError(OutputError):
     name = "UnsupportedWorkflowError"
     status = 424
 
-    def __init__(self, workflow_name: str, catalog: str) -> None:
+    def __init__(self, workflow_name: str, catalog: str, known: Collection[str] = ()) -> None:
         super().__init__(f"Workflow {workflow_name} is not supported in the task queue {catalog}.")
+        self.miss = f"no workflow {workflow_name!r} in catalog {catalog!r}{_instead(workflow_name, known)}"
 
 
 class CatalogNotAvailableError(OutputError):
@@ -76,11 +87,13 @@ class CatalogNotAvailableError(OutputError):
     status = 503
     retry_after = 3
 
-    def __init__(self) -> None:
+    def __init__(self, name: str | None = None, known: Collection[str] = ()) -> None:
         super().__init__(
             "Catalog workflow is unavailable. This is likely due the worker not running or still starting. "
             "Retry in a few seconds."
         )
+        if name is not None:
+            self.miss = f"no catalog {name!r}{_instead(name, known)}"
 
 
 class WorkflowNotCompletedError(OutputError):
@@ -110,15 +123,24 @@ class QueryNotRegisteredError(OutputError):
 
     name = "QueryNotRegisteredError"
 
+    @classmethod
+    def unknown(cls, name: str, known: Collection[str], built_in: Collection[str]) -> QueryNotRegisteredError:
+        """A query that the script does not answer."""
+        registered = " ".join((*built_in, *known))
+        error = cls(f"Workflow did not register a handler for {name}. Registered queries: [{registered}]")
+        error.miss = f"the script answers no query {name!r}{_instead(name, known)}"
+        return error
+
 
 class WorkflowUpdateFailedError(OutputError):
     """An update that failed, was refused by its validator, or is unknown (approval)."""
 
     name = "WorkflowUpdateFailedError"
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self, reason: str = "", *, miss: str | None = None) -> None:
         super().__init__("Workflow Update failed")
         self.reason = reason
+        self.miss = miss
 
 
 class StepNotFoundError(OutputError):
@@ -185,6 +207,10 @@ class ScriptError(OutputError):
 
     name = "ScriptError"
 
+    def __init__(self, message: str, *, workflow_id: str | None = None) -> None:
+        super().__init__(message, workflow_id=workflow_id)
+        self.miss = message
+
 
 class StalledError(OutputError):
     """A request waits for something that only another request can bring, and none came.
@@ -193,3 +219,16 @@ class StalledError(OutputError):
     """
 
     name = "StalledError"
+
+    def __init__(self, message: str, *, workflow_id: str | None = None) -> None:
+        super().__init__(message, workflow_id=workflow_id)
+        self.miss = message
+
+
+def _instead(name: str, known: Collection[str]) -> str:
+    """The nearest of what there is, and all of it when that is not much."""
+    if not known:
+        return "; there is none at all"
+    meant = nearest(name, list(known))
+    listed = ", ".join(sorted(known)) if len(known) <= _LISTED else f"{len(known)} of them"
+    return f"{meant}; there {'is' if len(known) == 1 else 'are'} {listed}"

@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from output_mock.durations import spoken
 from output_mock.engine import failures
 from output_mock.engine.context import Context, ContinueAsNew, Handler, RunInfo, SignalTimeout, StepPlan
 from output_mock.engine.errors import OutputError, QueryNotRegisteredError, ScriptError
@@ -138,6 +139,8 @@ class Update:
     # The event that has brought it over from another run's history, for a run that was reset.
     admitted = 0
     rejected: str | None = None
+    # Whether it was refused because nobody handles updates of its name.
+    unknown = False
     done = False
     result: Any = UNDEFINED
     failure: Cause | None = None
@@ -304,6 +307,7 @@ class Instance:
         """Updates for which nobody has registered a handler by the end of a workflow task."""
         for update in self._buffered_updates:
             update.rejected = f"no handler for update {update.name!r}"
+            update.unknown = True
         self._buffered_updates = []
 
     def _perform(self, jobs: list[Job]) -> None:
@@ -329,10 +333,7 @@ class Instance:
         """Ask the script. Raises `QueryNotRegisteredError`, also with the words of a handler that threw."""
         handler = self.queries.get(name) or self._built_in(name)
         if handler is None:
-            known = " ".join((*_BUILT_IN_QUERIES, *self.queries))
-            raise QueryNotRegisteredError(
-                f"Workflow did not register a handler for {name}. Registered queries: [{known}]"
-            )
+            raise QueryNotRegisteredError.unknown(name, self.queries, _BUILT_IN_QUERIES)
         watchdog = self.run.world.watchdog
         watchdog.begin(strict=False)
         outer = self.loop.enter()
@@ -399,6 +400,16 @@ class Instance:
         self._handling = []
         self._conditions = []
         self.update_handlers = {}
+
+    def awaited_signals(self) -> list[str]:
+        """The names of the signals that the script waits for at the moment."""
+        return [
+            name for name, waits in self._signal_waits.items() if any(not future.done() for future in waits)
+        ]
+
+    def open_conditions(self) -> int:
+        """How many conditions the script waits for at the moment."""
+        return sum(not future.done() for _, future in self._conditions)
 
     # What the loop asks of its host
 
@@ -517,7 +528,7 @@ class Instance:
         waits = self._signal_waits.setdefault(name, [])
         waits.append(future)
         if not await self._guarded(future, timeout):
-            limit = _spoken(timeout or 0)
+            limit = spoken(timeout or 0)
             raise SignalTimeout(f"no signal {name!r} within {limit}")
         return future.result()
 
@@ -781,14 +792,6 @@ def _give_up(future: asyncio.Future[Any]) -> None:
 def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _spoken(length: int) -> str:
-    seconds = length / 1e9
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
 
 
 def describe(error: BaseException, definition: WorkflowDefinition, workflow_id: str) -> ScriptError:

@@ -21,6 +21,7 @@ __all__ = [
     "payload",
     "payloads",
     "plain",
+    "short",
     "to_bytes",
 ]
 
@@ -46,6 +47,12 @@ def to_bytes(value: Any) -> bytes:
     except UnicodeEncodeError:
         # Half of a surrogate pair has no UTF-8; JavaScript escapes it.
         return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+
+
+def short(value: Any, most: int) -> str:
+    """JSON for people, in at most so many characters; what is no JSON as Python shows it."""
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def payload(value: Any) -> dict[str, Any]:

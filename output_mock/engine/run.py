@@ -48,6 +48,7 @@ from output_mock.engine.instance import (
 from output_mock.engine.payloads import UNDEFINED, handed, named_json
 
 if TYPE_CHECKING:
+    from output_mock.engine.clock import Timer
     from output_mock.engine.world import Catalog, World
     from output_mock.scripts.definition import WorkflowDefinition
 
@@ -64,6 +65,20 @@ class Backoff:
     def __init__(self, due: int) -> None:
         self.due = due
         self.guard = False
+
+
+class Arrival:
+    """A signal that is on its way from outside, from somebody who takes as long as they take."""
+
+    __slots__ = ("due", "guard", "name", "payload", "timer")
+
+    def __init__(self, name: str, payload: Any, due: int) -> None:
+        self.name = name
+        self.payload = payload
+        self.due = due
+        # For whoever waits for the run, it is a thing that will happen by itself.
+        self.guard = False
+        self.timer: Timer | None = None
 
 
 class Run:
@@ -108,7 +123,7 @@ class Run:
         self.start_time = world.clock.nanoseconds()
         self.jobs: list[Job] = []
         # What is under way for this run and will be done by itself: steps, timers, pauses.
-        self.work: dict[Activity | WorkflowTimer | Backoff, None] = {}
+        self.work: dict[Activity | WorkflowTimer | Backoff | Arrival, None] = {}
 
     @property
     def workflow_id(self) -> str:
@@ -131,6 +146,8 @@ class Run:
                 self.history.append(scheduled)
             self.task_scheduled = 2
             self._enqueue_task()
+            for name, payload, after in self.definition.signals:
+                self.expect_signal(name, payload, now + after)
             return
         self.history.append((history.STARTED, now, info))
         pause = Backoff(now + info.backoff)
@@ -591,6 +608,17 @@ class Run:
         self.jobs.append((SIGNAL, name, handed(payload)))
         self._tell(now, (history.SIGNALED, now, name, payload))
 
+    def expect_signal(self, name: str, payload: Any, due: int) -> None:
+        """Have a signal arrive at that time, unless the run has closed by then."""
+        arrival = Arrival(name, payload, due)
+        self.work[arrival] = None
+        arrival.timer = self.world.clock.call_at(due, lambda: self._arrived(arrival))
+
+    def _arrived(self, arrival: Arrival) -> None:
+        self.work.pop(arrival, None)
+        if self.running:
+            self.signal(arrival.name, arrival.payload)
+
     def update(self, update: Update) -> None:
         """Let the worker know of an update; it is written when it is accepted."""
         self.jobs.append((UPDATE, update, None))
@@ -627,8 +655,11 @@ class Run:
         else:
             self.next_run_id = self.world.ids.uuid4()
             self.history.append(*batch, (history.CONTINUED_AS_NEW, now, completed, self.next_run_id, subject))
+            on_the_way = [thing for thing in self.work if isinstance(thing, Arrival)]
             self.close("continued_as_new", now)
             self.world.continue_as_new(self, self.next_run_id, subject)
+            for arrival in on_the_way:
+                self.latest().expect_signal(arrival.name, arrival.payload, arrival.due)
 
     def terminate(
         self, reason: str | None, *, identity: str = failures.IDENTITY, detailed: bool = False
@@ -692,6 +723,10 @@ class Run:
     def unwatch(self, waiter: threading.Event) -> None:
         """Nobody waits for `waiter` any more."""
         self.waiters = [other for other in self.waiters or () if other is not waiter] or None
+
+    def parked(self) -> int:
+        """How many wait for this run, and nothing has been written for them yet."""
+        return sum(not waiter.is_set() for waiter in self.waiters or ())
 
     def wake(self) -> None:
         """Something was written: whoever waits for this run looks again."""

@@ -153,6 +153,8 @@ class World:
         self.deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}
+        # Whether clients' own waiting moves the clock, so that nobody else will while one of them waits.
+        self.driven = False
         # Counts how often everybody who waits was let go.
         self.interruptions = 0
         self._latest: dict[str, Run] = {}
@@ -176,9 +178,10 @@ class World:
 
     def known_catalog(self, name: str | None) -> Catalog:
         """The catalog of that name. Raises `CatalogNotAvailableError` when there is none."""
-        catalog = self.catalogs.get(self.default_catalog if name is None else name)
+        name = self.default_catalog if name is None else name
+        catalog = self.catalogs.get(name)
         if catalog is None:
-            raise errors.CatalogNotAvailableError
+            raise errors.CatalogNotAvailableError(name, self.catalogs)
         return catalog
 
     # Starting
@@ -200,7 +203,7 @@ class World:
             queue = self.known_catalog(catalog)
             name = queue.names.get(workflow_name)
             if name is None:
-                raise errors.UnsupportedWorkflowError(workflow_name, queue.name)
+                raise errors.UnsupportedWorkflowError(workflow_name, queue.name, queue.names)
             if workflow_id is None:
                 workflow_id = self.ids.workflow_id()
             elif not workflow_id:
@@ -364,6 +367,11 @@ class World:
                 continue
             yield run
 
+    def name_of(self, workflow_id: str) -> str | None:
+        """The name of the workflow that an id stands for; None for an unknown id and for a catalog."""
+        run = self._latest.get(workflow_id)
+        return None if run is None or isinstance(run.definition, CatalogDefinition) else run.definition.name
+
     def workflow_ids(self) -> list[str]:
         """Every workflow id that was started, in the order in which they first were; catalogs aside."""
         with self.clock.lock:
@@ -387,14 +395,20 @@ class World:
 
     # Messages
 
-    def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> None:
-        """Send a signal to the latest run. Raises `WorkflowNotFoundError`, also when it is closed."""
+    def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED, *, after: int = 0) -> None:
+        """Send a signal to the latest run, now or `after` so many nanoseconds.
+
+        Raises `WorkflowNotFoundError`, also when the run is closed.
+        """
         payload = as_json(payload)
         if len(name.encode("utf-8", "replace")) > _LONGEST_ID:
             raise errors.ServiceError("Failed to signal Workflow", status=400)
         with self.clock.lock:
             self._catch_up()
             run = self._running(workflow_id)
+            if after:
+                run.expect_signal(name, payload, self.clock.nanoseconds() + after)
+                return
             run.signal(name, payload)
             self._catch_up()
 
@@ -451,7 +465,12 @@ class World:
                 workflow_id=workflow_id,
             )
         if update.rejected is not None:
-            raise errors.WorkflowUpdateFailedError(update.rejected)
+            miss = (
+                f"the script of {run.info.workflow_type!r} handles no update {name!r}"
+                if update.unknown
+                else None
+            )
+            raise errors.WorkflowUpdateFailedError(update.rejected, miss=miss)
         if update.failure is not None:
             raise errors.WorkflowUpdateFailedError(update.failure.root().message)
         if update.done:
@@ -513,6 +532,11 @@ class World:
 
     # Waiting
 
+    def parked(self) -> int:
+        """How many requests wait for something to happen that has not happened yet."""
+        with self.clock.lock:
+            return sum(run.parked() for run in self._open)
+
     def poll(self, run: Run | None = None) -> None:
         """Somebody has looked at a run (or at all) and may look again: on an `auto` clock, let the next
         thing happen. What waits for something from outside does not make time jump.
@@ -558,7 +582,7 @@ class World:
                     if due is not None and (until is None or due <= until):
                         clock.jump(due)
                         continue
-                    if until is not None and (guards or due is not None):
+                    if until is not None and (guards or due is not None or self.driven):
                         clock.jump(until)
                         return done()
                 watched = run.latest()

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Response
 
+from output_mock.engine.errors import CatalogNotAvailableError, OutputError
 from output_mock.engine.payloads import to_bytes
 
 JSON_TYPE = "application/json; charset=utf-8"
@@ -28,6 +29,17 @@ _PHRASES = {200: "OK", 401: "Unauthorized", 404: "Not Found", 503: "Service Unav
 def json_answer(value: Any, status: int = 200) -> Response:
     """`value` as a JSON body."""
     return Response(to_bytes(value), status, content_type=JSON_TYPE)
+
+
+def error_answer(problem: OutputError) -> Response:
+    """What the API says when the engine refuses."""
+    body: dict[str, Any] = {"error": problem.name, "message": problem.message}
+    if problem.workflow_id is not None:
+        body["workflowId"] = problem.workflow_id
+    answer = json_answer(body, problem.status)
+    if isinstance(problem, CatalogNotAvailableError):
+        answer.headers["Retry-After"] = str(problem.retry_after)
+    return answer
 
 
 def text_answer(status: int) -> Response:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from flask import Flask, Request, Response, request
 
@@ -15,7 +18,9 @@ from output_mock.engine.ids import Ids
 from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
-from output_mock.http import answers, bodies, pages, requests, stream
+from output_mock.http import answers, bodies, misses, pages, requests, stream
+from output_mock.http.faults import Dropped, Fault, Faults, TimedOut
+from output_mock.http.journal import Call
 from output_mock.http.routes import BadEscapeError, Route, match
 from output_mock.zod import ZodError
 
@@ -28,22 +33,11 @@ _UUID = re.compile(
 # Where a server that can tell (`server.py`) puts the function that takes what shall happen once the client
 # has gone.
 WHEN_GONE = "output_mock.when_gone"
+# Where an in-process client puts how many seconds it waits for an answer.
+PATIENCE = "output_mock.patience"
 _BASIC = re.compile(r"Basic\s")
-
-
-class Call(NamedTuple):
-    """A request that the fake has answered."""
-
-    method: str
-    path: str
-    query: dict[str, Any]
-    operation: str | None
-    workflow_id: str | None
-    json: Any
-    headers: Mapping[str, str]
-    status: int
-    # The body of the answer; None for a stream.
-    answer: bytes | None
+# The operations whose bodies name a workflow.
+_BEGINNING = frozenset({"run", "start"})
 
 
 class OutputApp(Flask):
@@ -54,9 +48,15 @@ class OutputApp(Flask):
 
     def __init__(self, world: World, *, auth_token: str | None = None, kept_calls: int = 10_000) -> None:
         super().__init__("output_mock", static_folder=None)
+        # What ends a connection has to reach the server.
+        self.config["PROPAGATE_EXCEPTIONS"] = True
         self.world = world
         self.auth_token = auth_token
+        self.faults = Faults()
         self.calls: deque[Call] = deque(maxlen=kept_calls)
+        self._numbers = itertools.count(1)
+        # What is being answered at the moment, and what is on its way to be.
+        self._under_way: set[object] = set()
         self.on_answer: Callable[[Call], None] | None = None
         # A source of its own, so that looking at a run does not change the ids of the next one.
         self._request_ids = Ids(world.seed + 1)
@@ -68,26 +68,64 @@ class OutputApp(Flask):
         """Answer the current request."""
         current = request._get_current_object()  # type: ignore[attr-defined]
         exchange = Exchange(self, current)
-        answer = exchange.answer()
-        self._record(exchange, answer)
+        try:
+            with self.busy():
+                answer = exchange.answer()
+        except (Dropped, TimedOut):
+            self._record(exchange, lost=True)
+            raise
+        self._record(exchange)
         return answer
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """A request is being answered while the block runs; see `quiet`."""
+        one = object()
+        self._under_way.add(one)
+        try:
+            yield
+        finally:
+            self._under_way.discard(one)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether all requests that are being answered wait for something to happen."""
+        return len(self._under_way) <= self.world.parked()
+
+    def _while_busy(self, frames: Generator[bytes, None, None]) -> Iterator[bytes]:
+        """The frames of a stream, whose client may take its time between them."""
+        try:
+            while True:
+                with self.busy():
+                    frame = next(frames, None)
+                if frame is None:
+                    return
+                yield frame
+        finally:
+            frames.close()
 
     def next_request_id(self) -> str:
         """A new request id; on a virtual clock the same ones every time."""
         return self._request_ids.uuid4()
 
-    def _record(self, exchange: Exchange, answer: Response) -> None:
-        route = exchange.route
+    def _record(self, exchange: Exchange, *, lost: bool = False) -> None:
+        route, answer = exchange.route, exchange.answered
         call = Call(
+            next(self._numbers),
+            self.world.clock.nanoseconds(),
             exchange.method,
             exchange.path,
             exchange.query,
             route.operation if route is not None else None,
+            exchange.workflow(),
             exchange.workflow_id,
+            None if route is None else _message(route),
             None if exchange.body is UNDEFINED else exchange.body,
             dict(exchange.request.headers),
-            answer.status_code,
-            None if answer.is_streamed else answer.get_data(),
+            0 if answer is None else answer.status_code,
+            None if answer is None or answer.is_streamed else answer.get_data(),
+            lost,
+            exchange.miss,
         )
         self.calls.append(call)
         if self.on_answer is not None:
@@ -115,17 +153,87 @@ class Exchange:
         self.workflow_id: str | None = None
         # Whether the body is nested deeper than can be read.
         self.too_deep = False
+        # What nothing has foreseen about this request.
+        self.miss: str | None = None
+        self._cut_after: int | None = None
+        # The answer, once there is one.
+        self.answered: Response | None = None
 
     def answer(self) -> Response:
-        """The whole answer, headers and all."""
+        """The whole answer, headers and all.
+
+        Raises `Dropped` and `TimedOut` when a fault has it that there is none.
+        """
+        unreadable: bodies.BodyError | None = None
         try:
             self.body = self._read_body()
         except bodies.BodyError as problem:
-            # The body is read before anything else, so nothing else shows (raw_bodies).
-            return self._finished(_error(problem.name, problem.message, problem.status))
+            unreadable = problem
         except RecursionError:
             self.too_deep = True
-        answer = self._guarded()
+        fault = self._fault() if self.app.faults else None
+        if fault is not None and fault.drop == "request":
+            raise Dropped
+        if fault is not None and fault.status is not None:
+            answer = self._identified(fault.answer())
+        elif unreadable is not None:
+            # The body is read before anything else, so nothing else shows (raw_bodies).
+            self.miss = unreadable.message
+            answer = self._finished(_error(unreadable.name, unreadable.message, unreadable.status))
+        else:
+            answer = self._identified(self._guarded())
+        self.answered = answer
+        if fault is not None and fault.delay:
+            self._delay(fault.delay)
+        if fault is not None and fault.drop == "answer":
+            raise Dropped
+        return answer
+
+    def workflow(self) -> str | None:
+        """The name of the workflow that the request is about; None when it is about none."""
+        if self.workflow_id is not None:
+            named = self.world.name_of(self.workflow_id)
+            if named is not None:
+                return named
+        if self.route is not None and self.route.operation in _BEGINNING and isinstance(self.body, dict):
+            name = self.body.get("workflowName")
+            return name if isinstance(name, str) else None
+        return None
+
+    def _fault(self) -> Fault | None:
+        try:
+            self.route = match(self.method, self.path)
+        except BadEscapeError:
+            self.route = None
+        if self.route is not None:
+            self.workflow_id = self.route.id
+            if self.route.operation in _BEGINNING and isinstance(self.body, dict):
+                named = self.body.get("workflowId")
+                self.workflow_id = named if isinstance(named, str) else None
+        fault = self.app.faults.take(
+            {
+                "method": self.method,
+                "route": None if self.route is None else self.route.operation,
+                "workflow": self.workflow(),
+                "workflow_id": self.workflow_id,
+            }
+        )
+        self._cut_after = None if fault is None else fault.cut_after
+        return fault
+
+    def _delay(self, length: int) -> None:
+        """Let an answer be late, for a client that may not wait so long."""
+        patience: Any = self.request.environ.get(PATIENCE)
+        late = patience is not None and length > float(patience) * 1e9
+        seconds = float(patience) if late else length / 1e9
+        if self.world.clock.mode == "real":
+            time.sleep(seconds)
+        else:
+            self.world.clock.advance(seconds)
+        if late:
+            raise TimedOut(f"no answer within {seconds:g} s")
+
+    def _identified(self, answer: Response) -> Response:
         headers = self.request.headers
         render_id, own = headers.get("Rndr-Id"), headers.get("X-Request-ID")
         if render_id is None and own is None:
@@ -169,6 +277,7 @@ class Exchange:
         try:
             self.route = route = match(self.method, self.path)
             if route is None:
+                self.miss = misses.no_route(self.method, self.path)
                 return answers.text_answer(404)
             self.workflow_id = route.id
             if route.operation in _DEPRECATED and route.rid is None:
@@ -178,15 +287,19 @@ class Exchange:
             self.query = requests.query_string(self._raw_query)
             answer = _OPERATIONS[route.operation](self, route)
         except ZodError as invalid:
+            known = requests.FIELDS.get(self.route.operation, ()) if self.route is not None else ()
+            kind = self.request.headers.get("Content-Type")
+            self.miss = misses.invalid(invalid.issues, self.body, known, kind)
             body = {"error": "ValidationError", "message": "Invalid Payload", "issues": invalid.issues}
             answer = answers.json_answer(body, 400)
         except BadEscapeError as bad:
+            self.miss = bad.message
             answer = _error("URIError", bad.message, 400)
         except errors.OutputError as problem:
-            answer = _error(problem.name, problem.message, problem.status, problem.workflow_id)
-            if isinstance(problem, errors.CatalogNotAvailableError):
-                answer.headers["Retry-After"] = str(problem.retry_after)
+            self.miss = problem.miss
+            answer = answers.error_answer(problem)
         except RecursionError:
+            self.miss = "the body is nested too deep"
             # What JSON that is nested too deep brought about on the real server.
             answer = _error("RangeError", "Maximum call stack size exceeded", 500)
         if deprecated is not None:
@@ -197,6 +310,8 @@ class Exchange:
 
     def _finished(self, answer: Response) -> Response:
         answer.headers["X-Powered-By"] = "Express"
+        if self.miss is not None:
+            answer.headers[misses.HEADER] = misses.header_text(self.miss)
         if answer.is_streamed:
             return answer
         body = answer.get_data()
@@ -389,14 +504,21 @@ class Exchange:
             world.clock.run_due()
             if not run.running and after is not None and after >= len(run.history):
                 return answers.no_answer()
-        frames: Iterator[bytes] = iter(())
+        frames: Generator[bytes, None, None] = stream.nothing()
         if self.method != "HEAD":
             reader = stream.Reader(run)
             if WHEN_GONE in self.request.environ:
                 self.request.environ[WHEN_GONE](reader.leave)
             include_payloads = query["includePayloads"] == "true"
-            frames = stream.frames(world, run, reader, after=after or 0, include_payloads=include_payloads)
-        answer = Response(frames, content_type="text/event-stream; charset=utf-8")
+            frames = stream.frames(
+                world,
+                run,
+                reader,
+                after=after or 0,
+                include_payloads=include_payloads,
+                cut_after=self._cut_after,
+            )
+        answer = Response(self.app._while_busy(frames), content_type="text/event-stream; charset=utf-8")
         answer.headers["Cache-Control"] = "no-cache, no-transform"
         answer.headers["X-Accel-Buffering"] = "no"
         return answer
@@ -414,15 +536,9 @@ class Exchange:
             entries = [results.listed(run) for run in listed]
         return self._polled(answers.json_answer({"runs": entries, "count": len(entries)}), None)
 
-    def feedback(self, route: Route) -> Response:
-        return self._signal(route, "resume")
-
     def signal(self, route: Route) -> Response:
-        return self._signal(route, route.name or "")
-
-    def _signal(self, route: Route, name: str) -> Response:
         payload = requests.MESSAGE.parse(self.body).get("payload", UNDEFINED)
-        self.world.signal(_id(route), name, payload)
+        self.world.signal(_id(route), _message(route) or "", payload)
         return answers.text_answer(200)
 
     def query_run(self, route: Route) -> Response:
@@ -450,7 +566,7 @@ _OPERATIONS: dict[str, Callable[[Exchange, Route], Response]] = {
     "history_stream": Exchange.history_stream,
     "catalog": Exchange.catalog,
     "runs": Exchange.runs,
-    "feedback": Exchange.feedback,
+    "feedback": Exchange.signal,
     "signal": Exchange.signal,
     "query": Exchange.query_run,
     "update": Exchange.update,
@@ -462,11 +578,13 @@ def _id(route: Route) -> str:
     return route.id
 
 
-def _error(name: str, message: str, status: int, workflow_id: str | None = None) -> Response:
-    body: dict[str, Any] = {"error": name, "message": message}
-    if workflow_id is not None:
-        body["workflowId"] = workflow_id
-    return answers.json_answer(body, status)
+def _error(name: str, message: str, status: int) -> Response:
+    return answers.json_answer({"error": name, "message": message}, status)
+
+
+def _message(route: Route) -> str | None:
+    """The name of the message that a call sends."""
+    return "resume" if route.operation == "feedback" else route.name
 
 
 def _value(value: Any) -> Response:

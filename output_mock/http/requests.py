@@ -56,6 +56,17 @@ STREAM = zod.object(
 )
 LAST_EVENT_ID = zod.number(coerce=True).int().positive()
 RUN_ID = zod.uuid()
+# The fields of each operation's body.
+FIELDS = {
+    "run": (*_TO_START, "timeout"),
+    "start": tuple(_TO_START),
+    "signal": ("payload",),
+    "query": ("payload",),
+    "update": ("payload",),
+    "feedback": ("payload",),
+    "terminate": ("reason",),
+    "reset": ("stepName", "reason"),
+}
 
 # Node's query parser reads no more parameters than this.
 _MOST_PARAMETERS = 1000

@@ -45,6 +45,9 @@ ROUTES: Sequence[tuple[str, str, str]] = (
     ("POST", "/heartbeat", "heartbeat"),
 )
 
+# The names of all operations.
+OPERATIONS = tuple(dict.fromkeys(operation for _, _, operation in ROUTES))
+
 
 class Route(NamedTuple):
     """An operation and the ids of its path."""

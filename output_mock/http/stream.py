@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from output_mock.engine import history, results
@@ -10,6 +10,7 @@ from output_mock.engine.payloads import to_bytes
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.http import pages
+from output_mock.http.faults import Dropped
 
 KEEPALIVE = 15.0
 # As many batches go into one frame as the real server fetches at once.
@@ -33,11 +34,25 @@ class Reader:
         self._run.latest().wake()
 
 
-def frames(world: World, run: Run, reader: Reader, *, after: int, include_payloads: bool) -> Iterator[bytes]:
+def nothing() -> Generator[bytes, None, None]:
+    """The frames of a stream that nobody reads: a HEAD request's."""
+    yield from ()
+
+
+def frames(
+    world: World,
+    run: Run,
+    reader: Reader,
+    *,
+    after: int,
+    include_payloads: bool,
+    cut_after: int | None = None,
+) -> Generator[bytes, None, None]:
     """The frames of a stream that begins after event number `after`, until the run has closed.
 
     While nothing happens the iterator waits, and yields a comment every 15 seconds. It ends early when its
-    reader has gone, and when everybody who waits is let go.
+    reader has gone, and when everybody who waits is let go. With `cut_after` it sends so many events and then
+    raises `Dropped`.
     """
     lock, interruptions = world.clock.lock, world.interruptions
     with lock:
@@ -53,9 +68,13 @@ def frames(world: World, run: Run, reader: Reader, *, after: int, include_payloa
             drained = last == len(ends)
             closing = run.history.events[-1] if drained and not run.running else None
         fresh = [event for event in fetched if int(event["eventId"]) > after]
+        if cut_after is not None:
+            fresh, cut_after = fresh[:cut_after], cut_after - len(fresh)
         if fresh:
             last_id = fresh[-1]["eventId"]
             yield _frame("history", fresh, last_id)
+        if cut_after is not None and cut_after <= 0:
+            raise Dropped
         if closing is not None:
             yield _frame("done", _done(closing))
             return

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from output_mock.durations import Duration, nanoseconds
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Failure
-from output_mock.engine.payloads import UNDEFINED
-from output_mock.scripts.definition import ScriptFunction, WorkflowDefinition
+from output_mock.engine.payloads import UNDEFINED, named_json
+from output_mock.scripts.definition import ScheduledSignal, ScriptFunction, WorkflowDefinition
 
 if TYPE_CHECKING:
     from output_mock.engine.context import Context
@@ -128,6 +128,17 @@ class WorkflowBuilder(Branch):
         branch = Branch(self, match)
         self.branches.append(branch)
         return branch
+
+    def receives(self, name: str, payload: Any = UNDEFINED, *, after: Duration) -> WorkflowBuilder:
+        """Have somebody send this signal to every run, so long after it has started.
+
+        Stands for the person who approves after a day, or the system that calls back: on an `auto` clock a
+        client that waits for the run makes time jump to it, as to everything else that will happen.
+        """
+        signals: list[ScheduledSignal] = self._options.get("signals", [])
+        payload = named_json(payload, "the payload of signal {!r}", name)
+        self.configure({"signals": [*signals, ScheduledSignal(name, payload, nanoseconds(after))]})
+        return self
 
     async def _play(self, ctx: Context, given: Any) -> Any:
         answer = self._answer(ctx, given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from output_mock.durations import nanoseconds
 from output_mock.engine.history import ActivityOptions, Memo
@@ -99,6 +99,14 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+class ScheduledSignal(NamedTuple):
+    """A signal that every run gets so many nanoseconds after it has started; `UNDEFINED` has no payload."""
+
+    name: str
+    payload: Any
+    after: int
+
+
 class WorkflowDefinition:
     """One workflow of a catalog: its name, schemas, options, and the script that plays it.
 
@@ -122,6 +130,7 @@ class WorkflowDefinition:
         options: Mapping[str, Any] | None = None,
         traced: bool = True,
         path: str | None = None,
+        signals: Sequence[ScheduledSignal] = (),
     ) -> None:
         where = f"workflow {name!r}"
         for word in (name, *aliases):
@@ -137,6 +146,7 @@ class WorkflowDefinition:
         self.output_json_schema = output_schema
         self.aliases = tuple(aliases)
         self.traced = traced
+        self.signals = tuple(signals)
         self.path = path or f"/app/dist/workflows/{name}/workflow.js"
         self.layer = options
         self.options = activity_options(options, where=where)

@@ -1,0 +1,194 @@
+"""What a test expects its program to have asked for, and assertions that say what was asked for instead.
+
+mock.assert_called(started("report", {"n": 3}), times=1)
+mock.assert_called_in_order(started("report"), signalled("report-1", "approve"), stopped("report-1"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from unittest.mock import ANY
+
+from output_mock.engine.payloads import UNDEFINED, short
+from output_mock.http.journal import Call, Calls, check_route, listing
+
+# The operations that change something; the others only look.
+_CHANGING = frozenset({"run", "start", "signal", "feedback", "update", "stop", "terminate", "reset"})
+
+
+class Expected:
+    """A call that a test expects. Made by `started`, `signalled` and their like.
+
+    Takes the words for it, the routes that it may have, what it shall have, by the name of the thing, and
+    whether it must have succeeded.
+    """
+
+    def __init__(
+        self, words: str, routes: Sequence[str], wanted: Mapping[str, Any], *, done: bool = True
+    ) -> None:
+        self.words = words + "".join(
+            f", {name} {short(value, 200)}" for name, value in wanted.items() if value is not ANY
+        )
+        self.routes = tuple(routes)
+        self._wanted = wanted
+        self._done = done
+
+    def differences(self, call: Call) -> list[str]:
+        """What is different about a call, in words; nothing when it is the expected one."""
+        found = [] if not self.routes or call.route in self.routes else [f"its route is {call.route!r}"]
+        if self._done and not 200 <= call.status < 300:
+            found.append(
+                f"it was answered with {call.status}" if call.status else "the connection was dropped"
+            )
+        for name, wanted in self._wanted.items():
+            found += unequal(_value(call, name), wanted, name)
+        return found
+
+    def __repr__(self) -> str:
+        return self.words
+
+
+def started(workflow: str, input: Any = ANY, *, workflow_id: Any = ANY, catalog: Any = ANY) -> Expected:
+    """A run of this workflow was started, by `run` or `start`, with exactly this input."""
+    wanted = {"workflow": workflow, "input": input, "workflow id": workflow_id, "catalog": catalog}
+    return Expected("a call that started a run", ("run", "start"), wanted)
+
+
+def signalled(workflow_id: Any, name: Any = ANY, payload: Any = ANY) -> Expected:
+    """This signal was sent to this workflow id. Feedback is the signal `resume`."""
+    return _message("a call that sent a signal", ("signal", "feedback"), workflow_id, name, payload)
+
+
+def updated(workflow_id: Any, name: Any = ANY, payload: Any = ANY) -> Expected:
+    """This update was sent to this workflow id, and done."""
+    return _message("a call that sent an update", ("update",), workflow_id, name, payload)
+
+
+def queried(workflow_id: Any, name: Any = ANY, payload: Any = ANY) -> Expected:
+    """This query was sent to this workflow id, and answered."""
+    return _message("a call that sent a query", ("query",), workflow_id, name, payload)
+
+
+def stopped(workflow_id: Any) -> Expected:
+    """This workflow id was asked to stop."""
+    return Expected("a call that stopped a run", ("stop",), {"workflow id": workflow_id})
+
+
+def terminated(workflow_id: Any, reason: Any = ANY) -> Expected:
+    """This workflow id was terminated, for this reason."""
+    return Expected(
+        "a call that terminated a run", ("terminate",), {"workflow id": workflow_id, "reason": reason}
+    )
+
+
+def reset(workflow_id: Any, step: Any = ANY) -> Expected:
+    """This workflow id was reset to this step."""
+    return Expected("a call that reset a run", ("reset",), {"workflow id": workflow_id, "step": step})
+
+
+def called(route: str, *, workflow_id: Any = ANY, workflow: Any = ANY, status: Any = ANY) -> Expected:
+    """This operation was asked for, whatever came of it. Raises `ValueError` when there is no such route."""
+    check_route(route)
+    wanted = {"workflow id": workflow_id, "workflow": workflow, "status": status}
+    return Expected(f"a call of {route!r}", (route,), wanted, done=False)
+
+
+def _message(words: str, routes: Sequence[str], workflow_id: Any, name: Any, payload: Any) -> Expected:
+    return Expected(words, routes, {"workflow id": workflow_id, "name": name, "payload": payload})
+
+
+def _value(call: Call, name: str) -> Any:
+    body = call.json if isinstance(call.json, Mapping) else {}
+    if name == "name":
+        return call.name
+    if name == "workflow id":
+        return call.workflow_id
+    if name in ("workflow", "status"):
+        return getattr(call, name)
+    if name == "catalog":
+        return body.get("catalog", body.get("taskQueue"))
+    return body.get({"step": "stepName"}.get(name, name), UNDEFINED if name == "input" else None)
+
+
+def unequal(given: Any, wanted: Any, where: str) -> list[str]:
+    """Where `given` is not what was wanted, in words. `wanted` may hold `ANY` and the like."""
+    if given is UNDEFINED:
+        return [] if wanted is ANY or wanted is UNDEFINED else [f"{where} is missing"]
+    if given == wanted and not (isinstance(given, bool) ^ isinstance(wanted, bool) and given in (0, 1)):
+        return []
+    if isinstance(wanted, Mapping) and isinstance(given, Mapping):
+        found = []
+        for key in [*wanted, *(key for key in given if key not in wanted)]:
+            if key not in given:
+                found.append(f"{where}.{key} is missing")
+            elif key not in wanted:
+                found.append(f"{where}.{key} is {short(given[key], 200)}, and was not expected")
+            else:
+                found += unequal(given[key], wanted[key], f"{where}.{key}")
+        return found
+    if isinstance(wanted, (list, tuple)) and isinstance(given, list):
+        if len(given) != len(wanted):
+            return [f"{where} has {len(given)} items, not {len(wanted)}: {short(given, 200)}"]
+        return [
+            difference
+            for index, (one, other) in enumerate(zip(given, wanted, strict=True))
+            for difference in unequal(one, other, f"{where}[{index}]")
+        ]
+    return [f"{where} is {short(given, 200)}, not {short(wanted, 200)}"]
+
+
+def check_called(calls: Calls, expected: Expected, times: int | None) -> Calls:
+    """The calls that were expected. Raises `AssertionError` when there are none, or not so many."""
+    found = Calls(call for call in calls if not expected.differences(call))
+    if times is None:
+        if not found:
+            raise AssertionError(f"expected {expected}; {_instead(calls, expected)}")
+    elif len(found) != times:
+        count = f"{times} time{'' if times == 1 else 's'}"
+        if not found:
+            raise AssertionError(f"expected {expected}, {count}; {_instead(calls, expected)}")
+        raise AssertionError(f"expected {expected}, {count}; there were {len(found)}:\n{listing(found)}")
+    return found
+
+
+def check_order(calls: Calls, expected: Sequence[Expected]) -> None:
+    """Raise `AssertionError` unless these calls were made, one after another; others may be between them."""
+    rest = iter(calls)
+    after: Call | None = None
+    for one in expected:
+        found = next((call for call in rest if not one.differences(call)), None)
+        if found is None:
+            earlier = [call for call in calls if not one.differences(call)]
+            where = "" if after is None else f" after #{after.number}"
+            if earlier:
+                raise AssertionError(
+                    f"expected {one}{where}; it was made before that, as #{earlier[-1].number}\n"
+                    f"all calls:\n{listing(calls)}"
+                )
+            raise AssertionError(f"expected {one}{where}; {_instead(calls, one)}")
+        after = found
+
+
+def check_only(calls: Calls, expected: Sequence[Expected]) -> None:
+    """Raise `AssertionError` unless each of these calls was made, and no other that changes anything."""
+    for one in expected:
+        check_called(calls, one, None)
+    others = [
+        call for call in calls if call.route in _CHANGING and all(one.differences(call) for one in expected)
+    ]
+    if others:
+        raise AssertionError(f"expected no other call that changes anything; there were:\n{listing(others)}")
+
+
+def _instead(calls: Calls, expected: Expected) -> str:
+    """What there was: the call that comes nearest, with what is different about it, and all calls."""
+    if not calls:
+        return "there was no call at all"
+    near = [call for call in calls if not expected.routes or call.route in expected.routes]
+    if not near:
+        return f"there was none like it\nall calls:\n{listing(calls)}"
+    nearest = min(near, key=lambda call: len(expected.differences(call)))
+    different = "\n".join(f"    {one}" for one in expected.differences(nearest))
+    rest = "" if len(calls) == 1 else f"\nall calls:\n{listing(calls)}"
+    return f"the nearest is\n{nearest}\n{different}{rest}"

@@ -1,0 +1,172 @@
+"""What the fake was asked, and what it answered: calls, and ways to pick some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, overload
+
+from output_mock.engine.payloads import short
+from output_mock.http.routes import OPERATIONS
+from output_mock.scripts.definition import nearest
+
+# How much of a body a line shows.
+_SHOWN = 100
+
+
+class Call(NamedTuple):
+    """A request that the fake has answered."""
+
+    # Which one it was, from 1.
+    number: int
+    # When it was answered, on the fake's clock: nanoseconds since 1970.
+    time: int
+    method: str
+    path: str
+    query: dict[str, Any]
+    # The operation that it asked for, such as `start`; None when there is none on this path.
+    route: str | None
+    # The name of the workflow that it was about, as the run or the request has it; None when about none.
+    workflow: str | None
+    workflow_id: str | None
+    # The name of the signal, query or update.
+    name: str | None
+    # The parsed body; None when there was none.
+    json: Any
+    headers: Mapping[str, str]
+    # 0 when the connection was dropped before anything was done.
+    status: int
+    # The body of the answer; None for a stream.
+    answer: bytes | None
+    # Whether the answer has not reached the client: the connection was dropped, or it has not waited so long.
+    lost: bool
+    # What nothing foresaw about it, and the nearest that there is; None when all was well.
+    miss: str | None
+
+    def __str__(self) -> str:
+        answer = str(self.status) if self.status else "dropped"
+        line = f"#{self.number} {self.method} {self.path} -> {answer}"
+        if self.lost and self.status:
+            line += " (lost)"
+        if self.json is not None:
+            line += f"  {short(self.json, _SHOWN)}"
+        return line
+
+
+class Calls(Sequence[Call]):
+    """Calls, oldest first. Called with what they shall be like, it gives those of them that are."""
+
+    def __init__(self, calls: Iterable[Call], wanted: str = "") -> None:
+        self._calls = tuple(calls)
+        self._wanted = wanted
+
+    def __call__(
+        self,
+        method: str | None = None,
+        path: str | None = None,
+        *,
+        route: str | None = None,
+        workflow: str | None = None,
+        workflow_id: str | None = None,
+        status: int | None = None,
+    ) -> Calls:
+        """The calls of this method, path, route, workflow, workflow id and status, as far as they are given.
+
+        A route is the name of an operation: `run`, `start`, `status`, `signal`, `history_stream`. Raises
+        `ValueError` for one that does not exist.
+        """
+        check_route(route)
+        wanted = {
+            "method": None if method is None else method.upper(),
+            "path": path,
+            "route": route,
+            "workflow": workflow,
+            "workflow_id": workflow_id,
+            "status": status,
+        }
+        given = {name: value for name, value in wanted.items() if value is not None}
+        words = " and ".join(f"{name} {value!r}" for name, value in given.items())
+        return Calls(
+            (call for call in self._calls if all(getattr(call, name) == given[name] for name in given)),
+            " and ".join(text for text in (self._wanted, words) if text),
+        )
+
+    def one(self) -> Call:
+        """The only call. Raises `AssertionError` that lists them when there are more, or none."""
+        if len(self._calls) == 1:
+            return self._calls[0]
+        which = f"one call with {self._wanted}" if self._wanted else "one call"
+        if not self._calls:
+            raise AssertionError(f"expected {which}, and there was none")
+        raise AssertionError(f"expected {which}, and there were {len(self._calls)}:\n{listing(self)}")
+
+    @overload
+    def __getitem__(self, index: int) -> Call: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Calls: ...
+
+    def __getitem__(self, index: int | slice) -> Call | Calls:
+        if isinstance(index, slice):
+            return Calls(self._calls[index], self._wanted)
+        return self._calls[index]
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self._calls)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __eq__(self, other: object) -> bool:
+        """Calls are equal to a list or tuple of the same calls."""
+        if isinstance(other, (Calls, list, tuple)):
+            return self._calls == tuple(other)
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "no calls" if not self._calls else listing(self)
+
+
+def check_route(route: str | None) -> None:
+    """Raise `ValueError` when no operation has this name."""
+    if route is not None and route not in OPERATIONS:
+        raise ValueError(
+            f"there is no route {route!r}{nearest(route, OPERATIONS)}; routes are {', '.join(OPERATIONS)}"
+        )
+
+
+def listing(calls: Sequence[Call], *, most: int = 40) -> str:
+    """One line a call; the same call again and again, as polls are, is one line.
+
+    Of more than `most` lines, those in the middle are left out.
+    """
+    lines: list[str] = []
+    times = 0
+    last: Call | None = None
+    for call in calls:
+        if last is not None and _alike(call, last):
+            times += 1
+            lines[-1] = f"{_line(last)}  ({times} times, up to #{call.number})"
+            continue
+        lines.append(_line(call))
+        last, times = call, 1
+    if len(lines) > most:
+        left_out = len(lines) - most
+        lines[most // 2 : most // 2 + left_out] = [f"… {left_out} more …"]
+    return "\n".join(lines)
+
+
+def _alike(one: Call, other: Call) -> bool:
+    return (one.method, one.path, one.query, one.status, one.json, one.miss) == (
+        other.method,
+        other.path,
+        other.query,
+        other.status,
+        other.json,
+        other.miss,
+    )
+
+
+def _line(call: Call) -> str:
+    return str(call) if call.miss is None else f"{call}\n     {call.miss}"

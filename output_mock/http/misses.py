@@ -1,0 +1,67 @@
+"""Requests that are none: what is wrong with them, and the nearest thing that there is, in words."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from output_mock.engine.payloads import UNDEFINED, short
+from output_mock.http.routes import ROUTES
+from output_mock.scripts.definition import nearest
+from output_mock.zod.issues import Issue
+
+# The answer's header that says so.
+HEADER = "Output-Mock-Miss"
+_LONGEST = 1000
+
+
+def header_text(miss: str) -> str:
+    """A miss as a header carries it: one line of printable ASCII."""
+    text = miss.replace("\n", " ").encode("ascii", "backslashreplace").decode()
+    text = "".join(sign if sign.isprintable() else "?" for sign in text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def no_route(method: str, path: str) -> str:
+    """Nothing is on this path, or not for this method."""
+    asked = path.split("/")
+    best, likeness = ROUTES[0], -1.0
+    for route in ROUTES:
+        parts = route[1].split("/")
+        same = [
+            1.0 if "{" in part else difflib.SequenceMatcher(None, one.lower(), part).ratio()
+            for one, part in zip(asked, parts, strict=False)
+        ]
+        score = sum(same) / max(len(asked), len(parts)) + 0.1 * (route[0] == method)
+        if score > likeness:
+            best, likeness = route, score
+    return f"there is no {method} {path}; the nearest is {best[0]} {best[1]}"
+
+
+def invalid(issues: list[Issue], body: Any, known: tuple[str, ...], content_type: str | None) -> str:
+    """The request does not have the form that the operation asks for."""
+    if body is UNDEFINED and known:
+        if content_type is None:
+            return "there is no body, or one with no Content-Type; send JSON as application/json"
+        if not content_type.startswith("application/json"):
+            return f"a body of type {content_type!r} is not read; send JSON as application/json"
+    words = []
+    fields = list(body) if isinstance(body, dict) else []
+    for issue in issues:
+        where = ".".join(str(part) for part in issue["path"])
+        text = f"{where}: {issue['message']}" if where else str(issue["message"])
+        if where in known and where not in fields:
+            strangers = [name for name in fields if name not in known]
+            text += _meant(where, strangers)
+        words.append(text)
+    given = "" if body is UNDEFINED else f" (the body is {short(body, 200)})"
+    return f"the request is not valid: {'; '.join(words)}{given}"
+
+
+def _meant(missing: str, strangers: list[str]) -> str:
+    """The field that was probably meant to be the missing one."""
+    for name in strangers:
+        folded = name.replace("_", "").lower()
+        if folded == missing.lower() or folded in missing.lower() or nearest(missing, [name]):
+            return f"; {name!r} is not read, did it mean {missing!r}?"
+    return ""

@@ -1,0 +1,1 @@
+"""The pytest plugin of output-mock: fakes of the Output API as fixtures."""

@@ -1,0 +1,149 @@
+"""Fakes in the places where tests reach them: in process, on the session's server, or made to last longer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from output_mock import OutputMock
+from output_mock.server import running
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from output_mock.engine.world import World
+    from output_mock.http.app import OutputApp
+    from pytest_output.settings import Settings
+
+URL_VARIABLE = "OUTPUT_API_URL"
+TOKEN_VARIABLE = "OUTPUT_API_AUTH_TOKEN"
+
+
+@contextmanager
+def environment(url: str, token: str | None) -> Iterator[None]:
+    """Tell programs where the API is, as deployments do, and put back what was there."""
+    values = {URL_VARIABLE: url} if token is None else {URL_VARIABLE: url, TOKEN_VARIABLE: token}
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def in_process(wanted: Settings) -> Iterator[OutputMock]:
+    """A fresh fake that `requests` and `httpx` reach with no socket."""
+    mock = OutputMock(**wanted.options)
+    with mock.in_process(wanted.url) as url, _living(mock, url, wanted):
+        yield mock
+
+
+@contextmanager
+def staged(stage: Stage, wanted: Settings) -> Iterator[OutputMock]:
+    """A fresh fake that is reached through the session's server."""
+    mock = OutputMock(**wanted.options)
+    with stage.showing(mock) as url, _living(mock, url, wanted):
+        yield mock
+
+
+@contextmanager
+def _living(mock: OutputMock, url: str, wanted: Settings) -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.callback(mock.close)
+        stack.enter_context(environment(url, mock.app.auth_token))
+        if wanted.virtual:
+            stack.enter_context(mock.virtual_time(*wanted.modules))
+        yield
+
+
+class Stage:
+    """The session's server, on which one test's fake after another stands."""
+
+    def __init__(self) -> None:
+        # There is a world also while no test has one; whoever comes late finds it empty.
+        self._empty = OutputMock()
+        self._app: OutputApp = self._empty.app
+        self.url = ""
+
+    @classmethod
+    @contextmanager
+    def open(cls) -> Iterator[Stage]:
+        """A stage that is served while the block runs."""
+        stage = cls()
+        with running(stage) as url:
+            stage.url = url
+            yield stage
+
+    @property
+    def world(self) -> World:
+        """The world of the fake that is there at the moment."""
+        return self._app.world
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._app(environ, start_response)
+
+    @contextmanager
+    def showing(self, mock: OutputMock) -> Iterator[str]:
+        """Have this fake answer while the block runs, and yield the URL."""
+        self._app = mock.app
+        try:
+            with mock.reached_by(self.url):
+                yield self.url
+        finally:
+            self._app = self._empty.app
+
+
+class Fakes:
+    """Makes fakes that live until it is closed."""
+
+    def __init__(self, defaults: Mapping[str, Any]) -> None:
+        self._defaults = defaults
+        self._open = ExitStack()
+
+    def __call__(self, *, serve: bool = False, url: str | None = None, **options: Any) -> OutputMock:
+        """A fake, reached in process (at `url`, if given), or with `serve` on a socket of its own.
+
+        Takes the `options` of `OutputMock`; what is not given is as the ini file says. Its URL is `.url`;
+        `OUTPUT_API_URL` is left alone. Raises `TypeError` and `ValueError` for options that cannot be.
+        """
+        own = ("sleep", "strict", "url")
+        defaults = {name: value for name, value in self._defaults.items() if name not in own}
+        mock = OutputMock(**(defaults | options))
+        self._open.callback(mock.close)
+        place: Callable[[], Any] = mock.serve if serve else lambda: mock.in_process(url)
+        self._open.enter_context(place())
+        return mock
+
+    def __enter__(self) -> Fakes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+
+def reachable(url: str) -> None:
+    """Fail the test unless an Output API answers at `url`."""
+    import requests
+
+    try:
+        answer = requests.get(f"{url.rstrip('/')}/health", timeout=5)
+    except requests.RequestException as error:
+        pytest.fail(f"--output-url {url}: nothing answers there: {error}", pytrace=False)
+    if answer.status_code != 200:
+        pytest.fail(
+            f"--output-url {url}: GET /health was answered with {answer.status_code}; is it an Output API?",
+            pytrace=False,
+        )

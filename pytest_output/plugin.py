@@ -1,0 +1,158 @@
+"""The plugin's hooks and fixtures.
+
+Nothing of the fake is imported before a test asks for one, so that a session that does not is as fast as
+ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_output import settings
+
+if TYPE_CHECKING:
+    from output_mock import OutputMock
+    from pytest_output.fakes import Fakes, Stage
+
+# The fakes that a test has, for its report.
+_FAKES: pytest.StashKey[list[OutputMock]] = pytest.StashKey()
+# Whether a test has failed already.
+_FAILED: pytest.StashKey[bool] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    settings.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "output(clock, seed, catalog, auth_token, scripts, sleep, strict, url, start, execution_timeout, "
+        "max_waiting, history_max_waiting): how the fake of the Output API shall be that this test gets from "
+        "output_mock or output_server.",
+    )
+    settings.check_command_line(config)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.getini("output_seed") == "random":
+        seed = config.option.output_seed or config.option.output_ini_seed
+        return f"output-mock: seed {seed}, again with --output-seed={seed}"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    settings.check_markers(item)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    outcome: Any = yield
+    report: pytest.TestReport = outcome.get_result()
+    if report.failed:
+        item.stash[_FAILED] = True
+        fakes = item.stash.get(_FAKES, [])
+        if fakes:
+            from output_mock.report import sections
+
+            for mock in fakes:
+                report.sections += sections(mock)
+    if call.when == "teardown" and _FAKES in item.stash:
+        del item.stash[_FAKES]
+
+
+@pytest.fixture
+def output_mock(request: pytest.FixtureRequest) -> Iterator[OutputMock]:
+    """A fresh fake of the Output API, reached in process by `requests` and `httpx`.
+
+    `OUTPUT_API_URL` is its URL for the test. `@pytest.mark.output(…)` says how it shall be.
+    """
+    from pytest_output.fakes import in_process
+
+    yield from _of_test(request, in_process)
+
+
+@pytest.fixture
+def output_server(request: pytest.FixtureRequest) -> Iterator[OutputMock]:
+    """A fresh fake of the Output API on a real loopback socket, for clients and programs of every kind.
+
+    `OUTPUT_API_URL` is its URL for the test. `@pytest.mark.output(…)` says how it shall be.
+    """
+    from pytest_output.fakes import staged
+
+    _skip_if_elsewhere(request)
+    stage: Stage = request.getfixturevalue("_output_stage")
+    yield from _of_test(request, lambda wanted: staged(stage, wanted))
+
+
+@pytest.fixture
+def output_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of the Output API under test: that of `--output-url`, or else of a fresh fake's server."""
+    from pytest_output.fakes import environment, reachable
+
+    url: str | None = request.config.getoption("output_url")
+    if url is None:
+        yield request.getfixturevalue("output_server").url
+        return
+    reachable(url)
+    with environment(url, request.config.getoption("output_token")):
+        yield url.rstrip("/")
+
+
+@pytest.fixture(scope="session")
+def output_mock_factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
+    """Makes fakes that live as long as the session: `output_mock_factory(clock="manual", serve=True)`."""
+    yield from _factory(request)
+
+
+@pytest.fixture(scope="module")
+def output_mock_module_factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
+    """Makes fakes that live as long as the module: `output_mock_module_factory(clock="manual")`."""
+    yield from _factory(request)
+
+
+@pytest.fixture(scope="session")
+def _output_stage() -> Iterator[Stage]:
+    from pytest_output.fakes import Stage
+
+    with Stage.open() as stage:
+        yield stage
+
+
+def _factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
+    from pytest_output.fakes import Fakes
+
+    _skip_if_elsewhere(request)
+    with Fakes(settings.of_session(request.config)) as fakes:
+        yield fakes
+
+
+def _skip_if_elsewhere(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("output_url") is not None:
+        pytest.skip("it scripts a fake, and --output-url names a server that is there already")
+
+
+def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]:
+    """A fake for a test, in its place; strict at the end."""
+    from output_mock.report import unforeseen
+
+    _skip_if_elsewhere(request)
+    item: pytest.Item = request.node
+    try:
+        wanted = settings.of_test(item, request.config)
+        placed = place(wanted)
+        mock: OutputMock = placed.__enter__()
+    except (ValueError, TypeError) as error:
+        pytest.fail(f"@pytest.mark.output of {item.nodeid}: {error}", pytrace=False)
+    item.stash.setdefault(_FAKES, []).append(mock)
+    try:
+        yield mock
+    finally:
+        placed.__exit__(None, None, None)
+    if wanted.strict and not item.stash.get(_FAILED, False):
+        complaint = unforeseen(mock)
+        if complaint is not None:
+            pytest.fail(complaint, pytrace=False)

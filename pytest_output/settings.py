@@ -1,0 +1,144 @@
+"""How a test's fake shall be: what the command line, the ini file and the test's markers say."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+# What the marker takes, and the ini option that is its default.
+_INI = {
+    "clock": ("string", "The clock of fakes: auto, manual or real."),
+    "seed": ("string", "The seed of fakes: a whole number, or random."),
+    "catalog": ("string", "The catalog that is meant when none is named."),
+    "auth_token": ("string", "The token that requests must bring; it is put into OUTPUT_API_AUTH_TOKEN."),
+    "scripts": ("paths", "Script files to load into every fake, from the ini file's folder."),
+    "sleep": ("args", "virtual: clients' own sleeping moves the fake's clock; or the modules whose does."),
+    "strict": ("bool", "Fail tests for calls that no script foresaw (default: true)."),
+    "url": ("string", "The URL of fakes that are reached in process."),
+    "execution_timeout": ("string", "How long a run may take (default: 24h)."),
+    "max_waiting": ("string", "How long /workflow/run waits by default (default: 5m)."),
+    "history_max_waiting": ("string", "How long a long poll waits at most (default: 15s)."),
+}
+# Only in the marker.
+_MARKER_ONLY = ("start",)
+NAMES = (*_INI, *_MARKER_ONLY)
+# What is not handed on to `OutputMock`.
+_OWN = ("sleep", "strict", "url")
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the command line's options and the ini file's."""
+    group = parser.getgroup("output", "fakes of the Output API")
+    group.addoption(
+        "--output-url",
+        metavar="URL",
+        help="Run against the server at URL, which is there already: output_url gives it, and tests that "
+        "script a fake are skipped.",
+    )
+    group.addoption(
+        "--output-token", metavar="TOKEN", help="The token that the server of --output-url asks for."
+    )
+    group.addoption(
+        "--output-seed",
+        metavar="N",
+        help="The seed of every fake, to replay a failure; random takes a new one.",
+    )
+    for name, (kind, words) in _INI.items():
+        parser.addini(f"output_{name}", words, type=kind, default=None)  # type: ignore[arg-type]
+
+
+def check_command_line(config: pytest.Config) -> None:
+    """Settle what is left to chance, so that all processes of a session have the same.
+
+    Raises `pytest.UsageError` for options that make no sense.
+    """
+    option = config.option
+    option.output_seed = _seed(option.output_seed)
+    # A worker of pytest-xdist has it from its controller.
+    if not hasattr(option, "output_ini_seed"):
+        option.output_ini_seed = _seed(config.getini("output_seed"))
+    url = config.getoption("output_url")
+    if url is None:
+        if config.getoption("output_token") is not None:
+            raise pytest.UsageError("--output-token is the token of a server; give --output-url as well")
+    elif not url.startswith(("http://", "https://")):
+        raise pytest.UsageError(f"--output-url is the base URL of a server, http(s)://…, not {url!r}")
+
+
+def _seed(text: str | None) -> str | None:
+    if text == "random":
+        return str(secrets.randbelow(10**6))
+    if text is not None and not (text.isascii() and text.isdigit()):
+        raise pytest.UsageError(f"the seed of fakes is a whole number, or random, not {text!r}")
+    return text
+
+
+def check_markers(item: pytest.Item) -> None:
+    """Fail a test whose marker says what cannot be."""
+    for marker in item.iter_markers("output"):
+        where = f"@pytest.mark.output of {item.nodeid}"
+        if marker.args:
+            pytest.fail(f"{where}: it takes names and values, such as clock='manual'", pytrace=False)
+        for name in marker.kwargs:
+            if name not in NAMES:
+                close = difflib.get_close_matches(name, NAMES, n=1)
+                meant = f"; did you mean {close[0]!r}?" if close else ""
+                pytest.fail(
+                    f"{where}: unknown argument {name!r}{meant} It takes {', '.join(NAMES)}.", pytrace=False
+                )
+
+
+class Settings:
+    """How a fake shall be; `options` are those of `OutputMock`, the others are the plugin's own."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.options = {name: value for name, value in given.items() if name not in _OWN}
+        self.strict: bool = given.get("strict", True)
+        self.url: str | None = given.get("url")
+        sleep = given.get("sleep")
+        if isinstance(sleep, str):
+            sleep = [sleep]
+        self.virtual = bool(sleep) and sleep != ["real"]
+        # The modules that live in virtual time; none: all.
+        self.modules: tuple[str, ...] = ()
+        if self.virtual and sleep != ["virtual"]:
+            self.modules = tuple(_module_name(one) for one in sleep or ())
+
+
+def _module_name(module: Any) -> str:
+    if inspect.ismodule(module):
+        return module.__name__
+    if isinstance(module, str) and module != "virtual":
+        return module
+    raise ValueError(
+        f"sleep is 'virtual', 'real', or a list of modules and their names, and has {module!r} in it"
+    )
+
+
+def of_session(config: pytest.Config) -> dict[str, Any]:
+    """What the command line and the ini file say."""
+    found: dict[str, Any] = {}
+    for name in _INI:
+        value = config.getini(f"output_{name}")
+        if value is not None and value != []:
+            found[name] = value
+    seed = config.option.output_seed or config.option.output_ini_seed
+    if seed is not None:
+        found["seed"] = int(seed)
+    return found
+
+
+def of_test(node: pytest.Item, config: pytest.Config) -> Settings:
+    """What is said for a test: its markers lie over its class's and module's, those over the session's."""
+    found = of_session(config)
+    for marker in reversed(list(node.iter_markers("output"))):
+        found.update(marker.kwargs)
+    if config.option.output_seed is not None:
+        # To replay a failure it has to be this one.
+        found["seed"] = int(config.option.output_seed)
+    return Settings(found)

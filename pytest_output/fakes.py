@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,12 +59,12 @@ def staged(stage: Stage, wanted: Settings) -> Iterator[OutputMock]:
 
 @contextmanager
 def _living(mock: OutputMock, url: str, wanted: Settings) -> Iterator[None]:
-    with ExitStack() as stack:
-        stack.callback(mock.close)
-        stack.enter_context(environment(url, mock.app.auth_token))
-        if wanted.virtual:
-            stack.enter_context(mock.virtual_time(*wanted.modules))
-        yield
+    time = mock.virtual_time(*wanted.modules) if wanted.virtual else nullcontext()
+    try:
+        with environment(url, mock.app.auth_token), time:
+            yield
+    finally:
+        mock.close()
 
 
 class Stage:

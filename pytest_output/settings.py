@@ -120,8 +120,18 @@ def _module_name(module: Any) -> str:
     )
 
 
+_SESSION: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+
+
 def of_session(config: pytest.Config) -> dict[str, Any]:
     """What the command line and the ini file say."""
+    found = config.stash.get(_SESSION, None)
+    if found is None:
+        found = config.stash[_SESSION] = _of_session(config)
+    return dict(found)
+
+
+def _of_session(config: pytest.Config) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in _INI:
         value = config.getini(f"output_{name}")

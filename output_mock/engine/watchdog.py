@@ -1,7 +1,7 @@
 """Notices a script that blocks its thread, and breaks it off.
 
 A script runs in the thread of whichever request resumed it, so one that never returns would hang the
-whole world. The watchdog is one thread for the process; it exists only while scripts run.
+whole world. One thread looks after all watchdogs of the process; it exists only while scripts run.
 """
 
 from __future__ import annotations
@@ -56,17 +56,21 @@ def _install_hook() -> None:
         sys.addaudithook(_audit)
 
 
+# The watchdogs of the worlds in which a script is running at the moment, and who looks after them.
+_awake: set[Watchdog] = set()
+_watcher: threading.Thread | None = None
+
+
 class Watchdog:
     """Watches the one workflow task that a world's lock lets run at a time."""
 
-    __slots__ = ("_broken", "_depth", "_since", "_thread_id", "_watcher")
+    __slots__ = ("_broken", "_depth", "_since", "_thread_id")
 
     def __init__(self) -> None:
         self._depth = 0
         self._since = 0.0
         self._thread_id = 0
         self._broken = False
-        self._watcher: threading.Thread | None = None
 
     def begin(self, *, strict: bool) -> None:
         """Code of a script is about to run in this thread; if `strict`, what leaves the world is refused."""
@@ -79,33 +83,49 @@ class Watchdog:
                 _refusals.pop(thread_id, None)
             if strict:
                 _script_threads.add(thread_id)
-            if self._watcher is None:
-                _install_hook()
-                self._watcher = threading.Thread(target=self._watch, name="output-mock-watchdog", daemon=True)
-                self._watcher.start()
+            _awake.add(self)
+            if _watcher is None:
+                _start_watching()
 
     def end(self) -> ScriptBlockedError | None:
         """The code has given the thread back. Returns what it was refused, also if it has caught that."""
         self._depth -= 1
         if not self._depth:
+            _awake.discard(self)
             _script_threads.discard(self._thread_id)
             if _refusals:
                 return _refusals.pop(self._thread_id, None)
         return None
 
-    def _watch(self) -> None:
-        idle_since = monotonic()
-        while True:
-            time.sleep(LIMIT / 4)
-            now = monotonic()
-            if not self._depth:
-                if now - max(idle_since, self._since) > _IDLE:
-                    self._watcher = None
-                    return
-                continue
-            if now - self._since > LIMIT and not self._broken and self._thread_id in sys._current_frames():
+    def look(self, now: float) -> None:
+        """Break off a script that has been running for too long."""
+        if self._depth and now - self._since > LIMIT and not self._broken:
+            thread_id = self._thread_id
+            if thread_id in sys._current_frames():
                 self._broken = True
-                _refusals[self._thread_id] = ScriptBlockedError()
+                _refusals[thread_id] = ScriptBlockedError()
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(self._thread_id), ctypes.py_object(ScriptBlockedError)
+                    ctypes.c_ulong(thread_id), ctypes.py_object(ScriptBlockedError)
                 )
+
+
+def _start_watching() -> None:
+    global _watcher
+    _install_hook()
+    _watcher = threading.Thread(target=_watch, name="output-mock-watchdog", daemon=True)
+    _watcher.start()
+
+
+def _watch() -> None:
+    global _watcher
+    idle_since = monotonic()
+    while True:
+        time.sleep(LIMIT / 4)
+        now = monotonic()
+        if _awake:
+            idle_since = now
+            for watchdog in list(_awake):
+                watchdog.look(now)
+        elif now - idle_since > _IDLE:
+            _watcher = None
+            return

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Request, Response, request
@@ -35,6 +36,7 @@ _UUID = re.compile(
 WHEN_GONE = "output_mock.when_gone"
 # Where an in-process client puts how many seconds it waits for an answer.
 PATIENCE = "output_mock.patience"
+_FOLDER = str(Path(__file__).parents[1])
 _BASIC = re.compile(r"Basic\s")
 # The operations whose bodies name a workflow.
 _BEGINNING = frozenset({"run", "start"})
@@ -47,7 +49,8 @@ class OutputApp(Flask):
     """
 
     def __init__(self, world: World, *, auth_token: str | None = None, kept_calls: int = 10_000) -> None:
-        super().__init__("output_mock", static_folder=None)
+        # Told where it lies, Flask need not look for it: every test has an application of its own.
+        super().__init__("output_mock", static_folder=None, root_path=_FOLDER, instance_path=_FOLDER)
         # What ends a connection has to reach the server.
         self.config["PROPAGATE_EXCEPTIONS"] = True
         self.world = world
@@ -66,7 +69,14 @@ class OutputApp(Flask):
 
     def dispatch_request(self, *_: Any) -> Response:
         """Answer the current request."""
-        current = request._get_current_object()  # type: ignore[attr-defined]
+        return self.answer(request._get_current_object())  # type: ignore[attr-defined]
+
+    def answer(self, current: Request) -> Response:
+        """Answer a request. Also without Flask's contexts, which nothing here needs and which take as long as
+        all the rest.
+
+        Raises `Dropped` and `TimedOut` when a fault has it that there is no answer.
+        """
         exchange = Exchange(self, current)
         try:
             with self.busy():

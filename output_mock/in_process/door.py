@@ -8,66 +8,54 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from flask import Request, Response
+
 from output_mock.http.app import PATIENCE, WHEN_GONE
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
     from output_mock.http.app import OutputApp
 
+# Where a request keeps what shall happen when its client leaves.
+_LEAVING = "output_mock.leaving"
 _PORTS = {"http": 80, "https": 443}
 
 
 class Answer:
-    """What the application has answered; the body comes in pieces, as it is made."""
+    """What the application has answered; the body of a stream comes in pieces, as they are made."""
 
-    def __init__(self) -> None:
-        self.status = 0
-        self.reason = ""
-        self.headers: list[tuple[str, str]] = []
-        self.pieces: Iterator[bytes] = iter(())
-        self._close: Callable[[], object] | None = None
-        self._left: Callable[[], object] | None = None
+    def __init__(self, response: Response, environ: WSGIEnvironment) -> None:
+        self.status = response.status_code
+        self.reason = response.status.partition(" ")[2]
+        self.headers = response.get_wsgi_headers(environ).to_wsgi_list()
+        # The body; None for a stream.
+        self.body: bytes | None = None
+        if environ["REQUEST_METHOD"] == "HEAD" or not response.is_streamed:
+            self.body = b"" if environ["REQUEST_METHOD"] == "HEAD" else response.get_data()
+        self._response = response
+        self._pieces: Iterator[Any] = iter(response.response) if self.body is None else iter(())
+        self._left: list[Callable[[], object]] = environ[_LEAVING]
         self._reading = False
 
-    @property
-    def whole(self) -> bool:
-        """Whether the body is all there, as its length is known."""
-        return any(name == "Content-Length" for name, _ in self.headers) or self.status in (204, 304)
-
-    def begun(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        """WSGI's `start_response`."""
-        code, _, self.reason = status.partition(" ")
-        self.status = int(code)
-        self.headers = headers
-
-    def filled(self, body: Iterable[bytes]) -> Answer:
-        """This answer with what the application has returned."""
-        self.pieces = iter(body)
-        self._close = getattr(body, "close", None)
-        return self
-
-    def when_left(self, callback: Callable[[], object]) -> None:
-        """Call back when the client leaves before the end of the body."""
-        self._left = callback
-
     def next_piece(self) -> bytes | None:
-        """The next piece of the body, once it is there; None at its end.
+        """The next piece of a stream, once it is there; None at its end.
 
         Raises `Dropped` when the connection ends before.
         """
         self._reading = True
         try:
-            return next(self.pieces, None)
+            piece: bytes | None = next(self._pieces, None)
         finally:
             self._reading = False
+        return piece
 
     def close(self) -> None:
         """The client has gone, or has all. May be called from any thread, also while another one reads."""
-        left, self._left = self._left, None
-        if left is not None:
-            left()
-        if self._close is not None and not self._reading:
-            close, self._close = self._close, None
-            close()
+        while self._left:
+            self._left.pop()()
+        if not self._reading:
+            self._response.close()
 
 
 class Door:
@@ -114,7 +102,7 @@ class Door:
         target = target[len(self._path) :] or "/"
         path, _, query = target.partition("?")
         scheme, host, port = self._origin
-        answer = Answer()
+        leaving: list[Callable[[], object]] = []
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
             "SCRIPT_NAME": "",
@@ -132,7 +120,8 @@ class Door:
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
-            WHEN_GONE: answer.when_left,
+            WHEN_GONE: leaving.append,
+            _LEAVING: leaving,
         }
         if patience is not None:
             environ[PATIENCE] = patience
@@ -145,4 +134,4 @@ class Door:
             environ[key] = f"{environ[key]},{value}" if key in environ else value
         if body:
             environ["CONTENT_LENGTH"] = str(len(body))
-        return answer.filled(self.app(environ, answer.begun))
+        return Answer(self.app.answer(Request(environ)), environ)

@@ -34,7 +34,7 @@ def _response(answer: Answer, stream: httpx.SyncByteStream | httpx.AsyncByteStre
     return httpx.Response(
         answer.status,
         headers=answer.headers,
-        stream=stream,
+        stream=stream if answer.body is None else httpx.ByteStream(answer.body),
         extensions={"http_version": b"HTTP/1.1", "reason_phrase": answer.reason.encode("ascii", "replace")},
     )
 
@@ -61,10 +61,6 @@ class _AsyncStream(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            if self._answer.whole:
-                for piece in self._answer.pieces:
-                    yield piece
-                return
             while (piece := await _in_thread(self._door, self._answer.next_piece)) is not None:
                 yield piece
         except Dropped:

@@ -45,6 +45,12 @@ class _Answering(HTTPAdapter):
         """There is nothing to close."""
 
 
+# It sits there for good, as nobody but a fake's own adapter comes there.
+_mock = responses.RequestsMock(
+    assert_all_requests_are_fired=False, target=f"{__name__}.{_Answering.__name__}.send"
+)
+
+
 class InProcessAdapter(_Answering):
     """Stands in for the adapter that a session has `given` for this URL."""
 
@@ -74,7 +80,6 @@ class _FromFake(responses.BaseResponse):
 
     def get_response(self, request: requests.PreparedRequest) -> HTTPResponse:
         """Ask the fake. Raises `_NoAnswer`."""
-        assert _mock is not None
         # What `responses` notes down is noted by the fake as well.
         _mock.calls.reset()
         self.calls.reset()
@@ -95,6 +100,10 @@ class _FromFake(responses.BaseResponse):
         return _response(answer, method)
 
 
+_mock.add(_FromFake("ANY", "http://fake/"))
+_mock.start()
+
+
 def _body(body: Any) -> bytes:
     if body is None:
         return b""
@@ -112,17 +121,15 @@ def _text(value: str | bytes) -> str:
 
 
 def _response(answer: Answer, method: str) -> HTTPResponse:
-    if answer.whole:
-        raw = HTTPResponse(
-            body=io.BytesIO(b"".join(answer.pieces)),
+    if answer.body is not None:
+        return HTTPResponse(
+            body=io.BytesIO(answer.body),
             headers=HTTPHeaderDict(answer.headers),
             status=answer.status,
             reason=answer.reason,
             preload_content=False,
             request_method=method,
         )
-        answer.close()
-        return raw
     return _Arriving(
         body=_Pieces(answer),
         headers=HTTPHeaderDict([*answer.headers, ("Transfer-Encoding", "chunked")]),
@@ -177,7 +184,6 @@ class _Arriving(HTTPResponse):
 
 # Where a session decides who sends a request.
 _CHOICE = "get_adapter"
-_mock: responses.RequestsMock | None = None
 _get_adapter: Callable[[requests.Session, str], BaseAdapter] = requests.Session.get_adapter
 
 
@@ -188,21 +194,12 @@ def _adapter_for(session: requests.Session, url: str) -> BaseAdapter:
 
 def install() -> None:
     """Answer what sessions send to the fakes that are open."""
-    global _mock, _get_adapter
-    _mock = responses.RequestsMock(
-        assert_all_requests_are_fired=False, target=f"{__name__}.{_Answering.__name__}.send"
-    )
-    _mock.add(_FromFake("ANY", "http://fake/"))
-    _mock.start()
+    global _get_adapter
     _get_adapter = requests.Session.get_adapter
     setattr(requests.Session, _CHOICE, _adapter_for)
 
 
 def uninstall() -> None:
     """Leave `requests` as it was."""
-    global _mock
     if requests.Session.get_adapter is _adapter_for:
         setattr(requests.Session, _CHOICE, _get_adapter)
-    if _mock is not None:
-        _mock.stop(allow_assert=False)
-        _mock = None

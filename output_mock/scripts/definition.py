@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,6 +53,8 @@ def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityO
     A layer has the SDK's own names: `{"startToCloseTimeout": "2h", "retry": {"maximumAttempts": 1}}`.
     Raises `ValueError` that names `where` for an unknown name or a value that cannot be.
     """
+    if not any(layers):
+        return _plain_options()
     merged: dict[str, Any] = {**_DEFAULTS, "retry": dict(_DEFAULTS["retry"])}
     for layer in layers:
         for name, value in (layer or {}).items():
@@ -64,6 +67,16 @@ def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityO
                 if key not in _RETRY:
                     raise ValueError(f"{where}: unknown retry option {key!r}{nearest(key, _RETRY)}")
                 merged["retry"][key] = setting
+    return _resolved(merged, where)
+
+
+@functools.cache
+def _plain_options() -> ActivityOptions:
+    """The SDK's own; most workflows have these."""
+    return _resolved({**_DEFAULTS, "retry": dict(_DEFAULTS["retry"])}, "the defaults")
+
+
+def _resolved(merged: dict[str, Any], where: str) -> ActivityOptions:
     retry = merged["retry"]
     retry["nonRetryableErrorTypes"] = list(dict.fromkeys([*retry["nonRetryableErrorTypes"], "FatalError"]))
     try:

@@ -21,9 +21,9 @@ from output_mock.http import pages
 from output_mock.http.app import OutputApp
 from output_mock.http.faults import Fault, Loss
 from output_mock.http.journal import Calls, check_route
-from output_mock.scripts.builder import WorkflowBuilder
+from output_mock.scripts.builder import WorkflowBuilder, calling_place
 from output_mock.scripts.definition import CatalogDefinition
-from output_mock.scripts.script import Scripted
+from output_mock.scripts.script import FirstRun, Scripted
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -149,7 +149,7 @@ class OutputMock(Scripted):
             self.load(script)
 
     def load(self, script: Scripted | str | PathLike[str]) -> None:
-        """Offer the workflows of a `Script`, or of a Python file that holds some.
+        """Offer the workflows of a `Script`, or of a Python or YAML file that holds some.
 
         Raises `ScriptFileError` for a file that cannot be loaded.
         """
@@ -176,8 +176,8 @@ class OutputMock(Scripted):
         workflow_id: str | None = None,
         catalog: str | None = None,
     ) -> None:
-        """Start a run without a request."""
-        self.world.start(name, input, workflow_id=workflow_id, catalog=catalog)
+        """Start a run without a request. Raises `ValueError` when there is no such workflow."""
+        FirstRun(name, input, workflow_id, catalog, calling_place()).start(self.world)
 
     @property
     def clock(self) -> Clock:

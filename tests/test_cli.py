@@ -598,7 +598,7 @@ def test_a_variable_that_makes_no_sense_is_named(name: str, value: str) -> None:
         (
             "script.yaml",
             "workflows: []\n",
-            "script.yaml: a script is a Python file, and its name ends in .py",
+            "script.yaml:1:12: there is no workflow; begin one with `- name: hello`",
         ),
         ("script.py", "x = (\n", "script.py, line 1: SyntaxError: '(' was never closed"),
         ("script.py", "\n\ndef f(:\n    pass\n", "script.py, line 3: SyntaxError: invalid syntax"),
@@ -623,7 +623,7 @@ def test_a_variable_that_makes_no_sense_is_named(name: str, value: str) -> None:
         (
             "script.py",
             "from output_mock import Script\nscript = Script()\nscript.begin_with('nothing')\n",
-            "script.py: Workflow nothing is not supported in the task queue main.",
+            "script.py: begin_with: there is no workflow 'nothing' in catalog 'main'; it has nothing (",
         ),
         (
             "script.py",
@@ -648,7 +648,9 @@ def test_a_script_that_cannot_be_loaded_is_said_in_one_line(
 def test_a_folder_is_no_script(tmp_path: Path) -> None:
     ended = run("serve", "--port", "0", str(tmp_path))
     assert ended.returncode == 1
-    assert f"{tmp_path}: it is a folder; name the Python files in it that hold scripts" in one_line(ended)
+    assert f"{tmp_path}: it is a folder; name the Python and YAML files in it that hold scripts" in one_line(
+        ended
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")

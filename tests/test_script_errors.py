@@ -691,9 +691,14 @@ def test_an_unknown_child_is_told_which_workflows_there_are(mock: OutputMock, cl
     async def parent(ctx: Context, input: Any) -> Any:
         await ctx.child("unknown")  # <child>
 
+    @mock.workflow("lost")
+    async def lost(ctx: Context, input: Any) -> Any:
+        await ctx.child("something_else")
+
     message = script_error(run(client, "parent"))
     assert "there is no workflow 'unknown' in catalog 'main'" in message
-    assert "known" in message.partition("it has:")[2]
+    assert "; did you mean 'known'?" in message
+    assert script_error(run(client, "lost")).partition(" (")[0].endswith("; it has known, lost, parent")
     assert place("child") in message
 
 

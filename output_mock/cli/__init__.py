@@ -1,4 +1,4 @@
-"""The command `output-mock`: serve a fake, print the API's document."""
+"""The command `output-mock`: serve a fake, check its scripts, print the documents that describe both."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import click
 from click.core import ParameterSource
 
+from output_mock.cli.check import check
 from output_mock.cli.serve import serve
 
 _NAME = "output-mock"
@@ -46,7 +47,16 @@ def openapi() -> None:
     click.echo(json.dumps(document(), indent=2))
 
 
+@command.command()
+def schema() -> None:
+    """Print the JSON Schema of YAML scripts, for editors."""
+    from output_mock.scripts.yaml.language import document
+
+    click.echo(json.dumps(document(), indent=2))
+
+
 command.add_command(serve)
+command.add_command(check)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from output_mock.http.journal import Call
@@ -22,6 +22,12 @@ _COLLECT = 0.03
 _LOOK = 1.0
 
 
+class _Text(NamedTuple):
+    """Lines that are written as they are."""
+
+    text: str
+
+
 class RequestLog:
     """Writes to `stream`, which has a file descriptor, what the server of `mock` reports, until `close`."""
 
@@ -32,7 +38,7 @@ class RequestLog:
         self._script_errors = mock.world.script_errors
         self._looked_at = 0
         self._told: set[str] = set()
-        self._waiting: deque[Served | str] = deque(maxlen=_KEPT)
+        self._waiting: deque[Served | str | _Text] = deque(maxlen=_KEPT)
         self._something = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="output-mock-log", daemon=True)
@@ -44,6 +50,11 @@ class RequestLog:
         self._waiting.append(done)
         if not self._something.is_set():
             self._something.set()
+
+    def tell(self, text: str) -> None:
+        """Write lines of text. Called from any thread; never waits."""
+        self._waiting.append(_Text(text))
+        self._something.set()
 
     def close(self) -> None:
         """Write what is left, unless nobody takes it, and end."""
@@ -79,7 +90,9 @@ class RequestLog:
         while rest:
             rest = rest[os.write(self._file, rest) :]
 
-    def _line(self, entry: Served | str) -> str:
+    def _line(self, entry: Served | str | _Text) -> str:
+        if isinstance(entry, _Text):
+            return f"{entry.text}\n"
         if isinstance(entry, str):
             if entry in self._told:
                 return ""

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from output_mock.cli.check import all_mistakes, loaded_files
 from output_mock.durations import Duration, nanoseconds
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Mode
     from output_mock.mock import OutputMock
+    from output_mock.scripts.places import Mistake
+    from output_mock.scripts.script import Scripted
     from output_mock.server import Server
 
 _CATALOG = re.compile(r"[a-z0-9_.@-]+", re.IGNORECASE)
@@ -71,7 +74,7 @@ def _token(context: click.Context, _: click.Parameter, value: str | None) -> str
 
 
 @click.command()
-@click.argument("scripts", nargs=-1, metavar="[SCRIPT.py]...")
+@click.argument("scripts", nargs=-1, metavar="[SCRIPT]...")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every one."
 )
@@ -135,6 +138,11 @@ def _token(context: click.Context, _: click.Parameter, value: str | None) -> str
     multiple=True,
     help="A catalog that is known but whose worker is gone. May be given several times.",
 )
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Take up scripts that change while they are served; runs under way go on as they began.",
+)
 def serve(
     scripts: tuple[str, ...],
     host: str,
@@ -145,8 +153,9 @@ def serve(
     seed: int,
     execution_timeout: Duration,
     worker_down: tuple[str, ...],
+    watch: bool,
 ) -> None:
-    """Serve the workflows of Python scripts, or a demonstration when there are none.
+    """Serve the workflows of Python and YAML scripts, or a demonstration when there are none.
 
     The real container's environment variables are read where an option is not given; besides those named
     below these are TEMPORAL_NAMESPACE, TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING,
@@ -155,6 +164,7 @@ def serve(
     Ctrl-C or SIGTERM stops the server.
     """
     from output_mock.cli.log import RequestLog
+    from output_mock.cli.watch import Watcher
     from output_mock.mock import OutputMock
 
     production = os.environ.get("NODE_ENV") == "production"
@@ -172,7 +182,13 @@ def serve(
     mock.app.calls = deque(maxlen=0)
     # A script that names a namespace of its own keeps it.
     mock.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or mock.world.namespace
-    _load(mock, scripts)
+    if watch and not scripts:
+        raise click.UsageError(
+            "--watch has nothing to watch; name a script to serve", click.get_current_context()
+        )
+    # What has changed since is taken up: look before the files are read.
+    watcher = Watcher(mock, scripts) if watch else None
+    loaded = _load(mock, scripts)
     for name in worker_down:
         mock.add_catalog(name, worker=False)
     log = RequestLog(mock, sys.stderr)
@@ -185,9 +201,13 @@ def serve(
         guarded = "" if token is not None else "; nothing guards it, see --auth-token"
         click.echo(f"warning: {host} can be reached from other machines{guarded}", err=True)
     click.echo(_first_line(mock, server, demonstration=not scripts))
+    if watcher is not None:
+        watcher.begin(loaded, log.tell)
     try:
         server.run()
     finally:
+        if watcher is not None:
+            watcher.close()
         # A second Ctrl-C must not disturb the end.
         for number in signals:
             signal.signal(number, signal.SIG_IGN)
@@ -222,21 +242,36 @@ def _milliseconds(text: str) -> Duration:
     return timedelta(milliseconds=int(text))
 
 
-def _load(mock: OutputMock, scripts: tuple[str, ...]) -> None:
+def _load(mock: OutputMock, scripts: tuple[str, ...]) -> dict[str, list[Scripted]]:
+    """Offer what the files script. Returns what each has offered."""
     from output_mock.engine.errors import OutputError
-    from output_mock.scripts.loading import ScriptFileError
 
     if not scripts:
         from output_mock.scripts.demo import script
 
         mock.load(script)
-    for path in scripts:
+    loaded, problems = loaded_files(scripts)
+    if problems:
+        raise _refused(all_mistakes(loaded, problems), problems[0])
+    for path, found in loaded.items():
         try:
-            mock.load(path)
-        except ScriptFileError as error:
-            raise click.ClickException(str(error)) from error
+            for one in found:
+                mock.load(one)
         except (ValueError, OutputError) as error:
             raise click.ClickException(f"{path}: {error}") from error
+    mistakes = all_mistakes(loaded, ())
+    if mistakes:
+        raise _refused(mistakes, mistakes[0])
+    return loaded
+
+
+def _refused(mistakes: list[Mistake], first: object) -> click.ClickException:
+    """One mistake by itself is told in one line, several in one line each."""
+    if len(mistakes) == 1:
+        return click.ClickException(str(first))
+    for mistake in mistakes:
+        click.echo(str(mistake), err=True)
+    return click.ClickException(f"there are {len(mistakes)} mistakes in the scripts, see above")
 
 
 def _bound(mock: OutputMock, host: str, port: int, log: Any) -> Server:

@@ -25,7 +25,7 @@ from output_mock.engine.rendering import iso
 from output_mock.engine.replay import reset_point, reset_run
 from output_mock.engine.run import Run
 from output_mock.engine.watchdog import Watchdog
-from output_mock.scripts.definition import CatalogDefinition
+from output_mock.scripts.definition import CatalogDefinition, listed
 
 if TYPE_CHECKING:
     from output_mock.scripts.definition import WorkflowDefinition
@@ -278,10 +278,9 @@ class World:
             )
         resolved = parent.catalog.names.get(name)
         if resolved is None:
-            known = ", ".join(sorted(parent.catalog.names)) or "none"
+            there = listed("; it has", name, parent.catalog.names)
             raise LookupError(
-                f"there is no workflow {name!r} in catalog {parent.catalog.name!r} to run as a child; "
-                f"it has: {known}"
+                f"there is no workflow {name!r} in catalog {parent.catalog.name!r} to run as a child{there}"
             )
         return resolved
 

@@ -41,7 +41,15 @@ class Branch:
         self.answers = [Answer()]
 
     def returns(self, value: Any = None) -> Branch:
-        """Complete with `value`: any JSON, or a function of the input."""
+        """Complete with `value`: any JSON, or a function of the input.
+
+        Raises `TypeError` for anything else.
+        """
+        if not callable(value):
+            try:
+                named_json(value, "what workflow {!r} returns", self._builder.name)
+            except TypeError as error:
+                raise TypeError(f"{error} ({calling_place()})") from None
         answer = self.answers[-1]
         answer.value, answer.failure, answer.given = value, None, True
         return self
@@ -79,10 +87,14 @@ class Branch:
 class WorkflowBuilder(Branch):
     """What a workflow does, said in calls; or, as a decorator, the coroutine function that it is."""
 
-    def __init__(self, name: str, changed: Callable[[WorkflowBuilder], None], place: str) -> None:
+    def __init__(
+        self, name: str, changed: Callable[[WorkflowBuilder], None], place: str, *, once: bool = False
+    ) -> None:
         super().__init__(self, None)
         self.name = name
         self.place = place
+        # Whether only one function may play it: in a file, a second one of the same name is a mistake.
+        self._once = once
         self.branches: list[Branch] = []
         self._changed = changed
         self._options: dict[str, Any] = {}
@@ -116,6 +128,12 @@ class WorkflowBuilder(Branch):
                 f"workflow {self.name!r} ({self.place}): a script takes the context and the input, "
                 f"`async def {script.__name__}(ctx, input)`; {script.__name__!r} cannot be called so: {error}"
             ) from None
+        if self._once and self._script is not None:
+            code = inspect.unwrap(self._script).__code__
+            raise ValueError(
+                f"workflow {self.name!r} ({calling_place()}): it is scripted already, by "
+                f"{self._script.__name__!r} ({code.co_filename}, line {code.co_firstlineno})"
+            )
         summary = (script.__doc__ or "").strip().partition("\n")[0]
         described = not summary or "description" in self._options
         self.configure({} if described else {"description": summary}, script)
@@ -149,27 +167,43 @@ class WorkflowBuilder(Branch):
         return answer.value(given) if callable(answer.value) else answer.value
 
     def _answer(self, ctx: Context, given: Any) -> Answer:
-        run = ctx._instance.run
-        chosen = run.info.answer
-        if isinstance(chosen, Answer):
-            return chosen
-        branch = next((one for one in self.branches if one.fits(given)), self)
-        position = run.world.answers_given.get(branch, 0)
-        answer = branch.answers[min(position, len(branch.answers) - 1)]
+        def pick() -> tuple[object, list[Answer]]:
+            branch = next((one for one in self.branches if one.fits(given)), self)
+            return branch, branch.answers
+
+        answer: Answer = in_turn(ctx, pick)
         if not answer.given:
-            raise ScriptError(self._nothing_fits(given), workflow_id=run.workflow_id)
-        run.world.answers_given[branch] = position + 1
-        run.info.answer = answer
+            raise ScriptError(self._nothing_fits(given), workflow_id=ctx._instance.run.workflow_id)
         return answer
 
     def _nothing_fits(self, given: Any) -> str:
-        shown = _short(given)
-        text = f"workflow {self.name!r} ({self.place}) has no answer for the input {shown}"
         matches = [branch.match for branch in self.branches if not callable(branch.match)]
-        if not matches:
-            return f"{text}; give it one with .returns(…), .fails(…), or a script"
-        closest = min(matches, key=lambda match: len(differences(given, match)))
-        return f"{text}; the nearest is when({_short(closest)}): {'; '.join(differences(given, closest)[:3])}"
+        hint = "give it one with .returns(…), .fails(…), or a script"
+        return no_answer(self.name, self.place, given, matches, hint)
+
+
+def in_turn(ctx: Context, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
+    """The answer that a run gives: the next one of those that `pick` chooses, and the last one again and
+    again. A run that is played again, as a reset does, keeps the answer that it had.
+
+    `pick` returns whose answers they are, and the answers.
+    """
+    run = ctx._instance.run
+    if run.info.answer is None:
+        whose, answers = pick()
+        position = run.world.answers_given.get(whose, 0)
+        run.world.answers_given[whose] = position + 1
+        run.info.answer = answers[min(position, len(answers) - 1)]
+    return run.info.answer
+
+
+def no_answer(name: str, place: str, given: Any, matches: Sequence[Any], hint: str) -> str:
+    """That a workflow has no answer for an input, and which match comes nearest."""
+    text = f"workflow {name!r} ({place}) has no answer for the input {_short(given)}"
+    if not matches:
+        return f"{text}; {hint}"
+    closest = min(matches, key=lambda match: len(differences(given, match)))
+    return f"{text}; the nearest is when({_short(closest)}): {'; '.join(differences(given, closest)[:3])}"
 
 
 def contains(given: Any, match: Any) -> bool:

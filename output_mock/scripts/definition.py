@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from output_mock.durations import nanoseconds
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ScriptFunction = Callable[["Context", Any], Awaitable[Any]]
 JSONSchema = Mapping[str, Any]
 # What the real SDK accepts as a workflow's name and as an alias.
-_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 # The defaults of the real SDK, as every recording's memo shows them.
 _DEFAULTS: dict[str, Any] = {
@@ -44,6 +44,8 @@ _OPTIONS = (
     "summary",
     "cancellationType",
 )
+# How many names a message lists.
+_LISTED = 8
 _RETRY = tuple(_DEFAULTS["retry"])
 
 
@@ -112,6 +114,13 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def listed(before: str, name: str, known: Collection[str]) -> str:
+    """What to say after that there is no `name`: the nearest of the known ones, or some of them."""
+    names = sorted(known)
+    more = ", …" if len(names) > _LISTED else ""
+    return nearest(name, names) or f"{before} {', '.join(names[:_LISTED]) or 'nothing'}{more}"
+
+
 class ScheduledSignal(NamedTuple):
     """A signal that every run gets so many nanoseconds after it has started; `UNDEFINED` has no payload."""
 
@@ -147,7 +156,7 @@ class WorkflowDefinition:
     ) -> None:
         where = f"workflow {name!r}"
         for word in (name, *aliases):
-            if not isinstance(word, str) or not _NAME.fullmatch(word):
+            if not isinstance(word, str) or not NAME.fullmatch(word):
                 raise ValueError(
                     f"{where}: {word!r} cannot name a workflow; "
                     "names are letters, digits and underscores, and begin with no digit"

@@ -1,33 +1,68 @@
-"""Python files that hold scripts."""
+"""Files that hold scripts: Python and YAML."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
-from output_mock.scripts.script import Scripted
+from output_mock.scripts.places import Mistake
+from output_mock.scripts.script import Mentions, Scripted
+
+YAML_ENDINGS = (".yaml", ".yml")
 
 
 class ScriptFileError(Exception):
-    """A file that cannot be loaded; the message names the file, the line and what to do."""
+    """A file that cannot be loaded; the message names the file, the line and what to do.
+
+    `mistakes` has everything that is wrong with it, one by one; `mentions`, where they can be read all the
+    same, the workflows that the file speaks of.
+    """
+
+    def __init__(self, message: str, mistakes: Sequence[Mistake], mentions: Mentions | None = None) -> None:
+        super().__init__(message)
+        self.mistakes = tuple(mistakes)
+        self.mentions = mentions
+
+    @classmethod
+    def of(cls, mistakes: Sequence[Mistake], mentions: Mentions | None = None) -> ScriptFileError:
+        """The error whose message is the mistakes, one a line."""
+        return cls("\n".join(map(str, mistakes)), mistakes, mentions)
 
 
 def load_file(path: str | PathLike[str]) -> list[Scripted]:
-    """The `Script` and `OutputMock` objects that a Python file makes at its top level.
+    """The `Script` and `OutputMock` objects that a Python file makes at its top level, or the one that a
+    YAML file is.
 
-    The file is run anew each time, and may import its neighbours. Raises `ScriptFileError`.
+    A Python file is run anew each time, and may import its neighbours. Raises `ScriptFileError`.
     """
     file = Path(path)
     if file.is_dir():
-        raise ScriptFileError(f"{file}: it is a folder; name the Python files in it that hold scripts")
+        raise _wrong(file, "it is a folder; name the Python and YAML files in it that hold scripts")
     if not file.exists():
-        raise ScriptFileError(f"{file}: there is no such file; looked in {file.absolute().parent}")
+        raise _wrong(file, f"there is no such file; looked in {file.absolute().parent}")
+    if file.suffix in YAML_ENDINGS:
+        from output_mock.scripts.yaml.document import load
+
+        try:
+            return [load(file)]
+        except OSError as error:
+            raise _wrong(file, f"it cannot be read: {error.strerror}") from error
     if file.suffix != ".py":
-        raise ScriptFileError(f"{file}: a script is a Python file, and its name ends in .py")
+        raise _wrong(file, "a script is a Python or YAML file, and its name ends in .py, .yaml or .yml")
+    return _load_python(file)
+
+
+def _wrong(file: Path, problem: str, line: int | None = None, column: int = 1) -> ScriptFileError:
+    where = f"{file}, line {line}" if line else str(file)
+    return ScriptFileError(f"{where}: {problem}", [Mistake(str(file), problem, line or 1, column)])
+
+
+def _load_python(file: Path) -> list[Scripted]:
     name = f"output_mock_script_{file.stem}_{abs(hash(file.resolve()))}"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
@@ -40,33 +75,33 @@ def load_file(path: str | PathLike[str]) -> list[Scripted]:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ScriptFileError(_what_is_wrong(file, error)) from error
+        raise _what_is_wrong(file, error) from error
     finally:
         with suppress(ValueError):
             sys.path.remove(folder)
     found = [value for value in vars(module).values() if isinstance(value, Scripted)]
     if not found:
-        raise ScriptFileError(
-            f"{file}: it makes no Script; write `script = output_mock.Script()` and script workflows on it"
+        raise _wrong(
+            file, "it makes no Script; write `script = output_mock.Script()` and script workflows on it"
         )
     if all(one.empty for one in found):
-        raise ScriptFileError(
-            f'{file}: its Script has no workflows; script one, such as script.workflow("hello").returns("hi")'
+        raise _wrong(
+            file, 'its Script has no workflows; script one, such as script.workflow("hello").returns("hi")'
         )
     return list(dict.fromkeys(found))
 
 
-def _what_is_wrong(file: Path, error: BaseException) -> str:
+def _what_is_wrong(file: Path, error: BaseException) -> ScriptFileError:
     own = str(file.absolute())
     if isinstance(error, SyntaxError):
         # It may be in a neighbour that the script imports.
-        where = str(file) if error.filename in (None, own) else error.filename
-        line = f", line {error.lineno}" if error.lineno else ""
-        return f"{where}{line}: {type(error).__name__}: {error.msg}"
-    places = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
-    where = f"{file}, line {places[-1]}" if places else str(file)
-    if isinstance(error, OSError) and not places:
-        return f"{where}: it cannot be read: {error.strerror}"
+        where = file if error.filename in (None, own) else Path(error.filename)
+        return _wrong(where, f"{type(error).__name__}: {error.msg}", error.lineno, error.offset or 1)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    line = lines[-1] if lines else None
+    if isinstance(error, OSError) and not lines:
+        return _wrong(file, f"it cannot be read: {error.strerror}")
     if isinstance(error, SystemExit):
-        return f"{where}: it ends the program (SystemExit: {error}); a script only says what workflows do"
-    return f"{where}: {type(error).__name__}: {error}"
+        problem = f"it ends the program (SystemExit: {error}); a script only says what workflows do"
+        return _wrong(file, problem, line)
+    return _wrong(file, f"{type(error).__name__}: {error}", line)

@@ -2,23 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from output_mock.engine.errors import CatalogNotAvailableError, UnsupportedWorkflowError
 from output_mock.engine.payloads import UNDEFINED
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
-from output_mock.scripts.definition import JSONSchema
+from output_mock.scripts.definition import JSONSchema, listed
+from output_mock.scripts.places import Mistake, Place
 
 if TYPE_CHECKING:
     from output_mock.engine.world import World
 
 
+class FirstRun(NamedTuple):
+    """A run that is there from the beginning, and where that is written."""
+
+    name: str
+    input: Any
+    workflow_id: str | None
+    catalog: str | None
+    place: str
+
+    def start(self, world: World) -> None:
+        """Start it. Raises `ValueError` that tells what there is, when there is no such workflow."""
+        try:
+            world.start(self.name, self.input, workflow_id=self.workflow_id, catalog=self.catalog)
+        except CatalogNotAvailableError:
+            there = listed("; the catalogs are", self.catalog or "", list(world.catalogs))
+            raise ValueError(
+                f"begin_with: there is no catalog {self.catalog!r}{there} ({self.place})"
+            ) from None
+        except UnsupportedWorkflowError:
+            queue = world.known_catalog(self.catalog)
+            there = listed("; it has", self.name, list(queue.names))
+            raise ValueError(
+                f"begin_with: there is no workflow {self.name!r} in catalog {queue.name!r}{there} "
+                f"({self.place})"
+            ) from None
+
+
+class Mentions(NamedTuple):
+    """The workflows that a script speaks of, as far as that can be seen."""
+
+    # What its own can be called: names and aliases.
+    called: set[str]
+    # Names that it uses: what for, and where.
+    used: Sequence[tuple[str, str, Place]] = ()
+
+    def loose_ends(self, known: Collection[str]) -> list[Mistake]:
+        """Names that it uses and that are not among the known ones."""
+        return [
+            Mistake(
+                place.file,
+                f"there is no workflow {name!r} {what}{listed('; there are', name, known)}",
+                place.line,
+                place.column,
+            )
+            for name, what, place in self.used
+            if name not in known
+        ]
+
+
 class Scripted:
     """Something that workflows can be scripted on: a `Script`, an `OutputMock`."""
 
+    # Whether a workflow may be scripted once and not again.
+    _once = False
+
     def __init__(self) -> None:
         self._builders: dict[tuple[str | None, str], WorkflowBuilder] = {}
-        self._first_runs: list[tuple[str, Any, str | None, str | None]] = []
+        self._first_runs: list[FirstRun] = []
 
     def workflow(
         self,
@@ -47,7 +101,9 @@ class Scripted:
             )
         builder = self._builders.get((catalog, name))
         if builder is None:
-            builder = WorkflowBuilder(name, lambda one: self._changed(catalog, one), calling_place())
+            builder = WorkflowBuilder(
+                name, lambda one: self._changed(catalog, one), calling_place(), once=self._once
+            )
         given = {
             "description": description,
             "input_schema": input_schema,
@@ -78,18 +134,78 @@ class Scripted:
         catalog: str | None = None,
     ) -> None:
         """Have a run of this workflow that is there from the beginning, before the first request."""
-        self._first_runs.append((name, input, workflow_id, catalog))
+        self._first_runs.append(FirstRun(name, input, workflow_id, catalog, calling_place()))
 
     def load_into(self, world: World) -> None:
-        """Offer these workflows in a world."""
-        self._offer(world, (world.default_catalog,))
+        """Offer these workflows in a world, and begin with the runs that are there from the beginning.
 
-    def _offer(self, world: World, catalogs: Sequence[str]) -> None:
+        Raises `ValueError` for a name that belongs to another workflow, and for a first run of no workflow.
+        """
+        self.offer_in(world)
+        for run in self._first_runs:
+            run.start(world)
+
+    def offer_in(self, world: World) -> None:
+        """Offer these workflows in a world. Raises `ValueError` for a name that belongs to another one."""
         for (catalog, _), builder in self._builders.items():
-            for name in catalogs if catalog is None else (catalog,):
+            for name in self._catalogs(world) if catalog is None else (catalog,):
                 world.catalog(name).add(builder.definition)
-        for name, input, workflow_id, catalog in self._first_runs:
-            world.start(name, input, workflow_id=workflow_id, catalog=catalog)
+
+    def withdraw_from(self, world: World) -> None:
+        """Offer these workflows no longer, where they are still offered; their runs go on."""
+        own = {id(builder.definition) for builder in self._builders.values()}
+        for catalog in world.catalogs.values():
+            for name, definition in list(catalog.workflows.items()):
+                if id(definition) in own:
+                    catalog.remove(name)
+
+    @property
+    def away(self) -> set[str]:
+        """The catalogs whose worker is gone."""
+        return set()
+
+    def set_workers(self, world: World) -> None:
+        """Let the workers of catalogs come or go, as far as anything is said of them."""
+
+    def _catalogs(self, world: World) -> Sequence[str]:
+        """Where workflows are offered that name no catalog of their own."""
+        return (world.default_catalog,)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the workflows, each once, in the order in which they were scripted."""
+        return list(dict.fromkeys(name for _, name in self._builders))
+
+    def mentions(self) -> Mentions:
+        """The workflows that it speaks of; a function may speak of others, which cannot be seen."""
+        definitions = [builder.definition for builder in self._builders.values()]
+        return Mentions({name for one in definitions for name in (one.name, *one.aliases)})
+
+
+def replace(world: World, old: Sequence[Scripted], new: Sequence[Scripted]) -> None:
+    """Offer `new` in a world in the place of `old`. Runs that are under way go on as they began.
+
+    Raises `ValueError` for a name that belongs to another workflow, and leaves everything as it was then.
+    """
+    with world.clock.lock:
+        before = {name: dict(catalog.workflows) for name, catalog in world.catalogs.items()}
+        try:
+            for script in old:
+                script.withdraw_from(world)
+            for script in new:
+                script.offer_in(world)
+        except ValueError:
+            for name, catalog in world.catalogs.items():
+                for workflow in list(catalog.workflows):
+                    catalog.remove(workflow)
+                for definition in before.get(name, {}).values():
+                    catalog.add(definition)
+            raise
+        away = {name for script in new for name in script.away}
+        for name in {name for script in old for name in script.away} - away:
+            world.catalog(name).set_worker(True)
+        for script in new:
+            script.set_workers(world)
 
 
 class Script(Scripted):
@@ -98,6 +214,8 @@ class Script(Scripted):
     With `catalogs`, every workflow that names no catalog of its own is offered in each of those; without,
     in the server's own. `namespace` is the Temporal namespace that histories name.
     """
+
+    _once = True
 
     def __init__(self, *, catalogs: Sequence[str] = (), namespace: str | None = None) -> None:
         super().__init__()
@@ -115,11 +233,28 @@ class Script(Scripted):
         self._workers[name] = worker
 
     def load_into(self, world: World) -> None:
-        """Offer these workflows in a world, in the catalogs that they belong to."""
+        """Offer these workflows in a world, in the catalogs that they belong to; see `Scripted.load_into`."""
+        super().load_into(world)
+        # A first run has begun before its worker goes.
+        self.set_workers(world)
+
+    def offer_in(self, world: World) -> None:
+        """Offer these workflows in a world. Raises `ValueError` for a name that belongs to another one."""
         if self.namespace is not None:
             world.namespace = self.namespace
         for name in self.catalogs:
             world.catalog(name)
-        self._offer(world, self.catalogs or (world.default_catalog,))
+        super().offer_in(world)
+
+    def _catalogs(self, world: World) -> Sequence[str]:
+        return self.catalogs or (world.default_catalog,)
+
+    @property
+    def away(self) -> set[str]:
+        """The catalogs whose worker is gone."""
+        return {name for name, worker in self._workers.items() if not worker}
+
+    def set_workers(self, world: World) -> None:
+        """Let the workers of catalogs come or go, as far as anything is said of them."""
         for name, worker in self._workers.items():
             world.catalog(name).set_worker(worker)

@@ -40,7 +40,12 @@ Path = tuple["str | int", ...]
 
 
 class SchemaError(ValueError):
-    """A JSON Schema that makes no sense; the message tells whose it is, where in it, and what is wrong."""
+    """A JSON Schema that makes no sense; the message tells whose it is, where in it, and what is wrong.
+
+    `path` leads to that place.
+    """
+
+    path: Path = ()
 
 
 def from_json_schema(schema: dict[str, Any] | bool, *, where: str) -> Schema:
@@ -347,7 +352,9 @@ class _Builder:
         return Record(value, None if names == {"type": "string"} else keys)
 
     def _error(self, path: Path, problem: str) -> SchemaError:
-        return SchemaError(f"{self._where}: {_json_path(path)}: {problem}")
+        error = SchemaError(f"{self._where}: {_json_path(path)}: {problem}")
+        error.path = path
+        return error
 
 
 def _keeps_unknown(schema: dict[str, Any]) -> bool:

@@ -1,0 +1,90 @@
+"""Takes up scripts that change while they are served."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from output_mock.cli.check import all_mistakes
+
+if TYPE_CHECKING:
+    from output_mock.mock import OutputMock
+    from output_mock.scripts.script import Scripted
+
+# How often, in seconds, the files are looked at.
+_LOOK = 0.25
+_Stamp = tuple[int, int, int] | None
+
+
+class Watcher:
+    """Looks after the files that a served fake was loaded from.
+
+    From `begin` on, a file that has changed is loaded again, and what it offers takes the place of what it
+    offered. One that is wrong changes nothing; what is wrong with it is told. Runs from the beginning are
+    not begun again, and of a Python script its own file is looked at and not what it imports.
+    """
+
+    def __init__(self, mock: OutputMock, files: tuple[str, ...]) -> None:
+        self._world = mock.world
+        self._stamps = {file: _stamp(file) for file in files}
+        self._seen = dict(self._stamps)
+        self._loaded: dict[str, list[Scripted]] = {}
+        self._tell: Callable[[str], None] = print
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="output-mock-watch", daemon=True)
+
+    def begin(self, loaded: dict[str, list[Scripted]], tell: Callable[[str], None]) -> None:
+        """Begin to watch, given what each file has offered so far, and whom to tell what happens."""
+        self._loaded, self._tell = loaded, tell
+        self._thread.start()
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._closing.set()
+        self._thread.join(timeout=1)
+
+    def _run(self) -> None:
+        while not self._closing.wait(_LOOK):
+            for file in self._stamps:
+                self._look_at(file)
+
+    def _look_at(self, file: str) -> None:
+        stamp = _stamp(file)
+        # Editors write in several strokes, and some move the file away first: wait until it lies still.
+        settled, self._seen[file] = stamp == self._seen[file], stamp
+        if settled and stamp != self._stamps[file]:
+            self._stamps[file] = stamp
+            self._take_up(file)
+
+    def _take_up(self, file: str) -> None:
+        from output_mock.scripts.loading import ScriptFileError, load_file
+        from output_mock.scripts.script import replace
+
+        kept = "the workflows that it had go on being served"
+        try:
+            new = load_file(file)
+            mistakes = all_mistakes({**self._loaded, file: new}, ())
+            if mistakes:
+                raise ScriptFileError.of(mistakes)
+            replace(self._world, self._loaded[file], new)
+        except ScriptFileError as error:
+            for mistake in error.mistakes:
+                self._tell(str(mistake))
+            self._tell(f"{file}: not taken up; {kept}")
+        except ValueError as error:
+            self._tell(f"{file}: {error}")
+            self._tell(f"{file}: not taken up; {kept}")
+        else:
+            self._loaded[file] = new
+            number = len({name for script in new for name in script.names})
+            self._tell(f"{file}: taken up, {number} workflow{'' if number == 1 else 's'}")
+
+
+def _stamp(file: str) -> _Stamp:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,118 @@
+"""YAML files as scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from output_mock.engine.payloads import UNDEFINED
+from output_mock.scripts.loading import ScriptFileError
+from output_mock.scripts.places import Mistake
+from output_mock.scripts.script import FirstRun, Mentions, Script
+from output_mock.scripts.yaml.kinds import Said
+from output_mock.scripts.yaml.language import FILE
+from output_mock.scripts.yaml.playing import PlayedWorkflow
+from output_mock.scripts.yaml.reader import Reader
+from output_mock.scripts.yaml.source import Source
+
+
+class YAMLScript(Script):
+    """What a YAML file scripts."""
+
+    def __init__(self, catalogs: Iterable[str], namespace: str | None, mentions: Mentions) -> None:
+        super().__init__(catalogs=tuple(catalogs), namespace=namespace)
+        self._mentions = mentions
+
+    def mentions(self) -> Mentions:
+        return self._mentions
+
+
+def load(path: Path) -> YAMLScript:
+    """The script that a YAML file is. Raises `ScriptFileError` with everything that is wrong with it."""
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ScriptFileError.of(
+            [Mistake(str(path), "a YAML file is UTF-8, and this is not", line)]
+        ) from None
+    return read(text, str(path))
+
+
+def read(text: str, file: str) -> YAMLScript:
+    """The script that the text of a YAML file is; `file` names it in messages. Raises `ScriptFileError`."""
+    source = Source(text, file)
+    if source.root is None:
+        raise ScriptFileError.of(source.mistakes)
+    reader = Reader(source)
+    said = FILE.read(source.root, reader, "the file")
+    workflows: list[Said] = said.get("workflows") or []
+    if "workflows" in said and not workflows and not source.mistakes:
+        reader.mistake(said.place_of("workflows"), "there is no workflow; begin one with `- name: hello`")
+    catalogs = [name for name, _ in said.get("catalogs") or ()]
+    _check_names(workflows, catalogs, reader)
+    first_runs: list[Said] = said.get("begin_with") or []
+    mentions = _mentions(workflows, first_runs, reader)
+    if source.mistakes:
+        raise ScriptFileError.of(source.mistakes, mentions)
+    script = YAMLScript(catalogs, said.get("namespace"), mentions)
+    for workflow in workflows:
+        _add(script, workflow)
+    for name, _ in said.get("worker_down") or ():
+        script.add_catalog(name, worker=False)
+    for first in first_runs:
+        place = first.place_of("workflow")
+        script._first_runs.append(
+            FirstRun(
+                first["workflow"],
+                first.get("input", UNDEFINED),
+                first.get("workflow_id"),
+                first.get("catalog"),
+                str(place),
+            )
+        )
+    return script
+
+
+def _mentions(workflows: list[Said], first_runs: list[Said], reader: Reader) -> Mentions:
+    called = {workflow.get("name", "") for workflow in workflows}
+    called |= {alias for workflow in workflows for alias, _ in workflow.get("aliases") or ()}
+    used = [(name, "to run as a child", place) for name, place in reader.children]
+    used += [
+        (run["workflow"], "to begin with", run.place_of("workflow"))
+        for run in first_runs
+        if "workflow" in run
+    ]
+    return Mentions(called, used)
+
+
+def _check_names(workflows: list[Said], catalogs: list[str], reader: Reader) -> None:
+    """Each name and alias names one workflow of a catalog."""
+    taken: dict[tuple[str | None, str], tuple[str, int]] = {}
+    for workflow in workflows:
+        names = [(workflow["name"], workflow.place_of("name"))] if workflow.get("name") else []
+        names += [(name, place) for name, place in workflow.get("aliases") or () if name]
+        own = [name for name, _ in workflow.get("catalogs") or ()]
+        for name, place in dict(names).items():
+            for catalog in own or catalogs or [None]:
+                other = taken.setdefault((catalog, name), (workflow.get("name", ""), place.line))
+                if other[1] != place.line or other[0] != workflow.get("name", ""):
+                    reader.mistake(
+                        place, f"{name!r} already names the workflow {other[0]!r}, in line {other[1]}"
+                    )
+                    break
+
+
+def _add(script: YAMLScript, said: Said) -> None:
+    played = PlayedWorkflow(said)
+    settings = {
+        key: said[key]
+        for key in ("description", "input_schema", "output_schema", "options", "traced", "path")
+        if key in said
+    }
+    aliases = [name for name, _ in said.get("aliases") or ()]
+    for catalog in [name for name, _ in said.get("catalogs") or ()] or [None]:
+        builder = script.workflow(played.name, catalog=catalog, aliases=aliases, **settings)
+        builder.place = str(played.place)
+        builder.configure({}, played.play)

@@ -1,0 +1,350 @@
+"""What expressions can do with JSON: the operators, filters and tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import Undefined
+
+# What an expression may put together at once, in characters and in items.
+LONGEST_TEXT = 1_000_000
+LONGEST_LIST = 100_000
+
+_KINDS = {
+    "dict": "an object",
+    "list": "a list",
+    "str": "text",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+    "NoneType": "null",
+}
+
+
+class Fault(Exception):
+    """A calculation that cannot be; the message says why."""
+
+
+def type_name(name: str) -> str:
+    """What a JSON author calls Python's type of that name."""
+    return _KINDS.get(name, name)
+
+
+def kind(value: Any) -> str:
+    """What a value is, in words."""
+    return type_name(type(value).__name__)
+
+
+def as_text(value: Any) -> str:
+    """A value inside of a text: text as it is, everything else as JSON."""
+    if isinstance(value, str):
+        return value
+    _measured(value)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def bounded(value: Any) -> Any:
+    """The value. Raises `Fault` when it is too long, or a number that JSON cannot say."""
+    if type(value) is str and len(value) > LONGEST_TEXT:
+        raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
+    if type(value) is list and len(value) > LONGEST_LIST:
+        raise Fault(f"the list becomes longer than {LONGEST_LIST} items")
+    if type(value) is int and value.bit_length() > 1024:
+        raise Fault("the number becomes too large")
+    if type(value) is float and not (-1.8e308 < value < 1.8e308):
+        raise Fault("the number becomes too large")
+    return value
+
+
+def _measured(value: Any) -> None:
+    rest = LONGEST_TEXT
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Undefined):
+            one._fail_with_undefined_error()
+        rest -= len(one) if type(one) is str else 1
+        if rest < 0:
+            raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
+        if type(one) is dict:
+            waiting += one.keys()
+            waiting += one.values()
+        elif type(one) is list:
+            waiting += one
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def calculated(operator: str, left: Any, right: Any) -> Any:
+    """`left operator right`. Raises `Fault` when there is no such thing, or it is too large."""
+    if operator == "+" and type(left) is type(right) and type(left) in (str, list):
+        return bounded(left + right)
+    if not (_is_number(left) and _is_number(right)):
+        hint = ""
+        if operator == "+" and str in (type(left), type(right)):
+            hint = "; write text ~ value to put things together as text"
+        raise Fault(f"{kind(left)} {operator} {kind(right)} is nothing{hint}")
+    if operator in ("/", "//", "%") and right == 0:
+        raise Fault("it divides by 0")
+    try:
+        if operator == "+":
+            return bounded(left + right)
+        if operator == "-":
+            return bounded(left - right)
+        if operator == "*":
+            return bounded(left * right)
+        if operator == "/":
+            return bounded(left / right)
+        if operator == "//":
+            return bounded(left // right)
+        if operator == "%":
+            return bounded(left % right)
+    except OverflowError:
+        raise Fault("the number becomes too large") from None
+    raise Fault(f"there is no operator {operator}")
+
+
+def signed(operator: str, value: Any) -> Any:
+    """`-value` or `+value`. Raises `Fault` when it is no number."""
+    if not _is_number(value):
+        raise Fault(f"{operator} {kind(value)} is nothing")
+    return -value if operator == "-" else value
+
+
+# Filters
+
+
+def _text(value: Any, filter: str) -> str:
+    if type(value) is not str:
+        raise Fault(f"{filter} takes text, not {kind(value)}")
+    return value
+
+
+def _list(value: Any, filter: str) -> list[Any]:
+    if type(value) is not list:
+        raise Fault(f"{filter} takes a list, not {kind(value)}")
+    return value
+
+
+def _object(value: Any, filter: str) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise Fault(f"{filter} takes an object, not {kind(value)}")
+    return value
+
+
+def _number(value: Any, filter: str) -> Any:
+    if not _is_number(value):
+        raise Fault(f"{filter} takes a number, not {kind(value)}")
+    return value
+
+
+def _default(value: Any, otherwise: Any) -> Any:
+    return otherwise if isinstance(value, Undefined) else value
+
+
+def _length(value: Any) -> int:
+    if type(value) not in (str, list, dict):
+        raise Fault(f"length takes text, a list or an object, not {kind(value)}")
+    return len(value)
+
+
+def _replace(value: Any, old: Any, new: Any) -> str:
+    text, old, new = _text(value, "replace"), _text(old, "replace"), _text(new, "replace")
+    found = text.count(old)
+    if len(text) + found * (len(new) - len(old)) > LONGEST_TEXT:
+        raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
+    return text.replace(old, new)
+
+
+def _split(value: Any, separator: Any = None) -> list[str]:
+    text = _text(value, "split")
+    if separator is None:
+        return list(bounded(text.split()))
+    if not _text(separator, "split"):
+        raise Fault("split takes a text that is not empty to split at")
+    return list(bounded(text.split(separator)))
+
+
+def _join(value: Any, separator: Any = "") -> str:
+    between = _text(separator, "join")
+    items = _list(value, "join")
+    if len(between) * len(items) > LONGEST_TEXT:
+        raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
+    rest = LONGEST_TEXT
+    words = []
+    for item in items:
+        words.append(as_text(item))
+        rest -= len(words[-1])
+        if rest < 0:
+            raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
+    return str(bounded(between.join(words)))
+
+
+def _first(value: Any) -> Any:
+    return _end(value, 0, "first")
+
+
+def _last(value: Any) -> Any:
+    return _end(value, -1, "last")
+
+
+def _end(value: Any, index: int, filter: str) -> Any:
+    if type(value) is not str:
+        _list(value, filter)
+    if not value:
+        raise Fault(f"{filter} takes something that is not empty")
+    return value[index]
+
+
+def _sum(value: Any) -> Any:
+    return bounded(sum(_number(item, "sum") for item in _list(value, "sum")))
+
+
+def _ordered(value: Any, filter: str) -> list[Any]:
+    items = _list(value, filter)
+    if not (all(_is_number(item) for item in items) or all(type(item) is str for item in items)):
+        raise Fault(f"{filter} takes a list of numbers or a list of texts")
+    return items
+
+
+def _min(value: Any) -> Any:
+    return min(_not_empty(_ordered(value, "min"), "min"))
+
+
+def _max(value: Any) -> Any:
+    return max(_not_empty(_ordered(value, "max"), "max"))
+
+
+def _not_empty(items: list[Any], filter: str) -> list[Any]:
+    if not items:
+        raise Fault(f"{filter} takes something that is not empty")
+    return items
+
+
+def _sort(value: Any) -> list[Any]:
+    return sorted(_ordered(value, "sort"))
+
+
+def _reverse(value: Any) -> Any:
+    if type(value) is str:
+        return value[::-1]
+    return _list(value, "reverse")[::-1]
+
+
+def _unique(value: Any) -> list[Any]:
+    _measured(value)
+    items = _list(value, "unique")
+    return list({json.dumps(item, sort_keys=True): item for item in reversed(items)}.values())[::-1]
+
+
+def _round(value: Any, digits: Any = 0) -> Any:
+    number = _number(value, "round")
+    if type(digits) is not int or not 0 <= digits <= 15:
+        raise Fault("round takes 0 to 15 digits")
+    return round(number, digits) if digits else round(number)
+
+
+def _int(value: Any) -> int:
+    return int(_from_text(value, "int"))
+
+
+def _float(value: Any) -> float:
+    return float(_from_text(value, "float"))
+
+
+def _from_text(value: Any, filter: str) -> Any:
+    if _is_number(value):
+        return value
+    text = _text(value, filter)
+    try:
+        return bounded(int(text)) if text.strip().lstrip("+-").isdigit() else bounded(float(text))
+    except (ValueError, Fault):
+        raise Fault(f"{filter}: {text[:40]!r} is no number") from None
+
+
+def _json(value: Any) -> str:
+    _measured(value)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _map(value: Any, name: Any) -> list[Any]:
+    key = _text(name, "map")
+    found = []
+    for index, item in enumerate(_list(value, "map")):
+        if key not in _object(item, "map of a name"):
+            raise Fault(f"item {index} has no {key!r}")
+        found.append(item[key])
+    return found
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "default": _default,
+    "length": _length,
+    "upper": lambda value: bounded(_text(value, "upper").upper()),
+    "lower": lambda value: bounded(_text(value, "lower").lower()),
+    "title": lambda value: bounded(_text(value, "title").title()),
+    "trim": lambda value: _text(value, "trim").strip(),
+    "replace": _replace,
+    "split": _split,
+    "join": _join,
+    "first": _first,
+    "last": _last,
+    "sum": _sum,
+    "min": _min,
+    "max": _max,
+    "sort": _sort,
+    "reverse": _reverse,
+    "unique": _unique,
+    "map": _map,
+    "keys": lambda value: list(_object(value, "keys")),
+    "values": lambda value: list(_object(value, "values").values()),
+    "abs": lambda value: abs(_number(value, "abs")),
+    "round": _round,
+    "int": _int,
+    "float": _float,
+    "string": as_text,
+    "json": _json,
+}
+
+# Tests
+
+
+def _divisible(value: Any, by: Any) -> bool:
+    return bool(calculated("%", value, by) == 0)
+
+
+TESTS: dict[str, Callable[..., bool]] = {
+    "defined": lambda value: not isinstance(value, Undefined),
+    "undefined": lambda value: isinstance(value, Undefined),
+    "none": lambda value: value is None,
+    "null": lambda value: value is None,
+    "boolean": lambda value: type(value) is bool,
+    "number": _is_number,
+    "integer": lambda value: type(value) is int,
+    "string": lambda value: type(value) is str,
+    "sequence": lambda value: type(value) is list,
+    "mapping": lambda value: type(value) is dict,
+    "even": lambda value: _divisible(value, 2),
+    "odd": lambda value: not _divisible(value, 2),
+    "divisibleby": _divisible,
+}
+
+# What is not there is no number either, so that a payload can be asked what it is.
+TAKE_WHAT_IS_MISSING = frozenset(
+    {
+        "default",
+        "defined",
+        "undefined",
+        "boolean",
+        "number",
+        "integer",
+        "string",
+        "sequence",
+        "mapping",
+        " entry",
+    }
+)

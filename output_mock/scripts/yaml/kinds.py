@@ -1,0 +1,398 @@
+"""What the value of a key can be: how it is read, and how a JSON Schema describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from output_mock.durations import nanoseconds
+from output_mock.scripts.definition import NAME, activity_options, nearest
+from output_mock.scripts.places import Place
+from output_mock.scripts.yaml.source import Node
+from output_mock.scripts.yaml.templates import Template, Whole
+
+if TYPE_CHECKING:
+    from output_mock.scripts.yaml.reader import Reader
+
+JSONSchema = dict[str, Any]
+_EXPRESSION = r"^\s*\{\{[\s\S]*\}\}\s*$"
+_HAS_EXPRESSION = r"\{\{[\s\S]*\}\}"
+_DURATION = r"^\s*(\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*)+$"
+
+
+class Kind:
+    """A kind of value."""
+
+    def schema(self) -> JSONSchema:
+        """What a JSON Schema says of it."""
+        raise NotImplementedError
+
+    def read(self, node: Node, reader: Reader, key: str) -> Any:
+        """What the value of `key` says; what is wrong with it is noted, and what is returned then is void."""
+        raise NotImplementedError
+
+
+class Text(Kind):
+    """Text that has no expressions, of a pattern where names have one."""
+
+    def __init__(self, words: str = "text", pattern: str | None = None) -> None:
+        self._words = words
+        self._pattern = pattern
+
+    def schema(self) -> JSONSchema:
+        return {"type": "string", "pattern": self._pattern or r"^(?!.*\{\{)[\s\S]+$"}
+
+    def read(self, node: Node, reader: Reader, key: str) -> str:
+        if not node.is_text:
+            hint = f'; put it in quotes: "{node.value}"' if type(node.value) in (int, float) else ""
+            reader.mistake(node.place, f"{key} is {self._words}, not {node.kind}{hint}")
+        elif not node.value:
+            reader.mistake(node.place, f"{key} is {self._words}, and is empty here")
+        elif "{{" in node.value:
+            reader.mistake(node.place, f"{key} is the same for every run, and has no expressions")
+        elif self._pattern is not None and not NAME.fullmatch(node.value):
+            reader.mistake(
+                node.place,
+                f"{node.value!r} cannot be {self._words}; names are letters, digits and underscores, "
+                "and begin with no digit",
+            )
+        return node.value if node.is_text else ""
+
+
+class Flag(Kind):
+    """True or false."""
+
+    def schema(self) -> JSONSchema:
+        return {"type": "boolean"}
+
+    def read(self, node: Node, reader: Reader, key: str) -> bool:
+        if not isinstance(node.value, bool):
+            reader.mistake(node.place, f"{key} is true or false, not {node.kind}")
+        return bool(node.value)
+
+
+class Names(Kind):
+    """A name, or a list of them."""
+
+    def __init__(self, name: Text) -> None:
+        self._name = name
+
+    def schema(self) -> JSONSchema:
+        one = self._name.schema()
+        return {"anyOf": [one, {"type": "array", "items": one}]}
+
+    def read(self, node: Node, reader: Reader, key: str) -> list[tuple[str, Place]]:
+        nodes = node.value if node.is_list else [node]
+        return [(self._name.read(one, reader, key), one.place) for one in nodes]
+
+
+class Value(Kind):
+    """Any JSON, with expressions."""
+
+    def schema(self) -> JSONSchema:
+        return {}
+
+    def read(self, node: Node, reader: Reader, key: str) -> Template:
+        return reader.template(node)
+
+
+class Message(Kind):
+    """Text with expressions."""
+
+    def schema(self) -> JSONSchema:
+        return {"type": "string"}
+
+    def read(self, node: Node, reader: Reader, key: str) -> Template:
+        if not node.is_text:
+            reader.mistake(node.place, f"{key} is text, not {node.kind}")
+        return reader.template(node)
+
+
+class Condition(Kind):
+    """An expression that holds or does not."""
+
+    def schema(self) -> JSONSchema:
+        return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": _EXPRESSION}]}
+
+    def read(self, node: Node, reader: Reader, key: str) -> Template:
+        template = reader.template(node)
+        if isinstance(node.value, bool) or isinstance(template, Whole):
+            return template
+        if node.is_text and "{{" not in node.value:
+            reader.mistake(node.place, f'{key} is an expression: write "{{{{ {node.value} }}}}"')
+        elif node.is_text:
+            reader.mistake(node.place, f"{key} is one expression, with nothing before and after it")
+        else:
+            reader.mistake(node.place, f'{key} is an expression, "{{{{ … }}}}", not {node.kind}')
+        return template
+
+
+class Items(Kind):
+    """A list, or an expression that comes to one."""
+
+    def schema(self) -> JSONSchema:
+        return {"anyOf": [{"type": "array"}, {"type": "string", "pattern": _EXPRESSION}]}
+
+    def read(self, node: Node, reader: Reader, key: str) -> Template:
+        template = reader.template(node)
+        if not (node.is_list or isinstance(template, Whole)):
+            reader.mistake(
+                node.place, f'{key} is a list, or one expression, "{{{{ … }}}}", that comes to a list'
+            )
+        return template
+
+
+class Duration(Kind):
+    """A length of time; with expressions unless it is `fixed`."""
+
+    def __init__(self, *, fixed: bool = False) -> None:
+        self._fixed = fixed
+
+    def schema(self) -> JSONSchema:
+        forms = [{"type": "number", "minimum": 0}, {"type": "string", "pattern": _DURATION}]
+        if not self._fixed:
+            forms.append({"type": "string", "pattern": _HAS_EXPRESSION})
+        return {"anyOf": forms}
+
+    def read(self, node: Node, reader: Reader, key: str) -> Template:
+        if not self._fixed and node.is_text and "{{" in node.value:
+            return reader.template(node)
+        try:
+            if node.value is None or node.is_list or node.is_object:
+                raise ValueError(f"a duration is written like '10s', '45m' or '24h', not as {node.kind}")
+            nanoseconds(node.value)
+        except ValueError as error:
+            reader.mistake(node.place, f"{key}: {error}")
+        return Template(node.value, node.place)
+
+
+class Literal(Kind):
+    """Any JSON, as it stands there."""
+
+    def schema(self) -> JSONSchema:
+        return {}
+
+    def read(self, node: Node, reader: Reader, key: str) -> Any:
+        reader.no_expressions(node, key)
+        return node.json()
+
+
+class JSONSchemaOf(Kind):
+    """A JSON Schema."""
+
+    def schema(self) -> JSONSchema:
+        return {"type": ["object", "boolean"]}
+
+    def read(self, node: Node, reader: Reader, key: str) -> Any:
+        from output_mock.zod import SchemaError, from_json_schema
+
+        if not (node.is_object or isinstance(node.value, bool)):
+            reader.mistake(node.place, f"{key} is a JSON Schema, such as {{type: object}}, not {node.kind}")
+            return None
+        schema = node.json()
+        try:
+            from_json_schema(schema, where=key)
+        except SchemaError as error:
+            reader.mistake(_inside(node, error.path), str(error))
+        return schema
+
+
+def _inside(node: Node, path: Sequence[str | int]) -> Place:
+    """The place of what a path leads to, or of the nearest thing on the way."""
+    place = node.place
+    for step in path:
+        if isinstance(node.value, dict) and step in node.value:
+            _, node = node.value[step]
+        elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+        else:
+            break
+        place = node.place
+    return place
+
+
+class Map(Kind):
+    """An object with any names, and values of one kind."""
+
+    def __init__(self, kind: Kind, words: str) -> None:
+        self._kind = kind
+        self._words = words
+
+    def schema(self) -> JSONSchema:
+        return {"type": "object", "additionalProperties": self._kind.schema()}
+
+    def read(self, node: Node, reader: Reader, key: str) -> dict[str, Any]:
+        if not node.is_object:
+            reader.mistake(node.place, f"{key} is an object of {self._words}, not {node.kind}")
+            return {}
+        found = {}
+        for name, place, value in node.items():
+            if "{{" in name:
+                reader.mistake(place, "a name has no expressions")
+            found[name] = self._kind.read(value, reader, name)
+        return found
+
+
+class ListOf(Kind):
+    """A list with items of one kind; with `or_one`, also one item by itself."""
+
+    def __init__(self, kind: Kind, words: str, *, or_one: bool = False) -> None:
+        self._kind = kind
+        self._words = words
+        self._or_one = or_one
+
+    def schema(self) -> JSONSchema:
+        one = self._kind.schema()
+        several = {"type": "array", "items": one}
+        return {"anyOf": [one, several]} if self._or_one else several
+
+    def read(self, node: Node, reader: Reader, key: str) -> list[Any]:
+        if not node.is_list:
+            if self._or_one:
+                return [self._kind.read(node, reader, key)]
+            hint = "; begin each with a dash" if node.is_object else ""
+            reader.mistake(node.place, f"{key} is a list of {self._words}, not {node.kind}{hint}")
+            return []
+        return [self._kind.read(item, reader, key) for item in node.value]
+
+
+class Key(NamedTuple):
+    """A key of a shape."""
+
+    kind: Kind
+    text: str
+    required: bool = False
+    # What expressions below it can speak of besides what they can around it.
+    names: tuple[str, ...] = ()
+    # Whether the results of steps below it are known only there.
+    own_results: bool = False
+    # Whether what is below it answers a message, and cannot end the run.
+    handler: bool = False
+
+
+class Said(Mapping[str, Any]):
+    """What an object of the file says, key by key, and where."""
+
+    def __init__(self, shape: Shape, place: Place, values: dict[str, Any], places: dict[str, Place]) -> None:
+        self.shape = shape
+        self.place = place
+        self._values = values
+        self._places = places
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def place_of(self, key: str) -> Place:
+        """Where the value of a key is written; the whole, when the key is not there."""
+        return self._places.get(key, self.place)
+
+
+class Shape(Kind):
+    """An object with known keys.
+
+    Takes its name, what it is in words, its keys, groups of keys of which it needs one, and groups of
+    which it can have only one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        words: str,
+        text: str,
+        keys: dict[str, Key],
+        *,
+        needs: Sequence[tuple[str, ...]] = (),
+        excludes: Sequence[tuple[str, ...]] = (),
+    ) -> None:
+        self.name = name
+        self.words = words
+        self.text = text
+        self.keys = keys
+        self._needs = needs
+        self._excludes = excludes
+
+    def schema(self) -> JSONSchema:
+        return {"$ref": f"#/$defs/{self.name}"}
+
+    def definition(self) -> JSONSchema:
+        """What `schema` refers to."""
+        schema: JSONSchema = {"description": self.text, "type": "object"}
+        schema["properties"] = {
+            name: {"description": key.text, **key.kind.schema()} for name, key in self.keys.items()
+        }
+        required = [name for name, key in self.keys.items() if key.required]
+        if required:
+            schema["required"] = required
+        schema["additionalProperties"] = False
+        rules: list[JSONSchema] = [
+            {"anyOf": [{"required": [name]} for name in group]} for group in self._needs
+        ]
+        rules += [
+            {"not": {"required": [one, other]}}
+            for group in self._excludes
+            for index, one in enumerate(group)
+            for other in group[index + 1 :]
+        ]
+        if rules:
+            schema["allOf"] = rules
+        return schema
+
+    def read(self, node: Node, reader: Reader, key: str) -> Said:
+        if not node.is_object:
+            known = ", ".join(list(self.keys)[:4])
+            reader.mistake(node.place, f"{key} is {self.words}, an object with {known}, …, not {node.kind}")
+            return Said(self, node.place, {}, {})
+        values, places = {}, {}
+        for name, place, value in node.items():
+            entry = self.keys.get(name)
+            if entry is None:
+                reader.mistake(place, self._unknown(name))
+                continue
+            with reader.below(entry):
+                values[name] = entry.kind.read(value, reader, name)
+            places[name] = value.place
+        for name, entry in self.keys.items():
+            if entry.required and name not in node.value:
+                reader.mistake(node.place, f"{self.words} needs `{name}:`")
+        for group in self._needs:
+            if not any(name in node.value for name in group):
+                options = ", ".join(f"`{name}:`" for name in group[:-1])
+                reader.mistake(node.place, f"{self.words} needs {options} or `{group[-1]}:`")
+        for group in self._excludes:
+            both = [name for name in group if name in node.value]
+            if len(both) > 1:
+                _, place = (node.value[both[1]][0], node.value[both[1]][0])
+                reader.mistake(place, f"{self.words} cannot have both `{both[0]}:` and `{both[1]}:`")
+        return Said(self, node.place, values, places)
+
+    def _unknown(self, name: str) -> str:
+        known = list(self.keys)
+        hint = nearest(name, known) or f"; it can have {', '.join(known)}"
+        return f"{self.words} has no key {name!r}{hint}"
+
+
+class Options(Shape):
+    """The options of steps, with the SDK's own names."""
+
+    def read(self, node: Node, reader: Reader, key: str) -> Any:
+        before = len(reader.source.mistakes)
+        super().read(node, reader, key)
+        options = node.json()
+        if len(reader.source.mistakes) == before:
+            try:
+                activity_options(options, where=key)
+            except ValueError as error:
+                reader.mistake(node.place, str(error))
+        return options

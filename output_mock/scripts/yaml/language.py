@@ -1,0 +1,585 @@
+"""The language of YAML scripts: every key, what its value can be, and what it means.
+
+The reader, the JSON Schema and the player all go by these tables.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from output_mock.scripts.definition import nearest
+from output_mock.scripts.yaml.kinds import (
+    Condition,
+    Duration,
+    Flag,
+    Items,
+    JSONSchema,
+    JSONSchemaOf,
+    Key,
+    Kind,
+    ListOf,
+    Literal,
+    Map,
+    Message,
+    Names,
+    Options,
+    Said,
+    Shape,
+    Text,
+    Value,
+)
+from output_mock.scripts.yaml.reader import Reader
+from output_mock.scripts.yaml.source import Node
+
+_IDENTIFIER = "^[a-zA-Z_][a-zA-Z0-9_]*$"
+TEXT, FLAG, VALUE, MESSAGE, LITERAL = Text(), Flag(), Value(), Message(), Literal()
+CONDITION, SCHEMA, DURATION, LENGTH = Condition(), JSONSchemaOf(), Duration(), Duration(fixed=True)
+NAME = Text("a name")
+RESULT_NAME = Text("the name of a result", _IDENTIFIER)
+WORKFLOW_NAME = Text("the name of a workflow", _IDENTIFIER)
+CATALOGS = Names(Text("the name of a catalog"))
+
+
+# Actions: each has one keyword, which says what it is, and keys that say more.
+
+
+class Steps(Kind):
+    """A list of actions."""
+
+    def schema(self) -> JSONSchema:
+        return {"$ref": "#/$defs/steps"}
+
+    def definition(self) -> JSONSchema:
+        """What `schema` refers to."""
+        return {"type": "array", "items": {"$ref": "#/$defs/action"}}
+
+    def read(self, node: Node, reader: Reader, key: str) -> list[Said]:
+        if not node.is_list:
+            hint = "; begin each with a dash" if node.is_object else ""
+            reader.mistake(node.place, f"{key} is a list of actions, not {node.kind}{hint}")
+            return []
+        found = [self.action(item, reader) for item in node.value]
+        return [said for said in found if said is not None]
+
+    def action(self, node: Node, reader: Reader) -> Said | None:
+        """One action, or None when it cannot be told which."""
+        if not node.is_object:
+            hint = ""
+            if node.is_text:
+                word = node.value
+                hint = f"; write `{word}: …`" if word in ACTIONS else f"; for a step, write `step: {word}`"
+            reader.mistake(node.place, f"an action is an object such as `step: draft`, not {node.kind}{hint}")
+            return None
+        keywords = [name for name in node.value if name in ACTIONS]
+        if len(keywords) == 1:
+            said = ACTIONS[keywords[0]].read(node, reader, keywords[0])
+            reader.acted(said)
+            return said
+        if keywords:
+            place = node.value[keywords[1]][0]
+            reader.mistake(
+                place,
+                f"an action does one thing, and this one has `{keywords[0]}:` and `{keywords[1]}:`; "
+                "begin another one with a dash",
+            )
+            return None
+        reader.mistake(node.place, self._says_nothing(node))
+        return None
+
+    def _says_nothing(self, node: Node) -> str:
+        for name in node.value:
+            close = nearest(name, list(ACTIONS))
+            if close:
+                return f"this does not say what to do: there is no {name!r}{close}"
+        return f"this does not say what to do; an action has one of {', '.join(ACTIONS)}"
+
+
+class Branches(Kind):
+    """What happens side by side: actions, or lists of actions."""
+
+    def schema(self) -> JSONSchema:
+        branch = {"anyOf": [{"$ref": "#/$defs/action"}, {"$ref": "#/$defs/steps"}]}
+        return {"type": "array", "items": branch}
+
+    def read(self, node: Node, reader: Reader, key: str) -> list[list[Said]]:
+        if not node.is_list:
+            reader.mistake(node.place, f"{key} is a list of actions and lists of actions, not {node.kind}")
+            return []
+        found = []
+        for item in node.value:
+            if item.is_list:
+                found.append(STEPS.read(item, reader, key))
+            else:
+                said = STEPS.action(item, reader)
+                found.append([] if said is None else [said])
+        return found
+
+
+class Settings(Map):
+    """State and its new values."""
+
+    def read(self, node: Node, reader: Reader, key: str) -> dict[str, Any]:
+        if node.is_object:
+            for name, place, _ in node.items():
+                reader.has_set(name, place)
+        return super().read(node, reader, key)
+
+
+class Fails(Kind):
+    """How something fails: text, an object, or, when `each` attempt may fail otherwise, a list of those."""
+
+    def __init__(self, *, each: bool = False) -> None:
+        self._each = each
+
+    def schema(self) -> JSONSchema:
+        one = [{"type": "string"}, FAILURE.schema()]
+        if not self._each:
+            return {"anyOf": one}
+        return {
+            "anyOf": [*one, {"type": "null"}, {"type": "array", "items": {"anyOf": [*one, {"type": "null"}]}}]
+        }
+
+    def read(self, node: Node, reader: Reader, key: str) -> Any:
+        if node.is_object:
+            return FAILURE.read(node, reader, key)
+        if node.is_text or (self._each and node.value is None):
+            return reader.template(node)
+        if self._each and node.is_list:
+            return [self._one(item, reader, key) for item in node.value]
+        forms = "text, an object with message and name, or a list of those, one for each attempt"
+        if not self._each:
+            forms = "text, or an object with message and name"
+        reader.mistake(node.place, f"{key} is {forms}, not {node.kind}")
+        return reader.template(node)
+
+    def _one(self, node: Node, reader: Reader, key: str) -> Any:
+        if node.is_object:
+            return FAILURE.read(node, reader, key)
+        if not (node.is_text or node.value is None):
+            reader.mistake(
+                node.place, f"an attempt fails with text or an object, or works: null; not {node.kind}"
+            )
+        return reader.template(node)
+
+
+STEPS = Steps()
+FAIL, FAILS = Fails(), Fails(each=True)
+
+FAILURE = Shape(
+    "failure",
+    "a failure",
+    "How something fails: the error's message, its name, and what else there is to it.",
+    {
+        "message": Key(MESSAGE, "The error's message."),
+        "name": Key(
+            MESSAGE,
+            "The error's class. FatalError and ValidationError are never tried again. "
+            "Default: FatalError where a run fails, Error elsewhere.",
+        ),
+        "retryable": Key(FLAG, "Whether it may be tried again; by default all but the fatal ones."),
+        "properties": Key(VALUE, "Further properties of the error, an object."),
+        "thrown": Key(VALUE, "What was thrown, in the place of an error: code that does `throw 'words'`."),
+    },
+    needs=[("message", "name", "thrown")],
+    excludes=[("thrown", "message"), ("thrown", "name"), ("thrown", "properties"), ("thrown", "cause")],
+)
+FAILURE.keys["cause"] = Key(FAILURE, "The error that has led to this one.")
+
+RETRY = Shape(
+    "retry",
+    "retry",
+    "How often, and how soon, a step that has failed is tried again.",
+    {
+        "initialInterval": Key(LENGTH, "How long to wait before the second attempt (10s)."),
+        "backoffCoefficient": Key(LITERAL, "By how much the wait grows with each attempt (2)."),
+        "maximumInterval": Key(LENGTH, "The longest wait (2m)."),
+        "maximumAttempts": Key(LITERAL, "How many attempts there are (3)."),
+        "nonRetryableErrorTypes": Key(LITERAL, "Names of errors that are not tried again."),
+    },
+)
+OPTIONS = Options(
+    "options",
+    "options",
+    "Options of steps, with the SDK's own names.",
+    {
+        "startToCloseTimeout": Key(LENGTH, "How long one attempt may take (20m)."),
+        "heartbeatTimeout": Key(LENGTH, "How long a step may be silent (5m)."),
+        "scheduleToCloseTimeout": Key(LENGTH, "How long all attempts together may take."),
+        "scheduleToStartTimeout": Key(LENGTH, "How long a step may wait for a worker."),
+        "retry": Key(RETRY, "How it is tried again."),
+        "priority": Key(LITERAL, "The priority of the step's task."),
+        "activityId": Key(TEXT, "The activity's id in the history."),
+        "summary": Key(TEXT, "Taken, and without consequence in a fake."),
+        "cancellationType": Key(TEXT, "Taken, and without consequence in a fake."),
+    },
+)
+
+_AS = Key(RESULT_NAME, "The name of the result: expressions reach it as steps.NAME.")
+_TIMEOUT = Key(DURATION, "How long to wait at most. Then the run fails, unless there is `on_timeout:`.")
+_ON_TIMEOUT = Key(STEPS, "What to do when the timeout has passed; the run goes on after it.")
+
+ACTIONS: dict[str, Shape] = {
+    shape.name: shape
+    for shape in (
+        Shape(
+            "step",
+            "a step",
+            "Runs a step (an activity). Its result is steps.NAME.",
+            {
+                "step": Key(NAME, "The step's name.", required=True),
+                "input": Key(VALUE, "What the step is given."),
+                "returns": Key(VALUE, "What the step returns."),
+                "fails": Key(
+                    FAILS,
+                    "How the step fails: always, or, as a list, one entry for each attempt (null works).",
+                ),
+                "takes": Key(DURATION, "How long each attempt takes."),
+                "options": Key(OPTIONS, "Options of this step: timeouts, retries."),
+                "input_schema": Key(SCHEMA, "What the step's input is held against."),
+                "output_schema": Key(SCHEMA, "What the step's output is held against."),
+                "as": _AS,
+            },
+        ),
+        Shape(
+            "evaluate",
+            "an evaluator",
+            "Runs an evaluator. Its result, steps.NAME, has value, confidence, reasoning, ….",
+            {
+                "evaluate": Key(NAME, "The evaluator's name.", required=True),
+                "input": Key(VALUE, "What the evaluator is given."),
+                "value": Key(VALUE, "The verdict."),
+                "confidence": Key(VALUE, "How sure it is, from 0 to 1 (1)."),
+                "reasoning": Key(VALUE, "Why."),
+                "label": Key(MESSAGE, "The result's own name."),
+                "feedback": Key(VALUE, "A list of objects: what to do better."),
+                "dimensions": Key(VALUE, "A list of objects: further results below this one."),
+                "fails": Key(FAILS, "How the evaluator fails; as for a step."),
+                "takes": Key(DURATION, "How long each attempt takes."),
+                "options": Key(OPTIONS, "Options of this step: timeouts, retries."),
+                "as": _AS,
+            },
+        ),
+        Shape(
+            "child",
+            "a child",
+            "Runs another workflow of the same catalog as a child. Its output is steps.NAME.",
+            {
+                "child": Key(WORKFLOW_NAME, "The workflow's name.", required=True),
+                "input": Key(VALUE, "What the child is given."),
+                "detached": Key(FLAG, "Whether the child goes on when its parent ends (false)."),
+                "wait": Key(FLAG, "Whether to wait for the child's output (true)."),
+                "options": Key(OPTIONS, "Options of the child's steps."),
+                "as": _AS,
+            },
+        ),
+        Shape(
+            "sleep",
+            "a sleep",
+            "Pauses the run.",
+            {"sleep": Key(DURATION, "How long: 500ms, 10s, 1h30m, 7d, or seconds.", required=True)},
+        ),
+        Shape(
+            "wait_for_signal",
+            "a wait for a signal",
+            "Waits for the next signal of a name, also one that came before. Its payload is signals.NAME.",
+            {
+                "wait_for_signal": Key(NAME, "The signal's name.", required=True),
+                "timeout": _TIMEOUT,
+                "then": Key(STEPS, "What to do when it came."),
+                "on_timeout": _ON_TIMEOUT,
+                "as": _AS,
+            },
+        ),
+        Shape(
+            "wait_until",
+            "a wait",
+            "Waits until something holds: until a signal or an update has set the state so.",
+            {
+                "wait_until": Key(CONDITION, "What has to hold.", required=True),
+                "timeout": _TIMEOUT,
+                "then": Key(STEPS, "What to do when it holds."),
+                "on_timeout": _ON_TIMEOUT,
+            },
+        ),
+        Shape(
+            "set",
+            "a set",
+            "Changes the run's state.",
+            {"set": Key(Settings(VALUE, "state and its new values"), "The new values.", required=True)},
+        ),
+        Shape(
+            "if",
+            "an if",
+            "Does one thing or another.",
+            {
+                "if": Key(CONDITION, "What has to hold.", required=True),
+                "then": Key(STEPS, "What to do when it holds.", required=True),
+                "else": Key(STEPS, "What to do when it does not."),
+            },
+        ),
+        Shape(
+            "switch",
+            "a switch",
+            "Does what is said for a value.",
+            {
+                "switch": Key(VALUE, "The value, compared with the cases as text.", required=True),
+                "cases": Key(Map(STEPS, "values and actions"), "What to do for which value.", required=True),
+                "else": Key(STEPS, "What to do for every other value."),
+            },
+        ),
+        Shape(
+            "for_each",
+            "a for_each",
+            "Does the same for every item of a list. Its result, with `as:`, is the list of results.",
+            {
+                "for_each": Key(Items(), "The list.", required=True),
+                "do": Key(
+                    STEPS,
+                    "What to do for each: expressions have item and index. Results are known only here.",
+                    required=True,
+                    names=("item", "index"),
+                    own_results=True,
+                ),
+                "at_once": Key(FLAG, "Whether to do it for all items side by side (false)."),
+                "as": _AS,
+            },
+        ),
+        Shape(
+            "parallel",
+            "a parallel",
+            "Does several things side by side, and waits for all of them.",
+            {
+                "parallel": Key(Branches(), "Actions, or lists of actions.", required=True),
+                "as": _AS,
+            },
+        ),
+        Shape(
+            "try",
+            "a try",
+            "Catches the failure of a step, a child or a wait.",
+            {
+                "try": Key(STEPS, "What to do.", required=True),
+                "catch": Key(
+                    STEPS,
+                    "What to do when it fails: expressions have error.name, error.message.",
+                    required=True,
+                    names=("error",),
+                ),
+            },
+        ),
+        Shape(
+            "fail",
+            "a fail",
+            "Fails the run; inside of a try, goes on with its catch.",
+            {"fail": Key(FAIL, "How.", required=True)},
+        ),
+        Shape(
+            "return",
+            "a return",
+            "Completes the run, at once.",
+            {"return": Key(VALUE, "The output.", required=True)},
+        ),
+        Shape(
+            "continue_as_new",
+            "a continue_as_new",
+            "Ends the run and begins the next one of the chain.",
+            {"continue_as_new": Key(VALUE, "The next run's input; nothing for none.", required=True)},
+        ),
+    )
+}
+
+# What a workflow does
+
+
+def _answer(what: str) -> dict[str, Key]:
+    return {
+        "takes": Key(DURATION, "How long it takes before anything else."),
+        "steps": Key(STEPS, "What happens, one action after the other."),
+        "returns": Key(VALUE, f"The output of {what}, once the steps are done."),
+        "fails": Key(FAIL, f"How {what} fails, once the steps are done."),
+    }
+
+
+_ONE_ANSWER = ("steps", "returns", "fails", "takes")
+ANSWER = Shape(
+    "answer",
+    "an answer",
+    "What one run does.",
+    _answer("that run"),
+    needs=[_ONE_ANSWER],
+    excludes=[("returns", "fails")],
+)
+_ANSWERS = Key(
+    ListOf(ANSWER, "answers"),
+    "What successive runs do: the first run the first entry, and so on; the last one again and again.",
+)
+_NOT_BOTH = [("returns", "fails"), *(("answers", key) for key in _ONE_ANSWER)]
+_MATCH = "What the {} has to have: an object's entries (others are ignored), or any other JSON."
+WHEN = Shape(
+    "when",
+    "a when",
+    "What a run does whose input fits.",
+    {
+        "match": Key(LITERAL, _MATCH.format("input")),
+        "if": Key(CONDITION, "What has to hold."),
+        **_answer("such runs"),
+        "answers": _ANSWERS,
+    },
+    needs=[("match", "if"), (*_ONE_ANSWER, "answers")],
+    excludes=_NOT_BOTH,
+)
+QUERY_WHEN = Shape(
+    "query_when",
+    "a when",
+    "The answer to queries whose payload fits.",
+    {
+        "match": Key(LITERAL, _MATCH.format("payload")),
+        "if": Key(CONDITION, "What has to hold."),
+        "returns": Key(VALUE, "The answer."),
+        "fails": Key(FAIL, "How the query fails."),
+    },
+    needs=[("match", "if"), ("returns", "fails")],
+    excludes=[("returns", "fails")],
+)
+QUERY = Shape(
+    "query",
+    "a query",
+    "What a query is answered; nothing, when nothing is said.",
+    {
+        "when": Key(ListOf(QUERY_WHEN, "answers"), "Answers to some payloads; the first that fits is given."),
+        "returns": Key(VALUE, "The answer."),
+        "fails": Key(FAIL, "How the query fails."),
+    },
+    excludes=[("returns", "fails")],
+)
+_SET = Key(Settings(VALUE, "state and its new values"), "Changes the run's state.")
+SIGNAL = Shape(
+    "signal",
+    "a signal's handler",
+    "What happens when such a signal comes.",
+    {"set": _SET, "steps": Key(STEPS, "What else happens, beside the run's own steps.", handler=True)},
+)
+REFUSE = Shape(
+    "refuse",
+    "a refusal",
+    "An update that is not accepted.",
+    {
+        "if": Key(CONDITION, "When it is refused.", required=True),
+        "message": Key(MESSAGE, "What the client is told.", required=True),
+    },
+)
+UPDATE = Shape(
+    "update",
+    "an update",
+    "What an update does, and what it is answered.",
+    {
+        "refuse": Key(ListOf(REFUSE, "refusals", or_one=True), "When the update is not accepted, and why."),
+        "set": _SET,
+        "steps": Key(STEPS, "What else happens before the answer.", handler=True),
+        "returns": Key(VALUE, "The answer; `before` is the state before `set`.", names=("before",)),
+        "fails": Key(FAIL, "How the update fails.", names=("before",)),
+    },
+    excludes=[("returns", "fails")],
+)
+_PAYLOAD = ("payload",)
+WORKFLOW = Shape(
+    "workflow",
+    "a workflow",
+    "A workflow: what the catalog says about it, and what it does.",
+    {
+        "name": Key(WORKFLOW_NAME, "Its name.", required=True),
+        "description": Key(TEXT, "What the catalog says it is."),
+        "aliases": Key(Names(WORKFLOW_NAME), "Other names that it is known by."),
+        "catalogs": Key(CATALOGS, "The catalogs that offer it; default is the file's `catalogs:`."),
+        "input_schema": Key(SCHEMA, "The JSON Schema of its input."),
+        "output_schema": Key(SCHEMA, "The JSON Schema of its output."),
+        "options": Key(OPTIONS, "Options of its steps."),
+        "traced": Key(FLAG, "Whether it has a trace (true)."),
+        "path": Key(TEXT, "The path that the catalog shows."),
+        "state": Key(
+            Map(VALUE, "names and values"),
+            "The state of a run, and its values at the beginning. Only what is named here can be set.",
+            names=("only", "input", "run"),
+        ),
+        "queries": Key(Map(QUERY, "names and answers"), "What queries are answered.", names=_PAYLOAD),
+        "signals": Key(
+            Map(SIGNAL, "names and what they do"),
+            "What signals do that nothing waits for with wait_for_signal.",
+            names=_PAYLOAD,
+        ),
+        "updates": Key(Map(UPDATE, "names and what they do"), "What updates do.", names=_PAYLOAD),
+        "when": Key(ListOf(WHEN, "answers"), "What runs do whose input fits; the first that fits is taken."),
+        **_answer("the workflow"),
+        "answers": _ANSWERS,
+        "on_stop": Key(STEPS, "What to do when the run is stopped, before it ends as cancelled."),
+    },
+    needs=[(*_ONE_ANSWER, "answers", "when")],
+    excludes=_NOT_BOTH,
+)
+FIRST_RUN = Shape(
+    "first_run",
+    "a first run",
+    "A run that is there from the beginning.",
+    {
+        "workflow": Key(WORKFLOW_NAME, "The workflow's name.", required=True),
+        "input": Key(LITERAL, "Its input."),
+        "workflow_id": Key(TEXT, "Its workflow id; one is made when there is none."),
+        "catalog": Key(TEXT, "The catalog; default is the server's own."),
+    },
+)
+
+
+class Workflows(ListOf):
+    """The workflows of a file; each has names of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(WORKFLOW, "workflows")
+
+    def read(self, node: Node, reader: Reader, key: str) -> list[Said]:
+        if not node.is_list:
+            super().read(node, reader, key)
+            return []
+        found: list[Said] = []
+        for item in node.value:
+            with reader.workflow():
+                said = WORKFLOW.read(item, reader, "a workflow")
+                reader.finish(said)
+            found.append(said)
+        return found
+
+
+FILE = Shape(
+    "file",
+    "the file",
+    "Workflows for output-mock.",
+    {
+        "workflows": Key(Workflows(), "What there is to run.", required=True),
+        "catalogs": Key(CATALOGS, "The catalogs that offer them; default is the server's own."),
+        "worker_down": Key(CATALOGS, "Catalogs whose worker is away: runs start there, and nothing moves."),
+        "namespace": Key(TEXT, "The Temporal namespace that histories name."),
+        "begin_with": Key(ListOf(FIRST_RUN, "runs"), "Runs that are there from the beginning."),
+    },
+)
+SHAPES = (
+    *(WORKFLOW, ANSWER, WHEN, QUERY, QUERY_WHEN, SIGNAL, UPDATE, REFUSE, FIRST_RUN, FAILURE, OPTIONS, RETRY),
+    *ACTIONS.values(),
+)
+
+
+def document() -> JSONSchema:
+    """The JSON Schema of the files."""
+    definitions: dict[str, Any] = {shape.name: shape.definition() for shape in SHAPES}
+    definitions["steps"] = STEPS.definition()
+    definitions["action"] = {
+        "description": "One thing that a run does.",
+        "anyOf": [shape.schema() for shape in ACTIONS.values()],
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Scripts of output-mock",
+        **FILE.definition(),
+        "$defs": definitions,
+    }
+
+
+__all__ = ["ACTIONS", "FILE", "document"]

@@ -1,0 +1,239 @@
+"""Reads a file by the language's shapes, and notes everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from output_mock.scripts.definition import nearest
+from output_mock.scripts.places import Place
+from output_mock.scripts.yaml.expressions import ExpressionFault, Reference, expression, parts
+from output_mock.scripts.yaml.kinds import Key, Said
+from output_mock.scripts.yaml.source import Node, Source, shortened
+from output_mock.scripts.yaml.templates import Listed, Mapped, Mixed, Template, Whole
+
+_EVERYWHERE = ("input", "state", "steps", "signals", "run")
+_RUN = ("workflow_id", "run_id", "workflow_name", "catalog", "start_time")
+# Where a name is known that is not known everywhere.
+_ONLY = {
+    "payload": "under queries, signals and updates",
+    "before": "in an update's `returns:` and `fails:`",
+    "item": "in the `do:` of a for_each",
+    "index": "in the `do:` of a for_each",
+    "error": "in the `catch:` of a try",
+    "state": "once the run has begun, not in `state:` itself",
+    "steps": "once the run has begun",
+    "signals": "once the run has begun",
+}
+
+
+class Results:
+    """The names of the results that are known in some part of a workflow."""
+
+    def __init__(self, around: Results | None = None) -> None:
+        self._around = around
+        self._names: set[str] = set()
+
+    def add(self, name: str) -> None:
+        self._names.add(name)
+
+    def names(self) -> set[str]:
+        """These, and those of the parts around."""
+        return self._names if self._around is None else self._names | self._around.names()
+
+
+class _Used(NamedTuple):
+    reference: Reference
+    text: str
+    place: Place
+    results: Results
+
+
+class Reader:
+    """What is read, where in it the reader is, and what is known of the workflow there."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.children: list[tuple[str, Place]] = []
+        self._names: tuple[str, ...] = ()
+        self.in_handler = False
+        self._begin_workflow()
+
+    def mistake(self, place: Place, message: str) -> None:
+        """Note that something is wrong."""
+        self.source.mistake(place, message)
+
+    def _begin_workflow(self) -> None:
+        self._results = Results()
+        self._used: list[_Used] = []
+        self._set: list[tuple[str, Place]] = []
+        self._waited: set[str] = set()
+
+    @contextmanager
+    def workflow(self) -> Iterator[None]:
+        """Read one workflow, whose expressions can speak of its own steps, state and signals."""
+        self._begin_workflow()
+        self._names = _EVERYWHERE
+        try:
+            yield
+        finally:
+            self._names = ()
+
+    @contextmanager
+    def below(self, key: Key) -> Iterator[None]:
+        """Read the value of a key."""
+        names, results, in_handler = self._names, self._results, self.in_handler
+        self._names = key.names[1:] if key.names[:1] == ("only",) else (*names, *key.names)
+        if key.own_results:
+            self._results = Results(results)
+        self.in_handler = in_handler or key.handler
+        try:
+            yield
+        finally:
+            self._names, self._results, self.in_handler = names, results, in_handler
+
+    # What is found on the way
+
+    def acted(self, said: Said) -> None:
+        """An action was read."""
+        keyword = said.shape.name
+        if keyword in ("step", "evaluate", "child") and "as" not in said and keyword in said:
+            self._results.add(said[keyword])
+        if "as" in said:
+            self._results.add(said["as"])
+        if keyword == "child" and said.get("child"):
+            self.children.append((said["child"], said.place_of("child")))
+        if keyword == "wait_for_signal" and "wait_for_signal" in said:
+            self._waited.add(said["wait_for_signal"])
+        if keyword in ("return", "continue_as_new") and self.in_handler:
+            self.mistake(said.place, f"`{keyword}:` ends a run; what answers a message cannot do that")
+
+    def has_set(self, name: str, place: Place) -> None:
+        """A `set:` has set this."""
+        self._set.append((name, place))
+
+    def template(self, node: Node) -> Template:
+        """A value with its expressions compiled."""
+        if node.is_text:
+            return self._text(node)
+        if node.is_list:
+            items = [self.template(item) for item in node.value]
+            if all(item.is_constant for item in items):
+                return Template(node.json(), node.place)
+            return Listed(items, node.place)
+        if node.is_object:
+            fields = {}
+            for name, place, value in node.items():
+                if "{{" in name:
+                    self.mistake(place, "a name has no expressions")
+                fields[name] = self.template(value)
+            if all(field.is_constant for field in fields.values()):
+                return Template(node.json(), node.place)
+            return Mapped(fields, node.place)
+        return Template(node.value, node.place)
+
+    def no_expressions(self, node: Node, key: str) -> None:
+        """Note expressions where there can be none."""
+        if node.is_text and "{{" in node.value:
+            self.mistake(node.place, f"{key} is taken as it stands, and has no expressions")
+        elif node.is_list:
+            for item in node.value:
+                self.no_expressions(item, key)
+        elif node.is_object:
+            for _, _, value in node.items():
+                self.no_expressions(value, key)
+
+    def _text(self, node: Node) -> Template:
+        text: str = node.value
+        if "{%" in text or "{#" in text:
+            sign = "{%" if "{%" in text else "{#"
+            self.mistake(
+                self.source.place_of(sign, node),
+                f"there are no {sign} … blocks, only {{{{ … }}}}; "
+                f"to say {sign} itself, write {{{{ '{sign}' }}}}",
+            )
+        if "{{" not in text:
+            return Template(text, node.place)
+        found: list[str | Whole] = []
+        seen: dict[str, int] = {}
+        try:
+            for part, is_expression, _ in parts(text):
+                if not is_expression:
+                    found.append(part)
+                    continue
+                written = f"{{{{{part}}}}}"
+                place = self.source.place_of(written, node, seen.get(written, 0))
+                seen[written] = seen.get(written, 0) + 1
+                whole = self._expression(part, place)
+                if whole is not None:
+                    found.append(whole)
+        except ExpressionFault as fault:
+            self.mistake(node.place, str(fault))
+            return Template(text, node.place)
+        texts = [part for part in found if isinstance(part, str) and part.strip()]
+        expressions = [part for part in found if isinstance(part, Whole)]
+        if len(expressions) == 1 and not texts:
+            return expressions[0]
+        return Mixed(found, node.place)
+
+    def _expression(self, text: str, place: Place) -> Whole | None:
+        shown = f"{{{{ {shortened(text)} }}}}"
+        try:
+            compiled = expression(text)
+        except ExpressionFault as fault:
+            self.mistake(place, f"{shown}: {fault}")
+            return None
+        for reference in sorted(compiled.references, key=str):
+            if reference.root not in self._names:
+                where = _ONLY.get(reference.root, "in a workflow")
+                self.mistake(place, f"{shown}: {reference.root} is only known {where}")
+            else:
+                self._used.append(_Used(reference, shown, place, self._results))
+        return Whole(compiled, place)
+
+    # What can be told once a workflow has been read
+
+    def finish(self, said: Said) -> None:
+        """Hold what the expressions of a workflow speak of against what it has."""
+        state = list(said.get("state") or ())
+        signals = sorted({*self._waited, *(said.get("signals") or ())})
+        fields = _closed(said.get("input_schema"))
+        for used in self._used:
+            root, entry = used.reference
+            if entry is None:
+                continue
+            if root == "state" and entry not in state:
+                hint = nearest(entry, state) or "; give it a value at the beginning, under `state:`"
+                self.mistake(used.place, f"{used.text}: there is no state {entry!r}{hint}")
+            elif root == "steps" and entry not in (known := used.results.names()):
+                hint = nearest(entry, sorted(known)) or _list("; the steps are", sorted(known))
+                self.mistake(used.place, f"{used.text}: no step here is named {entry!r}{hint}")
+            elif root == "signals" and entry not in signals:
+                hint = nearest(entry, signals) or _list("; the signals are", signals)
+                self.mistake(used.place, f"{used.text}: nothing takes a signal {entry!r}{hint}")
+            elif root == "run" and entry not in _RUN:
+                hint = nearest(entry, _RUN) or _list("; it has", _RUN)
+                self.mistake(used.place, f"{used.text}: run has no {entry!r}{hint}")
+            elif root == "input" and fields is not None and entry not in fields:
+                hint = nearest(entry, fields) or _list("; it has", fields)
+                self.mistake(used.place, f"{used.text}: the input_schema has no {entry!r}{hint}")
+        for name, place in self._set:
+            if name not in state:
+                hint = nearest(name, state) or "; give it a value at the beginning, under `state:`"
+                self.mistake(place, f"there is no state {name!r}{hint}")
+
+
+def _list(before: str, names: list[str] | tuple[str, ...]) -> str:
+    return f"{before} {', '.join(names)}" if names else ""
+
+
+def _closed(schema: object) -> list[str] | None:
+    """The only names that an input can have, when a schema says so (zod strips all others)."""
+    if not isinstance(schema, dict) or schema.get("type") != "object" or "properties" not in schema:
+        return None
+    open_words = {"patternProperties", "allOf", "anyOf", "oneOf", "$ref", "if", "dependentSchemas"}
+    open_words |= {"propertyNames", "unevaluatedProperties"}
+    if schema.keys() & open_words or schema.get("additionalProperties") not in (None, False):
+        return None
+    return [*schema["properties"], *schema.get("required", ())]

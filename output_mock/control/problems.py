@@ -52,9 +52,9 @@ class InvalidScript(Problem):
     def of(cls, mistakes: Sequence[Mistake]) -> InvalidScript:
         """The problem of a script with these mistakes: a file's have lines, those of JSON a JSON pointer."""
         listed = [
-            {"message": one.message, "at": one.file}
-            if one.file.startswith("/") or not one.file
-            else {"message": one.message, "line": one.line, "column": one.column}
+            {"message": one.message, "line": one.line, "column": one.column}
+            if one.line
+            else {"message": one.message, "at": one.file}
             for one in mistakes
         ]
         text = f"the script has {len(listed)} mistakes; the first: " if len(listed) > 1 else ""

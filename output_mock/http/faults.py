@@ -230,6 +230,7 @@ class Fault:
             answer = answers.json_answer(body, status)
         elif real is not None:
             answer = answers.error_answer(real)
+            answer.headers.update(answers.CORS)
         elif status < 200 or status in (204, 205, 304):
             answer = Response(status=status)
         else:

@@ -21,15 +21,18 @@ class JSONSource(Source):
 
     def mistake(self, place: Place, message: str) -> None:
         """Note that something is wrong at a place."""
-        found = Mistake(place.file.removeprefix(self._below), message)
+        found = Mistake(place.file, message, 0, 0)
         if found not in self.mistakes:
             self.mistakes.append(found)
+
+    def _at(self, pointer: str) -> Place:
+        return Place(pointer.removeprefix(self._below), 0, 0)
 
     def _read(self) -> Node | None:
         try:
             return self._value_at(self._value, "", 1)
         except _TooMuch as problem:
-            self.mistake(_at(problem.pointer), str(problem))
+            self.mistake(self._at(problem.pointer), str(problem))
             return None
 
     def _value_at(self, value: Any, pointer: str, depth: int) -> Node:
@@ -42,16 +45,12 @@ class JSONSource(Source):
             fields = {}
             for name, item in value.items():
                 below = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
-                fields[name] = (_at(below), self._value_at(item, below, depth + 1))
-            return Node(fields, _at(pointer), (0, 0))
+                fields[name] = (self._at(below), self._value_at(item, below, depth + 1))
+            return Node(fields, self._at(pointer), (0, 0))
         if isinstance(value, list):
             items = [self._value_at(item, f"{pointer}/{n}", depth + 1) for n, item in enumerate(value)]
-            return Node(items, _at(pointer), (0, 0))
-        return Node(value, _at(pointer), (0, 0))
-
-
-def _at(pointer: str) -> Place:
-    return Place(pointer, 1, 1)
+            return Node(items, self._at(pointer), (0, 0))
+        return Node(value, self._at(pointer), (0, 0))
 
 
 class _TooMuch(Exception):

@@ -145,7 +145,7 @@ def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]
         wanted = settings.of_test(item, request.config)
         placed = place(wanted)
         mock: OutputMock = placed.__enter__()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         pytest.fail(f"@pytest.mark.output of {item.nodeid}: {error}", pytrace=False)
     item.stash.setdefault(_FAKES, []).append(mock)
     try:

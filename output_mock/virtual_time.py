@@ -181,7 +181,7 @@ class VirtualTime:
         if time.monotonic is not _REAL["monotonic"]:
             raise RuntimeError(_FROZEN)
         _current = self
-        self._app.world.driven = True
+        self._app.world.driver = self._thread
         for name, function in _FUNCTIONS.items():
             setattr(time, name, function)
         datetime_module.datetime = VirtualDatetime  # type: ignore[misc]
@@ -203,7 +203,7 @@ class VirtualTime:
         datetime_module.datetime = _real_datetime  # type: ignore[misc]
         datetime_module.date = _real_date  # type: ignore[misc]
         _drive_loops(_real_loop_time, _real_run_once)
-        self._app.world.driven = False
+        self._app.world.driver = None
         _current = None
 
 

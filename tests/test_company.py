@@ -33,8 +33,6 @@ from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[
 from output_mock import Context, OutputMock
 from tests.conftest import eventually, in_another_thread, somebody_waits
 
-pytest_plugins = ["pytester"]
-
 OTHER = "http://other.example/weather"
 BODY = {"workflowName": "report", "input": {"n": 3}}
 # Long enough for a busy machine, and short beside what is tested not to happen.

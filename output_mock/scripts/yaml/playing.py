@@ -421,8 +421,12 @@ def _as_json(failure: StepFailure | ChildFailure | SignalTimeout | Failure) -> d
     if isinstance(failure, SignalTimeout):
         return {"name": "TimeoutError", "message": str(failure)}
     if isinstance(failure, ChildFailure):
-        name = failure.chain.root().type or "ChildFailure"
-        return {"name": name, "message": failure.message, "status": failure.status}
+        types = [link.type for link in failure.chain.chain() if link.type]
+        return {
+            "name": types[-1] if types else "ChildFailure",
+            "message": failure.message,
+            "status": failure.status,
+        }
     inner = failure.failure if isinstance(failure, StepFailure) else failure
     return {**inner.properties, "name": inner.name, "message": inner.message}
 

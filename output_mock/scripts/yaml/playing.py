@@ -422,11 +422,8 @@ def _as_json(failure: StepFailure | ChildFailure | SignalTimeout | Failure) -> d
         return {"name": "TimeoutError", "message": str(failure)}
     if isinstance(failure, ChildFailure):
         types = [link.type for link in failure.chain.chain() if link.type]
-        return {
-            "name": types[-1] if types else "ChildFailure",
-            "message": failure.message,
-            "status": failure.status,
-        }
+        name = types[-1] if types else "ChildFailure"
+        return {"name": name, "message": failure.message, "status": failure.status}
     inner = failure.failure if isinstance(failure, StepFailure) else failure
     return {**inner.properties, "name": inner.name, "message": inner.message}
 

@@ -516,6 +516,25 @@ def test_a_handled_signal_can_be_waited_for_too(play: Play) -> None:
     assert sum("w#noted" in json.dumps(one) for one in client.events("w")) == 2
 
 
+def test_a_handled_signal_goes_to_one_of_those_who_wait(play: Play) -> None:
+    client = play("""
+        workflows:
+          - name: w
+            signals: {go: {}}
+            steps:
+              - parallel: [{wait_for_signal: go}, {wait_for_signal: go}]
+                as: both
+            returns: "{{ steps.both }}"
+        """)
+    client.start("w", workflowId="w")
+    client.get("/workflow/w/status")
+    client.post("/workflow/w/signal/go", {"payload": {"n": 1}})
+    assert client.get("/workflow/w/status").json["status"] == "running"
+    client.post("/workflow/w/signal/go", {"payload": {"n": 2}})
+    assert client.until_closed("w") == "completed"
+    assert client.get("/workflow/w/result").json["output"] == [{"n": 1}, {"n": 2}]
+
+
 WAITS = """
     workflows:
       - name: w

@@ -257,9 +257,11 @@ class _Play:
             return await self._ctx.wait_for_signal(name, timeout=timeout)
         # Its handler has it first, and leaves it here.
         received = self._received.setdefault(name, [])
-        if not await self._ctx.condition(lambda: bool(received), timeout=timeout):
-            raise SignalTimeout(f"no signal {name!r} within {timeout}")
-        return received.pop(0)
+        while await self._ctx.condition(lambda: bool(received), timeout=timeout):
+            # Another branch may have been quicker.
+            if received:
+                return received.pop(0)
+        raise SignalTimeout(f"no signal {name!r} within {timeout}")
 
     async def _wait_until(self, said: Said, names: Names) -> Any:
         condition: Template = said["wait_until"]

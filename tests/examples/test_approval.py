@@ -48,8 +48,8 @@ def test_the_reviewer_is_shown_the_draft(client: OutputClient) -> None:
     assert asked == [("post-bees", "All about bees.")]
 
 
-def test_a_post_can_be_approved_after_23_hours(output_mock: OutputMock, client: OutputClient) -> None:
-    output_mock.workflow("write_post").receives("review", {"approved": True}, after="23h")
+def test_a_post_can_be_approved_a_day_later(output_mock: OutputMock, client: OutputClient) -> None:
+    output_mock.workflow("write_post").receives("review", {"approved": True}, after="24h")
     assert publish(client, "bees", ask=nobody) == "https://blog.example/bees"
 
 

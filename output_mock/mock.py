@@ -22,7 +22,7 @@ from output_mock.http.app import OutputApp
 from output_mock.http.faults import Fault, Loss
 from output_mock.http.journal import Calls, check_route
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
-from output_mock.scripts.definition import CatalogDefinition
+from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
 from output_mock.scripts.script import FirstRun, Scripted
 
 if TYPE_CHECKING:
@@ -164,6 +164,9 @@ class OutputMock(Scripted):
     def add_catalog(self, name: str, *, worker: bool = True) -> None:
         """Have another catalog; without `worker`, its worker is gone and nothing that it does moves."""
         self.world.catalog(name).set_worker(worker)
+
+    def _offered(self, catalog: str | None, name: str) -> WorkflowDefinition | None:
+        return self.world.catalog(catalog).workflows.get(name)
 
     def _changed(self, catalog: str | None, builder: WorkflowBuilder) -> None:
         self.world.catalog(catalog).add(builder.definition)

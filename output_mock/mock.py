@@ -255,10 +255,12 @@ class OutputMock(Scripted):
         Raises `AssertionError`, with the nearest call and what is different about it, when there are not so
         many `times`; without `times`, when there is none.
         """
+        __tracebackhide__ = True
         return expectations.check_called(self.calls, expected, times)
 
     def assert_called_in_order(self, *expected: Expected) -> None:
         """Raise `AssertionError` unless these calls were made in this order; others may be between them."""
+        __tracebackhide__ = True
         expectations.check_order(self.calls, expected)
 
     def assert_called_only(self, *expected: Expected) -> None:
@@ -266,6 +268,7 @@ class OutputMock(Scripted):
 
         Calls that only look (status, result, queries, streams, …) do not count.
         """
+        __tracebackhide__ = True
         expectations.check_only(self.calls, expected)
 
     # What goes wrong

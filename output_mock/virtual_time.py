@@ -167,7 +167,7 @@ class VirtualTime:
         if _current is not None:
             raise RuntimeError("virtual time is on already, for another fake; one clock can move a program")
         _current = self
-        self._app.world.driven = True
+        self._app.world.driver = self._thread
         for name, function in _FUNCTIONS.items():
             setattr(time, name, function)
         datetime_module.datetime = VirtualDatetime  # type: ignore[misc]
@@ -189,7 +189,7 @@ class VirtualTime:
         datetime_module.datetime = _real_datetime  # type: ignore[misc]
         datetime_module.date = _real_date  # type: ignore[misc]
         _drive_loops(_real_loop_time, _real_run_once)
-        self._app.world.driven = False
+        self._app.world.driver = None
         _current = None
 
 

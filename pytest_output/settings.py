@@ -6,6 +6,7 @@ import difflib
 import inspect
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,21 +54,18 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def check_command_line(config: pytest.Config) -> None:
-    """Settle what is left to chance, so that all processes of a session have the same.
-
-    Raises `pytest.UsageError` for options that make no sense.
-    """
-    option = config.option
-    option.output_seed = _seed(option.output_seed)
-    # A worker of pytest-xdist has it from its controller.
-    if not hasattr(option, "output_ini_seed"):
-        option.output_ini_seed = _seed(config.getini("output_seed"))
+    """Settle what is left to chance. Raises `pytest.UsageError` for options that make no sense."""
+    config.stash[SEEDS] = _seed(config.option.output_seed), _seed(config.getini("output_seed"))
     url = config.getoption("output_url")
     if url is None:
         if config.getoption("output_token") is not None:
             raise pytest.UsageError("--output-token is the token of a server; give --output-url as well")
     elif not url.startswith(("http://", "https://")):
         raise pytest.UsageError(f"--output-url is the base URL of a server, http(s)://…, not {url!r}")
+
+
+# The seeds of the command line and of the ini file, where they are given.
+SEEDS: pytest.StashKey[tuple[str | None, str | None]] = pytest.StashKey()
 
 
 def _seed(text: str | None) -> str | None:
@@ -137,7 +135,8 @@ def _of_session(config: pytest.Config) -> dict[str, Any]:
         value = config.getini(f"output_{name}")
         if value is not None and value != []:
             found[name] = value
-    seed = config.option.output_seed or config.option.output_ini_seed
+    given, usual = config.stash[SEEDS]
+    seed = given or usual
     if seed is not None:
         found["seed"] = int(seed)
     return found
@@ -148,7 +147,15 @@ def of_test(node: pytest.Item, config: pytest.Config) -> Settings:
     found = of_session(config)
     for marker in reversed(list(node.iter_markers("output"))):
         found.update(marker.kwargs)
-    if config.option.output_seed is not None:
+    given, _ = config.stash[SEEDS]
+    if given is not None:
         # To replay a failure it has to be this one.
-        found["seed"] = int(config.option.output_seed)
+        found["seed"] = int(given)
+    folder = node.path.parent
+    found["scripts"] = [_beside(folder, script) for script in found.get("scripts", ())]
     return Settings(found)
+
+
+def _beside(folder: Path, script: Any) -> Any:
+    """A script file that is named by a marker lies beside the test's."""
+    return folder / script if isinstance(script, str) else script

@@ -6,6 +6,7 @@ A world has one lock, the clock's. Methods take it themselves and never hold it 
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -153,8 +154,8 @@ class World:
         self.deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}
-        # Whether clients' own waiting moves the clock, so that nobody else will while one of them waits.
-        self.driven = False
+        # The thread whose own waiting moves the clock, when there is one: nobody else will while it waits.
+        self.driver: int | None = None
         # Counts how often everybody who waits was let go.
         self.interruptions = 0
         self._latest: dict[str, Run] = {}
@@ -574,16 +575,24 @@ class World:
                 if done():
                     return True
                 now = clock.nanoseconds()
-                if self.interruptions != interruptions or (until is not None and now >= until):
+                if (
+                    clock.closed
+                    or self.interruptions != interruptions
+                    or (until is not None and now >= until)
+                ):
                     return False
                 if clock.mode == "auto":
                     due = run.latest().next_due(guards=guards)
                     if due is not None and (until is None or due <= until):
                         clock.jump(due)
                         continue
-                    if until is not None and (guards or due is not None or self.driven):
+                    if until is not None and (guards or due is not None):
                         clock.jump(until)
                         return done()
+                if until is not None and self.driver == threading.get_ident():
+                    next_due = clock.next_due()
+                    clock.jump(until if next_due is None else min(until, next_due))
+                    continue
                 watched = run.latest()
                 waiter = watched.watch()
                 # Should somebody else move a virtual clock past the end of this wait.

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ _UUID = re.compile(
 WHEN_GONE = "output_mock.when_gone"
 # Where an in-process client puts how many seconds it waits for an answer.
 PATIENCE = "output_mock.patience"
+# Whether this thread, or the task that has called it, is one of those that `busy` counts.
+_counted: ContextVar[bool] = ContextVar("counted", default=False)
 _FOLDER = str(Path(__file__).parents[1])
 _BASIC = re.compile(r"Basic\s")
 # The operations whose bodies name a workflow.
@@ -89,12 +92,20 @@ class OutputApp(Flask):
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """A request is being answered while the block runs; see `quiet`."""
+        """A request is being answered while the block runs; see `quiet`.
+
+        Who hands it on to another thread begins the block before, and it is still one request there.
+        """
+        if _counted.get():
+            yield
+            return
         one = object()
         self._under_way.add(one)
+        counted = _counted.set(True)
         try:
             yield
         finally:
+            _counted.reset(counted)
             self._under_way.discard(one)
 
     @property

@@ -19,10 +19,22 @@ from output_mock.scripts.loading import load_file
 from output_mock.scripts.yaml.expressions import NAMES
 from output_mock.scripts.yaml.functions import FILTERS, TESTS
 from output_mock.scripts.yaml.language import ACTIONS, FILE, WORKFLOW, document
+from pytest_output import plugin, settings
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
-PYTHON = [code for language, code in BLOCKS if language == "python"]
+# Code under the link to a file stands in that file.
+QUOTED = re.findall(r"^\[`([\w/.]+)`\]\(\1\):\n\n```python\n(.*?)```", README, re.DOTALL | re.MULTILINE)
+_quotes = {code for _, code in QUOTED}
+OWN = [code for language, code in BLOCKS if language == "python" and code not in _quotes]
+PYTHON = [code for code in OWN if "\ndef test_" not in code]
+# Tests, with their report when they fail.
+SUITES = [
+    (code, report)
+    for code, report in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", README, re.DOTALL)
+    if code in OWN and code not in PYTHON
+]
 YAML = [code for language, code in BLOCKS if language == "yaml"]
 CONSOLE = [code for language, code in BLOCKS if language == "console"]
 
@@ -80,6 +92,35 @@ def test_the_python_examples_run_and_their_assertions_hold(code: str, tmp_path: 
     file = tmp_path / "example.py"
     file.write_text(code)
     exec(compile(code, str(file), "exec"), {"__name__": "example"})  # the example as a module
+
+
+def test_what_is_quoted_from_a_file_stands_there() -> None:
+    assert len(QUOTED) >= 5
+    for path, code in QUOTED:
+        text = (ROOT / path).read_text()
+        for piece in code.strip().split("\n\n\n"):
+            assert f"\n\n{piece}\n" in text, f"{path} has no\n{piece}"
+
+
+@pytest.mark.parametrize(("code", "report"), SUITES, ids=range(len(SUITES)))
+def test_the_tests_pass_or_fail_as_the_readme_shows(
+    pytester: pytest.Pytester, code: str, report: str
+) -> None:
+    pytester.makepyfile(code)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(**({"failed": 1} if report else {"passed": 1}))
+    assert re.search(as_pattern(report), result.stdout.str(), re.DOTALL), f"{report}\n{result.stdout.str()}"
+
+
+def test_the_fixtures_marker_and_options_are_told(pytestconfig: pytest.Config) -> None:
+    told = re.findall(r"^\| `([^`(=]+)", README, re.MULTILINE)
+    assert set(settings.NAMES) <= set(told)
+    assert {name for name in vars(plugin) if name.startswith("output_")} <= set(told)
+    assert {"--output-url", "--output-token", "--output-seed"} <= set(told)
+    ini = re.findall(r"^\| `\w+=[^|]*\| `(output_\w+)` \|", README, re.MULTILINE)
+    assert {f"output_{name}" for name in settings.NAMES} - set(ini) == {"output_start"}
+    for name in ini:
+        pytestconfig.getini(name)
 
 
 def test_the_script_file_that_is_shown_can_be_served(tmp_path: Path) -> None:

@@ -151,9 +151,7 @@ def test_it({fixture}, number):
     marks = measured(tmp_path, {"test_many": code})["marks"]
     (worlds, threads, kept), (worlds_then, threads_then, kept_then) = marks[0], marks[-1]
     growth = (kept_then - kept) / (count - 1000)
-    print(
-        f"\n{fixture}: {threads} threads, then {threads_then}; {growth:.0f} bytes a test, pytest's own included"
-    )
+    print(f"\n{fixture}: {threads} threads, then {threads_then}; {growth:.0f} bytes a test, pytest's too")
     assert worlds_then <= worlds <= 4
     assert threads_then <= threads
     # What pytest itself keeps of a test, its report above all, is most of it.

@@ -147,6 +147,7 @@ def unequal(given: Any, wanted: Any, where: str) -> list[str]:
 
 def check_called(calls: Calls, expected: Expected, times: int | None) -> Calls:
     """The calls that were expected. Raises `AssertionError` when there are none, or not so many."""
+    __tracebackhide__ = True
     found = Calls(call for call in calls if not expected.differences(call))
     if times is None:
         if not found:
@@ -161,6 +162,7 @@ def check_called(calls: Calls, expected: Expected, times: int | None) -> Calls:
 
 def check_order(calls: Calls, expected: Sequence[Expected]) -> None:
     """Raise `AssertionError` unless these calls were made, one after another; others may be between them."""
+    __tracebackhide__ = True
     rest = iter(calls)
     after: Call | None = None
     for one in expected:
@@ -179,6 +181,7 @@ def check_order(calls: Calls, expected: Sequence[Expected]) -> None:
 
 def check_only(calls: Calls, expected: Sequence[Expected]) -> None:
     """Raise `AssertionError` unless each of these calls was made, and no other that changes anything."""
+    __tracebackhide__ = True
     for one in expected:
         check_called(calls, one, None)
     others = [

@@ -22,7 +22,7 @@ from output_mock.http.app import OutputApp
 from output_mock.http.faults import Fault, Loss
 from output_mock.http.journal import Calls, check_route
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
-from output_mock.scripts.definition import CatalogDefinition
+from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
 from output_mock.scripts.script import FirstRun, Scripted
 
 if TYPE_CHECKING:
@@ -165,6 +165,9 @@ class OutputMock(Scripted):
         """Have another catalog; without `worker`, its worker is gone and nothing that it does moves."""
         self.world.catalog(name).set_worker(worker)
 
+    def _offered(self, catalog: str | None, name: str) -> WorkflowDefinition | None:
+        return self.world.catalog(catalog).workflows.get(name)
+
     def _changed(self, catalog: str | None, builder: WorkflowBuilder) -> None:
         self.world.catalog(catalog).add(builder.definition)
 
@@ -252,10 +255,12 @@ class OutputMock(Scripted):
         Raises `AssertionError`, with the nearest call and what is different about it, when there are not so
         many `times`; without `times`, when there is none.
         """
+        __tracebackhide__ = True
         return expectations.check_called(self.calls, expected, times)
 
     def assert_called_in_order(self, *expected: Expected) -> None:
         """Raise `AssertionError` unless these calls were made in this order; others may be between them."""
+        __tracebackhide__ = True
         expectations.check_order(self.calls, expected)
 
     def assert_called_only(self, *expected: Expected) -> None:
@@ -263,6 +268,7 @@ class OutputMock(Scripted):
 
         Calls that only look (status, result, queries, streams, …) do not count.
         """
+        __tracebackhide__ = True
         expectations.check_only(self.calls, expected)
 
     # What goes wrong

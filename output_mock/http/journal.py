@@ -92,6 +92,7 @@ class Calls(Sequence[Call]):
 
     def one(self) -> Call:
         """The only call. Raises `AssertionError` that lists them when there are more, or none."""
+        __tracebackhide__ = True
         if len(self._calls) == 1:
             return self._calls[0]
         which = f"one call with {self._wanted}" if self._wanted else "one call"

@@ -176,6 +176,20 @@ class WorkflowDefinition:
         self.output_schema = _schema(output_schema, f"output_schema of {where}")
         self._step_schemas: dict[int, tuple[Mapping[str, Any], Schema]] = {}
 
+    def said(self) -> dict[str, Any]:
+        """What it was made with, but for its name and script."""
+        said = {
+            "description": self.description,
+            "input_schema": self.input_json_schema,
+            "output_schema": self.output_json_schema,
+            "aliases": self.aliases,
+            "options": self.layer,
+            "traced": self.traced,
+            "path": self.path,
+            "signals": self.signals,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
     def options_below(self, memo: Memo | None, invocation: Mapping[str, Any] | None) -> ActivityOptions:
         """The step options of a run: a child's lie over its parent's, and the call's over both."""
         inherited = None if memo is None else memo.options

@@ -370,19 +370,18 @@ def test_a_cassette_that_records_does_not_record_the_fake(fake: OutputMock, tmp_
     assert not path.exists()
 
 
-def test_calls_to_a_server_of_its_own_are_let_through_by_tools_that_are_told_to(
-    output_server: OutputMock, tmp_path: Path
-) -> None:
-    """It has a real socket, as other hosts have; the README says how to tell them."""
-    url = script(output_server).url
-    with responses.RequestsMock() as theirs:
-        theirs.add_passthru(url)
-        assert with_requests(url) == {"pages": 3}
-    with respx.mock() as router:
-        router.route(host="127.0.0.1").pass_through()
-        assert with_httpx(url) == {"pages": 3}
-    with vcr.VCR(ignore_localhost=True).use_cassette(str(tmp_path / "cassette.yaml"), record_mode="none"):
-        assert with_requests(url) == with_httpx(url) == {"pages": 3}
+def test_calls_to_a_server_on_a_real_socket_are_let_through_by_tools_that_are_told_to(tmp_path: Path) -> None:
+    """As the README says."""
+    recorder = vcr.VCR(ignore_localhost=True)
+    with script(OutputMock()).serve() as url:
+        with responses.RequestsMock() as theirs:
+            theirs.add_passthru(url)
+            assert with_requests(url) == {"pages": 3}
+        with respx.mock() as router:
+            router.route(host="127.0.0.1").pass_through()
+            assert with_httpx(url) == {"pages": 3}
+        with recorder.use_cassette(str(tmp_path / "cassette.yaml"), record_mode="none"):
+            assert with_requests(url) == with_httpx(url) == {"pages": 3}
 
 
 # What clients bring along themselves

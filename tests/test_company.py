@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -32,8 +33,6 @@ from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[
 
 from output_mock import Context, OutputMock
 from tests.conftest import eventually, in_another_thread, somebody_waits
-
-pytest_plugins = ["pytester"]
 
 OTHER = "http://other.example/weather"
 BODY = {"workflowName": "report", "input": {"n": 3}}
@@ -189,7 +188,7 @@ interactions:
 
 
 @contextmanager
-def beside_vcrpy(folder: Any) -> Iterator[Callable[[], None]]:
+def beside_vcrpy(folder: Path) -> Iterator[Callable[[], None]]:
     path = folder / "cassette.yaml"
     path.write_text(CASSETTE)
     with vcr.use_cassette(str(path), record_mode="none", allow_playback_repeats=True) as cassette:
@@ -233,7 +232,7 @@ NEIGHBOURS = [
 
 
 @pytest.fixture
-def neighbour(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Neighbour:
+def neighbour(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Neighbour:
     return {
         "responses": beside_responses,
         "respx, httpcore": lambda: beside_respx("httpcore"),
@@ -362,6 +361,28 @@ def test_when_the_last_fake_has_gone_clients_are_as_they_were() -> None:
         assert type(transport) is not Signing
     assert state() == before
     assert type(transport) is Signing
+
+
+def test_a_cassette_that_records_does_not_record_the_fake(fake: OutputMock, tmp_path: Path) -> None:
+    path = tmp_path / "cassette.yaml"
+    with vcr.use_cassette(str(path), record_mode="all"):
+        everybody_reaches(fake)
+    assert not path.exists()
+
+
+def test_calls_to_a_server_of_its_own_are_let_through_by_tools_that_are_told_to(
+    output_server: OutputMock, tmp_path: Path
+) -> None:
+    """It has a real socket, as other hosts have; the README says how to tell them."""
+    url = script(output_server).url
+    with responses.RequestsMock() as theirs:
+        theirs.add_passthru(url)
+        assert with_requests(url) == {"pages": 3}
+    with respx.mock() as router:
+        router.route(host="127.0.0.1").pass_through()
+        assert with_httpx(url) == {"pages": 3}
+    with vcr.VCR(ignore_localhost=True).use_cassette(str(tmp_path / "cassette.yaml"), record_mode="none"):
+        assert with_requests(url) == with_httpx(url) == {"pages": 3}
 
 
 # What clients bring along themselves

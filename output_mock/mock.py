@@ -405,7 +405,7 @@ class OutputMock(Scripted):
         Takes the names of the modules and packages that live in virtual time; none: all but the standard
         library and pytest. For them `time.sleep`, `time.monotonic`, `time.time`, `datetime.now` and their kin
         mean the fake's clock, and for everybody the timers of asyncio's event loops do. Raises `ValueError`
-        on a real clock, `RuntimeError` when it is on for another fake.
+        on a real clock, `RuntimeError` when it is on for another fake, or time is frozen (freezegun).
         """
         from output_mock.virtual_time import virtual_time
 

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import SECOND
+from output_mock.engine.wall import unfrozen
 
 if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
@@ -52,9 +53,17 @@ _SETTLE = 0.01
 # Who looks at a clock that often, and never sleeps, waits for it to move on: so it does, by so much a look.
 _PATIENT_LOOKS = 10_000
 _STEP = SECOND // 1000
+_FROZEN = (
+    "virtual time moves, and something else (freezegun?) holds time.monotonic still; use one of the two: "
+    "@pytest.mark.output(start=…) says at what time virtual time begins"
+)
 
-_real_datetime = datetime_module.datetime
-_real_date = datetime_module.date
+if TYPE_CHECKING:
+    _real_datetime = datetime_module.datetime
+    _real_date = datetime_module.date
+else:
+    _real_datetime = unfrozen(datetime_module, "datetime")
+    _real_date = unfrozen(datetime_module, "date")
 _real_sleep = time.sleep
 _real_loop_time = base_events.BaseEventLoop.time
 _real_run_once: Callable[[Any], None] = base_events.BaseEventLoop._run_once  # type: ignore[attr-defined]
@@ -115,6 +124,9 @@ class VirtualTime:
         """
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
+        if time.monotonic is not _FUNCTIONS["monotonic"]:
+            # Whoever sleeps until some time is reached would do so for ever.
+            raise RuntimeError(_FROZEN)
         due = self._clock.nanoseconds() + round(seconds * SECOND)
         if threading.get_ident() != self._thread:
             with self._moved:
@@ -162,10 +174,12 @@ class VirtualTime:
     # Turning it on and off
 
     def start(self) -> None:
-        """Turn it on. Raises `RuntimeError` when it is on for another fake."""
+        """Turn it on. Raises `RuntimeError` when it is on for another fake, or time is frozen."""
         global _current
         if _current is not None:
             raise RuntimeError("virtual time is on already, for another fake; one clock can move a program")
+        if time.monotonic is not _REAL["monotonic"]:
+            raise RuntimeError(_FROZEN)
         _current = self
         self._app.world.driver = self._thread
         for name, function in _FUNCTIONS.items():
@@ -241,7 +255,7 @@ _READINGS: dict[str, Callable[[VirtualTime], int]] = {
     "perf_counter_ns": VirtualTime.monotonic,
 }
 _REAL: dict[str, Callable[..., Any]] = {"sleep": _real_sleep} | {
-    name: getattr(time, name) for name in _READINGS
+    name: unfrozen(time, name) for name in _READINGS
 }
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"sleep": _sleep} | {
     name: _reading(name, virtual, _REAL[name]) for name, virtual in _READINGS.items()

@@ -157,7 +157,7 @@ def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]
         wanted = settings.of_test(item, request.config)
         placed = place(wanted)
         mock: OutputMock = placed.__enter__()
-    except (ValueError, TypeError, ScriptFileError) as error:
+    except (ValueError, TypeError, RuntimeError, ScriptFileError) as error:
         problem = error
     if problem is not None:
         pytest.fail(f"@pytest.mark.output of {item.nodeid}: {problem}", pytrace=False)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +68,8 @@ SEEDS: pytest.StashKey[tuple[str | None, str | None]] = pytest.StashKey()
 
 def _seed(text: str | None) -> str | None:
     if text == "random":
+        import secrets
+
         return str(secrets.randbelow(10**6))
     if text is not None and not (text.isascii() and text.isdigit()):
         raise pytest.UsageError(f"the seed of fakes is a whole number, or random, not {text!r}")
@@ -84,6 +84,8 @@ def check_markers(item: pytest.Item) -> None:
             pytest.fail(f"{where}: it takes names and values, such as clock='manual'", pytrace=False)
         for name in marker.kwargs:
             if name not in NAMES:
+                import difflib
+
                 close = difflib.get_close_matches(name, NAMES, n=1)
                 meant = f"; did you mean {close[0]!r}?" if close else ""
                 pytest.fail(

@@ -7,11 +7,18 @@ import re
 import shlex
 import urllib.parse
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from output_mock import OutputMock
 from output_mock.scripts.demo import script as demonstration
+from output_mock.scripts.loading import load_file
+from output_mock.scripts.yaml.expressions import NAMES
+from output_mock.scripts.yaml.functions import FILTERS, TESTS
+from output_mock.scripts.yaml.language import ACTIONS, FILE, WORKFLOW, document
 from pytest_output import plugin, settings
 
 ROOT = Path(__file__).parent.parent
@@ -23,11 +30,12 @@ _quotes = {code for _, code in QUOTED}
 OWN = [code for language, code in BLOCKS if language == "python" and code not in _quotes]
 PYTHON = [code for code in OWN if "\ndef test_" not in code]
 # Tests, with their report when they fail.
-TESTS = [
+SUITES = [
     (code, report)
     for code, report in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", README, re.DOTALL)
     if code in OWN and code not in PYTHON
 ]
+YAML = [code for language, code in BLOCKS if language == "yaml"]
 CONSOLE = [code for language, code in BLOCKS if language == "console"]
 
 
@@ -94,7 +102,7 @@ def test_what_is_quoted_from_a_file_stands_there() -> None:
             assert f"\n\n{piece}\n" in text, f"{path} has no\n{piece}"
 
 
-@pytest.mark.parametrize(("code", "report"), TESTS, ids=range(len(TESTS)))
+@pytest.mark.parametrize(("code", "report"), SUITES, ids=range(len(SUITES)))
 def test_the_tests_pass_or_fail_as_the_readme_shows(
     pytester: pytest.Pytester, code: str, report: str
 ) -> None:
@@ -121,6 +129,54 @@ def test_the_script_file_that_is_shown_can_be_served(tmp_path: Path) -> None:
     mock = OutputMock(scripts=[file])
     mock.clock.run_due()
     assert [run.output for run in mock.runs.values()] == [{"summary": "short"}]
+
+
+@pytest.mark.parametrize("code", YAML, ids=range(len(YAML)))
+def test_the_yaml_examples_are_good_scripts(code: str, tmp_path: Path) -> None:
+    file = tmp_path / "workflows.yaml"
+    file.write_text(code)
+    (script,) = load_file(file)
+    assert script.mentions().loose_ends(script.mentions().called) == []
+    assert Draft202012Validator(document()).is_valid(yaml.safe_load(code))
+
+
+def test_the_yaml_example_does_what_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "workflows.yaml"
+    file.write_text(YAML[0])
+    mock = OutputMock(scripts=[file])
+    client = mock.app.test_client()
+
+    def run(name: str, input: object) -> Any:
+        return client.post("/workflow/run", json={"workflowName": name, "input": input}).json
+
+    assert run("summarize_url", {"url": "https://good.example"})["output"] == {"summary": "short"}
+    assert run("summarize_url", {"url": "https://bad.example"})["error"]["message"] == "no such page"
+    slow = {"workflowName": "summarize_url", "workflowId": "slow", "input": {"url": "u", "words": 2000}}
+    client.post("/workflow/start", json=slow)
+    mock.clock.advance("45m")
+    assert mock.runs["slow"].output == {"summary": "2000 words about u"}
+    for workflow_id in ("first", "second"):
+        started = {"workflowName": "pipeline_v1", "workflowId": workflow_id, "input": {"topic": "bees"}}
+        client.post("/workflow/start", json=started)
+        while client.post(f"/workflow/{workflow_id}/query/getProgress").json["stage"] != "review":
+            pass
+        threshold = {"payload": {"threshold": 0.5}}
+        answer = client.post(f"/workflow/{workflow_id}/update/setThreshold", json=threshold)
+        assert answer.json == {"before": 0.8, "now": 0.5}
+        client.post(f"/workflow/{workflow_id}/signal/approve", json={"payload": {"by": "ana"}})
+        mock.clock.advance("1m")
+    assert [mock.runs["first"].status, mock.runs["first"].error["message"]] == ["failed", "busy"]
+    assert mock.runs["second"].output == {"url": "https://example.com/1", "by": "ana"}
+    assert mock.script_errors == []
+
+
+def test_the_tables_of_yaml_scripts_name_every_key_filter_and_test() -> None:
+    section = README.partition("## Scripts in YAML")[2].partition("\n## ")[0]
+    for shape in (FILE, WORKFLOW, *ACTIONS.values()):
+        for key in shape.keys:
+            assert re.search(rf"\b{key}\b", section), f"{shape.name}: {key}"
+    for name in (*FILTERS, *TESTS, *NAMES):
+        assert f"`{name}`" in section or f"is {name}`" in section or name in ("undefined", "null"), name
 
 
 def test_the_two_commands_name_what_the_package_offers() -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import heapq
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Literal, get_args
 
 from output_mock.durations import Duration, nanoseconds
+from output_mock.engine.wall import time_ns
 
 Mode = Literal["real", "auto", "manual"]
 # Where virtual time begins, so that two runs of the same test see the same times.
@@ -67,7 +67,7 @@ class Clock:
 
     def nanoseconds(self) -> int:
         """Now, in nanoseconds since 1970."""
-        return time.time_ns() if self.mode == "real" else self._now
+        return time_ns() if self.mode == "real" else self._now
 
     def now(self) -> datetime:
         """Now, as an aware UTC `datetime`."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +24,7 @@ from output_mock.engine.payloads import UNDEFINED, as_json
 from output_mock.engine.rendering import iso
 from output_mock.engine.replay import reset_point, reset_run
 from output_mock.engine.run import Run
+from output_mock.engine.wall import monotonic
 from output_mock.engine.watchdog import Watchdog
 from output_mock.scripts.definition import CatalogDefinition, listed
 
@@ -601,8 +601,8 @@ class World:
                     alarm = clock.call_at(until, waiter.set, guard=True)
             # Nothing happens by itself: others, or on a real clock the wall, have to bring it about.
             if not limit:
-                limit = time.monotonic() + (self.patience if wall is None else wall)
-            rest = limit - time.monotonic()
+                limit = monotonic() + (self.patience if wall is None else wall)
+            rest = limit - monotonic()
             if clock.mode == "real":
                 rest = min(
                     float("inf") if wall is None else rest,
@@ -613,7 +613,7 @@ class World:
                 watched.unwatch(waiter)
                 if alarm is not None:
                     alarm.cancel()
-                if not woken and time.monotonic() >= limit and not (clock.mode == "real" and wall is None):
+                if not woken and monotonic() >= limit and not (clock.mode == "real" and wall is None):
                     return done()
 
     def wait_for_result(self, run: Run, timeout: int | None = None) -> dict[str, Any]:

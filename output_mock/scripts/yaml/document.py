@@ -55,7 +55,7 @@ def read(text: str, file: str) -> YAMLScript:
     first_runs: list[Said] = said.get("begin_with") or []
     mentions = _mentions(workflows, first_runs, reader)
     if source.mistakes:
-        raise ScriptFileError.of(source.mistakes, mentions)
+        raise ScriptFileError.of(sorted(source.mistakes, key=lambda one: (one.line, one.column)), mentions)
     script = YAMLScript(catalogs, said.get("namespace"), mentions)
     for workflow in workflows:
         _add(script, workflow)

@@ -92,6 +92,19 @@ def test_a_run_says_what_it_waits_for_and_for_how_long_it_has(script: Script, wo
     assert standing.endswith(after)
 
 
+def test_what_comes_in_between_does_not_make_a_wait_younger_and_unread_signals_are_told(
+    mock: OutputMock,
+) -> None:
+    mock.workflow("w")(waits_at_most_so_long)
+    mock.begin_with("w", workflow_id="w")
+    mock.clock.advance("1h")
+    mock.signal("w", "aprove")
+    assert mock.runs["w"].standing == (
+        "waiting for signal 'approve' since 1h, virtual; it times out in 1h, "
+        "nothing has read its signal 'aprove'"
+    )
+
+
 def test_a_parent_waits_for_its_child(mock: OutputMock) -> None:
     mock.workflow("w")(waits_for_a_child)
     mock.workflow("child")(waits_for_a_signal)
@@ -222,6 +235,6 @@ def test_a_query_and_an_update_that_the_script_does_not_know_are_misses(
     client.post("/workflow/w/query/broken")
     client.post("/workflow/other/query/progress")
     assert [call.miss for call in mock.unforeseen] == [
-        "the script answers no query 'progres'; did you mean 'progress'?; there are broken, progress",
+        "the script answers no query 'progres'; did you mean 'progress'?",
         "the script of 'w' handles no update 'limits'",
     ]

@@ -74,7 +74,8 @@ class UnsupportedWorkflowError(OutputError):
 
     def __init__(self, workflow_name: str, catalog: str, known: Collection[str] = ()) -> None:
         super().__init__(f"Workflow {workflow_name} is not supported in the task queue {catalog}.")
-        self.miss = f"no workflow {workflow_name!r} in catalog {catalog!r}{listed('; there is', workflow_name, known)}"
+        instead = listed("; there is", workflow_name, known)
+        self.miss = f"no workflow {workflow_name!r} in catalog {catalog!r}{instead}"
 
 
 class CatalogNotAvailableError(OutputError):

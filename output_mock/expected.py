@@ -27,10 +27,10 @@ class Expected:
     def __init__(
         self, words: str, routes: Sequence[str], wanted: Mapping[str, Any], *, done: bool = True
     ) -> None:
-        self.words = words + "".join(
+        self.words: str = words + "".join(
             f", {name} {short(value, 200)}" for name, value in wanted.items() if value is not ANY
         )
-        self.routes = tuple(routes)
+        self.routes: tuple[str, ...] = tuple(routes)
         self._wanted = wanted
         self._done = done
 

@@ -89,7 +89,8 @@ def check_markers(item: pytest.Item) -> None:
                 close = difflib.get_close_matches(name, NAMES, n=1)
                 meant = f"; did you mean {close[0]!r}?" if close else ""
                 pytest.fail(
-                    f"{where}: unknown argument {name!r}{meant} It takes {', '.join(NAMES)}.", pytrace=False
+                    f"{where}: unknown argument {name!r}{meant or '.'} It takes {', '.join(NAMES)}.",
+                    pytrace=False,
                 )
 
 

@@ -699,6 +699,9 @@ VALID = [
     of_workflow(returns=1, signals={"s": {"set": {"a": X}, "steps": []}}),
     of_workflow(returns=1, updates={"u": {"refuse": {"if": X, "message": "m"}}, "v": {"refuse": []}}),
     of_workflow(returns=1, on_stop=[{"step": "s"}]),
+    of_workflow(
+        returns=1, receives=[{"signal": "s", "after": "1h"}, {"signal": "t", "payload": 1, "after": 2}]
+    ),
     {"workflows": [{"name": "w", "returns": 1}], "catalogs": "a", "worker_down": ["b"], "namespace": "n"},
     {
         "workflows": [{"name": "w", "returns": 1}],
@@ -754,6 +757,9 @@ INVALID = [
     of_workflow(fails={"message": "m", "thrown": 1}),
     of_workflow(fails={"properties": {}}),
     of_workflow(name="a b", returns=1),
+    of_workflow(returns=1, receives=[{"signal": "s"}]),
+    of_workflow(returns=1, receives=[{"signal": "s", "after": X}]),
+    of_workflow(returns=1, receives={"signal": "s", "after": "1h"}),
     of_workflow(name=X, returns=1),
     {"workflows": [{"name": "w", "returns": 1}], "begin_with": [{"input": 1}]},
     of_action("s"),

@@ -163,6 +163,22 @@ def test_runs_may_be_there_from_the_beginning(play: Play) -> None:
     assert len(client.get("/workflow/runs?workflowType=echo").json["runs"]) == 2
 
 
+def test_a_signal_may_come_from_outside_by_itself(play: Play) -> None:
+    client = play("""
+        workflows:
+          - name: review
+            receives:
+              - {signal: remind, after: 1h}
+              - {signal: approve, payload: {by: ana}, after: 20h}
+            steps:
+              - wait_for_signal: remind
+              - wait_for_signal: approve
+                timeout: 24h
+            returns: "{{ signals.approve.by }}"
+        """)
+    assert client.run("review", timeout=24 * 3600 * 1000)["output"] == "ana"
+
+
 # --- answers ---------------------------------------------------------------------------------------------
 
 

@@ -42,8 +42,8 @@ class Handle:
         context: contextvars.Context | None,
     ) -> None:
         self.callback: Callable[..., object] | None = callback
-        self.args = args
-        self.context = context
+        self.args: tuple[Any, ...] = args
+        self.context: contextvars.Context | None = context
 
     def cancel(self) -> None:
         self.callback = None

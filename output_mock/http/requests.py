@@ -17,12 +17,12 @@ _TO_START = {
     "catalog": _IDENTIFIER.optional(),
     "taskQueue": _IDENTIFIER.optional(),
 }
-START = zod.object(_TO_START)
-RUN = zod.object({**_TO_START, "timeout": zod.number(coerce=True).int().min(250).optional()})
+START: zod.Schema = zod.object(_TO_START)
+RUN: zod.Schema = zod.object({**_TO_START, "timeout": zod.number(coerce=True).int().min(250).optional()})
 MESSAGE = zod.object({"payload": zod.object({}, zod.anything()).optional()}).default({})
 TERMINATE = zod.object({"reason": zod.string().optional()}).default({})
-RESET = zod.object({"stepName": zod.string(), "reason": zod.string().optional()})
-RUNS = zod.object(
+RESET: zod.Schema = zod.object({"stepName": zod.string(), "reason": zod.string().optional()})
+RUNS: zod.Schema = zod.object(
     {
         "workflowType": _IDENTIFIER.optional(),
         "catalog": _IDENTIFIER.optional(),
@@ -47,7 +47,7 @@ HISTORY = zod.object(
     "runId is required when using pageToken",
     ["runId"],
 )
-STREAM = zod.object(
+STREAM: zod.Schema = zod.object(
     {
         "runId": zod.string().optional(),
         "includePayloads": _FLAG,

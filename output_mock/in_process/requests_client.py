@@ -42,7 +42,7 @@ class _Answering(HTTPAdapter):
     def __init__(self) -> None:
         # No connections, hence no pools.
         self.max_retries = _NO_RETRIES
-        self.config = {}
+        self.config: dict[str, Any] = {}
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         """`responses` puts its own in the place of this."""

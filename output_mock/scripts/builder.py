@@ -26,10 +26,10 @@ class Answer:
     __slots__ = ("duration", "failure", "given", "value")
 
     def __init__(self) -> None:
-        self.duration = 0
+        self.duration: int = 0
         self.value: Any = UNDEFINED
         self.failure: Failure | None = None
-        self.given = False
+        self.given: bool = False
 
 
 class Branch:
@@ -38,7 +38,7 @@ class Branch:
     def __init__(self, builder: WorkflowBuilder, match: Match) -> None:
         self._builder = builder
         self.match = match
-        self.answers = [Answer()]
+        self.answers: list[Answer] = [Answer()]
 
     def returns(self, value: Any = None) -> Branch:
         """Complete with `value`: any JSON, or a function of the input.

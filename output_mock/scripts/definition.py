@@ -166,14 +166,14 @@ class WorkflowDefinition:
         self.description = description
         self.input_json_schema = input_schema
         self.output_json_schema = output_schema
-        self.aliases = tuple(aliases)
+        self.aliases: tuple[str, ...] = tuple(aliases)
         self.traced = traced
-        self.signals = tuple(signals)
-        self.path = path or f"/app/dist/workflows/{name}/workflow.js"
+        self.signals: tuple[ScheduledSignal, ...] = tuple(signals)
+        self.path: str = path or f"/app/dist/workflows/{name}/workflow.js"
         self.layer = options
-        self.options = activity_options(options, where=where)
-        self.input_schema = _schema(input_schema, f"input_schema of {where}")
-        self.output_schema = _schema(output_schema, f"output_schema of {where}")
+        self.options: ActivityOptions = activity_options(options, where=where)
+        self.input_schema: Schema | None = _schema(input_schema, f"input_schema of {where}")
+        self.output_schema: Schema | None = _schema(output_schema, f"output_schema of {where}")
         self._step_schemas: dict[int, tuple[Mapping[str, Any], Schema]] = {}
 
     def said(self) -> dict[str, Any]:

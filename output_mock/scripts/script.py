@@ -228,7 +228,7 @@ class Script(Scripted):
 
     def __init__(self, *, catalogs: Sequence[str] = (), namespace: str | None = None) -> None:
         super().__init__()
-        self.catalogs = tuple(catalogs)
+        self.catalogs: tuple[str, ...] = tuple(catalogs)
         self.namespace = namespace
         self._workers: dict[str, bool] = {}
 

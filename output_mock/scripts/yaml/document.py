@@ -14,6 +14,7 @@ from output_mock.scripts.yaml.language import FILE
 from output_mock.scripts.yaml.playing import PlayedWorkflow
 from output_mock.scripts.yaml.reader import Reader
 from output_mock.scripts.yaml.source import Source
+from output_mock.scripts.yaml.templates import Template
 
 
 class YAMLScript(Script):
@@ -116,3 +117,6 @@ def _add(script: YAMLScript, said: Said) -> None:
         builder = script.workflow(played.name, catalog=catalog, aliases=aliases, **settings)
         builder.place = str(played.place)
         builder.configure({}, played.play)
+        for coming in said.get("receives") or ():
+            after: Template = coming["after"]
+            builder.receives(coming["signal"], coming.get("payload", UNDEFINED), after=after.value({}))

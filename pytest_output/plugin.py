@@ -55,6 +55,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    # A test that is run once more has not failed this time.
+    item.stash[_FAILED] = False
     settings.check_markers(item)
 
 
@@ -136,7 +138,7 @@ def _factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
     from pytest_output.fakes import Fakes
 
     _skip_if_elsewhere(request)
-    with Fakes(settings.of_session(request.config)) as fakes:
+    with Fakes(settings.Settings(settings.of_session(request.config)).options) as fakes:
         yield fakes
 
 
@@ -166,7 +168,7 @@ def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]
         yield mock
     finally:
         placed.__exit__(None, None, None)
-    if wanted.strict and not item.stash.get(_FAILED, False):
+    if wanted.strict and not item.stash[_FAILED]:
         complaint = unforeseen(mock)
         if complaint is not None:
             pytest.fail(complaint, pytrace=False)

@@ -201,6 +201,32 @@ def test_a_mistake_in_a_script_fails_the_test_also_when_no_call_shows_it(suite: 
     result.stdout.fnmatch_lines(["  the script of workflow 'broken' raised KeyError: 'missing' (*, line 4)"])
 
 
+def test_a_test_that_is_run_once_more_is_strict_again(pytester: pytest.Pytester, suite: Suite) -> None:
+    pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            for _ in range(2):
+                for report in runtestprotocol(item, nextitem=nextitem, log=False):
+                    item.ihook.pytest_runtest_logreport(report=report)
+            return True
+        """
+    )
+    suite(
+        """
+        import requests
+
+        runs = []
+
+        def test_it(output_mock):
+            requests.get(f"{output_mock.url}/nope")
+            runs.append(1)
+            assert len(runs) > 1
+        """
+    ).assert_outcomes(failed=1, passed=1, errors=1)
+
+
 def test_a_test_that_has_failed_already_fails_only_once(suite: Suite) -> None:
     result = suite(
         """

@@ -84,7 +84,9 @@ class VirtualTime:
         self._modules = tuple(modules)
         self._thread = threading.get_ident()
         self._began = self._clock.nanoseconds()
-        self._monotonic = time.monotonic_ns()
+        # Goes on at a whole second, so that differences in seconds are exact: a deadline that is 3600 seconds
+        # away has passed after a sleep of 3600.
+        self._monotonic = (time.monotonic_ns() // SECOND + 1) * SECOND
         self._looks = 0
         self._moved = threading.Condition()
         self._visible: dict[str, bool] = {}
@@ -155,14 +157,13 @@ class VirtualTime:
         settle = 0.0 if registered is not None and len(registered) <= 1 else _SETTLE
         while not loop._ready and not loop._stopping:
             timer = min((one._when for one in loop._scheduled if not one._cancelled), default=None)
-            if timer is not None and timer <= self.loop_time():
+            if timer is not None and timer <= self.loop_time() + loop._clock_resolution:
                 return
             if loop._selector.select(settle if self._app.quiet else _GRACE):
                 return
             if not self._app.quiet:
                 continue
-            # The time of the timer on the fake's clock, rounded up: a timer must not be found too early.
-            target = None if timer is None else self._began + round(timer * SECOND) - self._monotonic + 1
+            target = None if timer is None else self._began + round(timer * SECOND) - self._monotonic
             with self._clock.lock:
                 due = self._clock.next_due()
             if target is None or (due is not None and due < target):

@@ -782,6 +782,7 @@ def session_of(pytester: pytest.Pytester, *options: str, ini: str = "", **files:
 SUITE = """
 import os
 import pathlib
+import uuid
 
 import anyio
 import httpx
@@ -794,6 +795,8 @@ BODY = {"workflowName": "report"}
 @pytest.fixture
 def fake(output_mock):
     output_mock.workflow("report").returns("done")
+    with pathlib.Path("seeds", f"{os.getpid()}-{uuid.uuid4()}").open("w") as file:
+        file.write(str(output_mock.world.seed))
     return output_mock
 
 
@@ -802,8 +805,6 @@ def test_requests(fake, number):
     url = os.environ["OUTPUT_API_URL"]
     assert requests.post(f"{url}/workflow/run", json=BODY, timeout=5).json()["output"] == "done"
     assert len(fake.calls) == len(fake.runs) == 1
-    with pathlib.Path("seeds", f"{os.getpid()}-{__name__}-{number}").open("w") as file:
-        file.write(str(fake.world.seed))
 
 
 async def test_pytest_asyncio(fake):

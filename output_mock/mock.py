@@ -19,7 +19,7 @@ from output_mock.engine.world import World
 from output_mock.expected import Expected
 from output_mock.http import pages
 from output_mock.http.app import OutputApp
-from output_mock.http.faults import Fault, Loss
+from output_mock.http.faults import Fault, Faults, Loss
 from output_mock.http.journal import Calls, check_route
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
 from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
@@ -272,6 +272,13 @@ class OutputMock(Scripted):
         expectations.check_only(self.calls, expected)
 
     # What goes wrong
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong with calls: `faults.add(Fault(status=503, probability=0.1))`, `faults.clear()`,
+        `faults.preset("flaky")`.
+        """
+        return self.app.faults
 
     def fail_next(
         self,

@@ -7,9 +7,10 @@ threads as there are requests being answered at once; connections that are merel
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from waitress.adjustments import Adjustments
@@ -18,12 +19,10 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 
 from output_mock.engine.wall import monotonic
-from output_mock.http.app import WHEN_GONE
+from output_mock.http.app import RESET, WHEN_GONE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-    from output_mock.engine.world import World
 
 # Threads are started one by one, so a high limit costs nothing until it is needed.
 THREADS = 1000
@@ -31,6 +30,9 @@ THREADS = 1000
 _NAP = 0.5
 # How long requests that are being answered may take to end once the server closes, in seconds.
 _GRACE = 0.4
+
+_LARGEST_BODY = 64 * 1024 * 1024
+_NO_LINGERING = struct.pack("ii", 1, 0)
 
 Stage = Literal["answered", "stream begins", "stream ends"]
 
@@ -49,10 +51,9 @@ OnServed = Callable[[Served], None]
 
 
 class Application(Protocol):
-    """A WSGI application, and the world whose waiting requests have to end when the server does."""
+    """A WSGI application whose waiting requests can be made to end, as they have to when the server does."""
 
-    @property
-    def world(self) -> World: ...
+    def let_go(self) -> None: ...
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
 
@@ -137,7 +138,7 @@ class Server:
     def _let_go(self, ended: threading.Event) -> None:
         """End all waiting, also that which only begins now."""
         while True:
-            self.app.world.let_go()
+            self.app.let_go()
             if ended.wait(0.02):
                 return
 
@@ -322,6 +323,7 @@ class _Task(_Reporting, WSGITask):
     def get_environment(self) -> WSGIEnvironment:
         environ = super().get_environment()
         environ[WHEN_GONE] = _channel_of(self).when_gone
+        environ[RESET] = _channel_of(self).end_in_reset
         return environ
 
 
@@ -366,6 +368,13 @@ class _Channel(HTTPChannel):
         if not self.connected:
             self._tell()
 
+    def end_in_reset(self) -> None:
+        """Have the connection end in a TCP reset, when what has been written is sent."""
+        with suppress(OSError):
+            assert self.socket is not None
+            # What is closed without lingering is reset.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+
     def _tell(self) -> None:
         callback, self._gone = self._gone, None
         if callback is not None:
@@ -400,6 +409,8 @@ class _Waitress(TcpWSGIServer):
             clear_untrusted_proxy_headers=False,
             # A client that breaks off is no error of this server.
             log_socket_errors=False,
+            # Far beyond what the API takes, and refused before it fills the disk.
+            max_request_body_size=_LARGEST_BODY,
         )
         super().__init__(
             app,

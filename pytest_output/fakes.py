@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from output_mock.engine.world import World
     from output_mock.http.app import OutputApp
     from pytest_output.settings import Settings
 
@@ -85,10 +84,9 @@ class Stage:
             stage.url = url
             yield stage
 
-    @property
-    def world(self) -> World:
-        """The world of the fake that is there at the moment."""
-        return self._app.world
+    def let_go(self) -> None:
+        """Whoever waits for something of the fake that is there at the moment stops waiting."""
+        self._app.let_go()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._app(environ, start_response)

@@ -40,9 +40,13 @@ def command(context: click.Context) -> None:
 
 
 @command.command()
-def openapi() -> None:
+@click.option("--control", is_flag=True, help="The document of the control plane instead.")
+def openapi(control: bool) -> None:
     """Print the API's OpenAPI document as JSON."""
-    from output_mock.openapi import document
+    if control:
+        from output_mock.control.openapi import document
+    else:
+        from output_mock.openapi import document
 
     click.echo(json.dumps(document(), indent=2))
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from output_mock.http.journal import Call
@@ -29,31 +32,39 @@ class _Text(NamedTuple):
 
 
 class RequestLog:
-    """Writes to `stream`, which has a file descriptor, what the server of `mock` reports, until `close`."""
+    """Writes to `stream`, which has a file descriptor, what a server reports, until `close`.
 
-    def __init__(self, mock: OutputMock, stream: TextIO) -> None:
+    A line is text, or (`structured`) a JSON object.
+    """
+
+    def __init__(self, stream: TextIO, *, structured: bool = False) -> None:
         # Past the stream's own lock, which a thread that is stuck in a write would hold when Python ends.
         self._file = stream.fileno()
         self._encoding = stream.encoding
-        self._script_errors = mock.world.script_errors
-        self._looked_at = 0
+        self._structured = structured
+        # The fakes that are looked after, and how many of their scripts' mistakes have been seen.
+        self._followed: WeakKeyDictionary[OutputMock, int] = WeakKeyDictionary()
         self._told: set[str] = set()
-        self._waiting: deque[Served | str | _Text] = deque(maxlen=_KEPT)
+        self._waiting: deque[tuple[float, Served | str | _Text]] = deque(maxlen=_KEPT)
         self._something = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="output-mock-log", daemon=True)
         self._thread.start()
+
+    def follow(self, mock: OutputMock) -> None:
+        """Tell of the mistakes in the scripts of this fake, too."""
+        self._followed[mock] = 0
         mock.app.on_answer = self._answered
 
     def served(self, done: Served) -> None:
         """Note what the server has done. Called from any thread; never waits."""
-        self._waiting.append(done)
+        self._waiting.append((time.time(), done))
         if not self._something.is_set():
             self._something.set()
 
     def tell(self, text: str) -> None:
         """Write lines of text. Called from any thread; never waits."""
-        self._waiting.append(_Text(text))
+        self._waiting.append((time.time(), _Text(text)))
         self._something.set()
 
     def close(self) -> None:
@@ -65,7 +76,7 @@ class RequestLog:
     def _answered(self, call: Call) -> None:
         # Handlers of queries and updates that are wrong show in nothing but the answer.
         if call.status == 500 and call.answer is not None and b'"ScriptError"' in call.answer:
-            self._waiting.append(str(json.loads(call.answer)["message"]))
+            self._waiting.append((time.time(), str(json.loads(call.answer)["message"])))
 
     def _run(self) -> None:
         try:
@@ -82,26 +93,47 @@ class RequestLog:
     def _write(self) -> None:
         lines: list[str] = []
         while self._waiting:
-            lines.append(self._line(self._waiting.popleft()))
-        errors = self._script_errors[self._looked_at :]
-        self._looked_at += len(errors)
-        lines += [self._line(error.message) for error in errors]
+            lines.append(self._line(*self._waiting.popleft()))
+        for mock, seen in list(self._followed.items()):
+            errors = list(mock.world.script_errors)
+            self._followed[mock] = len(errors)
+            lines += [self._line(time.time(), error.message) for error in errors[seen:]]
         rest = "".join(lines).encode(self._encoding, "backslashreplace")
         while rest:
             rest = rest[os.write(self._file, rest) :]
 
-    def _line(self, entry: Served | str | _Text) -> str:
-        if isinstance(entry, _Text):
-            return f"{entry.text}\n"
+    def _line(self, when: float, entry: Served | str | _Text) -> str:
         if isinstance(entry, str):
             if entry in self._told:
                 return ""
             self._told.add(entry)
+        if self._structured:
+            return json.dumps(_as_json(when, entry)) + "\n"
+        if isinstance(entry, _Text):
+            return f"{entry.text}\n"
+        if isinstance(entry, str):
             return f"SCRIPT ERROR: {entry}\n"
         line = f"{_printable(entry.method)} {_printable(entry.target)} {entry.status}"
         if entry.stage != "answered":
             line += f" {entry.stage}"
         return f"{line}\n" if entry.stage == "stream begins" else f"{line} {entry.seconds * 1000:.1f} ms\n"
+
+
+def _as_json(when: float, entry: Served | str | _Text) -> dict[str, Any]:
+    stamp = datetime.fromtimestamp(when, timezone.utc)
+    now = stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(entry, _Text):
+        return {"time": now, "event": "message", "message": entry.text}
+    if isinstance(entry, str):
+        return {"time": now, "event": "script error", "message": entry}
+    return {
+        "time": now,
+        "event": entry.stage,
+        "method": entry.method,
+        "target": entry.target,
+        "status": entry.status,
+        "milliseconds": round(entry.seconds * 1000, 1),
+    }
 
 
 def _printable(text: str) -> str:

@@ -10,7 +10,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections import deque
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from output_mock.cli.check import all_mistakes, loaded_files
 from output_mock.durations import Duration, nanoseconds
 
 if TYPE_CHECKING:
+    from output_mock.cli.log import RequestLog
+    from output_mock.control.front import Front
     from output_mock.engine.clock import Mode
     from output_mock.mock import OutputMock
     from output_mock.scripts.places import Mistake
@@ -65,6 +67,27 @@ def _length(context: click.Context, param: click.Parameter, value: str) -> Durat
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return value
+
+
+def _presets(context: click.Context, _: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    from output_mock.http.presets import preset
+
+    try:
+        for name in value:
+            preset(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
+def _lifetime(context: click.Context, _: click.Parameter, value: str | None) -> float | None:
+    try:
+        length = None if value is None else nanoseconds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if length == 0:
+        raise click.BadParameter("it is 0; leave the option out to have worlds stay")
+    return None if length is None else length / 1e9
 
 
 def _token(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
@@ -139,6 +162,54 @@ def _token(context: click.Context, _: click.Parameter, value: str | None) -> str
     help="A catalog that is known but whose worker is gone. May be given several times.",
 )
 @click.option(
+    "--control-token",
+    metavar="TOKEN",
+    callback=_token,
+    envvar="OUTPUT_MOCK_CONTROL_TOKEN",
+    show_envvar=True,
+    show_default="none",
+    help="Token that requests for the control plane must bring, as 'Authorization: Bearer TOKEN'.",
+)
+@click.option(
+    "--faults",
+    metavar="PRESET",
+    callback=_presets,
+    multiple=True,
+    help="Let calls go wrong as on real networks: flaky, slow, deploying. May be given several times.",
+)
+@click.option(
+    "--journal",
+    type=click.IntRange(0, 1_000_000),
+    metavar="N",
+    default=1000,
+    show_default=True,
+    help="How many calls to keep for the control plane, in each world.",
+)
+@click.option(
+    "--worlds",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="How many worlds there may be; /w/NAME/… is the world NAME.",
+)
+@click.option(
+    "--world-ttl",
+    metavar="DURATION",
+    callback=_lifetime,
+    show_default="for ever",
+    help="How long a world stays that nobody uses; the default one always does.",
+)
+@click.option("--timing", is_flag=True, help="Say in each answer how long it took, as Server-Timing.")
+@click.option(
+    "--log",
+    "log_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How a line of the log looks.",
+)
+@click.option(
     "--watch",
     is_flag=True,
     help="Take up scripts that change while they are served; runs under way go on as they began.",
@@ -153,6 +224,13 @@ def serve(
     seed: int,
     execution_timeout: Duration,
     worker_down: tuple[str, ...],
+    control_token: str | None,
+    faults: tuple[str, ...],
+    journal: int,
+    worlds: int,
+    world_ttl: float | None,
+    timing: bool,
+    log_format: str,
     watch: bool,
 ) -> None:
     """Serve the workflows of Python and YAML scripts, or a demonstration when there are none.
@@ -165,23 +243,34 @@ def serve(
     """
     from output_mock.cli.log import RequestLog
     from output_mock.cli.watch import Watcher
+    from output_mock.control.front import Front
+    from output_mock.control.worlds import Worlds
     from output_mock.mock import OutputMock
 
     production = os.environ.get("NODE_ENV") == "production"
     token = auth_token or (_production_token() if production else None)
-    mock = OutputMock(
-        clock=clock,
-        seed=seed,
-        catalog=catalog,
-        auth_token=token,
-        execution_timeout=execution_timeout,
-        max_waiting=_from_environment("TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING", "5m"),
-        history_max_waiting=_from_environment("TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS", "15s"),
-    )
-    # Nobody can ask a server in a process of its own for the calls that it has had.
-    mock.app.calls = deque(maxlen=0)
-    # A script that names a namespace of its own keeps it.
-    mock.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or mock.world.namespace
+    max_waiting = _from_environment("TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING", "5m")
+    history_max_waiting = _from_environment("TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS", "15s")
+
+    def fake(options: Mapping[str, Any]) -> OutputMock:
+        made = OutputMock(
+            clock=options.get("clock", clock),
+            seed=options.get("seed", seed),
+            catalog=options.get("catalog", catalog),
+            auth_token=token,
+            execution_timeout=options.get("executionTimeout", execution_timeout),
+            max_waiting=max_waiting,
+            history_max_waiting=history_max_waiting,
+        )
+        made.app.calls.most = journal
+        made.app.timing = timing
+        # A script that names a namespace of its own keeps it.
+        made.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or made.world.namespace
+        for name in faults:
+            made.faults.preset(name)
+        return made
+
+    mock = fake({})
     if watch and not scripts:
         raise click.UsageError(
             "--watch has nothing to watch; name a script to serve", click.get_current_context()
@@ -191,14 +280,32 @@ def serve(
     loaded = _load(mock, scripts)
     for name in worker_down:
         mock.add_catalog(name, worker=False)
-    log = RequestLog(mock, sys.stderr)
-    server = _bound(mock, host, (3000 if production else 3001) if port is None else port, log)
+
+    def another(options: Mapping[str, Any]) -> OutputMock:
+        made = fake(options)
+        if options.get("scripts") != "none":
+            for found in loaded.values():
+                for script in found:
+                    made.load(script)
+        for name in worker_down:
+            made.add_catalog(name, worker=False)
+        return made
+
+    log = RequestLog(sys.stderr, structured=log_format == "json")
+    log.follow(mock)
+    held = Worlds(mock, another, most=worlds, idle=world_ttl, on_new=log.follow)
+    front = Front(held, control_token=control_token)
+    server = _bound(front, host, (3000 if production else 3001) if port is None else port, log)
     # From here on a signal ends `server.run`.
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:
         signal.signal(number, lambda *_: server.close())
     if not ipaddress.ip_address(server.address.partition("%")[0]).is_loopback:
-        guarded = "" if token is not None else "; nothing guards it, see --auth-token"
+        options = [
+            *(["--auth-token"] if token is None else []),
+            *(["--control-token"] if control_token is None else []),
+        ]
+        guarded = f"; nothing guards it, see {' and '.join(options)}" if options else ""
         click.echo(f"warning: {host} can be reached from other machines{guarded}", err=True)
     click.echo(_first_line(mock, server, demonstration=not scripts))
     if watcher is not None:
@@ -208,6 +315,7 @@ def serve(
     finally:
         if watcher is not None:
             watcher.close()
+        held.close()
         # A second Ctrl-C must not disturb the end.
         for number in signals:
             signal.signal(number, signal.SIG_IGN)
@@ -243,13 +351,14 @@ def _milliseconds(text: str) -> Duration:
 
 
 def _load(mock: OutputMock, scripts: tuple[str, ...]) -> dict[str, list[Scripted]]:
-    """Offer what the files script. Returns what each has offered."""
+    """Offer what the files script, or the demonstration. Returns what each has offered."""
     from output_mock.engine.errors import OutputError
 
     if not scripts:
         from output_mock.scripts.demo import script
 
         mock.load(script)
+        return {"the demonstration": [script]}
     loaded, problems = loaded_files(scripts)
     if problems:
         raise _refused(all_mistakes(loaded, problems), problems[0])
@@ -274,11 +383,11 @@ def _refused(mistakes: list[Mistake], first: object) -> click.ClickException:
     return click.ClickException(f"there are {len(mistakes)} mistakes in the scripts, see above")
 
 
-def _bound(mock: OutputMock, host: str, port: int, log: Any) -> Server:
+def _bound(front: Front, host: str, port: int, log: RequestLog) -> Server:
     from output_mock.server import Server
 
     try:
-        return Server(mock.app, host, port, on_served=log.served)
+        return Server(front, host, port, on_served=log.served)
     except (socket.gaierror, UnicodeError):
         problem = f"the host {host!r} has no address; give one of this machine with --host, such as 127.0.0.1"
     except OSError as error:

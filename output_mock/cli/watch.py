@@ -27,7 +27,7 @@ class Watcher:
     """
 
     def __init__(self, mock: OutputMock, files: tuple[str, ...]) -> None:
-        self._world = mock.world
+        self._mock = mock
         self._stamps = {file: _stamp(file) for file in files}
         self._seen = dict(self._stamps)
         self._loaded: dict[str, list[Scripted]] = {}
@@ -68,7 +68,7 @@ class Watcher:
             mistakes = all_mistakes({**self._loaded, file: new}, ())
             if mistakes:
                 raise ScriptFileError.of(mistakes)
-            replace(self._world, self._loaded[file], new)
+            replace(self._mock.world, self._loaded[file], new)
         except ScriptFileError as error:
             for mistake in error.mistakes:
                 self._tell(str(mistake))

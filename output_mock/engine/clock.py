@@ -20,6 +20,8 @@ from output_mock.engine.wall import time_ns
 Mode = Literal["real", "auto", "manual"]
 # Where virtual time begins, so that two runs of the same test see the same times.
 EPOCH = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_000_000_000
+# No clock is moved beyond this: centuries later dates cannot be written any more.
+LATEST = int(datetime(2999, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_000_000_000
 # Cancelled timers are dropped lazily; past this many the heap is swept.
 _SWEEP_AT = 4096
 
@@ -76,7 +78,7 @@ class Clock:
     def advance(self, duration: Duration) -> None:
         """Move a virtual clock forward by `duration` and run everything that falls due on the way.
 
-        Raises `RuntimeError` on a `real` clock, which nobody can move.
+        Raises `RuntimeError` on a `real` clock, which nobody can move, and `ValueError` beyond the year 2998.
         """
         if self.mode == "real":
             raise RuntimeError(
@@ -84,7 +86,18 @@ class Clock:
             )
         length = nanoseconds(duration)
         with self.lock:
+            if self._now + length > LATEST:
+                raise ValueError(f"the clock would be beyond the year 2998 after {duration!r}")
             self.jump(self._now + length)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Change between `auto` and `manual`. Raises `ValueError` for any other change."""
+        if mode not in ("auto", "manual") or self.mode == "real":
+            raise ValueError(
+                f"a clock changes between 'auto' and 'manual', not from {self.mode!r} to {mode!r}; "
+                "make a world with that clock"
+            )
+        self.mode = mode
 
     # What is due
 
@@ -183,6 +196,12 @@ class Clock:
             self._forgotten -= 1
 
     # The wall drives a real clock
+
+    def resume(self) -> None:
+        """Go on in a copy of a world, in which nothing has happened so far."""
+        with self.lock:
+            if self.mode == "real" and (self._work or self._guards):
+                self._wake_driver()
 
     def _wake_driver(self) -> None:
         if self.closed:

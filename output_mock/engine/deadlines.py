@@ -7,6 +7,7 @@ which they started, and only the first of them has a timer on the clock.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ class Deadlines:
         queue.append(run)
         if self._timer is None:
             self._timer = self._clock.call_at(queue[0].deadline, self._ring, guard=True)
+
+    def take_over(self, other: Deadlines, runs: Mapping[Run, Run], timers: Mapping[Timer, Timer]) -> None:
+        """Have the timeouts of a world that this one's is a copy of; `runs` and `timers` stand for its."""
+        self._queue = deque(runs[run] for run in other._queue)
+        self._timer = None if other._timer is None else timers.get(other._timer)
 
     def _ring(self) -> None:
         self._timer = None

@@ -188,6 +188,8 @@ class Instance:
     # Whether the run was asked to stop.
     stopped = False
     replaying = False
+    # When what is replayed at the moment happened.
+    replayed_at = 0
     # The step that every traced run begins with.
     _destinations: Activity | None = None
     _random: random.Random | None = None
@@ -424,6 +426,8 @@ class Instance:
     # What the loop asks of its host
 
     def now(self) -> int:
+        if self.replaying:
+            return self.replayed_at
         return self.run.world.clock.nanoseconds()
 
     def start_timer(self, length: int, fire: Callable[[], None], *, guard: bool) -> Callable[[], None]:
@@ -483,7 +487,13 @@ class Instance:
     async def child(self, name: str, input: Any, *, detached: bool, options: Mapping[str, Any] | None) -> Any:
         self._check_running()
         input = named_json(input, "the input of child {!r}", name)
-        child_type = self.run.world.resolve_child(self.run, name)
+        try:
+            child_type = self.run.world.resolve_child(self.run, name)
+        except LookupError:
+            if not self.replaying:
+                raise
+            # It is offered no longer; the history knows what it was.
+            child_type = name
         invocation: dict[str, Any] = {} if options is None else {"activityOptions": dict(options)}
         child = Child(
             f"{self.run.workflow_id}-{self.run.world.ids.child_suffix()}",

@@ -63,7 +63,7 @@ def reset_run(
     run = Run(world, base.catalog, base.definition, base.info, run_id)
     run.history = base.history.copied_to(event_id - 1)
     run.start_time = now
-    replay = _Replay(run)
+    replay = Replay(run)
     replay.play()
     scheduled, started = run.history.events[-1][2], len(run.history)
     batch: list[history.Event] = [(history.TASK_FAILED, now, scheduled, started, reason, base.run_id, run_id)]
@@ -82,7 +82,7 @@ def reset_run(
     return run, [*replay.activities.values(), *replay.timers.values()]
 
 
-class _Replay:
+class Replay:
     """Feeds a run's script the events that its history holds, and matches its commands to them."""
 
     def __init__(self, run: Run) -> None:
@@ -159,7 +159,7 @@ class _Replay:
         """Replay a workflow task; returns the position after the commands that it left."""
         run, events = self.run, self.events
         assert run.instance is not None
-        began = events[position][1]
+        began = run.instance.replayed_at = events[position][1]
         if run.details is None:
             run.details = WorkflowDetails(run.info, run.run_id, began)
         end = position + 2
@@ -201,7 +201,7 @@ class _Replay:
         elif kind == instance.CANCEL_STEP:
             subject.cancel_requested = event_id
         elif kind == instance.CHILD:
-            subject.initiated, subject.workflow_id = event_id, event[3]
+            subject.initiated, subject.workflow_id, subject.workflow_type = event_id, event[3], event[4]
             self.children[event_id] = subject
             self.run.children = (*self.run.children, subject)
         elif kind == instance.ACCEPT:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from output_mock.engine import failures, history
@@ -152,7 +153,7 @@ class Run:
         self.history.append((history.STARTED, now, info))
         pause = Backoff(now + info.backoff)
         self.work[pause] = None
-        self.world.clock.call_at(pause.due, lambda: self._after_backoff(pause))
+        self.world.clock.call_at(pause.due, partial(self._after_backoff, pause))
 
     def go_on(self, under_way: Iterable[Activity | WorkflowTimer]) -> None:
         """Begin where another run's history ends: this run has been reset (`replay.reset_run`).
@@ -358,16 +359,16 @@ class Run:
             self._forget(subject)
         elif kind == CHILD:
             self.children = (*self.children, subject)
-            self.world.after(0, lambda: self._start_child(subject))
+            self.world.after(0, partial(self._start_child, subject))
         elif kind == CANCEL_CHILD:
-            self.world.after(0, lambda: self._cancel_child(subject))
+            self.world.after(0, partial(self._cancel_child, subject))
 
     # Timers
 
     def _start_timer(self, timer: WorkflowTimer, due: int) -> None:
         timer.due = due
         self.work[timer] = None
-        timer.timer = self.world.clock.call_at(due, lambda: self._timer_fired(timer), guard=timer.guard)
+        timer.timer = self.world.clock.call_at(due, partial(self._timer_fired, timer), guard=timer.guard)
 
     def _timer_fired(self, timer: WorkflowTimer) -> None:
         self.work.pop(timer, None)
@@ -394,7 +395,7 @@ class Run:
         if not self.running or activity.closed:
             return
         if not self.catalog.worker:
-            self.catalog.when_worker_returns(lambda: self._retry_step(activity))
+            self.catalog.when_worker_returns(partial(self._retry_step, activity))
             return
         activity.started_at = now
         length = activity.plan.takes + self.world.latency.step
@@ -402,11 +403,11 @@ class Run:
         whole = options.schedule_to_close or self.info.timeout
         limit = min(options.start_to_close, whole or options.start_to_close)
         if length > limit:
-            self._at(activity, now + limit, lambda: self._step_too_slow(activity))
+            self._at(activity, now + limit, partial(self._step_too_slow, activity))
         elif length:
-            self._at(activity, now + length, lambda: self._end_step(activity))
+            self._at(activity, now + length, partial(self._end_step, activity))
         else:
-            self.world.clock.call_soon(lambda: self._end_step(activity))
+            self.world.clock.call_soon(partial(self._end_step, activity))
 
     def _at(self, activity: Activity, due: int, callback: Any) -> None:
         activity.due = due
@@ -420,7 +421,7 @@ class Run:
         if not self.running or activity.closed:
             return
         if not self.catalog.worker:
-            self.catalog.when_worker_returns(lambda: self._end_step(activity))
+            self.catalog.when_worker_returns(partial(self._end_step, activity))
             return
         if activity.plan is DESTINATIONS:
             result: Any = self.world.trace_destinations(self.info)
@@ -439,7 +440,12 @@ class Run:
                 return
             finally:
                 watchdog.end()
+        self._close_step(activity, result)
+
+    def _close_step(self, activity: Activity, result: Any) -> None:
         now = self.world.clock.nanoseconds()
+        if not activity.started_at:
+            activity.started_at = now
         started = len(self.history.events) + 1
         activity.closed = True
         activity.result = result
@@ -504,7 +510,7 @@ class Run:
         else:
             activity.attempt += 1
             activity.last_failure = cause
-            self._at(activity, again, lambda: self._retry_step(activity))
+            self._at(activity, again, partial(self._retry_step, activity))
             self.wake()
             return
         activity.closed = True
@@ -612,7 +618,7 @@ class Run:
         """Have a signal arrive at that time, unless the run has closed by then."""
         arrival = Arrival(name, payload, due)
         self.work[arrival] = None
-        arrival.timer = self.world.clock.call_at(due, lambda: self._arrived(arrival))
+        arrival.timer = self.world.clock.call_at(due, partial(self._arrived, arrival))
 
     def _arrived(self, arrival: Arrival) -> None:
         self.work.pop(arrival, None)
@@ -634,6 +640,67 @@ class Run:
         now = self.world.clock.nanoseconds()
         self.jobs.append((STOP, None, None))
         self._tell(now, (history.CANCEL_REQUESTED, now, *(by or ())))
+
+    # By hand
+
+    def open_steps(self) -> list[Activity]:
+        """The steps that the script waits for, oldest first."""
+        return sorted(
+            {
+                thing
+                for thing in (*self.work, *self._unheard())
+                if isinstance(thing, Activity) and thing.plan is not DESTINATIONS and not thing.closed
+            },
+            key=lambda step: step.scheduled,
+        )
+
+    def _unheard(self) -> list[Any]:
+        """What waits for the worker to come back."""
+        return [
+            thing
+            for waiting in self.catalog.waiting
+            if isinstance(waiting, partial) and waiting.func.__self__ is self  # type: ignore[attr-defined]
+            for thing in waiting.args
+        ]
+
+    def complete_step(self, step: Activity, result: Any) -> None:
+        """End a step with this result, whatever its script says of it."""
+        self._forget(step)
+        self._close_step(step, result)
+
+    def fail_step(self, step: Activity, failure: Failure) -> None:
+        """End a step with this failure; it is not tried again."""
+        self._forget(step)
+        if not step.started_at:
+            step.started_at = self.world.clock.nanoseconds()
+        where = f"fn ({self.definition.path.rpartition('/')[0]}/steps.js:{step.plan.name})"
+        self._step_failed(step, failure, Application(failure, where=where, non_retryable=True))
+
+    def complete(self, output: Any) -> None:
+        """End the run with this output; its script is not asked."""
+        self._end_by_hand((COMPLETE, output))
+
+    def fail(self, failure: Failure) -> None:
+        """End the run with this failure; its script is not asked."""
+        where = f"fn ({self.definition.path})"
+        self._end_by_hand((FAIL, Application(failure, where=where, non_retryable=not failure.retryable)))
+
+    def _end_by_hand(self, closing: Command) -> None:
+        now = self.world.clock.nanoseconds()
+        if not self.began and not self.task_scheduled:
+            # The first task of a run that continues another one is not due yet.
+            self.history.append((history.TASK_SCHEDULED, now, False))
+            self.task_scheduled = len(self.history)
+        if self.details is None:
+            self.details = WorkflowDetails(self.info, self.run_id, now)
+        scheduled = self.task_scheduled
+        if not scheduled:
+            self.history.append((history.TASK_SCHEDULED, now, True))
+            scheduled = len(self.history)
+        self.task_scheduled, self.began = 0, True
+        self.history.append((history.TASK_STARTED, now, scheduled))
+        started = len(self.history)
+        self._finish(closing, [(history.TASK_COMPLETED, now, scheduled, started)], started + 1, now)
 
     # Ending
 
@@ -740,6 +807,8 @@ class Run:
         With `guards`, timeouts of waits count too, and so does the execution timeout.
         """
         due: int | None = None
+        if not self.catalog.worker:
+            due = self.catalog.returns
         for thing in self.work:
             if (guards or not thing.guard) and (due is None or thing.due < due):
                 due = thing.due

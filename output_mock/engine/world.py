@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import MILLISECOND
 from output_mock.engine import errors, results
-from output_mock.engine.clock import Clock, Mode, Timer
+from output_mock.engine.clock import LATEST, Clock, Mode, Timer
 from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.history import ParentInfo, StartInfo
 from output_mock.engine.ids import Ids
@@ -68,7 +68,10 @@ class Catalog:
         self.run: Run
         # Whether a worker polls this task queue.
         self.worker = True
-        self._waiting: list[Callable[[], None]] = []
+        # When a worker that has gone for a while comes back.
+        self.returns: int | None = None
+        # What goes on once there is a worker again.
+        self.waiting: list[Callable[[], None]] = []
 
     def add(self, definition: WorkflowDefinition) -> None:
         """Offer a workflow, in the place of an earlier one of the same name.
@@ -109,14 +112,27 @@ class Catalog:
                 # A worker that has gone was there once: it began the catalog (worker_down).
                 self.run.run_task()
             self.worker = present
+            self.returns = None
             if present:
-                waiting, self._waiting = self._waiting, []
+                waiting, self.waiting = self.waiting, []
                 for callback in waiting:
                     self.world.clock.call_soon(callback)
 
+    def send_worker_away(self, length: int) -> None:
+        """Let the worker go, and come back after so many nanoseconds."""
+        with self.world.clock.lock:
+            self.set_worker(False)
+            self.returns = self.world.clock.nanoseconds() + length
+            self.world.clock.call_at(self.returns, functools.partial(self._return_at, self.returns))
+
+    def _return_at(self, due: int) -> None:
+        # Unless it has come back since, or was sent away for longer.
+        if self.returns == due:
+            self.set_worker(True)
+
     def when_worker_returns(self, callback: Callable[[], None]) -> None:
         """Call back once there is a worker again."""
-        self._waiting.append(callback)
+        self.waiting.append(callback)
 
 
 class World:
@@ -519,6 +535,58 @@ class World:
             following.go_on(under_way)
             self._catch_up()
             return following
+
+    def send_worker_away(self, length: int, catalog: str | None = None) -> None:
+        """Let the worker of a catalog (default: the world's own) go for so many nanoseconds.
+
+        Raises `CatalogNotAvailableError` when there is no such catalog.
+        """
+        self.known_catalog(catalog).send_worker_away(length)
+
+    def set_clock_mode(self, mode: Mode) -> None:
+        """Change the clock between `auto` and `manual`. Raises `ValueError` for any other change."""
+        with self.clock.lock:
+            self.clock.set_mode(mode)
+            for run in self._open:
+                run.wake()
+
+    # By hand
+
+    def let_pass(self, length: int, *, patience: float = 10.0) -> bool:
+        """Let so many nanoseconds pass on a virtual clock, though never beyond the latest time that it has.
+
+        Whoever asks for something else gets in between. Returns False when so much has happened on the way
+        that `patience` seconds of the wall were not enough, and the clock stands where it got to.
+        """
+        clock = self.clock
+        target = min(clock.nanoseconds() + length, LATEST)
+        limit = monotonic() + patience
+        while True:
+            with clock.lock:
+                clock.run_due()
+                due = clock.next_due()
+                if due is None or due > target:
+                    clock.jump(target)
+                    return True
+                clock.jump(due)
+            if monotonic() > limit:
+                return False
+
+    def advance_run(self, run: Run, *, guards: bool) -> bool:
+        """Let the next thing of a run happen that happens by itself, with `guards` also a timeout.
+
+        Returns whether there was one. Raises `RuntimeError` on a real clock.
+        """
+        if self.clock.mode == "real":
+            raise RuntimeError("a real clock cannot be advanced; things happen when their time has come")
+        with self.clock.lock:
+            if self.clock.run_due():
+                return True
+            due = run.latest().next_due(guards=guards)
+            if due is None:
+                return False
+            self.clock.jump(due)
+            return True
 
     def _running(self, workflow_id: str, run_id: str | None = None) -> Run:
         run = self.find(workflow_id, run_id)

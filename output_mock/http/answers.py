@@ -23,6 +23,7 @@ CORS = {
     ),
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _PHRASES = {200: "OK", 401: "Unauthorized", 404: "Not Found", 503: "Service Unavailable"}
 
 
@@ -45,6 +46,17 @@ def error_answer(problem: OutputError) -> Response:
 def text_answer(status: int) -> Response:
     """A status with its phrase as the body: `OK`, `Not Found`."""
     return Response(_PHRASES[status], status, content_type=TEXT_TYPE)
+
+
+def is_header(name: object, value: object) -> bool:
+    """Whether a header of that name and value can be sent."""
+    return (
+        isinstance(name, str)
+        and isinstance(value, str)
+        and _TOKEN.fullmatch(name) is not None
+        and value.isascii()
+        and (value.isprintable() or not value)
+    )
 
 
 def no_answer() -> Response:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from flask import Flask, Request, Response, request
 
-from output_mock.durations import MILLISECOND
+from output_mock.durations import MILLISECOND, SECOND
 from output_mock.engine import errors, results
 from output_mock.engine.ids import Ids
 from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
-from output_mock.http import answers, bodies, misses, pages, requests, stream
-from output_mock.http.faults import Dropped, Fault, Faults, TimedOut
-from output_mock.http.journal import Call
+from output_mock.http import answers, bodies, delays, misses, pages, requests, spoiled, stream
+from output_mock.http.faults import Dropped, Faults, Strike, TimedOut
+from output_mock.http.journal import Call, Journal
 from output_mock.http.routes import BadEscapeError, Route, match
 from output_mock.zod import ZodError
 
@@ -35,6 +34,8 @@ _UUID = re.compile(
 # Where a server that can tell (`server.py`) puts the function that takes what shall happen once the client
 # has gone.
 WHEN_GONE = "output_mock.when_gone"
+# Where a server that can puts the function that makes the end of the connection a TCP reset.
+RESET = "output_mock.reset"
 # Where an in-process client puts how many seconds it waits for an answer.
 PATIENCE = "output_mock.patience"
 # Whether this thread, or the task that has called it, is one of those that `busy` counts.
@@ -58,8 +59,12 @@ class OutputApp(Flask):
         self.config["PROPAGATE_EXCEPTIONS"] = True
         self.world = world
         self.auth_token = auth_token
-        self.faults = Faults()
-        self.calls: deque[Call] = deque(maxlen=kept_calls)
+        # Tokens that are as good as that one: those that lead to this world.
+        self.tokens: frozenset[str] = frozenset()
+        self.faults = Faults(world.seed)
+        self.calls = Journal(kept_calls)
+        # Whether answers say how long they took.
+        self.timing = False
         self._numbers = itertools.count(1)
         # What is being answered at the moment, and what is on its way to be.
         self._under_way: set[object] = set()
@@ -80,6 +85,7 @@ class OutputApp(Flask):
 
         Raises `Dropped` and `TimedOut` when a fault has it that there is no answer.
         """
+        began = perf_counter() if self.timing else 0.0
         exchange = Exchange(self, current)
         try:
             with self.busy():
@@ -87,8 +93,27 @@ class OutputApp(Flask):
         except (Dropped, TimedOut):
             self._record(exchange, lost=True)
             raise
-        self._record(exchange)
+        self._record(exchange, lost=exchange.lost)
+        if began:
+            answer.headers["Server-Timing"] = f"fake;dur={(perf_counter() - began) * 1000:.2f}"
         return answer
+
+    def let_go(self) -> None:
+        """Whoever waits for something of this fake stops waiting; the fake itself goes on."""
+        self.world.let_go()
+        self.calls.let_go()
+
+    def request_ids_state(self) -> Any:
+        """Where the source of request ids and of the calls' numbers is; see `set_request_ids_state`."""
+        number = next(self._numbers)
+        self._numbers = itertools.count(number)
+        return self._request_ids.random.getstate(), number
+
+    def set_request_ids_state(self, state: Any) -> None:
+        """Go on with request ids and numbers from where they were."""
+        random, number = state
+        self._request_ids.random.setstate(random)
+        self._numbers = itertools.count(number)
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -107,6 +132,11 @@ class OutputApp(Flask):
         finally:
             _counted.reset(counted)
             self._under_way.discard(one)
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request is being answered at the moment."""
+        return bool(self._under_way)
 
     @property
     def quiet(self) -> bool:
@@ -130,7 +160,10 @@ class OutputApp(Flask):
         return self._request_ids.uuid4()
 
     def _record(self, exchange: Exchange, *, lost: bool = False) -> None:
+        if not self.calls.most and self.on_answer is None:
+            return
         route, answer = exchange.route, exchange.answered
+        body = None if answer is None or answer.is_streamed else answer.get_data()
         call = Call(
             next(self._numbers),
             self.world.clock.nanoseconds(),
@@ -144,11 +177,11 @@ class OutputApp(Flask):
             None if exchange.body is UNDEFINED else exchange.body,
             dict(exchange.request.headers),
             0 if answer is None else answer.status_code,
-            None if answer is None or answer.is_streamed else answer.get_data(),
+            body,
             lost,
             exchange.miss,
         )
-        self.calls.append(call)
+        self.calls.add(call, exchange.size + len(body or b""))
         if self.on_answer is not None:
             self.on_answer(call)
 
@@ -177,8 +210,12 @@ class Exchange:
         # What nothing has foreseen about this request.
         self.miss: str | None = None
         self._cut_after: int | None = None
+        # How many bytes its body has.
+        self.size = 0
         # The answer, once there is one.
         self.answered: Response | None = None
+        # Whether the client gets less than that.
+        self.lost = False
 
     def answer(self) -> Response:
         """The whole answer, headers and all.
@@ -192,23 +229,54 @@ class Exchange:
             unreadable = problem
         except RecursionError:
             self.too_deep = True
-        fault = self._fault() if self.app.faults else None
+        strike = self._strike() if self.app.faults else None
+        if strike is None:
+            answer = self.answered = self._answer(unreadable)
+            return answer
+        return self._struck(strike, unreadable)
+
+    def _answer(self, unreadable: bodies.BodyError | None) -> Response:
+        if unreadable is None:
+            return self._identified(self._guarded())
+        # The body is read before anything else, so nothing else shows (raw_bodies).
+        self.miss = unreadable.message
+        return self._finished(_error(unreadable.name, unreadable.message, unreadable.status))
+
+    def _struck(self, strike: Strike, unreadable: bodies.BodyError | None) -> Response:
+        """The answer to a call that something goes wrong with."""
+        fault = strike.fault
         if fault is not None and fault.drop == "request":
-            raise Dropped
+            self._drop(reset=fault.reset)
+        if fault is not None and fault.worker_away:
+            self.world.send_worker_away(fault.worker_away)
         if fault is not None and fault.status is not None:
-            answer = self._identified(fault.answer())
-        elif unreadable is not None:
-            # The body is read before anything else, so nothing else shows (raw_bodies).
-            self.miss = unreadable.message
-            answer = self._finished(_error(unreadable.name, unreadable.message, unreadable.status))
+            answer = self._identified(fault.answer(strike.wait))
         else:
-            answer = self._identified(self._guarded())
+            answer = self._answer(unreadable)
         self.answered = answer
-        if fault is not None and fault.delay:
-            self._delay(fault.delay)
-        if fault is not None and fault.drop == "answer":
-            raise Dropped
-        return answer
+        self._delay(strike)
+        if fault is None:
+            return answer
+        if fault.limit is not None and self.world.clock.mode == "auto":
+            # Nobody really waits on such a clock, so what the client is told to wait has passed.
+            self.world.let_pass(strike.wait * SECOND)
+        if fault.drop == "answer":
+            self._drop(reset=fault.reset)
+        if answer.is_streamed or self.method == "HEAD":
+            return answer
+        self.lost = fault.drop == "body"
+        return spoiled.spoil(answer, fault, self.world, self._reset)
+
+    def _drop(self, *, reset: bool) -> None:
+        if reset:
+            self._reset()
+        raise Dropped
+
+    def _reset(self) -> None:
+        """Have the connection end in a reset, if the server can do that."""
+        function = self.request.environ.get(RESET)
+        if function is not None:
+            function()
 
     def workflow(self) -> str | None:
         """The name of the workflow that the request is about; None when it is about none."""
@@ -221,7 +289,7 @@ class Exchange:
             return name if isinstance(name, str) else None
         return None
 
-    def _fault(self) -> Fault | None:
+    def _strike(self) -> Strike | None:
         try:
             self.route = match(self.method, self.path)
         except BadEscapeError:
@@ -231,28 +299,36 @@ class Exchange:
             if self.route.operation in _BEGINNING and isinstance(self.body, dict):
                 named = self.body.get("workflowId")
                 self.workflow_id = named if isinstance(named, str) else None
-        fault = self.app.faults.take(
+        strike = self.app.faults.take(
             {
                 "method": self.method,
                 "route": None if self.route is None else self.route.operation,
                 "workflow": self.workflow(),
                 "workflow_id": self.workflow_id,
-            }
+                "token": self.request.headers.get("Authorization"),
+            },
+            self.world.clock.nanoseconds(),
         )
-        self._cut_after = None if fault is None else fault.cut_after
-        return fault
+        self._cut_after = None if strike is None or strike.fault is None else strike.fault.cut_after
+        return strike
 
-    def _delay(self, length: int) -> None:
+    def _delay(self, strike: Strike) -> None:
         """Let an answer be late, for a client that may not wait so long."""
-        patience: Any = self.request.environ.get(PATIENCE)
-        late = patience is not None and length > float(patience) * 1e9
-        seconds = float(patience) if late else length / 1e9
+        virtual, wall = strike.delay, strike.wall
         if self.world.clock.mode == "real":
-            time.sleep(seconds)
-        else:
-            self.world.clock.advance(seconds)
+            virtual, wall = 0, wall + virtual
+        patience: Any = self.request.environ.get(PATIENCE)
+        late = patience is not None and virtual + wall > float(patience) * 1e9
         if late:
-            raise TimedOut(f"no answer within {seconds:g} s")
+            limit = round(float(patience) * 1e9)
+            virtual = min(virtual, limit)
+            wall = min(wall, limit - virtual)
+        if virtual:
+            self.world.let_pass(virtual)
+        if wall:
+            delays.sleep(self.world, wall / 1e9)
+        if late:
+            raise TimedOut(f"no answer within {float(patience):g} s")
 
     def _identified(self, answer: Response) -> Response:
         headers = self.request.headers
@@ -272,7 +348,9 @@ class Exchange:
             if current.mimetype in ("application/json", "application/x-www-form-urlencoded"):
                 raise bodies.BodyError("PayloadTooLargeError", 413, "request entity too large")
             return UNDEFINED
-        return bodies.parse(current.headers, current.stream.read(bodies.LIMIT + 1))
+        data = current.stream.read(bodies.LIMIT + 1)
+        self.size = len(data)
+        return bodies.parse(current.headers, data)
 
     def _guarded(self) -> Response:
         method, path = self.method, self.path
@@ -284,7 +362,8 @@ class Exchange:
         token = self.app.auth_token
         if token is not None and path not in ("/health", "/ready"):
             given = self.request.headers.get("Authorization")
-            if given is None or _BASIC.sub("", given, count=1) != token:
+            bare = "" if given is None else _BASIC.sub("", given, count=1)
+            if bare != token and bare.removeprefix("Bearer ") not in self.app.tokens:
                 return answers.text_answer(401)
         answer = self._operation()
         for name, value in answers.CORS.items():

@@ -1,23 +1,29 @@
 """What goes wrong between a client and the API: error answers, delays, dropped connections, cut streams.
 
-A fault strikes some of the calls that fit it, and is gone. The plugin's `fail_next` and its like make them.
+A fault strikes some of the calls that fit it. The plugin's `fail_next` and its like make them, and so do the
+presets and the control plane.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Literal
+from random import Random
+from typing import Any, Literal, NamedTuple, get_args
 
 from flask import Response
 
-from output_mock.durations import Duration, nanoseconds
+from output_mock.durations import SECOND, Duration, nanoseconds, spoken
 from output_mock.engine import errors
 from output_mock.http import answers
+from output_mock.http.delays import Delay, WrittenDelay
 from output_mock.http.journal import check_route
 
-Loss = Literal["request", "answer"]
+Loss = Literal["request", "answer", "body"]
 # What the real server says with these; other error statuses come from proxies in front of it.
 _REAL: dict[int, errors.OutputError] = {
     404: errors.WorkflowNotFoundError("workflow not found"),
@@ -26,6 +32,13 @@ _REAL: dict[int, errors.OutputError] = {
     500: errors.OutputError("Internal Server Error"),
     503: errors.CatalogNotAvailableError(),
 }
+_LOST = {
+    "request": "drop the request",
+    "answer": "drop the answer",
+    "body": "break off within the body of the answer",
+}
+# How many tokens a fault tells apart; of more, the oldest are forgotten.
+_MOST_TOKENS = 1000
 
 
 class Dropped(ConnectionResetError):
@@ -37,48 +50,116 @@ class TimedOut(TimeoutError):
 
 
 class Fault:
-    """Something that goes wrong with `times` calls, with those only that are of this method, route, …
+    """Something that goes wrong with some of the calls that are of this method, route, workflow, …
 
-    Takes the `status` (with `body`: any JSON or text, and `headers`) to answer with instead of doing what was
-    asked for, a `delay` of the answer on the fake's clock, what is lost when the connection is dropped
-    (`drop`: the request, or only its answer), and after how many events a history stream is cut
-    (`cut_after`). Raises `ValueError` for what makes no sense.
+    How often: `times` is a number of calls or `"always"`; by default once, and always when it strikes by
+    chance (`probability`) or beyond a limit. The first `after` calls that fit are left alone.
+
+    What goes wrong:
+
+    - an error `status` (with `body`: any JSON or text, `headers`, and `retry_after` seconds) in place of
+      what was asked for;
+    - `limit` calls `per` duration on the fake's clock are done, and those beyond get a 429 (or `status`);
+    - a token is good for `token_lasts` from its first use on, and then gets a 401 (or `status`);
+    - a `delay` of the answer: a duration, `{"uniform": ["1s", "3s"]}` or
+      `{"lognormal": {"median": "200ms", "sigma": 0.5}}`, on the fake's clock or (`wall`) on the wall;
+    - the connection is dropped, and lost is (`drop`) the request, only its answer, or half of the answer's
+      body; with `reset` by a TCP reset;
+    - the body is no JSON (`malformed`), or comes in small pieces over a duration on the wall (`dribble`);
+    - a history stream is cut after so many events (`cut_after`);
+    - the worker of the default catalog goes away for a while on the fake's clock (`worker_away`).
+
+    A delay that always strikes comes on top of whatever else does; of all others, one strikes at a time.
+    Raises `ValueError` for what makes no sense.
     """
 
     def __init__(
         self,
         *,
-        times: int = 1,
+        times: int | Literal["always"] | None = None,
+        probability: float = 1.0,
+        after: int = 0,
         status: int | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
-        delay: Duration = 0,
+        retry_after: int | None = None,
+        limit: int | None = None,
+        per: Duration = "1m",
+        token_lasts: Duration | None = None,
+        delay: WrittenDelay = 0,
+        wall: bool = False,
         drop: Loss | None = None,
+        reset: bool = False,
+        malformed: bool = False,
+        dribble: Duration = 0,
         cut_after: int | None = None,
+        worker_away: Duration = 0,
         method: str | None = None,
         route: str | None = None,
         workflow: str | None = None,
         workflow_id: str | None = None,
     ) -> None:
-        if times < 1:
+        lasting = probability != 1 or limit is not None or token_lasts is not None
+        if times is None:
+            times = "always" if lasting else 1
+        if times != "always" and times < 1:
             raise ValueError(f"a fault strikes once or more often, not {times} times")
+        if not 0 < probability <= 1:
+            raise ValueError(f"a probability is more than 0 and at most 1, not {probability}")
+        if after < 0:
+            raise ValueError(f"a fault leaves 0 calls or more alone, not {after}")
+        if limit is not None and limit < 0:
+            raise ValueError(f"a limit is 0 calls or more, not {limit}")
+        if limit is not None and token_lasts is not None:
+            raise ValueError("a limit of calls and a token that expires are two faults")
+        if status is None:
+            status = 429 if limit is not None else 401 if token_lasts is not None else None
         if status is not None and not 100 < status < 600:
             raise ValueError(f"{status} is no HTTP status")
-        if drop not in (None, "request", "answer"):
-            raise ValueError(f"what is lost is the 'request' or the 'answer', not {drop!r}")
+        if status is not None and (status < 200 or status in (204, 205, 304)) and body is not None:
+            raise ValueError(f"an answer {status} has no body")
+        if retry_after is not None and retry_after < 0:
+            raise ValueError(f"Retry-After is 0 seconds or more, not {retry_after}")
+        if drop is not None and drop not in get_args(Loss):
+            raise ValueError(f"what is lost is the 'request', the 'answer' or its 'body', not {drop!r}")
+        if reset and drop is None:
+            raise ValueError("a reset needs to be told what is lost: drop='request', 'answer' or 'body'")
         if cut_after is not None and cut_after < 0:
             raise ValueError(f"a stream is cut after 0 events or more, not {cut_after}")
         check_route(route)
+        for name, value in (headers or {}).items():
+            if not answers.is_header(name, value):
+                raise ValueError(f"{name!r}: {value!r} cannot be a header")
+        # Which one of its world's it is, from 1; 0 as long as it is of none.
+        self.id = 0
         self.times = times
         # How many calls it still waits for.
-        self.left = times
+        self.left = math.inf if times == "always" else times
+        self.probability = probability
+        self.after = after
         self.status = status
         self.body = body
         self.headers = dict(headers or {})
-        self.delay = nanoseconds(delay)
+        self.retry_after = retry_after
+        self.limit = limit
+        self.per = nanoseconds(per)
+        self.token_lasts = None if token_lasts is None else nanoseconds(token_lasts)
+        self.delay = Delay(delay)
+        self.wall = wall
         self.drop = drop
+        self.reset = reset
+        self.malformed = malformed
+        self.dribble = nanoseconds(dribble)
         self.cut_after = cut_after
-        self._where = {
+        self.worker_away = nanoseconds(worker_away)
+        if limit is not None and not self.per:
+            raise ValueError("a limit is so many calls per duration, and the duration is not 0")
+        # How many calls it has struck.
+        self.struck = 0
+        self._seen = 0
+        self._window: deque[int] = deque()
+        self._first_used: dict[str | None, int] = {}
+        self.where = {
             name: value
             for name, value in {
                 "method": None if method is None else method.upper(),
@@ -89,12 +170,56 @@ class Fault:
             if value is not None
         }
 
-    def fits(self, call: Mapping[str, str | None]) -> bool:
-        """Whether it strikes a call of this method, route, workflow and workflow id."""
-        return all(call[name] == value for name, value in self._where.items())
+    @property
+    def is_weather(self) -> bool:
+        """Whether it only makes answers late, and always does: then other faults strike all the same."""
+        return self.times == "always" and bool(self.delay) and not self._does()
 
-    def answer(self) -> Response:
-        """The answer that the client gets instead. Only for a fault that has a status."""
+    def fits(self, call: Mapping[str, str | None]) -> bool:
+        """Whether it is about calls of this method, route, workflow and workflow id."""
+        return all(call[name] == value for name, value in self.where.items())
+
+    def strikes(self, call: Mapping[str, str | None], now: int, chance: Random) -> int | None:
+        """Whether it strikes this call, which fits: None when not, otherwise for how many seconds it asks
+        the client to wait (0: it does not say).
+        """
+        self._seen += 1
+        if self._seen <= self.after:
+            return None
+        wait = self.retry_after or 0
+        if self.limit is not None:
+            wait = self._beyond(now)
+        elif self.token_lasts is not None and not self._expired(call.get("token"), now):
+            wait = -1
+        if wait < 0 or (self.probability < 1 and chance.random() >= self.probability):
+            return None
+        self.left -= 1
+        self.struck += 1
+        return wait
+
+    def _beyond(self, now: int) -> int:
+        """How many seconds, from 1, until a call is done again; -1 when this one is."""
+        window, limit = self._window, self.limit
+        assert limit is not None
+        while window and window[0] <= now - self.per:
+            window.popleft()
+        if len(window) < limit:
+            window.append(now)
+            return -1
+        free = (window[0] if window else now) + self.per - now
+        return max(1, -(-free // SECOND))
+
+    def _expired(self, token: str | None, now: int) -> bool:
+        assert self.token_lasts is not None
+        first = self._first_used.setdefault(token, now)
+        if len(self._first_used) > _MOST_TOKENS:
+            del self._first_used[next(iter(self._first_used))]
+        return now - first >= self.token_lasts
+
+    def answer(self, wait: int = 0) -> Response:
+        """The answer that the client gets instead, and that says how long to `wait`. Only for a fault that
+        has a status.
+        """
         status = self.status
         assert status is not None
         body = self.body
@@ -105,46 +230,112 @@ class Fault:
             answer = answers.json_answer(body, status)
         elif real is not None:
             answer = answers.error_answer(real)
+            answer.headers.update(answers.CORS)
+        elif status < 200 or status in (204, 205, 304):
+            answer = Response(status=status)
         else:
             phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else str(status)
             answer = Response(phrase, status, content_type=answers.TEXT_TYPE)
+        if wait or self.retry_after is not None:
+            answer.headers["Retry-After"] = str(wait)
         answer.headers.update(self.headers)
         return answer
 
+    def _does(self) -> list[str]:
+        """What it does but for being late, in words."""
+        words = []
+        if self.limit is not None:
+            words.append(f"answer {self.status} beyond {self.limit} calls per {spoken(self.per)}")
+        elif self.token_lasts is not None:
+            words.append(f"answer {self.status} to a token older than {spoken(self.token_lasts)}")
+        elif self.status is not None:
+            words.append(f"answer {self.status}")
+        if self.drop is not None:
+            words.append(f"{_LOST[self.drop]}{' with a reset' if self.reset else ''}")
+        if self.malformed:
+            words.append("break the JSON of the answer")
+        if self.dribble:
+            words.append(f"dribble the body over {spoken(self.dribble)}")
+        if self.cut_after is not None:
+            words.append(f"cut the stream after {self.cut_after} events")
+        if self.worker_away:
+            words.append(f"send the worker away for {spoken(self.worker_away)}")
+        return words
+
+    def __str__(self) -> str:
+        words = self._does()
+        if self.delay:
+            place = " on the wall" if self.wall else ""
+            words.insert(min(1, len(words)), f"delay by {self.delay.words}{place}")
+        where = ", ".join(f"{name} {value}" for name, value in self.where.items())
+        return f"{' and '.join(words) or 'do nothing'}{f' for {where}' if where else ''}"
+
     def __repr__(self) -> str:
-        what = [
-            *(() if self.status is None else (f"answer {self.status}",)),
-            *(() if not self.delay else (f"delay by {self.delay / 1e9:g} s",)),
-            *(() if self.drop is None else (f"drop the {self.drop}",)),
-            *(() if self.cut_after is None else (f"cut the stream after {self.cut_after} events",)),
-        ]
-        where = ", ".join(f"{name} {value}" for name, value in self._where.items())
-        return f"{' and '.join(what)}{f' for {where}' if where else ''} ({self.left} of {self.times} to come)"
+        if self.times == "always":
+            chance = "" if self.probability == 1 else f", of {self.probability:g} of the calls"
+            return f"{self} (always{chance})"
+        return f"{self} ({self.left} of {self.times} to come)"
+
+
+class Strike(NamedTuple):
+    """What goes wrong with a call."""
+
+    # None when the answer is only late.
+    fault: Fault | None
+    # For how many seconds it asks the client to wait.
+    wait: int = 0
+    # How late the answer is, in nanoseconds of the fake's clock, and of the wall.
+    delay: int = 0
+    wall: int = 0
 
 
 class Faults:
-    """The faults that are still to strike, in the order in which they were asked for."""
+    """The faults of one world, in the order in which they were asked for. Chance is seeded."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
         self._waiting: list[Fault] = []
         self._lock = threading.Lock()
+        self._chance = Random(f"faults {seed}")
+        self._numbers = itertools.count(1)
 
     def add(self, fault: Fault) -> Fault:
         """Let a fault strike, after those that fit the same call and were there before it."""
         with self._lock:
+            fault.id = next(self._numbers)
             self._waiting.append(fault)
         return fault
 
-    def take(self, call: Mapping[str, str | None]) -> Fault | None:
-        """The fault that strikes this call; None when none does."""
+    def preset(self, name: str) -> list[Fault]:
+        """Add the faults of a preset: `flaky`, `slow`, `deploying`. Raises `ValueError` for another name."""
+        from output_mock.http.presets import preset
+
+        return [self.add(fault) for fault in preset(name)]
+
+    def take(self, call: Mapping[str, str | None], now: int = 0) -> Strike | None:
+        """What strikes this call at that time on the fake's clock; None when nothing does."""
         with self._lock:
-            for fault in self._waiting:
-                if fault.fits(call):
-                    fault.left -= 1
-                    if not fault.left:
-                        self._waiting.remove(fault)
-                    return fault
-        return None
+            struck: Fault | None = None
+            wait, late = 0, [0, 0]
+            for fault in list(self._waiting):
+                if (struck is not None and not fault.is_weather) or not fault.fits(call):
+                    continue
+                found = fault.strikes(call, now, self._chance)
+                if found is None:
+                    continue
+                late[fault.wall] += fault.delay.draw(self._chance)
+                if fault.left <= 0:
+                    self._waiting.remove(fault)
+                if not fault.is_weather:
+                    struck, wait = fault, found
+            if struck is None and not any(late):
+                return None
+            return Strike(struck, wait, late[0], late[1])
+
+    def remove(self, fault: Fault) -> None:
+        """Let a fault strike no more. Does nothing when it has struck its last."""
+        with self._lock:
+            if fault in self._waiting:
+                self._waiting.remove(fault)
 
     def clear(self) -> None:
         """Let nothing go wrong any more."""
@@ -154,5 +345,24 @@ class Faults:
     def __iter__(self) -> Iterator[Fault]:
         return iter(list(self._waiting))
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def state(self) -> Sequence[Any]:
+        """What `restored` makes the same faults of."""
+        import copy
+
+        with self._lock:
+            number = next(self._numbers)
+            self._numbers = itertools.count(number)
+            return copy.deepcopy(self._waiting), self._chance.getstate(), number
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Let strike what would have struck when `state` was asked for, in the same way."""
+        import copy
+
+        waiting, chance, number = state
+        with self._lock:
+            self._waiting = copy.deepcopy(waiting)
+            self._chance.setstate(chance)
+            self._numbers = itertools.count(number)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, overload
 
 from output_mock.engine.payloads import short
@@ -11,6 +14,8 @@ from output_mock.scripts.definition import nearest
 
 # How much of a body a line shows.
 _SHOWN = 100
+# How many bytes the bodies in a journal may have in all.
+MOST_BYTES = 64 * 1024 * 1024
 
 
 class Call(NamedTuple):
@@ -50,6 +55,78 @@ class Call(NamedTuple):
         if self.json is not None:
             line += f"  {short(self.json, _SHOWN)}"
         return line
+
+
+class Journal:
+    """The last calls of a fake, at most so many, and of at most so many bytes in all."""
+
+    def __init__(self, most: int, *, most_bytes: int = MOST_BYTES) -> None:
+        self.most = most
+        self._most_bytes = most_bytes
+        self._calls: deque[tuple[Call, int]] = deque()
+        self._bytes = 0
+        self._lock = threading.Condition()
+        self._waiting = 0
+        self._interruptions = 0
+
+    def add(self, call: Call, size: int = 0) -> None:
+        """Keep a call whose bodies have so many bytes; the oldest ones go when there is no room."""
+        with self._lock:
+            calls = self._calls
+            calls.append((call, size))
+            self._bytes += size
+            while len(calls) > self.most or (self._bytes > self._most_bytes and len(calls) > 1):
+                self._bytes -= calls.popleft()[1]
+            if self._waiting:
+                self._lock.notify_all()
+
+    def clear(self) -> None:
+        """Forget all calls."""
+        with self._lock:
+            self._calls.clear()
+            self._bytes = 0
+
+    def replace(self, calls: Iterable[tuple[Call, int]]) -> None:
+        """Keep these calls, with their sizes, in the place of all others."""
+        with self._lock:
+            self._calls = deque(calls)
+            self._bytes = sum(size for _, size in self._calls)
+
+    def sized(self) -> list[tuple[Call, int]]:
+        """The calls, oldest first, each with its size."""
+        with self._lock:
+            return list(self._calls)
+
+    def wait(self, enough: Callable[[], bool], seconds: float) -> bool:
+        """Wait so long, on the wall, until it is `enough`. Returns whether it is.
+
+        `enough` is asked again whenever there is another call.
+        """
+        end = time.monotonic() + seconds
+        with self._lock:
+            interruptions = self._interruptions
+            self._waiting += 1
+            try:
+                while not enough():
+                    rest = end - time.monotonic()
+                    if rest <= 0 or self._interruptions != interruptions:
+                        return False
+                    self._lock.wait(rest)
+            finally:
+                self._waiting -= 1
+        return True
+
+    def let_go(self) -> None:
+        """Whoever waits for calls stops waiting."""
+        with self._lock:
+            self._interruptions += 1
+            self._lock.notify_all()
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter([call for call, _ in self.sized()])
+
+    def __len__(self) -> int:
+        return len(self._calls)
 
 
 class Calls(Sequence[Call]):

@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """A place in a file; lines and columns count from 1."""
+    """A place in a file; lines and columns count from 1. In JSON, `file` is a pointer, and the line is 0."""
 
     file: str
     line: int
     column: int
 
     def __str__(self) -> str:
+        if not self.line:
+            return self.file
         return f"{self.file}, line {self.line}, column {self.column}"
 
 

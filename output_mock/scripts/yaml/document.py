@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from output_mock.engine.payloads import UNDEFINED
 from output_mock.scripts.loading import ScriptFileError
 from output_mock.scripts.places import Mistake
 from output_mock.scripts.script import FirstRun, Mentions, Script
+from output_mock.scripts.yaml.json_source import JSONSource
 from output_mock.scripts.yaml.kinds import Said
 from output_mock.scripts.yaml.language import FILE
 from output_mock.scripts.yaml.playing import PlayedWorkflow
 from output_mock.scripts.yaml.reader import Reader
-from output_mock.scripts.yaml.source import Source
+from output_mock.scripts.yaml.source import Node, Source
 from output_mock.scripts.yaml.templates import Template
 
 
@@ -43,7 +45,27 @@ def load(path: Path) -> YAMLScript:
 
 def read(text: str, file: str) -> YAMLScript:
     """The script that the text of a YAML file is; `file` names it in messages. Raises `ScriptFileError`."""
+    return _script(Source(text, file))
+
+
+def read_one(text: str, file: str) -> YAMLScript:
+    """The script of one workflow: the text of what a file would say of it. Raises `ScriptFileError`."""
     source = Source(text, file)
+    root = source.root
+    if root is not None and not (root.is_object and "workflows" in root.value):
+        only = Node([root], root.place, root.span)
+        source.root = Node({"workflows": (root.place, only)}, root.place, root.span)
+    return _script(source)
+
+
+def read_json(value: Any, *, below: str = "") -> YAMLScript:
+    """The script that JSON is which says what a YAML file would. Raises `ScriptFileError`, whose mistakes
+    name JSON pointers, from the value `below` on, in the place of a file.
+    """
+    return _script(JSONSource(value, below))
+
+
+def _script(source: Source) -> YAMLScript:
     if source.root is None:
         raise ScriptFileError.of(source.mistakes)
     reader = Reader(source)
@@ -58,8 +80,9 @@ def read(text: str, file: str) -> YAMLScript:
     if source.mistakes:
         raise ScriptFileError.of(sorted(source.mistakes, key=lambda one: (one.line, one.column)), mentions)
     script = YAMLScript(catalogs, said.get("namespace"), mentions)
-    for workflow in workflows:
-        _add(script, workflow)
+    written = source.root.value["workflows"][1].value
+    for workflow, node in zip(workflows, written, strict=True):
+        _add(script, workflow, node.json())
     for name, _ in said.get("worker_down") or ():
         script.add_catalog(name, worker=False)
     for first in first_runs:
@@ -105,8 +128,8 @@ def _check_names(workflows: list[Said], catalogs: list[str], reader: Reader) -> 
                     break
 
 
-def _add(script: YAMLScript, said: Said) -> None:
-    played = PlayedWorkflow(said)
+def _add(script: YAMLScript, said: Said, written: Any) -> None:
+    played = PlayedWorkflow(said, written)
     settings = {
         key: said[key]
         for key in ("description", "input_schema", "output_schema", "options", "traced", "path")

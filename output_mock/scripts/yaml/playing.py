@@ -25,10 +25,14 @@ _FAILURE_KEYS = ("message", "name", "cause", "retryable", "properties", "thrown"
 
 
 class PlayedWorkflow:
-    """A workflow of a file. Its `play` is a script like any other."""
+    """A workflow of a file. Its `play` is a script like any other.
 
-    def __init__(self, said: Said) -> None:
+    Takes what the file says of it, and the same as plain JSON.
+    """
+
+    def __init__(self, said: Said, written: Any) -> None:
         self.said = said
+        self.written = written
         self.name: str = said["name"]
         self.place = said.place
         self.has_answer = any(key in said for key in _DOES)

@@ -1,0 +1,8 @@
+"""The control plane: everything that a test in Python can do with a fake, over HTTP and for any language.
+
+worlds      the fakes that one server holds, by name
+front       the server's application: which world a request is for, or whether it is for the control plane
+plane       answers what is asked of the control plane: token, routes, bodies, errors
+operations  what an operation is; the modules named for what they are about have the operations themselves
+openapi     the document that describes them
+"""

@@ -1,0 +1,196 @@
+"""The journal of a world: the calls that were made, and waiting for some."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from output_mock.control.operations import (
+    ANYTHING,
+    DURATION,
+    LONGEST_ID,
+    TIME,
+    Asked,
+    Node,
+    Operation,
+    Reply,
+    flag,
+    many,
+    number,
+    or_null,
+    ref,
+    shape,
+    text,
+)
+from output_mock.control.problems import InvalidRequest, WaitedInVain
+from output_mock.durations import SECOND, nanoseconds, spoken
+from output_mock.engine.rendering import iso
+from output_mock.http.journal import Call, Calls, listing
+from output_mock.http.routes import OPERATIONS as ROUTES
+
+# How long, in seconds, one request waits for calls.
+LONGEST_WAIT = 60
+
+SCHEMAS = {
+    "Call": shape(
+        {
+            "number": number("Which one it was, from 1."),
+            "time": TIME,
+            "method": text(),
+            "path": text(),
+            "query": {"type": "object"},
+            "route": or_null(text("The operation that it asked for.")),
+            "workflow": or_null(text("The workflow that it was about.")),
+            "workflowId": or_null(text()),
+            "name": or_null(text("The name of the signal, query or update.")),
+            "body": ANYTHING,
+            "headers": {"type": "object", "additionalProperties": text()},
+            "status": number("The status of the answer; 0 when the connection was dropped before."),
+            "answer": ANYTHING,
+            "lost": flag("Whether the answer has not reached the client."),
+            "miss": or_null(text("What no script foresaw about it, and the nearest that there is.")),
+        },
+        about="A call that was made. `answer` is its body: JSON, or text; null for none and for a stream.",
+    )
+}
+
+
+def _described(call: Call) -> dict[str, Any]:
+    return {
+        "number": call.number,
+        "time": iso(call.time),
+        "method": call.method,
+        "path": call.path,
+        "query": call.query,
+        "route": call.route,
+        "workflow": call.workflow,
+        "workflowId": call.workflow_id,
+        "name": call.name,
+        "body": call.json,
+        "headers": dict(call.headers),
+        "status": call.status,
+        "answer": _answer(call.answer),
+        "lost": call.lost,
+        "miss": call.miss,
+    }
+
+
+def _answer(body: bytes | None) -> Any:
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace")
+
+
+def _fitting(asked: Asked) -> Calls:
+    query = asked.query
+    found = Calls(asked.held.app.calls)(
+        query.get("method"),
+        query.get("path"),
+        route=query.get("route"),
+        workflow=query.get("workflow"),
+        workflow_id=query.get("workflowId"),
+        status=query.get("status"),
+    )
+    name, since, missed = query.get("name"), query.get("since", 0), query.get("missed")
+    if name is None and not since and missed is None:
+        return found
+    return Calls(
+        call
+        for call in found
+        if call.number > since
+        and (name is None or call.name == name)
+        and (missed is None or missed == (call.miss is not None))
+    )
+
+
+def _listed(asked: Asked, found: Calls) -> dict[str, Any]:
+    limit = asked.query.get("limit", 100)
+    return {"calls": [_described(call) for call in found[-limit:]], "count": len(found)}
+
+
+def list_calls(asked: Asked) -> Reply:
+    """The calls that fit."""
+    return Reply(200, _listed(asked, _fitting(asked)))
+
+
+def count(asked: Asked) -> Reply:
+    """How many fit."""
+    return Reply(200, {"count": len(_fitting(asked))})
+
+
+def wait(asked: Asked) -> Reply:
+    """The calls that fit, once there are so many."""
+    wanted = asked.query.get("count", 1)
+    try:
+        length = nanoseconds(asked.query.get("timeout", "10s"))
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+    if length > LONGEST_WAIT * SECOND:
+        raise InvalidRequest(f"one request waits {LONGEST_WAIT} s at most, not {spoken(length)}; ask again")
+    journal = asked.held.app.calls
+    if not journal.wait(lambda: len(_fitting(asked)) >= wanted, length / SECOND):
+        raise WaitedInVain(
+            f"there were {len(_fitting(asked))} such calls within {spoken(length)}, not {wanted}; "
+            f"the last calls:\n{listing(Calls(journal)[-10:]) or 'none'}"
+        )
+    return Reply(200, _listed(asked, _fitting(asked)))
+
+
+def clear(asked: Asked) -> Reply:
+    """Forget all calls."""
+    asked.held.app.calls.clear()
+    return Reply(204, None)
+
+
+_FILTERS: dict[str, Node] = {
+    "method": text(maxLength=20),
+    "path": text(maxLength=8000),
+    "route": text("An operation of the API.", enum=list(ROUTES)),
+    "workflow": text("The name of the workflow.", maxLength=LONGEST_ID),
+    "workflowId": text("The workflow id.", maxLength=LONGEST_ID),
+    "name": text("The name of the signal, query or update.", maxLength=LONGEST_ID),
+    "status": number("The status of the answer.", minimum=0, maximum=599),
+    "missed": flag("Only calls that no script foresaw, or (`false`) only the others."),
+    "since": number("Only calls after the one of this number.", minimum=0, maximum=2**53),
+}
+_LIMIT = {"limit": number("How many at most, the last ones.", minimum=1, maximum=1000, default=100)}
+_CALLS = shape({"calls": many(ref("Call")), "count": number("How many fit, also those beyond the limit.")})
+OPERATIONS = [
+    Operation(
+        "listCalls",
+        "GET",
+        "/calls",
+        "The calls that were made and fit, oldest first.",
+        list_calls,
+        {200: _CALLS},
+        query={**_FILTERS, **_LIMIT},
+    ),
+    Operation("clearCalls", "DELETE", "/calls", "Forget all calls.", clear, {204: None}),
+    Operation(
+        "countCalls",
+        "GET",
+        "/calls/count",
+        "How many calls fit.",
+        count,
+        {200: shape({"count": number()})},
+        query=_FILTERS,
+    ),
+    Operation(
+        "waitForCalls",
+        "GET",
+        "/calls/wait",
+        "Wait, on the wall, until so many calls fit; 408 when there are not so many in time.",
+        wait,
+        {200: _CALLS},
+        errors=(408,),
+        query={
+            **_FILTERS,
+            **_LIMIT,
+            "count": number("How many calls to wait for.", minimum=0, maximum=100_000, default=1),
+            "timeout": {**DURATION, "description": "How long to wait; a minute at most."},
+        },
+    ),
+]

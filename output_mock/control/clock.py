@@ -1,0 +1,114 @@
+"""The clock of a world: what time it is, and moving it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from output_mock.control.operations import (
+    DURATION,
+    TIME,
+    Asked,
+    Operation,
+    Reply,
+    fields,
+    number,
+    or_null,
+    ref,
+    shape,
+    text,
+)
+from output_mock.control.problems import Conflict, InvalidRequest
+from output_mock.durations import nanoseconds
+from output_mock.engine.clock import LATEST
+from output_mock.engine.rendering import iso
+from output_mock.engine.world import World
+
+# How long, in seconds of the wall, one request may move the clock.
+PATIENCE = 10.0
+
+SCHEMAS = {
+    "Clock": shape(
+        {
+            "mode": text("How time passes.", enum=["real", "auto", "manual"]),
+            "now": TIME,
+            "milliseconds": number("Now, in milliseconds since 1970."),
+            "nextDue": or_null(TIME),
+        },
+        about="A world's clock. `nextDue` is when something happens next by itself, a timeout or a piece of "
+        "work; null when nothing will.",
+    )
+}
+
+
+def described(world: World) -> dict[str, Any]:
+    """The clock, as the control plane shows it."""
+    clock = world.clock
+    with clock.lock:
+        due = clock.next_due()
+        now = clock.nanoseconds()
+        return {
+            "mode": clock.mode,
+            "now": iso(now),
+            "milliseconds": now // 1_000_000,
+            "nextDue": None if due is None else iso(due),
+        }
+
+
+def show(asked: Asked) -> Reply:
+    """The clock."""
+    return Reply(200, described(asked.held.world))
+
+
+def change(asked: Asked) -> Reply:
+    """Another mode."""
+    world = asked.held.world
+    try:
+        world.set_clock_mode(asked.body["mode"])
+    except ValueError as error:
+        raise Conflict(str(error)) from None
+    return Reply(200, described(world))
+
+
+def advance(asked: Asked) -> Reply:
+    """Move a virtual clock, and let everything happen that falls due on the way."""
+    world = asked.held.world
+    clock = world.clock
+    if clock.mode == "real":
+        raise Conflict("a real clock cannot be advanced; use a world with an 'auto' or a 'manual' one")
+    try:
+        length = nanoseconds(asked.body["by"])
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+    if clock.nanoseconds() + length > LATEST:
+        raise InvalidRequest("the clock would be beyond the year 2998")
+    if not world.let_pass(length, patience=PATIENCE):
+        raise Conflict(
+            f"so much happens in that time that {PATIENCE:g} s of the wall were not enough; the clock is at "
+            f"{iso(clock.nanoseconds())}, advance it further from there"
+        )
+    return Reply(200, described(world))
+
+
+OPERATIONS = [
+    Operation("getClock", "GET", "/clock", "What time it is.", show, {200: ref("Clock")}),
+    Operation(
+        "setClock",
+        "PUT",
+        "/clock",
+        "Change the clock between `auto` and `manual`; 409 for a clock that cannot be changed so.",
+        change,
+        {200: ref("Clock")},
+        errors=(409,),
+        body=fields({"mode": text("The new mode.", enum=["real", "auto", "manual"])}, "mode"),
+    ),
+    Operation(
+        "advanceClock",
+        "POST",
+        "/clock/advance",
+        "Move a virtual clock forward, and let everything happen that falls due on the way.",
+        advance,
+        {200: ref("Clock")},
+        errors=(409,),
+        body=fields({"by": DURATION}, "by"),
+    ),
+]

@@ -1,0 +1,134 @@
+"""What an operation of the control plane is, and the pieces that its description is made of.
+
+An operation's schemas are JSON Schema. They stand in the OpenAPI document, and requests are held against them
+before the operation is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from output_mock.control.worlds import Held, Worlds
+
+Node = dict[str, Any]
+
+# What names and ids may be that a request makes.
+LONGEST_NAME = 64
+NAME = "^[A-Za-z0-9_.-]{1,64}$"
+NAME_WORDS = "names are up to 64 letters, digits and the signs _ . -"
+LONGEST_ID = 1000
+
+
+class Asked(NamedTuple):
+    """What was asked of the control plane."""
+
+    worlds: Worlds
+    # The world that it was asked of.
+    held: Held
+    # The names in the path, the parameters of the query, the body's value.
+    path: Mapping[str, str]
+    query: Mapping[str, Any]
+    body: Any
+    # The text of a YAML body; None for JSON.
+    yaml: str | None
+
+
+class Reply(NamedTuple):
+    """An answer: a status and a JSON value; `None` is no body at all."""
+
+    status: int
+    value: Any
+
+
+class Operation(NamedTuple):
+    """An operation: what it is called, where it is, what it takes and answers, and what does it."""
+
+    name: str
+    method: str
+    path: str
+    about: str
+    do: Callable[[Asked], Reply]
+    # The schema of the answer's body by its status; None for no body.
+    answers: Mapping[int, Node | None]
+    # Which errors there are besides those that every operation has.
+    errors: tuple[int, ...] = ()
+    query: Mapping[str, Node] = {}
+    body: Node | None = None
+    body_required: bool = True
+    # Whether the body may be the text of a YAML file.
+    yaml: bool = False
+    # Whether it is about all worlds, and so is not there below a world's own prefix.
+    for_all: bool = False
+
+
+# Schemas
+
+
+def shape(properties: Node, *, optional: tuple[str, ...] = (), about: str = "") -> Node:
+    """An object with exactly these properties, all of them required but the optional ones."""
+    required = [name for name in properties if name not in optional]
+    return {
+        **({"description": about} if about else {}),
+        "type": "object",
+        **({"required": required} if required else {}),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def fields(properties: Node, *required: str, about: str = "") -> Node:
+    """A body with these properties, of which only the required ones have to be there."""
+    return shape(properties, optional=tuple(set(properties) - set(required)), about=about)
+
+
+def text(about: str = "", **keywords: Any) -> Node:
+    """Text."""
+    return {"type": "string", **keywords, **({"description": about} if about else {})}
+
+
+def number(about: str = "", **keywords: Any) -> Node:
+    """A whole number."""
+    return {"type": "integer", **keywords, **({"description": about} if about else {})}
+
+
+def flag(about: str = "") -> Node:
+    """True or false."""
+    return {"type": "boolean", **({"description": about} if about else {})}
+
+
+def many(schema: Node, **keywords: Any) -> Node:
+    """A list."""
+    return {"type": "array", "items": schema, **keywords}
+
+
+def or_null(schema: Node) -> Node:
+    """That, or null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def ref(name: str) -> Node:
+    """A schema of `components`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def name_of(what: str, **keywords: Any) -> Node:
+    """The name of something that is kept under it."""
+    return text(f"The name of {what}.", pattern=NAME, **keywords)
+
+
+def workflow_id(about: str = "A workflow id.") -> Node:
+    """A workflow id."""
+    return text(about, minLength=1, maxLength=LONGEST_ID)
+
+
+DURATION: Node = {
+    "description": "A duration, such as `500ms`, `10s`, `1h30m`, or a number of seconds; a century at most.",
+    "anyOf": [
+        {"type": "string", "pattern": r"^\s*([0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)\s*)+$", "maxLength": 40},
+        {"type": "number", "minimum": 0, "maximum": 3_155_760_000},
+    ],
+}
+TIME = text("A time: ISO 8601 in UTC, to the millisecond.")
+ANYTHING: Node = {}

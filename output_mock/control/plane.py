@@ -1,0 +1,231 @@
+"""Answers what is asked of the control plane: checks token, route, query and body, and has it done."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from flask import Request, Response
+
+from output_mock.control import calls, clock, faults, runs, snapshots, workflows, world_operations
+from output_mock.control.operations import Asked, Node, Operation, Reply
+from output_mock.control.problems import (
+    Conflict,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from output_mock.control.worlds import Held, Worlds
+from output_mock.engine.errors import OutputError
+from output_mock.http import answers, bodies, requests
+from output_mock.scripts.definition import nearest
+
+OPERATIONS: tuple[Operation, ...] = tuple(
+    operation
+    for module in (world_operations, workflows, runs, clock, faults, calls, snapshots)
+    for operation in module.OPERATIONS
+)
+# The schemas that the operations' answers refer to.
+SCHEMAS: dict[str, Node] = {
+    name: schema
+    for module in (world_operations, workflows, runs, clock, faults, calls, snapshots)
+    for name, schema in module.SCHEMAS.items()
+}
+_YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)))
+
+
+_PATTERNS = [(_pattern(operation.path), operation) for operation in OPERATIONS]
+
+
+class Plane:
+    """The control plane of some worlds. With a `token`, requests have to bring it."""
+
+    def __init__(self, worlds: Worlds, token: str | None = None) -> None:
+        self._worlds = worlds
+        self._token = token
+
+    def answer(self, request: Request, path: str, held: Held, *, scoped: bool) -> Response:
+        """Answer a request for the raw `path` below `/__mock__` of a world. `scoped`: it named the world."""
+        try:
+            self._check_token(request)
+            reply = self._reply(request, path, held, scoped)
+        except Problem as problem:
+            answer = answers.json_answer(problem.body(), problem.status)
+            answer.headers.update(problem.headers)
+        except RecursionError:
+            answer = answers.json_answer(InvalidRequest("the body is nested too deep").body(), 400)
+        except OutputError as error:
+            # What the API would say, such as that a script is wrong.
+            answer = answers.json_answer(Conflict(error.message).body(), Conflict.status)
+        else:
+            answer = (
+                answers.no_answer() if reply.value is None else answers.json_answer(reply.value, reply.status)
+            )
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    def _check_token(self, request: Request) -> None:
+        if self._token is None:
+            return
+        kind, _, given = request.headers.get("Authorization", "").partition(" ")
+        right = hmac.compare_digest(
+            given.strip().encode("utf-8", "replace"), self._token.encode("utf-8", "replace")
+        )
+        if kind.lower() != "bearer" or not right:
+            raise Unauthorized
+
+    def _reply(self, request: Request, path: str, held: Held, scoped: bool) -> Reply:
+        raw, _, query = path.partition("?")
+        method = "GET" if request.method == "HEAD" else request.method
+        if raw == "/openapi.json" and method == "GET":
+            from output_mock.control.openapi import document
+
+            return Reply(200, document())
+        operation, names = _route(method, raw, scoped)
+        parameters = _query(operation, query)
+        body, yaml = _body(operation, request)
+        return operation.do(Asked(self._worlds, held, names, parameters, body, yaml))
+
+
+def _route(method: str, raw: str, scoped: bool) -> tuple[Operation, dict[str, str]]:
+    allowed: list[str] = ["GET"] if raw == "/openapi.json" else []
+    for pattern, operation in _PATTERNS:
+        found = pattern.fullmatch(raw)
+        if found is None or (scoped and operation.for_all):
+            continue
+        if operation.method == method:
+            return operation, {name: _decoded(part) for name, part in found.groupdict().items()}
+        allowed.append(operation.method)
+    if allowed:
+        listed = ", ".join(dict.fromkeys(allowed))
+        raise MethodNotAllowed(
+            f"there is no {method[:20]} /__mock__{raw[:200]}; there is {listed}", headers={"Allow": listed}
+        )
+    known = [operation.path for operation in OPERATIONS if not (scoped and operation.for_all)]
+    meant = nearest(raw[:200], known).partition("'")[2].rpartition("'")[0]
+    words = f"; did you mean /__mock__{meant}?" if meant else "; /__mock__/openapi.json has all that there is"
+    raise NotFound(f"there is nothing on /__mock__{raw[:200]}{words}", nearest=meant or None)
+
+
+def _decoded(part: str) -> str:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", part):
+        raise InvalidRequest(f"{part[:200]!r} in the path cannot be decoded")
+    try:
+        return unquote_to_bytes(part).decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"{part[:200]!r} in the path cannot be decoded") from None
+
+
+# The query
+
+
+def _query(operation: Operation, raw: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, given in requests.query_string(raw).items():
+        if name not in operation.query:
+            known = list(operation.query)
+            there = f"; there are {', '.join(known)}" if known else "; there is none at all"
+            raise InvalidRequest(
+                f"there is no query parameter {name[:100]!r}{nearest(name[:100], known) or there}"
+            )
+        if isinstance(given, list):
+            raise InvalidRequest(f"the query parameter {name!r} is there twice")
+        found[name] = _converted(given, operation.query[name])
+        _check(found[name], operation.query[name], f"the query parameter {name!r}")
+    return found
+
+
+def _converted(given: str, schema: Mapping[str, Any]) -> Any:
+    kind = schema.get("type")
+    if kind == "integer" and re.fullmatch(r"-?[0-9]{1,18}", given):
+        return int(given)
+    if kind == "boolean" and given in ("true", "false"):
+        return given == "true"
+    if kind is None and re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,9})?", given):
+        # A duration in seconds.
+        return float(given)
+    return given
+
+
+# The body
+
+
+def _body(operation: Operation, request: Request) -> tuple[Any, str | None]:
+    length = request.content_length
+    if length is not None and length > bodies.LIMIT:
+        raise TooLarge(f"a body has at most {bodies.LIMIT} bytes")
+    data = request.stream.read(bodies.LIMIT + 1)
+    if len(data) > bodies.LIMIT:
+        raise TooLarge(f"a body has at most {bodies.LIMIT} bytes")
+    if not data:
+        if operation.body is not None and operation.body_required:
+            raise InvalidRequest("there is no body; send JSON as application/json")
+        return None, None
+    if operation.body is None:
+        raise InvalidRequest(f"{operation.method} {operation.path} takes no body")
+    kind = request.mimetype
+    if kind not in ("application/json", *(_YAML_TYPES if operation.yaml else ())):
+        types = "application/json" + (" or application/yaml" if operation.yaml else "")
+        raise UnsupportedMediaType(f"a body of type {kind[:100]!r} is not read; send {types}")
+    if "Content-Encoding" in request.headers:
+        raise UnsupportedMediaType("a body with a Content-Encoding is not read; send it as it is")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest("the body is no UTF-8") from None
+    if kind != "application/json":
+        return None, text
+    try:
+        value = bodies.loads(text)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is no JSON: {error}") from None
+    _check(value, operation.body, "the body")
+    return value, None
+
+
+@functools.cache
+def _validator(schema: str) -> Any:
+    import json
+
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(schema))
+
+
+def _check(value: Any, schema: Node, what: str) -> None:
+    """Raise `InvalidRequest`, which says what is wrong and where, unless the value fits."""
+    import json
+
+    from jsonschema.exceptions import best_match
+
+    error = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
+    if error is None:
+        return
+    where = "/".join(str(part) for part in error.absolute_path)
+    place = f"{what}, {where}" if where else what
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = list(error.schema.get("properties", ()))
+        for name in error.instance:
+            if name not in known:
+                words = nearest(name[:100], known)
+                meant = words.partition("'")[2].rpartition("'")[0] or None
+                there = words or f"; it has {', '.join(known)}"
+                raise InvalidRequest(f"{place}: there is no {name[:100]!r}{there}", nearest=meant)
+    meant = None
+    if error.validator == "enum" and isinstance(error.instance, str):
+        known = [str(one) for one in error.validator_value]
+        meant = nearest(error.instance[:100], known).partition("'")[2].rpartition("'")[0] or None
+    message = error.message if len(error.message) < 300 else f"{error.message[:300]} …"
+    raise InvalidRequest(f"{place}: {message}", nearest=meant)

@@ -1,0 +1,144 @@
+"""What the control plane says when it cannot do what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from output_mock.scripts.definition import nearest
+from output_mock.scripts.places import Mistake
+
+
+class Problem(Exception):
+    """An error answer: `{"error": name, "message": …}`, with `nearest` and `mistakes` where they help."""
+
+    status = 400
+    name = "InvalidRequestError"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        nearest: str | None = None,
+        mistakes: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.nearest = nearest
+        self.mistakes = list(mistakes)
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """The answer's body."""
+        body: dict[str, Any] = {"error": self.name, "message": self.message}
+        if self.nearest is not None:
+            body["nearest"] = self.nearest
+        if self.mistakes:
+            body["mistakes"] = self.mistakes
+        return body
+
+
+class InvalidRequest(Problem):
+    """The body, the query or the path cannot be what was meant."""
+
+
+class InvalidScript(Problem):
+    """A script that is wrong; `mistakes` has everything that is."""
+
+    name = "InvalidScriptError"
+
+    @classmethod
+    def of(cls, mistakes: Sequence[Mistake]) -> InvalidScript:
+        """The problem of a script with these mistakes: a file's have lines, those of JSON a JSON pointer."""
+        listed = [
+            {"message": one.message, "line": one.line, "column": one.column}
+            if one.line
+            else {"message": one.message, "at": one.file}
+            for one in mistakes
+        ]
+        text = f"the script has {len(listed)} mistakes; the first: " if len(listed) > 1 else ""
+        return cls(f"{text}{mistakes[0].message}", mistakes=listed)
+
+
+class Unauthorized(Problem):
+    """There is a token, and the request does not bring it."""
+
+    status = 401
+    name = "UnauthorizedError"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the control plane asks for its token; send it as 'Authorization: Bearer TOKEN'",
+            headers={"WWW-Authenticate": 'Bearer realm="output-mock control plane"'},
+        )
+
+
+class NotFound(Problem):
+    """There is no such thing, or nothing on this path."""
+
+    status = 404
+    name = "NotFoundError"
+
+    @classmethod
+    def named(cls, what: str, name: str, known: Sequence[str]) -> NotFound:
+        """There is no `what` of that name; the nearest of the known ones was probably meant."""
+        words = nearest(name, list(known)[:1000])
+        meant = words.partition("'")[2].rpartition("'")[0] if words else None
+        return cls(f"there is no {what} {name!r}{words}", nearest=meant or None)
+
+
+class MethodNotAllowed(Problem):
+    """There is something on this path, but not for this method."""
+
+    status = 405
+    name = "MethodNotAllowedError"
+
+
+class WaitedInVain(Problem):
+    """What was waited for has not come in time."""
+
+    status = 408
+    name = "TimeoutError"
+
+
+class Conflict(Problem):
+    """It could be done, but not as things stand."""
+
+    status = 409
+    name = "ConflictError"
+
+
+class TooLarge(Problem):
+    """The body is larger than anything here needs."""
+
+    status = 413
+    name = "PayloadTooLargeError"
+
+
+class UnsupportedMediaType(Problem):
+    """The body is of a type that is not read here."""
+
+    status = 415
+    name = "UnsupportedMediaTypeError"
+
+
+class Full(Problem):
+    """There is no room for another world."""
+
+    status = 503
+    name = "NoRoomError"
+
+
+CLASSES: tuple[type[Problem], ...] = (
+    InvalidRequest,
+    InvalidScript,
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+    WaitedInVain,
+    Conflict,
+    TooLarge,
+    UnsupportedMediaType,
+    Full,
+)

@@ -1,0 +1,351 @@
+"""Runs: where each of them stands, and moving or ending one by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from output_mock.control.operations import (
+    ANYTHING,
+    DURATION,
+    LONGEST_ID,
+    TIME,
+    Asked,
+    Node,
+    Operation,
+    Reply,
+    fields,
+    flag,
+    many,
+    number,
+    or_null,
+    ref,
+    shape,
+    text,
+)
+from output_mock.control.problems import Conflict, InvalidRequest, NotFound
+from output_mock.durations import nanoseconds
+from output_mock.engine import results
+from output_mock.engine.errors import OutputError, WorkflowNotFoundError
+from output_mock.engine.failures import Failure
+from output_mock.engine.instance import Activity
+from output_mock.engine.payloads import UNDEFINED, plain
+from output_mock.engine.rendering import iso
+from output_mock.engine.run import Run
+from output_mock.engine.standing import standing
+from output_mock.engine.world import World
+from output_mock.http import pages
+from output_mock.scripts.definition import CatalogDefinition
+
+STATUSES = ["running", "completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"]
+_RUN: Node = {
+    "workflowId": text(),
+    "runId": text(),
+    "workflow": text("The name of the workflow."),
+    "catalog": text(),
+    "status": text(enum=STATUSES),
+    "standing": text("Where it stands, in words: what it waits for, how it has ended."),
+    "startedAt": TIME,
+    "closedAt": or_null(TIME),
+    "waitsFor": shape(
+        {
+            "steps": many(
+                shape(
+                    {
+                        "name": text(),
+                        "input": ANYTHING,
+                        "attempt": number("Which attempt this is, or the next one will be."),
+                        "due": or_null(TIME),
+                    },
+                    about="A step that is under way or will be tried again; `due` is when that happens.",
+                )
+            ),
+            "signals": many(text()),
+        },
+        about="The steps that are open, and the signals that the script waits for.",
+    ),
+}
+SCHEMAS = {
+    "Run": shape(_RUN, about="A run, and where it stands."),
+    "RunInFull": shape(
+        {
+            **_RUN,
+            "input": ANYTHING,
+            "output": ANYTHING,
+            "error": or_null({"type": "object"}),
+            "history": many({"type": "object"}),
+        },
+        optional=("history", "input"),
+        about="A run with what went in and came out. `input` is missing when none was sent.",
+    ),
+}
+
+
+# Which run
+
+
+def _find(asked: Asked) -> tuple[World, Run]:
+    world, workflow_id = asked.held.world, asked.path["workflowId"]
+    try:
+        run = world.find(workflow_id, asked.query.get("runId"))
+    except WorkflowNotFoundError:
+        run_id = asked.query.get("runId")
+        if run_id is not None and workflow_id in world.workflow_ids():
+            raise NotFound(f"workflow {workflow_id!r} has no run {run_id!r}") from None
+        raise NotFound.named("run of workflow id", workflow_id, world.workflow_ids()) from None
+    if isinstance(run.definition, CatalogDefinition):
+        raise NotFound.named("run of workflow id", workflow_id, world.workflow_ids())
+    return world, run
+
+
+def _changing(asked: Asked, change: Callable[[World, Run], None]) -> Reply:
+    """The run after a change, which only a running one takes."""
+    world, run = _find(asked)
+    with world.clock.lock:
+        world.clock.run_due()
+        if not run.running:
+            raise Conflict(f"run {run.run_id} of {run.workflow_id!r} has ended: {standing(run)}")
+        change(world, run)
+        world.clock.run_due()
+        return Reply(200, described(run))
+
+
+# What is said of one
+
+
+def described(run: Run) -> dict[str, Any]:
+    """A run, as lists show it. Called with the world's lock held."""
+    return {
+        "workflowId": run.workflow_id,
+        "runId": run.run_id,
+        "workflow": run.info.workflow_type,
+        "catalog": run.info.task_queue,
+        "status": run.status,
+        "standing": standing(run),
+        "startedAt": iso(run.start_time),
+        "closedAt": None if run.running else iso(run.close_time),
+        "waitsFor": {
+            "steps": [_step(step) for step in run.open_steps()],
+            "signals": run.instance.awaited_signals() if run.running and run.instance is not None else [],
+        },
+    }
+
+
+def _step(step: Activity) -> dict[str, Any]:
+    return {
+        "name": step.plan.name,
+        "input": plain(step.input),
+        "attempt": step.attempt,
+        "due": iso(step.due) if step.due else None,
+    }
+
+
+def _in_full(run: Run, *, history: bool) -> dict[str, Any]:
+    shown = described(run)
+    given = results.given_input(run)
+    if "input" in given:
+        shown["input"] = given["input"]
+    shown["output"] = plain(run.result)
+    shown["error"] = None if run.failure is None else results.error(run.failure)
+    if history:
+        shown["history"] = pages.events(run, 0, len(run.history.batches), include_payloads=True)
+    return shown
+
+
+# Operations
+
+
+def list_runs(asked: Asked) -> Reply:
+    """The runs that fit."""
+    world, query = asked.held.world, asked.query
+    limit = query.get("limit", 100)
+    found: list[dict[str, Any]] = []
+    with world.clock.lock:
+        for run in world.runs(query.get("workflow"), query.get("catalog")):
+            if isinstance(run.definition, CatalogDefinition):
+                continue
+            if query.get("status") not in (None, run.status):
+                continue
+            if query.get("workflowId") not in (None, run.workflow_id):
+                continue
+            found.append(described(run))
+            if len(found) >= limit:
+                break
+    return Reply(200, {"runs": found, "count": len(found)})
+
+
+def show(asked: Asked) -> Reply:
+    """One run, in full."""
+    world, run = _find(asked)
+    with world.clock.lock:
+        return Reply(200, _in_full(run, history=asked.query.get("history", False)))
+
+
+def advance(asked: Asked) -> Reply:
+    """Let the next thing happen."""
+    world, run = _find(asked)
+    try:
+        moved = world.advance_run(run, guards=asked.query.get("timeouts", False))
+    except RuntimeError as error:
+        raise Conflict(str(error)) from None
+    with world.clock.lock:
+        if not moved:
+            raise Conflict(
+                f"nothing more of {run.workflow_id!r} happens by itself: {standing(run.latest())}; send it "
+                "what it waits for, or let a timeout pass with ?timeouts=true"
+            )
+        return Reply(200, described(run.latest()))
+
+
+def complete(asked: Asked) -> Reply:
+    """Complete the run, or one of its steps."""
+    body = asked.body or {}
+    output = body.get("output")
+
+    def change(world: World, run: Run) -> None:
+        if "step" in body:
+            run.complete_step(_open_step(run, body["step"]), output)
+        else:
+            run.complete(output)
+
+    return _changing(asked, change)
+
+
+def fail(asked: Asked) -> Reply:
+    """Fail the run, or one of its steps."""
+    body = asked.body or {}
+    failure = Failure(
+        body.get("message", "failed by hand"), body.get("name", "FatalError"), **_properties(body)
+    )
+
+    def change(world: World, run: Run) -> None:
+        if "step" in body:
+            run.fail_step(_open_step(run, body["step"]), failure)
+        else:
+            run.fail(failure)
+
+    return _changing(asked, change)
+
+
+def _properties(body: dict[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = body.get("properties") or {}
+    taken = [name for name in properties if name in ("message", "name", "cause", "retryable", "self")]
+    if taken:
+        raise InvalidRequest(f"the property {taken[0]!r} of an error is none of its own; leave it out")
+    return properties
+
+
+def _open_step(run: Run, name: str) -> Activity:
+    steps = run.open_steps()
+    found = [step for step in steps if step.plan.name == name]
+    if not found:
+        raise NotFound.named("open step", name, [step.plan.name for step in steps])
+    return found[0]
+
+
+def signal(asked: Asked) -> Reply:
+    """Send a signal, now or later."""
+    world, run = _find(asked)
+    body = asked.body
+    try:
+        world.signal(
+            run.workflow_id,
+            body["name"],
+            body.get("payload", UNDEFINED),
+            after=nanoseconds(body.get("after", 0)),
+        )
+    except WorkflowNotFoundError:
+        raise Conflict(f"the run of {run.workflow_id!r} has ended: {standing(run)}") from None
+    except (OutputError, ValueError) as error:
+        raise InvalidRequest(str(error)) from None
+    with world.clock.lock:
+        return Reply(200, described(run.latest()))
+
+
+_PINNED = {"runId": text("Which run; default is the latest one of the workflow id.", maxLength=LONGEST_ID)}
+_STEP = text("The name of an open step; without it, the run itself is meant.", maxLength=LONGEST_ID)
+OPERATIONS = [
+    Operation(
+        "listRuns",
+        "GET",
+        "/runs",
+        "Runs, those that still run first, and where each of them stands.",
+        list_runs,
+        {200: shape({"runs": many(ref("Run")), "count": number()})},
+        query={
+            "workflow": text("The name of the workflow.", maxLength=LONGEST_ID),
+            "catalog": text("The catalog that it is of.", maxLength=LONGEST_ID),
+            "workflowId": text("The workflow id.", maxLength=LONGEST_ID),
+            "status": text("The status.", enum=STATUSES),
+            "limit": number("How many at most.", minimum=1, maximum=1000, default=100),
+        },
+    ),
+    Operation(
+        "getRun",
+        "GET",
+        "/runs/{workflowId}",
+        "One run, with its input and output and, if asked for, its history. Looking does not move the clock.",
+        show,
+        {200: ref("RunInFull")},
+        errors=(404,),
+        query={**_PINNED, "history": flag("Whether to show its history.")},
+    ),
+    Operation(
+        "advanceRun",
+        "POST",
+        "/runs/{workflowId}/advance",
+        "Let the next thing happen that a run does by itself; the clock moves there. 409 when there is none.",
+        advance,
+        {200: ref("Run")},
+        errors=(404, 409),
+        query={**_PINNED, "timeouts": flag("Whether a timeout is a next thing, too.")},
+    ),
+    Operation(
+        "completeRun",
+        "POST",
+        "/runs/{workflowId}/complete",
+        "Complete an open step, whatever its script says of it, or the run itself.",
+        complete,
+        {200: ref("Run")},
+        errors=(404, 409),
+        query=_PINNED,
+        body=fields({"step": _STEP, "output": ANYTHING}),
+        body_required=False,
+    ),
+    Operation(
+        "failRun",
+        "POST",
+        "/runs/{workflowId}/fail",
+        "Fail an open step, which is not tried again, or the run itself.",
+        fail,
+        {200: ref("Run")},
+        errors=(404, 409),
+        query=_PINNED,
+        body=fields(
+            {
+                "step": _STEP,
+                "message": text("What went wrong.", maxLength=100_000),
+                "name": text("The class of the error.", maxLength=200, default="FatalError"),
+                "properties": {"type": "object", "description": "Further properties of the error."},
+            }
+        ),
+        body_required=False,
+    ),
+    Operation(
+        "signalRun",
+        "POST",
+        "/runs/{workflowId}/signal",
+        "Send a signal to the latest run, now or after some time on the clock.",
+        signal,
+        {200: ref("Run")},
+        errors=(404, 409),
+        body=fields(
+            {
+                "name": text("The signal.", minLength=1, maxLength=LONGEST_ID),
+                "payload": {"type": "object"},
+                "after": DURATION,
+            },
+            "name",
+        ),
+    ),
+]

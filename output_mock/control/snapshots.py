@@ -1,0 +1,175 @@
+"""Snapshots: the whole state of a world at one time, and going back to it.
+
+A snapshot is a copy of the world (`engine/copying.py`, which says how that is made and what it cannot hold),
+of its faults with the chance that they go by, and of its journal. Restoring makes a copy of that copy, so it
+can be done again and again; whoever waits for something of the world that was there stops waiting. On a real
+clock time goes on in between: what has fallen due since then happens at once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from output_mock.control.operations import (
+    NAME,
+    NAME_WORDS,
+    TIME,
+    Asked,
+    Operation,
+    Reply,
+    fields,
+    many,
+    name_of,
+    number,
+    ref,
+    shape,
+    text,
+)
+from output_mock.control.problems import Conflict, InvalidRequest, NotFound
+from output_mock.control.worlds import Held
+from output_mock.engine.copying import copy_of
+from output_mock.engine.rendering import iso
+from output_mock.engine.world import World
+
+# How many snapshots a world may have.
+MOST_SNAPSHOTS = 20
+
+SCHEMAS = {
+    "Snapshot": shape(
+        {
+            "name": name_of("the snapshot"),
+            "now": TIME,
+            "runs": number("How many workflow ids were started."),
+            "calls": number("How many calls the journal held."),
+        },
+        about="The state of a world, by the name that it is kept under. `now` is the time on its clock.",
+    )
+}
+
+
+class Snapshot(NamedTuple):
+    """The whole state of a world at one time."""
+
+    world: World
+    faults: Any
+    calls: Any
+    ids: Any
+
+    @classmethod
+    def of(cls, held: Held) -> Snapshot:
+        """The state of a world as it is. Raises `ScriptError` when a script cannot be played once more."""
+        app = held.app
+        return cls(copy_of(app.world), app.faults.state(), app.calls.sized(), app.request_ids_state())
+
+    def restore(self, held: Held) -> None:
+        """Have a world go on from here. Raises `ScriptError`, and leaves it as it is then."""
+        app, new = held.app, copy_of(self.world)
+        old = app.world
+        held.mock.world = app.world = new
+        app.faults.restore(self.faults)
+        app.calls.replace(self.calls)
+        app.set_request_ids_state(self.ids)
+        new.clock.resume()
+        old.close()
+
+    def close(self) -> None:
+        """Let go of the scripts that stand in it."""
+        self.world.close()
+
+
+def _described(name: str, snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "name": name,
+        "now": iso(snapshot.world.clock.nanoseconds()),
+        "runs": len(snapshot.world.workflow_ids()),
+        "calls": len(snapshot.calls),
+    }
+
+
+def list_snapshots(asked: Asked) -> Reply:
+    """All of them."""
+    found = list(asked.held.snapshots.items())
+    return Reply(200, {"snapshots": [_described(name, snapshot) for name, snapshot in found]})
+
+
+def take(asked: Asked) -> Reply:
+    """One more; one of the same name is forgotten."""
+    kept = asked.held.snapshots
+    name = (asked.body or {}).get("name")
+    if name is None:
+        name = next(name for n in range(1, len(kept) + 2) if (name := f"snapshot-{n}") not in kept)
+    if not re.fullmatch(NAME, name):
+        raise InvalidRequest(f"{name[:100]!r} cannot name a snapshot; {NAME_WORDS}")
+    if name not in kept and len(kept) >= MOST_SNAPSHOTS:
+        raise Conflict(f"a world has at most {MOST_SNAPSHOTS} snapshots; delete one")
+    snapshot = Snapshot.of(asked.held)
+    if name in kept:
+        kept[name].close()
+    kept[name] = snapshot
+    return Reply(201, _described(name, snapshot))
+
+
+def _the(asked: Asked) -> tuple[str, Snapshot]:
+    name, kept = asked.path["name"], asked.held.snapshots
+    snapshot = kept.get(name)
+    if snapshot is None:
+        raise NotFound.named("snapshot", name, list(kept))
+    return name, snapshot
+
+
+def restore(asked: Asked) -> Reply:
+    """Go back to one."""
+    name, snapshot = _the(asked)
+    snapshot.restore(asked.held)
+    return Reply(200, _described(name, snapshot))
+
+
+def delete(asked: Asked) -> Reply:
+    """One less."""
+    name, snapshot = _the(asked)
+    asked.held.snapshots.pop(name, None)
+    snapshot.close()
+    return Reply(204, None)
+
+
+OPERATIONS = [
+    Operation(
+        "listSnapshots",
+        "GET",
+        "/snapshots",
+        "The snapshots of the world.",
+        list_snapshots,
+        {200: shape({"snapshots": many(ref("Snapshot"))})},
+    ),
+    Operation(
+        "takeSnapshot",
+        "POST",
+        "/snapshots",
+        "Keep the state of the whole world: runs, clock, faults and calls. 409 when a script does not do the "
+        "same when it is played once more.",
+        take,
+        {201: ref("Snapshot")},
+        errors=(409,),
+        body=fields({"name": text("What to keep it under; default is a new name.", pattern=NAME)}),
+        body_required=False,
+    ),
+    Operation(
+        "restoreSnapshot",
+        "POST",
+        "/snapshots/{name}/restore",
+        "Go back to a snapshot. It stays.",
+        restore,
+        {200: ref("Snapshot")},
+        errors=(404, 409),
+    ),
+    Operation(
+        "deleteSnapshot",
+        "DELETE",
+        "/snapshots/{name}",
+        "Forget a snapshot.",
+        delete,
+        {204: None},
+        errors=(404,),
+    ),
+]

@@ -1,0 +1,372 @@
+"""The workflows of a world: reading, adding, replacing and removing them, and the catalogs that offer them.
+
+Scripts come in the language of YAML files, as JSON or as the text of a file. Python never comes over HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from output_mock.control.operations import (
+    ANYTHING,
+    DURATION,
+    TIME,
+    Asked,
+    Node,
+    Operation,
+    Reply,
+    fields,
+    flag,
+    many,
+    or_null,
+    ref,
+    shape,
+    text,
+)
+from output_mock.control.problems import Conflict, InvalidRequest, InvalidScript, NotFound
+from output_mock.durations import nanoseconds
+from output_mock.engine.rendering import iso
+from output_mock.engine.world import Catalog, World
+from output_mock.scripts.definition import WorkflowDefinition
+from output_mock.scripts.loading import ScriptFileError
+from output_mock.scripts.script import Script, Scripted, replace
+
+# How many workflows and catalogs a world may have.
+MOST_WORKFLOWS = 2000
+MOST_CATALOGS = 100
+CATALOG_NAME = "^[A-Za-z0-9_.@-]{1,64}$"
+
+_WORKFLOW: Node = {
+    "name": text(),
+    "catalogs": many(text(), description="The catalogs that offer it."),
+    "aliases": many(text()),
+    "description": or_null(text()),
+    "inputSchema": ANYTHING,
+    "outputSchema": ANYTHING,
+    "language": text("What it is scripted in.", enum=["python", "yaml"]),
+}
+SCHEMAS = {
+    "Workflow": shape(_WORKFLOW, about="A workflow that runs can be started of."),
+    "WorkflowInFull": shape(
+        {**_WORKFLOW, "script": ANYTHING},
+        about="A workflow with its script, in the language of YAML files; null when it is in Python.",
+    ),
+    "Catalog": shape(
+        {
+            "name": text(),
+            "worker": flag("Whether its worker is there; without, nothing of it moves."),
+            "workerReturns": or_null(TIME),
+            "workflows": many(text()),
+        },
+        about="A catalog, and whether its worker is there.",
+    ),
+}
+
+
+# What there is
+
+
+def _offered(world: World) -> dict[str, tuple[list[str], WorkflowDefinition]]:
+    """The workflows by name: the catalogs that offer one, and what the first of them offers."""
+    found: dict[str, tuple[list[str], WorkflowDefinition]] = {}
+    for catalog in world.catalogs.values():
+        for name, definition in catalog.workflows.items():
+            found.setdefault(name, ([], definition))[0].append(catalog.name)
+    return found
+
+
+def _written(definition: WorkflowDefinition) -> Any:
+    """What a YAML file or a body says of it; None for Python."""
+    return getattr(getattr(definition.script, "__self__", None), "written", None)
+
+
+def _described(definition: WorkflowDefinition, catalogs: list[str]) -> dict[str, Any]:
+    return {
+        "name": definition.name,
+        "catalogs": catalogs,
+        "aliases": list(definition.aliases),
+        "description": definition.description,
+        "inputSchema": definition.input_json_schema,
+        "outputSchema": definition.output_json_schema,
+        "language": "python" if _written(definition) is None else "yaml",
+    }
+
+
+def _listing(world: World) -> Reply:
+    with world.clock.lock:
+        found = _offered(world)
+        return Reply(
+            200, {"workflows": [_described(definition, catalogs) for catalogs, definition in found.values()]}
+        )
+
+
+def list_workflows(asked: Asked) -> Reply:
+    """All workflows."""
+    return _listing(asked.held.world)
+
+
+def show(asked: Asked) -> Reply:
+    """One workflow with its script."""
+    world = asked.held.world
+    with world.clock.lock:
+        catalogs, definition = _the(world, asked.path["name"])
+        return Reply(200, {**_described(definition, catalogs), "script": _written(definition)})
+
+
+def _the(world: World, name: str) -> tuple[list[str], WorkflowDefinition]:
+    found = _offered(world)
+    if name not in found:
+        raise NotFound.named("workflow", name, list(found))
+    return found[name]
+
+
+# Adding and taking away
+
+
+def _read(asked: Asked) -> Script:
+    """The script that the body is. Raises `InvalidScript`."""
+    from output_mock.scripts.yaml import document
+
+    try:
+        if asked.yaml is not None:
+            return document.read(asked.yaml, "the body")
+        return document.read_json(asked.body)
+    except ScriptFileError as error:
+        raise InvalidScript.of(error.mistakes) from None
+
+
+def _check(world: World, script: Script, *, kept: bool) -> None:
+    """Raise unless every child is there, and there is room."""
+    known = set(script.mentions().called)
+    number = len(script.names)
+    if kept:
+        with world.clock.lock:
+            known |= {name for catalog in world.catalogs.values() for name in catalog.names}
+            number += len(_offered(world))
+    loose = script.mentions().loose_ends(known)
+    if loose:
+        raise InvalidScript.of(loose)
+    if number > MOST_WORKFLOWS:
+        raise Conflict(f"a world has at most {MOST_WORKFLOWS} workflows")
+    with world.clock.lock:
+        if len({*world.catalogs, *_catalogs(script)}) > MOST_CATALOGS:
+            raise Conflict(f"a world has at most {MOST_CATALOGS} catalogs")
+
+
+def _catalogs(script: Script) -> set[str]:
+    named = {catalog for catalog, _ in script._builders if catalog is not None}
+    return named | set(script.catalogs) | script.away
+
+
+def add(asked: Asked) -> Reply:
+    """Offer what the body scripts besides what there is."""
+    world, script = asked.held.world, _read(asked)
+    _check(world, script, kept=True)
+    with world.clock.lock:
+        taken = [name for name in script.names if name in _offered(world)]
+        if taken:
+            raise Conflict(
+                f"there is a workflow {taken[0]!r} already; replace it with PUT /workflows/{taken[0]}, or "
+                "all with PUT /workflows"
+            )
+        _offer(world, [], script)
+    return Reply(201, _listing(world).value)
+
+
+def replace_all(asked: Asked) -> Reply:
+    """Offer what the body scripts, and nothing else."""
+    world, script = asked.held.world, _read(asked)
+    _check(world, script, kept=False)
+    _offer(world, [_Everything()], script)
+    return _listing(world)
+
+
+def put(asked: Asked) -> Reply:
+    """Offer one workflow, in the place of the one of its name."""
+    world, name = asked.held.world, asked.path["name"]
+    script = _read_one(asked, name)
+    _check(world, script, kept=True)
+    with world.clock.lock:
+        new = name not in _offered(world)
+        _offer(world, [], script)
+        catalogs, definition = _the(world, name)
+        shown = {**_described(definition, catalogs), "script": _written(definition)}
+    return Reply(201 if new else 200, shown)
+
+
+def _read_one(asked: Asked, name: str) -> Script:
+    from output_mock.scripts.yaml import document
+
+    try:
+        if asked.yaml is not None:
+            script = document.read_one(asked.yaml, "the body")
+        else:
+            script = document.read_json({"workflows": [{"name": name, **asked.body}]}, below="/workflows/0")
+    except ScriptFileError as error:
+        raise InvalidScript.of(error.mistakes) from None
+    if script.names != [name]:
+        raise InvalidRequest(f"the path says {name!r}, and the body scripts {script.names[0]!r}")
+    return script
+
+
+def _offer(world: World, old: list[Scripted], script: Script) -> None:
+    try:
+        replace(world, old, [script])
+        for run in script._first_runs:
+            run.start(world)
+    except ValueError as error:
+        raise Conflict(str(error)) from None
+
+
+class _Everything(Scripted):
+    """All that a world offers."""
+
+    def withdraw_from(self, world: World) -> None:
+        for catalog in world.catalogs.values():
+            for name in list(catalog.workflows):
+                catalog.remove(name)
+
+
+def remove(asked: Asked) -> Reply:
+    """Offer a workflow no longer."""
+    world, name, catalog = asked.held.world, asked.path["name"], asked.query.get("catalog")
+    with world.clock.lock:
+        catalogs, _ = _the(world, name)
+        if catalog is not None and catalog not in catalogs:
+            raise NotFound.named(f"workflow {name!r} in a catalog", catalog, catalogs)
+        for one in catalogs if catalog is None else [catalog]:
+            world.catalogs[one].remove(name)
+    return Reply(204, None)
+
+
+# Catalogs
+
+
+def _shown(catalog: Catalog) -> dict[str, Any]:
+    return {
+        "name": catalog.name,
+        "worker": catalog.worker,
+        "workerReturns": None if catalog.returns is None else iso(catalog.returns),
+        "workflows": list(catalog.workflows),
+    }
+
+
+def list_catalogs(asked: Asked) -> Reply:
+    """All catalogs."""
+    world = asked.held.world
+    with world.clock.lock:
+        return Reply(200, {"catalogs": [_shown(catalog) for catalog in world.catalogs.values()]})
+
+
+def put_catalog(asked: Asked) -> Reply:
+    """Have a catalog, and let its worker come or go."""
+    import re
+
+    world, name, body = asked.held.world, asked.path["name"], asked.body or {}
+    if not re.fullmatch(CATALOG_NAME, name):
+        raise InvalidRequest(f"{name[:100]!r} cannot name a catalog; names are letters, digits and _ . @ -")
+    try:
+        away = nanoseconds(body.get("awayFor", 0))
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+    if away and body.get("worker", False):
+        raise InvalidRequest("a worker that is there is not away; leave out 'worker' or 'awayFor'")
+    with world.clock.lock:
+        new = name not in world.catalogs
+        if new and len(world.catalogs) >= MOST_CATALOGS:
+            raise Conflict(f"a world has at most {MOST_CATALOGS} catalogs")
+        catalog = world.catalog(name)
+        if away:
+            catalog.send_worker_away(away)
+        elif "worker" in body:
+            catalog.set_worker(body["worker"])
+        world.clock.run_due()
+        return Reply(201 if new else 200, _shown(catalog))
+
+
+_FILE: Node = {
+    "type": "object",
+    "description": "What a YAML file would say, as JSON: `output-mock schema` prints its JSON Schema.",
+    "required": ["workflows"],
+    "properties": {"workflows": {"type": "array", "items": {"type": "object"}}},
+}
+_ONE: Node = {
+    "type": "object",
+    "description": "What a YAML file would say of the workflow, as JSON; `name` may be left out.",
+}
+_CATALOG = {"catalog": text("Only in this catalog; default is in all.", maxLength=64)}
+_ALL = shape({"workflows": many(ref("Workflow"))})
+OPERATIONS = [
+    Operation("listWorkflows", "GET", "/workflows", "All workflows.", list_workflows, {200: _ALL}),
+    Operation(
+        "addWorkflows",
+        "POST",
+        "/workflows",
+        "Offer more workflows; 409 when one of them is there already.",
+        add,
+        {201: _ALL},
+        errors=(409,),
+        body=_FILE,
+        yaml=True,
+    ),
+    Operation(
+        "replaceWorkflows",
+        "PUT",
+        "/workflows",
+        "Offer these workflows and no others. Runs that are under way go on as they began.",
+        replace_all,
+        {200: _ALL},
+        errors=(409,),
+        body=_FILE,
+        yaml=True,
+    ),
+    Operation(
+        "getWorkflow",
+        "GET",
+        "/workflows/{name}",
+        "A workflow and its script.",
+        show,
+        {200: ref("WorkflowInFull")},
+        errors=(404,),
+    ),
+    Operation(
+        "putWorkflow",
+        "PUT",
+        "/workflows/{name}",
+        "Offer a workflow, in the place of the one of that name if there is one.",
+        put,
+        {200: ref("WorkflowInFull"), 201: ref("WorkflowInFull")},
+        errors=(409,),
+        body=_ONE,
+        yaml=True,
+    ),
+    Operation(
+        "removeWorkflow",
+        "DELETE",
+        "/workflows/{name}",
+        "Offer a workflow no longer. Its runs go on.",
+        remove,
+        {204: None},
+        errors=(404,),
+        query=_CATALOG,
+    ),
+    Operation(
+        "listCatalogs",
+        "GET",
+        "/catalogs",
+        "All catalogs, and whether their workers are there.",
+        list_catalogs,
+        {200: shape({"catalogs": many(ref("Catalog"))})},
+    ),
+    Operation(
+        "putCatalog",
+        "PUT",
+        "/catalogs/{name}",
+        "Have a catalog, and let its worker come, go, or go for a while on the clock.",
+        put_catalog,
+        {200: ref("Catalog"), 201: ref("Catalog")},
+        errors=(409,),
+        body=fields({"worker": flag("Whether there is a worker."), "awayFor": DURATION}),
+        body_required=False,
+    ),
+]

@@ -1,0 +1,210 @@
+"""Worlds over HTTP: listing, making, wiping and deleting them; the version of the server."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from output_mock.control import clock
+from output_mock.control.operations import (
+    DURATION,
+    NAME,
+    Asked,
+    Operation,
+    Reply,
+    fields,
+    many,
+    number,
+    ref,
+    shape,
+    text,
+)
+from output_mock.control.problems import InvalidRequest
+from output_mock.control.worlds import MOST_TOKENS, Held
+from output_mock.http.journal import Calls
+
+SCHEMAS = {
+    "World": shape(
+        {
+            "name": text(),
+            "path": text("What to put before the paths of the API to reach it."),
+            "seed": number(),
+            "clock": ref("Clock"),
+            "workflows": number("How many workflows there are."),
+            "runs": number("How many workflow ids were started."),
+            "calls": number("How many calls the journal holds."),
+            "misses": number("How many of them no script foresaw."),
+            "faults": number("How many faults are still to strike."),
+            "scriptErrors": many(text(), description="What is wrong with the scripts themselves."),
+            "snapshots": many(text()),
+            "idle": {"type": "number", "description": "Seconds since it was last asked for something."},
+        },
+        about="A world: a whole fake with scripts, clock, runs, journal and faults of its own.",
+    ),
+    "Version": shape({"name": {"const": "output-mock"}, "version": text()}),
+}
+
+
+def _described(held: Held) -> dict[str, Any]:
+    world = held.world
+    offered = {name for catalog in world.catalogs.copy().values() for name in catalog.workflows.copy()}
+    calls = Calls(held.app.calls)
+    return {
+        "name": held.name,
+        "path": f"/w/{held.name}",
+        "seed": world.seed,
+        "clock": clock.described(world),
+        "workflows": len(offered),
+        "runs": len(world.workflow_ids()),
+        "calls": len(calls),
+        "misses": sum(call.miss is not None for call in calls),
+        "faults": len(held.app.faults),
+        "scriptErrors": [error.message for error in list(world.script_errors)[-100:]],
+        "snapshots": list(held.snapshots),
+        "idle": round(max(0.0, time.monotonic() - held.used), 3),
+    }
+
+
+def list_worlds(asked: Asked) -> Reply:
+    """All worlds."""
+    return Reply(200, {"worlds": [_described(held) for held in asked.worlds]})
+
+
+def show(asked: Asked) -> Reply:
+    """One world."""
+    used = next((held.used for held in asked.worlds if held.name == asked.path["name"]), None)
+    held = asked.worlds.get(asked.path["name"])
+    if used is not None:
+        # To look at a world is not to use it.
+        held.used = used
+    return Reply(200, _described(held))
+
+
+def show_own(asked: Asked) -> Reply:
+    """The world that was asked."""
+    return Reply(200, _described(asked.held))
+
+
+def make(asked: Asked) -> Reply:
+    """A new world."""
+    body = dict(asked.body)
+    name, tokens = body.pop("name"), body.pop("tokens", [])
+    try:
+        return Reply(201, _described(asked.worlds.make(name, body, tokens)))
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+
+
+def wipe(asked: Asked) -> Reply:
+    """Begin it anew."""
+    held = asked.worlds.get(asked.path["name"])
+    asked.worlds.wipe(held)
+    return Reply(200, _described(held))
+
+
+def wipe_own(asked: Asked) -> Reply:
+    """Begin the world anew that was asked."""
+    asked.worlds.wipe(asked.held)
+    return Reply(200, _described(asked.held))
+
+
+def delete(asked: Asked) -> Reply:
+    """Let it be gone."""
+    asked.worlds.delete(asked.worlds.get(asked.path["name"]))
+    return Reply(204, None)
+
+
+def version() -> str:
+    """The version of output-mock that is installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("output-mock")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def show_version(asked: Asked) -> Reply:
+    """Who answers here."""
+    return Reply(200, {"name": "output-mock", "version": version()})
+
+
+_NEW = fields(
+    {
+        "name": text("Its name.", pattern=NAME),
+        "tokens": many(
+            text(minLength=1, maxLength=200, pattern=r"^[!-~]+$"),
+            maxItems=MOST_TOKENS,
+            description="Requests that bring one of these in `Authorization` are for this world.",
+        ),
+        "clock": text("How time passes; default is as on the server.", enum=["real", "auto", "manual"]),
+        "seed": number("Seed of every id; default is the server's.", minimum=0, maximum=2**53),
+        "catalog": text("The catalog that is meant when none is named.", pattern="^[A-Za-z0-9_.@-]{1,64}$"),
+        "executionTimeout": DURATION,
+        "scripts": text("Which scripts it has: the server's (default), or none.", enum=["server", "none"]),
+    },
+    "name",
+)
+OPERATIONS = [
+    Operation("getVersion", "GET", "/version", "Who answers here.", show_version, {200: ref("Version")}),
+    Operation(
+        "listWorlds",
+        "GET",
+        "/worlds",
+        "All worlds.",
+        list_worlds,
+        {200: shape({"worlds": many(ref("World"))})},
+        for_all=True,
+    ),
+    Operation(
+        "makeWorld",
+        "POST",
+        "/worlds",
+        "Make a world. A request for a name that there is none of yet makes one, too.",
+        make,
+        {201: ref("World")},
+        errors=(409, 503),
+        body=_NEW,
+        for_all=True,
+    ),
+    Operation(
+        "getWorld",
+        "GET",
+        "/worlds/{name}",
+        "A world.",
+        show,
+        {200: ref("World")},
+        errors=(404,),
+        for_all=True,
+    ),
+    Operation(
+        "wipeWorld",
+        "POST",
+        "/worlds/{name}/wipe",
+        "Begin a world anew: no runs, calls, faults and snapshots; scripts, clock and seed as at first.",
+        wipe,
+        {200: ref("World")},
+        errors=(404, 409),
+        for_all=True,
+    ),
+    Operation(
+        "deleteWorld",
+        "DELETE",
+        "/worlds/{name}",
+        "Let a world be gone; 409 for the default one.",
+        delete,
+        {204: None},
+        errors=(404, 409),
+        for_all=True,
+    ),
+    Operation("getOwnWorld", "GET", "/world", "The world that is asked.", show_own, {200: ref("World")}),
+    Operation(
+        "wipeOwnWorld",
+        "POST",
+        "/world/wipe",
+        "Begin the world anew that is asked.",
+        wipe_own,
+        {200: ref("World")},
+        errors=(409,),
+    ),
+]

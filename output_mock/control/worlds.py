@@ -1,0 +1,192 @@
+"""The fakes that one server holds, by name: worlds that cannot see each other."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from output_mock.control.operations import NAME, NAME_WORDS
+from output_mock.control.problems import Conflict, Full, InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from output_mock.control.snapshots import Snapshot
+    from output_mock.engine.world import World
+    from output_mock.http.app import OutputApp
+    from output_mock.mock import OutputMock
+
+# The name of the world that is meant when none is named.
+DEFAULT = "default"
+MOST_WORLDS = 100
+# How many tokens may lead to a world.
+MOST_TOKENS = 100
+# Makes the fake of a world from what was said when it was made: `clock`, `seed`, …
+Make = Callable[[Mapping[str, Any]], "OutputMock"]
+# How often, at least, worlds are looked at that may have been idle for too long: seconds.
+_LOOK = 30.0
+
+
+class Held:
+    """A world that is held under a name."""
+
+    def __init__(
+        self, name: str, mock: OutputMock, options: Mapping[str, Any], tokens: Sequence[str] = ()
+    ) -> None:
+        self.name = name
+        self.options = dict(options)
+        self.tokens = tuple(tokens)
+        self.snapshots: dict[str, Snapshot] = {}
+        self.used = time.monotonic()
+        self.hold(mock)
+
+    def hold(self, mock: OutputMock) -> None:
+        """Have this fake answer from now on."""
+        mock.app.tokens = frozenset(self.tokens)
+        self.mock = mock
+
+    @property
+    def app(self) -> OutputApp:
+        """The API of the world."""
+        return self.mock.app
+
+    @property
+    def world(self) -> World:
+        """The world itself."""
+        return self.mock.world
+
+
+class Worlds:
+    """Worlds by name.
+
+    Takes the default one, what makes others (None: there are none), how many there may be, and after how
+    many seconds without a request a world is gone (None: it stays; the default one always does). `on_new`
+    is told each fake that comes. Close it in the end.
+    """
+
+    def __init__(
+        self,
+        first: OutputMock,
+        make: Make | None = None,
+        *,
+        most: int = MOST_WORLDS,
+        idle: float | None = None,
+        on_new: Callable[[OutputMock], None] | None = None,
+    ) -> None:
+        self.default = Held(DEFAULT, first, {})
+        # Which world a token leads to.
+        self.tokens: dict[str, Held] = {}
+        self._make = make
+        self._most = most
+        self._idle = idle
+        self._on_new = on_new
+        self._held: dict[str, Held] = {DEFAULT: self.default}
+        self._lock = threading.RLock()
+        self._closing = threading.Event()
+        self._sweeper: threading.Thread | None = None
+
+    def __iter__(self) -> Any:
+        return iter(list(self._held.values()))
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def get(self, name: str) -> Held:
+        """The world of that name, which was used by that. Raises `NotFound`."""
+        held = self._held.get(name)
+        if held is None:
+            raise NotFound.named("world", name, list(self._held))
+        held.used = time.monotonic()
+        return held
+
+    def get_or_make(self, name: str) -> Held:
+        """The world of that name, made as the server itself was if there is none yet.
+
+        Raises `InvalidRequest` for a name that cannot be, and `Full`.
+        """
+        held = self._held.get(name)
+        if held is None:
+            with self._lock:
+                held = self._held.get(name) or self.make(name)
+        held.used = time.monotonic()
+        return held
+
+    def make(self, name: str, options: Mapping[str, Any] | None = None, tokens: Sequence[str] = ()) -> Held:
+        """A new world. Raises `InvalidRequest`, `Conflict` for a name or token that is taken, and `Full`."""
+        if not re.fullmatch(NAME, name) or set(name) == {"."}:
+            raise InvalidRequest(f"{name[:100]!r} cannot name a world; {NAME_WORDS}")
+        with self._lock:
+            if name in self._held:
+                raise Conflict(f"there is a world {name!r} already; wipe it, or delete it first")
+            if self._make is None:
+                raise Full("this server holds one world and no more")
+            if len(self._held) >= self._most:
+                raise Full(f"there are {self._most} worlds, and no room for more; delete one")
+            for token in tokens:
+                if token in self.tokens:
+                    raise Conflict("one of the tokens leads to another world already")
+            held = Held(name, self._new(options or {}), options or {}, tokens)
+            self._held[name] = held
+            self.tokens |= dict.fromkeys(tokens, held)
+            if self._idle is not None and self._sweeper is None:
+                self._sweeper = threading.Thread(target=self._sweep, name="output-mock-worlds", daemon=True)
+                self._sweeper.start()
+            return held
+
+    def _new(self, options: Mapping[str, Any]) -> OutputMock:
+        assert self._make is not None
+        mock = self._make(options)
+        if self._on_new is not None:
+            self._on_new(mock)
+        return mock
+
+    def wipe(self, held: Held) -> None:
+        """Begin a world anew: no runs, calls, faults or snapshots; scripts, clock and seed as at first."""
+        if self._make is None:
+            raise Conflict("this server cannot begin its world anew")
+        with self._lock:
+            old = held.mock
+            held.hold(self._new(held.options))
+            snapshots, held.snapshots = held.snapshots, {}
+        _end(old, snapshots)
+
+    def delete(self, held: Held) -> None:
+        """Let a world be gone. Raises `Conflict` for the default one."""
+        if held is self.default:
+            raise Conflict("the default world stays; wipe it")
+        with self._lock:
+            if self._held.get(held.name) is held:
+                del self._held[held.name]
+            for token in held.tokens:
+                self.tokens.pop(token, None)
+        _end(held.mock, held.snapshots)
+
+    def let_go(self) -> None:
+        """Whoever waits for something in any world stops waiting."""
+        for held in self:
+            held.app.let_go()
+
+    def close(self) -> None:
+        """Look after idle worlds no longer."""
+        self._closing.set()
+        if self._sweeper is not None:
+            self._sweeper.join()
+
+    def _sweep(self) -> None:
+        idle = self._idle
+        assert idle is not None
+        while not self._closing.wait(min(_LOOK, idle / 4)):
+            for held in self:
+                if held is not self.default and not self._in_use(held, time.monotonic() - idle):
+                    self.delete(held)
+
+    def _in_use(self, held: Held, since: float) -> bool:
+        return held.used > since or held.app.answering
+
+
+def _end(mock: OutputMock, snapshots: Mapping[str, Snapshot]) -> None:
+    for snapshot in list(snapshots.values()):
+        snapshot.close()
+    mock.app.let_go()
+    mock.close()

@@ -1,0 +1,76 @@
+"""How long answers are late: by a fixed time, or by chance, on the fake's clock or on the wall."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from output_mock.durations import LONGEST, Duration, nanoseconds, spoken
+
+if TYPE_CHECKING:
+    from output_mock.engine.world import World
+
+# As people write it: a duration, `{"uniform": ["1s", "3s"]}`, or
+# `{"lognormal": {"median": "200ms", "sigma": 0.5}}`.
+WrittenDelay = Duration | Mapping[str, Any]
+# Nobody waits longer than this on the wall, whatever chance says.
+LONGEST_ON_THE_WALL = 3600.0
+# How often, in seconds, whoever sleeps looks whether the server wants to end.
+_NAP = 0.05
+_FORMS = (
+    'a delay is a duration, {"uniform": [shortest, longest]}, or {"lognormal": {"median": …, "sigma": …}}'
+)
+
+
+class Delay:
+    """A delay as it is written, and what chance makes of it.
+
+    Raises `ValueError` for what is no delay.
+    """
+
+    def __init__(self, written: WrittenDelay) -> None:
+        self.written = written
+        self._draw, self.words = _read(written)
+
+    def draw(self, chance: Random) -> int:
+        """How long it is this time, in nanoseconds."""
+        return min(LONGEST, self._draw(chance))
+
+    def __bool__(self) -> bool:
+        return self.words != "0s"
+
+
+def _read(written: WrittenDelay) -> tuple[Callable[[Random], int], str]:
+    if not isinstance(written, Mapping):
+        length = nanoseconds(written)
+        return lambda _: length, spoken(length)
+    if len(written) != 1:
+        raise ValueError(_FORMS)
+    ((kind, value),) = written.items()
+    if kind == "uniform" and isinstance(value, Sequence) and len(value) == 2 and not isinstance(value, str):
+        low, high = nanoseconds(value[0]), nanoseconds(value[1])
+        if low > high:
+            raise ValueError(f"a delay goes from the shortest to the longest, not from {value[0]!r}")
+        return lambda chance: chance.randint(low, high), f"{spoken(low)} to {spoken(high)}"
+    if kind == "lognormal" and isinstance(value, Mapping) and set(value) <= {"median", "sigma"}:
+        median, sigma = nanoseconds(value.get("median", -1)), value.get("sigma", 0.5)
+        if not isinstance(sigma, (int, float)) or isinstance(sigma, bool) or not 0 <= sigma <= 10:
+            raise ValueError(f"the sigma of a lognormal delay is a number from 0 to 10, not {sigma!r}")
+        spread = float(sigma)
+
+        def draw(chance: Random) -> int:
+            return round(median * math.exp(min(chance.gauss(0, spread), 100)))
+
+        return draw, f"{spoken(median)} in the middle"
+    raise ValueError(_FORMS)
+
+
+def sleep(world: World, seconds: float) -> None:
+    """Sleep on the wall, unless everybody who waits is let go."""
+    interruptions = world.interruptions
+    end = time.monotonic() + min(seconds, LONGEST_ON_THE_WALL)
+    while world.interruptions == interruptions and (rest := end - time.monotonic()) > 0:
+        time.sleep(min(rest, _NAP))

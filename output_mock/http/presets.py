@@ -1,0 +1,70 @@
+"""Weather with a name: faults that come together on real networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from output_mock.http.faults import Fault
+from output_mock.scripts.definition import nearest
+
+
+def _flaky() -> list[Fault]:
+    return [
+        Fault(status=503, retry_after=1, probability=0.1),
+        Fault(status=502, probability=0.03),
+        Fault(drop="answer", reset=True, probability=0.04),
+        Fault(drop="body", reset=True, probability=0.02),
+        Fault(drop="body", probability=0.02),
+        Fault(malformed=True, probability=0.02),
+        Fault(cut_after=3, route="history_stream", probability=0.3),
+    ]
+
+
+def _slow() -> list[Fault]:
+    return [
+        Fault(delay={"lognormal": {"median": "400ms", "sigma": 0.6}}, wall=True, times="always"),
+        Fault(dribble="1s", probability=0.1),
+    ]
+
+
+def _deploying() -> list[Fault]:
+    return [
+        # The worker is not there yet, nor is its catalog.
+        Fault(status=503, route="run", times=3),
+        Fault(status=503, route="start", times=3),
+        Fault(status=503, route="catalog", times=3),
+        # The old version of the API goes while a client talks to it, and the new one is not there yet.
+        Fault(drop="request", reset=True, after=5, times=1),
+        Fault(status=502, after=6, times=2),
+        # The worker is replaced last.
+        Fault(worker_away="30s", route="run", after=5, times=1),
+        Fault(worker_away="30s", route="start", after=5, times=1),
+    ]
+
+
+# What each is, in words, and what makes its faults.
+PRESETS: dict[str, tuple[str, Callable[[], list[Fault]]]] = {
+    "flaky": (
+        "One call in five fails: 503 with Retry-After, 502, resets before and within the body, broken JSON; "
+        "streams are cut.",
+        _flaky,
+    ),
+    "slow": (
+        "Answers are late by about 400 ms of the wall, some much more, and one body in ten dribbles.",
+        _slow,
+    ),
+    "deploying": (
+        "No catalog for the first three calls that need it; then the API restarts, and the worker goes away "
+        "for 30 seconds of the fake's clock.",
+        _deploying,
+    ),
+}
+
+
+def preset(name: str) -> list[Fault]:
+    """New faults of the preset of that name. Raises `ValueError` when there is none."""
+    if name not in PRESETS:
+        raise ValueError(
+            f"there is no preset {name!r}{nearest(name, list(PRESETS))}; presets are {', '.join(PRESETS)}"
+        )
+    return PRESETS[name][1]()

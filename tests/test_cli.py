@@ -259,13 +259,18 @@ def test_host_is_the_address_that_is_listened_on(serve: Serve) -> None:
     assert fake.log == "" or "warning" not in fake.log
 
 
-@pytest.mark.parametrize("token", [[], ["--auth-token", "t"]], ids=["open", "guarded"])
-def test_a_host_that_others_can_reach_gets_a_warning(serve: Serve, token: list[str]) -> None:
-    fake = serve("--host", "0.0.0.0", *token)
-    expected = "warning: 0.0.0.0 can be reached from other machines"
-    if not token:
-        expected += "; nothing guards it, see --auth-token"
-    assert fake.log.splitlines()[0] == expected
+@pytest.mark.parametrize(
+    ("tokens", "unguarded"),
+    [
+        ([], "; nothing guards it, see --auth-token and --control-token"),
+        (["--auth-token", "t"], "; nothing guards it, see --control-token"),
+        (["--auth-token", "t", "--control-token", "u"], ""),
+    ],
+    ids=["open", "half guarded", "guarded"],
+)
+def test_a_host_that_others_can_reach_gets_a_warning(serve: Serve, tokens: list[str], unguarded: str) -> None:
+    fake = serve("--host", "0.0.0.0", *tokens)
+    assert fake.log.splitlines()[0] == f"warning: 0.0.0.0 can be reached from other machines{unguarded}"
     assert fake.get("/health") == (200, "OK")
 
 

@@ -260,7 +260,7 @@ def test_dropped_connections_are_tried_again_as_often_as_the_adapter_says(fake: 
     [
         ({"times": 0}, "a fault strikes once or more often, not 0 times"),
         ({"status": 9}, "9 is no HTTP status"),
-        ({"drop": "both"}, "what is lost is the 'request' or the 'answer', not 'both'"),
+        ({"drop": "both"}, "what is lost is the 'request', the 'answer' or its 'body', not 'both'"),
         ({"cut_after": -1}, "a stream is cut after 0 events or more, not -1"),
         ({"route": "strat"}, "there is no route 'strat'; did you mean 'start'"),
         ({"delay": "soon"}, "'soon' is not a duration"),

@@ -876,3 +876,81 @@ def test_serving_imports_nothing_that_it_does_not_need(tmp_path: Path, script: P
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT
     )
     assert (ended.stdout, ended.stderr) == ("[]\n", "")
+
+
+# Worlds, faults and the control plane
+
+
+def test_worlds_have_the_served_scripts_and_options(serve: Serve, script: Path) -> None:
+    fake = serve(script, "--seed", "3", "--worlds", "2", "--worker-down", "away")
+    run = {"workflowName": "echo", "input": 1}
+    first = fake.ask("POST", "/workflow/run", run)
+    assert fake.ask("POST", "/w/one/workflow/run", run) == first
+    made = fake.ask("GET", "/w/one/__mock__/catalogs").json["catalogs"]
+    assert [(catalog["name"], catalog["worker"]) for catalog in made] == [("main", True), ("away", False)]
+    assert fake.get("/w/two/health").status == 503
+
+
+def test_the_control_plane_asks_for_the_token_that_it_was_given(serve: Serve) -> None:
+    for fake in (serve("--control-token", "s"), serve(environment={"OUTPUT_MOCK_CONTROL_TOKEN": "s"})):
+        assert fake.get("/__mock__/clock").status == 401
+        assert fake.get("/__mock__/clock", Authorization="Bearer s").status == 200
+        assert fake.get("/workflow/catalog").status == 200
+
+
+def test_worlds_expire_when_nobody_uses_them(serve: Serve) -> None:
+    fake = serve("--world-ttl", "300ms")
+    fake.get("/w/one/health")
+    assert len(fake.get("/__mock__/worlds").json["worlds"]) == 2
+    eventually(lambda: len(fake.get("/__mock__/worlds").json["worlds"]) == 1)
+
+
+def test_faults_are_there_from_the_beginning_in_every_world(serve: Serve) -> None:
+    fake = serve("--faults", "deploying", "--seed", "1")
+    run = {"workflowName": "summarize_url", "input": {"url": "x"}}
+    assert fake.ask("POST", "/workflow/run", run).status == 503
+    assert fake.ask("POST", "/w/one/workflow/run", run).status == 503
+    refused = subprocess.run(
+        [*COMMAND, "serve", "--faults", "flacky"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=PATIENCE,
+    )
+    assert refused.returncode == 2
+    assert "did you mean 'flaky'?" in refused.stderr
+
+
+def test_the_journal_keeps_as_many_calls_as_it_is_told(serve: Serve) -> None:
+    fake, none = serve("--journal", "2"), serve("--journal", "0")
+    for one in (fake, none):
+        for _ in range(3):
+            one.get("/health")
+    calls = fake.get("/__mock__/calls").json["calls"]
+    assert [call["number"] for call in calls] == [2, 3]
+    assert none.get("/__mock__/calls").json["count"] == 0
+
+
+def test_answers_say_how_long_they_took_when_asked_to(serve: Serve) -> None:
+    fake = serve("--timing")
+    with closing(http.client.HTTPConnection(fake.host, fake.port, timeout=PATIENCE)) as connection:
+        connection.request("GET", "/health")
+        assert re.fullmatch(r"fake;dur=[0-9.]+", connection.getresponse().getheader("Server-Timing") or "")
+
+
+def test_the_log_can_be_json(serve: Serve, script: Path) -> None:
+    fake = serve(script, "--log", "json")
+    fake.get("/health")
+    fake.ask("POST", "/workflow/run", {"workflowName": "wrong", "input": {}})
+    eventually(lambda: "script error" in fake.log)
+    lines = [json.loads(line) for line in fake.log.splitlines()]
+    assert (
+        lines[0].items() >= {"event": "answered", "method": "GET", "target": "/health", "status": 200}.items()
+    )
+    (error,) = [line for line in lines if line["event"] == "script error"]
+    assert "KeyError" in error["message"]
+
+
+def test_the_control_planes_document_is_printed() -> None:
+    done = run("openapi", "--control")
+    assert json.loads(done.stdout)["info"]["title"] == "output-mock: control plane"

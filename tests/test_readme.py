@@ -6,6 +6,7 @@ import http.client
 import re
 import shlex
 import urllib.parse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from output_mock import OutputMock
+from output_mock.control.front import Front
+from output_mock.control.worlds import Worlds
 from output_mock.scripts.demo import script as demonstration
 from output_mock.scripts.loading import load_file
 from output_mock.scripts.yaml.expressions import NAMES
 from output_mock.scripts.yaml.functions import FILTERS, TESTS
 from output_mock.scripts.yaml.language import ACTIONS, FILE, WORKFLOW, document
+from output_mock.server import running
 from pytest_output import plugin, settings
 
 ROOT = Path(__file__).parent.parent
@@ -70,10 +74,13 @@ def as_pattern(expected: str) -> str:
     return ".*?".join(re.escape(part) for part in expected.split("…"))
 
 
-def test_the_curl_lines_of_the_first_minutes_get_the_answers_that_are_shown() -> None:
-    mock = OutputMock(scripts=[demonstration])
+def test_every_curl_line_gets_the_answer_that_is_shown() -> None:
+    def make(options: Mapping[str, Any]) -> OutputMock:
+        return OutputMock(options.get("clock", "auto"), options.get("seed", 0), scripts=[demonstration])
+
     seen = 0
-    with mock.serve() as url:
+    worlds = Worlds(make({}), make)
+    with running(Front(worlds)) as url:
         port = urllib.parse.urlsplit(url).port
         assert port is not None
         for block in CONSOLE:
@@ -84,7 +91,8 @@ def test_the_curl_lines_of_the_first_minutes_get_the_answers_that_are_shown() ->
                     f"{command}\nREADME: {expected}\nanswer: {answer}"
                 )
                 seen += 1
-    assert seen >= 12
+    worlds.close()
+    assert seen >= 36
 
 
 @pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))

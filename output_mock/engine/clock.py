@@ -200,7 +200,7 @@ class Clock:
     def resume(self) -> None:
         """Go on in a copy of a world, in which nothing has happened so far."""
         with self.lock:
-            if self.mode == "real" and (self._work or self._guards):
+            if self.mode == "real" and (self._ready or self._work or self._guards):
                 self._wake_driver()
 
     def _wake_driver(self) -> None:

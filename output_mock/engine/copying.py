@@ -16,6 +16,7 @@ import copy
 import heapq
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from output_mock.engine.clock import Clock, Timer
@@ -47,7 +48,6 @@ def copy_of(world: World) -> World:
     Raises `ScriptError` when a script does not do again what it did.
     """
     with world.clock.lock:
-        world.clock.run_due()
         return _Copying(world).copied()
 
 
@@ -62,6 +62,8 @@ class _Copying:
         # Steps, timers, children, pauses, signals on their way.
         self._things: dict[Any, Any] = {}
         self._timers: dict[Timer, Timer] = {}
+        # Steps that are due at once, or wait for nothing but a worker, by run.
+        self._steps: dict[Run, list[Activity]] = {}
 
     def copied(self) -> World:
         old, new = self._old, self._new
@@ -84,6 +86,10 @@ class _Copying:
             copied.run = self._runs[catalog.run]
         for run, other in self._runs.items():
             other.parent = None if run.parent is None else self._runs[run.parent]
+        for callback in chain(old.clock._ready, *(catalog.waiting for catalog in self._catalogs)):
+            if isinstance(callback, partial):
+                steps = [arg for arg in callback.args if isinstance(arg, Activity) and not arg.closed]
+                self._steps.setdefault(callback.func.__self__, []).extend(steps)  # type: ignore[attr-defined]
         for run in old._open:
             self._play(run, self._runs[run])
         for run, other in self._runs.items():
@@ -139,7 +145,7 @@ class _Copying:
             if child.run is not None:
                 self._things[child].run = self._runs[child.run]
         open_now = {**replay.activities, **replay.timers}
-        for thing in [*run.work, *self._waiting(run)]:
+        for thing in [*run.work, *self._steps.get(run, ())]:
             if isinstance(thing, Activity):
                 self._take_over(thing, open_now[thing.scheduled])
             elif isinstance(thing, WorkflowTimer):
@@ -148,16 +154,6 @@ class _Copying:
                 self._things[thing] = copy.copy(thing)
         new.work = {self._things[thing]: None for thing in run.work}
         new.jobs = self._jobs(run, new.jobs)
-
-    def _waiting(self, run: Run) -> list[Activity]:
-        """Steps that wait for nothing but a worker."""
-        return [
-            thing
-            for waiting in run.catalog.waiting
-            if isinstance(waiting, partial) and waiting.func.__self__ is run  # type: ignore[attr-defined]
-            for thing in waiting.args
-            if isinstance(thing, Activity) and not thing.closed
-        ]
 
     def _take_over(self, thing: Any, new: Any) -> None:
         for name in _COPIED[type(thing)]:
@@ -188,6 +184,7 @@ class _Copying:
 
     def _what_is_due(self) -> None:
         old, new = self._old.clock, self._new.clock
+        new._ready.extend(filter(None, map(self._callback, old._ready)))
         for heap, copied in ((old._work, new._work), (old._guards, new._guards)):
             for when, number, timer in heap:
                 callback = None if timer.callback is None else self._callback(timer.callback)
@@ -200,8 +197,7 @@ class _Copying:
                 other.timer = None if thing.timer is None else self._timers.get(thing.timer)
         self._new.deadlines.take_over(self._old.deadlines, self._runs, self._timers)
         for catalog, new_catalog in self._catalogs.items():
-            callbacks = [self._callback(waiting) for waiting in catalog.waiting]
-            new_catalog.waiting = [callback for callback in callbacks if callback is not None]
+            new_catalog.waiting = list(filter(None, map(self._callback, catalog.waiting)))
 
     def _callback(self, callback: Callable[[], None]) -> Callable[[], None] | None:
         """What a callback is in the copy; None when it is for nobody there."""

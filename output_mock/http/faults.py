@@ -20,7 +20,7 @@ from flask import Response
 from output_mock.durations import SECOND, Duration, nanoseconds, spoken
 from output_mock.engine import errors
 from output_mock.http import answers
-from output_mock.http.delays import Delay, WrittenDelay
+from output_mock.http.delays import LONGEST_ON_THE_WALL, Delay, WrittenDelay
 from output_mock.http.journal import check_route
 
 Loss = Literal["request", "answer", "body"]
@@ -152,6 +152,8 @@ class Fault:
         self.dribble = nanoseconds(dribble)
         self.cut_after = cut_after
         self.worker_away = nanoseconds(worker_away)
+        if self.dribble > LONGEST_ON_THE_WALL * SECOND:
+            raise ValueError(f"a body dribbles for an hour at most, not for {spoken(self.dribble)}")
         if limit is not None and not self.per:
             raise ValueError("a limit is so many calls per duration, and the duration is not 0")
         # How many calls it has struck.

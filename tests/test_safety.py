@@ -1,0 +1,334 @@
+"""Whatever is sent, the server goes on: bounds on both planes, and answers that the documents foresee."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from output_mock import openapi
+from output_mock.control.plane import OPERATIONS
+from output_mock.control.workflows import MOST_CATALOGS
+from output_mock.http.journal import Call, Journal
+from output_mock.http.routes import ROUTES
+from tests.conformity import check_response
+from tests.control import ControlClient, problems, served, worlds_of
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[ControlClient]:
+    with served(worlds_of(most=5)) as client:
+        yield client
+
+
+# Fuzzing: answers are as the documents say, and come soon
+
+NASTY = st.sampled_from(
+    [
+        *(
+            "",
+            "a",
+            "x",
+            "..",
+            "../../etc/passwd",
+            "a/b",
+            "a\0b",
+            "é",
+            "😀",
+            "\ud800",
+            "%",
+            "'",
+            '"',
+            "$catalog",
+        ),
+        *("main", "true", "-1", "1e999", "9" * 30, "x" * 2000, "1h", "echo", "approval", "slow"),
+    ]
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    NASTY,
+    st.text(max_size=10),
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NASTY, inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+def values(schema: Any) -> st.SearchStrategy[Any]:
+    """Values that mostly fit a schema, and some that do not."""
+    return st.one_of(fitting(schema), fitting(schema), fitting(schema), JSON)
+
+
+def fitting(schema: Any) -> st.SearchStrategy[Any]:
+    if "anyOf" in schema:
+        return st.one_of(*(fitting(one) for one in schema["anyOf"]))
+    if "const" in schema:
+        return st.just(schema["const"])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    kind = schema.get("type")
+    if kind == "integer":
+        return st.integers(schema.get("minimum", -10), min(schema.get("maximum", 1000), 1000))
+    if kind == "number":
+        return st.floats(max(0.001, schema.get("minimum", 0)), min(schema.get("maximum", 10.0), 10.0))
+    if kind == "boolean":
+        return st.booleans()
+    if kind == "array":
+        return st.lists(values(schema["items"]), min_size=schema.get("minItems", 0), max_size=3)
+    if kind == "object" and "properties" in schema:
+        required = set(schema.get("required", ()))
+        return st.fixed_dictionaries(
+            {name: values(one) for name, one in schema["properties"].items() if name in required},
+            optional={
+                name: values(one) for name, one in schema["properties"].items() if name not in required
+            },
+        )
+    if kind == "object":
+        return st.dictionaries(NASTY, SCALARS, max_size=2)
+    if kind == "string" and "ms|s|m|h|d|w" in schema.get("pattern", ""):
+        return st.sampled_from(["0s", "10ms", "5s", "1h", "30d"])
+    return NASTY if kind == "string" else JSON
+
+
+WORKFLOWS = st.sampled_from(
+    [
+        {"workflows": [{"name": "made", "returns": "{{ input }}"}]},
+        {"workflows": [{"name": "made", "steps": [{"step": "x", "takes": "1h", "fails": "no"}]}]},
+        {"workflows": [{"name": "echo", "steps": [{"wait_for_signal": "go"}], "returns": 1}]},
+        {"workflows": []},
+    ]
+)
+IDS = st.sampled_from(["a", "b", "main", "default", "s", "1", "made", "echo", "flaky"])
+
+
+@st.composite
+def controls(draw: Any) -> tuple[str, str, Any]:
+    """A request for the control plane."""
+    operation = draw(st.sampled_from(OPERATIONS))
+    path = operation.path
+    while "{" in path:
+        begin, _, rest = path.partition("{")
+        name = draw(st.one_of(IDS, IDS, NASTY))
+        path = f"{begin}{quote(name.encode('utf-8', 'surrogatepass'), safe='')}{rest.partition('}')[2]}"
+    query = {}
+    for name, schema in operation.query.items():
+        if draw(st.integers(0, 3)) == 0:
+            value = draw(values(schema))
+            query[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    query.setdefault("timeout", "0s") if operation.name == "waitForCalls" else None
+    if query:
+        path += "?" + "&".join(
+            f"{name}={quote(value.encode('utf-8', 'surrogatepass'), safe='')}"
+            for name, value in query.items()
+        )
+    body = None
+    if operation.body is not None:
+        strategy = values(operation.body)
+        if operation.name in ("addWorkflows", "replaceWorkflows"):
+            strategy = st.one_of(WORKFLOWS, strategy)
+        body = draw(strategy)
+        if operation.name == "addFault" and isinstance(body, dict):
+            # What strikes later requests of this very test would hide what they are answered.
+            body = {**body, "workflow": "nobody's"}
+            for name in ("delay", "dribble"):
+                body.pop(name, None)
+    return operation.method, f"/__mock__{path}", body
+
+
+@st.composite
+def requests(draw: Any) -> tuple[str, str, Any]:
+    """A request for the API."""
+    method, path, _ = draw(st.sampled_from([route for route in ROUTES if route[2] != "history_stream"]))
+    while "{" in path:
+        begin, _, rest = path.partition("{")
+        name = draw(st.one_of(IDS, NASTY)) or "a"
+        path = f"{begin}{quote(name.encode('utf-8', 'surrogatepass'), safe='')}{rest.partition('}')[2]}"
+    schema = openapi.document()["components"]["schemas"].get("StartRequest", {})
+    known = st.fixed_dictionaries(
+        {},
+        optional={
+            "workflowName": st.one_of(IDS, NASTY),
+            "workflowId": st.one_of(IDS, NASTY),
+            "input": JSON,
+            "timeout": st.one_of(st.integers(250, 1000), SCALARS),
+            "catalog": st.one_of(st.just("main"), NASTY),
+            "payload": JSON,
+            "stepName": NASTY,
+            "reason": NASTY,
+        },
+    )
+    body = draw(st.one_of(known, known, fitting(schema) if schema else JSON, JSON))
+    return method, path, body if method in ("POST", "PATCH") else None
+
+
+FUZZ = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@FUZZ
+@given(sent=st.lists(st.one_of(controls(), requests()), min_size=1, max_size=12))
+def test_whatever_is_sent_is_answered_as_the_documents_say(
+    client: ControlClient, sent: list[tuple[str, str, Any]]
+) -> None:
+    for method, path, body in sent:
+        began = time.monotonic()
+        answer = client.unchecked(method, path, body)
+        assert time.monotonic() - began < 20, (method, path, body)
+        if path.startswith("/__mock__"):
+            assert answer.status != 500, (method, path, body, answer.text)
+            assert problems(method, path, answer) == []
+        elif answer.status != 304:
+            error = (
+                answer.json.get("error") if answer.status >= 500 and answer.body.startswith(b"{") else None
+            )
+            if error not in ("ScriptError", "StalledError"):
+                check_response(method, path, answer.status, answer.headers, answer.body)
+    client.control("POST", "/world/wipe", expect=200)
+    assert client.run("echo", 1)["output"] == 1
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET " + b"/x" * 200_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(40_000)) + b"\r\n",
+        b"POST /__mock__/clock/advance HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+        b"POST /workflow/run HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /w/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffff\r\n",
+        b"GET http://evil.example/__mock__/clock HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /__mock__/runs/%00%ff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\0" * 1000 + b"\r\n\r\n",
+    ],
+    ids=range(10),
+)
+def test_bytes_that_are_no_request_do_no_harm(client: ControlClient, raw: bytes) -> None:
+    host, _, port = client.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.settimeout(0.5)
+        try:
+            connection.sendall(raw)
+            connection.recv(65536)
+        except OSError:
+            pass
+    assert client.run("echo", 1)["output"] == 1
+
+
+# Bounds
+
+
+def test_nothing_from_a_request_becomes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with served(worlds_of()) as client:
+        for name in ("../up", "/abs", "..", "a\0b", "C:\\x", "~/x"):
+            client.unchecked("POST", "/workflow/run", {"workflowName": "echo", "workflowId": name})
+            client.unchecked("POST", "/__mock__/worlds", {"name": name})
+            client.unchecked("POST", "/__mock__/snapshots", {"name": name})
+            client.unchecked("PUT", f"/__mock__/catalogs/{quote(name, safe='')}", {})
+            client.unchecked("PUT", f"/__mock__/workflows/{quote(name, safe='')}", {"returns": 1})
+    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path.parent) == [tmp_path.name] or "up" not in os.listdir(tmp_path.parent)
+
+
+def test_catalogs_and_workflows_are_bounded(client: ControlClient) -> None:
+    many = {"workflows": [{"name": f"w{n}", "returns": 1} for n in range(2001)]}
+    client.control("POST", "/workflows", many, expect=409)
+    names = [f"c{n}" for n in range(MOST_CATALOGS)]
+    client.control("PUT", "/workflows/w", {"returns": 1, "catalogs": names}, expect=409)
+    deep: Any = 1
+    for _ in range(100):
+        deep = [deep]
+    client.control("PUT", "/workflows/w", {"returns": deep}, expect=400)
+
+
+def test_the_clock_is_not_moved_out_of_all_dates(client: ControlClient) -> None:
+    client.control("POST", "/worlds", {"name": "far"})
+    far = client.of("far")
+    for _ in range(15):
+        last = far.control("POST", "/clock/advance", {"by": 3_155_760_000}).status
+    assert last == 400
+    far.control("POST", "/faults", {"delay": "36500d", "times": "always", "route": "runs"})
+    assert far.get("/workflow/runs").status == 200
+    assert far.run("echo", 1)["output"] == 1
+    client.control("DELETE", "/worlds/far")
+
+
+def test_a_world_in_which_something_never_ends_does_not_stop_another(
+    client: ControlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from output_mock.control import clock
+
+    monkeypatch.setattr(clock, "PATIENCE", 0.3)
+    client.control("POST", "/worlds", {"name": "busy"})
+    busy = client.of("busy")
+    busy.control("PUT", "/workflows/loop", {"takes": "1s", "steps": [{"continue_as_new": None}]}, expect=201)
+    busy.start("loop", workflowId="a")
+    refused = busy.control("POST", "/clock/advance", {"by": "36500d"}, expect=409).json
+    assert "advance it further" in refused["message"]
+    assert client.run("echo", 1)["output"] == 1
+    client.control("DELETE", "/worlds/busy", expect=204)
+
+
+def test_a_script_that_blocks_is_broken_off_and_other_worlds_go_on(client: ControlClient) -> None:
+    client.control("POST", "/worlds", {"name": "stuck"})
+    big = "{{ " + " + ".join(["'x' * 100000"] * 50) + " }}"
+    stuck = client.of("stuck")
+    answer = stuck.control("PUT", "/workflows/w", {"returns": big})
+    if answer.status == 201:
+        stuck.unchecked("POST", "/workflow/run", {"workflowName": "w"})
+    assert client.run("echo", 1)["output"] == 1
+    client.control("DELETE", "/worlds/stuck", expect=204)
+
+
+def a_call(number: int) -> Call:
+    return Call(number, 0, "GET", "/", {}, None, None, None, None, None, {}, 200, b"", False, None)
+
+
+def test_a_journal_keeps_so_many_calls_and_so_many_bytes() -> None:
+    journal = Journal(5, most_bytes=100)
+    for number in range(10):
+        journal.add(a_call(number), 1)
+    assert [call.number for call in journal] == [5, 6, 7, 8, 9]
+    journal.add(a_call(10), 90)
+    journal.add(a_call(11), 50)
+    assert [call.number for call in journal] == [11]
+    journal.add(a_call(12), 1_000)
+    assert [call.number for call in journal] == [12]
+    journal.clear()
+    assert len(journal) == 0
+
+
+def test_a_call_that_nothing_keeps_is_not_even_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    from output_mock import OutputMock
+    from output_mock.http import app
+
+    def never(*_: Any) -> None:
+        raise AssertionError("a call was built")
+
+    monkeypatch.setattr(app, "Call", never)
+    mock = OutputMock()
+    mock.app.calls.most = 0
+    assert mock.app.test_client().get("/health").status_code == 200
+
+
+def test_the_largest_answers_are_still_json(client: ControlClient) -> None:
+    text = "x" * 1_500_000
+    assert client.run("echo", text)["output"] == text
+    calls = client.control("GET", "/calls", limit=1).json["calls"]
+    assert json.dumps(calls[0]["answer"]["output"]) == json.dumps(text)

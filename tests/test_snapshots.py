@@ -1,0 +1,268 @@
+"""Snapshots: a world that goes back to where it was goes on from there as if nothing else had been."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from output_mock import Context, Failure, Fault, OutputMock
+from output_mock.control.snapshots import Snapshot
+from output_mock.control.worlds import Held
+from output_mock.engine.clock import Mode
+from output_mock.engine.copying import copy_of
+from output_mock.engine.errors import ScriptError
+from tests.conftest import in_another_thread
+from tests.control import ControlClient, served, worlds_of
+from tests.test_laws import LAWS, Answer, Session, programs, requests
+
+
+class Rewinding(Session):
+    """A fake that can go back."""
+
+    def __init__(self, clock: Any, programs: Any) -> None:
+        super().__init__(clock, programs)
+        self.held = Held("one", self.mock, {})
+
+    def heard_of(self, requests: list[tuple[Any, ...]]) -> list[Answer]:
+        """What these requests hear, and in the end the histories of all runs."""
+        self.heard = []
+        self.closed = {}
+        for request in requests:
+            self.do(request)
+        self.mock.clock.advance("3d")
+        return [*self.heard, [self.history(run) for run in self.runs()]]  # type: ignore[list-item]
+
+
+@settings(LAWS, max_examples=60)
+@given(
+    programs=programs,
+    before=requests,
+    between=requests,
+    after=requests,
+    clock=st.sampled_from(["auto", "manual"]),
+)
+def test_after_a_restore_the_same_requests_get_the_same_answers(
+    programs: Any, before: Any, between: Any, after: Any, clock: str
+) -> None:
+    session = Rewinding(clock, programs)
+    for request in before:
+        session.do(request)
+    snapshot = Snapshot.of(session.held)
+    expected = session.heard_of(after)
+    snapshot.restore(session.held)
+    # What happens after a restore leaves the snapshot as it was.
+    session.heard_of(between)
+    snapshot.restore(session.held)
+    assert session.heard_of(after) == expected
+    snapshot.close()
+    session.mock.close()
+
+
+@settings(LAWS, max_examples=30)
+@given(programs=programs, before=requests, clock=st.sampled_from(["auto", "manual"]))
+def test_taking_a_snapshot_changes_nothing(programs: Any, before: Any, clock: str) -> None:
+    heard = []
+    for interrupted in (False, True):
+        session = Rewinding(clock, programs)
+        for request in before:
+            session.do(request)
+            if interrupted:
+                Snapshot.of(session.held).close()
+        heard.append(session.heard_of(before))
+        session.mock.close()
+    assert heard[0] == heard[1]
+
+
+def a_mock(clock: Mode = "auto") -> OutputMock:
+    mock = OutputMock(clock, seed=5)
+
+    @mock.workflow("everything")
+    async def everything(ctx: Context, given: Any) -> Any:
+        ctx.on_query("when", lambda payload: began)
+        ctx.on_update("wait", lambda payload: ctx.wait_for_signal("inner"))
+        began = ctx.now().isoformat()
+        dice = ctx.random.random()
+        flaky = await ctx.step("flaky", fails=[Failure("a"), Failure("b")], returns="third time")
+        await ctx.child("child")
+        decision = await ctx.wait_for_signal("go", timeout="1h")
+        return {"dice": dice, "again": ctx.random.random(), "flaky": flaky, "decision": decision}
+
+    @mock.workflow("child")
+    async def child(ctx: Context, given: Any) -> Any:
+        await ctx.step("grow", takes="1m")
+
+    mock.workflow("turns").returns(1).then.returns(2).then.returns(3)
+    mock.workflow("told").takes("2h").returns(1)
+    return mock
+
+
+@pytest.mark.parametrize("minutes", [0, 0.05, 0.2, 0.5, 1, 3, 30])
+def test_a_run_goes_on_from_wherever_it_was(minutes: float) -> None:
+    mock = a_mock("manual")
+    mock.world.start("everything", workflow_id="a")
+    mock.clock.advance(minutes * 60)
+
+    def the_rest(world: Any) -> Any:
+        mock.world = world
+        mock.clock.advance("10m")
+        world.signal("a", "go", {"by": "ana"})
+        mock.clock.advance("10m")
+        return mock.runs["a"].history, world.query("a", "when"), mock.runs["a"].output
+
+    copies = [copy_of(mock.world), copy_of(mock.world)]
+    first = the_rest(mock.world)
+    assert first[2]["decision"] == {"by": "ana"}
+    assert [the_rest(world) for world in copies] == [first, first]
+
+
+def test_a_copy_and_its_world_know_nothing_of_each_other() -> None:
+    mock = a_mock()
+    mock.world.start("everything", workflow_id="a")
+    mock.clock.advance("3m")
+    other = copy_of(mock.world)
+    mock.world.terminate("a")
+    mock.clock.advance("1h")
+    assert other.find("a").running
+    assert other.clock.nanoseconds() < mock.clock.nanoseconds()
+    other.start("turns", workflow_id="b")
+    assert "b" not in mock.runs
+    assert [catalog.run.running for catalog in other.catalogs.values()] == [True]
+    mock.workflow("added").returns(1)
+    assert "added" not in other.query("main", "get")["workflowNames"]
+
+
+def test_answers_in_turn_and_ids_go_on_from_where_they_were() -> None:
+    mock = a_mock()
+    first = mock.world.start("turns")
+    mock.clock.advance(0)
+    assert mock.runs[first.workflow_id].output == 1
+    held = Held("one", mock, {})
+    snapshot = Snapshot.of(held)
+    for _ in range(2):
+        run = mock.world.start("turns")
+        mock.clock.advance(0)
+        assert mock.runs[run.workflow_id].output == 2
+        snapshot.restore(held)
+    assert run.run_id not in [one.run_id for one in mock.runs.values()]
+
+
+def test_faults_chance_and_calls_go_back_too() -> None:
+    mock = a_mock()
+    held = Held("one", mock, {})
+    mock.faults.add(Fault(status=503, probability=0.5))
+    mock.faults.add(Fault(status=500, after=3, times=2))
+    client = mock.app.test_client()
+
+    def statuses() -> list[int]:
+        return [client.get("/workflow/runs").status_code for _ in range(12)]
+
+    client.get("/health")
+    snapshot = Snapshot.of(held)
+    first = statuses()
+    assert len({*first}) == 3
+    mock.faults.clear()
+    snapshot.restore(held)
+    assert (statuses(), len(mock.calls)) == (first, 13)
+    assert [call.number for call in mock.calls] == list(range(1, 14))
+
+
+def test_an_update_that_waits_goes_on_in_the_copy() -> None:
+    with served(worlds_of(a_mock())) as client:
+        client.start("everything", workflowId="a")
+        client.control("POST", "/clock/advance", {"by": "3m"})
+        waiting = client.of("default")
+        with in_another_thread(lambda: waiting.post("/workflow/a/update/wait")) as answers:
+            time.sleep(0.1)
+            client.control("POST", "/snapshots", {"name": "s"}, expect=201)
+            client.control("POST", "/snapshots/s/restore", expect=200)
+        # Who waited has been let go of.
+        assert answers[0].status == 500
+        client.post("/workflow/a/signal/inner", {"payload": {"n": 1}})
+        assert "WORKFLOW_EXECUTION_UPDATE_COMPLETED" in client.kinds("a")
+
+
+def test_a_run_on_a_real_clock_goes_on_by_itself() -> None:
+    with served(worlds_of()) as client:
+        client.control("POST", "/worlds", {"name": "real", "clock": "real"})
+        real = client.of("real")
+        real.control("PUT", "/workflows/quick", {"takes": "300ms", "returns": "done"})
+        real.start("quick", workflowId="a")
+        real.control("POST", "/snapshots", {"name": "s"}, expect=201)
+        for _ in range(2):
+            real.control("POST", "/snapshots/s/restore", expect=200)
+            assert real.get("/workflow/a/status").json["status"] in ("running", "completed")
+            time.sleep(0.6)
+            assert real.get("/workflow/a/result").json["output"] == "done"
+
+
+def test_a_script_that_does_something_else_each_time_cannot_be_copied_and_nothing_is_lost() -> None:
+    mock = OutputMock()
+    played: list[int] = []
+
+    @mock.workflow("fickle")
+    async def fickle(ctx: Context, given: Any) -> Any:
+        played.append(1)
+        if len(played) == 1:
+            await ctx.step("first")
+        return await ctx.wait_for_signal("go")
+
+    mock.world.start("fickle", workflow_id="a")
+    mock.clock.advance(0)
+    with pytest.raises(ScriptError, match="did something else when it was replayed"):
+        copy_of(mock.world)
+    mock.signal("a", "go", {"n": 1})
+    assert mock.runs["a"].output == {"n": 1}
+
+
+def test_children_of_workflows_that_are_offered_no_longer_can_be_copied() -> None:
+    mock = a_mock()
+    mock.world.start("everything", workflow_id="a")
+    mock.clock.advance("31s")
+    mock.world.catalog().remove("child")
+    mock.world = copy_of(mock.world)
+    mock.clock.advance("2m")
+    mock.signal("a", "go", {"n": 1})
+    assert mock.runs["a"].output["decision"] == {"n": 1}
+
+
+# Over HTTP
+
+
+@pytest.fixture
+def client() -> Any:
+    with served(worlds_of()) as client:
+        yield client
+
+
+def test_snapshots_are_kept_by_name_and_bounded(client: ControlClient) -> None:
+    first = client.control("POST", "/snapshots", expect=201).json
+    assert (first["name"], first["runs"]) == ("snapshot-1", 0)
+    client.run("echo", workflowId="a")
+    client.control("POST", "/snapshots", {"name": "later"}, expect=201)
+    listed = client.control("GET", "/snapshots").json["snapshots"]
+    assert [(one["name"], one["runs"], one["calls"]) for one in listed] == [
+        ("snapshot-1", 0, 0),
+        ("later", 1, 1),
+    ]
+    assert client.control("POST", "/snapshots/lather/restore", expect=404).json["nearest"] == "later"
+    client.control("POST", "/snapshots/snapshot-1/restore", expect=200)
+    assert client.get("/workflow/a/status").status == 404
+    client.control("POST", "/snapshots/later/restore", expect=200)
+    assert client.get("/workflow/a/status").status == 200
+    client.control("DELETE", "/snapshots/later", expect=204)
+    client.control("DELETE", "/snapshots/later", expect=404)
+    for _ in range(19):
+        client.control("POST", "/snapshots", expect=201)
+    client.control("POST", "/snapshots", expect=409)
+    client.control("POST", "/snapshots", {"name": "a/b"}, expect=400)
+
+
+def test_workflows_go_back_too(client: ControlClient) -> None:
+    client.control("POST", "/snapshots", {"name": "s"})
+    client.control("PUT", "/workflows/echo", {"returns": "changed"})
+    client.control("POST", "/snapshots/s/restore")
+    assert client.run("echo", 1)["output"] == 1

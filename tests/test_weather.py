@@ -1,0 +1,417 @@
+"""Faults of all kinds, as clients on real sockets meet them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from output_mock import Fault, OutputMock
+from output_mock.http.presets import PRESETS
+from tests.control import ControlClient, script, served, worlds_of
+
+
+@pytest.fixture
+def mock() -> OutputMock:
+    return OutputMock(seed=7, scripts=[script])
+
+
+@pytest.fixture
+def client() -> Iterator[ControlClient]:
+    with served(worlds_of()) as client:
+        yield client
+
+
+def fault(client: ControlClient, **given: Any) -> int:
+    number: int = client.control("POST", "/faults", given, expect=201).json["id"]
+    return number
+
+
+def statuses(client: ControlClient, number: int, path: str = "/workflow/runs") -> list[int]:
+    return [client.unchecked("GET", path).status for _ in range(number)]
+
+
+def received(client: ControlClient, path: str = "/workflow/catalog") -> tuple[bytes, bool]:
+    """What comes on a connection, and whether it ends in a reset."""
+    host, _, port = client.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        data = b""
+        try:
+            while piece := connection.recv(65536):
+                data += piece
+        except ConnectionResetError:
+            return data, True
+        return data, False
+
+
+# How often
+
+
+def test_a_fault_strikes_by_chance_and_the_same_calls_each_time_with_the_same_seed() -> None:
+    def struck(seed: int) -> list[int]:
+        mock = OutputMock(seed=seed)
+        mock.faults.add(Fault(status=503, probability=0.3))
+        client = mock.app.test_client()
+        return [client.get("/workflow/runs").status_code for _ in range(200)]
+
+    first = struck(1)
+    assert 30 < Counter(first)[503] < 90
+    assert struck(1) == first != struck(2)
+
+
+def test_the_first_calls_can_be_left_alone(client: ControlClient) -> None:
+    fault(client, status=500, after=2, times=2)
+    assert statuses(client, 6) == [200, 200, 500, 500, 200, 200]
+    assert client.control("GET", "/faults").json["faults"] == []
+
+
+def test_a_fault_can_strike_always_until_it_is_removed(client: ControlClient) -> None:
+    number = fault(client, status=502, times="always", route="runs")
+    assert statuses(client, 5) == [502] * 5
+    shown = client.control("GET", "/faults").json["faults"][0]
+    assert (shown["id"], shown["struck"], shown["left"]) == (number, 5, None)
+    assert client.get("/health").status == 200
+    client.control("DELETE", f"/faults/{number}", expect=204)
+    client.control("DELETE", f"/faults/{number}", expect=404)
+    assert statuses(client, 1) == [200]
+
+
+def test_faults_are_about_chosen_workflows(client: ControlClient) -> None:
+    fault(client, status=500, times="always", workflow="slow")
+    fault(client, status=502, times="always", workflowId="x")
+    fault(client, status=418, times="always", method="patch")
+
+    def run(name: str, workflow_id: str) -> int:
+        return client.unchecked(
+            "POST", "/workflow/start", {"workflowName": name, "workflowId": workflow_id}
+        ).status
+
+    assert [run("echo", "a"), run("slow", "b"), run("echo", "x")] == [200, 500, 502]
+    assert client.unchecked("PATCH", "/workflow/a/stop").status == 418
+
+
+def test_a_delay_that_always_strikes_comes_on_top_of_other_faults(mock: OutputMock) -> None:
+    mock.faults.add(Fault(delay="2s", times="always"))
+    mock.faults.add(Fault(status=503, delay="1s"))
+    client = mock.app.test_client()
+    before = mock.clock.nanoseconds()
+    assert [client.get("/workflow/runs").status_code for _ in range(2)] == [503, 200]
+    assert mock.clock.nanoseconds() - before == 5_000_000_000
+
+
+# Errors
+
+
+def test_an_error_says_what_it_is_told_to(client: ControlClient) -> None:
+    fault(client, status=503, retryAfter=7, body={"down": True}, headers={"X-Proxy": "edge"})
+    answer = client.unchecked("GET", "/workflow/runs")
+    assert (answer.status, answer.json, answer.headers["retry-after"], answer.headers["x-proxy"]) == (
+        503,
+        {"down": True},
+        "7",
+        "edge",
+    )
+
+
+@pytest.mark.parametrize("status", [404, 408, 424, 500, 503])
+def test_errors_that_the_real_server_has_come_as_it_sends_them(client: ControlClient, status: int) -> None:
+    fault(client, status=status)
+    answer = client.unchecked("GET", "/workflow/runs")
+    assert set(answer.json) <= {"error", "message", "workflowId"}
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_beyond_a_limit_calls_are_refused_until_time_has_passed(client: ControlClient) -> None:
+    client.control("PUT", "/clock", {"mode": "manual"})
+    fault(client, limit=3, per="1m")
+    assert statuses(client, 5) == [200, 200, 200, 429, 429]
+    client.control("POST", "/clock/advance", {"by": "45s"})
+    refused = client.unchecked("GET", "/workflow/runs")
+    assert (refused.status, refused.headers["retry-after"]) == (429, "15")
+    client.control("POST", "/clock/advance", {"by": "15s"})
+    assert statuses(client, 4) == [200, 200, 200, 429]
+
+
+def test_on_an_auto_clock_the_time_that_a_refused_client_is_told_to_wait_has_passed(
+    client: ControlClient,
+) -> None:
+    fault(client, limit=2, per="30s")
+    assert statuses(client, 6) == [200, 200, 429, 200, 200, 429]
+
+
+def test_a_token_expires_and_a_new_one_does_not(client: ControlClient) -> None:
+    fault(client, tokenLasts="10m")
+
+    def status(token: str) -> int:
+        return client.unchecked("GET", "/workflow/runs", headers={"Authorization": f"Bearer {token}"}).status
+
+    assert status("one") == 200
+    client.control("POST", "/clock/advance", {"by": "9m"})
+    assert (status("one"), status("two")) == (200, 200)
+    client.control("POST", "/clock/advance", {"by": "1m"})
+    assert (status("one"), status("two")) == (401, 200)
+
+
+# Late
+
+
+@pytest.mark.parametrize(
+    "delay", ["300ms", {"uniform": ["250ms", "350ms"]}, {"lognormal": {"median": "300ms", "sigma": 0}}]
+)
+def test_a_delay_on_the_wall_takes_its_time(client: ControlClient, delay: Any) -> None:
+    fault(client, delay=delay, wall=True)
+    began = time.monotonic()
+    assert client.get("/workflow/runs").status == 200
+    assert 0.24 < time.monotonic() - began < 2
+    assert client.control("GET", "/clock").json["now"] == "2026-01-01T00:00:00.000Z"
+
+
+def test_delays_by_chance_are_spread_as_they_are_said_to_be(mock: OutputMock) -> None:
+    client = mock.app.test_client()
+
+    def delays(written: Any) -> list[float]:
+        mock.faults.clear()
+        mock.faults.add(Fault(delay=written, times="always"))
+        found = []
+        for _ in range(300):
+            before = mock.clock.nanoseconds()
+            client.get("/health")
+            found.append((mock.clock.nanoseconds() - before) / 1e9)
+        return sorted(found)
+
+    even = delays({"uniform": ["1s", "3s"]})
+    assert 1 <= even[0] < 1.2 < 2.8 < even[-1] <= 3
+    skewed = delays({"lognormal": {"median": "1s", "sigma": 1}})
+    assert 0.7 < skewed[150] < 1.4
+    assert skewed[-1] > 5
+
+
+def test_a_server_ends_at_once_though_answers_are_to_be_late() -> None:
+    with served(worlds_of()) as client:
+        fault(client, delay="1h", wall=True)
+        host, _, port = client.url.removeprefix("http://").partition(":")
+        waiting = socket.create_connection((host, int(port)))
+        waiting.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.2)
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
+    waiting.close()
+
+
+# Broken connections and bodies
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_a_connection_ends_before_there_is_an_answer(client: ControlClient, lost: str, reset: bool) -> None:
+    fault(client, drop=lost, reset=reset, route="catalog")
+    assert received(client) == (b"", reset)
+    assert client.get("/workflow/catalog").status == 200
+    call = client.control("GET", "/calls", route="catalog").json["calls"][0]
+    assert (call["lost"], call["status"]) == (True, 0 if lost == "request" else 200)
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_a_connection_ends_within_the_body(client: ControlClient, reset: bool) -> None:
+    fault(client, drop="body", reset=reset, route="catalog")
+    whole, _ = received(client, "/workflow/runs")
+    assert whole.endswith(b"}")
+    data, was_reset = received(client)
+    assert was_reset == reset
+    head, _, body = data.partition(b"\r\n\r\n")
+    promised = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    assert 0 < len(body) < promised
+    assert client.control("GET", "/calls", route="catalog").json["calls"][0]["lost"] is True
+
+
+def test_http_clients_notice_a_truncated_body(client: ControlClient) -> None:
+    fault(client, drop="body", route="catalog")
+    connection = http.client.HTTPConnection(client.url.removeprefix("http://"), timeout=10)
+    connection.request("GET", "/workflow/catalog")
+    with pytest.raises(http.client.IncompleteRead):
+        connection.getresponse().read()
+    connection.close()
+
+
+def test_a_body_dribbles_and_is_whole_in_the_end(client: ControlClient) -> None:
+    whole = client.get("/workflow/catalog").body
+    fault(client, dribble="400ms", route="catalog")
+    began = time.monotonic()
+    answer = client.get("/workflow/catalog")
+    assert time.monotonic() - began > 0.35
+    assert answer.body == whole
+
+
+@pytest.mark.parametrize("path", ["/workflow/catalog", "/workflow/a/query/number", "/workflow/a/query/text"])
+def test_malformed_json_is_none(path: str) -> None:
+    body = {
+        "name": "asked",
+        "queries": {"number": {"returns": 12}, "text": {"returns": "x"}},
+        "steps": [{"wait_for_signal": "go"}],
+        "returns": 1,
+    }
+    with served(worlds_of()) as client:
+        client.control("PUT", "/workflows/asked", body, expect=201)
+        client.start("asked", workflowId="a")
+        fault(client, malformed=True)
+        answer = client.unchecked("GET" if path.endswith("catalog") else "POST", path)
+        assert int(answer.headers["content-length"]) == len(answer.body)
+        with pytest.raises(ValueError, match="Expecting"):
+            json.loads(answer.body)
+
+
+def test_a_client_that_resumes_a_cut_stream_loses_nothing(client: ControlClient) -> None:
+    client.start("approval", workflowId="a")
+    client.control("POST", "/clock/advance", {"by": "10m"})
+    client.post("/workflow/a/signal/approve", {"payload": {"by": "ana"}})
+    client.until_closed("a")
+    fault(client, cutAfter=4, times=6, route="history_stream")
+    seen: list[int] = []
+    cuts = 0
+    while True:
+        headers = [("Last-Event-ID", str(seen[-1]))] if seen else []
+        _, chunks, close = client.open("GET", "/workflow/a/history/stream", headers, None)
+        text = b""
+        try:
+            for chunk in chunks:
+                text += chunk
+        except (http.client.HTTPException, OSError):
+            cuts += 1
+        close()
+        for frame in text.decode().split("\n\n"):
+            if "event: history" in frame:
+                data = json.loads(frame.partition("data: ")[2])
+                seen += [int(event["eventId"]) for event in data]
+        if b"event: done" in text:
+            break
+    assert cuts >= 2
+    assert seen == [int(event["eventId"]) for event in client.events("a")]
+
+
+# What deployments do
+
+
+def test_a_worker_goes_away_for_a_while_and_what_was_asked_is_done_afterwards(client: ControlClient) -> None:
+    fault(client, workerAway="30s", route="start")
+    client.start("echo", 5, workflowId="a")
+    assert client.control("GET", "/runs/a").json["standing"].startswith("waiting for a worker")
+    assert client.until_closed("a") == "completed"
+    assert client.control("GET", "/clock").json["now"] == "2026-01-01T00:00:30.000Z"
+
+
+def test_a_patient_client_gets_through_a_deployment(client: ControlClient) -> None:
+    client.control("POST", "/presets/deploying", expect=201)
+    seen = []
+    for number in range(40):
+        try:
+            answer = client.unchecked(
+                "POST", "/workflow/run", {"workflowName": "echo", "workflowId": str(number)}
+            )
+        except (http.client.HTTPException, OSError):
+            seen.append(0)
+            continue
+        seen.append(answer.status)
+    assert seen[:3] == [503] * 3
+    assert {0, 502} <= set(seen)
+    assert seen[-20:] == [200] * 20
+    assert client.control("GET", "/clock").json["now"] >= "2026-01-01T00:00:30.000Z"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_can_be_asked_for_by_name_from_python_too(name: str) -> None:
+    mock = OutputMock()
+    assert len(mock.faults.preset(name)) == len(mock.faults) > 0
+    with pytest.raises(ValueError, match="did you mean"):
+        mock.faults.preset(name[:-1])
+
+
+def test_flaky_is_as_flaky_as_it_says() -> None:
+    mock = OutputMock(seed=3, scripts=[script])
+    mock.faults.preset("flaky")
+    with mock.in_process() as url:
+        import requests
+
+        failed = 0
+        for _ in range(300):
+            try:
+                answer = requests.get(f"{url}/workflow/catalog", timeout=5)
+                answer.raise_for_status()
+                answer.json()
+            except (requests.RequestException, ValueError):
+                failed += 1
+    assert 30 < failed < 150
+    mock.close()
+
+
+def test_presets_are_listed_and_there_is_a_bound_on_faults(client: ControlClient) -> None:
+    listed = client.control("GET", "/presets").json["presets"]
+    assert [one["name"] for one in listed] == list(PRESETS)
+    for _ in range(500 // 7):
+        client.control("POST", "/presets/flaky", expect=201)
+    client.control("POST", "/presets/flaky", expect=409)
+    client.control("DELETE", "/faults", expect=204)
+    assert client.control("GET", "/faults").json["faults"] == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"status": 99},
+        {"status": "500"},
+        {"times": 0},
+        {"times": "ever"},
+        {"probability": 0},
+        {"probability": 1.5},
+        {"delay": "soon"},
+        {"delay": {"uniform": ["2s", "1s"]}},
+        {"delay": {"uniform": ["1s"]}},
+        {"delay": {"normal": 1}},
+        {"delay": {"lognormal": {"sigma": 1}}},
+        {"drop": "all"},
+        {"reset": True},
+        {"limit": 1, "per": 0},
+        {"limit": 1, "tokenLasts": "1m"},
+        {"route": "strat"},
+        {"headers": {"a b": "c"}},
+        {"headers": {"X": "a\r\nSet-Cookie: b"}},
+        {"status": 204, "body": "x"},
+        {"dribble": "2h"},
+        {"after": -1},
+        {"statsu": 500},
+    ],
+)
+def test_faults_that_make_no_sense_are_refused(client: ControlClient, given: dict[str, Any]) -> None:
+    client.control("POST", "/faults", given, expect=400)
+    assert client.control("GET", "/faults").json["faults"] == []
+
+
+def test_every_fault_can_be_said_in_words() -> None:
+    every = Fault(
+        status=503,
+        delay="1s",
+        wall=True,
+        drop="body",
+        reset=True,
+        malformed=True,
+        dribble="1s",
+        cut_after=2,
+        worker_away="1m",
+        route="start",
+        times=2,
+    )
+    assert repr(every) == (
+        "answer 503 and delay by 1s on the wall and break off within the body of the answer with a reset and "
+        "break the JSON of the answer and dribble the body over 1s and cut the stream after 2 events and "
+        "send the worker away for 1m for route start (2 of 2 to come)"
+    )
+    assert repr(Fault(limit=2)) == "answer 429 beyond 2 calls per 1m (always)"
+    assert repr(Fault(token_lasts="1h", probability=0.5)) == (
+        "answer 401 to a token older than 1h (always, of 0.5 of the calls)"
+    )

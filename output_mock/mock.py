@@ -132,7 +132,7 @@ class OutputMock(Scripted):
         scripts: Sequence[Scripted | str | PathLike[str]] = (),
     ) -> None:
         super().__init__()
-        self.world = World(
+        self.world: World = World(
             clock=clock,
             start=start,
             seed=seed,
@@ -141,7 +141,7 @@ class OutputMock(Scripted):
             max_waiting=nanoseconds(max_waiting),
             history_max_waiting=nanoseconds(history_max_waiting),
         )
-        self.app = OutputApp(self.world, auth_token=auth_token)
+        self.app: OutputApp = OutputApp(self.world, auth_token=auth_token)
         self._urls: list[str] = []
         self._foreseen: list[dict[str, Any]] = []
         self.world.catalog()

@@ -98,13 +98,13 @@ class Settings:
     """How a fake shall be; `options` are those of `OutputMock`, the others are the plugin's own."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        self.options = {name: value for name, value in given.items() if name not in _OWN}
+        self.options: dict[str, Any] = {name: value for name, value in given.items() if name not in _OWN}
         self.strict: bool = given.get("strict", True)
         self.url: str | None = given.get("url")
         sleep = given.get("sleep")
         if isinstance(sleep, str):
             sleep = [sleep]
-        self.virtual = bool(sleep) and sleep != ["real"]
+        self.virtual: bool = bool(sleep) and sleep != ["real"]
         # The modules that live in virtual time; none: all.
         self.modules: tuple[str, ...] = ()
         if self.virtual and sleep != ["virtual"]:

@@ -75,7 +75,7 @@ class UnsupportedWorkflowError(OutputError):
     def __init__(self, workflow_name: str, catalog: str, known: Collection[str] = ()) -> None:
         super().__init__(f"Workflow {workflow_name} is not supported in the task queue {catalog}.")
         instead = listed("; there is", workflow_name, known)
-        self.miss = f"no workflow {workflow_name!r} in catalog {catalog!r}{instead}"
+        self.miss: str | None = f"no workflow {workflow_name!r} in catalog {catalog!r}{instead}"
 
 
 class CatalogNotAvailableError(OutputError):
@@ -91,7 +91,7 @@ class CatalogNotAvailableError(OutputError):
             "Retry in a few seconds."
         )
         if name is not None:
-            self.miss = f"no catalog {name!r}{listed('; there is', name, known)}"
+            self.miss: str | None = f"no catalog {name!r}{listed('; there is', name, known)}"
 
 
 class WorkflowNotCompletedError(OutputError):
@@ -138,7 +138,7 @@ class WorkflowUpdateFailedError(OutputError):
     def __init__(self, reason: str = "", *, miss: str | None = None) -> None:
         super().__init__("Workflow Update failed")
         self.reason = reason
-        self.miss = miss
+        self.miss: str | None = miss
 
 
 class StepNotFoundError(OutputError):
@@ -207,7 +207,7 @@ class ScriptError(OutputError):
 
     def __init__(self, message: str, *, workflow_id: str | None = None) -> None:
         super().__init__(message, workflow_id=workflow_id)
-        self.miss = message
+        self.miss: str | None = message
 
 
 class StalledError(OutputError):
@@ -220,4 +220,4 @@ class StalledError(OutputError):
 
     def __init__(self, message: str, *, workflow_id: str | None = None) -> None:
         super().__init__(message, workflow_id=workflow_id)
-        self.miss = message
+        self.miss: str | None = message

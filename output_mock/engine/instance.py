@@ -154,7 +154,7 @@ class Update:
 class Query:
     """A question that a client asks, and its answer."""
 
-    answered = False
+    answered: bool = False
     answer: Any = UNDEFINED
     error: OutputError | None = None
 
@@ -183,10 +183,10 @@ Job = tuple[int, Any, Any]
 class Instance:
     """One run's script and everything that it waits for."""
 
-    activity_count = 0
-    timer_count = 0
+    activity_count: int = 0
+    timer_count: int = 0
     # Whether the run was asked to stop.
-    stopped = False
+    stopped: bool = False
     replaying = False
     # When what is replayed at the moment happened.
     replayed_at = 0
@@ -198,9 +198,9 @@ class Instance:
         self.run = run
         self.definition = definition
         self.main: asyncio.Task[Any] | None = None
-        self.loop = ScriptLoop(self)
-        self.context = Context(self)
-        self.memo = run.info.memo or _NO_MEMO
+        self.loop: ScriptLoop = ScriptLoop(self)
+        self.context: Context = Context(self)
+        self.memo: Memo = run.info.memo or _NO_MEMO
         self.commands: list[Command] = []
         self.queries: dict[str, Handler] = {}
         self.update_handlers: dict[str, tuple[Handler, Handler | None]] = {}

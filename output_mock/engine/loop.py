@@ -93,7 +93,7 @@ class ScriptLoop:
         self.host: TimerHost | None = host
         self._ready: list[Handle] = []
         self._live: list[asyncio.Task[Any]] = []
-        self.closing = False
+        self.closing: bool = False
 
     # What tasks, futures and scripts ask of a loop
 

@@ -67,7 +67,7 @@ class Catalog:
         # The run that holds the catalog itself.
         self.run: Run
         # Whether a worker polls this task queue.
-        self.worker = True
+        self.worker: bool = True
         # When a worker that has gone for a while comes back.
         self.returns: int | None = None
         # What goes on once there is a worker again.
@@ -152,10 +152,10 @@ class World:
         trace_folder: str = "/app/logs/runs",
         namespace: str = "default",
     ) -> None:
-        self.clock = Clock(clock, start=start)
+        self.clock: Clock = Clock(clock, start=start)
         self.seed = seed
-        self.ids = Ids(seed)
-        self.latency = _REAL_LATENCY if clock == "real" else Latency()
+        self.ids: Ids = Ids(seed)
+        self.latency: Latency = _REAL_LATENCY if clock == "real" else Latency()
         self.execution_timeout = execution_timeout
         self.max_waiting = max_waiting
         self.history_max_waiting = history_max_waiting
@@ -166,14 +166,14 @@ class World:
         self.default_catalog = catalog
         self.catalogs: dict[str, Catalog] = {}
         self.script_errors: list[errors.ScriptError] = []
-        self.watchdog = Watchdog()
-        self.deadlines = Deadlines(self.clock)
+        self.watchdog: Watchdog = Watchdog()
+        self.deadlines: Deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}
         # The thread whose own waiting moves the clock, when there is one: nobody else will while it waits.
         self.driver: int | None = None
         # Counts how often everybody who waits was let go.
-        self.interruptions = 0
+        self.interruptions: int = 0
         self._latest: dict[str, Run] = {}
         self._runs: dict[str, Run] = {}
         self._open: dict[Run, None] = {}

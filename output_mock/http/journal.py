@@ -200,7 +200,8 @@ class Calls(Sequence[Call]):
             return self._calls == tuple(other)
         return NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(tuple(call.number for call in self._calls))
 
     def __repr__(self) -> str:
         return "no calls" if not self._calls else listing(self)

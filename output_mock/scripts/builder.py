@@ -107,7 +107,7 @@ class WorkflowBuilder(Branch):
         self._below = below
         self._options: dict[str, Any] = {} if below is None else below.said()
         self._script: ScriptFunction | None = None
-        self.definition = WorkflowDefinition(name, self._play, **self._options)
+        self.definition: WorkflowDefinition = WorkflowDefinition(name, self._play, **self._options)
 
     def configure(self, options: Mapping[str, Any], script: ScriptFunction | None = None) -> None:
         """Take over the options that are given, and the script. Raises `ValueError` for what cannot be, and

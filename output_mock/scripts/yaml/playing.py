@@ -34,8 +34,8 @@ class PlayedWorkflow:
         self.said = said
         self.written = written
         self.name: str = said["name"]
-        self.place = said.place
-        self.has_answer = any(key in said for key in _DOES)
+        self.place: Place = said.place
+        self.has_answer: bool = any(key in said for key in _DOES)
 
     async def play(self, ctx: Context, given: Any) -> Any:
         return await _Play(self, ctx, given).play()

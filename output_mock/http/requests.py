@@ -57,7 +57,7 @@ STREAM: zod.Schema = zod.object(
 LAST_EVENT_ID = zod.number(coerce=True).int().positive()
 RUN_ID = zod.uuid()
 # The fields of each operation's body.
-FIELDS = {
+FIELDS: dict[str, tuple[str, ...]] = {
     "run": (*_TO_START, "timeout"),
     "start": tuple(_TO_START),
     "signal": ("payload",),

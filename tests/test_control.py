@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
+from output_mock import Context, Failure, OutputMock
 from output_mock.control.plane import OPERATIONS
+from output_mock.control.worlds import Worlds
 from tests.conftest import in_another_thread
 from tests.control import DOCUMENT, ControlClient, served, worlds_of
 
@@ -180,6 +182,25 @@ def test_a_worker_that_is_away_for_a_while_comes_back_by_itself(client: ControlC
     assert client.run("echo", 5)["output"] == 5
     assert client.control("GET", "/clock").json["now"] == "2026-01-01T00:00:30.000Z"
     assert client.control("GET", "/catalogs").json["catalogs"][0]["worker"] is True
+
+
+def test_nobody_spins_for_a_step_that_would_be_tried_again_but_whose_worker_has_gone() -> None:
+    mock = OutputMock()
+    mock.world.patience = 0.1
+
+    @mock.workflow("flaky")
+    async def flaky(ctx: Context, given: Any) -> Any:
+        ctx.on_update("set", lambda payload: payload)
+        return await ctx.step("a", fails=[Failure("once")], returns=1)
+
+    with served(Worlds(mock)) as client:
+        client.start("flaky", workflowId="a")
+        client.control("POST", "/clock/advance", {"by": "1s"})
+        client.control("PUT", "/catalogs/main", {"worker": False})
+        client.control("POST", "/clock/advance", {"by": "1h"})
+        assert client.post("/workflow/a/update/set").json["error"] == "StalledError"
+        client.control("PUT", "/catalogs/main", {"worker": True})
+        assert client.until_closed("a") == "completed"
 
 
 def test_a_new_catalog_can_be_made_and_filled(client: ControlClient) -> None:

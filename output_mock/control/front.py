@@ -7,6 +7,7 @@ world that the request's token leads to, or for the default one.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -50,6 +51,7 @@ class Front:
             held = self.worlds.default
             if self.worlds.tokens and "HTTP_AUTHORIZATION" in environ:
                 held = self._by_token(environ) or held
+            held.used = time.monotonic()
             answer = held.mock.app.answer(Request(environ))
         return answer(environ, start_response)
 

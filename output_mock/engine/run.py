@@ -395,6 +395,9 @@ class Run:
         if not self.running or activity.closed:
             return
         if not self.catalog.worker:
+            # From here on nothing of it happens by itself: nobody may wait for it to.
+            self.work.pop(activity, None)
+            activity.due = 0
             self.catalog.when_worker_returns(partial(self._retry_step, activity))
             return
         activity.started_at = now

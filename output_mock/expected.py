@@ -27,23 +27,28 @@ class Expected:
     def __init__(
         self, words: str, routes: Sequence[str], wanted: Mapping[str, Any], *, done: bool = True
     ) -> None:
-        self.words = words + "".join(
+        self.words: str = words + "".join(
             f", {name} {short(value, 200)}" for name, value in wanted.items() if value is not ANY
         )
-        self.routes = tuple(routes)
+        self.routes: tuple[str, ...] = tuple(routes)
         self._wanted = wanted
         self._done = done
 
     def differences(self, call: Call) -> list[str]:
         """What is different about a call, in words; nothing when it is the expected one."""
+        return [*self.asked_differently(call), *self._undone(call)]
+
+    def asked_differently(self, call: Call) -> list[str]:
+        """What is different about the request itself, whatever was answered."""
         found = [] if not self.routes or call.route in self.routes else [f"its route is {call.route!r}"]
-        if self._done and not 200 <= call.status < 300:
-            found.append(
-                f"it was answered with {call.status}" if call.status else "the connection was dropped"
-            )
         for name, wanted in self._wanted.items():
             found += unequal(_value(call, name), wanted, name)
         return found
+
+    def _undone(self, call: Call) -> list[str]:
+        if not self._done or 200 <= call.status < 300:
+            return []
+        return [f"it was answered with {call.status}" if call.status else "the connection was dropped"]
 
     def __repr__(self) -> str:
         return self.words
@@ -115,8 +120,6 @@ def unequal(given: Any, wanted: Any, where: str) -> list[str]:
     """Where `given` is not what was wanted, in words. `wanted` may hold `ANY` and the like."""
     if given is UNDEFINED:
         return [] if wanted is ANY or wanted is UNDEFINED else [f"{where} is missing"]
-    if given == wanted and not (isinstance(given, bool) ^ isinstance(wanted, bool) and given in (0, 1)):
-        return []
     if isinstance(wanted, Mapping) and isinstance(given, Mapping):
         found = []
         for key in [*wanted, *(key for key in given if key not in wanted)]:
@@ -135,11 +138,16 @@ def unequal(given: Any, wanted: Any, where: str) -> list[str]:
             for index, (one, other) in enumerate(zip(given, wanted, strict=True))
             for difference in unequal(one, other, f"{where}[{index}]")
         ]
+    # For Python, True is 1.
+    alike = isinstance(given, bool) == isinstance(wanted, bool) or not isinstance(wanted, (bool, int))
+    if given == wanted and alike:
+        return []
     return [f"{where} is {short(given, 200)}, not {short(wanted, 200)}"]
 
 
 def check_called(calls: Calls, expected: Expected, times: int | None) -> Calls:
     """The calls that were expected. Raises `AssertionError` when there are none, or not so many."""
+    __tracebackhide__ = True
     found = Calls(call for call in calls if not expected.differences(call))
     if times is None:
         if not found:
@@ -154,6 +162,7 @@ def check_called(calls: Calls, expected: Expected, times: int | None) -> Calls:
 
 def check_order(calls: Calls, expected: Sequence[Expected]) -> None:
     """Raise `AssertionError` unless these calls were made, one after another; others may be between them."""
+    __tracebackhide__ = True
     rest = iter(calls)
     after: Call | None = None
     for one in expected:
@@ -172,6 +181,7 @@ def check_order(calls: Calls, expected: Sequence[Expected]) -> None:
 
 def check_only(calls: Calls, expected: Sequence[Expected]) -> None:
     """Raise `AssertionError` unless each of these calls was made, and no other that changes anything."""
+    __tracebackhide__ = True
     for one in expected:
         check_called(calls, one, None)
     others = [
@@ -188,7 +198,8 @@ def _instead(calls: Calls, expected: Expected) -> str:
     near = [call for call in calls if not expected.routes or call.route in expected.routes]
     if not near:
         return f"there was none like it\nall calls:\n{listing(calls)}"
-    nearest = min(near, key=lambda call: len(expected.differences(call)))
+    # One that asked for the same, and was refused, comes nearer than one that asked for something else.
+    nearest = min(near, key=lambda call: len(expected.asked_differently(call)))
     different = "\n".join(f"    {one}" for one in expected.differences(nearest))
     rest = "" if len(calls) == 1 else f"\nall calls:\n{listing(calls)}"
     return f"the nearest is\n{nearest}\n{different}{rest}"

@@ -22,7 +22,7 @@ from output_mock.http.app import OutputApp
 from output_mock.http.faults import Fault, Faults, Loss
 from output_mock.http.journal import Calls, check_route
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
-from output_mock.scripts.definition import CatalogDefinition
+from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
 from output_mock.scripts.script import FirstRun, Scripted
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class OutputMock(Scripted):
         scripts: Sequence[Scripted | str | PathLike[str]] = (),
     ) -> None:
         super().__init__()
-        self.world = World(
+        self.world: World = World(
             clock=clock,
             start=start,
             seed=seed,
@@ -141,7 +141,7 @@ class OutputMock(Scripted):
             max_waiting=nanoseconds(max_waiting),
             history_max_waiting=nanoseconds(history_max_waiting),
         )
-        self.app = OutputApp(self.world, auth_token=auth_token)
+        self.app: OutputApp = OutputApp(self.world, auth_token=auth_token)
         self._urls: list[str] = []
         self._foreseen: list[dict[str, Any]] = []
         self.world.catalog()
@@ -164,6 +164,9 @@ class OutputMock(Scripted):
     def add_catalog(self, name: str, *, worker: bool = True) -> None:
         """Have another catalog; without `worker`, its worker is gone and nothing that it does moves."""
         self.world.catalog(name).set_worker(worker)
+
+    def _offered(self, catalog: str | None, name: str) -> WorkflowDefinition | None:
+        return self.world.catalog(catalog).workflows.get(name)
 
     def _changed(self, catalog: str | None, builder: WorkflowBuilder) -> None:
         self.world.catalog(catalog).add(builder.definition)
@@ -252,10 +255,12 @@ class OutputMock(Scripted):
         Raises `AssertionError`, with the nearest call and what is different about it, when there are not so
         many `times`; without `times`, when there is none.
         """
+        __tracebackhide__ = True
         return expectations.check_called(self.calls, expected, times)
 
     def assert_called_in_order(self, *expected: Expected) -> None:
         """Raise `AssertionError` unless these calls were made in this order; others may be between them."""
+        __tracebackhide__ = True
         expectations.check_order(self.calls, expected)
 
     def assert_called_only(self, *expected: Expected) -> None:
@@ -263,6 +268,7 @@ class OutputMock(Scripted):
 
         Calls that only look (status, result, queries, streams, …) do not count.
         """
+        __tracebackhide__ = True
         expectations.check_only(self.calls, expected)
 
     # What goes wrong
@@ -406,7 +412,7 @@ class OutputMock(Scripted):
         Takes the names of the modules and packages that live in virtual time; none: all but the standard
         library and pytest. For them `time.sleep`, `time.monotonic`, `time.time`, `datetime.now` and their kin
         mean the fake's clock, and for everybody the timers of asyncio's event loops do. Raises `ValueError`
-        on a real clock, `RuntimeError` when it is on for another fake.
+        on a real clock, `RuntimeError` when it is on for another fake, or time is frozen (freezegun).
         """
         from output_mock.virtual_time import virtual_time
 

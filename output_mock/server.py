@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -19,6 +18,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 
+from output_mock.engine.wall import monotonic
 from output_mock.http.app import RESET, WHEN_GONE
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class Server:
         )
         if self._unfinished():
             letting_go.start()
-        deadline = time.monotonic() + _GRACE
-        while self._unfinished() and time.monotonic() < deadline:
+        deadline = monotonic() + _GRACE
+        while self._unfinished() and monotonic() < deadline:
             self._turn(0.01)
         ended.set()
         for channel in self._channels():
@@ -286,7 +286,7 @@ class _Reporting(Task):
     _streaming = False
 
     def service(self) -> None:
-        self._began = time.perf_counter()
+        self._began = monotonic()
         try:
             super().service()
         finally:
@@ -314,7 +314,7 @@ class _Reporting(Task):
                     getattr(request, "command", None) or "?",
                     getattr(request, "request_uri", "?"),
                     int(self.status[:3]),
-                    time.perf_counter() - self._began,
+                    monotonic() - self._began,
                 )
             )
 

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import SECOND
+from output_mock.engine.wall import unfrozen
 
 if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
@@ -52,9 +53,17 @@ _SETTLE = 0.01
 # Who looks at a clock that often, and never sleeps, waits for it to move on: so it does, by so much a look.
 _PATIENT_LOOKS = 10_000
 _STEP = SECOND // 1000
+_FROZEN = (
+    "virtual time moves, and something else (freezegun?) holds time.monotonic still; use one of the two: "
+    "@pytest.mark.output(start=…) says at what time virtual time begins"
+)
 
-_real_datetime = datetime_module.datetime
-_real_date = datetime_module.date
+if TYPE_CHECKING:
+    _real_datetime = datetime_module.datetime
+    _real_date = datetime_module.date
+else:
+    _real_datetime = unfrozen(datetime_module, "datetime")
+    _real_date = unfrozen(datetime_module, "date")
 _real_sleep = time.sleep
 _real_loop_time = base_events.BaseEventLoop.time
 _real_run_once: Callable[[Any], None] = base_events.BaseEventLoop._run_once  # type: ignore[attr-defined]
@@ -75,7 +84,9 @@ class VirtualTime:
         self._modules = tuple(modules)
         self._thread = threading.get_ident()
         self._began = self._clock.nanoseconds()
-        self._monotonic = time.monotonic_ns()
+        # Goes on at a whole second, so that differences in seconds are exact: a deadline that is 3600 seconds
+        # away has passed after a sleep of 3600.
+        self._monotonic = (time.monotonic_ns() // SECOND + 1) * SECOND
         self._looks = 0
         self._moved = threading.Condition()
         self._visible: dict[str, bool] = {}
@@ -115,6 +126,9 @@ class VirtualTime:
         """
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
+        if time.monotonic is not _FUNCTIONS["monotonic"]:
+            # Whoever sleeps until some time is reached would do so for ever.
+            raise RuntimeError(_FROZEN)
         due = self._clock.nanoseconds() + round(seconds * SECOND)
         if threading.get_ident() != self._thread:
             with self._moved:
@@ -143,14 +157,13 @@ class VirtualTime:
         settle = 0.0 if registered is not None and len(registered) <= 1 else _SETTLE
         while not loop._ready and not loop._stopping:
             timer = min((one._when for one in loop._scheduled if not one._cancelled), default=None)
-            if timer is not None and timer <= self.loop_time():
+            if timer is not None and timer <= self.loop_time() + loop._clock_resolution:
                 return
             if loop._selector.select(settle if self._app.quiet else _GRACE):
                 return
             if not self._app.quiet:
                 continue
-            # The time of the timer on the fake's clock, rounded up: a timer must not be found too early.
-            target = None if timer is None else self._began + round(timer * SECOND) - self._monotonic + 1
+            target = None if timer is None else self._began + round(timer * SECOND) - self._monotonic
             with self._clock.lock:
                 due = self._clock.next_due()
             if target is None or (due is not None and due < target):
@@ -162,12 +175,14 @@ class VirtualTime:
     # Turning it on and off
 
     def start(self) -> None:
-        """Turn it on. Raises `RuntimeError` when it is on for another fake."""
+        """Turn it on. Raises `RuntimeError` when it is on for another fake, or time is frozen."""
         global _current
         if _current is not None:
             raise RuntimeError("virtual time is on already, for another fake; one clock can move a program")
+        if time.monotonic is not _REAL["monotonic"]:
+            raise RuntimeError(_FROZEN)
         _current = self
-        self._app.world.driven = True
+        self._app.world.driver = self._thread
         for name, function in _FUNCTIONS.items():
             setattr(time, name, function)
         datetime_module.datetime = VirtualDatetime  # type: ignore[misc]
@@ -189,7 +204,7 @@ class VirtualTime:
         datetime_module.datetime = _real_datetime  # type: ignore[misc]
         datetime_module.date = _real_date  # type: ignore[misc]
         _drive_loops(_real_loop_time, _real_run_once)
-        self._app.world.driven = False
+        self._app.world.driver = None
         _current = None
 
 
@@ -241,7 +256,7 @@ _READINGS: dict[str, Callable[[VirtualTime], int]] = {
     "perf_counter_ns": VirtualTime.monotonic,
 }
 _REAL: dict[str, Callable[..., Any]] = {"sleep": _real_sleep} | {
-    name: getattr(time, name) for name in _READINGS
+    name: unfrozen(time, name) for name in _READINGS
 }
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"sleep": _sleep} | {
     name: _reading(name, virtual, _REAL[name]) for name, virtual in _READINGS.items()

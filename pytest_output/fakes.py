@@ -115,9 +115,7 @@ class Fakes:
         Takes the `options` of `OutputMock`; what is not given is as the ini file says. Its URL is `.url`;
         `OUTPUT_API_URL` is left alone. Raises `TypeError` and `ValueError` for options that cannot be.
         """
-        own = ("sleep", "strict", "url")
-        defaults = {name: value for name, value in self._defaults.items() if name not in own}
-        mock = OutputMock(**(defaults | options))
+        mock = OutputMock(**{**self._defaults, **options})
         self._open.callback(mock.close)
         place: Callable[[], Any] = mock.serve if serve else lambda: mock.in_process(url)
         self._open.enter_context(place())

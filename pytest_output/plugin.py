@@ -35,16 +35,28 @@ def pytest_configure(config: pytest.Config) -> None:
         "output_mock or output_server.",
     )
     settings.check_command_line(config)
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        config.stash[settings.SEEDS] = worker["output_seeds"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker of pytest-xdist gets the seeds of its controller."""
+    node.workerinput["output_seeds"] = node.config.stash[settings.SEEDS]
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    if config.getini("output_seed") == "random":
-        seed = config.option.output_seed or config.option.output_ini_seed
+    given, usual = config.stash[settings.SEEDS]
+    if "random" in (config.getini("output_seed"), config.option.output_seed):
+        seed = given or usual
         return f"output-mock: seed {seed}, again with --output-seed={seed}"
     return None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    # A test that is run once more has not failed this time.
+    item.stash[_FAILED] = False
     settings.check_markers(item)
 
 
@@ -126,7 +138,7 @@ def _factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
     from pytest_output.fakes import Fakes
 
     _skip_if_elsewhere(request)
-    with Fakes(settings.of_session(request.config)) as fakes:
+    with Fakes(settings.Settings(settings.of_session(request.config)).options) as fakes:
         yield fakes
 
 
@@ -138,21 +150,25 @@ def _skip_if_elsewhere(request: pytest.FixtureRequest) -> None:
 def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]:
     """A fake for a test, in its place; strict at the end."""
     from output_mock.report import unforeseen
+    from output_mock.scripts.loading import ScriptFileError
 
     _skip_if_elsewhere(request)
     item: pytest.Item = request.node
+    problem: Exception | None = None
     try:
         wanted = settings.of_test(item, request.config)
         placed = place(wanted)
         mock: OutputMock = placed.__enter__()
-    except (ValueError, TypeError) as error:
-        pytest.fail(f"@pytest.mark.output of {item.nodeid}: {error}", pytrace=False)
+    except (ValueError, TypeError, RuntimeError, ScriptFileError) as error:
+        problem = error
+    if problem is not None:
+        pytest.fail(f"@pytest.mark.output of {item.nodeid}: {problem}", pytrace=False)
     item.stash.setdefault(_FAKES, []).append(mock)
     try:
         yield mock
     finally:
         placed.__exit__(None, None, None)
-    if wanted.strict and not item.stash.get(_FAILED, False):
+    if wanted.strict and not item.stash[_FAILED]:
         complaint = unforeseen(mock)
         if complaint is not None:
             pytest.fail(complaint, pytrace=False)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,15 +52,8 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def check_command_line(config: pytest.Config) -> None:
-    """Settle what is left to chance, so that all processes of a session have the same.
-
-    Raises `pytest.UsageError` for options that make no sense.
-    """
-    option = config.option
-    option.output_seed = _seed(option.output_seed)
-    # A worker of pytest-xdist has it from its controller.
-    if not hasattr(option, "output_ini_seed"):
-        option.output_ini_seed = _seed(config.getini("output_seed"))
+    """Settle what is left to chance. Raises `pytest.UsageError` for options that make no sense."""
+    config.stash[SEEDS] = _seed(config.option.output_seed), _seed(config.getini("output_seed"))
     url = config.getoption("output_url")
     if url is None:
         if config.getoption("output_token") is not None:
@@ -70,8 +62,14 @@ def check_command_line(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--output-url is the base URL of a server, http(s)://…, not {url!r}")
 
 
+# The seeds of the command line and of the ini file, where they are given.
+SEEDS: pytest.StashKey[tuple[str | None, str | None]] = pytest.StashKey()
+
+
 def _seed(text: str | None) -> str | None:
     if text == "random":
+        import secrets
+
         return str(secrets.randbelow(10**6))
     if text is not None and not (text.isascii() and text.isdigit()):
         raise pytest.UsageError(f"the seed of fakes is a whole number, or random, not {text!r}")
@@ -86,10 +84,13 @@ def check_markers(item: pytest.Item) -> None:
             pytest.fail(f"{where}: it takes names and values, such as clock='manual'", pytrace=False)
         for name in marker.kwargs:
             if name not in NAMES:
+                import difflib
+
                 close = difflib.get_close_matches(name, NAMES, n=1)
                 meant = f"; did you mean {close[0]!r}?" if close else ""
                 pytest.fail(
-                    f"{where}: unknown argument {name!r}{meant} It takes {', '.join(NAMES)}.", pytrace=False
+                    f"{where}: unknown argument {name!r}{meant or '.'} It takes {', '.join(NAMES)}.",
+                    pytrace=False,
                 )
 
 
@@ -97,13 +98,13 @@ class Settings:
     """How a fake shall be; `options` are those of `OutputMock`, the others are the plugin's own."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        self.options = {name: value for name, value in given.items() if name not in _OWN}
+        self.options: dict[str, Any] = {name: value for name, value in given.items() if name not in _OWN}
         self.strict: bool = given.get("strict", True)
         self.url: str | None = given.get("url")
         sleep = given.get("sleep")
         if isinstance(sleep, str):
             sleep = [sleep]
-        self.virtual = bool(sleep) and sleep != ["real"]
+        self.virtual: bool = bool(sleep) and sleep != ["real"]
         # The modules that live in virtual time; none: all.
         self.modules: tuple[str, ...] = ()
         if self.virtual and sleep != ["virtual"]:
@@ -137,7 +138,8 @@ def _of_session(config: pytest.Config) -> dict[str, Any]:
         value = config.getini(f"output_{name}")
         if value is not None and value != []:
             found[name] = value
-    seed = config.option.output_seed or config.option.output_ini_seed
+    given, usual = config.stash[SEEDS]
+    seed = given or usual
     if seed is not None:
         found["seed"] = int(seed)
     return found
@@ -148,7 +150,15 @@ def of_test(node: pytest.Item, config: pytest.Config) -> Settings:
     found = of_session(config)
     for marker in reversed(list(node.iter_markers("output"))):
         found.update(marker.kwargs)
-    if config.option.output_seed is not None:
+    given, _ = config.stash[SEEDS]
+    if given is not None:
         # To replay a failure it has to be this one.
-        found["seed"] = int(config.option.output_seed)
+        found["seed"] = int(given)
+    folder = node.path.parent
+    found["scripts"] = [_beside(folder, script) for script in found.get("scripts", ())]
     return Settings(found)
+
+
+def _beside(folder: Path, script: Any) -> Any:
+    """A script file that is named by a marker lies beside the test's."""
+    return folder / script if isinstance(script, str) else script

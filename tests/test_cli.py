@@ -259,13 +259,18 @@ def test_host_is_the_address_that_is_listened_on(serve: Serve) -> None:
     assert fake.log == "" or "warning" not in fake.log
 
 
-@pytest.mark.parametrize("token", [[], ["--auth-token", "t"]], ids=["open", "guarded"])
-def test_a_host_that_others_can_reach_gets_a_warning(serve: Serve, token: list[str]) -> None:
-    fake = serve("--host", "0.0.0.0", *token)
-    expected = "warning: 0.0.0.0 can be reached from other machines"
-    open_doors = "--control-token" if token else "--auth-token and --control-token"
-    expected += f"; nothing guards it, see {open_doors}"
-    assert fake.log.splitlines()[0] == expected
+@pytest.mark.parametrize(
+    ("tokens", "unguarded"),
+    [
+        ([], "; nothing guards it, see --auth-token and --control-token"),
+        (["--auth-token", "t"], "; nothing guards it, see --control-token"),
+        (["--auth-token", "t", "--control-token", "u"], ""),
+    ],
+    ids=["open", "half guarded", "guarded"],
+)
+def test_a_host_that_others_can_reach_gets_a_warning(serve: Serve, tokens: list[str], unguarded: str) -> None:
+    fake = serve("--host", "0.0.0.0", *tokens)
+    assert fake.log.splitlines()[0] == f"warning: 0.0.0.0 can be reached from other machines{unguarded}"
     assert fake.get("/health") == (200, "OK")
 
 
@@ -695,6 +700,113 @@ def test_an_address_of_another_machine_is_said_in_one_line() -> None:
 
 
 # The rest of the command line
+
+
+def test_several_mistakes_are_said_in_a_line_each(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text("workflows:\n  - name: w\n    retruns: 1\n  - name: two words\n")
+    (tmp_path / "wrong.py").write_text("import not_installed_here\n")
+    ended = run("serve", "--port", "0", "wrong.yaml", "wrong.py", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    *mistakes, last = ended.stderr.splitlines()
+    assert [mistake.split(": ")[0] for mistake in mistakes] == [
+        "wrong.py:1:1",
+        "wrong.yaml:2:5",
+        "wrong.yaml:3:5",
+        "wrong.yaml:4:5",
+        "wrong.yaml:4:11",
+    ]
+    assert last == "output-mock serve: there are 5 mistakes in the scripts, see above"
+
+
+def test_a_child_that_no_script_has_is_said_before_anything_is_served(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("workflows: [{name: w, steps: [{child: publsh}]}]\n")
+    (tmp_path / "two.yaml").write_text("workflows: [{name: publish, returns: 1}]\n")
+    ended = run("serve", "--port", "0", "one.yaml", "two.yaml", cwd=tmp_path)
+    assert ended.returncode == 1
+    expected = "one.yaml:1:39: there is no workflow 'publsh' to run as a child; did you mean 'publish'?"
+    assert expected in one_line(ended)
+
+
+def test_yaml_scripts_are_served(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "workflows.yaml").write_text(
+        "workflows:\n  - {name: double, returns: '{{ input * 2 }}'}\n"
+        "  - {name: wrong, returns: '{{ input.x }}'}\n"
+    )
+    fake = serve("workflows.yaml")
+    assert fake.first_line.startswith("Serving 2 workflows in catalog main")
+    assert fake.ask("POST", "/workflow/run", {"workflowName": "double", "input": 4}).json["output"] == 8
+    answer = fake.ask("POST", "/workflow/run", {"workflowName": "wrong", "input": {}})
+    assert "(workflows.yaml, line 3, column 29)" in answer.json["message"]
+    until(lambda: "SCRIPT ERROR: workflow 'wrong': {{ input.x }}: input has no 'x'" in fake.log)
+
+
+# Scripts that are checked
+
+
+def test_check_says_what_it_has_found(tmp_path: Path, script: Path) -> None:
+    (tmp_path / "one.yaml").write_text(
+        "workflows: [{name: w, steps: [{child: echo}]}, {name: v, returns: 1}]\n"
+    )
+    ended = run("check", "one.yaml", "script.py", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == (
+        "one.yaml: ok, 2 workflows: w, v\nscript.py: ok, 5 workflows: echo, long, waits, parent, wrong\n"
+    )
+
+
+def test_check_prints_every_mistake_of_every_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("workflows: [{name: w, retruns: 1}, {name: v, steps: [{child: ww}]}]\n")
+    (tmp_path / "b.py").write_text("x = 1\ndef f(:\n    pass\n")
+    (tmp_path / "c.py").write_text(
+        "from output_mock import Script\nscript = Script()\nscript.workflow('a b')\n"
+    )
+    ended = run("check", "a.yaml", "b.py", "c.py", "d.yaml", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    found = ended.stdout.splitlines()
+    assert [line.split(": ")[0] for line in found] == [
+        "a.yaml:1:13",
+        "a.yaml:1:23",
+        "b.py:2:7",
+        "c.py:3:1",
+        "d.yaml:1:1",
+    ]
+    assert found[1] == "a.yaml:1:23: a workflow has no key 'retruns'; did you mean 'returns'?"
+    assert "SyntaxError" in found[2]
+    assert "ValueError: workflow 'a b'" in found[3]
+    assert "there is no such file" in found[4]
+
+
+def test_check_looks_for_children_in_all_files_that_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "workflows: [{name: w, retruns: 1, steps: [{child: ww}]}]\nbegin_with: [{workflow: x}]\n"
+    )
+    ended = run("check", "a.yaml", cwd=tmp_path)
+    assert [line.partition(": ")[2] for line in ended.stdout.splitlines()] == [
+        "a workflow has no key 'retruns'; did you mean 'returns'?",
+        "there is no workflow 'ww' to run as a child; did you mean 'w'?",
+        "there is no workflow 'x' to begin with; there are w",
+    ]
+
+
+def test_check_sees_what_shows_only_when_files_are_served_together(tmp_path: Path) -> None:
+    begin = "from output_mock import Script\nscript = Script()\n"
+    (tmp_path / "one.yaml").write_text("workflows: [{name: one, aliases: same, returns: 1}]\n")
+    (tmp_path / "two.py").write_text(f"{begin}script.workflow('same').returns(2)\n")
+    ended = run("check", "one.yaml", "two.py", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stdout.startswith("two.py:1:1: workflow 'same': 'same' already names workflow 'one'")
+
+
+def test_check_needs_a_file() -> None:
+    ended = run("check")
+    assert ended.returncode == 2
+    assert "Missing argument 'files'" in one_line(ended)
+
+
+def test_schema_prints_the_schema_of_yaml_scripts() -> None:
+    ended = run("schema")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads(ended.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
 def test_openapi_prints_the_document() -> None:

@@ -11,16 +11,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from output_mock import OutputMock
 from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from output_mock.scripts.demo import script as demonstration
+from output_mock.scripts.loading import load_file
+from output_mock.scripts.yaml.expressions import NAMES
+from output_mock.scripts.yaml.functions import FILTERS, TESTS
+from output_mock.scripts.yaml.language import ACTIONS, FILE, WORKFLOW, document
 from output_mock.server import running
+from pytest_output import plugin, settings
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
-PYTHON = [code for language, code in BLOCKS if language == "python"]
+# Code under the link to a file stands in that file.
+QUOTED = re.findall(r"^\[`([\w/.]+)`\]\(\1\):\n\n```python\n(.*?)```", README, re.DOTALL | re.MULTILINE)
+_quotes = {code for _, code in QUOTED}
+OWN = [code for language, code in BLOCKS if language == "python" and code not in _quotes]
+PYTHON = [code for code in OWN if "\ndef test_" not in code]
+# Tests, with their report when they fail.
+SUITES = [
+    (code, report)
+    for code, report in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", README, re.DOTALL)
+    if code in OWN and code not in PYTHON
+]
+YAML = [code for language, code in BLOCKS if language == "yaml"]
 CONSOLE = [code for language, code in BLOCKS if language == "console"]
 
 
@@ -83,12 +102,89 @@ def test_the_python_examples_run_and_their_assertions_hold(code: str, tmp_path: 
     exec(compile(code, str(file), "exec"), {"__name__": "example"})  # the example as a module
 
 
+def test_what_is_quoted_from_a_file_stands_there() -> None:
+    assert len(QUOTED) >= 5
+    for path, code in QUOTED:
+        text = (ROOT / path).read_text()
+        for piece in code.strip().split("\n\n\n"):
+            assert f"\n\n{piece}\n" in text, f"{path} has no\n{piece}"
+
+
+@pytest.mark.parametrize(("code", "report"), SUITES, ids=range(len(SUITES)))
+def test_the_tests_pass_or_fail_as_the_readme_shows(
+    pytester: pytest.Pytester, code: str, report: str
+) -> None:
+    pytester.makepyfile(code)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(**({"failed": 1} if report else {"passed": 1}))
+    assert re.search(as_pattern(report), result.stdout.str(), re.DOTALL), f"{report}\n{result.stdout.str()}"
+
+
+def test_the_fixtures_marker_and_options_are_told(pytestconfig: pytest.Config) -> None:
+    told = re.findall(r"^\| `([^`(=]+)", README, re.MULTILINE)
+    assert set(settings.NAMES) <= set(told)
+    assert {name for name in vars(plugin) if name.startswith("output_")} <= set(told)
+    assert {"--output-url", "--output-token", "--output-seed"} <= set(told)
+    ini = re.findall(r"^\| `\w+=[^|]*\| `(output_\w+)` \|", README, re.MULTILINE)
+    assert {f"output_{name}" for name in settings.NAMES} - set(ini) == {"output_start"}
+    for name in ini:
+        pytestconfig.getini(name)
+
+
 def test_the_script_file_that_is_shown_can_be_served(tmp_path: Path) -> None:
     file = tmp_path / "script.py"
     file.write_text(next(code for code in PYTHON if "script = Script()" in code))
     mock = OutputMock(scripts=[file])
     mock.clock.run_due()
     assert [run.output for run in mock.runs.values()] == [{"summary": "short"}]
+
+
+@pytest.mark.parametrize("code", YAML, ids=range(len(YAML)))
+def test_the_yaml_examples_are_good_scripts(code: str, tmp_path: Path) -> None:
+    file = tmp_path / "workflows.yaml"
+    file.write_text(code)
+    (script,) = load_file(file)
+    assert script.mentions().loose_ends(script.mentions().called) == []
+    assert Draft202012Validator(document()).is_valid(yaml.safe_load(code))
+
+
+def test_the_yaml_example_does_what_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "workflows.yaml"
+    file.write_text(YAML[0])
+    mock = OutputMock(scripts=[file])
+    client = mock.app.test_client()
+
+    def run(name: str, input: object) -> Any:
+        return client.post("/workflow/run", json={"workflowName": name, "input": input}).json
+
+    assert run("summarize_url", {"url": "https://good.example"})["output"] == {"summary": "short"}
+    assert run("summarize_url", {"url": "https://bad.example"})["error"]["message"] == "no such page"
+    slow = {"workflowName": "summarize_url", "workflowId": "slow", "input": {"url": "u", "words": 2000}}
+    client.post("/workflow/start", json=slow)
+    mock.clock.advance("45m")
+    assert mock.runs["slow"].output == {"summary": "2000 words about u"}
+    for workflow_id in ("first", "second"):
+        started = {"workflowName": "pipeline_v1", "workflowId": workflow_id, "input": {"topic": "bees"}}
+        client.post("/workflow/start", json=started)
+        while client.post(f"/workflow/{workflow_id}/query/getProgress").json["stage"] != "review":
+            pass
+        threshold = {"payload": {"threshold": 0.5}}
+        answer = client.post(f"/workflow/{workflow_id}/update/setThreshold", json=threshold)
+        assert answer.json == {"before": 0.8, "now": 0.5}
+        client.post(f"/workflow/{workflow_id}/signal/approve", json={"payload": {"by": "ana"}})
+        mock.clock.advance("1m")
+    assert [mock.runs["first"].status, mock.runs["first"].error["message"]] == ["failed", "busy"]
+    assert mock.runs["second"].output == {"url": "https://example.com/1", "by": "ana"}
+    assert mock.script_errors == []
+
+
+def test_the_tables_of_yaml_scripts_name_every_key_filter_and_test() -> None:
+    section = README.partition("## Scripts in YAML")[2].partition("\n## ")[0]
+    for shape in (FILE, WORKFLOW, *ACTIONS.values()):
+        for key in shape.keys:
+            assert re.search(rf"\b{key}\b", section), f"{shape.name}: {key}"
+    for name in (*FILTERS, *TESTS, *NAMES):
+        assert f"`{name}`" in section or f"is {name}`" in section or name in ("undefined", "null"), name
 
 
 def test_the_two_commands_name_what_the_package_offers() -> None:

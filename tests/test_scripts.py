@@ -496,6 +496,40 @@ def test_a_workflow_that_is_loaded_takes_the_place_of_one_of_its_name(
     assert client.run("same")["output"] == "new"
 
 
+@pytest.fixture
+def loaded(mock: OutputMock) -> OutputMock:
+    """A fake with a script that it shares with others."""
+    script = Script()
+
+    @script.workflow("review", aliases=["approval"], output_schema={})
+    async def review(ctx: Context, input: Any) -> Any:
+        return await ctx.wait_for_signal("approve")
+
+    mock.load(script)
+    return mock
+
+
+def test_a_fake_goes_on_with_a_workflow_that_was_loaded(loaded: OutputMock, client: Client) -> None:
+    loaded.workflow("review").receives("approve", {"by": "ana"}, after="1m")
+    assert client.run("approval")["output"] == {"by": "ana"}
+
+
+def test_what_a_fake_says_lies_over_what_was_loaded(loaded: OutputMock, client: Client) -> None:
+    loaded.workflow("review").when({"draft": "bad"}).fails("rejected")
+    assert client.run("review", {"draft": "bad"})["error"]["message"] == "rejected"
+    started = client.post("/workflow/start", {"workflowName": "review", "input": {"draft": "good"}}).json
+    loaded.signal(started["workflowId"], "approve", "yes")
+    assert client.run("review", {"draft": "bad"})["status"] == "failed"
+    assert loaded.runs[started["workflowId"]].output == "yes"
+
+
+def test_an_answer_takes_the_place_of_the_function_that_was_loaded(
+    loaded: OutputMock, client: Client
+) -> None:
+    loaded.workflow("review").returns("at once")
+    assert client.run("approval")["output"] == "at once"
+
+
 SCRIPT_FILE = """
 from neighbour import VALUE
 from output_mock import Script

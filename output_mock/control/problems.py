@@ -26,8 +26,8 @@ class Problem(Exception):
         super().__init__(message)
         self.message = message
         self.nearest = nearest
-        self.mistakes = list(mistakes)
-        self.headers = dict(headers or {})
+        self.mistakes: list[Mapping[str, Any]] = list(mistakes)
+        self.headers: dict[str, str] = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
         """The answer's body."""

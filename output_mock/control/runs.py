@@ -126,9 +126,15 @@ def described(run: Run) -> dict[str, Any]:
         "closedAt": None if run.running else iso(run.close_time),
         "waitsFor": {
             "steps": [_step(step) for step in run.open_steps()],
-            "signals": run.instance.awaited_signals() if run.running and run.instance is not None else [],
+            "signals": _awaited(run),
         },
     }
+
+
+def _awaited(run: Run) -> list[str]:
+    if not run.running or run.instance is None:
+        return []
+    return [name for name, _ in run.instance.awaited_signals()]
 
 
 def _step(step: Activity) -> dict[str, Any]:

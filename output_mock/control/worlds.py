@@ -35,10 +35,10 @@ class Held:
         self, name: str, mock: OutputMock, options: Mapping[str, Any], tokens: Sequence[str] = ()
     ) -> None:
         self.name = name
-        self.options = dict(options)
-        self.tokens = tuple(tokens)
+        self.options: dict[str, Any] = dict(options)
+        self.tokens: tuple[str, ...] = tuple(tokens)
         self.snapshots: dict[str, Snapshot] = {}
-        self.used = time.monotonic()
+        self.used: float = time.monotonic()
         self.hold(mock)
 
     def hold(self, mock: OutputMock) -> None:
@@ -74,7 +74,7 @@ class Worlds:
         idle: float | None = None,
         on_new: Callable[[OutputMock], None] | None = None,
     ) -> None:
-        self.default = Held(DEFAULT, first, {})
+        self.default: Held = Held(DEFAULT, first, {})
         # Which world a token leads to.
         self.tokens: dict[str, Held] = {}
         self._make = make

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import heapq
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Literal, get_args
 
 from output_mock.durations import Duration, nanoseconds
+from output_mock.engine.wall import time_ns
 
 Mode = Literal["real", "auto", "manual"]
 # Where virtual time begins, so that two runs of the same test see the same times.
@@ -33,9 +33,9 @@ class Timer:
 
     def __init__(self, clock: Clock, when: int, callback: Callable[[], None], guard: bool) -> None:
         self._clock = clock
-        self.when = when
+        self.when: int = when
         self.callback: Callable[[], None] | None = callback
-        self.guard = guard
+        self.guard: bool = guard
 
     def cancel(self) -> None:
         """Never call the callback. Does nothing when it has been called already."""
@@ -51,8 +51,8 @@ class Clock:
         if mode not in get_args(Mode):
             raise ValueError(f"clock must be one of {', '.join(get_args(Mode))}, not {mode!r}")
         self.mode: Mode = mode
-        self.lock = threading.RLock()
-        self.closed = False
+        self.lock: threading.RLock = threading.RLock()
+        self.closed: bool = False
         self._now = EPOCH if start is None else int(start.timestamp() * 1000) * 1_000_000
         self._sequence = 0
         self._ready: deque[Callable[[], None]] = deque()
@@ -69,7 +69,7 @@ class Clock:
 
     def nanoseconds(self) -> int:
         """Now, in nanoseconds since 1970."""
-        return time.time_ns() if self.mode == "real" else self._now
+        return time_ns() if self.mode == "real" else self._now
 
     def now(self) -> datetime:
         """Now, as an aware UTC `datetime`."""

@@ -40,11 +40,11 @@ class StepPlan:
     __slots__ = ("fails", "input_schema", "kind", "name", "output_schema", "returns", "takes")
 
     def __init__(self, name: str, returns: Any, fails: Fails, takes: int, kind: str = "Step") -> None:
-        self.name = name
-        self.returns = returns
-        self.fails = None if fails is None else _failures(fails, name)
-        self.takes = takes
-        self.kind = kind
+        self.name: str = name
+        self.returns: Any = returns
+        self.fails: Failure | list[Failure | None] | None = None if fails is None else _failures(fails, name)
+        self.takes: int = takes
+        self.kind: str = kind
         self.input_schema: Mapping[str, Any] | None = None
         self.output_schema: Mapping[str, Any] | None = None
 
@@ -84,11 +84,11 @@ class RunInfo:
     def __init__(
         self, workflow_id: str, run_id: str, workflow_name: str, catalog: str, start_time: datetime
     ) -> None:
-        self.workflow_id = workflow_id
-        self.run_id = run_id
-        self.workflow_name = workflow_name
-        self.catalog = catalog
-        self.start_time = start_time
+        self.workflow_id: str = workflow_id
+        self.run_id: str = run_id
+        self.workflow_name: str = workflow_name
+        self.catalog: str = catalog
+        self.start_time: datetime = start_time
 
 
 class Context:

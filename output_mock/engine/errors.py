@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from output_mock.scripts.definition import nearest
-
-# More names than this are not listed, only counted.
-_LISTED = 12
+from output_mock.scripts.definition import listed
 
 
 class OutputError(Exception):
@@ -77,7 +74,8 @@ class UnsupportedWorkflowError(OutputError):
 
     def __init__(self, workflow_name: str, catalog: str, known: Collection[str] = ()) -> None:
         super().__init__(f"Workflow {workflow_name} is not supported in the task queue {catalog}.")
-        self.miss = f"no workflow {workflow_name!r} in catalog {catalog!r}{_instead(workflow_name, known)}"
+        instead = listed("; there is", workflow_name, known)
+        self.miss: str | None = f"no workflow {workflow_name!r} in catalog {catalog!r}{instead}"
 
 
 class CatalogNotAvailableError(OutputError):
@@ -93,7 +91,7 @@ class CatalogNotAvailableError(OutputError):
             "Retry in a few seconds."
         )
         if name is not None:
-            self.miss = f"no catalog {name!r}{_instead(name, known)}"
+            self.miss: str | None = f"no catalog {name!r}{listed('; there is', name, known)}"
 
 
 class WorkflowNotCompletedError(OutputError):
@@ -128,7 +126,7 @@ class QueryNotRegisteredError(OutputError):
         """A query that the script does not answer."""
         registered = " ".join((*built_in, *known))
         error = cls(f"Workflow did not register a handler for {name}. Registered queries: [{registered}]")
-        error.miss = f"the script answers no query {name!r}{_instead(name, known)}"
+        error.miss = f"the script answers no query {name!r}{listed('; there is', name, known)}"
         return error
 
 
@@ -140,7 +138,7 @@ class WorkflowUpdateFailedError(OutputError):
     def __init__(self, reason: str = "", *, miss: str | None = None) -> None:
         super().__init__("Workflow Update failed")
         self.reason = reason
-        self.miss = miss
+        self.miss: str | None = miss
 
 
 class StepNotFoundError(OutputError):
@@ -209,7 +207,7 @@ class ScriptError(OutputError):
 
     def __init__(self, message: str, *, workflow_id: str | None = None) -> None:
         super().__init__(message, workflow_id=workflow_id)
-        self.miss = message
+        self.miss: str | None = message
 
 
 class StalledError(OutputError):
@@ -222,13 +220,4 @@ class StalledError(OutputError):
 
     def __init__(self, message: str, *, workflow_id: str | None = None) -> None:
         super().__init__(message, workflow_id=workflow_id)
-        self.miss = message
-
-
-def _instead(name: str, known: Collection[str]) -> str:
-    """The nearest of what there is, and all of it when that is not much."""
-    if not known:
-        return "; there is none at all"
-    meant = nearest(name, list(known))
-    listed = ", ".join(sorted(known)) if len(known) <= _LISTED else f"{len(known)} of them"
-    return f"{meant}; there {'is' if len(known) == 1 else 'are'} {listed}"
+        self.miss: str | None = message

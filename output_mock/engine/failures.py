@@ -55,9 +55,9 @@ class Failure(Exception):
         self.message = message
         self.name = name
         self.cause = cause
-        self.retryable = name not in FATAL_NAMES if retryable is None else retryable
+        self.retryable: bool = name not in FATAL_NAMES if retryable is None else retryable
         try:
-            self.properties = as_json(properties)
+            self.properties: Any = as_json(properties)
         except NotJSONError as error:
             raise TypeError(f"the properties of a Failure travel as JSON, but one {error}") from None
         self.thrown: Any = None
@@ -124,14 +124,14 @@ class Cause:
         stack: str | None = None,
         source: str | None = "TypeScriptSDK",
     ) -> None:
-        self.message = message
+        self.message: str = message
         # The class that the TypeScript client rebuilds: what a result names when nothing else does.
-        self.kind = kind
-        self.type = type
-        self.info = info or {}
-        self.cause = cause
-        self.stack = stack
-        self.source = source
+        self.kind: str = kind
+        self.type: str | None = type
+        self.info: dict[str, Any] = info or {}
+        self.cause: Cause | None = cause
+        self.stack: str | None = stack
+        self.source: str | None = source
 
     def proto(self) -> dict[str, Any]:
         """The failure as the history shows it."""
@@ -195,7 +195,7 @@ class Application(Cause):
             info["type"] = failure.name
         if non_retryable:
             info["nonRetryable"] = True
-        self.error = failure.serialised() if detailed else None
+        self.error: Any | None = failure.serialised() if detailed else None
         if detailed:
             info["details"] = {"payloads": payloads([{"error": self.error}])}
         cause = _plain(failure, where) if detailed else None
@@ -210,7 +210,7 @@ class Application(Cause):
             cause=cause,
             stack=stack or None,
         )
-        self.non_retryable = non_retryable
+        self.non_retryable: bool = non_retryable
 
     def activity_event(self) -> dict[str, Any]:
         """The short form that an ACTIVITY_TASK_FAILED event shows."""
@@ -334,8 +334,8 @@ class StepFailure(Exception):
     def __init__(self, failure: Failure, cause: Cause) -> None:
         super().__init__(failure.message)
         self.failure = failure
-        self.name = failure.name
-        self.message = failure.message
+        self.name: str = failure.name
+        self.message: str = failure.message
         self.chain = cause
 
 
@@ -348,7 +348,7 @@ class ChildFailure(Exception):
     def __init__(self, status: str, cause: Cause) -> None:
         super().__init__(cause.root().message)
         self.status = status
-        self.message = cause.root().message
+        self.message: str = cause.root().message
         self.chain = cause
 
 

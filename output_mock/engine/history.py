@@ -132,9 +132,9 @@ class Memo:
         options: ActivityOptions | None = None,
         trace: dict[str, str] | None = None,
     ) -> None:
-        self.trace_info = trace_info
-        self.options = options
-        self.trace = trace
+        self.trace_info: tuple[str, str, str, int] | None = trace_info
+        self.options: ActivityOptions | None = options
+        self.trace: dict[str, str] | None = trace
 
     def trace_info_json(self) -> dict[str, Any]:
         """The run that the trace belongs to."""
@@ -194,17 +194,17 @@ class ActivityOptions:
         priority: dict[str, Any] | None,
         text: dict[str, Any],
     ) -> None:
-        self.start_to_close = start_to_close
-        self.heartbeat = heartbeat
-        self.schedule_to_close = schedule_to_close
-        self.schedule_to_start = schedule_to_start
-        self.initial_interval = initial_interval
-        self.backoff = backoff
-        self.maximum_interval = maximum_interval
-        self.maximum_attempts = maximum_attempts
-        self.non_retryable = non_retryable
-        self.priority = priority
-        self.text = text
+        self.start_to_close: int = start_to_close
+        self.heartbeat: int = heartbeat
+        self.schedule_to_close: int | None = schedule_to_close
+        self.schedule_to_start: int | None = schedule_to_start
+        self.initial_interval: int = initial_interval
+        self.backoff: float = backoff
+        self.maximum_interval: int = maximum_interval
+        self.maximum_attempts: int = maximum_attempts
+        self.non_retryable: tuple[str, ...] = non_retryable
+        self.priority: dict[str, Any] | None = priority
+        self.text: dict[str, Any] = text
 
     def as_json(self) -> dict[str, Any]:
         """The options as the SDK keeps them in the memo."""
@@ -282,11 +282,11 @@ class ParentInfo:
     def __init__(
         self, workflow_id: str, run_id: str, initiated_id: int, root_workflow_id: str, root_run_id: str
     ) -> None:
-        self.workflow_id = workflow_id
-        self.run_id = run_id
-        self.initiated_id = initiated_id
-        self.root_workflow_id = root_workflow_id
-        self.root_run_id = root_run_id
+        self.workflow_id: str = workflow_id
+        self.run_id: str = run_id
+        self.initiated_id: int = initiated_id
+        self.root_workflow_id: str = root_workflow_id
+        self.root_run_id: str = root_run_id
 
 
 class WorkflowDetails:
@@ -295,9 +295,9 @@ class WorkflowDetails:
     __slots__ = ("info", "run_id", "run_start")
 
     def __init__(self, info: StartInfo, run_id: str, run_start: int) -> None:
-        self.info = info
-        self.run_id = run_id
-        self.run_start = run_start
+        self.info: StartInfo = info
+        self.run_id: str = run_id
+        self.run_start: int = run_start
 
     def as_json(self) -> dict[str, Any]:
         """The details as the SDK sends them."""

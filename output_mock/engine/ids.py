@@ -18,7 +18,7 @@ class Ids:
     __slots__ = ("_bits", "random")
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+        self.random: random.Random = random.Random(seed)
         self._bits = self.random.getrandbits
 
     def workflow_id(self) -> str:

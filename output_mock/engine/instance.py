@@ -154,7 +154,7 @@ class Update:
 class Query:
     """A question that a client asks, and its answer."""
 
-    answered = False
+    answered: bool = False
     answer: Any = UNDEFINED
     error: OutputError | None = None
 
@@ -183,10 +183,10 @@ Job = tuple[int, Any, Any]
 class Instance:
     """One run's script and everything that it waits for."""
 
-    activity_count = 0
-    timer_count = 0
+    activity_count: int = 0
+    timer_count: int = 0
     # Whether the run was asked to stop.
-    stopped = False
+    stopped: bool = False
     replaying = False
     # When what is replayed at the moment happened.
     replayed_at = 0
@@ -198,9 +198,9 @@ class Instance:
         self.run = run
         self.definition = definition
         self.main: asyncio.Task[Any] | None = None
-        self.loop = ScriptLoop(self)
-        self.context = Context(self)
-        self.memo = run.info.memo or _NO_MEMO
+        self.loop: ScriptLoop = ScriptLoop(self)
+        self.context: Context = Context(self)
+        self.memo: Memo = run.info.memo or _NO_MEMO
         self.commands: list[Command] = []
         self.queries: dict[str, Handler] = {}
         self.update_handlers: dict[str, tuple[Handler, Handler | None]] = {}
@@ -208,6 +208,8 @@ class Instance:
         self._signals: dict[str, list[Any]] = {}
         self._signal_waits: dict[str, list[asyncio.Future[Any]]] = {}
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[Any]]] = []
+        # Since when each signal and condition is waited for.
+        self._since: dict[asyncio.Future[Any], int] = {}
         self._buffered_updates: list[Update] = []
         self._handling: list[asyncio.Task[Any]] = []
 
@@ -401,17 +403,25 @@ class Instance:
         self._signal_waits = {}
         self._handling = []
         self._conditions = []
+        self._since = {}
         self.update_handlers = {}
 
-    def awaited_signals(self) -> list[str]:
-        """The names of the signals that the script waits for at the moment."""
+    def awaited_signals(self) -> list[tuple[str, int]]:
+        """The names of the signals that the script waits for at the moment, and since when."""
         return [
-            name for name, waits in self._signal_waits.items() if any(not future.done() for future in waits)
+            (name, self._since[future])
+            for name, waits in self._signal_waits.items()
+            for future in waits
+            if not future.done()
         ]
 
-    def open_conditions(self) -> int:
-        """How many conditions the script waits for at the moment."""
-        return sum(not future.done() for _, future in self._conditions)
+    def open_conditions(self) -> list[int]:
+        """Since when the script waits for each of its conditions."""
+        return [self._since[future] for _, future in self._conditions if not future.done()]
+
+    def unread_signals(self) -> list[str]:
+        """The names of the signals that have come and that nothing has read."""
+        return [name for name, payloads in self._signals.items() if payloads]
 
     # What the loop asks of its host
 
@@ -557,6 +567,7 @@ class Instance:
     async def _guarded(self, future: asyncio.Future[Any], timeout: int | None) -> bool:
         """Wait for `future`. Returns whether it came before the timeout."""
         cancel = None
+        self._since[future] = self.now()
         if timeout is not None:
             # The timer resolves nothing when the future is there already, which `done` tells.
             cancel = self.start_timer(max(1_000_000, timeout), lambda: _give_up(future), guard=True)
@@ -568,6 +579,8 @@ class Instance:
             raise
         except _GaveUp:
             return False
+        finally:
+            del self._since[future]
         if cancel is not None:
             cancel()
         return True

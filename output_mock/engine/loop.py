@@ -42,8 +42,8 @@ class Handle:
         context: contextvars.Context | None,
     ) -> None:
         self.callback: Callable[..., object] | None = callback
-        self.args = args
-        self.context = context
+        self.args: tuple[Any, ...] = args
+        self.context: contextvars.Context | None = context
 
     def cancel(self) -> None:
         self.callback = None
@@ -93,7 +93,7 @@ class ScriptLoop:
         self.host: TimerHost | None = host
         self._ready: list[Handle] = []
         self._live: list[asyncio.Task[Any]] = []
-        self.closing = False
+        self.closing: bool = False
 
     # What tasks, futures and scripts ask of a loop
 

@@ -87,7 +87,7 @@ class Replay:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.events = run.history.events
+        self.events: list[history.Event] = run.history.events
         self.activities: dict[int, Activity] = {}
         self.timers: dict[int, WorkflowTimer] = {}
         self.children: dict[int, Child] = {}

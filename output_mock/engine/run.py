@@ -64,8 +64,8 @@ class Backoff:
     __slots__ = ("due", "guard")
 
     def __init__(self, due: int) -> None:
-        self.due = due
-        self.guard = False
+        self.due: int = due
+        self.guard: bool = False
 
 
 class Arrival:
@@ -74,42 +74,42 @@ class Arrival:
     __slots__ = ("due", "guard", "name", "payload", "timer")
 
     def __init__(self, name: str, payload: Any, due: int) -> None:
-        self.name = name
-        self.payload = payload
-        self.due = due
+        self.name: str = name
+        self.payload: Any = payload
+        self.due: int = due
         # For whoever waits for the run, it is a thing that will happen by itself.
-        self.guard = False
+        self.guard: bool = False
         self.timer: Timer | None = None
 
 
 class Run:
     """One run of a workflow id."""
 
-    status = "running"
-    running = True
-    close_time = 0
+    status: str = "running"
+    running: bool = True
+    close_time: int = 0
     # The worker's side; None before the first workflow task, and after the end when nothing can be asked.
     instance: Instance | None = None
     # The memo is there once the first workflow task is done; until then a result is a legacy one.
     memo: Memo | None = None
-    began = False
+    began: bool = False
     result: Any = UNDEFINED
     failure: Cause | None = None
     script_error: ScriptError | None = None
     next_run_id: str | None = None
     details: WorkflowDetails | None = None
     # The number of the WORKFLOW_TASK_SCHEDULED event that is due; 0 when none is.
-    task_scheduled = 0
+    task_scheduled: int = 0
     # Whether a workflow task is due that is written only if an update is accepted.
-    speculative = False
-    cancel_requested = False
+    speculative: bool = False
+    cancel_requested: bool = False
     children: tuple[Child, ...] = ()
     # Queries that wait for the workflow task that is due.
     queries: tuple[Query, ...] = ()
     parent: Run | None = None
     child: Child | None = None
     # When it reaches its execution timeout; 0 for a run that has none.
-    deadline = 0
+    deadline: int = 0
     waiters: list[threading.Event] | None = None
 
     def __init__(
@@ -120,8 +120,8 @@ class Run:
         self.definition = definition
         self.info = info
         self.run_id = run_id
-        self.history = History()
-        self.start_time = world.clock.nanoseconds()
+        self.history: History = History()
+        self.start_time: int = world.clock.nanoseconds()
         self.jobs: list[Job] = []
         # What is under way for this run and will be done by itself: steps, timers, pauses.
         self.work: dict[Activity | WorkflowTimer | Backoff | Arrival, None] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from output_mock.durations import spoken
-from output_mock.engine import history
 from output_mock.engine.instance import DESTINATIONS, Activity, WorkflowTimer
 from output_mock.engine.run import Arrival, Backoff
 
@@ -23,9 +22,9 @@ def standing(run: Run) -> str:
     if not waits:
         return "about to go on" if run.task_scheduled else "running"
     clock = run.world.clock
-    since = spoken(clock.nanoseconds() - _last_task(run))
+    since = spoken(clock.nanoseconds() - min(begun for _, begun in waits))
     virtual = "" if clock.mode == "real" else ", virtual"
-    return f"waiting for {' and '.join(waits)} since {since}{virtual}{_limits(run)}"
+    return f"waiting for {' and '.join(what for what, _ in waits)} since {since}{virtual}{_more(run)}"
 
 
 def _ended(run: Run) -> str:
@@ -37,58 +36,62 @@ def _ended(run: Run) -> str:
     return run.status
 
 
-def _last_task(run: Run) -> int:
-    """When the script last ran."""
-    for event in reversed(run.history.events):
-        if event[0] == history.TASK_COMPLETED:
-            time: int = event[1]
-            return time
-    return run.start_time
-
-
 def _left(run: Run, due: int) -> str:
     return spoken(max(0, due - run.world.clock.nanoseconds()))
 
 
-def _work(run: Run) -> list[str]:
+# What is waited for, and since when.
+Wait = tuple[str, int]
+
+
+def _work(run: Run) -> list[Wait]:
     waits = []
     for thing in run.work:
         left = _left(run, thing.due)
         if isinstance(thing, Activity):
             name = "its traces' destinations" if thing.plan is DESTINATIONS else f"step {thing.plan.name!r}"
             attempt = f"attempt {thing.attempt}, " if thing.attempt > 1 else ""
-            waits.append(f"{name} ({attempt}{left} to go)")
+            waits.append((f"{name} ({attempt}{left} to go)", thing.scheduled_at))
         elif isinstance(thing, WorkflowTimer) and not thing.guard:
-            waits.append(f"a timer ({left} to go)")
+            waits.append((f"a timer ({left} to go)", thing.due - thing.length))
         elif isinstance(thing, Backoff):
-            waits.append(f"its first task after continuing as new ({left} to go)")
+            waits.append((f"its first task after continuing as new ({left} to go)", run.start_time))
     return waits
 
 
-def _children(run: Run) -> list[str]:
+def _children(run: Run) -> list[Wait]:
     return [
-        f"child {child.workflow_type!r} ({child.workflow_id})" for child in run.children if not child.closed
+        (
+            f"child {child.workflow_type!r} ({child.workflow_id})",
+            run.world.clock.nanoseconds() if child.run is None else child.run.start_time,
+        )
+        for child in run.children
+        if not child.closed
     ]
 
 
-def _messages(run: Run) -> list[str]:
+def _messages(run: Run) -> list[Wait]:
     if run.instance is None:
         return []
-    waits = [f"signal {name!r}" for name in run.instance.awaited_signals()]
+    waits = [(f"signal {name!r}", begun) for name, begun in run.instance.awaited_signals()]
     conditions = run.instance.open_conditions()
     if conditions:
-        waits.append("a condition" if conditions == 1 else f"{conditions} conditions")
+        waits.append(
+            ("a condition" if len(conditions) == 1 else f"{len(conditions)} conditions", min(conditions))
+        )
     return waits
 
 
-def _limits(run: Run) -> str:
-    """What will end the waiting."""
-    limits = [
+def _more(run: Run) -> str:
+    """What will end the waiting, and what has not."""
+    more = [
         f"signal {thing.name!r} comes in {_left(run, thing.due)}"
         for thing in run.work
         if isinstance(thing, Arrival)
     ]
     timeouts = [thing.due for thing in run.work if thing.guard]
     if timeouts:
-        limits.append(f"it times out in {_left(run, min(timeouts))}")
-    return f"; {', '.join(limits)}" if limits else ""
+        more.append(f"it times out in {_left(run, min(timeouts))}")
+    if run.instance is not None:
+        more += [f"nothing has read its signal {name!r}" for name in run.instance.unread_signals()]
+    return f"; {', '.join(more)}" if more else ""

@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from threading import get_ident
-from time import monotonic
+
+from output_mock.engine.wall import monotonic
 
 # The real worker calls a workflow task deadlocked after two seconds without a yield.
 LIMIT = 2.0

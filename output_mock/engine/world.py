@@ -6,7 +6,7 @@ A world has one lock, the clock's. Methods take it themselves and never hold it 
 from __future__ import annotations
 
 import functools
-import time
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ from output_mock.engine.payloads import UNDEFINED, as_json
 from output_mock.engine.rendering import iso
 from output_mock.engine.replay import reset_point, reset_run
 from output_mock.engine.run import Run
+from output_mock.engine.wall import monotonic
 from output_mock.engine.watchdog import Watchdog
 from output_mock.scripts.definition import CatalogDefinition, listed
 
@@ -66,7 +67,7 @@ class Catalog:
         # The run that holds the catalog itself.
         self.run: Run
         # Whether a worker polls this task queue.
-        self.worker = True
+        self.worker: bool = True
         # When a worker that has gone for a while comes back.
         self.returns: int | None = None
         # What goes on once there is a worker again.
@@ -151,10 +152,10 @@ class World:
         trace_folder: str = "/app/logs/runs",
         namespace: str = "default",
     ) -> None:
-        self.clock = Clock(clock, start=start)
+        self.clock: Clock = Clock(clock, start=start)
         self.seed = seed
-        self.ids = Ids(seed)
-        self.latency = _REAL_LATENCY if clock == "real" else Latency()
+        self.ids: Ids = Ids(seed)
+        self.latency: Latency = _REAL_LATENCY if clock == "real" else Latency()
         self.execution_timeout = execution_timeout
         self.max_waiting = max_waiting
         self.history_max_waiting = history_max_waiting
@@ -165,14 +166,14 @@ class World:
         self.default_catalog = catalog
         self.catalogs: dict[str, Catalog] = {}
         self.script_errors: list[errors.ScriptError] = []
-        self.watchdog = Watchdog()
-        self.deadlines = Deadlines(self.clock)
+        self.watchdog: Watchdog = Watchdog()
+        self.deadlines: Deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}
-        # Whether clients' own waiting moves the clock, so that nobody else will while one of them waits.
-        self.driven = False
+        # The thread whose own waiting moves the clock, when there is one: nobody else will while it waits.
+        self.driver: int | None = None
         # Counts how often everybody who waits was let go.
-        self.interruptions = 0
+        self.interruptions: int = 0
         self._latest: dict[str, Run] = {}
         self._runs: dict[str, Run] = {}
         self._open: dict[Run, None] = {}
@@ -559,7 +560,7 @@ class World:
         """
         clock = self.clock
         target = min(clock.nanoseconds() + length, LATEST)
-        limit = time.monotonic() + patience
+        limit = monotonic() + patience
         while True:
             with clock.lock:
                 clock.run_due()
@@ -568,7 +569,7 @@ class World:
                     clock.jump(target)
                     return True
                 clock.jump(due)
-            if time.monotonic() > limit:
+            if monotonic() > limit:
                 return False
 
     def advance_run(self, run: Run, *, guards: bool) -> bool:
@@ -642,16 +643,24 @@ class World:
                 if done():
                     return True
                 now = clock.nanoseconds()
-                if self.interruptions != interruptions or (until is not None and now >= until):
+                if (
+                    clock.closed
+                    or self.interruptions != interruptions
+                    or (until is not None and now >= until)
+                ):
                     return False
                 if clock.mode == "auto":
                     due = run.latest().next_due(guards=guards)
                     if due is not None and (until is None or due <= until):
                         clock.jump(due)
                         continue
-                    if until is not None and (guards or due is not None or self.driven):
+                    if until is not None and (guards or due is not None):
                         clock.jump(until)
                         return done()
+                if until is not None and self.driver == threading.get_ident():
+                    next_due = clock.next_due()
+                    clock.jump(until if next_due is None else min(until, next_due))
+                    continue
                 watched = run.latest()
                 waiter = watched.watch()
                 # Should somebody else move a virtual clock past the end of this wait.
@@ -660,8 +669,8 @@ class World:
                     alarm = clock.call_at(until, waiter.set, guard=True)
             # Nothing happens by itself: others, or on a real clock the wall, have to bring it about.
             if not limit:
-                limit = time.monotonic() + (self.patience if wall is None else wall)
-            rest = limit - time.monotonic()
+                limit = monotonic() + (self.patience if wall is None else wall)
+            rest = limit - monotonic()
             if clock.mode == "real":
                 rest = min(
                     float("inf") if wall is None else rest,
@@ -672,7 +681,7 @@ class World:
                 watched.unwatch(waiter)
                 if alarm is not None:
                     alarm.cancel()
-                if not woken and time.monotonic() >= limit and not (clock.mode == "real" and wall is None):
+                if not woken and monotonic() >= limit and not (clock.mode == "real" and wall is None):
                     return done()
 
     def wait_for_result(self, run: Run, timeout: int | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -37,6 +38,8 @@ WHEN_GONE = "output_mock.when_gone"
 RESET = "output_mock.reset"
 # Where an in-process client puts how many seconds it waits for an answer.
 PATIENCE = "output_mock.patience"
+# Whether this thread, or the task that has called it, is one of those that `busy` counts.
+_counted: ContextVar[bool] = ContextVar("counted", default=False)
 _FOLDER = str(Path(__file__).parents[1])
 _BASIC = re.compile(r"Basic\s")
 # The operations whose bodies name a workflow.
@@ -58,8 +61,8 @@ class OutputApp(Flask):
         self.auth_token = auth_token
         # Tokens that are as good as that one: those that lead to this world.
         self.tokens: frozenset[str] = frozenset()
-        self.faults = Faults(world.seed)
-        self.calls = Journal(kept_calls)
+        self.faults: Faults = Faults(world.seed)
+        self.calls: Journal = Journal(kept_calls)
         # Whether answers say how long they took.
         self.timing = False
         self._numbers = itertools.count(1)
@@ -114,12 +117,20 @@ class OutputApp(Flask):
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """A request is being answered while the block runs; see `quiet`."""
+        """A request is being answered while the block runs; see `quiet`.
+
+        Who hands it on to another thread begins the block before, and it is still one request there.
+        """
+        if _counted.get():
+            yield
+            return
         one = object()
         self._under_way.add(one)
+        counted = _counted.set(True)
         try:
             yield
         finally:
+            _counted.reset(counted)
             self._under_way.discard(one)
 
     @property
@@ -180,31 +191,32 @@ class Exchange:
 
     def __init__(self, app: OutputApp, request: Request) -> None:
         self.app = app
-        self.world = app.world
+        self.world: World = app.world
         self.request = request
-        self.method = request.method
+        self.method: str = request.method
         environ = request.environ
         target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
         if target.startswith("http"):
             target = re.sub(r"^https?://[^/]*", "", target) or "/"
         if not target:
             target = _requoted(environ.get("PATH_INFO", "/"), environ.get("QUERY_STRING", ""))
+        self.path: str
         self.path, _, self._raw_query = target.partition("#")[0].partition("?")
         self.query: dict[str, Any] = {}
         self.body: Any = UNDEFINED
         self.route: Route | None = None
         self.workflow_id: str | None = None
         # Whether the body is nested deeper than can be read.
-        self.too_deep = False
+        self.too_deep: bool = False
         # What nothing has foreseen about this request.
         self.miss: str | None = None
         self._cut_after: int | None = None
         # How many bytes its body has.
-        self.size = 0
+        self.size: int = 0
         # The answer, once there is one.
         self.answered: Response | None = None
         # Whether the client gets less than that.
-        self.lost = False
+        self.lost: bool = False
 
     def answer(self) -> Response:
         """The whole answer, headers and all.

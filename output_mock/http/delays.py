@@ -33,6 +33,7 @@ class Delay:
 
     def __init__(self, written: WrittenDelay) -> None:
         self.written = written
+        self.words: str
         self._draw, self.words = _read(written)
 
     def draw(self, chance: Random) -> int:

@@ -139,29 +139,29 @@ class Fault:
         self.after = after
         self.status = status
         self.body = body
-        self.headers = dict(headers or {})
+        self.headers: dict[str, str] = dict(headers or {})
         self.retry_after = retry_after
         self.limit = limit
-        self.per = nanoseconds(per)
-        self.token_lasts = None if token_lasts is None else nanoseconds(token_lasts)
-        self.delay = Delay(delay)
+        self.per: int = nanoseconds(per)
+        self.token_lasts: int | None = None if token_lasts is None else nanoseconds(token_lasts)
+        self.delay: Delay = Delay(delay)
         self.wall = wall
         self.drop = drop
         self.reset = reset
         self.malformed = malformed
-        self.dribble = nanoseconds(dribble)
+        self.dribble: int = nanoseconds(dribble)
         self.cut_after = cut_after
-        self.worker_away = nanoseconds(worker_away)
+        self.worker_away: int = nanoseconds(worker_away)
         if self.dribble > LONGEST_ON_THE_WALL * SECOND:
             raise ValueError(f"a body dribbles for an hour at most, not for {spoken(self.dribble)}")
         if limit is not None and not self.per:
             raise ValueError("a limit is so many calls per duration, and the duration is not 0")
         # How many calls it has struck.
-        self.struck = 0
+        self.struck: int = 0
         self._seen = 0
         self._window: deque[int] = deque()
         self._first_used: dict[str | None, int] = {}
-        self.where = {
+        self.where: dict[str, str] = {
             name: value
             for name, value in {
                 "method": None if method is None else method.upper(),

@@ -169,6 +169,7 @@ class Calls(Sequence[Call]):
 
     def one(self) -> Call:
         """The only call. Raises `AssertionError` that lists them when there are more, or none."""
+        __tracebackhide__ = True
         if len(self._calls) == 1:
             return self._calls[0]
         which = f"one call with {self._wanted}" if self._wanted else "one call"
@@ -199,7 +200,8 @@ class Calls(Sequence[Call]):
             return self._calls == tuple(other)
         return NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(tuple(call.number for call in self._calls))
 
     def __repr__(self) -> str:
         return "no calls" if not self._calls else listing(self)

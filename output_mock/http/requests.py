@@ -17,12 +17,12 @@ _TO_START = {
     "catalog": _IDENTIFIER.optional(),
     "taskQueue": _IDENTIFIER.optional(),
 }
-START = zod.object(_TO_START)
-RUN = zod.object({**_TO_START, "timeout": zod.number(coerce=True).int().min(250).optional()})
+START: zod.Schema = zod.object(_TO_START)
+RUN: zod.Schema = zod.object({**_TO_START, "timeout": zod.number(coerce=True).int().min(250).optional()})
 MESSAGE = zod.object({"payload": zod.object({}, zod.anything()).optional()}).default({})
 TERMINATE = zod.object({"reason": zod.string().optional()}).default({})
-RESET = zod.object({"stepName": zod.string(), "reason": zod.string().optional()})
-RUNS = zod.object(
+RESET: zod.Schema = zod.object({"stepName": zod.string(), "reason": zod.string().optional()})
+RUNS: zod.Schema = zod.object(
     {
         "workflowType": _IDENTIFIER.optional(),
         "catalog": _IDENTIFIER.optional(),
@@ -47,7 +47,7 @@ HISTORY = zod.object(
     "runId is required when using pageToken",
     ["runId"],
 )
-STREAM = zod.object(
+STREAM: zod.Schema = zod.object(
     {
         "runId": zod.string().optional(),
         "includePayloads": _FLAG,
@@ -57,7 +57,7 @@ STREAM = zod.object(
 LAST_EVENT_ID = zod.number(coerce=True).int().positive()
 RUN_ID = zod.uuid()
 # The fields of each operation's body.
-FIELDS = {
+FIELDS: dict[str, tuple[str, ...]] = {
     "run": (*_TO_START, "timeout"),
     "start": tuple(_TO_START),
     "signal": ("payload",),

@@ -63,7 +63,7 @@ class BadEscapeError(Exception):
 
     def __init__(self, text: str) -> None:
         super().__init__(f"Failed to decode param '{text}'")
-        self.message = f"Failed to decode param '{text}'"
+        self.message: str = f"Failed to decode param '{text}'"
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -21,7 +21,7 @@ class Reader:
     """The client that a stream is for: whether it is still there."""
 
     def __init__(self, run: Run) -> None:
-        self.gone = False
+        self.gone: bool = False
         self._run = run
 
     def leave(self) -> None:

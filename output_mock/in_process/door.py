@@ -26,9 +26,9 @@ class Answer:
     """What the application has answered; the body of a stream comes in pieces, as they are made."""
 
     def __init__(self, response: Response, environ: WSGIEnvironment) -> None:
-        self.status = response.status_code
-        self.reason = response.status.partition(" ")[2]
-        self.headers = response.get_wsgi_headers(environ).to_wsgi_list()
+        self.status: int = response.status_code
+        self.reason: str = response.status.partition(" ")[2]
+        self.headers: list[tuple[str, str]] = response.get_wsgi_headers(environ).to_wsgi_list()
         # The body; None for a stream.
         self.body: bytes | None = None
         if environ["REQUEST_METHOD"] == "HEAD" or not response.is_streamed:
@@ -69,7 +69,7 @@ class Door:
         if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is no base URL; write it like 'http://localhost:3001'")
         self.app = app
-        self.url = url.rstrip("/")
+        self.url: str = url.rstrip("/")
         self._origin = parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
         self._path = parts.path.rstrip("/")
 

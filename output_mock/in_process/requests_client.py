@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Generator
 from http.client import IncompleteRead, RemoteDisconnected
+from types import MethodType
 from typing import Any
 
 import requests
@@ -32,17 +33,20 @@ class _NoAnswer(Exception):
         self.error = error
 
 
+_NO_RETRIES = Retry(0, read=False)
+
+
 class _Answering(HTTPAdapter):
     """Where `responses` sits."""
 
-    def __init__(self, given: BaseAdapter) -> None:
+    def __init__(self) -> None:
         # No connections, hence no pools.
-        retries = getattr(given, "max_retries", None)
-        self.max_retries = retries if isinstance(retries, Retry) else Retry(0, read=False)
-        self.config = {}
+        self.max_retries = _NO_RETRIES
+        self.config: dict[str, Any] = {}
 
-    def close(self) -> None:
-        """There is nothing to close."""
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """`responses` puts its own in the place of this."""
+        raise NotImplementedError
 
 
 # It sits there for good, as nobody but a fake's own adapter comes there.
@@ -52,23 +56,36 @@ _mock = responses.RequestsMock(
 
 
 class InProcessAdapter(_Answering):
-    """Stands in for the adapter that a session has `given` for this URL."""
+    """Answers in the place of `HTTPAdapter`."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request. Raises what `HTTPAdapter` raises when there is no answer."""
-        retries = self.max_retries
+        """Send a request, again where the adapter's retries say so, and with no pause between.
+
+        Raises what `HTTPAdapter` raises when there is no answer, and when there were too many bad ones.
+        """
+        retries, method, url = self.max_retries, request.method or "GET", request.url
         while True:
             try:
-                return super().send(request, *args, **kwargs)
+                # `responses` itself counts only some of the retries.
+                response = super().send(request, *args, **kwargs, retries=_NO_RETRIES)
             except _NoAnswer as lost:
                 try:
-                    retries = retries.increment(request.method, request.url, error=lost.error)
+                    retries = retries.increment(method, url, error=lost.error)
                 except MaxRetryError as error:
                     raise requests.ConnectionError(error, request=request) from lost.error
                 except ReadTimeoutError as error:
                     raise requests.ReadTimeout(error, request=request) from lost.error
                 except ProtocolError as error:
                     raise requests.ConnectionError(error, request=request) from lost.error
+                continue
+            if not retries.is_retry(method, response.status_code, "Retry-After" in response.headers):
+                return response
+            try:
+                retries = retries.increment(method, url, response=response.raw)
+            except MaxRetryError as error:
+                if retries.raise_on_status:
+                    raise requests.exceptions.RetryError(error, request=request) from None
+                return response
 
 
 class _FromFake(responses.BaseResponse):
@@ -121,23 +138,23 @@ def _text(value: str | bytes) -> str:
 
 
 def _response(answer: Answer, method: str) -> HTTPResponse:
+    headers = HTTPHeaderDict(answer.headers)
+    given: dict[str, Any] = {
+        "headers": headers,
+        "status": answer.status,
+        "reason": answer.reason,
+        "preload_content": False,
+        "request_method": method,
+    }
+    if "Set-Cookie" in headers:
+        # `requests` looks for cookies in the response of `http.client` below urllib3's.
+        below = io.BytesIO()
+        below.close()
+        given["original_response"] = HTTPResponse(below, msg=headers, preload_content=False)  # type: ignore[arg-type]
     if answer.body is not None:
-        return HTTPResponse(
-            body=io.BytesIO(answer.body),
-            headers=HTTPHeaderDict(answer.headers),
-            status=answer.status,
-            reason=answer.reason,
-            preload_content=False,
-            request_method=method,
-        )
-    return _Arriving(
-        body=_Pieces(answer),
-        headers=HTTPHeaderDict([*answer.headers, ("Transfer-Encoding", "chunked")]),
-        status=answer.status,
-        reason=answer.reason,
-        preload_content=False,
-        request_method=method,
-    )
+        return HTTPResponse(io.BytesIO(answer.body), **given)
+    headers["Transfer-Encoding"] = "chunked"
+    return _Arriving(_Pieces(answer), **given)
 
 
 class _Pieces(io.RawIOBase):
@@ -182,24 +199,68 @@ class _Arriving(HTTPResponse):
         self._fp.close()
 
 
+# Kinds of adapters, and those that do all that they do, and are answered by fakes.
+_answering: dict[type[HTTPAdapter], type[HTTPAdapter]] = {HTTPAdapter: InProcessAdapter}
+
+
+def _standing_in_for(given: BaseAdapter) -> BaseAdapter:
+    """An adapter that stands in for the `given` one of a session: with its retries, and what a client's own
+    kind of adapter does besides (timeouts, logging, authentication).
+    """
+    if not isinstance(given, HTTPAdapter):
+        return InProcessAdapter()
+    kind = type(given)
+    answering = _answering.get(kind)
+    if answering is None:
+        answering = _answering[kind] = type(kind.__name__, (kind, InProcessAdapter), {})
+    adapter: HTTPAdapter = answering.__new__(answering)
+    # The state is one and the same.
+    adapter.__dict__ = given.__dict__
+    return adapter
+
+
 # Where a session decides who sends a request.
 _CHOICE = "get_adapter"
-_get_adapter: Callable[[requests.Session, str], BaseAdapter] = requests.Session.get_adapter
+_below: Callable[[requests.Session, str], BaseAdapter] = requests.Session.get_adapter
+
+
+class _Choice:
+    """Stands in the place of `Session.get_adapter`.
+
+    A data descriptor, which goes before what a session itself has by this name: requests-mock gives
+    sessions such a method, and leaves one there.
+    """
+
+    def __get__(self, session: requests.Session | None, kind: type) -> Any:
+        return _adapter_for if session is None else MethodType(_adapter_for, session)
+
+    def __set__(self, session: requests.Session, method: Any) -> None:
+        session.__dict__[_CHOICE] = method
+
+    def __delete__(self, session: requests.Session) -> None:
+        if session.__dict__.pop(_CHOICE, None) is None:
+            raise AttributeError(_CHOICE)
 
 
 def _adapter_for(session: requests.Session, url: str) -> BaseAdapter:
-    given = _get_adapter(session, url)
-    return given if door_to(url) is None else InProcessAdapter(given)
+    if door_to(url) is not None:
+        return _standing_in_for(_below(session, url))
+    own: Any = session.__dict__.get(_CHOICE)
+    if own is None or getattr(own, "__func__", None) is _adapter_for:
+        return _below(session, url)
+    adapter: BaseAdapter = own(url)
+    return adapter
 
 
 def install() -> None:
     """Answer what sessions send to the fakes that are open."""
-    global _get_adapter
-    _get_adapter = requests.Session.get_adapter
-    setattr(requests.Session, _CHOICE, _adapter_for)
+    global _below
+    if not isinstance(requests.Session.__dict__[_CHOICE], _Choice):
+        _below = requests.Session.get_adapter
+        setattr(requests.Session, _CHOICE, _Choice())
 
 
 def uninstall() -> None:
     """Leave `requests` as it was."""
-    if requests.Session.get_adapter is _adapter_for:
-        setattr(requests.Session, _CHOICE, _get_adapter)
+    if isinstance(requests.Session.__dict__[_CHOICE], _Choice):
+        setattr(requests.Session, _CHOICE, _below)

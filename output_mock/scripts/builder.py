@@ -26,10 +26,10 @@ class Answer:
     __slots__ = ("duration", "failure", "given", "value")
 
     def __init__(self) -> None:
-        self.duration = 0
+        self.duration: int = 0
         self.value: Any = UNDEFINED
         self.failure: Failure | None = None
-        self.given = False
+        self.given: bool = False
 
 
 class Branch:
@@ -38,7 +38,7 @@ class Branch:
     def __init__(self, builder: WorkflowBuilder, match: Match) -> None:
         self._builder = builder
         self.match = match
-        self.answers = [Answer()]
+        self.answers: list[Answer] = [Answer()]
 
     def returns(self, value: Any = None) -> Branch:
         """Complete with `value`: any JSON, or a function of the input.
@@ -88,7 +88,13 @@ class WorkflowBuilder(Branch):
     """What a workflow does, said in calls; or, as a decorator, the coroutine function that it is."""
 
     def __init__(
-        self, name: str, changed: Callable[[WorkflowBuilder], None], place: str, *, once: bool = False
+        self,
+        name: str,
+        changed: Callable[[WorkflowBuilder], None],
+        place: str,
+        *,
+        once: bool = False,
+        below: WorkflowDefinition | None = None,
     ) -> None:
         super().__init__(self, None)
         self.name = name
@@ -97,9 +103,11 @@ class WorkflowBuilder(Branch):
         self._once = once
         self.branches: list[Branch] = []
         self._changed = changed
-        self._options: dict[str, Any] = {}
+        # What somebody else has scripted under this name: this lies over it.
+        self._below = below
+        self._options: dict[str, Any] = {} if below is None else below.said()
         self._script: ScriptFunction | None = None
-        self.definition = WorkflowDefinition(name, self._play)
+        self.definition: WorkflowDefinition = WorkflowDefinition(name, self._play, **self._options)
 
     def configure(self, options: Mapping[str, Any], script: ScriptFunction | None = None) -> None:
         """Take over the options that are given, and the script. Raises `ValueError` for what cannot be, and
@@ -159,12 +167,18 @@ class WorkflowBuilder(Branch):
         return self
 
     async def _play(self, ctx: Context, given: Any) -> Any:
+        if self._below is not None and self._silent_about(given):
+            return await self._below.script(ctx, given)
         answer = self._answer(ctx, given)
         if answer.duration:
             await ctx.sleep(answer.duration / 1e9)
         if answer.failure is not None:
             raise answer.failure
         return answer.value(given) if callable(answer.value) else answer.value
+
+    def _silent_about(self, given: Any) -> bool:
+        own = any(answer.given or answer.duration for answer in self.answers)
+        return not own and not any(branch.fits(given) for branch in self.branches)
 
     def _answer(self, ctx: Context, given: Any) -> Answer:
         def pick() -> tuple[object, list[Answer]]:

@@ -166,15 +166,29 @@ class WorkflowDefinition:
         self.description = description
         self.input_json_schema = input_schema
         self.output_json_schema = output_schema
-        self.aliases = tuple(aliases)
+        self.aliases: tuple[str, ...] = tuple(aliases)
         self.traced = traced
-        self.signals = tuple(signals)
-        self.path = path or f"/app/dist/workflows/{name}/workflow.js"
+        self.signals: tuple[ScheduledSignal, ...] = tuple(signals)
+        self.path: str = path or f"/app/dist/workflows/{name}/workflow.js"
         self.layer = options
-        self.options = activity_options(options, where=where)
-        self.input_schema = _schema(input_schema, f"input_schema of {where}")
-        self.output_schema = _schema(output_schema, f"output_schema of {where}")
+        self.options: ActivityOptions = activity_options(options, where=where)
+        self.input_schema: Schema | None = _schema(input_schema, f"input_schema of {where}")
+        self.output_schema: Schema | None = _schema(output_schema, f"output_schema of {where}")
         self._step_schemas: dict[int, tuple[Mapping[str, Any], Schema]] = {}
+
+    def said(self) -> dict[str, Any]:
+        """What it was made with, but for its name and script."""
+        said = {
+            "description": self.description,
+            "input_schema": self.input_json_schema,
+            "output_schema": self.output_json_schema,
+            "aliases": self.aliases,
+            "options": self.layer,
+            "traced": self.traced,
+            "path": self.path,
+            "signals": self.signals,
+        }
+        return {name: value for name, value in said.items() if value is not None}
 
     def options_below(self, memo: Memo | None, invocation: Mapping[str, Any] | None) -> ActivityOptions:
         """The step options of a run: a child's lie over its parent's, and the call's over both."""

@@ -8,7 +8,7 @@ from output_mock.engine.context import Context
 from output_mock.engine.failures import Failure
 from output_mock.scripts.script import Script
 
-script = Script()
+script: Script = Script()
 
 STRING = {"type": "string"}
 NUMBER = {"type": "number"}

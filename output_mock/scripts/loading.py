@@ -25,7 +25,7 @@ class ScriptFileError(Exception):
 
     def __init__(self, message: str, mistakes: Sequence[Mistake], mentions: Mentions | None = None) -> None:
         super().__init__(message)
-        self.mistakes = tuple(mistakes)
+        self.mistakes: tuple[Mistake, ...] = tuple(mistakes)
         self.mentions = mentions
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from output_mock.engine.errors import CatalogNotAvailableError, UnsupportedWorkflowError
 from output_mock.engine.payloads import UNDEFINED
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
-from output_mock.scripts.definition import JSONSchema, listed
+from output_mock.scripts.definition import JSONSchema, WorkflowDefinition, listed
 from output_mock.scripts.places import Mistake, Place
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class Scripted:
         Takes what the catalog says about it: `description`, JSON schemas that input and output are held
         against, `aliases`, step `options` with the SDK's own names (`{"retry": {"maximumAttempts": 1}}`),
         whether it is `traced`, its `path`; and the `catalog` that offers it (default: the server's own).
-        Called again with the same name, it goes on with the same workflow. Raises `ValueError` for names,
+        Called again with the same name, it goes on with the same workflow; on an `OutputMock` also with one
+        that was loaded, which is played for what nothing else is said of here. Raises `ValueError` for names,
         schemas and options that cannot be, `TypeError` when used as a decorator without a name.
         """
         if callable(name):
@@ -102,7 +103,11 @@ class Scripted:
         builder = self._builders.get((catalog, name))
         if builder is None:
             builder = WorkflowBuilder(
-                name, lambda one: self._changed(catalog, one), calling_place(), once=self._once
+                name,
+                lambda one: self._changed(catalog, one),
+                calling_place(),
+                once=self._once,
+                below=self._offered(catalog, name),
             )
         given = {
             "description": description,
@@ -121,6 +126,10 @@ class Scripted:
     def empty(self) -> bool:
         """Whether it says nothing at all."""
         return not (self._builders or self._first_runs)
+
+    def _offered(self, catalog: str | None, name: str) -> WorkflowDefinition | None:
+        """The workflow of that name that somebody else has scripted here."""
+        return None
 
     def _changed(self, catalog: str | None, builder: WorkflowBuilder) -> None:
         """A workflow was added, or its definition has changed."""
@@ -219,7 +228,7 @@ class Script(Scripted):
 
     def __init__(self, *, catalogs: Sequence[str] = (), namespace: str | None = None) -> None:
         super().__init__()
-        self.catalogs = tuple(catalogs)
+        self.catalogs: tuple[str, ...] = tuple(catalogs)
         self.namespace = namespace
         self._workers: dict[str, bool] = {}
 

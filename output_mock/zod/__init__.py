@@ -13,11 +13,23 @@ from .javascript import UNDEFINED
 from .json_schema import SchemaError, from_json_schema
 from .schemas import Anything, BlankIsAbsent, Boolean, Literal, Never, Null, Number, Schema, String, url, uuid
 
-string, number, boolean, null = String, Number, Boolean, Null
-anything, never, literal, enum = Anything, Never, Literal, Literal
-array, tuple_of, object, record = Array, Tuple, Object, Record
-union, xor, discriminated_union, intersection = Union, OneOf, DiscriminatedUnion, Intersection
-blank_is_absent = BlankIsAbsent
+string: type[String] = String
+number: type[Number] = Number
+boolean: type[Boolean] = Boolean
+null: type[Null] = Null
+anything: type[Anything] = Anything
+never: type[Never] = Never
+literal: type[Literal] = Literal
+enum: type[Literal] = Literal
+array: type[Array] = Array
+tuple_of: type[Tuple] = Tuple
+object: type[Object] = Object
+record: type[Record] = Record
+union: type[Union] = Union
+xor: type[OneOf] = OneOf
+discriminated_union: type[DiscriminatedUnion] = DiscriminatedUnion
+intersection: type[Intersection] = Intersection
+blank_is_absent: type[BlankIsAbsent] = BlankIsAbsent
 
 __all__ = [
     "UNDEFINED",

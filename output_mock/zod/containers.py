@@ -163,7 +163,7 @@ class Union(Schema):
 
     def __init__(self, *options: Schema) -> None:
         self._options = options
-        self.may_be_absent = any(option.may_be_absent for option in options)
+        self.may_be_absent: bool = any(option.may_be_absent for option in options)
 
     def run(self, value: Any, issues: list[Issue]) -> Any:
         attempts = []

@@ -89,7 +89,7 @@ class Checked(Schema):
 
     def __init__(self, inner: Schema, check: Callable[[Any, Any, list[Issue]], object]) -> None:
         self._run, self._check = inner.run, check
-        self.may_be_absent = inner.may_be_absent
+        self.may_be_absent: bool = inner.may_be_absent
 
     def run(self, value: Any, issues: list[Issue]) -> Any:
         seen = len(issues)
@@ -416,7 +416,9 @@ class Literal(Schema):
     """One of some strings, numbers, booleans and null: `z.literal` and `z.enum`."""
 
     def __init__(self, *values: Any) -> None:
-        self.values = [plain(value) if isinstance(value, float) else value for value in values]
+        self.values: list[float | Any] = [
+            plain(value) if isinstance(value, float) else value for value in values
+        ]
         self._allowed = {identity(value) for value in self.values}
         shown = "|".join(map(_shown, self.values))
         start = "Invalid input: expected" if len(self.values) == 1 else "Invalid option: expected one of"

@@ -17,7 +17,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import requests
+import responses
 from flask import Flask
+from publishing.approval import publish
+from publishing.client import OutputClient
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from output_mock import Context, OutputMock
@@ -192,3 +196,34 @@ def test_health_over_a_socket_is_hardly_later_than_from_a_bare_application(
 ) -> None:
     with served(a_mock().app) as ours, served(constant_app()) as bare:
         compare(benchmark, ours, bare, target=1.3)
+
+
+def a_day_until_approval() -> None:
+    """The client of `tests/examples` has a post written, and polls until it is approved, a day later."""
+    mock = OutputMock(execution_timeout="48h")
+
+    @mock.workflow("write_post")
+    async def write_post(ctx: Context, input: Any) -> Any:
+        progress = {"stage": "draft", "draft": ""}
+        ctx.on_query("progress", lambda payload: progress)
+        progress["draft"] = await ctx.step("draft", input["topic"], returns="text", takes="10m")
+        progress["stage"] = "review"
+        await ctx.wait_for_signal("review")
+        return {"url": await ctx.step("publish", returns="https://blog.example/bees", takes="1m")}
+
+    mock.workflow("write_post").receives("review", {"approved": True}, after="24h")
+    with mock.in_process() as url, mock.virtual_time("publishing"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OUTPUT_API_URL", url)
+        publish(OutputClient(), "bees", ask=lambda post, draft: None)
+    mock.close()
+
+
+def one_stubbed_call() -> None:
+    with responses.RequestsMock() as stub:
+        stub.post("http://output.example/workflow/run", json={"output": {"total": 3}})
+        requests.post("http://output.example/workflow/run", json=RUN, timeout=10)
+
+
+def test_a_day_of_waiting_for_approval_is_over_at_once(benchmark: BenchmarkFixture) -> None:
+    compare(benchmark, a_day_until_approval, one_stubbed_call, target=20.0, rounds=100)
+    print(f"24 virtual hours: {median_of(a_day_until_approval, rounds=50) * 1000:.0f} ms")

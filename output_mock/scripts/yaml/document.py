@@ -16,6 +16,7 @@ from output_mock.scripts.yaml.language import FILE
 from output_mock.scripts.yaml.playing import PlayedWorkflow
 from output_mock.scripts.yaml.reader import Reader
 from output_mock.scripts.yaml.source import Node, Source
+from output_mock.scripts.yaml.templates import Template
 
 
 class YAMLScript(Script):
@@ -77,7 +78,7 @@ def _script(source: Source) -> YAMLScript:
     first_runs: list[Said] = said.get("begin_with") or []
     mentions = _mentions(workflows, first_runs, reader)
     if source.mistakes:
-        raise ScriptFileError.of(source.mistakes, mentions)
+        raise ScriptFileError.of(sorted(source.mistakes, key=lambda one: (one.line, one.column)), mentions)
     script = YAMLScript(catalogs, said.get("namespace"), mentions)
     written = source.root.value["workflows"][1].value
     for workflow, node in zip(workflows, written, strict=True):
@@ -139,3 +140,6 @@ def _add(script: YAMLScript, said: Said, written: Any) -> None:
         builder = script.workflow(played.name, catalog=catalog, aliases=aliases, **settings)
         builder.place = str(played.place)
         builder.configure({}, played.play)
+        for coming in said.get("receives") or ():
+            after: Template = coming["after"]
+            builder.receives(coming["signal"], coming.get("payload", UNDEFINED), after=after.value({}))

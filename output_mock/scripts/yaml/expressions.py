@@ -167,7 +167,7 @@ class Expression:
     """
 
     def __init__(self, text: str) -> None:
-        self.text = text.strip()
+        self.text: str = text.strip()
         self.references: set[Reference] = set()
         if not self.text:
             raise ExpressionFault("there is nothing between the braces")

@@ -237,8 +237,10 @@ def _reverse(value: Any) -> Any:
 
 def _unique(value: Any) -> list[Any]:
     _measured(value)
-    items = _list(value, "unique")
-    return list({json.dumps(item, sort_keys=True): item for item in reversed(items)}.values())[::-1]
+    found: dict[str, Any] = {}
+    for item in _list(value, "unique"):
+        found.setdefault(json.dumps(item, sort_keys=True), item)
+    return list(found.values())
 
 
 def _round(value: Any, digits: Any = 0) -> Any:

@@ -181,12 +181,12 @@ class JSONSchemaOf(Kind):
     """A JSON Schema."""
 
     def schema(self) -> JSONSchema:
-        return {"type": ["object", "boolean"]}
+        return {"type": "object"}
 
     def read(self, node: Node, reader: Reader, key: str) -> Any:
         from output_mock.zod import SchemaError, from_json_schema
 
-        if not (node.is_object or isinstance(node.value, bool)):
+        if not node.is_object:
             reader.mistake(node.place, f"{key} is a JSON Schema, such as {{type: object}}, not {node.kind}")
             return None
         schema = node.json()
@@ -352,7 +352,9 @@ class Shape(Kind):
     def read(self, node: Node, reader: Reader, key: str) -> Said:
         if not node.is_object:
             known = ", ".join(list(self.keys)[:4])
-            reader.mistake(node.place, f"{key} is {self.words}, an object with {known}, …, not {node.kind}")
+            what = "" if key == self.words else f" {self.words},"
+            more = ", …" if len(self.keys) > 4 else ""
+            reader.mistake(node.place, f"{key} is{what} an object with {known}{more}, not {node.kind}")
             return Said(self, node.place, {}, {})
         values, places = {}, {}
         for name, place, value in node.items():
@@ -373,8 +375,11 @@ class Shape(Kind):
         for group in self._excludes:
             both = [name for name in group if name in node.value]
             if len(both) > 1:
-                _, place = (node.value[both[1]][0], node.value[both[1]][0])
-                reader.mistake(place, f"{self.words} cannot have both `{both[0]}:` and `{both[1]}:`")
+                # The one that was written second.
+                first, second = (name for name in node.value if name in both[:2])
+                reader.mistake(
+                    node.value[second][0], f"{self.words} cannot have both `{first}:` and `{second}:`"
+                )
         return Said(self, node.place, values, places)
 
     def _unknown(self, name: str) -> str:

@@ -482,6 +482,16 @@ UPDATE = Shape(
     excludes=[("returns", "fails")],
 )
 _PAYLOAD = ("payload",)
+RECEIVED = Shape(
+    "received",
+    "a signal that comes",
+    "A signal that somebody sends to every run, after they have taken their time.",
+    {
+        "signal": Key(TEXT, "The signal's name.", required=True),
+        "payload": Key(LITERAL, "Its payload."),
+        "after": Key(LENGTH, "How long after the run has started it comes.", required=True),
+    },
+)
 WORKFLOW = Shape(
     "workflow",
     "a workflow",
@@ -508,6 +518,7 @@ WORKFLOW = Shape(
             names=_PAYLOAD,
         ),
         "updates": Key(Map(UPDATE, "names and what they do"), "What updates do.", names=_PAYLOAD),
+        "receives": Key(ListOf(RECEIVED, "signals"), "Signals that come from outside by themselves."),
         "when": Key(ListOf(WHEN, "answers"), "What runs do whose input fits; the first that fits is taken."),
         **_answer("the workflow"),
         "answers": _ANSWERS,
@@ -561,7 +572,8 @@ FILE = Shape(
     },
 )
 SHAPES = (
-    *(WORKFLOW, ANSWER, WHEN, QUERY, QUERY_WHEN, SIGNAL, UPDATE, REFUSE, FIRST_RUN, FAILURE, OPTIONS, RETRY),
+    *(WORKFLOW, ANSWER, WHEN, QUERY, QUERY_WHEN, SIGNAL, UPDATE, REFUSE, RECEIVED, FIRST_RUN),
+    *(FAILURE, OPTIONS, RETRY),
     *ACTIONS.values(),
 )
 

@@ -34,8 +34,8 @@ class PlayedWorkflow:
         self.said = said
         self.written = written
         self.name: str = said["name"]
-        self.place = said.place
-        self.has_answer = any(key in said for key in _DOES)
+        self.place: Place = said.place
+        self.has_answer: bool = any(key in said for key in _DOES)
 
     async def play(self, ctx: Context, given: Any) -> Any:
         return await _Play(self, ctx, given).play()
@@ -261,9 +261,11 @@ class _Play:
             return await self._ctx.wait_for_signal(name, timeout=timeout)
         # Its handler has it first, and leaves it here.
         received = self._received.setdefault(name, [])
-        if not await self._ctx.condition(lambda: bool(received), timeout=timeout):
-            raise SignalTimeout(f"no signal {name!r} within {timeout}")
-        return received.pop(0)
+        while await self._ctx.condition(lambda: bool(received), timeout=timeout):
+            # Another branch may have been quicker.
+            if received:
+                return received.pop(0)
+        raise SignalTimeout(f"no signal {name!r} within {timeout}")
 
     async def _wait_until(self, said: Said, names: Names) -> Any:
         condition: Template = said["wait_until"]
@@ -425,7 +427,8 @@ def _as_json(failure: StepFailure | ChildFailure | SignalTimeout | Failure) -> d
     if isinstance(failure, SignalTimeout):
         return {"name": "TimeoutError", "message": str(failure)}
     if isinstance(failure, ChildFailure):
-        name = failure.chain.root().type or "ChildFailure"
+        types = [link.type for link in failure.chain.chain() if link.type]
+        name = types[-1] if types else "ChildFailure"
         return {"name": name, "message": failure.message, "status": failure.status}
     inner = failure.failure if isinstance(failure, StepFailure) else failure
     return {**inner.properties, "name": inner.name, "message": inner.message}

@@ -57,7 +57,7 @@ class Reader:
         self.source = source
         self.children: list[tuple[str, Place]] = []
         self._names: tuple[str, ...] = ()
-        self.in_handler = False
+        self.in_handler: bool = False
         self._begin_workflow()
 
     def mistake(self, place: Place, message: str) -> None:

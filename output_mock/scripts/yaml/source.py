@@ -36,10 +36,10 @@ class Node:
 
     def __init__(self, value: Any, place: Place, span: tuple[int, int]) -> None:
         # For an object: a dict of name → (place of the name, node).
-        self.value = value
-        self.place = place
+        self.value: Any = value
+        self.place: Place = place
         # Where in the text it begins and ends.
-        self.span = span
+        self.span: tuple[int, int] = span
 
     @property
     def is_object(self) -> bool:
@@ -96,12 +96,12 @@ class Source:
     """
 
     def __init__(self, text: str, file: str) -> None:
-        self.text = text.removeprefix("\ufeff")
+        self.text: str = text.removeprefix("\ufeff")
         self.file = file
         self.mistakes: list[Mistake] = []
         self._nodes = 0
         self._anchors: dict[str, Node | None] = {}
-        self.root = self._read()
+        self.root: Node | None = self._read()
 
     def mistake(self, place: Place, message: str) -> None:
         """Note that something is wrong at a place; once, however often it is come across."""

@@ -1,0 +1,158 @@
+"""What the plugin costs a test suite, as ratios between things measured in the same run.
+
+`pytest tests/benchmarks/bench_plugin.py -s` shows them; see `bench_speed.py` for how to read them.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.benchmarks.bench_speed import ROOM
+
+# Measures whole tests, fixtures and hooks included, and what is left behind by many.
+MEASURING = """
+import gc, json, pathlib, resource, statistics, threading, time
+import pytest
+
+taken, marks = {}, []
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    begun = time.perf_counter()
+    yield
+    taken.setdefault(item.path.stem, []).append(time.perf_counter() - begun)
+    if sum(map(len, taken.values())) % 1000 == 0:
+        gc.collect()
+        world = __import__("sys").modules.get("output_mock.engine.world")
+        worlds = sum(isinstance(one, world.World) for one in gc.get_objects()) if world else 0
+        kept = int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        marks.append([worlds, threading.active_count(), kept])
+
+def pytest_sessionfinish():
+    medians = {name: statistics.median(times[len(times) // 10 :]) for name, times in taken.items()}
+    pathlib.Path("measured.json").write_text(json.dumps({"medians": medians, "marks": marks}))
+"""
+EMPTY = """
+def test_NUMBER():
+    pass
+"""
+DECORATED = """
+@responses.activate
+def test_NUMBER():
+    responses.post("http://output/workflow/run", json={"status": "completed", "output": {"total": 1}})
+    answer = requests.post("http://output/workflow/run", json={"workflowName": "sum", "input": {"a": 1}})
+    assert answer.json()["output"] == {"total": 1}
+"""
+IN_FIXTURE = """
+def test_NUMBER(mocked):
+    mocked.post("http://output/workflow/run", json={"status": "completed", "output": {"total": 1}})
+    answer = requests.post("http://output/workflow/run", json={"workflowName": "sum", "input": {"a": 1}})
+    assert answer.json()["output"] == {"total": 1}
+"""
+OURS = """
+def test_NUMBER(output_mock):
+    output_mock.workflow("sum").returns({"total": 1})
+    url = f"{output_mock.url}/workflow/run"
+    answer = requests.post(url, json={"workflowName": "sum", "input": {"a": 1}})
+    assert answer.json()["output"] == {"total": 1}
+"""
+HEAD = """
+import pytest, requests, responses
+
+@pytest.fixture
+def mocked():
+    with responses.RequestsMock() as mock:
+        yield mock
+
+"""
+
+
+def measured(folder: Path, files: dict[str, str]) -> dict[str, Any]:
+    """Run test files in one pytest and return what its tests took."""
+    (folder / "conftest.py").write_text(MEASURING)
+    for name, code in files.items():
+        (folder / f"{name}.py").write_text(code)
+    others = [
+        "cacheprovider",
+        "randomly",
+        "asyncio",
+        "benchmark",
+        "xdist",
+        "cov",
+        "anyio",
+        "hypothesispytest",
+    ]
+    options = [option for name in others for option in ("-p", f"no:{name}")]
+    run = [sys.executable, "-m", "pytest", "-q", *options, *(f"{name}.py" for name in files)]
+    done = subprocess.run(run, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found: dict[str, Any] = json.loads((folder / "measured.json").read_text())
+    return found
+
+
+def many(test: str, count: int = 500) -> str:
+    return HEAD + "\n".join(test.replace("NUMBER", str(number)) for number in range(count))
+
+
+def test_a_test_with_a_fake_costs_little_more_than_the_same_with_bare_responses(tmp_path: Path) -> None:
+    kinds = {"empty": EMPTY, "decorated": DECORATED, "in_fixture": IN_FIXTURE, "ours": OURS}
+    ratios: dict[str, list[float]] = {"decorated": [], "in_fixture": []}
+    for _ in range(3):
+        medians = measured(tmp_path, {f"test_{name}": many(code) for name, code in kinds.items()})["medians"]
+        own = medians["test_ours"] - medians["test_empty"]
+        for name, found in ratios.items():
+            found.append(own / (medians[f"test_{name}"] - medians["test_empty"]))
+    for name, target in (("in_fixture", 1.5), ("decorated", 1.5)):
+        ratio = statistics.median(ratios[name])
+        print(f"\na test with output_mock over one with responses {name}: {ratio:.2f} (target {target})")
+    assert statistics.median(ratios["in_fixture"]) <= 1.5 * ROOM
+
+
+def test_a_session_that_uses_no_fake_starts_hardly_later() -> None:
+    code = (
+        "import time; a = time.perf_counter(); import pytest, _pytest.main; b = time.perf_counter(); "
+        "import pytest_output.plugin; print(b - a, time.perf_counter() - b)"
+    )
+    pairs = []
+    for _ in range(7):
+        printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        pairs.append([float(part) for part in printed.stdout.split()])
+    ratio = statistics.median(plugin / own for own, plugin in pairs)
+    milliseconds = statistics.median(plugin for _, plugin in pairs) * 1000
+    print(f"\nthe plugin adds {milliseconds:.1f} ms to the start (target 15), {ratio:.3f} of pytest's own")
+    assert ratio <= 0.1 * ROOM
+
+
+@pytest.mark.parametrize(("fixture", "count"), [("output_server", 10_000), ("output_mock", 3_000)])
+def test_thousands_of_tests_leave_nothing_behind(tmp_path: Path, fixture: str, count: int) -> None:
+    code = f"""
+import http.client, urllib.parse
+import pytest, requests
+
+@pytest.mark.parametrize("number", range({count}))
+def test_it({fixture}, number):
+    {fixture}.workflow("sum").returns(1)
+    {fixture}.begin_with("sum", workflow_id="w")
+    if "{fixture}" == "output_mock":
+        assert requests.get({fixture}.url + "/workflow/w/status").status_code == 200
+        return
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit({fixture}.url).netloc)
+    connection.request("GET", "/workflow/w/status")
+    assert connection.getresponse().read()
+    connection.close()
+"""
+    marks = measured(tmp_path, {"test_many": code})["marks"]
+    (worlds, threads, kept), (worlds_then, threads_then, kept_then) = marks[0], marks[-1]
+    growth = (kept_then - kept) / (count - 1000)
+    print(f"\n{fixture}: {threads} threads, then {threads_then}; {growth:.0f} bytes a test, pytest's too")
+    assert worlds_then <= worlds <= 4
+    assert threads_then <= threads
+    # What pytest itself keeps of a test, its report above all, is most of it.
+    assert growth < 20_000

@@ -1,0 +1,1 @@
+"""A small application of somebody who uses the Output API: it has posts written, reviewed and published."""

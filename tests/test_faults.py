@@ -1,0 +1,271 @@
+"""What goes wrong on request: the same in process and over a socket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from output_mock import Context, Fault, OutputMock, started
+
+
+@pytest.fixture(params=["in_process", "socket"])
+def fake(request: pytest.FixtureRequest, mock: OutputMock) -> Iterator[OutputMock]:
+    """A fake that is reached either way, with a workflow `report`."""
+    mock.workflow("report").returns(1)
+    with mock.in_process() if request.param == "in_process" else mock.serve():
+        yield mock
+    mock.close()
+
+
+BODY = {"workflowName": "report", "workflowId": "r"}
+
+
+def start(fake: OutputMock, **options: Any) -> requests.Response:
+    return requests.post(f"{fake.url}/workflow/start", json=BODY, **options)
+
+
+def test_the_next_calls_fail_with_the_real_servers_words_and_nothing_is_done(fake: OutputMock) -> None:
+    fault = fake.fail_next(503, times=2)
+    answers = [start(fake), start(fake)]
+    for answer in answers:
+        assert answer.status_code == 503
+        assert answer.json()["error"] == "CatalogNotAvailableError"
+        assert answer.headers["Retry-After"] == "3"
+        assert answer.headers["X-Request-ID"]
+    assert not fake.runs
+    assert fault.left == 0
+    assert start(fake).status_code == 200
+    assert not fake.unforeseen
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "text"),
+    [
+        (500, None, "application/json", '{"error":"Error","message":"Internal Server Error"}'),
+        (
+            424,
+            None,
+            "application/json",
+            '{"error":"WorkflowNotCompletedError","message":"Workflow execution is',
+        ),
+        (429, None, "text/plain", "Too Many Requests"),
+        (502, "<h1>Bad</h1>", "text/plain", "<h1>Bad</h1>"),
+        (418, {"tea": True}, "application/json", '{"tea":true}'),
+        (599, None, "text/plain", "599"),
+    ],
+)
+def test_any_status_and_body_can_be_had(
+    fake: OutputMock, status: int, body: Any, kind: str, text: str
+) -> None:
+    fake.fail_next(status, body=body, headers={"X-Why": "test"})
+    answer = start(fake)
+    assert (answer.status_code, answer.headers["X-Why"]) == (status, "test")
+    assert answer.headers["Content-Type"].startswith(kind)
+    assert answer.text.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("where", "statuses"),
+    [
+        ({"route": "status"}, [200, 500, 200]),
+        ({"method": "get"}, [200, 500, 200]),
+        ({"method": "GET", "workflow_id": "r"}, [200, 404, 500]),
+        ({"workflow": "report", "route": "status"}, [200, 404, 500]),
+        ({"workflow": "report"}, [500, 404, 404]),
+        ({"route": "signal"}, [200, 404, 200]),
+    ],
+    ids=repr,
+)
+def test_only_a_call_that_fits_fails(fake: OutputMock, where: dict[str, Any], statuses: list[int]) -> None:
+    fake.fail_next(500, **where)
+    begun = start(fake)
+    other = requests.get(f"{fake.url}/workflow/other/status")
+    own = requests.get(f"{fake.url}/workflow/r/status")
+    assert [answer.status_code for answer in (begun, other, own)] == statuses
+
+
+def test_a_start_can_fail_for_one_workflow_and_one_id(fake: OutputMock) -> None:
+    fake.workflow("other").returns(2)
+    fake.fail_next(500, workflow="report", workflow_id="r")
+    url = f"{fake.url}/workflow/start"
+    assert requests.post(url, json={"workflowName": "other", "workflowId": "r2"}).status_code == 200
+    assert requests.post(url, json={"workflowName": "report"}).status_code == 200
+    assert start(fake).status_code == 500
+
+
+def test_faults_strike_in_the_order_in_which_they_were_asked_for_and_can_be_called_off(
+    fake: OutputMock,
+) -> None:
+    fake.fail_next(500)
+    fake.fail_next(502)
+    assert [start(fake).status_code, start(fake).status_code] == [500, 502]
+    fake.fail_next(500, times=100)
+    fake.app.faults.clear()
+    assert start(fake).status_code == 200
+
+
+@pytest.mark.parametrize("by", [requests.post, httpx.post], ids=["requests", "httpx"])
+def test_a_dropped_connection_is_what_the_client_knows_as_one(
+    fake: OutputMock, by: Callable[..., Any]
+) -> None:
+    fake.drop_next()
+    with pytest.raises((requests.ConnectionError, httpx.RemoteProtocolError)) as error:
+        by(f"{fake.url}/workflow/start", json=BODY)
+    assert "without" in str(error.value)
+    assert not fake.runs
+    call = fake.calls.one()
+    assert (call.status, call.lost, str(call).partition("  ")[0]) == (
+        0,
+        True,
+        "#1 POST /workflow/start -> dropped",
+    )
+
+
+def test_an_answer_that_is_lost_was_given(fake: OutputMock) -> None:
+    fake.drop_next(lose="answer")
+    with pytest.raises(requests.ConnectionError):
+        start(fake)
+    assert fake.runs["r"].workflow == "report"
+    assert fake.assert_called(started("report"), times=1).one().lost
+
+
+def test_a_stream_is_cut_between_two_events_and_goes_on_where_it_was(fake: OutputMock) -> None:
+    @fake.workflow("steps")
+    async def steps(ctx: Context, input: Any) -> None:
+        for number in range(3):
+            await ctx.step(f"s{number}", returns=number, takes="1m")
+
+    requests.post(f"{fake.url}/workflow/start", json={"workflowName": "steps", "workflowId": "s"})
+    fake.cut_next_stream(after=4)
+    ids: list[int] = []
+    cuts = 0
+    while True:
+        headers = {"Last-Event-ID": str(ids[-1])} if ids else {}
+        try:
+            with requests.get(
+                f"{fake.url}/workflow/s/history/stream", headers=headers, stream=True
+            ) as stream:
+                for line in stream.iter_lines(decode_unicode=True):
+                    if line.startswith("id: "):
+                        ids.append(int(line.removeprefix("id: ")))
+                        if not cuts:
+                            assert ids == [4]
+            break
+        except requests.exceptions.ChunkedEncodingError:
+            cuts += 1
+    assert cuts == 1
+    assert ids[-1] == len(fake.runs["s"].history)
+
+
+@pytest.mark.parametrize("stage", ["before it begins", "after the last event"])
+def test_a_stream_may_be_cut_at_either_end(fake: OutputMock, stage: str) -> None:
+    start(fake)
+    events = len(requests.get(f"{fake.url}/workflow/r/history?pageSize=50").json()["events"])
+    fake.cut_next_stream(after=0 if stage == "before it begins" else 1000)
+    address = f"{fake.url}/workflow/r/history/stream"
+    if stage == "before it begins":
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            requests.get(address)
+    else:
+        assert b"event: done" in requests.get(address).content
+    assert events
+
+
+# Delays
+
+
+def test_a_delay_passes_on_the_fakes_clock_and_not_on_the_wall(fake: OutputMock) -> None:
+    fake.delay_next("10m")
+    before, begun = fake.clock.now(), time.monotonic()
+    assert start(fake).status_code == 200
+    assert (fake.clock.now() - before).total_seconds() == 600
+    assert time.monotonic() - begun < 5
+
+
+def test_a_failure_can_be_late_too(fake: OutputMock) -> None:
+    fake.fail_next(503, delay="1m")
+    before = fake.clock.now()
+    assert start(fake).status_code == 503
+    assert (fake.clock.now() - before).total_seconds() == 60
+
+
+@pytest.mark.parametrize("by", [requests.post, httpx.post], ids=["requests", "httpx"])
+@pytest.mark.parametrize("timeout", [2, (5, 2)], ids=repr)
+def test_a_client_in_process_gives_up_when_it_would(
+    mock: OutputMock, by: Callable[..., Any], timeout: Any
+) -> None:
+    mock.workflow("report").returns(1)
+    if by is httpx.post and isinstance(timeout, tuple):
+        timeout = httpx.Timeout(5, read=2)
+    with mock.in_process() as url:
+        mock.delay_next("1m")
+        before = mock.clock.now()
+        with pytest.raises((requests.ReadTimeout, httpx.ReadTimeout), match="no answer within 2 s"):
+            by(f"{url}/workflow/start", json=BODY, timeout=timeout)
+        assert (mock.clock.now() - before).total_seconds() == 2
+        # What it has asked for is done nevertheless.
+        assert mock.calls.one().lost
+        assert mock.runs["r"].status == "completed" or mock.runs["r"].status == "running"
+        mock.delay_next("1s")
+        by(f"{url}/workflow/start", json={"workflowName": "report"}, timeout=timeout)
+
+
+def test_a_delay_on_a_real_clock_is_waited_for() -> None:
+    mock = OutputMock(clock="real")
+    with mock.in_process() as url:
+        mock.delay_next("50ms")
+        begun = time.monotonic()
+        requests.get(f"{url}/health")
+        assert time.monotonic() - begun >= 0.05
+    mock.close()
+
+
+# Clients that try again by themselves
+
+
+def session(**retries: Any) -> requests.Session:
+    found = requests.Session()
+    found.mount("http://", HTTPAdapter(max_retries=Retry(total=3, allowed_methods=None, **retries)))
+    return found
+
+
+def test_the_retries_of_a_sessions_own_adapter_are_made(fake: OutputMock) -> None:
+    fake.fail_next(502, times=2)
+    with session(status_forcelist=[502]) as client:
+        assert client.post(f"{fake.url}/workflow/start", json=BODY).status_code == 200
+    assert [call.status for call in fake.calls] == [502, 502, 200]
+
+
+def test_dropped_connections_are_tried_again_as_often_as_the_adapter_says(fake: OutputMock) -> None:
+    fake.drop_next(times=2)
+    with session() as client:
+        assert client.post(f"{fake.url}/workflow/start", json=BODY).status_code == 200
+    fake.drop_next(times=4)
+    with session() as client, pytest.raises(requests.ConnectionError, match="Max retries exceeded"):
+        client.get(f"{fake.url}/health")
+
+
+# What makes no sense
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"times": 0}, "a fault strikes once or more often, not 0 times"),
+        ({"status": 9}, "9 is no HTTP status"),
+        ({"drop": "both"}, "what is lost is the 'request', the 'answer' or its 'body', not 'both'"),
+        ({"cut_after": -1}, "a stream is cut after 0 events or more, not -1"),
+        ({"route": "strat"}, "there is no route 'strat'; did you mean 'start'"),
+        ({"delay": "soon"}, "'soon' is not a duration"),
+    ],
+)
+def test_faults_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Fault(**options)

@@ -1,0 +1,316 @@
+"""The plugin's marker, its ini options and its command line."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import pytest
+
+from output_mock import OutputMock
+
+
+@pytest.fixture(autouse=True)
+def ini(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error")
+
+
+def run(pytester: pytest.Pytester, code: str, *arguments: str) -> pytest.RunResult:
+    pytester.makepyfile(code)
+    return pytester.runpytest("-p", "no:randomly", "-p", "no:cacheprovider", *arguments)
+
+
+def with_ini(pytester: pytest.Pytester, *lines: str) -> None:
+    with (pytester.path / "tox.ini").open("a") as file:
+        file.write("".join(f"\n{line}" for line in lines))
+
+
+# The marker
+
+
+def test_the_marker_says_how_the_fake_shall_be(pytester: pytest.Pytester) -> None:
+    script = "from output_mock import Script\nscript = Script()\nscript.workflow('hello').returns('hi')\n"
+    pytester.makepyfile(workflows=script)
+    run(
+        pytester,
+        """
+        import datetime, pytest, requests
+        from output_mock import Script
+
+        START = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
+        greetings = Script()
+        greetings.workflow("bye").returns("bye")
+
+        @pytest.mark.output(
+            clock="manual", seed=5, catalog="remote", auth_token="t", scripts=[greetings, "workflows.py"],
+            start=START,
+            url="https://api.example/v1",
+            execution_timeout="2h",
+            max_waiting="1m",
+        )
+        def test_it(output_mock):
+            assert output_mock.clock.mode == "manual"
+            assert output_mock.clock.now().year == 2030
+            assert output_mock.world.seed == 5
+            assert output_mock.url == "https://api.example/v1"
+            assert output_mock.world.execution_timeout == 2 * 3600 * 10**9
+            headers = {"Authorization": "Basic t"}
+            catalog = requests.get("https://api.example/v1/workflow/catalog/remote", headers=headers).json()
+            assert [workflow["name"] for workflow in catalog["workflows"]] == ["bye", "hello"]
+        """,
+    ).assert_outcomes(passed=1)
+
+
+def test_a_tests_marker_lies_over_its_classs_and_its_modules(pytester: pytest.Pytester) -> None:
+    run(
+        pytester,
+        """
+        import pytest
+
+        pytestmark = pytest.mark.output(seed=1, catalog="module", clock="manual")
+
+        @pytest.mark.output(seed=2, catalog="class")
+        class TestIt:
+            @pytest.mark.output(seed=3)
+            def test_it(self, output_mock):
+                world = output_mock.world
+                assert (world.seed, world.default_catalog, world.clock.mode) == (3, "class", "manual")
+        """,
+    ).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("test", ["def test_it(output_mock):", "def test_it():"])
+def test_an_unknown_argument_is_an_error_that_names_the_test_and_what_was_meant(
+    pytester: pytest.Pytester, test: str
+) -> None:
+    result = run(pytester, f"import pytest\n@pytest.mark.output(clok='manual')\n{test}\n    pass\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*@pytest.mark.output of test_an_unknown_argument*::test_it: unknown argument 'clok'; "
+            "did you mean 'clock'? It takes clock, seed, *"
+        ]
+    )
+
+
+def test_an_argument_with_no_name_is_an_error(pytester: pytest.Pytester) -> None:
+    code = "import pytest\n@pytest.mark.output('manual')\ndef test_it(output_mock):\n    pass\n"
+    result = run(pytester, code)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*it takes names and values, such as clock='manual'*"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("clock='fast'", "clock must be one of real, auto, manual, not 'fast'"),
+        ("execution_timeout='soon'", "'soon' is not a duration*"),
+        ("scripts=['missing.py']", "*missing.py: there is no such file*"),
+        ("url='nowhere'", "'nowhere' is no base URL; write it like 'http://localhost:3001'"),
+        ("sleep=[3]", "sleep is 'virtual', 'real', or a list of modules and their names, and has 3 in it"),
+        ("sleep='virtual', clock='real'", "virtual time needs a virtual clock*"),
+    ],
+)
+def test_a_value_that_cannot_be_is_an_error_that_names_the_test(
+    pytester: pytest.Pytester, arguments: str, message: str
+) -> None:
+    code = f"import pytest\n@pytest.mark.output({arguments})\ndef test_it(output_mock):\n    pass\n"
+    result = run(pytester, code)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*@pytest.mark.output of *::test_it: {message}"])
+    assert "Traceback" not in result.stdout.str()
+
+
+# Ini options
+
+
+def test_ini_options_are_the_defaults_and_markers_lie_over_them(pytester: pytest.Pytester) -> None:
+    with_ini(
+        pytester,
+        "output_clock = manual",
+        "output_seed = 9",
+        "output_catalog = remote",
+        "output_auth_token = t0ken",
+        "output_scripts = workflows.yaml",
+        "output_url = http://localhost:3001",
+        "output_execution_timeout = 1h",
+    )
+    (pytester.path / "workflows.yaml").write_text("workflows:\n  - name: hello\n    returns: hi\n")
+    run(
+        pytester,
+        """
+        import os, pytest
+
+        def test_defaults(output_mock):
+            world = output_mock.world
+            assert (world.clock.mode, world.seed, world.default_catalog) == ("manual", 9, "remote")
+            assert world.execution_timeout == 3600 * 10**9
+            assert os.environ["OUTPUT_API_AUTH_TOKEN"] == "t0ken"
+            assert output_mock.url == "http://localhost:3001"
+            assert list(world.catalogs["remote"].workflows) == ["hello"]
+
+        @pytest.mark.output(clock="auto", seed=1, scripts=())
+        def test_over_them(output_mock):
+            assert (output_mock.clock.mode, output_mock.world.seed) == ("auto", 1)
+            assert not output_mock.world.catalogs["remote"].workflows
+
+        def test_of_a_factory(output_mock_factory):
+            assert output_mock_factory().world.default_catalog == "remote"
+        """,
+    ).assert_outcomes(passed=3)
+
+
+def test_strictness_and_virtual_time_can_be_set_for_all_tests(pytester: pytest.Pytester) -> None:
+    with_ini(pytester, "output_strict = false", "output_sleep = virtual")
+    run(
+        pytester,
+        """
+        import requests, time
+
+        def test_it(output_mock):
+            requests.get(f"{output_mock.url}/nope")
+            before = output_mock.clock.now()
+            time.sleep(3600)
+            assert (output_mock.clock.now() - before).total_seconds() == 3600
+        """,
+    ).assert_outcomes(passed=1)
+
+
+# Seeds
+
+SEED = """
+    def test_it(output_mock, record_property):
+        print("seed", output_mock.world.seed)
+        assert False
+"""
+
+
+def seeds(result: pytest.RunResult) -> set[str]:
+    return set(re.findall(r"^seed (\d+)$", result.stdout.str(), re.MULTILINE))
+
+
+def test_the_seed_of_a_failure_is_in_its_report_and_can_be_given_again(pytester: pytest.Pytester) -> None:
+    result = run(pytester, SEED)
+    result.stdout.fnmatch_lines(["clock auto, at 2026-01-01 00:00:00 UTC; seed 0"])
+    assert seeds(run(pytester, SEED, "--output-seed=77")) == {"77"}
+
+
+def test_the_command_lines_seed_lies_over_markers_and_ini(pytester: pytest.Pytester) -> None:
+    with_ini(pytester, "output_seed = 9")
+    code = f"import pytest\npytestmark = pytest.mark.output(seed=4)\n{SEED.replace('    def', 'def', 1)}"
+    code = code.replace("        ", "    ")
+    assert seeds(run(pytester, code)) == {"4"}
+    assert seeds(run(pytester, code, "--output-seed", "77")) == {"77"}
+
+
+def test_a_random_seed_is_told_and_the_same_in_every_process(pytester: pytest.Pytester) -> None:
+    with_ini(pytester, "output_seed = random")
+    code = "def test_one(output_mock):\n    print('seed', output_mock.world.seed)\n    assert False\n"
+    pytester.makepyfile(test_a=code, test_b=code)
+    result = pytester.runpytest("-p", "no:randomly", "-n", "2", "--dist", "loadfile")
+    told = re.search(r"output-mock: seed (\d+), again with --output-seed=\1", result.stdout.str())
+    assert told is not None
+    assert seeds(result) == {told[1]}
+
+
+def test_a_seed_that_is_none_is_refused(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "def test_it(): pass", "--output-seed=often")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: the seed of fakes is a whole number, or random, not 'often'"])
+
+
+# A server that is there already
+
+ELSEWHERE = """
+    import os, requests
+
+    def test_the_server(output_url):
+        assert os.environ["OUTPUT_API_URL"] == output_url
+        token = os.environ.get("OUTPUT_API_AUTH_TOKEN")
+        headers = {} if token is None else {"Authorization": f"Basic {token}"}
+        assert requests.get(f"{output_url}/workflow/catalog", headers=headers).status_code == 200
+
+    def test_a_script(output_mock):
+        assert False
+
+    def test_a_served_script(output_server):
+        assert False
+
+    def test_a_factory(output_mock_factory):
+        assert False
+"""
+
+
+def test_a_suite_runs_against_a_server_that_is_there_and_skips_what_scripts_a_fake(
+    pytester: pytest.Pytester,
+) -> None:
+    with OutputMock(auth_token="t0ken").serve() as url:
+        result = run(pytester, ELSEWHERE, "--output-url", url, "--output-token", "t0ken", "-rs")
+    result.assert_outcomes(passed=1, skipped=3)
+    result.stdout.fnmatch_lines(["*it scripts a fake, and --output-url names a server that is there already"])
+
+
+def test_without_one_the_same_suite_runs_against_a_fake(pytester: pytest.Pytester) -> None:
+    run(pytester, ELSEWHERE, "-k", "the_server").assert_outcomes(passed=1, deselected=3)
+
+
+def test_a_server_that_does_not_answer_is_said_at_once(pytester: pytest.Pytester) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
+        result = run(pytester, ELSEWHERE, "--output-url", url, "-k", "the_server")
+    result.assert_outcomes(errors=1, deselected=3)
+    result.stdout.fnmatch_lines([f"*--output-url {url}: nothing answers there: *"])
+
+
+def test_a_server_that_is_no_output_api_is_said_to_be_none(pytester: pytest.Pytester) -> None:
+    mock = OutputMock()
+    mock.fail_next(404)
+    with mock.serve() as url:
+        result = run(pytester, ELSEWHERE, "--output-url", url, "-k", "the_server")
+    result.stdout.fnmatch_lines(["*GET /health was answered with 404; is it an Output API?"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--output-url", "localhost:3001"), "--output-url is the base URL of a server, http(s)://…, not *"),
+        (("--output-token", "t"), "--output-token is the token of a server; give --output-url as well"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    pytester: pytest.Pytester, arguments: tuple[str, ...], message: str
+) -> None:
+    result = run(pytester, "def test_it(): pass", *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+def test_help_and_markers_tell_of_the_plugin(pytester: pytest.Pytester) -> None:
+    helped = pytester.runpytest("--help").stdout
+    helped.fnmatch_lines(["fakes of the Output API:", "*--output-url=URL*", "*--output-seed=N*"])
+    helped.fnmatch_lines(["*output_strict (bool):*"])
+    pytester.runpytest("--markers").stdout.fnmatch_lines(["@pytest.mark.output(clock, seed, catalog, *"])
+    pytester.runpytest("--fixtures").stdout.fnmatch_lines(["output_mock -- *", "output_server -- *"])
+
+
+# What a session costs that does not use it
+
+
+def test_a_session_that_uses_no_fake_imports_nothing_of_it(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess(
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:hypothesispytest",
+        pytester.makepyfile(
+            """
+            import sys
+
+            def test_it():
+                heavy = {"flask", "moto", "boto3", "responses", "werkzeug", "jsonschema", "output_mock"}
+                assert not heavy & set(sys.modules)
+            """
+        ),
+    )
+    result.assert_outcomes(passed=1)

@@ -1,0 +1,240 @@
+"""Where a run stands, in words; and signals that come from outside by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from output_mock import Context, Failure, OutputMock
+from output_mock.durations import nanoseconds, spoken
+from output_mock.engine.errors import WorkflowNotFoundError
+from tests.conftest import Client
+
+Script = Callable[[Context, Any], Any]
+
+
+async def waits_for_a_step(ctx: Context, input: Any) -> None:
+    await ctx.step("research", takes="10m")
+
+
+async def waits_for_a_retry(ctx: Context, input: Any) -> None:
+    await ctx.step("research", fails="busy")
+
+
+async def waits_for_a_signal(ctx: Context, input: Any) -> None:
+    await ctx.wait_for_signal("approve")
+
+
+async def waits_at_most_so_long(ctx: Context, input: Any) -> None:
+    await ctx.wait_for_signal("approve", timeout="2h")
+
+
+async def waits_for_several_things(ctx: Context, input: Any) -> None:
+    await asyncio.gather(
+        ctx.step("research", takes="10m"),
+        ctx.sleep("1h"),
+        ctx.wait_for_signal("approve"),
+        ctx.condition(lambda: False),
+        ctx.condition(lambda: False),
+    )
+
+
+async def waits_for_a_condition(ctx: Context, input: Any) -> None:
+    await ctx.condition(lambda: False)
+
+
+async def waits_for_a_child(ctx: Context, input: Any) -> None:
+    await ctx.child("child")
+
+
+async def fails(ctx: Context, input: Any) -> None:
+    raise Failure("no credit")
+
+
+async def is_wrong(ctx: Context, input: Any) -> None:
+    raise KeyError("missing")
+
+
+async def returns(ctx: Context, input: Any) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (waits_for_a_step, "waiting for step 'research' (9m55s to go) since 5s, virtual"),
+        (waits_for_a_retry, "waiting for step 'research' (attempt 2, 5s to go) since 5s, virtual"),
+        (waits_for_a_signal, "waiting for signal 'approve' since 5s, virtual"),
+        (waits_at_most_so_long, "waiting for signal 'approve' since 5s, virtual; it times out in 1h59m55s"),
+        (waits_for_a_condition, "waiting for a condition since 5s, virtual"),
+        (
+            waits_for_several_things,
+            "waiting for step 'research' (9m55s to go) and a timer (59m55s to go) and signal 'approve' and "
+            "2 conditions since 5s, virtual",
+        ),
+        (fails, "failed: no credit"),
+        (is_wrong, "failed: the script of workflow 'w' raised KeyError: 'missing' (*)"),
+        (returns, "completed"),
+    ],
+)
+def test_a_run_says_what_it_waits_for_and_for_how_long_it_has(script: Script, words: str) -> None:
+    mock = OutputMock(clock="manual")
+    mock.workflow("w")(script)
+    mock.begin_with("w", workflow_id="w")
+    assert mock.runs["w"].standing == "about to go on"
+    mock.clock.advance("5s")
+    before, _, after = words.partition("*")
+    standing = mock.runs["w"].standing
+    assert standing.startswith(before)
+    assert standing.endswith(after)
+
+
+def test_what_comes_in_between_does_not_make_a_wait_younger_and_unread_signals_are_told(
+    mock: OutputMock,
+) -> None:
+    mock.workflow("w")(waits_at_most_so_long)
+    mock.begin_with("w", workflow_id="w")
+    mock.clock.advance("1h")
+    mock.signal("w", "aprove")
+    assert mock.runs["w"].standing == (
+        "waiting for signal 'approve' since 1h, virtual; it times out in 1h, "
+        "nothing has read its signal 'aprove'"
+    )
+
+
+def test_a_parent_waits_for_its_child(mock: OutputMock) -> None:
+    mock.workflow("w")(waits_for_a_child)
+    mock.workflow("child")(waits_for_a_signal)
+    mock.begin_with("w", workflow_id="w")
+    mock.clock.advance(0)
+    assert mock.runs["w"].standing.startswith("waiting for child 'child' (w-")
+
+
+def test_a_run_with_no_worker_waits_for_one(mock: OutputMock) -> None:
+    mock.workflow("w", catalog="remote")(returns)
+    mock.add_catalog("remote", worker=False)
+    mock.begin_with("w", workflow_id="w", catalog="remote")
+    assert mock.runs["w"].standing == "waiting for a worker: there is none for its catalog"
+
+
+def test_a_run_on_the_walls_clock_does_not_call_its_time_virtual() -> None:
+    mock = OutputMock(clock="real")
+    mock.workflow("w")(waits_for_a_signal)
+    mock.begin_with("w", workflow_id="w")
+    while "signal" not in (standing := mock.runs["w"].standing):
+        pass
+    assert "virtual" not in standing
+    mock.close()
+
+
+def test_other_ends_are_said_in_their_own_words(mock: OutputMock, client: Client) -> None:
+    mock.workflow("w")(waits_for_a_signal)
+    for name in ("stopped", "terminated"):
+        client.start("w", workflowId=name)
+    client.patch("/workflow/stopped/stop")
+    client.post("/workflow/terminated/terminate")
+    assert mock.runs["stopped"].standing == "cancelled"
+    assert mock.runs["terminated"].standing == "terminated"
+
+
+@pytest.mark.parametrize("text", ["0s", "1ms", "1.5ms", "999ms", "1s", "1m30s", "2h", "1d", "1d2h3m4.5s"])
+def test_lengths_are_said_as_they_are_written(text: str) -> None:
+    assert spoken(nanoseconds(text)) == text
+
+
+# Signals that come from outside by themselves
+
+
+def test_a_signal_that_comes_by_itself_is_what_a_waiting_client_waits_for(
+    mock: OutputMock, client: Client
+) -> None:
+    @mock.workflow("review")
+    async def review(ctx: Context, input: Any) -> Any:
+        return await ctx.wait_for_signal("approve", timeout="24h")
+
+    mock.workflow("review").receives("approve", {"by": "ana"}, after="20h")
+    begun = mock.clock.now()
+    assert client.run("review", timeout=24 * 3600 * 1000)["output"] == {"by": "ana"}
+    assert (mock.clock.now() - begun).total_seconds() == 20 * 3600
+    client.start("review", workflowId="polled")
+    assert mock.runs["polled"].standing == "about to go on"
+    assert client.until_closed("polled", polls=4) == "completed"
+
+
+def test_several_come_in_their_time_and_none_to_a_run_that_has_ended(
+    mock: OutputMock, client: Client
+) -> None:
+    @mock.workflow("review")
+    async def review(ctx: Context, input: Any) -> Any:
+        return [await ctx.wait_for_signal("word"), await ctx.wait_for_signal("word")]
+
+    mock.workflow("review").receives("word", {"n": 2}, after="2h").receives("word", {"n": 1}, after="1h")
+    mock.workflow("review").receives("word", after="3h")
+    assert client.run("review", timeout=24 * 3600 * 1000)["output"] == [{"n": 1}, {"n": 2}]
+    mock.clock.advance("5h")
+    assert not mock.script_errors
+
+
+def test_a_signal_on_its_way_reaches_the_run_that_goes_on_with_it(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("chain")
+    async def chain(ctx: Context, input: Any) -> Any:
+        if input["left"]:
+            await ctx.sleep("10m")
+            ctx.continue_as_new({"left": input["left"] - 1})
+        return await ctx.wait_for_signal("approve")
+
+    mock.workflow("chain").receives("approve", {"by": "ana"}, after="1h")
+    assert client.run("chain", {"left": 3}, timeout=24 * 3600 * 1000)["output"] == {"by": "ana"}
+    kinds = client.kinds(next(iter(mock.runs)))
+    assert kinds.count("WORKFLOW_EXECUTION_SIGNALED") == 1
+
+
+def test_a_test_may_send_a_signal_itself_now_or_later(mock: OutputMock) -> None:
+    mock.workflow("w")(waits_for_a_signal)
+    for name in ("now", "later"):
+        mock.begin_with("w", workflow_id=name)
+    mock.clock.advance(0)
+    mock.signal("now", "approve")
+    assert mock.runs["now"].status == "completed"
+    mock.signal("later", "approve", {"x": 1}, after="1h")
+    assert mock.runs["later"].standing.endswith("; signal 'approve' comes in 1h")
+    mock.clock.advance("59m")
+    assert mock.runs["later"].status == "running"
+    mock.clock.advance("1m")
+    assert mock.runs["later"].status == "completed"
+    with pytest.raises(WorkflowNotFoundError):
+        mock.signal("later", "approve")
+
+
+def test_a_signal_of_what_is_no_json_is_refused_where_it_is_written(mock: OutputMock) -> None:
+    with pytest.raises(TypeError, match="the payload of signal 'approve' is of the type object"):
+        mock.workflow("w").receives("approve", object(), after="1h")
+    with pytest.raises(ValueError, match="'soon' is not a duration"):
+        mock.workflow("w").receives("approve", after="soon")
+
+
+# What the script has not foreseen
+
+
+def test_a_query_and_an_update_that_the_script_does_not_know_are_misses(
+    mock: OutputMock, client: Client
+) -> None:
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> None:
+        ctx.on_query("progress", lambda payload: 1)
+        ctx.on_query("broken", lambda payload: (_ for _ in ()).throw(Failure("no")))
+        ctx.on_update("limit", lambda payload: 1)
+        await ctx.wait_for_signal("never")
+
+    client.start("w", workflowId="w")
+    client.post("/workflow/w/query/progres")
+    client.post("/workflow/w/update/limits")
+    client.post("/workflow/w/query/broken")
+    client.post("/workflow/other/query/progress")
+    assert [call.miss for call in mock.unforeseen] == [
+        "the script answers no query 'progres'; did you mean 'progress'?",
+        "the script of 'w' handles no update 'limits'",
+    ]

@@ -1,0 +1,351 @@
+"""Clients whose own waiting moves the fake's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+from output_mock import Context, OutputMock
+
+_wall = time.monotonic
+CLIENT = """
+import datetime as dt
+import time
+from datetime import date, datetime, timezone
+from time import monotonic, sleep
+
+import requests
+
+
+def poll(url, *, every, patience):
+    deadline, polls = monotonic() + patience, 0
+    while requests.get(f"{url}/status").json()["status"] == "running":
+        polls += 1
+        if monotonic() >= deadline:
+            raise TimeoutError(f"after {polls} polls")
+        sleep(every)
+    return polls
+
+
+def nap(seconds):
+    sleep(seconds)
+
+
+def clocks():
+    return {
+        "time": time.time(),
+        "time_ns": time.time_ns() / 1e9,
+        "now": datetime.now(timezone.utc).timestamp(),
+        "local now": datetime.now().timestamp(),
+        "utcnow": dt.datetime.utcnow().replace(tzinfo=timezone.utc).timestamp(),
+        "today": datetime.today().timestamp(),
+    }
+
+
+def today():
+    return date.today(), dt.date.today()
+
+
+def spin(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+"""
+
+
+@pytest.fixture
+def client(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A module of a client program, `app.client`."""
+    module: Any = ModuleType("app.client")
+    exec(compile(CLIENT, "app/client.py", "exec"), module.__dict__)
+    sys.modules["app.client"] = module
+    yield module
+    del sys.modules["app.client"]
+
+
+@pytest.fixture
+def manual() -> Iterator[OutputMock]:
+    """A fake on a clock that nothing but its client's waiting moves, with a run `w` of 45 minutes."""
+    mock = OutputMock(clock="manual")
+    mock.workflow("report").takes("45m").returns("done")
+    mock.begin_with("report", workflow_id="w")
+    with mock.in_process():
+        yield mock
+    mock.close()
+
+
+def test_a_loop_that_polls_for_45_minutes_ends_at_once_and_makes_every_poll(
+    manual: OutputMock, client: Any
+) -> None:
+    begun = _wall()
+    with manual.virtual_time():
+        assert client.poll(f"{manual.url}/workflow/w", every=5, patience=3600) == 45 * 60 / 5
+    assert len(manual.calls(route="status")) == 45 * 60 / 5 + 1
+    assert _wall() - begun < 30
+
+
+def test_a_deadline_of_the_client_passes_when_it_would(manual: OutputMock, client: Any) -> None:
+    with manual.virtual_time("app"), pytest.raises(TimeoutError, match="after 121 polls"):
+        client.poll(f"{manual.url}/workflow/w", every=5, patience=600)
+    assert (manual.clock.now() - datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)).seconds == 600
+
+
+def test_all_clocks_of_the_client_agree_with_the_fakes(manual: OutputMock, client: Any) -> None:
+    before = time.monotonic()
+    with manual.virtual_time():
+        manual.clock.advance("90m")
+        assert set(client.clocks().values()) == {manual.clock.now().timestamp()}
+        assert client.today() == (datetime.date(2026, 1, 1),) * 2
+        assert 5400 <= client.monotonic() - before < 5430
+        assert isinstance(client.datetime.now(), datetime.datetime)
+        assert isinstance(client.datetime(2026, 1, 1), client.datetime)
+        assert issubclass(datetime.datetime, client.datetime)
+
+
+def test_the_wall_is_back_afterwards(manual: OutputMock, client: Any) -> None:
+    real = (time.sleep, time.monotonic, time.time, datetime.datetime, datetime.date)
+    loop_time = asyncio.BaseEventLoop.time
+    with manual.virtual_time():
+        kept, made = client.sleep, client.datetime
+        assert time.sleep is not real[0]
+    assert (time.sleep, time.monotonic, time.time, datetime.datetime, datetime.date) == real
+    assert (client.sleep, client.monotonic, client.datetime) == (real[0], real[1], real[3])
+    assert asyncio.BaseEventLoop.time is loop_time
+    # Who has kept one gets the wall's.
+    begun = _wall()
+    kept(0.01)
+    assert _wall() - begun >= 0.01
+    assert abs(made.now().timestamp() - time.time()) < 60
+    assert abs(made.utcnow().timestamp() - datetime.datetime.utcnow().timestamp()) < 60
+    assert made.today().date() == datetime.date.today()
+
+
+def test_modules_that_are_not_named_keep_the_wall(manual: OutputMock, client: Any) -> None:
+    with manual.virtual_time("app.client"):
+        before, begun = manual.clock.now(), _wall()
+        time.sleep(0.01)
+        assert _wall() - begun >= 0.01
+        assert manual.clock.now() == before
+        assert abs(time.time() - manual.clock.now().timestamp()) > 3600
+        assert abs(datetime.datetime.now().timestamp() - time.time()) < 60
+        assert datetime.date.today() != datetime.date(2026, 1, 1)
+        client.nap(10)
+        assert (manual.clock.now() - before).total_seconds() == 10
+
+
+def test_a_name_is_not_the_beginning_of_another_one(manual: OutputMock, client: Any) -> None:
+    with manual.virtual_time("app.cli"):
+        before = manual.clock.now()
+        client.nap(0.001)
+        assert manual.clock.now() == before
+
+
+def test_time_passes_for_who_only_looks(manual: OutputMock, client: Any) -> None:
+    with manual.virtual_time():
+        client.spin(3)
+    assert manual.clock.now().second >= 3
+
+
+def test_a_sleep_that_is_none_is_refused_as_python_does(manual: OutputMock, client: Any) -> None:
+    with manual.virtual_time(), pytest.raises(ValueError, match="must be non-negative"):
+        client.nap(-1)
+
+
+def test_a_script_cannot_sleep_on_the_clock_that_it_runs_on(manual: OutputMock, client: Any) -> None:
+    @manual.workflow("sleeps")
+    async def sleeps(ctx: Context, input: Any) -> None:
+        client.nap(5)
+
+    with manual.virtual_time():
+        requests.post(f"{manual.url}/workflow/run", json={"workflowName": "sleeps"})
+    assert "sleep" in manual.script_errors[0].message or "clock" in manual.script_errors[0].message
+
+
+def test_one_fake_at_a_time_has_the_time() -> None:
+    one, other = OutputMock(), OutputMock()
+    with (
+        one.virtual_time(),
+        pytest.raises(RuntimeError, match="on already, for another fake"),
+        other.virtual_time(),
+    ):
+        pass
+    with (
+        pytest.raises(ValueError, match="needs a virtual clock"),
+        OutputMock(clock="real").virtual_time(),
+    ):
+        pass
+    with other.virtual_time():
+        pass
+
+
+def test_threads_that_sleep_at_the_same_time_sleep_together(manual: OutputMock, client: Any) -> None:
+    with manual.virtual_time(), ThreadPoolExecutor(4) as pool:
+        before = manual.clock.now()
+        barrier = threading.Barrier(4)
+
+        def nap() -> None:
+            barrier.wait()
+            client.nap(60)
+
+        for future in [pool.submit(nap) for _ in range(4)]:
+            future.result(timeout=30)
+        # One after another it would have been four minutes.
+        assert 60 <= (manual.clock.now() - before).total_seconds() <= 180
+
+
+def test_a_thread_that_sleeps_lets_a_run_that_another_one_waits_for_go_on(
+    manual: OutputMock, client: Any
+) -> None:
+    with manual.virtual_time(), ThreadPoolExecutor(1) as pool:
+        polling = pool.submit(client.poll, f"{manual.url}/workflow/w", every=30, patience=3600)
+        assert polling.result(timeout=60) == 90
+
+
+def test_a_run_that_is_waited_for_is_a_wait_too(manual: OutputMock) -> None:
+    with manual.virtual_time():
+        answer = requests.post(
+            f"{manual.url}/workflow/run", json={"workflowName": "report", "timeout": 10**7}
+        )
+        assert answer.json()["output"] == "done"
+        assert (manual.clock.now().hour, manual.clock.now().minute) == (0, 45)
+        late = requests.post(f"{manual.url}/workflow/run", json={"workflowName": "report", "timeout": 1000})
+        assert late.status_code == 408
+    assert manual.clock.now().second == 1
+
+
+def test_a_long_poll_is_a_wait_too(manual: OutputMock) -> None:
+    @manual.workflow("review")
+    async def review(ctx: Context, input: Any) -> None:
+        await ctx.wait_for_signal("never")
+
+    manual.begin_with("review", workflow_id="r")
+    begun, before = _wall(), manual.clock.now()
+    with manual.virtual_time():
+        url = f"{manual.url}/workflow/r/history?longPollTimeoutMs=10000"
+        page = requests.get(url).json()
+        following = f"&runId={page['runId']}&pageToken={_quoted(page['nextPageToken'])}"
+        assert requests.get(url + following).json()["events"] == []
+    assert (manual.clock.now() - before).total_seconds() == 10
+    assert _wall() - begun < 5
+
+
+def _quoted(token: str) -> str:
+    return token.replace("+", "%2B").replace("=", "%3D")
+
+
+# asyncio
+
+
+async def poll(url: str, every: float) -> int:
+    polls = 0
+    async with httpx.AsyncClient(base_url=url) as client:
+        while (await client.get("/workflow/w/status")).json()["status"] == "running":
+            polls += 1
+            await asyncio.sleep(every)
+    return polls
+
+
+def test_an_async_loop_that_polls_for_45_minutes_ends_at_once(manual: OutputMock) -> None:
+    begun = _wall()
+    with manual.virtual_time():
+        assert asyncio.run(poll(manual.url, 30)) == 90
+    assert _wall() - begun < 30
+
+
+def test_timeouts_of_asyncio_pass_when_they_would(manual: OutputMock) -> None:
+    async def impatient() -> float:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(poll(manual.url, 30), timeout=605)
+        return loop.time() - begun
+
+    with manual.virtual_time():
+        assert asyncio.run(impatient()) == pytest.approx(605, abs=0.01)
+    assert len(manual.calls) == 21
+
+
+def test_tasks_that_sleep_at_the_same_time_sleep_together_and_wake_in_order(manual: OutputMock) -> None:
+    order: list[tuple[float, float]] = []
+
+    async def nap(seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        await asyncio.sleep(seconds)
+        order.append((seconds, round(loop.time() - begun, 3)))
+
+    async def naps() -> None:
+        await asyncio.gather(nap(30), nap(10), nap(20), nap(0.5))
+
+    with manual.virtual_time():
+        before = manual.clock.now()
+        asyncio.run(naps())
+        assert (manual.clock.now() - before).total_seconds() == pytest.approx(30, abs=0.001)
+    assert order == [(0.5, 0.5), (10, 10), (20, 20), (30, 30)]
+
+
+def test_a_stream_gets_its_events_at_their_times_while_another_task_sleeps(manual: OutputMock) -> None:
+    @manual.workflow("steps")
+    async def steps(ctx: Context, input: Any) -> None:
+        for number in range(3):
+            await ctx.step(f"s{number}", returns=number, takes="10m")
+
+    seen: list[tuple[int, str]] = []
+
+    async def follow(url: str) -> None:
+        begun = manual.clock.now()
+        async with httpx.AsyncClient(base_url=url) as client:
+            await client.post("/workflow/start", json={"workflowName": "steps", "workflowId": "s"})
+
+            async def tick() -> None:
+                while True:
+                    await asyncio.sleep(240)
+                    seen.append((round((manual.clock.now() - begun).total_seconds()), "tick"))
+
+            ticking = asyncio.create_task(tick())
+            async with client.stream("GET", "/workflow/s/history/stream") as stream:
+                async for line in stream.aiter_lines():
+                    if line.startswith("event: "):
+                        seen.append((round((manual.clock.now() - begun).total_seconds()), line[7:]))
+            ticking.cancel()
+
+    with manual.virtual_time():
+        asyncio.run(follow(manual.url))
+    assert [moment for moment, name in seen if name == "history"][-1] == 1800
+    assert (600, "history") in seen
+    assert (1200, "history") in seen
+    ticks = [moment for moment, name in seen if name == "tick"]
+    assert ticks[:7] == [240, 480, 720, 960, 1200, 1440, 1680]
+
+
+def test_a_client_over_a_socket_sleeps_in_virtual_time_and_does_not_time_out() -> None:
+    import aiohttp
+
+    mock = OutputMock(clock="manual")
+    mock.workflow("report").takes("20m").returns("done")
+    mock.begin_with("report", workflow_id="w")
+
+    async def poll_by_aiohttp(url: str) -> int:
+        polls = 0
+        async with aiohttp.ClientSession() as session:
+            while True:
+                async with session.get(f"{url}/workflow/w/status") as answer:
+                    if (await answer.json())["status"] != "running":
+                        return polls
+                polls += 1
+                await asyncio.sleep(60)
+
+    with mock.serve() as url, mock.virtual_time():
+        assert asyncio.run(poll_by_aiohttp(url)) == 20
+    mock.close()

@@ -1,0 +1,255 @@
+"""`serve --watch`, and putting what a script offers in the place of what it offered."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from output_mock import OutputMock, Script
+from output_mock.cli.check import loaded_files
+from output_mock.cli.watch import Watcher
+from output_mock.scripts.script import replace
+from output_mock.scripts.yaml.document import read
+from tests.conftest import Client, InProcessClient
+from tests.test_cli import Serve, run, serve, until  # noqa: F401  (a fixture)
+
+
+def script_of(text: str) -> Script:
+    return read(textwrap.dedent(text), "f.yaml")
+
+
+def names(mock: OutputMock, catalog: str = "main") -> list[str]:
+    return list(mock.world.catalogs[catalog].names)
+
+
+# --- replacing -------------------------------------------------------------------------------------------
+
+
+def test_what_is_new_takes_the_place_of_what_was_there() -> None:
+    old = script_of("workflows: [{name: a, aliases: x, returns: 1}, {name: b, returns: 1}]")
+    new = script_of("workflows: [{name: b, aliases: x, returns: 2}, {name: c, returns: 2}]")
+    mock = OutputMock(scripts=[old])
+    mock.workflow("other").returns(0)
+    replace(mock.world, [old], [new])
+    assert sorted(names(mock)) == ["b", "c", "other", "x"]
+    client = InProcessClient(mock)
+    assert [client.run(name)["output"] for name in ("x", "b", "c", "other")] == [2, 2, 2, 0]
+
+
+def test_runs_under_way_finish_as_they_began() -> None:
+    text = (
+        "workflows: [{{name: w, steps: [{{wait_for_signal: go}}, {{step: {0}}}], "
+        "queries: {{q: {{returns: {0}}}}}, returns: {0}}}]"
+    )
+    old, new = (script_of(text.format(word)) for word in ("old", "new"))
+    mock = OutputMock(scripts=[old])
+    client = InProcessClient(mock)
+    client.start("w", workflowId="before")
+    client.get("/workflow/before/status")
+    replace(mock.world, [old], [new])
+    client.start("w", workflowId="after")
+    for workflow_id, expected in [("before", "old"), ("after", "new")]:
+        assert client.post(f"/workflow/{workflow_id}/query/q").json == expected
+        client.post(f"/workflow/{workflow_id}/signal/go")
+        assert client.until_closed(workflow_id) == "completed"
+        assert mock.runs[workflow_id].output == expected
+        assert f"w#{expected}" in str(mock.runs[workflow_id].history)
+    replace(mock.world, [new], [script_of("workflows: [{name: v, returns: 1}]")])
+    assert client.post("/workflow/before/query/q").json == "old"
+
+
+def test_a_name_that_belongs_to_another_script_leaves_all_as_it_was() -> None:
+    old = script_of("workflows: [{name: a, returns: 1}, {name: b, aliases: x, returns: 1}]")
+    mock = OutputMock(scripts=[old])
+    mock.workflow("other", aliases=["taken"]).returns(0)
+    before = dict(mock.world.catalogs["main"].names)
+    with pytest.raises(ValueError, match="'taken' already names workflow 'other'"):
+        replace(
+            mock.world, [old], [script_of("workflows: [{name: c, returns: 1}, {name: taken, returns: 1}]")]
+        )
+    assert dict(mock.world.catalogs["main"].names) == before
+    assert InProcessClient(mock).run("x")["output"] == 1
+
+
+def test_catalogs_and_workers_follow_the_script() -> None:
+    old = script_of("worker_down: [away, gone]\nworkflows: [{name: a, returns: 1}]")
+    mock = OutputMock(scripts=[old])
+    new = script_of("catalogs: [two]\nworker_down: [gone, new]\nworkflows: [{name: a, returns: 1}]")
+    replace(mock.world, [old], [new])
+    workers = {name: catalog.worker for name, catalog in mock.world.catalogs.items()}
+    assert workers == {"main": True, "away": True, "gone": False, "two": True, "new": False}
+    assert (names(mock), names(mock, "two")) == ([], ["a"])
+
+
+def test_the_world_may_be_busy_while_a_script_is_replaced() -> None:
+    scripts = [script_of(f"workflows: [{{name: w, aliases: v, returns: {n}}}]") for n in range(2)]
+    mock = OutputMock(scripts=[scripts[0]])
+    ended = threading.Event()
+    seen: set[Any] = set()
+
+    def ask() -> None:
+        client = InProcessClient(mock)
+        while not ended.is_set():
+            seen.add(client.run("v")["output"])
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for n in range(200):
+        replace(mock.world, [scripts[n % 2]], [scripts[1 - n % 2]])
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert seen <= {0, 1}
+
+
+# --- watching --------------------------------------------------------------------------------------------
+
+
+class Watched:
+    """A fake whose files are watched, and what was told about them."""
+
+    def __init__(self, folder: Path, files: tuple[str, ...]) -> None:
+        self.folder = folder
+        self.mock = OutputMock()
+        self.told: list[str] = []
+        self.watcher = Watcher(self.mock, files)
+        loaded, problems = loaded_files(files)
+        assert not problems
+        for scripts in loaded.values():
+            for script in scripts:
+                self.mock.load(script)
+        self.watcher.begin(loaded, self.told.append)
+        self.client: Client = InProcessClient(self.mock)
+
+    def write(self, name: str, text: str) -> None:
+        file = self.folder / name
+        file.write_text(text)
+        # A clock that is too coarse to tell two writes apart shall not decide.
+        later = os.stat(file).st_mtime_ns + 1_000_000 * (len(self.told) + 1)
+        os.utime(file, ns=(later, later))
+
+    def until_told(self, words: str) -> None:
+        until(lambda: any(words in line for line in self.told))
+
+
+@pytest.fixture
+def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Watched]]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("output_mock.cli.watch._LOOK", 0.01)
+    begun: list[Watched] = []
+
+    def begin(**files: str) -> Watched:
+        written = tuple(name.replace("__", ".") for name in files)
+        for name, text in zip(written, files.values(), strict=True):
+            (tmp_path / name).write_text(text)
+        begun.append(Watched(tmp_path, written))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        one.watcher.close()
+        one.mock.close()
+
+
+def test_a_file_that_has_changed_is_taken_up(watch: Callable[..., Watched]) -> None:
+    fake = watch(a__yaml="workflows: [{name: w, returns: old}, {name: x, returns: 1}]")
+    fake.write("a.yaml", "workflows: [{name: w, returns: new}]")
+    fake.until_told("a.yaml: taken up, 1 workflow")
+    assert fake.client.run("w")["output"] == "new"
+    assert names(fake.mock) == ["w"]
+
+
+def test_a_python_file_is_taken_up_too(watch: Callable[..., Watched]) -> None:
+    text = "from output_mock import Script\nscript = Script()\nscript.workflow('w').returns({})\n"
+    fake = watch(a__py=text.format(1))
+    fake.write("a.py", text.format(2))
+    fake.until_told("a.py: taken up, 1 workflow")
+    assert fake.client.run("w")["output"] == 2
+
+
+def test_a_file_that_is_wrong_leaves_the_last_good_one(watch: Callable[..., Watched]) -> None:
+    fake = watch(a__yaml="workflows: [{name: w, returns: old}]")
+    fake.write("a.yaml", "workflows: [{name: w, retruns: 1, zzz: 2}]")
+    fake.until_told("a.yaml: not taken up; the workflows that it had go on being served")
+    assert [line.partition(": ")[0] for line in fake.told[:3]] == [
+        "a.yaml:1:13",
+        "a.yaml:1:23",
+        "a.yaml:1:35",
+    ]
+    assert fake.client.run("w")["output"] == "old"
+    fake.write("a.yaml", "workflows: [{name: w, returns: mended}]")
+    fake.until_told("taken up, 1")
+    assert fake.client.run("w")["output"] == "mended"
+
+
+def test_a_name_that_another_file_has_leaves_the_last_good_one(watch: Callable[..., Watched]) -> None:
+    fake = watch(
+        a__yaml="workflows: [{name: w, returns: old}]",
+        b__yaml="workflows: [{name: v, aliases: x, returns: 1}]",
+    )
+    fake.write("a.yaml", "workflows: [{name: x, returns: new}]")
+    fake.until_told("not taken up")
+    assert "'x' already names workflow 'v'" in fake.told[0]
+    assert sorted(names(fake.mock)) == ["v", "w", "x"]
+
+
+def test_a_child_that_no_file_has_any_more_is_told(watch: Callable[..., Watched]) -> None:
+    fake = watch(
+        a__yaml="workflows: [{name: w, steps: [{child: v}]}]", b__yaml="workflows: [{name: v, returns: 1}]"
+    )
+    fake.write("b.yaml", "workflows: [{name: u, returns: 1}]")
+    fake.until_told("b.yaml: not taken up")
+    assert "a.yaml:1:39: there is no workflow 'v' to run as a child" in fake.told[0]
+    fake.write("a.yaml", "workflows: [{name: w, steps: [{child: v, input: 1}]}]")
+    fake.until_told("a.yaml: taken up")
+
+
+def test_a_file_that_is_gone_is_told_and_taken_up_when_it_is_back(watch: Callable[..., Watched]) -> None:
+    fake = watch(a__yaml="workflows: [{name: w, returns: old}]")
+    (fake.folder / "a.yaml").unlink()
+    fake.until_told("there is no such file")
+    assert fake.client.run("w")["output"] == "old"
+    fake.write("a.yaml", "workflows: [{name: w, returns: new}]")
+    fake.until_told("a.yaml: taken up")
+    assert fake.client.run("w")["output"] == "new"
+
+
+def test_a_run_from_the_beginning_is_not_begun_again(watch: Callable[..., Watched]) -> None:
+    text = "workflows: [{{name: w, returns: {}}}]\nbegin_with: [{{workflow: w, workflow_id: first}}]"
+    fake = watch(a__yaml=text.format(1))
+    fake.mock.clock.run_due()
+    run_id = fake.mock.runs["first"].run_id
+    fake.write("a.yaml", text.format(2))
+    fake.until_told("taken up")
+    assert fake.mock.runs["first"].run_id == run_id
+
+
+def test_serve_watches_when_it_is_told_to(serve: Serve, tmp_path: Path) -> None:  # noqa: F811
+    file = tmp_path / "a.yaml"
+    file.write_text("workflows: [{name: w, returns: old}]")
+    fake = serve("a.yaml", "--watch")
+    file.write_text("workflows: [{name: w, returns: newer}]")
+
+    def output() -> Any:
+        return fake.ask("POST", "/workflow/run", {"workflowName": "w"}).json["output"]
+
+    until(lambda: output() == "newer")
+    until(lambda: "a.yaml: taken up, 1 workflow\n" in fake.log)
+    file.write_text("workflows: [{name: w, retruns: 1}]")
+    until(lambda: "a.yaml: not taken up" in fake.log)
+    assert "a.yaml:1:23: a workflow has no key 'retruns'; did you mean 'returns'?\n" in fake.log
+    assert output() == "newer"
+    assert fake.stop() == 0
+
+
+def test_serve_has_to_have_something_to_watch() -> None:
+    ended = run("serve", "--watch", "--port", "0")
+    assert ended.returncode == 2
+    assert "--watch has nothing to watch; name a script to serve" in ended.stderr

@@ -1,0 +1,830 @@
+"""Mistakes in YAML scripts: all are told at once, each where it is and with what was probably meant."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from output_mock import OutputMock, Script
+from output_mock.scripts.loading import ScriptFileError, load_file
+from output_mock.scripts.yaml.document import read
+from output_mock.scripts.yaml.language import ACTIONS, document
+from tests.conftest import Client, InProcessClient
+
+
+def mistakes(text: str) -> list[str]:
+    """What is wrong with the text of a file, `line:column: message` each."""
+    try:
+        read(textwrap.dedent(text), "f.yaml")
+    except ScriptFileError as error:
+        return [str(mistake).removeprefix("f.yaml:") for mistake in error.mistakes]
+    return []
+
+
+def only(text: str) -> str:
+    found = mistakes(text)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def workflow(line: str) -> str:
+    """A file whose fourth line is this; the workflow returns something."""
+    return f"workflows:\n  - name: w\n    returns: 1\n    {line}\n"
+
+
+def action(line: str) -> str:
+    """A file whose fourth line is an action."""
+    return f"workflows:\n  - name: w\n    steps:\n      - {line}\n"
+
+
+def value(text: str) -> str:
+    """A file whose third line returns this, from column 14 on."""
+    return f"workflows:\n  - name: w\n    returns: {text}\n"
+
+
+# --- YAML itself -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "1:1: the file says nothing; begin it with `workflows:`"),
+        ("# nothing\n", "1:1: the file says nothing; begin it with `workflows:`"),
+        (
+            "workflows:\n\t- name: w\n",
+            "2:1: this is no YAML: found character '\\t' that cannot start any token",
+        ),
+        ("workflows:\n\t- name: w\n", "; indent with spaces, not with tabs"),
+        (value("{{ input.a }} text"), "put text with {{ … }} in quotes"),
+        (value("{{ input.a }}"), '3:14: YAML takes {{ … }} for an object; put it in quotes: "{{ … }}"'),
+        (value("'text"), "; a quote is missing"),
+        (value("a: b: c"), "3:15: this is no YAML: mapping values are not allowed here"),
+        ("workflows:\n  - name: w\n   returns: 1\n", "3:4: this is no YAML: "),
+        (value("@x"), "cannot start any token"),
+        ("a: 1\n---\nb: 2\n", "2:1: a file is one document; take this `---` out"),
+        (value("!!python/object:os.system x"), "3:14: tags such as !!python/object:os.system are not read"),
+        (value("!!str 5"), "3:14: tags such as !!str are not read; take it out"),
+        (value("!mine 5"), "3:14: tags such as !mine are not read; take it out"),
+        (
+            "workflows:\n  - !!str name: w\n    returns: 1\n",
+            "2:5: tags such as !!str are not read; take it out",
+        ),
+        ("a: &a {x: 1}\nb: {<<: *a}\n", "2:5: merge keys (<<) are not read; write out what they stand for"),
+        (value("*nothing"), "3:14: *nothing repeats nothing; there is no &nothing above it"),
+        (value("&a [*a]"), "3:18: *a repeats itself without end"),
+        ("a: 1\nworkflows: []\na: 2\n", "3:1: 'a' is said twice; the first time in line 1"),
+        (
+            value("no"),
+            '3:14: YAML 1.1 takes no for false, and 1.2 for text; write false, or put it in quotes: "no"',
+        ),
+        (
+            value("On"),
+            '3:14: YAML 1.1 takes On for true, and 1.2 for text; write true, or put it in quotes: "On"',
+        ),
+        (value("{on: 1}"), '3:15: YAML 1.1 takes on for true, and 1.2 for text; put it in quotes: "on"'),
+        (value("{no: 1}"), '3:15: YAML 1.1 takes no for false, and 1.2 for text; put it in quotes: "no"'),
+        (value("{~: 1}"), '3:15: a name is text, not nothing; put it in quotes: "~"'),
+        (value("{[a]: 1}"), "3:15: a name is text, not a list"),
+        (value("1:30"), "3:14: YAML 1.1 takes 1:30 for another number than it seems to be"),
+        (value("010"), "3:14: YAML 1.1 takes 010 for another number than it seems to be"),
+        (value("0x10"), "3:14: YAML 1.1 takes 0x10 for another number than it seems to be"),
+        (value("1_000"), "3:14: YAML 1.1 takes 1_000 for another number than it seems to be"),
+        (value("1e3"), "3:14: YAML 1.1 takes 1e3 for text, and 1.2 for a number; write 1000.0"),
+        (value(".inf"), "3:14: .inf is no number that JSON can say"),
+        (value(".nan"), "3:14: .nan is no number that JSON can say"),
+        (value("9" * 400), "3:14: the number is too long"),
+        (
+            value("'\x07'"),
+            '3:15: the character U+0007 cannot be in a YAML file; write it as an escape: "\\u0007"',
+        ),
+    ],
+)
+def test_what_yaml_would_misread_is_told_with_its_place(text: str, expected: str) -> None:
+    assert any(expected in mistake for mistake in mistakes(text)), mistakes(text)
+
+
+def test_a_file_is_utf_8(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_bytes(b"workflows:\n  - name: \xff\n")
+    with pytest.raises(ScriptFileError, match=r"f\.yaml:2:1: a YAML file is UTF-8, and this is not"):
+        load_file(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: " + "[" * 100 + "]" * 100, "values are nested more than 60 deep"),
+        ("a: " + "{a: " * 100 + "}" * 100, "values are nested more than 60 deep"),
+        ("a: [" + "1, " * 60_000 + "]", "the file holds more than 50000 values"),
+        ("a: " + "x" * 1_000_001, "the file has more than 1000000 characters"),
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x]\n"
+            + "".join(
+                f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)
+            ),
+            "the file holds more than 50000 values",
+        ),
+    ],
+)
+def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
+    assert expected in only(text)
+
+
+# --- the language ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[]", "1:1: the file is an object with workflows, catalogs, worker_down, namespace, …, not a list"),
+        ("workflow: []", "1:1: the file has no key 'workflow'; did you mean 'workflows'?"),
+        ("workflows: []", "1:12: there is no workflow; begin one with `- name: hello`"),
+        ("catalogs: [a]", "1:1: the file needs `workflows:`"),
+        (
+            "workflows: {name: w}",
+            "1:12: workflows is a list of workflows, not an object; begin each with a dash",
+        ),
+        (
+            "workflows: [w]",
+            "1:13: a workflow is an object with name, description, aliases, catalogs, …, not the text 'w'",
+        ),
+        ("workflows: [{returns: 1}]", "1:13: a workflow needs `name:`"),
+        (
+            "workflows: [{name: w}]",
+            "1:13: a workflow needs `steps:`, `returns:`, `fails:`, `takes:`, `answers:` or `when:`",
+        ),
+        ("workflows: [{name: two words, returns: 1}]", "1:20: 'two words' cannot be the name of a workflow"),
+        (
+            "workflows: [{name: 5, returns: 1}]",
+            '1:20: name is the name of a workflow, not the number 5; put it in quotes: "5"',
+        ),
+        ("workflows: [{name: '', returns: 1}]", "1:20: name is the name of a workflow, and is empty here"),
+        (
+            "workflows: [{name: '{{ input }}', returns: 1}]",
+            "1:20: name is the same for every run, and has no expressions",
+        ),
+        ("workflows: [{name: w, aliases: [1a], returns: 1}]", "1:33: '1a' cannot be the name of a workflow"),
+        (
+            "workflows:\n- {name: w, returns: 1}\n- {name: w, returns: 1}",
+            "3:10: 'w' already names the workflow 'w', in line 2",
+        ),
+        (
+            "workflows:\n- {name: v, aliases: w, returns: 1}\n- {name: w, returns: 1}",
+            "3:10: 'w' already names the workflow 'v', in line 2",
+        ),
+        (workflow("retruns: 5"), "4:5: a workflow has no key 'retruns'; did you mean 'returns'?"),
+        (workflow("zzz: 5"), "4:5: a workflow has no key 'zzz'; it can have name, description"),
+        (workflow("fails: x"), "4:5: a workflow cannot have both `returns:` and `fails:`"),
+        (workflow("answers: [{returns: 1}]"), "4:5: a workflow cannot have both `returns:` and `answers:`"),
+        (workflow("answers: []\n    traced: maybe"), "5:13: traced is true or false, not the text 'maybe'"),
+        (workflow("description: 5"), '4:18: description is text, not the number 5; put it in quotes: "5"'),
+        (
+            workflow("input_schema: {type: objct}"),
+            "4:26: input_schema: $.type: 'objct' is no type; did you mean \"object\"?",
+        ),
+        (
+            workflow("input_schema: {type: object, properties: {a: {minimum: x}}}"),
+            "4:60: input_schema: $.properties.a.minimum: 'x' is not of type 'number'",
+        ),
+        (
+            workflow("output_schema: [a]"),
+            "4:20: output_schema is a JSON Schema, such as {type: object}, not a list",
+        ),
+        (workflow("options: {retries: 1}"), "4:15: options has no key 'retries'; did you mean 'retry'?"),
+        (
+            workflow("options: {retry: {maxAttempts: 1}}"),
+            "4:23: retry has no key 'maxAttempts'; did you mean 'maximumAttempts'?",
+        ),
+        (
+            workflow("options: {retry: {maximumAttempts: 0}}"),
+            "4:14: options: maximumAttempts must be 1 or more, not 0",
+        ),
+        (
+            workflow("options: {startToCloseTimeout: soon}"),
+            "4:36: startToCloseTimeout: 'soon' is not a duration",
+        ),
+        (
+            workflow("options: {startToCloseTimeout: '{{ input }}'}"),
+            "4:36: startToCloseTimeout: '{{ input }}' is not a duration",
+        ),
+        (workflow("state: [a]"), "4:12: state is an object of names and values, not a list"),
+        (workflow("state: {'{{ a }}': 1}"), "4:13: a name has no expressions"),
+        (
+            workflow("when: [{match: {a: 1}}]"),
+            "4:12: a when needs `steps:`, `returns:`, `fails:`, `takes:` or `answers:`",
+        ),
+        (workflow("when: [{returns: 1}]"), "4:12: a when needs `match:` or `if:`"),
+        (
+            workflow("when: [{match: '{{ input }}', returns: 1}]"),
+            "4:20: match is taken as it stands, and has no expressions",
+        ),
+        (
+            workflow("when: [{match: {a: ['{{ input }}']}, returns: 1}]"),
+            "4:25: match is taken as it stands, and has no expressions",
+        ),
+        (
+            workflow("when: [{if: input.n > 1, returns: 1}]"),
+            '4:17: if is an expression: write "{{ input.n > 1 }}"',
+        ),
+        (
+            workflow("when: [{if: 'a {{ input.n }}', returns: 1}]"),
+            "4:17: if is one expression, with nothing before and after it",
+        ),
+        (workflow("when: [{if: [a], returns: 1}]"), '4:17: if is an expression, "{{ … }}", not a list'),
+        (
+            workflow("queries: {q: '{{ state }}'}"),
+            "4:18: q is a query, an object with when, returns, fails, not the text '{{ state }}'",
+        ),
+        (workflow("updates: {u: {refuse: {if: true}}}"), "4:27: a refusal needs `message:`"),
+        (workflow("updates: {u: {refuse: {if: true, message: [a]}}}"), "4:47: message is text, not a list"),
+        (
+            workflow("signals: {s: {returns: 1}}"),
+            "4:19: a signal's handler has no key 'returns'; it can have set, steps",
+        ),
+        (
+            workflow("signals: {s: {steps: [{return: 1}]}}"),
+            "4:27: `return:` ends a run; what answers a message cannot do that",
+        ),
+        (workflow("updates: {s: {steps: [{continue_as_new: 1}]}}"), "4:27: `continue_as_new:` ends a run"),
+        (action("step: a\n        take: 1m"), "5:9: a step has no key 'take'; did you mean 'takes'?"),
+        (
+            action("step: a\n        takes: 10 minutes"),
+            "5:16: takes: '10 minutes' is not a duration; write it like '500ms', '10s'",
+        ),
+        (action("sleep: -1"), "4:16: sleep: a duration cannot be negative: -1"),
+        (
+            action("sleep: [1]"),
+            "4:16: sleep: a duration is written like '10s', '45m' or '24h', not as a list",
+        ),
+        (action("sleep:"), "sleep: a duration is written like '10s', '45m' or '24h', not as nothing"),
+        (action("stp: draft"), "4:9: this does not say what to do: there is no 'stp'; did you mean 'step'?"),
+        (
+            action("zzz: draft"),
+            "4:9: this does not say what to do; an action has one of step, evaluate, child",
+        ),
+        (
+            action("draft"),
+            "4:9: an action is an object such as `step: draft`, "
+            "not the text 'draft'; for a step, write `step: draft`",
+        ),
+        (action("sleep"), "not the text 'sleep'; write `sleep: …`"),
+        (
+            action("step: a\n        sleep: 1m"),
+            "5:9: an action does one thing, and this one has `step:` and `sleep:`",
+        ),
+        (
+            "workflows: [{name: w, steps: {step: a}}]",
+            "1:30: steps is a list of actions, not an object; begin each with a dash",
+        ),
+        (
+            action("step: a\n        fails: 5"),
+            "5:16: fails is text, an object with message and name, or a list of those, "
+            "one for each attempt, not the number 5",
+        ),
+        (
+            action("step: a\n        fails: [5]"),
+            "5:17: an attempt fails with text or an object, or works: null; not the number 5",
+        ),
+        (
+            action("step: a\n        fails: {mesage: x}"),
+            "5:17: a failure has no key 'mesage'; did you mean 'message'?",
+        ),
+        (
+            action("step: a\n        fails: {message: x, thrown: y}"),
+            "a failure cannot have both `message:` and `thrown:`",
+        ),
+        (action("fail: [a]"), "4:15: fail is text, or an object with message and name, not a list"),
+        (action("fail:"), "fail is text, or an object with message and name, not nothing"),
+        (action("if: true"), "4:9: an if needs `then:`"),
+        (
+            action("switch: a\n        cases: [a]"),
+            "5:16: cases is an object of values and actions, not a list",
+        ),
+        (
+            action("for_each: abc\n        do: []"),
+            '4:19: for_each is a list, or one expression, "{{ … }}", that comes to a list',
+        ),
+        (
+            action("parallel: {step: a}"),
+            "4:19: parallel is a list of actions and lists of actions, not an object",
+        ),
+        (action("parallel: [a]"), "4:20: an action is an object"),
+        (
+            action("set: {a: 1}"),
+            "4:15: there is no state 'a'; give it a value at the beginning, under `state:`",
+        ),
+        (action("set: [a]"), "4:14: set is an object of state and its new values, not a list"),
+        (action("child: some thing"), "4:16: 'some thing' cannot be the name of a workflow"),
+        (action("step: a\n        as: b-c"), "5:13: 'b-c' cannot be the name of a result"),
+        (
+            "workflows: [{name: w, returns: 1}]\nbegin_with: [{input: 1}]",
+            "2:14: a first run needs `workflow:`",
+        ),
+        (
+            "workflows: [{name: w, returns: 1}]\nbegin_with: [{workflow: w, input: '{{ x }}'}]",
+            "2:35: input is taken as it stands, and has no expressions",
+        ),
+        (
+            "workflows: [{name: w, returns: 1}]\ncatalogs: [[a]]",
+            "2:12: catalogs is the name of a catalog, not a list",
+        ),
+    ],
+)
+def test_what_the_language_does_not_have_is_told_with_its_place(text: str, expected: str) -> None:
+    assert any(expected in mistake for mistake in mistakes(text)), mistakes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (value('"{{ inptu }}"'), "3:15: {{ inptu }}: there is nothing named 'inptu'; did you mean 'input'?"),
+        (value('"a {{ input }} {{ x }}"'), "3:29: {{ x }}: there is nothing named 'x'; text needs quotes"),
+        (value('"{{ x }} {{ x }}"'), "3:23: {{ x }}: there is nothing named 'x'"),
+        (
+            value('"{{ input | uper }}"'),
+            "3:15: {{ input | uper }}: there is no filter 'uper'; did you mean 'upper'?",
+        ),
+        (value('"{{ input"'), "3:14: {{ has no }}"),
+        (
+            value('"{% if input %}a{% endif %}"'),
+            "3:15: there are no {% … blocks, only {{ … }}; to say {% itself, write {{ '{%' }}",
+        ),
+        (value('"{# comment #}"'), "3:15: there are no {# … blocks"),
+        (value('{"{{ input }}": 1}'), "3:15: a name has no expressions"),
+        (
+            value('"{{ state.stage }}"'),
+            "there is no state 'stage'; give it a value at the beginning, under `state:`",
+        ),
+        (
+            workflow("state: {stage: 1}\n    queries: {q: {returns: '{{ state.stagee }}'}}"),
+            "there is no state 'stagee'; did you mean 'stage'?",
+        ),
+        (value('"{{ steps.a }}"'), "3:15: {{ steps.a }}: no step here is named 'a'"),
+        (
+            action("step: research\n      - step: b\n        input: '{{ steps.reserch }}'"),
+            "6:17: {{ steps.reserch }}: no step here is named 'reserch'; did you mean 'research'?",
+        ),
+        (
+            action("step: a\n        as: x\n      - return: '{{ steps.a }}'"),
+            "no step here is named 'a'; the steps are x",
+        ),
+        (
+            action("for_each: [1]\n        do: [{step: inner}]\n      - return: '{{ steps.inner }}'"),
+            "no step here is named 'inner'",
+        ),
+        (value('"{{ signals.go }}"'), "nothing takes a signal 'go'"),
+        (
+            action("wait_for_signal: approve\n      - return: '{{ signals.aprove.by }}'"),
+            "5:18: {{ signals.aprove.by }}: nothing takes a signal 'aprove'; did you mean 'approve'?",
+        ),
+        (value('"{{ run.workflowId }}"'), "run has no 'workflowId'; did you mean 'workflow_id'?"),
+        (value('"{{ run.zzz }}"'), "run has no 'zzz'; it has workflow_id, run_id"),
+        (value('"{{ payload }}"'), "{{ payload }}: payload is only known under queries, signals and updates"),
+        (value('"{{ item }}"'), "{{ item }}: item is only known in the `do:` of a for_each"),
+        (value('"{{ error }}"'), "{{ error }}: error is only known in the `catch:` of a try"),
+        (
+            workflow("signals: {s: {set: {a: '{{ before }}'}}}\n    state: {a: 1}"),
+            "before is only known in an update's `returns:` and `fails:`",
+        ),
+        (
+            workflow("state: {a: '{{ state.b }}', b: 1}"),
+            "state is only known once the run has begun, not in `state:` itself",
+        ),
+        (workflow("state: {a: '{{ steps.b }}'}"), "steps is only known once the run has begun"),
+        (
+            "workflows:\n- name: w\n  input_schema: {type: object, properties: {topic: {type: string}}}\n"
+            "  returns: '{{ input.tpoic }}'",
+            "4:13: {{ input.tpoic }}: the input_schema has no 'tpoic'; did you mean 'topic'?",
+        ),
+    ],
+)
+def test_expressions_are_held_against_what_the_file_has(text: str, expected: str) -> None:
+    assert any(expected in mistake for mistake in mistakes(text)), mistakes(text)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "{type: object}",
+        "{type: object, properties: {a: {}}, additionalProperties: true}",
+        "{type: object, properties: {a: {}}, patternProperties: {x: {}}}",
+        "{anyOf: [{type: object}]}",
+        "{}",
+    ],
+)
+def test_an_input_that_may_have_more_is_not_held_against_its_schema(schema: str) -> None:
+    assert (
+        mistakes(f"workflows: [{{name: w, input_schema: {schema}, returns: '{{{{ input.other }}}}'}}]") == []
+    )
+
+
+def test_all_mistakes_are_told_at_once_in_order() -> None:
+    found = mistakes("""\
+        workflows:
+          - name: content pipeline
+            alias: [a]
+            options: {retry: {maximumAttempt: 3}}
+            steps:
+              - step: research
+                takes: 10 minuten
+                returns: no
+              - wait_for_signal: approve
+                timeout: 24x
+              - stp: draft
+            returns: "{{ steps.reserch }} {{ signals.aprove }}"
+          - name: empty
+        """)
+    places = [tuple(map(int, mistake.split(":")[:2])) for mistake in found]
+    assert places == sorted(places)
+    assert [line for line, _ in places] == [2, 3, 4, 7, 8, 10, 11, 12, 12, 13]
+
+
+def test_the_error_of_a_file_says_all_that_is_wrong_a_line_each() -> None:
+    with pytest.raises(ScriptFileError) as caught:
+        read("workflows: [{name: w, zzz: 1}]", "f.yaml")
+    assert str(caught.value).splitlines() == [str(mistake) for mistake in caught.value.mistakes]
+    assert [(one.file, one.line, one.column) for one in caught.value.mistakes] == [
+        ("f.yaml", 1, 13),
+        ("f.yaml", 1, 23),
+    ]
+
+
+def test_a_mistake_that_is_repeated_is_told_once() -> None:
+    text = "workflows:\n- name: w\n  steps:\n  - &a {stp: x}\n  - *a\n"
+    assert only(text).startswith("4:5: ")
+
+
+# --- while it is played ----------------------------------------------------------------------------------
+
+
+def script_error(client: Client, given: Any = None, workflow: str = "w") -> str:
+    answer = client.post("/workflow/run", {"workflowName": workflow, "input": given})
+    assert (answer.status, answer.json["error"]) == (500, "ScriptError"), answer.text
+    message: str = answer.json["message"]
+    return message
+
+
+def client_of(text: str) -> Client:
+    return InProcessClient(OutputMock(scripts=[read(textwrap.dedent(text), "f.yaml")]))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            value('"{{ input.tpoic }}"'),
+            "workflow 'w': {{ input.tpoic }}: input has no 'tpoic'; did you mean 'topic'? "
+            "(f.yaml, line 3, column 15)",
+        ),
+        (
+            value('"a {{ input.topic + 1 }}"'),
+            "{{ input.topic + 1 }}: text + a number is nothing; "
+            "write text ~ value to put things together as text (f.yaml, line 3, column 17)",
+        ),
+        (
+            action("sleep: '{{ input.topic }}'"),
+            "'bees' is not a duration; write it like '500ms', '10s', '45m', '24h' or '1h30m' "
+            "(f.yaml, line 4, column 17)",
+        ),
+        (
+            action("for_each: '{{ input.topic }}'\n        do: []"),
+            "`for_each:` goes through a list, not text (f.yaml, line 4, column 19)",
+        ),
+        (
+            action("step: a\n        fails: '{{ 5 }}'"),
+            "a failure is text, or an object with some of message, name, cause, retryable, properties, "
+            "thrown; not 5 (f.yaml, line 5, column 17)",
+        ),
+        (
+            action("fail: '{{ none }}'"),
+            "a failure has a message; this comes to null (f.yaml, line 4, column 16)",
+        ),
+        (action("fail: {message: '{{ 5 }}'}"), "the message and the name of a failure are text"),
+        (
+            action("evaluate: a\n        feedback: '{{ 5 }}'"),
+            "`feedback:` is a list of objects (f.yaml, line 5, column 19)",
+        ),
+        (
+            action("child: somewhere"),
+            "there is no workflow 'somewhere' in catalog 'main' to run as a child; it has w "
+            "(f.yaml, line 4, column 16)",
+        ),
+        (
+            action("wait_until: '{{ input.x }}'"),
+            "{{ input.x }}: input has no 'x'; it has topic (f.yaml, line 4, column 22)",
+        ),
+        (
+            action("parallel:\n        - step: a\n        - return: '{{ steps.a.x }}'"),
+            "nothing named 'a' has been done yet (f.yaml, line 6, column 20)",
+        ),
+        (workflow("when: [{if: '{{ input.x }}', returns: 1}]"), "{{ input.x }}: input has no 'x'"),
+        (workflow("state: {a: '{{ input.x }}'}"), "{{ input.x }}: input has no 'x'"),
+        (
+            "workflows: [{name: w, when: [{match: {topic: ants}, returns: 1}]}]",
+            'workflow \'w\' (f.yaml, line 1, column 13) has no answer for the input {"topic": "bees"}; '
+            'the nearest is when({"topic": "ants"}): input.topic is "bees", not "ants"',
+        ),
+        (
+            "workflows: [{name: w, when: [{if: '{{ false }}', returns: 1}]}]",
+            "give it a `returns:` or another `when:`",
+        ),
+    ],
+)
+def test_a_mistake_that_shows_while_it_is_played_names_file_and_line(text: str, words: str) -> None:
+    assert words in script_error(client_of(text), {"topic": "bees"})
+
+
+def test_a_run_that_was_started_tells_its_mistake_too() -> None:
+    mock = OutputMock(scripts=[read(action("sleep: 1h\n      - return: '{{ input.x }}'"), "f.yaml")])
+    client = InProcessClient(mock)
+    client.start("w", {}, workflowId="w")
+    assert client.until_closed("w") == "failed"
+    assert "(f.yaml, line 5, column 18)" in client.get("/workflow/w/result").json["message"]
+    assert ["(f.yaml, line 5, column 18)" in str(error) for error in mock.script_errors] == [True]
+
+
+HANDLERS = """
+    workflows:
+      - name: w
+        state: {n: 0}
+        queries: {q: {returns: "{{ payload.x }}"}}
+        signals: {s: {set: {n: "{{ payload.x }}"}}}
+        updates:
+          u: {returns: "{{ payload.x }}"}
+          v: {refuse: {if: "{{ payload.x > 1 }}", message: "no"}}
+        steps: [{wait_until: false}]
+    """
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("query/q", "line 5, column 29"), ("update/u", "line 8, column 21")],
+)
+def test_a_mistake_in_a_handler_names_file_and_line(path: str, words: str) -> None:
+    client = client_of(HANDLERS)
+    client.start("w", workflowId="w")
+    client.get("/workflow/w/status")
+    answer = client.post(f"/workflow/w/{path}", {"payload": {"y": 1}})
+    assert answer.json["error"] == "ScriptError"
+    assert words in answer.json["message"]
+    assert "payload has no 'x'; it has y" in answer.json["message"]
+
+
+def test_a_mistake_in_a_signals_handler_ends_the_run() -> None:
+    client = client_of(HANDLERS)
+    client.start("w", workflowId="w")
+    client.get("/workflow/w/status")
+    client.post("/workflow/w/signal/s", {"payload": {}})
+    assert client.until_closed("w") == "failed"
+    assert "line 6, column 29" in client.get("/workflow/w/result").json["message"]
+
+
+def test_a_mistake_in_a_refusal_refuses() -> None:
+    client = client_of(HANDLERS)
+    client.start("w", workflowId="w")
+    answer = client.post("/workflow/w/update/v", {"payload": {}})
+    assert answer.json["error"] == "WorkflowUpdateFailedError"
+    assert client.get("/workflow/w/status").json["status"] == "running"
+
+
+def test_a_first_run_of_no_workflow_names_its_place() -> None:
+    script = read("workflows: [{name: w, returns: 1}]\nbegin_with: [{workflow: ww}]", "f.yaml")
+    with pytest.raises(
+        ValueError, match=r"no workflow 'ww' in catalog 'main'; did you mean 'w'\? \(f\.yaml, line 2"
+    ):
+        OutputMock(scripts=[script])
+
+
+# --- the same in Python ----------------------------------------------------------------------------------
+
+
+def test_a_first_run_of_no_workflow_is_told_with_file_and_line() -> None:
+    script = Script()
+    script.workflow("summarize").returns(1)
+    script.begin_with("summarise")
+    with pytest.raises(
+        ValueError, match="no workflow 'summarise' in catalog 'main'; did you mean 'summarize'"
+    ) as caught:
+        OutputMock(scripts=[script])
+    assert __file__ in str(caught.value)
+    mock = OutputMock()
+    mock.workflow("summarize").returns(1)
+    with pytest.raises(ValueError, match="it has summarize") as caught:
+        mock.begin_with("other")
+    assert __file__ in str(caught.value)
+    with pytest.raises(ValueError, match="there is no catalog 'mian'; did you mean 'main'"):
+        mock.begin_with("summarize", catalog="mian")
+
+
+@pytest.mark.parametrize("returned", [object(), {1, 2}, b"bytes", {"deep": [object()]}])
+def test_an_answer_that_is_no_json_is_refused_where_it_is_written(returned: Any) -> None:
+    mock = OutputMock()
+    with pytest.raises(TypeError, match="what workflow 'w' returns is of the type") as caught:
+        mock.workflow("w").returns(returned)
+    assert __file__ in str(caught.value)
+
+
+def test_two_functions_cannot_play_one_workflow_of_a_script() -> None:
+    script = Script()
+
+    @script.workflow("w")
+    async def first(ctx: Any, input: Any) -> Any:
+        return 1
+
+    async def second(ctx: Any, input: Any) -> Any:
+        return 2
+
+    with pytest.raises(ValueError, match=r"workflow 'w' \(.*line \d+\): it is scripted already, by 'first'"):
+        script.workflow("w")(second)
+    # Called again in another catalog it is another one.
+    script.workflow("w", catalog="other")(second)
+    # A test may script anew what its fake does.
+    mock = OutputMock(scripts=[script])
+    mock.workflow("w")(first)
+    mock.workflow("w")(second)
+    assert InProcessClient(mock).run("w")["output"] == 2
+
+
+# --- the schema ------------------------------------------------------------------------------------------
+
+SCHEMA = document()
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+def test_the_schema_is_one_and_explains_every_key() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    for name, shape in {"file": SCHEMA, **SCHEMA["$defs"]}.items():
+        if name != "steps":
+            assert shape["description"], name
+        for key, described in shape.get("properties", {}).items():
+            assert described["description"], f"{name}.{key}"
+
+
+def agree(data: Any) -> tuple[bool, bool]:
+    """Whether the schema and the reader take a document."""
+    try:
+        read(yaml.safe_dump(data, allow_unicode=True), "f.yaml")
+    except ScriptFileError:
+        return VALIDATOR.is_valid(data), False
+    return VALIDATOR.is_valid(data), True
+
+
+def of_action(said: Any) -> Any:
+    return {"workflows": [{"name": "w", "state": {"a": 1}, "steps": [said]}]}
+
+
+def of_workflow(**said: Any) -> Any:
+    return {"workflows": [{"name": "w", "state": {"a": 1}, **said}]}
+
+
+X = "{{ input.x }}"
+VALID = [
+    of_workflow(returns=X),
+    of_workflow(returns=None, aliases="v", catalogs=["a"], traced=False, path="p", description="d"),
+    of_workflow(
+        takes=X, steps=[], fails={"message": X, "name": X, "retryable": True, "cause": {"thrown": 1}}
+    ),
+    of_workflow(answers=[{"returns": 1}, {"fails": "x", "takes": 5}]),
+    of_workflow(when=[{"match": {}, "returns": 1}, {"if": X, "answers": [{"returns": 1}]}]),
+    of_workflow(returns=1, options={"retry": {"maximumAttempts": 2}, "startToCloseTimeout": "1h30m"}),
+    of_workflow(returns=1, queries={"q": {}, "r": {"when": [{"if": True, "fails": "x"}], "returns": 1}}),
+    of_workflow(returns=1, signals={"s": {"set": {"a": X}, "steps": []}}),
+    of_workflow(returns=1, updates={"u": {"refuse": {"if": X, "message": "m"}}, "v": {"refuse": []}}),
+    of_workflow(returns=1, on_stop=[{"step": "s"}]),
+    of_workflow(
+        returns=1, receives=[{"signal": "s", "after": "1h"}, {"signal": "t", "payload": 1, "after": 2}]
+    ),
+    {"workflows": [{"name": "w", "returns": 1}], "catalogs": "a", "worker_down": ["b"], "namespace": "n"},
+    {
+        "workflows": [{"name": "w", "returns": 1}],
+        "begin_with": [{"workflow": "w", "input": 1, "workflow_id": "i"}],
+    },
+    of_action({"step": "s", "input": X, "fails": [None, "x", {"message": "m"}], "takes": 1.5, "as": "r"}),
+    of_action({"step": "s", "input_schema": {"type": "string"}, "output_schema": {}, "returns": X}),
+    of_action({"step": "s", "fails": None}),
+    of_action({"evaluate": "e", "value": X, "confidence": 1, "label": "l", "dimensions": [], "feedback": []}),
+    of_action({"evaluate": "e", "reasoning": X, "input": 1, "takes": 1, "fails": "x", "options": {}}),
+    of_action({"child": "c", "detached": True, "wait": False, "options": {}}),
+    of_action({"sleep": X}),
+    of_action({"wait_for_signal": "s", "timeout": "1m", "then": [], "on_timeout": []}),
+    of_action({"wait_until": X, "timeout": X}),
+    of_action({"set": {"a": X}}),
+    of_action({"if": True, "then": [], "else": []}),
+    of_action({"switch": X, "cases": {"a": []}, "else": []}),
+    of_action({"for_each": X, "do": [], "at_once": True, "as": "r"}),
+    of_action({"for_each": [], "do": []}),
+    of_action({"parallel": [{"step": "a"}, [{"step": "b"}]]}),
+    of_action({"try": [], "catch": []}),
+    of_action({"fail": "x"}),
+    of_action({"return": None}),
+    of_action({"continue_as_new": None}),
+]
+INVALID = [
+    None,
+    [],
+    {},
+    {"workflows": {}},
+    {"workflows": [None]},
+    of_workflow(),
+    of_workflow(returns=1, fails="x"),
+    of_workflow(returns=1, answers=[]),
+    of_workflow(answers=[{}]),
+    of_workflow(answers=[{"returns": 1, "fails": "x"}]),
+    of_workflow(when=[{"returns": 1}]),
+    of_workflow(when=[{"match": 1}]),
+    of_workflow(returns=1, unknown=1),
+    of_workflow(returns=1, traced="yes"),
+    of_workflow(returns=1, aliases=["a b"]),
+    of_workflow(returns=1, state=[]),
+    of_workflow(returns=1, input_schema=[]),
+    of_workflow(returns=1, options={"unknown": 1}),
+    of_workflow(returns=1, options={"startToCloseTimeout": X}),
+    of_workflow(returns=1, queries={"q": "x"}),
+    of_workflow(returns=1, queries={"q": {"returns": 1, "fails": "x"}}),
+    of_workflow(returns=1, updates={"u": {"refuse": {"if": X}}}),
+    of_workflow(takes="soon"),
+    of_workflow(takes=-1),
+    of_workflow(takes=None),
+    of_workflow(fails=["x"]),
+    of_workflow(fails={"message": "m", "thrown": 1}),
+    of_workflow(fails={"properties": {}}),
+    of_workflow(name="a b", returns=1),
+    of_workflow(returns=1, receives=[{"signal": "s"}]),
+    of_workflow(returns=1, receives=[{"signal": "s", "after": X}]),
+    of_workflow(returns=1, receives={"signal": "s", "after": "1h"}),
+    of_workflow(name=X, returns=1),
+    {"workflows": [{"name": "w", "returns": 1}], "begin_with": [{"input": 1}]},
+    of_action("s"),
+    of_action({}),
+    of_action({"step": "s", "sleep": 1}),
+    of_action({"step": ""}),
+    of_action({"step": X}),
+    of_action({"step": "s", "fails": 5}),
+    of_action({"step": "s", "as": "a b"}),
+    of_action({"evaluate": "e", "label": 1}),
+    of_action({"child": "c", "detached": "x"}),
+    of_action({"wait_until": "x"}),
+    of_action({"if": True}),
+    of_action({"switch": 1}),
+    of_action({"switch": 1, "cases": []}),
+    of_action({"for_each": "x", "do": []}),
+    of_action({"parallel": {}}),
+    of_action({"try": []}),
+    of_action({"fail": None}),
+    of_action({"fail": []}),
+]
+
+
+@pytest.mark.parametrize("data", VALID, ids=range(len(VALID)))
+def test_what_the_reader_takes_the_schema_takes(data: Any) -> None:
+    assert agree(data) == (True, True)
+
+
+@pytest.mark.parametrize("data", INVALID, ids=range(len(INVALID)))
+def test_what_the_reader_refuses_the_schema_refuses(data: Any) -> None:
+    assert agree(data) == (False, False)
+
+
+def test_every_action_is_among_those_that_both_were_asked_about() -> None:
+    asked = json.dumps(VALID)
+    for keyword, shape in ACTIONS.items():
+        assert f'"steps": [{{"{keyword}": ' in asked
+        for key in shape.keys:
+            assert f'"{key}"' in asked, key
+
+
+LEAVES = st.sampled_from([None, True, False, 0, 5, 1.5, "", "x", "1m", X, "{{ 1 }}", [], {}, ["x"], {"x": 1}])
+WORDS = sorted(
+    {key for shape in ACTIONS.values() for key in shape.keys} - {"input_schema", "output_schema", "options"}
+)
+
+
+def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.dictionaries(st.sampled_from(WORDS), inner, max_size=3)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    objects(
+        st.recursive(LEAVES, lambda inner: st.one_of(st.lists(objects(inner), max_size=2), objects(inner)))
+    )
+)
+def test_schema_and_reader_agree_on_whatever_is_written(said: dict[str, Any]) -> None:
+    data = of_action(said)
+    by_schema, by_reader = agree(data)
+    if by_reader:
+        assert by_schema
+    elif by_schema:
+        # Only the reader sees what a name in an expression or in a `set:` stands for.
+        (problems,) = [mistakes(yaml.safe_dump(data))]
+        assert all(": there is no state" in problem or "only known" in problem for problem in problems), (
+            problems
+        )

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 # Threads are started one by one, so a high limit costs nothing until it is needed.
-THREADS = 1000
+THREADS = 4000
+# How many files a process may need at most.
+_MOST_FILES = 10_240
 # How soon, in seconds, `run` looks up by itself, should a signal have reached another thread.
 _NAP = 0.5
 # How long requests that are being answered may take to end once the server closes, in seconds.
@@ -180,6 +182,20 @@ def _listening(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def allow_many_connections() -> None:
+    """Let this process open as many files as it may, where it was given fewer; each connection is one."""
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # macOS has a limit of its own, which it does not tell.
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _most_connections() -> int:

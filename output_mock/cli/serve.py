@@ -384,8 +384,9 @@ def _refused(mistakes: list[Mistake], first: object) -> click.ClickException:
 
 
 def _bound(front: Front, host: str, port: int, log: RequestLog) -> Server:
-    from output_mock.server import Server
+    from output_mock.server import Server, allow_many_connections
 
+    allow_many_connections()
     try:
         return Server(front, host, port, on_served=log.served)
     except (socket.gaierror, UnicodeError):

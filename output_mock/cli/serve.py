@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import os
 import re
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from output_mock.scripts.script import Scripted
     from output_mock.server import Server
 
+# How many objects more than there were before make the collector look at them.
+_COLLECT_AFTER = 10_000
 _CATALOG = re.compile(r"[a-z0-9_.@-]+", re.IGNORECASE)
 
 
@@ -310,6 +313,9 @@ def serve(
     click.echo(_first_line(mock, server, demonstration=not scripts))
     if watcher is not None:
         watcher.begin(loaded, log.tell)
+    # Histories stay for as long as the process: there is little for the collector to find among them.
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
     try:
         server.run()
     finally:

@@ -271,13 +271,6 @@ def test_it_is_ready_much_sooner_than_wiremock(ours: list[str], wiremock: list[s
     show("ready, against WireMock", ratio, 0.2, f"{one:.2f} s against {other:.2f} s")
 
 
-def test_it_is_ready_about_as_soon_as_pytest_httpserver(ours: list[str], httpserver: list[str]) -> None:
-    rounds = [(ready(ours), ready(httpserver)) for _ in range(5)]
-    one, other = (statistics.median(column) for column in zip(*rounds, strict=True))
-    ratio = statistics.median(one / other for one, other in rounds)
-    show("ready, against pytest-httpserver", ratio, 1.5, f"{one:.2f} s against {other:.2f} s")
-
-
 def ready(command: list[str]) -> float:
     with process(command) as server:
         return server.seconds

@@ -18,7 +18,6 @@ from output_mock.server import Server
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from output_mock.engine.world import World
 
 # One of so many calls has something go wrong with a later one.
 SELDOM = 25
@@ -58,9 +57,9 @@ class Soaked:
         self.mock = self._fresh()
         self.calm = False
 
-    @property
-    def world(self) -> World:
-        return self.mock.world
+    def let_go(self) -> None:
+        """Whoever waits stops waiting."""
+        self.mock.world.let_go()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]

@@ -6,12 +6,14 @@ threads as there are requests being answered at once; connections that are merel
 
 from __future__ import annotations
 
+import selectors
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from weakref import WeakSet
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
@@ -60,6 +62,18 @@ class Application(Protocol):
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
 
 
+# The servers of this process.
+_servers: WeakSet[Server] = WeakSet()
+
+
+def under_way() -> int:
+    """How many requests the servers of this process have to read or to answer, those that wait included.
+
+    On the loopback interface what one side has sent is there for the other one at once.
+    """
+    return sum(server.under_way() for server in list(_servers))
+
+
 class Server:
     """A server for one application.
 
@@ -89,6 +103,23 @@ class Server:
         self._map: dict[int, Any] = {}
         self._workers = _Workers(threads)
         self._waitress = _Waitress(app, self._map, listener, self._workers, on_served)
+        _servers.add(self)
+
+    def under_way(self) -> int:
+        """How many requests there are to read or to answer, those that wait for something included."""
+        if self._closing:
+            return 0
+        channels = self._channels()
+        answering = [one for one in channels if one.requests or one.total_outbufs_len]
+        waiting = selectors.DefaultSelector()
+        with closing(waiting):
+            silent = [one for one in channels if one not in answering]
+            for one in [self._waitress, *silent]:
+                # One that closes just now has nothing more to say.
+                with suppress(OSError, ValueError, KeyError):
+                    if one.socket is not None:
+                        waiting.register(one.socket, selectors.EVENT_READ)
+            return len(answering) + len(waiting.select(0))
 
     @property
     def url(self) -> str:
@@ -150,7 +181,7 @@ class Server:
             self._waitress.close_trigger()
 
     def _channels(self) -> list[_Channel]:
-        return [one for one in self._map.values() if isinstance(one, _Channel)]
+        return [one for one in list(self._map.values()) if isinstance(one, _Channel)]
 
     def _unfinished(self) -> bool:
         return self._workers.busy or any(channel.total_outbufs_len for channel in self._channels())

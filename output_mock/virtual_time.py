@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import SECOND
-from output_mock.engine.wall import unfrozen
+from output_mock.engine.wall import monotonic, unfrozen
 
 if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
@@ -50,6 +50,8 @@ _INFRASTRUCTURE = sys.stdlib_module_names | {
 _GRACE = 0.002
 # How long, in seconds, an event loop waits for sockets before it takes them to have nothing to say.
 _SETTLE = 0.01
+# How long, in seconds, servers may have requests to answer before they are taken to be another fake's.
+_SERVERS_PATIENCE = 1.0
 # Who looks at a clock that often, and never sleeps, waits for it to move on: so it does, by so much a look.
 _PATIENT_LOOKS = 10_000
 _STEP = SECOND // 1000
@@ -155,13 +157,15 @@ class VirtualTime:
         registered = loop._selector.get_map() if hasattr(loop._selector, "get_map") else None
         # The loop's own pipe is one of them; others may have something to say that is still on its way.
         settle = 0.0 if registered is not None and len(registered) <= 1 else _SETTLE
+        limit = monotonic() + _SERVERS_PATIENCE
         while not loop._ready and not loop._stopping:
             timer = min((one._when for one in loop._scheduled if not one._cancelled), default=None)
             if timer is not None and timer <= self.loop_time() + loop._clock_resolution:
                 return
-            if loop._selector.select(settle if self._app.quiet else _GRACE):
+            quiet = self._app.quiet and (self._served_quietly() or monotonic() > limit)
+            if loop._selector.select(settle if quiet else _GRACE):
                 return
-            if not self._app.quiet:
+            if not quiet or not self._app.quiet:
                 continue
             target = None if timer is None else self._began + round(timer * SECOND) - self._monotonic
             with self._clock.lock:
@@ -171,6 +175,11 @@ class VirtualTime:
                     return
                 target = due
             self._move(target)
+
+    def _served_quietly(self) -> bool:
+        """Whether all requests that servers have to answer wait for something to happen."""
+        server = sys.modules.get("output_mock.server")
+        return server is None or server.under_way() <= self._app.world.parked()
 
     # Turning it on and off
 

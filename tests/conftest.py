@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import settings
 
 # A pytest that runs inside of another one forgets what it has imported; these would be there twice.
 import output_mock.in_process.httpx_client
@@ -21,6 +22,10 @@ import pytest_output.fakes  # noqa: F401
 from output_mock import OutputMock
 from output_mock.in_process.door import Door
 from tests.conformity import check_response
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 TERMINAL = {"completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"}
 _UNSENT = object()

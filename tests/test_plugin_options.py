@@ -297,12 +297,15 @@ def test_help_and_markers_tell_of_the_plugin(pytester: pytest.Pytester) -> None:
 # What a session costs that does not use it
 
 
-def test_a_session_that_uses_no_fake_imports_nothing_of_it(pytester: pytest.Pytester) -> None:
+def test_a_session_that_uses_no_fake_imports_nothing_of_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other plugins may import what they like.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    (pytester.path / "tox.ini").unlink()
     result = pytester.runpytest_subprocess(
         "-p",
-        "no:randomly",
-        "-p",
-        "no:hypothesispytest",
+        "pytest_output.plugin",
         pytester.makepyfile(
             """
             import sys

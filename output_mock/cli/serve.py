@@ -11,17 +11,18 @@ import signal
 import socket
 import sys
 from collections import deque
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from output_mock.cli import environment
 from output_mock.cli.check import all_mistakes, loaded_files
 from output_mock.durations import Duration, nanoseconds
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Mode
+    from output_mock.engine.traces import Traces
     from output_mock.mock import OutputMock
     from output_mock.scripts.places import Mistake
     from output_mock.scripts.script import Scripted
@@ -58,9 +59,8 @@ def _catalog(context: click.Context, _: click.Parameter, value: str | tuple[str,
 def _length(context: click.Context, param: click.Parameter, value: str) -> Duration:
     try:
         source = context.get_parameter_source(param.name or "")
-        if source is ParameterSource.ENVIRONMENT and value.isdecimal():
-            # The real server takes a bare number for milliseconds.
-            return _milliseconds(value)
+        if source is ParameterSource.ENVIRONMENT:
+            return environment.execution_timeout(value)
         nanoseconds(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
@@ -159,7 +159,9 @@ def serve(
 
     The real container's environment variables are read where an option is not given; besides those named
     below these are TEMPORAL_NAMESPACE, TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING,
-    TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS and NODE_ENV: production asks for OUTPUT_API_AUTH_TOKEN.
+    TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS and NODE_ENV: production asks for OUTPUT_API_AUTH_TOKEN. Where
+    traces are said to be: OUTPUT_TRACE_LOCAL_ON, OUTPUT_TRACE_HOST_PATH, OUTPUT_TRACE_REMOTE_ON,
+    OUTPUT_TRACE_REMOTE_S3_BUCKET, and OUTPUT_AWS_ACCESS_KEY_ID and OUTPUT_AWS_SECRET_ACCESS_KEY.
 
     Ctrl-C or SIGTERM stops the server.
     """
@@ -180,6 +182,7 @@ def serve(
     )
     # Nobody can ask a server in a process of its own for the calls that it has had.
     mock.app.calls = deque(maxlen=0)
+    mock.world.traces = _traces()
     # A script that names a namespace of its own keeps it.
     mock.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or mock.world.namespace
     if watch and not scripts:
@@ -230,16 +233,16 @@ def _from_environment(name: str, default: Duration) -> Duration:
     if not text:
         return default
     try:
-        return _milliseconds(text)
+        return environment.milliseconds(text)
     except ValueError as error:
         raise click.UsageError(f"Invalid value for '{name}': {error}", click.get_current_context()) from None
 
 
-def _milliseconds(text: str) -> Duration:
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is no number of milliseconds")
-    nanoseconds(int(text) / 1000)
-    return timedelta(milliseconds=int(text))
+def _traces() -> Traces:
+    try:
+        return environment.traces(os.environ)
+    except ValueError as error:
+        raise click.UsageError(str(error), click.get_current_context()) from None
 
 
 def _load(mock: OutputMock, scripts: tuple[str, ...]) -> dict[str, list[Scripted]]:

@@ -423,7 +423,11 @@ class Exchange:
         run = self.world.find(_id(route), run_id)
         trace = self._result(run).get("trace") or {}
         if "remote" in trace:
-            raise errors.TraceFileDownloadError("Missing AWS keys to authenticate")
+            # Nothing is kept in S3.
+            keys = self.world.traces.keys
+            raise errors.TraceFileDownloadError(
+                "S3 GetObject failure" if keys else "Missing AWS keys to authenticate"
+            )
         if "local" in trace:
             body = {"source": "local", "runId": run.run_id, "localPath": trace["local"]}
             return answers.json_answer(body)

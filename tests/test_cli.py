@@ -356,8 +356,9 @@ def test_without_a_seed_ids_differ_and_the_seed_that_is_printed_brings_them_back
         (["--execution-timeout", "10m"], {"TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT": "9h"}),
         ([], {"TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT": "10m"}),
         ([], {"TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT": "600000"}),
+        ([], {"TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT": "10 minutes"}),
     ],
-    ids=["flag", "variable", "milliseconds"],
+    ids=["flag", "variable", "milliseconds", "words"],
 )
 def test_the_execution_timeout_ends_workflows_that_take_longer(
     serve: Serve, script: Path, arguments: list[str], environment: dict[str, str]
@@ -393,6 +394,32 @@ def test_a_variable_names_the_namespace(serve: Serve, script: Path) -> None:
     history = fake.get("/workflow/p/history?pageSize=50").text
     assert '"namespace":"elsewhere"' in history
     assert '"default"' not in history
+
+
+def test_variables_say_where_traces_are(serve: Serve, script: Path) -> None:
+    variables = {
+        "OUTPUT_TRACE_LOCAL_ON": "on",
+        "OUTPUT_TRACE_HOST_PATH": "/home/me/logs",
+        "OUTPUT_TRACE_REMOTE_ON": "true",
+        "OUTPUT_TRACE_REMOTE_S3_BUCKET": "traces",
+        "OUTPUT_AWS_ACCESS_KEY_ID": "key",
+        "OUTPUT_AWS_SECRET_ACCESS_KEY": "secret",
+    }
+    fake = serve(script, environment=variables)
+    body = {"workflowName": "echo", "workflowId": "e"}
+    trace = fake.ask("POST", "/workflow/run", body).json["trace"]
+    assert trace["local"].startswith("/home/me/logs/runs/echo/")
+    assert trace["remote"].startswith("https://traces.s3.amazonaws.com/echo/")
+    assert fake.get("/workflow/e/trace-log").json["message"] == "S3 GetObject failure"
+
+
+def test_remote_traces_without_a_bucket_are_refused(script: Path) -> None:
+    ended = run("serve", script, "--port", "0", environment={"OUTPUT_TRACE_REMOTE_ON": "1"})
+    assert ended.returncode == 2
+    assert one_line(ended) == (
+        "output-mock serve: OUTPUT_TRACE_REMOTE_ON is on and there is no bucket; set "
+        "OUTPUT_TRACE_REMOTE_S3_BUCKET; see 'output-mock serve --help'\n"
+    )
 
 
 def test_worker_down_may_be_given_several_times(serve: Serve, script: Path) -> None:
@@ -851,6 +878,8 @@ def test_help_of_serve_names_every_flag_and_variable() -> None:
         *("--worker-down", "OUTPUT_API_PORT", "OUTPUT_CATALOG_ID", "OUTPUT_API_AUTH_TOKEN", "NODE_ENV"),
         *("TEMPORAL_NAMESPACE", "TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT"),
         *("TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING", "TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS"),
+        *("OUTPUT_TRACE_LOCAL_ON", "OUTPUT_TRACE_HOST_PATH", "OUTPUT_TRACE_REMOTE_ON"),
+        *("OUTPUT_TRACE_REMOTE_S3_BUCKET", "OUTPUT_AWS_ACCESS_KEY_ID", "OUTPUT_AWS_SECRET_ACCESS_KEY"),
     ):
         assert word in text
 

@@ -198,6 +198,22 @@ def test_auto_a_long_poll_jumps_to_what_is_due_within_it(client: Client, mock: O
     assert elapsed(mock) == timedelta(seconds=10)
 
 
+def test_auto_a_long_poll_in_which_nothing_comes_lets_the_next_thing_happen_after_it(
+    client: Client, mock: OutputMock
+) -> None:
+    mock.workflow("day").takes("23h").returns("done")
+    client.start("day", workflowId="wf")
+    base = "/workflow/wf/history?pageSize=50&longPollTimeoutMs=2500"
+    page, polls = client.get(base).json, 0
+    with at_once():
+        while page["workflow"]["status"] == "running":
+            token = page["nextPageToken"].replace("=", "%3D")
+            page = client.get(f"{base}&runId={page['runId']}&pageToken={token}").json
+            polls += 1
+    assert polls < 5
+    assert seconds(client) == 23 * 3600
+
+
 def test_auto_time_never_stands_still_for_work_that_others_do(client: Client, mock: OutputMock) -> None:
     @mock.workflow("parent")
     async def parent(ctx: Context, input: Any) -> Any:

@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from contract_tests.pack import script
-from output_mock import OutputMock
+from output_mock import OutputMock, Script
+from output_mock.engine.traces import Traces
 from tests.conftest import Client, connected, eventually
 from tests.replay import Sent, differences, normal, replay
 
 RECORDINGS = {
     path.stem: json.loads(path.read_text())
     for path in sorted((Path(__file__).parent / "recordings").glob("*.json"))
-    # These read traces from S3, which the fake does not keep yet.
-    if not path.stem.startswith("remote_trace")
+    # These read a trace that is there in S3, where the fake does not keep any yet.
+    if path.stem not in ("remote_trace", "remote_trace_corrupt")
 }
 
 # Which server a scenario was recorded on; all others on a plain one.
@@ -27,13 +28,19 @@ SERVERS: dict[str, dict[str, Any]] = {
     "production_auth": {"catalog": "remote", "auth_token": "s3cret-token"},
     "timed_out": {"execution_timeout": "2s"},
     "worker_down": {},
+    "remote_trace_no_credentials": {},
+    "remote_trace_not_uploaded_yet": {"catalog": "remote", "auth_token": "s3cret-token"},
+    "remote_trace_terminated": {"catalog": "remote", "auth_token": "s3cret-token"},
 }
 Reach = Callable[[str, str], Client]
 
 
-def fake(server: str) -> OutputMock:
-    """The fake that stands in for a server that was recorded."""
-    mock = OutputMock("real", scripts=[script], **SERVERS.get(server, {}))
+def fake(server: str, pack: Script | Path = script) -> OutputMock:
+    """The fake that stands in for a server that was recorded, with the recorded workflows."""
+    mock = OutputMock("real", scripts=[pack], **SERVERS.get(server, {}))
+    if server.startswith("remote_trace"):
+        keys = server != "remote_trace_no_credentials"
+        mock.world.traces = Traces(bucket="traces-bucket", keys=keys)
     if server == "worker_down":
         mock.add_catalog("remote", worker=False)
     # What the pack begins with had long ended when the recordings were made.
@@ -95,9 +102,9 @@ def test_the_recorded_exchanges_come_out_the_same(name: str, reach: Reach, trans
     assert number == sum("request" in exchange for exchange in recording["exchanges"])
 
 
-def test_no_recording_that_needs_no_s3_is_left_out() -> None:
+def test_no_recording_that_needs_nothing_in_s3_is_left_out() -> None:
     exchanges = [exchange for recording in RECORDINGS.values() for exchange in recording["exchanges"]]
-    assert sum("request" in exchange for exchange in exchanges) == 416
+    assert sum("request" in exchange for exchange in exchanges) == 425
 
 
 # --- the comparison itself, which must be able to see a difference ---------------------------------------

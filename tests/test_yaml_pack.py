@@ -10,8 +10,8 @@ import pytest
 
 from contract_tests.pack import script
 from output_mock import OutputMock
-from tests.conftest import Client, InProcessClient, eventually
-from tests.test_recordings import RECORDINGS, SERVERS, played
+from tests.conftest import Client, InProcessClient
+from tests.test_recordings import RECORDINGS, SERVERS, fake, played
 
 PACK = Path(__file__).parent / "pack.yaml"
 
@@ -89,10 +89,7 @@ def clients() -> Iterator[dict[str, Client]]:
     found: dict[str, Client] = {}
     mocks = []
     for server in ("plain", *SERVERS):
-        mock = OutputMock("real", scripts=[PACK], **SERVERS.get(server, {}))
-        if server == "worker_down":
-            mock.add_catalog("remote", worker=False)
-        eventually(lambda mock=mock: all(run.status == "completed" for run in mock.runs.values()))
+        mock = fake(server, PACK)
         mocks.append(mock)
         found[server] = InProcessClient(mock)
     yield found

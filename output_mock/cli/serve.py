@@ -12,12 +12,12 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from output_mock.cli import environment
 from output_mock.cli.check import all_mistakes, loaded_files
 from output_mock.durations import Duration, nanoseconds
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from output_mock.cli.log import RequestLog
     from output_mock.control.front import Front
     from output_mock.engine.clock import Mode
+    from output_mock.engine.traces import Traces
     from output_mock.mock import OutputMock
     from output_mock.scripts.places import Mistake
     from output_mock.scripts.script import Scripted
@@ -63,9 +64,8 @@ def _catalog(context: click.Context, _: click.Parameter, value: str | tuple[str,
 def _length(context: click.Context, param: click.Parameter, value: str) -> Duration:
     try:
         source = context.get_parameter_source(param.name or "")
-        if source is ParameterSource.ENVIRONMENT and value.isdecimal():
-            # The real server takes a bare number for milliseconds.
-            return _milliseconds(value)
+        if source is ParameterSource.ENVIRONMENT:
+            return environment.execution_timeout(value)
         nanoseconds(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
@@ -240,7 +240,9 @@ def serve(
 
     The real container's environment variables are read where an option is not given; besides those named
     below these are TEMPORAL_NAMESPACE, TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING,
-    TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS and NODE_ENV: production asks for OUTPUT_API_AUTH_TOKEN.
+    TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS and NODE_ENV: production asks for OUTPUT_API_AUTH_TOKEN. Where
+    traces are said to be: OUTPUT_TRACE_LOCAL_ON, OUTPUT_TRACE_HOST_PATH, OUTPUT_TRACE_REMOTE_ON,
+    OUTPUT_TRACE_REMOTE_S3_BUCKET, and OUTPUT_AWS_ACCESS_KEY_ID and OUTPUT_AWS_SECRET_ACCESS_KEY.
 
     Ctrl-C or SIGTERM stops the server.
     """
@@ -254,6 +256,7 @@ def serve(
     token = auth_token or (_production_token() if production else None)
     max_waiting = _from_environment("TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING", "5m")
     history_max_waiting = _from_environment("TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS", "15s")
+    traces = _traces()
 
     def fake(options: Mapping[str, Any]) -> OutputMock:
         made = OutputMock(
@@ -267,6 +270,7 @@ def serve(
         )
         made.app.calls.most = journal
         made.app.timing = timing
+        made.world.traces = traces
         # A script that names a namespace of its own keeps it.
         made.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or made.world.namespace
         for name in faults:
@@ -344,16 +348,16 @@ def _from_environment(name: str, default: Duration) -> Duration:
     if not text:
         return default
     try:
-        return _milliseconds(text)
+        return environment.milliseconds(text)
     except ValueError as error:
         raise click.UsageError(f"Invalid value for '{name}': {error}", click.get_current_context()) from None
 
 
-def _milliseconds(text: str) -> Duration:
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is no number of milliseconds")
-    nanoseconds(int(text) / 1000)
-    return timedelta(milliseconds=int(text))
+def _traces() -> Traces:
+    try:
+        return environment.traces(os.environ)
+    except ValueError as error:
+        raise click.UsageError(str(error), click.get_current_context()) from None
 
 
 def _load(mock: OutputMock, scripts: tuple[str, ...]) -> dict[str, list[Scripted]]:

@@ -172,7 +172,7 @@ class TraceNotAvailableError(OutputError):
 
 
 class TraceFileDownloadError(OutputError):
-    """A remote trace could not be fetched (remote_trace_no_credentials)."""
+    """A remote trace could not be fetched (remote_trace_no_credentials, remote_trace_terminated)."""
 
     name = "TraceFileDownloadError"
 

@@ -427,7 +427,8 @@ class Run:
             self.catalog.when_worker_returns(partial(self._end_step, activity))
             return
         if activity.plan is DESTINATIONS:
-            result: Any = self.world.trace_destinations(self.info)
+            info = self.info
+            result: Any = self.world.traces.destinations(info.workflow_type, info.workflow_id, info.start)
         else:
             watchdog = self.world.watchdog
             watchdog.begin(strict=False)

@@ -21,9 +21,9 @@ from output_mock.engine.history import ParentInfo, StartInfo
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import Child, Instance, Query, Update
 from output_mock.engine.payloads import UNDEFINED, as_json
-from output_mock.engine.rendering import iso
 from output_mock.engine.replay import reset_point, reset_run
 from output_mock.engine.run import Run
+from output_mock.engine.traces import Traces
 from output_mock.engine.wall import monotonic
 from output_mock.engine.watchdog import Watchdog
 from output_mock.scripts.definition import CatalogDefinition, listed
@@ -149,7 +149,7 @@ class World:
         max_waiting: int = 300_000 * MILLISECOND,
         history_max_waiting: int = 15_000 * MILLISECOND,
         patience: float = 10.0,
-        trace_folder: str = "/app/logs/runs",
+        traces: Traces | None = None,
         namespace: str = "default",
     ) -> None:
         self.clock: Clock = Clock(clock, start=start)
@@ -161,7 +161,7 @@ class World:
         self.history_max_waiting = history_max_waiting
         # How long, on the wall, a request waits for what only another request can bring.
         self.patience = patience
-        self.trace_folder = trace_folder
+        self.traces = traces or Traces()
         self.namespace = namespace
         self.default_catalog = catalog
         self.catalogs: dict[str, Catalog] = {}
@@ -346,11 +346,6 @@ class World:
             self.clock.call_soon(callback)
             return None
         return self.clock.call_at(self.clock.nanoseconds() + delay, callback)
-
-    def trace_destinations(self, info: StartInfo) -> dict[str, str]:
-        """Where the trace of a run goes (run_completes)."""
-        stamp = _file_stamp(info.start // 1_000_000)
-        return {"local": f"{self.trace_folder}/{info.workflow_type}/{stamp}_{info.workflow_id}.json"}
 
     # Finding
 
@@ -739,9 +734,3 @@ class World:
                 if run.instance is not None:
                     run.instance.drop_script()
             self.clock.close()
-
-
-@functools.lru_cache(maxsize=256)
-def _file_stamp(milliseconds: int) -> str:
-    """A time as the names of trace files have it."""
-    return iso(milliseconds * MILLISECOND).replace(":", "-").replace("T", "-").replace(".", "-")

@@ -503,7 +503,11 @@ class Exchange:
         run = self.world.find(_id(route), run_id)
         trace = self._result(run).get("trace") or {}
         if "remote" in trace:
-            raise errors.TraceFileDownloadError("Missing AWS keys to authenticate")
+            # Nothing is kept in S3.
+            keys = self.world.traces.keys
+            raise errors.TraceFileDownloadError(
+                "S3 GetObject failure" if keys else "Missing AWS keys to authenticate"
+            )
         if "local" in trace:
             body = {"source": "local", "runId": run.run_id, "localPath": trace["local"]}
             return answers.json_answer(body)
@@ -562,7 +566,8 @@ class Exchange:
                         "runId": run.run_id,
                         "nextPageToken": page_token,
                     }
-                return answers.json_answer(body)
+                # Who has waited in vain asks again; or a run would need a poll for each few seconds it takes.
+                return self._polled(answers.json_answer(body), run)
         with world.clock.lock:
             body = pages.page(
                 run,

@@ -161,7 +161,7 @@ class World:
         self.history_max_waiting = history_max_waiting
         # How long, on the wall, a request waits for what only another request can bring.
         self.patience = patience
-        self.traces = traces or Traces()
+        self.traces: Traces = traces or Traces()
         self.namespace = namespace
         self.default_catalog = catalog
         self.catalogs: dict[str, Catalog] = {}

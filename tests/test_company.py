@@ -31,7 +31,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
-from output_mock import Context, OutputMock
+from output_mock import Context, Fault, OutputMock
 from tests.conftest import eventually, in_another_thread, somebody_waits
 
 OTHER = "http://other.example/weather"
@@ -757,6 +757,12 @@ def test_virtual_time_does_not_begin_where_time_is_frozen() -> None:
         OutputMock().virtual_time(),
     ):
         pass
+
+
+def test_a_delay_on_the_wall_passes_in_frozen_time(output_mock: OutputMock) -> None:
+    output_mock.faults.add(Fault(delay="50ms", wall=True))
+    with freezegun.freeze_time("2020-02-02"):
+        assert requests.get(f"{output_mock.url}/health").text == "OK"
 
 
 @pytest.mark.output(sleep="virtual")

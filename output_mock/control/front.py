@@ -7,7 +7,6 @@ world that the request's token leads to, or for the default one.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -16,6 +15,7 @@ from flask import Request, Response
 
 from output_mock.control.problems import InvalidRequest, Problem
 from output_mock.control.worlds import Held, Worlds
+from output_mock.engine.wall import monotonic
 from output_mock.http import answers
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Front:
             held = self.worlds.default
             if self.worlds.tokens and "HTTP_AUTHORIZATION" in environ:
                 held = self._by_token(environ) or held
-            held.used = time.monotonic()
+            held.used = monotonic()
             answer = held.mock.app.answer(Request(environ))
         return answer(environ, start_response)
 

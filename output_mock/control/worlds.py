@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from output_mock.control.operations import NAME, NAME_WORDS
 from output_mock.control.problems import Conflict, Full, InvalidRequest, NotFound
+from output_mock.engine.wall import monotonic
 
 if TYPE_CHECKING:
     from output_mock.control.snapshots import Snapshot
@@ -38,7 +38,7 @@ class Held:
         self.options: dict[str, Any] = dict(options)
         self.tokens: tuple[str, ...] = tuple(tokens)
         self.snapshots: dict[str, Snapshot] = {}
-        self.used: float = time.monotonic()
+        self.used: float = monotonic()
         self.hold(mock)
 
     def hold(self, mock: OutputMock) -> None:
@@ -92,12 +92,17 @@ class Worlds:
     def __len__(self) -> int:
         return len(self._held)
 
-    def get(self, name: str) -> Held:
-        """The world of that name, which was used by that. Raises `NotFound`."""
+    def find(self, name: str) -> Held:
+        """The world of that name; to look at it is not to use it. Raises `NotFound`."""
         held = self._held.get(name)
         if held is None:
             raise NotFound.named("world", name, list(self._held))
-        held.used = time.monotonic()
+        return held
+
+    def get(self, name: str) -> Held:
+        """The world of that name, which was used by that. Raises `NotFound`."""
+        held = self.find(name)
+        held.used = monotonic()
         return held
 
     def get_or_make(self, name: str) -> Held:
@@ -109,7 +114,7 @@ class Worlds:
         if held is None:
             with self._lock:
                 held = self._held.get(name) or self.make(name)
-        held.used = time.monotonic()
+        held.used = monotonic()
         return held
 
     def make(self, name: str, options: Mapping[str, Any] | None = None, tokens: Sequence[str] = ()) -> Held:
@@ -178,7 +183,7 @@ class Worlds:
         assert idle is not None
         while not self._closing.wait(min(_LOOK, idle / 4)):
             for held in self:
-                if held is not self.default and not self._in_use(held, time.monotonic() - idle):
+                if held is not self.default and not self._in_use(held, monotonic() - idle):
                     self.delete(held)
 
     def _in_use(self, held: Held, since: float) -> bool:

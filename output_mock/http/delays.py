@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import LONGEST, Duration, nanoseconds, spoken
+from output_mock.engine.wall import monotonic
 
 if TYPE_CHECKING:
     from output_mock.engine.world import World
@@ -72,6 +73,6 @@ def _read(written: WrittenDelay) -> tuple[Callable[[Random], int], str]:
 def sleep(world: World, seconds: float) -> None:
     """Sleep on the wall, unless everybody who waits is let go."""
     interruptions = world.interruptions
-    end = time.monotonic() + min(seconds, LONGEST_ON_THE_WALL)
-    while world.interruptions == interruptions and (rest := end - time.monotonic()) > 0:
+    end = monotonic() + min(seconds, LONGEST_ON_THE_WALL)
+    while world.interruptions == interruptions and (rest := end - monotonic()) > 0:
         time.sleep(min(rest, _NAP))

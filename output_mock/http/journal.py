@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, overload
 
 from output_mock.engine.payloads import short
+from output_mock.engine.wall import monotonic
 from output_mock.http.routes import OPERATIONS
 from output_mock.scripts.definition import nearest
 
@@ -102,13 +102,13 @@ class Journal:
 
         `enough` is asked again whenever there is another call.
         """
-        end = time.monotonic() + seconds
+        end = monotonic() + seconds
         with self._lock:
             interruptions = self._interruptions
             self._waiting += 1
             try:
                 while not enough():
-                    rest = end - time.monotonic()
+                    rest = end - monotonic()
                     if rest <= 0 or self._interruptions != interruptions:
                         return False
                     self._lock.wait(rest)

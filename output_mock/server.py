@@ -21,7 +21,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 
 from output_mock.engine.wall import monotonic
-from output_mock.http.app import RESET, WHEN_GONE
+from output_mock.http.exchange import RESET, WHEN_GONE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

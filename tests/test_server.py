@@ -19,7 +19,8 @@ import pytest
 
 from output_mock import OutputMock, Script
 from output_mock.http import stream
-from output_mock.http.app import WHEN_GONE, OutputApp
+from output_mock.http.app import OutputApp
+from output_mock.http.exchange import WHEN_GONE
 from output_mock.server import Served, Server
 from tests.conftest import eventually, until_received
 

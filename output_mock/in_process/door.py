@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from flask import Request, Response
 
-from output_mock.http.app import PATIENCE, WHEN_GONE
+from output_mock.http.exchange import PATIENCE, WHEN_GONE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -28,7 +28,7 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 TERMINAL = {"completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"}
-_UNSENT = object()
+UNSENT = object()
 # The last event of a run, by its status.
 CLOSING = {
     "completed": "WORKFLOW_EXECUTION_COMPLETED",
@@ -114,27 +114,39 @@ class Client:
         if stream.body or answer.status != 200:
             check_response("GET", path, answer.status, answer.headers, stream.body)
 
-    def request(
+    def unchecked(
         self,
         method: str,
         path: str,
-        json: Any = _UNSENT,
+        json: Any = UNSENT,
         *,
         data: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send one request; a `json` body brings its Content-Type along."""
+        """Send a request whose answer no document need foresee; a `json` body brings its type along."""
         sent = list((headers or {}).items())
-        if json is not _UNSENT:
+        if json is not UNSENT:
             data = _dumps(json)
             if not any(name.lower() == "content-type" for name, _ in sent):
                 sent.append(("Content-Type", "application/json"))
         body = data.encode() if isinstance(data, str) else data
         answer, chunks, close = self.open(method, path, sent, body)
         try:
-            answer = answer._replace(body=b"".join(chunks))
+            return answer._replace(body=b"".join(chunks))
         finally:
             close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        json: Any = UNSENT,
+        *,
+        data: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request, whose answer has to be as documented."""
+        answer = self.unchecked(method, path, json, data=data, headers=headers)
         if answer.status == 304:
             # The document describes what there is to get, not that one has got it already.
             assert not answer.body, f"{method} {path}: a 304 has no body"
@@ -145,25 +157,25 @@ class Client:
     def get(self, path: str, **options: Any) -> Answer:
         return self.request("GET", path, **options)
 
-    def post(self, path: str, json: Any = _UNSENT, **options: Any) -> Answer:
+    def post(self, path: str, json: Any = UNSENT, **options: Any) -> Answer:
         return self.request("POST", path, json, **options)
 
-    def patch(self, path: str, json: Any = _UNSENT, **options: Any) -> Answer:
+    def patch(self, path: str, json: Any = UNSENT, **options: Any) -> Answer:
         return self.request("PATCH", path, json, **options)
 
     # What many tests do
 
-    def run(self, workflow: str, input: Any = _UNSENT, **fields: Any) -> dict[str, Any]:
+    def run(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
         """`POST /workflow/run`, which has to answer 200; returns the result."""
         return self._begin("/workflow/run", workflow, input, fields)
 
-    def start(self, workflow: str, input: Any = _UNSENT, **fields: Any) -> dict[str, Any]:
+    def start(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
         """`POST /workflow/start`, which has to answer 200; returns the ids."""
         return self._begin("/workflow/start", workflow, input, fields)
 
     def _begin(self, path: str, workflow: str, input: Any, fields: dict[str, Any]) -> dict[str, Any]:
         body = {"workflowName": workflow, **fields}
-        if input is not _UNSENT:
+        if input is not UNSENT:
             body["input"] = input
         answer = self.post(path, body)
         assert answer.status == 200, answer.text
@@ -358,3 +370,19 @@ def in_another_thread(work: Callable[[], Any], *, limit: float = 30) -> Iterator
     assert not thread.is_alive(), "it still waits"
     for problem in problems:
         raise problem
+
+
+# A test file of somebody who uses the plugin, run in a pytest of its own: `suite("def test_it(…): …", "-x")`.
+Suite = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> Suite:
+    """Runs the code of a test file; other files of `pytester` are there too."""
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error")
+
+    def run(code: str, *arguments: str) -> pytest.RunResult:
+        pytester.makepyfile(code)
+        return pytester.runpytest("-p", "no:randomly", "-p", "no:cacheprovider", *arguments)
+
+    return run

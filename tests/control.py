@@ -19,12 +19,11 @@ from output_mock.control.front import Front
 from output_mock.control.openapi import document
 from output_mock.control.worlds import Worlds
 from output_mock.server import running
-from tests.conftest import Answer, SocketClient
+from tests.conftest import UNSENT, Answer, SocketClient
 
 DOCUMENT = document()
 _URI = "urn:output-mock:control"
 _REGISTRY: Registry[Any] = Registry().with_resource(_URI, DRAFT202012.create_resource(DOCUMENT))
-_UNSENT = object()
 
 script = Script()
 script.workflow("echo").returns(lambda given: given)
@@ -108,26 +107,11 @@ class ControlClient(SocketClient):
     def open(self, method: str, path: str, headers: Any, body: bytes | None) -> Any:
         return super().open(method, self._prefix + path, headers, body)
 
-    def unchecked(
-        self, method: str, path: str, json: Any = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """Send a request whose answer may be what no document foresees, such as a fault."""
-        sent = dict(headers or {})
-        body = None
-        if json is not None:
-            body = _dumps(json).encode()
-            sent.setdefault("Content-Type", "application/json")
-        answer, chunks, close = self.open(method, path, list(sent.items()), body)
-        try:
-            return answer._replace(body=b"".join(chunks))
-        finally:
-            close()
-
     def control(
         self,
         method: str,
         path: str,
-        json: Any = _UNSENT,
+        json: Any = UNSENT,
         *,
         data: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
@@ -138,29 +122,17 @@ class ControlClient(SocketClient):
         sent = dict(headers or {})
         if self.token is not None:
             sent.setdefault("Authorization", f"Bearer {self.token}")
-        if json is not _UNSENT:
-            data = _dumps(json)
-            sent.setdefault("Content-Type", "application/json")
         target = f"/__mock__{path}"
         if query:
             pairs = (f"{name}={quote(_text(value), safe='')}" for name, value in query.items())
             target += "?" + "&".join(pairs)
-        body = data.encode() if isinstance(data, str) else data
-        answer, chunks, close = self.open(method, target, list(sent.items()), body)
-        try:
-            answer = answer._replace(body=b"".join(chunks))
-        finally:
-            close()
+        answer = self.unchecked(method, target, json, data=data, headers=sent)
         if method != "HEAD":
             wrong = problems(method, self._prefix + target, answer)
             assert not wrong, f"{method} {target} answered {answer.status}: {wrong}"
         if expect is not None:
             assert answer.status == expect, answer.text
         return answer
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value)
 
 
 def _text(value: Any) -> str:

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from output_mock import OutputMock
 from pytest_output.fakes import Fakes
-
-# A test file of somebody who uses the plugin, run in a pytest of its own.
-Suite = Callable[..., pytest.RunResult]
-
-
-@pytest.fixture
-def suite(pytester: pytest.Pytester) -> Suite:
-    """Runs test files: `suite("def test_it(output_mock): ...", "-x")`."""
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n")
-
-    def run(code: str, *arguments: str) -> pytest.RunResult:
-        pytester.makepyfile(code)
-        return pytester.runpytest("-p", "no:randomly", "-p", "no:cacheprovider", *arguments)
-
-    return run
+from tests.conftest import Suite
 
 
 def test_requests_reach_the_fake_with_no_socket(suite: Suite) -> None:

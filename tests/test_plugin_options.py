@@ -8,16 +8,7 @@ import socket
 import pytest
 
 from output_mock import OutputMock
-
-
-@pytest.fixture(autouse=True)
-def ini(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error")
-
-
-def run(pytester: pytest.Pytester, code: str, *arguments: str) -> pytest.RunResult:
-    pytester.makepyfile(code)
-    return pytester.runpytest("-p", "no:randomly", "-p", "no:cacheprovider", *arguments)
+from tests.conftest import Suite
 
 
 def with_ini(pytester: pytest.Pytester, *lines: str) -> None:
@@ -28,11 +19,10 @@ def with_ini(pytester: pytest.Pytester, *lines: str) -> None:
 # The marker
 
 
-def test_the_marker_says_how_the_fake_shall_be(pytester: pytest.Pytester) -> None:
+def test_the_marker_says_how_the_fake_shall_be(pytester: pytest.Pytester, suite: Suite) -> None:
     script = "from output_mock import Script\nscript = Script()\nscript.workflow('hello').returns('hi')\n"
     pytester.makepyfile(workflows=script)
-    run(
-        pytester,
+    suite(
         """
         import datetime, pytest, requests
         from output_mock import Script
@@ -61,9 +51,8 @@ def test_the_marker_says_how_the_fake_shall_be(pytester: pytest.Pytester) -> Non
     ).assert_outcomes(passed=1)
 
 
-def test_a_tests_marker_lies_over_its_classs_and_its_modules(pytester: pytest.Pytester) -> None:
-    run(
-        pytester,
+def test_a_tests_marker_lies_over_its_classs_and_its_modules(suite: Suite) -> None:
+    suite(
         """
         import pytest
 
@@ -81,9 +70,9 @@ def test_a_tests_marker_lies_over_its_classs_and_its_modules(pytester: pytest.Py
 
 @pytest.mark.parametrize("test", ["def test_it(output_mock):", "def test_it():"])
 def test_an_unknown_argument_is_an_error_that_names_the_test_and_what_was_meant(
-    pytester: pytest.Pytester, test: str
+    suite: Suite, test: str
 ) -> None:
-    result = run(pytester, f"import pytest\n@pytest.mark.output(clok='manual')\n{test}\n    pass\n")
+    result = suite(f"import pytest\n@pytest.mark.output(clok='manual')\n{test}\n    pass\n")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [
@@ -93,9 +82,9 @@ def test_an_unknown_argument_is_an_error_that_names_the_test_and_what_was_meant(
     )
 
 
-def test_an_argument_with_no_name_is_an_error(pytester: pytest.Pytester) -> None:
+def test_an_argument_with_no_name_is_an_error(suite: Suite) -> None:
     code = "import pytest\n@pytest.mark.output('manual')\ndef test_it(output_mock):\n    pass\n"
-    result = run(pytester, code)
+    result = suite(code)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*it takes names and values, such as clock='manual'*"])
 
@@ -112,10 +101,10 @@ def test_an_argument_with_no_name_is_an_error(pytester: pytest.Pytester) -> None
     ],
 )
 def test_a_value_that_cannot_be_is_an_error_that_names_the_test(
-    pytester: pytest.Pytester, arguments: str, message: str
+    suite: Suite, arguments: str, message: str
 ) -> None:
     code = f"import pytest\n@pytest.mark.output({arguments})\ndef test_it(output_mock):\n    pass\n"
-    result = run(pytester, code)
+    result = suite(code)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([f"*@pytest.mark.output of *::test_it: {message}"])
     assert "Traceback" not in result.stdout.str()
@@ -124,7 +113,9 @@ def test_a_value_that_cannot_be_is_an_error_that_names_the_test(
 # Ini options
 
 
-def test_ini_options_are_the_defaults_and_markers_lie_over_them(pytester: pytest.Pytester) -> None:
+def test_ini_options_are_the_defaults_and_markers_lie_over_them(
+    pytester: pytest.Pytester, suite: Suite
+) -> None:
     with_ini(
         pytester,
         "output_clock = manual",
@@ -136,8 +127,7 @@ def test_ini_options_are_the_defaults_and_markers_lie_over_them(pytester: pytest
         "output_execution_timeout = 1h",
     )
     (pytester.path / "workflows.yaml").write_text("workflows:\n  - name: hello\n    returns: hi\n")
-    run(
-        pytester,
+    suite(
         """
         import os, pytest
 
@@ -160,10 +150,11 @@ def test_ini_options_are_the_defaults_and_markers_lie_over_them(pytester: pytest
     ).assert_outcomes(passed=3)
 
 
-def test_strictness_and_virtual_time_can_be_set_for_all_tests(pytester: pytest.Pytester) -> None:
+def test_strictness_and_virtual_time_can_be_set_for_all_tests(
+    pytester: pytest.Pytester, suite: Suite
+) -> None:
     with_ini(pytester, "output_strict = false", "output_sleep = virtual")
-    run(
-        pytester,
+    suite(
         """
         import requests, time
 
@@ -189,20 +180,21 @@ def seeds(result: pytest.RunResult) -> set[str]:
     return set(re.findall(r"^seed (\d+)$", result.stdout.str(), re.MULTILINE))
 
 
-def test_the_seed_of_a_failure_is_in_its_report_and_can_be_given_again(pytester: pytest.Pytester) -> None:
-    result = run(pytester, SEED)
+def test_the_seed_of_a_failure_is_in_its_report_and_can_be_given_again(suite: Suite) -> None:
+    result = suite(SEED)
     result.stdout.fnmatch_lines(["clock auto, at 2026-01-01 00:00:00 UTC; seed 0"])
-    assert seeds(run(pytester, SEED, "--output-seed=77")) == {"77"}
+    assert seeds(suite(SEED, "--output-seed=77")) == {"77"}
 
 
-def test_the_command_lines_seed_lies_over_markers_and_ini(pytester: pytest.Pytester) -> None:
+def test_the_command_lines_seed_lies_over_markers_and_ini(pytester: pytest.Pytester, suite: Suite) -> None:
     with_ini(pytester, "output_seed = 9")
     code = f"import pytest\npytestmark = pytest.mark.output(seed=4)\n{SEED.replace('    def', 'def', 1)}"
     code = code.replace("        ", "    ")
-    assert seeds(run(pytester, code)) == {"4"}
-    assert seeds(run(pytester, code, "--output-seed", "77")) == {"77"}
+    assert seeds(suite(code)) == {"4"}
+    assert seeds(suite(code, "--output-seed", "77")) == {"77"}
 
 
+@pytest.mark.usefixtures("suite")
 def test_a_random_seed_is_told_and_the_same_in_every_process(pytester: pytest.Pytester) -> None:
     with_ini(pytester, "output_seed = random")
     code = "def test_one(output_mock):\n    print('seed', output_mock.world.seed)\n    assert False\n"
@@ -213,8 +205,8 @@ def test_a_random_seed_is_told_and_the_same_in_every_process(pytester: pytest.Py
     assert seeds(result) == {told[1]}
 
 
-def test_a_seed_that_is_none_is_refused(pytester: pytest.Pytester) -> None:
-    result = run(pytester, "def test_it(): pass", "--output-seed=often")
+def test_a_seed_that_is_none_is_refused(suite: Suite) -> None:
+    result = suite("def test_it(): pass", "--output-seed=often")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: the seed of fakes is a whole number, or random, not 'often'"])
 
@@ -242,32 +234,32 @@ ELSEWHERE = """
 
 
 def test_a_suite_runs_against_a_server_that_is_there_and_skips_what_scripts_a_fake(
-    pytester: pytest.Pytester,
+    suite: Suite,
 ) -> None:
     with OutputMock(auth_token="t0ken").serve() as url:
-        result = run(pytester, ELSEWHERE, "--output-url", url, "--output-token", "t0ken", "-rs")
+        result = suite(ELSEWHERE, "--output-url", url, "--output-token", "t0ken", "-rs")
     result.assert_outcomes(passed=1, skipped=3)
     result.stdout.fnmatch_lines(["*it scripts a fake, and --output-url names a server that is there already"])
 
 
-def test_without_one_the_same_suite_runs_against_a_fake(pytester: pytest.Pytester) -> None:
-    run(pytester, ELSEWHERE, "-k", "the_server").assert_outcomes(passed=1, deselected=3)
+def test_without_one_the_same_suite_runs_against_a_fake(suite: Suite) -> None:
+    suite(ELSEWHERE, "-k", "the_server").assert_outcomes(passed=1, deselected=3)
 
 
-def test_a_server_that_does_not_answer_is_said_at_once(pytester: pytest.Pytester) -> None:
+def test_a_server_that_does_not_answer_is_said_at_once(suite: Suite) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
-        result = run(pytester, ELSEWHERE, "--output-url", url, "-k", "the_server")
+        result = suite(ELSEWHERE, "--output-url", url, "-k", "the_server")
     result.assert_outcomes(errors=1, deselected=3)
     result.stdout.fnmatch_lines([f"*--output-url {url}: nothing answers there: *"])
 
 
-def test_a_server_that_is_no_output_api_is_said_to_be_none(pytester: pytest.Pytester) -> None:
+def test_a_server_that_is_no_output_api_is_said_to_be_none(suite: Suite) -> None:
     mock = OutputMock()
     mock.fail_next(404)
     with mock.serve() as url:
-        result = run(pytester, ELSEWHERE, "--output-url", url, "-k", "the_server")
+        result = suite(ELSEWHERE, "--output-url", url, "-k", "the_server")
     result.stdout.fnmatch_lines(["*GET /health was answered with 404; is it an Output API?"])
 
 
@@ -279,13 +271,14 @@ def test_a_server_that_is_no_output_api_is_said_to_be_none(pytester: pytest.Pyte
     ],
 )
 def test_options_that_make_no_sense_are_refused(
-    pytester: pytest.Pytester, arguments: tuple[str, ...], message: str
+    suite: Suite, arguments: tuple[str, ...], message: str
 ) -> None:
-    result = run(pytester, "def test_it(): pass", *arguments)
+    result = suite("def test_it(): pass", *arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
 
 
+@pytest.mark.usefixtures("suite")
 def test_help_and_markers_tell_of_the_plugin(pytester: pytest.Pytester) -> None:
     helped = pytester.runpytest("--help").stdout
     helped.fnmatch_lines(["fakes of the Output API:", "*--output-url=URL*", "*--output-seed=N*"])
@@ -302,7 +295,6 @@ def test_a_session_that_uses_no_fake_imports_nothing_of_it(
 ) -> None:
     # Other plugins may import what they like.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    (pytester.path / "tox.ini").unlink()
     result = pytester.runpytest_subprocess(
         "-p",
         "pytest_output.plugin",

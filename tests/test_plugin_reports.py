@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-Suite = Callable[..., pytest.RunResult]
-
-
-@pytest.fixture
-def suite(pytester: pytest.Pytester) -> Suite:
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error")
-
-    def run(code: str, *arguments: str) -> pytest.RunResult:
-        pytester.makepyfile(code)
-        return pytester.runpytest("-p", "no:randomly", "-p", "no:cacheprovider", *arguments)
-
-    return run
+from tests.conftest import Suite
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "1")])

@@ -251,11 +251,11 @@ Call = tuple[str, str, Any]
 
 def ask(client: ControlClient, call: Call) -> tuple[int, bytes]:
     method, path, body = call
+    arguments = [] if body is None else [body]
     if path.startswith("/__mock__"):
-        arguments = [] if body is None else [body]
         answer = client.control(method, path.removeprefix("/__mock__"), *arguments)
     else:
-        answer = client.unchecked(method, path, body)
+        answer = client.unchecked(method, path, *arguments)
     # How long nobody has asked for anything depends on the wall, and what it is called on its name.
     return answer.status, re.sub(rb'"(name|path|idle)":[^,}]*', b"", answer.body)
 

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from unittest.mock import ANY
 
 from output_mock.engine.payloads import UNDEFINED, short
 from output_mock.http.journal import Call, Calls, check_route, listing
 
+
+class _Anything:
+    """Equal to whatever there is. `unittest.mock.ANY`, which is as good, takes a while to import."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = object.__hash__
+
+
+ANY: Any = _Anything()
 # The operations that change something; the others only look.
 _CHANGING = frozenset({"run", "start", "signal", "feedback", "update", "stop", "terminate", "reset"})
 
@@ -28,7 +38,7 @@ class Expected:
         self, words: str, routes: Sequence[str], wanted: Mapping[str, Any], *, done: bool = True
     ) -> None:
         self.words: str = words + "".join(
-            f", {name} {short(value, 200)}" for name, value in wanted.items() if value is not ANY
+            f", {name} {short(value)}" for name, value in wanted.items() if not _anything(value)
         )
         self.routes: tuple[str, ...] = tuple(routes)
         self._wanted = wanted
@@ -116,23 +126,28 @@ def _value(call: Call, name: str) -> Any:
     return body.get({"step": "stepName"}.get(name, name), UNDEFINED if name == "input" else None)
 
 
+def _anything(wanted: Any) -> bool:
+    """Whether everything is wanted, also what nobody has ever heard of."""
+    return bool(wanted == object())
+
+
 def unequal(given: Any, wanted: Any, where: str) -> list[str]:
     """Where `given` is not what was wanted, in words. `wanted` may hold `ANY` and the like."""
     if given is UNDEFINED:
-        return [] if wanted is ANY or wanted is UNDEFINED else [f"{where} is missing"]
+        return [] if _anything(wanted) or wanted is UNDEFINED else [f"{where} is missing"]
     if isinstance(wanted, Mapping) and isinstance(given, Mapping):
         found = []
         for key in [*wanted, *(key for key in given if key not in wanted)]:
             if key not in given:
                 found.append(f"{where}.{key} is missing")
             elif key not in wanted:
-                found.append(f"{where}.{key} is {short(given[key], 200)}, and was not expected")
+                found.append(f"{where}.{key} is {short(given[key])}, and was not expected")
             else:
                 found += unequal(given[key], wanted[key], f"{where}.{key}")
         return found
     if isinstance(wanted, (list, tuple)) and isinstance(given, list):
         if len(given) != len(wanted):
-            return [f"{where} has {len(given)} items, not {len(wanted)}: {short(given, 200)}"]
+            return [f"{where} has {len(given)} items, not {len(wanted)}: {short(given)}"]
         return [
             difference
             for index, (one, other) in enumerate(zip(given, wanted, strict=True))
@@ -142,7 +157,7 @@ def unequal(given: Any, wanted: Any, where: str) -> list[str]:
     alike = isinstance(given, bool) == isinstance(wanted, bool) or not isinstance(wanted, (bool, int))
     if given == wanted and alike:
         return []
-    return [f"{where} is {short(given, 200)}, not {short(wanted, 200)}"]
+    return [f"{where} is {short(given)}, not {short(wanted)}"]
 
 
 def check_called(calls: Calls, expected: Expected, times: int | None) -> Calls:

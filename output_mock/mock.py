@@ -298,17 +298,18 @@ class OutputMock(Scripted):
         The body is the one that the real server has for this status, unless `body` (any JSON, or text) and
         `headers` say otherwise. Only calls of this method, route, workflow or workflow id fail, where given.
         """
-        return self._fault(
-            times,
-            method,
-            route,
-            workflow,
-            workflow_id,
+        fault = Fault(
+            times=times,
             status=status,
             body=body,
             headers=headers,
             delay=delay,
+            method=method,
+            route=route,
+            workflow=workflow,
+            workflow_id=workflow_id,
         )
+        return self.faults.add(fault)
 
     def delay_next(
         self,
@@ -325,7 +326,10 @@ class OutputMock(Scripted):
         A client in process that does not wait so long gets its own timeout error at that time; what it has
         asked for is done nevertheless.
         """
-        return self._fault(times, method, route, workflow, workflow_id, delay=delay)
+        fault = Fault(
+            times=times, delay=delay, method=method, route=route, workflow=workflow, workflow_id=workflow_id
+        )
+        return self.faults.add(fault)
 
     def drop_next(
         self,
@@ -341,7 +345,10 @@ class OutputMock(Scripted):
 
         What is lost is the `request`, and nothing is done, or only the `answer`, when all is done already.
         """
-        return self._fault(times, method, route, workflow, workflow_id, drop=lose)
+        fault = Fault(
+            times=times, drop=lose, method=method, route=route, workflow=workflow, workflow_id=workflow_id
+        )
+        return self.faults.add(fault)
 
     def cut_next_stream(
         self,
@@ -352,21 +359,14 @@ class OutputMock(Scripted):
         workflow_id: str | None = None,
     ) -> Fault:
         """Drop the connections of the next history streams after so many events."""
-        return self._fault(times, None, "history_stream", workflow, workflow_id, cut_after=after)
-
-    def _fault(
-        self,
-        times: int,
-        method: str | None,
-        route: str | None,
-        workflow: str | None,
-        workflow_id: str | None,
-        **what: Any,
-    ) -> Fault:
         fault = Fault(
-            times=times, method=method, route=route, workflow=workflow, workflow_id=workflow_id, **what
+            times=times,
+            cut_after=after,
+            route="history_stream",
+            workflow=workflow,
+            workflow_id=workflow_id,
         )
-        return self.app.faults.add(fault)
+        return self.faults.add(fault)
 
     # Being reached
 

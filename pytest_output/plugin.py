@@ -30,9 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "output(clock, seed, catalog, auth_token, scripts, sleep, strict, url, start, execution_timeout, "
-        "max_waiting, history_max_waiting): how the fake of the Output API shall be that this test gets from "
-        "output_mock or output_server.",
+        f"output({', '.join(settings.NAMES)}): how the fake of the Output API shall be that this test gets "
+        "from output_mock or output_server.",
     )
     settings.check_command_line(config)
     worker = getattr(config, "workerinput", None)

@@ -84,13 +84,11 @@ def check_markers(item: pytest.Item) -> None:
             pytest.fail(f"{where}: it takes names and values, such as clock='manual'", pytrace=False)
         for name in marker.kwargs:
             if name not in NAMES:
-                import difflib
+                from output_mock.scripts.definition import nearest
 
-                close = difflib.get_close_matches(name, NAMES, n=1)
-                meant = f"; did you mean {close[0]!r}?" if close else ""
+                meant = nearest(name, NAMES) or "."
                 pytest.fail(
-                    f"{where}: unknown argument {name!r}{meant or '.'} It takes {', '.join(NAMES)}.",
-                    pytrace=False,
+                    f"{where}: unknown argument {name!r}{meant} It takes {', '.join(NAMES)}.", pytrace=False
                 )
 
 

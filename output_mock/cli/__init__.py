@@ -11,20 +11,13 @@ from click.core import ParameterSource
 
 from output_mock.cli.check import check
 from output_mock.cli.serve import serve
-
-_NAME = "output-mock"
+from output_mock.version import NAME, version
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if not wanted:
         return
-    from importlib import metadata
-
-    try:
-        version = metadata.version(_NAME)
-    except metadata.PackageNotFoundError:
-        version = "(not installed)"
-    click.echo(f"{_NAME} {version}")
+    click.echo(f"{NAME} {version()}")
     context.exit()
 
 
@@ -71,7 +64,7 @@ def main() -> None:
     """
     status = 1
     try:
-        status = command.main(prog_name=_NAME, standalone_mode=False) or 0
+        status = command.main(prog_name=NAME, standalone_mode=False) or 0
     except click.ClickException as problem:
         status = problem.exit_code
         click.echo(_line(problem), err=True)
@@ -88,7 +81,7 @@ def main() -> None:
 def _line(problem: click.ClickException) -> str:
     """An error in one line, which names the command and where a wrong value has come from."""
     context = getattr(problem, "ctx", None)
-    path = context.command_path if context is not None else f"{_NAME} serve"
+    path = context.command_path if context is not None else f"{NAME} serve"
     if isinstance(problem, click.BadParameter) and problem.param is not None and context is not None:
         param = problem.param
         from_environment = context.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT

@@ -30,8 +30,12 @@ def check(context: click.Context, files: tuple[str, ...]) -> None:
         context.exit(1)
     for file, scripts in loaded.items():
         names = [name for script in scripts for name in script.names]
-        number = f"{len(names)} workflow{'' if len(names) == 1 else 's'}"
-        click.echo(f"{file}: ok, {number}{': ' if names else ''}{', '.join(names)}")
+        click.echo(f"{file}: ok, {counted(len(names))}{': ' if names else ''}{', '.join(names)}")
+
+
+def counted(number: int) -> str:
+    """A number of workflows, in words."""
+    return f"{number} workflow{'' if number == 1 else 's'}"
 
 
 def loaded_files(files: tuple[str, ...]) -> tuple[dict[str, list[Scripted]], list[ScriptFileError]]:

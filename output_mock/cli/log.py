@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections import deque
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from weakref import WeakKeyDictionary
 
@@ -120,8 +119,9 @@ class RequestLog:
 
 
 def _as_json(when: float, entry: Served | str | _Text) -> dict[str, Any]:
-    stamp = datetime.fromtimestamp(when, timezone.utc)
-    now = stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    from output_mock.engine.rendering import iso
+
+    now = iso(int(when * 1e9))
     if isinstance(entry, _Text):
         return {"time": now, "event": "message", "message": entry.text}
     if isinstance(entry, str):

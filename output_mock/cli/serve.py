@@ -18,7 +18,7 @@ import click
 from click.core import ParameterSource
 
 from output_mock.cli import environment
-from output_mock.cli.check import all_mistakes, loaded_files
+from output_mock.cli.check import all_mistakes, counted, loaded_files
 from output_mock.durations import Duration, nanoseconds
 
 if TYPE_CHECKING:
@@ -419,7 +419,7 @@ def _bound(front: Front, host: str, port: int, log: RequestLog) -> Server:
 def _first_line(mock: OutputMock, server: Server, *, demonstration: bool) -> str:
     world = mock.world
     offered = {id(one) for catalog in world.catalogs.values() for one in catalog.workflows.values()}
-    number = f"{len(offered)} workflow{'' if len(offered) == 1 else 's'}"
+    number = counted(len(offered))
     names = [name if catalog.worker else f"{name} (no worker)" for name, catalog in world.catalogs.items()]
     what = f"{number} of the demonstration" if demonstration else number
     secret = "" if mock.app.auth_token is None else ", token required"

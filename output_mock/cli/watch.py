@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from output_mock.cli.check import all_mistakes
+from output_mock.cli.check import all_mistakes, counted
 
 if TYPE_CHECKING:
     from output_mock.mock import OutputMock
@@ -79,7 +79,7 @@ class Watcher:
         else:
             self._loaded[file] = new
             number = len({name for script in new for name in script.names})
-            self._tell(f"{file}: taken up, {number} workflow{'' if number == 1 else 's'}")
+            self._tell(f"{file}: taken up, {counted(number)}")
 
 
 def _stamp(file: str) -> _Stamp:

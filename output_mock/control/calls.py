@@ -14,6 +14,7 @@ from output_mock.control.operations import (
     Node,
     Operation,
     Reply,
+    duration,
     flag,
     many,
     number,
@@ -23,7 +24,7 @@ from output_mock.control.operations import (
     text,
 )
 from output_mock.control.problems import InvalidRequest, WaitedInVain
-from output_mock.durations import SECOND, nanoseconds, spoken
+from output_mock.durations import SECOND, spoken
 from output_mock.engine.rendering import iso
 from output_mock.http.journal import Call, Calls, listing
 from output_mock.http.routes import OPERATIONS as ROUTES
@@ -124,10 +125,7 @@ def count(asked: Asked) -> Reply:
 def wait(asked: Asked) -> Reply:
     """The calls that fit, once there are so many."""
     wanted = asked.query.get("count", 1)
-    try:
-        length = nanoseconds(asked.query.get("timeout", "10s"))
-    except ValueError as error:
-        raise InvalidRequest(str(error)) from None
+    length = duration(asked.query.get("timeout", "10s"))
     if length > LONGEST_WAIT * SECOND:
         raise InvalidRequest(f"one request waits {LONGEST_WAIT} s at most, not {spoken(length)}; ask again")
     journal = asked.held.app.calls

@@ -10,6 +10,7 @@ from output_mock.control.operations import (
     Asked,
     Operation,
     Reply,
+    duration,
     fields,
     number,
     or_null,
@@ -18,7 +19,6 @@ from output_mock.control.operations import (
     text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest
-from output_mock.durations import nanoseconds
 from output_mock.engine.clock import LATEST
 from output_mock.engine.rendering import iso
 from output_mock.engine.world import World
@@ -75,10 +75,7 @@ def advance(asked: Asked) -> Reply:
     clock = world.clock
     if clock.mode == "real":
         raise Conflict("a real clock cannot be advanced; use a world with an 'auto' or a 'manual' one")
-    try:
-        length = nanoseconds(asked.body["by"])
-    except ValueError as error:
-        raise InvalidRequest(str(error)) from None
+    length = duration(asked.body["by"])
     if clock.nanoseconds() + length > LATEST:
         raise InvalidRequest("the clock would be beyond the year 2998")
     if not world.let_pass(length, patience=PATIENCE):

@@ -9,7 +9,7 @@ from typing import Any
 from output_mock.control.operations import Node, Operation, many, number, ref, shape, text
 from output_mock.control.plane import OPERATIONS, SCHEMAS
 from output_mock.control.problems import CLASSES
-from output_mock.control.world_operations import version
+from output_mock.version import version
 
 # The errors that every operation has.
 _ALWAYS = (401, 404, 405)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from output_mock.control.problems import InvalidRequest
+from output_mock.durations import nanoseconds
+
 if TYPE_CHECKING:
     from output_mock.control.worlds import Held, Worlds
 
@@ -61,6 +64,14 @@ class Operation(NamedTuple):
     yaml: bool = False
     # Whether it is about all worlds, and so is not there below a world's own prefix.
     for_all: bool = False
+
+
+def duration(written: Any) -> int:
+    """The nanoseconds of a duration that a request brings. Raises `InvalidRequest`."""
+    try:
+        return nanoseconds(written)
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
 
 
 # Schemas

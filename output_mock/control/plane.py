@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hmac
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from flask import Request, Response
 
@@ -26,27 +24,17 @@ from output_mock.control.problems import (
 from output_mock.control.worlds import Held, Worlds
 from output_mock.engine.errors import OutputError
 from output_mock.http import answers, bodies, requests
-from output_mock.scripts.definition import nearest
+from output_mock.http.routes import BadEscapeError, in_regex, unescaped
+from output_mock.scripts.definition import closest, nearest
 
-OPERATIONS: tuple[Operation, ...] = tuple(
-    operation
-    for module in (world_operations, workflows, runs, clock, faults, calls, snapshots)
-    for operation in module.OPERATIONS
-)
+_MODULES = (world_operations, workflows, runs, clock, faults, calls, snapshots)
+OPERATIONS: tuple[Operation, ...] = tuple(operation for module in _MODULES for operation in module.OPERATIONS)
 # The schemas that the operations' answers refer to.
-SCHEMAS: dict[str, Node] = {
-    name: schema
-    for module in (world_operations, workflows, runs, clock, faults, calls, snapshots)
-    for name, schema in module.SCHEMAS.items()
-}
+SCHEMAS: dict[str, Node] = {name: schema for module in _MODULES for name, schema in module.SCHEMAS.items()}
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)))
-
-
-_PATTERNS = [(_pattern(operation.path), operation) for operation in OPERATIONS]
+_PATTERNS = [(re.compile(in_regex(operation.path)), operation) for operation in OPERATIONS]
 
 
 class Plane:
@@ -114,17 +102,15 @@ def _route(method: str, raw: str, scoped: bool) -> tuple[Operation, dict[str, st
             f"there is no {method[:20]} /__mock__{raw[:200]}; there is {listed}", headers={"Allow": listed}
         )
     known = [operation.path for operation in OPERATIONS if not (scoped and operation.for_all)]
-    meant = nearest(raw[:200], known).partition("'")[2].rpartition("'")[0]
+    meant = closest(raw[:200], known)
     words = f"; did you mean /__mock__{meant}?" if meant else "; /__mock__/openapi.json has all that there is"
-    raise NotFound(f"there is nothing on /__mock__{raw[:200]}{words}", nearest=meant or None)
+    raise NotFound(f"there is nothing on /__mock__{raw[:200]}{words}", nearest=meant)
 
 
 def _decoded(part: str) -> str:
-    if re.search(r"%(?![0-9A-Fa-f]{2})", part):
-        raise InvalidRequest(f"{part[:200]!r} in the path cannot be decoded")
     try:
-        return unquote_to_bytes(part).decode()
-    except UnicodeDecodeError:
+        return unescaped(part)
+    except BadEscapeError:
         raise InvalidRequest(f"{part[:200]!r} in the path cannot be decoded") from None
 
 
@@ -195,22 +181,28 @@ def _body(operation: Operation, request: Request) -> tuple[Any, str | None]:
     return value, None
 
 
-@functools.cache
-def _validator(schema: str) -> Any:
-    import json
+# By the schema's id: they belong to operations, and those stay.
+_validators: dict[int, Any] = {}
 
-    from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(json.loads(schema))
+def _validator(schema: Node) -> Any:
+    found = _validators.get(id(schema))
+    if found is None:
+        import json
+
+        from jsonschema import Draft202012Validator
+
+        # Sorted, a property that there is not is told before one that is missing: it is most often that one.
+        ordered = json.loads(json.dumps(schema, sort_keys=True))
+        found = _validators[id(schema)] = Draft202012Validator(ordered)
+    return found
 
 
 def _check(value: Any, schema: Node, what: str) -> None:
     """Raise `InvalidRequest`, which says what is wrong and where, unless the value fits."""
-    import json
-
     from jsonschema.exceptions import best_match
 
-    error = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
+    error = best_match(_validator(schema).iter_errors(value))
     if error is None:
         return
     where = "/".join(str(part) for part in error.absolute_path)
@@ -219,13 +211,12 @@ def _check(value: Any, schema: Node, what: str) -> None:
         known = list(error.schema.get("properties", ()))
         for name in error.instance:
             if name not in known:
-                words = nearest(name[:100], known)
-                meant = words.partition("'")[2].rpartition("'")[0] or None
-                there = words or f"; it has {', '.join(known)}"
-                raise InvalidRequest(f"{place}: there is no {name[:100]!r}{there}", nearest=meant)
+                there = nearest(name[:100], known) or f"; it has {', '.join(known)}"
+                raise InvalidRequest(
+                    f"{place}: there is no {name[:100]!r}{there}", nearest=closest(name[:100], known)
+                )
     meant = None
     if error.validator == "enum" and isinstance(error.instance, str):
-        known = [str(one) for one in error.validator_value]
-        meant = nearest(error.instance[:100], known).partition("'")[2].rpartition("'")[0] or None
+        meant = closest(error.instance[:100], [str(one) for one in error.validator_value])
     message = error.message if len(error.message) < 300 else f"{error.message[:300]} …"
     raise InvalidRequest(f"{place}: {message}", nearest=meant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from output_mock.scripts.definition import nearest
+from output_mock.scripts.definition import closest, nearest
 from output_mock.scripts.places import Mistake
 
 
@@ -83,9 +83,8 @@ class NotFound(Problem):
     @classmethod
     def named(cls, what: str, name: str, known: Sequence[str]) -> NotFound:
         """There is no `what` of that name; the nearest of the known ones was probably meant."""
-        words = nearest(name, list(known)[:1000])
-        meant = words.partition("'")[2].rpartition("'")[0] if words else None
-        return cls(f"there is no {what} {name!r}{words}", nearest=meant or None)
+        known = list(known)[:1000]
+        return cls(f"there is no {what} {name!r}{nearest(name, known)}", nearest=closest(name, known))
 
 
 class MethodNotAllowed(Problem):

@@ -14,6 +14,7 @@ from output_mock.control.operations import (
     Node,
     Operation,
     Reply,
+    duration,
     fields,
     flag,
     many,
@@ -24,7 +25,6 @@ from output_mock.control.operations import (
     text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
-from output_mock.durations import nanoseconds
 from output_mock.engine import results
 from output_mock.engine.errors import OutputError, WorkflowNotFoundError
 from output_mock.engine.failures import Failure
@@ -34,7 +34,7 @@ from output_mock.engine.rendering import iso
 from output_mock.engine.run import Run
 from output_mock.engine.standing import standing
 from output_mock.engine.world import World
-from output_mock.http import pages
+from output_mock.mock import RunView
 from output_mock.scripts.definition import CatalogDefinition
 
 STATUSES = ["running", "completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"]
@@ -151,10 +151,10 @@ def _in_full(run: Run, *, history: bool) -> dict[str, Any]:
     given = results.given_input(run)
     if "input" in given:
         shown["input"] = given["input"]
-    shown["output"] = plain(run.result)
-    shown["error"] = None if run.failure is None else results.error(run.failure)
+    view = RunView(run, run.world)
+    shown["output"], shown["error"] = view.output, view.error
     if history:
-        shown["history"] = pages.events(run, 0, len(run.history.batches), include_payloads=True)
+        shown["history"] = view.history
     return shown
 
 
@@ -253,13 +253,9 @@ def signal(asked: Asked) -> Reply:
     """Send a signal, now or later."""
     world, run = _find(asked)
     body = asked.body
+    after = duration(body.get("after", 0))
     try:
-        world.signal(
-            run.workflow_id,
-            body["name"],
-            body.get("payload", UNDEFINED),
-            after=nanoseconds(body.get("after", 0)),
-        )
+        world.signal(run.workflow_id, body["name"], body.get("payload", UNDEFINED), after=after)
     except WorkflowNotFoundError:
         raise Conflict(f"the run of {run.workflow_id!r} has ended: {standing(run)}") from None
     except (OutputError, ValueError) as error:

@@ -5,6 +5,7 @@ Scripts come in the language of YAML files, as JSON or as the text of a file. Py
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from output_mock.control.operations import (
@@ -15,6 +16,7 @@ from output_mock.control.operations import (
     Node,
     Operation,
     Reply,
+    duration,
     fields,
     flag,
     many,
@@ -24,7 +26,6 @@ from output_mock.control.operations import (
     text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, InvalidScript, NotFound
-from output_mock.durations import nanoseconds
 from output_mock.engine.rendering import iso
 from output_mock.engine.world import Catalog, World
 from output_mock.scripts.definition import WorkflowDefinition
@@ -92,6 +93,12 @@ def _described(definition: WorkflowDefinition, catalogs: list[str]) -> dict[str,
     }
 
 
+def _in_full(world: World, name: str) -> dict[str, Any]:
+    """A workflow with its script. Raises `NotFound`."""
+    catalogs, definition = _the(world, name)
+    return {**_described(definition, catalogs), "script": _written(definition)}
+
+
 def _listing(world: World) -> Reply:
     with world.clock.lock:
         found = _offered(world)
@@ -109,8 +116,7 @@ def show(asked: Asked) -> Reply:
     """One workflow with its script."""
     world = asked.held.world
     with world.clock.lock:
-        catalogs, definition = _the(world, asked.path["name"])
-        return Reply(200, {**_described(definition, catalogs), "script": _written(definition)})
+        return Reply(200, _in_full(world, asked.path["name"]))
 
 
 def _the(world: World, name: str) -> tuple[list[str], WorkflowDefinition]:
@@ -189,9 +195,7 @@ def put(asked: Asked) -> Reply:
     with world.clock.lock:
         new = name not in _offered(world)
         _offer(world, [], script)
-        catalogs, definition = _the(world, name)
-        shown = {**_described(definition, catalogs), "script": _written(definition)}
-    return Reply(201 if new else 200, shown)
+        return Reply(201 if new else 200, _in_full(world, name))
 
 
 def _read_one(asked: Asked, name: str) -> Script:
@@ -260,15 +264,10 @@ def list_catalogs(asked: Asked) -> Reply:
 
 def put_catalog(asked: Asked) -> Reply:
     """Have a catalog, and let its worker come or go."""
-    import re
-
     world, name, body = asked.held.world, asked.path["name"], asked.body or {}
     if not re.fullmatch(CATALOG_NAME, name):
         raise InvalidRequest(f"{name[:100]!r} cannot name a catalog; names are letters, digits and _ . @ -")
-    try:
-        away = nanoseconds(body.get("awayFor", 0))
-    except ValueError as error:
-        raise InvalidRequest(str(error)) from None
+    away = duration(body.get("awayFor", 0))
     if away and body.get("worker", False):
         raise InvalidRequest("a worker that is there is not away; leave out 'worker' or 'awayFor'")
     with world.clock.lock:

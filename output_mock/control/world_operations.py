@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from output_mock.control import clock
@@ -21,7 +20,10 @@ from output_mock.control.operations import (
 )
 from output_mock.control.problems import InvalidRequest
 from output_mock.control.worlds import MOST_TOKENS, Held
+from output_mock.engine.wall import monotonic
 from output_mock.http.journal import Calls
+from output_mock.version import NAME as PROGRAM
+from output_mock.version import version
 
 SCHEMAS = {
     "World": shape(
@@ -61,7 +63,7 @@ def _described(held: Held) -> dict[str, Any]:
         "faults": len(held.app.faults),
         "scriptErrors": [error.message for error in list(world.script_errors)[-100:]],
         "snapshots": list(held.snapshots),
-        "idle": round(max(0.0, time.monotonic() - held.used), 3),
+        "idle": round(max(0.0, monotonic() - held.used), 3),
     }
 
 
@@ -72,12 +74,7 @@ def list_worlds(asked: Asked) -> Reply:
 
 def show(asked: Asked) -> Reply:
     """One world."""
-    used = next((held.used for held in asked.worlds if held.name == asked.path["name"]), None)
-    held = asked.worlds.get(asked.path["name"])
-    if used is not None:
-        # To look at a world is not to use it.
-        held.used = used
-    return Reply(200, _described(held))
+    return Reply(200, _described(asked.worlds.find(asked.path["name"])))
 
 
 def show_own(asked: Asked) -> Reply:
@@ -114,19 +111,9 @@ def delete(asked: Asked) -> Reply:
     return Reply(204, None)
 
 
-def version() -> str:
-    """The version of output-mock that is installed."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("output-mock")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
-
-
 def show_version(asked: Asked) -> Reply:
     """Who answers here."""
-    return Reply(200, {"name": "output-mock", "version": version()})
+    return Reply(200, {"name": PROGRAM, "version": version()})
 
 
 _NEW = fields(

@@ -49,7 +49,7 @@ def to_bytes(value: Any) -> bytes:
         return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
-def short(value: Any, most: int) -> str:
+def short(value: Any, most: int = 200) -> str:
     """JSON for people, in at most so many characters; what is no JSON as Python shows it."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
     return text if len(text) <= most else f"{text[:most]}…"

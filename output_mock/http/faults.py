@@ -6,7 +6,7 @@ presets and the control plane.
 
 from __future__ import annotations
 
-import itertools
+import copy
 import math
 import threading
 from collections import deque
@@ -298,12 +298,14 @@ class Faults:
         self._waiting: list[Fault] = []
         self._lock = threading.Lock()
         self._chance = Random(f"faults {seed}")
-        self._numbers = itertools.count(1)
+        # The number of the fault that was added last.
+        self._last = 0
 
     def add(self, fault: Fault) -> Fault:
         """Let a fault strike, after those that fit the same call and were there before it."""
         with self._lock:
-            fault.id = next(self._numbers)
+            self._last += 1
+            fault.id = self._last
             self._waiting.append(fault)
         return fault
 
@@ -351,20 +353,14 @@ class Faults:
         return len(self._waiting)
 
     def state(self) -> Sequence[Any]:
-        """What `restored` makes the same faults of."""
-        import copy
-
+        """What `restore` makes the same faults of."""
         with self._lock:
-            number = next(self._numbers)
-            self._numbers = itertools.count(number)
-            return copy.deepcopy(self._waiting), self._chance.getstate(), number
+            return copy.deepcopy(self._waiting), self._chance.getstate(), self._last
 
     def restore(self, state: Sequence[Any]) -> None:
         """Let strike what would have struck when `state` was asked for, in the same way."""
-        import copy
-
-        waiting, chance, number = state
+        waiting, chance, last = state
         with self._lock:
             self._waiting = copy.deepcopy(waiting)
             self._chance.setstate(chance)
-            self._numbers = itertools.count(number)
+            self._last = last

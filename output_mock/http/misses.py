@@ -54,7 +54,7 @@ def invalid(issues: list[Issue], body: Any, known: tuple[str, ...], content_type
             strangers = [name for name in fields if name not in known]
             text += _meant(where, strangers)
         words.append(text)
-    given = "" if body is UNDEFINED else f" (the body is {short(body, 200)})"
+    given = "" if body is UNDEFINED else f" (the body is {short(body)})"
     return f"the request is not valid: {'; '.join(words)}{given}"
 
 

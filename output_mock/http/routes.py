@@ -66,12 +66,15 @@ class BadEscapeError(Exception):
         self.message: str = f"Failed to decode param '{text}'"
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    source = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))
-    return re.compile(f"{source}/?", re.IGNORECASE)
+def in_regex(path: str) -> str:
+    """What fits a path such as `/workflow/{id}/status`, with its names as groups."""
+    return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))
 
 
-_PATTERNS = [(method, _pattern(path), operation) for method, path, operation in ROUTES]
+_PATTERNS = [
+    (method, re.compile(f"{in_regex(path)}/?", re.IGNORECASE), operation)
+    for method, path, operation in ROUTES
+]
 _FIXED = {(method, path): Route(operation) for method, path, operation in ROUTES if "{" not in path}
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -92,7 +95,7 @@ def match(method: str, path: str) -> Route | None:
         if found is None:
             continue
         try:
-            ids = {name: _decoded(text) for name, text in found.groupdict().items()}
+            ids = {name: unescaped(text) for name, text in found.groupdict().items()}
         except BadEscapeError as error:
             problem = problem or error
             continue
@@ -103,7 +106,8 @@ def match(method: str, path: str) -> Route | None:
     return None
 
 
-def _decoded(text: str) -> str:
+def unescaped(text: str) -> str:
+    """A part of a path with its percent-escapes decoded. Raises `BadEscapeError`."""
     if "%" not in text:
         return text
     if _ESCAPE.search(text):

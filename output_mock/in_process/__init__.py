@@ -10,6 +10,7 @@ import importlib.util
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from output_mock.in_process.door import Door
@@ -43,7 +44,8 @@ def reach(app: OutputApp, url: str | None = None) -> Iterator[str]:
     with _lock:
         door = Door(app, url or _free_url())
         if not _doors:
-            _install()
+            for client in _clients():
+                client.install()
         _doors.append(door)
     try:
         yield door.url
@@ -51,7 +53,8 @@ def reach(app: OutputApp, url: str | None = None) -> Iterator[str]:
         with _lock:
             _doors.remove(door)
             if not _doors:
-                _uninstall()
+                for client in _clients():
+                    client.uninstall()
 
 
 def _free_url() -> str:
@@ -63,21 +66,12 @@ def _free_url() -> str:
     raise RuntimeError(f"{_LAST - _FIRST} fakes are open in this process; close some, or give them URLs")
 
 
-def _install() -> None:
+def _clients() -> Iterator[ModuleType]:
+    """What knows how to catch the calls of a kind of client; httpx need not be there."""
     from output_mock.in_process import requests_client
 
-    requests_client.install()
+    yield requests_client
     if importlib.util.find_spec("httpx") is not None:
         from output_mock.in_process import httpx_client
 
-        httpx_client.install()
-
-
-def _uninstall() -> None:
-    from output_mock.in_process import requests_client
-
-    requests_client.uninstall()
-    if importlib.util.find_spec("httpx") is not None:
-        from output_mock.in_process import httpx_client
-
-        httpx_client.uninstall()
+        yield httpx_client

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from output_mock.durations import Duration, nanoseconds
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Failure
-from output_mock.engine.payloads import UNDEFINED, named_json
+from output_mock.engine.payloads import UNDEFINED, named_json, short
 from output_mock.scripts.definition import ScheduledSignal, ScriptFunction, WorkflowDefinition
 
 if TYPE_CHECKING:
@@ -213,11 +212,11 @@ def in_turn(ctx: Context, pick: Callable[[], tuple[object, Sequence[Any]]]) -> A
 
 def no_answer(name: str, place: str, given: Any, matches: Sequence[Any], hint: str) -> str:
     """That a workflow has no answer for an input, and which match comes nearest."""
-    text = f"workflow {name!r} ({place}) has no answer for the input {_short(given)}"
+    text = f"workflow {name!r} ({place}) has no answer for the input {short(given)}"
     if not matches:
         return f"{text}; {hint}"
     closest = min(matches, key=lambda match: len(differences(given, match)))
-    return f"{text}; the nearest is when({_short(closest)}): {'; '.join(differences(given, closest)[:3])}"
+    return f"{text}; the nearest is when({short(closest)}): {'; '.join(differences(given, closest)[:3])}"
 
 
 def contains(given: Any, match: Any) -> bool:
@@ -229,7 +228,7 @@ def differences(given: Any, match: Any, where: str = "input") -> list[str]:
     """What `match` asks for and `given` does not have, in words."""
     if isinstance(match, Mapping):
         if not isinstance(given, Mapping):
-            return [f"{where} is {_short(given)}, not an object"]
+            return [f"{where} is {short(given)}, not an object"]
         found: list[str] = []
         for key, wanted in match.items():
             if key not in given:
@@ -239,7 +238,7 @@ def differences(given: Any, match: Any, where: str = "input") -> list[str]:
         return found
     if isinstance(match, Sequence) and not isinstance(match, str):
         if not isinstance(given, list) or len(given) != len(match):
-            return [f"{where} is {_short(given)}, not {_short(match)}"]
+            return [f"{where} is {short(given)}, not {short(match)}"]
         return [
             difference
             for index, (one, wanted) in enumerate(zip(given, match, strict=True))
@@ -247,12 +246,7 @@ def differences(given: Any, match: Any, where: str = "input") -> list[str]:
         ]
     if given == match and isinstance(given, bool) == isinstance(match, bool):
         return []
-    return [f"{where} is {_short(given)}, not {_short(match)}"]
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=repr)
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    return [f"{where} is {short(given)}, not {short(match)}"]
 
 
 def calling_place(depth: int = 2) -> str:

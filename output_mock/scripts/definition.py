@@ -108,10 +108,15 @@ def _length(duration: Any) -> int | None:
     return None if duration is None else nanoseconds(duration)
 
 
+def closest(name: str, known: Sequence[str]) -> str | None:
+    """The known name that is most like `name`; None when none is."""
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """`"; did you mean 'x'?"` for the known name that is most like `name`, or nothing."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    meant = closest(name, known)
+    return "" if meant is None else f"; did you mean {meant!r}?"
 
 
 def listed(before: str, name: str, known: Collection[str]) -> str:

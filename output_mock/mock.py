@@ -15,6 +15,7 @@ from output_mock.engine.errors import ScriptError, WorkflowNotFoundError
 from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
 from output_mock.engine.standing import standing
+from output_mock.engine.traces import Traces
 from output_mock.engine.world import World
 from output_mock.expected import Expected
 from output_mock.http import pages
@@ -78,6 +79,18 @@ class RunView:
             return pages.events(self._run, 0, len(self._run.history.batches), include_payloads=True)
 
     @property
+    def trace(self) -> dict[str, Any] | None:
+        """The tree of what it did so far, as its trace will have it; None when it has none.
+
+        A child's is the part that is its own; traces in files and in S3 are those of its root.
+        """
+        from output_mock.traces.tree import trace_tree
+
+        with self._world.clock.lock:
+            memo = self._run.memo
+            return None if memo is None or memo.trace_info is None else trace_tree(self._run)
+
+    @property
     def standing(self) -> str:
         """Where it stands, in words: `waiting for signal 'approve' since 2h, virtual`."""
         with self._world.clock.lock:
@@ -115,7 +128,8 @@ class OutputMock(Scripted):
     Takes the clock's mode (`auto`: nobody waits; `manual`: time moves when told; `real`: the wall), the
     `seed` of every id, the name of the `catalog` that it serves by default, the `auth_token` that requests
     must bring, the run's `execution_timeout`, how long `/workflow/run` waits by default (`max_waiting`), the
-    longest long poll (`history_max_waiting`), where a virtual clock starts, and `scripts` to load.
+    longest long poll (`history_max_waiting`), where a virtual clock starts, where `traces` are kept
+    (`output_mock.traces`; by default they are said to be in files, and are nowhere), and `scripts` to load.
     """
 
     def __init__(
@@ -129,6 +143,7 @@ class OutputMock(Scripted):
         max_waiting: Duration = "5m",
         history_max_waiting: Duration = "15s",
         start: datetime | None = None,
+        traces: Traces | None = None,
         scripts: Sequence[Scripted | str | PathLike[str]] = (),
     ) -> None:
         super().__init__()
@@ -140,6 +155,7 @@ class OutputMock(Scripted):
             execution_timeout=nanoseconds(execution_timeout),
             max_waiting=nanoseconds(max_waiting),
             history_max_waiting=nanoseconds(history_max_waiting),
+            traces=traces,
         )
         self.app: OutputApp = OutputApp(self.world, auth_token=auth_token)
         self._urls: list[str] = []

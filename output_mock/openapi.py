@@ -98,6 +98,7 @@ _ERRORS: dict[str, tuple[bool | None, str]] = {
     "WorkflowUpdateFailedError": (False, "No such update, or its validator or handler refused."),
     "TraceFileDownloadError": (False, "The remote trace cannot be fetched: no such object, or no AWS keys."),
     "TraceFileParseError": (False, "The remote trace is no JSON."),
+    "InvalidTraceFileUrl": (False, "The URL of the remote trace is none of S3."),
     "CatalogNotAvailableError": (False, "No worker serves that catalog (yet)."),
     "TypeError": (False, "The workflow id is an empty string."),
     "Error": (False, "The body cannot be unpacked, or Temporal refused: the API passes its words on."),
@@ -578,13 +579,18 @@ def _trace_schemas() -> Node:
     instant: Node = {"type": "integer", "description": "Milliseconds since 1970."}
     node = {
         "id": _text("A workflow's run id, or a step's number within its run."),
-        "kind": _text(enum=["workflow", "step", "evaluator", "llm", "http", "internal_step"]),
+        "kind": _text(
+            "`workflow`, `step`, `evaluator`, `llm`, `http`, `internal_step`, or a word of the step's own."
+        ),
         "name": _text(),
         "startedAt": instant,
         "endedAt": _or_null(instant),
         "input": {},
         "output": {},
-        "error": {"type": "object", "description": "A step that was retried may have an output as well."},
+        "error": {
+            "description": "An object, or whatever the step has thrown. A step that was retried may have an "
+            "output as well."
+        },
         "children": {"type": "array", "items": _ref("TraceNode")},
         "attributes": {"type": "object"},
     }
@@ -818,7 +824,7 @@ _START_ERRORS = {
 _TRACE_ERRORS = {
     404: ("WorkflowNotFoundError", "TraceNotAvailableError"),
     424: ("WorkflowNotCompletedError",),
-    500: ("TraceFileDownloadError", "TraceFileParseError", "ScriptError"),
+    500: ("TraceFileDownloadError", "TraceFileParseError", "InvalidTraceFileUrl", "ScriptError"),
 }
 
 

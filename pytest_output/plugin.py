@@ -15,6 +15,7 @@ from pytest_output import settings
 
 if TYPE_CHECKING:
     from output_mock import OutputMock
+    from output_mock.traces.stored import StoredTraces
     from pytest_output.fakes import Fakes, Stage
 
 # The fakes that a test has, for its report.
@@ -111,6 +112,27 @@ def output_url(request: pytest.FixtureRequest) -> Iterator[str]:
     reachable(url)
     with environment(url, request.config.getoption("output_token")):
         yield url.rstrip("/")
+
+
+@pytest.fixture
+def output_traces(request: pytest.FixtureRequest) -> Iterator[StoredTraces]:
+    """The traces of the test's fake, which lie in S3, as moto has it: get, put, corrupt and delete them.
+
+    The fake is that of `output_server` for a test that has it, otherwise that of `output_mock`. Needs the
+    extra `output-mock[s3]`.
+    """
+    _skip_if_elsewhere(request)
+    from output_mock.traces.s3 import S3Missing, installed
+    from output_mock.traces.stored import stored_in_s3
+
+    try:
+        installed()
+    except S3Missing as error:
+        pytest.fail(f"output_traces: {error}", pytrace=False)
+    served = "output_server" in request.fixturenames
+    mock: OutputMock = request.getfixturevalue("output_server" if served else "output_mock")
+    with stored_in_s3(mock) as traces:
+        yield traces
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,17 @@ Sent = dict[str, Any]
 Send = Callable[[str, str, dict[str, str], "bytes | None"], Sent]
 
 
-def replay(send: Send, recording: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+# Does what a recording says was done to the server by hand; gets its words, and what was saved so far.
+ByHand = Callable[[str, dict[str, Any]], None]
+
+
+def _nothing(words: str, played: dict[str, Any]) -> None:
+    raise AssertionError(f"nobody does what was done by hand: {words}")
+
+
+def replay(
+    send: Send, recording: dict[str, Any], by_hand: ByHand = _nothing
+) -> Iterator[tuple[str, list[str]]]:
     """Play a recording; yields for each exchange its request line and how its answer differs."""
     played: dict[str, Any] = {}
     recorded: dict[str, Any] = {}
@@ -96,6 +106,8 @@ def replay(send: Send, recording: dict[str, Any]) -> Iterator[tuple[str, list[st
     for exchange in recording["exchanges"]:
         if "request" not in exchange:
             time.sleep(exchange.get("sleep", 0))
+            if "note" in exchange:
+                by_hand(exchange["note"], played)
             continue
         request = exchange["request"]
         got = _answered(send, exchange, played)

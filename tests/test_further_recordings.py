@@ -17,7 +17,7 @@ from contract_tests.pack import script as pack
 from output_mock import OutputMock
 from tests.conftest import connected
 from tests.further_pack import script
-from tests.test_recordings import played
+from tests.recorded import Reached, played
 
 RECORDINGS = {
     path.stem: json.loads(path.read_text())
@@ -31,7 +31,8 @@ def results() -> Iterator[Results]:
     """All of them at once on one fake: most of their time is spent waiting."""
     mock = OutputMock("real", scripts=[pack, script])
     with connected(mock, "in_process") as client, ThreadPoolExecutor(16) as pool:
-        yield {name: pool.submit(played, client, recording) for name, recording in RECORDINGS.items()}
+        reached = Reached(mock, client)
+        yield {name: pool.submit(played, reached, recording) for name, recording in RECORDINGS.items()}
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

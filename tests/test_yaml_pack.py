@@ -11,7 +11,7 @@ import pytest
 from contract_tests.pack import script
 from output_mock import OutputMock
 from tests.conftest import Client, InProcessClient
-from tests.test_recordings import RECORDINGS, SERVERS, fake, played
+from tests.recorded import RECORDINGS, Reach, played, reaching
 
 PACK = Path(__file__).parent / "pack.yaml"
 
@@ -84,22 +84,13 @@ def test_the_pack_in_yaml_writes_the_histories_of_the_pack_in_python() -> None:
 
 
 @pytest.fixture(scope="module")
-def clients() -> Iterator[dict[str, Client]]:
-    """Clients of fakes that serve the pack in YAML, by the server that a scenario was recorded on."""
-    found: dict[str, Client] = {}
-    mocks = []
-    for server in ("plain", *SERVERS):
-        mock = fake(server, PACK)
-        mocks.append(mock)
-        found[server] = InProcessClient(mock)
-    yield found
-    for mock in mocks:
-        mock.close()
+def reach() -> Iterator[Reach]:
+    """The fakes that scenarios need, with the pack in YAML."""
+    with reaching(PACK) as reach:
+        yield reach
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_the_recordings_come_out_the_same_with_the_pack_in_yaml(
-    name: str, clients: dict[str, Client]
-) -> None:
-    _, different = played(clients[name if name in SERVERS else "plain"], RECORDINGS[name])
+def test_the_recordings_come_out_the_same_with_the_pack_in_yaml(name: str, reach: Reach) -> None:
+    _, different = played(reach(name, "in_process"), RECORDINGS[name])
     assert not different, "\n".join(different)

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import NamedTuple
 
 from output_mock.durations import nanoseconds
 from output_mock.engine.traces import Traces
@@ -27,10 +28,36 @@ _LENGTH = re.compile(
 )
 
 
-def traces(environment: Mapping[str, str]) -> Traces:
-    """Where traces go, and whether the server may fetch them.
+class S3Settings(NamedTuple):
+    """A bucket of S3, and who may use it."""
 
-    Raises `ValueError` when they shall go to S3 and no bucket is named.
+    bucket: str
+    region: str
+    key_id: str
+    secret: str
+
+
+# What a bucket of a fake's own is like, where the environment does not say.
+_OWN = {
+    "OUTPUT_TRACE_REMOTE_S3_BUCKET": "traces",
+    "OUTPUT_AWS_REGION": "us-east-1",
+    "OUTPUT_AWS_ACCESS_KEY_ID": "testing",
+    "OUTPUT_AWS_SECRET_ACCESS_KEY": "testing",
+}
+
+
+def s3(environment: Mapping[str, str], *, complete: bool) -> S3Settings:
+    """The bucket for traces. Raises `ValueError` when it has to be `complete` and is not."""
+    missing = [name for name in _OWN if not environment.get(name)]
+    if complete and missing:
+        raise ValueError(f"an S3 of your own needs to be told about; set {', '.join(missing)}")
+    return S3Settings(*(environment.get(name) or default for name, default in _OWN.items()))
+
+
+def traces(environment: Mapping[str, str], *, remote: bool = False) -> Traces:
+    """Where traces go, and whether the server may fetch them; with `remote`, whoever asks has an S3 for them.
+
+    Raises `ValueError` when they shall go to S3 and no bucket is named, and for a delay that is no number.
     """
     # A worker that is told nothing keeps no traces; but it is the server's environment that is most often
     # there, and beside it the project's own compose files have a worker that keeps local ones.
@@ -38,14 +65,24 @@ def traces(environment: Mapping[str, str]) -> Traces:
     host = environment.get("OUTPUT_TRACE_HOST_PATH")
     folder = posixpath.normpath(posixpath.join(host, "runs")) if host else Traces.folder
     bucket = None
-    if environment.get("OUTPUT_TRACE_REMOTE_ON") in _TRUE:
+    if environment.get("OUTPUT_TRACE_REMOTE_ON") in _TRUE and not remote:
         bucket = environment.get("OUTPUT_TRACE_REMOTE_S3_BUCKET")
         if not bucket:
             raise ValueError(
                 "OUTPUT_TRACE_REMOTE_ON is on and there is no bucket; set OUTPUT_TRACE_REMOTE_S3_BUCKET"
             )
     names = ("OUTPUT_AWS_ACCESS_KEY_ID", "OUTPUT_AWS_SECRET_ACCESS_KEY")
-    return Traces(folder if local else None, bucket, all(environment.get(name) for name in names))
+    delay = environment.get("OUTPUT_TRACE_UPLOAD_DELAY_MS")
+    try:
+        length = Traces.upload_delay if not delay else nanoseconds(milliseconds(delay))
+    except ValueError as error:
+        raise ValueError(f"OUTPUT_TRACE_UPLOAD_DELAY_MS: {error}") from None
+    return Traces(
+        folder if local else None,
+        bucket,
+        all(environment.get(name) for name in names),
+        upload_delay=length,
+    )
 
 
 def execution_timeout(text: str) -> timedelta:

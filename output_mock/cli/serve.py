@@ -19,13 +19,13 @@ from click.core import ParameterSource
 
 from output_mock.cli import environment
 from output_mock.cli.check import all_mistakes, counted, loaded_files
+from output_mock.cli.keeping import Keeping
 from output_mock.durations import Duration, nanoseconds
 
 if TYPE_CHECKING:
     from output_mock.cli.log import RequestLog
     from output_mock.control.front import Front
     from output_mock.engine.clock import Mode
-    from output_mock.engine.traces import Traces
     from output_mock.mock import OutputMock
     from output_mock.scripts.places import Mistake
     from output_mock.scripts.script import Scripted
@@ -91,6 +91,12 @@ def _lifetime(context: click.Context, _: click.Parameter, value: str | None) -> 
     if length == 0:
         raise click.BadParameter("it is 0; leave the option out to have worlds stay")
     return None if length is None else length / 1e9
+
+
+def _s3(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    if value is not None and value != "moto" and not value.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{value!r} is neither moto nor the URL of an S3-compatible server")
+    return value
 
 
 def _token(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
@@ -213,6 +219,21 @@ def _token(context: click.Context, _: click.Parameter, value: str | None) -> str
     help="How a line of the log looks.",
 )
 @click.option(
+    "--trace-dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Write the traces of runs to DIR/runs/WORKFLOW/, as a worker does below its project's logs.",
+)
+@click.option(
+    "--s3",
+    metavar="moto|URL",
+    callback=_s3,
+    help=(
+        "Where the S3 is that traces are uploaded to and fetched from: moto starts moto's server beside this "
+        "one, a URL is an S3-compatible server. Needs output-mock[s3]."
+    ),
+)
+@click.option(
     "--watch",
     is_flag=True,
     help="Take up scripts that change while they are served; runs under way go on as they began.",
@@ -234,6 +255,8 @@ def serve(
     world_ttl: float | None,
     timing: bool,
     log_format: str,
+    trace_dir: str | None,
+    s3: str | None,
     watch: bool,
 ) -> None:
     """Serve the workflows of Python and YAML scripts, or a demonstration when there are none.
@@ -241,8 +264,9 @@ def serve(
     The real container's environment variables are read where an option is not given; besides those named
     below these are TEMPORAL_NAMESPACE, TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING,
     TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS and NODE_ENV: production asks for OUTPUT_API_AUTH_TOKEN. Where
-    traces are said to be: OUTPUT_TRACE_LOCAL_ON, OUTPUT_TRACE_HOST_PATH, OUTPUT_TRACE_REMOTE_ON,
-    OUTPUT_TRACE_REMOTE_S3_BUCKET, and OUTPUT_AWS_ACCESS_KEY_ID and OUTPUT_AWS_SECRET_ACCESS_KEY.
+    traces are: OUTPUT_TRACE_LOCAL_ON, OUTPUT_TRACE_HOST_PATH, OUTPUT_TRACE_REMOTE_ON,
+    OUTPUT_TRACE_REMOTE_S3_BUCKET, OUTPUT_TRACE_UPLOAD_DELAY_MS, OUTPUT_AWS_REGION,
+    OUTPUT_AWS_ACCESS_KEY_ID and OUTPUT_AWS_SECRET_ACCESS_KEY.
 
     Ctrl-C or SIGTERM stops the server.
     """
@@ -256,7 +280,7 @@ def serve(
     token = auth_token or (_production_token() if production else None)
     max_waiting = _from_environment("TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING", "5m")
     history_max_waiting = _from_environment("TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS", "15s")
-    traces = _traces()
+    keeping = _keeping(trace_dir, s3)
 
     def fake(options: Mapping[str, Any]) -> OutputMock:
         made = OutputMock(
@@ -267,10 +291,10 @@ def serve(
             execution_timeout=options.get("executionTimeout", execution_timeout),
             max_waiting=max_waiting,
             history_max_waiting=history_max_waiting,
+            traces=keeping.traces(options.get("world", "default")),
         )
         made.app.calls.most = journal
         made.app.timing = timing
-        made.world.traces = traces
         # A script that names a namespace of its own keeps it.
         made.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or made.world.namespace
         for name in faults:
@@ -314,7 +338,12 @@ def serve(
         ]
         guarded = f"; nothing guards it, see {' and '.join(options)}" if options else ""
         click.echo(f"warning: {host} can be reached from other machines{guarded}", err=True)
+    warning = keeping.warning()
+    if warning is not None:
+        click.echo(f"warning: {warning}", err=True)
     click.echo(_first_line(mock, server, demonstration=not scripts))
+    for line in keeping.lines():
+        click.echo(line)
     if watcher is not None:
         watcher.begin(loaded, log.tell)
     # Histories stay for as long as the process: there is little for the collector to find among them.
@@ -326,6 +355,7 @@ def serve(
         if watcher is not None:
             watcher.close()
         held.close()
+        keeping.close()
         # A second Ctrl-C must not disturb the end.
         for number in signals:
             signal.signal(number, signal.SIG_IGN)
@@ -353,11 +383,15 @@ def _from_environment(name: str, default: Duration) -> Duration:
         raise click.UsageError(f"Invalid value for '{name}': {error}", click.get_current_context()) from None
 
 
-def _traces() -> Traces:
+def _keeping(trace_dir: str | None, s3: str | None) -> Keeping:
+    from output_mock.traces.s3 import S3Missing
+
     try:
-        return environment.traces(os.environ)
+        return Keeping(os.environ, trace_dir, s3)
     except ValueError as error:
         raise click.UsageError(str(error), click.get_current_context()) from None
+    except S3Missing as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _load(mock: OutputMock, scripts: tuple[str, ...]) -> dict[str, list[Scripted]]:

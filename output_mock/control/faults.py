@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from output_mock.control.operations import (
     ANYTHING,
@@ -22,6 +22,7 @@ from output_mock.control.operations import (
     text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
+from output_mock.http.downloads import Trouble
 from output_mock.http.faults import Fault
 from output_mock.http.presets import PRESETS, preset
 from output_mock.http.routes import OPERATIONS as ROUTES
@@ -90,6 +91,7 @@ _GIVEN: Node = {
     "dribble": {**DURATION, "description": "How long, on the wall, the body takes, in small pieces."},
     "cutAfter": number("After how many events a history stream is cut.", minimum=0, maximum=10**6),
     "workerAway": {**DURATION, "description": "How long the worker of the default catalog goes away."},
+    "s3": text("The trouble that a trace log has with S3.", enum=list(get_args(Trouble))),
     "method": text("Only calls of this method.", maxLength=20),
     "route": text("Only calls of this operation.", enum=list(ROUTES)),
     "workflow": text("Only calls about this workflow.", maxLength=LONGEST_ID),

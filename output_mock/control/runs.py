@@ -66,6 +66,22 @@ _RUN: Node = {
     ),
 }
 SCHEMAS = {
+    "TraceNode": shape(
+        {
+            "id": text(),
+            "kind": text("workflow, step, evaluator, internal_step, llm, http, or a step's own word."),
+            "name": text(),
+            "startedAt": number("Milliseconds since 1970."),
+            "endedAt": or_null(number("Milliseconds since 1970; null as long as it goes on.")),
+            "input": ANYTHING,
+            "output": ANYTHING,
+            "error": ANYTHING,
+            "children": many(ref("TraceNode")),
+            "attributes": {"type": "object"},
+        },
+        optional=("input", "output", "error"),
+        about="Something that was done, and what was done for it.",
+    ),
     "Run": shape(_RUN, about="A run, and where it stands."),
     "RunInFull": shape(
         {
@@ -187,6 +203,19 @@ def show(asked: Asked) -> Reply:
         return Reply(200, _in_full(run, history=asked.query.get("history", False)))
 
 
+def trace(asked: Asked) -> Reply:
+    """The trace of a run, as it stands."""
+    world, run = _find(asked)
+    tree = RunView(run, world).trace
+    if tree is None:
+        raise NotFound(f"run {run.run_id} of {run.workflow_id!r} has no trace: {_untraced(run)}")
+    return Reply(200, tree)
+
+
+def _untraced(run: Run) -> str:
+    return "it has not begun" if run.memo is None else "its workflow is not traced"
+
+
 def advance(asked: Asked) -> Reply:
     """Let the next thing happen."""
     world, run = _find(asked)
@@ -291,6 +320,16 @@ OPERATIONS = [
         {200: ref("RunInFull")},
         errors=(404,),
         query={**_PINNED, "history": flag("Whether to show its history.")},
+    ),
+    Operation(
+        "getTrace",
+        "GET",
+        "/runs/{workflowId}/trace",
+        "The trace of a run as it stands, wherever traces are kept; of a child, its own part.",
+        trace,
+        {200: ref("TraceNode")},
+        errors=(404,),
+        query=_PINNED,
     ),
     Operation(
         "advanceRun",

@@ -22,7 +22,7 @@ DEFAULT = "default"
 MOST_WORLDS = 100
 # How many tokens may lead to a world.
 MOST_TOKENS = 100
-# Makes the fake of a world from what was said when it was made: `clock`, `seed`, …
+# Makes the fake of a world from its name, `world`, and what was said when it was made: `clock`, `seed`, …
 Make = Callable[[Mapping[str, Any]], "OutputMock"]
 # How often, at least, worlds are looked at that may have been idle for too long: seconds.
 _LOOK = 30.0
@@ -131,7 +131,7 @@ class Worlds:
             for token in tokens:
                 if token in self.tokens:
                     raise Conflict("one of the tokens leads to another world already")
-            held = Held(name, self._new(options or {}), options or {}, tokens)
+            held = Held(name, self._new(name, options or {}), options or {}, tokens)
             self._held[name] = held
             self.tokens |= dict.fromkeys(tokens, held)
             if self._idle is not None and self._sweeper is None:
@@ -139,9 +139,9 @@ class Worlds:
                 self._sweeper.start()
             return held
 
-    def _new(self, options: Mapping[str, Any]) -> OutputMock:
+    def _new(self, name: str, options: Mapping[str, Any]) -> OutputMock:
         assert self._make is not None
-        mock = self._make(options)
+        mock = self._make({**options, "world": name})
         if self._on_new is not None:
             self._on_new(mock)
         return mock
@@ -152,7 +152,7 @@ class Worlds:
             raise Conflict("this server cannot begin its world anew")
         with self._lock:
             old = held.mock
-            held.hold(self._new(held.options))
+            held.hold(self._new(held.name, held.options))
             snapshots, held.snapshots = held.snapshots, {}
         _end(old, snapshots)
 

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from output_mock.durations import Duration, nanoseconds
 from output_mock.engine.failures import Failure
 from output_mock.engine.payloads import UNDEFINED
+from output_mock.engine.traces import Node, checked_nodes
 
 if TYPE_CHECKING:
     from output_mock.engine.instance import Instance
 
 Handler = Callable[[Any], Any]
 Fails = Failure | str | Sequence[Failure | str | None] | None
+# What happens inside of a step, for the trace: nodes, or a function of the step's input that returns some.
+Inside = Sequence[Node] | Callable[[Any], Sequence[Node]]
 
 
 class ContinueAsNew(BaseException):
@@ -37,7 +40,7 @@ class StepPlan:
     Evaluated once an attempt, so that a function given as `returns` sees the step's input.
     """
 
-    __slots__ = ("fails", "input_schema", "kind", "name", "output_schema", "returns", "takes")
+    __slots__ = ("fails", "input_schema", "kind", "name", "output_schema", "returns", "takes", "trace")
 
     def __init__(self, name: str, returns: Any, fails: Fails, takes: int, kind: str = "Step") -> None:
         self.name: str = name
@@ -47,6 +50,7 @@ class StepPlan:
         self.kind: str = kind
         self.input_schema: Mapping[str, Any] | None = None
         self.output_schema: Mapping[str, Any] | None = None
+        self.trace: Inside = ()
 
     def failure(self, attempt: int) -> Failure | None:
         """How attempt number `attempt` (from 1) fails, or None when it works."""
@@ -115,19 +119,24 @@ class Context:
         options: Mapping[str, Any] | None = None,
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
+        trace: Inside = (),
     ) -> Any:
         """Run a step (an activity of the workflow) and return what it returned.
 
         Takes the step's `input` (any JSON), what it `returns` (a value, or a function of the input), how
         it `fails` (a `Failure` or its message for every attempt, or a list with one or None an attempt), how
-        long each attempt `takes`, step `options` with the SDK's own names (retries, timeouts), and JSON
-        schemas that its input and output are held against.
+        long each attempt `takes`, step `options` with the SDK's own names (retries, timeouts), JSON schemas
+        that its input and output are held against, and what each attempt does inside, for the run's `trace`:
+        `[llm("generateText", model="m"), http("GET", url, 200)]` (`output_mock.traces`), or a function of the
+        input that returns such a list.
 
         Raises `StepFailure` when it has failed for good, `asyncio.CancelledError` when the run is stopped.
         """
         plan = StepPlan(name, returns, fails, nanoseconds(takes) if takes else 0)
         if input_schema is not None or output_schema is not None:
             plan.input_schema, plan.output_schema = input_schema, output_schema
+        if trace:
+            plan.trace = checked_nodes(trace, name)
         return await self._outcome(plan, input, options)
 
     async def evaluate(
@@ -144,6 +153,7 @@ class Context:
         fails: Fails = None,
         takes: Duration = 0,
         options: Mapping[str, Any] | None = None,
+        trace: Inside = (),
     ) -> Any:
         """Run an evaluator and return its result: `{"value", "confidence", "reasoning", …}` (evaluator).
 
@@ -164,6 +174,8 @@ class Context:
             return result
 
         plan = StepPlan(name, verdict, fails, nanoseconds(takes), "Evaluator")
+        if trace:
+            plan.trace = checked_nodes(trace, name)
         return await self._outcome(plan, input, options)
 
     async def _outcome(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Any:

@@ -177,6 +177,24 @@ class TraceFileDownloadError(OutputError):
     name = "TraceFileDownloadError"
 
 
+class TraceFileParseError(OutputError):
+    """A remote trace is no JSON (remote_trace_corrupt)."""
+
+    name = "TraceFileParseError"
+
+    def __init__(self) -> None:
+        super().__init__("Invalid trace file")
+
+
+class InvalidTraceFileUrl(OutputError):
+    """The URL of a remote trace is none of S3.
+
+    Not recorded; the real server's code gives these errors where it takes the URL apart.
+    """
+
+    name = "InvalidTraceFileUrl"
+
+
 class InvalidPageTokenError(OutputError):
     """A page token that no page gave (history_paging)."""
 

@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import os
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from output_mock.engine.failures import Application, Cause, ChildFailure, Failur
 from output_mock.engine.history import ActivityOptions, Memo
 from output_mock.engine.loop import ScriptLoop
 from output_mock.engine.payloads import UNDEFINED, as_json, named_json, plain
+from output_mock.engine.traces import Node
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer
@@ -68,6 +69,8 @@ class Activity:
     closed = False
     # What it has returned.
     result: Any = None
+    # What the attempt that has just ended has done inside.
+    inside: Sequence[Node] = ()
 
     def __init__(
         self,

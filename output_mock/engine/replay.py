@@ -63,6 +63,9 @@ def reset_run(
     run = Run(world, base.catalog, base.definition, base.info, run_id)
     run.history = base.history.copied_to(event_id - 1)
     run.start_time = now
+    limit = base.history.events[event_id - 1][1]
+    run.attempts = tuple(one for one in base.attempts if one.ended <= limit)
+    run.evaluators = base.evaluators
     replay = Replay(run)
     replay.play()
     scheduled, started = run.history.events[-1][2], len(run.history)

@@ -47,6 +47,7 @@ from output_mock.engine.instance import (
     WorkflowTimer,
 )
 from output_mock.engine.payloads import UNDEFINED, handed, named_json
+from output_mock.engine.traces import Attempt
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 # The real server ends a run whose history has grown beyond this.
 HISTORY_LIMIT = 51_200
 _TERMINATE, _ABANDON = 1, 2
+# A worker never hears of these ends, so that no trace is written (remote_trace_terminated).
+_NOT_BY_ITS_WORKER = frozenset({"terminated", "timed_out"})
 
 
 class Backoff:
@@ -97,6 +100,9 @@ class Run:
     failure: Cause | None = None
     script_error: ScriptError | None = None
     next_run_id: str | None = None
+    # What its trace shows and its history does not: attempts, and which steps are evaluators.
+    attempts: tuple[Attempt, ...] = ()
+    evaluators: frozenset[str] = frozenset()
     details: WorkflowDetails | None = None
     # The number of the WORKFLOW_TASK_SCHEDULED event that is due; 0 when none is.
     task_scheduled: int = 0
@@ -255,6 +261,8 @@ class Run:
             event_id = first + len(batch) + 1
             if kind == STEP:
                 subject.scheduled = event_id
+                if subject.plan.kind == "Evaluator":
+                    self.evaluators |= {subject.activity_type}
                 batch.append(
                     (
                         history.STEP_SCHEDULED,
@@ -453,6 +461,8 @@ class Run:
         started = len(self.history.events) + 1
         activity.closed = True
         activity.result = result
+        if activity.inside:
+            self._note(activity, now, None, result)
         self.jobs.append((STEP_CLOSED, activity, result))
         self._tell(
             now,
@@ -468,6 +478,8 @@ class Run:
             given, issues = schema.safe_parse(given)
             if issues:
                 raise invalid(f'{plan.kind} "{plan.name}" input', issues)
+        if plan.trace:
+            activity.inside = plan.trace(handed(given)) if callable(plan.trace) else plan.trace
         failure = plan.failure(activity.attempt)
         if failure is not None:
             raise failure
@@ -495,6 +507,7 @@ class Run:
         """An attempt failed: try again later, or give up."""
         now = self.world.clock.nanoseconds()
         options = activity.options
+        self._note(activity, now, cause, UNDEFINED)
         again = now + options.interval(activity.attempt)
         limit = options.schedule_to_close or self.info.timeout
         if isinstance(cause, Application) and cause.non_retryable:
@@ -530,6 +543,29 @@ class Run:
             _began(activity, answered=kind == history.STEP_FAILED),
             (kind, now, activity.scheduled, started, cause, state, outcome),
         )
+
+    def _note(self, activity: Activity, now: int, cause: Cause | None, result: Any) -> None:
+        """Keep of an attempt what its trace will show."""
+        if self.memo is None or self.memo.trace_info is None:
+            return
+        began = activity.started_at or now
+        attempt = Attempt(activity.activity_id, began, now, cause, result, activity.inside)
+        self.attempts = (*self.attempts, attempt)
+        if cause is not None:
+            self._trace_changed()
+
+    def _trace_changed(self) -> None:
+        """There is an error in the trace that this run is part of, or the run that it is of has ended."""
+        keepers = self.world.traces.keepers
+        if keepers and self.memo is not None and self.memo.trace_info is not None:
+            workflow_id, _, run_id, _ = self.memo.trace_info
+            for keeper in keepers:
+                keeper.changed(self.world.run_by_id(workflow_id, run_id))
+
+    def trace_settled(self) -> None:
+        """Whatever else belongs into the trace of this run has had its time since its end."""
+        for keeper in self.world.traces.keepers:
+            keeper.ended(self)
 
     def _script_is_wrong(self, error: BaseException) -> None:
         """A function that a script gave to a step raised an error of its own: the run fails with it."""
@@ -763,6 +799,8 @@ class Run:
         self.work = {}
         self.jobs = []
         self.task_scheduled = 0
+        if self.world.traces.keepers and status not in _NOT_BY_ITS_WORKER:
+            self._trace_ended(status)
         if self.instance is not None:
             self.instance.drop_script()
             if not self.instance.queries:
@@ -775,6 +813,16 @@ class Run:
         if self.parent is not None and self.child is not None and status != "continued_as_new":
             self.parent.child_closed(self.child, self)
         self.wake()
+
+    def _trace_ended(self, status: str) -> None:
+        """Have the trace kept that ends with this run, or that a child's failure is part of."""
+        if self.memo is None or self.memo.trace_info is None:
+            return
+        root = self.memo.trace_info[2] == self.run_id
+        if root or status in ("failed", "cancelled"):
+            self._trace_changed()
+        if root:
+            self.world.after(self.world.traces.upload_delay, self.trace_settled)
 
     def latest(self) -> Run:
         """The run that this one has been continued by, or itself."""

@@ -1,12 +1,41 @@
-"""Where the traces of runs go."""
+"""Where the traces of runs go, and who keeps them.
+
+The engine only says when there is something to keep. What a trace looks like and how it is kept is for
+`output_mock.traces`.
+"""
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import re
 from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import quote, unquote_to_bytes
 
-from output_mock.durations import MILLISECOND
+from output_mock.durations import MILLISECOND, SECOND
+from output_mock.engine.errors import InvalidTraceFileUrl
 from output_mock.engine.rendering import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from output_mock.engine.failures import Cause, Failure
+    from output_mock.engine.run import Run
+
+
+# Longer names no usual file system takes.
+_LONGEST_NAME = 200
+
+
+class Keeper(Protocol):
+    """Keeps the traces of root runs. Called with the world's lock held."""
+
+    def changed(self, run: Run) -> None:
+        """There is an error in the trace of this root run, or the run has ended."""
+
+    def ended(self, run: Run) -> None:
+        """Everything that is late has had its time: the run had ended `upload_delay` ago."""
 
 
 @dataclass(frozen=True)
@@ -17,21 +46,135 @@ class Traces:
     bucket: str | None = None
     # Whether the server, which fetches traces from S3, can show who it is.
     keys: bool = False
+    # Who really keeps them.
+    keepers: tuple[Keeper, ...] = ()
+    # How long after a run's end its worker waits for what other workers have to say, in nanoseconds.
+    upload_delay: int = 10 * SECOND
+    # What the server fetches traces from S3 with; None when there is no S3.
+    source: Source | None = None
+    # Whether there are such files: then their names are made such that every file system takes them.
+    written: bool = False
 
     def destinations(self, workflow_type: str, workflow_id: str, start: int) -> dict[str, str]:
         """Where the trace of a run goes (run_completes, remote_trace_no_credentials)."""
-        stamp = _file_stamp(start // MILLISECOND)
-        file = f"{stamp}_{workflow_id}.json"
         places = {}
         if self.folder is not None:
-            places["local"] = f"{self.folder}/{workflow_type}/{file}"
+            parts = [workflow_type, file_name(workflow_id, start)]
+            places["local"] = "/".join([self.folder, *(map(safe_name, parts) if self.written else parts)])
         if self.bucket is not None:
-            day = stamp[:10].replace("-", "/")
-            places["remote"] = f"https://{self.bucket}.s3.amazonaws.com/{workflow_type}/{day}/{file}"
+            key = object_key(workflow_type, workflow_id, start)
+            places["remote"] = f"https://{self.bucket}.s3.amazonaws.com/{key}"
         return places
+
+
+class Source(Protocol):
+    """Has the objects of a bucket."""
+
+    def fetch(self, place: ObjectPlace) -> IO[bytes]:
+        """The object, from its beginning. Raises `TraceFileDownloadError` when it cannot be had, and
+        `ScriptError` when nobody has said where S3 is.
+        """
+
+
+class ObjectPlace(NamedTuple):
+    """Where an object is. Without a region, the server's own is meant."""
+
+    bucket: str
+    key: str
+    region: str | None
+
+
+# The URLs that the real server takes for objects of S3.
+_URL = re.compile(r"https://([a-z0-9][a-z0-9.-]*[a-z0-9])\.s3(?:\.([a-z0-9-]+))?\.amazonaws\.com/(.+)")
+
+
+def object_place(url: str) -> ObjectPlace:
+    """The place that a trace's URL names: `https://BUCKET.s3[.REGION].amazonaws.com/KEY`.
+
+    Raises `InvalidTraceFileUrl` for any other one, as the real server's code does.
+    """
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise InvalidTraceFileUrl("Url is not a valid S3 url")
+    bucket, region, key = found.groups()
+    # What JavaScript's decodeURIComponent refuses.
+    if re.search(r"%(?![0-9A-Fa-f]{2})", key):
+        raise InvalidTraceFileUrl("Error decoding the S3 key")
+    try:
+        return ObjectPlace(bucket, unquote_to_bytes(key).decode(), region)
+    except UnicodeDecodeError:
+        raise InvalidTraceFileUrl("Error decoding the S3 key") from None
+
+
+def file_name(workflow_id: str, start: int) -> str:
+    """The name of a trace's file (run_completes); an id is taken as it is (workflow_id)."""
+    return f"{_file_stamp(start // MILLISECOND)}_{workflow_id}.json"
+
+
+def object_key(workflow_type: str, workflow_id: str, start: int) -> str:
+    """The key of a trace's object (remote_trace)."""
+    day = _file_stamp(start // MILLISECOND)[:10].replace("-", "/")
+    return f"{workflow_type}/{day}/{file_name(workflow_id, start)}"
+
+
+def safe_name(name: str) -> str:
+    """A file name that leads nowhere else and is not too long, the same as `name` where that is one."""
+    safe = quote(name, safe=" @+=,()[]{}")
+    if safe.strip(".") == "":
+        safe = safe.replace(".", "%2E")
+    if len(safe) > _LONGEST_NAME:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        safe = f"{safe[: _LONGEST_NAME - 22]}~{digest}.json"
+    return safe
 
 
 @functools.lru_cache(maxsize=256)
 def _file_stamp(milliseconds: int) -> str:
     """A time as the names of trace files have it."""
     return iso(milliseconds * MILLISECOND).replace(":", "-").replace("T", "-").replace(".", "-")
+
+
+class Node(NamedTuple):
+    """Something that happens inside of a step: a call of a model, an HTTP request."""
+
+    kind: str
+    name: str
+    input: Any
+    # What came of it, and what it failed with instead.
+    output: Any
+    failure: Failure | None
+    # By their types, as the real SDK adds them to a node.
+    attributes: Mapping[str, Mapping[str, Any]]
+    # How long it takes, in nanoseconds; None shares what is left of the step's time.
+    takes: int | None
+    # Whether its id is a request's, a UUID, which its attributes repeat; others have the name and the time.
+    request: bool = False
+
+
+def checked_nodes(trace: Any, step: str) -> Any:
+    """What a script gives as a step's `trace`. Raises `TypeError` for what is no list of nodes."""
+    if callable(trace) and not isinstance(trace, Node):
+        return lambda input: checked_nodes(trace(input), step)
+    if isinstance(trace, Node) or not isinstance(trace, (list, tuple)):
+        raise TypeError(
+            f"step {step!r}: trace is a list of llm(…), http(…) and event(…), or a function of the input "
+            f"that returns one, not {trace!r}"
+        )
+    for one in trace:
+        if not isinstance(one, Node):
+            raise TypeError(f"step {step!r}: trace has {one!r}, which is no llm(…), http(…) or event(…)")
+    return tuple(trace)
+
+
+class Attempt(NamedTuple):
+    """An attempt of a step of which the history does not tell enough: it failed, or did something inside."""
+
+    activity_id: str
+    # From when to when, in nanoseconds since 1970.
+    began: int
+    ended: int
+    # How it failed; None when it worked.
+    failure: Cause | None
+    result: Any
+    # What happened inside.
+    nodes: Sequence[Node]

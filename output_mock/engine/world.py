@@ -614,6 +614,16 @@ class World:
             if due is not None:
                 clock.jump(due)
 
+    def poll_trace(self, run: Run) -> None:
+        """Somebody has looked in vain for the trace of a run that has ended, and may look again: on an `auto`
+        clock, let what is late for it have come.
+        """
+        clock = self.clock
+        due = run.close_time + self.traces.upload_delay
+        with clock.lock:
+            if clock.mode == "auto" and not run.running and due > clock.nanoseconds():
+                clock.jump(due)
+
     def wait(
         self,
         run: Run,

@@ -12,8 +12,10 @@ from output_mock.durations import MILLISECOND, SECOND
 from output_mock.engine import errors, results
 from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
+from output_mock.engine.traces import object_place
 from output_mock.engine.world import World
-from output_mock.http import answers, bodies, delays, misses, pages, requests, spoiled, stream
+from output_mock.http import answers, bodies, delays, downloads, misses, pages, requests, spoiled, stream
+from output_mock.http.downloads import Trouble
 from output_mock.http.faults import Dropped, Strike, TimedOut
 from output_mock.http.journal import Call
 from output_mock.http.routes import BadEscapeError, Route, match
@@ -65,6 +67,8 @@ class Exchange:
         # What nothing has foreseen about this request.
         self.miss: str | None = None
         self._cut_after: int | None = None
+        # What is wrong with S3.
+        self._s3: Trouble | None = None
         # How many bytes its body has.
         self.size: int = 0
         # The answer, once there is one.
@@ -185,7 +189,8 @@ class Exchange:
             },
             self.world.clock.nanoseconds(),
         )
-        self._cut_after = None if strike is None or strike.fault is None else strike.fault.cut_after
+        if strike is not None and strike.fault is not None:
+            self._cut_after, self._s3 = strike.fault.cut_after, strike.fault.s3
         return strike
 
     def _delay(self, strike: Strike) -> None:
@@ -377,16 +382,28 @@ class Exchange:
         run_id = self._run_id(route)
         run = self.world.find(_id(route), run_id)
         trace = self._result(run).get("trace") or {}
+        if self._s3 is not None:
+            return downloads.failing(run.run_id, self._s3)
         if "remote" in trace:
-            # Nothing is kept in S3.
-            keys = self.world.traces.keys
-            raise errors.TraceFileDownloadError(
-                "S3 GetObject failure" if keys else "Missing AWS keys to authenticate"
-            )
+            return self._remote_trace(run, trace["remote"])
         if "local" in trace:
             body = {"source": "local", "runId": run.run_id, "localPath": trace["local"]}
             return answers.json_answer(body)
         raise errors.TraceNotAvailableError(run.workflow_id)
+
+    def _remote_trace(self, run: Run, url: str) -> Response:
+        place, traces = object_place(url), self.world.traces
+        if not traces.keys:
+            raise errors.TraceFileDownloadError("Missing AWS keys to authenticate")
+        if traces.source is None:
+            raise errors.TraceFileDownloadError("S3 GetObject failure")
+        try:
+            file = traces.source.fetch(place)
+        except errors.TraceFileDownloadError:
+            # It may be that it is not uploaded yet: whoever asks again shall get it.
+            self.world.poll_trace(run)
+            raise
+        return downloads.trace_answer(run.run_id, file)
 
     def stop(self, route: Route) -> Response:
         run = self.world.stop(_id(route), self._run_id(route))

@@ -21,6 +21,7 @@ from output_mock.durations import SECOND, Duration, nanoseconds, spoken
 from output_mock.engine import errors
 from output_mock.http import answers
 from output_mock.http.delays import LONGEST_ON_THE_WALL, Delay, WrittenDelay
+from output_mock.http.downloads import Trouble
 from output_mock.http.journal import check_route
 
 Loss = Literal["request", "answer", "body"]
@@ -67,7 +68,10 @@ class Fault:
       body; with `reset` by a TCP reset;
     - the body is no JSON (`malformed`), or comes in small pieces over a duration on the wall (`dribble`);
     - a history stream is cut after so many events (`cut_after`);
-    - the worker of the default catalog goes away for a while on the fake's clock (`worker_away`).
+    - the worker of the default catalog goes away for a while on the fake's clock (`worker_away`);
+    - a trace log is asked for and `s3` has some trouble: the object is `missing`, `not_json`, `empty` or
+      `huge` (200 MB), there is `no_bucket`, access is `denied`, it is the `wrong_region`, S3 is `down`, or
+      the server has `no_keys`.
 
     A delay that always strikes comes on top of whatever else does; of all others, one strikes at a time.
     Raises `ValueError` for what makes no sense.
@@ -94,6 +98,7 @@ class Fault:
         dribble: Duration = 0,
         cut_after: int | None = None,
         worker_away: Duration = 0,
+        s3: Trouble | None = None,
         method: str | None = None,
         route: str | None = None,
         workflow: str | None = None,
@@ -126,6 +131,12 @@ class Fault:
             raise ValueError("a reset needs to be told what is lost: drop='request', 'answer' or 'body'")
         if cut_after is not None and cut_after < 0:
             raise ValueError(f"a stream is cut after 0 events or more, not {cut_after}")
+        if s3 is not None:
+            if s3 not in get_args(Trouble):
+                raise ValueError(f"the trouble with S3 is one of {', '.join(get_args(Trouble))}, not {s3!r}")
+            if route not in (None, "trace_log"):
+                raise ValueError(f"trouble with S3 is for route trace_log, not for {route}")
+            route = "trace_log"
         check_route(route)
         for name, value in (headers or {}).items():
             if not answers.is_header(name, value):
@@ -152,6 +163,7 @@ class Fault:
         self.dribble: int = nanoseconds(dribble)
         self.cut_after = cut_after
         self.worker_away: int = nanoseconds(worker_away)
+        self.s3: Trouble | None = s3
         if self.dribble > LONGEST_ON_THE_WALL * SECOND:
             raise ValueError(f"a body dribbles for an hour at most, not for {spoken(self.dribble)}")
         if limit is not None and not self.per:
@@ -260,6 +272,8 @@ class Fault:
             words.append(f"dribble the body over {spoken(self.dribble)}")
         if self.cut_after is not None:
             words.append(f"cut the stream after {self.cut_after} events")
+        if self.s3 is not None:
+            words.append(f"find S3 in trouble: {self.s3}")
         if self.worker_away:
             words.append(f"send the worker away for {spoken(self.worker_away)}")
         return words

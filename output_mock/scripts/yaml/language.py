@@ -162,6 +162,29 @@ class Fails(Kind):
         return reader.template(node)
 
 
+class Inside(Kind):
+    """A list of what happens inside of a step, each with one keyword that says what it is."""
+
+    def schema(self) -> JSONSchema:
+        return {"type": "array", "items": {"anyOf": [shape.schema() for shape in NODES.values()]}}
+
+    def read(self, node: Node, reader: Reader, key: str) -> list[Said]:
+        if not node.is_list:
+            hint = "; begin each with a dash" if node.is_object else ""
+            reader.mistake(node.place, f"{key} is a list of {', '.join(NODES)}, not {node.kind}{hint}")
+            return []
+        found = []
+        for item in node.value:
+            names = [name for name in item.value if name in NODES] if item.is_object else []
+            if len(names) != 1:
+                reader.mistake(
+                    item.place, f"what happens inside of a step begins with one of {', '.join(NODES)}"
+                )
+                continue
+            found.append(NODES[names[0]].read(item, reader, names[0]))
+        return found
+
+
 STEPS = Steps()
 FAIL, FAILS = Fails(), Fails(each=True)
 
@@ -214,6 +237,58 @@ OPTIONS = Options(
     },
 )
 
+_NODE = {
+    "fails": Key(FAIL, "How it fails; its step fails only with `fails:` of its own."),
+    "takes": Key(DURATION, "How long it takes; without it, a share of what is left of the step's time."),
+}
+NODES: dict[str, Shape] = {
+    shape.name: shape
+    for shape in (
+        Shape(
+            "llm",
+            "a model's call",
+            "A call of a language model, for the trace.",
+            {
+                "llm": Key(
+                    MESSAGE, "The function: generateText, streamText, Agent.generate, ….", required=True
+                ),
+                "model": Key(MESSAGE, "The model.", required=True),
+                "provider": Key(MESSAGE, "Its provider (anthropic)."),
+                "prompt": Key(MESSAGE, "The name of the prompt file."),
+                "variables": Key(VALUE, "The prompt's variables, an object."),
+                "result": Key(VALUE, "What the model has answered."),
+                "usage": Key(VALUE, "Tokens: an object with input, cached_input, output, reasoning."),
+                "price": Key(VALUE, "Dollars for a million tokens of each of those kinds."),
+                **_NODE,
+            },
+        ),
+        Shape(
+            "http",
+            "a request",
+            "An HTTP request, for the trace.",
+            {
+                "http": Key(MESSAGE, "Method and URL: GET https://….", required=True),
+                "status": Key(VALUE, "The status of its answer (200)."),
+                "cost": Key(VALUE, "What it has cost, in dollars."),
+                **_NODE,
+            },
+        ),
+        Shape(
+            "event",
+            "an event",
+            "Anything else that a step notes in the trace.",
+            {
+                "event": Key(MESSAGE, "Its name.", required=True),
+                "kind": Key(MESSAGE, "Its kind.", required=True),
+                "input": Key(VALUE, "What went in."),
+                "output": Key(VALUE, "What came out."),
+                "attributes": Key(VALUE, "An object of attributes by their types, each an object."),
+                **_NODE,
+            },
+        ),
+    )
+}
+_TRACE = Key(Inside(), "What each attempt does inside, for the trace: calls of models, requests.")
 _AS = Key(RESULT_NAME, "The name of the result: expressions reach it as steps.NAME.")
 _TIMEOUT = Key(DURATION, "How long to wait at most. Then the run fails, unless there is `on_timeout:`.")
 _ON_TIMEOUT = Key(STEPS, "What to do when the timeout has passed; the run goes on after it.")
@@ -237,6 +312,7 @@ ACTIONS: dict[str, Shape] = {
                 "options": Key(OPTIONS, "Options of this step: timeouts, retries."),
                 "input_schema": Key(SCHEMA, "What the step's input is held against."),
                 "output_schema": Key(SCHEMA, "What the step's output is held against."),
+                "trace": _TRACE,
                 "as": _AS,
             },
         ),
@@ -256,6 +332,7 @@ ACTIONS: dict[str, Shape] = {
                 "fails": Key(FAILS, "How the evaluator fails; as for a step."),
                 "takes": Key(DURATION, "How long each attempt takes."),
                 "options": Key(OPTIONS, "Options of this step: timeouts, retries."),
+                "trace": _TRACE,
                 "as": _AS,
             },
         ),
@@ -574,6 +651,7 @@ FILE = Shape(
 SHAPES = (
     *(WORKFLOW, ANSWER, WHEN, QUERY, QUERY_WHEN, SIGNAL, UPDATE, REFUSE, RECEIVED, FIRST_RUN),
     *(FAILURE, OPTIONS, RETRY),
+    *NODES.values(),
     *ACTIONS.values(),
 )
 

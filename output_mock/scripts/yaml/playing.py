@@ -16,9 +16,11 @@ from output_mock.scripts.places import Place
 from output_mock.scripts.yaml import functions
 from output_mock.scripts.yaml.kinds import Said
 from output_mock.scripts.yaml.templates import ExpressionError, Names, Template
+from output_mock.traces import nodes
 
 if TYPE_CHECKING:
     from output_mock.engine.context import Context
+    from output_mock.engine.traces import Node as Inside
 
 _DOES = ("takes", "steps", "returns", "fails", "answers")
 _FAILURE_KEYS = ("message", "name", "cause", "retryable", "properties", "thrown")
@@ -334,7 +336,35 @@ class _Play:
             options["takes"] = self._duration(said["takes"], names)
         if "fails" in said:
             options["fails"] = self._failures(said["fails"], names)
+        if "trace" in said:
+            options["trace"] = [self._node(one, names) for one in said["trace"]]
         return options
+
+    def _node(self, said: Said, names: Names) -> Inside:
+        """What happens inside of a step."""
+        what = said.shape.name
+        given: dict[str, Any] = {}
+        for key, value in said.items():
+            if key == "fails":
+                given[key] = self._failure(value, names, "Error")
+            elif key == "takes":
+                given[key] = self._duration(value, names)
+            elif key in _WORDS:
+                given[key] = self._text(value, names)
+            else:
+                given[key] = self._value(value, names)
+        name = given.pop(what)
+        try:
+            if what == "llm":
+                return nodes.llm(name, **given)
+            if what == "event":
+                return nodes.event(given.pop("kind"), name, **given)
+            method, _, url = name.strip().partition(" ")
+            if not url:
+                raise ValueError("`http:` is a method and a URL, such as GET https://search.example/?q=bees")
+            return nodes.http(method, url.strip(), **given)
+        except (ValueError, TypeError) as error:
+            raise self._mistake(str(error), said.place) from None
 
     def _failures(self, fails: Any, names: Names) -> Failure | list[Failure | None] | None:
         if isinstance(fails, list):
@@ -434,6 +464,8 @@ def _as_json(failure: StepFailure | ChildFailure | SignalTimeout | Failure) -> d
     return {**inner.properties, "name": inner.name, "message": inner.message}
 
 
+# What is text where something happens inside of a step.
+_WORDS = frozenset({"llm", "model", "provider", "prompt", "http", "event", "kind"})
 _NAMED = frozenset({"step", "evaluate", "child"})
 _ACTIONS: dict[str, Callable[[_Play, Said, Names], Any]] = {
     "step": _Play._step,

@@ -1,0 +1,107 @@
+"""Where a served fake keeps the traces of runs: what `--trace-dir`, `--s3` and the environment say."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from output_mock.cli import environment
+
+if TYPE_CHECKING:
+    from output_mock.engine.traces import Traces
+    from output_mock.traces.s3 import Bucket
+
+_DEFAULT_WORLD = "default"
+
+
+class Keeping:
+    """Makes the `Traces` of each world. Close it in the end.
+
+    Takes the environment, the folder of `--trace-dir`, and what `--s3` says: `moto` starts moto's server, a
+    URL is an S3-compatible one. Raises `ValueError` for what does not fit together, and `S3Missing` when the
+    packages for S3 are not installed.
+    """
+
+    def __init__(
+        self, variables: Mapping[str, str], folder: str | None = None, s3: str | None = None
+    ) -> None:
+        self._plain: Traces = environment.traces(variables, remote=s3 is not None)
+        self._folder = None if folder is None else Path(folder).absolute()
+        self._reported = bool(variables.get("OUTPUT_TRACE_HOST_PATH"))
+        self._settings = environment.s3(variables, complete=s3 not in (None, "moto"))
+        self.endpoint: str | None = None
+        self._own = s3 == "moto"
+        self._stop: Callable[[], None] = lambda: None
+        self._buckets: list[Bucket] = []
+        if s3 == "moto":
+            from output_mock.traces.s3 import installed, moto_server
+
+            installed()
+            self.endpoint, self._stop = moto_server()
+        elif s3 is not None:
+            from output_mock.traces.s3 import installed
+
+            installed()
+            self.endpoint = s3
+
+    def traces(self, world: str = _DEFAULT_WORLD) -> Traces:
+        """Where the traces of that world go: none of another world's lie there."""
+        found = self._plain
+        if self._folder is not None:
+            from output_mock.traces.folder import Folder
+
+            root = self._folder if world == _DEFAULT_WORLD else self._folder / "worlds" / world
+            runs = root / "runs"
+            reported = found.folder if self._reported and world == _DEFAULT_WORLD else str(runs)
+            found = replace(found, folder=reported, keepers=(Folder(runs),), written=True)
+        if self.endpoint is not None:
+            bucket = self._bucket(world)
+            found = replace(
+                found, bucket=bucket.name, keys=True, keepers=(*found.keepers, bucket), source=bucket
+            )
+        return found
+
+    def _bucket(self, world: str) -> Bucket:
+        from output_mock.traces.s3 import Bucket
+
+        name = self._settings.bucket
+        if world != _DEFAULT_WORLD:
+            name = f"{name[:50]}-{hashlib.sha256(world.encode()).hexdigest()[:8]}"
+        bucket = Bucket(
+            name,
+            endpoint=self.endpoint,
+            region=self._settings.region,
+            key_id=self._settings.key_id,
+            secret=self._settings.secret,
+        )
+        if self._own or world != _DEFAULT_WORLD:
+            bucket.create()
+        self._buckets.append(bucket)
+        return bucket
+
+    def lines(self) -> list[str]:
+        """Where traces are, for whoever started the server."""
+        told = []
+        if self._folder is not None:
+            told.append(f"traces are written to {self._folder / 'runs'}")
+        if self.endpoint is not None:
+            told.append(f"traces are uploaded to bucket {self._settings.bucket} of {self.endpoint}")
+        return told
+
+    def warning(self) -> str | None:
+        """What would surprise whoever started the server."""
+        if self._plain.bucket is not None and self.endpoint is None:
+            return (
+                "OUTPUT_TRACE_REMOTE_ON is on and there is no S3, so that no remote trace can be fetched; "
+                "give --s3 moto, or --s3 URL"
+            )
+        return None
+
+    def close(self) -> None:
+        """Upload what has yet to be, and stop the server that this has started."""
+        for bucket in self._buckets:
+            bucket.close()
+        self._stop()

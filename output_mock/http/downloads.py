@@ -1,0 +1,112 @@
+"""Answers with traces that were fetched from S3: small ones as any JSON, large ones piece by piece."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Literal, cast
+
+from flask import Response
+
+from output_mock.engine.errors import TraceFileDownloadError, TraceFileParseError
+from output_mock.engine.payloads import to_bytes
+from output_mock.http import answers, bodies
+
+# Larger ones are never held in memory as a whole.
+_LARGE = 8 * 1024 * 1024
+_PIECE = 256 * 1024
+# How large a huge trace is, in bytes.
+_HUGE = 200 * 1024 * 1024
+
+# What may be wrong with a trace in S3, or with S3.
+Trouble = Literal[
+    "missing", "no_bucket", "denied", "wrong_region", "down", "no_keys", "not_json", "empty", "huge"
+]
+
+
+def failing(run_id: str, trouble: Trouble) -> Response:
+    """What the server answers when that is wrong.
+
+    Recorded are a missing object, missing keys and a trace that is no JSON (remote_trace_terminated,
+    remote_trace_no_credentials, remote_trace_corrupt). The others go by the real server's code: whatever S3
+    refuses, and a connection that fails, it reports as one error, and it reads what it gets as JSON.
+    """
+    if trouble == "no_keys":
+        raise TraceFileDownloadError("Missing AWS keys to authenticate")
+    if trouble in ("not_json", "empty"):
+        raise TraceFileParseError
+    if trouble != "huge":
+        raise TraceFileDownloadError("S3 GetObject failure")
+    return trace_answer(run_id, _huge(run_id), valid=True)
+
+
+def _huge(run_id: str) -> IO[bytes]:
+    """A trace that is too large for those who hold it in memory several times."""
+    file = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115
+    node = {"id": run_id, "kind": "workflow", "name": "huge", "startedAt": 0, "endedAt": 0, "children": []}
+    file.write(json.dumps({**node, "attributes": {}}, separators=(",", ":"))[:-1].encode() + b',"output":[0')
+    piece = b"".join(b',"%d %s"' % (number, b"x" * 1000) for number in range(1000))
+    while file.tell() < _HUGE:
+        file.write(piece)
+    file.write(b"]}")
+    return file
+
+
+def trace_answer(run_id: str, file: IO[bytes], *, valid: bool = False) -> Response:
+    """The answer of `/trace-log` with this file's content as its data (remote_trace); it closes the file.
+
+    `valid` says that it is known to be JSON. Raises `TraceFileParseError` when it is none
+    (remote_trace_corrupt).
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    if size > _LARGE:
+        if not valid:
+            _check(file)
+        return _large(run_id, file, size)
+    with file:
+        # As in JavaScript: what is no UTF-8 is replaced, a mark of the byte order is no JSON.
+        text = file.read().decode("utf-8", "replace")
+    try:
+        data = bodies.loads(text)
+    except (ValueError, RecursionError):
+        raise TraceFileParseError from None
+    return answers.json_answer({"source": "remote", "runId": run_id, "data": data})
+
+
+def _large(run_id: str, file: IO[bytes], size: int) -> Response:
+    """The file's text as it is, within the rest of the answer. Its numbers stay as they are written."""
+    before = to_bytes({"source": "remote", "runId": run_id})[:-1] + b',"data":'
+    digest = hashlib.sha1(before, usedforsecurity=False)
+    file.seek(0)
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    digest.update(b"}")
+    whole = len(before) + size + 1
+    file.seek(0)
+
+    def pieces() -> Iterator[bytes]:
+        with file:
+            yield before
+            while piece := file.read(_PIECE):
+                yield piece
+            yield b"}"
+
+    answer = Response(pieces(), content_type=answers.JSON_TYPE, direct_passthrough=True)
+    answer.content_length = whole
+    answer.headers["ETag"] = f'W/"{whole:x}-{base64.b64encode(digest.digest()).decode()[:27]}"'
+    return answer
+
+
+def _check(file: IO[bytes]) -> None:
+    import ijson
+
+    try:
+        for _ in ijson.basic_parse(file, use_float=True, buf_size=_PIECE):
+            pass
+    except ijson.JSONError:
+        file.close()
+        raise TraceFileParseError from None

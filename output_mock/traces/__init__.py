@@ -1,0 +1,47 @@
+"""The traces of runs: trees of what was done, with inputs, outputs, errors, times and costs.
+
+In a script, `trace=[llm(…), http(…)]` tells what a step does inside. `OutputMock(traces=in_folder("logs"))`
+writes the traces as files, `in_bucket("traces")` keeps them in S3.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from output_mock.durations import Duration, nanoseconds
+from output_mock.engine.traces import Traces
+from output_mock.traces.folder import Folder
+from output_mock.traces.nodes import event, http, llm
+from output_mock.traces.s3 import REGION, Bucket
+
+__all__ = ["Bucket", "Traces", "event", "http", "in_bucket", "in_folder", "llm"]
+
+
+def in_folder(folder: str | PathLike[str]) -> Traces:
+    """Traces as files, `FOLDER/runs/WORKFLOW/TIME_ID.json`, as a worker has them in its project's `logs`."""
+    runs = Path(folder).absolute() / "runs"
+    return Traces(folder=str(runs), keepers=(Folder(runs),), written=True)
+
+
+def in_bucket(
+    name: str = "traces",
+    *,
+    endpoint: str | None = None,
+    region: str | None = REGION,
+    key_id: str = "testing",
+    secret: str = "testing",
+    upload_delay: Duration = "10s",
+) -> Traces:
+    """Traces in a bucket of S3, uploaded `upload_delay` after a run's end on the fake's clock.
+
+    Takes what `Bucket` takes. The bucket has to be there: `traces.source.create()` makes it.
+    """
+    bucket = Bucket(name, endpoint=endpoint, region=region, key_id=key_id, secret=secret)
+    return Traces(
+        bucket=name,
+        keys=True,
+        keepers=(bucket,),
+        source=bucket,
+        upload_delay=nanoseconds(upload_delay),
+    )

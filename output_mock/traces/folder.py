@@ -1,0 +1,59 @@
+"""Traces as files, as workers keep them that trace locally: `runs/WORKFLOW/TIME_ID.json`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from output_mock.engine.payloads import to_bytes
+from output_mock.engine.traces import file_name, safe_name
+from output_mock.traces.tree import trace_tree
+
+if TYPE_CHECKING:
+    from output_mock.engine.run import Run
+
+_log = logging.getLogger("output_mock.traces")
+
+
+class Folder:
+    """Writes the traces of runs below a folder, which it makes.
+
+    As a real worker does, it writes a run's file when something in it fails and when the run ends; so one
+    that is terminated has a file only if something had failed, and that file says that it has no end.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def changed(self, run: Run) -> None:
+        """Write the trace of a root run as it stands now. A file that cannot be written is logged."""
+        info = run.info
+        path = (
+            self.folder / safe_name(info.workflow_type) / safe_name(file_name(info.workflow_id, info.start))
+        )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, to_bytes(trace_tree(run)))
+        except OSError as error:
+            _log.warning("the trace of run %s cannot be written to %s: %s", run.run_id, path, error)
+
+    def ended(self, run: Run) -> None:
+        """Nothing more: the file was written when the run ended."""
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file such that nobody ever reads half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise

@@ -1,0 +1,274 @@
+"""Traces in S3: what a worker uploads a moment after a run has ended, and what the server fetches.
+
+It talks to moto, in this process or as a server of its own, or to any S3-compatible endpoint that it is
+told. Without either it refuses, before anything is sent: it never talks to AWS. boto3 and moto are the extra
+`[s3]`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from output_mock.engine.errors import ScriptError, TraceFileDownloadError
+from output_mock.engine.payloads import to_bytes
+from output_mock.engine.traces import ObjectPlace, object_key
+from output_mock.traces.tree import trace_tree
+
+if TYPE_CHECKING:
+    from output_mock.engine.run import Run
+
+REGION = "us-east-1"
+# What is larger than this is not kept in memory.
+_IN_MEMORY = 4 * 1024 * 1024
+_PIECE = 256 * 1024
+# How long an upload and an answer of S3 may take, in seconds.
+_PATIENCE = 20.0
+
+_log = logging.getLogger("output_mock.traces")
+
+
+class S3Missing(RuntimeError):
+    """The packages for traces in S3 are not installed, or nobody has said where S3 is."""
+
+
+class Bucket:
+    """A bucket of S3, in which the traces of runs are kept.
+
+    Takes its name, the `endpoint` of an S3-compatible server (None: moto in this process, which has to be on,
+    as within `moto.mock_aws()`), the `region` (None: none is set, and then only URLs that name one can be
+    fetched) and the keys.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        endpoint: str | None = None,
+        region: str | None = REGION,
+        key_id: str = "testing",
+        secret: str = "testing",
+    ) -> None:
+        self.name = name
+        self.endpoint = endpoint
+        self.region = region
+        self._keys = key_id, secret
+        self._pool: ThreadPoolExecutor | None = None
+        self._under_way: set[Future[None]] = set()
+        self._lock = threading.Lock()
+
+    # What the engine tells
+
+    def changed(self, run: Run) -> None:
+        """Nothing yet: a worker uploads a trace once, after the run has ended."""
+
+    def ended(self, run: Run) -> None:
+        """Upload the trace of a root run. An upload that fails is logged, as the worker does."""
+        key = object_key(run.info.workflow_type, run.info.workflow_id, run.info.start)
+        content = to_bytes(trace_tree(run))
+        upload = functools.partial(self._upload, key, content)
+        if self.endpoint is None:
+            upload()
+            return
+        # Whoever holds the world's lock does not wait for a network.
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(2, thread_name_prefix="output-mock-traces")
+            future = self._pool.submit(upload)
+            self._under_way.add(future)
+        future.add_done_callback(self._over)
+
+    def _over(self, future: Future[None]) -> None:
+        with self._lock:
+            self._under_way.discard(future)
+
+    def _upload(self, key: str, content: bytes) -> None:
+        try:
+            self.put(key, content)
+        except Exception as error:
+            _log.warning("the trace %s was not uploaded to bucket %s: %s", key, self.name, error)
+
+    def settle(self) -> None:
+        """Wait, not for ever, for the uploads that are under way."""
+        with self._lock:
+            under_way = list(self._under_way)
+        wait(under_way, timeout=_PATIENCE)
+
+    def close(self) -> None:
+        """Upload nothing more; what is under way ends first."""
+        if self._pool is not None:
+            self.settle()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # What the server asks for
+
+    def fetch(self, place: ObjectPlace) -> IO[bytes]:
+        """The object, read from its beginning; what is large lies on disk.
+
+        Raises `TraceFileDownloadError` for whatever S3 answers in its place, as the real server's code does,
+        and `ScriptError` when there is no S3 at all.
+        """
+        self.settle()
+        region = place.region or self.region
+        if region is None:
+            raise TraceFileDownloadError("S3 GetObject failure")
+        try:
+            client = self._client(region)
+        except S3Missing as error:
+            raise ScriptError(str(error)) from None
+        file = cast("IO[bytes]", tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115
+        try:
+            found = client.get_object(Bucket=place.bucket, Key=place.key)
+            for piece in found["Body"].iter_chunks(_PIECE):
+                file.write(piece)
+        except _failures() as error:
+            file.close()
+            _log.info("s3://%s/%s cannot be fetched: %s", place.bucket, place.key, error)
+            raise TraceFileDownloadError("S3 GetObject failure") from None
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
+
+    # What is in it
+
+    @property
+    def client(self) -> Any:
+        """The boto3 client for this S3. Raises `S3Missing`."""
+        return self._client(self.region or REGION)
+
+    def create(self) -> None:
+        """Make the bucket if it is not there."""
+        region = self.region or REGION
+        where = {} if region == REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        try:
+            self.client.create_bucket(Bucket=self.name, **where)
+        except self.client.exceptions.BucketAlreadyOwnedByYou:
+            pass
+
+    def keys(self) -> list[str]:
+        """The keys of all objects, in order."""
+        self.settle()
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return [item["Key"] for page in pages for item in page.get("Contents", ())]
+
+    def get(self, key: str) -> Any:
+        """A trace. Raises `KeyError` when there is none under that key, `ValueError` when it is no JSON."""
+        self.settle()
+        client = self.client
+        try:
+            content = client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        except client.exceptions.NoSuchKey:
+            raise KeyError(key) from None
+        return json.loads(content)
+
+    def put(self, key: str, content: bytes) -> None:
+        """Put an object, in the place of one that may be there."""
+        self.client.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self.settle()
+        self.client.delete_object(Bucket=self.name, Key=key)
+
+    def _client(self, region: str) -> Any:
+        if self.endpoint is None:
+            _need_moto()
+        return _new_client(self.endpoint, region, *self._keys)
+
+
+def moto_is_on() -> bool:
+    """Whether moto answers for AWS in this process at the moment."""
+    models = sys.modules.get("moto.core.models")
+    return models is not None and bool(models.botocore_stubber.enabled)
+
+
+def _need_moto() -> None:
+    if not moto_is_on():
+        raise S3Missing(
+            "nobody has said where S3 is, and AWS itself is never asked: use the fixture output_traces, "
+            "moto.mock_aws() around this test, or the endpoint of an S3-compatible server"
+        )
+
+
+def installed() -> None:
+    """Raises `S3Missing` when the packages are not there."""
+    try:
+        import boto3  # noqa: F401
+        import moto  # noqa: F401
+    except ImportError as error:
+        raise S3Missing(
+            f"traces in S3 need boto3 and moto ({error}); pip install 'output-mock[s3]'"
+        ) from None
+
+
+@functools.lru_cache(maxsize=32)
+def _new_client(endpoint: str | None, region: str, key_id: str, secret: str) -> Any:
+    """A client that knows of nothing but what it is told: no profile, no environment, no proxy."""
+    try:
+        import boto3
+        import botocore.session
+        from botocore.config import Config
+
+        if endpoint is None:
+            # Clients that are older than moto do not know of it.
+            import moto  # noqa: F401
+    except ImportError as error:
+        raise S3Missing(
+            f"traces in S3 need boto3 and moto ({error}); pip install 'output-mock[s3]'"
+        ) from None
+    nothing = {
+        name: (None, None, value, None)
+        for name, value in {
+            "profile": None,
+            "config_file": os.devnull,
+            "credentials_file": os.devnull,
+        }.items()
+    }
+    session = boto3.session.Session(
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+        region_name=region,
+        botocore_session=botocore.session.Session(session_vars=nothing),
+    )
+    config = Config(
+        connect_timeout=5,
+        read_timeout=_PATIENCE,
+        retries={"total_max_attempts": 1},
+        proxies={},
+        ignore_configured_endpoint_urls=True,
+        s3={"addressing_style": "path"},
+    )
+    return session.client("s3", endpoint_url=endpoint, config=config)
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    """Whatever boto3 raises for S3."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from urllib3.exceptions import HTTPError
+
+    return BotoCoreError, ClientError, HTTPClientError, HTTPError
+
+
+def moto_server() -> tuple[str, Callable[[], None]]:
+    """Start moto's server on a free loopback port. Returns its URL, and what stops it.
+
+    Raises `S3Missing` when it is not installed.
+    """
+    try:
+        from moto.server import ThreadedMotoServer
+    except ImportError as error:
+        raise S3Missing(f"moto's server is not installed ({error}); pip install 'output-mock[s3]'") from None
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    return f"http://{host}:{port}", server.stop

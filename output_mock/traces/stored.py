@@ -1,0 +1,133 @@
+"""What a test sees of the traces that lie in S3, and what it does to them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from output_mock.engine.payloads import to_bytes
+from output_mock.engine.run import Run
+from output_mock.engine.traces import Traces, object_key
+from output_mock.engine.world import World
+from output_mock.http.downloads import Trouble
+from output_mock.http.faults import Fault
+from output_mock.mock import OutputMock
+from output_mock.traces import in_bucket
+from output_mock.traces.s3 import Bucket, installed, moto_is_on
+
+
+class StoredTraces:
+    """The bucket of one fake, trace by trace.
+
+    Traces are named by workflow id, and mean the latest run's, or that of `run_id`. As long as a run's worker
+    has not uploaded it, there is none: that happens ten seconds after the run has ended, on the fake's clock
+    (`upload` lets it happen).
+    """
+
+    def __init__(self, mock: OutputMock, bucket: Bucket) -> None:
+        self._mock = mock
+        self.bucket = bucket
+
+    @property
+    def name(self) -> str:
+        """The name of the bucket."""
+        return self.bucket.name
+
+    @property
+    def client(self) -> Any:
+        """A boto3 client for the S3 in which it is."""
+        return self.bucket.client
+
+    def key(self, workflow_id: str, run_id: str | None = None) -> str:
+        """The key of a run's trace, whether it is there or not. Raises `WorkflowNotFoundError`."""
+        info = self._run(workflow_id, run_id).info
+        return object_key(info.workflow_type, info.workflow_id, info.start)
+
+    def keys(self) -> list[str]:
+        """The keys of all objects that are there, in order."""
+        return self.bucket.keys()
+
+    def get(self, workflow_id: str, run_id: str | None = None) -> Any:
+        """A trace that is there. Raises `KeyError` when it is not, and says why."""
+        key = self.key(workflow_id, run_id)
+        try:
+            return self.bucket.get(key)
+        except KeyError:
+            raise KeyError(f"there is no {key}: {self._why(self._run(workflow_id, run_id))}") from None
+
+    def put(self, workflow_id: str, trace: Any, run_id: str | None = None) -> None:
+        """Put something in the place of a run's trace: JSON, or bytes as they are."""
+        content = trace if isinstance(trace, bytes) else to_bytes(json.loads(json.dumps(trace)))
+        self.bucket.put(self.key(workflow_id, run_id), content)
+
+    def corrupt(self, workflow_id: str, run_id: str | None = None) -> None:
+        """Let a run's trace be no JSON: half of what it was."""
+        key = self.key(workflow_id, run_id)
+        content = to_bytes(self.get(workflow_id, run_id))
+        self.bucket.put(key, content[: len(content) // 2])
+
+    def delete(self, workflow_id: str, run_id: str | None = None) -> None:
+        """Let a run's trace be gone."""
+        self.bucket.delete(self.key(workflow_id, run_id))
+
+    def upload(self) -> None:
+        """Let so much time pass on a virtual clock that all runs that have ended are uploaded.
+
+        Raises `RuntimeError` on a real clock, on which it has to be waited for.
+        """
+        clock = self._mock.clock
+        with clock.lock:
+            delay = self._mock.world.traces.upload_delay
+            clock.advance(delay / 1e9)
+
+    def fail(self, trouble: Trouble, times: int = 1, *, workflow_id: str | None = None) -> Fault:
+        """Have the next requests for trace logs find S3 in trouble: `denied`, `missing`, `down`, ….
+
+        Whatever is wrong with S3 itself needs no real trouble; see `Fault` for what there is.
+        """
+        return self._mock.faults.add(Fault(s3=trouble, times=times, workflow_id=workflow_id))
+
+    def _run(self, workflow_id: str, run_id: str | None) -> Run:
+        return self._world.find(workflow_id, run_id)
+
+    @property
+    def _world(self) -> World:
+        return self._mock.world
+
+    def _why(self, run: Run) -> str:
+        if run.running:
+            return f"run {run.run_id} has not ended"
+        if run.status in ("terminated", "timed_out"):
+            return f"run {run.run_id} was {run.status.replace('_', ' ')}, and such a one is never uploaded"
+        if run.memo is None or run.memo.trace_info is None:
+            return f"run {run.run_id} is not traced"
+        due = run.close_time + self._world.traces.upload_delay
+        if due > self._mock.clock.nanoseconds():
+            return "it is not uploaded yet; `upload()` lets the time pass until then"
+        return "it has been deleted, or its upload failed"
+
+
+@contextlib.contextmanager
+def stored_in_s3(mock: OutputMock, bucket: str = "traces") -> Iterator[StoredTraces]:
+    """Have a fake keep its traces in S3 while the block runs: in the moto that is on, or in one of its own.
+
+    Raises `S3Missing` when boto3 and moto are not installed.
+    """
+    installed()
+    with contextlib.ExitStack() as stack:
+        if not moto_is_on():
+            from moto import mock_aws
+
+            stack.enter_context(mock_aws())
+        before: Traces = mock.world.traces
+        traces = in_bucket(bucket)
+        store = traces.source
+        assert isinstance(store, Bucket)
+        store.create()
+        mock.world.traces = traces
+        try:
+            yield StoredTraces(mock, store)
+        finally:
+            mock.world.traces = before

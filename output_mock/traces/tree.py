@@ -1,0 +1,252 @@
+"""The tree of a run: what it and its children did, put together as the real SDK does it.
+
+The real one notes every beginning and end of a run, step, call and request, each under an id, and when the
+root run has ended, makes nodes of what has the same id. Steps have the numbers that Temporal gives them,
+which begin anew in a child: so a step of a child and one of its parent may be one node, and an attempt that
+is made again is the same node again among its parent's children (both in remote_trace). Clients see these
+trees as they are, and so they are here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from output_mock.durations import MILLISECOND
+from output_mock.engine import history
+from output_mock.engine.failures import Application
+from output_mock.engine.instance import TRACE_DESTINATIONS
+from output_mock.engine.payloads import UNDEFINED
+from output_mock.traces import errors
+
+if TYPE_CHECKING:
+    from output_mock.engine.run import Run
+    from output_mock.engine.traces import Attempt, Node
+    from output_mock.engine.world import World
+
+# The output of a run that goes on in another one, which has a trace of its own.
+CONTINUED = "<<continued_as_new>>"
+# The output of a root whose end nobody has noted.
+_UNFINISHED = (
+    "<<Workflow did not finish yet. If this workflows is supposed to have been completed already, "
+    "this can indicate it timed out or was interrupted.>>"
+)
+_START, _END, _ERROR, _ATTRIBUTE = range(4)
+# A tree with more runs than this is cut.
+_MOST_RUNS = 10_000
+
+
+class Entry(NamedTuple):
+    """What was noted at one moment."""
+
+    time: int
+    action: int
+    id: str
+    details: Any = UNDEFINED
+    kind: str = ""
+    name: str = ""
+    parent: str | None = None
+
+
+def trace_tree(run: Run) -> dict[str, Any]:
+    """The trace of a root run as it stands now, in the format of the real one.
+
+    Take the lock of the run's world first. Every node has `id`, `kind`, `name`, `startedAt`, `endedAt`
+    (milliseconds since 1970; null as long as it goes on), `input`, `output` or `error` where there is one,
+    `children` and `attributes`.
+    """
+    noted: list[Entry] = []
+    taken: set[str] = set()
+    for one in _with_children(run):
+        noted += _entries(one, run, taken)
+    # Of what happens at the same time, a parent's comes first.
+    noted.sort(key=lambda entry: entry.time)
+    return _built(noted, run.run_id)
+
+
+def _with_children(run: Run) -> Iterator[Run]:
+    """A run, and every run that was begun by it or its children, in the order in which they began."""
+    world, seen, queue = run.world, {run.run_id}, [run]
+    for one in queue:
+        yield one
+        for child in _children(world, one):
+            if child.run_id not in seen and len(seen) < _MOST_RUNS:
+                seen.add(child.run_id)
+                queue.append(child)
+
+
+def _children(world: World, run: Run) -> Iterator[Run]:
+    if run.info.parent is not None and run.next_run_id is not None and run.status == "continued_as_new":
+        # A child that goes on in a new run is still a child; a root's next run has a trace of its own.
+        yield world.run_by_id(run.workflow_id, run.next_run_id)
+    for event in run.history.events:
+        if event[0] == history.CHILD_STARTED:
+            yield world.run_by_id(event[2], event[3])
+
+
+def _entries(run: Run, root: Run, taken: set[str]) -> Iterator[Entry]:
+    """What was noted of one run. Of a run that was reset, also what it had done before."""
+    parent = None if run is root or run.info.parent is None else run.info.parent.run_id
+    attempts: dict[str, list[Attempt]] = {}
+    for attempt in run.attempts:
+        attempts.setdefault(attempt.activity_id, []).append(attempt)
+    steps: dict[int, _Step] = {}
+    begun: dict[int, int] = {}
+    started = False
+    for number, event in enumerate(run.history.events, 1):
+        kind, time = event[0], event[1]
+        if kind == history.TASK_STARTED and not started:
+            started = True
+            given = run.info.arguments()[0]
+            yield Entry(time, _START, run.run_id, given, "workflow", run.info.workflow_type, parent)
+        elif kind == history.STEP_SCHEDULED:
+            steps[number] = _Step(event[3], event[4], event[5])
+        elif kind == history.STEP_STARTED:
+            begun[event[2]] = time
+        elif kind in _STEP_ENDS:
+            step = steps.pop(event[2])
+            noted = attempts.get(step.id, [])
+            for attempt in noted:
+                yield from _attempt(run, step, attempt, taken)
+            if kind == history.STEP_COMPLETED and (not noted or noted[-1].failure is not None):
+                yield _begins(run, begun[event[2]], step)
+                yield Entry(time, _END, step.id, event[4])
+    under_way = {} if not run.running else {one.activity_id: one for one in run.open_steps()}
+    for step in steps.values():
+        for attempt in attempts.get(step.id, ()):
+            yield from _attempt(run, step, attempt, taken)
+        activity = under_way.get(step.id)
+        if activity is not None and activity.started_at and len(attempts.get(step.id, ())) < activity.attempt:
+            yield _begins(run, activity.started_at, step)
+    if not run.running:
+        yield from _end(run)
+
+
+class _Step(NamedTuple):
+    """A step as it was scheduled: Temporal's number for it, `workflow#step`, its input."""
+
+    id: str
+    name: str
+    input: Any
+
+
+_STEP_ENDS = frozenset({history.STEP_COMPLETED, history.STEP_FAILED, history.STEP_TIMED_OUT})
+
+
+def _begins(run: Run, time: int, step: _Step) -> Entry:
+    if step.name == TRACE_DESTINATIONS:
+        kind = "internal_step"
+    else:
+        kind = "evaluator" if step.name in run.evaluators else "step"
+    return Entry(time, _START, step.id, step.input, kind, step.name, run.run_id)
+
+
+def _attempt(run: Run, step: _Step, attempt: Attempt, taken: set[str]) -> Iterator[Entry]:
+    yield _begins(run, attempt.began, step)
+    yield from _inside(run, attempt, taken)
+    failure = attempt.failure
+    if failure is None:
+        yield Entry(attempt.ended, _END, attempt.activity_id, attempt.result)
+    elif isinstance(failure, Application):
+        # Of one that took too long, nobody notes the end.
+        yield Entry(attempt.ended, _ERROR, attempt.activity_id, errors.of_step(failure))
+
+
+def _inside(run: Run, attempt: Attempt, taken: set[str]) -> Iterator[Entry]:
+    """What an attempt did, one thing after another. The last of what an attempt did that failed is what
+    made it fail, unless that failed in its own way.
+    """
+    left = attempt.ended - attempt.began - sum(node.takes or 0 for node in attempt.nodes)
+    free = [node for node in attempt.nodes if node.takes is None]
+    share = max(0, left) // len(free) if free else 0
+    time = attempt.began
+    for position, node in enumerate(attempt.nodes, 1):
+        end = min(attempt.ended, time + (share if node.takes is None else node.takes))
+        name = _node_id(run, attempt, position, node, time, taken)
+        yield Entry(time, _START, name, node.input, node.kind, node.name, attempt.activity_id)
+        error: Any = UNDEFINED
+        if node.failure is not None:
+            error = errors.of_failure(node.failure)
+        elif attempt.failure is not None and position == len(attempt.nodes):
+            error = errors.of_step(attempt.failure)
+        for kind, details in node.attributes.items():
+            if error is UNDEFINED or node.request:
+                shown = {**details, "requestId": name} if node.request else details
+                yield Entry(time, _ATTRIBUTE, name, {"type": kind, **shown})
+        yield Entry(
+            end, _END if error is UNDEFINED else _ERROR, name, node.output if error is UNDEFINED else error
+        )
+        time = end
+
+
+def _node_id(run: Run, attempt: Attempt, position: int, node: Node, time: int, taken: set[str]) -> str:
+    """A request has a UUID; everything else is called after the millisecond in which it began.
+
+    Real calls hardly ever begin in the same one; where they do here, the next free one is taken.
+    """
+    if node.request:
+        words = f"{run.run_id} {attempt.activity_id} {attempt.began} {attempt.ended} {position}"
+        return str(uuid.UUID(bytes=hashlib.sha256(words.encode()).digest()[:16], version=4))
+    stamp = time // MILLISECOND
+    while (name := f"{node.name}-{stamp}") in taken:
+        stamp += 1
+    taken.add(name)
+    return name
+
+
+def _end(run: Run) -> Iterator[Entry]:
+    status, time = run.status, run.close_time
+    if status == "completed":
+        yield Entry(time, _END, run.run_id, run.result)
+    elif status == "continued_as_new":
+        yield Entry(time, _END, run.run_id, CONTINUED)
+    elif status == "failed" and run.failure is not None:
+        yield Entry(time, _ERROR, run.run_id, errors.of_run(run.failure))
+    elif status == "cancelled":
+        yield Entry(time, _ERROR, run.run_id, errors.of_cancelled())
+    # Of one that was terminated or timed out, its worker has not heard.
+
+
+def _built(noted: list[Entry], root_id: str) -> dict[str, Any]:
+    nodes: dict[str, dict[str, Any]] = {}
+
+    def node_of(id: str) -> dict[str, Any]:
+        found = nodes.get(id)
+        if found is None:
+            found = nodes[id] = {
+                "id": id,
+                "kind": "",
+                "name": "",
+                "startedAt": 0,
+                "endedAt": None,
+                "input": UNDEFINED,
+                "output": UNDEFINED,
+                "error": UNDEFINED,
+                "children": [],
+                "attributes": {},
+            }
+        return found
+
+    for entry in noted:
+        node, milliseconds = node_of(entry.id), entry.time // MILLISECOND
+        if entry.action == _START:
+            node.update(kind=entry.kind, name=entry.name, startedAt=milliseconds, input=entry.details)
+            if entry.parent is not None:
+                children = node_of(entry.parent)["children"]
+                children.append(node)
+                children.sort(key=lambda child: child["startedAt"])
+        elif entry.action == _ATTRIBUTE:
+            node["attributes"][entry.details["type"]] = entry.details
+        else:
+            node["output" if entry.action == _END else "error"] = entry.details
+            node["endedAt"] = milliseconds
+    root = node_of(root_id)
+    if not root["endedAt"]:
+        root["output"] = _UNFINISHED
+    for node in nodes.values():
+        for key in ("input", "output", "error"):
+            if node[key] is UNDEFINED:
+                del node[key]
+    return root

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from output_mock.cli.check import check
 from output_mock.cli.serve import serve
+from output_mock.cli.trace import trace
 from output_mock.version import NAME, version
 
 
@@ -54,6 +55,7 @@ def schema() -> None:
 
 command.add_command(serve)
 command.add_command(check)
+command.add_command(trace)
 
 
 def main() -> None:
@@ -81,7 +83,8 @@ def main() -> None:
 def _line(problem: click.ClickException) -> str:
     """An error in one line, which names the command and where a wrong value has come from."""
     context = getattr(problem, "ctx", None)
-    path = context.command_path if context is not None else f"{NAME} serve"
+    called = next((word for word in sys.argv[1:] if word in command.commands), "serve")
+    path = context.command_path if context is not None else f"{NAME} {called}"
     if isinstance(problem, click.BadParameter) and problem.param is not None and context is not None:
         param = problem.param
         from_environment = context.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,8 @@ class Keeping:
             from output_mock.traces.s3 import installed, moto_server
 
             installed()
+            # Its own log of requests is not this server's.
+            logging.getLogger("werkzeug").setLevel(logging.WARNING)
             self.endpoint, self._stop = moto_server()
         elif s3 is not None:
             from output_mock.traces.s3 import installed

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -225,6 +226,13 @@ def _token(context: click.Context, _: click.Parameter, value: str | None) -> str
     help="Write the traces of runs to DIR/runs/WORKFLOW/, as a worker does below its project's logs.",
 )
 @click.option(
+    "--traces",
+    "past",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Have the runs whose trace files lie in DIR, such as a project's logs, among those that have ended.",
+)
+@click.option(
     "--s3",
     metavar="moto|URL",
     callback=_s3,
@@ -256,6 +264,7 @@ def serve(
     timing: bool,
     log_format: str,
     trace_dir: str | None,
+    past: Path | None,
     s3: str | None,
     watch: bool,
 ) -> None:
@@ -299,6 +308,8 @@ def serve(
         made.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or made.world.namespace
         for name in faults:
             made.faults.preset(name)
+        if past is not None:
+            _load_past(made, past)
         return made
 
     mock = fake({})
@@ -381,6 +392,16 @@ def _from_environment(name: str, default: Duration) -> Duration:
         return environment.milliseconds(text)
     except ValueError as error:
         raise click.UsageError(f"Invalid value for '{name}': {error}", click.get_current_context()) from None
+
+
+def _load_past(mock: OutputMock, folder: Path) -> None:
+    from output_mock.traces.past import load_past
+    from output_mock.traces.reading import NoTrace
+
+    try:
+        load_past(mock.world, folder)
+    except NoTrace as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _keeping(trace_dir: str | None, s3: str | None) -> Keeping:

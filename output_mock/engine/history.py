@@ -256,6 +256,8 @@ class StartInfo:
         self.task_queue = task_queue
         self.input = input
         self.start = start
+        # When it started, for the name of its trace: that differs from its predecessor's in any case.
+        self.trace_start = start
         # Of the execution and of the run; 0 when there is none.
         self.timeout = timeout
         self.expiration = expiration

@@ -275,7 +275,7 @@ class Instance:
             traced = definition.traced and info.parent is None
             if info.parent is None:
                 self.memo = Memo(
-                    (info.workflow_id, info.workflow_type, run.run_id, info.start) if traced else None
+                    (info.workflow_id, info.workflow_type, run.run_id, info.trace_start) if traced else None
                 )
             self.commands.append((MEMO, (self.memo, _FIRST_TRACED if traced else _FIRST)))
             if definition.bare:

@@ -103,6 +103,8 @@ class Run:
     # What its trace shows and its history does not: attempts, and which steps are evaluators.
     attempts: tuple[Attempt, ...] = ()
     evaluators: frozenset[str] = frozenset()
+    # The trace of a run of the past, which was made from it.
+    trace_tree: dict[str, Any] | None = None
     details: WorkflowDetails | None = None
     # The number of the WORKFLOW_TASK_SCHEDULED event that is due; 0 when none is.
     task_scheduled: int = 0
@@ -436,7 +438,9 @@ class Run:
             return
         if activity.plan is DESTINATIONS:
             info = self.info
-            result: Any = self.world.traces.destinations(info.workflow_type, info.workflow_id, info.start)
+            result: Any = self.world.traces.destinations(
+                info.workflow_type, info.workflow_id, info.trace_start
+            )
         else:
             watchdog = self.world.watchdog
             watchdog.begin(strict=False)

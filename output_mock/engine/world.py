@@ -330,6 +330,10 @@ class World:
         following.begin()
 
     def _enter(self, run: Run) -> None:
+        info, before = run.info, self._latest.get(run.workflow_id)
+        if before is not None and info.run_id == run.run_id:
+            # Real runs of one id never start in the same millisecond; on a virtual clock they may.
+            info.trace_start = max(info.start, before.info.trace_start + MILLISECOND)
         self._latest[run.workflow_id] = run
         self._runs[run.run_id] = run
         self._open[run] = None

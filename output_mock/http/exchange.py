@@ -403,6 +403,9 @@ class Exchange:
             # It may be that it is not uploaded yet: whoever asks again shall get it.
             self.world.poll_trace(run)
             raise
+        except errors.ScriptError as problem:
+            problem.workflow_id = run.workflow_id
+            raise
         return downloads.trace_answer(run.run_id, file)
 
     def stop(self, route: Route) -> Response:

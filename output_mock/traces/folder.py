@@ -33,7 +33,9 @@ class Folder:
         """Write the trace of a root run as it stands now. A file that cannot be written is logged."""
         info = run.info
         path = (
-            self.folder / safe_name(info.workflow_type) / safe_name(file_name(info.workflow_id, info.start))
+            self.folder
+            / safe_name(info.workflow_type)
+            / safe_name(file_name(info.workflow_id, info.trace_start))
         )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ class Bucket:
 
     def ended(self, run: Run) -> None:
         """Upload the trace of a root run. An upload that fails is logged, as the worker does."""
-        key = object_key(run.info.workflow_type, run.info.workflow_id, run.info.start)
+        key = object_key(run.info.workflow_type, run.info.workflow_id, run.info.trace_start)
         content = to_bytes(trace_tree(run))
         upload = functools.partial(self._upload, key, content)
         if self.endpoint is None:

@@ -43,7 +43,7 @@ class StoredTraces:
     def key(self, workflow_id: str, run_id: str | None = None) -> str:
         """The key of a run's trace, whether it is there or not. Raises `WorkflowNotFoundError`."""
         info = self._run(workflow_id, run_id).info
-        return object_key(info.workflow_type, info.workflow_id, info.start)
+        return object_key(info.workflow_type, info.workflow_id, info.trace_start)
 
     def keys(self) -> list[str]:
         """The keys of all objects that are there, in order."""

@@ -48,6 +48,8 @@ class Entry(NamedTuple):
     kind: str = ""
     name: str = ""
     parent: str | None = None
+    # The number of the event in its run's history that has led to it.
+    order: int = 0
 
 
 def trace_tree(run: Run) -> dict[str, Any]:
@@ -57,11 +59,13 @@ def trace_tree(run: Run) -> dict[str, Any]:
     (milliseconds since 1970; null as long as it goes on), `input`, `output` or `error` where there is one,
     `children` and `attributes`.
     """
+    if run.trace_tree is not None:
+        return run.trace_tree
     noted: list[Entry] = []
     taken: set[str] = set()
     for one in _with_children(run):
-        noted += _entries(one, run, taken)
-    # Of what happens at the same time, a parent's comes first.
+        # Of what happens at the same time, a parent's comes first, and what a history has first.
+        noted += sorted(_entries(one, run, taken), key=lambda entry: (entry.time, entry.order))
     noted.sort(key=lambda entry: entry.time)
     return _built(noted, run.run_id)
 
@@ -102,7 +106,7 @@ def _entries(run: Run, root: Run, taken: set[str]) -> Iterator[Entry]:
             given = run.info.arguments()[0]
             yield Entry(time, _START, run.run_id, given, "workflow", run.info.workflow_type, parent)
         elif kind == history.STEP_SCHEDULED:
-            steps[number] = _Step(event[3], event[4], event[5])
+            steps[number] = _Step(event[3], event[4], event[5], number)
         elif kind == history.STEP_STARTED:
             begun[event[2]] = time
         elif kind in _STEP_ENDS:
@@ -112,7 +116,7 @@ def _entries(run: Run, root: Run, taken: set[str]) -> Iterator[Entry]:
                 yield from _attempt(run, step, attempt, taken)
             if kind == history.STEP_COMPLETED and (not noted or noted[-1].failure is not None):
                 yield _begins(run, begun[event[2]], step)
-                yield Entry(time, _END, step.id, event[4])
+                yield Entry(time, _END, step.id, event[4], order=number)
     under_way = {} if not run.running else {one.activity_id: one for one in run.open_steps()}
     for step in steps.values():
         for attempt in attempts.get(step.id, ()):
@@ -130,6 +134,8 @@ class _Step(NamedTuple):
     id: str
     name: str
     input: Any
+    # The number of the event with which it was.
+    scheduled: int
 
 
 _STEP_ENDS = frozenset({history.STEP_COMPLETED, history.STEP_FAILED, history.STEP_TIMED_OUT})
@@ -140,7 +146,7 @@ def _begins(run: Run, time: int, step: _Step) -> Entry:
         kind = "internal_step"
     else:
         kind = "evaluator" if step.name in run.evaluators else "step"
-    return Entry(time, _START, step.id, step.input, kind, step.name, run.run_id)
+    return Entry(time, _START, step.id, step.input, kind, step.name, run.run_id, step.scheduled)
 
 
 def _attempt(run: Run, step: _Step, attempt: Attempt, taken: set[str]) -> Iterator[Entry]:
@@ -197,15 +203,15 @@ def _node_id(run: Run, attempt: Attempt, position: int, node: Node, time: int, t
 
 
 def _end(run: Run) -> Iterator[Entry]:
-    status, time = run.status, run.close_time
+    status, time, order = run.status, run.close_time, len(run.history)
     if status == "completed":
-        yield Entry(time, _END, run.run_id, run.result)
+        yield Entry(time, _END, run.run_id, run.result, order=order)
     elif status == "continued_as_new":
-        yield Entry(time, _END, run.run_id, CONTINUED)
+        yield Entry(time, _END, run.run_id, CONTINUED, order=order)
     elif status == "failed" and run.failure is not None:
-        yield Entry(time, _ERROR, run.run_id, errors.of_run(run.failure))
+        yield Entry(time, _ERROR, run.run_id, errors.of_run(run.failure), order=order)
     elif status == "cancelled":
-        yield Entry(time, _ERROR, run.run_id, errors.of_cancelled())
+        yield Entry(time, _ERROR, run.run_id, errors.of_cancelled(), order=order)
     # Of one that was terminated or timed out, its worker has not heard.
 
 

@@ -1,0 +1,118 @@
+"""`output-mock trace`: a trace in the terminal, from a file, a URL or a server's run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from output_mock.traces.reading import NoTrace, checked, read_trace
+
+_SERVER = "http://localhost:3001"
+
+
+@click.command()
+@click.argument("source", metavar="FILE|URL|ID")
+@click.option("--run", "run_id", metavar="RUN_ID", help="Which run of a workflow id; default is the latest.")
+@click.option(
+    "--url",
+    metavar="URL",
+    envvar="OUTPUT_API_URL",
+    show_envvar=True,
+    default=_SERVER,
+    show_default=True,
+    help="The server that a workflow id is asked of.",
+)
+@click.option(
+    "--token",
+    metavar="TOKEN",
+    envvar="OUTPUT_API_AUTH_TOKEN",
+    show_envvar=True,
+    help="The token that the server asks for.",
+)
+@click.option("--internal", is_flag=True, help="Show the SDK's own steps as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print the trace as it is.")
+@click.option("--width", type=click.IntRange(40, 1000), metavar="N", help="How wide it may be.")
+def trace(
+    source: str,
+    run_id: str | None,
+    url: str,
+    token: str | None,
+    internal: bool,
+    as_json: bool,
+    width: int | None,
+) -> None:
+    """Draw a trace: what was done and when, how often, what failed, tokens and costs.
+
+    FILE is a trace file, URL the address of one or of a server's trace log, ID a workflow id.
+    """
+    from output_mock.traces.drawing import drawn
+
+    try:
+        tree = _found(source, run_id, url, token)
+    except NoTrace as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
+        return
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+    plain = not encoding.replace("-", "").startswith("utf")
+    for line in drawn(tree, width=width, plain=plain, internal=internal):
+        click.echo(line)
+
+
+def _found(source: str, run_id: str | None, url: str, token: str | None) -> dict[str, Any]:
+    if source.startswith(("http://", "https://")):
+        return _answered(_asked(source, token), source)
+    path = Path(source)
+    if path.is_file():
+        return read_trace(path)
+    if os.sep in source or source.endswith(".json"):
+        raise NoTrace(f"{source}: there is no such file")
+    pinned = "" if run_id is None else f"/runs/{quote(run_id, safe='')}"
+    asked = f"{url.rstrip('/')}/workflow/{quote(source, safe='')}{pinned}/trace-log"
+    return _answered(_asked(asked, token), asked)
+
+
+def _asked(url: str, token: str | None) -> Any:
+    import requests
+
+    headers = {} if token is None else {"Authorization": f"Basic {token}"}
+    try:
+        answer = requests.get(url, headers=headers, timeout=60)
+    except requests.RequestException as error:
+        raise NoTrace(
+            f"{url}: nothing answers there ({type(error).__name__}); is the server running?"
+        ) from None
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if answer.status_code != 200:
+        told = body if isinstance(body, dict) else {}
+        words = f"{told.get('error')}: {told.get('message')}" if "error" in told else answer.text[:200]
+        hint = "; give --token" if answer.status_code == 401 else ""
+        raise NoTrace(f"{url}: answered {answer.status_code}, {words}{hint}")
+    if body is None:
+        raise NoTrace(f"{url}: the answer is no JSON")
+    return body
+
+
+def _answered(body: Any, url: str) -> dict[str, Any]:
+    """The trace that an answer holds, or says where it is."""
+    if isinstance(body, dict) and body.get("source") == "remote":
+        return checked(body.get("data"), url)
+    if isinstance(body, dict) and body.get("source") == "local":
+        path = Path(str(body.get("localPath")))
+        if not path.is_file():
+            raise NoTrace(
+                f"the trace lies at {path} on the worker's machine, and is not there on this one; a fake "
+                "writes it with --trace-dir"
+            )
+        return read_trace(path)
+    return checked(body, url)

@@ -1,0 +1,242 @@
+"""A trace for people: a tree with bars for when things happened, retries, errors, tokens and costs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import click
+
+# How wide the bars are, at most, and how narrow the terminal may be.
+_BAR, _NARROWEST = 30, 60
+_COLOURS = {"workflow": "cyan", "step": "blue", "evaluator": "magenta", "llm": "yellow", "http": "green"}
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+class Sum(NamedTuple):
+    """What all calls of a trace come to."""
+
+    calls: int
+    tokens: int
+    dollars: float
+
+
+class Line(NamedTuple):
+    """A node, or an error, of the tree as it is drawn."""
+
+    text: str
+    node: dict[str, Any] | None
+    # What is told at the end of the line.
+    facts: str
+
+
+def drawn(
+    tree: dict[str, Any], *, width: int | None = None, plain: bool = False, internal: bool = False
+) -> Iterator[str]:
+    """The lines of a tree, in ANSI colours.
+
+    Takes how wide they may be (default: the terminal), whether only ASCII may be in them (`plain`), and
+    whether steps of the SDK's own are shown.
+    """
+    lines = list(_lines(tree, plain=plain, internal=internal))
+    begin, end = tree["startedAt"], _latest(tree)
+    width = max(_NARROWEST, width or shutil.get_terminal_size((100, 24)).columns)
+    facts = max(len(line.facts) for line in lines)
+    bar = max(10, min(_BAR, width // 4))
+    room = max(20, width - bar - facts - 3)
+    longest = min(room, max(len(line.text) for line in lines if line.node is not None))
+    for line in lines:
+        if line.node is None:
+            yield click.style(_cut(line.text, width, plain), fg="red")
+            continue
+        text = _cut(line.text, longest, plain)
+        colour = "red" if _failed(line.node) else _COLOURS.get(line.node["kind"])
+        shown = click.style(text, fg=colour) + " " * (longest - len(text))
+        drawn_bar = _bar(line.node, begin, end, bar, plain)
+        yield f"{shown} {click.style(drawn_bar, fg=colour)} {line.facts}".rstrip()
+    total = sums(tree)
+    if total.calls:
+        yield ""
+        yield f"{_counted(total.calls, 'call')}, {total.tokens:,} tokens, {_money(total.dollars)}"
+
+
+def sums(tree: dict[str, Any]) -> Sum:
+    """Calls of models and paid requests of a trace, each counted once, as the official client does it."""
+    seen: set[str] = set()
+    calls, tokens, dollars = 0, 0, 0.0
+    queue = [tree]
+    while queue:
+        node = queue.pop()
+        queue += node.get("children", [])
+        usage, paid = _attribute(node, "llm:usage"), _attribute(node, "http:request:cost")
+        if node["kind"] not in ("llm", "http") or node["id"] in seen:
+            continue
+        seen.add(node["id"])
+        calls += 1
+        tokens += _tokens(node)
+        dollars += usage.get("total", 0) + paid.get("total", 0)
+    return Sum(calls, tokens, dollars)
+
+
+def _lines(tree: dict[str, Any], *, plain: bool, internal: bool) -> Iterator[Line]:
+    # Nodes and what stands before them; deep trees are no reason for deep recursion.
+    queue: list[tuple[dict[str, Any], int, str, str]] = [(tree, 1, "", "")]
+    branch, last, down, gap = ("|- ", "`- ", "|  ", "   ") if plain else ("├─ ", "└─ ", "│  ", "   ")
+    while queue:
+        node, times, before, below = queue.pop()
+        yield Line(f"{before}{_title(node, times, plain)}", node, _facts(node))
+        children = _children(node, internal)
+        problem = _problem(node)
+        if problem is not None and not any(_failed(child) for child, _ in children):
+            rail = down if children else gap
+            yield Line(f"{below}{rail}{'!' if plain else '✗'} {problem}", None, "")
+        shown = []
+        for number, (child, count) in enumerate(children, 1):
+            end = number == len(children)
+            shown.append((child, count, below + (last if end else branch), below + (gap if end else down)))
+        queue += reversed(shown)
+
+
+def _children(node: dict[str, Any], internal: bool) -> list[tuple[dict[str, Any], int]]:
+    """What is below a node, and how often: an attempt that is made again is there again.
+
+    A step of a child may stand among its parent's own (remote_trace); it is shown where it belongs.
+    """
+    below = [one for one in node.get("children", []) if one["kind"] == "workflow"]
+    others = [step for child in below for step in child.get("children", [])]
+    found: dict[str, tuple[dict[str, Any], int]] = {}
+    for child in node.get("children", []):
+        if (child["kind"] == "internal_step" and not internal) or child in others:
+            continue
+        key = f"{child['kind']} {child['id']} {child['name']}"
+        found[key] = (child, found[key][1] + 1 if key in found else 1)
+    return list(found.values())
+
+
+def _title(node: dict[str, Any], times: int, plain: bool) -> str:
+    kind, name = node["kind"], node["name"]
+    given = node.get("input")
+    if kind in ("step", "evaluator", "internal_step"):
+        name = name.rpartition("#")[2]
+    elif kind == "http" and isinstance(given, dict) and "url" in given:
+        name = f"{given.get('method', '')} {given['url']}".strip()
+    elif kind == "llm":
+        model = _model(node)
+        name = f"{name} {model}" if model else name
+    again = f" {'x' if plain else '×'}{times}" if times > 1 else ""
+    return f"{kind} {name}{again}"
+
+
+def _facts(node: dict[str, Any]) -> str:
+    told = [_length(node["endedAt"] - node["startedAt"]) if node.get("endedAt") else "…no end"]
+    tokens = _tokens(node)
+    if tokens:
+        told.append(f"{tokens:,} tokens")
+    for key in ("llm:usage", "http:request:cost"):
+        if "total" in _attribute(node, key):
+            told.append(_money(_attribute(node, key)["total"]))
+    answer = node.get("output", node.get("error"))
+    if node["kind"] == "http" and isinstance(answer, dict) and "status" in answer:
+        told.append(str(answer["status"]))
+    return "  ".join(told)
+
+
+def _failed(node: dict[str, Any]) -> bool:
+    return "error" in node and "output" not in node
+
+
+def _problem(node: dict[str, Any]) -> str | None:
+    """How a node failed; for one that worked in the end, how it had failed before."""
+    if "error" not in node:
+        return None
+    error = node["error"]
+    text = error if isinstance(error, str) else str(error)
+    if isinstance(error, dict):
+        inner = error
+        while inner.get("name") in ("ActivityFailure", "ApplicationFailure", "ChildWorkflowFailure"):
+            below = inner.get("cause")
+            if not isinstance(below, dict):
+                break
+            inner = below if below.get("name") != "TemporalFailure" else {**below, "name": inner.get("type")}
+        name, message = inner.get("name"), inner.get("message")
+        if message is not None:
+            text = f"{name}: {message}" if name else str(message)
+        elif "status" in error:
+            text = f"{error['status']} {error.get('statusText', '')}".strip()
+    text = " ".join(text.split())
+    return text if _failed(node) else f"before that: {text}"
+
+
+def _bar(node: dict[str, Any], begin: float, end: float, width: int, plain: bool) -> str:
+    """When a node was under way, of all the time that the trace took; never nothing."""
+    whole = max(end - begin, 1)
+    first = min(max((node["startedAt"] - begin) / whole, 0), 1) * width
+    last = min(max(((node.get("endedAt") or end) - begin) / whole, 0), 1) * width
+    if plain:
+        start = min(int(first), width - 1)
+        return (" " * start + "#" * max(1, round(last) - start)).ljust(width)
+    cells = []
+    for cell in range(width):
+        covered = max(0.0, min(last, cell + 1) - max(first, cell))
+        cells.append(_EIGHTHS[round(covered * 8)])
+    if not any(cell != " " for cell in cells):
+        cells[min(int(first), width - 1)] = "▏"
+    return "".join(cells)
+
+
+def _latest(tree: dict[str, Any]) -> float:
+    latest, queue = tree["startedAt"], [tree]
+    while queue:
+        node = queue.pop()
+        latest = max(latest, node["startedAt"], node.get("endedAt") or 0)
+        queue += node.get("children", [])
+    return float(latest)
+
+
+def _attribute(node: dict[str, Any], key: str) -> dict[str, Any]:
+    found = (node.get("attributes") or {}).get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _tokens(node: dict[str, Any]) -> int:
+    output = node.get("output")
+    usage = output.get("usage") if isinstance(output, dict) else None
+    total = usage.get("totalTokens") if isinstance(usage, dict) else None
+    return int(total or _attribute(node, "llm:usage").get("tokensUsed", 0))
+
+
+def _model(node: dict[str, Any]) -> str:
+    model = _attribute(node, "llm:usage").get("modelId")
+    given = node.get("input")
+    if model is None and isinstance(given, dict):
+        loaded = given.get("loadedPrompt")
+        config = loaded.get("config") if isinstance(loaded, dict) else None
+        model = config.get("model") if isinstance(config, dict) else None
+    return str(model or "")
+
+
+def _length(milliseconds: float) -> str:
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} m" if hours else f"{minutes} m {rest:02} s"
+
+
+def _money(dollars: float) -> str:
+    return f"${dollars:.4f}" if dollars < 1 else f"${dollars:,.2f}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _cut(text: str, width: int, plain: bool) -> str:
+    text = "".join(one if one.isprintable() else " " for one in text)
+    if plain:
+        text = text.encode("ascii", "replace").decode()
+    return text if len(text) <= width else text[: width - 1] + ("~" if plain else "…")

@@ -1,0 +1,423 @@
+"""Runs of the past, made from their traces: so that a front end can be built against real ones.
+
+A trace tells when each step began and ended, and with what; from that a run is made that has ended, with a
+history of the usual form: status, result, input, history and stream are read from it. What a trace does not
+tell (workflow tasks, signals, timers) is not there, or is where it would usually be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from output_mock.durations import MILLISECOND
+from output_mock.engine import failures, history
+from output_mock.engine.errors import ScriptError
+from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
+from output_mock.engine.history import Memo, ParentInfo, StartInfo, WorkflowDetails
+from output_mock.engine.instance import TRACE_DESTINATIONS
+from output_mock.engine.payloads import UNDEFINED, as_json
+from output_mock.engine.run import Run
+from output_mock.engine.traces import ObjectPlace, Source, object_key
+from output_mock.scripts.definition import NAME, WorkflowDefinition
+from output_mock.traces.reading import NoTrace, named, read_trace
+from output_mock.traces.tree import CONTINUED
+
+if TYPE_CHECKING:
+    from output_mock.engine.context import Context
+    from output_mock.engine.world import World
+
+_STEPS = frozenset({"step", "evaluator", "internal_step"})
+_OWN_WORDS = frozenset({"message", "name", "cause", "stack", "retryable", "self"})
+
+
+class PastTraces:
+    """The files of runs of the past, in the place of the objects that they stand for."""
+
+    def __init__(self, below: Source | None) -> None:
+        self._below = below
+        self.files: dict[str, Path] = {}
+
+    def fetch(self, place: ObjectPlace) -> IO[bytes]:
+        """The file that has a key, or else what lies in S3."""
+        path = self.files.get(place.key)
+        if path is not None:
+            try:
+                return path.open("rb")
+            except OSError:
+                pass
+        if self._below is not None:
+            return self._below.fetch(place)
+        from output_mock.engine.errors import TraceFileDownloadError
+
+        raise TraceFileDownloadError("S3 GetObject failure")
+
+
+class _File(NamedTuple):
+    path: Path
+    tree: dict[str, Any]
+    workflow_id: str
+    # When it started, in nanoseconds since 1970.
+    start: int
+
+
+def load_past(world: World, folder: Path) -> list[Run]:
+    """Have the runs whose traces lie in a folder, or below it, in a world, as if they had been made there.
+
+    A trace log of theirs is answered with the file's content. Returns the runs, oldest first. Raises
+    `NoTrace` for a folder that is not there or holds none, and for a file that is no trace.
+    """
+    paths = sorted(path for path in folder.rglob("*.json") if path.is_file())
+    if not paths:
+        raise NoTrace(
+            f"{folder}: there are no traces, which are files like {folder}/runs/WORKFLOW/TIME_ID.json"
+        )
+    files = sorted((_file(path) for path in paths), key=lambda file: file.start)
+    traces = world.traces
+    kept = PastTraces(traces.source)
+    bucket = traces.bucket or "traces"
+    runs = []
+    with world.clock.lock:
+        chains: dict[str, Run] = {}
+        for file in files:
+            before = chains.get(file.workflow_id)
+            follows = before is not None and before.status == "continued_as_new"
+            run = _made(world, file, bucket, before if follows else None)
+            chains[file.workflow_id] = run
+            kept.files[object_key(run.info.workflow_type, run.workflow_id, run.info.start)] = file.path
+            runs.append(run)
+        world.traces = replace(traces, keys=True, source=kept)
+    return runs
+
+
+def _file(path: Path) -> _File:
+    tree = read_trace(path)
+    if tree["kind"] != "workflow":
+        raise NoTrace(f"{path}: a trace begins with a workflow, not with a {tree['kind']}")
+    if not NAME.fullmatch(tree["name"]):
+        raise NoTrace(f"{path}: {tree['name']!r} cannot name a workflow")
+    workflow_id, started = named(path)
+    start = round(tree["startedAt"]) * MILLISECOND
+    if started is not None:
+        try:
+            start = (
+                round(datetime.fromisoformat(started.replace("Z", "+00:00")).timestamp() * 1000) * MILLISECOND
+            )
+        except ValueError:
+            raise NoTrace(f"{path}: {started} is no time") from None
+    return _File(path, tree, workflow_id, start)
+
+
+def _made(world: World, file: _File, bucket: str, before: Run | None) -> Run:
+    tree = file.tree
+    key = object_key(tree["name"], file.workflow_id, file.start)
+    trace = {"local": str(file.path.absolute()), "remote": f"https://{bucket}.s3.amazonaws.com/{key}"}
+    run_id = _run_id(tree["id"], str(file.path))
+    if run_id in world._runs:
+        raise NoTrace(f"{file.path}: another file has the run {run_id}, too")
+    memo = Memo((file.workflow_id, tree["name"], run_id, file.start), None, trace)
+    made = _Past(world, tree, file.workflow_id, run_id, file.start, memo)
+    if before is not None:
+        before.next_run_id = run_id
+        made.run.info.first_run_id = before.info.first_run_id
+        made.run.info.continued_run_id = before.run_id
+    return made.written()
+
+
+def _run_id(id: str, where: str) -> str:
+    """The id of a run, which older traces do not have as a UUID."""
+    try:
+        return str(uuid.UUID(id))
+    except ValueError:
+        return str(uuid.UUID(bytes=hashlib.sha256(f"{where} {id}".encode()).digest()[:16], version=4))
+
+
+async def _gone(ctx: Context, given: Any) -> Any:
+    raise ScriptError(
+        "this run is of the past, made from its trace: there is no script that could play it once more",
+        workflow_id=ctx.info.workflow_id,
+    )
+
+
+class _Moment(NamedTuple):
+    """A child of a node that begins, or ends."""
+
+    time: int
+    begins: bool
+    node: dict[str, Any]
+    # How often it was tried.
+    attempt: int
+
+
+class _Past:
+    """One run that is made from its node."""
+
+    def __init__(
+        self, world: World, node: dict[str, Any], workflow_id: str, run_id: str, start: int, memo: Memo
+    ) -> None:
+        self.world, self.node = world, node
+        catalog = world.catalog()
+        definition = WorkflowDefinition(node["name"], _gone)
+        info = StartInfo(
+            world.namespace,
+            workflow_id,
+            run_id,
+            run_id,
+            node["name"],
+            catalog.name,
+            as_json(node["input"]) if "input" in node else UNDEFINED,
+            start,
+            world.execution_timeout,
+            start + world.execution_timeout,
+        )
+        self.run = Run(world, catalog, definition, info, run_id)
+        self.run.start_time = start
+        self.run.memo = Memo(memo.trace_info, definition.options, memo.trace)
+        self.run.began = True
+        self.run.trace_tree = node
+        self.run.details = WorkflowDetails(info, run_id, _nanoseconds(node["startedAt"]))
+        # The events of things that are under way, by the ids of their nodes; and of children their runs.
+        self._begun: dict[int, tuple[int, Any]] = {}
+        self._failed: dict[str, Cause] = {}
+        self._task = 0
+
+    def written(self) -> Run:
+        """The run, with its history, among those of the world."""
+        run, node = self.run, self.node
+        log, info = run.history, run.info
+        log.append((history.STARTED, info.start, info), (history.TASK_SCHEDULED, info.start, False))
+        self._task = 2
+        begun = max(info.start, _nanoseconds(node["startedAt"]))
+        memo = (history.PROPERTIES_MODIFIED, begun, 0, run.memo, ("payloadVersion", "traceInfo"))
+        second = (history.PROPERTIES_MODIFIED, begun, 0, run.memo, ("activityOptions", "trace"))
+        self.world._enter(run)
+        moments = _moments(node.get("children", []))
+        self._carry_out(begun, [], memo, second)
+        last = begun
+        while moments:
+            moment = moments.pop(0)
+            last = max(last, moment.time)
+            if moment.begins:
+                together = [moment]
+                while moments and moments[0].begins and moments[0].time == moment.time:
+                    together.append(moments.pop(0))
+                self._carry_out(last, together)
+            else:
+                self._over(last, moment)
+        self._end(last)
+        return run
+
+    def _carry_out(self, now: int, begin: Sequence[_Moment], *others: history.Event) -> None:
+        """A workflow task that begins steps and children."""
+        log = self.run.history
+        completed = self._completed(now)
+        batch: list[history.Event] = [completed]
+        number = len(log) + 1
+        batch += [(*event[:2], number, *event[3:]) for event in others]
+        for moment in begin:
+            batch.append(self._begin(moment, now, number, len(log) + len(batch) + 1))
+        log.append(*batch)
+        for moment in begin:
+            if moment.node["kind"] == "workflow":
+                self._begin_child(moment, now)
+
+    def _completed(self, now: int) -> history.Event:
+        log = self.run.history
+        if not self._task:
+            log.append((history.TASK_SCHEDULED, now, True))
+            self._task = len(log)
+        log.append((history.TASK_STARTED, now, self._task))
+        scheduled, self._task = self._task, 0
+        return (history.TASK_COMPLETED, now, scheduled, len(log))
+
+    def _begin(self, moment: _Moment, now: int, completed: int, event_id: int) -> history.Event:
+        node, run = moment.node, self.run
+        given = as_json(node["input"]) if "input" in node else UNDEFINED
+        if node["kind"] == "workflow":
+            workflow_id = f"{run.workflow_id}-{_run_id(node['id'], run.run_id)}"
+            self._begun[id(node)] = (event_id, workflow_id)
+            return (
+                history.CHILD_INITIATED,
+                now,
+                completed,
+                workflow_id,
+                node["name"],
+                given,
+                run.memo,
+                1,
+                {},
+            )
+        self._begun[id(node)] = (event_id, None)
+        options = run.definition.options
+        if node["kind"] == "evaluator":
+            run.evaluators |= {node["name"]}
+        return (
+            *(history.STEP_SCHEDULED, now, completed, node["id"], node["name"], given),
+            *(options, run.memo, run.details),
+        )
+
+    def _begin_child(self, moment: _Moment, now: int) -> None:
+        node, run = moment.node, self.run
+        initiated, workflow_id = self._begun[id(node)]
+        child_id = _run_id(node["id"], run.run_id)
+        assert run.memo is not None
+        if child_id in self.world._runs:
+            child_id = _run_id(f"{node['id']} again", workflow_id)
+        child = _Past(self.world, node, workflow_id, child_id, now, run.memo)
+        root = run.info.parent
+        child.run.info.parent = ParentInfo(
+            *(run.workflow_id, run.run_id, initiated),
+            run.workflow_id if root is None else root.root_workflow_id,
+            run.run_id if root is None else root.root_run_id,
+        )
+        child.run.info.memo = run.memo
+        child.run.info.timeout = child.run.info.expiration = 0
+        child.written()
+        started = len(run.history) + 1
+        about = (workflow_id, child_id, node["name"], initiated, 0)
+        run.history.append((history.CHILD_STARTED, now, *about))
+        self._begun[id(node)] = (initiated, (started, child.run))
+
+    def _over(self, now: int, moment: _Moment) -> None:
+        node, log = moment.node, self.run.history
+        if node["kind"] == "workflow":
+            batch = [self._child_over(node, now)]
+        else:
+            batch = list(self._step_over(moment, now))
+        if not self._task:
+            batch.append((history.TASK_SCHEDULED, now, True))
+            self._task = len(log) + len(batch)
+        log.append(*batch)
+
+    def _step_over(self, moment: _Moment, now: int) -> tuple[history.Event, ...]:
+        node, log = moment.node, self.run.history
+        scheduled, _ = self._begun[id(node)]
+        started = len(log) + 1
+        failed = "error" in node and "output" not in node
+        error = _failure(node["error"]) if "error" in node else None
+        last = None if error is None else self._application(error, node["name"])
+        began: history.Event = (
+            *(history.STEP_STARTED, _nanoseconds(node["startedAt"]), scheduled, moment.attempt),
+            *(last if moment.attempt > 1 else None, True),
+        )
+        if not failed:
+            result = as_json(node["output"]) if "output" in node else UNDEFINED
+            return began, (history.STEP_COMPLETED, now, scheduled, started, result)
+        assert last is not None
+        assert error is not None
+        state = failures.NON_RETRYABLE if last.non_retryable else failures.MAXIMUM_ATTEMPTS
+        chain = failures.activity_failure(node["name"], node["id"], scheduled, started, state, last)
+        self._failed[node["name"]] = chain
+        return began, (history.STEP_FAILED, now, scheduled, started, last, state, StepFailure(error, chain))
+
+    def _child_over(self, node: dict[str, Any], now: int) -> history.Event:
+        initiated, (started, child) = self._begun[id(node)]
+        about = (child.workflow_id, child.run_id, node["name"], initiated, started)
+        if child.status == "completed":
+            return (history.CHILD_COMPLETED, now, *about, child.result)
+        cause = failures.as_seen_by_parent(child.status, child.failure or failures.cancelled())
+        chain = failures.child_failure(
+            *(child.status, self.world.namespace, child.workflow_id, child.run_id, node["name"]),
+            *(initiated, started, cause),
+        )
+        self._failed[node["name"]] = chain
+        kind = {"failed": history.CHILD_FAILED, "cancelled": history.CHILD_CANCELED}.get(
+            child.status, history.CHILD_TERMINATED
+        )
+        return (kind, now, *about, cause, ChildFailure(child.status, chain))
+
+    def _application(self, failure: Failure, step: str) -> Application:
+        where = f"fn ({self.run.definition.path.rpartition('/')[0]}/steps.js:{step.rpartition('#')[2]})"
+        return Application(failure, where=where, non_retryable=not failure.retryable)
+
+    def _end(self, last: int) -> None:
+        run, node, log = self.run, self.node, self.run.history
+        now = max(last, _nanoseconds(node.get("endedAt") or 0))
+        if not node.get("endedAt"):
+            # A worker that has not noted the end has not heard of it.
+            run.failure = failures.terminated("The trace has no end.")
+            log.append((history.TERMINATED, now, "The trace has no end.", failures.IDENTITY, False))
+            run.close("terminated", now)
+            return
+        completed = self._completed(now)
+        number = len(log) + 1
+        if "error" in node:
+            error = node["error"]
+            if isinstance(error, dict) and error.get("name") == "CancelledFailure":
+                run.failure = failures.cancelled()
+                log.append(completed, (history.CANCELED, now, number))
+                run.close("cancelled", now)
+                return
+            run.failure = self._why(error)
+            log.append(completed, (history.FAILED, now, number, run.failure))
+            run.close("failed", now)
+        elif node.get("output") == CONTINUED:
+            following = _run_id("the next run", run.run_id)
+            log.append(completed, (history.CONTINUED_AS_NEW, now, number, following, UNDEFINED))
+            run.close("continued_as_new", now)
+        else:
+            run.result = as_json(node["output"]) if "output" in node else UNDEFINED
+            log.append(completed, (history.COMPLETED, now, number, run.result))
+            run.close("completed", now)
+
+    def _why(self, error: Any) -> Cause:
+        """The failure of the run: that of a step or a child, or one of its own."""
+        if isinstance(error, dict):
+            about = error.get("activityType") or error.get("workflowType")
+            if isinstance(about, str) and about in self._failed:
+                return self._failed[about]
+        return self._application(_failure(error), "workflow")
+
+
+def _moments(children: list[dict[str, Any]]) -> list[_Moment]:
+    """When the children of a node begin and end, in order. An attempt that is made again is there again."""
+    attempts: dict[tuple[str, str, str], int] = {}
+    nodes: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for child in children:
+        if child["kind"] in _STEPS or child["kind"] == "workflow":
+            key = (child["kind"], child["id"], child["name"])
+            attempts[key] = attempts.get(key, 0) + 1
+            nodes[key] = child
+    found = []
+    for key, node in nodes.items():
+        if (
+            node["kind"] == "internal_step"
+            and node["name"] != TRACE_DESTINATIONS
+            and not node.get("startedAt")
+        ):
+            continue
+        found.append(_Moment(_nanoseconds(node["startedAt"]), True, node, attempts[key]))
+        if node.get("endedAt"):
+            end = max(node["startedAt"], node["endedAt"])
+            found.append(_Moment(_nanoseconds(end), False, node, attempts[key]))
+    # What begins and ends at the same time has begun first; of others, an end comes before a beginning.
+    order = {id(moment.node): number for number, moment in enumerate(found)}
+    return sorted(found, key=lambda moment: (moment.time, order[id(moment.node)], not moment.begins))
+
+
+def _nanoseconds(milliseconds: float) -> int:
+    return round(milliseconds) * MILLISECOND
+
+
+def _failure(error: Any) -> Failure:
+    """An error of a trace as the failure that it was."""
+    if not isinstance(error, dict):
+        return Failure.value(error)
+    properties = {
+        key: value
+        for key, value in error.items()
+        if key not in _OWN_WORDS and re.fullmatch(r"[A-Za-z_]\w*", key)
+    }
+    cause = error.get("cause")
+    return Failure(
+        str(error.get("message", "")),
+        str(error.get("name", "Error")),
+        cause=_failure(cause) if isinstance(cause, dict) else None,
+        **properties,
+    )

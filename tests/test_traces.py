@@ -1,0 +1,610 @@
+"""The trace of a run: what was done, when, how often, with what, and what it cost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from output_mock import Context, Failure, OutputMock
+from output_mock.engine.traces import InvalidTraceFileUrl, object_place, safe_name
+from output_mock.traces import event, http, in_folder, llm
+from tests.conftest import InProcessClient
+
+Node = dict[str, Any]
+
+
+def walk(tree: Node) -> Iterator[Node]:
+    yield tree
+    for child in tree["children"]:
+        yield from walk(child)
+
+
+def trace_of(mock: OutputMock, workflow: str, input: Any = None, **fields: Any) -> Node:
+    result = InProcessClient(mock).run(workflow, input, **fields)
+    tree = mock.runs[result["workflowId"]].trace
+    assert tree is not None
+    return tree
+
+
+def steps(tree: Node) -> list[Node]:
+    return [node for node in tree["children"] if node["kind"] != "internal_step"]
+
+
+def stepping(mock: OutputMock, **step: Any) -> None:
+    """A workflow `w` with one step."""
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> Any:
+        return await ctx.step("s", input, **step)
+
+
+# --- what is in it ---------------------------------------------------------------------------------------
+
+
+def test_times_are_those_of_the_clock() -> None:
+    mock = OutputMock()
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> Any:
+        await ctx.step("first", takes="10s")
+        await ctx.sleep("1m")
+        await ctx.step("second", takes="5s")
+
+    tree = trace_of(mock, "w")
+    begin = tree["startedAt"]
+    assert tree["endedAt"] - begin == 75_000
+    assert [(node["startedAt"] - begin, node["endedAt"] - begin) for node in steps(tree)] == [
+        (0, 10_000),
+        (70_000, 75_000),
+    ]
+
+
+def test_what_was_not_given_is_not_there() -> None:
+    mock = OutputMock()
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> None:
+        await ctx.step("s")
+
+    client = InProcessClient(mock)
+    client.post("/workflow/run", {"workflowName": "w", "workflowId": "w"})
+    tree = mock.runs["w"].trace
+    assert tree is not None
+    assert "input" not in tree
+    assert tree["output"] is None
+    (step,) = steps(tree)
+    assert "input" not in step
+    assert "output" not in step
+    assert "error" not in step
+
+
+def test_steps_side_by_side_are_in_the_order_in_which_they_began() -> None:
+    mock = OutputMock()
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> None:
+        await asyncio.gather(
+            ctx.step("slow", takes="9s"), ctx.step("quick", takes="1s", trace=[llm(model="m")])
+        )
+
+    assert [node["name"] for node in steps(trace_of(mock, "w"))] == ["w#slow", "w#quick"]
+
+
+def test_a_run_that_goes_on_has_a_trace_without_an_end() -> None:
+    mock = OutputMock(clock="manual")
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> None:
+        await ctx.step("done")
+        await ctx.step("under_way", takes="1h")
+
+    InProcessClient(mock).start("w", workflowId="w")
+    mock.clock.advance("1s")
+    tree = mock.runs["w"].trace
+    assert tree is not None
+    assert tree["endedAt"] is None
+    assert "did not finish yet" in tree["output"]
+    done, under_way = steps(tree)
+    assert done["endedAt"]
+    assert under_way["name"] == "w#under_way"
+    assert under_way["endedAt"] is None
+    mock.close()
+
+
+def test_a_run_that_has_not_begun_and_one_that_is_not_traced_have_none() -> None:
+    mock = OutputMock(clock="manual")
+    mock.workflow("untraced", traced=False).returns(1)
+    mock.workflow("w").returns(1)
+    client = InProcessClient(mock)
+    mock.world.start("w", None, workflow_id="new")
+    assert mock.runs["new"].trace is None
+    client.run("untraced", workflowId="u")
+    assert mock.runs["u"].trace is None
+    mock.close()
+
+
+def test_a_child_is_below_its_parent_and_has_a_part_of_its_own() -> None:
+    mock = OutputMock()
+    mock.workflow("child").takes("3s").returns({"a": 1})
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> Any:
+        return await ctx.child("child", {"b": 2})
+
+    tree = trace_of(mock, "w", workflowId="w")
+    (child,) = [node for node in tree["children"] if node["kind"] == "workflow"]
+    assert (child["name"], child["input"], child["output"]) == ("child", {"b": 2}, {"a": 1})
+    (child_id,) = [workflow_id for workflow_id in mock.runs if workflow_id != "w"]
+    assert mock.runs[child_id].trace == child
+
+
+def test_the_end_of_a_run_that_continues_is_told_and_the_next_has_a_trace_of_its_own() -> None:
+    mock = OutputMock()
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> Any:
+        if input["n"] < 2:
+            ctx.continue_as_new({"n": input["n"] + 1})
+        return "done"
+
+    client = InProcessClient(mock)
+    first = client.run("w", {"n": 1}, workflowId="w")
+    trees = [mock.world.find("w", first["runId"]), mock.world.find("w")]
+    from output_mock.traces.tree import trace_tree
+
+    before, after = map(trace_tree, trees)
+    assert (before["output"], after["output"]) == ("<<continued_as_new>>", "done")
+    assert before["id"] != after["id"]
+
+
+def test_a_stopped_run_says_so_and_a_terminated_one_has_no_end() -> None:
+    mock = OutputMock()
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> None:
+        await ctx.wait_for_signal("never")
+
+    client = InProcessClient(mock)
+    for workflow_id in ("stopped", "terminated"):
+        client.start("w", workflowId=workflow_id)
+        client.get(f"/workflow/{workflow_id}/status")
+    client.patch("/workflow/stopped/stop")
+    client.post("/workflow/terminated/terminate")
+    stopped, terminated = (mock.runs[name].trace for name in ("stopped", "terminated"))
+    assert stopped is not None
+    assert terminated is not None
+    assert stopped["error"]["name"] == "CancelledFailure"
+    assert "stack" not in stopped["error"]
+    assert terminated["endedAt"] is None
+
+
+@pytest.mark.parametrize(
+    ("raised", "shown"),
+    [
+        (Failure("no", name="FatalError"), {"message": "no", "name": "FatalError"}),
+        (
+            Failure("no", name="QuotaError", cause=Failure("why", name="TypeError"), limit=3),
+            {
+                "message": "no",
+                "cause": {"message": "why", "name": "TypeError"},
+                "name": "QuotaError",
+                "limit": 3,
+            },
+        ),
+    ],
+)
+def test_an_error_is_shown_whole_with_its_stacks(raised: Failure, shown: Node) -> None:
+    def without_stacks(error: Any) -> Any:
+        if not isinstance(error, dict):
+            return error
+        assert "stack" in error
+        return {key: without_stacks(value) for key, value in error.items() if key != "stack"}
+
+    mock = OutputMock()
+    mock.workflow("own").fails(raised)
+    assert without_stacks(trace_of(mock, "own")["error"]) == shown
+    stepping(mock, fails=raised, options={"retry": {"maximumAttempts": 1}})
+    tree = trace_of(mock, "w")
+    (step,) = steps(tree)
+    assert without_stacks(step["error"]) == shown
+    assert tree["error"]["name"] == "ActivityFailure"
+    assert tree["error"]["activityType"] == "w#s"
+    assert tree["error"]["cause"]["type"] == raised.name
+
+
+def test_what_is_thrown_without_being_an_error_is_the_error() -> None:
+    mock = OutputMock()
+    stepping(mock, fails=Failure.value("just text"), options={"retry": {"maximumAttempts": 1}})
+    (step,) = steps(trace_of(mock, "w"))
+    assert step["error"] == "just text"
+
+
+def test_a_failed_child_tells_its_parent_in_the_words_of_temporal() -> None:
+    mock = OutputMock()
+    mock.workflow("child").fails("no")
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> Any:
+        return await ctx.child("child")
+
+    error = trace_of(mock, "w")["error"]
+    assert (error["name"], error["workflowType"], error["retryState"]) == (
+        "ChildWorkflowFailure",
+        "child",
+        "RETRY_POLICY_NOT_SET",
+    )
+    assert error["cause"]["message"] == "no"
+
+
+def test_every_attempt_is_there_and_they_are_one_node() -> None:
+    mock = OutputMock()
+    stepping(mock, returns=1, fails=["a", "b", None])
+    first, second, third = steps(trace_of(mock, "w"))
+    assert first == second == third
+    assert first["output"] == 1
+    assert first["error"]["message"] == "b"
+
+
+def test_an_attempt_that_takes_too_long_has_no_end() -> None:
+    mock = OutputMock()
+    stepping(mock, takes="1h", options={"startToCloseTimeout": "1m", "retry": {"maximumAttempts": 1}})
+    (step,) = steps(trace_of(mock, "w"))
+    assert step["endedAt"] is None
+
+
+def test_a_reset_run_shows_what_it_had_done_before_as_well() -> None:
+    mock = OutputMock()
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> Any:
+        await ctx.step("first", fails=["once", None], returns=1, trace=[llm(model="m")])
+        return await ctx.step("second", returns=2)
+
+    client = InProcessClient(mock)
+    client.run("w", workflowId="w")
+    client.post("/workflow/w/reset", {"stepName": "first"})
+    client.until_closed("w")
+    tree = mock.runs["w"].trace
+    assert tree is not None
+    assert [node["name"] for node in steps(tree)] == ["w#first", "w#first", "w#second"]
+    assert len([node for node in steps(tree)[0]["children"] if node["kind"] == "llm"]) == 2
+
+
+# --- inside of a step ------------------------------------------------------------------------------------
+
+
+def inside(mock: OutputMock) -> list[Node]:
+    (step,) = {node["id"]: node for node in steps(trace_of(mock, "w"))}.values()
+    return list(step["children"])
+
+
+def test_a_models_call_has_prompt_result_usage_and_cost() -> None:
+    mock = OutputMock()
+    call = llm(
+        "generateText",
+        model="claude-sonnet-4",
+        prompt="sum@v1",
+        variables={"n": 1},
+        result="short",
+        usage={"input": 1000, "cached_input": 400, "output": 200, "reasoning": 50},
+        price={"input": 3, "output": 15},
+    )
+    stepping(mock, trace=[call])
+    (node,) = inside(mock)
+    assert (node["kind"], node["name"]) == ("llm", "generateText")
+    assert node["input"]["loadedPrompt"] == {
+        "name": "sum@v1",
+        "config": {"provider": "anthropic", "model": "claude-sonnet-4"},
+    }
+    assert node["output"] == {
+        "result": "short",
+        "usage": {
+            "inputTokens": 1000,
+            "cachedInputTokens": 400,
+            "outputTokens": 200,
+            "reasoningTokens": 50,
+            "totalTokens": 1200,
+        },
+    }
+    # Cached tokens are part of the input, and cost nothing where they have no price; reasoning without a
+    # price is part of the output.
+    assert node["attributes"]["llm:usage"] == {
+        "type": "llm:usage",
+        "modelId": "claude-sonnet-4",
+        "usage": [
+            {"type": "input", "ppm": 3, "amount": 600, "total": 0.0018},
+            {"type": "input_cached", "ppm": 0, "amount": 400, "total": 0},
+            {"type": "output", "ppm": 15, "amount": 200, "total": 0.003},
+        ],
+        "total": 0.0048,
+        "tokensUsed": 1200,
+    }
+
+
+def test_without_a_price_a_call_has_no_cost() -> None:
+    mock = OutputMock()
+    stepping(mock, trace=[llm(model="m", usage={"inputTokens": 5, "totalTokens": 5})])
+    (node,) = inside(mock)
+    assert node["attributes"] == {}
+    assert node["output"]["usage"] == {"inputTokens": 5, "totalTokens": 5}
+
+
+def test_a_request_has_its_answer_its_cost_and_an_id_that_they_share() -> None:
+    mock = OutputMock()
+    stepping(
+        mock, trace=[http("get", "https://a.example/b", cost=0.25), http("POST", "https://a.example", 503)]
+    )
+    good, bad = inside(mock)
+    assert good["input"] == {"method": "GET", "url": "https://a.example/b"}
+    assert good["output"] == {"status": 200, "statusText": "OK"}
+    assert good["attributes"]["http:request:cost"] == {
+        "type": "http:request:cost",
+        "url": "https://a.example/b",
+        "total": 0.25,
+        "requestId": good["id"],
+    }
+    assert bad["error"] == {"status": 503, "statusText": "Service Unavailable"}
+    assert "output" not in bad
+    assert list(bad["attributes"]) == ["http:request:count"]
+
+
+def test_what_happens_inside_shares_the_time_of_its_step() -> None:
+    mock = OutputMock()
+    stepping(mock, takes="10s", trace=[llm(model="a", takes="4s"), llm(model="b"), event("db", "query")])
+    begin, *rest = (node["startedAt"] for node in inside(mock))
+    assert [time - begin for time in rest] == [4000, 7000]
+    assert [node["endedAt"] - node["startedAt"] for node in inside(mock)] == [4000, 3000, 3000]
+
+
+def test_a_call_that_takes_longer_than_its_step_ends_with_it() -> None:
+    mock = OutputMock()
+    stepping(mock, takes="1s", trace=[llm(model="a", takes="1h"), llm(model="b")])
+    tree = trace_of(mock, "w")
+    assert max(node["endedAt"] for node in walk(tree)) == tree["endedAt"]
+
+
+def test_calls_in_one_millisecond_are_still_two() -> None:
+    mock = OutputMock()
+    stepping(mock, trace=[llm(model="a"), llm(model="b")])
+    one, other = inside(mock)
+    assert one["id"] != other["id"]
+    assert [node["input"]["loadedPrompt"]["config"]["model"] for node in (one, other)] == ["a", "b"]
+
+
+def test_the_last_thing_that_an_attempt_did_is_what_made_it_fail() -> None:
+    mock = OutputMock()
+    stepping(mock, fails=["rate limited", None], trace=[http("GET", "https://a.example"), llm(model="m")])
+    request, failed, _, worked = inside(mock)
+    assert "error" not in request
+    assert failed["error"]["message"] == "rate limited"
+    assert "output" not in failed
+    assert "error" not in worked
+
+
+def test_what_happens_inside_may_depend_on_the_input() -> None:
+    mock = OutputMock()
+    stepping(mock, trace=lambda given: [event("page", f"page {n}") for n in range(given["pages"])])
+    tree = trace_of(mock, "w", {"pages": 3})
+    assert [node["name"] for node in walk(tree) if node["kind"] == "page"] == ["page 0", "page 1", "page 2"]
+
+
+def test_an_evaluator_has_an_inside_as_well() -> None:
+    mock = OutputMock()
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> Any:
+        return await ctx.evaluate("quality", value=True, trace=[llm(model="judge")])
+
+    (evaluator,) = steps(trace_of(mock, "w"))
+    assert evaluator["kind"] == "evaluator"
+    assert evaluator["children"][0]["kind"] == "llm"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: llm(model="m", usage={"inputs": 1}), "usage has 'inputs'; it is input, cached_input"),
+        (lambda: llm(model="m", usage={"input": -1}), "usage of input is a number of tokens, not -1"),
+        (lambda: llm(model="m", usage={"input": 1, "cached_input": 2}), "cached_input is part of input"),
+        (lambda: llm(model="m", usage=[1]), "usage is an object, not"),  # type: ignore[arg-type]
+        (lambda: llm(model="m", price={"in": 1}), "price has 'in'"),
+        (lambda: llm(model="m", price={"input": "3"}), "the price of input is a number of dollars"),  # type: ignore[dict-item]
+        (lambda: http("GET", "https://a.example", 1000), "1000 is no HTTP status"),
+        (lambda: http("GET", "https://a.example", cost="1"), "cost is a number of dollars"),  # type: ignore[arg-type]
+        (lambda: event("k", "n", attributes={"a": 1}), "attribute 'a' is an object"),  # type: ignore[dict-item]
+        (lambda: event("k", "n", output={1, 2}), "the output of trace node 'n'"),
+    ],
+)
+def test_a_node_that_makes_no_sense_is_refused(make: Any, words: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=words.replace("(", r"\(")):
+        make()
+
+
+@pytest.mark.parametrize("trace", [llm(model="m"), ["text"], "text", lambda given: "text"])
+def test_a_trace_that_is_no_list_of_nodes_fails_the_run_and_says_where(trace: Any) -> None:
+    mock = OutputMock()
+    stepping(mock, trace=trace)
+    answer = InProcessClient(mock).post("/workflow/run", {"workflowName": "w"})
+    assert answer.json["error"] == "ScriptError"
+    assert "step 's': trace" in answer.json["message"]
+
+
+# --- laws ------------------------------------------------------------------------------------------------
+
+PLANS = st.lists(
+    st.one_of(
+        st.tuples(st.just("step"), st.integers(0, 5000), st.integers(0, 2), st.integers(0, 3)),
+        st.tuples(st.just("child"), st.integers(0, 5000), st.just(0), st.just(0)),
+        st.tuples(st.just("sleep"), st.integers(1, 5000), st.just(0), st.just(0)),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PLANS, st.booleans())
+def test_whatever_a_run_does_nothing_in_its_trace_lies_outside_of_what_it_is_part_of(
+    plan: list[tuple[str, int, int, int]], together: bool
+) -> None:
+    mock = OutputMock()
+
+    @mock.workflow("child")
+    async def child(ctx: Context, input: Any) -> Any:
+        return await ctx.step("inner", takes=input / 1000, returns=input)
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> Any:
+        def one(number: int, kind: str, length: int, fails: int, calls: int) -> Any:
+            if kind == "sleep":
+                return ctx.sleep(length / 1000)
+            if kind == "child":
+                return ctx.child("child", length)
+            failures = ["no"] * fails + [None]
+            nodes = [llm(model="m")] * calls
+            return ctx.step(f"s{number}", number, takes=length / 1000, fails=failures, returns=1, trace=nodes)
+
+        doing = [one(number, *said) for number, said in enumerate(plan)]
+        if together:
+            await asyncio.gather(*doing)
+        else:
+            for each in doing:
+                await each
+
+    tree = trace_of(mock, "w")
+    assert json.loads(json.dumps(tree)) == tree
+    for node in walk(tree):
+        assert node["startedAt"] <= node["endedAt"]
+        assert tree["startedAt"] <= node["startedAt"]
+        assert node["endedAt"] <= tree["endedAt"]
+    calls = {node["id"] for node in walk(tree) if node["kind"] == "llm"}
+    assert len(calls) == sum((fails + 1) * calls for kind, _, fails, calls in plan if kind == "step")
+    children = [node for node in walk(tree) if node["kind"] == "workflow"]
+    assert len(children) == 1 + sum(kind == "child" for kind, *_ in plan)
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+def written(folder: Path) -> dict[str, Node]:
+    return {path.name: json.loads(path.read_text()) for path in folder.rglob("*.json")}
+
+
+def test_a_folder_gets_the_trace_under_the_name_that_the_result_tells(tmp_path: Path) -> None:
+    mock = OutputMock(traces=in_folder(tmp_path))
+    stepping(mock, returns=1)
+    client = InProcessClient(mock)
+    result = client.run("w", {"a": "é"}, workflowId="id/with odd?chars é")
+    path = Path(result["trace"]["local"])
+    assert path.parent == tmp_path / "runs" / "w"
+    assert json.loads(path.read_text("utf-8")) == mock.runs["id/with odd?chars é"].trace
+    log = client.get(f"/workflow/{'id%2Fwith%20odd%3Fchars%20%C3%A9'}/trace-log").json
+    assert log == {"source": "local", "runId": result["runId"], "localPath": str(path)}
+    # It is one line, as real ones are.
+    assert "\n" not in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "workflow_id", ["../../../out", "..", ".", "a\x00b", "x" * 900, "a/b", "é" * 300, "CON", "a\\..\\b"]
+)
+def test_no_workflow_id_leads_out_of_the_folder(tmp_path: Path, workflow_id: str) -> None:
+    folder = tmp_path / "in" / "here"
+    mock = OutputMock(traces=in_folder(folder))
+    mock.workflow("w").returns(1)
+    result = InProcessClient(mock).run("w", workflowId=workflow_id)
+    (path,) = tmp_path.rglob("*.json")
+    assert path.parent == folder / "runs" / "w"
+    assert str(path) == result["trace"]["local"]
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@given(st.text(min_size=1))
+def test_a_file_name_is_never_a_way_and_never_too_long(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return
+    safe = safe_name(name)
+    assert "/" not in safe
+    assert "\\" not in safe
+    assert safe.strip(".")
+    assert len(safe.encode()) <= 255
+
+
+def test_a_file_is_there_as_soon_as_something_has_failed_and_is_whole_at_the_end(tmp_path: Path) -> None:
+    mock = OutputMock(clock="manual", traces=in_folder(tmp_path))
+    stepping(mock, returns=1, fails=["no", None])
+    client = InProcessClient(mock)
+    client.start("w", workflowId="w")
+    mock.clock.advance("1s")
+    (early,) = written(tmp_path).values()
+    assert "did not finish yet" in early["output"]
+    mock.clock.advance("1m")
+    (late,) = written(tmp_path).values()
+    assert late["output"] == 1
+    mock.close()
+
+
+def test_a_terminated_run_leaves_no_file_and_an_untraced_one_none_either(tmp_path: Path) -> None:
+    mock = OutputMock(traces=in_folder(tmp_path))
+    mock.workflow("untraced", traced=False).returns(1)
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> None:
+        await ctx.wait_for_signal("never")
+
+    client = InProcessClient(mock)
+    client.start("w", workflowId="w")
+    client.get("/workflow/w/status")
+    client.post("/workflow/w/terminate")
+    client.run("untraced")
+    mock.clock.advance("1h")
+    assert written(tmp_path) == {}
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "runs").write_text("a file in the way")
+    mock = OutputMock(traces=in_folder(tmp_path))
+    mock.workflow("w").returns(1)
+    assert InProcessClient(mock).run("w")["status"] == "completed"
+    assert "cannot be written" in caplog.text
+
+
+# --- the URLs of objects ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://b-1.s3.amazonaws.com/a/b.json", ("b-1", "a/b.json", None)),
+        ("https://my.bucket.s3.eu-west-1.amazonaws.com/k", ("my.bucket", "k", "eu-west-1")),
+        ("https://b2.s3.amazonaws.com/a%20b/%C3%A9.json", ("b2", "a b/é.json", None)),
+        ("https://b2.s3.amazonaws.com/a b?c é.json", ("b2", "a b?c é.json", None)),
+    ],
+)
+def test_urls_with_and_without_region_are_understood(url: str, place: tuple[str, str, str | None]) -> None:
+    assert object_place(url) == place
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://b2.s3.amazonaws.com/k", "Url is not a valid S3 url"),
+        ("https://Bucket.s3.amazonaws.com/k", "Url is not a valid S3 url"),
+        ("https://b2.s3.amazonaws.com/", "Url is not a valid S3 url"),
+        ("https://b2.s3.amazonaws.com.evil.example/k", "Url is not a valid S3 url"),
+        ("https://b2.s3.amazonaws.com/100%", "Error decoding the S3 key"),
+        ("https://b2.s3.amazonaws.com/%FF", "Error decoding the S3 key"),
+    ],
+)
+def test_other_urls_are_refused_in_the_real_servers_words(url: str, words: str) -> None:
+    with pytest.raises(InvalidTraceFileUrl, match=words):
+        object_place(url)

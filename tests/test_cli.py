@@ -18,6 +18,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import boto3
 import pytest
 
 from output_mock.openapi import document
@@ -411,6 +412,134 @@ def test_variables_say_where_traces_are(serve: Serve, script: Path) -> None:
     assert trace["local"].startswith("/home/me/logs/runs/echo/")
     assert trace["remote"].startswith("https://traces.s3.amazonaws.com/echo/")
     assert fake.get("/workflow/e/trace-log").json["message"] == "S3 GetObject failure"
+
+
+def test_remote_traces_without_an_s3_get_a_warning(serve: Serve, script: Path) -> None:
+    variables = {"OUTPUT_TRACE_REMOTE_ON": "true", "OUTPUT_TRACE_REMOTE_S3_BUCKET": "traces"}
+    fake = serve(script, environment=variables)
+    assert "no remote trace can be fetched; give --s3 moto, or --s3 URL" in fake.log
+
+
+def told(fake: Fake) -> str:
+    assert fake.process.stdout is not None
+    return fake.process.stdout.readline().strip()
+
+
+def test_trace_dir_is_where_traces_are_written_and_said_to_be(
+    serve: Serve, script: Path, tmp_path: Path
+) -> None:
+    fake = serve(script, "--trace-dir", "logs")
+    assert told(fake) == f"traces are written to {tmp_path}/logs/runs"
+    result = fake.ask("POST", "/workflow/run", {"workflowName": "echo", "input": 1}).json
+    path = Path(result["trace"]["local"])
+    assert path.parent == tmp_path / "logs" / "runs" / "echo"
+    assert json.loads(path.read_text())["output"] == 1
+    # Another world has a folder of its own.
+    result = fake.ask("POST", "/w/other/workflow/run", {"workflowName": "echo"}).json
+    assert result["trace"]["local"].startswith(f"{tmp_path}/logs/worlds/other/runs/echo/")
+    assert Path(result["trace"]["local"]).exists()
+
+
+def test_the_hosts_path_is_reported_where_the_container_has_another(
+    serve: Serve, script: Path, tmp_path: Path
+) -> None:
+    variables = {"OUTPUT_TRACE_HOST_PATH": "/home/me/logs", "OUTPUT_TRACE_LOCAL_ON": "no"}
+    fake = serve(script, "--trace-dir", "logs", environment=variables)
+    result = fake.ask("POST", "/workflow/run", {"workflowName": "echo"}).json
+    # The flag says that there are files, whatever the variable says.
+    assert result["trace"]["local"].startswith("/home/me/logs/runs/echo/")
+    assert list(tmp_path.glob("logs/runs/echo/*.json"))
+
+
+def test_s3_moto_is_an_s3_beside_the_fake(serve: Serve, script: Path) -> None:
+    variables = {
+        "OUTPUT_TRACE_REMOTE_S3_BUCKET": "mine",
+        "OUTPUT_AWS_REGION": "eu-west-1",
+        "OUTPUT_AWS_ACCESS_KEY_ID": "key",
+        "OUTPUT_AWS_SECRET_ACCESS_KEY": "secret",
+        "OUTPUT_TRACE_UPLOAD_DELAY_MS": "2500",
+    }
+    fake = serve(script, "--s3", "moto", "--clock", "manual", environment=variables)
+    line = told(fake)
+    assert line.startswith("traces are uploaded to bucket mine of http://127.0.0.1:")
+    fake.start("echo", "e", input=1)
+    for length, expected in (("2s", 500), ("499ms", 500), ("1ms", 200)):
+        fake.ask("POST", "/__mock__/clock/advance", {"by": length})
+        assert fake.get("/workflow/e/trace-log").status == expected
+    found = fake.get("/workflow/e/trace-log").json
+    assert found["data"] == fake.get("/__mock__/runs/e/trace").json
+    # Whoever knows its URL can look into it, and change what lies there.
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=line.rpartition(" ")[2],
+        region_name="eu-west-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+    )
+    (item,) = s3.list_objects_v2(Bucket="mine")["Contents"]
+    s3.put_object(Bucket="mine", Key=item["Key"], Body=b"no json")
+    assert fake.get("/workflow/e/trace-log").json["error"] == "TraceFileParseError"
+    # Another world's traces are in another bucket.
+    fake.ask("POST", "/w/other/workflow/start", {"workflowName": "echo", "workflowId": "e"})
+    fake.ask("POST", "/w/other/__mock__/clock/advance", {"by": "1m"})
+    assert fake.get("/w/other/workflow/e/trace-log").status == 200
+    assert len(s3.list_buckets()["Buckets"]) == 2
+    assert fake.stop() == 0
+
+
+def test_s3_may_be_any_compatible_server(serve: Serve, script: Path) -> None:
+    from output_mock.traces.s3 import Bucket, moto_server
+
+    url, stop = moto_server()
+    Bucket("theirs", endpoint=url).create()
+    variables = {
+        "OUTPUT_TRACE_REMOTE_S3_BUCKET": "theirs",
+        "OUTPUT_AWS_REGION": "us-east-1",
+        "OUTPUT_AWS_ACCESS_KEY_ID": "testing",
+        "OUTPUT_AWS_SECRET_ACCESS_KEY": "testing",
+    }
+    fake = serve(script, "--s3", url, environment=variables)
+    fake.ask("POST", "/workflow/run", {"workflowName": "echo", "workflowId": "e"})
+    assert fake.get("/workflow/e/trace-log").status == 500
+    assert fake.get("/workflow/e/trace-log").json["source"] == "remote"
+    stop()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "words"),
+    [
+        (["--s3", "s3.amazonaws.com"], {}, "'s3.amazonaws.com' is neither moto nor the URL"),
+        (
+            ["--s3", "http://127.0.0.1:9"],
+            {"OUTPUT_AWS_REGION": "eu-west-1"},
+            "an S3 of your own needs to be told about; set OUTPUT_TRACE_REMOTE_S3_BUCKET, "
+            "OUTPUT_AWS_ACCESS_KEY_ID, OUTPUT_AWS_SECRET_ACCESS_KEY",
+        ),
+        ([], {"OUTPUT_TRACE_UPLOAD_DELAY_MS": "soon"}, "OUTPUT_TRACE_UPLOAD_DELAY_MS: 'soon' is no number"),
+        (["--traces", "nowhere"], {}, "'nowhere' does not exist"),
+    ],
+)
+def test_traces_that_cannot_be_kept_are_refused_at_once(
+    script: Path, arguments: list[str], variables: dict[str, str], words: str
+) -> None:
+    ended = run("serve", str(script), "--port", "0", *arguments, environment=variables)
+    assert ended.returncode == 2
+    assert words in one_line(ended)
+
+
+def test_traces_of_the_past_are_served(serve: Serve, script: Path, tmp_path: Path) -> None:
+    first = serve(script, "--trace-dir", "logs")
+    ran = first.ask("POST", "/workflow/run", {"workflowName": "parent", "input": {"a": 1}}).json
+    first.stop()
+    fake = serve(script, "--traces", tmp_path / "logs")
+    listed = fake.get("/workflow/runs").json["runs"]
+    assert {run["workflowType"] for run in listed} >= {"parent", "echo"}
+    log = fake.get(f"/workflow/{ran['workflowId']}/trace-log").json
+    assert log["data"] == json.loads(Path(ran["trace"]["local"]).read_text())
+    (tmp_path / "logs" / "bad.json").write_text("{")
+    ended = run("serve", script, "--port", "0", "--traces", str(tmp_path / "logs"))
+    assert ended.returncode == 1
+    assert "bad.json, line 1, column 2: this is no JSON" in one_line(ended)
 
 
 def test_remote_traces_without_a_bucket_are_refused(script: Path) -> None:

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from output_mock import OutputMock, Script
 from output_mock.scripts.loading import ScriptFileError, load_file
 from output_mock.scripts.yaml.document import read
-from output_mock.scripts.yaml.language import ACTIONS, document
+from output_mock.scripts.yaml.language import ACTIONS, NODES, document
 from tests.conftest import Client, InProcessClient
 
 
@@ -525,6 +525,14 @@ def client_of(text: str) -> Client:
             action("parallel:\n        - step: a\n        - return: '{{ steps.a.x }}'"),
             "nothing named 'a' has been done yet (f.yaml, line 6, column 20)",
         ),
+        (
+            action("step: s\n        trace: [{http: 'https://a.example'}]"),
+            "`http:` is a method and a URL, such as GET https://search.example/?q=bees (f.yaml, line 5",
+        ),
+        (
+            action("step: s\n        trace: [{llm: g, model: m, usage: {inputs: 1}}]"),
+            "llm('g'): usage has 'inputs'; it is input, cached_input, output, reasoning (f.yaml, line 5, col",
+        ),
         (workflow("when: [{if: '{{ input.x }}', returns: 1}]"), "{{ input.x }}: input has no 'x'"),
         (workflow("state: {a: '{{ input.x }}'}"), "{{ input.x }}: input has no 'x'"),
         (
@@ -710,6 +718,17 @@ VALID = [
     of_action({"step": "s", "input": X, "fails": [None, "x", {"message": "m"}], "takes": 1.5, "as": "r"}),
     of_action({"step": "s", "input_schema": {"type": "string"}, "output_schema": {}, "returns": X}),
     of_action({"step": "s", "fails": None}),
+    of_action(
+        {
+            "step": "s",
+            "trace": [
+                {"llm": X, "model": X, "provider": "p", "prompt": "p", "variables": {"a": X}, "result": 1},
+                {"llm": "g", "model": "m", "usage": {"input": X}, "price": {"input": 3}, "fails": "x"},
+                {"http": "GET {{ input.u }}", "status": X, "cost": 0.1, "takes": X},
+                {"event": "e", "kind": "k", "input": 1, "output": X, "attributes": {"a": {}}},
+            ],
+        }
+    ),
     of_action({"evaluate": "e", "value": X, "confidence": 1, "label": "l", "dimensions": [], "feedback": []}),
     of_action({"evaluate": "e", "reasoning": X, "input": 1, "takes": 1, "fails": "x", "options": {}}),
     of_action({"child": "c", "detached": True, "wait": False, "options": {}}),
@@ -768,6 +787,13 @@ INVALID = [
     of_action({"step": ""}),
     of_action({"step": X}),
     of_action({"step": "s", "fails": 5}),
+    of_action({"step": "s", "trace": {"llm": "g", "model": "m"}}),
+    of_action({"step": "s", "trace": ["llm"]}),
+    of_action({"step": "s", "trace": [{"llm": "g"}]}),
+    of_action({"step": "s", "trace": [{"model": "m"}]}),
+    of_action({"step": "s", "trace": [{"llm": "g", "model": "m", "http": "GET x"}]}),
+    of_action({"step": "s", "trace": [{"llm": "g", "model": "m", "tokens": 5}]}),
+    of_action({"step": "s", "trace": [{"event": "e"}]}),
     of_action({"step": "s", "as": "a b"}),
     of_action({"evaluate": "e", "label": 1}),
     of_action({"child": "c", "detached": "x"}),
@@ -795,6 +821,9 @@ def test_what_the_reader_refuses_the_schema_refuses(data: Any) -> None:
 
 def test_every_action_is_among_those_that_both_were_asked_about() -> None:
     asked = json.dumps(VALID)
+    for shape in NODES.values():
+        for key in shape.keys:
+            assert f'"{key}"' in asked, key
     for keyword, shape in ACTIONS.items():
         assert f'"steps": [{{"{keyword}": ' in asked
         for key in shape.keys:
@@ -803,7 +832,8 @@ def test_every_action_is_among_those_that_both_were_asked_about() -> None:
 
 LEAVES = st.sampled_from([None, True, False, 0, 5, 1.5, "", "x", "1m", X, "{{ 1 }}", [], {}, ["x"], {"x": 1}])
 WORDS = sorted(
-    {key for shape in ACTIONS.values() for key in shape.keys} - {"input_schema", "output_schema", "options"}
+    {key for shape in (*ACTIONS.values(), *NODES.values()) for key in shape.keys}
+    - {"input_schema", "output_schema", "options"}
 )
 
 

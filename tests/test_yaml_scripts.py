@@ -368,6 +368,51 @@ def test_a_step_fails_as_often_as_is_said(play: Play, fails: str, attempts: int,
     assert f'"attempt":{attempts}' in json.dumps(last, separators=(",", ":"))
 
 
+def test_a_step_tells_what_happens_inside_of_it() -> None:
+    mock = mocked(
+        steps(
+            """
+            - step: s
+              takes: 10s
+              trace:
+                - llm: generateText
+                  model: "{{ input.model }}"
+                  provider: openai
+                  prompt: sum@v1
+                  variables: {topic: "{{ input.topic }}"}
+                  result: short
+                  usage: {input: "{{ 10 * 100 }}", output: 200}
+                  price: {input: 3, output: 15}
+                  takes: 4s
+                - {http: "GET https://a.example/{{ input.topic }}", status: 404, cost: 0.5}
+                - {event: charge, kind: payment, input: 1, output: 2, attributes: {paid: {total: 3}}}
+                - {event: fails, kind: k, fails: {message: bad, name: E}}
+            - {evaluate: e, value: true, trace: [{llm: judge, model: m}]}
+            """
+        )
+    )
+    InProcessClient(mock).run("w", {"model": "m-1", "topic": "bees"}, workflowId="w")
+    tree = mock.runs["w"].trace
+    assert tree is not None
+    _, step, evaluator = tree["children"]
+    call, request, charge, failed = step["children"]
+    assert call["name"] == "generateText"
+    assert call["endedAt"] - call["startedAt"] == 4000
+    assert call["input"] == {
+        "prompt": "sum@v1",
+        "variables": {"topic": "bees"},
+        "loadedPrompt": {"name": "sum@v1", "config": {"provider": "openai", "model": "m-1"}},
+    }
+    assert call["output"]["usage"]["totalTokens"] == 1200
+    assert call["attributes"]["llm:usage"]["total"] == 0.006
+    assert request["input"] == {"method": "GET", "url": "https://a.example/bees"}
+    assert request["error"]["status"] == 404
+    assert (charge["kind"], charge["input"], charge["output"]) == ("payment", 1, 2)
+    assert charge["attributes"] == {"paid": {"type": "paid", "total": 3}}
+    assert (failed["error"]["name"], failed["error"]["message"]) == ("E", "bad")
+    assert evaluator["children"][0]["name"] == "judge"
+
+
 def test_a_step_has_options_and_schemas_of_its_own(play: Play) -> None:
     client = play(
         steps("""

@@ -54,14 +54,16 @@ def s3(environment: Mapping[str, str], *, complete: bool) -> S3Settings:
     return S3Settings(*(environment.get(name) or default for name, default in _OWN.items()))
 
 
-def traces(environment: Mapping[str, str], *, remote: bool = False) -> Traces:
-    """Where traces go, and whether the server may fetch them; with `remote`, whoever asks has an S3 for them.
+def traces(environment: Mapping[str, str], *, local: bool = False, remote: bool = False) -> Traces:
+    """Where traces go, and whether the server may fetch them.
+
+    Whoever asks has a folder for them in any case (`local`), and an S3 (`remote`).
 
     Raises `ValueError` when they shall go to S3 and no bucket is named, and for a delay that is no number.
     """
     # A worker that is told nothing keeps no traces; but it is the server's environment that is most often
     # there, and beside it the project's own compose files have a worker that keeps local ones.
-    local = (environment.get("OUTPUT_TRACE_LOCAL_ON") or "true") in _TRUE
+    local = local or (environment.get("OUTPUT_TRACE_LOCAL_ON") or "true") in _TRUE
     host = environment.get("OUTPUT_TRACE_HOST_PATH")
     folder = posixpath.normpath(posixpath.join(host, "runs")) if host else Traces.folder
     bucket = None

@@ -29,7 +29,7 @@ class Keeping:
     def __init__(
         self, variables: Mapping[str, str], folder: str | None = None, s3: str | None = None
     ) -> None:
-        self._plain: Traces = environment.traces(variables, remote=s3 is not None)
+        self._plain: Traces = environment.traces(variables, local=folder is not None, remote=s3 is not None)
         self._folder = None if folder is None else Path(folder).absolute()
         self._reported = bool(variables.get("OUTPUT_TRACE_HOST_PATH"))
         self._settings = environment.s3(variables, complete=s3 not in (None, "moto"))

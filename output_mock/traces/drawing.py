@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import click
 
+from output_mock.traces.reading import failed, own_children
+
 # How wide the bars are, at most, and how narrow the terminal may be.
-_BAR, _NARROWEST = 30, 60
+_BAR, _NARROWEST = 30, 72
 _COLOURS = {"workflow": "cyan", "step": "blue", "evaluator": "magenta", "llm": "yellow", "http": "green"}
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -27,6 +29,7 @@ class Line(NamedTuple):
 
     text: str
     node: dict[str, Any] | None
+    failed: bool
     # What is told at the end of the line.
     facts: str
 
@@ -51,7 +54,7 @@ def drawn(
             yield click.style(_cut(line.text, width, plain), fg="red")
             continue
         text = _cut(line.text, longest, plain)
-        colour = "red" if _failed(line.node) else _COLOURS.get(line.node["kind"])
+        colour = "red" if line.failed else _COLOURS.get(line.node["kind"])
         shown = click.style(text, fg=colour) + " " * (longest - len(text))
         drawn_bar = _bar(line.node, begin, end, bar, plain)
         yield f"{shown} {click.style(drawn_bar, fg=colour)} {line.facts}".rstrip()
@@ -81,33 +84,32 @@ def sums(tree: dict[str, Any]) -> Sum:
 
 def _lines(tree: dict[str, Any], *, plain: bool, internal: bool) -> Iterator[Line]:
     # Nodes and what stands before them; deep trees are no reason for deep recursion.
-    queue: list[tuple[dict[str, Any], int, str, str]] = [(tree, 1, "", "")]
+    queue: list[tuple[dict[str, Any], bool, int, str, str]] = [(tree, failed(tree, None), 1, "", "")]
     branch, last, down, gap = ("|- ", "`- ", "|  ", "   ") if plain else ("├─ ", "└─ ", "│  ", "   ")
     while queue:
-        node, times, before, below = queue.pop()
-        yield Line(f"{before}{_title(node, times, plain)}", node, _facts(node))
+        node, bad, times, before, below = queue.pop()
+        yield Line(f"{before}{_title(node, times, plain)}", node, bad, _facts(node))
         children = _children(node, internal)
-        problem = _problem(node)
-        if problem is not None and not any(_failed(child) for child, _ in children):
+        problem = _problem(node, bad)
+        # What has made something below it fail is told there.
+        if problem is not None and not any(failed(child, node) for child, _ in children):
             rail = down if children else gap
-            yield Line(f"{below}{rail}{'!' if plain else '✗'} {problem}", None, "")
+            yield Line(f"{below}{rail}{'!' if plain else '✗'} {problem}", None, bad, "")
         shown = []
         for number, (child, count) in enumerate(children, 1):
             end = number == len(children)
-            shown.append((child, count, below + (last if end else branch), below + (gap if end else down)))
+            bad = failed(child, node)
+            shown.append(
+                (child, bad, count, below + (last if end else branch), below + (gap if end else down))
+            )
         queue += reversed(shown)
 
 
 def _children(node: dict[str, Any], internal: bool) -> list[tuple[dict[str, Any], int]]:
-    """What is below a node, and how often: an attempt that is made again is there again.
-
-    A step of a child may stand among its parent's own (remote_trace); it is shown where it belongs.
-    """
-    below = [one for one in node.get("children", []) if one["kind"] == "workflow"]
-    others = [step for child in below for step in child.get("children", [])]
+    """What is below a node, and how often: an attempt that is made again is there again."""
     found: dict[str, tuple[dict[str, Any], int]] = {}
-    for child in node.get("children", []):
-        if (child["kind"] == "internal_step" and not internal) or child in others:
+    for child in own_children(node):
+        if child["kind"] == "internal_step" and not internal:
             continue
         key = f"{child['kind']} {child['id']} {child['name']}"
         found[key] = (child, found[key][1] + 1 if key in found else 1)
@@ -142,11 +144,7 @@ def _facts(node: dict[str, Any]) -> str:
     return "  ".join(told)
 
 
-def _failed(node: dict[str, Any]) -> bool:
-    return "error" in node and "output" not in node
-
-
-def _problem(node: dict[str, Any]) -> str | None:
+def _problem(node: dict[str, Any], bad: bool) -> str | None:
     """How a node failed; for one that worked in the end, how it had failed before."""
     if "error" not in node:
         return None
@@ -165,7 +163,7 @@ def _problem(node: dict[str, Any]) -> str | None:
         elif "status" in error:
             text = f"{error['status']} {error.get('statusText', '')}".strip()
     text = " ".join(text.split())
-    return text if _failed(node) else f"before that: {text}"
+    return text if bad else f"before that: {text}"
 
 
 def _bar(node: dict[str, Any], begin: float, end: float, width: int, plain: bool) -> str:

@@ -26,7 +26,7 @@ from output_mock.engine.payloads import UNDEFINED, as_json
 from output_mock.engine.run import Run
 from output_mock.engine.traces import ObjectPlace, Source, object_key
 from output_mock.scripts.definition import NAME, WorkflowDefinition
-from output_mock.traces.reading import NoTrace, named, read_trace
+from output_mock.traces.reading import NoTrace, failed, named, own_children, read_trace
 from output_mock.traces.tree import CONTINUED
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class _Past:
         memo = (history.PROPERTIES_MODIFIED, begun, 0, run.memo, ("payloadVersion", "traceInfo"))
         second = (history.PROPERTIES_MODIFIED, begun, 0, run.memo, ("activityOptions", "trace"))
         self.world._enter(run)
-        moments = _moments(node.get("children", []))
+        moments = _moments(own_children(node))
         self._carry_out(begun, [], memo, second)
         last = begun
         while moments:
@@ -299,14 +299,13 @@ class _Past:
         node, log = moment.node, self.run.history
         scheduled, _ = self._begun[id(node)]
         started = len(log) + 1
-        failed = "error" in node and "output" not in node
         error = _failure(node["error"]) if "error" in node else None
         last = None if error is None else self._application(error, node["name"])
         began: history.Event = (
             *(history.STEP_STARTED, _nanoseconds(node["startedAt"]), scheduled, moment.attempt),
             *(last if moment.attempt > 1 else None, True),
         )
-        if not failed:
+        if not failed(node, self.node):
             result = as_json(node["output"]) if "output" in node else UNDEFINED
             return began, (history.STEP_COMPLETED, now, scheduled, started, result)
         assert last is not None
@@ -345,11 +344,18 @@ class _Past:
             log.append((history.TERMINATED, now, "The trace has no end.", failures.IDENTITY, False))
             run.close("terminated", now)
             return
+        error = node.get("error")
+        stopped = isinstance(error, dict) and error.get("name") == "CancelledFailure"
+        if stopped:
+            batch: list[history.Event] = [(history.CANCEL_REQUESTED, now)]
+            if not self._task:
+                batch.append((history.TASK_SCHEDULED, now, True))
+                self._task = len(log) + 2
+            log.append(*batch)
         completed = self._completed(now)
         number = len(log) + 1
         if "error" in node:
-            error = node["error"]
-            if isinstance(error, dict) and error.get("name") == "CancelledFailure":
+            if stopped:
                 run.failure = failures.cancelled()
                 log.append(completed, (history.CANCELED, now, number))
                 run.close("cancelled", now)

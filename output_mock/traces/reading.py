@@ -61,6 +61,29 @@ def checked(tree: Any, where: str) -> dict[str, Any]:
     return root
 
 
+def own_children(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was done for a node itself.
+
+    A step of a child may stand among its parent's own (remote_trace), and is left out here.
+    """
+    children = node.get("children", [])
+    below = [one for one in children if one["kind"] == "workflow"]
+    others = [step for child in below for step in child.get("children", [])]
+    return [one for one in children if one not in others]
+
+
+def failed(node: dict[str, Any], above: dict[str, Any] | None) -> bool:
+    """Whether a node, of the node `above` it, has failed for good.
+
+    One that was tried again may have an error and an output. So may a child's step, though, whose number a
+    step of its parent had that worked (remote_trace); there the child's own error tells.
+    """
+    if "error" not in node or "output" not in node:
+        return "error" in node
+    error = None if above is None else above.get("error")
+    return isinstance(error, dict) and error.get("activityType") == node["name"]
+
+
 def named(path: Path) -> Named:
     """What a file's name says: `2026-01-01-00-00-00-000Z_my-id.json`; any other is an id."""
     found = _NAME.fullmatch(path.name)

@@ -672,4 +672,4 @@ def document() -> JSONSchema:
     }
 
 
-__all__ = ["ACTIONS", "FILE", "document"]
+__all__ = ["ACTIONS", "FILE", "NODES", "document"]

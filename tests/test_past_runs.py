@@ -1,0 +1,292 @@
+"""Runs of the past, made from their traces: `output-mock serve --traces DIR`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contract_tests.pack import script
+from output_mock import Context, Failure, OutputMock
+from output_mock.traces import http, in_folder, llm
+from output_mock.traces.past import load_past
+from output_mock.traces.reading import NoTrace
+from tests.conftest import Client, InProcessClient, connected
+from tests.recorded import RECORDINGS
+
+NODE = {
+    "id": "1",
+    "kind": "step",
+    "name": "w#s",
+    "startedAt": 2,
+    "endedAt": 3,
+    "children": [],
+    "attributes": {},
+}
+ROOT = {**NODE, "id": "r", "kind": "workflow", "name": "w", "startedAt": 1, "endedAt": 4}
+
+
+def made(folder: Path) -> OutputMock:
+    """A fake that has done many things, and whose traces lie in a folder."""
+    mock = OutputMock(traces=in_folder(folder), scripts=[script])
+
+    @mock.workflow("busy")
+    async def busy(ctx: Context, input: Any) -> Any:
+        await ctx.step("first", input, takes="2s", returns="one", trace=[http("GET", "https://a.example")])
+        await ctx.step("second", takes="1s", fails=["no", None], returns=2, trace=[llm(model="m")])
+        return await ctx.child("conf_child", {"name": "ana"})
+
+    client = InProcessClient(mock)
+    for workflow, body in [
+        ("busy", {"a": 1}),
+        ("conf_sum", {"a": 1, "b": 2}),
+        ("conf_judge", {"text": "ab"}),
+        ("conf_chain", {"value": 1, "limit": 4}),
+        ("conf_fanout", {"items": [1, 2, 3]}),
+        ("conf_parent", {"name": "ana"}),
+        ("conf_parent", {"name": "ana", "fail": True}),
+        ("conf_flaky", {"failures": 2}),
+        ("conf_flaky", {"failures": 9}),
+        ("conf_sum", {"a": "x"}),
+        *(("conf_fail", {"mode": mode}) for mode in ("error", "fatal", "cause", "workflow", "string")),
+    ]:
+        client.post("/workflow/run", {"workflowName": workflow, "input": body})
+        mock.clock.advance("5s")
+    client.start("conf_graceful", {"onStop": "cleanup"}, workflowId="stopped")
+    client.get("/workflow/stopped/status")
+    client.patch("/workflow/stopped/stop")
+    mock.clock.advance("1m")
+    return mock
+
+
+def parents(mock: OutputMock) -> list[str]:
+    """The runs that have a trace of their own."""
+    return [one for one, run in mock.runs.items() if run.trace and mock.world.find(one).info.parent is None]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[OutputMock, OutputMock]:
+    """A fake, and one that has the same runs only from its traces."""
+    folder = tmp_path_factory.mktemp("logs")
+    mock = made(folder)
+    past = OutputMock()
+    load_past(past.world, folder)
+    return mock, past
+
+
+def without_trace(answer: Any) -> Any:
+    return {key: value for key, value in answer.items() if key != "trace"}
+
+
+def test_they_have_the_status_result_and_input_that_they_had(pair: tuple[OutputMock, OutputMock]) -> None:
+    mock, past = pair
+    client, again = InProcessClient(mock), InProcessClient(past)
+    # The one that was wrong before it began has no destinations, and is no different.
+    for workflow_id in parents(mock):
+        assert again.get(f"/workflow/{workflow_id}/status").json == (
+            client.get(f"/workflow/{workflow_id}/status").json
+        )
+        assert again.get(f"/workflow/{workflow_id}/input").json == (
+            client.get(f"/workflow/{workflow_id}/input").json
+        )
+        expected = without_trace(client.get(f"/workflow/{workflow_id}/result").json)
+        assert without_trace(again.get(f"/workflow/{workflow_id}/result").json) == expected
+
+
+def test_their_histories_tell_the_same_of_steps_and_children(pair: tuple[OutputMock, OutputMock]) -> None:
+    mock, past = pair
+
+    def told(events: list[dict[str, Any]]) -> list[Any]:
+        # A child's first step may have taken the place of its parent's in a trace.
+        internal = [one["eventId"] for one in events if "__internal#" in json.dumps(one)]
+        found = []
+        for event in events:
+            kind = event["eventTypeName"]
+            about = next((value for value in event.values() if isinstance(value, dict)), {})
+            if event["eventId"] in internal or about.get("scheduledEventId") in internal:
+                continue
+            if kind.startswith(("ACTIVITY", "START_CHILD", "CHILD", "WORKFLOW_EXECUTION")):
+                # Of a step that was tried again, a trace tells only when its last attempt began.
+                scheduled = kind == "ACTIVITY_TASK_SCHEDULED"
+                found.append((kind, "" if scheduled else event["eventTime"]))
+        return sorted(found)
+
+    for workflow_id in parents(mock):
+        assert told(past.runs[workflow_id].history) == told(mock.runs[workflow_id].history), workflow_id
+
+
+def test_every_history_is_numbered_and_refers_to_what_came_before(
+    pair: tuple[OutputMock, OutputMock],
+) -> None:
+    for run in pair[1].runs.values():
+        events = run.history
+        assert [event["eventId"] for event in events] == [str(n) for n in range(1, len(events) + 1)]
+        # That an attempt has begun is written once it has ended, with the time at which it had.
+        times = [one["eventTime"] for one in events if one["eventTypeName"] != "ACTIVITY_TASK_STARTED"]
+        assert times == sorted(times)
+        for event in events:
+            for attributes in event.values():
+                if isinstance(attributes, dict):
+                    for key, value in attributes.items():
+                        if key.endswith("EventId") and isinstance(value, str):
+                            assert int(value) < int(event["eventId"]), (event["eventTypeName"], key)
+
+
+def test_their_trace_logs_are_the_files(pair: tuple[OutputMock, OutputMock], transport: str) -> None:
+    mock, past = pair
+    with connected(past, transport) as client:
+        for workflow_id in parents(mock):
+            answer = client.get(f"/workflow/{workflow_id}/trace-log").json
+            assert answer["source"] == "remote"
+            assert answer["data"] == mock.runs[workflow_id].trace
+            assert past.runs[workflow_id].trace == answer["data"]
+
+
+def test_a_stream_tells_the_whole_history_and_ends(pair: tuple[OutputMock, OutputMock]) -> None:
+    _, past = pair
+    client = InProcessClient(past)
+    (workflow_id,) = [one for one, run in past.runs.items() if run.workflow == "busy"]
+    with client.stream(f"/workflow/{workflow_id}/history/stream") as stream:
+        frames = list(stream)
+    assert frames[-1].event == "done"
+    events = [event for frame in frames if frame.event == "history" for event in frame.data]
+    assert len(events) == len(past.runs[workflow_id].history)
+
+
+def test_they_take_no_messages_and_cannot_be_played_once_more(pair: tuple[OutputMock, OutputMock]) -> None:
+    client = InProcessClient(pair[1])
+    workflow_id = next(one for one, run in pair[1].runs.items() if run.workflow == "conf_sum")
+    assert client.post(f"/workflow/{workflow_id}/signal/x").status == 404
+    assert client.post(f"/workflow/{workflow_id}/query/x").json["error"] == "QueryNotRegisteredError"
+    answer = client.post(f"/workflow/{workflow_id}/reset", {"stepName": "add"})
+    assert answer.json["error"] == "ScriptError"
+
+
+def test_new_runs_are_made_beside_them(pair: tuple[OutputMock, OutputMock]) -> None:
+    _, past = pair
+    past.workflow("new").returns(1)
+    client = InProcessClient(past)
+    client.run("new", workflowId="new")
+    listed = client.get("/workflow/runs?limit=1000").json["runs"]
+    assert {run["workflowType"] for run in listed} >= {"new", "busy", "conf_sum"}
+
+
+def test_the_recorded_traces_can_be_loaded(tmp_path: Path) -> None:
+    trees = [
+        exchange["response"]["json"]["data"]
+        for exchange in RECORDINGS["remote_trace"]["exchanges"]
+        if "data" in exchange.get("response", {}).get("json", {})
+    ]
+    for tree in trees[1:]:
+        folder = tmp_path / tree["name"]
+        folder.mkdir()
+        (folder / f"2026-11-24-00-15-52-796Z_{tree['name']}-id.json").write_text(json.dumps(tree))
+    mock = OutputMock()
+    assert len(load_past(mock.world, tmp_path)) == len(trees) - 1 == 5
+    client: Client = InProcessClient(mock)
+    recorded = client.get("/workflow/conf_fail-id/result").json["error"]
+    assert recorded == {
+        "activityType": "conf_fail#fail",
+        "message": "quota exceeded",
+        "cause": {"message": "inner reason", "name": "TypeError"},
+        "limit": 10,
+        "name": "QuotaError",
+    }
+
+
+def test_older_traces_have_ids_and_names_of_other_forms(tmp_path: Path) -> None:
+    tree = {**ROOT, "id": "w-758d51b8", "children": [{key: NODE[key] for key in NODE if key != "attributes"}]}
+    (tmp_path / "mine.json").write_text(json.dumps(tree))
+    mock = OutputMock()
+    (run,) = load_past(mock.world, tmp_path)
+    assert run.workflow_id == "mine"
+    assert InProcessClient(mock).get(f"/workflow/mine/runs/{run.run_id}/status").json["status"] == "completed"
+
+
+def test_a_trace_without_an_end_is_of_a_run_that_was_ended(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({**ROOT, "endedAt": None, "output": "<<…>>"}))
+    mock = OutputMock()
+    load_past(mock.world, tmp_path)
+    assert mock.runs["a"].status == "terminated"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", r"a\.json, line 1, column 2: this is no JSON"),
+        ("[]", r"a\.json: a node of a trace is an object"),
+        ("{}", "has 'id', which is text; is this a trace"),
+        (json.dumps({**ROOT, "kind": "step"}), "begins with a workflow, not with a step"),
+        (json.dumps({**ROOT, "name": "a b"}), "'a b' cannot name a workflow"),
+        (json.dumps({**ROOT, "startedAt": "x"}), "has 'startedAt', milliseconds since 1970"),
+        (json.dumps({**ROOT, "children": [NODE, {**NODE, "id": 1}]}), r"at children\[1\]: .* has 'id'"),
+        (json.dumps({**ROOT, "children": {}}), "'children' is a list"),
+        ('{"a": ' * 50_000, "nested too deep|no JSON"),
+    ],
+)
+def test_a_file_that_is_no_trace_is_named_with_what_is_wrong(
+    tmp_path: Path, content: str, words: str
+) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(NoTrace, match=words):
+        load_past(OutputMock().world, tmp_path)
+
+
+def test_a_folder_without_traces_and_two_files_of_one_run_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NoTrace, match="there are no traces"):
+        load_past(OutputMock().world, tmp_path)
+    tree = {**ROOT, "id": "01a20ae8-b5dc-7f3c-b6b3-183cfe79dd19"}
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(tree))
+    with pytest.raises(NoTrace, match="another file has the run 01a20ae8"):
+        load_past(OutputMock().world, tmp_path)
+
+
+TREES = st.recursive(
+    st.fixed_dictionaries(
+        {
+            "id": st.sampled_from(["1", "2", "3"]),
+            "kind": st.sampled_from(["step", "evaluator", "llm", "http", "internal_step", "webhook"]),
+            "name": st.sampled_from(["w#s", "w#t"]),
+            "startedAt": st.integers(0, 10_000),
+            "endedAt": st.one_of(st.none(), st.integers(0, 10_000)),
+        },
+        optional={"input": st.integers(), "output": st.text(), "error": st.just({"message": "no"})},
+    ).map(lambda node: {**node, "children": []}),
+    lambda inner: st.lists(inner, max_size=4).map(
+        lambda children: {
+            **ROOT,
+            "id": f"child {len(children)}",
+            "children": children,
+            "startedAt": 5,
+            "error": "x",
+        }
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(TREES, max_size=5))
+def test_whatever_a_trace_says_there_is_a_run_with_a_history(tmp_path: Path, children: list[Any]) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({**ROOT, "children": children}))
+    mock = OutputMock()
+    load_past(mock.world, tmp_path)
+    client = InProcessClient(mock)
+    for workflow_id in mock.runs:
+        assert client.get(f"/workflow/{workflow_id}/status").status == 200
+        events = client.events(workflow_id)
+        assert events[0]["eventTypeName"] == "WORKFLOW_EXECUTION_STARTED"
+
+
+def test_a_failure_keeps_what_it_had(tmp_path: Path) -> None:
+    mock = OutputMock(traces=in_folder(tmp_path))
+    mock.workflow("w").fails(Failure("no", name="QuotaError", limit=3, cause=Failure("why")))
+    InProcessClient(mock).run("w", workflowId="w")
+    past = OutputMock()
+    load_past(past.world, tmp_path)
+    assert past.runs["w"].error == mock.runs["w"].error

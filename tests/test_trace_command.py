@@ -1,0 +1,205 @@
+"""`output-mock trace`: a tree that a person would rather look at than read."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from output_mock import Context, OutputMock
+from output_mock.cli import command
+from output_mock.traces import http, in_bucket, in_folder, llm
+from output_mock.traces.drawing import drawn, sums
+from output_mock.traces.s3 import Bucket, moto_server
+from tests.conftest import InProcessClient
+from tests.test_cli import one_line, run
+
+
+@pytest.fixture(scope="module")
+def tree() -> dict[str, Any]:
+    mock = OutputMock()
+
+    @mock.workflow("summarise")
+    async def summarise(ctx: Context, input: Any) -> Any:
+        await ctx.step("fetch", takes="2s", trace=[http("GET", "https://news.example/?q=bees", cost=0.002)])
+        call = llm(model="m-1", usage={"input": 1200, "output": 300}, price={"input": 3, "output": 15})
+        await ctx.step("write", takes="5s", fails=["rate limited", None], trace=[call])
+        return await ctx.child("publish")
+
+    @mock.workflow("publish")
+    async def publish(ctx: Context, input: Any) -> Any:
+        return await ctx.step(
+            "post", takes="1s", fails="no such blog", options={"retry": {"maximumAttempts": 1}}
+        )
+
+    InProcessClient(mock).run("summarise", workflowId="w")
+    found = mock.runs["w"].trace
+    assert found is not None
+    return found
+
+
+def lines(tree: dict[str, Any], **options: Any) -> list[str]:
+    return [click.unstyle(line) for line in drawn(tree, **{"width": 100, **options})]
+
+
+def test_the_tree_shows_what_was_done_when_how_often_and_what_it_cost(tree: dict[str, Any]) -> None:
+    shown = lines(tree)
+    text = "\n".join(shown)
+    assert re.search(r"^workflow summarise +█+ 23\.0 s$", shown[0])
+    assert re.search(r"├─ step fetch +█", text)
+    assert re.search(r"│  └─ http GET https://news\.example/\?q=bees .*2\.0 s  \$0\.0020  200", text)
+    assert re.search(r"├─ step write ×2 ", text)
+    assert re.search(r"├─ llm generateText m-1 .* 5\.0 s\n", text)
+    assert "✗ Error: rate limited" in text
+    assert re.search(r"└─ llm generateText m-1 .*1,500 tokens  \$0\.0081", text)
+    assert re.search(r"└─ workflow publish", text)
+    assert "✗ Error: no such blog" in text
+    assert shown[-1] == "3 calls, 1,500 tokens, $0.0101"
+    # A step of the child is shown once, where it belongs, and so is what went wrong.
+    assert text.count("step post") == 1
+    assert text.count("no such blog") == 1
+    assert "getTraceDestinations" not in text
+
+
+def test_the_sdks_own_steps_are_shown_on_request() -> None:
+    mock = OutputMock()
+    mock.workflow("w").returns(1)
+    InProcessClient(mock).run("w", workflowId="w")
+    found = mock.runs["w"].trace
+    assert found is not None
+    assert any("internal_step getTraceDestinations" in line for line in lines(found, internal=True))
+
+
+def test_bars_lie_where_things_happened(tree: dict[str, Any]) -> None:
+    def bar(line: str) -> tuple[int, int]:
+        found = re.search(r"[█-▏]+(?=[ █-▏]* \d)", line)
+        assert found, line
+        return found.span()
+
+    shown = lines(tree)
+    whole = bar(shown[0])
+    fetch = bar(next(line for line in shown if "step fetch" in line))
+    post = bar(next(line for line in shown if "step post" in line))
+    assert whole[0] == fetch[0]
+    assert fetch[1] < post[0]
+    assert abs(post[1] - whole[1]) <= 1
+    assert (fetch[1] - fetch[0]) < (whole[1] - whole[0]) / 5
+
+
+def test_where_only_ascii_can_be_written_only_that_is(tree: dict[str, Any]) -> None:
+    for line in lines(tree, plain=True):
+        assert line.isascii()
+    assert "`- step post" in "\n".join(lines(tree, plain=True))
+
+
+def test_no_line_is_wider_than_it_may_be(tree: dict[str, Any]) -> None:
+    for width in (72, 80, 200):
+        assert max(len(line) for line in lines(tree, width=width)) <= width
+
+
+NODES = st.recursive(
+    st.fixed_dictionaries(
+        {
+            "id": st.text(max_size=3),
+            "kind": st.sampled_from(["step", "llm", "http", "workflow", "other\x1b[31m"]),
+            "name": st.text(max_size=12),
+            "startedAt": st.integers(0, 10**13),
+            "endedAt": st.one_of(st.none(), st.integers(0, 10**13)),
+        },
+        optional={
+            "input": st.one_of(st.none(), st.just({"loadedPrompt": 1}), st.just({"url": "x\ny"})),
+            "output": st.one_of(st.none(), st.just({"usage": {"totalTokens": 5}}), st.just({"status": 200})),
+            "error": st.one_of(st.text(), st.just({"name": "E", "message": "m"}), st.just({"status": 5})),
+            "attributes": st.one_of(
+                st.none(), st.just({"llm:usage": 1}), st.just({"llm:usage": {"total": 1}})
+            ),
+        },
+    ),
+    lambda inner: st.tuples(inner, st.lists(inner, max_size=3)).map(
+        lambda pair: {**pair[0], "children": pair[1]}
+    ),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(NODES, st.booleans())
+def test_whatever_a_trace_holds_it_is_drawn_and_commands_no_terminal(
+    tree: dict[str, Any], plain: bool
+) -> None:
+    for line in lines(tree, plain=plain, internal=True):
+        assert line.isprintable()
+    assert sums(tree).calls >= 0
+
+
+# --- the command -----------------------------------------------------------------------------------------
+
+
+def asked(*arguments: str) -> Result:
+    return CliRunner().invoke(command, ["trace", *arguments])
+
+
+def test_a_file_is_drawn_or_printed(tmp_path: Path, tree: dict[str, Any]) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(tree))
+    assert "workflow summarise" in asked(str(path)).output
+    assert json.loads(asked(str(path), "--json").output) == tree
+    assert max(map(len, asked(str(path), "--width", "72").output.splitlines())) <= 72
+
+
+@pytest.mark.parametrize("kept", ["folder", "bucket"])
+def test_an_id_and_a_url_are_asked_of_the_server(tmp_path: Path, kept: str) -> None:
+    traces, stop = in_folder(tmp_path), lambda: None
+    if kept == "bucket":
+        url, stop = moto_server()
+        traces = in_bucket("traces", endpoint=url, upload_delay=0)
+        assert isinstance(traces.source, Bucket)
+        traces.source.create()
+    mock = OutputMock(traces=traces, auth_token="secret")
+    mock.workflow("w").returns(1)
+    with mock.serve() as url:
+        mock.world.start("w", None, workflow_id="an id/é")
+        mock.clock.run_due()
+        run_id = mock.runs["an id/é"].run_id
+        for arguments in (
+            ("an id/é", "--url", url),
+            ("an id/é", "--url", f"{url}/", "--run", run_id),
+            (f"{url}/workflow/an%20id%2F%C3%A9/trace-log",),
+        ):
+            result = asked(*arguments, "--token", "secret")
+            assert result.output.startswith("workflow w"), result.output
+        refused = asked("an id/é", "--url", url)
+        assert "answered 401" in str(refused.output)
+        assert "give --token" in str(refused.output)
+    if kept == "bucket":
+        assert isinstance(traces.source, Bucket)
+        traces.source.close()
+    stop()
+
+
+def test_what_cannot_be_drawn_is_told_in_one_line(tmp_path: Path) -> None:
+    def told(*arguments: str) -> str:
+        ended = run("trace", *arguments, environment={"OUTPUT_API_URL": "http://127.0.0.1:9"})
+        assert ended.returncode == 1
+        line = one_line(ended)
+        assert line.startswith("output-mock trace: ")
+        return line
+
+    (tmp_path / "bad.json").write_text('{"a": 1}')
+    assert "has 'id', which is text; is this a trace?" in told(str(tmp_path / "bad.json"))
+    assert "there is no such file" in told("no/such.json")
+    assert "nothing answers there (ConnectionError); is the server running?" in told("some-id")
+    mock = OutputMock()
+    mock.workflow("w").returns(1)
+    with mock.serve() as url:
+        assert "WorkflowNotFoundError: workflow not found for ID: nobody" in told("nobody", "--url", url)
+        InProcessClient(mock).run("w", workflowId="w")
+        assert "a fake writes it with --trace-dir" in told("w", "--url", url)
+        assert "the answer is no JSON" in told(f"{url}/health")

@@ -79,7 +79,7 @@ def test_the_sdks_own_steps_are_shown_on_request() -> None:
 
 def test_bars_lie_where_things_happened(tree: dict[str, Any]) -> None:
     def bar(line: str) -> tuple[int, int]:
-        found = re.search(r"[█-▏]+(?=[ █-▏]* \d)", line)
+        found = re.search(r"[█-▐]+(?=[ █-▐]* \d)", line)
         assert found, line
         return found.span()
 

@@ -13,7 +13,7 @@ from output_mock.traces.reading import failed, own_children
 # How wide the bars are, at most, and how narrow the terminal may be.
 _BAR, _NARROWEST = 30, 72
 _COLOURS = {"workflow": "cyan", "step": "blue", "evaluator": "magenta", "llm": "yellow", "http": "green"}
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_EIGHTHS, _HALVES = " ▏▎▍▌▋▊▉█", " ▐█"
 
 
 class Sum(NamedTuple):
@@ -177,7 +177,9 @@ def _bar(node: dict[str, Any], begin: float, end: float, width: int, plain: bool
     cells = []
     for cell in range(width):
         covered = max(0.0, min(last, cell + 1) - max(first, cell))
-        cells.append(_EIGHTHS[round(covered * 8)])
+        # Of blocks that fill the right part of a cell, there is only the half.
+        right = first > cell and last >= cell + 1
+        cells.append(_HALVES[round(covered * 2)] if right else _EIGHTHS[round(covered * 8)])
     if not any(cell != " " for cell in cells):
         cells[min(int(first), width - 1)] = "▏"
     return "".join(cells)

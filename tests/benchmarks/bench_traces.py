@@ -1,0 +1,67 @@
+"""What a trace in S3 costs a test, against what moto itself costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from moto import mock_aws
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from output_mock import OutputMock
+from output_mock.traces import in_bucket
+from output_mock.traces.stored import stored_in_s3
+from tests.benchmarks.bench_speed import RUN, a_mock, compare
+
+
+def a_test_with_a_remote_trace() -> None:
+    """What a test with `output_traces` does: a fake, its bucket, a run, its upload, its trace log."""
+    mock = a_mock()
+    with stored_in_s3(mock) as traces:
+        client = mock.app.test_client()
+        run = client.post("/workflow/run", json=RUN).get_json()
+        traces.upload()
+        assert client.get(f"/workflow/{run['workflowId']}/trace-log").status_code == 200
+    mock.close()
+
+
+def a_test_with_moto(client: Any, body: bytes) -> None:
+    with mock_aws():
+        client.create_bucket(Bucket="traces")
+        client.put_object(Bucket="traces", Key="a/trace.json", Body=body)
+        client.get_object(Bucket="traces", Key="a/trace.json")["Body"].read()
+
+
+def test_a_test_with_a_remote_trace_costs_little_more_than_its_moto(benchmark: BenchmarkFixture) -> None:
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    client = boto3.client("s3", region_name="us-east-1", **keys)
+    compare(
+        benchmark,
+        a_test_with_a_remote_trace,
+        lambda: a_test_with_moto(client, b"x" * 900),
+        target=2.0,
+        rounds=50,
+    )
+
+
+def test_a_run_whose_trace_is_kept_costs_one_put(benchmark: BenchmarkFixture) -> None:
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    client = boto3.client("s3", region_name="us-east-1", **keys)
+    with mock_aws():
+        client.create_bucket(Bucket="traces")
+        traces = in_bucket("traces", upload_delay=0)
+        mock = OutputMock(traces=traces)
+        mock.workflow("sum").returns(3)
+
+        def run() -> None:
+            mock.world.start("sum", {"a": 1, "b": 2})
+            mock.clock.run_due()
+
+        compare(
+            benchmark,
+            run,
+            lambda: client.put_object(Bucket="traces", Key="a/trace.json", Body=b"x" * 900),
+            target=1.5,
+            rounds=100,
+        )
+        mock.close()

@@ -101,6 +101,28 @@ def test_a_single_workflow_may_be_yaml_with_or_without_its_file_around_it(client
     assert client.run("hello")["output"] == 3
 
 
+def test_the_trace_of_a_run_can_be_read_as_it_stands(client: ControlClient) -> None:
+    script = {"steps": [{"step": "s", "returns": 1, "trace": [{"llm": "g", "model": "m"}]}, {"sleep": "1h"}]}
+    client.control("PUT", "/workflows/traced", script, expect=201)
+    client.control("PUT", "/workflows/untraced", {"returns": 1, "traced": False}, expect=201)
+    client.start("traced", workflowId="t")
+    assert "has not begun" in client.control("GET", "/runs/t/trace", expect=404).json["message"]
+    client.control("POST", "/clock/advance", {"by": "1s"})
+    tree = client.control("GET", "/runs/t/trace").json
+    assert tree["endedAt"] is None
+    assert tree["children"][-1]["children"][0]["kind"] == "llm"
+    client.run("untraced", workflowId="u")
+    assert "is not traced" in client.control("GET", "/runs/u/trace", expect=404).json["message"]
+
+
+def test_trouble_with_s3_is_a_fault(client: ControlClient) -> None:
+    client.run("echo", workflowId="e")
+    client.control("POST", "/faults", {"s3": "denied"}, expect=201)
+    assert client.get("/workflow/e/trace-log").json["error"] == "TraceFileDownloadError"
+    assert client.get("/workflow/e/trace-log").status == 200
+    client.control("POST", "/faults", {"s3": "denied", "route": "run"}, expect=400)
+
+
 def test_replacing_all_workflows_leaves_no_others(client: ControlClient) -> None:
     body = {**HELLO, "begin_with": [{"workflow": "hello", "input": {"name": "x"}, "workflow_id": "first"}]}
     client.control("PUT", "/workflows", body, expect=200)

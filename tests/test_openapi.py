@@ -368,8 +368,8 @@ MISFITS: list[tuple[tuple[str, int], Callable[[Answer], None], str]] = [
     (("worker_down", 12), put("body", "errorDetails", "cause", "stack", ""), "body.errorDetails.cause: Addi"),
     (
         ("remote_trace", 2),
-        put("body", "data", "children", 0, "kind", "x"),
-        "body.data.children[0].kind: 'x' i",
+        put("body", "data", "children", 0, "kind", 5),
+        "body.data.children[0].kind: 5 is not of type 'string'",
     ),
     # Errors.
     (("unknown_workflow", 0), put("body", "error", "NotFound"), "body.error: 'WorkflowNotFoundError' was"),

@@ -59,12 +59,10 @@ class Keeping:
             root = self._folder if world == _DEFAULT_WORLD else self._folder / "worlds" / world
             runs = root / "runs"
             reported = found.folder if self._reported and world == _DEFAULT_WORLD else str(runs)
-            found = replace(found, folder=reported, keepers=(Folder(runs),), written=True)
+            found = replace(found, folder=reported, writer=Folder(runs))
         if self.endpoint is not None:
             bucket = self._bucket(world)
-            found = replace(
-                found, bucket=bucket.name, keys=True, keepers=(*found.keepers, bucket), source=bucket
-            )
+            found = replace(found, bucket=bucket.name, keys=True, uploader=bucket, source=bucket)
         return found
 
     def _bucket(self, world: str) -> Bucket:

@@ -560,16 +560,15 @@ class Run:
 
     def _trace_changed(self) -> None:
         """There is an error in the trace that this run is part of, or the run that it is of has ended."""
-        keepers = self.world.traces.keepers
-        if keepers and self.memo is not None and self.memo.trace_info is not None:
+        writer = self.world.traces.writer
+        if writer is not None and self.memo is not None and self.memo.trace_info is not None:
             workflow_id, _, run_id, _ = self.memo.trace_info
-            for keeper in keepers:
-                keeper.changed(self.world.run_by_id(workflow_id, run_id))
+            writer.changed(self.world.run_by_id(workflow_id, run_id))
 
     def trace_settled(self) -> None:
         """Whatever else belongs into the trace of this run has had its time since its end."""
-        for keeper in self.world.traces.keepers:
-            keeper.ended(self)
+        if self.world.traces.uploader is not None:
+            self.world.traces.uploader.ended(self)
 
     def _script_is_wrong(self, error: BaseException) -> None:
         """A function that a script gave to a step raised an error of its own: the run fails with it."""
@@ -803,7 +802,8 @@ class Run:
         self.work = {}
         self.jobs = []
         self.task_scheduled = 0
-        if self.world.traces.keepers and status not in _NOT_BY_ITS_WORKER:
+        traces = self.world.traces
+        if (traces.writer or traces.uploader) and status not in _NOT_BY_ITS_WORKER:
             self._trace_ended(status)
         if self.instance is not None:
             self.instance.drop_script()
@@ -825,7 +825,7 @@ class Run:
         root = self.memo.trace_info[2] == self.run_id
         if root or status in ("failed", "cancelled"):
             self._trace_changed()
-        if root:
+        if root and self.world.traces.uploader is not None:
             self.world.after(self.world.traces.upload_delay, self.trace_settled)
 
     def latest(self) -> Run:

@@ -28,14 +28,18 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 200
 
 
-class Keeper(Protocol):
-    """Keeps the traces of root runs. Called with the world's lock held."""
+class Writer(Protocol):
+    """Writes the traces of root runs to where they can be read at once. Called with the world's lock held."""
 
     def changed(self, run: Run) -> None:
         """There is an error in the trace of this root run, or the run has ended."""
 
+
+class Uploader(Protocol):
+    """Uploads the traces of root runs. Called with the world's lock held."""
+
     def ended(self, run: Run) -> None:
-        """Everything that is late has had its time: the run had ended `upload_delay` ago."""
+        """This root run had ended `upload_delay` ago: whatever else belongs into its trace is there."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +50,21 @@ class Traces:
     bucket: str | None = None
     # Whether the server, which fetches traces from S3, can show who it is.
     keys: bool = False
-    # Who really keeps them.
-    keepers: tuple[Keeper, ...] = ()
+    # Who really writes them to the folder: then the names are such that every file system takes them.
+    writer: Writer | None = None
+    # Who really uploads them to the bucket.
+    uploader: Uploader | None = None
     # How long after a run's end its worker waits for what other workers have to say, in nanoseconds.
     upload_delay: int = 10 * SECOND
     # What the server fetches traces from S3 with; None when there is no S3.
     source: Source | None = None
-    # Whether there are such files: then their names are made such that every file system takes them.
-    written: bool = False
 
     def destinations(self, workflow_type: str, workflow_id: str, start: int) -> dict[str, str]:
         """Where the trace of a run goes (run_completes, remote_trace_no_credentials)."""
         places = {}
         if self.folder is not None:
             parts = [workflow_type, file_name(workflow_id, start)]
-            places["local"] = "/".join([self.folder, *(map(safe_name, parts) if self.written else parts)])
+            places["local"] = "/".join([self.folder, *(map(safe_name, parts) if self.writer else parts)])
         if self.bucket is not None:
             key = object_key(workflow_type, workflow_id, start)
             places["remote"] = f"https://{self.bucket}.s3.amazonaws.com/{key}"

@@ -21,7 +21,7 @@ __all__ = ["Bucket", "Traces", "event", "http", "in_bucket", "in_folder", "llm"]
 def in_folder(folder: str | PathLike[str]) -> Traces:
     """Traces as files, `FOLDER/runs/WORKFLOW/TIME_ID.json`, as a worker has them in its project's `logs`."""
     runs = Path(folder).absolute() / "runs"
-    return Traces(folder=str(runs), keepers=(Folder(runs),), written=True)
+    return Traces(folder=str(runs), writer=Folder(runs))
 
 
 def in_bucket(
@@ -41,7 +41,7 @@ def in_bucket(
     return Traces(
         bucket=name,
         keys=True,
-        keepers=(bucket,),
+        uploader=bucket,
         source=bucket,
         upload_delay=nanoseconds(upload_delay),
     )

@@ -43,9 +43,6 @@ class Folder:
         except OSError as error:
             _log.warning("the trace of run %s cannot be written to %s: %s", run.run_id, path, error)
 
-    def ended(self, run: Run) -> None:
-        """Nothing more: the file was written when the run ended."""
-
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file such that nobody ever reads half of it."""

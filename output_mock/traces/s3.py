@@ -67,9 +67,6 @@ class Bucket:
 
     # What the engine tells
 
-    def changed(self, run: Run) -> None:
-        """Nothing yet: a worker uploads a trace once, after the run has ended."""
-
     def ended(self, run: Run) -> None:
         """Upload the trace of a root run. An upload that fails is logged, as the worker does."""
         key = object_key(run.info.workflow_type, run.info.workflow_id, run.info.trace_start)

@@ -136,6 +136,11 @@ def _issue() -> Node:
         properties: Node = {"code": {"type": "string", "const": code}, "path": place, "message": _text()}
         return _shape({**properties, **more}, optional=optional)
 
+    limits: Node = {
+        "origin": _text(),
+        "inclusive": {"type": "boolean"},
+        "note": _text("Only where a whole number is beyond what a double holds exactly."),
+    }
     return {
         "description": "One broken rule, in the shape of zod 4. `path` is empty for the value as a whole.",
         "oneOf": [
@@ -146,8 +151,8 @@ def _issue() -> Node:
                 received=_text("Only `NaN`, for text where a number was wanted."),
                 format=_text("Only `safeint`, for a fraction where a whole number was wanted."),
             ),
-            kind("too_small", origin=_text(), minimum={"type": "number"}, inclusive={"type": "boolean"}),
-            kind("too_big", origin=_text(), maximum={"type": "number"}, inclusive={"type": "boolean"}),
+            kind("too_small", ("note",), **limits, minimum={"type": "number"}),
+            kind("too_big", ("note",), **limits, maximum={"type": "number"}),
             kind("invalid_format", origin=_text(), format=_text(), pattern=_text()),
             kind("invalid_value", values={"type": "array"}),
             kind(

@@ -6,10 +6,12 @@ threads as there are requests being answered at once; connections that are merel
 
 from __future__ import annotations
 
+import select
 import selectors
 import socket
 import struct
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -103,6 +105,9 @@ class Server:
         self._map: dict[int, Any] = {}
         self._workers = _Workers(threads)
         self._waitress = _Waitress(app, self._map, listener, self._workers, on_served)
+        # Only Linux has what it takes.
+        self._parking = _Parking(self._map, self._waitress) if hasattr(select, "epoll") else None
+        self._waitress.parking = self._parking
         _servers.add(self)
 
     def under_way(self) -> int:
@@ -144,7 +149,8 @@ class Server:
 
     def _turn(self, timeout: float) -> None:
         """Wait for the sockets once, at most `timeout` seconds, and do what they ask for."""
-        self._waitress.asyncore.loop(timeout=timeout, use_poll=True, map=self._map, count=1)
+        sockets = self._map if self._parking is None else self._parking.others()
+        self._waitress.asyncore.loop(timeout=timeout, use_poll=True, map=sockets, count=1)
 
     def _end(self) -> None:
         self._closing = True
@@ -163,6 +169,8 @@ class Server:
         ended.set()
         for channel in self._channels():
             channel.handle_close()
+        if self._parking is not None:
+            self._parking.close()
         # What wakes this loop is closed when no thread is left that might do so.
         closing = threading.Thread(target=self._close_trigger, name="output-mock-end", daemon=True)
         closing.start()
@@ -394,19 +402,51 @@ class _Channel(HTTPChannel):
 
     task_class = _Task
     error_task_class = _ErrorTask
-    _watched = False
+    server: _Waitress
+    watched = False
+    parked = False
     _gone: Callable[[], object] | None = None
 
     def watch(self) -> None:
         """Notice from now on when the client leaves, while its request is being answered."""
-        if not self._watched:
-            self._watched = True
+        if not self.watched:
+            self.watched = True
+            if self.server.parking is not None:
+                self.server.parking.look_at(self)
             # The server's thread is waiting for sockets, and this is not one of them yet.
             self.server.pull_trigger()
 
     def unwatch(self) -> None:
         """The request has been answered."""
-        self._watched, self._gone = False, None
+        self.watched, self._gone = False, None
+        self._stir()
+
+    def fileno(self) -> int:
+        """The number of its file."""
+        assert self.socket is not None
+        return self.socket.fileno()
+
+    @property
+    def silent(self) -> bool:
+        """Whether it is watched, and all that it waits for is that something comes from the client."""
+        return self.watched and self.readable() and not self.writable()
+
+    def _stir(self) -> None:
+        if self.server.parking is not None:
+            self.server.parking.stir(self)
+
+    def write_soon(self, data: Any) -> int:
+        try:
+            return super().write_soon(data)
+        finally:
+            # What the client has not taken at once is sent by the server's thread.
+            if self.writable():
+                self._stir()
+
+    def del_channel(self, map: Any = None) -> None:
+        if self.server.parking is not None:
+            self.server.parking.remove(self)
+        super().del_channel(map)
 
     def when_gone(self, callback: Callable[[], object]) -> None:
         """Call back once, from any thread, when the client has gone while its request is being answered."""
@@ -428,7 +468,7 @@ class _Channel(HTTPChannel):
             callback()
 
     def readable(self) -> bool:
-        if self._watched:
+        if self.watched:
             return self.connected and not self.will_close and len(self.requests) < 2
         return super().readable()
 
@@ -437,8 +477,105 @@ class _Channel(HTTPChannel):
         self._tell()
 
 
+class _Parking:
+    """Where the connections are whose streams are silent.
+
+    Waitress asks each of its sockets in each turn what to wait for, and there are some turns to a request:
+    with a thousand open streams that took longer than the request itself. Those that are parked are left to
+    the kernel (`epoll`), and cost nothing until something happens to them. For waitress this is one socket.
+
+    All is done by the server's thread, but for `look_at` and `stir`, which any thread may call.
+    """
+
+    accepting = False
+
+    def __init__(self, map: dict[int, Any], server: _Waitress) -> None:
+        self._map = map
+        self._server = server
+        self._kernel = select.epoll()
+        self._parked: dict[int, _Channel] = {}
+        # Those that may be parked as soon as they are silent, and those that are no longer.
+        self._candidates: deque[_Channel] = deque()
+        self._stirred: deque[_Channel] = deque()
+
+    def look_at(self, channel: _Channel) -> None:
+        """Park it, as soon as it is silent."""
+        self._candidates.append(channel)
+
+    def stir(self, channel: _Channel) -> None:
+        """It is no longer silent, if it was."""
+        if channel.parked:
+            self._stirred.append(channel)
+            self._server.pull_trigger()
+
+    def others(self) -> dict[int, Any]:
+        """The sockets that a turn has to look at."""
+        while self._stirred:
+            self._leave(self._stirred.popleft())
+        for _ in range(len(self._candidates)):
+            self._consider(self._candidates.popleft())
+        if not self._parked:
+            return self._map
+        found = {number: self._map[number] for number in self._map.keys() - self._parked.keys()}
+        found[self._kernel.fileno()] = self
+        return found
+
+    def _consider(self, channel: _Channel) -> None:
+        if channel.parked:
+            # It was looked at for one request, and again for the next one.
+            return
+        if channel.silent:
+            number = channel.fileno()
+            self._kernel.register(number, select.EPOLLIN | select.EPOLLPRI)
+            self._parked[number] = channel
+            channel.parked = True
+            # From now on it is stirred, but something may have happened just before.
+            if channel.silent:
+                return
+        if not self._leave(channel) and channel.watched:
+            self._candidates.append(channel)
+
+    def _leave(self, channel: _Channel) -> bool:
+        """Put it back among the others, and say whether it had been parked; it may be silent again soon."""
+        if not channel.parked:
+            return False
+        self.remove(channel)
+        if channel.watched:
+            self._candidates.append(channel)
+        return True
+
+    def remove(self, channel: _Channel) -> None:
+        """It is parked no longer."""
+        if channel.parked:
+            channel.parked = False
+            number = channel.fileno()
+            self._kernel.unregister(number)
+            del self._parked[number]
+
+    def close(self) -> None:
+        """Give back what the kernel holds for it, when no connection is left."""
+        self._kernel.close()
+
+    # What waitress asks a socket for
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def handle_read_event(self) -> None:
+        for number, flags in self._kernel.poll(0):
+            channel = self._parked.get(number)
+            if channel is not None:
+                self._server.asyncore.readwrite(channel, flags)
+                if not channel.silent:
+                    self._leave(channel)
+
+
 class _Waitress(TcpWSGIServer):
     channel_class = _Channel
+    parking: _Parking | None = None
 
     def __init__(
         self,

@@ -372,6 +372,13 @@ def in_another_thread(work: Callable[[], Any], *, limit: float = 30) -> Iterator
         raise problem
 
 
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Runs other pytests, without a plugin that takes five times as long to load as all the rest."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:schemathesis")
+    return pytester
+
+
 # A test file of somebody who uses the plugin, run in a pytest of its own: `suite("def test_it(…): …", "-x")`.
 Suite = Callable[..., pytest.RunResult]
 

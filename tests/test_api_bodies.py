@@ -422,6 +422,12 @@ def test_a_timeout_is_a_whole_number_of_at_least_250(client: Client, timeout: An
     ]
 
 
+@pytest.mark.parametrize("timeout", [2**53, -(2**53)])
+def test_a_timeout_beyond_what_a_double_holds_exactly_is_told_so(client: Client, timeout: int) -> None:
+    answer = client.post("/workflow/run", {"workflowName": "echo", "timeout": timeout})
+    assert answer.json["issues"][0]["note"] == "Integers must be within the safe integer range."
+
+
 @pytest.mark.parametrize("timeout", [250, "250", " 1000 ", "1e3", 1000.0, [300], 86_400_000])
 def test_a_timeout_is_coerced_as_javascript_does_it(client: Client, timeout: Any) -> None:
     assert client.post("/workflow/run", {"workflowName": "echo", "timeout": timeout}).status == 200

@@ -190,6 +190,13 @@ def test_a_server_that_passes_on_no_raw_target_will_do(mock: OutputMock, path: s
     assert mock.calls()[0].path == path.partition("?")[0]
 
 
+def test_a_query_that_a_test_client_is_given_by_itself_counts(mock: OutputMock) -> None:
+    client = mock.app.test_client()
+    assert client.get("/workflow/runs", query_string={"limit": "1"}).status_code == 200
+    assert client.get("/workflow/runs", query_string={"limit": "0"}).status_code == 400
+    assert [call.query for call in mock.calls()] == [{"limit": "1"}, {"limit": "0"}]
+
+
 # --- ids in paths ----------------------------------------------------------------------------------------
 
 

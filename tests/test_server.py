@@ -6,6 +6,7 @@ import functools
 import http.client
 import json
 import os
+import select
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any, cast
 
 import pytest
+from waitress.channel import HTTPChannel
 
 from output_mock import OutputMock, Script
 from output_mock.http import stream
@@ -257,6 +259,55 @@ def test_a_stream_sends_each_event_when_it_happens(running: Running) -> None:
     until(lambda: len(running.reported("stream ends")) == 2)
 
 
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="only Linux has what it takes")
+def test_silent_streams_cost_other_requests_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[HTTPChannel] = []
+    writable = HTTPChannel.writable
+
+    def counted(channel: HTTPChannel) -> bool:
+        looked_at.append(channel)
+        return writable(channel)
+
+    def looks_for_a_request() -> int:
+        looked_at.clear()
+        assert running.ask("GET", "/health") == (200, "OK")
+        return len(looked_at)
+
+    monkeypatch.setattr(HTTPChannel, "writable", counted)
+    with streams(running, 100) as opened:
+        # The last of them may have something to send just now.
+        until(lambda: looks_for_a_request() < 50)
+        assert running.ask("POST", "/workflow/followed/signal/go", {"payload": {}}) == (200, "OK")
+        for connection in opened:
+            until_received(connection, b"event: done")
+
+
+def test_a_stream_that_was_silent_gets_all_that_is_sent_sooner_than_it_is_read() -> None:
+    piece = b"x" * 1_000_000
+    going_on = threading.Event()
+
+    def app(_: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        yield b"first"
+        going_on.wait(20)
+        for _ in range(20):
+            yield piece
+
+    app.let_go = going_on.set  # type: ignore[attr-defined]
+    running = Running(cast(OutputApp, app))
+    with closing(running.send("GET / HTTP/1.0")) as connection:
+        until_received(connection, b"first")
+        # So much time as it takes to be left to the kernel.
+        time.sleep(0.2)
+        going_on.set()
+        time.sleep(0.2)
+        received = until_received(connection, piece[:100]) + rest(connection)
+    assert received.count(b"x") == 20 * len(piece)
+    running.close()
+
+
 def test_threads_are_used_again(running: Running) -> None:
     for _ in range(50):
         running.ask("GET", "/health")
@@ -310,6 +361,8 @@ class WaitingApp:
         self.gone = threading.Event()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/quick":
+            environ[WHEN_GONE](lambda: None)
         if environ["PATH_INFO"] == "/wait":
             environ[WHEN_GONE](self.gone.set)
             self.entered.set()
@@ -354,6 +407,22 @@ def test_a_client_that_waits_and_then_asks_again_is_not_taken_for_gone() -> None
         app.gone.set()
         received = until_received(connection, b"OK")
         while received.count(b"\r\n\r\nOK") < 2:
+            received += until_received(connection, b"OK")
+    running.close()
+
+
+def test_requests_that_ask_for_it_one_after_another_on_a_connection_do_no_harm() -> None:
+    app = WaitingApp()
+    running = Running(cast(OutputApp, app))
+    quick = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
+    with closing(running.connect()) as connection:
+        connection.sendall(quick * 30 + quick.replace(b"quick", b"wait"))
+        assert app.entered.wait(20)
+        for _ in range(5):
+            assert running.ask("GET", "/other") == (200, "OK")
+        app.gone.set()
+        received = b""
+        while received.count(b"\r\n\r\nOK") < 31:
             received += until_received(connection, b"OK")
     running.close()
 

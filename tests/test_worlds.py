@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from werkzeug.test import Client
 
+from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from tests.conftest import eventually, in_another_thread
 from tests.control import ControlClient, served, worlds_of
@@ -64,6 +66,13 @@ def test_paths_below_a_world_are_read_as_they_are_everywhere(client: ControlClie
     assert one.get("/nothing").status == 404
     with one.stream("/workflow/a%2Fb%20c/history/stream") as stream:
         assert next(iter(stream)).event == "workflow"
+
+
+def test_a_query_that_a_test_client_is_given_by_itself_counts_below_a_world(worlds: Worlds) -> None:
+    client = Client(Front(worlds))
+    for path in ("/__mock__/calls", "/w/one/__mock__/calls", "/w/one/workflow/runs"):
+        assert client.get(path, query_string={"limit": "2"}).status_code == 200
+        assert client.get(path, query_string={"limit": "0"}).status_code == 400
 
 
 def test_a_world_has_everything_of_its_own(client: ControlClient) -> None:

@@ -57,7 +57,9 @@ class Exchange:
         if not target:
             target = _requoted(environ.get("PATH_INFO", "/"), environ.get("QUERY_STRING", ""))
         self.path: str
-        self.path, _, self._raw_query = target.partition("#")[0].partition("?")
+        self.path, _, query = target.partition("#")[0].partition("?")
+        # A test client that is given the query by itself has a target without one.
+        self._raw_query: str = query or environ.get("QUERY_STRING", "")
         self.query: dict[str, Any] = {}
         self.body: Any = UNDEFINED
         self.route: Route | None = None

@@ -88,6 +88,7 @@ def measured(folder: Path, files: dict[str, str]) -> dict[str, Any]:
         "cov",
         "anyio",
         "hypothesispytest",
+        "schemathesis",
     ]
     options = [option for name in others for option in ("-p", f"no:{name}")]
     run = [sys.executable, "-m", "pytest", "-q", *options, *(f"{name}.py" for name in files)]

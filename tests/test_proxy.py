@@ -1,0 +1,150 @@
+"""Behind nginx, as the README sets it up, each world is in one of several servers and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from output_mock.control.front import Front
+from output_mock.control.worlds import Worlds
+from output_mock.server import running
+from tests.conftest import eventually
+from tests.control import ControlClient, worlds_of
+from tests.test_readme import BLOCKS
+
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+CONFIGURATIONS = [text for language, text in BLOCKS if language == "nginx"]
+pytestmark = [
+    pytest.mark.skipif(NGINX is None, reason="there is no nginx here (Debian's package is nginx-light)"),
+    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="nginx's folders are root's"),
+]
+
+
+class Spread(NamedTuple):
+    """Three servers behind nginx: a client of all, and the worlds of each."""
+
+    client: ControlClient
+    worlds: list[Worlds]
+
+    def holders(self, name: str) -> list[int]:
+        """Which of the servers have a world of that name."""
+        return [number for number, worlds in enumerate(self.worlds) if name in [held.name for held in worlds]]
+
+
+def a_free_port() -> int:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def stops() -> Iterator[list[ExitStack]]:
+    """What stops each of the servers."""
+    found = [ExitStack() for _ in range(3)]
+    yield found
+    for one in found:
+        one.close()
+
+
+@pytest.fixture
+def spread(tmp_path: Path, stops: list[ExitStack]) -> Iterator[Spread]:
+    """The README's configuration, but for the ports."""
+    assert NGINX is not None
+    (text,) = CONFIGURATIONS
+    worlds = [worlds_of() for _ in stops]
+    for number, (stop, one) in enumerate(zip(stops, worlds, strict=True)):
+        stop.callback(one.close)
+        url = stop.enter_context(running(Front(one)))
+        text = text.replace(f"127.0.0.1:{3101 + number} ", f"127.0.0.1:{urlsplit(url).port} ")
+    port = a_free_port()
+    text = text.replace("listen 127.0.0.1:3001;", f"listen 127.0.0.1:{port};")
+    assert not re.search(r"127\.0\.0\.1:3[01]0", text)
+    file = tmp_path / "nginx.conf"
+    file.write_text(text)
+    command = [NGINX, "-p", str(tmp_path), "-c", str(file), "-e", "stderr", "-g", f"pid {tmp_path}/pid;"]
+    tested = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=20, check=False)
+    assert tested.returncode == 0, tested.stderr
+    assert "warn" not in tested.stderr
+    command[-1] += " daemon off;"
+    nginx = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        client = ControlClient(f"http://127.0.0.1:{port}")
+        eventually(lambda: answers(port))
+        yield Spread(client, worlds)
+    finally:
+        nginx.terminate()
+        nginx.wait(20)
+
+
+def answers(port: int) -> bool:
+    with closing(socket.socket()) as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_each_world_is_in_one_server_and_they_are_spread(spread: Spread) -> None:
+    names = [f"test-{number}" for number in range(24)]
+    for turn in range(2):
+        for name in names:
+            ran = spread.client.of(name).run("echo", 1, workflowId=f"{name}/{turn}")
+            assert ran["workflowId"] == f"{name}/{turn}"
+    for name in names:
+        assert spread.client.of(name).get(f"/workflow/{name}%2F0/status").json["status"] == "completed"
+        assert spread.client.of(name).control("GET", "/runs", workflow="echo").json["count"] == 2
+        assert len(spread.holders(name)) == 1
+    assert {number for name in names for number in spread.holders(name)} == {0, 1, 2}
+
+
+def test_a_world_is_found_by_its_token_however_that_is_written(spread: Spread) -> None:
+    for number in range(6):
+        token = f"t{number}"
+        body = {"name": f"world-{number}", "tokens": [token]}
+        headers = {"Authorization": f"Bearer {token}"}
+        spread.client.control("POST", "/worlds", body, headers=headers, expect=201)
+        for written in (f"Bearer {token}", f"Basic {token}", token):
+            headers = {"Authorization": written}
+            body = {"workflowName": "echo", "input": written}
+            assert spread.client.post("/workflow/run", body, headers=headers).json["output"] == written
+        answer = spread.client.control("GET", "/runs", workflow="echo", headers=headers)
+        assert answer.json["count"] == 3
+    assert len({spread.holders(f"world-{number}")[0] for number in range(6)}) > 1
+
+
+def test_requests_without_a_name_or_a_token_meet_the_same_server(spread: Spread) -> None:
+    for number in range(6):
+        spread.client.start("echo", number, workflowId=f"run-{number}")
+    assert spread.client.control("GET", "/runs", workflow="echo").json["count"] == 6
+
+
+def test_a_stream_comes_through_as_it_happens(spread: Spread) -> None:
+    client = spread.client.of("streamed")
+    client.start("approval", workflowId="post")
+    with client.stream("/workflow/post/history/stream") as stream:
+        frames = iter(stream)
+        assert [next(frames).event, next(frames).event] == ["workflow", "history"]
+        client.post("/workflow/post/signal/approve", {"payload": {"by": "ana"}})
+        assert [frame.event for frame in frames][-1] == "done"
+
+
+def test_where_a_server_has_gone_no_other_takes_its_worlds_over(
+    spread: Spread, stops: list[ExitStack]
+) -> None:
+    names = [f"test-{number}" for number in range(12)]
+    for name in names:
+        spread.client.of(name).run("echo", 1)
+    gone = spread.holders(names[0])[0]
+    stops[gone].close()
+    for name in names:
+        wanted = 502 if spread.holders(name) == [gone] else 200
+        assert spread.client.of(name).unchecked("GET", "/workflow/runs").status == wanted
+    assert spread.holders(names[0]) == [gone]

@@ -1,0 +1,184 @@
+"""What schemathesis makes of the two documents is answered as they say: no 500 but those named, no hang.
+
+It reads the documents in its own way, so it also tries what nobody here has thought of. Each operation is
+asked in a world of its own in which there is something to find, first in the right form and then in a wrong
+one. The examples are the same in every run.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import Client
+
+from output_mock import Context, Script, openapi
+from output_mock.control import openapi as control
+from output_mock.control.front import Front
+from tests.conformity import check_response
+from tests.conftest import in_another_thread
+from tests.control import worlds_of
+
+# It is not there for Python 3.10.
+schemathesis = pytest.importorskip("schemathesis")
+conformance = pytest.importorskip("schemathesis.specs.openapi.checks")
+
+# Status and schema together forbid every error of the server that the document does not name.
+CHECKS = [
+    conformance.status_code_conformance,
+    conformance.content_type_conformance,
+    conformance.response_headers_conformance,
+    conformance.response_schema_conformance,
+]
+SETTINGS = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=20,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+# What there is, by the part of the path that stands before its name.
+KNOWN = {
+    "workflow": ["waiting", "done"],
+    "runs": ["waiting", "sleeping", "done"],
+    "signal": ["approve"],
+    "query": ["stage"],
+    "update": ["setStage"],
+    "catalog": ["main"],
+    "catalogs": ["main"],
+    "workflows": ["echo", "approval"],
+    "worlds": ["other"],
+    "faults": ["1"],
+    "presets": ["flaky"],
+    "snapshots": ["kept"],
+}
+# The same in bodies.
+FIELDS: dict[str, list[Any]] = {
+    "workflowName": ["echo", "approval"],
+    "catalog": ["main"],
+    "taskQueue": ["main"],
+    "stepName": ["draft"],
+    "workflows": [[{"name": "one", "returns": 1}], [{"name": "other", "steps": [{"sleep": "1h"}]}]],
+}
+# Bodies where by chance there is hardly ever one that means something.
+BODIES = {
+    "/__mock__/workflows/{name}": {"returns": "{{ input }}"},
+    "/__mock__/runs/{workflowId}/complete": {"output": 1},
+    "/__mock__/runs/{workflowId}/signal": {"name": "approve"},
+}
+OPERATIONS = [
+    pytest.param(document, path, method, id=f"{method.upper()} {path}")
+    for document in (openapi.document(), control.document())
+    for path, item in document["paths"].items()
+    for method in item
+]
+script = Script()
+script.workflow("echo").returns(lambda given: given)
+script.workflow("slow").takes("45m").returns("done")
+
+
+@script.workflow("approval")
+async def approval(ctx: Context, given: Any) -> Any:
+    ctx.on_query("stage", lambda payload: "waiting")
+    ctx.on_update("setStage", lambda payload: payload)
+    await ctx.step("draft", given, returns="text")
+    return await ctx.wait_for_signal("approve")
+
+
+@pytest.fixture
+def front() -> Iterator[Front]:
+    """Worlds with a run that has ended, one that waits, and one of everything else that has a name."""
+    worlds = worlds_of(script)
+    front = Front(worlds)
+    client = Client(front)
+
+    def post(path: str, body: Any) -> None:
+        assert client.post(path, json=body).status_code < 300, path
+
+    post("/workflow/run", {"workflowName": "echo", "workflowId": "done", "input": {"n": 1}})
+    post("/workflow/start", {"workflowName": "approval", "workflowId": "waiting"})
+    post("/__mock__/clock/advance", {"by": "1h"})
+    post("/workflow/start", {"workflowName": "slow", "workflowId": "sleeping"})
+    post("/__mock__/worlds", {"name": "other"})
+    post("/__mock__/snapshots", {"name": "kept"})
+    post("/__mock__/faults", {"status": 503, "workflow": "nobody's"})
+    yield front
+    for held in worlds:
+        held.mock.close()
+        for snapshot in held.snapshots.values():
+            snapshot.close()
+    worlds.close()
+
+
+@pytest.mark.parametrize(("document", "path", "method"), OPERATIONS)
+def test_what_schemathesis_sends_is_answered_as_the_document_says(
+    front: Front, document: dict[str, Any], path: str, method: str
+) -> None:
+    schema = schemathesis.openapi.from_dict(document)
+    schema.app = front
+    operation = schema[path][method]
+    run_ids = {name: run.run_id for name, run in front.worlds.default.mock.runs.items()}
+    right, wrong = (operation.as_strategy(mode) for mode in schemathesis.GenerationMode)
+    seen: set[int] = set()
+
+    @SETTINGS
+    @given(st.one_of(st.tuples(right, st.integers(0, 2)), st.tuples(wrong, st.integers(0, 5))))
+    def examples(drawn: tuple[Any, int]) -> None:
+        case, choice = drawn
+        if choice <= 2:
+            name_what_there_is(case, path, choice, run_ids)
+        if path.endswith("/calls/wait"):
+            # It waits on the wall.
+            case.query["timeout"] = "1ms"
+        answer = case.call()
+        seen.add(answer.status_code)
+        check(case, answer)
+
+    # What hangs shall fail.
+    with in_another_thread(examples, limit=60):
+        pass
+    assert min(seen) < 300, f"nothing was ever done: {sorted(seen)}"
+
+
+def check(case: Any, answer: Any) -> None:
+    """Raise unless the answer is as the document says."""
+    if answer.status_code == 200 and case.path.endswith("/stream"):
+        # What the document says about the frames is an extension, which schemathesis does not know.
+        headers = {name: values[0] for name, values in answer.headers.items()}
+        target = answer.request.url.removeprefix("http://localhost")
+        check_response("GET", target, 200, headers, answer.content)
+    else:
+        case.validate_response(answer, checks=CHECKS)
+
+
+def test_an_error_of_the_server_that_no_document_names_is_noticed(front: Front) -> None:
+    front.worlds.default.mock.fail_next(500, body={"error": "Boom", "message": "no"}, times=1)
+    schema = schemathesis.openapi.from_dict(openapi.document())
+    schema.app = front
+    case = schema["/workflow/{id}/status"]["get"].Case(path_parameters={"id": "done"})
+    with pytest.raises(schemathesis.errors.FailureGroup, match="Response violates schema"):
+        check(case, case.call())
+    check(case, case.call())
+
+
+def name_what_there_is(case: Any, path: str, choice: int, run_ids: dict[str, str]) -> None:
+    """Name in the path and the body of a request what leads to something; `choice` says to what."""
+    if choice < 2:
+        case.query = {}
+    for before, part in itertools.pairwise(path.split("/")):
+        if part == "{rid}":
+            case.path_parameters["rid"] = run_ids[case.path_parameters["id"]]
+        elif part.startswith("{"):
+            # The stream of a run that waits has no end.
+            pool = ["done"] if path.endswith("/stream") else KNOWN[before]
+            case.path_parameters[part[1:-1]] = pool[choice % len(pool)]
+    if choice < 2 and case.operation.body and path in BODIES:
+        case.body = BODIES[path]
+    elif isinstance(case.body, dict):
+        for name in case.body.keys() & FIELDS.keys():
+            case.body[name] = FIELDS[name][choice % len(FIELDS[name])]

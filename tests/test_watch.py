@@ -235,13 +235,24 @@ def test_serve_watches_when_it_is_told_to(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("workflows: [{name: w, returns: old}]")
     fake = serve("a.yaml", "--watch")
+    first = fake.ask("POST", "/w/before/workflow/run", {"workflowName": "w"}).json
+    assert first["output"] == "old"
+    bare = fake.ask("POST", "/__mock__/worlds", {"name": "bare", "scripts": "none"})
+    assert bare.status == 201, bare
     file.write_text("workflows: [{name: w, returns: newer}]")
 
     def output() -> Any:
         return fake.ask("POST", "/workflow/run", {"workflowName": "w"}).json["output"]
 
+    def output_in(world: str) -> Any:
+        return fake.ask("POST", f"/w/{world}/workflow/run", {"workflowName": "w"}).json["output"]
+
     until(lambda: output() == "newer")
     until(lambda: "a.yaml: taken up, 1 workflow\n" in fake.log)
+    # So is it in worlds that were there before, unless they have scripts of their own.
+    until(lambda: output_in("before") == "newer")
+    own = {"workflowName": "w", "workflowId": "own"}
+    assert fake.ask("POST", "/w/bare/workflow/run", own).status == 424
     file.write_text("workflows: [{name: w, retruns: 1}]")
     until(lambda: "a.yaml: not taken up" in fake.log)
     assert "a.yaml:1:23: a workflow has no key 'retruns'; did you mean 'returns'?\n" in fake.log

@@ -26,6 +26,7 @@ from output_mock.durations import Duration, nanoseconds
 if TYPE_CHECKING:
     from output_mock.cli.log import RequestLog
     from output_mock.control.front import Front
+    from output_mock.control.worlds import Worlds
     from output_mock.engine.clock import Mode
     from output_mock.mock import OutputMock
     from output_mock.scripts.places import Mistake
@@ -356,7 +357,7 @@ def serve(
     for line in keeping.lines():
         click.echo(line)
     if watcher is not None:
-        watcher.begin(loaded, log.tell)
+        watcher.begin(loaded, log.tell, lambda: _others(held))
     # Histories stay for as long as the process: there is little for the collector to find among them.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
@@ -392,6 +393,13 @@ def _from_environment(name: str, default: Duration) -> Duration:
         return environment.milliseconds(text)
     except ValueError as error:
         raise click.UsageError(f"Invalid value for '{name}': {error}", click.get_current_context()) from None
+
+
+def _others(held: Worlds) -> dict[str, OutputMock]:
+    """The worlds besides the first that have the server's scripts."""
+    return {
+        one.name: one.mock for one in held if one is not held.default and one.options.get("scripts") != "none"
+    }
 
 
 def _load_past(mock: OutputMock, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from output_mock.cli.check import all_mistakes, counted
@@ -22,12 +22,14 @@ class Watcher:
     """Looks after the files that a served fake was loaded from.
 
     From `begin` on, a file that has changed is loaded again, and what it offers takes the place of what it
-    offered. One that is wrong changes nothing; what is wrong with it is told. Runs from the beginning are
-    not begun again, and of a Python script its own file is looked at and not what it imports.
+    offered, in the first world and in others (asked for each time, by name). One that is wrong changes
+    nothing; what is wrong with it is told. Runs from the beginning are not begun again, and of a Python script
+    its own file is looked at and not what it imports.
     """
 
     def __init__(self, mock: OutputMock, files: tuple[str, ...]) -> None:
         self._mock = mock
+        self._others: Callable[[], Mapping[str, OutputMock]] = dict
         self._stamps = {file: _stamp(file) for file in files}
         self._seen = dict(self._stamps)
         self._loaded: dict[str, list[Scripted]] = {}
@@ -35,9 +37,16 @@ class Watcher:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="output-mock-watch", daemon=True)
 
-    def begin(self, loaded: dict[str, list[Scripted]], tell: Callable[[str], None]) -> None:
-        """Begin to watch, given what each file has offered so far, and whom to tell what happens."""
-        self._loaded, self._tell = loaded, tell
+    def begin(
+        self,
+        loaded: dict[str, list[Scripted]],
+        tell: Callable[[str], None],
+        others: Callable[[], Mapping[str, OutputMock]] = dict,
+    ) -> None:
+        """Begin to watch, given what each file has offered so far, whom to tell what happens, and the other
+        worlds that have what the files offer.
+        """
+        self._loaded, self._tell, self._others = loaded, tell, others
         self._thread.start()
 
     def close(self) -> None:
@@ -77,9 +86,20 @@ class Watcher:
             self._tell(f"{file}: {error}")
             self._tell(f"{file}: not taken up; {kept}")
         else:
-            self._loaded[file] = new
+            # Worlds that are made from now on have the new text, those before it the old one.
+            old, self._loaded[file] = self._loaded[file], new
+            self._take_up_elsewhere(file, old, new)
             number = len({name for script in new for name in script.names})
             self._tell(f"{file}: taken up, {counted(number)}")
+
+    def _take_up_elsewhere(self, file: str, old: list[Scripted], new: list[Scripted]) -> None:
+        from output_mock.scripts.script import replace
+
+        for name, mock in self._others().items():
+            try:
+                replace(mock.world, old, new)
+            except ValueError as error:
+                self._tell(f"{file}: not taken up in world {name}: {error}")
 
 
 def _stamp(file: str) -> _Stamp:

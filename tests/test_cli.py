@@ -479,6 +479,13 @@ def test_s3_moto_is_an_s3_beside_the_fake(serve: Serve, script: Path) -> None:
     (item,) = s3.list_objects_v2(Bucket="mine")["Contents"]
     s3.put_object(Bucket="mine", Key=item["Key"], Body=b"no json")
     assert fake.get("/workflow/e/trace-log").json["error"] == "TraceFileParseError"
+    # What has been wiped is not found in the place of what is yet to come.
+    fake.ask("POST", "/__mock__/world/wipe")
+    fake.start("echo", "e", input=2)
+    fake.ask("POST", "/__mock__/clock/advance", {"by": "2s"})
+    assert fake.get("/workflow/e/trace-log").json["message"] == "S3 GetObject failure"
+    fake.ask("POST", "/__mock__/clock/advance", {"by": "1s"})
+    assert fake.get("/workflow/e/trace-log").json["data"]["output"] == 2
     # Another world's traces are in another bucket.
     fake.ask("POST", "/w/other/workflow/start", {"workflowName": "echo", "workflowId": "e"})
     fake.ask("POST", "/w/other/__mock__/clock/advance", {"by": "1m"})
@@ -503,6 +510,23 @@ def test_s3_may_be_any_compatible_server(serve: Serve, script: Path) -> None:
     assert fake.get("/workflow/e/trace-log").status == 500
     assert fake.get("/workflow/e/trace-log").json["source"] == "remote"
     stop()
+
+
+def test_worlds_are_made_though_s3_is_down(serve: Serve, script: Path) -> None:
+    variables = {
+        "OUTPUT_TRACE_REMOTE_S3_BUCKET": "theirs",
+        "OUTPUT_AWS_REGION": "us-east-1",
+        "OUTPUT_AWS_ACCESS_KEY_ID": "testing",
+        "OUTPUT_AWS_SECRET_ACCESS_KEY": "testing",
+    }
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        fake = serve(script, "--s3", url, environment=variables)
+        assert fake.ask("POST", "/__mock__/worlds", {"name": "another"}).status == 201
+        fake.ask("POST", "/w/another/workflow/run", {"workflowName": "echo", "workflowId": "e"})
+        for _ in range(2):
+            assert fake.get("/w/another/workflow/e/trace-log").json["error"] == "TraceFileDownloadError"
 
 
 @pytest.mark.parametrize(
@@ -536,10 +560,18 @@ def test_traces_of_the_past_are_served(serve: Serve, script: Path, tmp_path: Pat
     assert {run["workflowType"] for run in listed} >= {"parent", "echo"}
     log = fake.get(f"/workflow/{ran['workflowId']}/trace-log").json
     assert log["data"] == json.loads(Path(ran["trace"]["local"]).read_text())
+    # What is wrong with a file keeps no other from being served, and does not show later.
     (tmp_path / "logs" / "bad.json").write_text("{")
-    ended = run("serve", script, "--port", "0", "--traces", str(tmp_path / "logs"))
+    fake = serve(script, "--traces", tmp_path / "logs")
+    assert "bad.json, line 1, column 2: this is no JSON" in fake.log
+    assert "; it is left out\n" in fake.log
+    next((tmp_path / "logs").rglob("*Z_*.json")).write_text("{")
+    assert fake.ask("POST", "/__mock__/worlds", {"name": "another"}).status == 201
+    assert fake.get("/w/another/workflow/runs").json == fake.get("/workflow/runs").json
+    (tmp_path / "none").mkdir()
+    ended = run("serve", str(script), "--port", "0", "--traces", str(tmp_path / "none"))
     assert ended.returncode == 1
-    assert "bad.json, line 1, column 2: this is no JSON" in one_line(ended)
+    assert "there are no traces" in one_line(ended)
 
 
 def test_remote_traces_without_a_bucket_are_refused(script: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contract_tests.pack import script
 from output_mock import Context, Failure, OutputMock
 from output_mock.traces import http, in_folder, llm
-from output_mock.traces.past import load_past
+from output_mock.traces.past import load_past, read_past
 from output_mock.traces.reading import NoTrace
 from tests.conftest import Client, InProcessClient, connected
 from tests.recorded import RECORDINGS
@@ -74,7 +74,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[OutputMock, OutputMo
     folder = tmp_path_factory.mktemp("logs")
     mock = made(folder)
     past = OutputMock()
-    load_past(past.world, folder)
+    load_past(past.world, read_past(folder).files)
     return mock, past
 
 
@@ -186,7 +186,7 @@ def test_the_recorded_traces_can_be_loaded(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / f"2026-11-24-00-15-52-796Z_{tree['name']}-id.json").write_text(json.dumps(tree))
     mock = OutputMock()
-    assert len(load_past(mock.world, tmp_path)) == len(trees) - 1 == 5
+    assert len(load_past(mock.world, read_past(tmp_path).files)) == len(trees) - 1 == 5
     client: Client = InProcessClient(mock)
     recorded = client.get("/workflow/conf_fail-id/result").json["error"]
     assert recorded == {
@@ -202,7 +202,7 @@ def test_older_traces_have_ids_and_names_of_other_forms(tmp_path: Path) -> None:
     tree = {**ROOT, "id": "w-758d51b8", "children": [{key: NODE[key] for key in NODE if key != "attributes"}]}
     (tmp_path / "mine.json").write_text(json.dumps(tree))
     mock = OutputMock()
-    (run,) = load_past(mock.world, tmp_path)
+    (run,) = load_past(mock.world, read_past(tmp_path).files)
     assert run.workflow_id == "mine"
     assert InProcessClient(mock).get(f"/workflow/mine/runs/{run.run_id}/status").json["status"] == "completed"
 
@@ -210,7 +210,7 @@ def test_older_traces_have_ids_and_names_of_other_forms(tmp_path: Path) -> None:
 def test_a_trace_without_an_end_is_of_a_run_that_was_ended(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({**ROOT, "endedAt": None, "output": "<<…>>"}))
     mock = OutputMock()
-    load_past(mock.world, tmp_path)
+    load_past(mock.world, read_past(tmp_path).files)
     assert mock.runs["a"].status == "terminated"
 
 
@@ -223,6 +223,10 @@ def test_a_trace_without_an_end_is_of_a_run_that_was_ended(tmp_path: Path) -> No
         (json.dumps({**ROOT, "kind": "step"}), "begins with a workflow, not with a step"),
         (json.dumps({**ROOT, "name": "a b"}), "'a b' cannot name a workflow"),
         (json.dumps({**ROOT, "startedAt": "x"}), "has 'startedAt', milliseconds since 1970"),
+        (json.dumps({**ROOT, "startedAt": float("inf")}), "has 'startedAt', milliseconds since 1970"),
+        (json.dumps({**ROOT, "endedAt": 1e300}), "has 'endedAt', milliseconds since 1970"),
+        (json.dumps({**ROOT, "endedAt": -5}), "has 'endedAt', milliseconds since 1970"),
+        (json.dumps({**ROOT, "children": [{**ROOT, "name": "a b"}]}), "'a b' cannot name a workflow"),
         (json.dumps({**ROOT, "children": [NODE, {**NODE, "id": 1}]}), r"at children\[1\]: .* has 'id'"),
         (json.dumps({**ROOT, "children": {}}), "'children' is a list"),
         ('{"a": ' * 50_000, "nested too deep|no JSON"),
@@ -233,17 +237,36 @@ def test_a_file_that_is_no_trace_is_named_with_what_is_wrong(
 ) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(NoTrace, match=words):
-        load_past(OutputMock().world, tmp_path)
+        read_past(tmp_path)
 
 
-def test_a_folder_without_traces_and_two_files_of_one_run_are_refused(tmp_path: Path) -> None:
+def test_a_folder_without_traces_is_refused_and_a_file_that_is_none_left_out(tmp_path: Path) -> None:
     with pytest.raises(NoTrace, match="there are no traces"):
-        load_past(OutputMock().world, tmp_path)
+        read_past(tmp_path)
     tree = {**ROOT, "id": "01a20ae8-b5dc-7f3c-b6b3-183cfe79dd19"}
     for name in ("a", "b"):
         (tmp_path / f"{name}.json").write_text(json.dumps(tree))
-    with pytest.raises(NoTrace, match="another file has the run 01a20ae8"):
-        load_past(OutputMock().world, tmp_path)
+    (tmp_path / "c.json").write_text("{")
+    files, problems = read_past(tmp_path)
+    assert [file.workflow_id for file in files] == ["a"]
+    assert [str(problem).removeprefix(f"{tmp_path}/") for problem in problems] == [
+        f"b.json: {tmp_path}/a.json has the run 01a20ae8-b5dc-7f3c-b6b3-183cfe79dd19, too",
+        "c.json, line 1, column 2: this is no JSON: Expecting property name enclosed in double quotes",
+    ]
+
+
+def test_two_runs_of_one_id_and_time_keep_their_own_traces(tmp_path: Path) -> None:
+    for number in (1, 2):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        tree = {**ROOT, "id": f"run {number}", "output": number}
+        (folder / "2026-01-01-00-00-00-000Z_same.json").write_text(json.dumps(tree))
+    mock = OutputMock()
+    runs = load_past(mock.world, read_past(tmp_path).files)
+    client = InProcessClient(mock)
+    for number, run in enumerate(runs, 1):
+        log = client.get(f"/workflow/same/runs/{run.run_id}/trace-log").json
+        assert (log["runId"], log["data"]["output"]) == (run.run_id, number)
 
 
 TREES = st.recursive(
@@ -275,7 +298,7 @@ TREES = st.recursive(
 def test_whatever_a_trace_says_there_is_a_run_with_a_history(tmp_path: Path, children: list[Any]) -> None:
     (tmp_path / "a.json").write_text(json.dumps({**ROOT, "children": children}))
     mock = OutputMock()
-    load_past(mock.world, tmp_path)
+    load_past(mock.world, read_past(tmp_path).files)
     client = InProcessClient(mock)
     for workflow_id in mock.runs:
         assert client.get(f"/workflow/{workflow_id}/status").status == 200
@@ -288,5 +311,5 @@ def test_a_failure_keeps_what_it_had(tmp_path: Path) -> None:
     mock.workflow("w").fails(Failure("no", name="QuotaError", limit=3, cause=Failure("why")))
     InProcessClient(mock).run("w", workflowId="w")
     past = OutputMock()
-    load_past(past.world, tmp_path)
+    load_past(past.world, read_past(tmp_path).files)
     assert past.runs["w"].error == mock.runs["w"].error

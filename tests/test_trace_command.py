@@ -19,7 +19,7 @@ from output_mock.traces import http, in_bucket, in_folder, llm
 from output_mock.traces.drawing import drawn, sums
 from output_mock.traces.s3 import Bucket, moto_server
 from tests.conftest import InProcessClient
-from tests.test_cli import one_line, run
+from tests.test_cli import Serve, one_line, run, serve  # noqa: F401  (a fixture)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,12 @@ NODES = st.recursive(
         },
         optional={
             "input": st.one_of(st.none(), st.just({"loadedPrompt": 1}), st.just({"url": "x\ny"})),
-            "output": st.one_of(st.none(), st.just({"usage": {"totalTokens": 5}}), st.just({"status": 200})),
+            "output": st.one_of(
+                st.none(),
+                st.sampled_from(
+                    [{"usage": {"totalTokens": 5}}, {"usage": {"totalTokens": "x"}}, {"status": 200}]
+                ),
+            ),
             "error": st.one_of(st.text(), st.just({"name": "E", "message": "m"}), st.just({"status": 5})),
             "attributes": st.one_of(
                 st.none(), st.just({"llm:usage": 1}), st.just({"llm:usage": {"total": 1}})
@@ -180,8 +185,44 @@ def test_an_id_and_a_url_are_asked_of_the_server(tmp_path: Path, kept: str) -> N
         assert "give --token" in str(refused.output)
     if kept == "bucket":
         assert isinstance(traces.source, Bucket)
-        traces.source.close()
+        traces.source.settle()
     stop()
+
+
+def test_a_fake_has_the_trace_of_a_run_wherever_it_keeps_it_and_before_it_ends(
+    serve: Serve,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("workflows: [{name: w, steps: [{step: s, returns: 1}, {wait_for_signal: go}]}]")
+    fake = serve("a.yaml")
+    fake.start("w", "w")
+    fake.get("/workflow/w/status")
+    url = f"http://127.0.0.1:{fake.port}"
+    assert "├─ step s" in asked("w", "--url", url).output or "└─ step s" in asked("w", "--url", url).output
+    fake.ask("POST", "/workflow/w/terminate")
+    assert asked("w", "--url", url).output.startswith("workflow w")
+
+
+def test_the_token_of_one_server_is_not_told_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    mock = OutputMock()
+    mock.workflow("w").returns(1)
+    monkeypatch.setenv("OUTPUT_API_AUTH_TOKEN", "secret")
+    with mock.serve() as url:
+        monkeypatch.setenv("OUTPUT_API_URL", "https://elsewhere.example")
+        asked(f"{url}/workflow/w/trace-log")
+        monkeypatch.setenv("OUTPUT_API_URL", url)
+        asked(f"{url}/workflow/w/trace-log")
+        monkeypatch.setenv("OUTPUT_API_URL", "https://elsewhere.example")
+        asked(f"{url}/workflow/w/trace-log", "--token", "given")
+    sent = [call.headers.get("Authorization") for call in mock.calls]
+    assert sent == [None, "Basic secret", "Basic given"]
+
+
+def test_the_answer_of_a_trace_log_can_be_drawn_from_a_file(tmp_path: Path, tree: dict[str, Any]) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"source": "remote", "runId": "r", "data": tree}), encoding="utf-8-sig")
+    assert asked(str(path)).output.startswith("workflow summarise")
 
 
 def test_what_cannot_be_drawn_is_told_in_one_line(tmp_path: Path) -> None:
@@ -201,5 +242,6 @@ def test_what_cannot_be_drawn_is_told_in_one_line(tmp_path: Path) -> None:
     with mock.serve() as url:
         assert "WorkflowNotFoundError: workflow not found for ID: nobody" in told("nobody", "--url", url)
         InProcessClient(mock).run("w", workflowId="w")
+        # This server has no control plane, which would have it.
         assert "a fake writes it with --trace-dir" in told("w", "--url", url)
         assert "the answer is no JSON" in told(f"{url}/health")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from output_mock import Context, Failure, OutputMock
+from output_mock import Context, Failure, OutputMock, StepFailure
 from output_mock.engine.traces import InvalidTraceFileUrl, object_place, safe_name
 from output_mock.traces import event, http, in_folder, llm
 from tests.conftest import InProcessClient
@@ -115,6 +115,39 @@ def test_a_run_that_goes_on_has_a_trace_without_an_end() -> None:
     assert done["endedAt"]
     assert under_way["name"] == "w#under_way"
     assert under_way["endedAt"] is None
+    mock.close()
+
+
+def test_a_step_that_goes_on_when_its_run_has_ended_is_there_without_an_end() -> None:
+    mock = OutputMock()
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> None:
+        once = {"retry": {"maximumAttempts": 1}}
+        await asyncio.gather(
+            ctx.step("slow", takes="1m"), ctx.step("bad", takes="1s", fails="no", options=once)
+        )
+
+    slow, bad = steps(trace_of(mock, "w"))
+    assert (slow["name"], slow["endedAt"]) == ("w#slow", None)
+    assert bad["endedAt"]
+
+
+def test_a_step_that_is_ended_by_hand_in_a_pause_has_done_nothing_more() -> None:
+    mock = OutputMock(clock="manual")
+    stepping(mock, takes="5s", fails=["no", None], trace=[llm(model="m")])
+    InProcessClient(mock).start("w", workflowId="w")
+    mock.clock.advance("6s")
+    run = mock.world.find("w")
+    (step,) = run.open_steps()
+    with mock.clock.lock:
+        run.complete_step(step, "by hand")
+        mock.clock.run_due()
+    tree = mock.runs["w"].trace
+    assert tree is not None
+    first, *_ = steps(tree)
+    assert first["output"] == "by hand"
+    assert [node["kind"] for node in first["children"]] == ["llm"]
     mock.close()
 
 
@@ -257,6 +290,21 @@ def test_an_attempt_that_takes_too_long_has_no_end() -> None:
     stepping(mock, takes="1h", options={"startToCloseTimeout": "1m", "retry": {"maximumAttempts": 1}})
     (step,) = steps(trace_of(mock, "w"))
     assert step["endedAt"] is None
+
+
+def test_what_an_attempt_did_that_took_too_long_is_there_and_its_last_thing_has_no_end() -> None:
+    mock = OutputMock()
+    nodes = [
+        http("GET", "https://a.example", takes="1s"),
+        llm(model="m", usage={"input": 1}, price={"input": 1}),
+    ]
+    once = {"startToCloseTimeout": "1m", "retry": {"maximumAttempts": 1}}
+    stepping(mock, takes="1h", trace=nodes, options=once)
+    request, call = inside(mock)
+    assert request["endedAt"] - request["startedAt"] == 1000
+    assert call["endedAt"] is None
+    assert call["attributes"] == {}
+    assert "error" not in call
 
 
 def test_a_reset_run_shows_what_it_had_done_before_as_well() -> None:
@@ -419,12 +467,23 @@ def test_an_evaluator_has_an_inside_as_well() -> None:
         (lambda: http("GET", "https://a.example", 1000), "1000 is no HTTP status"),
         (lambda: http("GET", "https://a.example", cost="1"), "cost is a number of dollars"),  # type: ignore[arg-type]
         (lambda: event("k", "n", attributes={"a": 1}), "attribute 'a' is an object"),  # type: ignore[dict-item]
+        (lambda: llm(model="m", price={"input": float("nan")}), "the price of input is a number of dollars"),
+        (lambda: llm(model="m", fails=["a"]), "fails is a Failure or text"),  # type: ignore[arg-type]
+        (lambda: http("GET", "https://a.example", cost=-1), "cost is a number of dollars"),
+        (lambda: http(5, "https://a.example"), "takes a method and a URL"),  # type: ignore[arg-type]
         (lambda: event("k", "n", output={1, 2}), "the output of trace node 'n'"),
     ],
 )
 def test_a_node_that_makes_no_sense_is_refused(make: Any, words: str) -> None:
     with pytest.raises((ValueError, TypeError), match=words.replace("(", r"\(")):
         make()
+
+
+def test_an_agent_notes_its_prompt_and_nothing_else() -> None:
+    mock = OutputMock()
+    stepping(mock, trace=[llm("Agent.generate", model="m", prompt="writer@v1")])
+    (node,) = inside(mock)
+    assert node["input"] == {"prompt": "writer@v1"}
 
 
 @pytest.mark.parametrize("trace", [llm(model="m"), ["text"], "text", lambda given: "text"])
@@ -511,7 +570,8 @@ def test_a_folder_gets_the_trace_under_the_name_that_the_result_tells(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "workflow_id", ["../../../out", "..", ".", "a\x00b", "x" * 900, "a/b", "é" * 300, "CON", "a\\..\\b"]
+    "workflow_id",
+    ["\ud800x", "../../../out", "..", ".", "a\x00b", "x" * 900, "a/b", "é" * 300, "CON", "a\\..\\b"],
 )
 def test_no_workflow_id_leads_out_of_the_folder(tmp_path: Path, workflow_id: str) -> None:
     folder = tmp_path / "in" / "here"
@@ -549,6 +609,37 @@ def test_a_file_is_there_as_soon_as_something_has_failed_and_is_whole_at_the_end
     (late,) = written(tmp_path).values()
     assert late["output"] == 1
     mock.close()
+
+
+def test_many_failures_are_few_writes_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from output_mock.traces import folder
+
+    writes: list[Path] = []
+    replace = folder._replace
+    monkeypatch.setattr(
+        folder, "_replace", lambda path, content: (writes.append(path), replace(path, content))
+    )
+    monkeypatch.setattr(folder, "_PAUSE", 3600.0)
+    mock = OutputMock(traces=in_folder(tmp_path))
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> None:
+        for _ in range(50):
+            try:
+                await ctx.step("s", fails="no", options={"retry": {"maximumAttempts": 1}})
+            except StepFailure:
+                pass
+        await ctx.wait_for_signal("never")
+
+    client = InProcessClient(mock)
+    client.start("w", workflowId="w")
+    client.get("/workflow/w/status")
+    client.post("/workflow/w/terminate")
+    assert len(writes) == 2
+    (tree,) = written(tmp_path).values()
+    assert len(steps(tree)) == 50
 
 
 def test_a_terminated_run_leaves_no_file_and_an_untraced_one_none_either(tmp_path: Path) -> None:

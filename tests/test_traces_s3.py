@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def mock(endpoint: str | None, request: pytest.FixtureRequest) -> Iterator[Outpu
     mock = OutputMock(traces=traces)
     mock.workflow("w").takes("1s").returns({"done": True})
     yield mock
-    bucket_of(traces.source).close()
+    bucket_of(traces.source).settle()
     mock.close()
 
 
@@ -346,7 +347,7 @@ def test_whatever_a_real_s3_refuses_is_one_error(status: int, code: str) -> None
         client.run("w", workflowId="w")
         mock.clock.advance("1m")
         assert log_of(client, "w") == MISSING
-        bucket_of(mock.world.traces.source).close()
+        bucket_of(mock.world.traces.source).settle()
         server.shutdown()
         thread.join()
 
@@ -360,7 +361,7 @@ def test_an_s3_that_is_down_is_an_error_at_once() -> None:
         client.run("w", workflowId="w")
         mock.clock.advance("1m")
         assert log_of(client, "w") == MISSING
-        bucket_of(mock.world.traces.source).close()
+        bucket_of(mock.world.traces.source).settle()
 
 
 # --- never AWS -------------------------------------------------------------------------------------------
@@ -450,11 +451,14 @@ def test_a_test_sees_changes_and_removes_what_lies_in_the_bucket(
     assert traces.keys() == []
     with pytest.raises(KeyError, match="not uploaded yet"):
         traces.get("w")
+    with pytest.raises(ValueError, match="is yet to come: it is not uploaded yet"):
+        traces.put("w", {})
     traces.upload()
     assert traces.keys() == [traces.key("w")]
     assert traces.get("w")["output"] == {"done": True}
     traces.put("w", {**traces.get("w"), "output": "changed"})
     assert log_of(client, "w")[1]["data"]["output"] == "changed"
+    traces.corrupt("w")
     traces.corrupt("w")
     assert log_of(client, "w") == NO_JSON
     traces.delete("w")
@@ -494,6 +498,42 @@ def test_a_users_own_moto_sees_our_objects_and_we_see_theirs() -> None:
         assert moto_is_on()
         assert theirs.list_buckets()["Buckets"]
     assert not moto_is_on()
+
+
+def test_tests_that_share_a_moto_do_not_see_each_others_traces() -> None:
+    with mock_aws():
+        for _ in range(2):
+            mock = OutputMock()
+            mock.workflow("w").returns(1)
+            with stored_in_s3(mock) as traces:
+                assert traces.keys() == []
+                client = InProcessClient(mock)
+                client.run("w", workflowId="same")
+                assert log_of(client, "same") == MISSING
+                traces.upload()
+                assert traces.keys() == [traces.key("same")]
+        # One that is there already is left alone.
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="traces")
+        with stored_in_s3(OutputMock()) as traces:
+            assert traces.name == "traces-2"
+
+
+def test_motos_own_server_mode_is_understood(moto_url: str) -> None:
+    code = """
+from output_mock import OutputMock
+from output_mock.traces.stored import stored_in_s3
+mock = OutputMock()
+mock.workflow("w").returns(1)
+with stored_in_s3(mock) as traces:
+    mock.app.test_client().post("/workflow/run", json={"workflowName": "w", "workflowId": "w"})
+    traces.upload()
+    print(traces.get("w")["output"])
+"""
+    environment = {**os.environ, "TEST_SERVER_MODE": "true", "TEST_SERVER_MODE_ENDPOINT": moto_url}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.stdout.strip() == "1", done.stderr
 
 
 def test_our_own_moto_is_off_again_afterwards_and_the_fake_as_before() -> None:
@@ -557,7 +597,7 @@ def test_without_the_extra_the_fixture_says_what_to_install(
     result = suite("def test_it(output_mock, output_traces): pass")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*output_traces: traces in S3 need boto3 and moto*pip install*output-mock?s3?*"]
+        ["*output_traces: traces in S3 need more packages*pip install*output-mock?s3?*"]
     )
 
 

@@ -34,21 +34,19 @@ class Keeping:
         self._reported = bool(variables.get("OUTPUT_TRACE_HOST_PATH"))
         self._settings = environment.s3(variables, complete=s3 not in (None, "moto"))
         self.endpoint: str | None = None
-        self._own = s3 == "moto"
         self._stop: Callable[[], None] = lambda: None
-        self._buckets: list[Bucket] = []
-        if s3 == "moto":
-            from output_mock.traces.s3 import installed, moto_server
+        self._buckets: dict[str, Bucket] = {}
+        if s3 is None:
+            return
+        from output_mock.traces.s3 import installed, moto_server
 
-            installed()
+        installed()
+        self.endpoint = s3
+        if s3 == "moto":
             # Its own log of requests is not this server's.
             logging.getLogger("werkzeug").setLevel(logging.WARNING)
             self.endpoint, self._stop = moto_server()
-        elif s3 is not None:
-            from output_mock.traces.s3 import installed
-
-            installed()
-            self.endpoint = s3
+            self._bucket(_DEFAULT_WORLD).create()
 
     def traces(self, world: str = _DEFAULT_WORLD) -> Traces:
         """Where the traces of that world go: none of another world's lie there."""
@@ -66,8 +64,11 @@ class Keeping:
         return found
 
     def _bucket(self, world: str) -> Bucket:
+        """The bucket of a world, which it keeps when it is wiped. Those of others are made when needed."""
         from output_mock.traces.s3 import Bucket
 
+        if world in self._buckets:
+            return self._buckets[world]
         name = self._settings.bucket
         if world != _DEFAULT_WORLD:
             name = f"{name[:50]}-{hashlib.sha256(world.encode()).hexdigest()[:8]}"
@@ -77,10 +78,9 @@ class Keeping:
             region=self._settings.region,
             key_id=self._settings.key_id,
             secret=self._settings.secret,
+            make=world != _DEFAULT_WORLD,
         )
-        if self._own or world != _DEFAULT_WORLD:
-            bucket.create()
-        self._buckets.append(bucket)
+        self._buckets[world] = bucket
         return bucket
 
     def lines(self) -> list[str]:
@@ -102,7 +102,7 @@ class Keeping:
         return None
 
     def close(self) -> None:
-        """Upload what has yet to be, and stop the server that this has started."""
-        for bucket in self._buckets:
-            bucket.close()
+        """Let uploads that are under way come to their end, and stop the server that this has started."""
+        for bucket in self._buckets.values():
+            bucket.settle()
         self._stop()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from output_mock.scripts.places import Mistake
     from output_mock.scripts.script import Scripted
     from output_mock.server import Server
+    from output_mock.traces.past import PastFile
 
 # How many objects more than there were before make the collector look at them.
 _COLLECT_AFTER = 10_000
@@ -291,6 +292,7 @@ def serve(
     max_waiting = _from_environment("TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING", "5m")
     history_max_waiting = _from_environment("TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS", "15s")
     keeping = _keeping(trace_dir, s3)
+    past_files = [] if past is None else _past(past)
 
     def fake(options: Mapping[str, Any]) -> OutputMock:
         made = OutputMock(
@@ -309,8 +311,10 @@ def serve(
         made.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or made.world.namespace
         for name in faults:
             made.faults.preset(name)
-        if past is not None:
-            _load_past(made, past)
+        if past_files:
+            from output_mock.traces.past import load_past
+
+            load_past(made.world, past_files)
         return made
 
     mock = fake({})
@@ -402,14 +406,18 @@ def _others(held: Worlds) -> dict[str, OutputMock]:
     }
 
 
-def _load_past(mock: OutputMock, folder: Path) -> None:
-    from output_mock.traces.past import load_past
+def _past(folder: Path) -> list[PastFile]:
+    """The traces of the past. What is wrong with some of the files is told."""
+    from output_mock.traces.past import read_past
     from output_mock.traces.reading import NoTrace
 
     try:
-        load_past(mock.world, folder)
+        files, problems = read_past(folder)
     except NoTrace as error:
         raise click.ClickException(str(error)) from None
+    for problem in problems:
+        click.echo(f"warning: {problem}; it is left out", err=True)
+    return files
 
 
 def _keeping(trace_dir: str | None, s3: str | None) -> Keeping:

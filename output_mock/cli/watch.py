@@ -23,8 +23,8 @@ class Watcher:
 
     From `begin` on, a file that has changed is loaded again, and what it offers takes the place of what it
     offered, in the first world and in others (asked for each time, by name). One that is wrong changes
-    nothing; what is wrong with it is told. Runs from the beginning are not begun again, and of a Python script
-    its own file is looked at and not what it imports.
+    nothing; what is wrong with it is told. Runs from the beginning are not begun again, and of a Python
+    script its own file is looked at and not what it imports.
     """
 
     def __init__(self, mock: OutputMock, files: tuple[str, ...]) -> None:

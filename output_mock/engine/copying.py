@@ -120,6 +120,7 @@ class _Copying:
         new.__dict__.update(run.__dict__)
         new.world, new.catalog = self._new, self._catalogs[run.catalog]
         new.waiters = None
+        new.attempts = list(run.attempts)
         new.queries = ()
         if not run.running:
             return new

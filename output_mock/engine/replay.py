@@ -64,7 +64,7 @@ def reset_run(
     run.history = base.history.copied_to(event_id - 1)
     run.start_time = now
     limit = base.history.events[event_id - 1][1]
-    run.attempts = tuple(one for one in base.attempts if one.ended <= limit)
+    run.attempts = [one for one in base.attempts if 0 < one.ended <= limit]
     run.evaluators = base.evaluators
     replay = Replay(run)
     replay.play()

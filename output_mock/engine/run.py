@@ -101,8 +101,10 @@ class Run:
     script_error: ScriptError | None = None
     next_run_id: str | None = None
     # What its trace shows and its history does not: attempts, and which steps are evaluators.
-    attempts: tuple[Attempt, ...] = ()
+    attempts: list[Attempt]
     evaluators: frozenset[str] = frozenset()
+    # Whether its worker has uploaded its trace.
+    uploaded: bool = False
     # The trace of a run of the past, which was made from it.
     trace_tree: dict[str, Any] | None = None
     details: WorkflowDetails | None = None
@@ -131,6 +133,7 @@ class Run:
         self.history: History = History()
         self.start_time: int = world.clock.nanoseconds()
         self.jobs: list[Job] = []
+        self.attempts = []
         # What is under way for this run and will be done by itself: steps, timers, pauses.
         self.work: dict[Activity | WorkflowTimer | Backoff | Arrival, None] = {}
 
@@ -482,8 +485,7 @@ class Run:
             given, issues = schema.safe_parse(given)
             if issues:
                 raise invalid(f'{plan.kind} "{plan.name}" input', issues)
-        if plan.trace:
-            activity.inside = plan.trace(handed(given)) if callable(plan.trace) else plan.trace
+        self._look_inside(activity, given)
         failure = plan.failure(activity.attempt)
         if failure is not None:
             raise failure
@@ -498,9 +500,20 @@ class Run:
                 raise invalid(f'{plan.kind} "{plan.name}" output', issues)
         return result
 
+    def _look_inside(self, activity: Activity, given: Any) -> None:
+        """See what an attempt does inside."""
+        trace = activity.plan.trace
+        if trace:
+            activity.inside = trace(handed(given)) if callable(trace) else trace
+
     def _step_too_slow(self, activity: Activity) -> None:
         self.work.pop(activity, None)
         if not self.running or activity.closed:
+            return
+        try:
+            self._look_inside(activity, activity.input)
+        except (Exception, SystemExit) as error:
+            self._script_is_wrong(error)
             return
         cause = failures.step_timeout(
             "START_TO_CLOSE", "activity StartToClose timeout", activity.last_failure
@@ -531,6 +544,8 @@ class Run:
         else:
             activity.attempt += 1
             activity.last_failure = cause
+            # The next attempt has not begun, and has done nothing yet.
+            activity.started_at, activity.inside = 0, ()
             self._at(activity, again, partial(self._retry_step, activity))
             self.wake()
             return
@@ -554,8 +569,8 @@ class Run:
             return
         began = activity.started_at or now
         attempt = Attempt(activity.activity_id, began, now, cause, result, activity.inside)
-        self.attempts = (*self.attempts, attempt)
-        if cause is not None:
+        self.attempts.append(attempt)
+        if cause is not None or any(node.failure is not None for node in activity.inside):
             self._trace_changed()
 
     def _trace_changed(self) -> None:
@@ -568,6 +583,7 @@ class Run:
     def trace_settled(self) -> None:
         """Whatever else belongs into the trace of this run has had its time since its end."""
         if self.world.traces.uploader is not None:
+            self.uploaded = True
             self.world.traces.uploader.ended(self)
 
     def _script_is_wrong(self, error: BaseException) -> None:
@@ -799,11 +815,14 @@ class Run:
         for thing in self.work:
             if not isinstance(thing, Backoff) and thing.timer is not None:
                 thing.timer.cancel()
+            if isinstance(thing, Activity) and thing.started_at:
+                # It goes on, and nobody will hear of its end.
+                self._note(thing, 0, None, UNDEFINED)
         self.work = {}
         self.jobs = []
         self.task_scheduled = 0
         traces = self.world.traces
-        if (traces.writer or traces.uploader) and status not in _NOT_BY_ITS_WORKER:
+        if traces.writer or traces.uploader:
             self._trace_ended(status)
         if self.instance is not None:
             self.instance.drop_script()
@@ -818,14 +837,23 @@ class Run:
             self.parent.child_closed(self.child, self)
         self.wake()
 
+    @property
+    def worker_heard(self) -> bool:
+        """Whether it has ended and its worker has heard of that, so that it uploads a trace
+        (remote_trace_terminated).
+        """
+        return not self.running and self.status not in _NOT_BY_ITS_WORKER
+
     def _trace_ended(self, status: str) -> None:
         """Have the trace kept that ends with this run, or that a child's failure is part of."""
         if self.memo is None or self.memo.trace_info is None:
             return
-        root = self.memo.trace_info[2] == self.run_id
-        if root or status in ("failed", "cancelled"):
+        writer, root = self.world.traces.writer, self.memo.trace_info[2] == self.run_id
+        if root and writer is not None:
+            writer.ended(self)
+        elif status in ("failed", "cancelled"):
             self._trace_changed()
-        if root and self.world.traces.uploader is not None:
+        if root and self.world.traces.uploader is not None and self.worker_heard:
             self.world.after(self.world.traces.upload_delay, self.trace_settled)
 
     def latest(self) -> Run:

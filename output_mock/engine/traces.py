@@ -32,7 +32,10 @@ class Writer(Protocol):
     """Writes the traces of root runs to where they can be read at once. Called with the world's lock held."""
 
     def changed(self, run: Run) -> None:
-        """There is an error in the trace of this root run, or the run has ended."""
+        """There is an error in the trace of this root run, which goes on."""
+
+    def ended(self, run: Run) -> None:
+        """This root run has ended, in whatever way."""
 
 
 class Uploader(Protocol):
@@ -123,12 +126,13 @@ def object_key(workflow_type: str, workflow_id: str, start: int) -> str:
 
 def safe_name(name: str) -> str:
     """A file name that leads nowhere else and is not too long, the same as `name` where that is one."""
-    safe = quote(name, safe=" @+=,()[]{}")
+    safe = quote(name, safe=" @+=,()[]{}", errors="surrogatepass")
     if safe.strip(".") == "":
         safe = safe.replace(".", "%2E")
     if len(safe) > _LONGEST_NAME:
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        safe = f"{safe[: _LONGEST_NAME - 22]}~{digest}.json"
+        ending = ".json" if name.endswith(".json") else ""
+        safe = f"{re.sub('%.?$', '', safe[: _LONGEST_NAME - 22])}~{digest}{ending}"
     return safe
 
 
@@ -174,7 +178,7 @@ class Attempt(NamedTuple):
     """An attempt of a step of which the history does not tell enough: it failed, or did something inside."""
 
     activity_id: str
-    # From when to when, in nanoseconds since 1970.
+    # From when to when, in nanoseconds since 1970; 0 when its run was over before it.
     began: int
     ended: int
     # How it failed; None when it worked.

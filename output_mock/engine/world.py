@@ -625,7 +625,7 @@ class World:
         clock = self.clock
         due = run.close_time + self.traces.upload_delay
         with clock.lock:
-            if clock.mode == "auto" and not run.running and due > clock.nanoseconds():
+            if clock.mode == "auto" and run.worker_heard and due > clock.nanoseconds():
                 clock.jump(due)
 
     def wait(

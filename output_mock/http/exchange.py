@@ -384,7 +384,7 @@ class Exchange:
         run_id = self._run_id(route)
         run = self.world.find(_id(route), run_id)
         trace = self._result(run).get("trace") or {}
-        if self._s3 is not None:
+        if self._s3 is not None and trace:
             return downloads.failing(run.run_id, self._s3)
         if "remote" in trace:
             return self._remote_trace(run, trace["remote"])
@@ -397,14 +397,13 @@ class Exchange:
         place, traces = object_place(url), self.world.traces
         if not traces.keys:
             raise errors.TraceFileDownloadError("Missing AWS keys to authenticate")
-        if traces.source is None:
+        late = traces.uploader is not None and run.worker_heard and not run.uploaded
+        if traces.source is None or late:
+            # Whoever asks again shall get what is merely late. Whatever lies in its place is older.
+            self.world.poll_trace(run)
             raise errors.TraceFileDownloadError("S3 GetObject failure")
         try:
             file = traces.source.fetch(place)
-        except errors.TraceFileDownloadError:
-            # It may be that it is not uploaded yet: whoever asks again shall get it.
-            self.world.poll_trace(run)
-            raise
         except errors.ScriptError as problem:
             problem.workflow_id = run.workflow_id
             raise

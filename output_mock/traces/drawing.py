@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -78,7 +79,7 @@ def sums(tree: dict[str, Any]) -> Sum:
         seen.add(node["id"])
         calls += 1
         tokens += _tokens(node)
-        dollars += usage.get("total", 0) + paid.get("total", 0)
+        dollars += _amount(usage, "total") + _amount(paid, "total")
     return Sum(calls, tokens, dollars)
 
 
@@ -137,10 +138,10 @@ def _facts(node: dict[str, Any]) -> str:
         told.append(f"{tokens:,} tokens")
     for key in ("llm:usage", "http:request:cost"):
         if "total" in _attribute(node, key):
-            told.append(_money(_attribute(node, key)["total"]))
+            told.append(_money(_amount(_attribute(node, key), "total")))
     answer = node.get("output", node.get("error"))
     if node["kind"] == "http" and isinstance(answer, dict) and "status" in answer:
-        told.append(str(answer["status"]))
+        told.append(_cut(str(answer["status"]), 20, False))
     return "  ".join(told)
 
 
@@ -195,15 +196,24 @@ def _latest(tree: dict[str, Any]) -> float:
 
 
 def _attribute(node: dict[str, Any], key: str) -> dict[str, Any]:
-    found = (node.get("attributes") or {}).get(key)
+    attributes = node.get("attributes")
+    found = attributes.get(key) if isinstance(attributes, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def _amount(values: dict[str, Any], key: str) -> float:
+    """A number of something; 0 for what is none."""
+    value = values.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return 0
+    return value
 
 
 def _tokens(node: dict[str, Any]) -> int:
     output = node.get("output")
     usage = output.get("usage") if isinstance(output, dict) else None
-    total = usage.get("totalTokens") if isinstance(usage, dict) else None
-    return int(total or _attribute(node, "llm:usage").get("tokensUsed", 0))
+    total = _amount(usage, "totalTokens") if isinstance(usage, dict) else 0
+    return int(total or _amount(_attribute(node, "llm:usage"), "tokensUsed"))
 
 
 def _model(node: dict[str, Any]) -> str:

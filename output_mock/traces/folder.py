@@ -8,15 +8,19 @@ import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from output_mock.engine.payloads import to_bytes
 from output_mock.engine.traces import file_name, safe_name
+from output_mock.engine.wall import monotonic
 from output_mock.traces.tree import trace_tree
 
 if TYPE_CHECKING:
     from output_mock.engine.run import Run
 
 _log = logging.getLogger("output_mock.traces")
+# How often, in seconds of the wall, the file of one run is written at most, but for its end.
+_PAUSE = 1.0
 
 
 class Folder:
@@ -28,19 +32,35 @@ class Folder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # Runs that go on and have a file: when it was written, and whether there is more to write by now.
+        self._begun: WeakKeyDictionary[Run, tuple[float, bool]] = WeakKeyDictionary()
 
     def changed(self, run: Run) -> None:
-        """Write the trace of a root run as it stands now. A file that cannot be written is logged."""
+        """Write the trace of a root run as it stands now, unless that was done just before."""
+        written, _ = self._begun.get(run, (None, False))
+        now = monotonic()
+        if written is not None and now - written < _PAUSE:
+            # Thousands of failures shall not be thousands of files, each longer than the one before.
+            self._begun[run] = (written, True)
+            return
+        self._begun[run] = (now, False)
+        self._write(run)
+
+    def ended(self, run: Run) -> None:
+        """Write what there is to write of a run that has ended."""
+        _, more = self._begun.pop(run, (0.0, False))
+        if more or run.worker_heard:
+            self._write(run)
+
+    def _write(self, run: Run) -> None:
+        """Write a file. What goes wrong is logged: it is nothing that a run has to do with."""
         info = run.info
-        path = (
-            self.folder
-            / safe_name(info.workflow_type)
-            / safe_name(file_name(info.workflow_id, info.trace_start))
-        )
+        name = safe_name(file_name(info.workflow_id, info.trace_start))
+        path = self.folder / safe_name(info.workflow_type) / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, to_bytes(trace_tree(run)))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _log.warning("the trace of run %s cannot be written to %s: %s", run.run_id, path, error)
 
 

@@ -8,6 +8,7 @@ that its packages write.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from http import HTTPStatus
@@ -48,7 +49,8 @@ def llm(
     `provider`, the `prompt` file's name and its `variables`, the `result`, the tokens of its `usage`
     (`input`, `cached_input`, `output`, `reasoning`, or the SDK's own names such as `inputTokens`; cached ones
     are part of the input), the `price` of a million tokens of each of those kinds in dollars, how it `fails`
-    instead, and how long it `takes`; without that, calls share their step's time.
+    instead, and how long it `takes`, though not beyond its step's end; without that, calls share their step's
+    time.
 
     A price of `{"input": 3, "output": 15}` with a usage of `{"input": 1000, "output": 200}` costs $0.006.
     Without a price the call has no cost, as with a model whose price the real SDK does not know. Raises
@@ -58,8 +60,11 @@ def llm(
         if given is not None and not isinstance(given, Mapping):
             raise TypeError(f"llm({name!r}): {what} is an object, not {given!r}")
     tokens = _usage(name, usage or {})
-    loaded = {"name": prompt, "config": {"provider": provider, "model": model}}
-    inside: dict[str, Any] = {"prompt": prompt, "variables": dict(variables or {}), "loadedPrompt": loaded}
+    inside: dict[str, Any] = {"prompt": prompt}
+    if not name.startswith("Agent."):
+        # An agent's call notes nothing else.
+        loaded = {"name": prompt, "config": {"provider": provider, "model": model}}
+        inside |= {"variables": dict(variables or {}), "loadedPrompt": loaded}
     output: dict[str, Any] = {"result": result}
     if usage is not None:
         total = tokens.get("input", 0) + tokens.get("output", 0)
@@ -86,12 +91,14 @@ def http(
     `cost` in dollars, how the request `fails` instead of getting an answer, and how long it `takes`. Raises
     `ValueError` for what is no status.
     """
+    if not (isinstance(method, str) and isinstance(url, str)):
+        raise TypeError(f"http(…) takes a method and a URL, which are text, not {method!r} and {url!r}")
     if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status < 600:
         raise ValueError(f"http({method!r}, {url!r}): {status!r} is no HTTP status")
     phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
     attributes: dict[str, Any] = {"http:request:count": {"type": "http:request:count", "url": url}}
     if cost is not None:
-        if isinstance(cost, bool) or not isinstance(cost, (int, float)):
+        if not _is_amount(cost):
             raise TypeError(f"http({method!r}, {url!r}): cost is a number of dollars, not {cost!r}")
         attributes["http:request:cost"] = {"type": "http:request:cost", "url": url, "total": cost}
     given = {"method": method.upper(), "url": url}
@@ -131,6 +138,8 @@ def _node(
     *,
     request: bool = False,
 ) -> Node:
+    if fails is not None and not isinstance(fails, (Failure, str)):
+        raise TypeError(f"trace node {name!r}: fails is a Failure or text, not {fails!r}")
     return Node(
         kind,
         name,
@@ -141,6 +150,11 @@ def _node(
         None if takes is None else nanoseconds(takes),
         request,
     )
+
+
+def _is_amount(value: object) -> bool:
+    """Whether something is so many dollars."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _usage(name: str, usage: Mapping[str, int]) -> dict[str, int]:
@@ -166,7 +180,7 @@ def _cost(name: str, model: str, tokens: Mapping[str, int], price: Mapping[str, 
     if unknown:
         raise ValueError(f"llm({name!r}): price has {unknown[0]!r}; it is {', '.join(_LINES)}")
     for kind, dollars in price.items():
-        if isinstance(dollars, bool) or not isinstance(dollars, (int, float)) or dollars < 0:
+        if not _is_amount(dollars):
             raise ValueError(f"llm({name!r}): the price of {kind} is a number of dollars, not {dollars!r}")
     amounts = dict(tokens)
     # What comes from the cache is not paid for as input, and shows even where it has no price.

@@ -15,13 +15,13 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from output_mock.durations import MILLISECOND
 from output_mock.engine import failures, history
-from output_mock.engine.errors import ScriptError
+from output_mock.engine.errors import ScriptError, TraceFileDownloadError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import Memo, ParentInfo, StartInfo, WorkflowDetails
-from output_mock.engine.instance import TRACE_DESTINATIONS
 from output_mock.engine.payloads import UNDEFINED, as_json
 from output_mock.engine.run import Run
 from output_mock.engine.traces import ObjectPlace, Source, object_key
@@ -54,31 +54,57 @@ class PastTraces:
                 pass
         if self._below is not None:
             return self._below.fetch(place)
-        from output_mock.engine.errors import TraceFileDownloadError
-
         raise TraceFileDownloadError("S3 GetObject failure")
 
 
-class _File(NamedTuple):
+class PastFile(NamedTuple):
+    """A file with the trace of a run."""
+
     path: Path
     tree: dict[str, Any]
     workflow_id: str
+    run_id: str
     # When it started, in nanoseconds since 1970.
     start: int
 
 
-def load_past(world: World, folder: Path) -> list[Run]:
-    """Have the runs whose traces lie in a folder, or below it, in a world, as if they had been made there.
+class PastFiles(NamedTuple):
+    """The traces of a folder, oldest first, and what is wrong with its other files."""
 
-    A trace log of theirs is answered with the file's content. Returns the runs, oldest first. Raises
-    `NoTrace` for a folder that is not there or holds none, and for a file that is no trace.
+    files: list[PastFile]
+    problems: list[NoTrace]
+
+
+def read_past(folder: Path) -> PastFiles:
+    """The traces that lie in a folder, or below it. Of two with the same run, the first counts.
+
+    Raises `NoTrace` for a folder that holds none.
     """
-    paths = sorted(path for path in folder.rglob("*.json") if path.is_file())
-    if not paths:
+    files: dict[str, PastFile] = {}
+    problems: list[NoTrace] = []
+    for path in sorted(path for path in folder.rglob("*.json") if path.is_file()):
+        try:
+            file = _file(path)
+        except NoTrace as problem:
+            problems.append(problem)
+            continue
+        if file.run_id in files:
+            problems.append(NoTrace(f"{path}: {files[file.run_id].path} has the run {file.run_id}, too"))
+        else:
+            files[file.run_id] = file
+    if not files:
+        told = f"; {problems[0]}" if problems else ""
         raise NoTrace(
-            f"{folder}: there are no traces, which are files like {folder}/runs/WORKFLOW/TIME_ID.json"
+            f"{folder}: there are no traces, which are files like {folder}/runs/WORKFLOW/TIME_ID.json{told}"
         )
-    files = sorted((_file(path) for path in paths), key=lambda file: file.start)
+    return PastFiles(sorted(files.values(), key=lambda file: file.start), problems)
+
+
+def load_past(world: World, files: Sequence[PastFile]) -> list[Run]:
+    """Have the runs of these traces in a world, as if they had been made there, and return them.
+
+    A trace log of theirs is answered with the file's content.
+    """
     traces = world.traces
     kept = PastTraces(traces.source)
     bucket = traces.bucket or "traces"
@@ -86,22 +112,31 @@ def load_past(world: World, folder: Path) -> list[Run]:
     with world.clock.lock:
         chains: dict[str, Run] = {}
         for file in files:
+            key = object_key(file.tree["name"], file.workflow_id, file.start)
+            while key in kept.files:
+                # Two servers of the past had a run of that id at that time.
+                key = f"again/{key}"
+            kept.files[key] = file.path
             before = chains.get(file.workflow_id)
             follows = before is not None and before.status == "continued_as_new"
-            run = _made(world, file, bucket, before if follows else None)
+            url = f"https://{bucket}.s3.amazonaws.com/{quote(key)}"
+            run = _made(world, file, url, before if follows else None)
             chains[file.workflow_id] = run
-            kept.files[object_key(run.info.workflow_type, run.workflow_id, run.info.start)] = file.path
             runs.append(run)
         world.traces = replace(traces, keys=True, source=kept)
     return runs
 
 
-def _file(path: Path) -> _File:
+def _file(path: Path) -> PastFile:
     tree = read_trace(path)
     if tree["kind"] != "workflow":
         raise NoTrace(f"{path}: a trace begins with a workflow, not with a {tree['kind']}")
-    if not NAME.fullmatch(tree["name"]):
-        raise NoTrace(f"{path}: {tree['name']!r} cannot name a workflow")
+    queue = [tree]
+    while queue:
+        node = queue.pop()
+        if node["kind"] == "workflow" and not NAME.fullmatch(node["name"]):
+            raise NoTrace(f"{path}: {node['name']!r} cannot name a workflow")
+        queue += node.get("children", [])
     workflow_id, started = named(path)
     start = round(tree["startedAt"]) * MILLISECOND
     if started is not None:
@@ -111,16 +146,12 @@ def _file(path: Path) -> _File:
             )
         except ValueError:
             raise NoTrace(f"{path}: {started} is no time") from None
-    return _File(path, tree, workflow_id, start)
+    return PastFile(path, tree, workflow_id, _run_id(tree["id"], str(path)), start)
 
 
-def _made(world: World, file: _File, bucket: str, before: Run | None) -> Run:
-    tree = file.tree
-    key = object_key(tree["name"], file.workflow_id, file.start)
-    trace = {"local": str(file.path.absolute()), "remote": f"https://{bucket}.s3.amazonaws.com/{key}"}
-    run_id = _run_id(tree["id"], str(file.path))
-    if run_id in world._runs:
-        raise NoTrace(f"{file.path}: another file has the run {run_id}, too")
+def _made(world: World, file: PastFile, url: str, before: Run | None) -> Run:
+    tree, run_id = file.tree, file.run_id
+    trace = {"local": str(file.path.absolute()), "remote": url}
     memo = Memo((file.workflow_id, tree["name"], run_id, file.start), None, trace)
     made = _Past(world, tree, file.workflow_id, run_id, file.start, memo)
     if before is not None:
@@ -392,12 +423,6 @@ def _moments(children: list[dict[str, Any]]) -> list[_Moment]:
             nodes[key] = child
     found = []
     for key, node in nodes.items():
-        if (
-            node["kind"] == "internal_step"
-            and node["name"] != TRACE_DESTINATIONS
-            and not node.get("startedAt")
-        ):
-            continue
         found.append(_Moment(_nanoseconds(node["startedAt"]), True, node, attempts[key]))
         if node.get("endedAt"):
             end = max(node["startedAt"], node["endedAt"])

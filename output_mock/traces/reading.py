@@ -7,7 +7,12 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from output_mock.durations import MILLISECOND
+from output_mock.engine.clock import LATEST
+
 _NAME = re.compile(r"(\d{4})-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d{3})Z_(.+)\.json", re.DOTALL)
+# Times after the year 2999 are none, in milliseconds since 1970.
+_LATEST = LATEST // MILLISECOND
 
 
 class NoTrace(ValueError):
@@ -25,18 +30,25 @@ class Named(NamedTuple):
 def read_trace(path: Path) -> dict[str, Any]:
     """The trace in a file. Raises `NoTrace` for one that cannot be read or holds none."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise NoTrace(f"{path}: cannot be read: {reason}") from None
     try:
-        return checked(json.loads(text), str(path))
+        return checked(answered(json.loads(text)), str(path))
     except json.JSONDecodeError as error:
         raise NoTrace(
             f"{path}, line {error.lineno}, column {error.colno}: this is no JSON: {error.msg}"
         ) from None
     except RecursionError:
         raise NoTrace(f"{path}: it is nested too deep") from None
+
+
+def answered(body: Any) -> Any:
+    """The trace in the answer of a trace log; what is none is the trace itself."""
+    if isinstance(body, dict) and body.get("source") == "remote":
+        return body.get("data")
+    return body
 
 
 def checked(tree: Any, where: str) -> dict[str, Any]:
@@ -51,7 +63,7 @@ def checked(tree: Any, where: str) -> dict[str, Any]:
             if not isinstance(node.get(key), str):
                 raise NoTrace(f"{place}: a node of a trace has {key!r}, which is text; is this a trace?")
         for key in ("startedAt", "endedAt"):
-            if not isinstance(node.get(key), (int, float)) and not (key == "endedAt" and not node.get(key)):
+            if not _is_time(node.get(key)) and not (key == "endedAt" and node.get(key) is None):
                 raise NoTrace(f"{place}: a node of a trace has {key!r}, milliseconds since 1970")
         children = node.get("children", [])
         if not isinstance(children, list):
@@ -59,6 +71,10 @@ def checked(tree: Any, where: str) -> dict[str, Any]:
         queue += [(child, f"{path}.children[{index}]".lstrip(".")) for index, child in enumerate(children)]
     root: dict[str, Any] = tree
     return root
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _LATEST
 
 
 def own_children(node: dict[str, Any]) -> list[dict[str, Any]]:
@@ -91,8 +107,3 @@ def named(path: Path) -> Named:
         return Named(path.stem, None)
     year, month, day, hour, minute, second, milli, workflow_id = found.groups()
     return Named(workflow_id, f"{year}-{month}-{day}T{hour}:{minute}:{second}.{milli}Z")
-
-
-def is_file(name: str) -> bool:
-    """Whether a name is a trace file's. Others may be anything."""
-    return _NAME.fullmatch(name) is not None

@@ -7,6 +7,7 @@ told. Without either it refuses, before anything is sent: it never talks to AWS.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -45,7 +46,7 @@ class Bucket:
 
     Takes its name, the `endpoint` of an S3-compatible server (None: moto in this process, which has to be on,
     as within `moto.mock_aws()`), the `region` (None: none is set, and then only URLs that name one can be
-    fetched) and the keys.
+    fetched), the keys, and whether to `make` it with the first upload.
     """
 
     def __init__(
@@ -56,14 +57,16 @@ class Bucket:
         region: str | None = REGION,
         key_id: str = "testing",
         secret: str = "testing",
+        make: bool = False,
     ) -> None:
         self.name = name
         self.endpoint = endpoint
         self.region = region
         self._keys = key_id, secret
-        self._pool: ThreadPoolExecutor | None = None
         self._under_way: set[Future[None]] = set()
         self._lock = threading.Lock()
+        # Whether it is made when something shall be put into it that is not there yet.
+        self._make = make
 
     # What the engine tells
 
@@ -76,10 +79,8 @@ class Bucket:
             upload()
             return
         # Whoever holds the world's lock does not wait for a network.
+        future = _uploaders().submit(upload)
         with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(2, thread_name_prefix="output-mock-traces")
-            future = self._pool.submit(upload)
             self._under_way.add(future)
         future.add_done_callback(self._over)
 
@@ -89,6 +90,9 @@ class Bucket:
 
     def _upload(self, key: str, content: bytes) -> None:
         try:
+            if self._make:
+                self.create()
+                self._make = False
             self.put(key, content)
         except Exception as error:
             _log.warning("the trace %s was not uploaded to bucket %s: %s", key, self.name, error)
@@ -98,12 +102,6 @@ class Bucket:
         with self._lock:
             under_way = list(self._under_way)
         wait(under_way, timeout=_PATIENCE)
-
-    def close(self) -> None:
-        """Upload nothing more; what is under way ends first."""
-        if self._pool is not None:
-            self.settle()
-            self._pool.shutdown(wait=False, cancel_futures=True)
 
     # What the server asks for
 
@@ -152,6 +150,14 @@ class Bucket:
         except self.client.exceptions.BucketAlreadyOwnedByYou:
             pass
 
+    def remove(self) -> None:
+        """Remove the bucket with all that is in it. Does nothing when somebody has done that already."""
+        client = self.client
+        with contextlib.suppress(client.exceptions.NoSuchBucket, client.exceptions.ClientError):
+            for key in self.keys():
+                client.delete_object(Bucket=self.name, Key=key)
+            client.delete_bucket(Bucket=self.name)
+
     def keys(self) -> list[str]:
         """The keys of all objects, in order."""
         self.settle()
@@ -160,13 +166,17 @@ class Bucket:
 
     def get(self, key: str) -> Any:
         """A trace. Raises `KeyError` when there is none under that key, `ValueError` when it is no JSON."""
+        return json.loads(self.read(key))
+
+    def read(self, key: str) -> bytes:
+        """The bytes of an object. Raises `KeyError` when there is none under that key."""
         self.settle()
         client = self.client
         try:
-            content = client.get_object(Bucket=self.name, Key=key)["Body"].read()
+            content: bytes = client.get_object(Bucket=self.name, Key=key)["Body"].read()
         except client.exceptions.NoSuchKey:
             raise KeyError(key) from None
-        return json.loads(content)
+        return content
 
     def put(self, key: str, content: bytes) -> None:
         """Put an object, in the place of one that may be there."""
@@ -178,34 +188,50 @@ class Bucket:
         self.client.delete_object(Bucket=self.name, Key=key)
 
     def _client(self, region: str) -> Any:
-        if self.endpoint is None:
-            _need_moto()
-        return _new_client(self.endpoint, region, *self._keys)
+        endpoint = self.endpoint
+        if endpoint is None:
+            if not moto_is_on():
+                raise S3Missing(
+                    "nobody has said where S3 is, and AWS itself is never asked: use the fixture "
+                    "output_traces, moto.mock_aws() around this test, or the endpoint of an S3-compatible "
+                    "server"
+                )
+            endpoint = _moto_elsewhere()
+        return _new_client(endpoint, region, *self._keys)
+
+
+@functools.lru_cache(maxsize=1)
+def _uploaders() -> ThreadPoolExecutor:
+    """The threads that upload, for all buckets."""
+    return ThreadPoolExecutor(4, thread_name_prefix="output-mock-traces")
 
 
 def moto_is_on() -> bool:
-    """Whether moto answers for AWS in this process at the moment."""
+    """Whether moto answers for AWS at the moment, in this process or where it has been told to."""
     models = sys.modules.get("moto.core.models")
-    return models is not None and bool(models.botocore_stubber.enabled)
+    return _moto_elsewhere() is not None or (models is not None and bool(models.botocore_stubber.enabled))
 
 
-def _need_moto() -> None:
-    if not moto_is_on():
-        raise S3Missing(
-            "nobody has said where S3 is, and AWS itself is never asked: use the fixture output_traces, "
-            "moto.mock_aws() around this test, or the endpoint of an S3-compatible server"
-        )
+def _moto_elsewhere() -> str | None:
+    """The server that moto's own variable TEST_SERVER_MODE has tests use; None when it is not set."""
+    settings = sys.modules.get("moto.settings")
+    if settings is None or not settings.TEST_SERVER_MODE:
+        return None
+    endpoint: str = settings.test_server_mode_endpoint()
+    return endpoint
+
+
+_INSTALL = "traces in S3 need more packages ({}); pip install 'output-mock[s3]'"
 
 
 def installed() -> None:
     """Raises `S3Missing` when the packages are not there."""
     try:
         import boto3  # noqa: F401
+        import ijson  # noqa: F401
         import moto  # noqa: F401
     except ImportError as error:
-        raise S3Missing(
-            f"traces in S3 need boto3 and moto ({error}); pip install 'output-mock[s3]'"
-        ) from None
+        raise S3Missing(_INSTALL.format(error)) from None
 
 
 @functools.lru_cache(maxsize=32)
@@ -220,9 +246,7 @@ def _new_client(endpoint: str | None, region: str, key_id: str, secret: str) -> 
             # Clients that are older than moto do not know of it.
             import moto  # noqa: F401
     except ImportError as error:
-        raise S3Missing(
-            f"traces in S3 need boto3 and moto ({error}); pip install 'output-mock[s3]'"
-        ) from None
+        raise S3Missing(_INSTALL.format(error)) from None
     nothing = {
         name: (None, None, value, None)
         for name, value in {
@@ -264,7 +288,7 @@ def moto_server() -> tuple[str, Callable[[], None]]:
     try:
         from moto.server import ThreadedMotoServer
     except ImportError as error:
-        raise S3Missing(f"moto's server is not installed ({error}); pip install 'output-mock[s3]'") from None
+        raise S3Missing(_INSTALL.format(error)) from None
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -50,23 +50,31 @@ class StoredTraces:
         return self.bucket.keys()
 
     def get(self, workflow_id: str, run_id: str | None = None) -> Any:
-        """A trace that is there. Raises `KeyError` when it is not, and says why."""
+        """A trace that is there. Raises `KeyError` when it is not, and says why; `ValueError` for no JSON."""
+        return json.loads(self._read(workflow_id, run_id))
+
+    def _read(self, workflow_id: str, run_id: str | None) -> bytes:
         key = self.key(workflow_id, run_id)
         try:
-            return self.bucket.get(key)
+            return self.bucket.read(key)
         except KeyError:
             raise KeyError(f"there is no {key}: {self._why(self._run(workflow_id, run_id))}") from None
 
     def put(self, workflow_id: str, trace: Any, run_id: str | None = None) -> None:
-        """Put something in the place of a run's trace: JSON, or bytes as they are."""
+        """Put something in the place of a run's trace: JSON, or bytes as they are.
+
+        Raises `ValueError` as long as the worker has not uploaded its own, which would take its place.
+        """
+        run = self._run(workflow_id, run_id)
+        if run.running or (run.worker_heard and not run.uploaded):
+            raise ValueError(f"the trace of {workflow_id!r} is yet to come: {self._why(run)}")
         content = trace if isinstance(trace, bytes) else to_bytes(json.loads(json.dumps(trace)))
         self.bucket.put(self.key(workflow_id, run_id), content)
 
     def corrupt(self, workflow_id: str, run_id: str | None = None) -> None:
         """Let a run's trace be no JSON: half of what it was."""
-        key = self.key(workflow_id, run_id)
-        content = to_bytes(self.get(workflow_id, run_id))
-        self.bucket.put(key, content[: len(content) // 2])
+        content = self._read(workflow_id, run_id)
+        self.bucket.put(self.key(workflow_id, run_id), content[: len(content) // 2])
 
     def delete(self, workflow_id: str, run_id: str | None = None) -> None:
         """Let a run's trace be gone."""
@@ -99,12 +107,11 @@ class StoredTraces:
     def _why(self, run: Run) -> str:
         if run.running:
             return f"run {run.run_id} has not ended"
-        if run.status in ("terminated", "timed_out"):
+        if not run.worker_heard:
             return f"run {run.run_id} was {run.status.replace('_', ' ')}, and such a one is never uploaded"
         if run.memo is None or run.memo.trace_info is None:
             return f"run {run.run_id} is not traced"
-        due = run.close_time + self._world.traces.upload_delay
-        if due > self._mock.clock.nanoseconds():
+        if not run.uploaded:
             return "it is not uploaded yet; `upload()` lets the time pass until then"
         return "it has been deleted, or its upload failed"
 
@@ -113,6 +120,7 @@ class StoredTraces:
 def stored_in_s3(mock: OutputMock, bucket: str = "traces") -> Iterator[StoredTraces]:
     """Have a fake keep its traces in S3 while the block runs: in the moto that is on, or in one of its own.
 
+    The bucket is empty at first, and gone afterwards; where there is one of that name, it is `traces-2`.
     Raises `S3Missing` when boto3 and moto are not installed.
     """
     installed()
@@ -122,7 +130,9 @@ def stored_in_s3(mock: OutputMock, bucket: str = "traces") -> Iterator[StoredTra
 
             stack.enter_context(mock_aws())
         before: Traces = mock.world.traces
-        traces = in_bucket(bucket)
+        taken = {one["Name"] for one in Bucket(bucket).client.list_buckets()["Buckets"]}
+        names = (f"{bucket}-{number}" for number in range(2, len(taken) + 3))
+        traces = in_bucket(next(name for name in (bucket, *names) if name not in taken))
         store = traces.source
         assert isinstance(store, Bucket)
         store.create()
@@ -131,3 +141,4 @@ def stored_in_s3(mock: OutputMock, bucket: str = "traces") -> Iterator[StoredTra
             yield StoredTraces(mock, store)
         finally:
             mock.world.traces = before
+            store.remove()

@@ -117,12 +117,12 @@ def _entries(run: Run, root: Run, taken: set[str]) -> Iterator[Entry]:
             if kind == history.STEP_COMPLETED and (not noted or noted[-1].failure is not None):
                 yield _begins(run, begun[event[2]], step)
                 yield Entry(time, _END, step.id, event[4], order=number)
-    under_way = {} if not run.running else {one.activity_id: one for one in run.open_steps()}
+    under_way = {one.activity_id: one for one in run.open_steps()} if run.running else {}
     for step in steps.values():
         for attempt in attempts.get(step.id, ()):
             yield from _attempt(run, step, attempt, taken)
         activity = under_way.get(step.id)
-        if activity is not None and activity.started_at and len(attempts.get(step.id, ())) < activity.attempt:
+        if activity is not None and activity.started_at:
             yield _begins(run, activity.started_at, step)
     if not run.running:
         yield from _end(run)
@@ -153,6 +153,8 @@ def _attempt(run: Run, step: _Step, attempt: Attempt, taken: set[str]) -> Iterat
     yield _begins(run, attempt.began, step)
     yield from _inside(run, attempt, taken)
     failure = attempt.failure
+    if not attempt.ended:
+        return
     if failure is None:
         yield Entry(attempt.ended, _END, attempt.activity_id, attempt.result)
     elif isinstance(failure, Application):
@@ -161,9 +163,14 @@ def _attempt(run: Run, step: _Step, attempt: Attempt, taken: set[str]) -> Iterat
 
 
 def _inside(run: Run, attempt: Attempt, taken: set[str]) -> Iterator[Entry]:
-    """What an attempt did, one thing after another. The last of what an attempt did that failed is what
-    made it fail, unless that failed in its own way.
+    """What an attempt did, one thing after another.
+
+    The last of what an attempt did that failed is what made it fail, unless that failed in its own way; of
+    one that took too long, the last has no end.
     """
+    if not attempt.ended:
+        return
+    timed_out = attempt.failure is not None and not isinstance(attempt.failure, Application)
     left = attempt.ended - attempt.began - sum(node.takes or 0 for node in attempt.nodes)
     free = [node for node in attempt.nodes if node.takes is None]
     share = max(0, left) // len(free) if free else 0
@@ -175,15 +182,19 @@ def _inside(run: Run, attempt: Attempt, taken: set[str]) -> Iterator[Entry]:
         error: Any = UNDEFINED
         if node.failure is not None:
             error = errors.of_failure(node.failure)
-        elif attempt.failure is not None and position == len(attempt.nodes):
+        elif isinstance(attempt.failure, Application) and position == len(attempt.nodes):
             error = errors.of_step(attempt.failure)
+        open_end = timed_out and position == len(attempt.nodes)
         for kind, details in node.attributes.items():
-            if error is UNDEFINED or node.request:
-                shown = {**details, "requestId": name} if node.request else details
-                yield Entry(time, _ATTRIBUTE, name, {"type": kind, **shown})
-        yield Entry(
-            end, _END if error is UNDEFINED else _ERROR, name, node.output if error is UNDEFINED else error
-        )
+            if node.request:
+                shown = {"type": kind, "url": details["url"], "requestId": name, **details}
+                yield Entry(time, _ATTRIBUTE, name, shown)
+            elif error is UNDEFINED and not open_end:
+                yield Entry(time, _ATTRIBUTE, name, {"type": kind, **details})
+        if error is not UNDEFINED:
+            yield Entry(end, _ERROR, name, error)
+        elif not open_end:
+            yield Entry(end, _END, name, node.output)
         time = end
 
 
@@ -217,6 +228,9 @@ def _end(run: Run) -> Iterator[Entry]:
 
 def _built(noted: list[Entry], root_id: str) -> dict[str, Any]:
     nodes: dict[str, dict[str, Any]] = {}
+    # The nodes that have each node among their children, and those whose children may be out of order.
+    above: dict[str, set[str]] = {}
+    disordered: set[str] = set()
 
     def node_of(id: str) -> dict[str, Any]:
         found = nodes.get(id)
@@ -239,10 +253,17 @@ def _built(noted: list[Entry], root_id: str) -> dict[str, Any]:
         node, milliseconds = node_of(entry.id), entry.time // MILLISECOND
         if entry.action == _START:
             node.update(kind=entry.kind, name=entry.name, startedAt=milliseconds, input=entry.details)
+            # One that begins again has another time: where it stands, and stood, is to be looked at.
+            disordered |= above.get(entry.id, set())
             if entry.parent is not None:
                 children = node_of(entry.parent)["children"]
+                if children and children[-1]["startedAt"] > milliseconds:
+                    disordered.add(entry.parent)
                 children.append(node)
-                children.sort(key=lambda child: child["startedAt"])
+                above.setdefault(entry.id, set()).add(entry.parent)
+                if entry.parent in disordered:
+                    disordered.discard(entry.parent)
+                    children.sort(key=lambda child: child["startedAt"])
         elif entry.action == _ATTRIBUTE:
             node["attributes"][entry.details["type"]] = entry.details
         else:

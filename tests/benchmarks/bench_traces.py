@@ -8,8 +8,8 @@ import boto3
 from moto import mock_aws
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from output_mock import OutputMock
-from output_mock.traces import in_bucket
+from output_mock import Context, OutputMock
+from output_mock.traces import in_bucket, llm
 from output_mock.traces.stored import stored_in_s3
 from tests.benchmarks.bench_speed import RUN, a_mock, compare
 
@@ -65,3 +65,23 @@ def test_a_run_whose_trace_is_kept_costs_one_put(benchmark: BenchmarkFixture) ->
             rounds=100,
         )
         mock.close()
+
+
+def test_the_tree_of_a_run_grows_with_its_steps_and_no_faster(benchmark: BenchmarkFixture) -> None:
+    mock = OutputMock()
+
+    @mock.workflow("steps")
+    async def steps(ctx: Context, input: int) -> None:
+        for _ in range(input):
+            await ctx.step("s", takes="1s", trace=[llm(model="m")])
+
+    for number in (300, 2400):
+        mock.world.start("steps", number, workflow_id=str(number))
+        mock.clock.advance(f"{number + 1}s")
+    compare(
+        benchmark,
+        lambda: mock.runs["2400"].trace,
+        lambda: mock.runs["300"].trace,
+        target=10.0,
+        rounds=25,
+    )

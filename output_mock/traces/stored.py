@@ -125,14 +125,13 @@ def stored_in_s3(mock: OutputMock, bucket: str = "traces") -> Iterator[StoredTra
     """
     installed()
     with contextlib.ExitStack() as stack:
-        if not moto_is_on():
+        theirs = moto_is_on()
+        if not theirs:
             from moto import mock_aws
 
             stack.enter_context(mock_aws())
         before: Traces = mock.world.traces
-        taken = {one["Name"] for one in Bucket(bucket).client.list_buckets()["Buckets"]}
-        names = (f"{bucket}-{number}" for number in range(2, len(taken) + 3))
-        traces = in_bucket(next(name for name in (bucket, *names) if name not in taken))
+        traces = in_bucket(_free_name(bucket) if theirs else bucket)
         store = traces.source
         assert isinstance(store, Bucket)
         store.create()
@@ -141,4 +140,12 @@ def stored_in_s3(mock: OutputMock, bucket: str = "traces") -> Iterator[StoredTra
             yield StoredTraces(mock, store)
         finally:
             mock.world.traces = before
-            store.remove()
+            if theirs:
+                store.remove()
+
+
+def _free_name(bucket: str) -> str:
+    """A name that no bucket has yet."""
+    taken = {one["Name"] for one in Bucket(bucket).client.list_buckets()["Buckets"]}
+    names = (f"{bucket}-{number}" for number in range(2, len(taken) + 3))
+    return next(name for name in (bucket, *names) if name not in taken)

@@ -44,7 +44,7 @@ _FIRST_TRACED = ("payloadVersion", "traceInfo")
 _SECOND: tuple[str, ...] = ("activityOptions",)
 _SECOND_TRACED = ("activityOptions", "trace")
 # Queries that the TypeScript SDK always answers; named in the message for an unknown one (approval).
-_BUILT_IN_QUERIES = {
+BUILT_IN_QUERIES = {
     "__stack_trace": "Returns a sensible stack trace.",
     "__enhanced_stack_trace": "Returns a stack trace annotated with source information.",
     "__temporal_workflow_metadata": "Returns metadata associated with this workflow.",
@@ -337,7 +337,7 @@ class Instance:
         """Ask the script. Raises `QueryNotRegisteredError`, also with the words of a handler that threw."""
         handler = self.queries.get(name) or self._built_in(name)
         if handler is None:
-            raise QueryNotRegisteredError.unknown(name, self.queries, _BUILT_IN_QUERIES)
+            raise QueryNotRegisteredError.unknown(name, self.queries, BUILT_IN_QUERIES)
         watchdog = self.run.world.watchdog
         watchdog.begin(strict=False)
         outer = self.loop.enter()
@@ -376,7 +376,7 @@ class Instance:
         return "\n".join(f"    at {frame.f_code.co_name} (line {frame.f_lineno})" for frame in frames)
 
     def _metadata(self) -> dict[str, Any]:
-        described = [{"name": name, "description": words} for name, words in _BUILT_IN_QUERIES.items()]
+        described = [{"name": name, "description": words} for name, words in BUILT_IN_QUERIES.items()]
         return {
             "definition": {
                 "type": self.definition.name,

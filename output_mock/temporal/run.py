@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _DEEPEST_CHILD = 32
 _CHILD_SUFFIX = 23
 _TURN_TIMEOUT = timedelta(seconds=10)
+# None at all, as the TypeScript SDK sends it; the SDK's own default is an empty one, which histories show.
+_NO_PRIORITY = cast(Priority, None)
 
 
 class Step:
@@ -204,7 +206,6 @@ class ScriptRun:
     def _start(
         self, activity_type: str, activity_id: str, input: Any, options: ActivityOptions
     ) -> workflow.ActivityHandle[Any]:
-        priority = options.priority or {}
         handle = workflow.start_activity(
             activity_type,
             args=[] if input is UNDEFINED else [input],
@@ -220,11 +221,7 @@ class ScriptRun:
                 maximum_attempts=options.maximum_attempts,
                 non_retryable_error_types=list(options.non_retryable),
             ),
-            priority=Priority(
-                priority_key=priority.get("priorityKey"),
-                fairness_key=priority.get("fairnessKey"),
-                fairness_weight=priority.get("fairnessWeight"),
-            ),
+            priority=_priority(options.priority),
         )
         self._keep(handle)
         return handle
@@ -271,6 +268,7 @@ class ScriptRun:
                 id=f"{self.info.workflow_id}-{suffix}",
                 parent_close_policy=policy,
                 memo=dict(workflow.memo()),
+                priority=_NO_PRIORITY,
             )
         )
         self._keep(running)
@@ -490,6 +488,16 @@ class ScriptRun:
 def _child_failure(error: ChildWorkflowError) -> ChildFailure:
     assert error.failure is not None
     return child_failure(error.failure)
+
+
+def _priority(said: dict[str, Any] | None) -> Priority:
+    if not said:
+        return _NO_PRIORITY
+    return Priority(
+        priority_key=said.get("priorityKey"),
+        fairness_key=said.get("fairnessKey"),
+        fairness_weight=said.get("fairnessWeight"),
+    )
 
 
 def _raise_in(future: asyncio.Future[Any], error: BaseException) -> None:

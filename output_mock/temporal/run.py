@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
+import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from output_mock.engine.history import ActivityOptions
     from output_mock.temporal.offer import Offer
 
+_log = logging.getLogger("output_mock.temporal")
 # Each child's id is its parent's and 23 characters more, and Temporal takes ids of 1,000.
 _DEEPEST_CHILD = 32
 _CHILD_SUFFIX = 23
@@ -479,7 +481,10 @@ class ScriptRun:
         return Sent(self._mistaken(error))
 
     def _mistaken(self, error: BaseException) -> Cause:
-        return mistaken(self._script_error(error), f"fn ({self.definition.path})")
+        problem = self._script_error(error)
+        if not workflow.unsafe.is_replaying():
+            _log.warning("run %s: %s", self.info.workflow_id, problem.message)
+        return mistaken(problem, f"fn ({self.definition.path})")
 
     def _script_error(self, error: BaseException) -> ScriptError:
         return describe(error, self.definition, self.info.workflow_id)

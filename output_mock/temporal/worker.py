@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import platform
 import secrets
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta, timezone
+from typing import Any, TypeVar
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import TaskQueueType
@@ -27,6 +29,7 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from temporalio.workflow import NondeterminismError
@@ -36,17 +39,21 @@ from output_mock.temporal.payloads import CONVERTER
 from output_mock.temporal.steps import StepActivities
 from output_mock.temporal.workflows import CATALOG_TYPE, CatalogWorkflow, Offering, ScriptWorkflow
 
+T = TypeVar("T")
 # Begins the identity of every worker of this package, by which they know each other.
 _IDENTITY = "output-mock"
 _CONNECT_TIMEOUT = 15.0
 _RPC_TIMEOUT = timedelta(seconds=10)
-# How long the catalog may take to answer, and what was started to be gone.
+# How long the catalog may take to answer.
 _READY_TIMEOUT = 60.0
-_GONE_TIMEOUT = 30.0
+# How often to look for runs that are to be deleted, at most, and how many seconds apart.
+_PASSES = 5
+_BETWEEN_PASSES = 0.2
 # A worker polls at least once a minute; who has not done so since is gone.
 _POLLED_WITHIN = timedelta(seconds=70)
 _EXECUTION_TIMEOUT = timedelta(hours=24)
 _STEPS_AT_ONCE = 1000
+_LOGGED = "warn,temporalio_sdk_core::worker=error"
 _REASON = "the worker of output-mock has stopped"
 
 
@@ -92,7 +99,8 @@ class ScriptWorker:
             offer.played = self._played
         self._leave_no_trace = leave_no_trace
         self._identity = f"{_IDENTITY}:{os.getpid()}@{platform.node()}:{uuid.uuid4().hex[:8]}"
-        self._lock = threading.Lock()
+        # A signal may find its own thread in here.
+        self._lock = threading.RLock()
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -114,19 +122,33 @@ class ScriptWorker:
             self._loop = asyncio.get_running_loop()
             if self._stopped:
                 return
-        client = await self._connected()
+        client = await self._unless_stopped(self._connected())
+        if client is None:
+            return
         joined = await self._begin_catalog(client)
         try:
             async with self._worker(client):
-                await self._until_ready(client)
-                if not joined:
-                    await self._begin_first_runs(client)
-                ready()
+                if await self._unless_stopped(self._answers(client)):
+                    if not joined:
+                        await self._begin_first_runs(client)
+                    ready()
                 await self._stop.wait()
                 if self._leave_no_trace:
                     await self._end_runs(client)
+        except (RPCError, RuntimeError) as error:
+            raise TemporalError(f"the worker on Temporal at {self.target} has failed: {error}") from error
         finally:
             await self._clean_up(client)
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result of `work`, or None when the worker is told to stop before it is there."""
+        doing, stop = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((doing, stop), return_when=asyncio.FIRST_COMPLETED)
+            return doing.result() if doing.done() else None
+        finally:
+            for task in (doing, stop):
+                task.cancel()
 
     def _worker(self, client: Client) -> Worker:
         return Worker(
@@ -157,6 +179,7 @@ class ScriptWorker:
                     tls=self._api_key is not None,
                     data_converter=CONVERTER,
                     identity=self._identity,
+                    runtime=_runtime(),
                 ),
                 _CONNECT_TIMEOUT,
             )
@@ -202,6 +225,7 @@ class ScriptWorker:
                     task_queue=self.offer.name,
                     memo=self.offer.memo(),
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    rpc_timeout=_RPC_TIMEOUT,
                 )
                 return False
             except WorkflowAlreadyStartedError:
@@ -216,7 +240,7 @@ class ScriptWorker:
     async def _can_join(self, client: Client) -> bool:
         """Whether the catalog that is there is the same; ends it if it is ours, and left behind."""
         handle = client.get_workflow_handle(self.offer.name)
-        description = await handle.describe()
+        description = await handle.describe(rpc_timeout=_RPC_TIMEOUT)
         if description.status != WorkflowExecutionStatus.RUNNING:
             return False
         known = str((await description.memo()).get("hash", ""))
@@ -252,13 +276,14 @@ class ScriptWorker:
             if one.identity != self._identity and one.last_access_time.ToDatetime(tzinfo=timezone.utc) > since
         ]
 
-    async def _until_ready(self, client: Client) -> None:
+    async def _answers(self, client: Client) -> bool:
+        """Wait until the catalog answers; it does, or this raises."""
         handle = client.get_workflow_handle(self.offer.name)
         deadline = asyncio.get_running_loop().time() + _READY_TIMEOUT
         while True:
             try:
                 await handle.query("get", rpc_timeout=_RPC_TIMEOUT)
-                return
+                return True
             except (RPCError, WorkflowQueryFailedError) as error:
                 if asyncio.get_running_loop().time() > deadline:
                     raise TemporalError(
@@ -275,6 +300,7 @@ class ScriptWorker:
                     id=run.workflow_id or _new_id(),
                     task_queue=self.offer.name,
                     execution_timeout=_EXECUTION_TIMEOUT,
+                    rpc_timeout=_RPC_TIMEOUT,
                 )
             except WorkflowAlreadyStartedError:
                 # It is there, which is what was asked for.
@@ -307,32 +333,31 @@ class ScriptWorker:
     async def _runs(self, client: Client) -> set[tuple[str, str]]:
         """Every run of the task queue that Temporal lists, and those that this worker has played."""
         found = set(self._played)
-        async for run in client.list_workflows(f'TaskQueue = "{self.offer.name}"'):
+        async for run in client.list_workflows(f'TaskQueue = "{self.offer.name}"', rpc_timeout=_RPC_TIMEOUT):
             found.add((run.id, run.run_id))
         return found
 
     async def _delete(self, client: Client) -> None:
-        deadline = asyncio.get_running_loop().time() + _GONE_TIMEOUT
-        while left := await self._runs(client):
-            for workflow_id, run_id in left:
-                execution = WorkflowExecution(workflow_id=workflow_id, run_id=run_id)
-                try:
-                    await client.workflow_service.delete_workflow_execution(
-                        DeleteWorkflowExecutionRequest(
-                            namespace=self.namespace, workflow_execution=execution
-                        ),
-                        timeout=_RPC_TIMEOUT,
-                    )
-                except RPCError as error:
-                    if error.status != RPCStatusCode.NOT_FOUND:
-                        raise
-                self._played.discard((workflow_id, run_id))
-            if asyncio.get_running_loop().time() > deadline:
-                raise TemporalError(
-                    f"{len(left)} runs of catalog {self.offer.name!r} are still there, after "
-                    f"{_GONE_TIMEOUT:g} s; Temporal at {self.target} may delete them later"
-                )
-            await asyncio.sleep(0.1)
+        """Have every run deleted. Temporal does so in its own time, and lists may lag behind it."""
+        asked: set[tuple[str, str]] = set()
+        for _ in range(_PASSES):
+            found = await self._runs(client) - asked
+            if asked and not found:
+                return
+            for workflow_id, run_id in found:
+                await self._delete_run(client, WorkflowExecution(workflow_id=workflow_id, run_id=run_id))
+            asked |= found
+            await asyncio.sleep(_BETWEEN_PASSES)
+
+    async def _delete_run(self, client: Client, execution: WorkflowExecution) -> None:
+        try:
+            await client.workflow_service.delete_workflow_execution(
+                DeleteWorkflowExecutionRequest(namespace=self.namespace, workflow_execution=execution),
+                timeout=_RPC_TIMEOUT,
+            )
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
 
 
 async def _terminate(client: Client, workflow_id: str, run_id: str | None) -> None:
@@ -343,6 +368,15 @@ async def _terminate(client: Client, workflow_id: str, run_id: str | None) -> No
         # It has ended, or is gone.
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
+
+
+@functools.cache
+def _runtime() -> Runtime:
+    """What the SDK runs on, once for the process: its own log tells of what goes wrong with Temporal.
+
+    Steps that end when their run is gone already are no news: stopping and terminating do that.
+    """
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=_LOGGED)))
 
 
 def _new_id() -> str:

@@ -11,7 +11,7 @@ import base64
 import inspect
 import logging
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -409,7 +409,7 @@ class ScriptRun:
             return list(self.steps[payload])
         handler = self.queries.get(name)
         if handler is None:
-            raise Sent(saying(QueryNotRegisteredError.unknown(name, self.queries, BUILT_IN_QUERIES).message))
+            raise no_such_query(name, self.queries)
         try:
             answer = handler(payload)
             if inspect.isawaitable(answer):
@@ -488,6 +488,11 @@ class ScriptRun:
 
     def _script_error(self, error: BaseException) -> ScriptError:
         return describe(error, self.definition, self.info.workflow_id)
+
+
+def no_such_query(name: str, known: Collection[str]) -> Sent:
+    """What a query that nobody answers gets, in the words of the TypeScript SDK (approval)."""
+    return Sent(saying(QueryNotRegisteredError.unknown(name, known, BUILT_IN_QUERIES).message))
 
 
 def _child_failure(error: ChildWorkflowError) -> ChildFailure:

@@ -285,7 +285,8 @@ class ScriptWorker:
                 await handle.query("get", rpc_timeout=_RPC_TIMEOUT)
                 return True
             except (RPCError, WorkflowQueryFailedError) as error:
-                if asyncio.get_running_loop().time() > deadline:
+                ended = isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND
+                if ended or asyncio.get_running_loop().time() > deadline:
                     raise TemporalError(
                         f"catalog {self.offer.name!r} does not answer on Temporal at {self.target}: {error}"
                     ) from None

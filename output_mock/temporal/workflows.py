@@ -17,7 +17,7 @@ from temporalio.worker import (
 )
 
 from output_mock.engine.payloads import UNDEFINED, plain
-from output_mock.temporal.run import ScriptRun, milliseconds
+from output_mock.temporal.run import ScriptRun, milliseconds, no_such_query
 
 if TYPE_CHECKING:
     from output_mock.temporal.offer import Offer
@@ -48,6 +48,10 @@ class CatalogWorkflow:
     @workflow.query
     def ping(self) -> str:
         return "pong"
+
+    @workflow.query(dynamic=True)
+    def unknown(self, name: str, args: Sequence[RawValue]) -> Any:
+        raise no_such_query(name, ("get", "ping"))
 
     @workflow.update
     def complete(self) -> bool:

@@ -24,8 +24,8 @@ from google.protobuf.json_format import MessageToDict
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
-from temporalio.service import RPCError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.service import RPCError, RPCStatusCode
 
 from output_mock.engine.payloads import UNDEFINED
 from output_mock.temporal.payloads import CONVERTER
@@ -54,6 +54,9 @@ def development_server(folder: Path) -> Iterator[str]:
     target = f"127.0.0.1:{free_port()}"
     port = target.rpartition(":")[2]
     arguments = ["server", "start-dev", "--ip", "127.0.0.1", "--port", port, "--headless"]
+    # What is deleted is gone once two queues are acknowledged, by default every 30 s.
+    for queue in ("transfer", "visibility"):
+        arguments += ["--dynamic-config-value", f'history.{queue}ProcessorUpdateAckInterval="500ms"']
     with (folder / "temporal.log").open("w") as log:
         server = subprocess.Popen(
             [program, *arguments, "--log-level", "error"], stdout=log, stderr=subprocess.STDOUT
@@ -144,6 +147,14 @@ class Front:
         assert description.status is not None
         return description.status.name.lower()
 
+    def forgotten(self, workflow_id: str) -> bool:
+        """Whether Temporal knows nothing of it."""
+        try:
+            self.status(workflow_id)
+        except RPCError as error:
+            return error.status == RPCStatusCode.NOT_FOUND
+        return False
+
     def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> None:
         self.wait(self.handle(workflow_id).signal(name, payload))
 
@@ -196,5 +207,6 @@ def _serialised(error: BaseException) -> dict[str, Any]:
             if isinstance(detail, dict) and isinstance(detail.get("error"), dict):
                 return {**found, **detail["error"]}
     root = chain[-1]
-    name = (root.type if isinstance(root, ApplicationError) else None) or type(root).__name__
+    kind = "TemporalFailure" if type(root) is FailureError else type(root).__name__
+    name = (root.type if isinstance(root, ApplicationError) else None) or kind
     return {**found, "name": name, "message": getattr(root, "message", str(root))}

@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import os
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -366,7 +366,8 @@ class Instance:
         if name == "__enhanced_stack_trace":
             return lambda _payload: {"sdk": {"name": "output-mock"}, "sources": {}, "stacks": []}
         if name == "__temporal_workflow_metadata":
-            return lambda _payload: self._metadata()
+            handlers = (self.queries, self._signal_handlers, self.update_handlers)
+            return lambda _payload: metadata(self.definition.name, *handlers)
         return None
 
     def _stack_trace(self) -> str:
@@ -374,18 +375,6 @@ class Instance:
             return ""
         frames = self.main.get_stack()
         return "\n".join(f"    at {frame.f_code.co_name} (line {frame.f_lineno})" for frame in frames)
-
-    def _metadata(self) -> dict[str, Any]:
-        described = [{"name": name, "description": words} for name, words in BUILT_IN_QUERIES.items()]
-        return {
-            "definition": {
-                "type": self.definition.name,
-                "queryDefinitions": [*described, *({"name": name} for name in self.queries)],
-                "signalDefinitions": [{"name": name} for name in self._signal_handlers],
-                "updateDefinitions": [{"name": name} for name in self.update_handlers],
-            },
-            "currentDetails": "",
-        }
 
     def drop_script(self) -> None:
         """The run is closed: forget the script, keep what answers queries."""
@@ -772,6 +761,22 @@ class Instance:
     def script_error(self, error: BaseException) -> ScriptError:
         """An error that names the workflow, the file and the line, and what to do about it."""
         return describe(error, self.definition, self.run.workflow_id)
+
+
+def metadata(
+    workflow_type: str, queries: Iterable[str], signals: Iterable[str], updates: Iterable[str]
+) -> dict[str, Any]:
+    """What a run says of itself: the names that it handles (fact_query_running)."""
+    described = [{"name": name, "description": words} for name, words in BUILT_IN_QUERIES.items()]
+    return {
+        "definition": {
+            "type": workflow_type,
+            "queryDefinitions": [*described, *({"name": name} for name in queries)],
+            "signalDefinitions": [{"name": name} for name in signals],
+            "updateDefinitions": [{"name": name} for name in updates],
+        },
+        "currentDetails": "",
+    }
 
 
 async def play(definition: WorkflowDefinition, context: Context, given: Any) -> Any:

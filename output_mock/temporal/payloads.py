@@ -10,13 +10,13 @@ import dataclasses
 import json
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import (
     CompositePayloadConverter,
     DataConverter,
     EncodingPayloadConverter,
-    JSONProtoPayloadConverter,
 )
 
 from output_mock.engine.payloads import UNDEFINED, as_json, to_bytes
@@ -45,7 +45,8 @@ class _JSON(EncodingPayloadConverter):
 
     def to_payload(self, value: Any) -> Payload | None:
         if isinstance(value, Message):
-            return None
+            # The SDK's own answers; the real server reads no `json/protobuf`.
+            value = MessageToDict(value)
         return Payload(metadata={"encoding": b"json/plain"}, data=to_bytes(as_json(value)))
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
@@ -54,8 +55,7 @@ class _JSON(EncodingPayloadConverter):
 
 class _Payloads(CompositePayloadConverter):
     def __init__(self) -> None:
-        # The SDK's own messages, such as the answer to `__temporal_workflow_metadata`, have their form.
-        super().__init__(_Undefined(), _JSON(), JSONProtoPayloadConverter())
+        super().__init__(_Undefined(), _JSON())
 
 
 CONVERTER = dataclasses.replace(DataConverter.default, payload_converter_class=_Payloads)

@@ -11,7 +11,8 @@ import base64
 import inspect
 import logging
 import random
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+import types
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -25,7 +26,14 @@ from output_mock.engine import failures
 from output_mock.engine.context import Context, ContinueAsNew, Handler, RunInfo, SignalTimeout, StepPlan
 from output_mock.engine.errors import OutputError, QueryNotRegisteredError, ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure
-from output_mock.engine.instance import BUILT_IN_QUERIES, TRACE_DESTINATIONS, cause_of, describe, play
+from output_mock.engine.instance import (
+    BUILT_IN_QUERIES,
+    TRACE_DESTINATIONS,
+    cause_of,
+    describe,
+    metadata,
+    play,
+)
 from output_mock.engine.payloads import UNDEFINED, handed, named_json
 from output_mock.scripts.definition import WorkflowDefinition, activity_options
 from output_mock.temporal.failures import Sent, child_failure, mistaken, saying, step_failure
@@ -263,14 +271,16 @@ class ScriptRun:
         suffix = base64.urlsafe_b64encode(workflow.uuid4().bytes).rstrip(b"=").decode()
         invocation: dict[str, Any] = {} if options is None else {"activityOptions": dict(options)}
         policy = workflow.ParentClosePolicy.ABANDON if detached else workflow.ParentClosePolicy.TERMINATE
-        running: asyncio.Task[Any] = asyncio.ensure_future(
-            workflow.execute_child_workflow(
-                child_type,
-                args=[input, invocation],
-                id=f"{self.info.workflow_id}-{suffix}",
-                parent_close_policy=policy,
-                memo=dict(workflow.memo()),
-                priority=_NO_PRIORITY,
+        running = asyncio.create_task(
+            _begun(
+                workflow.execute_child_workflow(
+                    child_type,
+                    args=[input, invocation],
+                    id=f"{self.info.workflow_id}-{suffix}",
+                    parent_close_policy=policy,
+                    memo=dict(workflow.memo()),
+                    priority=_NO_PRIORITY,
+                )
             )
         )
         self._keep(running)
@@ -279,7 +289,8 @@ class ScriptRun:
         except ChildWorkflowError as error:
             raise _child_failure(error) from None
         except asyncio.CancelledError:
-            running.cancel()
+            # Not before it waits for the child that it has asked for.
+            asyncio.get_running_loop().call_soon(running.cancel)
             # As in the SDK, the child ends before its parent is told; whatever it says by then.
             while not running.done():
                 try:
@@ -326,10 +337,20 @@ class ScriptRun:
             return True
         limit = None if timeout is None else _length(max(MILLISECOND, timeout))
         try:
-            await workflow.wait_condition(predicate, timeout=limit)
+            await workflow.wait_condition(partial(self._holds, predicate), timeout=limit)
         except asyncio.TimeoutError:
             return False
         return True
+
+    def _holds(self, predicate: Callable[[], bool]) -> bool:
+        """Ask a predicate between two turns of the loop, where an error would fail the task for ever."""
+        try:
+            return bool(predicate())
+        except (Exception, SystemExit) as error:
+            self._fail(error)
+            # Another turn, in which the run sees it.
+            asyncio.get_running_loop().call_soon(lambda: None)
+            return False
 
     def on_signal(self, name: str, handler: Handler) -> None:
         self._signal_handlers[name] = handler
@@ -427,6 +448,10 @@ class ScriptRun:
         except (Exception, SystemExit) as error:
             raise Sent(saying(self._script_error(error).message)) from None
 
+    def metadata(self) -> dict[str, Any]:
+        """What the run says of itself; the SDK knows of no single handler, only that there are any."""
+        return metadata(self.info.workflow_type, self.queries, self._signal_handlers, self._updates)
+
     def check_update(self, name: str, payload: Any) -> None:
         """Refuse an update that nobody handles, or that its validator does not like: raises `Sent`."""
         entry = self._updates.get(name)
@@ -493,6 +518,34 @@ class ScriptRun:
 def no_such_query(name: str, known: Collection[str]) -> Sent:
     """What a query that nobody answers gets, in the words of the TypeScript SDK (approval)."""
     return Sent(saying(QueryNotRegisteredError.unknown(name, known, BUILT_IN_QUERIES).message))
+
+
+def _begun(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+    """A coroutine that has run to where it waits for the first time.
+
+    A task would give its first command only when its turn comes, after those of its neighbours: histories
+    shall show children in the place where the script has asked for them.
+    """
+    waits_for = coroutine.send(None)
+
+    @types.coroutine
+    def rest() -> Generator[Any, Any, Any]:
+        yielded = waits_for
+        while True:
+            try:
+                try:
+                    sent = yield yielded
+                except BaseException as error:
+                    yielded = coroutine.throw(error)
+                else:
+                    yielded = coroutine.send(sent)
+            except StopIteration as end:
+                return end.value
+
+    async def run() -> Any:
+        return await rest()
+
+    return run()
 
 
 def _child_failure(error: ChildWorkflowError) -> ChildFailure:

@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.worker import (
+    HandleQueryInput,
     Interceptor,
     StartActivityInput,
     WorkflowInboundInterceptor,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 CATALOG_TYPE = "$catalog"
 _ABANDON = workflow.HandlerUnfinishedPolicy.ABANDON
 _OFFER = "output_mock_offer"
+_METADATA = "__temporal_workflow_metadata"
 
 
 @workflow.defn(name=CATALOG_TYPE, sandboxed=False)
@@ -78,6 +80,10 @@ class ScriptWorkflow:
     def query(self, name: str, args: Sequence[RawValue]) -> Any:
         return self._run.query(name, _payload(args))
 
+    def metadata(self) -> dict[str, Any]:
+        """What the run says of itself."""
+        return self._run.metadata()
+
     @workflow.update(dynamic=True, unfinished_policy=_ABANDON)
     async def update(self, name: str, args: Sequence[RawValue]) -> Any:
         return await self._run.update(name, _payload(args))
@@ -112,6 +118,12 @@ class Offering(Interceptor):
 class _Inbound(WorkflowInboundInterceptor):
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         super().init(_Outbound(outbound))
+
+    async def handle_query(self, input: HandleQueryInput) -> Any:
+        instance = workflow.instance()
+        if input.query == _METADATA and isinstance(instance, ScriptWorkflow):
+            return instance.metadata()
+        return await super().handle_query(input)
 
 
 class _Outbound(WorkflowOutboundInterceptor):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -497,7 +498,10 @@ async def mistaken_beside(ctx: Context, given: Any) -> Any:
     await ctx.condition(lambda: bool(asked) and asked[0]["nothing"])
 
 
-def test_children_without_end_fail_and_do_not_go_on_for_ever(api: Front) -> None:
+def test_children_without_end_fail_and_do_not_go_on_for_ever(
+    api: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("output_mock.temporal.run.DEEPEST_CHILD", 4)
     result = api.run("endless")
     assert result["status"] == "failed"
     assert "does workflow 'endless' run itself without end?" in result["error"]["message"]
@@ -796,6 +800,38 @@ def test_the_command_says_in_one_line_what_makes_no_sense(arguments: list[str], 
     assert err.startswith("output-mock worker: ")
     assert words in err
     assert err.count("\n") == 1
+
+
+def test_the_example_of_the_readme_does_what_the_readme_says(
+    temporal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = (ROOT / "README.md").read_text()
+    section = readme.partition("## Your scripts on a real Temporal")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (using,) = re.findall(r"```py\n(.*?)```", section, re.DOTALL)
+    (printed,) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+    address = "127.0.0.1:7233"
+    (tmp_path / "approval.py").write_text(code)
+    process = worker_command(str(tmp_path / "approval.py"), "--temporal", temporal, "--catalog", "posts")
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == printed.replace(address, temporal)
+        front = Front(temporal, "posts")
+        run = front.start("write_post", {"topic": "bees"})
+        until(front, run, "getProgress", {"stage": "review"})
+        front.signal(run, "approve", {"by": "ana"})
+        assert front.result(run)["output"] == {"draft": "Bees", "by": "ana"}
+        assert '"output":{"draft":"Bees","by":"ana"}' in section
+        front.close()
+        process.terminate()
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict[str, Any] = {}
+    exec(using.replace(address, temporal), names)
+    assert names["catalog"] == "posts-17"
 
 
 def test_without_the_extra_the_command_says_what_to_install() -> None:

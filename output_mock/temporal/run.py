@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("output_mock.temporal")
 # Each child's id is its parent's and 23 characters more, and Temporal takes ids of 1,000.
-_DEEPEST_CHILD = 32
+DEEPEST_CHILD = 32
 _CHILD_SUFFIX = 23
 _TURN_TIMEOUT = timedelta(seconds=10)
 # None at all, as the TypeScript SDK sends it; the SDK's own default is an empty one, which histories show.
@@ -148,7 +148,7 @@ class ScriptRun:
             try:
                 await workflow.wait_condition(lambda: main.done() or self.wrong is not None)
             except asyncio.CancelledError:
-                if self.stopped or workflow.cancellation_reason() is None:
+                if self.stopped:
                     # Nobody asks twice: the run only leaves this worker's memory.
                     raise
                 self.stopped = True
@@ -302,9 +302,9 @@ class ScriptRun:
     def _check_depth(self, name: str) -> None:
         root = self.info.root
         depth = 0 if root is None else (len(self.info.workflow_id) - len(root.workflow_id)) // _CHILD_SUFFIX
-        if depth >= _DEEPEST_CHILD:
+        if depth >= DEEPEST_CHILD:
             raise RecursionError(
-                f"children are nested {_DEEPEST_CHILD} deep; does workflow {name!r} run itself without end?"
+                f"children are nested {DEEPEST_CHILD} deep; does workflow {name!r} run itself without end?"
             )
 
     # What the context asks: time

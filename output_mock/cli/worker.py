@@ -116,9 +116,8 @@ def worker(
         from output_mock.temporal import Offer, ScriptWorker, TemporalError
     except ModuleNotFoundError as error:
         raise Problem(str(error)) from None
-    # Steps that fail are what scripts are for; a run that fails by a mistake in its script is told.
+    # A run that fails by a mistake in its script is told.
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("temporalio.activity").setLevel(logging.ERROR)
     try:
         offer = Offer(catalog, [script for found in loaded.values() for script in found], traces)
     except ValueError as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 from temporalio.api.failure.v1 import Failure as Proto
-from temporalio.exceptions import FailureError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
@@ -35,11 +35,25 @@ _STATUSES = {
 }
 
 
-class Sent(FailureError):
-    """An exception that travels as exactly this chain of failures."""
+class Sent(ApplicationError):
+    """An exception that travels as exactly this chain of failures.
 
-    def __init__(self, cause: Cause) -> None:
-        super().__init__(cause.message, failure=to_proto(cause))
+    To the SDK it is benign: that scripts fail as they say is nothing to log.
+    """
+
+    def __init__(self, failure: Proto) -> None:
+        super().__init__(failure.message, category=ApplicationErrorCategory.BENIGN)
+        self._proto = failure
+
+    @classmethod
+    def of(cls, cause: Cause) -> Sent:
+        """The exception for a chain in the engine's form."""
+        return cls(to_proto(cause))
+
+    @property
+    def failure(self) -> Proto:
+        """What travels."""
+        return self._proto
 
 
 def to_proto(cause: Cause) -> Proto:
@@ -89,13 +103,16 @@ def _failure(link: Cause) -> Failure:
     if not name and not isinstance(error, dict):
         return Failure.value(error if error is not None else link.message)
     properties = error if isinstance(error, dict) else {}
-    own = {key: value for key, value in properties.items() if key not in ("message", "name", "cause")}
     inner = (
         link.cause.cause if link.cause is not None and link.cause.kind == "TemporalFailure" else link.cause
     )
     cause = None if inner is None else _cause_failure(inner, properties.get("cause"))
     retryable = not info.get("nonRetryable", False)
-    return Failure(link.message, name or "Error", cause=cause, retryable=retryable, **own)
+    failure = Failure(link.message, name or "Error", cause=cause, retryable=retryable)
+    failure.properties = {
+        key: value for key, value in properties.items() if key not in ("message", "name", "cause")
+    }
+    return failure
 
 
 def _cause_failure(link: Cause, said: Any) -> Failure:

@@ -101,7 +101,7 @@ class ScriptRun:
         """The whole run, as the real SDK's interceptors and workflow wrapper do it (run_completes)."""
         info = self.info
         if self._definition is None:
-            raise Sent(saying(f"catalog {self.offer.name} has no workflow {info.workflow_type!r}"))
+            raise Sent.of(saying(f"catalog {self.offer.name} has no workflow {info.workflow_type!r}"))
         given = args[0] if args else UNDEFINED
         invocation = args[1].get("activityOptions") if len(args) > 1 and isinstance(args[1], dict) else None
         traced = self.definition.traced and info.parent is None
@@ -156,10 +156,10 @@ class ScriptRun:
                     task.cancel()
         if self.wrong is not None:
             main.cancel()
-            raise Sent(self.wrong)
+            raise Sent.of(self.wrong)
         if main.cancelled():
             if not self.stopped:
-                raise Sent(failures.stopped())
+                raise Sent.of(failures.stopped())
             await self._stop_the_rest()
             raise asyncio.CancelledError
         error = main.exception()
@@ -177,7 +177,7 @@ class ScriptRun:
             raise self._mistake(error) from error
         if self.stopped and cause.is_cancellation():
             raise asyncio.CancelledError
-        raise Sent(cause) from error
+        raise Sent.of(cause) from error
 
     async def _stop_the_rest(self) -> None:
         """A stop reaches everything that the script has begun, also what it does not wait for."""
@@ -442,11 +442,11 @@ class ScriptRun:
                 )
             return named_json(answer, "the answer to query {!r}", name)
         except Failure as failure:
-            raise Sent(saying(failure.message)) from None
+            raise Sent.of(saying(failure.message)) from None
         except OutputError as error:
-            raise Sent(saying(error.message)) from None
+            raise Sent.of(saying(error.message)) from None
         except (Exception, SystemExit) as error:
-            raise Sent(saying(self._script_error(error).message)) from None
+            raise Sent.of(saying(self._script_error(error).message)) from None
 
     def metadata(self) -> dict[str, Any]:
         """What the run says of itself; the SDK knows of no single handler, only that there are any."""
@@ -456,14 +456,14 @@ class ScriptRun:
         """Refuse an update that nobody handles, or that its validator does not like: raises `Sent`."""
         entry = self._updates.get(name)
         if entry is None:
-            raise Sent(saying(f"no handler for update {name!r}"))
+            raise Sent.of(saying(f"no handler for update {name!r}"))
         validator = entry[1]
         if validator is None:
             return
         try:
             validator(payload)
         except Exception as refusal:
-            raise Sent(saying(str(refusal) or type(refusal).__name__)) from None
+            raise Sent.of(saying(str(refusal) or type(refusal).__name__)) from None
 
     async def update(self, name: str, payload: Any) -> Any:
         """The answer to an update. Raises `Sent`, with the failure that it ends with."""
@@ -479,11 +479,11 @@ class ScriptRun:
         except asyncio.CancelledError:
             if not self.stopped:
                 raise
-            raise Sent(failures.stopped()) from None
+            raise Sent.of(failures.stopped()) from None
         except Failure as failure:
             where = f"update {name} ({self.definition.path})"
             retryable = failure.retryable
-            raise Sent(
+            raise Sent.of(
                 Application(failure, where=where, non_retryable=not retryable, detailed=False)
             ) from None
         except Exception as error:
@@ -492,7 +492,7 @@ class ScriptRun:
                 self._fail(error)
                 cause = self.wrong
             assert cause is not None
-            raise Sent(cause) from None
+            raise Sent.of(cause) from None
 
     # Mistakes in the script
 
@@ -503,7 +503,7 @@ class ScriptRun:
             self.wrong = self._mistaken(error) if cause is None else cause
 
     def _mistake(self, error: BaseException) -> Sent:
-        return Sent(self._mistaken(error))
+        return Sent.of(self._mistaken(error))
 
     def _mistaken(self, error: BaseException) -> Cause:
         problem = self._script_error(error)
@@ -517,7 +517,7 @@ class ScriptRun:
 
 def no_such_query(name: str, known: Collection[str]) -> Sent:
     """What a query that nobody answers gets, in the words of the TypeScript SDK (approval)."""
-    return Sent(saying(QueryNotRegisteredError.unknown(name, known, BUILT_IN_QUERIES).message))
+    return Sent.of(saying(QueryNotRegisteredError.unknown(name, known, BUILT_IN_QUERIES).message))
 
 
 def _begun(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:

@@ -19,7 +19,6 @@ from temporalio import activity
 from temporalio.api.failure.v1 import Failure as Proto
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from output_mock.durations import MILLISECOND, SECOND
@@ -27,6 +26,7 @@ from output_mock.engine.context import StepPlan
 from output_mock.engine.failures import Failure
 from output_mock.engine.instance import TRACE_DESTINATIONS
 from output_mock.engine.payloads import UNDEFINED
+from output_mock.temporal.failures import Sent, saying
 
 if TYPE_CHECKING:
     from output_mock.engine.history import ActivityOptions
@@ -94,11 +94,16 @@ class StepActivities:
         step = self._offer.steps.get((info.workflow_run_id or "", info.activity_id))
         if step is None:
             step = await self._ask(info)
-        await _pass(step.takes / SECOND - (time.monotonic() - began), info.heartbeat_timeout)
+        try:
+            await _pass(step.takes / SECOND - (time.monotonic() - began), info.heartbeat_timeout)
+        except asyncio.CancelledError:
+            if activity.is_worker_shutdown():
+                # Another worker tries again, as after any other failure.
+                raise Sent.of(saying("the worker has stopped")) from None
+            raise
         outcome = step.of(info.attempt)
         if "fails" in outcome:
-            proto = ParseDict(outcome["fails"], Proto())
-            raise FailureError(proto.message, failure=proto)
+            raise Sent(ParseDict(outcome["fails"], Proto()))
         return outcome.get("returns", UNDEFINED)
 
     async def _ask(self, info: activity.Info) -> StepOutcomes:
@@ -111,10 +116,8 @@ class StepActivities:
             except (RPCError, WorkflowQueryFailedError) as error:
                 gone = isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND
                 if gone or time.monotonic() > limit:
-                    raise ApplicationError(
-                        f"run {info.workflow_run_id} does not tell what its step {info.activity_type} does: "
-                        f"{error}"
-                    ) from None
+                    problem = f"the run does not tell what its step {info.activity_type} does: {error}"
+                    raise Sent.of(saying(problem)) from None
             # Its worker may be busy or just gone; another one takes the run over.
             activity.heartbeat()
             await asyncio.sleep(_ASK_AGAIN)

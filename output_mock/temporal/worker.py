@@ -123,9 +123,16 @@ class ScriptWorker:
             if self._stopped:
                 return
         client = await self._unless_stopped(self._connected())
-        if client is None:
-            return
-        joined = await self._begin_catalog(client)
+        if client is not None:
+            await self._serve(client, ready)
+
+    async def _serve(self, client: Client, ready: Callable[[], None]) -> None:
+        try:
+            joined = await self._begin_catalog(client)
+        except RPCError as error:
+            raise TemporalError(
+                f"cannot begin catalog {self.offer.name!r} on Temporal at {self.target}: {error.message}"
+            ) from None
         try:
             async with self._worker(client):
                 if await self._unless_stopped(self._answers(client)):
@@ -231,10 +238,6 @@ class ScriptWorker:
             except WorkflowAlreadyStartedError:
                 if await self._can_join(client):
                     return True
-            except RPCError as error:
-                raise TemporalError(
-                    f"cannot begin catalog {self.offer.name!r} on Temporal at {self.target}: {error.message}"
-                ) from None
         raise self._taken("it keeps being started by somebody else")
 
     async def _can_join(self, client: Client) -> bool:

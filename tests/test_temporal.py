@@ -632,7 +632,12 @@ def test_two_workers_share_a_catalog_and_the_last_one_ends_it(temporal: str) -> 
             assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
         assert front.status(catalog) == "running"
         assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
-        front.close()
+    assert front.status(catalog) == "terminated"
+    # Temporal still lists those two.
+    with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+        assert front.status(catalog) == "running"
+    assert front.status(catalog) == "terminated"
+    front.close()
 
 
 def test_yaml_scripts_are_played(temporal: str) -> None:

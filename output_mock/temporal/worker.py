@@ -37,7 +37,14 @@ from temporalio.workflow import NondeterminismError
 from output_mock.temporal.offer import HASH_PREFIX, Offer
 from output_mock.temporal.payloads import CONVERTER
 from output_mock.temporal.steps import StepActivities
-from output_mock.temporal.workflows import CATALOG_TYPE, CatalogWorkflow, Offering, ScriptWorkflow
+from output_mock.temporal.workflows import (
+    CATALOG_TYPE,
+    LEAVE,
+    LEFT,
+    CatalogWorkflow,
+    Offering,
+    ScriptWorkflow,
+)
 
 T = TypeVar("T")
 # Begins the identity of every worker of this package, by which they know each other.
@@ -101,6 +108,8 @@ class ScriptWorker:
         self._identity = f"{_IDENTITY}:{os.getpid()}@{platform.node()}:{uuid.uuid4().hex[:8]}"
         # A signal may find its own thread in here.
         self._lock = threading.RLock()
+        # Whether it has left the catalog, or ended it.
+        self._gone = False
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -142,6 +151,8 @@ class ScriptWorker:
                 await self._stop.wait()
                 if self._leave_no_trace:
                     await self._end_runs(client)
+                else:
+                    await self._leave(client)
         except (RPCError, RuntimeError) as error:
             raise TemporalError(f"the worker on Temporal at {self.target} has failed: {error}") from error
         finally:
@@ -262,8 +273,8 @@ class ScriptWorker:
             f"{self.namespace!r}: {by}; choose another name for the catalog, or stop the other one"
         )
 
-    async def _pollers(self, client: Client) -> list[str]:
-        """The identities of the other workers that poll the task queue."""
+    async def _pollers(self, client: Client, *, after: datetime | None = None) -> list[str]:
+        """The identities of the other workers that poll the task queue, and have done so `after` that."""
         answer = await client.workflow_service.describe_task_queue(
             DescribeTaskQueueRequest(
                 namespace=self.namespace,
@@ -273,6 +284,8 @@ class ScriptWorker:
             timeout=_RPC_TIMEOUT,
         )
         since = datetime.now(timezone.utc) - _POLLED_WITHIN
+        if after is not None:
+            since = max(since, after)
         return [
             one.identity
             for one in answer.pollers
@@ -318,16 +331,35 @@ class ScriptWorker:
         for workflow_id, run_id in await self._runs(client):
             await _terminate(client, workflow_id, run_id)
 
+    async def _leave(self, client: Client) -> None:
+        """End the catalog, unless other workers serve it.
+
+        Temporal lists a worker for minutes after it has gone, so those that share a catalog tell it when
+        they leave; who reads afterwards that nobody else is left, ends it.
+        """
+        catalog = client.get_workflow_handle(self.offer.name)
+        # Those before that served a catalog that has ended.
+        began = (await catalog.describe(rpc_timeout=_RPC_TIMEOUT)).start_time
+        others = await self._pollers(client, after=began)
+        if others:
+            await catalog.signal(LEAVE, self._identity, rpc_timeout=_RPC_TIMEOUT)
+            left = await catalog.query(LEFT, rpc_timeout=_RPC_TIMEOUT)
+            others = [one for one in others if one not in left]
+        self.shared = bool(others)
+        if not others:
+            await _terminate(client, self.offer.name, None)
+        self._gone = True
+
     async def _clean_up(self, client: Client) -> None:
         try:
             if self._leave_no_trace:
                 await self._end_runs(client)
                 await self._delete(client)
-            elif await self._pollers(client):
-                # Other machines go on with it.
-                self.shared = True
-            else:
-                await _terminate(client, self.offer.name, None)
+            elif not self._gone:
+                # It has failed; other machines may go on.
+                self.shared = bool(await self._pollers(client))
+                if not self.shared:
+                    await _terminate(client, self.offer.name, None)
         except RPCError as error:
             raise TemporalError(
                 f"catalog {self.offer.name!r} could not be removed from Temporal at {self.target}: "

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from output_mock.temporal.offer import Offer
 
 CATALOG_TYPE = "$catalog"
+# By these, workers that share a catalog tell each other who has left it.
+LEAVE, LEFT = "__output_mock_leave", "__output_mock_left"
 _ABANDON = workflow.HandlerUnfinishedPolicy.ABANDON
 _OFFER = "output_mock_offer"
 _METADATA = "__temporal_workflow_metadata"
@@ -36,6 +38,7 @@ class CatalogWorkflow:
     def __init__(self) -> None:
         self._contents: Any = None
         self._complete = False
+        self._left: list[str] = []
 
     @workflow.run
     async def run(self, contents: Any) -> Any:
@@ -50,6 +53,14 @@ class CatalogWorkflow:
     @workflow.query
     def ping(self) -> str:
         return "pong"
+
+    @workflow.signal(name=LEAVE)
+    def leave(self, identity: str) -> None:
+        self._left.append(identity)
+
+    @workflow.query(name=LEFT)
+    def left(self) -> list[str]:
+        return self._left
 
     @workflow.query(dynamic=True)
     def unknown(self, name: str, args: Sequence[RawValue]) -> Any:

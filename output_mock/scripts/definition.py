@@ -257,7 +257,7 @@ class Offered:
     """The workflows of a catalog, by their names and aliases."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
         self.workflows: dict[str, WorkflowDefinition] = {}
         self.names: dict[str, str] = {}
 

@@ -26,7 +26,7 @@ class Offer(Offered):
 
     def __init__(self, name: str, scripts: Sequence[Scripted], traces: Traces) -> None:
         super().__init__(name)
-        self.traces = traces
+        self.traces: Traces = traces
         for script in scripts:
             for definition in script.definitions(name):
                 if definition.name in self.workflows:

@@ -56,7 +56,7 @@ class Step:
     """A step that the script has asked for."""
 
     def __init__(self, future: asyncio.Future[Any]) -> None:
-        self.future = future
+        self.future: asyncio.Future[Any] = future
         # None for one that could not be asked for, in a run that is about to fail.
         self.handle: workflow.ActivityHandle[Any] | None = None
 
@@ -67,14 +67,14 @@ class ScriptRun:
     # The script itself, once it has begun.
     main: asyncio.Task[Any] | None = None
     # Whether the run was asked to stop.
-    stopped = False
+    stopped: bool = False
     # What the run fails with because of something that happens beside its script, such as a signal handler.
     wrong: Cause | None = None
 
     def __init__(self, offer: Offer) -> None:
         info = workflow.info()
-        self.offer = offer
-        self.info = info
+        self.offer: Offer = offer
+        self.info: workflow.Info = info
         self.steps: dict[str, StepOutcomes] = {}
         self.queries: dict[str, Handler] = {}
         self._definition: WorkflowDefinition | None = offer.workflows.get(

@@ -94,11 +94,11 @@ class ScriptWorker:
         api_key: str | None = None,
         leave_no_trace: bool = False,
     ) -> None:
-        self.offer = offer
-        self.target = target
-        self.namespace = namespace
+        self.offer: Offer = offer
+        self.target: str = target
+        self.namespace: str = namespace
         # Whether other workers offer the same catalog, and keep it when this one goes.
-        self.shared = False
+        self.shared: bool = False
         self._api_key = api_key
         # The runs to remove, besides those that Temporal lists: lists may lag behind.
         self._played: set[tuple[str, str]] = set()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 try:
     import temporalio  # noqa: F401
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
         "output_mock.temporal needs the temporalio package; pip install 'output-mock[temporal]'",
-        name=error.name,
+        name=_error.name,
     ) from None
 
 from output_mock.temporal.offer import Offer

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from output_mock.cli.check import check
 from output_mock.cli.serve import serve
 from output_mock.cli.trace import trace
+from output_mock.cli.worker import worker
 from output_mock.version import NAME, version
 
 
@@ -56,6 +57,7 @@ def schema() -> None:
 command.add_command(serve)
 command.add_command(check)
 command.add_command(trace)
+command.add_command(worker)
 
 
 def main() -> None:

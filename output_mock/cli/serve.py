@@ -55,7 +55,8 @@ def _seed(context: click.Context, _: click.Parameter, value: str | None) -> int:
     return int(value)
 
 
-def _catalog(context: click.Context, _: click.Parameter, value: str | tuple[str, ...]) -> Any:
+def catalog_name(context: click.Context, _: click.Parameter, value: str | tuple[str, ...]) -> Any:
+    """The name of a catalog, or several, as the real server takes them."""
     for name in (value,) if isinstance(value, str) else value:
         if not _CATALOG.fullmatch(name):
             raise click.BadParameter(
@@ -135,7 +136,7 @@ def _token(context: click.Context, _: click.Parameter, value: str | None) -> str
 @click.option(
     "--catalog",
     metavar="NAME",
-    callback=_catalog,
+    callback=catalog_name,
     envvar="OUTPUT_CATALOG_ID",
     show_envvar=True,
     default="main",
@@ -169,7 +170,7 @@ def _token(context: click.Context, _: click.Parameter, value: str | None) -> str
 @click.option(
     "--worker-down",
     metavar="CATALOG",
-    callback=_catalog,
+    callback=catalog_name,
     multiple=True,
     help="A catalog that is known but whose worker is gone. May be given several times.",
 )
@@ -442,7 +443,7 @@ def _load(mock: OutputMock, scripts: tuple[str, ...]) -> dict[str, list[Scripted
         return {"the demonstration": [script]}
     loaded, problems = loaded_files(scripts)
     if problems:
-        raise _refused(all_mistakes(loaded, problems), problems[0])
+        raise refused(all_mistakes(loaded, problems), problems[0])
     for path, found in loaded.items():
         try:
             for one in found:
@@ -451,11 +452,11 @@ def _load(mock: OutputMock, scripts: tuple[str, ...]) -> dict[str, list[Scripted
             raise click.ClickException(f"{path}: {error}") from error
     mistakes = all_mistakes(loaded, ())
     if mistakes:
-        raise _refused(mistakes, mistakes[0])
+        raise refused(mistakes, mistakes[0])
     return loaded
 
 
-def _refused(mistakes: list[Mistake], first: object) -> click.ClickException:
+def refused(mistakes: list[Mistake], first: object) -> click.ClickException:
     """One mistake by itself is told in one line, several in one line each."""
     if len(mistakes) == 1:
         return click.ClickException(str(first))

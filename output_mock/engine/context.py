@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from output_mock.durations import Duration, nanoseconds
-from output_mock.engine.failures import Failure
-from output_mock.engine.payloads import UNDEFINED
+from output_mock.engine.failures import Application, Failure, invalid
+from output_mock.engine.payloads import UNDEFINED, handed, named_json
 from output_mock.engine.traces import Node, checked_nodes
-
-if TYPE_CHECKING:
-    from output_mock.engine.instance import Instance
+from output_mock.zod import Schema
 
 Handler = Callable[[Any], Any]
 Fails = Failure | str | Sequence[Failure | str | None] | None
@@ -59,6 +57,38 @@ class StepPlan:
             return fails
         return fails[attempt - 1] if attempt <= len(fails) else None
 
+    def perform(self, schema: Callable[[Mapping[str, Any], str], Schema], given: Any, attempt: int) -> Any:
+        """What attempt number `attempt` (from 1) returns for this input; `schema` compiles schemas.
+
+        Raises the `Failure` that it fails with, and whatever a function given as `returns` raises.
+        """
+        if self.input_schema is not None:
+            given, issues = schema(self.input_schema, f"input_schema of step {self.name!r}").safe_parse(given)
+            if issues:
+                raise invalid(f'{self.kind} "{self.name}" input', issues)
+        failure = self.failure(attempt)
+        if failure is not None:
+            raise failure
+        result = self.returns
+        if callable(result):
+            result = result(handed(given))
+        result = named_json(result, "the result of step {!r}", self.name)
+        if self.output_schema is not None:
+            compiled = schema(self.output_schema, f"output_schema of step {self.name!r}")
+            result, issues = compiled.safe_parse(result)
+            if issues:
+                raise invalid(f'{self.kind} "{self.name}" output', issues)
+        return result
+
+    def where(self, workflow_path: str) -> str:
+        """The place that stack traces name."""
+        return f"fn ({workflow_path.rpartition('/')[0]}/steps.js:{self.name})"
+
+    def cause(self, failure: Failure, workflow_path: str, non_retryable: Collection[str]) -> Application:
+        """What an attempt that failed so tells the server; failures of `non_retryable` names end the step."""
+        fatal = not failure.retryable or failure.name in non_retryable
+        return Application(failure, where=self.where(workflow_path), non_retryable=fatal)
+
 
 def _failures(fails: Fails, step: str) -> Failure | list[Failure | None]:
     """`fails` with text turned into failures. Raises `TypeError` for anything else."""
@@ -95,6 +125,34 @@ class RunInfo:
         self.start_time: datetime = start_time
 
 
+class Scheduled(Protocol):
+    """A step that was asked for."""
+
+    @property
+    def future(self) -> Awaitable[Any]:
+        """What it returns, or how it fails."""
+
+
+class Player(Protocol):
+    """What plays a run: the fake's own engine, or a worker on a real Temporal. Lengths are nanoseconds."""
+
+    def schedule(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Scheduled: ...
+    def abandon(self, activity: Any) -> None: ...
+    async def child(
+        self, name: str, input: Any, *, detached: bool, options: Mapping[str, Any] | None
+    ) -> Any: ...
+    async def sleep(self, length: int) -> None: ...
+    def now(self) -> int: ...
+    def on_signal(self, name: str, handler: Handler) -> None: ...
+    def on_query(self, name: str, handler: Handler) -> None: ...
+    def on_update(self, name: str, handler: Handler, validator: Handler | None) -> None: ...
+    async def wait_for_signal(self, name: str, timeout: int | None) -> Any: ...
+    async def condition(self, predicate: Callable[[], bool], timeout: int | None) -> bool: ...
+    def run_info(self) -> RunInfo: ...
+    def random(self) -> random.Random: ...
+    async def in_turn(self, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any: ...
+
+
 class Context:
     """The run that a script plays, as the script sees it.
 
@@ -103,7 +161,7 @@ class Context:
 
     __slots__ = ("_instance",)
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Player) -> None:
         self._instance = instance
 
     # Work

@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import os
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ _FIRST_TRACED = ("payloadVersion", "traceInfo")
 _SECOND: tuple[str, ...] = ("activityOptions",)
 _SECOND_TRACED = ("activityOptions", "trace")
 # Queries that the TypeScript SDK always answers; named in the message for an unknown one (approval).
-_BUILT_IN_QUERIES = {
+BUILT_IN_QUERIES = {
     "__stack_trace": "Returns a sensible stack trace.",
     "__enhanced_stack_trace": "Returns a stack trace annotated with source information.",
     "__temporal_workflow_metadata": "Returns metadata associated with this workflow.",
@@ -234,7 +234,7 @@ class Instance:
             self._perform(jobs)
         except (Exception, SystemExit) as error:
             # A signal handler that fails takes the run with it, as in the SDK.
-            cause = self._cause_of(error)
+            cause = cause_of(error, self.definition)
             if cause is None:
                 raise self.script_error(error) from error
             self.commands.append((FAIL, cause))
@@ -294,7 +294,7 @@ class Instance:
         options = definition.options_below(info.memo, info.invocation)
         self.memo = Memo(self.memo.trace_info, options, trace)
         self.commands.append((MEMO, (self.memo, names)))
-        self.main = self.loop.begin(self._main())
+        self.main = self.loop.begin(play(self.definition, self.context, run.info.input))
         return True
 
     def _not_yet(self, jobs: list[Job]) -> bool:
@@ -340,7 +340,7 @@ class Instance:
         """Ask the script. Raises `QueryNotRegisteredError`, also with the words of a handler that threw."""
         handler = self.queries.get(name) or self._built_in(name)
         if handler is None:
-            raise QueryNotRegisteredError.unknown(name, self.queries, _BUILT_IN_QUERIES)
+            raise QueryNotRegisteredError.unknown(name, self.queries, BUILT_IN_QUERIES)
         watchdog = self.run.world.watchdog
         watchdog.begin(strict=False)
         outer = self.loop.enter()
@@ -369,7 +369,8 @@ class Instance:
         if name == "__enhanced_stack_trace":
             return lambda _payload: {"sdk": {"name": "output-mock"}, "sources": {}, "stacks": []}
         if name == "__temporal_workflow_metadata":
-            return lambda _payload: self._metadata()
+            handlers = (self.queries, self._signal_handlers, self.update_handlers)
+            return lambda _payload: metadata(self.definition.name, *handlers)
         return None
 
     def _stack_trace(self) -> str:
@@ -377,18 +378,6 @@ class Instance:
             return ""
         frames = self.main.get_stack()
         return "\n".join(f"    at {frame.f_code.co_name} (line {frame.f_lineno})" for frame in frames)
-
-    def _metadata(self) -> dict[str, Any]:
-        described = [{"name": name, "description": words} for name, words in _BUILT_IN_QUERIES.items()]
-        return {
-            "definition": {
-                "type": self.definition.name,
-                "queryDefinitions": [*described, *({"name": name} for name in self.queries)],
-                "signalDefinitions": [{"name": name} for name in self._signal_handlers],
-                "updateDefinitions": [{"name": name} for name in self.update_handlers],
-            },
-            "currentDetails": "",
-        }
 
     def drop_script(self) -> None:
         """The run is closed: forget the script, keep what answers queries."""
@@ -620,28 +609,19 @@ class Instance:
             self._random = random.Random(f"{self.run.world.seed}/{self.run.info.run_id}")
         return self._random
 
+    async def in_turn(self, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
+        run = self.run
+        if run.info.answer is None:
+            whose, answers = pick()
+            position = run.world.answers_given.get(whose, 0)
+            run.world.answers_given[whose] = position + 1
+            run.info.answer = answers[min(position, len(answers) - 1)]
+        return run.info.answer
+
     # The script
 
     async def _bare(self) -> Any:
         return await self.definition.script(self.context, plain(self.run.info.input))
-
-    async def _main(self) -> Any:
-        """The script, between the schemas of its input and its output."""
-        definition = self.definition
-        given = self.run.info.input
-        if definition.input_schema is None:
-            given = as_json(given)
-        else:
-            given, issues = definition.input_schema.safe_parse(given)
-            if issues:
-                raise invalid(f'Workflow "{definition.name}" input', issues)
-        output = await definition.script(self.context, plain(given))
-        output = named_json(output, "the output of workflow {!r}", definition.name)
-        if definition.output_schema is not None:
-            output, issues = definition.output_schema.safe_parse(output)
-            if issues:
-                raise invalid(f'Workflow "{definition.name}" output', issues)
-        return output
 
     def _unblock(self) -> bool:
         """Resume the waits whose condition holds by now."""
@@ -669,32 +649,12 @@ class Instance:
                 )
             except TypeError as problem:
                 raise self.script_error(problem) from error
-        cause = self._cause_of(error)
+        cause = cause_of(error, self.definition)
         if cause is None:
             raise self.script_error(error) from error
         if self.stopped and cause.is_cancellation():
             return (CANCEL, None)
         return (FAIL, cause)
-
-    def _cause_of(self, error: BaseException) -> Cause | None:
-        """The chain of failures that an exception stands for; None for a mistake in the script."""
-        if isinstance(error, (StepFailure, ChildFailure)):
-            return error.chain
-        if isinstance(error, SignalTimeout):
-            error = Failure(str(error), name="TimeoutError", retryable=False)
-        if isinstance(error, Failure):
-            where = f"fn ({self.definition.path})"
-            # The SDK wraps its own fatal errors, and leaves the failures of Temporal as they are.
-            detailed = error.name in failures.FATAL_NAMES or bool(error.properties) or not error.is_error
-            return Application(error, where=where, non_retryable=not error.retryable, detailed=detailed)
-        inner = getattr(error, "exceptions", None)  # an ExceptionGroup of asyncio.TaskGroup
-        if inner and not isinstance(error, Exception):
-            return None
-        for one in inner or ():
-            cause = self._cause_of(one)
-            if cause is not None:
-                return cause
-        return None
 
     def _stop(self) -> None:
         self.stopped = True
@@ -784,7 +744,7 @@ class Instance:
             non_retryable = not error.retryable
             update.failure = Application(error, where=where, non_retryable=non_retryable, detailed=False)
         else:
-            update.failure = self._cause_of(error)
+            update.failure = cause_of(error, self.definition)
             if update.failure is None:
                 raise error
         self.commands.append((FINISH, update))
@@ -804,6 +764,60 @@ class Instance:
     def script_error(self, error: BaseException) -> ScriptError:
         """An error that names the workflow, the file and the line, and what to do about it."""
         return describe(error, self.definition, self.run.workflow_id)
+
+
+def metadata(
+    workflow_type: str, queries: Iterable[str], signals: Iterable[str], updates: Iterable[str]
+) -> dict[str, Any]:
+    """What a run says of itself: the names that it handles (fact_query_running)."""
+    described = [{"name": name, "description": words} for name, words in BUILT_IN_QUERIES.items()]
+    return {
+        "definition": {
+            "type": workflow_type,
+            "queryDefinitions": [*described, *({"name": name} for name in queries)],
+            "signalDefinitions": [{"name": name} for name in signals],
+            "updateDefinitions": [{"name": name} for name in updates],
+        },
+        "currentDetails": "",
+    }
+
+
+async def play(definition: WorkflowDefinition, context: Context, given: Any) -> Any:
+    """The script, between the schemas of its input and its output."""
+    if definition.input_schema is None:
+        given = as_json(given)
+    else:
+        given, issues = definition.input_schema.safe_parse(given)
+        if issues:
+            raise invalid(f'Workflow "{definition.name}" input', issues)
+    output = await definition.script(context, plain(given))
+    output = named_json(output, "the output of workflow {!r}", definition.name)
+    if definition.output_schema is not None:
+        output, issues = definition.output_schema.safe_parse(output)
+        if issues:
+            raise invalid(f'Workflow "{definition.name}" output', issues)
+    return output
+
+
+def cause_of(error: BaseException, definition: WorkflowDefinition) -> Cause | None:
+    """The chain of failures that an exception of a script stands for; None for a mistake in the script."""
+    if isinstance(error, (StepFailure, ChildFailure)):
+        return error.chain
+    if isinstance(error, SignalTimeout):
+        error = Failure(str(error), name="TimeoutError", retryable=False)
+    if isinstance(error, Failure):
+        where = f"fn ({definition.path})"
+        # The SDK wraps its own fatal errors, and leaves the failures of Temporal as they are.
+        detailed = error.name in failures.FATAL_NAMES or bool(error.properties) or not error.is_error
+        return Application(error, where=where, non_retryable=not error.retryable, detailed=detailed)
+    inner = getattr(error, "exceptions", None)  # an ExceptionGroup of asyncio.TaskGroup
+    if inner and not isinstance(error, Exception):
+        return None
+    for one in inner or ():
+        cause = cause_of(one, definition)
+        if cause is not None:
+            return cause
+    return None
 
 
 class _GaveUp(Exception):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from output_mock.engine import failures, history
 from output_mock.engine.errors import ScriptError
-from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure, invalid
+from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.engine.instance import (
     ACCEPT,
@@ -46,7 +46,7 @@ from output_mock.engine.instance import (
     Update,
     WorkflowTimer,
 )
-from output_mock.engine.payloads import UNDEFINED, handed, named_json
+from output_mock.engine.payloads import UNDEFINED, handed
 from output_mock.engine.traces import Attempt
 
 if TYPE_CHECKING:
@@ -448,11 +448,12 @@ class Run:
             watchdog = self.world.watchdog
             watchdog.begin(strict=False)
             try:
-                result = self._perform(activity)
+                plan = activity.plan
+                self._look_inside(activity)
+                result = plan.perform(self.definition.step_schema, activity.input, activity.attempt)
             except Failure as failure:
-                where = f"fn ({self.definition.path.rpartition('/')[0]}/steps.js:{activity.plan.name})"
-                fatal = not failure.retryable or failure.name in activity.options.non_retryable
-                self._step_failed(activity, failure, Application(failure, where=where, non_retryable=fatal))
+                cause = plan.cause(failure, self.definition.path, activity.options.non_retryable)
+                self._step_failed(activity, failure, cause)
                 return
             except (Exception, SystemExit) as error:
                 self._script_is_wrong(error)
@@ -477,41 +478,18 @@ class Run:
             (history.STEP_COMPLETED, now, activity.scheduled, started, result),
         )
 
-    def _perform(self, activity: Activity) -> Any:
-        """What the attempt returns. Raises the `Failure` that it fails with."""
-        plan, given = activity.plan, activity.input
-        if plan.input_schema is not None:
-            schema = self.definition.step_schema(plan.input_schema, f"input_schema of step {plan.name!r}")
-            given, issues = schema.safe_parse(given)
-            if issues:
-                raise invalid(f'{plan.kind} "{plan.name}" input', issues)
-        self._look_inside(activity, given)
-        failure = plan.failure(activity.attempt)
-        if failure is not None:
-            raise failure
-        result = plan.returns
-        if callable(result):
-            result = result(handed(given))
-        result = named_json(result, "the result of step {!r}", plan.name)
-        if plan.output_schema is not None:
-            schema = self.definition.step_schema(plan.output_schema, f"output_schema of step {plan.name!r}")
-            result, issues = schema.safe_parse(result)
-            if issues:
-                raise invalid(f'{plan.kind} "{plan.name}" output', issues)
-        return result
-
-    def _look_inside(self, activity: Activity, given: Any) -> None:
+    def _look_inside(self, activity: Activity) -> None:
         """See what an attempt does inside."""
         trace = activity.plan.trace
         if trace:
-            activity.inside = trace(handed(given)) if callable(trace) else trace
+            activity.inside = trace(handed(activity.input)) if callable(trace) else trace
 
     def _step_too_slow(self, activity: Activity) -> None:
         self.work.pop(activity, None)
         if not self.running or activity.closed:
             return
         try:
-            self._look_inside(activity, activity.input)
+            self._look_inside(activity)
         except (Exception, SystemExit) as error:
             self._script_is_wrong(error)
             return
@@ -732,7 +710,7 @@ class Run:
         self._forget(step)
         if not step.started_at:
             step.started_at = self.world.clock.nanoseconds()
-        where = f"fn ({self.definition.path.rpartition('/')[0]}/steps.js:{step.plan.name})"
+        where = step.plan.where(self.definition.path)
         self._step_failed(step, failure, Application(failure, where=where, non_retryable=True))
 
     def complete(self, output: Any) -> None:

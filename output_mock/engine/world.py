@@ -26,7 +26,7 @@ from output_mock.engine.run import Run
 from output_mock.engine.traces import Traces
 from output_mock.engine.wall import monotonic
 from output_mock.engine.watchdog import Watchdog
-from output_mock.scripts.definition import CatalogDefinition, listed
+from output_mock.scripts.definition import CatalogDefinition, Offered
 
 if TYPE_CHECKING:
     from output_mock.scripts.definition import WorkflowDefinition
@@ -56,14 +56,12 @@ class Latency:
 _REAL_LATENCY = Latency(first_task=20 * MILLISECOND, task=5 * MILLISECOND, step=5 * MILLISECOND)
 
 
-class Catalog:
+class Catalog(Offered):
     """The workflows that one task queue's worker offers."""
 
     def __init__(self, name: str, world: World) -> None:
-        self.name = name
+        super().__init__(name)
         self.world = world
-        self.workflows: dict[str, WorkflowDefinition] = {}
-        self.names: dict[str, str] = {}
         # The run that holds the catalog itself.
         self.run: Run
         # Whether a worker polls this task queue.
@@ -72,38 +70,6 @@ class Catalog:
         self.returns: int | None = None
         # What goes on once there is a worker again.
         self.waiting: list[Callable[[], None]] = []
-
-    def add(self, definition: WorkflowDefinition) -> None:
-        """Offer a workflow, in the place of an earlier one of the same name.
-
-        Raises `ValueError` when its name or an alias belongs to another workflow of this catalog.
-        """
-        old = self.workflows.get(definition.name)
-        others = {
-            name: real
-            for name, real in self.names.items()
-            if real != definition.name or (old is None and name != definition.name)
-        }
-        for name in (definition.name, *definition.aliases):
-            if name in others:
-                raise ValueError(
-                    f"workflow {definition.name!r}: {name!r} already names workflow {others[name]!r} "
-                    f"of catalog {self.name!r}"
-                )
-        self.workflows[definition.name] = definition
-        self.names = {name: one.name for one in self.workflows.values() for name in (one.name, *one.aliases)}
-
-    def remove(self, name: str) -> None:
-        """Offer a workflow no longer; its runs go on."""
-        del self.workflows[name]
-        self.names = {alias: real for alias, real in self.names.items() if real != name}
-
-    def as_json(self) -> dict[str, Any]:
-        """The catalog as `/workflow/catalog` shows it (routing)."""
-        return {
-            "workflows": [definition.as_catalog_entry() for definition in self.workflows.values()],
-            "workflowNames": dict(self.names),
-        }
 
     def set_worker(self, present: bool) -> None:
         """Let the worker come or go; without one nothing of this task queue moves."""
@@ -293,13 +259,7 @@ class World:
             raise RecursionError(
                 f"children are nested {_DEEPEST_CHILD} deep; does workflow {name!r} run itself without end?"
             )
-        resolved = parent.catalog.names.get(name)
-        if resolved is None:
-            there = listed("; it has", name, parent.catalog.names)
-            raise LookupError(
-                f"there is no workflow {name!r} in catalog {parent.catalog.name!r} to run as a child{there}"
-            )
-        return resolved
+        return parent.catalog.child(name)
 
     def continue_as_new(self, run: Run, run_id: str, input: Any) -> None:
         """Begin the next run of a chain. Called by the run that ends, with the lock held."""

@@ -168,7 +168,7 @@ class WorkflowBuilder(Branch):
     async def _play(self, ctx: Context, given: Any) -> Any:
         if self._below is not None and self._silent_about(given):
             return await self._below.script(ctx, given)
-        answer = self._answer(ctx, given)
+        answer = await self._answer(ctx, given)
         if answer.duration:
             await ctx.sleep(answer.duration / 1e9)
         if answer.failure is not None:
@@ -179,14 +179,14 @@ class WorkflowBuilder(Branch):
         own = any(answer.given or answer.duration for answer in self.answers)
         return not own and not any(branch.fits(given) for branch in self.branches)
 
-    def _answer(self, ctx: Context, given: Any) -> Answer:
+    async def _answer(self, ctx: Context, given: Any) -> Answer:
         def pick() -> tuple[object, list[Answer]]:
             branch = next((one for one in self.branches if one.fits(given)), self)
             return branch, branch.answers
 
-        answer: Answer = in_turn(ctx, pick)
+        answer: Answer = await in_turn(ctx, pick)
         if not answer.given:
-            raise ScriptError(self._nothing_fits(given), workflow_id=ctx._instance.run.workflow_id)
+            raise ScriptError(self._nothing_fits(given), workflow_id=ctx.info.workflow_id)
         return answer
 
     def _nothing_fits(self, given: Any) -> str:
@@ -195,19 +195,13 @@ class WorkflowBuilder(Branch):
         return no_answer(self.name, self.place, given, matches, hint)
 
 
-def in_turn(ctx: Context, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
+async def in_turn(ctx: Context, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
     """The answer that a run gives: the next one of those that `pick` chooses, and the last one again and
     again. A run that is played again, as a reset does, keeps the answer that it had.
 
     `pick` returns whose answers they are, and the answers.
     """
-    run = ctx._instance.run
-    if run.info.answer is None:
-        whose, answers = pick()
-        position = run.world.answers_given.get(whose, 0)
-        run.world.answers_given[whose] = position + 1
-        run.info.answer = answers[min(position, len(answers) - 1)]
-    return run.info.answer
+    return await ctx._instance.in_turn(pick)
 
 
 def no_answer(name: str, place: str, given: Any, matches: Sequence[Any], hint: str) -> str:

@@ -176,6 +176,23 @@ class Scripted:
     def set_workers(self, world: World) -> None:
         """Let the workers of catalogs come or go, as far as anything is said of them."""
 
+    def definitions(self, catalog: str) -> list[WorkflowDefinition]:
+        """The workflows for a catalog of that name, wherever it is.
+
+        Those that name another catalog are among them only when none here names this one: a script can be
+        offered under any name.
+        """
+        named = {name for name, _ in self._builders}
+        return [
+            builder.definition
+            for (name, _), builder in self._builders.items()
+            if name in (None, catalog) or catalog not in named
+        ]
+
+    def first_runs(self, catalog: str) -> list[FirstRun]:
+        """The runs that a catalog of that name begins with."""
+        return [run for run in self._first_runs if run.catalog in (None, catalog)]
+
     def _catalogs(self, world: World) -> Sequence[str]:
         """Where workflows are offered that name no catalog of their own."""
         return (world.default_catalog,)

@@ -86,7 +86,7 @@ class _Play:
         self._listen()
         try:
             try:
-                return await self._answer(in_turn(self._ctx, self._pick))
+                return await self._answer(await in_turn(self._ctx, self._pick))
             except asyncio.CancelledError:
                 await self._block(said.get("on_stop", ()), self._names)
                 raise

@@ -1,0 +1,155 @@
+"""`output-mock worker`: the same scripts on a real Temporal, behind a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from output_mock.cli import environment
+from output_mock.cli.check import all_mistakes, counted, loaded_files
+from output_mock.cli.serve import catalog_name, refused
+
+if TYPE_CHECKING:
+    from output_mock.engine.traces import Traces
+    from output_mock.scripts.script import Scripted
+
+_ADDRESS = re.compile(r".*[^:]:\d{1,5}")
+
+
+class Problem(click.ClickException):
+    """What has gone wrong, told in the name of this command."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.ctx: click.Context = click.get_current_context()
+
+
+def _address(context: click.Context, _: click.Parameter, value: str) -> str:
+    if not _ADDRESS.fullmatch(value) or int(value.rpartition(":")[2]) > 65535:
+        raise click.BadParameter(f"{value!r} is no HOST:PORT; write it like 127.0.0.1:7233")
+    return value
+
+
+def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) -> Traces:
+    from output_mock.engine.traces import Traces
+
+    if not value:
+        try:
+            return environment.traces(os.environ)
+        except ValueError as error:
+            raise click.UsageError(str(error), context) from None
+    folder = bucket = None
+    for place in value:
+        if place.startswith("s3://"):
+            bucket = place.removeprefix("s3://").rstrip("/")
+            if not bucket or "/" in bucket:
+                raise click.BadParameter(f"{place!r} names no bucket; write it like s3://my-traces")
+        elif place != "none":
+            folder = place.rstrip("/") or "/"
+    return Traces(folder, bucket)
+
+
+@click.command()
+@click.argument("scripts", nargs=-1, required=True, metavar="SCRIPT...")
+@click.option(
+    "--temporal",
+    "target",
+    metavar="HOST:PORT",
+    callback=_address,
+    envvar="TEMPORAL_ADDRESS",
+    show_envvar=True,
+    default="127.0.0.1:7233",
+    show_default=True,
+    help="Where Temporal is.",
+)
+@click.option(
+    "--namespace",
+    metavar="NAME",
+    envvar="TEMPORAL_NAMESPACE",
+    show_envvar=True,
+    default="default",
+    show_default=True,
+    help="The namespace in it.",
+)
+@click.option(
+    "--catalog",
+    metavar="NAME",
+    callback=catalog_name,
+    envvar="OUTPUT_CATALOG_ID",
+    show_envvar=True,
+    default="main",
+    show_default=True,
+    help="The catalog to offer the workflows in: also the task queue and the id of the catalog's workflow.",
+)
+@click.option(
+    "--traces",
+    metavar="PLACE",
+    callback=_traces,
+    multiple=True,
+    show_default="as OUTPUT_TRACE_* say; else /app/logs/runs",
+    help="Where traces are said to be (none are written): a folder, s3://BUCKET, none. May be given twice.",
+)
+@click.option(
+    "--leave-no-trace",
+    is_flag=True,
+    help="At the end, terminate and delete every run of the catalog, not only the catalog itself.",
+)
+def worker(
+    scripts: tuple[str, ...], target: str, namespace: str, catalog: str, traces: Traces, leave_no_trace: bool
+) -> None:
+    """Play the workflows of Python and YAML scripts on a real Temporal.
+
+    They are offered in a catalog of their own, which a real API server on the same Temporal finds like any
+    other. Several workers, on as many machines, may offer the same scripts in one catalog. Needs the extra
+    output-mock[temporal]. TEMPORAL_API_KEY is sent, and TLS used, where it is set.
+
+    Ctrl-C or SIGTERM ends the worker and the catalog.
+    """
+    loaded = _loaded(scripts)
+    try:
+        from output_mock.temporal import Offer, ScriptWorker, TemporalError
+    except ModuleNotFoundError as error:
+        raise Problem(str(error)) from None
+    # A run that fails by a mistake in its script is told.
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    try:
+        offer = Offer(catalog, [script for found in loaded.values() for script in found], traces)
+    except ValueError as error:
+        raise Problem(str(error)) from None
+    playing = ScriptWorker(
+        offer,
+        target=target,
+        namespace=namespace,
+        api_key=os.environ.get("TEMPORAL_API_KEY") or None,
+        leave_no_trace=leave_no_trace,
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: playing.stop())
+    number_of = counted(len(offer.workflows))
+    line = f"Playing {number_of} in catalog {catalog} on Temporal at {target} (namespace {namespace})"
+    try:
+        asyncio.run(playing.run(lambda: click.echo(line)))
+    except TemporalError as error:
+        raise Problem(str(error)) from None
+    if playing.shared:
+        click.echo(f"Catalog {catalog} goes on: other workers serve it")
+    # Threads of the SDK's may still reach for an interpreter that is being taken down, which now and then
+    # crashes; all that there was to do is done.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _loaded(scripts: tuple[str, ...]) -> dict[str, list[Scripted]]:
+    loaded, problems = loaded_files(scripts)
+    mistakes = all_mistakes(loaded, problems)
+    if mistakes:
+        raise Problem(refused(mistakes, problems[0] if problems else mistakes[0]).message)
+    return loaded

@@ -1,0 +1,28 @@
+"""The second engine: the same scripts on a real Temporal, behind a real API server.
+
+A worker of this package offers scripted workflows under a catalog of its own: the workflow that holds the
+catalog, and one dynamic workflow that plays every script. Needs the extra `output-mock[temporal]`.
+"""
+
+from __future__ import annotations
+
+try:
+    import temporalio  # noqa: F401
+except ModuleNotFoundError as _error:
+    raise ModuleNotFoundError(
+        "output_mock.temporal needs the temporalio package; pip install 'output-mock[temporal]'",
+        name=_error.name,
+    ) from None
+
+from output_mock.temporal.offer import Offer
+from output_mock.temporal.offering import offering
+from output_mock.temporal.worker import CatalogTakenError, NotReachableError, ScriptWorker, TemporalError
+
+__all__ = [
+    "CatalogTakenError",
+    "NotReachableError",
+    "Offer",
+    "ScriptWorker",
+    "TemporalError",
+    "offering",
+]

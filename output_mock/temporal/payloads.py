@@ -1,0 +1,61 @@
+"""Values on their way through Temporal, as the TypeScript SDK writes and the real server reads them.
+
+Everything is `json/plain`, printed as JavaScript prints it; what is not there at all is `binary/null`, so
+that `undefined` and `null` stay two things (feedback, run_values).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from temporalio.api.common.v1 import Payload
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    EncodingPayloadConverter,
+)
+
+from output_mock.engine.payloads import UNDEFINED, as_json, to_bytes
+
+
+class _Undefined(EncodingPayloadConverter):
+    """A value that is not there."""
+
+    @property
+    def encoding(self) -> str:
+        return "binary/null"
+
+    def to_payload(self, value: Any) -> Payload | None:
+        return Payload(metadata={"encoding": b"binary/null"}) if value is UNDEFINED else None
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        return UNDEFINED
+
+
+class _JSON(EncodingPayloadConverter):
+    """Any JSON."""
+
+    @property
+    def encoding(self) -> str:
+        return "json/plain"
+
+    def to_payload(self, value: Any) -> Payload | None:
+        if isinstance(value, Message):
+            # The SDK's own answers; the real server reads no `json/protobuf`.
+            value = MessageToDict(value)
+        return Payload(metadata={"encoding": b"json/plain"}, data=to_bytes(as_json(value)))
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        return json.loads(payload.data)
+
+
+class _Payloads(CompositePayloadConverter):
+    def __init__(self) -> None:
+        super().__init__(_Undefined(), _JSON())
+
+
+CONVERTER = dataclasses.replace(DataConverter.default, payload_converter_class=_Payloads)

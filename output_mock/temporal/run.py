@@ -1,0 +1,582 @@
+"""One run of a script on a real Temporal: what its context asks for, in the words of Temporal's own SDK.
+
+The counterpart of the fake's `engine.instance`. Scripts, schemas, options and failures are the same; the
+event loop, the timers and the history are Temporal's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+import logging
+import random
+import types
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy
+from temporalio.exceptions import ActivityError, CancelledError, ChildWorkflowError, FailureError
+
+from output_mock.durations import MILLISECOND, SECOND, spoken
+from output_mock.engine import failures
+from output_mock.engine.context import Context, ContinueAsNew, Handler, RunInfo, SignalTimeout, StepPlan
+from output_mock.engine.errors import OutputError, QueryNotRegisteredError, ScriptError
+from output_mock.engine.failures import Application, Cause, ChildFailure, Failure
+from output_mock.engine.instance import (
+    BUILT_IN_QUERIES,
+    TRACE_DESTINATIONS,
+    cause_of,
+    describe,
+    metadata,
+    play,
+)
+from output_mock.engine.payloads import UNDEFINED, handed, named_json
+from output_mock.scripts.definition import WorkflowDefinition, activity_options
+from output_mock.temporal.failures import Sent, child_failure, mistaken, saying, step_failure
+from output_mock.temporal.steps import STEP_QUERY, TAKE_TURN, StepOutcomes, worked_out
+
+if TYPE_CHECKING:
+    from output_mock.engine.history import ActivityOptions
+    from output_mock.temporal.offer import Offer
+
+_log = logging.getLogger("output_mock.temporal")
+# Each child's id is its parent's and 23 characters more, and Temporal takes ids of 1,000.
+DEEPEST_CHILD = 32
+_CHILD_SUFFIX = 23
+_TURN_TIMEOUT = timedelta(seconds=10)
+# None at all, as the TypeScript SDK sends it; the SDK's own default is an empty one, which histories show.
+_NO_PRIORITY = cast(Priority, None)
+
+
+class Step:
+    """A step that the script has asked for."""
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self.future: asyncio.Future[Any] = future
+        # None for one that could not be asked for, in a run that is about to fail.
+        self.handle: workflow.ActivityHandle[Any] | None = None
+
+
+class ScriptRun:
+    """Plays one run. Made inside of the workflow, before its first signal is delivered."""
+
+    # The script itself, once it has begun.
+    main: asyncio.Task[Any] | None = None
+    # Whether the run was asked to stop.
+    stopped: bool = False
+    # What the run fails with because of something that happens beside its script, such as a signal handler.
+    wrong: Cause | None = None
+
+    def __init__(self, offer: Offer) -> None:
+        info = workflow.info()
+        self.offer: Offer = offer
+        self.info: workflow.Info = info
+        self.steps: dict[str, StepOutcomes] = {}
+        self.queries: dict[str, Handler] = {}
+        self._definition: WorkflowDefinition | None = offer.workflows.get(
+            offer.names.get(info.workflow_type, "")
+        )
+        self._options: ActivityOptions | None = None
+        self._updates: dict[str, tuple[Handler, Handler | None]] = {}
+        self._signal_handlers: dict[str, Handler] = {}
+        self._signals: dict[str, list[Any]] = {}
+        self._signal_waits: dict[str, list[asyncio.Future[Any]]] = {}
+        self._open: dict[int, asyncio.Task[Any]] = {}
+        self._handling: list[asyncio.Task[Any]] = []
+        self._activities = 0
+        offer.seen(info.workflow_id, info.run_id)
+
+    @property
+    def definition(self) -> WorkflowDefinition:
+        assert self._definition is not None
+        return self._definition
+
+    # The run
+
+    async def play(self, args: Sequence[Any]) -> Any:
+        """The whole run, as the real SDK's interceptors and workflow wrapper do it (run_completes)."""
+        info = self.info
+        if self._definition is None:
+            raise Sent.of(saying(f"catalog {self.offer.name} has no workflow {info.workflow_type!r}"))
+        given = args[0] if args else UNDEFINED
+        invocation = args[1].get("activityOptions") if len(args) > 1 and isinstance(args[1], dict) else None
+        traced = self.definition.traced and info.parent is None
+        about = {
+            "workflowId": info.workflow_id,
+            "workflowType": info.workflow_type,
+            "runId": info.run_id,
+            "startTime": milliseconds(info.workflow_start_time),
+        }
+        inherited = workflow.memo_value("activityOptions", None)
+        workflow.upsert_memo({"payloadVersion": "2", **({"traceInfo": about} if traced else {})})
+        where = f"workflow {self.definition.name!r}"
+        if inherited is None and not invocation:
+            options = self.definition.options
+        else:
+            options = activity_options(inherited, self.definition.layer, invocation, where=where)
+        self._options = options
+        places = {"trace": await self._trace_destinations(about, options)} if traced else {}
+        workflow.upsert_memo({"activityOptions": options.as_json(), **places})
+        self.main = asyncio.create_task(self._script(given))
+        for signal in self.definition.signals:
+            self._handle(self._arrive(signal.after, signal.name, signal.payload))
+        return await self._outcome(self.main)
+
+    async def _trace_destinations(self, about: dict[str, Any], options: ActivityOptions) -> Any:
+        handle = self._start(TRACE_DESTINATIONS, self._next_id(options), about, options)
+        try:
+            return await handle
+        except ActivityError as error:
+            if isinstance(error.cause, CancelledError):
+                raise asyncio.CancelledError from None
+            raise
+
+    async def _script(self, given: Any) -> Any:
+        try:
+            return await play(self.definition, Context(self), given)
+        except SystemExit as error:
+            # It would end the worker.
+            raise self._script_error(error) from error
+
+    async def _outcome(self, main: asyncio.Task[Any]) -> Any:
+        """Wait for the script, and return or raise what Temporal shall close the run with."""
+        while not (main.done() or self.wrong is not None):
+            try:
+                await workflow.wait_condition(lambda: main.done() or self.wrong is not None)
+            except asyncio.CancelledError:
+                if self.stopped:
+                    # Nobody asks twice: the run only leaves this worker's memory.
+                    raise
+                self.stopped = True
+                for task in (main, *self._handling):
+                    task.cancel()
+        if self.wrong is not None:
+            main.cancel()
+            raise Sent.of(self.wrong)
+        if main.cancelled():
+            if not self.stopped:
+                raise Sent.of(failures.stopped())
+            await self._stop_the_rest()
+            raise asyncio.CancelledError
+        error = main.exception()
+        if error is None:
+            return main.result()
+        if isinstance(error, ContinueAsNew):
+            what = "the input that workflow {!r} continues with"
+            try:
+                following = named_json(error.input, what, self.definition.name)
+            except TypeError as problem:
+                raise self._mistake(problem) from error
+            workflow.continue_as_new(args=[] if following is UNDEFINED else [following])
+        cause = cause_of(error, self.definition)
+        if cause is None:
+            raise self._mistake(error) from error
+        if self.stopped and cause.is_cancellation():
+            raise asyncio.CancelledError
+        raise Sent.of(cause) from error
+
+    async def _stop_the_rest(self) -> None:
+        """A stop reaches everything that the script has begun, also what it does not wait for."""
+        for task in list(self._open.values()):
+            task.cancel()
+        # Each gives its command before the run gives its own.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    # What the context asks: work
+
+    def schedule(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Step:
+        """Ask for a step; its future has the outcome."""
+        input = named_json(input, "the input of step {!r}", plan.name)
+        assert self._options is not None
+        resolved = self.definition.step_options(self._options, options)
+        activity_id = self._next_id(resolved)
+        step = Step(asyncio.get_running_loop().create_future())
+        try:
+            outcomes = worked_out(self.definition, plan, input, resolved)
+        except (Exception, SystemExit) as error:
+            # A function that the script gave to the step is wrong: the run fails, as it does in the fake.
+            self._fail(error)
+            return step
+        self.steps[activity_id] = outcomes
+        key = (self.info.run_id, activity_id)
+        self.offer.steps[key] = outcomes
+        step.handle = self._start(f"{self.definition.name}#{plan.name}", activity_id, input, resolved)
+        step.handle.add_done_callback(partial(self._step_closed, key, step.future))
+        return step
+
+    def _next_id(self, options: ActivityOptions) -> str:
+        self._activities += 1
+        return options.text.get("activityId") or str(self._activities)
+
+    def _start(
+        self, activity_type: str, activity_id: str, input: Any, options: ActivityOptions
+    ) -> workflow.ActivityHandle[Any]:
+        handle = workflow.start_activity(
+            activity_type,
+            args=[] if input is UNDEFINED else [input],
+            activity_id=activity_id,
+            start_to_close_timeout=_length(options.start_to_close),
+            heartbeat_timeout=_length(options.heartbeat),
+            schedule_to_close_timeout=_optional_length(options.schedule_to_close),
+            schedule_to_start_timeout=_optional_length(options.schedule_to_start),
+            retry_policy=RetryPolicy(
+                initial_interval=_length(options.initial_interval),
+                backoff_coefficient=options.backoff,
+                maximum_interval=_length(options.maximum_interval),
+                maximum_attempts=options.maximum_attempts,
+                non_retryable_error_types=list(options.non_retryable),
+            ),
+            priority=_priority(options.priority),
+        )
+        self._keep(handle)
+        return handle
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._open[id(task)] = task
+        task.add_done_callback(lambda done: self._open.pop(id(done), None))
+
+    def _step_closed(
+        self, key: tuple[str, str], future: asyncio.Future[Any], done: asyncio.Task[Any]
+    ) -> None:
+        self.offer.steps.pop(key, None)
+        error = None if done.cancelled() else done.exception()
+        if future.done():
+            return
+        if done.cancelled():
+            future.cancel()
+        elif error is None:
+            future.set_result(handed(done.result()))
+        elif isinstance(error, ActivityError) and not isinstance(error.cause, CancelledError):
+            assert error.failure is not None
+            _raise_in(future, step_failure(error.failure))
+        elif isinstance(error, ActivityError):
+            future.cancel()
+        else:
+            _raise_in(future, error)
+
+    def abandon(self, activity: Step) -> None:
+        """The script has stopped waiting for a step: ask it to stop."""
+        if activity.handle is not None:
+            activity.handle.cancel()
+
+    async def child(self, name: str, input: Any, *, detached: bool, options: Mapping[str, Any] | None) -> Any:
+        input = named_json(input, "the input of child {!r}", name)
+        child_type = self.offer.child(name)
+        self._check_depth(name)
+        suffix = base64.urlsafe_b64encode(workflow.uuid4().bytes).rstrip(b"=").decode()
+        invocation: dict[str, Any] = {} if options is None else {"activityOptions": dict(options)}
+        policy = workflow.ParentClosePolicy.ABANDON if detached else workflow.ParentClosePolicy.TERMINATE
+        running = asyncio.create_task(
+            _begun(
+                workflow.execute_child_workflow(
+                    child_type,
+                    args=[input, invocation],
+                    id=f"{self.info.workflow_id}-{suffix}",
+                    parent_close_policy=policy,
+                    memo=dict(workflow.memo()),
+                    priority=_NO_PRIORITY,
+                )
+            )
+        )
+        self._keep(running)
+        try:
+            return handed(await asyncio.shield(running))
+        except ChildWorkflowError as error:
+            raise _child_failure(error) from None
+        except asyncio.CancelledError:
+            # Not before it waits for the child that it has asked for.
+            asyncio.get_running_loop().call_soon(running.cancel)
+            # As in the SDK, the child ends before its parent is told; whatever it says by then.
+            while not running.done():
+                try:
+                    await asyncio.shield(running)
+                except (asyncio.CancelledError, FailureError):
+                    continue
+            raise asyncio.CancelledError from None
+
+    def _check_depth(self, name: str) -> None:
+        root = self.info.root
+        depth = 0 if root is None else (len(self.info.workflow_id) - len(root.workflow_id)) // _CHILD_SUFFIX
+        if depth >= DEEPEST_CHILD:
+            raise RecursionError(
+                f"children are nested {DEEPEST_CHILD} deep; does workflow {name!r} run itself without end?"
+            )
+
+    # What the context asks: time
+
+    async def sleep(self, length: int) -> None:
+        await asyncio.sleep(length / SECOND)
+
+    def now(self) -> int:
+        return workflow.time_ns()
+
+    # What the context asks: messages
+
+    async def wait_for_signal(self, name: str, timeout: int | None) -> Any:
+        waiting = self._signals.get(name)
+        if waiting:
+            return waiting.pop(0)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._signal_waits.setdefault(name, []).append(future)
+        if not await self.condition(future.done, timeout):
+            future.cancel()
+            raise SignalTimeout(f"no signal {name!r} within {spoken(timeout or 0)}")
+        return future.result()
+
+    async def condition(self, predicate: Callable[[], bool], timeout: int | None) -> bool:
+        if inspect.iscoroutinefunction(predicate):
+            raise TypeError(
+                "ctx.condition takes a plain function, not a coroutine function, which cannot wait"
+            )
+        if predicate():
+            return True
+        limit = None if timeout is None else _length(max(MILLISECOND, timeout))
+        try:
+            await workflow.wait_condition(partial(self._holds, predicate), timeout=limit)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    def _holds(self, predicate: Callable[[], bool]) -> bool:
+        """Ask a predicate between two turns of the loop, where an error would fail the task for ever."""
+        try:
+            return bool(predicate())
+        except (Exception, SystemExit) as error:
+            self._fail(error)
+            # Another turn, in which the run sees it.
+            asyncio.get_running_loop().call_soon(lambda: None)
+            return False
+
+    def on_signal(self, name: str, handler: Handler) -> None:
+        self._signal_handlers[name] = handler
+        for payload in self._signals.pop(name, ()):
+            self._call_signal_handler(handler, payload)
+
+    def on_query(self, name: str, handler: Handler) -> None:
+        self.queries[name] = handler
+
+    def on_update(self, name: str, handler: Handler, validator: Handler | None) -> None:
+        self._updates[name] = (handler, validator)
+
+    # What the context asks: who and what
+
+    def run_info(self) -> RunInfo:
+        info = self.info
+        start = info.workflow_start_time.astimezone(timezone.utc)
+        return RunInfo(info.workflow_id, info.run_id, info.workflow_type, info.task_queue, start)
+
+    def random(self) -> random.Random:
+        return workflow.random()
+
+    async def in_turn(self, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
+        whose, answers = pick()
+        if len(answers) == 1:
+            return answers[0]
+        # Whose turn it is depends on other runs: it has to be written down for this one.
+        turn = await workflow.execute_local_activity(
+            TAKE_TURN, f"{self.definition.name}/{id(whose)}", start_to_close_timeout=_TURN_TIMEOUT
+        )
+        return answers[min(turn, len(answers) - 1)]
+
+    # What clients send
+
+    def signal(self, name: str, payload: Any) -> None:
+        """A signal has come."""
+        handler = self._signal_handlers.get(name)
+        if handler is not None:
+            self._call_signal_handler(handler, payload)
+            return
+        waits = self._signal_waits.get(name)
+        while waits:
+            future = waits.pop(0)
+            if not future.done():
+                future.set_result(payload)
+                return
+        self._signals.setdefault(name, []).append(payload)
+
+    async def _arrive(self, after: int, name: str, payload: Any) -> None:
+        """Somebody whom the script has foreseen sends a signal, so long after the run has started."""
+        due = self.info.workflow_start_time + timedelta(microseconds=after // 1000)
+        await asyncio.sleep(max(0.0, (due - workflow.now()).total_seconds()))
+        self.signal(name, handed(payload))
+
+    def _call_signal_handler(self, handler: Handler, payload: Any) -> None:
+        try:
+            answer = handler(payload)
+        except (Exception, SystemExit) as error:
+            self._fail(error)
+            return
+        if inspect.iscoroutine(answer):
+            self._handle(answer)
+
+    def _handle(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Let a handler run beside the script; stopping the run stops it too."""
+        task = asyncio.create_task(coroutine)
+        self._handling = [*(other for other in self._handling if not other.done()), task]
+        task.add_done_callback(self._handled)
+
+    def _handled(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def query(self, name: str, payload: Any) -> Any:
+        """The answer to a query. Raises `Sent`, with the words of the error."""
+        if name == STEP_QUERY and payload in self.steps:
+            return list(self.steps[payload])
+        handler = self.queries.get(name)
+        if handler is None:
+            raise no_such_query(name, self.queries)
+        try:
+            answer = handler(payload)
+            if inspect.isawaitable(answer):
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                raise TypeError(
+                    f"the handler of query {name!r} is a coroutine function; queries cannot wait, so use a "
+                    "plain function"
+                )
+            return named_json(answer, "the answer to query {!r}", name)
+        except Failure as failure:
+            raise Sent.of(saying(failure.message)) from None
+        except OutputError as error:
+            raise Sent.of(saying(error.message)) from None
+        except (Exception, SystemExit) as error:
+            raise Sent.of(saying(self._script_error(error).message)) from None
+
+    def metadata(self) -> dict[str, Any]:
+        """What the run says of itself; the SDK knows of no single handler, only that there are any."""
+        return metadata(self.info.workflow_type, self.queries, self._signal_handlers, self._updates)
+
+    def check_update(self, name: str, payload: Any) -> None:
+        """Refuse an update that nobody handles, or that its validator does not like: raises `Sent`."""
+        entry = self._updates.get(name)
+        if entry is None:
+            raise Sent.of(saying(f"no handler for update {name!r}"))
+        validator = entry[1]
+        if validator is None:
+            return
+        try:
+            validator(payload)
+        except Exception as refusal:
+            raise Sent.of(saying(str(refusal) or type(refusal).__name__)) from None
+
+    async def update(self, name: str, payload: Any) -> Any:
+        """The answer to an update. Raises `Sent`, with the failure that it ends with."""
+        handler, _ = self._updates[name]
+        task = asyncio.current_task()
+        assert task is not None
+        self._handling = [*(other for other in self._handling if not other.done()), task]
+        try:
+            answer = handler(payload)
+            if inspect.iscoroutine(answer):
+                answer = await answer
+            return named_json(answer, "the answer to update {!r}", name)
+        except asyncio.CancelledError:
+            if not self.stopped:
+                raise
+            raise Sent.of(failures.stopped()) from None
+        except Failure as failure:
+            where = f"update {name} ({self.definition.path})"
+            retryable = failure.retryable
+            raise Sent.of(
+                Application(failure, where=where, non_retryable=not retryable, detailed=False)
+            ) from None
+        except Exception as error:
+            cause = cause_of(error, self.definition)
+            if cause is None:
+                self._fail(error)
+                cause = self.wrong
+            assert cause is not None
+            raise Sent.of(cause) from None
+
+    # Mistakes in the script
+
+    def _fail(self, error: BaseException) -> None:
+        """End the run with what happened beside its script."""
+        if self.wrong is None:
+            cause = cause_of(error, self.definition)
+            self.wrong = self._mistaken(error) if cause is None else cause
+
+    def _mistake(self, error: BaseException) -> Sent:
+        return Sent.of(self._mistaken(error))
+
+    def _mistaken(self, error: BaseException) -> Cause:
+        problem = self._script_error(error)
+        if not workflow.unsafe.is_replaying():
+            _log.warning("run %s: %s", self.info.workflow_id, problem.message)
+        return mistaken(problem, f"fn ({self.definition.path})")
+
+    def _script_error(self, error: BaseException) -> ScriptError:
+        return describe(error, self.definition, self.info.workflow_id)
+
+
+def no_such_query(name: str, known: Collection[str]) -> Sent:
+    """What a query that nobody answers gets, in the words of the TypeScript SDK (approval)."""
+    return Sent.of(saying(QueryNotRegisteredError.unknown(name, known, BUILT_IN_QUERIES).message))
+
+
+def _begun(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+    """A coroutine that has run to where it waits for the first time.
+
+    A task would give its first command only when its turn comes, after those of its neighbours: histories
+    shall show children in the place where the script has asked for them.
+    """
+    waits_for = coroutine.send(None)
+
+    @types.coroutine
+    def rest() -> Generator[Any, Any, Any]:
+        yielded = waits_for
+        while True:
+            try:
+                try:
+                    sent = yield yielded
+                except BaseException as error:
+                    yielded = coroutine.throw(error)
+                else:
+                    yielded = coroutine.send(sent)
+            except StopIteration as end:
+                return end.value
+
+    async def run() -> Any:
+        return await rest()
+
+    return run()
+
+
+def _child_failure(error: ChildWorkflowError) -> ChildFailure:
+    assert error.failure is not None
+    return child_failure(error.failure)
+
+
+def _priority(said: dict[str, Any] | None) -> Priority:
+    if not said:
+        return _NO_PRIORITY
+    return Priority(
+        priority_key=said.get("priorityKey"),
+        fairness_key=said.get("fairnessKey"),
+        fairness_weight=said.get("fairnessWeight"),
+    )
+
+
+def _raise_in(future: asyncio.Future[Any], error: BaseException) -> None:
+    future.set_exception(error)
+    # Nobody may be waiting any more, which is the script's own business.
+    future.exception()
+
+
+def _length(nanoseconds: int) -> timedelta:
+    return timedelta(microseconds=nanoseconds // 1000)
+
+
+def _optional_length(nanoseconds: int | None) -> timedelta | None:
+    return None if nanoseconds is None else _length(nanoseconds)
+
+
+def milliseconds(time: datetime) -> int:
+    """A time as JavaScript has it."""
+    return round(time.timestamp() * 1000)

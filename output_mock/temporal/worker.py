@@ -1,0 +1,430 @@
+"""The worker: connects, begins the catalog, plays scripts until it is told to stop, and cleans up."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import platform
+import secrets
+import threading
+import uuid
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeVar
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    DeleteWorkflowExecutionRequest,
+    DescribeNamespaceRequest,
+    DescribeTaskQueueRequest,
+)
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.workflow import NondeterminismError
+
+from output_mock.temporal.offer import HASH_PREFIX, Offer
+from output_mock.temporal.payloads import CONVERTER
+from output_mock.temporal.steps import StepActivities
+from output_mock.temporal.workflows import (
+    CATALOG_TYPE,
+    LEAVE,
+    LEFT,
+    CatalogWorkflow,
+    Offering,
+    ScriptWorkflow,
+)
+
+T = TypeVar("T")
+# Begins the identity of every worker of this package, by which they know each other.
+_IDENTITY = "output-mock"
+_CONNECT_TIMEOUT = 15.0
+_RPC_TIMEOUT = timedelta(seconds=10)
+# How long the catalog may take to answer.
+_READY_TIMEOUT = 60.0
+# How often to look for runs that are to be deleted, at most, and how many seconds apart.
+_PASSES = 5
+_BETWEEN_PASSES = 0.2
+# A worker polls at least once a minute; who has not done so since is gone.
+_POLLED_WITHIN = timedelta(seconds=70)
+_EXECUTION_TIMEOUT = timedelta(hours=24)
+_STEPS_AT_ONCE = 1000
+_LOGGED = "warn,temporalio_sdk_core::worker=error"
+_REASON = "the worker of output-mock has stopped"
+
+
+class TemporalError(Exception):
+    """Something about the Temporal or its catalog that the user can do something about."""
+
+
+class NotReachableError(TemporalError):
+    """No Temporal answers at that address, or it has no such namespace, or does not let us in."""
+
+
+class CatalogTakenError(TemporalError):
+    """The catalog belongs to somebody else."""
+
+
+class ScriptWorker:
+    """A worker that plays the scripts of an offer on the Temporal at `target`. Used once.
+
+    `run` in an event loop does everything; `stop`, from any thread, ends it.
+    """
+
+    # What has ended it before it was told to stop.
+    problem: BaseException | None = None
+
+    def __init__(
+        self,
+        offer: Offer,
+        *,
+        target: str = "127.0.0.1:7233",
+        namespace: str = "default",
+        api_key: str | None = None,
+        leave_no_trace: bool = False,
+    ) -> None:
+        self.offer: Offer = offer
+        self.target: str = target
+        self.namespace: str = namespace
+        # Whether other workers offer the same catalog, and keep it when this one goes.
+        self.shared: bool = False
+        self._api_key = api_key
+        # The runs to remove, besides those that Temporal lists: lists may lag behind.
+        self._played: set[tuple[str, str]] = set()
+        if leave_no_trace:
+            offer.played = self._played
+        self._leave_no_trace = leave_no_trace
+        self._identity = f"{_IDENTITY}:{os.getpid()}@{platform.node()}:{uuid.uuid4().hex[:8]}"
+        # A signal may find its own thread in here.
+        self._lock = threading.RLock()
+        # Whether it has left the catalog, or ended it.
+        self._gone = False
+        self._stopped = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Have `run` clean up and return; asking twice is asking once."""
+        with self._lock:
+            self._stopped = True
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Offer the catalog until `stop`; calls `ready` once it answers.
+
+        Raises `NotReachableError` and `CatalogTakenError`, and `TemporalError` when what was started could
+        not be removed.
+        """
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            if self._stopped:
+                return
+        client = await self._unless_stopped(self._connected())
+        if client is not None:
+            await self._serve(client, ready)
+
+    async def _serve(self, client: Client, ready: Callable[[], None]) -> None:
+        try:
+            joined = await self._begin_catalog(client)
+        except RPCError as error:
+            raise TemporalError(
+                f"cannot begin catalog {self.offer.name!r} on Temporal at {self.target}: {error.message}"
+            ) from None
+        try:
+            async with self._worker(client):
+                if await self._unless_stopped(self._answers(client)):
+                    if not joined:
+                        await self._begin_first_runs(client)
+                    ready()
+                await self._stop.wait()
+                if self._leave_no_trace:
+                    await self._end_runs(client)
+                else:
+                    await self._leave(client)
+        except (RPCError, RuntimeError) as error:
+            raise TemporalError(f"the worker on Temporal at {self.target} has failed: {error}") from error
+        finally:
+            await self._clean_up(client)
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result of `work`, or None when the worker is told to stop before it is there."""
+        doing, stop = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((doing, stop), return_when=asyncio.FIRST_COMPLETED)
+            return doing.result() if doing.done() else None
+        finally:
+            for task in (doing, stop):
+                task.cancel()
+
+    def _worker(self, client: Client) -> Worker:
+        return Worker(
+            client,
+            task_queue=self.offer.name,
+            identity=self._identity,
+            workflows=[CatalogWorkflow, ScriptWorkflow],
+            activities=[StepActivities(self.offer, client).perform],
+            interceptors=[Offering(self.offer)],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+            # A step that only lets time pass costs next to nothing.
+            max_concurrent_activities=_STEPS_AT_ONCE,
+            # A script that does something else when it is played again fails its run, which says so; the
+            # default is to try again for ever.
+            workflow_failure_exception_types=[NondeterminismError],
+        )
+
+    # Coming
+
+    async def _connected(self) -> Client:
+        where = f"Temporal at {self.target}"
+        try:
+            client = await asyncio.wait_for(
+                Client.connect(
+                    self.target,
+                    namespace=self.namespace,
+                    api_key=self._api_key,
+                    tls=self._api_key is not None,
+                    data_converter=CONVERTER,
+                    identity=self._identity,
+                    runtime=_runtime(),
+                ),
+                _CONNECT_TIMEOUT,
+            )
+        except (RuntimeError, ValueError, RPCError, asyncio.TimeoutError) as error:
+            said = " ".join(str(error).split())[:300] or f"no answer within {_CONNECT_TIMEOUT:g} s"
+            raise NotReachableError(
+                f"cannot reach a {where} ({said}); start one (temporal server start-dev), or say where it is "
+                "as HOST:PORT"
+            ) from None
+        try:
+            await client.workflow_service.describe_namespace(
+                DescribeNamespaceRequest(namespace=self.namespace), timeout=_RPC_TIMEOUT
+            )
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                raise NotReachableError(
+                    f"{where} has no namespace {self.namespace!r}; name another one, or make it with "
+                    f"'temporal operator namespace create {self.namespace}'"
+                ) from None
+            if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
+                raise NotReachableError(
+                    f"{where} does not let us into namespace {self.namespace!r} ({error.message}); set "
+                    "TEMPORAL_API_KEY"
+                ) from None
+            raise NotReachableError(f"{where} does not answer as it should: {error.message}") from None
+        return client
+
+    async def _begin_catalog(self, client: Client) -> bool:
+        """Start the workflow that holds the catalog. Returns whether somebody has done so already.
+
+        Nothing polls the task queue before this: it may be somebody else's.
+        """
+        pollers = await self._pollers(client)
+        if foreign := [one for one in pollers if not one.startswith(_IDENTITY)]:
+            raise self._taken(f"another worker ({foreign[0]}) serves it or did within the last minute")
+        self.shared = bool(pollers)
+        for _ in range(3):
+            try:
+                await client.start_workflow(
+                    CATALOG_TYPE,
+                    self.offer.as_json(),
+                    id=self.offer.name,
+                    task_queue=self.offer.name,
+                    memo=self.offer.memo(),
+                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    rpc_timeout=_RPC_TIMEOUT,
+                )
+                return False
+            except WorkflowAlreadyStartedError:
+                if await self._can_join(client):
+                    return True
+        raise self._taken("it keeps being started by somebody else")
+
+    async def _can_join(self, client: Client) -> bool:
+        """Whether the catalog that is there is the same; ends it if it is ours, and left behind."""
+        handle = client.get_workflow_handle(self.offer.name)
+        description = await handle.describe(rpc_timeout=_RPC_TIMEOUT)
+        if description.status != WorkflowExecutionStatus.RUNNING:
+            return False
+        known = str((await description.memo()).get("hash", ""))
+        if known == self.offer.hash:
+            return True
+        if description.workflow_type != CATALOG_TYPE or not known.startswith(HASH_PREFIX):
+            raise self._taken("a workflow of that id is running that is not ours")
+        if self.shared:
+            raise self._taken("a worker with other scripts serves it")
+        await _terminate(client, self.offer.name, None)
+        return False
+
+    def _taken(self, by: str) -> CatalogTakenError:
+        return CatalogTakenError(
+            f"catalog {self.offer.name!r} is taken on Temporal at {self.target}, namespace "
+            f"{self.namespace!r}: {by}; choose another name for the catalog, or stop the other one"
+        )
+
+    async def _pollers(self, client: Client, *, after: datetime | None = None) -> list[str]:
+        """The identities of the other workers that poll the task queue, and have done so `after` that."""
+        answer = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=self.namespace,
+                task_queue=TaskQueue(name=self.offer.name),
+                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+            ),
+            timeout=_RPC_TIMEOUT,
+        )
+        since = datetime.now(timezone.utc) - _POLLED_WITHIN
+        if after is not None:
+            since = max(since, after)
+        return [
+            one.identity
+            for one in answer.pollers
+            if one.identity != self._identity and one.last_access_time.ToDatetime(tzinfo=timezone.utc) > since
+        ]
+
+    async def _answers(self, client: Client) -> bool:
+        """Wait until the catalog answers; it does, or this raises."""
+        handle = client.get_workflow_handle(self.offer.name)
+        deadline = asyncio.get_running_loop().time() + _READY_TIMEOUT
+        while True:
+            try:
+                await handle.query("get", rpc_timeout=_RPC_TIMEOUT)
+                return True
+            except (RPCError, WorkflowQueryFailedError) as error:
+                ended = isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND
+                if ended or asyncio.get_running_loop().time() > deadline:
+                    raise TemporalError(
+                        f"catalog {self.offer.name!r} does not answer on Temporal at {self.target}: {error}"
+                    ) from None
+            await asyncio.sleep(0.1)
+
+    async def _begin_first_runs(self, client: Client) -> None:
+        for run in self.offer.first_runs:
+            try:
+                await client.start_workflow(
+                    self.offer.names[run.name],
+                    args=[run.input],
+                    id=run.workflow_id or _new_id(),
+                    task_queue=self.offer.name,
+                    execution_timeout=_EXECUTION_TIMEOUT,
+                    rpc_timeout=_RPC_TIMEOUT,
+                )
+            except WorkflowAlreadyStartedError:
+                # It is there, which is what was asked for.
+                continue
+
+    # Going
+
+    async def _end_runs(self, client: Client) -> None:
+        """Terminate the catalog and every run, while there is still a worker."""
+        await _terminate(client, self.offer.name, None)
+        for workflow_id, run_id in await self._runs(client):
+            await _terminate(client, workflow_id, run_id)
+
+    async def _leave(self, client: Client) -> None:
+        """End the catalog, unless other workers serve it.
+
+        Temporal lists a worker for minutes after it has gone, so those that share a catalog tell it when
+        they leave; who reads afterwards that nobody else is left, ends it.
+        """
+        try:
+            self.shared = bool(await self._others(client))
+        except RPCError as error:
+            # Somebody has ended the catalog already.
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            self.shared = False
+        if not self.shared:
+            await _terminate(client, self.offer.name, None)
+        self._gone = True
+
+    async def _others(self, client: Client) -> list[str]:
+        """The workers that go on with the catalog; they know from here on that this one does not."""
+        catalog = client.get_workflow_handle(self.offer.name)
+        # Those before that served a catalog that has ended.
+        began = (await catalog.describe(rpc_timeout=_RPC_TIMEOUT)).start_time
+        others = await self._pollers(client, after=began)
+        if not others:
+            return []
+        await catalog.signal(LEAVE, self._identity, rpc_timeout=_RPC_TIMEOUT)
+        left = await catalog.query(LEFT, rpc_timeout=_RPC_TIMEOUT)
+        return [one for one in others if one not in left]
+
+    async def _clean_up(self, client: Client) -> None:
+        try:
+            if self._leave_no_trace:
+                await self._end_runs(client)
+                await self._delete(client)
+            elif not self._gone:
+                # It has failed; other machines may go on.
+                self.shared = bool(await self._pollers(client))
+                if not self.shared:
+                    await _terminate(client, self.offer.name, None)
+        except RPCError as error:
+            raise TemporalError(
+                f"catalog {self.offer.name!r} could not be removed from Temporal at {self.target}: "
+                f"{error.message}; terminate the workflow {self.offer.name!r} by hand"
+            ) from None
+
+    async def _runs(self, client: Client) -> set[tuple[str, str]]:
+        """Every run of the task queue that Temporal lists, and those that this worker has played."""
+        found = set(self._played)
+        async for run in client.list_workflows(f'TaskQueue = "{self.offer.name}"', rpc_timeout=_RPC_TIMEOUT):
+            found.add((run.id, run.run_id))
+        return found
+
+    async def _delete(self, client: Client) -> None:
+        """Have every run deleted. Temporal does so in its own time, and lists may lag behind it."""
+        asked: set[tuple[str, str]] = set()
+        for _ in range(_PASSES):
+            found = await self._runs(client) - asked
+            if asked and not found:
+                return
+            for workflow_id, run_id in found:
+                await self._delete_run(client, WorkflowExecution(workflow_id=workflow_id, run_id=run_id))
+            asked |= found
+            await asyncio.sleep(_BETWEEN_PASSES)
+
+    async def _delete_run(self, client: Client, execution: WorkflowExecution) -> None:
+        try:
+            await client.workflow_service.delete_workflow_execution(
+                DeleteWorkflowExecutionRequest(namespace=self.namespace, workflow_execution=execution),
+                timeout=_RPC_TIMEOUT,
+            )
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+
+
+async def _terminate(client: Client, workflow_id: str, run_id: str | None) -> None:
+    handle: WorkflowHandle[object, object] = client.get_workflow_handle(workflow_id, run_id=run_id)
+    try:
+        await handle.terminate(reason=_REASON, rpc_timeout=_RPC_TIMEOUT)
+    except RPCError as error:
+        # It has ended, or is gone.
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+
+
+@functools.cache
+def _runtime() -> Runtime:
+    """What the SDK runs on, once for the process: its own log tells of what goes wrong with Temporal.
+
+    Steps that end when their run is gone already are no news: stopping and terminating do that.
+    """
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=_LOGGED)))
+
+
+def _new_id() -> str:
+    """An id as the real server makes them."""
+    return secrets.token_urlsafe(24).replace("-", "x")[:21]

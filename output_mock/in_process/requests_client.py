@@ -49,6 +49,7 @@ class _Answering(HTTPAdapter):
         raise NotImplementedError
 
 
+_mock_is_on = False
 # It sits there for good, as nobody but a fake's own adapter comes there.
 _mock = responses.RequestsMock(
     assert_all_requests_are_fired=False, target=f"{__name__}.{_Answering.__name__}.send"
@@ -118,7 +119,6 @@ class _FromFake(responses.BaseResponse):
 
 
 _mock.add(_FromFake("ANY", "http://fake/"))
-_mock.start()
 
 
 def _body(body: Any) -> bytes:
@@ -254,7 +254,11 @@ def _adapter_for(session: requests.Session, url: str) -> BaseAdapter:
 
 def install() -> None:
     """Answer what sessions send to the fakes that are open."""
-    global _below
+    global _below, _mock_is_on
+    if not _mock_is_on:
+        # Not while this module is imported: `responses` goes by its name, which Python 3.10 has not then.
+        _mock.start()
+        _mock_is_on = True
     if not isinstance(requests.Session.__dict__[_CHOICE], _Choice):
         _below = requests.Session.get_adapter
         setattr(requests.Session, _CHOICE, _Choice())

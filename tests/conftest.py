@@ -21,7 +21,7 @@ import output_mock.in_process.requests_client  # noqa: F401
 import pytest_output.fakes  # noqa: F401
 from output_mock import OutputMock
 from output_mock.in_process.door import Door
-from tests.conformity import check_response
+from contract_tests.conformity import check_response
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("patient", deadline=None)

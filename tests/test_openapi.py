@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from output_mock.openapi import DIFFERENCES, document
-from tests.conformity import DOCUMENT, check_response, find_operation, resolve, schema_problems
+from contract_tests.conformity import DOCUMENT, check_response, find_operation, resolve, schema_problems
 
 RECORDINGS = Path(__file__).parent / "recordings"
 

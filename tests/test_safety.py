@@ -20,7 +20,7 @@ from output_mock.control.plane import OPERATIONS
 from output_mock.control.workflows import MOST_CATALOGS
 from output_mock.http.journal import Call, Journal
 from output_mock.http.routes import ROUTES
-from tests.conformity import check_response
+from contract_tests.conformity import check_response
 from tests.control import ControlClient, problems, served, worlds_of
 
 

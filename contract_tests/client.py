@@ -1,0 +1,421 @@
+"""The client of one test: it sends requests, and holds every answer against the OpenAPI document."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pytest
+
+from contract_tests.bounds import Spent, eventually
+from contract_tests.conformity import response_problems
+from contract_tests.exchange import Exchange
+from contract_tests.server import CLOSED, UNSENT, Role, Server
+from contract_tests.transport import Reply
+
+# How many seconds an answer may take, unless a test gives it more.
+PATIENCE = 30.0
+# How many seconds a run may take that has nothing to wait for. A deployment may be slow, and its workers busy.
+SOON = 60.0
+# An answer without these serves most clients as well: their own tests look at them, and no other.
+_OPTIONAL_HEADERS = re.compile(
+    r"  header (access-control-|deprecation|sunset|link|cache-control|x-accel-buffering)"
+)
+
+
+class Deviation(AssertionError):
+    """The server has done something else than a true one does; `exchange` shows it."""
+
+    def __init__(self, message: str, exchange: Exchange) -> None:
+        super().__init__(message)
+        self.exchange = exchange
+
+
+class Answer:
+    """What came back: header names are in lower case."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.status: int = exchange.status
+        self.headers: dict[str, str] = exchange.answer_headers
+        self.body: bytes = exchange.answer
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON. Raises `Deviation` when it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise Deviation(f"the body is JSON, not {self.text[:80]!r}: {error}", self.exchange) from None
+
+    def must_be(self, status: int, error: str | None = None, **values: Any) -> Answer:
+        """Raise `Deviation` unless the status is this one, `error` is the error's name, and the body has
+        these values; return the answer itself.
+        """
+        __tracebackhide__ = True
+        if self.status != status:
+            wanted = f"{status} {error or ''}".strip()
+            raise Deviation(f"expected {wanted}, got {self.status}: {self.text[:300]}", self.exchange)
+        if error is not None:
+            values = {"error": error, **values}
+        body = self.json if values else {}
+        for name, value in values.items():
+            got = body.get(name, UNSENT) if isinstance(body, dict) else UNSENT
+            if got != value:
+                shown = "nothing" if got is UNSENT else repr(got)
+                raise Deviation(f"expected {name!r} to be {value!r}, got {shown}", self.exchange)
+        return self
+
+    def must_be_text(self, status: int, text: str) -> Answer:
+        """Raise `Deviation` unless it is this status and this plain text; return the answer itself."""
+        __tracebackhide__ = True
+        self.must_be(status)
+        if self.text != text:
+            raise Deviation(f"expected the body {text!r}, got {self.text[:80]!r}", self.exchange)
+        return self
+
+
+class Frame(NamedTuple):
+    """A frame of a stream; a comment is one with no event."""
+
+    event: str
+    id: str | None
+    data: Any
+
+
+class Stream:
+    """A stream that is being read, frame by frame."""
+
+    def __init__(self, exchange: Exchange, reply: Reply) -> None:
+        self.exchange = exchange
+        self.status: int = exchange.status
+        self.headers: dict[str, str] = exchange.answer_headers
+        self._reply = reply
+
+    def __iter__(self) -> Iterator[Frame]:
+        pending = b""
+        for piece in self._reply.pieces:
+            self.exchange.answer += piece
+            pending += piece
+            while b"\n\n" in pending:
+                block, _, pending = pending.partition(b"\n\n")
+                yield self._frame(block.decode("utf-8", "replace"))
+        if pending:
+            raise Deviation(f"the stream ended inside of a frame: {pending[-80:]!r}", self.exchange)
+
+    def _frame(self, block: str) -> Frame:
+        lines = [line for line in block.split("\n") if not line.startswith(":")]
+        fields = dict(line.partition(": ")[::2] for line in lines)
+        if not fields:
+            return Frame("", None, None)
+        try:
+            return Frame(fields.get("event", "message"), fields.get("id"), json.loads(fields["data"]))
+        except (KeyError, ValueError):
+            raise Deviation(f"a frame has an event and JSON data, not {block[:200]!r}", self.exchange) from None
+
+
+class Finished(NamedTuple):
+    """A run that has closed, and its result."""
+
+    role: Role
+    id: str
+    run_id: str
+    result: dict[str, Any]
+
+    @property
+    def base(self) -> str:
+        """The path of the workflow."""
+        return f"/workflow/{quote(self.id, safe='')}"
+
+    @property
+    def pinned(self) -> str:
+        """The path of the run."""
+        return f"{self.base}/runs/{self.run_id}"
+
+
+class Begun(NamedTuple):
+    """A run that was started."""
+
+    id: str
+    run_id: str
+
+    @property
+    def base(self) -> str:
+        """The path of the workflow."""
+        return f"/workflow/{quote(self.id, safe='')}"
+
+    @property
+    def pinned(self) -> str:
+        """The path of the run."""
+        return f"{self.base}/runs/{self.run_id}"
+
+
+class Client:
+    """Sends the requests of one test.
+
+    Paths go out as they are written, percent-escapes and all. Every answer has to fit the OpenAPI document,
+    or the test fails; the headers that only some clients need are left to the tests of the headers.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.exchanges: list[Exchange] = []
+
+    # Requests
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        json: Any = UNSENT,
+        *,
+        data: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: bool = True,
+        all_headers: bool = False,
+        timeout: float = PATIENCE,
+    ) -> Answer:
+        """Send a request and return the answer; a `json` body brings its type along, `token=False` leaves
+        the token out. Raises `Deviation` when no answer comes, or one that is not as documented.
+        """
+        __tracebackhide__ = True
+        exchange, reply = self._send(method, path, json, data, headers, token, timeout)
+        try:
+            exchange.answer = b"".join(reply.pieces)
+        except (OSError, http.client.HTTPException, AssertionError) as error:
+            raise Deviation(f"the answer breaks off: {_words(error)}", exchange) from error
+        finally:
+            reply.close()
+        self._hold_against_document(exchange, all_headers)
+        self._observe(exchange)
+        return Answer(exchange)
+
+    def get(self, path: str, **options: Any) -> Answer:
+        """A GET; see `ask`."""
+        return self.ask("GET", path, **options)
+
+    def post(self, path: str, json: Any = UNSENT, **options: Any) -> Answer:
+        """A POST; see `ask`."""
+        return self.ask("POST", path, json, **options)
+
+    def patch(self, path: str, json: Any = UNSENT, **options: Any) -> Answer:
+        """A PATCH; see `ask`."""
+        return self.ask("PATCH", path, json, **options)
+
+    @contextmanager
+    def stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, timeout: float = PATIENCE
+    ) -> Iterator[Stream]:
+        """Read a stream while the block runs; at its end what was read has to be as documented."""
+        exchange, reply = self._send("GET", path, UNSENT, None, headers, True, timeout)
+        stream = Stream(exchange, reply)
+        try:
+            yield stream
+        except (OSError, http.client.HTTPException) as error:
+            raise Deviation(f"the stream breaks off: {_words(error)}", exchange) from error
+        finally:
+            reply.close()
+        if exchange.answer or exchange.status != 200:
+            self._hold_against_document(exchange, False)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        json_body: Any,
+        data: bytes | str | None,
+        headers: Mapping[str, str] | None,
+        token: bool,
+        timeout: float,
+    ) -> tuple[Exchange, Reply]:
+        sent = [*(self.server.headers() if token else []), *(headers or {}).items()]
+        if json_body is not UNSENT:
+            data = json.dumps(json_body)
+            if not any(name.lower() == "content-type" for name, _ in sent):
+                sent.append(("Content-Type", "application/json"))
+        body = data.encode() if isinstance(data, str) else data
+        exchange = Exchange(method, path, sent, body)
+        self.exchanges.append(exchange)
+        try:
+            reply = self.server.send(method, path, sent, body, timeout)
+        except Spent as spent:
+            pytest.skip(str(spent))
+        except (OSError, http.client.HTTPException) as error:
+            raise Deviation(f"no answer: {_words(error)}", exchange) from error
+        exchange.status = reply.status
+        exchange.answer_headers = {name.lower(): value for name, value in reply.headers}
+        return exchange, reply
+
+    def _hold_against_document(self, exchange: Exchange, all_headers: bool) -> None:
+        __tracebackhide__ = True
+        if exchange.status == 304:
+            return
+        problems = response_problems(
+            exchange.method, exchange.path, exchange.status, exchange.answer_headers, exchange.answer
+        )
+        if not all_headers:
+            problems = [problem for problem in problems if not _OPTIONAL_HEADERS.match(problem)]
+        if problems:
+            listed = "; ".join(problem.strip() for problem in problems)
+            raise Deviation(f"the answer does not fit the OpenAPI document: {listed}", exchange)
+
+    def _observe(self, exchange: Exchange) -> None:
+        """Keep account of which runs are open."""
+        if exchange.status != 200 or not exchange.answer.startswith(b'{"'):
+            return
+        with suppress(ValueError):
+            body = json.loads(exchange.answer)
+            workflow_id = body.get("workflowId")
+            if not isinstance(workflow_id, str):
+                return
+            path = exchange.path.lower()
+            if path.endswith(("/reset", "/workflow/start")):
+                self.server.ledger.begun(workflow_id)
+            elif body.get("terminated") is True and "/runs/" not in path:
+                self.server.ledger.ended(workflow_id)
+            elif body.get("status") in CLOSED and "/runs/" not in path:
+                self.server.ledger.ended(workflow_id)
+
+    # Runs
+
+    def run(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
+        """Run a workflow of the pack and return its result. Leaves the test unchecked without the pack."""
+        self.server.need(workflow)
+        result: dict[str, Any] = self.post(
+            "/workflow/run", self.body(workflow, input, **fields), timeout=SOON
+        ).must_be(200).json
+        return result
+
+    def start(self, workflow: str, input: Any = UNSENT, **fields: Any) -> Begun:
+        """Start a workflow of the pack. Leaves the test unchecked without the pack."""
+        self.server.need(workflow)
+        return self._start(workflow, input, **fields)
+
+    def _start(self, workflow: str, input: Any = UNSENT, **fields: Any) -> Begun:
+        begun = self.post("/workflow/start", self.body(workflow, input, **fields)).must_be(200).json
+        return Begun(begun["workflowId"], begun["runId"])
+
+    def body(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
+        """What starts a workflow: in the catalog under test, with an id that is ended when the test is over."""
+        body: dict[str, Any] = {"workflowName": workflow, **fields}
+        if "workflowId" not in body:
+            body["workflowId"] = self.server.new_id()
+        if isinstance(body["workflowId"], str):
+            self.server.ledger.begun(body["workflowId"])
+        if input is not UNSENT:
+            body["input"] = input
+        if self.server.catalog is not None and "catalog" not in body:
+            body["catalog"] = self.server.catalog
+        return body
+
+    def started(self, role: str) -> Begun:
+        """A run of a workflow that plays a role; leaves the test unchecked when there is none."""
+        work = self.server.role(role)
+        return self._start(work.workflow, work.input)
+
+    def waiting(self) -> tuple[Role, Begun]:
+        """A run that waits for a signal."""
+        work = self.server.role("waits")
+        begun = self._start(work.workflow, work.input)
+        if work.packed:
+            self.until(lambda: self._progress(begun) == "review", f"{begun.id} waits for its approval")
+        return work, begun
+
+    def _progress(self, begun: Begun) -> Any:
+        answer = self.post(f"{begun.base}/query/getProgress", {})
+        return answer.json.get("stage") if answer.status == 200 else None
+
+    def approve(self, work: Role, begun: Begun) -> None:
+        """Send the signal that a waiting run waits for."""
+        body = UNSENT if work.payload is UNSENT else {"payload": work.payload}
+        self.post(f"{begun.base}/signal/{work.signal}", body).must_be_text(200, "OK")
+
+    def finished(self, role: str) -> Finished:
+        """A closed run of a workflow that plays a role. The tests of a process share it."""
+        work = self.server.role(role)
+        known: Finished | None = self.server.found.get(f"finished {role}")
+        if known is not None:
+            return known
+        begun = self._start(work.workflow, work.input)
+        self.until_closed(begun.id)
+        result = self.get(f"{begun.base}/result").must_be(200).json
+        known = Finished(work, begun.id, begun.run_id, result)
+        self.server.found[f"finished {role}"] = known
+        return known
+
+    # Waiting
+
+    def until(self, attempt: Any, what: str, within: float = SOON) -> None:
+        """Try until `attempt()` is true. Raises `Deviation` when it is not within so many seconds."""
+        __tracebackhide__ = True
+        if not eventually(attempt, within):
+            raise Deviation(f"within {within:.0f} seconds {what}", self.exchanges[-1])
+
+    def until_closed(self, workflow_id: str, within: float = SOON) -> str:
+        """Poll the status until the run has closed; returns what it is then."""
+        __tracebackhide__ = True
+        seen: list[str] = []
+
+        def closed() -> bool:
+            answer = self.get(f"/workflow/{quote(workflow_id, safe='')}/status").must_be(200)
+            seen.append(answer.json["status"])
+            return seen[-1] in CLOSED and seen[-1] != "continued_as_new"
+
+        self.until(closed, f"the run {workflow_id} closes", within)
+        return seen[-1]
+
+    # Histories
+
+    def walk(self, base: str, sizes: Iterator[int] | None = None, **query: Any) -> list[dict[str, Any]]:
+        """The whole history below a path, page after page, of so many batches each."""
+        events: list[dict[str, Any]] = []
+        asked = {"includePayloads": "true", **query}
+        for _ in range(500):
+            size = 50 if sizes is None else next(sizes)
+            text = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in asked.items())
+            page = self.get(f"{base}/history?pageSize={size}&{text}").must_be(200).json
+            events += page["events"]
+            if page["nextPageToken"] is None:
+                return events
+            asked |= {"runId": page["runId"], "pageToken": page["nextPageToken"]}
+            if "/runs/" in base:
+                del asked["runId"]
+        raise Deviation("a history ends, and its last page has no token", self.exchanges[-1])
+
+    def end_runs(self) -> None:
+        """End what this test has started and has not seen closed. What cannot be reached is left to others."""
+        for workflow_id in self.server.ledger.open:
+            if terminate(self.server, workflow_id):
+                self.server.ledger.ended(workflow_id)
+
+
+def terminate(server: Server, workflow_id: str) -> bool:
+    """End the latest run of an id; whether it is known to have ended. Not counted among the requests."""
+    body = b'{"reason": "output-mock verify: the test is over"}'
+    headers = [*server.headers(), ("Content-Type", "application/json")]
+    path = f"/workflow/{quote(workflow_id, safe='')}/terminate"
+    try:
+        reply = server.transport.send("POST", path, headers, body, 10)
+        try:
+            for _ in reply.pieces:
+                pass
+        finally:
+            reply.close()
+    except (OSError, http.client.HTTPException, AssertionError):
+        return False
+    return reply.status in (200, 404)
+
+
+def _words(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return f"{type(error).__name__}: {text}" if text != type(error).__name__ else text

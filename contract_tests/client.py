@@ -58,22 +58,22 @@ class Answer:
         except ValueError as error:
             raise Deviation(f"the body is JSON, not {self.text[:80]!r}: {error}", self.exchange) from None
 
-    def must_be(self, status: int, error: str | None = None, **values: Any) -> Answer:
-        """Raise `Deviation` unless the status is this one, `error` is the error's name, and the body has
+    def must_be(self, code: int, name: str | None = None, /, **values: Any) -> Answer:
+        """Raise `Deviation` unless the status is this one, the body's `error` is called so, and the body has
         these values; return the answer itself.
         """
         __tracebackhide__ = True
-        if self.status != status:
-            wanted = f"{status} {error or ''}".strip()
+        if self.status != code:
+            wanted = f"{code} {name or ''}".strip()
             raise Deviation(f"expected {wanted}, got {self.status}: {self.text[:300]}", self.exchange)
-        if error is not None:
-            values = {"error": error, **values}
+        if name is not None:
+            values = {"error": name, **values}
         body = self.json if values else {}
-        for name, value in values.items():
-            got = body.get(name, UNSENT) if isinstance(body, dict) else UNSENT
+        for key, value in values.items():
+            got = body.get(key, UNSENT) if isinstance(body, dict) else UNSENT
             if got != value:
                 shown = "nothing" if got is UNSENT else repr(got)
-                raise Deviation(f"expected {name!r} to be {value!r}, got {shown}", self.exchange)
+                raise Deviation(f"expected {key!r} to be {value!r}, got {shown}", self.exchange)
         return self
 
     def must_be_text(self, status: int, text: str) -> Answer:
@@ -328,12 +328,20 @@ class Client:
         work = self.server.role("waits")
         begun = self._start(work.workflow, work.input)
         if work.packed:
-            self.until(lambda: self._progress(begun) == "review", f"{begun.id} waits for its approval")
+            self.until_stage(begun, "getProgress", "review")
         return work, begun
 
-    def _progress(self, begun: Begun) -> Any:
-        answer = self.post(f"{begun.base}/query/getProgress", {})
-        return answer.json.get("stage") if answer.status == 200 else None
+    def until_stage(self, begun: Begun, query: str, stage: str) -> None:
+        """Wait until a run of the pack's answers a query with this stage, which it cannot before it began."""
+
+        def reached() -> bool:
+            answer = self.post(f"{begun.base}/query/{query}", {})
+            if answer.status == 500:
+                answer.must_be(500, "QueryNotRegisteredError")
+                return False
+            return bool(answer.must_be(200).json.get("stage") == stage)
+
+        self.until(reached, f"{begun.id} reaches {stage!r}")
 
     def approve(self, work: Role, begun: Begun) -> None:
         """Send the signal that a waiting run waits for."""

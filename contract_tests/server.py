@@ -26,6 +26,7 @@ NEEDS_ROLE = (
     "no workflow is known that {what}; deploy the pack (`output-mock pack DIR`, --temporal HOST:PORT) or name "
     "one of your own under {role!r} in the file of --map"
 )
+NEEDS_CATALOG = "the server has no catalog, or nobody serves it; start a worker, or name one with --catalog C"
 READ_ONLY = "it starts a run, and --read-only starts none"
 
 
@@ -174,6 +175,11 @@ class Server:
         self.need_starts()
         if workflow not in self.workflow_names():
             pytest.skip(NEEDS_PACK.format(name=workflow))
+
+    def need_catalog(self) -> None:
+        """Leave the test unchecked where nobody serves the catalog."""
+        if not self.workflow_names():
+            pytest.skip(NEEDS_CATALOG)
 
     def need_starts(self) -> None:
         """Leave the test unchecked where no run may be started."""

@@ -166,6 +166,7 @@ def test_a_form_is_read_as_well(api: Client) -> None:
 @BOTH
 @check("validation.unknown-workflow", "body_validation: 424 UnsupportedWorkflowError")
 def test_a_workflow_that_the_catalog_does_not_have_is_not_begun(api: Client, operation: str) -> None:
+    api.server.need_catalog()
     name = api.server.new_id()
     answer = api.post(f"/workflow/{operation}", api.body(name, {}))
     assert name in answer.must_be(424, "UnsupportedWorkflowError").json["message"], "it names the workflow"

@@ -1,4 +1,4 @@
-"""The command `output-mock`: serve a fake, check its scripts, print the documents that describe both."""
+"""The command `output-mock`: serve a fake, check its scripts, verify servers, print what describes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import click
 from click.core import ParameterSource
 
 from output_mock.cli.check import check
+from output_mock.cli.pack import pack
 from output_mock.cli.serve import serve
+from output_mock.cli.verify import verify
 from output_mock.version import NAME, version
 
 
@@ -54,6 +56,8 @@ def schema() -> None:
 
 command.add_command(serve)
 command.add_command(check)
+command.add_command(verify)
+command.add_command(pack)
 
 
 def main() -> None:

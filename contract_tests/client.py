@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -20,8 +20,6 @@ from contract_tests.transport import Reply
 
 # How many seconds an answer may take, unless a test gives it more.
 PATIENCE = 30.0
-# How many seconds a run may take that has nothing to wait for. A deployment may be slow, and its workers busy.
-SOON = 60.0
 # An answer without these serves most clients as well: their own tests look at them, and no other.
 _OPTIONAL_HEADERS = re.compile(
     r"  header (access-control-|deprecation|sunset|link|cache-control|x-accel-buffering)"
@@ -121,7 +119,9 @@ class Stream:
         try:
             return Frame(fields.get("event", "message"), fields.get("id"), json.loads(fields["data"]))
         except (KeyError, ValueError):
-            raise Deviation(f"a frame has an event and JSON data, not {block[:200]!r}", self.exchange) from None
+            raise Deviation(
+                f"a frame has an event and JSON data, not {block[:200]!r}", self.exchange
+            ) from None
 
 
 class Finished(NamedTuple):
@@ -281,9 +281,9 @@ class Client:
             path = exchange.path.lower()
             if path.endswith(("/reset", "/workflow/start")):
                 self.server.ledger.begun(workflow_id)
-            elif body.get("terminated") is True and "/runs/" not in path:
-                self.server.ledger.ended(workflow_id)
-            elif body.get("status") in CLOSED and "/runs/" not in path:
+            elif (body.get("terminated") is True and "/runs/" not in path) or (
+                body.get("status") in CLOSED and "/runs/" not in path
+            ):
                 self.server.ledger.ended(workflow_id)
 
     # Runs
@@ -291,9 +291,17 @@ class Client:
     def run(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
         """Run a workflow of the pack and return its result. Leaves the test unchecked without the pack."""
         self.server.need(workflow)
-        result: dict[str, Any] = self.post(
-            "/workflow/run", self.body(workflow, input, **fields), timeout=SOON
-        ).must_be(200).json
+        result: dict[str, Any] = self.run_body(self.body(workflow, input, **fields)).must_be(200).json
+        return result
+
+    def run_body(self, body: dict[str, Any]) -> Answer:
+        """`POST /workflow/run`, which may take as long as a run may."""
+        return self.post("/workflow/run", body, timeout=self.server.patience + 5)
+
+    def run_role(self, role: str) -> dict[str, Any]:
+        """Run a workflow that plays a role and return its result; unchecked when there is none."""
+        work = self.server.role(role)
+        result: dict[str, Any] = self.run_body(self.body(work.workflow, work.input)).must_be(200).json
         return result
 
     def start(self, workflow: str, input: Any = UNSENT, **fields: Any) -> Begun:
@@ -369,13 +377,14 @@ class Client:
 
     # Waiting
 
-    def until(self, attempt: Any, what: str, within: float = SOON) -> None:
+    def until(self, attempt: Callable[[], bool], what: str, within: float | None = None) -> None:
         """Try until `attempt()` is true. Raises `Deviation` when it is not within so many seconds."""
         __tracebackhide__ = True
+        within = min(self.server.patience, within or self.server.patience)
         if not eventually(attempt, within):
-            raise Deviation(f"within {within:.0f} seconds {what}", self.exchanges[-1])
+            raise Deviation(f"expected that within {within:.0f} seconds {what}", self.exchanges[-1])
 
-    def until_closed(self, workflow_id: str, within: float = SOON) -> str:
+    def until_closed(self, workflow_id: str) -> str:
         """Poll the status until the run has closed; returns what it is then."""
         __tracebackhide__ = True
         seen: list[str] = []
@@ -385,7 +394,7 @@ class Client:
             seen.append(answer.json["status"])
             return seen[-1] in CLOSED and seen[-1] != "continued_as_new"
 
-        self.until(closed, f"the run {workflow_id} closes", within)
+        self.until(closed, f"the run {workflow_id} closes")
         return seen[-1]
 
     # Histories

@@ -19,7 +19,7 @@ from contract_tests.checks import AREAS, Check, check_of
 from contract_tests.client import Client, Deviation
 from contract_tests.collector import PROPERTY, Collector
 from contract_tests.exchange import Exchange, Secrets, secret_values
-from contract_tests.server import MapError, Role, Server, read_map
+from contract_tests.server import PATIENCE, MapError, Role, Server, read_map
 from contract_tests.transport import InProcessTransport, SocketTransport, Target, Transport
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _DEFAULTS: dict[str, Any] = {
     "output_map": None,
     "output_fake": False,
     "output_examples": 25,
+    "output_patience": PATIENCE,
     "output_max_requests": bounds.MOST_REQUESTS,
     "output_until": None,
     "output_prefix": None,
@@ -44,7 +45,9 @@ _DEFAULTS: dict[str, Any] = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("output-contract", "the contract of the Output API")
-    group.addoption("--output-catalog", metavar="C", help="The catalog to check; the server's own by default.")
+    group.addoption(
+        "--output-catalog", metavar="C", help="The catalog to check; the server's own by default."
+    )
     group.addoption("--output-read-only", action="store_true", help="Start no run.")
     group.addoption(
         "--output-only", metavar="AREA", action="append", default=[], help="Only an area, or one check."
@@ -52,6 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--output-map", metavar="FILE", help="Which of the deployment's own workflows do what.")
     group.addoption("--output-fake", action="store_true", help="Check a fake of this process.")
     group.addoption("--output-examples", metavar="N", type=int, default=25, help="Examples of each property.")
+    group.addoption("--output-patience", metavar="S", type=float, default=PATIENCE, help="For a run to end.")
     group.addoption("--output-max-requests", metavar="N", type=int, default=bounds.MOST_REQUESTS)
     group.addoption("--output-until", metavar="TIME", type=float, help="No request after this time of day.")
     group.addoption("--output-prefix", metavar="TEXT", help="What the ids of all runs begin with.")
@@ -107,6 +111,7 @@ def _server(config: pytest.Config) -> Server:
         option(config, "output_catalog"),
         roles,
         option(config, "output_read_only"),
+        option(config, "output_patience"),
         # Each worker has its share of the requests.
         bounds.Bounds(
             option(config, "output_max_requests") // worker["workercount"], option(config, "output_until")
@@ -155,7 +160,9 @@ def _checks(items: list[pytest.Item]) -> list[tuple[pytest.Item, Check]]:
         if item.path.parent == _folder():
             check = check_of(item)
             if check is None or check.area not in AREAS:
-                raise pytest.UsageError(f"{item.nodeid}: a test of the suite says what it checks, with @check")
+                raise pytest.UsageError(
+                    f"{item.nodeid}: a test of the suite says what it checks, with @check"
+                )
             found.append((item, check))
     return found
 
@@ -249,10 +256,10 @@ def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange])
         words = f"the answer has not the form that was expected ({type(error).__name__}: {error})"
     notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("Falsifying")]
     failure: dict[str, Any] = {
-        "test": (getattr(item, "obj").__doc__ or item.name.partition("[")[0].replace("_", " ")).strip(),
+        "test": (item.obj.__doc__ or item.name.partition("[")[0].replace("_", " ")).strip(),
         "expected": secrets.hidden("\n".join([words, *notes]))[:4000],
     }
-    exchange = error.exchange if isinstance(error, Deviation) else (exchanges or [None])[-1]
+    exchange = error.exchange if isinstance(error, Deviation) else next(reversed(exchanges), None)
     if exchange is not None:
         base = item.config.stash[_SERVER].transport.url
         failure["curl"] = secrets.curl(base, exchange)

@@ -16,6 +16,7 @@ import pytest
 from contract_tests.bounds import Bounds, Ledger
 from contract_tests.transport import Reply, Transport
 
+PATIENCE = 60.0
 # The closed statuses.
 CLOSED = ("completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new")
 NEEDS_PACK = (
@@ -123,6 +124,8 @@ class Server:
     catalog: str | None = None
     roles: Mapping[str, Role] = field(default_factory=dict)
     read_only: bool = False
+    # How many seconds a run may take that has nothing to wait for. A deployment may be slow, its workers busy.
+    patience: float = PATIENCE
     bounds: Bounds = field(default_factory=Bounds)
     ledger: Ledger = field(default_factory=Ledger)
     # What all ids of this verification begin with.

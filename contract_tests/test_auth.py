@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from contract_tests.checks import check
 from contract_tests.client import Client
 
-NO_TOKEN = "the server asks for no token; set OUTPUT_API_AUTH_TOKEN and NODE_ENV=production there, and give --token"
+NO_TOKEN = (
+    "the server asks for no token; set OUTPUT_API_AUTH_TOKEN and NODE_ENV=production there, and give --token"
+)
 _SOMETHING = "/workflow/runs?limit=1"
 # Every kind of request that needs the token: method, path, body.
 _GUARDED: list[tuple[str, str, Any]] = [
@@ -60,7 +62,13 @@ def test_nothing_is_done_without_the_token(guarded: Client, request_: tuple[str,
 @check("auth.wrong", "production_auth: Basic wrong")
 def test_a_wrong_token_is_refused(guarded: Client) -> None:
     token = guarded.server.token or ""
-    for wrong in ("Basic wrong", f"Basic {token}x", f"Basic {token[:-1]}", f"Basic {token.swapcase()}", "Basic "):
+    for wrong in (
+        "Basic wrong",
+        f"Basic {token}x",
+        f"Basic {token[:-1]}",
+        f"Basic {token.swapcase()}",
+        "Basic ",
+    ):
         _with(guarded, wrong).must_be_text(401, "Unauthorized")
 
 

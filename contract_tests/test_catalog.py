@@ -55,7 +55,11 @@ def test_a_catalog_can_be_asked_for_by_its_name(api: Client) -> None:
     # A type has no dollar sign; the catalogs are among all the runs.
     runs.must_be(400, "ValidationError")
     listed = api.get("/workflow/runs?limit=1000").must_be(200).json["runs"]
-    names = {run["workflowId"] for run in listed if run["workflowType"] == "$catalog" and run["status"] == "running"}
+    names = {
+        run["workflowId"]
+        for run in listed
+        if run["workflowType"] == "$catalog" and run["status"] == "running"
+    }
     if not names:
         pytest.skip("the newest thousand runs have no catalog among them; there is nothing to do")
     found = [api.get(f"/workflow/catalog/{name}") for name in sorted(names)]

@@ -98,7 +98,9 @@ def test_a_history_has_what_went_in_and_what_came_out(api: Client) -> None:
 
 @check("history.typical", "run_completes: history", "observed")
 def test_a_run_of_one_step_has_the_events_that_it_has(api: Client) -> None:
-    kinds = [event["eventTypeName"] for event in api.walk(api.start_and_end("conf_untraced", {"text": "x"}).base)]
+    kinds = [
+        event["eventTypeName"] for event in api.walk(api.start_and_end("conf_untraced", {"text": "x"}).base)
+    ]
     task = ["WORKFLOW_TASK_SCHEDULED", "WORKFLOW_TASK_STARTED", "WORKFLOW_TASK_COMPLETED"]
     step = ["ACTIVITY_TASK_SCHEDULED", "ACTIVITY_TASK_STARTED", "ACTIVITY_TASK_COMPLETED"]
     begins, ends = ["WORKFLOW_EXECUTION_STARTED", *task], [*step, *task, "WORKFLOW_EXECUTION_COMPLETED"]
@@ -235,7 +237,7 @@ def test_a_long_poll_is_answered_as_soon_as_something_happens(api: Client) -> No
     with ThreadPoolExecutor(1) as pool:
         approved = None
         for _ in range(60):
-            page = api.get(f"{poll}{token and '&pageToken='}{quote(token, safe='')}", timeout=60).must_be(200).json
+            page = api.get(f"{poll}{token and '&pageToken='}{quote(token, safe='')}").must_be(200).json
             events += page["events"]
             if page["nextPageToken"] is None:
                 break
@@ -252,7 +254,9 @@ def test_a_long_poll_is_answered_as_soon_as_something_happens(api: Client) -> No
 def test_no_query_upsets_the_server(api: Client, examples: settings) -> None:
     done = api.finished("succeeds")
     names = ["pageSize", "pageToken", "includePayloads", "runId", "longPollTimeoutMs", "pageSize[]", "x"]
-    texts = st.sampled_from(["", "0", "1", "50", "51", "-1", "1e1", "true", "false", done.run_id, "AAAA", "null"])
+    texts = st.sampled_from(
+        ["", "0", "1", "50", "51", "-1", "1e1", "true", "false", done.run_id, "AAAA", "null"]
+    )
     texts |= st.text(st.characters(codec="utf-8"), max_size=8)
     pairs = st.lists(st.tuples(st.sampled_from(names), texts), max_size=4)
 

@@ -6,7 +6,13 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from contract_tests.checks import check
 from contract_tests.client import Client
@@ -60,7 +66,9 @@ def test_any_calls_agree_with_the_model(api: Client, examples: settings) -> None
 
         @rule()
         def start(self) -> None:
-            answer = api.post("/workflow/start", api.body("conf_approval", {"topic": "x"}, workflowId=self.id))
+            answer = api.post(
+                "/workflow/start", api.body("conf_approval", {"topic": "x"}, workflowId=self.id)
+            )
             if self.running:
                 answer.must_be(500, "WorkflowExecutionAlreadyStartedError", workflowId=self.id)
             else:
@@ -71,7 +79,9 @@ def test_any_calls_agree_with_the_model(api: Client, examples: settings) -> None
         @rule(pinned=st.booleans())
         def look(self, pinned: bool) -> None:
             base = f"{self.base}/runs/{self.latest}" if pinned else self.base
-            status = api.get(f"{base}/status").must_be(200, runId=self.latest, status=self.status[self.latest])
+            status = api.get(f"{base}/status").must_be(
+                200, runId=self.latest, status=self.status[self.latest]
+            )
             assert (status.json["completedAt"] == "") == self.running
             answer = api.get(f"{base}/result")
             if self.running:
@@ -149,5 +159,7 @@ def test_any_calls_agree_with_the_model(api: Client, examples: settings) -> None
             if self.running:
                 api.post(f"{self.base}/terminate", {}).must_be(200)
 
-    number = max(1, examples.max_examples // 5)
-    run_state_machine_as_test(Lifecycle, settings=settings(examples, max_examples=number, stateful_step_count=12))
+    number = max(1, examples.max_examples // 2)
+    run_state_machine_as_test(
+        Lifecycle, settings=settings(examples, max_examples=number, stateful_step_count=12)
+    )

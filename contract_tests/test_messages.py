@@ -140,7 +140,7 @@ def test_an_update_that_fails_is_a_500_and_the_run_goes_on(api: Client, approval
 @check("messages.update-waits", "approval: update/waitForApproval")
 def test_an_update_is_answered_once_its_handler_is_done(api: Client, approval: Begun) -> None:
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(api.post, f"{approval.base}/update/waitForApproval", {"payload": {}}, timeout=60)
+        waiting = pool.submit(api.post, f"{approval.base}/update/waitForApproval", {"payload": {}})
         # Whichever comes first, the update is answered by the approval.
         api.post(f"{approval.base}/signal/approve", {"payload": {"by": "bo"}}).must_be_text(200, "OK")
         answer = waiting.result(timeout=90)

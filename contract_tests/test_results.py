@@ -69,9 +69,8 @@ def test_status_and_result_agree(api: Client, role: str) -> None:
 @pytest.mark.parametrize("role", ["succeeds", "fails"])
 @check("results.same-as-run", "run_completes: run and result")
 def test_run_and_result_say_the_same(api: Client, role: str) -> None:
-    work = api.server.role(role)
-    answer = api.post("/workflow/run", api.body(work.workflow, work.input), timeout=60).must_be(200)
-    assert api.get(f"/workflow/{answer.json['workflowId']}/result").must_be(200).json == answer.json
+    result = api.run_role(role)
+    assert api.get(f"/workflow/{result['workflowId']}/result").must_be(200).json == result
 
 
 @check("results.keys", "run_completes: v", "recommended")

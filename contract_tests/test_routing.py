@@ -24,7 +24,9 @@ ON_A_WORKFLOW: list[tuple[str, str, Any]] = [
     ("POST", "update/u", None),
     ("POST", "feedback", None),
 ]
-ON_A_RUN = [one for one in ON_A_WORKFLOW if one[1].split("/")[0] not in ("signal", "query", "update", "feedback")]
+ON_A_RUN = [
+    one for one in ON_A_WORKFLOW if one[1].split("/")[0] not in ("signal", "query", "update", "feedback")
+]
 
 
 def _ask(api: Client, method: str, path: str, body: Any) -> Any:

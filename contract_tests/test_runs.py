@@ -135,7 +135,9 @@ def test_a_running_run_is_listed_as_running(api: Client) -> None:
     name = api.server.workflow_names().get(work.workflow, work.workflow)
 
     def there() -> bool:
-        runs = [run for run in _listed(api, f"workflowType={name}&limit=1000") if run["workflowId"] == begun.id]
+        runs = [
+            run for run in _listed(api, f"workflowType={name}&limit=1000") if run["workflowId"] == begun.id
+        ]
         return [(run["status"], run["completedAt"]) for run in runs] == [("running", None)]
 
     api.until(there, f"{begun.id} is listed as running", within=30)

@@ -221,9 +221,8 @@ def test_no_json_upsets_the_server(api: Client, examples: settings) -> None:
     """Whatever a body says, the answer is one that the document names, and no 5xx but for a catalog."""
     names = st.just(api.server.new_id()) | _JSON.filter(lambda value: not isinstance(value, str))
     fields = st.fixed_dictionaries(
-        {},
+        {"workflowName": names},
         optional={
-            "workflowName": names,
             "input": _JSON,
             "workflowId": _JSON,
             "catalog": _JSON,

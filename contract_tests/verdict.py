@@ -102,13 +102,15 @@ class Verdict:
     def by_area(self) -> Iterator[tuple[str, Counter[str]]]:
         """Each area that was looked at, and how many checks of each status it has."""
         for area in AREAS:
-            counts = Counter(outcome.status for outcome in self.outcomes if outcome.area == area)
+            counts: Counter[str] = Counter(one.status for one in self.outcomes if one.area == area)
             if counts:
                 yield area, counts
 
     def reasons(self) -> list[tuple[str, int]]:
         """Why checks were not made, and how many; the most frequent reason first."""
-        return Counter(outcome.reason or "no reason given" for outcome in self.of("not_checked")).most_common()
+        return Counter(
+            outcome.reason or "no reason given" for outcome in self.of("not_checked")
+        ).most_common()
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as JSON values: what `verdict.json` holds."""
@@ -126,8 +128,7 @@ class Verdict:
             "leftRunning": self.left_running,
             "checks": [
                 {"area": one.area, **asdict(one)}
-                for status in ("failed", "not_checked", "passed")
-                for one in self.of(status)  # type: ignore[arg-type]
+                for one in [*self.of("failed"), *self.of("not_checked"), *self.of("passed")]
             ],
         }
 

@@ -19,7 +19,7 @@ from contract_tests import report_html, report_junit
 from contract_tests.bounds import MOST_REQUESTS, MOST_SECONDS, left_open
 from contract_tests.client import terminate
 from contract_tests.collector import Collector
-from contract_tests.server import Server
+from contract_tests.server import PATIENCE, Server
 from contract_tests.transport import InProcessTransport, SocketTransport, Target
 from contract_tests.verdict import Verdict
 from output_mock.version import version
@@ -42,6 +42,8 @@ class Wanted:
     # How many processes check at once; None: only this one.
     workers: str | None = None
     examples: int = 25
+    # How many seconds a run may take that has nothing to wait for.
+    patience: float = PATIENCE
     max_requests: int = MOST_REQUESTS
     max_seconds: float = MOST_SECONDS
     strict: bool = False
@@ -106,6 +108,7 @@ def _arguments(wanted: Wanted, prefix: str, ledger: Path) -> list[str]:
         f"--output-prefix={prefix}",
         f"--output-ledger={ledger}",
         f"--output-examples={wanted.examples}",
+        f"--output-patience={wanted.patience}",
         f"--output-max-requests={wanted.max_requests}",
         f"--output-until={time.time() + wanted.max_seconds}",
         *(f"--output-only={area}" for area in wanted.only),

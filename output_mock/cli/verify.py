@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -75,7 +76,11 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     help="Offer the pack's workflows on the deployment's Temporal while it is checked.",
 )
 @click.option(
-    "--namespace", metavar="N", default="default", show_default=True, help="The namespace there, for --temporal."
+    "--namespace",
+    metavar="N",
+    default="default",
+    show_default=True,
+    help="The namespace there, for --temporal.",
 )
 @click.option(
     "--report",
@@ -98,6 +103,14 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     default=25,
     show_default=True,
     help="How many examples each property is tried with.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(1),
+    metavar="S",
+    default=60,
+    show_default=True,
+    help="How many seconds a run may take that has nothing to wait for.",
 )
 @click.option(
     "--max-requests",
@@ -132,6 +145,7 @@ def verify(
     against_token: str | None,
     strict: bool,
     examples: int,
+    patience: float,
     max_requests: int,
     max_seconds: int,
 ) -> None:
@@ -158,6 +172,7 @@ def verify(
         map=map_file,
         workers=workers,
         examples=examples,
+        patience=patience,
         max_requests=max_requests,
         max_seconds=max_seconds,
         strict=strict,
@@ -246,7 +261,9 @@ def _reach(url: str, token: str | None) -> None:
             f"no server answers at {url} ({words}); start it, or correct the URL"
         ) from None
     if reply.status == 401:
-        what = "asks for a token; give it with --token T" if token is None else "refuses this token; see --token"
+        what = (
+            "asks for a token; give it with --token T" if token is None else "refuses this token; see --token"
+        )
         raise CouldNotBeChecked(f"the server at {url} {what}")
 
 
@@ -257,7 +274,7 @@ def _offered(wanted: Wanted, temporal: str | None, namespace: str) -> Iterator[W
         yield wanted
         return
     try:
-        from output_mock.temporal import offering
+        offering = importlib.import_module("output_mock.temporal").offering
     except ImportError as problem:
         raise CouldNotBeChecked(
             f"--temporal needs the Temporal SDK ({problem}); run: pip install 'output-mock[temporal]'"

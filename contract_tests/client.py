@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -92,17 +93,22 @@ class Frame(NamedTuple):
 
 
 class Stream:
-    """A stream that is being read, frame by frame."""
+    """A stream that is being read, frame by frame, for so many seconds at most."""
 
-    def __init__(self, exchange: Exchange, reply: Reply) -> None:
+    def __init__(self, exchange: Exchange, reply: Reply, patience: float) -> None:
         self.exchange = exchange
+        self._patience = patience
         self.status: int = exchange.status
         self.headers: dict[str, str] = exchange.answer_headers
         self._reply = reply
 
     def __iter__(self) -> Iterator[Frame]:
         pending = b""
+        limit = time.monotonic() + self._patience
         for piece in self._reply.pieces:
+            # One that brings nothing but comments would never end by itself.
+            if time.monotonic() > limit:
+                raise Deviation(f"expected the stream to end in {self._patience:.0f} seconds", self.exchange)
             self.exchange.answer += piece
             pending += piece
             while b"\n\n" in pending:
@@ -191,7 +197,13 @@ class Client:
         __tracebackhide__ = True
         exchange, reply = self._send(method, path, json, data, headers, token, timeout)
         try:
-            exchange.answer = b"".join(reply.pieces)
+            limit = time.monotonic() + timeout
+            for piece in reply.pieces:
+                exchange.answer += piece
+                if time.monotonic() > limit:
+                    raise Deviation(f"expected the answer to end within {timeout:.0f} seconds", exchange)
+        except Deviation:
+            raise
         except (OSError, http.client.HTTPException, AssertionError) as error:
             raise Deviation(f"the answer breaks off: {_words(error)}", exchange) from error
         finally:
@@ -218,7 +230,7 @@ class Client:
     ) -> Iterator[Stream]:
         """Read a stream while the block runs; at its end what was read has to be as documented."""
         exchange, reply = self._send("GET", path, UNSENT, None, headers, True, timeout)
-        stream = Stream(exchange, reply)
+        stream = Stream(exchange, reply, self.server.patience)
         try:
             yield stream
         except (OSError, http.client.HTTPException) as error:
@@ -271,7 +283,7 @@ class Client:
 
     def _observe(self, exchange: Exchange) -> None:
         """Keep account of which runs are open."""
-        if exchange.status != 200 or not exchange.answer.startswith(b'{"'):
+        if exchange.status not in (200, 408) or not exchange.answer.startswith(b'{"'):
             return
         with suppress(ValueError):
             body = json.loads(exchange.answer)
@@ -279,11 +291,9 @@ class Client:
             if not isinstance(workflow_id, str):
                 return
             path = exchange.path.lower()
-            if path.endswith(("/reset", "/workflow/start")):
+            if exchange.status == 408 or path.endswith(("/reset", "/workflow/start")):
                 self.server.ledger.begun(workflow_id)
-            elif (body.get("terminated") is True and "/runs/" not in path) or (
-                body.get("status") in CLOSED and "/runs/" not in path
-            ):
+            elif "/runs/" not in path and _tells_of_the_end(body):
                 self.server.ledger.ended(workflow_id)
 
     # Runs
@@ -314,7 +324,7 @@ class Client:
         return Begun(begun["workflowId"], begun["runId"])
 
     def body(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
-        """What starts a workflow: in the catalog under test, with an id that is ended when the test is over."""
+        """What starts a workflow in the catalog under test; its run is ended when the test is over."""
         body: dict[str, Any] = {"workflowName": workflow, **fields}
         if "workflowId" not in body:
             body["workflowId"] = self.server.new_id()
@@ -416,10 +426,16 @@ class Client:
         raise Deviation("a history ends, and its last page has no token", self.exchanges[-1])
 
     def end_runs(self) -> None:
-        """End what this test has started and has not seen closed. What cannot be reached is left to others."""
+        """End what this test has started and not seen closed. What cannot be ended stays in the ledger."""
         for workflow_id in self.server.ledger.open:
             if terminate(self.server, workflow_id):
                 self.server.ledger.ended(workflow_id)
+
+
+def _tells_of_the_end(body: dict[str, Any]) -> bool:
+    """Whether an answer about the latest run says that it has closed, and no other one carries on."""
+    status = body.get("status")
+    return body.get("terminated") is True or (status in CLOSED and status != "continued_as_new")
 
 
 def terminate(server: Server, workflow_id: str) -> bool:

@@ -247,6 +247,7 @@ def _noted(
 
 def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange]) -> dict[str, Any]:
     secrets = item.config.stash[_SECRETS]
+    documented = item.obj.__doc__ if isinstance(item, pytest.Function) else None
     # Several examples of a property may fail, each in its own way.
     while isinstance(getattr(error, "exceptions", None), tuple):
         error = error.exceptions[0]  # type: ignore[attr-defined]
@@ -256,7 +257,7 @@ def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange])
         words = f"the answer has not the form that was expected ({type(error).__name__}: {error})"
     notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("Falsifying")]
     failure: dict[str, Any] = {
-        "test": (item.obj.__doc__ or item.name.partition("[")[0].replace("_", " ")).strip(),
+        "test": (documented or item.name.partition("[")[0].removeprefix("test_").replace("_", " ")).strip(),
         "expected": secrets.hidden("\n".join([words, *notes]))[:4000],
     }
     exchange = error.exchange if isinstance(error, Deviation) else next(reversed(exchanges), None)

@@ -20,12 +20,12 @@ PATIENCE = 60.0
 # The closed statuses.
 CLOSED = ("completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new")
 NEEDS_PACK = (
-    "the catalog has no workflow {name!r}; serve contract_tests/pack.py, put what `output-mock pack DIR` "
-    "writes into the deployment, or give --temporal HOST:PORT"
+    "it needs the workflows of the pack, conf_…: put what `output-mock pack DIR` writes into the deployment, "
+    "give --temporal HOST:PORT, or serve contract_tests/pack.py"
 )
 NEEDS_ROLE = (
-    "no workflow is known that {what}; deploy the pack (`output-mock pack DIR`, --temporal HOST:PORT) or name "
-    "one of your own under {role!r} in the file of --map"
+    "no workflow is known that {what}; deploy the pack (`output-mock pack DIR`, --temporal HOST:PORT), or "
+    "name one of your own under {role!r} in the file of --map"
 )
 NEEDS_CATALOG = "the server has no catalog, or nobody serves it; start a worker, or name one with --catalog C"
 READ_ONLY = "it starts a run, and --read-only starts none"
@@ -124,7 +124,7 @@ class Server:
     catalog: str | None = None
     roles: Mapping[str, Role] = field(default_factory=dict)
     read_only: bool = False
-    # How many seconds a run may take that has nothing to wait for. A deployment may be slow, its workers busy.
+    # How many seconds a run may take that has nothing to wait for: a deployment may be slow or busy.
     patience: float = PATIENCE
     bounds: Bounds = field(default_factory=Bounds)
     ledger: Ledger = field(default_factory=Ledger)
@@ -177,7 +177,7 @@ class Server:
         """Leave the test unchecked unless the catalog has this workflow and may run it."""
         self.need_starts()
         if workflow not in self.workflow_names():
-            pytest.skip(NEEDS_PACK.format(name=workflow))
+            pytest.skip(NEEDS_PACK)
 
     def need_catalog(self) -> None:
         """Leave the test unchecked where nobody serves the catalog."""

@@ -6,6 +6,7 @@ import pytest
 
 from contract_tests.checks import check
 from contract_tests.client import Begun, Client
+from contract_tests.server import NEEDS_PACK
 
 
 def _step(api: Client, role: str) -> str:
@@ -53,7 +54,7 @@ def test_a_run_that_is_reset_while_it_runs_is_terminated(api: Client) -> None:
     step = _step(api, "waits")
     work, old = api.waiting()
     if not work.packed:
-        pytest.skip("it needs a run of the pack's that waits after a step: put the pack into the deployment")
+        pytest.skip(NEEDS_PACK)
     answer = api.post(f"{old.pinned}/reset", {"stepName": step, "reason": "again"}).must_be(200)
     new = Begun(old.id, answer.json["runId"])
     assert new.run_id != old.run_id
@@ -71,7 +72,7 @@ def test_a_run_that_is_reset_while_it_runs_is_terminated(api: Client) -> None:
 def test_a_signal_that_came_after_the_step_is_told_to_the_new_run_too(api: Client) -> None:
     work, old = api.waiting()
     if not work.packed:
-        pytest.skip("it needs a run of the pack's that waits after a step: put the pack into the deployment")
+        pytest.skip(NEEDS_PACK)
     api.approve(work, old)
     assert api.until_closed(old.id) == "completed"
     new = api.post(f"{old.pinned}/reset", {"stepName": "draft"}).must_be(200).json["runId"]

@@ -67,8 +67,8 @@ def test_any_json_goes_in_and_comes_out(api: Client, case: str) -> None:
     value = VALUES[case]
     result = api.run("conf_echo", value)
     assert result["status"] == "completed"
-    for given in (result["input"], result["output"]):
-        assert (given, type(given) is bool) == (value, type(value) is bool)
+    for got in (result["input"], result["output"]):
+        assert (got, type(got) is bool) == (value, type(value) is bool)
 
 
 @check("run.inexact", "run_values: 9007199254740993", "observed")

@@ -188,7 +188,7 @@ def test_the_catalog_counts_and_not_the_old_name_for_it(api: Client) -> None:
 
 
 def _own_catalog(api: Client) -> str:
-    """The name of the catalog under test; the default one does not say it, but its runs' queue is called so."""
+    """The name of the catalog under test. The default one does not say it, but its queue is called so."""
     if api.server.catalog is not None:
         return api.server.catalog
     done = api.finished("succeeds")
@@ -209,11 +209,16 @@ def test_an_empty_id_is_a_mistake_of_the_server(api: Client) -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8"), max_size=8),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**53), 2**53),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(st.characters(codec="utf-8"), max_size=8),
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
-)  # fmt: skip
+)
 
 
 @check("validation.any-body", "body_validation, raw_bodies, further/fact_http_json")

@@ -705,8 +705,7 @@ def a_payload_may_be_a_list(asked: Asked, ask: Ask) -> Given:
 @broken("messages.signal")
 def signals_are_lost(asked: Asked, ask: Ask) -> Given:
     if "/signal/approve" in asked.path:
-        given = ask(path=asked.path.replace("approve", "lost"))
-        return given
+        return ask(path=asked.path.replace("approve", "lost"))
     return ask()
 
 
@@ -1239,7 +1238,7 @@ def updates_of_a_closed_run_answer(asked: Asked, ask: Ask) -> Given:
 @broken("lifecycle.model")
 def a_reset_leaves_the_old_run_running(asked: Asked, ask: Ask) -> Given:
     given = ask()
-    if given.status == 200 and "/runs/" in asked.path and asked.path.endswith("/status"):
-        if given.json["status"] == "terminated":
-            given.change(status="running", completedAt="")
+    pinned = given.status == 200 and "/runs/" in asked.path and asked.path.endswith("/status")
+    if pinned and given.json["status"] == "terminated":
+        given.change(status="running", completedAt="")
     return given

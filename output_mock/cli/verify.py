@@ -151,9 +151,9 @@ def verify(
 ) -> None:
     """Tell whether the server at URL is a true Output API; without a URL, whether the fake is.
 
-    Ends with 0 if it conforms, 1 if it does not, 2 if it could not be checked. Every run that it starts has an
-    id that begins with verify-, and is ended. What the server has no workflow for is reported as not checked,
-    with what it would take.
+    Ends with 0 if it conforms, 1 if it does not, 2 if it could not be checked. Every run that it starts has
+    an id that begins with verify-, and is ended. What the server has no workflow for is reported as not
+    checked, with what it would take.
     """
     from contract_tests import comparison, report_text, verification
     from contract_tests import verdict as verdicts

@@ -77,7 +77,7 @@ class Verdict:
         """0: it conforms. 1: it does not. 2: it could not be checked."""
         if self.failed:
             return DOES_NOT_CONFORM
-        if self.problems or not self.of("passed"):
+        if self.problems or not (self.of("passed") or self.of("failed")):
             return COULD_NOT_BE_CHECKED
         return CONFORMS
 
@@ -91,7 +91,8 @@ class Verdict:
         if self.exit_status == DOES_NOT_CONFORM:
             number = len(self.failed)
             return f"is no true Output API: {number} deviation{'' if number == 1 else 's'}"
-        minor = f", with {counts['failed']} minor deviations" if counts["failed"] else ""
+        several = "" if counts["failed"] == 1 else "s"
+        minor = f", with {counts['failed']} minor deviation{several}" if counts["failed"] else ""
         unchecked = f" in what was checked ({counts['not_checked']} not)" if counts["not_checked"] else ""
         return f"is a true Output API{unchecked}{minor}"
 

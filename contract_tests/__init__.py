@@ -10,6 +10,7 @@ Output API. The modules, from the bottom up:
     bounds        how many requests and seconds there are, and which runs have yet to be ended
     server        the server under test: its catalog, and who of its workflows does what
     client        sends one test's requests and holds every answer against the document
+    events        compares histories
     verdict       what came out, as plain data; report_text, report_junit and report_html write it down
     plugin        the pytest plugin that ties these together; verification runs it
 

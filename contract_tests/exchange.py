@@ -16,7 +16,7 @@ _SECRET_NAME = re.compile(
 )
 # The same in an address, such as one that S3 has signed.
 _SECRET_PARAMETER = re.compile(
-    r"([?&][^=&\s]*(?:signature|credential|token|secret|password|apikey|api_key)[^=&\s]*=)[^&\s\"']+", re.I
+    r"([?&][^=&\s]*(?:signature|credential|(?<!page)token|secret|password|api_?key)[^=&\s]*=)[^&\s\"']+", re.I
 )
 HIDDEN = "[redacted]"
 # How the token is written in a curl line that can be run.

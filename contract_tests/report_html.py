@@ -88,7 +88,7 @@ def _failure(outcome: Outcome) -> Iterator[str]:
     yield f'<article id="{escape(outcome.id)}"><h3><code>{escape(outcome.id)}</code></h3>'
     yield f'<p class="quiet">{outcome.level}; stands on {escape(outcome.source)}</p>'
     yield f"<p>{escape(found.get('test', ''))}</p>"
-    yield f"Expected<pre>{escape(found.get('expected', ''))}</pre>"
+    yield f"Found<pre>{escape(found.get('expected', ''))}</pre>"
     if "curl" in found:
         answer = found["answer"]
         headers = "\n".join(f"{name}: {value}" for name, value in answer["headers"].items())

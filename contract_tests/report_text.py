@@ -27,7 +27,7 @@ def failure(outcome: Outcome) -> Iterator[str]:
     found = outcome.failure or {}
     yield f"✗ {outcome.id}  ({outcome.level}; {outcome.source})"
     yield f"    {found.get('test', '')}"
-    yield from _indented("expected", found.get("expected", ""))
+    yield from _indented("found", found.get("expected", ""))
     if "curl" in found:
         yield from _indented("request", found["curl"], wrap=False)
         answer = found["answer"]

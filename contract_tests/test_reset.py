@@ -6,6 +6,7 @@ import pytest
 
 from contract_tests.checks import check
 from contract_tests.client import Begun, Client
+from contract_tests.events import must_be_same
 from contract_tests.server import NEEDS_PACK
 
 
@@ -42,9 +43,8 @@ def test_what_was_done_before_is_not_done_again(api: Client) -> None:
     done = max(
         int(event["eventId"]) for event in before if event["eventTypeName"] == "ACTIVITY_TASK_COMPLETED"
     )
-    assert after[:done] == before[:done], (
-        "the new run has the events of the old one up to the end of the step"
-    )
+    # The new run has the events of the old one up to the end of the step.
+    must_be_same(after[:done], before[:done])
     scheduled = [event for event in after if event["eventTypeName"] == "ACTIVITY_TASK_SCHEDULED"]
     assert len([one for one in scheduled if "conf_sum#add" in str(one)]) == 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 
 import pytest
@@ -34,21 +33,6 @@ def test_an_encoding_that_nobody_knows_is_refused(api: Client) -> None:
     headers = {**_JSON, "Content-Encoding": "br0ken"}
     body = json.dumps({"workflowName": api.server.new_id()})
     api.post("/workflow/start", data=body, headers=headers).must_be(415, "UnsupportedMediaTypeError")
-
-
-@check("limits.gzip", "further/fact_http_json: gzip", "recommended")
-def test_a_body_may_be_compressed(api: Client) -> None:
-    headers = {**_JSON, "Content-Encoding": "gzip"}
-    body = gzip.compress(json.dumps({"workflowName": api.server.new_id()}).encode())
-    answer = api.post("/workflow/start", data=body, headers=headers)
-    assert answer.status in (424, 503), answer.text
-
-
-@check("limits.unpacked", "raw_bodies: 413 PayloadTooLargeError", "recommended")
-def test_what_a_body_unpacks_to_counts(api: Client) -> None:
-    headers = {**_JSON, "Content-Encoding": "gzip"}
-    body = gzip.compress(_sized(api, _MOST + 1))
-    api.post("/workflow/start", data=body, headers=headers).must_be(413, "PayloadTooLargeError")
 
 
 @check("limits.id", "further/fact_http_ids: 400 ServiceError", "observed")

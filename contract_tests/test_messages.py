@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contract_tests.checks import check
 from contract_tests.client import Begun, Client
@@ -97,6 +100,27 @@ def test_a_query_that_nobody_answers_is_a_500_that_says_so(api: Client) -> None:
     name = api.server.new_id()
     answer = api.post(f"{begun.base}/query/{name}", {}).must_be(500, "QueryNotRegisteredError")
     assert name in answer.json["message"], "it names the query"
+
+
+@check("messages.any-name", "approval: unknown names; further/fact_http_ids")
+def test_no_name_upsets_the_server(api: Client, examples: settings) -> None:
+    """A signal may have any name; a query and an update of a name that nobody knows is refused."""
+    _, begun = api.waiting()
+    expected = {
+        "signal": (200, None),
+        "query": (500, "QueryNotRegisteredError"),
+        "update": (500, "WorkflowUpdateFailedError"),
+    }
+    names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
+
+    @examples
+    @given(st.sampled_from(sorted(expected)), names)
+    def is_answered(operation: str, name: str) -> None:
+        path = f"{begun.base}/{operation}/x{quote(name, safe='')}"
+        api.post(path, {"payload": {}}).must_be(*expected[operation])
+
+    is_answered()
+    api.get(f"{begun.base}/status").must_be(200, status="running")
 
 
 @check("messages.broken-query", "approval: query/broken")

@@ -133,6 +133,21 @@ def test_a_workflow_has_the_id_that_it_is_given(api: Client) -> None:
     api.get(f"/workflow/{quote(name, safe='')}/status").must_be(200, workflowId=name, status="completed")
 
 
+@check("run.any-id", "workflow_id, further/fact_http_ids")
+def test_a_workflow_can_have_any_id(api: Client, examples: settings) -> None:
+    api.server.need("conf_sum")
+    texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30)
+
+    @examples
+    @given(texts)
+    def is_found(text: str) -> None:
+        name = f"{api.server.new_id()}{text}"
+        assert api.run("conf_sum", SUM, workflowId=name)["workflowId"] == name
+        api.get(f"/workflow/{quote(name, safe='')}/status").must_be(200, workflowId=name, status="completed")
+
+    is_found()
+
+
 @check("run.id-again", "workflow_id: the closed id")
 def test_the_id_of_a_closed_run_can_be_used_again(api: Client) -> None:
     first = api.run("conf_sum", SUM)

@@ -59,12 +59,12 @@ def test_an_input_that_was_not_sent_is_not_there(api: Client) -> None:
 
 @check("start.closes", "start_and_poll")
 def test_who_polls_sees_the_run_close(api: Client) -> None:
-    begun = api.start("conf_timer", {"ms": 700})
+    begun = api.start("conf_timer", {"ms": 1500})
     assert api.get(f"{begun.base}/status").must_be(200).json["status"] == "running"
     assert api.until_closed(begun.id) == "completed"
     status = api.get(f"{begun.base}/status").must_be(200).json
-    assert status["completedAt"] - status["startedAt"] >= 700
-    api.get(f"{begun.base}/result").must_be(200, output={"slept": 700})
+    assert status["completedAt"] - status["startedAt"] >= 1500
+    api.get(f"{begun.base}/result").must_be(200, output={"slept": 1500})
 
 
 @check("start.pinned", "run_completes: runs/{rid}")

@@ -25,7 +25,8 @@ def test_a_run_that_is_stopped_is_cancelled(api: Client, pinned: bool) -> None:
 
 @check("stop.result", "stop_default: result")
 def test_the_result_of_a_stopped_run_says_that_it_was(api: Client) -> None:
-    begun = api.start("conf_timer", {"ms": 60_000})
+    begun = api.start("conf_approval", {"topic": "x"})
+    api.until_stage(begun, "getProgress", "review")
     api.patch(f"{begun.base}/stop").must_be(200)
     assert api.until_closed(begun.id) == "cancelled"
     result = api.get(f"{begun.base}/result").must_be(200, status="cancelled", output=None).json

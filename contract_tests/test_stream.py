@@ -109,7 +109,7 @@ def test_the_last_number_of_the_header_counts(api: Client) -> None:
 
 @check("stream.live", "stream_live")
 def test_a_stream_of_a_running_run_brings_each_event_once_and_ends_with_the_run(api: Client) -> None:
-    begun = api.start("conf_timer", {"ms": 600})
+    begun = api.start("conf_timer", {"ms": 1500})
     frames = _frames(api, f"{begun.base}/history/stream?includePayloads=true")
     events = _events(frames)
     assert frames[0].data["closed"] is False

@@ -568,6 +568,14 @@ def a_start_of_a_running_id_is_the_running_one(asked: Asked, ask: Ask) -> Given:
     return given
 
 
+@broken("run.any-id")
+def ids_lose_what_is_not_ascii(asked: Asked, ask: Ask) -> Given:
+    body = asked.json
+    if asked.path == "/workflow/run" and isinstance(body, dict) and isinstance(body.get("workflowId"), str):
+        asked.json = {**body, "workflowId": body["workflowId"].encode("ascii", "ignore").decode()}
+    return ask()
+
+
 @broken("run.continues")
 def run_tells_the_last_run(asked: Asked, ask: Ask) -> Given:
     given = ask()
@@ -730,6 +738,14 @@ def an_unknown_query_is_a_404(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 500 and b"QueryNotRegistered" in given.body:
         given.error(404, "WorkflowNotFoundError", workflowId=asked.id)
+    return given
+
+
+@broken("messages.any-name")
+def names_are_ascii(asked: Asked, ask: Ask) -> Given:
+    given = ask()
+    if "/signal/" in asked.path and "%" in asked.path:
+        given.error(400, "ServiceError", workflowId=asked.id)
     return given
 
 

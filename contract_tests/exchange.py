@@ -18,6 +18,12 @@ _SECRET_NAME = re.compile(
 _SECRET_PARAMETER = re.compile(
     r"([?&][^=&\s]*(?:signature|credential|(?<!page)token|secret|password|api_?key)[^=&\s]*=)[^&\s\"']+", re.I
 )
+# The same in words that quote JSON or Python.
+_SECRET_PAIR = re.compile(
+    r"""(["'](?:[\w-]*(?:pass(?:word|wd|phrase)|secret|api[-_]?key|credential|authorization)[\w-]*"""
+    r"""|(?:access|auth|bearer|refresh|id|session)?[-_]?token)["']\s*:\s*)(["'])(?:(?!\2).)+\2""",
+    re.IGNORECASE,
+)
 HIDDEN = "[redacted]"
 # How the token is written in a curl line that can be run.
 TOKEN_VARIABLE = "$OUTPUT_API_AUTH_TOKEN"
@@ -52,7 +58,7 @@ class Secrets:
             text = text.replace(self._token, HIDDEN)
         for one in self._more:
             text = text.replace(one, HIDDEN)
-        return _SECRET_PARAMETER.sub(rf"\1{HIDDEN}", text)
+        return _SECRET_PAIR.sub(rf"\1\2{HIDDEN}\2", _SECRET_PARAMETER.sub(rf"\1{HIDDEN}", text))
 
     def body(self, body: bytes) -> str:
         """A body as text, cut when it is long."""

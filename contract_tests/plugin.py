@@ -25,6 +25,7 @@ from contract_tests.transport import InProcessTransport, SocketTransport, Target
 if TYPE_CHECKING:
     import hypothesis
 
+_EXAMPLE = ("Falsifying example", "Failing test case")
 _SERVER: pytest.StashKey[Server] = pytest.StashKey()
 _CLIENT: pytest.StashKey[Client] = pytest.StashKey()
 _SECRETS: pytest.StashKey[Secrets] = pytest.StashKey()
@@ -255,7 +256,8 @@ def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange])
         words = str(error)
     else:
         words = f"the answer has not the form that was expected ({type(error).__name__}: {error})"
-    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("Falsifying")]
+    # Hypothesis says with which example it failed.
+    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(_EXAMPLE)]
     failure: dict[str, Any] = {
         "test": (documented or item.name.partition("[")[0].removeprefix("test_").replace("_", " ")).strip(),
         "expected": secrets.hidden("\n".join([words, *notes]))[:4000],

@@ -9,6 +9,8 @@ from contract_tests.checks import AREAS
 from contract_tests.verdict import Outcome, Verdict
 
 _WIDTH = 100
+# How many deviations a terminal shows.
+_MOST = 20
 
 
 def table(verdict: Verdict) -> Iterator[str]:
@@ -47,8 +49,12 @@ def _indented(name: str, text: str, *, wrap: bool = True) -> Iterator[str]:
 
 def whole(verdict: Verdict) -> Iterator[str]:
     """The verdict: each deviation, what was not checked and why, the table, and one sentence."""
-    for outcome in verdict.of("failed"):
+    failed = verdict.of("failed")
+    for outcome in failed[:_MOST]:
         yield from failure(outcome)
+        yield ""
+    if len(failed) > _MOST:
+        yield f"✗ and {len(failed) - _MOST} more; --report DIR writes down all of them"
         yield ""
     reasons = verdict.reasons()
     for reason, number in reasons:

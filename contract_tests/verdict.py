@@ -62,10 +62,10 @@ class Verdict:
         self.outcomes.append(outcome)
 
     def of(self, status: Status) -> list[Outcome]:
-        """The outcomes of a status, by area and id."""
+        """The outcomes of a status, by level, area and id."""
         areas = list(AREAS)
         found = [outcome for outcome in self.outcomes if outcome.status == status]
-        return sorted(found, key=lambda one: (areas.index(one.area), one.id))
+        return sorted(found, key=lambda one: (LEVELS.index(one.level), areas.index(one.area), one.id))
 
     @property
     def failed(self) -> list[Outcome]:

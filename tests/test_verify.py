@@ -84,7 +84,7 @@ def ended(mock: OutputMock) -> bool:
 
 def test_the_true_fake_passes_everything_over_a_socket(tmp_path: Path) -> None:
     with served(script, token=TOKEN) as (mock, url):
-        process = command(url, "--token", TOKEN, "-n", "2", "--report", str(tmp_path))
+        process = command(url, "--token", TOKEN, "-n", "2", "--report", str(tmp_path), "--examples", "5")
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, out + err
         assert ended(mock), "it has left a run behind"
@@ -95,7 +95,7 @@ def test_the_true_fake_passes_everything_over_a_socket(tmp_path: Path) -> None:
 
 
 def test_the_true_fake_passes_everything_in_process(tmp_path: Path) -> None:
-    process = command("-n", "2", "--report", str(tmp_path))
+    process = command("-n", "2", "--report", str(tmp_path), "--examples", "5")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     report = json.loads((tmp_path / "verdict.json").read_text())
@@ -134,6 +134,20 @@ def verification_text(verdict: Verdict) -> list[str]:
     from contract_tests import report_text
 
     return list(report_text.whole(verdict))
+
+
+def test_the_example_that_a_property_fails_with_is_told() -> None:
+    text = "\n".join(verification_text(deviating("names_are_ascii", "messages.any-name")))
+    assert re.search(r"is_answered\(\s+operation='signal',\s+name='", text), text
+
+
+def test_a_terminal_is_not_flooded() -> None:
+    verdict = Verdict("http://a")
+    for number in range(30):
+        verdict.add(Outcome(f"run.alias[{number}]", "required", "s", "failed", failure={"expected": "x"}))
+    lines = verification_text(verdict)
+    assert len([line for line in lines if line.startswith("✗ run.alias")]) == 20
+    assert "✗ and 10 more; --report DIR writes down all of them" in lines
 
 
 def test_what_is_only_recommended_counts_when_that_is_wanted() -> None:
@@ -448,6 +462,9 @@ def test_secrets_are_not_told() -> None:
     curl = secrets.curl("http://a", exchange)
     for hidden in ("tok-123456", "p4ss", "k3y", "hunter2", "abc"):
         assert hidden not in curl
+    words = """got {"password":"p4ss", 'accessToken': 'k3y', "nextPageToken": "AAAA"}"""
+    hidden = """got {"password":"[redacted]", 'accessToken': '[redacted]', "nextPageToken": "AAAA"}"""
+    assert secrets.hidden(words) == hidden
     assert "AAAA" in curl, "a page token is no secret, and who repeats the request needs it"
     assert '-H "Authorization: Basic $OUTPUT_API_AUTH_TOKEN"' in curl
     exchange.answer, exchange.answer_headers = body.encode(), {"set-cookie": "s=1", "x": "tok-123456"}

@@ -72,12 +72,6 @@ def test_a_catalog_that_is_not_there_is_not_found(api: Client) -> None:
     api.get(f"/workflow/catalog/{name}").must_be(404, "WorkflowNotFoundError", workflowId=name)
 
 
-@check("catalog.no-catalog", "further/fact_catalog_run: a run that is no catalog", "observed")
-def test_a_run_that_is_no_catalog_has_no_workflows(api: Client) -> None:
-    done = api.finished("succeeds")
-    api.get(f"/workflow/catalog/{done.id}").must_be(500, "QueryNotRegisteredError")
-
-
 @check("catalog.pack", "routing: GET /workflow/catalog")
 def test_the_pack_is_offered_as_it_is_written(api: Client) -> None:
     api.server.need("conf_sum")

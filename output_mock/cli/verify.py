@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import importlib
 import signal
 import sys
@@ -246,6 +245,8 @@ def _write(verdict: Verdict, folder: Path) -> None:
 
 def _reach(url: str, token: str | None) -> None:
     """Raise `CouldNotBeChecked` unless a server answers there, and lets us in."""
+    import http.client
+
     from contract_tests.transport import SocketTransport
 
     headers = [] if token is None else [("Authorization", f"Basic {token}")]

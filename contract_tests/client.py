@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -128,26 +129,8 @@ class Stream:
             ) from None
 
 
-class Finished(NamedTuple):
-    """A run that has closed, and its result."""
-
-    role: Role
-    id: str
-    run_id: str
-    result: dict[str, Any]
-
-    @property
-    def base(self) -> str:
-        """The path of the workflow."""
-        return f"/workflow/{quote(self.id, safe='')}"
-
-    @property
-    def pinned(self) -> str:
-        """The path of the run."""
-        return f"{self.base}/runs/{self.run_id}"
-
-
-class Begun(NamedTuple):
+@dataclass(frozen=True)
+class Begun:
     """A run that was started."""
 
     id: str
@@ -162,6 +145,14 @@ class Begun(NamedTuple):
     def pinned(self) -> str:
         """The path of the run."""
         return f"{self.base}/runs/{self.run_id}"
+
+
+@dataclass(frozen=True)
+class Finished(Begun):
+    """A run that has closed: who was played, and the result."""
+
+    role: Role
+    result: dict[str, Any]
 
 
 class Client:
@@ -377,7 +368,7 @@ class Client:
         begun = self._start(work.workflow, work.input)
         self.until_closed(begun.id)
         result = self.get(f"{begun.base}/result").must_be(200).json
-        known = Finished(work, begun.id, begun.run_id, result)
+        known = Finished(begun.id, begun.run_id, work, result)
         self.server.found[f"finished {role}"] = known
         return known
 

@@ -25,6 +25,8 @@ from contract_tests.transport import InProcessTransport, SocketTransport, Target
 if TYPE_CHECKING:
     import hypothesis
 
+# How many of the requests before the one that deviates are told.
+_BEFORE = 8
 _EXAMPLE = ("Falsifying example", "Failing test case")
 _SERVER: pytest.StashKey[Server] = pytest.StashKey()
 _CLIENT: pytest.StashKey[Client] = pytest.StashKey()
@@ -151,14 +153,14 @@ def fake_of_this_process() -> tuple[Transport, str]:
 
 
 def _folder() -> Path:
-    return Path(__file__).parent
+    return Path(__file__).resolve().parent
 
 
 def _checks(items: list[pytest.Item]) -> list[tuple[pytest.Item, Check]]:
     """The tests of the suite; other tests may be run beside them."""
     found = []
     for item in items:
-        if item.path.parent == _folder():
+        if item.path.resolve().parent == _folder():
             check = check_of(item)
             if check is None or check.area not in AREAS:
                 raise pytest.UsageError(
@@ -216,7 +218,7 @@ def examples(request: pytest.FixtureRequest) -> hypothesis.settings:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     outcome: Any = yield
     report: pytest.TestReport = outcome.get_result()
-    check = check_of(item) if item.path.parent == _folder() else None
+    check = check_of(item) if item.path.resolve().parent == _folder() else None
     if check is None:
         return
     if report.when == "call" or report.outcome != "passed":
@@ -257,7 +259,9 @@ def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange])
     else:
         words = f"the answer has not the form that was expected ({type(error).__name__}: {error})"
     # Hypothesis says with which example it failed.
-    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(_EXAMPLE)]
+    notes = [
+        note for note in getattr(error, "__notes__", ()) if note.startswith(_EXAMPLE) and "<" not in note
+    ]
     failure: dict[str, Any] = {
         "test": (documented or item.name.partition("[")[0].removeprefix("test_").replace("_", " ")).strip(),
         "expected": secrets.hidden("\n".join([words, *notes]))[:4000],
@@ -267,6 +271,11 @@ def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange])
         base = item.config.stash[_SERVER].transport.url
         failure["curl"] = secrets.curl(base, exchange)
         failure["answer"] = secrets.answer(exchange)
+        at = next(number for number, one in enumerate(exchanges) if one is exchange)
+        failure["before"] = [
+            secrets.hidden(f"{one.method} {one.path[:120]} {one.status}")
+            for one in exchanges[max(0, at - _BEFORE) : at]
+        ]
     return failure
 
 

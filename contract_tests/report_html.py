@@ -89,6 +89,8 @@ def _failure(outcome: Outcome) -> Iterator[str]:
     yield f'<p class="quiet">{outcome.level}; stands on {escape(outcome.source)}</p>'
     yield f"<p>{escape(found.get('test', ''))}</p>"
     yield f"Found<pre>{escape(found.get('expected', ''))}</pre>"
+    if found.get("before"):
+        yield f"After<pre>{escape(chr(10).join(found['before']))}</pre>"
     if "curl" in found:
         answer = found["answer"]
         headers = "\n".join(f"{name}: {value}" for name, value in answer["headers"].items())

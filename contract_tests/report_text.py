@@ -30,6 +30,8 @@ def failure(outcome: Outcome) -> Iterator[str]:
     yield f"✗ {outcome.id}  ({outcome.level}; {outcome.source})"
     yield f"    {found.get('test', '')}"
     yield from _indented("found", found.get("expected", ""))
+    if found.get("before"):
+        yield from _indented("after", "\n".join(found["before"]))
     if "curl" in found:
         yield from _indented("request", found["curl"], wrap=False)
         answer = found["answer"]

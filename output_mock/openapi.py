@@ -505,7 +505,12 @@ def _result_schemas() -> Node:
             {"name": _text(), "message": _text(), "cause": _ref("LegacyCause")}, optional=("cause",)
         ),
         "LegacyWorkflowResult": {
-            **_shape(legacy, about="The result of a run that closed before its first workflow task: no `v`."),
+            **_shape(
+                legacy,
+                # Here an input that was not sent is left out, as `…/input` leaves it out (feedback).
+                optional=("input",),
+                about="The result of a run that closed before its first workflow task: no `v`.",
+            ),
             "deprecated": True,
         },
         "WorkflowResultResponse": {"oneOf": [_ref("WorkflowResult"), _ref("LegacyWorkflowResult")]},

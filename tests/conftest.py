@@ -19,9 +19,9 @@ from hypothesis import settings
 import output_mock.in_process.httpx_client
 import output_mock.in_process.requests_client  # noqa: F401
 import pytest_output.fakes  # noqa: F401
+from contract_tests.conformity import check_response
 from output_mock import OutputMock
 from output_mock.in_process.door import Door
-from tests.conformity import check_response
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("patient", deadline=None)

@@ -13,8 +13,8 @@ import openapi_spec_validator
 import pytest
 from jsonschema import Draft202012Validator
 
+from contract_tests.conformity import DOCUMENT, check_response, find_operation, resolve, schema_problems
 from output_mock.openapi import DIFFERENCES, document
-from tests.conformity import DOCUMENT, check_response, find_operation, resolve, schema_problems
 
 RECORDINGS = Path(__file__).parent / "recordings"
 

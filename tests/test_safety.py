@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contract_tests.conformity import check_response
 from output_mock import openapi
 from output_mock.control.plane import OPERATIONS
 from output_mock.control.workflows import MOST_CATALOGS
 from output_mock.http.journal import Call, Journal
 from output_mock.http.routes import ROUTES
-from tests.conformity import check_response
 from tests.control import ControlClient, problems, served, worlds_of
 
 

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
+from contract_tests.conformity import check_response
 from output_mock import Context, Script, openapi
 from output_mock.control import openapi as control
 from output_mock.control.front import Front
-from tests.conformity import check_response
 from tests.conftest import in_another_thread
 from tests.control import worlds_of
 

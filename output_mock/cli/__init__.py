@@ -1,4 +1,4 @@
-"""The command `output-mock`: serve a fake, check its scripts, print the documents that describe both."""
+"""The command `output-mock`: serve a fake, check its scripts, verify servers, print what describes them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import click
 from click.core import ParameterSource
 
 from output_mock.cli.check import check
+from output_mock.cli.pack import pack
 from output_mock.cli.serve import serve
 from output_mock.cli.trace import trace
+from output_mock.cli.verify import verify
 from output_mock.cli.worker import worker
 from output_mock.version import NAME, version
 
@@ -58,6 +60,8 @@ command.add_command(serve)
 command.add_command(check)
 command.add_command(trace)
 command.add_command(worker)
+command.add_command(verify)
+command.add_command(pack)
 
 
 def main() -> None:

@@ -21,7 +21,14 @@ from referencing.jsonschema import DRAFT202012
 
 from output_mock.openapi import document
 
-__all__ = ["DOCUMENT", "check_response", "find_operation", "resolve", "schema_problems"]
+__all__ = [
+    "DOCUMENT",
+    "check_response",
+    "find_operation",
+    "resolve",
+    "response_problems",
+    "schema_problems",
+]
 
 DOCUMENT = document()
 _URI = "urn:output-mock:openapi"
@@ -40,9 +47,16 @@ _PAYLOADS = {"input", "result", "failure", "details", "lastFailure"}
 def check_response(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
     """Raise an AssertionError, which names the place, if a response does not fit the document."""
     __tracebackhide__ = True
-    problems = list(_problems(method.upper(), path, status, headers, body))
+    problems = response_problems(method, path, status, headers, body)
     if problems:
         raise AssertionError("\n".join([f"{method.upper()} {path} answered {status}:", *problems]))
+
+
+def response_problems(
+    method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
+) -> list[str]:
+    """What of a response does not fit the document, a line each: `  header etag: …`, `  body.runId: …`."""
+    return list(_problems(method.upper(), path, status, headers, body))
 
 
 def schema_problems(pointer: str, value: Any) -> list[str]:

@@ -1,0 +1,447 @@
+"""The client of one test: it sends requests, and holds every answer against the OpenAPI document."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from contract_tests.bounds import eventually
+from contract_tests.conformity import response_problems
+from contract_tests.exchange import Exchange
+from contract_tests.server import CLOSED, UNSENT, Role, Server
+from contract_tests.transport import Reply
+
+# How many seconds an answer may take, unless a test gives it more.
+PATIENCE = 30.0
+# An answer without these serves most clients as well: their own tests look at them, and no other.
+_OPTIONAL_HEADERS = re.compile(
+    r"  header (access-control-|deprecation|sunset|link|cache-control|x-accel-buffering)"
+)
+
+
+class Deviation(AssertionError):
+    """The server has done something else than a true one does; `exchange` shows it."""
+
+    def __init__(self, message: str, exchange: Exchange) -> None:
+        super().__init__(message)
+        self.exchange = exchange
+
+
+class Answer:
+    """What came back: header names are in lower case."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.status: int = exchange.status
+        self.headers: dict[str, str] = exchange.answer_headers
+        self.body: bytes = exchange.answer
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON. Raises `Deviation` when it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise Deviation(f"the body is JSON, not {self.text[:80]!r}: {error}", self.exchange) from None
+
+    def must_be(self, code: int, name: str | None = None, /, **values: Any) -> Answer:
+        """Raise `Deviation` unless the status is this one, the body's `error` is called so, and the body has
+        these values; return the answer itself.
+        """
+        __tracebackhide__ = True
+        if self.status != code:
+            wanted = f"{code} {name or ''}".strip()
+            raise Deviation(f"expected {wanted}, got {self.status}: {self.text[:300]}", self.exchange)
+        if name is not None:
+            values = {"error": name, **values}
+        body = self.json if values else {}
+        for key, value in values.items():
+            got = body.get(key, UNSENT) if isinstance(body, dict) else UNSENT
+            if got != value:
+                shown = "nothing" if got is UNSENT else repr(got)
+                raise Deviation(f"expected {key!r} to be {value!r}, got {shown}", self.exchange)
+        return self
+
+    def must_be_text(self, status: int, text: str) -> Answer:
+        """Raise `Deviation` unless it is this status and this plain text; return the answer itself."""
+        __tracebackhide__ = True
+        self.must_be(status)
+        if self.text != text:
+            raise Deviation(f"expected the body {text!r}, got {self.text[:80]!r}", self.exchange)
+        return self
+
+
+class Frame(NamedTuple):
+    """A frame of a stream; a comment is one with no event."""
+
+    event: str
+    id: str | None
+    data: Any
+
+
+class Stream:
+    """A stream that is being read, frame by frame, for so many seconds at most."""
+
+    def __init__(self, exchange: Exchange, reply: Reply, patience: float) -> None:
+        self.exchange = exchange
+        self._patience = patience
+        self.status: int = exchange.status
+        self.headers: dict[str, str] = exchange.answer_headers
+        self._reply = reply
+
+    def __iter__(self) -> Iterator[Frame]:
+        pending = b""
+        limit = time.monotonic() + self._patience
+        for piece in self._reply.pieces:
+            # One that brings nothing but comments would never end by itself.
+            if time.monotonic() > limit:
+                raise Deviation(f"expected the stream to end in {self._patience:.0f} seconds", self.exchange)
+            self.exchange.answer += piece
+            pending += piece
+            while b"\n\n" in pending:
+                block, _, pending = pending.partition(b"\n\n")
+                yield self._frame(block.decode("utf-8", "replace"))
+        if pending:
+            raise Deviation(f"the stream ended inside of a frame: {pending[-80:]!r}", self.exchange)
+
+    def _frame(self, block: str) -> Frame:
+        lines = [line for line in block.split("\n") if not line.startswith(":")]
+        fields = dict(line.partition(": ")[::2] for line in lines)
+        if not fields:
+            return Frame("", None, None)
+        try:
+            return Frame(fields.get("event", "message"), fields.get("id"), json.loads(fields["data"]))
+        except (KeyError, ValueError):
+            raise Deviation(
+                f"a frame has an event and JSON data, not {block[:200]!r}", self.exchange
+            ) from None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run that was started."""
+
+    id: str
+    run_id: str
+
+    @property
+    def base(self) -> str:
+        """The path of the workflow."""
+        return f"/workflow/{quote(self.id, safe='')}"
+
+    @property
+    def pinned(self) -> str:
+        """The path of the run."""
+        return f"{self.base}/runs/{self.run_id}"
+
+
+@dataclass(frozen=True)
+class Finished(Begun):
+    """A run that has closed: who was played, and the result."""
+
+    role: Role
+    result: dict[str, Any]
+
+
+class Client:
+    """Sends the requests of one test.
+
+    Paths go out as they are written, percent-escapes and all. Every answer has to fit the OpenAPI document,
+    or the test fails; the headers that only some clients need are left to the tests of the headers.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.exchanges: list[Exchange] = []
+
+    # Requests
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        json: Any = UNSENT,
+        *,
+        data: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: bool = True,
+        all_headers: bool = False,
+        timeout: float = PATIENCE,
+    ) -> Answer:
+        """Send a request and return the answer; a `json` body brings its type along, `token=False` leaves
+        the token out. Raises `Deviation` when no answer comes, or one that is not as documented.
+        """
+        __tracebackhide__ = True
+        exchange, reply = self._send(method, path, json, data, headers, token, timeout)
+        try:
+            limit = time.monotonic() + timeout
+            for piece in reply.pieces:
+                exchange.answer += piece
+                if time.monotonic() > limit:
+                    raise Deviation(f"expected the answer to end within {timeout:.0f} seconds", exchange)
+        except Deviation:
+            raise
+        except (OSError, http.client.HTTPException, AssertionError) as error:
+            raise Deviation(f"the answer breaks off: {_words(error)}", exchange) from error
+        finally:
+            reply.close()
+        self._hold_against_document(exchange, all_headers)
+        self._observe(exchange)
+        return Answer(exchange)
+
+    def get(self, path: str, **options: Any) -> Answer:
+        """A GET; see `ask`."""
+        return self.ask("GET", path, **options)
+
+    def post(self, path: str, json: Any = UNSENT, **options: Any) -> Answer:
+        """A POST; see `ask`."""
+        return self.ask("POST", path, json, **options)
+
+    def patch(self, path: str, json: Any = UNSENT, **options: Any) -> Answer:
+        """A PATCH; see `ask`."""
+        return self.ask("PATCH", path, json, **options)
+
+    @contextmanager
+    def stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, timeout: float = PATIENCE
+    ) -> Iterator[Stream]:
+        """Read a stream while the block runs; at its end what was read has to be as documented."""
+        exchange, reply = self._send("GET", path, UNSENT, None, headers, True, timeout)
+        stream = Stream(exchange, reply, self.server.patience)
+        try:
+            yield stream
+        except (OSError, http.client.HTTPException) as error:
+            raise Deviation(f"the stream breaks off: {_words(error)}", exchange) from error
+        finally:
+            reply.close()
+        if exchange.answer or exchange.status != 200:
+            self._hold_against_document(exchange, False)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        json_body: Any,
+        data: bytes | str | None,
+        headers: Mapping[str, str] | None,
+        token: bool,
+        timeout: float,
+    ) -> tuple[Exchange, Reply]:
+        sent = [*(self.server.headers() if token else []), *(headers or {}).items()]
+        if json_body is not UNSENT:
+            data = json.dumps(json_body)
+            if not any(name.lower() == "content-type" for name, _ in sent):
+                sent.append(("Content-Type", "application/json"))
+        body = data.encode() if isinstance(data, str) else data
+        exchange = Exchange(method, path, sent, body)
+        self.exchanges.append(exchange)
+        try:
+            reply = self.server.send(method, path, sent, body, timeout)
+        except (OSError, http.client.HTTPException) as error:
+            raise Deviation(f"no answer: {_words(error)}", exchange) from error
+        exchange.status = reply.status
+        exchange.answer_headers = {name.lower(): value for name, value in reply.headers}
+        return exchange, reply
+
+    def _hold_against_document(self, exchange: Exchange, all_headers: bool) -> None:
+        __tracebackhide__ = True
+        if exchange.status == 304:
+            return
+        problems = response_problems(
+            exchange.method, exchange.path, exchange.status, exchange.answer_headers, exchange.answer
+        )
+        if not all_headers:
+            problems = [problem for problem in problems if not _OPTIONAL_HEADERS.match(problem)]
+        if problems:
+            listed = "; ".join(problem.strip() for problem in problems)
+            raise Deviation(f"the answer does not fit the OpenAPI document: {listed}", exchange)
+
+    def _observe(self, exchange: Exchange) -> None:
+        """Keep account of which runs are open."""
+        if exchange.status not in (200, 408) or not exchange.answer.startswith(b'{"'):
+            return
+        with suppress(ValueError):
+            body = json.loads(exchange.answer)
+            workflow_id = body.get("workflowId")
+            if not isinstance(workflow_id, str):
+                return
+            path = exchange.path.lower()
+            if exchange.status == 408 or path.endswith(("/reset", "/workflow/start")):
+                self.server.ledger.begun(workflow_id)
+            elif "/runs/" not in path and _tells_of_the_end(body):
+                self.server.ledger.ended(workflow_id)
+
+    # Runs
+
+    def run(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
+        """Run a workflow of the pack and return its result. Leaves the test unchecked without the pack."""
+        self.server.need(workflow)
+        result: dict[str, Any] = self.run_body(self.body(workflow, input, **fields)).must_be(200).json
+        return result
+
+    def run_body(self, body: dict[str, Any]) -> Answer:
+        """`POST /workflow/run`, which may take as long as a run may."""
+        return self.post("/workflow/run", body, timeout=self.server.patience + 5)
+
+    def run_role(self, role: str) -> dict[str, Any]:
+        """Run a workflow that plays a role and return its result; unchecked when there is none."""
+        work = self.server.role(role)
+        result: dict[str, Any] = self.run_body(self.body(work.workflow, work.input)).must_be(200).json
+        return result
+
+    def start(self, workflow: str, input: Any = UNSENT, **fields: Any) -> Begun:
+        """Start a workflow of the pack. Leaves the test unchecked without the pack."""
+        self.server.need(workflow)
+        return self._start(workflow, input, **fields)
+
+    def _start(self, workflow: str, input: Any = UNSENT, **fields: Any) -> Begun:
+        begun = self.post("/workflow/start", self.body(workflow, input, **fields)).must_be(200).json
+        return Begun(begun["workflowId"], begun["runId"])
+
+    def body(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
+        """What starts a workflow in the catalog under test; its run is ended when the test is over."""
+        body: dict[str, Any] = {"workflowName": workflow, **fields}
+        if "workflowId" not in body:
+            body["workflowId"] = self.server.new_id()
+        if isinstance(body["workflowId"], str):
+            self.server.ledger.begun(body["workflowId"])
+        if input is not UNSENT:
+            body["input"] = input
+        if self.server.catalog is not None and "catalog" not in body:
+            body["catalog"] = self.server.catalog
+        return body
+
+    def start_and_end(self, workflow: str, input: Any = UNSENT) -> Begun:
+        """A closed run of a workflow of the pack. Leaves the test unchecked without the pack."""
+        begun = self.start(workflow, input)
+        self.until_closed(begun.id)
+        return begun
+
+    def started(self, role: str) -> Begun:
+        """A run of a workflow that plays a role; leaves the test unchecked when there is none."""
+        work = self.server.role(role)
+        return self._start(work.workflow, work.input)
+
+    def waiting(self) -> tuple[Role, Begun]:
+        """A run that waits for a signal."""
+        work = self.server.role("waits")
+        begun = self._start(work.workflow, work.input)
+        if work.packed:
+            self.until_stage(begun, "getProgress", "review")
+        return work, begun
+
+    def until_stage(self, begun: Begun, query: str, stage: str) -> None:
+        """Wait until a run of the pack's answers a query with this stage, which it cannot before it began."""
+
+        def reached() -> bool:
+            answer = self.post(f"{begun.base}/query/{query}", {})
+            if answer.status == 500:
+                answer.must_be(500, "QueryNotRegisteredError")
+                return False
+            return bool(answer.must_be(200).json.get("stage") == stage)
+
+        self.until(reached, f"{begun.id} reaches {stage!r}")
+
+    def approve(self, work: Role, begun: Begun) -> None:
+        """Send the signal that a waiting run waits for."""
+        body = UNSENT if work.payload is UNSENT else {"payload": work.payload}
+        self.post(f"{begun.base}/signal/{work.signal}", body).must_be_text(200, "OK")
+
+    def finished(self, role: str) -> Finished:
+        """A closed run of a workflow that plays a role. The tests of a process share it."""
+        work = self.server.role(role)
+        known: Finished | None = self.server.found.get(f"finished {role}")
+        if known is not None:
+            return known
+        begun = self._start(work.workflow, work.input)
+        self.until_closed(begun.id)
+        result = self.get(f"{begun.base}/result").must_be(200).json
+        known = Finished(begun.id, begun.run_id, work, result)
+        self.server.found[f"finished {role}"] = known
+        return known
+
+    # Waiting
+
+    def until(self, attempt: Callable[[], bool], what: str, within: float | None = None) -> None:
+        """Try until `attempt()` is true. Raises `Deviation` when it is not within so many seconds."""
+        __tracebackhide__ = True
+        within = min(self.server.patience, within or self.server.patience)
+        if not eventually(attempt, within):
+            raise Deviation(f"expected that within {within:.0f} seconds {what}", self.exchanges[-1])
+
+    def until_closed(self, workflow_id: str) -> str:
+        """Poll the status until the run has closed; returns what it is then."""
+        __tracebackhide__ = True
+        seen: list[str] = []
+
+        def closed() -> bool:
+            answer = self.get(f"/workflow/{quote(workflow_id, safe='')}/status").must_be(200)
+            seen.append(answer.json["status"])
+            return seen[-1] in CLOSED and seen[-1] != "continued_as_new"
+
+        self.until(closed, f"the run {workflow_id} closes")
+        return seen[-1]
+
+    # Histories
+
+    def walk(self, base: str, sizes: Iterator[int] | None = None, **query: Any) -> list[dict[str, Any]]:
+        """The whole history below a path, page after page, of so many batches each."""
+        events: list[dict[str, Any]] = []
+        asked = {"includePayloads": "true", **query}
+        for _ in range(500):
+            size = 50 if sizes is None else next(sizes)
+            text = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in asked.items())
+            page = self.get(f"{base}/history?pageSize={size}&{text}").must_be(200).json
+            events += page["events"]
+            if page["nextPageToken"] is None:
+                return events
+            asked |= {"runId": page["runId"], "pageToken": page["nextPageToken"]}
+            if "/runs/" in base:
+                del asked["runId"]
+        raise Deviation("a history ends, and its last page has no token", self.exchanges[-1])
+
+    def end_runs(self) -> None:
+        """End what this test has started and not seen closed. What cannot be ended stays in the ledger."""
+        for workflow_id in self.server.ledger.open:
+            if terminate(self.server, workflow_id):
+                self.server.ledger.ended(workflow_id)
+
+
+def _tells_of_the_end(body: dict[str, Any]) -> bool:
+    """Whether an answer about the latest run says that it has closed, and no other one carries on."""
+    status = body.get("status")
+    return body.get("terminated") is True or (status in CLOSED and status != "continued_as_new")
+
+
+def terminate(server: Server, workflow_id: str) -> bool:
+    """End the latest run of an id; whether it is known to have ended. Not counted among the requests."""
+    body = b'{"reason": "output-mock verify: the test is over"}'
+    headers = [*server.headers(), ("Content-Type", "application/json")]
+    path = f"/workflow/{quote(workflow_id, safe='')}/terminate"
+    try:
+        reply = server.transport.send("POST", path, headers, body, 10)
+        try:
+            for _ in reply.pieces:
+                pass
+        finally:
+            reply.close()
+    except (OSError, http.client.HTTPException, AssertionError):
+        return False
+    return reply.status in (200, 404)
+
+
+def _words(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return f"{type(error).__name__}: {text}" if text != type(error).__name__ else text

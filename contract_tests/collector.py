@@ -1,0 +1,53 @@
+"""Gathers what tests report, from this process and from the workers of pytest-xdist, into a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from contract_tests.verdict import Outcome, Verdict
+
+# What the report of a test carries along for it.
+PROPERTY = "output_contract"
+
+
+class Collector:
+    """A plugin that makes a verdict of what tests report; `progress(done, all, failed, id)` hears of each."""
+
+    def __init__(self, url: str, progress: Callable[[int, int, int, str], object] | None = None) -> None:
+        self.verdict = Verdict(url)
+        # How many tests there are to be run.
+        self.expected = 0
+        self._progress = progress
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.expected = max(self.expected, len(session.items))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        self.expected = max(self.expected, len(ids))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            # One line tells what is wrong; the traceback is for those who work on the suite.
+            line = str(report.longrepr).strip().splitlines()[-1]
+            self.verdict.problems.append(f"{report.nodeid} cannot be loaded: {line}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        noted = next((value for name, value in report.user_properties if name == PROPERTY), None)
+        # The properties of a test's call come along once more with its teardown.
+        if isinstance(noted, dict) and (report.when == "call" or report.outcome != "passed"):
+            self.verdict.add(Outcome(**noted))
+        if report.when == "teardown" and self._progress is not None:
+            counts = self.verdict.counts()
+            self._progress(sum(counts.values()), self.expected, counts["failed"], report.nodeid)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: Any) -> None:
+        if error:
+            self.verdict.problems.append(f"a process that checks has ended: {str(error).splitlines()[-1]}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self.verdict.problems.append(f"the suite itself has failed: {str(excrepr).strip().splitlines()[-1]}")

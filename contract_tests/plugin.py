@@ -1,0 +1,297 @@
+"""The pytest plugin of the suite: its options, its fixtures, and what it notes of each test.
+
+`output-mock verify` loads it with `-p contract_tests.plugin`; the suite's own `conftest.py` does where
+nobody has.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from contract_tests import bounds
+from contract_tests.checks import AREAS, Check, check_of
+from contract_tests.client import Client, Deviation
+from contract_tests.collector import PROPERTY, Collector
+from contract_tests.exchange import Exchange, Secrets, secret_values
+from contract_tests.server import PATIENCE, MapError, Role, Server, read_map
+from contract_tests.transport import InProcessTransport, SocketTransport, Target, Transport
+
+if TYPE_CHECKING:
+    import hypothesis
+
+# How many of the requests before the one that deviates are told.
+_BEFORE = 8
+_EXAMPLE = ("Falsifying example", "Failing test case")
+_SERVER: pytest.StashKey[Server] = pytest.StashKey()
+_CLIENT: pytest.StashKey[Client] = pytest.StashKey()
+_SECRETS: pytest.StashKey[Secrets] = pytest.StashKey()
+_DEFAULTS: dict[str, Any] = {
+    "output_catalog": None,
+    "output_read_only": False,
+    "output_only": [],
+    "output_map": None,
+    "output_fake": False,
+    "output_examples": 25,
+    "output_patience": PATIENCE,
+    "output_max_requests": bounds.MOST_REQUESTS,
+    "output_until": None,
+    "output_prefix": None,
+    "output_ledger": None,
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("output-contract", "the contract of the Output API")
+    group.addoption(
+        "--output-catalog", metavar="C", help="The catalog to check; the server's own by default."
+    )
+    group.addoption("--output-read-only", action="store_true", help="Start no run.")
+    group.addoption(
+        "--output-only", metavar="AREA", action="append", default=[], help="Only an area, or one check."
+    )
+    group.addoption("--output-map", metavar="FILE", help="Which of the deployment's own workflows do what.")
+    group.addoption("--output-fake", action="store_true", help="Check a fake of this process.")
+    group.addoption("--output-examples", metavar="N", type=int, default=25, help="Examples of each property.")
+    group.addoption("--output-patience", metavar="S", type=float, default=PATIENCE, help="For a run to end.")
+    group.addoption("--output-max-requests", metavar="N", type=int, default=bounds.MOST_REQUESTS)
+    group.addoption("--output-until", metavar="TIME", type=float, help="No request after this time of day.")
+    group.addoption("--output-prefix", metavar="TEXT", help="What the ids of all runs begin with.")
+    group.addoption("--output-ledger", metavar="DIR", help="Where to note which runs have been begun.")
+
+
+def option(config: pytest.Config, name: str) -> Any:
+    """An option, which is not there when the suite's `conftest.py` came after the command line was read."""
+    return config.getoption(name, _DEFAULTS[name])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "contract(id, source, level): what a check of the suite is called and stands on."
+    )
+    if importlib.util.find_spec("hypothesis") is None:
+        raise pytest.UsageError(
+            "the contract suite needs hypothesis, which is not installed; "
+            "`pip install 'output-mock[contract]'` brings all that it needs"
+        )
+    for area in option(config, "output_only"):
+        if area.partition(".")[0] not in AREAS:
+            raise pytest.UsageError(f"there is no area {area!r}; the areas are {', '.join(AREAS)}")
+    try:
+        config.stash[_SERVER] = server = _server(config)
+    except (ValueError, MapError) as error:
+        raise pytest.UsageError(str(error)) from None
+    inputs = [value for role in server.roles.values() for value in (role.input, role.payload)]
+    hidden = tuple(text for value in inputs for text in secret_values(value))
+    config.stash[_SECRETS] = Secrets(server.token, hidden)
+    if not hasattr(config, "workerinput") and _plugin(config, Collector) is None:
+        config.pluginmanager.register(Collector(server.transport.url))
+
+
+_Plugin = TypeVar("_Plugin")
+
+
+def _plugin(config: pytest.Config, kind: type[_Plugin]) -> _Plugin | None:
+    """The plugin of a kind; None when there is none."""
+    return next((one for one in config.pluginmanager.get_plugins() if isinstance(one, kind)), None)
+
+
+def _server(config: pytest.Config) -> Server:
+    worker = getattr(config, "workerinput", None) or {"workerid": "main", "workercount": 1}
+    transport, token = _transport(config)
+    prefix = option(config, "output_prefix") or f"verify-{secrets.token_hex(4)}"
+    folder = option(config, "output_ledger")
+    file = option(config, "output_map")
+    roles: dict[str, Role] = {} if file is None else read_map(Path(file))
+    return Server(
+        transport,
+        token,
+        option(config, "output_catalog"),
+        roles,
+        option(config, "output_read_only"),
+        option(config, "output_patience"),
+        # Each worker has its share of the requests.
+        bounds.Bounds(
+            option(config, "output_max_requests") // worker["workercount"], option(config, "output_until")
+        ),
+        bounds.Ledger(None if folder is None else Path(folder), worker["workerid"]),
+        f"{prefix}-{worker['workerid']}",
+    )
+
+
+def _transport(config: pytest.Config) -> tuple[Transport, str | None]:
+    target = _plugin(config, Target)
+    if target is not None:
+        return InProcessTransport(target.app), target.token
+    if option(config, "output_fake"):
+        return fake_of_this_process()
+    url = config.getoption("output_url", None)
+    if url is None:
+        raise pytest.UsageError(
+            "the contract suite checks a server: name it with --output-url URL, or check a fake of this "
+            "process with -p contract_tests.plugin --output-fake"
+        )
+    return SocketTransport(url), config.getoption("output_token", None)
+
+
+def fake_of_this_process() -> tuple[Transport, str]:
+    """A fresh fake with the pack, on the clock of the wall, that asks for a token; and the token."""
+    from contract_tests.pack import script
+    from output_mock import OutputMock
+
+    token = secrets.token_hex(16)
+    mock = OutputMock("real", seed=secrets.randbelow(10**6), auth_token=token, scripts=[script])
+    return InProcessTransport(mock.app), token
+
+
+# --- which tests ------------------------------------------------------------------------------------------
+
+
+def _folder() -> Path:
+    return Path(__file__).resolve().parent
+
+
+def _checks(items: list[pytest.Item]) -> list[tuple[pytest.Item, Check]]:
+    """The tests of the suite; other tests may be run beside them."""
+    found = []
+    for item in items:
+        if item.path.resolve().parent == _folder():
+            check = check_of(item)
+            if check is None or check.area not in AREAS:
+                raise pytest.UsageError(
+                    f"{item.nodeid}: a test of the suite says what it checks, with @check"
+                )
+            found.append((item, check))
+    return found
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    only: list[str] = option(config, "output_only")
+    left_out = [
+        item
+        for item, check in _checks(items)
+        if only and not any(check.area == one or check.id.partition("[")[0] == one for one in only)
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+# --- fixtures ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def api(request: pytest.FixtureRequest) -> Iterator[Client]:
+    """The client of a test; what it has started is ended afterwards."""
+    client = Client(request.config.stash[_SERVER])
+    request.node.stash[_CLIENT] = client
+    yield client
+    client.end_runs()
+
+
+@pytest.fixture
+def examples(request: pytest.FixtureRequest) -> hypothesis.settings:
+    """How Hypothesis looks for counterexamples: the same ones each time, and only so many."""
+    from hypothesis import HealthCheck, Phase, settings
+
+    return settings(
+        max_examples=option(request.config, "output_examples"),
+        deadline=None,
+        derandomize=True,
+        database=None,
+        # No shrinking: each step would be a request more.
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+
+
+# --- what came out ----------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    outcome: Any = yield
+    report: pytest.TestReport = outcome.get_result()
+    check = check_of(item) if item.path.resolve().parent == _folder() else None
+    if check is None:
+        return
+    if report.when == "call" or report.outcome != "passed":
+        noted = _noted(item, check, call, report)
+        report.user_properties.append((PROPERTY, noted))
+
+
+def _noted(
+    item: pytest.Item, check: Check, call: pytest.CallInfo[None], report: pytest.TestReport
+) -> dict[str, Any]:
+    """What the verdict is told of a test, as JSON values."""
+    client = item.stash.get(_CLIENT, None)
+    exchanges = [] if client is None else client.exchanges
+    noted: dict[str, Any] = {
+        **check._asdict(),
+        "status": {"passed": "passed", "skipped": "not_checked"}.get(report.outcome, "failed"),
+        "seconds": round(report.duration, 3),
+        "requests": len(exchanges),
+    }
+    secrets = item.config.stash[_SECRETS]
+    if report.outcome == "skipped":
+        assert call.excinfo is not None
+        noted["reason"] = secrets.hidden(str(call.excinfo.value))
+    elif report.outcome == "failed":
+        assert call.excinfo is not None
+        noted["failure"] = _failure(item, call.excinfo.value, exchanges)
+    return noted
+
+
+def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange]) -> dict[str, Any]:
+    secrets = item.config.stash[_SECRETS]
+    documented = item.obj.__doc__ if isinstance(item, pytest.Function) else None
+    # Several examples of a property may fail, each in its own way.
+    while isinstance(getattr(error, "exceptions", None), tuple):
+        error = error.exceptions[0]  # type: ignore[attr-defined]
+    if isinstance(error, AssertionError):
+        words = str(error)
+    else:
+        words = f"the answer has not the form that was expected ({type(error).__name__}: {error})"
+    # Hypothesis says with which example it failed.
+    notes = [
+        note for note in getattr(error, "__notes__", ()) if note.startswith(_EXAMPLE) and "<" not in note
+    ]
+    failure: dict[str, Any] = {
+        "test": (documented or item.name.partition("[")[0].removeprefix("test_").replace("_", " ")).strip(),
+        "expected": secrets.hidden("\n".join([words, *notes]))[:4000],
+    }
+    exchange = error.exchange if isinstance(error, Deviation) else next(reversed(exchanges), None)
+    if exchange is not None:
+        base = item.config.stash[_SERVER].transport.url
+        failure["curl"] = secrets.curl(base, exchange)
+        failure["answer"] = secrets.answer(exchange)
+        at = next(number for number, one in enumerate(exchanges) if one is exchange)
+        failure["before"] = [
+            secrets.hidden(f"{one.method} {one.path[:120]} {one.status}")
+            for one in exchanges[max(0, at - _BEFORE) : at]
+        ]
+    return failure
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What a test could not end, or was kept from ending, is tried once more."""
+    server = session.config.stash.get(_SERVER, None)
+    if server is not None:
+        Client(server).end_runs()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Where pytest itself reports: what has been found, by area."""
+    from contract_tests import report_text
+
+    collector = _plugin(config, Collector)
+    if collector is not None and collector.verdict.outcomes:
+        terminalreporter.section("the contract of the Output API")
+        for line in report_text.table(collector.verdict):
+            terminalreporter.write_line(line)

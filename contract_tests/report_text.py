@@ -1,0 +1,74 @@
+"""A verdict as text, for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from contract_tests.checks import AREAS
+from contract_tests.verdict import Outcome, Verdict
+
+_WIDTH = 100
+# How many deviations a terminal shows.
+_MOST = 20
+
+
+def table(verdict: Verdict) -> Iterator[str]:
+    """How many checks of each area passed, failed and were not made, a line each."""
+    yield f"{'area':<11} {'passed':>6} {'failed':>6} {'not checked':>11}"
+    for area, counts in verdict.by_area():
+        cells = [counts["passed"], counts["failed"], counts["not_checked"]]
+        passed, failed, unchecked = (str(cell) if cell else "·" for cell in cells)
+        yield f"{area:<11} {passed:>6} {failed:>6} {unchecked:>11}   {AREAS[area]}"
+    counts = verdict.counts()
+    yield f"{'':<11} {counts['passed']:>6} {counts['failed']:>6} {counts['not_checked']:>11}"
+
+
+def failure(outcome: Outcome) -> Iterator[str]:
+    """What a check has found: what was asked, what came, what was expected, and why."""
+    found = outcome.failure or {}
+    yield f"✗ {outcome.id}  ({outcome.level}; {outcome.source})"
+    yield f"    {found.get('test', '')}"
+    yield from _indented("found", found.get("expected", ""))
+    if found.get("before"):
+        yield from _indented("after", "\n".join(found["before"]))
+    if "curl" in found:
+        yield from _indented("request", found["curl"], wrap=False)
+        answer = found["answer"]
+        yield from _indented("answer", f"{answer['status']} {answer['body']}"[:700])
+
+
+def _indented(name: str, text: str, *, wrap: bool = True) -> Iterator[str]:
+    head = f"    {name:<9}"
+    lines = [
+        piece
+        for line in text.splitlines()[:12]
+        for piece in (textwrap.wrap(line, _WIDTH, break_on_hyphens=False) or [""] if wrap else [line])
+    ]
+    for number, line in enumerate(lines[:14]):
+        yield f"{head if number == 0 else ' ' * len(head)}{line}"
+
+
+def whole(verdict: Verdict) -> Iterator[str]:
+    """The verdict: each deviation, what was not checked and why, the table, and one sentence."""
+    failed = verdict.of("failed")
+    for outcome in failed[:_MOST]:
+        yield from failure(outcome)
+        yield ""
+    if len(failed) > _MOST:
+        yield f"✗ and {len(failed) - _MOST} more; --report DIR writes down all of them"
+        yield ""
+    reasons = verdict.reasons()
+    for reason, number in reasons:
+        head = f"not checked ({number}): "
+        yield from textwrap.wrap(f"{head}{reason}", _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+    if reasons:
+        yield ""
+    yield from table(verdict)
+    yield ""
+    for problem in verdict.problems:
+        yield f"problem: {problem}"
+    for workflow_id in verdict.left_running:
+        yield f"left running: {workflow_id}; end it with POST /workflow/{workflow_id}/terminate"
+    requests = sum(outcome.requests for outcome in verdict.outcomes)
+    yield f"{verdict.url} {verdict.words}; {requests} requests in {verdict.seconds:.1f} s"

@@ -1,0 +1,207 @@
+"""The server under test: how it is reached, what its catalog offers, and who of its workflows does what."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from contract_tests.bounds import Bounds, Ledger, Spent
+from contract_tests.transport import Reply, Transport
+
+PATIENCE = 60.0
+# The closed statuses.
+CLOSED = ("completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new")
+NEEDS_PACK = (
+    "it needs the workflows of the pack, conf_…: put what `output-mock pack DIR` writes into the deployment, "
+    "give --temporal HOST:PORT, or serve contract_tests/pack.py"
+)
+NEEDS_ROLE = (
+    "no workflow is known that {what}; deploy the pack (`output-mock pack DIR`, --temporal HOST:PORT), or "
+    "name one of your own under {role!r} in the file of --map"
+)
+NEEDS_CATALOG = "the server has no catalog, or nobody serves it; start a worker, or name one with --catalog C"
+READ_ONLY = "it starts a run, and --read-only starts none"
+
+
+class UNSENT:
+    """Stands for an input that is left out."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """A workflow that does something that tests need, and the input with which it does."""
+
+    workflow: str
+    input: Any = UNSENT
+    # What it returns, where that is known.
+    output: Any = UNSENT
+    # A step of it that completes, to reset to.
+    step: str | None = None
+    # The signal that it waits for, and what to send along.
+    signal: str | None = None
+    payload: Any = UNSENT
+    # Whether it is the pack's own, of which more is known.
+    packed: bool = False
+
+
+# What each role is for, in words that go on "a workflow that …".
+ROLES = {
+    "succeeds": "succeeds",
+    "fails": "fails",
+    "takes_long": "takes a minute or longer",
+    "waits": "waits for a signal",
+}
+_PACK = {
+    "succeeds": Role("conf_sum", {"a": 1, "b": 2}, {"total": 3}, step="add", packed=True),
+    "fails": Role("conf_fail", {"mode": "fatal"}, packed=True),
+    "takes_long": Role("conf_timer", {"ms": 60_000}, packed=True),
+    "waits": Role(
+        "conf_approval",
+        {"topic": "bees"},
+        step="draft",
+        signal="approve",
+        payload={"by": "ana"},
+        packed=True,
+    ),
+}
+_KEYS = {"workflow", "input", "output", "step", "signal", "payload"}
+
+
+class MapError(ValueError):
+    """The file of `--map` cannot be used; the message names the place and what to write."""
+
+
+def read_map(path: Path) -> dict[str, Role]:
+    """The roles that a YAML or JSON file gives to a deployment's own workflows. Raises `MapError`."""
+    import yaml
+
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MapError(f"{path}: it cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f":{where.line + 1}" if where is not None else ""
+        raise MapError(f"{path}{line}: it is no YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(given, dict):
+        raise MapError(f"{path}: it holds roles, such as 'succeeds: {{workflow: my_workflow, input: {{}}}}'")
+    return {name: _role(path, name, value) for name, value in given.items()}
+
+
+def _role(path: Path, name: Any, value: Any) -> Role:
+    if name not in ROLES:
+        raise MapError(f"{path}: there is no role {name!r}; the roles are {', '.join(ROLES)}")
+    if not isinstance(value, dict) or not isinstance(value.get("workflow"), str):
+        raise MapError(f"{path}: {name} names a workflow, such as 'workflow: my_workflow'")
+    unknown = sorted(set(value) - _KEYS)
+    if unknown:
+        raise MapError(f"{path}: {name} has {unknown[0]!r}; it may have {', '.join(sorted(_KEYS))}")
+    for key in ("step", "signal"):
+        if key in value and not isinstance(value[key], str):
+            raise MapError(f"{path}: {name}.{key} is a name")
+    if name == "waits" and "signal" not in value:
+        raise MapError(f"{path}: waits names the signal that it waits for, such as 'signal: approve'")
+    return Role(**value)
+
+
+@dataclass
+class Server:
+    """The server under test, as one process of the suite sees it.
+
+    `catalog` is the one to ask; None is the server's own default. `roles` are those of `--map`.
+    """
+
+    transport: Transport
+    token: str | None = None
+    catalog: str | None = None
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    read_only: bool = False
+    # How many seconds a run may take that has nothing to wait for: a deployment may be slow or busy.
+    patience: float = PATIENCE
+    bounds: Bounds = field(default_factory=Bounds)
+    ledger: Ledger = field(default_factory=Ledger)
+    # What all ids of this verification begin with.
+    prefix: str = field(default_factory=lambda: f"verify-{secrets.token_hex(4)}")
+    # What tests of this process have found out for all.
+    found: dict[str, Any] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def new_id(self) -> str:
+        """A workflow id that nobody else has."""
+        return f"{self.prefix}-{next(self._numbers)}"
+
+    def headers(self) -> list[tuple[str, str]]:
+        """The token, as every request brings it."""
+        return [] if self.token is None else [("Authorization", f"Basic {self.token}")]
+
+    def send(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes | None, timeout: float
+    ) -> Reply:
+        """Send a request within the bounds; where none is left the test stays unchecked.
+
+        Raises what the transport raises.
+        """
+        try:
+            left = self.bounds.take()
+        except Spent as spent:
+            pytest.skip(str(spent))
+        return self.transport.send(method, path, headers, body, min(timeout, max(left, 1.0)))
+
+    # What there is
+
+    def workflow_names(self) -> dict[str, str]:
+        """Every name and alias in the catalog, with its real name; none if there is no catalog."""
+        names = self.found.get("names")
+        if names is None:
+            path = "/workflow/catalog" if self.catalog is None else f"/workflow/catalog/{quote(self.catalog)}"
+            names = self.found["names"] = self._names(path)
+        return dict(names)
+
+    def _names(self, path: str) -> dict[str, str]:
+        reply = self.send("GET", path, self.headers(), None, 30)
+        try:
+            body = b"".join(reply.pieces)
+        finally:
+            reply.close()
+        try:
+            catalog = json.loads(body) if reply.status == 200 else {}
+            names = {entry["name"]: entry["name"] for entry in catalog.get("workflows", ())}
+            return names | dict(catalog.get("workflowNames", {}))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # That it is no catalog is for the tests of the catalog to say.
+            return {}
+
+    def need(self, workflow: str) -> None:
+        """Leave the test unchecked unless the catalog has this workflow and may run it."""
+        self.need_starts()
+        if workflow not in self.workflow_names():
+            pytest.skip(NEEDS_PACK)
+
+    def need_catalog(self) -> None:
+        """Leave the test unchecked where nobody serves the catalog."""
+        if not self.workflow_names():
+            pytest.skip(NEEDS_CATALOG)
+
+    def need_starts(self) -> None:
+        """Leave the test unchecked where no run may be started."""
+        if self.read_only:
+            pytest.skip(READ_ONLY)
+
+    def role(self, name: str) -> Role:
+        """A workflow that plays a role; leaves the test unchecked when there is none."""
+        self.need_starts()
+        own = self.roles.get(name)
+        if own is not None:
+            return own
+        packed = _PACK[name]
+        if packed.workflow not in self.workflow_names():
+            pytest.skip(NEEDS_ROLE.format(what=ROLES[name], role=name))
+        return packed

@@ -1,0 +1,78 @@
+"""What a closed run says of its end, above all of its failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contract_tests.checks import check
+from contract_tests.client import Client
+from contract_tests.server import CLOSED
+
+STEP = {"activityType": "conf_fail#fail"}
+FAILURES: dict[str, dict[str, Any]] = {
+    "error": {**STEP, "name": "Error", "message": "plain error in step"},
+    "fatal": {**STEP, "name": "FatalError", "message": "fatal in step"},
+    "cause": {
+        **STEP,
+        "name": "QuotaError",
+        "message": "quota exceeded",
+        "limit": 10,
+        "cause": {"name": "TypeError", "message": "inner reason"},
+    },
+    "validation": {**STEP, "name": "ValidationError", "message": "validation in step"},
+    "workflow": {"name": "FatalError", "message": "workflow body failed"},
+}
+REFUSED = {
+    "bad_step_output": ("conf_fail#fail", 'Step "fail" output validation failed'),
+    "bad_output": (None, 'Workflow "conf_fail" output validation failed'),
+}
+
+
+@pytest.mark.parametrize("mode", FAILURES)
+@check("results.error", "run_fails_error, _fatal, _cause, _validation, _workflow")
+def test_an_error_is_told_with_its_name_its_message_and_what_it_has_besides(api: Client, mode: str) -> None:
+    result = api.run("conf_fail", {"mode": mode})
+    assert (result["status"], result["output"]) == ("failed", None)
+    assert result["error"] == FAILURES[mode]
+
+
+@pytest.mark.parametrize("mode", REFUSED)
+@check("results.refused-output", "run_fails_bad_step_output, run_fails_bad_output")
+def test_an_output_that_its_schema_refuses_is_a_failure(api: Client, mode: str) -> None:
+    step, words = REFUSED[mode]
+    error = api.run("conf_fail", {"mode": mode})["error"]
+    assert (error["name"], error.get("activityType")) == ("ValidationError", step)
+    assert words in error["message"]
+
+
+@check("results.thrown-text", "run_fails_string", "observed")
+def test_a_text_that_is_thrown_is_a_failure_of_temporal(api: Client) -> None:
+    error = api.run("conf_fail", {"mode": "string"})["error"]
+    assert error["name"] == "TemporalFailure"
+    assert error["message"].startswith("just a string")
+
+
+@pytest.mark.parametrize("role", ["succeeds", "fails"])
+@check("results.closed", "run_completes, run_fails_fatal")
+def test_status_and_result_agree(api: Client, role: str) -> None:
+    done = api.finished(role)
+    expected = {"succeeds": "completed", "fails": "failed"}[role]
+    status = api.get(f"{done.base}/status").must_be(200, status=expected, runId=done.run_id).json
+    assert done.result["status"] in CLOSED
+    assert (done.result["status"], done.result["runId"]) == (expected, done.run_id)
+    assert status["completedAt"] >= status["startedAt"]
+    assert (done.result["error"] is None) == (expected == "completed")
+
+
+@pytest.mark.parametrize("role", ["succeeds", "fails"])
+@check("results.same-as-run", "run_completes: run and result")
+def test_run_and_result_say_the_same(api: Client, role: str) -> None:
+    result = api.run_role(role)
+    assert api.get(f"/workflow/{result['workflowId']}/result").must_be(200).json == result
+
+
+@check("results.keys", "run_completes: v", "recommended")
+def test_a_result_has_the_second_version(api: Client) -> None:
+    assert api.finished("succeeds").result["v"] == "2"

@@ -1,0 +1,230 @@
+"""`POST /workflow/run`: run a workflow and wait for its end."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contract_tests.checks import check
+from contract_tests.client import Client
+from contract_tests.server import UNSENT
+
+SUM = {"a": 1, "b": 2}
+
+
+@check("run.result", "run_completes")
+def test_a_run_is_answered_with_its_result(api: Client) -> None:
+    work = api.server.role("succeeds")
+    body = api.body(work.workflow, work.input)
+    result = api.run_body(body).must_be(200, status="completed", error=None).json
+    assert result["workflowId"] == body["workflowId"]
+    if work.input is not UNSENT:
+        assert result["input"] == work.input, "the input comes back as it was sent"
+    if work.output is not UNSENT:
+        assert result["output"] == work.output
+
+
+@check("run.failed", "run_fails_fatal")
+def test_a_workflow_that_fails_is_no_failed_request(api: Client) -> None:
+    result = api.run_role("fails")
+    assert (result["status"], result["output"]) == ("failed", None)
+    assert result["error"]["name"]
+
+
+@check("run.minted-id", "run_completes: workflowId")
+def test_who_gives_no_id_gets_one(api: Client) -> None:
+    api.server.need("conf_sum")
+    body = api.body("conf_sum", SUM)
+    del body["workflowId"]
+    first, second = (api.run_body(body).must_be(200).json for _ in range(2))
+    assert first["workflowId"]
+    assert first["workflowId"] != second["workflowId"]
+
+
+VALUES: dict[str, Any] = {
+    "null": None,
+    "true": True,
+    "false": False,
+    "zero": 0,
+    "fraction": -1.5,
+    "empty-text": "",
+    "text": "text",
+    "empty-list": [],
+    "empty-object": {},
+    "null-inside": {"a": None},
+    "unicode": [1, [2, {"x": "é中😀"}]],
+    "large": 1e20,
+}
+
+
+@pytest.mark.parametrize("case", VALUES)
+@check("run.values", "run_values")
+def test_any_json_goes_in_and_comes_out(api: Client, case: str) -> None:
+    value = VALUES[case]
+    result = api.run("conf_echo", value)
+    assert result["status"] == "completed"
+    for got in (result["input"], result["output"]):
+        assert (got, type(got) is bool) == (value, type(value) is bool)
+
+
+@check("run.inexact", "run_values: 9007199254740993", "observed")
+def test_whole_numbers_are_exact_up_to_two_to_the_53rd(api: Client) -> None:
+    assert api.run("conf_echo", 9007199254740993)["output"] == 9007199254740992
+
+
+@check("run.any-value", "run_values")
+def test_whatever_goes_in_comes_out(api: Client, examples: settings) -> None:
+    numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+    text = st.text(st.characters(codec="utf-8"), max_size=60)
+    keys = text.filter(lambda key: key != "__proto__")
+    values = st.recursive(
+        text | numbers | st.booleans() | st.none(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
+        max_leaves=12,
+    )
+
+    @examples
+    @given(st.text(min_size=11, max_size=60) | values)
+    def comes_out(value: Any) -> None:
+        result = api.run("conf_echo", value)
+        assert result["output"] == value
+        assert result["input"] == value
+
+    comes_out()
+
+
+@check("run.no-input", "run_values, feedback: no input")
+def test_a_workflow_may_get_no_input(api: Client) -> None:
+    result = api.run("conf_echo")
+    assert (result["status"], result["input"], result["output"]) == ("completed", None, None)
+
+
+@check("run.alias", "run_values: conf_mirror")
+def test_an_alias_stands_for_the_workflow(api: Client) -> None:
+    result = api.run("conf_mirror", {"via": "alias"})
+    assert result["output"] == {"via": "alias"}
+    started = api.get(f"/workflow/{result['workflowId']}/history?pageSize=1").must_be(200).json["events"][0]
+    assert started["workflowExecutionStartedEventAttributes"]["workflowType"]["name"] == "conf_echo"
+
+
+@check("run.invalid-input", "run_input_invalid")
+def test_an_input_that_the_schema_refuses_fails_the_workflow(api: Client) -> None:
+    result = api.run("conf_sum", {"a": "x"})
+    assert (result["status"], result["input"], result["output"]) == ("failed", {"a": "x"}, None)
+    assert result["error"]["name"] == "ValidationError"
+    assert "conf_sum" in result["error"]["message"]
+
+
+@check("run.unknown-input-keys", "run_input_invalid: c")
+def test_keys_that_the_schema_does_not_know_do_not_reach_the_workflow(api: Client) -> None:
+    result = api.run("conf_sum", {**SUM, "c": 3})
+    assert result["output"] == {"total": 3}
+    assert result["input"] == {**SUM, "c": 3}, "the input is told as it was sent"
+
+
+@check("run.own-id", "workflow_id")
+def test_a_workflow_has_the_id_that_it_is_given(api: Client) -> None:
+    name = f"{api.server.new_id()} id/with odd?chars é"
+    assert api.run("conf_sum", SUM, workflowId=name)["workflowId"] == name
+    api.get(f"/workflow/{quote(name, safe='')}/status").must_be(200, workflowId=name, status="completed")
+
+
+@check("run.any-id", "workflow_id, further/fact_http_ids")
+def test_a_workflow_can_have_any_id(api: Client, examples: settings) -> None:
+    api.server.need("conf_sum")
+    texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30)
+
+    @examples
+    @given(texts)
+    def is_found(text: str) -> None:
+        name = f"{api.server.new_id()}{text}"
+        assert api.run("conf_sum", SUM, workflowId=name)["workflowId"] == name
+        api.get(f"/workflow/{quote(name, safe='')}/status").must_be(200, workflowId=name, status="completed")
+
+    is_found()
+
+
+@check("run.id-again", "workflow_id: the closed id")
+def test_the_id_of_a_closed_run_can_be_used_again(api: Client) -> None:
+    first = api.run("conf_sum", SUM)
+    second = api.run("conf_sum", {"a": 3, "b": 4}, workflowId=first["workflowId"])
+    assert second["runId"] != first["runId"]
+    assert second["output"] == {"total": 7}
+    base = f"/workflow/{first['workflowId']}"
+    api.get(f"{base}/result").must_be(200, runId=second["runId"], output={"total": 7})
+    api.get(f"{base}/runs/{first['runId']}/result").must_be(200, runId=first["runId"], output={"total": 3})
+
+
+@pytest.mark.parametrize("operation", ["run", "start"])
+@check("run.id-taken", "workflow_id: 500 WorkflowExecutionAlreadyStartedError")
+def test_the_id_of_a_running_run_is_taken(api: Client, operation: str) -> None:
+    begun = api.started("takes_long")
+    work = api.server.role("takes_long")
+    answer = api.post(f"/workflow/{operation}", api.body(work.workflow, work.input, workflowId=begun.id))
+    answer.must_be(500, "WorkflowExecutionAlreadyStartedError", workflowId=begun.id)
+    api.get(f"{begun.base}/status").must_be(200, runId=begun.run_id)
+
+
+@check("run.timeout", "run_times_out_waiting: 408")
+def test_who_does_not_wait_long_enough_is_told_so_and_the_run_goes_on(api: Client) -> None:
+    work = api.server.role("takes_long")
+    body = api.body(work.workflow, work.input, timeout=300)
+    name = body["workflowId"]
+    api.post("/workflow/run", body).must_be(408, "WorkflowExecutionTimedOutError", workflowId=name)
+    api.get(f"/workflow/{name}/status").must_be(200, status="running")
+
+
+@check("run.timeout-text", "body_validation: timeout '5000'", "observed")
+def test_a_timeout_may_be_digits_in_a_text(api: Client) -> None:
+    assert api.run("conf_sum", SUM, timeout="50000")["status"] == "completed"
+
+
+@check("run.retries", "run_retries_then_completes, run_retries_exhausted", "recommended")
+def test_a_step_is_tried_again(api: Client) -> None:
+    assert api.run("conf_flaky", {"failures": 1})["output"] == {"attempt": 2}
+
+
+@check("run.retries-end", "run_retries_exhausted", "recommended")
+def test_a_step_is_not_tried_for_ever(api: Client) -> None:
+    error = api.run("conf_flaky", {"failures": 5})["error"]
+    assert (error["message"], error["activityType"]) == ("attempt 3 failed", "conf_flaky#wobble")
+
+
+@check("run.continues", "continue_as_new: run")
+def test_a_run_that_continues_as_new_is_waited_for_to_its_end(api: Client) -> None:
+    result = api.run("conf_chain", {"value": 0, "limit": 2})
+    assert (result["status"], result["output"]) == ("completed", {"value": 2})
+    first = f"/workflow/{result['workflowId']}/runs/{result['runId']}"
+    api.get(f"{first}/status").must_be(200, status="continued_as_new")
+    assert result["input"] == {"value": 0, "limit": 2}, "the result is that of the run that was asked for"
+
+
+@check("run.child", "child_workflow")
+def test_a_child_answers_its_parent(api: Client) -> None:
+    assert api.run("conf_parent", {"name": "ana"})["output"] == {"greeting": "hello ana"}
+
+
+@check("run.child-fails", "child_workflow: fail")
+def test_a_child_that_fails_fails_its_parent(api: Client) -> None:
+    result = api.run("conf_parent", {"name": "bo", "fail": True})
+    assert result["status"] == "failed"
+    assert result["error"] == {
+        "activityType": "conf_child#greet",
+        "message": "cannot greet bo",
+        "name": "Error",
+    }
+
+
+@check("run.parallel", "parallel_steps")
+def test_steps_may_run_at_once(api: Client) -> None:
+    assert api.run("conf_fanout", {"items": [3, 1, 2]})["output"] == {"squares": [9, 1, 4]}
+
+
+@check("run.evaluator", "evaluator")
+def test_an_evaluator_judges(api: Client) -> None:
+    assert api.run("conf_judge", {"text": "long text"})["output"] == {"verdict": True}
+    assert api.run("conf_judge", {"text": "ab"})["output"] == {"verdict": False}

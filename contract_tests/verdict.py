@@ -1,0 +1,164 @@
+"""What a verification has found, as plain data."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from contract_tests.checks import AREAS, LEVELS, Level
+
+Status = Literal["passed", "failed", "not_checked"]
+
+# The status that `output-mock verify` ends with.
+CONFORMS, DOES_NOT_CONFORM, COULD_NOT_BE_CHECKED = 0, 1, 2
+
+
+@dataclass
+class Outcome:
+    """What came out of one check.
+
+    `reason` says of a check that was not made what it would take; `failure` of one that failed what was
+    expected, and has the request as a `curl` line and the `answer`.
+    """
+
+    id: str
+    level: Level
+    source: str
+    status: Status
+    seconds: float = 0.0
+    requests: int = 0
+    reason: str | None = None
+    failure: dict[str, Any] | None = None
+
+    @property
+    def area(self) -> str:
+        """The part of the suite that the check belongs to."""
+        return self.id.partition(".")[0]
+
+
+@dataclass
+class Verdict:
+    """What a verification has found."""
+
+    url: str
+    outcomes: list[Outcome] = field(default_factory=list)
+    # What kept the suite itself from doing its work, a line each.
+    problems: list[str] = field(default_factory=list)
+    # Whether deviations count that are not from what is required.
+    strict: bool = False
+    seconds: float = 0.0
+    # The version of the suite.
+    version: str = ""
+    # Runs that were begun and could not be ended.
+    left_running: list[str] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome in; one of a check that is known already takes its place."""
+        self.outcomes = [known for known in self.outcomes if known.id != outcome.id]
+        self.outcomes.append(outcome)
+
+    def of(self, status: Status) -> list[Outcome]:
+        """The outcomes of a status, by level, area and id."""
+        areas = list(AREAS)
+        found = [outcome for outcome in self.outcomes if outcome.status == status]
+        return sorted(found, key=lambda one: (LEVELS.index(one.level), areas.index(one.area), one.id))
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """The deviations that count."""
+        return [one for one in self.of("failed") if self.strict or one.level == "required"]
+
+    @property
+    def exit_status(self) -> int:
+        """0: it conforms. 1: it does not. 2: it could not be checked."""
+        if self.failed:
+            return DOES_NOT_CONFORM
+        if self.problems or not (self.of("passed") or self.of("failed")):
+            return COULD_NOT_BE_CHECKED
+        return CONFORMS
+
+    @property
+    def words(self) -> str:
+        """The verdict in one sentence."""
+        counts = self.counts()
+        if self.exit_status == COULD_NOT_BE_CHECKED:
+            why = self.problems[0] if self.problems else "nothing could be checked, see the reasons above"
+            return f"could not be checked: {why}"
+        if self.exit_status == DOES_NOT_CONFORM:
+            number = len(self.failed)
+            return f"is no true Output API: {number} deviation{'' if number == 1 else 's'}"
+        several = "" if counts["failed"] == 1 else "s"
+        minor = f", with {counts['failed']} minor deviation{several}" if counts["failed"] else ""
+        unchecked = f" in what was checked ({counts['not_checked']} not)" if counts["not_checked"] else ""
+        return f"is a true Output API{unchecked}{minor}"
+
+    def counts(self) -> Counter[str]:
+        """How many checks there are of each status."""
+        return Counter(outcome.status for outcome in self.outcomes)
+
+    def by_area(self) -> Iterator[tuple[str, Counter[str]]]:
+        """Each area that was looked at, and how many checks of each status it has."""
+        for area in AREAS:
+            counts: Counter[str] = Counter(one.status for one in self.outcomes if one.area == area)
+            if counts:
+                yield area, counts
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why checks were not made, and how many; the most frequent reason first."""
+        return Counter(
+            outcome.reason or "no reason given" for outcome in self.of("not_checked")
+        ).most_common()
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as JSON values: what `verdict.json` holds."""
+        return {
+            "url": self.url,
+            "verdict": {0: "conforms", 1: "does not conform", 2: "could not be checked"}[self.exit_status],
+            "exitStatus": self.exit_status,
+            "strict": self.strict,
+            "suite": {"name": "output-mock", "version": self.version},
+            "seconds": round(self.seconds, 2),
+            "requests": sum(outcome.requests for outcome in self.outcomes),
+            "counts": dict(self.counts()),
+            "areas": {area: dict(counts) for area, counts in self.by_area()},
+            "problems": self.problems,
+            "leftRunning": self.left_running,
+            "checks": [
+                {"area": one.area, **asdict(one)}
+                for one in [*self.of("failed"), *self.of("not_checked"), *self.of("passed")]
+            ],
+        }
+
+
+def from_json(value: Mapping[str, Any]) -> Verdict:
+    """The verdict of a `verdict.json`. Raises `ValueError` when it is none."""
+    try:
+        outcomes = [Outcome(**{k: v for k, v in one.items() if k != "area"}) for one in value["checks"]]
+        if not all(one.area in AREAS and one.level in LEVELS for one in outcomes):
+            raise ValueError("it has checks of areas or levels that this version does not know")
+        return Verdict(
+            value["url"],
+            outcomes,
+            list(value["problems"]),
+            strict=value["strict"],
+            seconds=value["seconds"],
+            version=value["suite"]["version"],
+            left_running=list(value["leftRunning"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is no verdict of output-mock verify: {error!r} does not fit") from None
+
+
+def read(path: Path) -> Verdict:
+    """The verdict that a report has left in a file, or in `verdict.json` in a folder. Raises `ValueError`."""
+    file = path / "verdict.json" if path.is_dir() else path
+    try:
+        return from_json(json.loads(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ValueError(f"{file}: it cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None

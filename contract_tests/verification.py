@@ -1,0 +1,186 @@
+"""Runs the suite against a server, from a program, and makes the verdict of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from contract_tests import report_html, report_junit
+from contract_tests.bounds import MOST_REQUESTS, MOST_SECONDS, left_open
+from contract_tests.client import terminate
+from contract_tests.collector import Collector
+from contract_tests.server import PATIENCE, Server
+from contract_tests.transport import InProcessTransport, SocketTransport, Target
+from contract_tests.verdict import Verdict
+from output_mock.version import version
+
+# Whether a report names what was checked so.
+IN_PROCESS = "a fake in process"
+
+
+@dataclass
+class Wanted:
+    """What to check, and how. Without a `url` and a `target` it is a fake of this process."""
+
+    url: str | None = None
+    token: str | None = None
+    target: Target | None = None
+    catalog: str | None = None
+    read_only: bool = False
+    only: Sequence[str] = ()
+    map: Path | None = None
+    # How many processes check at once; None: only this one.
+    workers: str | None = None
+    examples: int = 25
+    # How many seconds a run may take that has nothing to wait for.
+    patience: float = PATIENCE
+    max_requests: int = MOST_REQUESTS
+    max_seconds: float = MOST_SECONDS
+    strict: bool = False
+
+
+def verify(
+    wanted: Wanted, progress: Callable[[int, int, int, str], object] | None = None, *extra: str
+) -> Verdict:
+    """Check a server and return the verdict; `progress(done, all, failed, id)` hears of each test.
+
+    Whatever happens, what was started is ended, also when somebody presses Ctrl-C meanwhile; the verdict then
+    says that it is not complete.
+    """
+    began = time.monotonic()
+    prefix = f"verify-{secrets.token_hex(4)}"
+    collector = Collector(wanted.url or IN_PROCESS, progress)
+    verdict = collector.verdict
+    verdict.strict, verdict.version = wanted.strict, version()
+    with tempfile.TemporaryDirectory(prefix="output-mock-") as folder:
+        arguments = [*_arguments(wanted, prefix, Path(folder)), *extra]
+        plugins = [collector, *([] if wanted.target is None else [wanted.target])]
+        try:
+            with _undisturbed():
+                status = pytest.main(arguments, plugins)
+        except KeyboardInterrupt:
+            status = pytest.ExitCode.INTERRUPTED
+        finally:
+            verdict.left_running = _end_what_is_left(wanted, Path(folder))
+    if status == pytest.ExitCode.INTERRUPTED:
+        verdict.problems.append("it was interrupted; what is above is what was checked before")
+    elif status == pytest.ExitCode.USAGE_ERROR and not verdict.problems:
+        verdict.problems.append("the suite could not begin, see the lines above")
+    elif status == pytest.ExitCode.INTERNAL_ERROR and not verdict.problems:
+        verdict.problems.append("the suite itself has failed, see the lines above")
+    if any("--max-" in reason for reason, _ in verdict.reasons()):
+        verdict.problems.append("the requests or the seconds that it may take have not sufficed")
+    verdict.seconds = time.monotonic() - began
+    return verdict
+
+
+def _arguments(wanted: Wanted, prefix: str, ledger: Path) -> list[str]:
+    folder = Path(__file__).parent
+    arguments = [
+        str(folder),
+        f"--rootdir={folder}",
+        # What happens to lie in the current folder has no say.
+        f"--confcutdir={folder}",
+        "-c",
+        os.devnull,
+        "--import-mode=importlib",
+        "--strict-markers",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:terminal",
+        "-p",
+        "no:unraisableexception",
+        "-p",
+        "pytest_output.plugin",
+        "-p",
+        "contract_tests.plugin",
+        f"--output-prefix={prefix}",
+        f"--output-ledger={ledger}",
+        f"--output-examples={wanted.examples}",
+        f"--output-patience={wanted.patience}",
+        f"--output-max-requests={wanted.max_requests}",
+        f"--output-until={time.time() + wanted.max_seconds}",
+        *(f"--output-only={area}" for area in wanted.only),
+    ]
+    if wanted.url is not None:
+        arguments.append(f"--output-url={wanted.url}")
+        if wanted.token is not None:
+            arguments.append(f"--output-token={wanted.token}")
+    elif wanted.target is None:
+        arguments.append("--output-fake")
+    if wanted.catalog is not None:
+        arguments.append(f"--output-catalog={wanted.catalog}")
+    if wanted.read_only:
+        arguments.append("--output-read-only")
+    if wanted.map is not None:
+        arguments.append(f"--output-map={wanted.map.absolute()}")
+    if wanted.workers is not None:
+        arguments += ["-p", "xdist.plugin", "-n", wanted.workers, "--dist", "worksteal"]
+    return arguments
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No plugin that happens to be installed, and no option of the environment, changes what is checked."""
+    kept = {name: os.environ.get(name) for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS")}
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _end_what_is_left(wanted: Wanted, ledger: Path) -> list[str]:
+    """End what the processes that checked have begun and not ended; returns what could not be."""
+    if wanted.url is not None:
+        server = Server(SocketTransport(wanted.url), wanted.token)
+    elif wanted.target is not None:
+        server = Server(InProcessTransport(wanted.target.app), wanted.target.token)
+    else:
+        # The fakes have gone with their processes.
+        return []
+    limit = time.monotonic() + 60
+    return [
+        workflow_id
+        for workflow_id in left_open(ledger)
+        if time.monotonic() > limit or not terminate(server, workflow_id)
+    ]
+
+
+def missing(workers: str | None) -> str | None:
+    """What is not installed and is needed, in words; None if there is nothing."""
+    wanted = ["hypothesis", *(["xdist"] if workers is not None else [])]
+    names = {"xdist": "pytest-xdist"}
+    lacking = [names.get(one, one) for one in wanted if importlib.util.find_spec(one) is None]
+    if not lacking:
+        return None
+    return f"it needs {' and '.join(lacking)}; run: pip install 'output-mock[contract]'"
+
+
+def write_reports(verdict: Verdict, folder: Path) -> list[Path]:
+    """Write `verdict.json`, `junit.xml` and `report.html` into a folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {
+        "report.html": report_html.document(verdict).encode(),
+        "verdict.json": f"{json.dumps(verdict.as_json(), indent=2)}\n".encode(),
+        "junit.xml": report_junit.document(verdict),
+    }
+    for name, content in written.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in written]

@@ -1,0 +1,37 @@
+"""The contract suite finds every broken fake, and passes the true one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from contract_tests.checks import AREAS
+from contract_tests.pack import script
+from contract_tests.transport import Target
+from contract_tests.verification import Wanted, verify
+from output_mock import OutputMock
+from tests.broken_fakes import BROKEN, TOKEN, Broken
+
+
+@pytest.fixture(scope="module")
+def true_fake() -> Iterator[OutputMock]:
+    mock = OutputMock("real", auth_token=TOKEN, scripts=[script])
+    yield mock
+    mock.close()
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda one: one.name)
+def test_every_broken_fake_is_caught_by_the_check_that_claims_it(
+    true_fake: OutputMock, broken: Broken
+) -> None:
+    target = Target(broken.application(true_fake.app), TOKEN)
+    verdict = verify(Wanted(target=target, only=broken.caught_by, patience=2, strict=True))
+    assert verdict.exit_status == 1, verdict.words
+    caught = {one.id.partition("[")[0] for one in verdict.failed}
+    assert caught == set(broken.caught_by), "each of the checks that claim it has to find it"
+
+
+def test_every_area_catches_a_broken_fake() -> None:
+    assert len(BROKEN) >= 40
+    assert {check.partition(".")[0] for broken in BROKEN for check in broken.caught_by} == set(AREAS)

@@ -1,0 +1,629 @@
+"""`output-mock verify`: what it says, what it writes, how it ends, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from contract_tests import comparison, report_html, report_junit, verification
+from contract_tests.bounds import Bounds, Ledger, Spent, left_open
+from contract_tests.checks import AREAS, check_of
+from contract_tests.exchange import Exchange, Secrets
+from contract_tests.pack import script
+from contract_tests.server import MapError, read_map
+from contract_tests.transport import SocketTransport, Target
+from contract_tests.verdict import Outcome, Verdict, from_json
+from contract_tests.verification import Wanted
+from output_mock import OutputMock, Script
+from output_mock.cli.verify import verify
+from tests.broken_fakes import BROKEN, TOKEN
+from tests.conftest import eventually
+
+IDS = Path(__file__).with_name("contract_ids.txt")
+PACKAGE = Path(verification.__file__).parent
+QUICK = ("--only", "limits", "--examples", "5")
+
+
+@contextmanager
+def served(*scripts: Script, token: str | None = None) -> Iterator[tuple[OutputMock, str]]:
+    mock = OutputMock("real", auth_token=token, scripts=scripts)
+    try:
+        with mock.serve() as url:
+            yield mock, url
+    finally:
+        mock.close()
+
+
+@pytest.fixture
+def fake() -> Iterator[tuple[OutputMock, str]]:
+    """A served fake with the pack."""
+    with served(script) as both:
+        yield both
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    """The command in this process."""
+    return CliRunner().invoke(verify, list(arguments), env=environment, catch_exceptions=False)
+
+
+def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    environment = {**os.environ, "NO_COLOR": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "output_mock", "verify", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+def ended(mock: OutputMock) -> bool:
+    return all(view.status != "running" for view in mock.runs.values())
+
+
+# --- the verdict ------------------------------------------------------------------------------------------
+
+
+def test_the_true_fake_passes_everything_over_a_socket(tmp_path: Path) -> None:
+    with served(script, token=TOKEN) as (mock, url):
+        process = command(url, "--token", TOKEN, "-n", "2", "--report", str(tmp_path), "--examples", "5")
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, out + err
+        assert ended(mock), "it has left a run behind"
+    report = json.loads((tmp_path / "verdict.json").read_text())
+    assert report["verdict"] == "conforms"
+    assert report["counts"] == {"passed": len(report["checks"])}, "everything is checked, and passes"
+    assert set(report["areas"]) == set(AREAS)
+
+
+def test_the_true_fake_passes_everything_in_process(tmp_path: Path) -> None:
+    process = command("-n", "2", "--report", str(tmp_path), "--examples", "5")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    report = json.loads((tmp_path / "verdict.json").read_text())
+    assert report["counts"] == {"passed": len(report["checks"])}
+    assert "a fake in process is a true Output API" in out
+
+
+def test_a_deviation_is_told_with_the_request_the_answer_what_was_expected_and_why() -> None:
+    verdict = deviating("an_unknown_workflow_is_a_404", "validation.unknown-workflow")
+    text = "\n".join(verification_text(verdict))
+    assert verdict.exit_status == 1
+    assert "✗ validation.unknown-workflow[run]  (required; body_validation: 424" in text
+    assert re.search(r"found +the answer does not fit the OpenAPI document: status: 404 is not listed", text)
+    (request,) = [line for line in text.splitlines() if "curl" in line and "/workflow/run" in line]
+    words = shlex.split(request.partition("request")[2])
+    assert words[:4] == ["curl", "-sS", "-i", "-X"]
+    assert json.loads(words[words.index("--data-binary") + 1])["workflowName"].startswith("verify-")
+    assert "Authorization: Basic $OUTPUT_API_AUTH_TOKEN" in words
+    assert TOKEN not in text
+    assert re.search(r"^validation +· +2 +·", text, re.MULTILINE)
+    assert text.splitlines()[-1].startswith("a fake in process is no true Output API: 2 deviations; ")
+
+
+def deviating(name: str, *only: str, **options: Any) -> Verdict:
+    """The verdict on a broken fake."""
+    (broken,) = [one for one in BROKEN if one.name == name]
+    mock = OutputMock("real", auth_token=TOKEN, scripts=[script])
+    try:
+        target = Target(broken.application(mock.app), TOKEN)
+        return verification.verify(Wanted(target=target, only=only, patience=3, **options))
+    finally:
+        mock.close()
+
+
+def verification_text(verdict: Verdict) -> list[str]:
+    from contract_tests import report_text
+
+    return list(report_text.whole(verdict))
+
+
+def test_the_example_that_a_property_fails_with_is_told() -> None:
+    text = "\n".join(verification_text(deviating("names_are_ascii", "messages.any-name")))
+    assert re.search(r"is_answered\(\s+operation='signal',\s+name='", text), text
+
+
+def test_a_terminal_is_not_flooded() -> None:
+    verdict = Verdict("http://a")
+    for number in range(30):
+        verdict.add(Outcome(f"run.alias[{number}]", "required", "s", "failed", failure={"expected": "x"}))
+    lines = verification_text(verdict)
+    assert len([line for line in lines if line.startswith("✗ run.alias")]) == 20
+    assert "✗ and 10 more; --report DIR writes down all of them" in lines
+
+
+def test_what_is_only_recommended_counts_when_that_is_wanted() -> None:
+    lenient = deviating("nothing_is_deprecated", "stop.deprecated")
+    assert (lenient.exit_status, lenient.counts()["failed"]) == (0, 2)
+    assert "is a true Output API, with 2 minor deviations" in lenient.words
+    assert deviating("nothing_is_deprecated", "stop.deprecated", strict=True).exit_status == 1
+
+
+def test_a_server_without_the_pack_is_checked_as_far_as_it_goes(tmp_path: Path) -> None:
+    with served() as (_, url):
+        result = run(url, "--only", "run", "--only", "system", "--report", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "output-mock pack DIR" in result.output
+    report = json.loads((tmp_path / "verdict.json").read_text())
+    statuses = {one["status"] for one in report["checks"] if one["area"] == "run"}
+    assert statuses == {"not_checked"}, "what could not be checked has not passed"
+    assert all(one["reason"] for one in report["checks"] if one["status"] == "not_checked")
+
+
+def test_where_nothing_could_be_checked_that_is_the_verdict() -> None:
+    with served() as (_, url):
+        result = run(url, "--only", "lifecycle")
+    assert result.exit_code == 2
+    assert "could not be checked: nothing could be checked, see the reasons above" in result.output
+
+
+def test_read_only_starts_nothing(fake: tuple[OutputMock, str]) -> None:
+    mock, url = fake
+    before = set(mock.runs)
+    result = run(url, "--read-only", "--examples", "5")
+    assert result.exit_code == 0, result.output
+    assert "--read-only starts none" in result.output
+    assert set(mock.runs) == before
+    asked = [call for route in ("start", "run") for call in mock.calls(route=route)]
+    assert not [call for call in asked if call.status == 200]
+
+
+# --- workflows of one's own -------------------------------------------------------------------------------
+
+own = Script()
+own.workflow("short").returns({"pages": 3})
+own.workflow("broken").fails("no such page", name="FatalError")
+own.workflow("long").takes("1h").returns(None)
+own.workflow("review").receives("never", {}, after="24h")
+
+
+@own.workflow("asks")
+async def asks(ctx: Any, input: Any) -> Any:
+    return await ctx.wait_for_signal("approve", timeout="24h")
+
+
+MAP = """
+succeeds: {workflow: short, input: {month: 5, apiKey: sk-verysecret}, output: {pages: 3}}
+fails: {workflow: broken}
+takes_long: {workflow: long, input: {}}
+waits: {workflow: asks, signal: approve, payload: {by: ana}}
+"""
+
+
+def test_workflows_of_ones_own_can_play_the_roles(tmp_path: Path) -> None:
+    roles, report = tmp_path / "map.yaml", tmp_path / "report"
+    roles.write_text(MAP)
+    with served(own) as (mock, url):
+        result = run(url, "--map", str(roles), "--examples", "5", "--patience", "10", "--report", str(report))
+        assert result.exit_code == 0, result.output
+        assert ended(mock)
+    checks = json.loads((report / "verdict.json").read_text())["checks"]
+    passed = {one["area"] for one in checks if one["status"] == "passed"}
+    assert passed == set(AREAS) - {"auth", "lifecycle"}
+    everything = "".join(path.read_text() for path in report.iterdir())
+    assert "verysecret" not in everything + result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("succeeds: [", ":1: it is no YAML: "),
+        ("- short", "it holds roles, such as 'succeeds: "),
+        (
+            "success: {workflow: short}",
+            "there is no role 'success'; the roles are succeeds, fails, takes_long",
+        ),
+        ("fails: broken", "fails names a workflow, such as 'workflow: my_workflow'"),
+        (
+            "fails: {workflow: b, inputs: {}}",
+            "fails has 'inputs'; it may have input, output, payload, signal",
+        ),
+        ("waits: {workflow: asks}", "waits names the signal that it waits for"),
+        ("fails: {workflow: b, step: 3}", "fails.step is a name"),
+    ],
+)
+def test_a_mistake_in_a_map_is_told(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "map.yaml"
+    file.write_text(text)
+    with pytest.raises(MapError, match=re.escape(str(file))) as caught:
+        read_map(file)
+    assert words in str(caught.value)
+
+
+def test_the_pack_can_be_offered_on_temporal(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered: list[tuple[Any, ...]] = []
+    with served() as (mock, url):
+
+        @contextmanager
+        def offering(given: Script, *, target: str, namespace: str, catalog: str) -> Iterator[str]:
+            offered.append((given, target, namespace))
+            for one in given.names:
+                mock.workflow(one, catalog=catalog).returns({"total": 3})
+            try:
+                yield catalog
+            finally:
+                offered.append(("gone",))
+
+        monkeypatch.setitem(sys.modules, "output_mock.temporal", SimpleNamespace(offering=offering))
+        result = run(url, "--temporal", "localhost:7233", "--namespace", "n", "--only", "run.result")
+        assert result.exit_code == 0, result.output
+        assert offered == [(script, "localhost:7233", "n"), ("gone",)]
+        (call,) = mock.calls(route="run")
+        assert call.json["catalog"].startswith("verify-")
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------
+
+
+def failure(*arguments: str, **environment: str) -> str:
+    result = CliRunner().invoke(verify, list(arguments), env=environment, catch_exceptions=True)
+    assert result.exit_code == 2, result.output
+    return result.output
+
+
+def test_a_server_that_is_not_there_could_not_be_checked() -> None:
+    with served() as (_, url):
+        pass
+    assert f"no server answers at {url} (Connection refused); start it, or correct the URL" in failure(url)
+    assert "'localhost:3001' is no base URL; write it like" in failure("localhost:3001")
+
+
+def test_a_server_that_does_not_let_us_in_could_not_be_checked() -> None:
+    with served(token=TOKEN) as (_, url):
+        assert "asks for a token; give it with --token T" in failure(url, OUTPUT_API_AUTH_TOKEN="")
+        assert "refuses this token; see --token" in failure(url, "--token", "wrong")
+        ok = run(url, *QUICK, OUTPUT_API_AUTH_TOKEN=TOKEN)
+        assert ok.exit_code == 0, ok.output
+
+
+def test_an_area_that_is_not_there_is_told() -> None:
+    assert "there is no area 'stoop'; the areas are system, routing" in failure("--only", "stoop")
+    assert "'many' is neither a number nor 'auto'" in failure("-n", "many")
+    assert "give its URL" in failure("--catalog", "main")
+
+
+def test_what_is_not_installed_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification.importlib.util, "find_spec", lambda name: None)  # type: ignore[attr-defined]
+    assert "it needs hypothesis and pytest-xdist; run: pip install 'output-mock[contract]'" in failure(
+        "-n", "2"
+    )
+
+
+def test_temporal_needs_its_sdk(monkeypatch: pytest.MonkeyPatch, fake: tuple[OutputMock, str]) -> None:
+    monkeypatch.setitem(sys.modules, "output_mock.temporal", None)
+    assert "pip install 'output-mock[temporal]'" in failure(fake[1], "--temporal", "localhost:7233")
+
+
+def test_no_more_requests_are_made_than_are_allowed(fake: tuple[OutputMock, str]) -> None:
+    mock, url = fake
+    result = run(url, "--only", "routing", "--max-requests", "20")
+    assert result.exit_code == 2
+    assert "all 20 requests have been made; --max-requests allows more" in result.output
+    # One more sees whether the server lets us in; what is ended afterwards does not count.
+    assert len([call for call in mock.calls if not call.path.endswith("/terminate")]) <= 21
+
+
+def test_no_time_is_taken_beyond_what_is_allowed() -> None:
+    bounds = Bounds(10, until=0.0)
+    with pytest.raises(Spent, match="--max-seconds gives more"):
+        bounds.take()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_interrupted_ends_what_he_has_started(
+    fake: tuple[OutputMock, str], workers: tuple[str, ...], end: signal.Signals
+) -> None:
+    mock, url = fake
+    process = command(url, "--only", "run", *workers, start_new_session=True)
+    begun = re.compile("verify-")
+
+    def running() -> bool:
+        return any(begun.match(name) and view.status == "running" for name, view in list(mock.runs.items()))
+
+    eventually(running, seconds=60)
+    # As a terminal does it, which tells the workers as well.
+    os.killpg(process.pid, end)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 2, out + err
+    assert "it was interrupted" in out
+    assert ended(mock), "it has left a run behind"
+
+
+def test_what_a_killed_process_has_left_is_known(tmp_path: Path) -> None:
+    one, other = Ledger(tmp_path, "gw0"), Ledger(tmp_path, "gw1")
+    for name in ("a", "b é/😀\n"):
+        one.begun(name)
+    other.begun("c")
+    one.ended("a")
+    one.ended("never begun")
+    assert list(left_open(tmp_path)) == ["b é/😀\n", "c"]
+    one.begun("a")
+    assert one.open == ["b é/😀\n", "a"]
+
+
+def test_a_redirect_is_not_followed() -> None:
+    from werkzeug.wrappers import Response
+
+    elsewhere = Response("", 302, {"Location": "http://other.example/health"})
+    verdict = verification.verify(Wanted(target=Target(elsewhere), only=["system.health"]))
+    (outcome,) = verdict.failed
+    assert outcome.failure is not None
+    assert outcome.failure["answer"]["status"] == 302
+
+
+@pytest.mark.parametrize("url", ["ftp://a", "http://", "http://a?b=c", "a.example"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="is no base URL"):
+        SocketTransport(url)
+
+
+# --- reports ----------------------------------------------------------------------------------------------
+
+
+def a_verdict() -> Verdict:
+    verdict = deviating("an_unknown_workflow_is_a_404", "validation.unknown-workflow", "validation.no-body")
+    verdict.add(Outcome("run.alias", "required", "run_values", "not_checked", reason="it needs <the> pack"))
+    return verdict
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta",):
+            self.open.append(tag)
+        self.links += [value or "" for name, value in attributes if name in ("src", "href", "srcset")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_whole_and_needs_nothing_else() -> None:
+    verdict = a_verdict()
+    page = Page()
+    page.feed(report_html.document(verdict))
+    assert page.open == []
+    assert page.links == []
+    assert "url(" not in report_html.document(verdict)
+    for words in (
+        "validation.unknown-workflow[run]",
+        "404 is not listed",
+        "it needs <the> pack",
+        "run.alias",
+    ):
+        assert words in page.text
+    assert TOKEN not in page.text
+
+
+def test_the_xml_counts_what_the_verdict_has() -> None:
+    verdict = a_verdict()
+    root = ElementTree.fromstring(report_junit.document(verdict))
+    cases = root.findall("testsuite/testcase")
+    assert len(cases) == len(verdict.outcomes) == int(root.attrib["tests"])
+    assert [case.attrib["name"] for case in cases if case.find("failure") is not None] == [
+        one.id for one in verdict.of("failed")
+    ]
+    assert [case.attrib["name"] for case in cases if case.find("skipped") is not None] == ["run.alias"]
+    assert int(root.attrib["failures"]) == 2
+
+
+def test_the_xml_can_hold_whatever_a_server_answers() -> None:
+    failure = {"expected": "a\x00b\ud800", "curl": "\x1b", "answer": {"status": 200, "body": "￾"}}
+    verdict = Verdict("http://a", [Outcome("run.alias", "required", "s", "failed", failure=failure)])
+    found = ElementTree.fromstring(report_junit.document(verdict)).find("testsuite/testcase/failure")
+    assert found is not None
+    assert found.attrib["message"] == "a�b�"
+
+
+def test_a_verdict_can_be_read_again() -> None:
+    verdict = a_verdict()
+    again = from_json(json.loads(json.dumps(verdict.as_json())))
+    assert again.as_json() == verdict.as_json()
+    with pytest.raises(ValueError, match="it is no verdict of output-mock verify"):
+        from_json({"url": "x"})
+
+
+def test_secrets_are_not_told() -> None:
+    secrets = Secrets("tok-123456", ("hunter2",))
+    body = json.dumps(
+        {"password": "p4ss", "nested": [{"apiKey": "k3y", "pageToken": "AAAA"}], "a": "hunter2"}
+    )
+    exchange = Exchange(
+        "POST", "/x?X-Amz-Signature=abc&y=1", [("Authorization", "Basic tok-123456")], body.encode()
+    )
+    curl = secrets.curl("http://a", exchange)
+    for hidden in ("tok-123456", "p4ss", "k3y", "hunter2", "abc"):
+        assert hidden not in curl
+    words = """got {"password":"p4ss", 'accessToken': 'k3y', "nextPageToken": "AAAA"}"""
+    hidden = """got {"password":"[redacted]", 'accessToken': '[redacted]', "nextPageToken": "AAAA"}"""
+    assert secrets.hidden(words) == hidden
+    assert "AAAA" in curl, "a page token is no secret, and who repeats the request needs it"
+    assert '-H "Authorization: Basic $OUTPUT_API_AUTH_TOKEN"' in curl
+    exchange.answer, exchange.answer_headers = body.encode(), {"set-cookie": "s=1", "x": "tok-123456"}
+    answer = secrets.answer(exchange)
+    assert answer["headers"] == {"set-cookie": "[redacted]", "x": "[redacted]"}
+    assert "p4ss" not in answer["body"]
+
+
+# --- two servers ------------------------------------------------------------------------------------------
+
+
+def test_two_servers_that_are_alike_are_said_to_be(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
+    _, url = fake
+    result = run(url, *QUICK, "--against", url, "--report", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "5 checks have come out alike, 0 have not" in result.output
+    again = run(url, *QUICK, "--against", str(tmp_path / "against"))
+    assert again.exit_code == 0, again.output
+
+
+def test_what_is_different_about_two_servers_is_told(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
+    verification.write_reports(deviating("a_body_may_have_any_size", "limits"), tmp_path)
+    result = run(fake[1], *QUICK, "--against", str(tmp_path / "verdict.json"))
+    assert result.exit_code == 1, result.output
+    assert re.search(r"^limits.body +passed +failed$", result.output, re.MULTILINE)
+    assert "    B: expected 413 PayloadTooLargeError, got 424" in result.output
+
+
+def test_a_report_that_is_none_is_told(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
+    assert "it cannot be read: No such file" in failure(fake[1], "--against", str(tmp_path / "none"))
+
+
+def test_what_only_one_of_two_has_checked_is_a_difference() -> None:
+    one, other = Verdict("http://a"), Verdict("http://b")
+    one.add(Outcome("run.alias", "required", "s", "passed"))
+    one.add(Outcome("run.child", "required", "s", "passed"))
+    other.add(Outcome("run.child", "required", "s", "passed"))
+    assert [pair.id for pair in comparison.differences(one, other)] == ["run.alias"]
+    assert comparison.exit_status(one, other) == 1
+
+
+# --- plain pytest -----------------------------------------------------------------------------------------
+
+
+def plain(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The suite under whatever plugins are installed, in a folder of somebody's."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "--pyargs", "contract_tests", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def test_plain_pytest_runs_the_suite(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
+    found = plain(tmp_path, "--output-url", fake[1], "-k", "health or catalog or signal")
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert re.search(r"^catalog +\d+ +· +·", found.stdout, re.MULTILINE)
+
+
+def test_plain_pytest_has_the_options_of_the_plugin(tmp_path: Path) -> None:
+    options = ("-p", "contract_tests.plugin", "--output-fake", "--output-only", "catalog")
+    found = plain(tmp_path, *options)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "deselected" in found.stdout
+
+
+def test_the_suite_says_that_it_needs_a_server(tmp_path: Path) -> None:
+    found = plain(tmp_path)
+    assert found.returncode != 0
+    assert "name it with --output-url URL" in found.stdout + found.stderr
+
+
+# --- the checks themselves --------------------------------------------------------------------------------
+
+
+class Checks:
+    """Collects what the tests of the suite say of themselves."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}
+        self.files: dict[str, set[str]] = {}
+        self.sources: list[str] = []
+        # How many there are in each area, each case of a test counted.
+        self.numbers: Counter[str] = Counter()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            check = check_of(item)
+            assert check is not None, f"{item.nodeid} has no @check"
+            name = check.id.partition("[")[0]
+            test = item.nodeid.partition("[")[0]
+            assert self.found.setdefault(name, test) == test, f"{name} is the id of two tests"
+            self.files.setdefault(check.area, set()).add(item.path.name)
+            self.sources.append(check.source)
+            self.numbers[check.area] += 1
+
+
+@pytest.fixture(scope="module")
+def checks() -> Checks:
+    collected = Checks()
+    mock = OutputMock()
+    arguments = [str(PACKAGE), "-c", os.devnull, "--import-mode=importlib", "--collect-only"]
+    plugins = ["-p", "contract_tests.plugin", "-p", "no:cacheprovider", "-p", "no:terminal"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        assert pytest.main([*arguments, *plugins], [collected, Target(mock.app)]) == 0
+    return collected
+
+
+def test_the_ids_of_checks_never_change(checks: Checks) -> None:
+    """Who has written one down finds it again: a new check adds a line to the file, and none goes away."""
+    assert sorted(checks.found) == IDS.read_text().split()
+
+
+def test_every_area_has_a_file_of_its_own(checks: Checks) -> None:
+    assert checks.files == {area: {f"test_{area}.py"} for area in AREAS}
+
+
+def test_every_source_is_there(checks: Checks) -> None:
+    recordings = Path(__file__).parent / "recordings"
+    known = {path.stem for path in recordings.glob("*.json")}
+    known |= {f"further/{path.stem}" for path in (recordings / "further").glob("*.json")}
+    for source in checks.sources:
+        named = {word for part in source.split(":")[0:1] for word in part.replace(";", ",").split(", ")}
+        assert named & known, f"{source!r} names no recording"
+
+
+def test_the_readme_shows_a_verdict_as_it_is(checks: Checks) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    (screen,) = re.findall(r"```text\n(✗ .*?)```", readme, re.DOTALL)
+    rows = re.findall(r"^(\w+) +(\d+|·) +(\d+|·) +· ", screen, re.MULTILINE)
+    shown = {area: sum(int(cell) for cell in cells if cell != "·") for area, *cells in rows}
+    assert shown == dict(checks.numbers)
+    total = checks.numbers.total()
+    assert re.search(rf"^ +{total - 1} +1 +0$", screen, re.MULTILINE)
+    assert f"in {total} checks" in " ".join(
+        (Path(__file__).parent.parent / "CHANGELOG.md").read_text().split()
+    )
+    assert f"by {len(BROKEN)} broken fakes" in readme
+    verdict = deviating("later_pages_lose_an_event", "history.pages")
+    found, _, _ = "\n".join(verification_text(verdict)).partition("\n\n")
+    expected, _, _ = screen.partition("\n\n")
+    pattern = ".*?".join(re.escape(part) for part in expected.split("…")).replace("output\\.example", "[^/]*")
+    assert re.match(pattern.replace("https", "http"), found, re.DOTALL), f"{found}\n{pattern}"
+
+
+def test_whoever_looks_on_sees_how_far_it_is(fake: tuple[OutputMock, str]) -> None:
+    import pty
+
+    master, slave = pty.openpty()
+    arguments = [sys.executable, "-m", "output_mock", "verify", fake[1], *QUICK]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=slave)
+    os.close(slave)
+    process.communicate(timeout=100)
+    seen = os.read(master, 100_000).decode()
+    os.close(master)
+    assert process.returncode == 0
+    assert "\r\x1b[K1 of 5  test_" in seen
+    assert seen.endswith("\r\x1b[K"), "the line is gone at the end"

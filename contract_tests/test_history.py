@@ -221,11 +221,14 @@ def test_a_long_poll_that_brings_nothing_gives_the_same_token_again(api: Client)
     _, begun = api.waiting()
     poll = f"{begun.base}/history?pageSize=50&longPollTimeoutMs=300"
     page = api.get(poll).must_be(200, runId=begun.run_id).json
-    for _ in range(5):
+    silent = 0
+    for _ in range(6):
         token = page["nextPageToken"]
         assert token is not None, "there may be more as long as the run runs"
         page = api.get(f"{poll}&runId={begun.run_id}&pageToken={quote(token, safe='')}").must_be(200).json
-        if not page["events"]:
+        # The token that comes with events may name the same place in another way than one without.
+        silent = 0 if page["events"] else silent + 1
+        if silent == 2:
             break
     assert page["events"] == []
     assert page["nextPageToken"] == token

@@ -20,19 +20,19 @@ class Difference(NamedTuple):
 
 
 def differences(one: Verdict, other: Verdict) -> list[Difference]:
-    """The checks that have come out differently, by area and id."""
+    """The checks of the first verdict that have come out differently, by area and id."""
     sides = [{outcome.id: outcome for outcome in verdict.outcomes} for verdict in (one, other)]
     areas = list(AREAS)
-    ids = sorted(sides[0] | sides[1], key=lambda id: (areas.index(id.partition(".")[0]), id))
+    ids = sorted(sides[0], key=lambda id: (areas.index(id.partition(".")[0]), id))
     pairs = (Difference(id, sides[0].get(id), sides[1].get(id)) for id in ids)
     return [pair for pair in pairs if _status(pair.one) != _status(pair.other)]
 
 
 def exit_status(one: Verdict, other: Verdict) -> int:
-    """0: they have come out alike. 1: they have not. 2: one of them could not be checked."""
+    """0: the first conforms, and they have come out alike. 1: not so. 2: one of them could not be checked."""
     if COULD_NOT_BE_CHECKED in (one.exit_status, other.exit_status):
         return COULD_NOT_BE_CHECKED
-    return 1 if differences(one, other) else 0
+    return 1 if one.exit_status or differences(one, other) else 0
 
 
 def as_text(one: Verdict, other: Verdict) -> Iterator[str]:

@@ -170,13 +170,18 @@ def _checks(items: list[pytest.Item]) -> list[tuple[pytest.Item, Check]]:
     return found
 
 
+def _is(check: Check, wanted: str) -> bool:
+    """Whether a check is the wanted one, one of its cases, or one of that area."""
+    return wanted in (check.area, check.id, check.id.partition("[")[0])
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     only: list[str] = option(config, "output_only")
-    left_out = [
-        item
-        for item, check in _checks(items)
-        if only and not any(check.area == one or check.id.partition("[")[0] == one for one in only)
-    ]
+    checks = _checks(items)
+    for one in only:
+        if checks and not any(_is(check, one) for _, check in checks):
+            raise pytest.UsageError(f"there is no check {one!r}; verdict.json has the ids of all")
+    left_out = [item for item, check in checks if only and not any(_is(check, one) for one in only)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

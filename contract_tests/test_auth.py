@@ -14,7 +14,13 @@ from contract_tests.client import Client
 NO_TOKEN = (
     "the server asks for no token; set OUTPUT_API_AUTH_TOKEN and NODE_ENV=production there, and give --token"
 )
+OPEN = (
+    "a token is given, and the server asks for none: anybody may do anything; set OUTPUT_API_AUTH_TOKEN and "
+    "NODE_ENV=production there"
+)
 _SOMETHING = "/workflow/runs?limit=1"
+# One of these alone may be a hole; where all are open, there is no door.
+_PROBES = (_SOMETHING, "/workflow/catalog", "/workflow/{id}/status", "/nope")
 # Every kind of request that needs the token: method, path, body.
 _GUARDED: list[tuple[str, str, Any]] = [
     ("GET", _SOMETHING, None),
@@ -39,9 +45,12 @@ def guarded(api: Client) -> Client:
     """A client of a server that asks for a token, which is known."""
     if api.server.token is None:
         pytest.skip(NO_TOKEN)
-    if api.get(_SOMETHING, token=False).status != 401 and not api.server.found.get("guarded"):
-        pytest.skip(NO_TOKEN)
-    api.server.found["guarded"] = True
+    found = api.server.found
+    if "guarded" not in found:
+        paths = [path.replace("{id}", api.server.new_id()) for path in _PROBES]
+        found["guarded"] = any(api.get(path, token=False).status == 401 for path in paths)
+    if not found["guarded"]:
+        pytest.skip(OPEN)
     return api
 
 

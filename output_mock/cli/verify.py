@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -38,6 +41,39 @@ def _areas(context: click.Context, parameter: click.Parameter, values: tuple[str
     return given
 
 
+def _secret(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A token that can be sent; what it is, no message says."""
+    if value is None or (value.isascii() and value.isprintable()):
+        return value
+    raise click.BadParameter(
+        "it has signs that no header can have; is there a line end in it?", context, parameter
+    )
+
+
+def _url(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if (
+        value is not None
+        and value.startswith(("http://", "https://"))
+        and urlsplit(value).username is not None
+    ):
+        raise click.BadParameter(
+            "a URL has no user in it here; give the token with --token", context, parameter
+        )
+    return value
+
+
+def _catalog(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    from output_mock.cli.serve import catalog_name
+
+    return None if value is None else catalog_name(context, parameter, value)
+
+
+def _temporal(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    from output_mock.cli.worker import address
+
+    return None if value is None else address(context, parameter, value)
+
+
 def _workers(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is None or value == "auto" or (value.isascii() and value.isdigit()):
         return None if value in ("0", "1") else value
@@ -45,15 +81,21 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
 
 
 @click.command()
-@click.argument("url", required=False)
+@click.argument("url", required=False, callback=_url)
 @click.option(
     "--token",
     metavar="T",
     envvar="OUTPUT_API_AUTH_TOKEN",
     show_envvar=True,
+    callback=_secret,
     help="The token that the server asks for.",
 )
-@click.option("--catalog", metavar="C", help="The catalog to check; the server's own default if not given.")
+@click.option(
+    "--catalog",
+    metavar="C",
+    callback=_catalog,
+    help="The catalog to check; the server's own default if not given.",
+)
 @click.option("--read-only", is_flag=True, help="Start no run; what needs one is not checked.")
 @click.option(
     "--only",
@@ -72,6 +114,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--temporal",
     metavar="HOST:PORT",
+    callback=_temporal,
     help="Offer the pack's workflows on the deployment's Temporal while it is checked.",
 )
 @click.option(
@@ -91,9 +134,20 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--against",
     metavar="URL|DIR",
+    callback=_url,
     help="Compare with another server, or with the report in a folder, and say what is different.",
 )
-@click.option("--against-token", metavar="T", help="The token of that server.")
+@click.option(
+    "--against-token",
+    metavar="T",
+    envvar="OUTPUT_MOCK_AGAINST_TOKEN",
+    show_envvar=True,
+    callback=_secret,
+    help="The token of that server.",
+)
+@click.option(
+    "--require-all", is_flag=True, help="End with 2 when something was not checked, whatever else was found."
+)
 @click.option("--strict", is_flag=True, help="Let every deviation count, and not only from what is required.")
 @click.option(
     "--examples",
@@ -142,6 +196,7 @@ def verify(
     workers: str | None,
     against: str | None,
     against_token: str | None,
+    require_all: bool,
     strict: bool,
     examples: int,
     patience: float,
@@ -150,9 +205,10 @@ def verify(
 ) -> None:
     """Tell whether the server at URL is a true Output API; without a URL, whether the fake is.
 
-    Ends with 0 if it conforms, 1 if it does not, 2 if it could not be checked. Every run that it starts has
-    an id that begins with verify-, and is ended. What the server has no workflow for is reported as not
-    checked, with what it would take.
+    Ends with 0 if it conforms, 1 if it does not (with --against, also if the other one comes out otherwise),
+    2 if it could not be checked. Every run that it starts has an id that begins with verify-, or one that the
+    server has made, and is ended. What the server has no workflow for is reported as not checked, with what
+    it would take.
     """
     from contract_tests import comparison, report_text, verification
     from contract_tests import verdict as verdicts
@@ -162,6 +218,13 @@ def verify(
         raise CouldNotBeChecked(lacking)
     if url is None and (catalog is not None or temporal is not None or map_file is not None):
         raise click.UsageError("--catalog, --map and --temporal are for a server; give its URL", context)
+    if temporal is not None and (catalog is not None or read_only):
+        other_option = "--catalog" if catalog is not None else "--read-only"
+        raise click.UsageError(
+            f"--temporal has a catalog of its own and starts runs; leave {other_option} out", context
+        )
+    if report is not None:
+        _made(report)
     wanted = verification.Wanted(
         url=url,
         token=token if url is not None else None,
@@ -186,23 +249,58 @@ def verify(
             raise click.UsageError(f"--against: {problem}", context) from None
     for one in (wanted, other):
         if isinstance(one, verification.Wanted) and one.url is not None:
-            _reach(one.url, one.token)
+            _reach(one.url, one.token, "--token" if one is wanted else "--against-token")
     with _terminated_as_interrupted(), _offered(wanted, temporal, namespace) as ready:
         verdict = _checked(ready)
-        for line in report_text.whole(verdict):
-            click.echo(line)
+        left_out = [one for one in verdict.outcomes if one.reason is not None]
+        if temporal is not None and any("conf_" in (one.reason or "") for one in left_out):
+            verdict.problems.append("the server does not know the workflows that --temporal offers")
+        if require_all and left_out:
+            verdict.problems.append(f"{len(left_out)} checks were not made, and --require-all asks for all")
+        # Written first: whoever reads the lines may go away.
         if report is not None:
             _write(verdict, report)
-        if other is None:
-            context.exit(verdict.exit_status)
-        if isinstance(other, verification.Wanted):
-            other = _checked(replace(other, catalog=ready.catalog))
+        _say(report_text.whole(verdict))
+        if isinstance(other, verification.Wanted) and not verdict.problems:
+            other = _checked(replace(other, catalog=_shared(other, ready.catalog)))
             if report is not None:
                 _write(other, report / "against")
-    click.echo()
-    for line in comparison.as_text(verdict, other):
-        click.echo(line)
+    if other is None or isinstance(other, verification.Wanted):
+        context.exit(verdict.exit_status)
+    _say(["", *comparison.as_text(verdict, other)])
     context.exit(comparison.exit_status(verdict, other))
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Print lines; whoever does not want them all changes nothing about the verdict."""
+    try:
+        for line in lines:
+            click.echo(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _made(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise CouldNotBeChecked(f"the report cannot be written: {problem}; choose another folder") from None
+
+
+def _shared(other: Wanted, catalog: str | None) -> str | None:
+    """The catalog that was checked, if the other server has it as well."""
+    from contract_tests.transport import SocketTransport
+
+    if catalog is None or other.url is None:
+        return None
+    headers = [] if other.token is None else [("Authorization", f"Basic {other.token}")]
+    try:
+        reply = SocketTransport(other.url).send("GET", f"/workflow/catalog/{catalog}", headers, None, 20)
+        reply.close()
+    except (OSError, http.client.HTTPException):
+        return None
+    return catalog if reply.status == 200 else None
 
 
 def _checked(wanted: Wanted) -> Verdict:
@@ -243,10 +341,8 @@ def _write(verdict: Verdict, folder: Path) -> None:
     click.echo(f"Wrote {', '.join(str(path) for path in written)}", err=True)
 
 
-def _reach(url: str, token: str | None) -> None:
+def _reach(url: str, token: str | None, option: str) -> None:
     """Raise `CouldNotBeChecked` unless a server answers there, and lets us in."""
-    import http.client
-
     from contract_tests.transport import SocketTransport
 
     headers = [] if token is None else [("Authorization", f"Basic {token}")]
@@ -263,9 +359,15 @@ def _reach(url: str, token: str | None) -> None:
         ) from None
     if reply.status == 401:
         what = (
-            "asks for a token; give it with --token T" if token is None else "refuses this token; see --token"
+            f"asks for a token; give it with {option} T"
+            if token is None
+            else f"refuses this token; see {option}"
         )
         raise CouldNotBeChecked(f"the server at {url} {what}")
+    if 300 <= reply.status < 400:
+        raise CouldNotBeChecked(f"{url} leads elsewhere ({reply.status}); give the URL that it leads to")
+    if reply.status in (502, 503, 504):
+        raise CouldNotBeChecked(f"{url} answers {reply.status}: what is behind it is not up; try again later")
 
 
 @contextmanager
@@ -275,7 +377,7 @@ def _offered(wanted: Wanted, temporal: str | None, namespace: str) -> Iterator[W
         yield wanted
         return
     try:
-        offering = importlib.import_module("output_mock.temporal").offering
+        module = importlib.import_module("output_mock.temporal")
     except ImportError as problem:
         raise CouldNotBeChecked(
             f"--temporal needs the Temporal SDK ({problem}); run: pip install 'output-mock[temporal]'"
@@ -284,9 +386,15 @@ def _offered(wanted: Wanted, temporal: str | None, namespace: str) -> Iterator[W
 
     from contract_tests.pack import script
 
-    name = wanted.catalog or f"verify-{secrets.token_hex(4)}"
-    with offering(script, target=temporal, namespace=namespace, catalog=name) as catalog:
-        yield replace(wanted, catalog=catalog)
+    name = f"verify-{secrets.token_hex(4)}"
+    key = os.environ.get("TEMPORAL_API_KEY") or None
+    try:
+        with module.offering(
+            script, target=temporal, namespace=namespace, catalog=name, api_key=key
+        ) as catalog:
+            yield replace(wanted, catalog=catalog)
+    except module.TemporalError as problem:
+        raise CouldNotBeChecked(f"--temporal: {problem}") from None
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Problem(click.ClickException):
         self.ctx: click.Context = click.get_current_context()
 
 
-def _address(context: click.Context, _: click.Parameter, value: str) -> str:
+def address(context: click.Context, _: click.Parameter, value: str) -> str:
     if not _ADDRESS.fullmatch(value) or int(value.rpartition(":")[2]) > 65535:
         raise click.BadParameter(f"{value!r} is no HOST:PORT; write it like 127.0.0.1:7233")
     return value
@@ -62,7 +62,7 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
     "--temporal",
     "target",
     metavar="HOST:PORT",
-    callback=_address,
+    callback=address,
     envvar="TEMPORAL_ADDRESS",
     show_envvar=True,
     default="127.0.0.1:7233",

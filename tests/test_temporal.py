@@ -727,6 +727,64 @@ def test_nothing_of_a_catalog_is_left_and_nothing_else_is_touched(temporal: str,
     front.close()
 
 
+def test_what_another_worker_still_serves_is_left_until_the_last_one_goes(temporal: str) -> None:
+    catalog = "shared-without-trace"
+    with offering(pack, target=temporal, catalog=catalog):
+        front = Front(temporal, catalog)
+        with offering(pack, target=temporal, catalog=catalog):
+            run = front.start("conf_approval", {"topic": "bees"})
+            until(front, run, "getProgress", {"stage": "review"})
+        assert front.status(catalog) == "running"
+        assert front.status(run) == "running"
+        front.signal(run, "approve", {"by": "ana"})
+        assert front.result(run)["output"]["approvedBy"] == "ana"
+        left = front.start("conf_approval", {"topic": "wasps"})
+    assert front.running(catalog) == set()
+    eventually(lambda: front.forgotten(run) and front.forgotten(left), seconds=60)
+    front.close()
+
+
+def test_runs_that_were_there_before_the_catalog_are_neither_ended_nor_deleted(temporal: str) -> None:
+    catalog = "there-before"
+    with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+        front = Front(temporal, catalog)
+        before = front.start("conf_approval", {"topic": "bees"})
+        until(front, before, "getProgress", {"stage": "review"})
+    with offering(pack, target=temporal, catalog=catalog):
+        # The second worker has played it too.
+        until(front, before, "getProgress", {"stage": "review"})
+        own = front.start("conf_approval", {"topic": "wasps"})
+        until(front, own, "getProgress", {"stage": "review"})
+    assert front.running(catalog) == {before}
+    eventually(lambda: front.forgotten(own), seconds=60)
+    assert front.status(before) == "running"
+    front.close()
+
+
+@pytest.mark.parametrize("had_a_catalog", [False, True])
+def test_the_runs_of_a_deployment_whose_worker_is_down_keep_us_away(
+    had_a_catalog: bool, temporal: str
+) -> None:
+    queue = f"deployment-{had_a_catalog}"
+    front = Front(temporal, queue)
+    if had_a_catalog:
+        begun = front.wait(front.client.start_workflow("$catalog", {}, id=queue, task_queue=queue))
+        front.wait(begun.terminate())
+    run = f"run-of-{queue}"
+    front.wait(front.client.start_workflow("send_invoices", id=run, task_queue=queue))
+    eventually(lambda: front.running(queue) == {run})
+    with (
+        pytest.raises(
+            CatalogTakenError,
+            match=rf"its task queue has open runs .*send_invoices '{run}'.* choose another name",
+        ),
+        offering(pack, target=temporal, catalog=queue),
+    ):
+        raise AssertionError("it was offered")
+    assert front.running(queue) == {run}
+    front.close()
+
+
 def test_an_interrupt_ends_the_catalog(temporal: str) -> None:
     front = Front(temporal, "interrupted")
     with pytest.raises(KeyboardInterrupt), offering(pack, target=temporal, catalog="interrupted"):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from output_mock.engine.traces import Traces
@@ -43,16 +44,16 @@ class Offer(Offered):
                 )
         # What the steps do that are under way in this process, by run and activity.
         self.steps: dict[tuple[str, str], StepOutcomes] = {}
-        # The runs that this process has played; None when nobody wants to know.
-        self.played: set[tuple[str, str]] | None = None
+        # The runs that this process has played, and when they began; None when nobody wants to know.
+        self.played: dict[tuple[str, str], datetime] | None = None
         # How many runs have had an answer of each sequence of answers.
         self._turns: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def seen(self, workflow_id: str, run_id: str) -> None:
+    def seen(self, workflow_id: str, run_id: str, began: datetime) -> None:
         """Note a run that is played here."""
         if self.played is not None:
-            self.played.add((workflow_id, run_id))
+            self.played[workflow_id, run_id] = began
 
     def take_turn(self, whose: str) -> int:
         """How many runs have had one of these answers before, among those of this process."""

@@ -870,6 +870,15 @@ def test_scripts_whose_names_clash_are_refused(temporal: str) -> None:
         raise AssertionError("it was offered")
 
 
+@pytest.mark.parametrize("name", ['a" OR TaskQueue != "', "", "two words", "two\n", "\u212aelvin"])
+def test_a_name_that_would_change_what_temporal_is_asked_is_refused(name: str) -> None:
+    with (
+        pytest.raises(ValueError, match=f"{re.escape(repr(name))} cannot name a catalog; names are letters"),
+        offering(pack, target=f"127.0.0.1:{free_port()}", catalog=name),
+    ):
+        raise AssertionError("it was offered")
+
+
 def test_a_worker_that_was_stopped_before_it_began_begins_nothing(temporal: str) -> None:
     worker = ScriptWorker(Offer("never", [pack], TRACES), target=temporal)
     worker.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,16 +17,23 @@ from output_mock.temporal.steps import StepOutcomes
 
 # Says that a catalog is one of ours, for another worker that offers the same.
 HASH_PREFIX = "output-mock:"
+# Names go into what Temporal is asked to list, where a quote would widen it.
+_NAME = re.compile(r"[a-zA-Z0-9_.@-]+")
 
 
 class Offer(Offered):
     """The workflows of `scripts`, all in the catalog `name`, and where their traces are said to be.
 
     Workflows that name another catalog are left out when a script has one of this name. Raises
-    `ValueError` for names that belong to two workflows, and when there is no workflow at all.
+    `ValueError` for a name that no catalog can have, for names that belong to two workflows, and when there
+    is no workflow at all.
     """
 
     def __init__(self, name: str, scripts: Sequence[Scripted], traces: Traces) -> None:
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} cannot name a catalog; names are letters, digits and the signs _ . @ -"
+            )
         super().__init__(name)
         self.traces: Traces = traces
         for script in scripts:

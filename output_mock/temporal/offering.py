@@ -40,7 +40,8 @@ def offering(
 
     Raises `NotReachableError` when no Temporal answers there or it has no such namespace,
     `CatalogTakenError` when somebody else offers a catalog of that name or has open runs on its task queue,
-    and `ValueError` for workflows whose names clash.
+    and `ValueError` for a catalog's name with other signs than letters, digits and _ . @ -, and for workflows
+    whose names clash.
     """
     scripts = [script] if isinstance(script, Scripted) else list(script)
     offer = Offer(catalog, scripts, traces or Traces())

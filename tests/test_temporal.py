@@ -14,6 +14,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -844,17 +845,74 @@ def test_a_task_queue_that_somebody_else_polls_is_left_alone(temporal: str, api:
     assert api.running("theirs") == set()
 
 
-def test_a_catalog_that_was_left_behind_is_begun_anew(temporal: str) -> None:
-    """Its worker was killed, and the scripts have changed since."""
-    front = Front(temporal, "left-behind")
+def begin_other_catalog(front: Front) -> None:
+    """What a worker with other scripts does before it polls."""
     begun = front.client.start_workflow(
         "$catalog",
         {"workflows": []},
-        id="left-behind",
-        task_queue="left-behind",
+        id=front.catalog,
+        task_queue=front.catalog,
         memo={"workflowNames": {}, "hash": "output-mock:before"},
     )
     front.wait(begun)
+
+
+def test_a_catalog_whose_worker_may_not_have_polled_yet_is_not_taken_over(temporal: str) -> None:
+    front = Front(temporal, "just-begun")
+    begin_other_catalog(front)
+    with (
+        pytest.raises(CatalogTakenError, match=r"a worker with other scripts has begun it .* try again"),
+        offering(pack, target=temporal, catalog="just-begun"),
+    ):
+        raise AssertionError("it was offered")
+    assert front.status("just-begun") == "running"
+    front.close()
+
+
+def test_a_worker_whose_catalog_is_somebody_elses_by_now_says_so_and_ends_nothing(temporal: str) -> None:
+    catalog = "taken-away"
+    front = Front(temporal, catalog)
+    run = "plays-when-it-is-taken-away"
+
+    def played_while_it_is_taken_away() -> None:
+        with offering(pack, target=temporal, catalog=catalog):
+            front.start("conf_approval", {"topic": "bees"}, workflow_id=run)
+            until(front, run, "getProgress", {"stage": "review"})
+            front.wait(front.handle(catalog).terminate())
+            begin_other_catalog(front)
+            eventually(lambda: all(one.name != f"worker of {catalog}" for one in threading.enumerate()))
+
+    with pytest.raises(CatalogTakenError, match=r"'taken-away' is no longer this worker's .* start this one"):
+        played_while_it_is_taken_away()
+    assert front.running(catalog) == {catalog, run}
+    front.close()
+
+
+def test_a_worker_that_ends_as_its_catalog_is_taken_away_ends_nothing_of_the_next(temporal: str) -> None:
+    """It had no time to notice."""
+
+    async def taken_away() -> None:
+        front = Front(temporal, "taken-at-the-end")
+        worker = ScriptWorker(Offer("taken-at-the-end", [pack], TRACES), target=temporal, leave_no_trace=True)
+
+        def take_away() -> None:
+            front.wait(front.handle(front.catalog).terminate())
+            begin_other_catalog(front)
+            worker.stop()
+
+        with pytest.raises(CatalogTakenError, match="no longer this worker's"):
+            await worker.run(take_away)
+        assert front.running(front.catalog) == {front.catalog}
+        front.close()
+
+    asyncio.run(taken_away())
+
+
+def test_a_catalog_that_was_left_behind_is_begun_anew(temporal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker was killed more than a minute ago, and the scripts have changed since."""
+    monkeypatch.setattr("output_mock.temporal.worker._POLLED_WITHIN", timedelta(0))
+    front = Front(temporal, "left-behind")
+    begin_other_catalog(front)
     with offering(pack, target=temporal, catalog="left-behind"):
         assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
     front.close()

@@ -26,10 +26,12 @@ from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
+    WorkflowFailureError,
     WorkflowHandle,
     WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
 )
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
@@ -75,7 +77,7 @@ class NotReachableError(TemporalError):
 
 
 class CatalogTakenError(TemporalError):
-    """The catalog belongs to somebody else."""
+    """The catalog belongs to somebody else, or does so by now."""
 
 
 class ScriptWorker:
@@ -115,6 +117,8 @@ class ScriptWorker:
         self._began = datetime.min.replace(tzinfo=timezone.utc)
         # Whether it has left the catalog, or ended it.
         self._gone = False
+        # Whether somebody else has ended it.
+        self._lost = False
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -153,7 +157,7 @@ class ScriptWorker:
                     if not joined:
                         await self._begin_first_runs(client)
                     ready()
-                await self._stop.wait()
+                await self._unless_stopped(self._until_lost(client))
                 await self._leave(client)
                 if self._leave_no_trace and not self.shared:
                     await self._end_runs(client)
@@ -272,7 +276,13 @@ class ScriptWorker:
             raise self._taken("a workflow of that id is running that is not ours")
         if self.shared:
             raise self._taken("a worker with other scripts serves it")
-        await _terminate(client, self.offer.name, None)
+        # Who has begun a catalog does not poll yet.
+        if description.start_time > datetime.now(timezone.utc) - _POLLED_WITHIN:
+            raise self._taken(
+                "a worker with other scripts has begun it just now",
+                or_else=f"try again in {_POLLED_WITHIN.total_seconds():g} s if that one is gone",
+            )
+        await _terminate(client, self.offer.name, description.run_id)
         return False
 
     def _own(self, catalog: WorkflowExecutionDescription) -> None:
@@ -291,12 +301,25 @@ class ScriptWorker:
         query = f'TaskQueue = "{self.offer.name}" AND ExecutionStatus = "Running"'
         async for run in client.list_workflows(query, rpc_timeout=_RPC_TIMEOUT):
             before = bisect.bisect_right(catalogs, (run.start_time, True))
-            if run.id != self.offer.name and not (before and catalogs[before - 1][1]):
+            if run.id == self.offer.name or (before and catalogs[before - 1][1]):
+                continue
+            if await self._runs_on(client, run.id, run.run_id):
                 raise self._taken(
                     f"its task queue has open runs that no worker of output-mock had a catalog for, like "
                     f"{run.workflow_type} {run.id!r}; their own worker may be down",
                     or_else="end those runs first, if nobody needs them",
                 )
+
+    async def _runs_on(self, client: Client, workflow_id: str, run_id: str) -> bool:
+        """Whether a run that Temporal lists as running does: lists may lag behind."""
+        handle: WorkflowHandle[object, object] = client.get_workflow_handle(workflow_id, run_id=run_id)
+        try:
+            description = await handle.describe(rpc_timeout=_RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return description.status == WorkflowExecutionStatus.RUNNING
 
     def _taken(self, by: str, *, or_else: str = "stop the other one") -> CatalogTakenError:
         return CatalogTakenError(
@@ -334,8 +357,12 @@ class ScriptWorker:
         deadline = asyncio.get_running_loop().time() + _READY_TIMEOUT
         while True:
             try:
-                await handle.query("get", rpc_timeout=_RPC_TIMEOUT)
+                await handle.query(
+                    "get", reject_condition=QueryRejectCondition.NOT_OPEN, rpc_timeout=_RPC_TIMEOUT
+                )
                 return True
+            except WorkflowQueryRejectedError:
+                raise self._no_longer_ours() from None
             except (RPCError, WorkflowQueryFailedError) as error:
                 ended = isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND
                 if ended or asyncio.get_running_loop().time() > deadline:
@@ -361,6 +388,29 @@ class ScriptWorker:
 
     # Going
 
+    async def _until_lost(self, client: Client) -> None:
+        """Wait for as long as the catalog is there; raise once somebody else has ended it."""
+        while True:
+            try:
+                await self._catalog(client).result(follow_runs=False)
+            except WorkflowFailureError:
+                pass
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    # Temporal is away, maybe to come back.
+                    await asyncio.sleep(1)
+                    continue
+            raise self._no_longer_ours()
+
+    def _no_longer_ours(self) -> CatalogTakenError:
+        # Whatever runs on the task queue may be played by somebody else from here on.
+        self._lost = True
+        return CatalogTakenError(
+            f"catalog {self.offer.name!r} is no longer this worker's on Temporal at {self.target}, namespace "
+            f"{self.namespace!r}: somebody has ended it or begun it anew, and its runs are left as they are; "
+            "choose another name for the catalog, or stop the other worker, and start this one again"
+        )
+
     async def _end_runs(self, client: Client) -> None:
         """Terminate the catalog and every run since it began, while there is still a worker."""
         await _terminate(client, self.offer.name, self._run_id)
@@ -374,6 +424,9 @@ class ScriptWorker:
         they leave; who reads afterwards that nobody else is left, ends it.
         """
         try:
+            latest = await client.get_workflow_handle(self.offer.name).describe(rpc_timeout=_RPC_TIMEOUT)
+            if latest.run_id != self._run_id:
+                raise self._no_longer_ours()
             self.shared = bool(await self._others(client))
         except RPCError as error:
             # Somebody has ended the catalog already.
@@ -395,6 +448,8 @@ class ScriptWorker:
         return [one for one in others if one not in left]
 
     async def _clean_up(self, client: Client) -> None:
+        if self._lost:
+            return
         try:
             if not self._gone:
                 # It has failed; other machines may go on.

@@ -1002,6 +1002,46 @@ def test_the_command_plays_scripts_until_a_signal_ends_it(number: int, temporal:
         process.wait()
 
 
+def test_a_second_interrupt_ends_the_command_whose_end_hangs() -> None:
+    code = """
+import asyncio
+from output_mock.cli import main
+from output_mock.temporal import ScriptWorker
+
+stop = ScriptWorker.stop
+
+async def run(self, ready):
+    ready()
+    await asyncio.sleep(600)
+
+def told(self):
+    stop(self)
+    print("stopping", flush=True)
+
+ScriptWorker.run, ScriptWorker.stop = run, told
+main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-u", "-c", code, "worker", str(ROOT / "tests" / "pack.yaml")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Playing ")
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "stopping\n"
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", "")
+        assert process.returncode == 130
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

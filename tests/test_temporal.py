@@ -14,6 +14,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -727,6 +728,64 @@ def test_nothing_of_a_catalog_is_left_and_nothing_else_is_touched(temporal: str,
     front.close()
 
 
+def test_what_another_worker_still_serves_is_left_until_the_last_one_goes(temporal: str) -> None:
+    catalog = "shared-without-trace"
+    with offering(pack, target=temporal, catalog=catalog):
+        front = Front(temporal, catalog)
+        with offering(pack, target=temporal, catalog=catalog):
+            run = front.start("conf_approval", {"topic": "bees"})
+            until(front, run, "getProgress", {"stage": "review"})
+        assert front.status(catalog) == "running"
+        assert front.status(run) == "running"
+        front.signal(run, "approve", {"by": "ana"})
+        assert front.result(run)["output"]["approvedBy"] == "ana"
+        left = front.start("conf_approval", {"topic": "wasps"})
+    assert front.running(catalog) == set()
+    eventually(lambda: front.forgotten(run) and front.forgotten(left), seconds=60)
+    front.close()
+
+
+def test_runs_that_were_there_before_the_catalog_are_neither_ended_nor_deleted(temporal: str) -> None:
+    catalog = "there-before"
+    with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+        front = Front(temporal, catalog)
+        before = front.start("conf_approval", {"topic": "bees"})
+        until(front, before, "getProgress", {"stage": "review"})
+    with offering(pack, target=temporal, catalog=catalog):
+        # The second worker has played it too.
+        until(front, before, "getProgress", {"stage": "review"})
+        own = front.start("conf_approval", {"topic": "wasps"})
+        until(front, own, "getProgress", {"stage": "review"})
+    assert front.running(catalog) == {before}
+    eventually(lambda: front.forgotten(own), seconds=60)
+    assert front.status(before) == "running"
+    front.close()
+
+
+@pytest.mark.parametrize("had_a_catalog", [False, True])
+def test_the_runs_of_a_deployment_whose_worker_is_down_keep_us_away(
+    had_a_catalog: bool, temporal: str
+) -> None:
+    queue = f"deployment-{had_a_catalog}"
+    front = Front(temporal, queue)
+    if had_a_catalog:
+        begun = front.wait(front.client.start_workflow("$catalog", {}, id=queue, task_queue=queue))
+        front.wait(begun.terminate())
+    run = f"run-of-{queue}"
+    front.wait(front.client.start_workflow("send_invoices", id=run, task_queue=queue))
+    eventually(lambda: front.running(queue) == {run})
+    with (
+        pytest.raises(
+            CatalogTakenError,
+            match=rf"its task queue has open runs .*send_invoices '{run}'.* choose another name",
+        ),
+        offering(pack, target=temporal, catalog=queue),
+    ):
+        raise AssertionError("it was offered")
+    assert front.running(queue) == {run}
+    front.close()
+
+
 def test_an_interrupt_ends_the_catalog(temporal: str) -> None:
     front = Front(temporal, "interrupted")
     with pytest.raises(KeyboardInterrupt), offering(pack, target=temporal, catalog="interrupted"):
@@ -786,17 +845,74 @@ def test_a_task_queue_that_somebody_else_polls_is_left_alone(temporal: str, api:
     assert api.running("theirs") == set()
 
 
-def test_a_catalog_that_was_left_behind_is_begun_anew(temporal: str) -> None:
-    """Its worker was killed, and the scripts have changed since."""
-    front = Front(temporal, "left-behind")
+def begin_other_catalog(front: Front) -> None:
+    """What a worker with other scripts does before it polls."""
     begun = front.client.start_workflow(
         "$catalog",
         {"workflows": []},
-        id="left-behind",
-        task_queue="left-behind",
+        id=front.catalog,
+        task_queue=front.catalog,
         memo={"workflowNames": {}, "hash": "output-mock:before"},
     )
     front.wait(begun)
+
+
+def test_a_catalog_whose_worker_may_not_have_polled_yet_is_not_taken_over(temporal: str) -> None:
+    front = Front(temporal, "just-begun")
+    begin_other_catalog(front)
+    with (
+        pytest.raises(CatalogTakenError, match=r"a worker with other scripts has begun it .* try again"),
+        offering(pack, target=temporal, catalog="just-begun"),
+    ):
+        raise AssertionError("it was offered")
+    assert front.status("just-begun") == "running"
+    front.close()
+
+
+def test_a_worker_whose_catalog_is_somebody_elses_by_now_says_so_and_ends_nothing(temporal: str) -> None:
+    catalog = "taken-away"
+    front = Front(temporal, catalog)
+    run = "plays-when-it-is-taken-away"
+
+    def played_while_it_is_taken_away() -> None:
+        with offering(pack, target=temporal, catalog=catalog):
+            front.start("conf_approval", {"topic": "bees"}, workflow_id=run)
+            until(front, run, "getProgress", {"stage": "review"})
+            front.wait(front.handle(catalog).terminate())
+            begin_other_catalog(front)
+            eventually(lambda: all(one.name != f"worker of {catalog}" for one in threading.enumerate()))
+
+    with pytest.raises(CatalogTakenError, match=r"'taken-away' is no longer this worker's .* start this one"):
+        played_while_it_is_taken_away()
+    assert front.running(catalog) == {catalog, run}
+    front.close()
+
+
+def test_a_worker_that_ends_as_its_catalog_is_taken_away_ends_nothing_of_the_next(temporal: str) -> None:
+    """It had no time to notice."""
+
+    async def taken_away() -> None:
+        front = Front(temporal, "taken-at-the-end")
+        worker = ScriptWorker(Offer("taken-at-the-end", [pack], TRACES), target=temporal, leave_no_trace=True)
+
+        def take_away() -> None:
+            front.wait(front.handle(front.catalog).terminate())
+            begin_other_catalog(front)
+            worker.stop()
+
+        with pytest.raises(CatalogTakenError, match="no longer this worker's"):
+            await worker.run(take_away)
+        assert front.running(front.catalog) == {front.catalog}
+        front.close()
+
+    asyncio.run(taken_away())
+
+
+def test_a_catalog_that_was_left_behind_is_begun_anew(temporal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker was killed more than a minute ago, and the scripts have changed since."""
+    monkeypatch.setattr("output_mock.temporal.worker._POLLED_WITHIN", timedelta(0))
+    front = Front(temporal, "left-behind")
+    begin_other_catalog(front)
     with offering(pack, target=temporal, catalog="left-behind"):
         assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
     front.close()
@@ -808,6 +924,15 @@ def test_scripts_whose_names_clash_are_refused(temporal: str) -> None:
     with (
         pytest.raises(ValueError, match="workflow 'conf_sum' is scripted twice in catalog 'main'"),
         offering([pack, other], target=temporal),
+    ):
+        raise AssertionError("it was offered")
+
+
+@pytest.mark.parametrize("name", ['a" OR TaskQueue != "', "", "two words", "two\n", "\u212aelvin"])
+def test_a_name_that_would_change_what_temporal_is_asked_is_refused(name: str) -> None:
+    with (
+        pytest.raises(ValueError, match=f"{re.escape(repr(name))} cannot name a catalog; names are letters"),
+        offering(pack, target=f"127.0.0.1:{free_port()}", catalog=name),
     ):
         raise AssertionError("it was offered")
 
@@ -872,6 +997,46 @@ def test_the_command_plays_scripts_until_a_signal_ends_it(number: int, temporal:
         assert process.returncode == 0
         assert front.running(catalog) == set()
         front.close()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_second_interrupt_ends_the_command_whose_end_hangs() -> None:
+    code = """
+import asyncio
+from output_mock.cli import main
+from output_mock.temporal import ScriptWorker
+
+stop = ScriptWorker.stop
+
+async def run(self, ready):
+    ready()
+    await asyncio.sleep(600)
+
+def told(self):
+    stop(self)
+    print("stopping", flush=True)
+
+ScriptWorker.run, ScriptWorker.stop = run, told
+main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-u", "-c", code, "worker", str(ROOT / "tests" / "pack.yaml")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Playing ")
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "stopping\n"
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", "")
+        assert process.returncode == 130
     finally:
         process.kill()
         process.wait()

@@ -99,7 +99,7 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
 @click.option(
     "--leave-no-trace",
     is_flag=True,
-    help="At the end, terminate and delete every run of the catalog, not only the catalog itself.",
+    help="At the end, terminate and delete every run since the catalog began, not only the catalog itself.",
 )
 def worker(
     scripts: tuple[str, ...], target: str, namespace: str, catalog: str, traces: Traces, leave_no_trace: bool
@@ -110,7 +110,8 @@ def worker(
     other. Several workers, on as many machines, may offer the same scripts in one catalog. Needs the extra
     output-mock[temporal]. TEMPORAL_API_KEY is sent, and TLS used, where it is set.
 
-    Ctrl-C or SIGTERM ends the worker and the catalog.
+    Ctrl-C or SIGTERM ends the worker and the catalog; a second Ctrl-C ends the command at once, and the
+    catalog stays.
     """
     loaded = _loaded(scripts)
     try:
@@ -130,8 +131,17 @@ def worker(
         api_key=os.environ.get("TEMPORAL_API_KEY") or None,
         leave_no_trace=leave_no_trace,
     )
+    told: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if told and number == signal.SIGINT:
+            # Nothing that still goes on may hold it up.
+            os._exit(130)
+        told.append(number)
+        playing.stop()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: playing.stop())
+        signal.signal(number, stop)
     number_of = counted(len(offer.workflows))
     line = f"Playing {number_of} in catalog {catalog} on Temporal at {target} (namespace {namespace})"
     try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from output_mock.engine.traces import Traces
@@ -15,16 +17,23 @@ from output_mock.temporal.steps import StepOutcomes
 
 # Says that a catalog is one of ours, for another worker that offers the same.
 HASH_PREFIX = "output-mock:"
+# Names go into what Temporal is asked to list, where a quote would widen it.
+_NAME = re.compile(r"[a-zA-Z0-9_.@-]+")
 
 
 class Offer(Offered):
     """The workflows of `scripts`, all in the catalog `name`, and where their traces are said to be.
 
     Workflows that name another catalog are left out when a script has one of this name. Raises
-    `ValueError` for names that belong to two workflows, and when there is no workflow at all.
+    `ValueError` for a name that no catalog can have, for names that belong to two workflows, and when there
+    is no workflow at all.
     """
 
     def __init__(self, name: str, scripts: Sequence[Scripted], traces: Traces) -> None:
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} cannot name a catalog; names are letters, digits and the signs _ . @ -"
+            )
         super().__init__(name)
         self.traces: Traces = traces
         for script in scripts:
@@ -43,16 +52,16 @@ class Offer(Offered):
                 )
         # What the steps do that are under way in this process, by run and activity.
         self.steps: dict[tuple[str, str], StepOutcomes] = {}
-        # The runs that this process has played; None when nobody wants to know.
-        self.played: set[tuple[str, str]] | None = None
+        # The runs that this process has played, and when they began; None when nobody wants to know.
+        self.played: dict[tuple[str, str], datetime] | None = None
         # How many runs have had an answer of each sequence of answers.
         self._turns: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def seen(self, workflow_id: str, run_id: str) -> None:
+    def seen(self, workflow_id: str, run_id: str, began: datetime) -> None:
         """Note a run that is played here."""
         if self.played is not None:
-            self.played.add((workflow_id, run_id))
+            self.played[workflow_id, run_id] = began
 
     def take_turn(self, whose: str) -> int:
         """How many runs have had one of these answers before, among those of this process."""

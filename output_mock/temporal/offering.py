@@ -32,12 +32,15 @@ def offering(
     Temporal then runs them: `POST /workflow/run {"catalog": …, "workflowName": …}`.
 
     At the end, however it comes, the catalog is terminated, the worker leaves, and with `leave_no_trace`
-    every run of the catalog's task queue is terminated and deleted; runs of other task queues are never
-    touched. `traces` says where traces are said to be (nobody writes them), by default in the folder of the
-    recordings; `api_key` is for a Temporal that asks for one, which is then spoken to with TLS.
+    every run of the catalog's task queue that began no earlier than the catalog is terminated and deleted;
+    older runs, and those of other task queues, are never touched. While other workers serve the same catalog
+    it stays, with its runs: the last one to go cleans up. `traces` says where traces are said to be (nobody
+    writes them), by default in the folder of the recordings; `api_key` is for a Temporal that asks for one,
+    which is then spoken to with TLS.
 
     Raises `NotReachableError` when no Temporal answers there or it has no such namespace,
-    `CatalogTakenError` when somebody else offers a catalog of that name, and `ValueError` for workflows
+    `CatalogTakenError` when somebody else offers a catalog of that name or has open runs on its task queue,
+    and `ValueError` for a catalog's name with other signs than letters, digits and _ . @ -, and for workflows
     whose names clash.
     """
     scripts = [script] if isinstance(script, Scripted) else list(script)

@@ -88,7 +88,7 @@ class ScriptRun:
         self._open: dict[int, asyncio.Task[Any]] = {}
         self._handling: list[asyncio.Task[Any]] = []
         self._activities = 0
-        offer.seen(info.workflow_id, info.run_id)
+        offer.seen(info.workflow_id, info.run_id, info.workflow_start_time)
 
     @property
     def definition(self) -> WorkflowDefinition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import functools
 import os
 import platform
@@ -23,11 +24,14 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.client import (
     Client,
+    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
+    WorkflowFailureError,
     WorkflowHandle,
     WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
 )
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
@@ -73,7 +77,7 @@ class NotReachableError(TemporalError):
 
 
 class CatalogTakenError(TemporalError):
-    """The catalog belongs to somebody else."""
+    """The catalog belongs to somebody else, or does so by now."""
 
 
 class ScriptWorker:
@@ -101,15 +105,20 @@ class ScriptWorker:
         self.shared: bool = False
         self._api_key = api_key
         # The runs to remove, besides those that Temporal lists: lists may lag behind.
-        self._played: set[tuple[str, str]] = set()
+        self._played: dict[tuple[str, str], datetime] = {}
         if leave_no_trace:
             offer.played = self._played
         self._leave_no_trace = leave_no_trace
         self._identity = f"{_IDENTITY}:{os.getpid()}@{platform.node()}:{uuid.uuid4().hex[:8]}"
         # A signal may find its own thread in here.
         self._lock = threading.RLock()
+        # The run that holds the catalog, and when it began: what began before is not this worker's.
+        self._run_id = ""
+        self._began = datetime.min.replace(tzinfo=timezone.utc)
         # Whether it has left the catalog, or ended it.
         self._gone = False
+        # Whether somebody else has ended it.
+        self._lost = False
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -148,11 +157,10 @@ class ScriptWorker:
                     if not joined:
                         await self._begin_first_runs(client)
                     ready()
-                await self._stop.wait()
-                if self._leave_no_trace:
+                await self._unless_stopped(self._until_lost(client))
+                await self._leave(client)
+                if self._leave_no_trace and not self.shared:
                     await self._end_runs(client)
-                else:
-                    await self._leave(client)
         except (RPCError, RuntimeError) as error:
             raise TemporalError(f"the worker on Temporal at {self.target} has failed: {error}") from error
         finally:
@@ -234,9 +242,10 @@ class ScriptWorker:
         if foreign := [one for one in pollers if not one.startswith(_IDENTITY)]:
             raise self._taken(f"another worker ({foreign[0]}) serves it or did within the last minute")
         self.shared = bool(pollers)
+        await self._refuse_foreign_runs(client)
         for _ in range(3):
             try:
-                await client.start_workflow(
+                handle = await client.start_workflow(
                     CATALOG_TYPE,
                     self.offer.as_json(),
                     id=self.offer.name,
@@ -245,6 +254,8 @@ class ScriptWorker:
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                     rpc_timeout=_RPC_TIMEOUT,
                 )
+                self._run_id = handle.result_run_id or ""
+                self._own(await self._catalog(client).describe(rpc_timeout=_RPC_TIMEOUT))
                 return False
             except WorkflowAlreadyStartedError:
                 if await self._can_join(client):
@@ -259,22 +270,68 @@ class ScriptWorker:
             return False
         known = str((await description.memo()).get("hash", ""))
         if known == self.offer.hash:
+            self._own(description)
             return True
         if description.workflow_type != CATALOG_TYPE or not known.startswith(HASH_PREFIX):
             raise self._taken("a workflow of that id is running that is not ours")
         if self.shared:
             raise self._taken("a worker with other scripts serves it")
-        await _terminate(client, self.offer.name, None)
+        # Who has begun a catalog does not poll yet.
+        if description.start_time > datetime.now(timezone.utc) - _POLLED_WITHIN:
+            raise self._taken(
+                "a worker with other scripts has begun it just now",
+                or_else=f"try again in {_POLLED_WITHIN.total_seconds():g} s if that one is gone",
+            )
+        await _terminate(client, self.offer.name, description.run_id)
         return False
 
-    def _taken(self, by: str) -> CatalogTakenError:
+    def _own(self, catalog: WorkflowExecutionDescription) -> None:
+        self._run_id, self._began = catalog.run_id, catalog.start_time
+
+    async def _refuse_foreign_runs(self, client: Client) -> None:
+        """Raise if the task queue has open runs that began under no catalog of ours.
+
+        They wait for the worker of a real deployment, which is down just now: our worker would fail them all.
+        """
+        catalogs: list[tuple[datetime, bool]] = []
+        query = f'WorkflowId = "{self.offer.name}" AND WorkflowType = "{CATALOG_TYPE}"'
+        async for one in client.list_workflows(query, rpc_timeout=_RPC_TIMEOUT):
+            catalogs.append((one.start_time, str((await one.memo()).get("hash", "")).startswith(HASH_PREFIX)))
+        catalogs.sort()
+        query = f'TaskQueue = "{self.offer.name}" AND ExecutionStatus = "Running"'
+        async for run in client.list_workflows(query, rpc_timeout=_RPC_TIMEOUT):
+            before = bisect.bisect_right(catalogs, (run.start_time, True))
+            if run.id == self.offer.name or (before and catalogs[before - 1][1]):
+                continue
+            if await self._runs_on(client, run.id, run.run_id):
+                raise self._taken(
+                    f"its task queue has open runs that no worker of output-mock had a catalog for, like "
+                    f"{run.workflow_type} {run.id!r}; their own worker may be down",
+                    or_else="end those runs first, if nobody needs them",
+                )
+
+    async def _runs_on(self, client: Client, workflow_id: str, run_id: str) -> bool:
+        """Whether a run that Temporal lists as running does: lists may lag behind."""
+        handle: WorkflowHandle[object, object] = client.get_workflow_handle(workflow_id, run_id=run_id)
+        try:
+            description = await handle.describe(rpc_timeout=_RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return description.status == WorkflowExecutionStatus.RUNNING
+
+    def _taken(self, by: str, *, or_else: str = "stop the other one") -> CatalogTakenError:
         return CatalogTakenError(
             f"catalog {self.offer.name!r} is taken on Temporal at {self.target}, namespace "
-            f"{self.namespace!r}: {by}; choose another name for the catalog, or stop the other one"
+            f"{self.namespace!r}: {by}; choose another name for the catalog, or {or_else}"
         )
 
-    async def _pollers(self, client: Client, *, after: datetime | None = None) -> list[str]:
-        """The identities of the other workers that poll the task queue, and have done so `after` that."""
+    async def _pollers(self, client: Client) -> list[str]:
+        """The identities of the other workers that poll the task queue.
+
+        Those that have not done so since the catalog began have served one that has ended.
+        """
         answer = await client.workflow_service.describe_task_queue(
             DescribeTaskQueueRequest(
                 namespace=self.namespace,
@@ -283,23 +340,29 @@ class ScriptWorker:
             ),
             timeout=_RPC_TIMEOUT,
         )
-        since = datetime.now(timezone.utc) - _POLLED_WITHIN
-        if after is not None:
-            since = max(since, after)
+        since = max(datetime.now(timezone.utc) - _POLLED_WITHIN, self._began)
         return [
             one.identity
             for one in answer.pollers
             if one.identity != self._identity and one.last_access_time.ToDatetime(tzinfo=timezone.utc) > since
         ]
 
+    def _catalog(self, client: Client) -> WorkflowHandle[object, object]:
+        """The run that this worker serves: another one of that id is somebody else's."""
+        return client.get_workflow_handle(self.offer.name, run_id=self._run_id)
+
     async def _answers(self, client: Client) -> bool:
         """Wait until the catalog answers; it does, or this raises."""
-        handle = client.get_workflow_handle(self.offer.name)
+        handle = self._catalog(client)
         deadline = asyncio.get_running_loop().time() + _READY_TIMEOUT
         while True:
             try:
-                await handle.query("get", rpc_timeout=_RPC_TIMEOUT)
+                await handle.query(
+                    "get", reject_condition=QueryRejectCondition.NOT_OPEN, rpc_timeout=_RPC_TIMEOUT
+                )
                 return True
+            except WorkflowQueryRejectedError:
+                raise self._no_longer_ours() from None
             except (RPCError, WorkflowQueryFailedError) as error:
                 ended = isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND
                 if ended or asyncio.get_running_loop().time() > deadline:
@@ -325,9 +388,32 @@ class ScriptWorker:
 
     # Going
 
+    async def _until_lost(self, client: Client) -> None:
+        """Wait for as long as the catalog is there; raise once somebody else has ended it."""
+        while True:
+            try:
+                await self._catalog(client).result(follow_runs=False)
+            except WorkflowFailureError:
+                pass
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    # Temporal is away, maybe to come back.
+                    await asyncio.sleep(1)
+                    continue
+            raise self._no_longer_ours()
+
+    def _no_longer_ours(self) -> CatalogTakenError:
+        # Whatever runs on the task queue may be played by somebody else from here on.
+        self._lost = True
+        return CatalogTakenError(
+            f"catalog {self.offer.name!r} is no longer this worker's on Temporal at {self.target}, namespace "
+            f"{self.namespace!r}: somebody has ended it or begun it anew, and its runs are left as they are; "
+            "choose another name for the catalog, or stop the other worker, and start this one again"
+        )
+
     async def _end_runs(self, client: Client) -> None:
-        """Terminate the catalog and every run, while there is still a worker."""
-        await _terminate(client, self.offer.name, None)
+        """Terminate the catalog and every run since it began, while there is still a worker."""
+        await _terminate(client, self.offer.name, self._run_id)
         for workflow_id, run_id in await self._runs(client):
             await _terminate(client, workflow_id, run_id)
 
@@ -338,6 +424,9 @@ class ScriptWorker:
         they leave; who reads afterwards that nobody else is left, ends it.
         """
         try:
+            latest = await client.get_workflow_handle(self.offer.name).describe(rpc_timeout=_RPC_TIMEOUT)
+            if latest.run_id != self._run_id:
+                raise self._no_longer_ours()
             self.shared = bool(await self._others(client))
         except RPCError as error:
             # Somebody has ended the catalog already.
@@ -345,15 +434,13 @@ class ScriptWorker:
                 raise
             self.shared = False
         if not self.shared:
-            await _terminate(client, self.offer.name, None)
+            await _terminate(client, self.offer.name, self._run_id)
         self._gone = True
 
     async def _others(self, client: Client) -> list[str]:
         """The workers that go on with the catalog; they know from here on that this one does not."""
-        catalog = client.get_workflow_handle(self.offer.name)
-        # Those before that served a catalog that has ended.
-        began = (await catalog.describe(rpc_timeout=_RPC_TIMEOUT)).start_time
-        others = await self._pollers(client, after=began)
+        catalog = self._catalog(client)
+        others = await self._pollers(client)
         if not others:
             return []
         await catalog.signal(LEAVE, self._identity, rpc_timeout=_RPC_TIMEOUT)
@@ -361,15 +448,19 @@ class ScriptWorker:
         return [one for one in others if one not in left]
 
     async def _clean_up(self, client: Client) -> None:
+        if self._lost:
+            return
         try:
+            if not self._gone:
+                # It has failed; other machines may go on.
+                self.shared = bool(await self._pollers(client))
+            if self.shared:
+                return
             if self._leave_no_trace:
                 await self._end_runs(client)
                 await self._delete(client)
-            elif not self._gone:
-                # It has failed; other machines may go on.
-                self.shared = bool(await self._pollers(client))
-                if not self.shared:
-                    await _terminate(client, self.offer.name, None)
+            else:
+                await _terminate(client, self.offer.name, self._run_id)
         except RPCError as error:
             raise TemporalError(
                 f"catalog {self.offer.name!r} could not be removed from Temporal at {self.target}: "
@@ -377,9 +468,14 @@ class ScriptWorker:
             ) from None
 
     async def _runs(self, client: Client) -> set[tuple[str, str]]:
-        """Every run of the task queue that Temporal lists, and those that this worker has played."""
-        found = set(self._played)
-        async for run in client.list_workflows(f'TaskQueue = "{self.offer.name}"', rpc_timeout=_RPC_TIMEOUT):
+        """Every run of the task queue since the catalog began.
+
+        Those are the ones that Temporal lists, and those that this worker has played.
+        """
+        found = {one for one, began in list(self._played.items()) if began >= self._began}
+        found.add((self.offer.name, self._run_id))
+        query = f'TaskQueue = "{self.offer.name}" AND StartTime >= "{self._began.isoformat()}"'
+        async for run in client.list_workflows(query, rpc_timeout=_RPC_TIMEOUT):
             found.add((run.id, run.run_id))
         return found
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # How many objects more than there were before make the collector look at them.
 _COLLECT_AFTER = 10_000
-_CATALOG = re.compile(r"[a-z0-9_.@-]+", re.IGNORECASE)
+_CATALOG = re.compile(r"[a-zA-Z0-9_.@-]+")
 
 
 def _port(context: click.Context, _: click.Parameter, value: str | None) -> int | None:

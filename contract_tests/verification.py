@@ -17,7 +17,7 @@ import pytest
 
 from contract_tests import report_html, report_junit
 from contract_tests.bounds import MOST_REQUESTS, MOST_SECONDS, left_open
-from contract_tests.client import terminate
+from contract_tests.client import end
 from contract_tests.collector import Collector
 from contract_tests.server import PATIENCE, Server
 from contract_tests.transport import InProcessTransport, SocketTransport, Target
@@ -155,12 +155,7 @@ def _end_what_is_left(wanted: Wanted, ledger: Path) -> list[str]:
     else:
         # The fakes have gone with their processes.
         return []
-    limit = time.monotonic() + 60
-    return [
-        workflow_id
-        for workflow_id in left_open(ledger)
-        if time.monotonic() > limit or not terminate(server, workflow_id)
-    ]
+    return end(server, left_open(ledger))
 
 
 def missing(workers: str | None) -> str | None:

@@ -20,14 +20,16 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
+from werkzeug.wrappers import Request, Response
 
 from contract_tests import comparison, report_html, report_junit, verification
 from contract_tests.bounds import Bounds, Ledger, Spent, left_open
 from contract_tests.checks import AREAS, check_of
+from contract_tests.client import Client, end
 from contract_tests.exchange import Exchange, Secrets
 from contract_tests.pack import script
-from contract_tests.server import MapError, read_map
-from contract_tests.transport import SocketTransport, Target
+from contract_tests.server import MapError, Server, read_map
+from contract_tests.transport import InProcessTransport, SocketTransport, Target
 from contract_tests.verdict import Outcome, Verdict, from_json
 from contract_tests.verification import Wanted
 from output_mock import OutputMock, Script
@@ -361,8 +363,6 @@ def test_what_a_killed_process_has_left_is_known(tmp_path: Path) -> None:
 
 
 def test_a_redirect_is_not_followed() -> None:
-    from werkzeug.wrappers import Response
-
     elsewhere = Response("", 302, {"Location": "http://other.example/health"})
     verdict = verification.verify(Wanted(target=Target(elsewhere), only=["system.health"]))
     (outcome,) = verdict.failed
@@ -374,6 +374,127 @@ def test_a_redirect_is_not_followed() -> None:
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="is no base URL"):
         SocketTransport(url)
+
+
+# --- what is left behind ----------------------------------------------------------------------------------
+
+
+class Answering:
+    """A server that gives one answer to everything, and the paths that it was asked for."""
+
+    def __init__(self, *answer: Any) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        self.asked.append(Request(environ).path)
+        if not self.answer:
+            raise TimeoutError("no answer")
+        status, value = self.answer
+        answer = Response(json.dumps(value), status, {"Content-Type": "application/json; charset=utf-8"})
+        return answer(environ, start_response)
+
+    def server(self) -> Server:
+        return Server(InProcessTransport(self), prefix="verify-x")
+
+
+GONE = (404, {"error": "WorkflowNotFoundError", "message": "no"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "ended"),
+    [
+        ((200, {"terminated": True, "workflowId": "a"}), True),
+        (GONE, True),
+        ((200, {"terminated": False}), False),
+        ((200, {}), False),
+        ((200, [True]), False),
+        ((404, {"error": "NotFoundError"}), False),
+        ((404, "Not Found"), False),
+        ((500, {"terminated": True}), False),
+    ],
+)
+def test_a_run_has_ended_when_the_server_says_so_and_not_before(answer: Any, ended: bool) -> None:
+    assert end(Answering(*answer).server(), ["a"]) == ([] if ended else ["a"])
+
+
+def test_an_answer_that_is_no_json_ends_nothing() -> None:
+    server = Server(InProcessTransport(Response("OK")))
+    assert end(server, ["a"]) == ["a"]
+
+
+def test_a_run_that_nobody_has_ended_is_told() -> None:
+    server = Answering(200, {"workflowId": "w", "runId": "r"})
+    target = Target(server)
+    verdict = verification.verify(Wanted(target=target, only=["validation.unknown-workflow"], patience=1))
+    tried = [path for path in server.asked if path.endswith("/terminate")]
+    assert verdict.left_running, "200 alone does not say that a run has ended"
+    assert max(Counter(tried).values()) <= 2, "once after the test, and once at the end"
+
+
+def test_a_test_ends_only_what_it_has_begun_and_each_only_once() -> None:
+    answering = Answering(500, {})
+    server = answering.server()
+    one, other = Client(server), Client(server)
+    one.body("w", workflowId="verify-x-1")
+    other.body("w", workflowId="verify-x-2")
+    one.end_runs()
+    one.end_runs()
+    assert answering.asked == ["/workflow/verify-x-1/terminate"]
+    assert server.ledger.open == ["verify-x-1", "verify-x-2"], "what could not be ended is still known"
+
+
+def test_who_leaves_one_request_to_end_a_run_without_answer_is_asked_no_more() -> None:
+    answering = Answering()
+    server = answering.server()
+    assert end(server, ["a", "b", "c"]) == ["a", "b", "c"]
+    assert answering.asked == ["/workflow/a/terminate"]
+    client = Client(server)
+    client.body("w", workflowId="verify-x-1")
+    client.end_runs()
+    assert len(answering.asked) == 1
+    assert server.ledger.open == ["verify-x-1"]
+
+
+def test_no_run_is_ended_when_the_time_is_up() -> None:
+    answering = Answering(*GONE)
+    server = answering.server()
+    server.bounds.until = 0.0
+    client = Client(server)
+    client.body("w", workflowId="verify-x-1")
+    client.end_runs()
+    assert end(server, ["a"], 0.0) == ["a"]
+    assert answering.asked == []
+
+
+def test_an_id_that_no_path_can_hold_keeps_nothing_from_being_ended() -> None:
+    answering = Answering(*GONE)
+    assert end(answering.server(), ["\ud800", "b"]) == []
+    assert len(answering.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "named", "known"),
+    [
+        ({"workflowName": "w", "workflowId": "verify-x-1"}, "verify-x-1", True),
+        ({"workflowName": "w", "workflowId": "verify-x-1"}, "verify-x-other", True),
+        ({"workflowName": "w", "workflowId": "verify-x-1"}, "production-7", False),
+        ({"workflowName": "w"}, "chosen-by-the-server", True),
+    ],
+)
+def test_a_run_of_somebody_else_is_not_ended_because_the_server_names_it(
+    body: Any, named: str, known: bool
+) -> None:
+    server = Answering(200, {"workflowId": named, "runId": "0"}).server()
+    client = Client(server)
+    client._observe(client_exchange("/workflow/start", body, named))
+    client._observe(client_exchange("/workflow/production-7/reset", {"stepName": "a"}, "production-7"))
+    assert server.ledger.open == ([named] if known else [])
+
+
+def client_exchange(path: str, body: Any, named: str) -> Exchange:
+    answer = json.dumps({"workflowId": named, "runId": "r"}).encode()
+    return Exchange("POST", path, [], json.dumps(body).encode(), 200, {}, answer)
 
 
 # --- reports ----------------------------------------------------------------------------------------------

@@ -201,8 +201,9 @@ class Client:
             raise Deviation(f"the answer breaks off: {_words(error)}", exchange) from error
         finally:
             reply.close()
-        self._hold_against_document(exchange, all_headers)
+        # An answer that is not as documented may be about a run all the same.
         self._observe(exchange)
+        self._hold_against_document(exchange, all_headers)
         return Answer(exchange)
 
     def get(self, path: str, **options: Any) -> Answer:
@@ -478,7 +479,7 @@ def end(server: Server, workflow_ids: Iterable[str], seconds: float = _ENDING_AL
 
 
 def _terminate(server: Server, workflow_id: str, patience: float) -> bool:
-    """Whether the latest run of an id has ended now, by what the server says. Raises what a transport does."""
+    """Whether the latest run of an id has ended now, by what the server says; raises as transports do."""
     body = b'{"reason": "output-mock verify: the test is over"}'
     headers = [*server.headers(), ("Content-Type", "application/json")]
     # An id that no path can hold is one that no run has.

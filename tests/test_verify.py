@@ -426,7 +426,7 @@ def test_an_answer_that_is_no_json_ends_nothing() -> None:
 def test_a_run_that_nobody_has_ended_is_told() -> None:
     server = Answering(200, {"workflowId": "w", "runId": "r"})
     target = Target(server)
-    verdict = verification.verify(Wanted(target=target, only=["validation.unknown-workflow"], patience=1))
+    verdict = verification.verify(Wanted(target=target, only=["validation.unknown-catalog"], patience=1))
     tried = [path for path in server.asked if path.endswith("/terminate")]
     assert verdict.left_running, "200 alone does not say that a run has ended"
     assert max(Counter(tried).values()) <= 2, "once after the test, and once at the end"

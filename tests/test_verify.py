@@ -7,11 +7,13 @@ import os
 import re
 import shlex
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,12 +22,14 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
+from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from contract_tests import comparison, report_html, report_junit, verification
 from contract_tests.bounds import Bounds, Ledger, Spent, left_open
 from contract_tests.checks import AREAS, check_of
-from contract_tests.client import Client, end
+from contract_tests.client import Client, Deviation, end
+from contract_tests.conformity import response_problems
 from contract_tests.exchange import Exchange, Secrets
 from contract_tests.pack import script
 from contract_tests.server import MapError, Server, read_map
@@ -429,7 +433,7 @@ def test_a_run_that_nobody_has_ended_is_told() -> None:
     verdict = verification.verify(Wanted(target=target, only=["validation.unknown-catalog"], patience=1))
     tried = [path for path in server.asked if path.endswith("/terminate")]
     assert verdict.left_running, "200 alone does not say that a run has ended"
-    assert max(Counter(tried).values()) <= 2, "once after the test, and once at the end"
+    assert len(tried) == 3, "once after each of the two tests that have begun it, and once at the end"
 
 
 def test_a_test_ends_only_what_it_has_begun_and_each_only_once() -> None:
@@ -495,6 +499,91 @@ def test_a_run_of_somebody_else_is_not_ended_because_the_server_names_it(
 def client_exchange(path: str, body: Any, named: str) -> Exchange:
     answer = json.dumps({"workflowId": named, "runId": "r"}).encode()
     return Exchange("POST", path, [], json.dumps(body).encode(), 200, {}, answer)
+
+
+# --- servers that mean harm -------------------------------------------------------------------------------
+
+
+@contextmanager
+def saying(first: bytes, again: bytes) -> Iterator[str]:
+    """A server that says something to everybody who asks, and then the same again and again."""
+    over = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            with suppress(OSError):
+                self.request.sendall(first)
+                while not over.wait(0.02):
+                    self.request.sendall(again)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Drip: ", b"a"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"a"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"a"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n"),
+    ],
+    ids=["headers", "continue", "endless", "length", "trailers"],
+)
+def test_an_answer_that_only_drips_ends_when_its_time_is_up(first: bytes, again: bytes) -> None:
+    with saying(first, again) as url:
+        client = Client(Server(SocketTransport(url)))
+        with pytest.raises(Deviation, match=r"not whole after 1 seconds|to end within 1 seconds"):
+            client.get("/health", timeout=1.0)
+
+
+def test_a_body_without_end_is_a_deviation_and_not_kept() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield bytes(1024 * 1024)
+
+    with pytest.raises(Deviation, match="the body has more than 16 MiB") as caught:
+        Client(Server(InProcessTransport(Response(endless())))).get("/health")
+    assert len(caught.value.exchange.answer) <= 16 * 1024 * 1024
+    with pytest.raises(Deviation, match="16 MiB") as caught, served_by(Response(endless())) as url:
+        Client(Server(SocketTransport(url))).get("/health")
+
+
+@contextmanager
+def served_by(application: Any) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_the_large_bodies_of_many_answers_are_not_all_kept() -> None:
+    client = Client(Server(InProcessTransport(Response("a" * 10**6, content_type="text/plain"))))
+    for _ in range(3):
+        with pytest.raises(Deviation):
+            client.get("/health")
+    assert [len(one.answer) > 10**5 for one in client.exchanges] == [False, False, True]
+
+
+def test_of_very_many_problems_the_first_are_told() -> None:
+    body = json.dumps({"workflows": [5] * 10_000}).encode()
+    headers = {"content-type": "application/json; charset=utf-8"}
+    assert len(response_problems("GET", "/workflow/catalog", 200, headers, body)) == 50
 
 
 # --- reports ----------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from contract_tests.bounds import Bounds, Ledger, Spent, left_open
 from contract_tests.checks import AREAS, check_of
 from contract_tests.client import Client, Deviation, end
 from contract_tests.conformity import response_problems
-from contract_tests.exchange import Exchange, Secrets
+from contract_tests.exchange import Exchange, Secrets, secret_values
 from contract_tests.pack import script
 from contract_tests.server import MapError, Server, read_map
 from contract_tests.transport import InProcessTransport, SocketTransport, Target
@@ -681,6 +681,124 @@ def test_secrets_are_not_told() -> None:
     answer = secrets.answer(exchange)
     assert answer["headers"] == {"set-cookie": "[redacted]", "x": "[redacted]"}
     assert "p4ss" not in answer["body"]
+
+
+@pytest.mark.parametrize(
+    "name", ["token", "csrfToken", "x-amz-security-token", "GITHUB_TOKEN", "clientSecret"]
+)
+@pytest.mark.parametrize("value", ["p4ss", ["p4ss"], {"user": {"a]": "p4ss"}}, 'a"p4ss'])
+def test_whatever_lies_under_the_name_of_a_secret_is_not_told(name: str, value: Any) -> None:
+    whole = {"a": [{name: value}], "pageToken": "AAAA", "nextPageToken": "BBBB", "tokens": 7}
+    text = json.dumps(whole)
+    for said in (
+        Secrets().body(text.encode()),
+        Secrets().hidden(f"got {text}"),
+        Secrets().hidden(f"got {whole!r}"),
+        Secrets().hidden(f"got {json.dumps({'message': text})}"),
+    ):
+        assert "p4ss" not in said
+        assert "[redacted]" in said
+    shown = json.loads(Secrets().body(text.encode()))
+    assert shown == {**whole, "a": [{name: "[redacted]"}]}
+    assert "p4ss" in secret_values(whole)[0]
+
+
+def test_a_secret_that_is_cut_off_is_not_told() -> None:
+    for text in ('{"password": "p4ss', "{'password': 'p4ss\\", '{"secrets": ["p4ss"', '{"apiKey": 4444'):
+        said = Secrets().hidden(text)
+        assert not re.search("p4ss|4444", said)
+    assert Secrets().hidden('{"password": null}') == '{"password": null}'
+
+
+@pytest.mark.parametrize(
+    "piece", ["?", "?token", "&a", '"', "'token", '"token":', "password", "[", '\\"', " "]
+)
+def test_whatever_a_text_is_made_of_its_secrets_are_found_soon(piece: str) -> None:
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from contract_tests.exchange import Secrets\n"
+            "for text in (sys.argv[1], sys.argv[1] + ' token', '\"token\": ' + sys.argv[1]):\n"
+            "    Secrets('tok-123456').hidden(text * 2_000_000)",
+            piece,
+        ],
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("Basic Tok-123456", "Basic $OUTPUT_API_AUTH_TOKEN"),
+        ("Basic Tok-123456x", "Basic ${OUTPUT_API_AUTH_TOKEN}x"),
+        ("Bearer Tok-123456", "Bearer $OUTPUT_API_AUTH_TOKEN"),
+        ("Tok-123456", "$OUTPUT_API_AUTH_TOKEN"),
+        ("Basic Tok-12345", "Basic …"),
+        ("Basic tOK-123456", "Basic …"),
+        ("Basic wrong`", "Basic …"),
+        ("x Tok-123456", "Basic …"),
+    ],
+)
+def test_a_token_that_is_nearly_right_is_not_shown(value: str, shown: str) -> None:
+    exchange = Exchange("GET", "/x", [("Authorization", value)], None, 401, {}, value.encode())
+    secrets = Secrets("Tok-123456")
+    assert f'-H "Authorization: {shown}"' in secrets.curl("http://a", exchange)
+    assert "ok-12345" not in secrets.answer(exchange)["body"].lower() or "OK" not in value
+    assert "Tok-12345" not in secrets.answer(exchange)["body"]
+
+
+def test_an_authorization_is_never_shown_when_no_token_is_known() -> None:
+    exchange = Exchange("GET", "/x", [("authorization", "Basic whatever"), ("Cookie", "s=1")], None)
+    assert Secrets().curl("http://a", exchange) == (
+        "curl -sS -i -H \"authorization: Basic …\" -H 'Cookie: [redacted]' http://a/x"
+    )
+
+
+HARMFUL = {
+    "surrogate": b'{"workflows": "\\ud800", "\\ud800": 1}',
+    "deep": b"[" * 100_000,
+    "deep-object": b'{"a":' * 100_000,
+    "nearly-too-deep": b"[" * 900 + b"]" * 900,
+    "escapes": b'{"workflows": "\x1b[2J\\u001b]0;x\\u0007\\u009b\\u202e"}',
+}
+
+
+@pytest.mark.parametrize("body", HARMFUL.values(), ids=HARMFUL)
+@pytest.mark.parametrize("workers", [None, "2"])
+def test_no_body_keeps_a_report_from_being_made(tmp_path: Path, body: bytes, workers: str | None) -> None:
+    if workers is not None:
+        harmful = Response(body, content_type="application/json; charset=utf-8")
+        with served_by(harmful) as url:
+            result = run(url, "--only", "catalog", "--only", "runs", "-n", workers, "--report", str(tmp_path))
+        text, status = result.output, result.exit_code
+    else:
+        harmful = Response(body, content_type="application/json; charset=utf-8")
+        verdict = verification.verify(Wanted(target=Target(harmful), only=["catalog", "runs"], patience=1))
+        verification.write_reports(verdict, tmp_path)
+        text, status = "\n".join(verification_text(verdict)), verdict.exit_status
+        text.encode()
+        assert verdict.problems == []
+    assert status == 1, text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", text)
+    assert json.loads((tmp_path / "verdict.json").read_text())["counts"]["failed"] >= 2
+    assert (tmp_path / "report.html").stat().st_size > 1000
+    ElementTree.parse(tmp_path / "junit.xml")
+
+
+def test_a_report_of_somebody_else_does_no_harm_to_a_terminal(tmp_path: Path) -> None:
+    answer = {"status": 200, "headers": {"x": "\x1b"}, "body": "\x9b\r\n\tb"}
+    failure = {"expected": "a\x1b[2J\r\ud800", "curl": "\x07", "answer": answer}
+    verdict = Verdict("http://a", [Outcome("run.alias", "required", "s", "failed", failure=failure)])
+    verdict.left_running = ["w\x1b"]
+    text = "\n".join(verification_text(verdict))
+    assert "found    a�[2J��" in text
+    assert "left running: w�; end it" in text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", text)
+    verification.write_reports(verdict, tmp_path)
+    assert "\x1b" not in (tmp_path / "report.html").read_text()
 
 
 # --- two servers ------------------------------------------------------------------------------------------

@@ -224,6 +224,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.when == "call" or report.outcome != "passed":
         noted = _noted(item, check, call, report)
         report.user_properties.append((PROPERTY, noted))
+        if report.outcome == "failed" and not _can_be_told(report):
+            report.longrepr = noted["failure"]["expected"]
+
+
+def _can_be_told(report: pytest.TestReport) -> bool:
+    """Whether what pytest has made of a failure can be written, and sent to the process that reports."""
+    try:
+        str(report.longrepr).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _noted(

@@ -746,8 +746,7 @@ def test_a_token_that_is_nearly_right_is_not_shown(value: str, shown: str) -> No
     exchange = Exchange("GET", "/x", [("Authorization", value)], None, 401, {}, value.encode())
     secrets = Secrets("Tok-123456")
     assert f'-H "Authorization: {shown}"' in secrets.curl("http://a", exchange)
-    assert "ok-12345" not in secrets.answer(exchange)["body"].lower() or "OK" not in value
-    assert "Tok-12345" not in secrets.answer(exchange)["body"]
+    assert not re.search("Tok-12345|tOK-12345", secrets.answer(exchange)["body"])
 
 
 def test_an_authorization_is_never_shown_when_no_token_is_known() -> None:

@@ -6,7 +6,7 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,6 +20,10 @@ from contract_tests.transport import Reply
 
 # How many seconds an answer may take, unless a test gives it more.
 PATIENCE = 30.0
+# How many seconds ending one run may take, ending those of one test, and those that are left at the end.
+_ENDING_ONE, _ENDING_A_TESTS, _ENDING_ALL = 10.0, 20.0, 60.0
+# So much is kept of the bodies of earlier answers.
+_LARGE = 64 * 1024
 # An answer without these serves most clients as well: their own tests look at them, and no other.
 _OPTIONAL_HEADERS = re.compile(
     r"  header (access-control-|deprecation|sunset|link|cache-control|x-accel-buffering)"
@@ -53,7 +57,7 @@ class Answer:
         """The body as JSON. Raises `Deviation` when it is none."""
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Deviation(f"the body is JSON, not {self.text[:80]!r}: {error}", self.exchange) from None
 
     def must_be(self, code: int, name: str | None = None, /, **values: Any) -> Answer:
@@ -123,7 +127,7 @@ class Stream:
             return Frame("", None, None)
         try:
             return Frame(fields.get("event", "message"), fields.get("id"), json.loads(fields["data"]))
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, RecursionError):
             raise Deviation(
                 f"a frame has an event and JSON data, not {block[:200]!r}", self.exchange
             ) from None
@@ -165,6 +169,8 @@ class Client:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.exchanges: list[Exchange] = []
+        # The ids that this client has begun runs of.
+        self._begun: dict[str, None] = {}
 
     # Requests
 
@@ -184,11 +190,13 @@ class Client:
         the token out. Raises `Deviation` when no answer comes, or one that is not as documented.
         """
         __tracebackhide__ = True
+        limit = time.monotonic() + timeout
         exchange, reply = self._send(method, path, json, data, headers, token, timeout)
+        read = bytearray()
         try:
-            limit = time.monotonic() + timeout
             for piece in reply.pieces:
-                exchange.answer += piece
+                read += piece
+                # Of an application in process nothing else ends what does not end.
                 if time.monotonic() > limit:
                     raise Deviation(f"expected the answer to end within {timeout:.0f} seconds", exchange)
         except Deviation:
@@ -196,9 +204,11 @@ class Client:
         except (OSError, http.client.HTTPException, AssertionError) as error:
             raise Deviation(f"the answer breaks off: {_words(error)}", exchange) from error
         finally:
+            exchange.answer = bytes(read)
             reply.close()
-        self._hold_against_document(exchange, all_headers)
+        # An answer that is not as documented may be about a run all the same.
         self._observe(exchange)
+        self._hold_against_document(exchange, all_headers)
         return Answer(exchange)
 
     def get(self, path: str, **options: Any) -> Answer:
@@ -218,7 +228,9 @@ class Client:
         self, path: str, *, headers: Mapping[str, str] | None = None, timeout: float = PATIENCE
     ) -> Iterator[Stream]:
         """Read a stream while the block runs; at its end what was read has to be as documented."""
-        exchange, reply = self._send("GET", path, UNSENT, None, headers, True, timeout)
+        # As long as it is read, and a little, so that the reader is the one who complains.
+        whole = max(timeout, self.server.patience + 5)
+        exchange, reply = self._send("GET", path, UNSENT, None, headers, True, whole)
         stream = Stream(exchange, reply, self.server.patience)
         try:
             yield stream
@@ -246,6 +258,9 @@ class Client:
                 sent.append(("Content-Type", "application/json"))
         body = data.encode() if isinstance(data, str) else data
         exchange = Exchange(method, path, sent, body)
+        if self.exchanges and len(self.exchanges[-1].answer) > _LARGE:
+            # Nobody shows more of it, and a test may make many requests.
+            self.exchanges[-1].answer = self.exchanges[-1].answer[:_LARGE]
         self.exchanges.append(exchange)
         try:
             reply = self.server.send(method, path, sent, body, timeout)
@@ -272,16 +287,22 @@ class Client:
         """Keep account of which runs are open."""
         if exchange.status not in (200, 408) or not exchange.answer.startswith(b'{"'):
             return
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             body = json.loads(exchange.answer)
             workflow_id = body.get("workflowId")
             if not isinstance(workflow_id, str):
                 return
-            path = exchange.path.lower()
+            path = exchange.path.partition("?")[0].lower().rstrip("/")
             if exchange.status == 408 or path.endswith(("/reset", "/workflow/start")):
-                self.server.ledger.begun(workflow_id)
+                # A server that names the run of somebody else does not get it ended.
+                if workflow_id.startswith(self.server.prefix) or _names_no_id(exchange):
+                    self._note_begun(workflow_id)
             elif "/runs/" not in path and _tells_of_the_end(body):
                 self.server.ledger.ended(workflow_id)
+
+    def _note_begun(self, workflow_id: str) -> None:
+        self._begun[workflow_id] = None
+        self.server.ledger.begun(workflow_id)
 
     # Runs
 
@@ -316,7 +337,7 @@ class Client:
         if "workflowId" not in body:
             body["workflowId"] = self.server.new_id()
         if isinstance(body["workflowId"], str):
-            self.server.ledger.begun(body["workflowId"])
+            self._note_begun(body["workflowId"])
         if input is not UNSENT:
             body["input"] = input
         if self.server.catalog is not None and "catalog" not in body:
@@ -413,10 +434,15 @@ class Client:
         raise Deviation("a history ends, and its last page has no token", self.exchanges[-1])
 
     def end_runs(self) -> None:
-        """End what this test has started and not seen closed. What cannot be ended stays in the ledger."""
-        for workflow_id in self.server.ledger.open:
-            if terminate(self.server, workflow_id):
-                self.server.ledger.ended(workflow_id)
+        """End what this client has started and not seen closed, each once.
+
+        What cannot be ended stays in the ledger, for the end of all; so does everything once the server has
+        left a request to end a run without an answer, or when the time is up.
+        """
+        mine, self._begun = list(self._begun), {}
+        still_open = set(self.server.ledger.open)
+        seconds = min(_ENDING_A_TESTS, self.server.bounds.until - time.time())
+        end(self.server, (one for one in mine if one in still_open), seconds)
 
 
 def _tells_of_the_end(body: dict[str, Any]) -> bool:
@@ -425,21 +451,61 @@ def _tells_of_the_end(body: dict[str, Any]) -> bool:
     return body.get("terminated") is True or (status in CLOSED and status != "continued_as_new")
 
 
-def terminate(server: Server, workflow_id: str) -> bool:
-    """End the latest run of an id; whether it is known to have ended. Not counted among the requests."""
+def _names_no_id(exchange: Exchange) -> bool:
+    """Whether a request has begun a run and left the choice of its id to the server."""
+    path = exchange.path.partition("?")[0].lower().rstrip("/")
+    if exchange.method != "POST" or not path.endswith(("/workflow/start", "/workflow/run")):
+        return False
+    with suppress(ValueError, RecursionError):
+        body = json.loads(exchange.body or b"")
+        return isinstance(body, dict) and "workflowId" not in body
+    return False
+
+
+def end(server: Server, workflow_ids: Iterable[str], seconds: float = _ENDING_ALL) -> list[str]:
+    """End the latest runs of these ids within so many seconds in all; returns the ids of those which could
+    not be ended. Not counted among the requests.
+
+    Nothing more is asked of a server that has once left this without an answer: each of its runs would cost
+    as long.
+    """
+    limit = time.monotonic() + seconds
+    left = []
+    for workflow_id in workflow_ids:
+        patience = min(_ENDING_ONE, limit - time.monotonic())
+        if server.found.get("does not end runs") or patience <= 0:
+            left.append(workflow_id)
+            continue
+        try:
+            ended = _terminate(server, workflow_id, patience)
+        except (OSError, http.client.HTTPException):
+            server.found["does not end runs"] = True
+            ended = False
+        if ended:
+            server.ledger.ended(workflow_id)
+        else:
+            left.append(workflow_id)
+    return left
+
+
+def _terminate(server: Server, workflow_id: str, patience: float) -> bool:
+    """Whether the latest run of an id has ended now, by what the server says; raises as transports do."""
     body = b'{"reason": "output-mock verify: the test is over"}'
     headers = [*server.headers(), ("Content-Type", "application/json")]
-    path = f"/workflow/{quote(workflow_id, safe='')}/terminate"
+    # An id that no path can hold is one that no run has.
+    path = f"/workflow/{quote(workflow_id, safe='', errors='replace')}/terminate"
+    reply = server.transport.send("POST", path, headers, body, patience)
     try:
-        reply = server.transport.send("POST", path, headers, body, 10)
-        try:
-            for _ in reply.pieces:
-                pass
-        finally:
-            reply.close()
-    except (OSError, http.client.HTTPException, AssertionError):
+        answer = json.loads(b"".join(reply.pieces))
+    except (ValueError, RecursionError, AssertionError):
         return False
-    return reply.status in (200, 404)
+    finally:
+        reply.close()
+    if not isinstance(answer, dict):
+        return False
+    return (reply.status == 200 and answer.get("terminated") is True) or (
+        reply.status == 404 and answer.get("error") == "WorkflowNotFoundError"
+    )
 
 
 def _words(error: BaseException) -> str:

@@ -11,6 +11,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,6 +41,8 @@ _CONTRACT = {name.split(".")[0].lower() for name in DOCUMENT["components"]["head
 _REFUSED_UNREAD = {"SyntaxError", "PayloadTooLargeError", "UnsupportedMediaTypeError"}
 # A path that cannot be decoded is refused before it is known that the operation is deprecated.
 _DEPRECATION = {"deprecation", "sunset", "link"}
+# So many problems of a response are told.
+_MOST = 50
 # What a history and a stream leave out unless they are asked for payloads.
 _PAYLOADS = {"input", "result", "failure", "details", "lastFailure"}
 
@@ -55,13 +58,26 @@ def check_response(method: str, path: str, status: int, headers: Mapping[str, st
 def response_problems(
     method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
 ) -> list[str]:
-    """What of a response does not fit the document, a line each: `  header etag: …`, `  body.runId: …`."""
-    return list(_problems(method.upper(), path, status, headers, body))
+    """What of a response does not fit the document, a line each: `  header etag: …`, `  body.runId: …`.
+
+    Of very many it gives the first.
+    """
+    problems: list[str] = []
+    try:
+        problems += islice(_problems(method.upper(), path, status, headers, body), _MOST)
+    except RecursionError:
+        problems.append("  body: is nested too deeply")
+    return problems
 
 
 def schema_problems(pointer: str, value: Any) -> list[str]:
     """What is wrong with a value by the schema at a JSON pointer into the document."""
-    return [problem for error in _validator(pointer).iter_errors(value) for problem in _explain(error)]
+    return list(islice(_schema_problems(pointer, value), _MOST))
+
+
+def _schema_problems(pointer: str, value: Any) -> Iterator[str]:
+    for error in _validator(pointer).iter_errors(value):
+        yield from _explain(error)
 
 
 def _problems(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[str]:
@@ -151,7 +167,10 @@ def _parse(text: str | bytes) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON")
 
-    return json.loads(text, parse_constant=refuse)
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _error_name(body: bytes) -> str:
@@ -271,7 +290,7 @@ def _payload_problems(body: bytes) -> Iterator[str]:
     try:
         pages = [_parse(text)["events"]] if text.startswith("{") else []
         pages += [_parse(f["data"]) for f in _frames(text) if f.get("event") == "history"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return
     for event in (event for page in pages for event in page):
         for name, attributes in event.items():

@@ -5,30 +5,43 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-# Names of fields whose values nobody who reads a report needs to see. A page token is none of them.
+# Names of fields whose values nobody who reads a report needs to see.
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)|secret|authori[sz]ation|cookie|credential|api[-_]?key|private[-_]?key|signature"
-    r"|^(access|auth|bearer|refresh|id|session)?[-_]?token$",
+    r"|token$",
     re.IGNORECASE,
 )
-# The same in an address, such as one that S3 has signed.
-_SECRET_PARAMETER = re.compile(
-    r"([?&][^=&\s]*(?:signature|credential|(?<!page)token|secret|password|api_?key)[^=&\s]*=)[^&\s\"']+", re.I
+# Who repeats a request needs them.
+_PAGE_TOKEN = re.compile("(next[-_]?)?page[-_]?token", re.IGNORECASE)
+# A parameter in an address, such as one that S3 has signed.
+_PARAMETER = re.compile(r"""([?&])([^=?&\s"']+)=([^&\s"']+)""")
+# What begins a field in words that quote JSON or Python, within a text of JSON as well.
+_FIELD = re.compile(r"""["']([^"'\\\n]{1,80})\\*["']\s*:\s*""")
+# Its value: a text that may be cut off, the beginning of a list or an object, or a plain word.
+_VALUE = re.compile(
+    r"""(?P<open>\\{1,30}")(?:(?!(?<!\\)(?P=open)).)*(?:(?<!\\)(?P=open)|\Z)"""
+    r"""|"(?:\\.|[^"\\])*\\?(?:"|\Z)|'(?:\\.|[^'\\])*\\?(?:'|\Z)"""
+    r"""|[\[{]|[^\s,}\]"']+""",
+    re.DOTALL,
 )
-# The same in words that quote JSON or Python.
-_SECRET_PAIR = re.compile(
-    r"""(["'](?:[\w-]*(?:pass(?:word|wd|phrase)|secret|api[-_]?key|credential|authorization)[\w-]*"""
-    r"""|(?:access|auth|bearer|refresh|id|session)?[-_]?token)["']\s*:\s*)(["'])(?:(?!\2).)+\2""",
-    re.IGNORECASE,
-)
+_NOTHING = {"null", "None", "true", "false", "True", "False"}
+_BRACKET = re.compile(r"[\[\]{}]")
+# What may stand before the token in a header.
+_SCHEMES = ("Basic ", "Bearer ", "basic ", "")
+# What no report can hold: half of a character.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 HIDDEN = "[redacted]"
-# How the token is written in a curl line that can be run.
-TOKEN_VARIABLE = "$OUTPUT_API_AUTH_TOKEN"
+# What holds the token in a curl line that can be run.
+TOKEN_VARIABLE = "OUTPUT_API_AUTH_TOKEN"
 # More of a body is not shown.
 _LONGEST = 4000
+# More of a text is not searched for secrets, and so not shown either.
+_SEARCHED = 20_000
 
 
 @dataclass
@@ -48,30 +61,32 @@ class Secrets:
     """What may not be seen in a report: the token, whatever lies under a secret's name, and `more`."""
 
     def __init__(self, token: str | None = None, more: tuple[str, ...] = ()) -> None:
+        self._token = token or None
+        hidden = {*more, token or ""}
+        if token is not None and len(token) >= 8:
+            # What the checks of wrong tokens send.
+            hidden |= {token[:-1], token.swapcase()}
         # Short ones would be found everywhere.
-        self._token = token if token and len(token) > 3 else None
-        self._more = tuple(sorted({one for one in more if len(one) > 3}, key=len, reverse=True))
+        self._hidden = tuple(sorted({one for one in hidden if len(one) > 3}, key=len, reverse=True))
 
     def hidden(self, text: str) -> str:
-        """The text without what is secret."""
-        if self._token is not None:
-            text = text.replace(self._token, HIDDEN)
-        for one in self._more:
+        """The text without what is secret, and cut when it is very long."""
+        for one in self._hidden:
             text = text.replace(one, HIDDEN)
-        return _SECRET_PAIR.sub(rf"\1\2{HIDDEN}\2", _SECRET_PARAMETER.sub(rf"\1{HIDDEN}", text))
+        text = _PARAMETER.sub(_parameter_hidden, text[:_SEARCHED])
+        return _SURROGATE.sub("\ufffd", _fields_hidden(text))
 
     def body(self, body: bytes) -> str:
         """A body as text, cut when it is long."""
         text = body.decode("utf-8", "replace")
-        try:
+        with suppress(ValueError, RecursionError):
             value = json.loads(text)
-        except ValueError:
-            pass
-        else:
             if isinstance(value, (dict, list)):
                 text = json.dumps(_without_secrets(value), ensure_ascii=False)
-        text = self.hidden(text)
-        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
+        shown = self.hidden(text)
+        if len(text) <= _SEARCHED and len(shown) <= _LONGEST:
+            return shown
+        return f"{shown[:_LONGEST]}… ({len(text)} characters)"
 
     def curl(self, base: str, exchange: Exchange) -> str:
         """A command line that makes the request again; the token comes from the environment."""
@@ -81,9 +96,10 @@ class Secrets:
         elif exchange.method != "GET":
             words.append(f"-X {exchange.method}")
         for name, value in exchange.headers:
-            if name.lower() == "authorization" and self._token is not None and self._token in value:
-                with_variable = value.replace(self._token, TOKEN_VARIABLE)
-                words.append(f'-H "{name}: {with_variable}"')
+            if name.lower() == "authorization":
+                words.append(f'-H "{name}: {self._authorization(value)}"')
+            elif _is_secret(name):
+                words.append(f"-H {shlex.quote(f'{name}: {HIDDEN}')}")
             else:
                 words.append(f"-H {shlex.quote(self.hidden(f'{name}: {value}'))}")
         if exchange.body is not None:
@@ -91,12 +107,21 @@ class Secrets:
         words.append(shlex.quote(self.hidden(base + exchange.path)))
         return " ".join(words)
 
+    def _authorization(self, value: str) -> str:
+        """The header with the variable for the token; what is not made of it may tell of it all the same."""
+        for scheme in _SCHEMES if self._token is not None else ():
+            if value == f"{scheme}{self._token}":
+                return f"{scheme}${TOKEN_VARIABLE}"
+            if value == f"{scheme}{self._token}x":
+                return f"{scheme}${{{TOKEN_VARIABLE}}}x"
+        return "Basic …"
+
     def answer(self, exchange: Exchange) -> dict[str, Any]:
         """The answer as plain data."""
         return {
             "status": exchange.status,
             "headers": {
-                name: HIDDEN if _SECRET_NAME.search(name) else self.hidden(value)
+                self.hidden(name): HIDDEN if _is_secret(name) else self.hidden(value)
                 for name, value in exchange.answer_headers.items()
             },
             "body": self.body(exchange.answer),
@@ -104,24 +129,68 @@ class Secrets:
 
 
 def secret_values(value: Any) -> tuple[str, ...]:
-    """The texts that lie under a secret's name in a value."""
-    found: list[str] = []
+    """The texts that lie under a secret's name in a value, however deep."""
+    return tuple(_texts(value, False))
+
+
+def _texts(value: Any, secret: bool) -> Iterator[str]:
     if isinstance(value, dict):
         for name, item in value.items():
-            if isinstance(item, str) and _SECRET_NAME.search(str(name)):
-                found.append(item)
-            else:
-                found += secret_values(item)
+            yield from _texts(item, secret or _is_secret(str(name)))
     elif isinstance(value, list):
         for item in value:
-            found += secret_values(item)
-    return tuple(found)
+            yield from _texts(item, secret)
+    elif isinstance(value, str) and secret:
+        yield value
+
+
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None and _PAGE_TOKEN.fullmatch(name) is None
 
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            name: HIDDEN if _SECRET_NAME.search(str(name)) and item else _without_secrets(item)
+            name: HIDDEN if _is_secret(str(name)) and item else _without_secrets(item)
             for name, item in value.items()
         }
     return [_without_secrets(item) for item in value] if isinstance(value, list) else value
+
+
+def _parameter_hidden(found: re.Match[str]) -> str:
+    mark, name, _ = found.groups()
+    return f"{mark}{name}={HIDDEN}" if _is_secret(name) else found.group()
+
+
+def _fields_hidden(text: str) -> str:
+    """The text without the values of fields that have a secret's name. Looks at each place once."""
+    pieces = []
+    at = 0
+    while field_ := _FIELD.search(text, at):
+        pieces.append(text[at : field_.end()])
+        at = field_.end()
+        value = _VALUE.match(text, at) if _is_secret(field_.group(1)) else None
+        if value is None:
+            continue
+        found = value.group()
+        if found in ("[", "{"):
+            at = _end_of(text, at)
+            pieces.append(f'"{HIDDEN}"')
+        elif found in _NOTHING:
+            continue
+        else:
+            at = value.end()
+            first = value["open"] or (found[0] if found[0] in "\"'" else "")
+            last = first if found.endswith(first) and len(found) > len(first) else ""
+            pieces.append(f"{first}{HIDDEN}{last}")
+    return "".join([*pieces, text[at:]])
+
+
+def _end_of(text: str, at: int) -> int:
+    """Where the list or object that begins there ends; the end of the text if it does not."""
+    depth = 0
+    for bracket in _BRACKET.finditer(text, at):
+        depth += 1 if bracket.group() in "[{" else -1
+        if depth == 0:
+            return bracket.end()
+    return len(text)

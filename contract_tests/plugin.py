@@ -16,7 +16,7 @@ import pytest
 
 from contract_tests import bounds
 from contract_tests.checks import AREAS, Check, check_of
-from contract_tests.client import Client, Deviation
+from contract_tests.client import Client, Deviation, end
 from contract_tests.collector import PROPERTY, Collector
 from contract_tests.exchange import Exchange, Secrets, secret_values
 from contract_tests.server import PATIENCE, MapError, Role, Server, read_map
@@ -229,6 +229,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.when == "call" or report.outcome != "passed":
         noted = _noted(item, check, call, report)
         report.user_properties.append((PROPERTY, noted))
+        if report.outcome == "failed" and not _can_be_told(report):
+            report.longrepr = noted["failure"]["expected"]
+
+
+def _can_be_told(report: pytest.TestReport) -> bool:
+    """Whether what pytest has made of a failure can be written, and sent to the process that reports."""
+    try:
+        str(report.longrepr).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _noted(
@@ -285,10 +296,14 @@ def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange])
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """What a test could not end, or was kept from ending, is tried once more."""
+    """What a test could not end, or was kept from ending, is tried once more.
+
+    Where there is a folder of ledgers, whoever made it does so, for all processes at once.
+    """
     server = session.config.stash.get(_SERVER, None)
-    if server is not None:
-        Client(server).end_runs()
+    if server is not None and option(session.config, "output_ledger") is None:
+        server.found.pop("does not end runs", None)
+        end(server, server.ledger.open)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 
@@ -11,6 +12,8 @@ from contract_tests.verdict import Outcome, Verdict
 _WIDTH = 100
 # How many deviations a terminal shows.
 _MOST = 20
+# What would move the cursor, turn the direction of what follows, or cannot be written at all.
+_NOT_FOR_A_TERMINAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def table(verdict: Verdict) -> Iterator[str]:
@@ -26,6 +29,11 @@ def table(verdict: Verdict) -> Iterator[str]:
 
 def failure(outcome: Outcome) -> Iterator[str]:
     """What a check has found: what was asked, what came, what was expected, and why."""
+    for line in _failure(outcome):
+        yield _printable(line)
+
+
+def _failure(outcome: Outcome) -> Iterator[str]:
     found = outcome.failure or {}
     yield f"✗ {outcome.id}  ({outcome.level}; {outcome.source})"
     yield f"    {found.get('test', '')}"
@@ -39,6 +47,8 @@ def failure(outcome: Outcome) -> Iterator[str]:
 
 
 def _indented(name: str, text: str, *, wrap: bool = True) -> Iterator[str]:
+    # Before it is cut into lines, which some of these characters end as well.
+    text = "\n".join(_printable(line) for line in text.replace("\r\n", "\n").split("\n"))
     head = f"    {name:<9}"
     lines = [
         piece
@@ -49,8 +59,18 @@ def _indented(name: str, text: str, *, wrap: bool = True) -> Iterator[str]:
         yield f"{head if number == 0 else ' ' * len(head)}{line}"
 
 
+def _printable(line: str) -> str:
+    """A line of what a server has said, without what does something else to a terminal than to be shown."""
+    return _NOT_FOR_A_TERMINAL.sub("�", line)
+
+
 def whole(verdict: Verdict) -> Iterator[str]:
     """The verdict: each deviation, what was not checked and why, the table, and one sentence."""
+    for line in _whole(verdict):
+        yield _printable(line)
+
+
+def _whole(verdict: Verdict) -> Iterator[str]:
     failed = verdict.of("failed")
     for outcome in failed[:_MOST]:
         yield from failure(outcome)

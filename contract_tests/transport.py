@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
 Headers = list[tuple[str, str]]
+
+# How many bytes the body of an answer may have. The largest of a true server are a few megabytes.
+MOST_BYTES = 16 * 1024 * 1024
+
+
+class TooLarge(http.client.HTTPException):
+    """A body that goes on after `MOST_BYTES`."""
 
 
 class Reply(NamedTuple):
@@ -32,8 +41,60 @@ class Transport(Protocol):
     url: str
 
     def send(self, method: str, path: str, headers: Headers, body: bytes | None, timeout: float) -> Reply:
-        """Send a request. Raises `OSError` or `http.client.HTTPException` when there is no answer."""
+        """Send a request; the whole answer, to the last piece, may take `timeout` seconds.
+
+        Raises `OSError` or `http.client.HTTPException` when there is no answer, and so do the pieces where it
+        breaks off or is too large.
+        """
         ...
+
+
+def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces of a body, up to the most that there may be."""
+    read = 0
+    for piece in pieces:
+        read += len(piece)
+        if read > MOST_BYTES:
+            raise TooLarge(f"the body has more than {MOST_BYTES // 1024**2} MiB")
+        yield piece
+
+
+class _Deadline:
+    """Shuts a connection once its time is up, whatever it is waiting for then.
+
+    The timeout of a socket begins anew with each byte: a server that lets its headers drip, or says 100
+    Continue for ever, would never run into it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._passed = False
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._shut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def watch(self, connection: socket.socket) -> None:
+        """This is the connection."""
+        self._socket = connection
+        if self._passed:
+            self._shut()
+
+    def over(self) -> None:
+        """The answer is there."""
+        self._timer.cancel()
+
+    def check(self) -> None:
+        """Raise `TimeoutError` if the time was up."""
+        if self._passed:
+            raise TimeoutError(f"the answer is not whole after {self.seconds:.0f} seconds")
+
+    def _shut(self) -> None:
+        self._passed = True
+        if self._socket is not None:
+            with suppress(OSError):
+                # Not that of a TLS socket, which would take its state away from who reads.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class SocketTransport:
@@ -57,7 +118,10 @@ class SocketTransport:
             if self._https
             else http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         )
+        deadline = _Deadline(timeout)
         try:
+            connection.connect()
+            deadline.watch(connection.sock)
             connection.putrequest(method, self._base + path, skip_accept_encoding=True)
             for name, value in headers:
                 connection.putheader(name, value)
@@ -69,19 +133,29 @@ class SocketTransport:
                 with suppress(ConnectionError):
                     connection.send(body)
             response = connection.getresponse()
-        except BaseException:
+        except BaseException as error:
+            deadline.over()
             connection.close()
+            if isinstance(error, (OSError, http.client.HTTPException)):
+                deadline.check()
             raise
 
         def pieces() -> Iterator[bytes]:
-            while piece := response.read1(65536):
-                yield piece
+            try:
+                while piece := response.read1(65536):
+                    yield piece
+            except (OSError, http.client.HTTPException):
+                deadline.check()
+                raise
+            # What was shut looks like a body that has ended.
+            deadline.check()
 
         def close() -> None:
+            deadline.over()
             response.close()
             connection.close()
 
-        return Reply(response.status, response.getheaders(), pieces(), close)
+        return Reply(response.status, response.getheaders(), _bounded(pieces()), close)
 
 
 # A WSGI application, of whatever making.
@@ -150,4 +224,4 @@ class InProcessTransport:
                 yield first
             yield from pieces
 
-        return Reply(status, given, body_of() if method != "HEAD" else iter(()), close)
+        return Reply(status, given, _bounded(body_of()) if method != "HEAD" else iter(()), close)

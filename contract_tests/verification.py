@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import secrets
 import tempfile
 import time
@@ -17,7 +18,7 @@ import pytest
 
 from contract_tests import report_html, report_junit
 from contract_tests.bounds import MOST_REQUESTS, MOST_SECONDS, left_open
-from contract_tests.client import terminate
+from contract_tests.client import end
 from contract_tests.collector import Collector
 from contract_tests.server import PATIENCE, Server
 from contract_tests.transport import InProcessTransport, SocketTransport, Target
@@ -26,6 +27,8 @@ from output_mock.version import version
 
 # Whether a report names what was checked so.
 IN_PROCESS = "a fake in process"
+# What a page may not hold, or only as an escape sequence for whoever prints it.
+_NOT_A_PAGE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass
@@ -155,12 +158,7 @@ def _end_what_is_left(wanted: Wanted, ledger: Path) -> list[str]:
     else:
         # The fakes have gone with their processes.
         return []
-    limit = time.monotonic() + 60
-    return [
-        workflow_id
-        for workflow_id in left_open(ledger)
-        if time.monotonic() > limit or not terminate(server, workflow_id)
-    ]
+    return end(server, left_open(ledger))
 
 
 def missing(workers: str | None) -> str | None:
@@ -177,7 +175,7 @@ def write_reports(verdict: Verdict, folder: Path) -> list[Path]:
     """Write `verdict.json`, `junit.xml` and `report.html` into a folder, which is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     written = {
-        "report.html": report_html.document(verdict).encode(),
+        "report.html": _NOT_A_PAGE.sub("�", report_html.document(verdict)).encode(),
         "verdict.json": f"{json.dumps(verdict.as_json(), indent=2)}\n".encode(),
         "junit.xml": report_junit.document(verdict),
     }

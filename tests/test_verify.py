@@ -7,12 +7,13 @@ import os
 import re
 import shlex
 import signal
+import socketserver
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,14 +23,18 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
 
 from contract_tests import comparison, report_html, report_junit, verification
 from contract_tests.bounds import Bounds, Ledger, Spent, left_open
 from contract_tests.checks import AREAS, check_of
-from contract_tests.exchange import Exchange, Secrets
+from contract_tests.client import Client, Deviation, end
+from contract_tests.conformity import response_problems
+from contract_tests.exchange import Exchange, Secrets, secret_values
 from contract_tests.pack import script
-from contract_tests.server import MapError, read_map
-from contract_tests.transport import SocketTransport, Target
+from contract_tests.server import MapError, Server, read_map
+from contract_tests.transport import InProcessTransport, SocketTransport, Target
 from contract_tests.verdict import Outcome, Verdict, from_json
 from contract_tests.verification import Wanted
 from output_mock import OutputMock, Script
@@ -369,8 +374,6 @@ def test_what_a_killed_process_has_left_is_known(tmp_path: Path) -> None:
 
 
 def test_a_redirect_is_not_followed() -> None:
-    from werkzeug.wrappers import Response
-
     elsewhere = Response("", 302, {"Location": "http://other.example/health"})
     verdict = verification.verify(Wanted(target=Target(elsewhere), only=["system.health"]))
     (outcome,) = verdict.failed
@@ -382,6 +385,212 @@ def test_a_redirect_is_not_followed() -> None:
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="is no base URL"):
         SocketTransport(url)
+
+
+# --- what is left behind ----------------------------------------------------------------------------------
+
+
+class Answering:
+    """A server that gives one answer to everything, and the paths that it was asked for."""
+
+    def __init__(self, *answer: Any) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        self.asked.append(Request(environ).path)
+        if not self.answer:
+            raise TimeoutError("no answer")
+        status, value = self.answer
+        answer = Response(json.dumps(value), status, {"Content-Type": "application/json; charset=utf-8"})
+        return answer(environ, start_response)
+
+    def server(self) -> Server:
+        return Server(InProcessTransport(self), prefix="verify-x")
+
+
+GONE = (404, {"error": "WorkflowNotFoundError", "message": "no"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "ended"),
+    [
+        ((200, {"terminated": True, "workflowId": "a"}), True),
+        (GONE, True),
+        ((200, {"terminated": False}), False),
+        ((200, {}), False),
+        ((200, [True]), False),
+        ((404, {"error": "NotFoundError"}), False),
+        ((404, "Not Found"), False),
+        ((500, {"terminated": True}), False),
+    ],
+)
+def test_a_run_has_ended_when_the_server_says_so_and_not_before(answer: Any, ended: bool) -> None:
+    assert end(Answering(*answer).server(), ["a"]) == ([] if ended else ["a"])
+
+
+def test_an_answer_that_is_no_json_ends_nothing() -> None:
+    server = Server(InProcessTransport(Response("OK")))
+    assert end(server, ["a"]) == ["a"]
+
+
+def test_a_run_that_nobody_has_ended_is_told() -> None:
+    server = Answering(200, {"workflowId": "w", "runId": "r"})
+    target = Target(server)
+    verdict = verification.verify(Wanted(target=target, only=["validation.unknown-catalog"], patience=1))
+    tried = [path for path in server.asked if path.endswith("/terminate")]
+    assert verdict.left_running, "200 alone does not say that a run has ended"
+    assert len(tried) == 3, "once after each of the two tests that have begun it, and once at the end"
+
+
+def test_a_test_ends_only_what_it_has_begun_and_each_only_once() -> None:
+    answering = Answering(500, {})
+    server = answering.server()
+    one, other = Client(server), Client(server)
+    one.body("w", workflowId="verify-x-1")
+    other.body("w", workflowId="verify-x-2")
+    one.end_runs()
+    one.end_runs()
+    assert answering.asked == ["/workflow/verify-x-1/terminate"]
+    assert server.ledger.open == ["verify-x-1", "verify-x-2"], "what could not be ended is still known"
+
+
+def test_who_leaves_one_request_to_end_a_run_without_answer_is_asked_no_more() -> None:
+    answering = Answering()
+    server = answering.server()
+    assert end(server, ["a", "b", "c"]) == ["a", "b", "c"]
+    assert answering.asked == ["/workflow/a/terminate"]
+    client = Client(server)
+    client.body("w", workflowId="verify-x-1")
+    client.end_runs()
+    assert len(answering.asked) == 1
+    assert server.ledger.open == ["verify-x-1"]
+
+
+def test_no_run_is_ended_when_the_time_is_up() -> None:
+    answering = Answering(*GONE)
+    server = answering.server()
+    server.bounds.until = 0.0
+    client = Client(server)
+    client.body("w", workflowId="verify-x-1")
+    client.end_runs()
+    assert end(server, ["a"], 0.0) == ["a"]
+    assert answering.asked == []
+
+
+def test_an_id_that_no_path_can_hold_keeps_nothing_from_being_ended() -> None:
+    answering = Answering(*GONE)
+    assert end(answering.server(), ["\ud800", "b"]) == []
+    assert len(answering.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "named", "known"),
+    [
+        ({"workflowName": "w", "workflowId": "verify-x-1"}, "verify-x-1", True),
+        ({"workflowName": "w", "workflowId": "verify-x-1"}, "verify-x-other", True),
+        ({"workflowName": "w", "workflowId": "verify-x-1"}, "production-7", False),
+        ({"workflowName": "w"}, "chosen-by-the-server", True),
+    ],
+)
+def test_a_run_of_somebody_else_is_not_ended_because_the_server_names_it(
+    body: Any, named: str, known: bool
+) -> None:
+    server = Answering(200, {"workflowId": named, "runId": "0"}).server()
+    client = Client(server)
+    client._observe(client_exchange("/workflow/start", body, named))
+    client._observe(client_exchange("/workflow/production-7/reset", {"stepName": "a"}, "production-7"))
+    assert server.ledger.open == ([named] if known else [])
+
+
+def client_exchange(path: str, body: Any, named: str) -> Exchange:
+    answer = json.dumps({"workflowId": named, "runId": "r"}).encode()
+    return Exchange("POST", path, [], json.dumps(body).encode(), 200, {}, answer)
+
+
+# --- servers that mean harm -------------------------------------------------------------------------------
+
+
+@contextmanager
+def saying(first: bytes, again: bytes) -> Iterator[str]:
+    """A server that says something to everybody who asks, and then the same again and again."""
+    over = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            with suppress(OSError):
+                self.request.sendall(first)
+                while not over.wait(0.02):
+                    self.request.sendall(again)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Drip: ", b"a"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"a"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"a"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n"),
+    ],
+    ids=["headers", "continue", "endless", "length", "trailers"],
+)
+def test_an_answer_that_only_drips_ends_when_its_time_is_up(first: bytes, again: bytes) -> None:
+    with saying(first, again) as url:
+        client = Client(Server(SocketTransport(url)))
+        with pytest.raises(Deviation, match=r"not whole after 1 seconds|to end within 1 seconds"):
+            client.get("/health", timeout=1.0)
+
+
+def test_a_body_without_end_is_a_deviation_and_not_kept() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield bytes(1024 * 1024)
+
+    with pytest.raises(Deviation, match="the body has more than 16 MiB") as caught:
+        Client(Server(InProcessTransport(Response(endless())))).get("/health")
+    assert len(caught.value.exchange.answer) <= 16 * 1024 * 1024
+    with pytest.raises(Deviation, match="16 MiB") as caught, served_by(Response(endless())) as url:
+        Client(Server(SocketTransport(url))).get("/health")
+
+
+@contextmanager
+def served_by(application: Any) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_the_large_bodies_of_many_answers_are_not_all_kept() -> None:
+    client = Client(Server(InProcessTransport(Response("a" * 10**6, content_type="text/plain"))))
+    for _ in range(3):
+        with pytest.raises(Deviation):
+            client.get("/health")
+    assert [len(one.answer) > 10**5 for one in client.exchanges] == [False, False, True]
+
+
+def test_of_very_many_problems_the_first_are_told() -> None:
+    body = json.dumps({"workflows": [5] * 10_000}).encode()
+    headers = {"content-type": "application/json; charset=utf-8"}
+    assert len(response_problems("GET", "/workflow/catalog", 200, headers, body)) == 50
 
 
 # --- reports ----------------------------------------------------------------------------------------------
@@ -479,6 +688,123 @@ def test_secrets_are_not_told() -> None:
     answer = secrets.answer(exchange)
     assert answer["headers"] == {"set-cookie": "[redacted]", "x": "[redacted]"}
     assert "p4ss" not in answer["body"]
+
+
+@pytest.mark.parametrize(
+    "name", ["token", "csrfToken", "x-amz-security-token", "GITHUB_TOKEN", "clientSecret"]
+)
+@pytest.mark.parametrize("value", ["p4ss", ["p4ss"], {"user": {"a]": "p4ss"}}, 'a"p4ss'])
+def test_whatever_lies_under_the_name_of_a_secret_is_not_told(name: str, value: Any) -> None:
+    whole = {"a": [{name: value}], "pageToken": "AAAA", "nextPageToken": "BBBB", "tokens": 7}
+    text = json.dumps(whole)
+    for said in (
+        Secrets().body(text.encode()),
+        Secrets().hidden(f"got {text}"),
+        Secrets().hidden(f"got {whole!r}"),
+        Secrets().hidden(f"got {json.dumps({'message': text})}"),
+    ):
+        assert "p4ss" not in said
+        assert "[redacted]" in said
+    shown = json.loads(Secrets().body(text.encode()))
+    assert shown == {**whole, "a": [{name: "[redacted]"}]}
+    assert "p4ss" in secret_values(whole)[0]
+
+
+def test_a_secret_that_is_cut_off_is_not_told() -> None:
+    for text in ('{"password": "p4ss', "{'password': 'p4ss\\", '{"secrets": ["p4ss"', '{"apiKey": 4444'):
+        said = Secrets().hidden(text)
+        assert not re.search("p4ss|4444", said)
+    assert Secrets().hidden('{"password": null}') == '{"password": null}'
+
+
+@pytest.mark.parametrize(
+    "piece", ["?", "?token", "&a", '"', "'token", '"token":', "password", "[", '\\"', " "]
+)
+def test_whatever_a_text_is_made_of_its_secrets_are_found_soon(piece: str) -> None:
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from contract_tests.exchange import Secrets\n"
+            "for text in (sys.argv[1], sys.argv[1] + ' token', '\"token\": ' + sys.argv[1]):\n"
+            "    Secrets('tok-123456').hidden(text * 2_000_000)",
+            piece,
+        ],
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("Basic Tok-123456", "Basic $OUTPUT_API_AUTH_TOKEN"),
+        ("Basic Tok-123456x", "Basic ${OUTPUT_API_AUTH_TOKEN}x"),
+        ("Bearer Tok-123456", "Bearer $OUTPUT_API_AUTH_TOKEN"),
+        ("Tok-123456", "$OUTPUT_API_AUTH_TOKEN"),
+        ("Basic Tok-12345", "Basic …"),
+        ("Basic tOK-123456", "Basic …"),
+        ("Basic wrong`", "Basic …"),
+        ("x Tok-123456", "Basic …"),
+    ],
+)
+def test_a_token_that_is_nearly_right_is_not_shown(value: str, shown: str) -> None:
+    exchange = Exchange("GET", "/x", [("Authorization", value)], None, 401, {}, value.encode())
+    secrets = Secrets("Tok-123456")
+    assert f'-H "Authorization: {shown}"' in secrets.curl("http://a", exchange)
+    assert not re.search("Tok-12345|tOK-12345", secrets.answer(exchange)["body"])
+
+
+def test_an_authorization_is_never_shown_when_no_token_is_known() -> None:
+    exchange = Exchange("GET", "/x", [("authorization", "Basic whatever"), ("Cookie", "s=1")], None)
+    assert Secrets().curl("http://a", exchange) == (
+        "curl -sS -i -H \"authorization: Basic …\" -H 'Cookie: [redacted]' http://a/x"
+    )
+
+
+HARMFUL = {
+    "surrogate": b'{"workflows": "\\ud800", "\\ud800": 1}',
+    "deep": b"[" * 100_000,
+    "deep-object": b'{"a":' * 100_000,
+    "nearly-too-deep": b"[" * 900 + b"]" * 900,
+    "escapes": b'{"workflows": "\x1b[2J\\u001b]0;x\\u0007\\u009b\\u202e"}',
+}
+
+
+@pytest.mark.parametrize("body", HARMFUL.values(), ids=HARMFUL)
+@pytest.mark.parametrize("workers", [None, "2"])
+def test_no_body_keeps_a_report_from_being_made(tmp_path: Path, body: bytes, workers: str | None) -> None:
+    if workers is not None:
+        harmful = Response(body, content_type="application/json; charset=utf-8")
+        with served_by(harmful) as url:
+            result = run(url, "--only", "catalog", "--only", "runs", "-n", workers, "--report", str(tmp_path))
+        text, status = result.output, result.exit_code
+    else:
+        harmful = Response(body, content_type="application/json; charset=utf-8")
+        verdict = verification.verify(Wanted(target=Target(harmful), only=["catalog", "runs"], patience=1))
+        verification.write_reports(verdict, tmp_path)
+        text, status = "\n".join(verification_text(verdict)), verdict.exit_status
+        text.encode()
+        assert verdict.problems == []
+    assert status == 1, text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", text)
+    assert json.loads((tmp_path / "verdict.json").read_text())["counts"]["failed"] >= 2
+    assert (tmp_path / "report.html").stat().st_size > 1000
+    ElementTree.parse(tmp_path / "junit.xml")
+
+
+def test_a_report_of_somebody_else_does_no_harm_to_a_terminal(tmp_path: Path) -> None:
+    answer = {"status": 200, "headers": {"x": "\x1b"}, "body": "\x9b\r\n\tb"}
+    failure = {"expected": "a\x1b[2J\r\ud800", "curl": "\x07", "answer": answer}
+    verdict = Verdict("http://a", [Outcome("run.alias", "required", "s", "failed", failure=failure)])
+    verdict.left_running = ["w\x1b"]
+    text = "\n".join(verification_text(verdict))
+    assert "found    a�[2J��" in text
+    assert "left running: w�; end it" in text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", text)
+    verification.write_reports(verdict, tmp_path)
+    assert "\x1b" not in (tmp_path / "report.html").read_text()
 
 
 # --- two servers ------------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ class Server:
             catalog = json.loads(body) if reply.status == 200 else {}
             names = {entry["name"]: entry["name"] for entry in catalog.get("workflows", ())}
             return names | dict(catalog.get("workflowNames", {}))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             # That it is no catalog is for the tests of the catalog to say.
             return {}
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -23,7 +24,24 @@ RECORDINGS = {
     path.stem: json.loads(path.read_text())
     for path in sorted((Path(__file__).parent / "recordings" / "further").glob("*.json"))
 }
-Results = dict[str, Future[tuple[int, list[str]]]]
+Result = tuple[int, list[str]]
+
+
+class Results(NamedTuple):
+    """What has come out, and what one that differs is played to again."""
+
+    futures: dict[str, Future[Result]]
+    reached: Reached
+
+    def of(self, name: str) -> Result:
+        """The result of a recording. Where the machine was busy with all the others, it gets another chance
+        by itself: what was recorded a moment after something else may have come a moment later.
+        """
+        number, different = self.futures[name].result(timeout=120)
+        if different:
+            wait(self.futures.values(), timeout=120)
+            number, different = played(self.reached, RECORDINGS[name])
+        return number, different
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +50,12 @@ def results() -> Iterator[Results]:
     mock = OutputMock("real", scripts=[pack, script])
     with connected(mock, "in_process") as client, ThreadPoolExecutor(16) as pool:
         reached = Reached(mock, client)
-        yield {name: pool.submit(played, reached, recording) for name, recording in RECORDINGS.items()}
+        futures = {name: pool.submit(played, reached, recording) for name, recording in RECORDINGS.items()}
+        yield Results(futures, reached)
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_the_measured_exchanges_come_out_the_same(name: str, results: Results) -> None:
-    number, different = results[name].result(timeout=120)
+    number, different = results.of(name)
     assert not different, "\n".join(different)
     assert number == sum("request" in exchange for exchange in RECORDINGS[name]["exchanges"])

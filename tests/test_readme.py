@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -23,6 +24,7 @@ from output_mock.scripts.yaml.expressions import NAMES
 from output_mock.scripts.yaml.functions import FILTERS, TESTS
 from output_mock.scripts.yaml.language import ACTIONS, FILE, WORKFLOW, document
 from output_mock.server import running
+from output_mock.traces.drawing import drawn
 from pytest_output import plugin, settings
 
 ROOT = Path(__file__).parent.parent
@@ -100,6 +102,15 @@ def test_the_python_examples_run_and_their_assertions_hold(code: str, tmp_path: 
     file = tmp_path / "example.py"
     file.write_text(code)
     exec(compile(code, str(file), "exec"), {"__name__": "example"})  # the example as a module
+
+
+def test_the_trace_that_is_shown_is_that_of_the_example() -> None:
+    (shown,) = re.findall(r"```text\n\$ output-mock trace s\n(.*?)```", README, re.DOTALL)
+    (code,) = [code for code in PYTHON if "output_mock.traces import" in code]
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, "example.py", "exec"), names)
+    lines = drawn(names["mock"].runs["s"].trace, width=100)
+    assert "\n".join(click.unstyle(line) for line in lines) == shown.rstrip()
 
 
 def test_what_is_quoted_from_a_file_stands_there() -> None:

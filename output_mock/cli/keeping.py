@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from output_mock.cli import environment
+from output_mock.control.worlds import DEFAULT
 
 if TYPE_CHECKING:
     from output_mock.engine.traces import Traces
     from output_mock.traces.s3 import Bucket
-
-_DEFAULT_WORLD = "default"
 
 
 class Keeping:
@@ -46,17 +45,17 @@ class Keeping:
             # Its own log of requests is not this server's.
             logging.getLogger("werkzeug").setLevel(logging.WARNING)
             self.endpoint, self._stop = moto_server()
-            self._bucket(_DEFAULT_WORLD).create()
+            self._bucket(DEFAULT).create()
 
-    def traces(self, world: str = _DEFAULT_WORLD) -> Traces:
+    def traces(self, world: str = DEFAULT) -> Traces:
         """Where the traces of that world go: none of another world's lie there."""
         found = self._plain
         if self._folder is not None:
             from output_mock.traces.folder import Folder
 
-            root = self._folder if world == _DEFAULT_WORLD else self._folder / "worlds" / world
+            root = self._folder if world == DEFAULT else self._folder / "worlds" / world
             runs = root / "runs"
-            reported = found.folder if self._reported and world == _DEFAULT_WORLD else str(runs)
+            reported = found.folder if self._reported and world == DEFAULT else str(runs)
             found = replace(found, folder=reported, writer=Folder(runs))
         if self.endpoint is not None:
             bucket = self._bucket(world)
@@ -70,7 +69,7 @@ class Keeping:
         if world in self._buckets:
             return self._buckets[world]
         name = self._settings.bucket
-        if world != _DEFAULT_WORLD:
+        if world != DEFAULT:
             name = f"{name[:50]}-{hashlib.sha256(world.encode()).hexdigest()[:8]}"
         bucket = Bucket(
             name,
@@ -78,7 +77,7 @@ class Keeping:
             region=self._settings.region,
             key_id=self._settings.key_id,
             secret=self._settings.secret,
-            make=world != _DEFAULT_WORLD,
+            make=world != DEFAULT,
         )
         self._buckets[world] = bucket
         return bucket

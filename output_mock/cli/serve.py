@@ -285,7 +285,7 @@ def serve(
     from output_mock.cli.log import RequestLog
     from output_mock.cli.watch import Watcher
     from output_mock.control.front import Front
-    from output_mock.control.worlds import Worlds
+    from output_mock.control.worlds import DEFAULT, Worlds
     from output_mock.mock import OutputMock
 
     production = os.environ.get("NODE_ENV") == "production"
@@ -304,7 +304,7 @@ def serve(
             execution_timeout=options.get("executionTimeout", execution_timeout),
             max_waiting=max_waiting,
             history_max_waiting=history_max_waiting,
-            traces=keeping.traces(options.get("world", "default")),
+            traces=keeping.traces(options.get("world", DEFAULT)),
         )
         made.app.calls.most = journal
         made.app.timing = timing

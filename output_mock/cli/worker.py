@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r".*[^:]:\d{1,5}")
 
 
-class Problem(click.ClickException):
-    """What has gone wrong, told in the name of this command."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.ctx: click.Context = click.get_current_context()
-
-
 def address(context: click.Context, _: click.Parameter, value: str) -> str:
     if not _ADDRESS.fullmatch(value) or int(value.rpartition(":")[2]) > 65535:
         raise click.BadParameter(f"{value!r} is no HOST:PORT; write it like 127.0.0.1:7233")
@@ -117,13 +109,13 @@ def worker(
     try:
         from output_mock.temporal import Offer, ScriptWorker, TemporalError
     except ModuleNotFoundError as error:
-        raise Problem(str(error)) from None
+        raise click.ClickException(str(error)) from None
     # A run that fails by a mistake in its script is told.
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         offer = Offer(catalog, [script for found in loaded.values() for script in found], traces)
     except ValueError as error:
-        raise Problem(str(error)) from None
+        raise click.ClickException(str(error)) from None
     playing = ScriptWorker(
         offer,
         target=target,
@@ -147,7 +139,7 @@ def worker(
     try:
         asyncio.run(playing.run(lambda: click.echo(line)))
     except TemporalError as error:
-        raise Problem(str(error)) from None
+        raise click.ClickException(str(error)) from None
     if playing.shared:
         click.echo(f"Catalog {catalog} goes on: other workers serve it")
     # Threads of the SDK's may still reach for an interpreter that is being taken down, which now and then
@@ -161,5 +153,5 @@ def _loaded(scripts: tuple[str, ...]) -> dict[str, list[Scripted]]:
     loaded, problems = loaded_files(scripts)
     mistakes = all_mistakes(loaded, problems)
     if mistakes:
-        raise Problem(refused(mistakes, problems[0] if problems else mistakes[0]).message)
+        raise click.ClickException(refused(mistakes, problems[0] if problems else mistakes[0]).message)
     return loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timezone
@@ -18,6 +19,22 @@ Handler = Callable[[Any], Any]
 Fails = Failure | str | Sequence[Failure | str | None] | None
 # What happens inside of a step, for the trace: nodes, or a function of the step's input that returns some.
 Inside = Sequence[Node] | Callable[[Any], Sequence[Node]]
+
+
+def answer_of(handler: Handler, name: str, payload: Any) -> Any:
+    """What the handler of a query answers, as JSON.
+
+    Raises `TypeError` for one that would have to wait, or has no JSON, and whatever the handler raises.
+    """
+    answer = handler(payload)
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise TypeError(
+            f"the handler of query {name!r} is a coroutine function; queries cannot wait, so use a plain "
+            "function"
+        )
+    return named_json(answer, "the answer to query {!r}", name)
 
 
 class ContinueAsNew(BaseException):

@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import spoken
 from output_mock.engine import failures
-from output_mock.engine.context import Context, ContinueAsNew, Handler, RunInfo, SignalTimeout, StepPlan
+from output_mock.engine.context import (
+    Context,
+    ContinueAsNew,
+    Handler,
+    RunInfo,
+    SignalTimeout,
+    StepPlan,
+    answer_of,
+)
 from output_mock.engine.errors import OutputError, QueryNotRegisteredError, ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure, invalid
 from output_mock.engine.history import ActivityOptions, Memo
@@ -345,15 +353,7 @@ class Instance:
         watchdog.begin(strict=False)
         outer = self.loop.enter()
         try:
-            answer = handler(payload)
-            if inspect.isawaitable(answer):
-                if inspect.iscoroutine(answer):
-                    answer.close()
-                raise TypeError(
-                    f"the handler of query {name!r} is a coroutine function; queries cannot wait, so use a "
-                    "plain function"
-                )
-            return named_json(answer, "the answer to query {!r}", name)
+            return answer_of(handler, name, payload)
         except Failure as failure:
             raise QueryNotRegisteredError(failure.message) from None
         except (Exception, SystemExit) as error:

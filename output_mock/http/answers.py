@@ -68,8 +68,12 @@ def no_answer() -> Response:
 
 def etag(body: bytes) -> str:
     """The weak validator that Express makes of a body."""
-    digest = base64.b64encode(hashlib.sha1(body, usedforsecurity=False).digest()).decode()[:27]
-    return f'W/"{len(body):x}-{digest}"'
+    return validator(len(body), hashlib.sha1(body, usedforsecurity=False).digest())
+
+
+def validator(size: int, digest: bytes) -> str:
+    """The same, of a body of which the size and the SHA-1 are known."""
+    return f'W/"{size:x}-{base64.b64encode(digest).decode()[:27]}"'
 
 
 def fresh(validator: str, if_none_match: str | None, cache_control: str | None) -> bool:

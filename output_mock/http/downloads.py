@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import tempfile
@@ -97,7 +96,7 @@ def _large(run_id: str, file: IO[bytes], size: int) -> Response:
 
     answer = Response(pieces(), content_type=answers.JSON_TYPE, direct_passthrough=True)
     answer.content_length = whole
-    answer.headers["ETag"] = f'W/"{whole:x}-{base64.b64encode(digest.digest()).decode()[:27]}"'
+    answer.headers["ETag"] = answers.validator(whole, digest.digest())
     return answer
 
 

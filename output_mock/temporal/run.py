@@ -23,7 +23,15 @@ from temporalio.exceptions import ActivityError, CancelledError, ChildWorkflowEr
 
 from output_mock.durations import MILLISECOND, SECOND, spoken
 from output_mock.engine import failures
-from output_mock.engine.context import Context, ContinueAsNew, Handler, RunInfo, SignalTimeout, StepPlan
+from output_mock.engine.context import (
+    Context,
+    ContinueAsNew,
+    Handler,
+    RunInfo,
+    SignalTimeout,
+    StepPlan,
+    answer_of,
+)
 from output_mock.engine.errors import OutputError, QueryNotRegisteredError, ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure
 from output_mock.engine.instance import (
@@ -432,15 +440,7 @@ class ScriptRun:
         if handler is None:
             raise no_such_query(name, self.queries)
         try:
-            answer = handler(payload)
-            if inspect.isawaitable(answer):
-                if inspect.iscoroutine(answer):
-                    answer.close()
-                raise TypeError(
-                    f"the handler of query {name!r} is a coroutine function; queries cannot wait, so use a "
-                    "plain function"
-                )
-            return named_json(answer, "the answer to query {!r}", name)
+            return answer_of(handler, name, payload)
         except Failure as failure:
             raise Sent.of(saying(failure.message)) from None
         except OutputError as error:

@@ -17,11 +17,11 @@ from output_mock.engine.traces import object_key
 from output_mock.traces import Bucket, in_bucket
 from output_mock.traces.s3 import moto_server
 from tests.conftest import Client, connected, eventually
-from tests.replay import Sent, replay
+from tests.fidelity.replay import Sent, replay
 
 RECORDINGS = {
     path.stem: json.loads(path.read_text())
-    for path in sorted((Path(__file__).parent / "recordings").glob("*.json"))
+    for path in sorted((Path(__file__).parents[1] / "recordings").glob("*.json"))
 }
 
 # Which server a scenario was recorded on; all others on a plain one.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.recorded import RECORDINGS, Reach, played, reaching
-from tests.replay import differences, normal
+from tests.fidelity.recorded import RECORDINGS, Reach, played, reaching
+from tests.fidelity.replay import differences, normal
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ from contract_tests.verdict import Outcome, Verdict, from_json
 from contract_tests.verification import Wanted
 from output_mock import OutputMock, Script
 from output_mock.cli.verify import verify
-from tests.broken_fakes import BROKEN, TOKEN
+from tests.conformance.broken_fakes import BROKEN, TOKEN
 from tests.conftest import eventually
 
 IDS = Path(__file__).with_name("contract_ids.txt")
@@ -921,7 +921,7 @@ def test_every_area_has_a_file_of_its_own(checks: Checks) -> None:
 
 
 def test_every_source_is_there(checks: Checks) -> None:
-    recordings = Path(__file__).parent / "recordings"
+    recordings = Path(__file__).parents[1] / "recordings"
     known = {path.stem for path in recordings.glob("*.json")}
     known |= {f"further/{path.stem}" for path in (recordings / "further").glob("*.json")}
     for source in checks.sources:
@@ -930,16 +930,14 @@ def test_every_source_is_there(checks: Checks) -> None:
 
 
 def test_the_readme_shows_a_verdict_as_it_is(checks: Checks) -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
     (screen,) = re.findall(r"```text\n(✗ .*?)```", readme, re.DOTALL)
     rows = re.findall(r"^(\w+) +(\d+|·) +(\d+|·) +· ", screen, re.MULTILINE)
     shown = {area: sum(int(cell) for cell in cells if cell != "·") for area, *cells in rows}
     assert shown == dict(checks.numbers)
     total = checks.numbers.total()
     assert re.search(rf"^ +{total - 1} +1 +0$", screen, re.MULTILINE)
-    assert f"in {total} checks" in " ".join(
-        (Path(__file__).parent.parent / "CHANGELOG.md").read_text().split()
-    )
+    assert f"in {total} checks" in " ".join((Path(__file__).parents[2] / "CHANGELOG.md").read_text().split())
     assert f"by {len(BROKEN)} broken fakes" in readme
     verdict = deviating("later_pages_lose_an_event", "history.pages")
     found, _, _ = "\n".join(verification_text(verdict)).partition("\n\n")

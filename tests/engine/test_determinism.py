@@ -16,7 +16,7 @@ from output_mock import Context, Failure, OutputMock
 from output_mock.engine.clock import Mode
 from tests.conftest import Answer, InProcessClient, SocketClient
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def fake(clock: Mode, seed: int) -> OutputMock:
@@ -141,7 +141,7 @@ def test_a_socket_changes_no_body_and_no_id(clock: Mode) -> None:
 
 @pytest.mark.parametrize("clock", ["auto", "manual"])
 def test_another_process_with_other_hashes_gives_the_same_bytes(clock: Mode) -> None:
-    code = f"from tests.test_determinism import digest; print(digest({clock!r}))"
+    code = f"from tests.engine.test_determinism import digest; print(digest({clock!r}))"
     digests = {
         subprocess.run(
             [sys.executable, "-c", code],

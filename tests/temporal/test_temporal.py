@@ -48,7 +48,7 @@ from output_mock.temporal.failures import from_proto, to_proto
 from output_mock.temporal.payloads import CONVERTER
 from output_mock.temporal.workflows import CatalogWorkflow
 from tests.conftest import eventually
-from tests.temporal_front import HOW_TO_GET_IT, Front, command, development_server, free_port
+from tests.temporal.temporal_front import HOW_TO_GET_IT, Front, command, development_server, free_port
 
 pytestmark = [
     pytest.mark.skipif(command() is None, reason=HOW_TO_GET_IT),
@@ -57,7 +57,7 @@ pytestmark = [
 ]
 CATALOG = "main"
 TRACES = Traces(folder="/app/logs/runs", bucket="traces-bucket")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 script = Script()
 
@@ -694,7 +694,9 @@ def test_two_workers_share_a_catalog_and_the_last_one_ends_it(temporal: str) -> 
 
 
 def test_yaml_scripts_are_played(temporal: str) -> None:
-    with offering(load_yaml(ROOT / "tests" / "pack.yaml"), target=temporal, catalog="yaml") as catalog:
+    with offering(
+        load_yaml(ROOT / "tests" / "fidelity" / "pack.yaml"), target=temporal, catalog="yaml"
+    ) as catalog:
         front = Front(temporal, catalog)
         assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
         assert front.run("conf_fail", {"mode": "cause"})["error"]["limit"] == 10
@@ -1022,7 +1024,16 @@ ScriptWorker.run, ScriptWorker.stop = run, told
 main()
 """
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-u", "-c", code, "worker", str(ROOT / "tests" / "pack.yaml")],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-u",
+            "-c",
+            code,
+            "worker",
+            str(ROOT / "tests" / "fidelity" / "pack.yaml"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -1052,7 +1063,7 @@ main()
     ],
 )
 def test_the_command_says_in_one_line_what_makes_no_sense(arguments: list[str], words: str) -> None:
-    process = worker_command(str(ROOT / "tests" / "pack.yaml"), *arguments)
+    process = worker_command(str(ROOT / "tests" / "fidelity" / "pack.yaml"), *arguments)
     out, err = process.communicate(timeout=60)
     assert process.returncode != 0
     assert out == ""
@@ -1096,7 +1107,7 @@ def test_the_example_of_the_readme_does_what_the_readme_says(
 def test_without_the_extra_the_command_says_what_to_install() -> None:
     code = "import sys; sys.modules['temporalio'] = None; from output_mock.cli import main; main()"
     process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, "worker", str(ROOT / "tests" / "pack.yaml")],
+        [sys.executable, "-W", "error", "-c", code, "worker", str(ROOT / "tests" / "fidelity" / "pack.yaml")],
         capture_output=True,
         text=True,
         cwd=ROOT,

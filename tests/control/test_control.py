@@ -15,7 +15,7 @@ from output_mock import Context, Failure, OutputMock
 from output_mock.control.plane import OPERATIONS
 from output_mock.control.worlds import Worlds
 from tests.conftest import in_another_thread
-from tests.control import DOCUMENT, ControlClient, served, worlds_of
+from tests.control.control import DOCUMENT, ControlClient, served, worlds_of
 
 HELLO = {"workflows": [{"name": "hello", "returns": {"text": "hi {{ input.name }}"}}]}
 HELLO_YAML = "workflows:\n  - name: hello\n    returns: {text: 'hi {{ input.name }}'}\n"

@@ -19,7 +19,7 @@ from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from output_mock.server import running
 from tests.conftest import eventually
-from tests.control import ControlClient, worlds_of
+from tests.control.control import ControlClient, worlds_of
 from tests.test_readme import BLOCKS
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

@@ -21,7 +21,7 @@ from output_mock.control.plane import OPERATIONS
 from output_mock.control.workflows import MOST_CATALOGS
 from output_mock.http.journal import Call, Journal
 from output_mock.http.routes import ROUTES
-from tests.control import ControlClient, problems, served, worlds_of
+from tests.control.control import ControlClient, problems, served, worlds_of
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from output_mock.cli.check import loaded_files
 from output_mock.cli.watch import Watcher
 from output_mock.scripts.script import replace
 from output_mock.scripts.yaml.document import read
+from tests.cli.test_cli import Serve, run, serve, until  # noqa: F401  (a fixture)
 from tests.conftest import Client, InProcessClient
-from tests.test_cli import Serve, run, serve, until  # noqa: F401  (a fixture)
 
 
 def script_of(text: str) -> Script:

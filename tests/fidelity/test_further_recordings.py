@@ -17,12 +17,12 @@ import pytest
 from contract_tests.pack import script as pack
 from output_mock import OutputMock
 from tests.conftest import connected
-from tests.further_pack import script
-from tests.recorded import Reached, played
+from tests.fidelity.further_pack import script
+from tests.fidelity.recorded import Reached, played
 
 RECORDINGS = {
     path.stem: json.loads(path.read_text())
-    for path in sorted((Path(__file__).parent / "recordings" / "further").glob("*.json"))
+    for path in sorted((Path(__file__).parents[1] / "recordings" / "further").glob("*.json"))
 }
 Result = tuple[int, list[str]]
 

@@ -11,7 +11,7 @@ import pytest
 from contract_tests.pack import script
 from output_mock import OutputMock
 from tests.conftest import Client, InProcessClient
-from tests.recorded import RECORDINGS, Reach, played, reaching
+from tests.fidelity.recorded import RECORDINGS, Reach, played, reaching
 
 PACK = Path(__file__).parent / "pack.yaml"
 

@@ -15,7 +15,7 @@ from werkzeug.test import Client
 from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from tests.conftest import eventually, in_another_thread
-from tests.control import ControlClient, served, worlds_of
+from tests.control.control import ControlClient, served, worlds_of
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from contract_tests.conformity import DOCUMENT, check_response, find_operation, resolve, schema_problems
 from output_mock.openapi import DIFFERENCES, document
 
-RECORDINGS = Path(__file__).parent / "recordings"
+RECORDINGS = Path(__file__).parents[1] / "recordings"
 
 # Method, path, and the parameters outside the path; those in the path are always required.
 OPERATIONS = """

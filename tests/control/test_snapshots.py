@@ -16,8 +16,8 @@ from output_mock.engine.clock import Mode
 from output_mock.engine.copying import copy_of
 from output_mock.engine.errors import ScriptError
 from tests.conftest import in_another_thread
-from tests.control import ControlClient, served, worlds_of
-from tests.test_laws import LAWS, Answer, Session, programs, requests
+from tests.control.control import ControlClient, served, worlds_of
+from tests.engine.test_laws import LAWS, Answer, Session, programs, requests
 
 
 class Rewinding(Session):

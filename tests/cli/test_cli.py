@@ -24,7 +24,7 @@ import pytest
 from output_mock.openapi import document
 from tests.conftest import eventually, until_received
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-W", "error", "-m", "output_mock"]
 REAL_VARIABLES = ("OUTPUT_", "TEMPORAL_", "NODE_ENV")
 ENVIRONMENT = {

@@ -14,7 +14,7 @@ import pytest
 
 from output_mock import Fault, OutputMock
 from output_mock.http.presets import PRESETS
-from tests.control import ControlClient, script, served, worlds_of
+from tests.control.control import ControlClient, script, served, worlds_of
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from output_mock.traces import http, in_folder, llm
 from output_mock.traces.past import load_past, read_past
 from output_mock.traces.reading import NoTrace
 from tests.conftest import Client, InProcessClient, connected
-from tests.recorded import RECORDINGS
+from tests.fidelity.recorded import RECORDINGS
 
 NODE = {
     "id": "1",

@@ -11,7 +11,7 @@ from contract_tests.pack import script
 from contract_tests.transport import Target
 from contract_tests.verification import Wanted, verify
 from output_mock import OutputMock
-from tests.broken_fakes import BROKEN, TOKEN, Broken
+from tests.conformance.broken_fakes import BROKEN, TOKEN, Broken
 
 
 @pytest.fixture(scope="module")

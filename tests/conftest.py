@@ -19,7 +19,7 @@ from hypothesis import settings
 import output_mock.in_process.httpx_client
 import output_mock.in_process.requests_client  # noqa: F401
 import pytest_output.fakes  # noqa: F401
-from contract_tests.conformity import check_response
+from output_contract.conformity import check_response
 from output_mock import OutputMock
 from output_mock.in_process.door import Door
 

@@ -23,9 +23,9 @@ def pack(folder: Path, force: bool) -> None:
 
     For deployments whose Temporal cannot be reached; elsewhere `verify --temporal` brings them along.
     """
-    import contract_tests
+    import output_contract
 
-    source = Path(contract_tests.__file__).parent / "typescript"
+    source = Path(output_contract.__file__).parent / "typescript"
     files = {path.relative_to(source): path.read_bytes() for path in sorted(source.rglob("*.ts"))}
     kept = [name for name, content in files.items() if _differs(folder / name, content)]
     if kept and not force:

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import click
 
 if TYPE_CHECKING:
-    from contract_tests.verdict import Verdict
-    from contract_tests.verification import Wanted
+    from output_contract.verdict import Verdict
+    from output_contract.verification import Wanted
 
 _COULD_NOT = 2
 
@@ -30,7 +30,7 @@ class CouldNotBeChecked(click.ClickException):
 
 
 def _areas(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[str]:
-    from contract_tests.checks import AREAS
+    from output_contract.checks import AREAS
 
     given = [one for value in values for one in value.split(",") if one]
     for one in given:
@@ -210,8 +210,8 @@ def verify(
     server has made, and is ended. What the server has no workflow for is reported as not checked, with what
     it would take.
     """
-    from contract_tests import comparison, report_text, verification
-    from contract_tests import verdict as verdicts
+    from output_contract import comparison, report_text, verification
+    from output_contract import verdict as verdicts
 
     lacking = verification.missing(workers)
     if lacking is not None:
@@ -290,7 +290,7 @@ def _made(folder: Path) -> None:
 
 def _shared(other: Wanted, catalog: str | None) -> str | None:
     """The catalog that was checked, if the other server has it as well."""
-    from contract_tests.transport import SocketTransport
+    from output_contract.transport import SocketTransport
 
     if catalog is None or other.url is None:
         return None
@@ -304,7 +304,7 @@ def _shared(other: Wanted, catalog: str | None) -> str | None:
 
 
 def _checked(wanted: Wanted) -> Verdict:
-    from contract_tests import verification
+    from output_contract import verification
 
     name = wanted.url or verification.IN_PROCESS
     click.echo(
@@ -332,7 +332,7 @@ def _progress() -> Callable[[int, int, int, str], None] | None:
 
 
 def _write(verdict: Verdict, folder: Path) -> None:
-    from contract_tests import verification
+    from output_contract import verification
 
     try:
         written = verification.write_reports(verdict, folder)
@@ -343,7 +343,7 @@ def _write(verdict: Verdict, folder: Path) -> None:
 
 def _reach(url: str, token: str | None, option: str) -> None:
     """Raise `CouldNotBeChecked` unless a server answers there, and lets us in."""
-    from contract_tests.transport import SocketTransport
+    from output_contract.transport import SocketTransport
 
     headers = [] if token is None else [("Authorization", f"Basic {token}")]
     try:
@@ -384,7 +384,7 @@ def _offered(wanted: Wanted, temporal: str | None, namespace: str) -> Iterator[W
         ) from None
     import secrets
 
-    from contract_tests.pack import script
+    from output_contract.pack import script
 
     name = f"verify-{secrets.token_hex(4)}"
     key = os.environ.get("TEMPORAL_API_KEY") or None

@@ -13,7 +13,7 @@ import openapi_spec_validator
 import pytest
 from jsonschema import Draft202012Validator
 
-from contract_tests.conformity import DOCUMENT, check_response, find_operation, resolve, schema_problems
+from output_contract.conformity import DOCUMENT, check_response, find_operation, resolve, schema_problems
 from output_mock.openapi import DIFFERENCES, document
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"

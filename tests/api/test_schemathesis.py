@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from contract_tests.conformity import check_response
+from output_contract.conformity import check_response
 from output_mock import Context, Script, openapi
 from output_mock.control import openapi as control
 from output_mock.control.front import Front

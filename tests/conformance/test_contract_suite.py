@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from contract_tests.checks import AREAS
-from contract_tests.pack import script
-from contract_tests.transport import Target
-from contract_tests.verification import Wanted, verify
+from output_contract.checks import AREAS
+from output_contract.pack import script
+from output_contract.transport import Target
+from output_contract.verification import Wanted, verify
 from output_mock import OutputMock
 from tests.conformance.broken_fakes import BROKEN, TOKEN, Broken
 

@@ -26,17 +26,17 @@ from click.testing import CliRunner, Result
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from contract_tests import comparison, report_html, report_junit, verification
-from contract_tests.bounds import Bounds, Ledger, Spent, left_open
-from contract_tests.checks import AREAS, check_of
-from contract_tests.client import Client, Deviation, end
-from contract_tests.conformity import response_problems
-from contract_tests.exchange import Exchange, Secrets, secret_values
-from contract_tests.pack import script
-from contract_tests.server import MapError, Server, read_map
-from contract_tests.transport import InProcessTransport, SocketTransport, Target
-from contract_tests.verdict import Outcome, Verdict, from_json
-from contract_tests.verification import Wanted
+from output_contract import comparison, report_html, report_junit, verification
+from output_contract.bounds import Bounds, Ledger, Spent, left_open
+from output_contract.checks import AREAS, check_of
+from output_contract.client import Client, Deviation, end
+from output_contract.conformity import response_problems
+from output_contract.exchange import Exchange, Secrets, secret_values
+from output_contract.pack import script
+from output_contract.server import MapError, Server, read_map
+from output_contract.transport import InProcessTransport, SocketTransport, Target
+from output_contract.verdict import Outcome, Verdict, from_json
+from output_contract.verification import Wanted
 from output_mock import OutputMock, Script
 from output_mock.cli.verify import verify
 from tests.conformance.broken_fakes import BROKEN, TOKEN
@@ -138,7 +138,7 @@ def deviating(name: str, *only: str, **options: Any) -> Verdict:
 
 
 def verification_text(verdict: Verdict) -> list[str]:
-    from contract_tests import report_text
+    from output_contract import report_text
 
     return list(report_text.whole(verdict))
 
@@ -725,7 +725,7 @@ def test_whatever_a_text_is_made_of_its_secrets_are_found_soon(piece: str) -> No
         [
             sys.executable,
             "-c",
-            "import sys; from contract_tests.exchange import Secrets\n"
+            "import sys; from output_contract.exchange import Secrets\n"
             "for text in (sys.argv[1], sys.argv[1] + ' token', '\"token\": ' + sys.argv[1]):\n"
             "    Secrets('tok-123456').hidden(text * 2_000_000)",
             piece,
@@ -846,7 +846,7 @@ def test_what_only_one_of_two_has_checked_is_a_difference() -> None:
 def plain(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The suite under whatever plugins are installed, in a folder of somebody's."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--pyargs", "contract_tests", *arguments],
+        [sys.executable, "-m", "pytest", "--pyargs", "output_contract", *arguments],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -862,7 +862,7 @@ def test_plain_pytest_runs_the_suite(fake: tuple[OutputMock, str], tmp_path: Pat
 
 
 def test_plain_pytest_has_the_options_of_the_plugin(tmp_path: Path) -> None:
-    options = ("-p", "contract_tests.plugin", "--output-fake", "--output-only", "catalog")
+    options = ("-p", "output_contract.plugin", "--output-fake", "--output-only", "catalog")
     found = plain(tmp_path, *options)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "deselected" in found.stdout
@@ -904,7 +904,7 @@ def checks() -> Checks:
     collected = Checks()
     mock = OutputMock()
     arguments = [str(PACKAGE), "-c", os.devnull, "--import-mode=importlib", "--collect-only"]
-    plugins = ["-p", "contract_tests.plugin", "-p", "no:cacheprovider", "-p", "no:terminal"]
+    plugins = ["-p", "output_contract.plugin", "-p", "no:cacheprovider", "-p", "no:terminal"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         assert pytest.main([*arguments, *plugins], [collected, Target(mock.app)]) == 0

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from moto import mock_aws
 
-from contract_tests.pack import script
+from output_contract.pack import script
 from output_mock import OutputMock, Script
 from output_mock.engine.traces import object_key
 from output_mock.traces import Bucket, in_bucket

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
-from contract_tests.pack import script
+from output_contract.pack import script
 from output_mock import OutputMock
 from output_mock.cli.environment import execution_timeout, milliseconds, traces
 from output_mock.engine.traces import Traces

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from contract_tests.pack import script as pack
+from output_contract.pack import script as pack
 from output_mock import OutputMock
 from tests.conftest import connected
 from tests.fidelity.further_pack import script

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import contract_tests
-from contract_tests.pack import script
+import output_contract
+from output_contract.pack import script
 from output_mock import OutputMock
 from output_mock.cli.pack import pack
 
-SOURCE = Path(contract_tests.__file__).parent / "typescript"
+SOURCE = Path(output_contract.__file__).parent / "typescript"
 FILES = {path.relative_to(SOURCE): path.read_text() for path in sorted(SOURCE.rglob("*.ts"))}
 WORKFLOWS = {file.parent.as_posix(): text for file, text in FILES.items() if file.name == "workflow.ts"}
 OFFERED = OutputMock(scripts=[script]).world.catalog("main").workflows

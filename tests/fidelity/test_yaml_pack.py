@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contract_tests.pack import script
+from output_contract.pack import script
 from output_mock import OutputMock
 from tests.conftest import Client, InProcessClient
 from tests.fidelity.recorded import RECORDINGS, Reach, played, reaching

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract_tests.conformity import check_response
+from output_contract.conformity import check_response
 from output_mock import openapi
 from output_mock.control.plane import OPERATIONS
 from output_mock.control.workflows import MOST_CATALOGS

@@ -30,7 +30,7 @@ from temporalio.client import (
 )
 from temporalio.worker import Worker
 
-from contract_tests.pack import script as pack
+from output_contract.pack import script as pack
 from output_mock import (
     UNDEFINED,
     ChildFailure,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract_tests.pack import script
+from output_contract.pack import script
 from output_mock import Context, Failure, OutputMock
 from output_mock.traces import http, in_folder, llm
 from output_mock.traces.past import load_past, read_past

@@ -6,8 +6,8 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-from contract_tests.checks import AREAS
-from contract_tests.verdict import Outcome, Verdict
+from output_contract.checks import AREAS
+from output_contract.verdict import Outcome, Verdict
 
 _WIDTH = 100
 # How many deviations a terminal shows.

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract_tests.checks import check
-from contract_tests.client import Client
+from output_contract.checks import check
+from output_contract.client import Client
 
 NO_TOKEN = (
     "the server asks for no token; set OUTPUT_API_AUTH_TOKEN and NODE_ENV=production there, and give --token"

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from contract_tests import report_html, report_junit
-from contract_tests.bounds import MOST_REQUESTS, MOST_SECONDS, left_open
-from contract_tests.client import end
-from contract_tests.collector import Collector
-from contract_tests.server import PATIENCE, Server
-from contract_tests.transport import InProcessTransport, SocketTransport, Target
-from contract_tests.verdict import Verdict
+from output_contract import report_html, report_junit
+from output_contract.bounds import MOST_REQUESTS, MOST_SECONDS, left_open
+from output_contract.client import end
+from output_contract.collector import Collector
+from output_contract.server import PATIENCE, Server
+from output_contract.transport import InProcessTransport, SocketTransport, Target
+from output_contract.verdict import Verdict
 from output_mock.version import version
 
 # Whether a report names what was checked so.
@@ -107,7 +107,7 @@ def _arguments(wanted: Wanted, prefix: str, ledger: Path) -> list[str]:
         "-p",
         "pytest_output.plugin",
         "-p",
-        "contract_tests.plugin",
+        "output_contract.plugin",
         f"--output-prefix={prefix}",
         f"--output-ledger={ledger}",
         f"--output-examples={wanted.examples}",

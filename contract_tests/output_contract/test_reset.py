@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from contract_tests.checks import check
-from contract_tests.client import Begun, Client
-from contract_tests.events import must_be_same
-from contract_tests.server import NEEDS_PACK
+from output_contract.checks import check
+from output_contract.client import Begun, Client
+from output_contract.events import must_be_same
+from output_contract.server import NEEDS_PACK
 
 
 def _step(api: Client, role: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from contract_tests.checks import AREAS
-from contract_tests.verdict import COULD_NOT_BE_CHECKED, Outcome, Verdict
+from output_contract.checks import AREAS
+from output_contract.verdict import COULD_NOT_BE_CHECKED, Outcome, Verdict
 
 _WORDS = {"passed": "passed", "failed": "failed", "not_checked": "not checked", None: "not there"}
 

@@ -1,7 +1,7 @@
 """The contract of the Output API as a test suite, and the workflows that it runs.
 
-`output-mock verify URL` and `pytest --pyargs contract_tests --output-url URL` tell whether a server is a true
-Output API. The modules, from the bottom up:
+`output-mock verify URL` and `pytest --pyargs output_contract --output-url URL` tell whether a server conforms
+to the Output API. The modules, from the bottom up:
 
     conformity    does an answer fit the OpenAPI document?
     transport     how requests get to the server: a socket, or a WSGI application in process

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from contract_tests.checks import check
-from contract_tests.client import Client
-from contract_tests.server import CLOSED
+from output_contract.checks import check
+from output_contract.client import Client
+from output_contract.server import CLOSED
 
 STEP = {"activityType": "conf_fail#fail"}
 FAILURES: dict[str, dict[str, Any]] = {

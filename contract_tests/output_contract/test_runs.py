@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract_tests.checks import check
-from contract_tests.client import Client
-from contract_tests.server import CLOSED
+from output_contract.checks import check
+from output_contract.client import Client
+from output_contract.server import CLOSED
 
 WRONG = {
     "limit=0": ("limit", "too_small"),

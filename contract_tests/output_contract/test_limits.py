@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from contract_tests.checks import check
-from contract_tests.client import Client
+from output_contract.checks import check
+from output_contract.client import Client
 
 _MOST = 2 * 1024 * 1024
 _JSON = {"Content-Type": "application/json"}

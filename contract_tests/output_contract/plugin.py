@@ -1,6 +1,6 @@
 """The pytest plugin of the suite: its options, its fixtures, and what it notes of each test.
 
-`output-mock verify` loads it with `-p contract_tests.plugin`; the suite's own `conftest.py` does where
+`output-mock verify` loads it with `-p output_contract.plugin`; the suite's own `conftest.py` does where
 nobody has.
 """
 
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from contract_tests import bounds
-from contract_tests.checks import AREAS, Check, check_of
-from contract_tests.client import Client, Deviation, end
-from contract_tests.collector import PROPERTY, Collector
-from contract_tests.exchange import Exchange, Secrets, secret_values
-from contract_tests.server import PATIENCE, MapError, Role, Server, read_map
-from contract_tests.transport import InProcessTransport, SocketTransport, Target, Transport
+from output_contract import bounds
+from output_contract.checks import AREAS, Check, check_of
+from output_contract.client import Client, Deviation, end
+from output_contract.collector import PROPERTY, Collector
+from output_contract.exchange import Exchange, Secrets, secret_values
+from output_contract.server import PATIENCE, MapError, Role, Server, read_map
+from output_contract.transport import InProcessTransport, SocketTransport, Target, Transport
 
 if TYPE_CHECKING:
     import hypothesis
@@ -134,14 +134,14 @@ def _transport(config: pytest.Config) -> tuple[Transport, str | None]:
     if url is None:
         raise pytest.UsageError(
             "the contract suite checks a server: name it with --output-url URL, or check a fake of this "
-            "process with -p contract_tests.plugin --output-fake"
+            "process with -p output_contract.plugin --output-fake"
         )
     return SocketTransport(url), config.getoption("output_token", None)
 
 
 def fake_of_this_process() -> tuple[Transport, str]:
     """A fresh fake with the pack, on the clock of the wall, that asks for a token; and the token."""
-    from contract_tests.pack import script
+    from output_contract.pack import script
     from output_mock import OutputMock
 
     token = secrets.token_hex(16)
@@ -308,7 +308,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Where pytest itself reports: what has been found, by area."""
-    from contract_tests import report_text
+    from output_contract import report_text
 
     collector = _plugin(config, Collector)
     if collector is not None and collector.verdict.outcomes:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from jsonschema.validators import validator_for
 
-from contract_tests.checks import check
-from contract_tests.client import Client
-from contract_tests.server import NEEDS_CATALOG
+from output_contract.checks import check
+from output_contract.client import Client
+from output_contract.server import NEEDS_CATALOG
 
 
 def _catalog(api: Client) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contract_tests.checks import check
-from contract_tests.client import Client
-from contract_tests.server import UNSENT
+from output_contract.checks import check
+from output_contract.client import Client
+from output_contract.server import UNSENT
 
 
 @check("start.ids", "start_and_poll")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract_tests.checks import check
-from contract_tests.client import Answer, Client
+from output_contract.checks import check
+from output_contract.client import Answer, Client
 
 BOTH = pytest.mark.parametrize("operation", ["run", "start"])
 _NAME_PATTERN = "/^[a-z0-9_.@-]+$/i"

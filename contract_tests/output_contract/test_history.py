@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract_tests.checks import check
-from contract_tests.client import Client
-from contract_tests.events import must_be_same
-from contract_tests.test_routing import UNKNOWN_RUN
+from output_contract.checks import check
+from output_contract.client import Client
+from output_contract.events import must_be_same
+from output_contract.test_routing import UNKNOWN_RUN
 
 CLOSING = {
     "completed": "WORKFLOW_EXECUTION_COMPLETED",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contract_tests.verdict import Outcome, Verdict
+from output_contract.verdict import Outcome, Verdict
 
 # What the report of a test carries along for it.
 PROPERTY = "output_contract"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from contract_tests.checks import check
-from contract_tests.client import Begun, Client
+from output_contract.checks import check
+from output_contract.client import Begun, Client
 
 PINNED = pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "latest"])
 

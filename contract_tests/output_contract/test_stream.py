@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract_tests.checks import check
-from contract_tests.client import Client, Frame
-from contract_tests.events import must_be_same
-from contract_tests.test_history import BOTH_ENDS, CLOSING
+from output_contract.checks import check
+from output_contract.client import Client, Frame
+from output_contract.events import must_be_same
+from output_contract.test_history import BOTH_ENDS, CLOSING
 
 
 def _frames(api: Client, path: str, **options: Any) -> list[Frame]:

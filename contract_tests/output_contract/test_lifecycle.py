@@ -14,9 +14,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from contract_tests.checks import check
-from contract_tests.client import Client
-from contract_tests.server import CLOSED
+from output_contract.checks import check
+from output_contract.client import Client
+from output_contract.server import CLOSED
 
 
 @check("lifecycle.model", "workflow_id, approval, stop_default, terminate, reset")
@@ -53,7 +53,7 @@ def test_any_calls_agree_with_the_model(api: Client, examples: settings) -> None
             self.reviewed()
 
         def reviewed(self) -> None:
-            from contract_tests.client import Begun
+            from output_contract.client import Begun
 
             api.until_stage(Begun(self.id, self.latest), "getProgress", "review")
 

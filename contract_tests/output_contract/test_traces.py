@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contract_tests.checks import check
-from contract_tests.client import Answer, Client, Finished
+from output_contract.checks import check
+from output_contract.client import Answer, Client, Finished
 
 
 def _trace(api: Client, done: Finished, base: str) -> Answer:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from contract_tests.checks import AREAS
-from contract_tests.verdict import Outcome, Verdict
+from output_contract.checks import AREAS
+from output_contract.verdict import Outcome, Verdict
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem;

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract_tests.checks import check
-from contract_tests.client import Begun, Client
-from contract_tests.events import must_be_same
-from contract_tests.server import CLOSED, UNSENT
+from output_contract.checks import check
+from output_contract.client import Begun, Client
+from output_contract.events import must_be_same
+from output_contract.server import CLOSED, UNSENT
 
 NO_OBJECTS: dict[str, Any] = {"text": "not an object", "list": [1], "null": None, "number": 5, "true": True}
 

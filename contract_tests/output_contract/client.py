@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from contract_tests.bounds import eventually
-from contract_tests.conformity import response_problems
-from contract_tests.exchange import Exchange
-from contract_tests.server import CLOSED, UNSENT, Role, Server
-from contract_tests.transport import Reply
+from output_contract.bounds import eventually
+from output_contract.conformity import response_problems
+from output_contract.exchange import Exchange
+from output_contract.server import CLOSED, UNSENT, Role, Server
+from output_contract.transport import Reply
 
 # How many seconds an answer may take, unless a test gives it more.
 PATIENCE = 30.0

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import pytest
 
-from contract_tests.bounds import Bounds, Ledger, Spent
-from contract_tests.transport import Reply, Transport
+from output_contract.bounds import Bounds, Ledger, Spent
+from output_contract.transport import Reply, Transport
 
 PATIENCE = 60.0
 # How often a catalog is asked for that is not there, and how many seconds lie between.

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from contract_tests.checks import AREAS, LEVELS, Level
+from output_contract.checks import AREAS, LEVELS, Level
 
 Status = Literal["passed", "failed", "not_checked"]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract_tests.checks import check
-from contract_tests.client import Client
-from contract_tests.server import UNSENT
+from output_contract.checks import check
+from output_contract.client import Client
+from output_contract.server import UNSENT
 
 SUM = {"a": 1, "b": 2}
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract_tests.checks import check
-from contract_tests.client import Client
+from output_contract.checks import check
+from output_contract.client import Client
 
 UNKNOWN_RUN = "00000000-0000-4000-8000-000000000000"
 READS = ("status", "result", "input", "trace-log", "history", "history/stream")

@@ -6,4 +6,4 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.import_plugin("contract_tests.plugin")
+    config.pluginmanager.import_plugin("output_contract.plugin")

@@ -125,16 +125,17 @@ class Runs(Mapping[str, RunView]):
 class OutputMock(Scripted):
     """A whole fake.
 
-    Takes the clock's mode (`auto`: nobody waits; `manual`: time moves when told; `real`: the wall), the
-    `seed` of every id, the name of the `catalog` that it serves by default, the `auth_token` that requests
-    must bring, the run's `execution_timeout`, how long `/workflow/run` waits by default (`max_waiting`), the
-    longest long poll (`history_max_waiting`), where a virtual clock starts, where `traces` are kept
-    (`output_mock.traces`; by default they are said to be in files, and are nowhere), and `scripts` to load.
+    Takes the clock's mode (`auto`: nobody waits; `manual`: time moves when told; `real`: the wall) or a
+    `Clock`, the `seed` of every id, the name of the `catalog` that it serves by default, the `auth_token`
+    that requests must bring, the run's `execution_timeout`, how long `/workflow/run` waits by default
+    (`max_waiting`), the longest long poll (`history_max_waiting`), where a virtual clock starts, where
+    `traces` are kept (`output_mock.traces`; by default they are said to be in files, and are nowhere), and
+    `scripts` to load.
     """
 
     def __init__(
         self,
-        clock: Mode = "auto",
+        clock: Mode | Clock = "auto",
         seed: int = 0,
         *,
         catalog: str = "main",

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import Literal, get_args
 
 from output_mock.durations import Duration, nanoseconds
-from output_mock.engine.wall import time_ns
+from output_mock.engine.wall import monotonic, time_ns
 
 Mode = Literal["real", "auto", "manual"]
 # Where virtual time begins, so that two runs of the same test see the same times.
@@ -74,6 +74,17 @@ class Clock:
     def now(self) -> datetime:
         """Now, as an aware UTC `datetime`."""
         return datetime.fromtimestamp(self.nanoseconds() / 1e9, tz=timezone.utc)
+
+    def monotonic(self) -> float:
+        """What waiting is measured with: seconds of the wall since some moment."""
+        return monotonic()
+
+    def wait(self, waiter: threading.Event, seconds: float | None) -> bool:
+        """Wait on the wall until `waiter` is set, at most so many `seconds`; None: as long as it takes.
+
+        Returns whether it is set. Call it without the lock.
+        """
+        return waiter.wait(seconds)
 
     def advance(self, duration: Duration) -> None:
         """Move a virtual clock forward by `duration` and run everything that falls due on the way.

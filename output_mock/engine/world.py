@@ -107,7 +107,7 @@ class World:
     def __init__(
         self,
         *,
-        clock: Mode = "auto",
+        clock: Mode | Clock = "auto",
         start: datetime | None = None,
         seed: int = 0,
         catalog: str = "main",
@@ -118,10 +118,10 @@ class World:
         traces: Traces | None = None,
         namespace: str = "default",
     ) -> None:
-        self.clock: Clock = Clock(clock, start=start)
+        self.clock: Clock = clock if isinstance(clock, Clock) else Clock(clock, start=start)
         self.seed = seed
         self.ids: Ids = Ids(seed)
-        self.latency: Latency = _REAL_LATENCY if clock == "real" else Latency()
+        self.latency: Latency = _REAL_LATENCY if self.clock.mode == "real" else Latency()
         self.execution_timeout = execution_timeout
         self.max_waiting = max_waiting
         self.history_max_waiting = history_max_waiting
@@ -638,19 +638,19 @@ class World:
                     alarm = clock.call_at(until, waiter.set, guard=True)
             # Nothing happens by itself: others, or on a real clock the wall, have to bring it about.
             if not limit:
-                limit = monotonic() + (self.patience if wall is None else wall)
-            rest = limit - monotonic()
+                limit = clock.monotonic() + (self.patience if wall is None else wall)
+            rest = limit - clock.monotonic()
             if clock.mode == "real":
                 rest = min(
                     float("inf") if wall is None else rest,
                     float("inf") if until is None else (until - now) / 1e9,
                 )
-            woken = waiter.wait(None if rest == float("inf") else max(0.0, rest))
+            woken = clock.wait(waiter, None if rest == float("inf") else max(0.0, rest))
             with clock.lock:
                 watched.unwatch(waiter)
                 if alarm is not None:
                     alarm.cancel()
-                if not woken and monotonic() >= limit and not (clock.mode == "real" and wall is None):
+                if not woken and clock.monotonic() >= limit and not (clock.mode == "real" and wall is None):
                     return done()
 
     def wait_for_result(self, run: Run, timeout: int | None = None) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from tests.fidelity.moments import moments
+from tests.fidelity.played_clock import PlayedClock
 
 HEADERS = (
     "content-type",
@@ -90,6 +92,9 @@ Send = Callable[[str, str, dict[str, str], "bytes | None"], Sent]
 
 # Does what a recording says was done to the server by hand; gets its words, and what was saved so far.
 ByHand = Callable[[str, dict[str, Any]], None]
+# How long the client that was recorded paused, in seconds, before it asked again, and how often it did.
+_PAUSE = 0.05
+_ASKED = 400
 
 
 def _nothing(words: str, played: dict[str, Any]) -> None:
@@ -97,20 +102,29 @@ def _nothing(words: str, played: dict[str, Any]) -> None:
 
 
 def replay(
-    send: Send, recording: dict[str, Any], by_hand: ByHand = _nothing
+    send: Send, clock: PlayedClock, recording: dict[str, Any], by_hand: ByHand = _nothing
 ) -> Iterator[tuple[str, list[str]]]:
-    """Play a recording; yields for each exchange its request line and how its answer differs."""
+    """Play a recording; yields for each exchange its request line and how its answer differs.
+
+    Lets as much time pass on the clock between two requests as there was when they were recorded.
+    """
     played: dict[str, Any] = {}
     recorded: dict[str, Any] = {}
     unordered = recording["name"] in UNORDERED
-    for exchange in recording["exchanges"]:
+    # How much later the clock is than the one of the server that was recorded.
+    later: int | None = None
+    for exchange, moment in zip(recording["exchanges"], moments(recording), strict=True):
         if "request" not in exchange:
-            time.sleep(exchange.get("sleep", 0))
+            clock.let_pass(exchange.get("sleep", 0))
             if "note" in exchange:
                 by_hand(exchange["note"], played)
             continue
+        if moment is not None:
+            if later is not None:
+                clock.reach(moment + later)
+            later = clock.nanoseconds() - moment
         request = exchange["request"]
-        got = _answered(send, exchange, played)
+        got = _answered(send, clock, exchange, played)
         for name, path in exchange.get("save", {}).items():
             for saved, answer in ((played, got), (recorded, exchange["response"])):
                 found = _dig(answer.get("json"), path)
@@ -126,17 +140,17 @@ def replay(
         )
 
 
-def _answered(send: Send, exchange: dict[str, Any], played: dict[str, Any]) -> Sent:
+def _answered(send: Send, clock: PlayedClock, exchange: dict[str, Any], played: dict[str, Any]) -> Sent:
     """Send the request of an exchange; again and again when it waits for a certain answer."""
-    deadline = time.monotonic() + 20
-    while True:
+    for _ in range(_ASKED):
         got = send(*_filled(exchange["request"], played))
-        if "until" not in exchange or time.monotonic() > deadline:
-            return got
+        if "until" not in exchange:
+            break
         path, accepted = exchange["until"]
         if _dig(got.get("json"), path) in accepted:
-            return got
-        time.sleep(0.05)
+            break
+        clock.let_pass(_PAUSE)
+    return got
 
 
 def _filled(request: dict[str, Any], played: dict[str, Any]) -> tuple[str, str, dict[str, str], bytes | None]:

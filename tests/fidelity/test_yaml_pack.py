@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto import mock_aws
 
 from output_contract.pack import script
 from output_mock import OutputMock
 from tests.conftest import Client, InProcessClient
-from tests.fidelity.recorded import RECORDINGS, Reach, played, reaching
+from tests.fidelity.recorded import RECORDINGS, Recorded
 
 PACK = Path(__file__).parent / "pack.yaml"
 
@@ -83,14 +84,8 @@ def test_the_pack_in_yaml_writes_the_histories_of_the_pack_in_python() -> None:
     assert yaml.script_errors == []
 
 
-@pytest.fixture(scope="module")
-def reach() -> Iterator[Reach]:
-    """The fakes that scenarios need, with the pack in YAML."""
-    with reaching(PACK) as reach:
-        yield reach
-
-
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_the_recordings_come_out_the_same_with_the_pack_in_yaml(name: str, reach: Reach) -> None:
-    _, different = played(reach(name, "in_process"), RECORDINGS[name])
+def test_the_recordings_come_out_the_same_with_the_pack_in_yaml(name: str) -> None:
+    with mock_aws():
+        different = Recorded(name, PACK).play(RECORDINGS[name])
     assert not different, "\n".join(different)

@@ -23,7 +23,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 
 from output_mock.engine.wall import monotonic
-from output_mock.http.exchange import RESET, WHEN_GONE
+from output_mock.http.exchange import LOCAL_ADDRESS, RESET, WHEN_GONE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -379,6 +379,7 @@ class _Task(_Reporting, WSGITask):
         environ = super().get_environment()
         environ[WHEN_GONE] = _channel_of(self).when_gone
         environ[RESET] = _channel_of(self).end_in_reset
+        environ[LOCAL_ADDRESS] = _channel_of(self).local_address
         return environ
 
 
@@ -454,6 +455,12 @@ class _Channel(HTTPChannel):
         self.watch()
         if not self.connected:
             self._tell()
+
+    def local_address(self) -> str:
+        """The IP address of this machine that the connection has come in by."""
+        assert self.socket is not None
+        address: str = self.socket.getsockname()[0]
+        return address
 
     def end_in_reset(self) -> None:
         """Have the connection end in a TCP reset, when what has been written is sent."""

@@ -109,6 +109,24 @@ def _token(context: click.Context, _: click.Parameter, value: str | None) -> str
     return value
 
 
+def _hosts(context: click.Context, _: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    from output_mock.control.access import host_name
+
+    try:
+        return tuple(host_name(text) for text in value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    from output_mock.http.origins import origin
+
+    try:
+        return tuple(origin(text) for text in value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command()
 @click.argument("scripts", nargs=-1, metavar="[SCRIPT]...")
 @click.option(
@@ -180,8 +198,36 @@ def _token(context: click.Context, _: click.Parameter, value: str | None) -> str
     callback=_token,
     envvar="OUTPUT_MOCK_CONTROL_TOKEN",
     show_envvar=True,
-    show_default="none",
+    show_default="that of --auth-token, if any",
     help="Token that requests for the control plane must bring, as 'Authorization: Bearer TOKEN'.",
+)
+@click.option(
+    "--allow-host",
+    metavar="NAME",
+    callback=_hosts,
+    multiple=True,
+    help=(
+        "A host name or address that the control plane answers to, besides localhost, addresses of this "
+        "machine, and --host. May be given several times."
+    ),
+)
+@click.option(
+    "--allow-origin",
+    metavar="ORIGIN",
+    callback=_origins,
+    multiple=True,
+    help=(
+        "The origin of web pages that may use the control plane, such as http://localhost:5173; others are "
+        "refused. May be given several times."
+    ),
+)
+@click.option(
+    "--cors",
+    metavar="ORIGIN",
+    callback=_origins,
+    multiple=True,
+    show_default="every page, as on the real server",
+    help="The origin of web pages that may read the answers of the API. May be given several times.",
 )
 @click.option(
     "--faults",
@@ -260,6 +306,9 @@ def serve(
     execution_timeout: Duration,
     worker_down: tuple[str, ...],
     control_token: str | None,
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
+    cors: tuple[str, ...],
     faults: tuple[str, ...],
     journal: int,
     worlds: int,
@@ -284,6 +333,7 @@ def serve(
     """
     from output_mock.cli.log import RequestLog
     from output_mock.cli.watch import Watcher
+    from output_mock.control.access import Access
     from output_mock.control.front import Front
     from output_mock.control.worlds import DEFAULT, Worlds
     from output_mock.mock import OutputMock
@@ -308,6 +358,7 @@ def serve(
         )
         made.app.calls.most = journal
         made.app.timing = timing
+        made.app.cors_origins = frozenset(cors) if cors else None
         # A script that names a namespace of its own keeps it.
         made.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or made.world.namespace
         for name in faults:
@@ -342,18 +393,15 @@ def serve(
     log = RequestLog(sys.stderr, structured=log_format == "json")
     log.follow(mock)
     held = Worlds(mock, another, most=worlds, idle=world_ttl, on_new=log.follow)
-    front = Front(held, control_token=control_token)
+    front = Front(held, control_token=control_token, access=Access(_named(host, allow_host), allow_origin))
     server = _bound(front, host, (3000 if production else 3001) if port is None else port, log)
     # From here on a signal ends `server.run`.
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:
         signal.signal(number, lambda *_: server.close())
     if not ipaddress.ip_address(server.address.partition("%")[0]).is_loopback:
-        options = [
-            *(["--auth-token"] if token is None else []),
-            *(["--control-token"] if control_token is None else []),
-        ]
-        guarded = f"; nothing guards it, see {' and '.join(options)}" if options else ""
+        what = "its API" if control_token else "it"
+        guarded = f"; nothing guards {what}, see --auth-token" if token is None else ""
         click.echo(f"warning: {host} can be reached from other machines{guarded}", err=True)
     warning = keeping.warning()
     if warning is not None:
@@ -377,6 +425,17 @@ def serve(
         for number in signals:
             signal.signal(number, signal.SIG_IGN)
         log.close()
+
+
+def _named(host: str, others: tuple[str, ...]) -> tuple[str, ...]:
+    """The hosts that the control plane answers to, among them the one that is listened on."""
+    from output_mock.control.access import host_name
+
+    try:
+        return host_name(host), *others
+    except ValueError:
+        # Nobody can ask for it by that name. That it has no address is told when it is bound.
+        return others
 
 
 def _production_token() -> str:

@@ -7,16 +7,17 @@ world that the request's token leads to, or for the default one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from flask import Request, Response
 
-from output_mock.control.problems import InvalidRequest, Problem
+from output_mock.control.access import TARGET_HOST, Access
+from output_mock.control.problems import InvalidRequest, Problem, Unauthorized
 from output_mock.control.worlds import Held, Worlds
 from output_mock.engine.wall import monotonic
-from output_mock.http import answers
+from output_mock.http import answers, tokens
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -25,18 +26,24 @@ if TYPE_CHECKING:
 
 PREFIX = "/w/"
 CONTROL = "/__mock__"
-_TOKEN = re.compile(r"(?:Basic|Bearer)\s+", re.IGNORECASE)
+_ABSOLUTE = re.compile(r"[A-Za-z]+://([^/?#]*)")
 
 
 class Front:
-    """A WSGI application for some worlds and their control plane, which may ask for a token.
+    """A WSGI application for some worlds and their control plane, which `access` says who may use.
 
-    With a token, a world is only made by the control plane, and not by a request for a new name.
+    The control plane asks for the `control_token`; without one, for the token that the API itself asks for,
+    if any. With a control token a world is only made by the control plane, and not by a request for a new
+    name; with just a token of the API, by a request that brings it. No page of another origin makes one.
     """
 
-    def __init__(self, worlds: Worlds, *, control_token: str | None = None) -> None:
+    def __init__(
+        self, worlds: Worlds, *, control_token: str | None = None, access: Access | None = None
+    ) -> None:
         self.worlds = worlds
         self._control_token = control_token
+        self._auth_token: str | None = worlds.default.app.auth_token
+        self._access = Access() if access is None else access
         self._made_plane: Plane | None = None
 
     def let_go(self) -> None:
@@ -48,53 +55,105 @@ class Front:
         if path.startswith((PREFIX, CONTROL)):
             answer = self._special(environ, path)
         else:
-            held = self.worlds.default
-            if self.worlds.tokens and "HTTP_AUTHORIZATION" in environ:
-                held = self._by_token(environ) or held
+            held = self.worlds.by_token(environ.get("HTTP_AUTHORIZATION")) or self.worlds.default
             held.used = monotonic()
             answer = held.mock.app.answer(Request(environ))
         return answer(environ, start_response)
 
     def _special(self, environ: WSGIEnvironment, path: str) -> Response:
+        """Answer what may be for the control plane, or for a world by its name."""
         target = _target(environ)
         try:
             if not path.startswith(PREFIX):
-                held = self._by_token(environ) or self.worlds.default
-                return self._plane_or_world(environ, target, held, scoped=False)
+                held = self.worlds.by_token(environ.get("HTTP_AUTHORIZATION")) or self.worlds.default
+                if not _is_control(target):
+                    return held.mock.app.answer(Request(environ))
+                return self._control(environ, target, held, scoped=False)
             name, rest = _parted(target)
-            made = self._control_token is None
-            held = self.worlds.get_or_make(name) if made else self.worlds.get(name)
+            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + PREFIX + name
+            environ["PATH_INFO"] = unquote(rest.partition("?")[0], "latin-1")
+            environ["RAW_URI"] = rest
+            if _is_control(rest):
+                return self._control(environ, rest, name, scoped=True)
+            with self.worlds.visited(name, lambda: self._check_making(environ, name)) as held:
+                return held.mock.app.answer(Request(environ))
         except Problem as problem:
-            answer = answers.json_answer(problem.body(), problem.status)
-            answer.headers.update(problem.headers)
-            return answer
-        environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + PREFIX + name
-        environ["PATH_INFO"] = unquote(rest.partition("?")[0], "latin-1")
-        environ["RAW_URI"] = rest
-        return self._plane_or_world(environ, rest, held, scoped=True)
+            return _refused(problem)
 
-    def _plane_or_world(self, environ: WSGIEnvironment, target: str, held: Held, *, scoped: bool) -> Response:
-        path = target.partition("?")[0]
-        if path != CONTROL and not path.startswith(f"{CONTROL}/"):
-            return held.mock.app.answer(Request(environ))
+    def _control(self, environ: WSGIEnvironment, target: str, world: Held | str, *, scoped: bool) -> Response:
+        """Answer a request for the control plane of a world, or of the one of a name."""
+        try:
+            self._access.check(environ)
+            if self._access.is_preflight(environ):
+                answer = answers.no_answer()
+            else:
+                self._check_token(environ)
+                answer = self._done(environ, target, world, scoped=scoped)
+        except Problem as problem:
+            answer = _refused(problem)
+        answer.headers["Cache-Control"] = "no-store"
+        answer.headers.update(self._access.headers(environ))
+        return answer
+
+    def _done(self, environ: WSGIEnvironment, target: str, world: Held | str, *, scoped: bool) -> Response:
         if self._made_plane is None:
             from output_mock.control.plane import Plane
 
-            self._made_plane = Plane(self.worlds, self._control_token)
-        return self._made_plane.answer(
-            Request(environ), target.removeprefix(CONTROL) or "/", held, scoped=scoped
-        )
+            self._made_plane = Plane(self.worlds)
+        path = target.removeprefix(CONTROL) or "/"
+        if isinstance(world, Held):
+            return self._made_plane.answer(Request(environ), path, world, scoped=scoped)
+        with self.worlds.visited(world, lambda: self._check_making(environ, world)) as held:
+            return self._made_plane.answer(Request(environ), path, held, scoped=scoped)
 
-    def _by_token(self, environ: WSGIEnvironment) -> Held | None:
+    def _check_making(self, environ: Mapping[str, Any], name: str) -> None:
+        """Raise unless this request may make a world by asking for it."""
+        if self._control_token is not None:
+            # Only the control plane makes any.
+            self.worlds.find(name)
+        self._access.check(environ)
+        if self._auth_token is not None and not self._brings(
+            environ, self._auth_token, ("basic", "bearer", "")
+        ):
+            raise Unauthorized
+
+    def _check_token(self, environ: Mapping[str, Any]) -> None:
+        if self._control_token is not None:
+            right = self._brings(environ, self._control_token, ("bearer",))
+        else:
+            # Whoever may use the API brings its token as the API takes it.
+            right = self._auth_token is None or self._brings(
+                environ, self._auth_token, ("basic", "bearer", "")
+            )
+        if not right:
+            raise Unauthorized
+
+    def _brings(self, environ: Mapping[str, Any], token: str, schemes: tuple[str, ...]) -> bool:
         given: str = environ.get("HTTP_AUTHORIZATION", "")
-        held = self.worlds.tokens.get(_TOKEN.sub("", given, count=1))
-        return None if held is None else self.worlds.get(held.name)
+        bare = tokens.bare(given)
+        scheme = given[: len(given) - len(bare)].strip().lower()
+        return tokens.same(bare.strip(), token) and scheme in schemes
+
+
+def _is_control(target: str) -> bool:
+    path = target.partition("?")[0]
+    return path == CONTROL or path.startswith(f"{CONTROL}/")
+
+
+def _refused(problem: Problem) -> Response:
+    answer = answers.json_answer(problem.body(), problem.status)
+    answer.headers.update(problem.headers)
+    return answer
 
 
 def _target(environ: WSGIEnvironment) -> str:
-    """Path and query as they were sent, as far as the server tells."""
+    """Path and query as they were sent, as far as the server tells. Notes the host that they name."""
     target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ["PATH_INFO"]
-    target = re.sub(r"^[A-Za-z]+://[^/?#]*", "", target).partition("#")[0] or "/"
+    absolute = _ABSOLUTE.match(target)
+    if absolute is not None:
+        environ[TARGET_HOST] = absolute[1]
+        target = target[absolute.end() :]
+    target = target.partition("#")[0] or "/"
     query = environ.get("QUERY_STRING", "")
     # A test client that is given the query by itself has a target without one.
     return f"{target}?{query}" if query and "?" not in target else target

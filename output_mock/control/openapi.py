@@ -12,7 +12,7 @@ from output_mock.control.problems import CLASSES
 from output_mock.version import version
 
 # The errors that every operation has.
-_ALWAYS = (401, 404, 405)
+_ALWAYS = (401, 403, 404, 405)
 _WITH_BODY = (400, 413, 415)
 
 
@@ -26,6 +26,7 @@ def document() -> dict[str, Any]:
                 "responses": {
                     "200": _content("The document.", {"type": "object"}),
                     "401": {"$ref": "#/components/responses/401"},
+                    "403": {"$ref": "#/components/responses/403"},
                 },
             }
         }
@@ -42,7 +43,8 @@ def document() -> dict[str, Any]:
                 "Scripts, clock, runs, faults, calls and worlds of a served fake. Put `/w/NAME` before a "
                 "path to ask another world than the default one; operations about all worlds are not there "
                 "then. "
-                "With a control token, every request brings it as `Authorization: Bearer TOKEN`."
+                "With a control token, or else an auth token, every request brings it as "
+                "`Authorization: Bearer TOKEN`. Hosts and web pages that are not meant get a 403."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

@@ -1,8 +1,7 @@
-"""Answers what is asked of the control plane: checks token, route, query and body, and has it done."""
+"""Answers what is asked of the control plane: checks route, query and body, and has it done."""
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +17,6 @@ from output_mock.control.problems import (
     NotFound,
     Problem,
     TooLarge,
-    Unauthorized,
     UnsupportedMediaType,
 )
 from output_mock.control.worlds import Held, Worlds
@@ -38,16 +36,14 @@ _PATTERNS = [(re.compile(in_regex(operation.path)), operation) for operation in 
 
 
 class Plane:
-    """The control plane of some worlds. With a `token`, requests have to bring it."""
+    """The control plane of some worlds."""
 
-    def __init__(self, worlds: Worlds, token: str | None = None) -> None:
+    def __init__(self, worlds: Worlds) -> None:
         self._worlds = worlds
-        self._token = token
 
     def answer(self, request: Request, path: str, held: Held, *, scoped: bool) -> Response:
         """Answer a request for the raw `path` below `/__mock__` of a world. `scoped`: it named the world."""
         try:
-            self._check_token(request)
             reply = self._reply(request, path, held, scoped)
         except Problem as problem:
             answer = answers.json_answer(problem.body(), problem.status)
@@ -61,18 +57,7 @@ class Plane:
             answer = (
                 answers.no_answer() if reply.value is None else answers.json_answer(reply.value, reply.status)
             )
-        answer.headers["Cache-Control"] = "no-store"
         return answer
-
-    def _check_token(self, request: Request) -> None:
-        if self._token is None:
-            return
-        kind, _, given = request.headers.get("Authorization", "").partition(" ")
-        right = hmac.compare_digest(
-            given.strip().encode("utf-8", "replace"), self._token.encode("utf-8", "replace")
-        )
-        if kind.lower() != "bearer" or not right:
-            raise Unauthorized
 
     def _reply(self, request: Request, path: str, held: Held, scoped: bool) -> Reply:
         raw, _, query = path.partition("?")
@@ -84,6 +69,8 @@ class Plane:
         operation, names = _route(method, raw, scoped)
         parameters = _query(operation, query)
         body, yaml = _body(operation, request)
+        if operation.method != "GET" and not operation.for_all:
+            held.disposable = False
         return operation.do(Asked(self._worlds, held, names, parameters, body, yaml))
 
 

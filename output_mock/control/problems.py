@@ -69,9 +69,17 @@ class Unauthorized(Problem):
 
     def __init__(self) -> None:
         super().__init__(
-            "the control plane asks for its token; send it as 'Authorization: Bearer TOKEN'",
+            "the control plane asks for a token; send that of --control-token, or without one that of "
+            "--auth-token, as 'Authorization: Bearer TOKEN'",
             headers={"WWW-Authenticate": 'Bearer realm="output-mock control plane"'},
         )
+
+
+class Forbidden(Problem):
+    """The request is for a host, or comes from a page, that is not meant to use the control plane."""
+
+    status = 403
+    name = "ForbiddenError"
 
 
 class NotFound(Problem):
@@ -133,6 +141,7 @@ CLASSES: tuple[type[Problem], ...] = (
     InvalidRequest,
     InvalidScript,
     Unauthorized,
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     WaitedInVain,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from output_mock.control.operations import NAME, NAME_WORDS
 from output_mock.control.problems import Conflict, Full, InvalidRequest, NotFound
 from output_mock.engine.wall import monotonic
+from output_mock.http.tokens import bare, fingerprint
 
 if TYPE_CHECKING:
     from output_mock.control.snapshots import Snapshot
@@ -39,12 +41,28 @@ class Held:
         self.tokens: tuple[str, ...] = tuple(tokens)
         self.snapshots: dict[str, Snapshot] = {}
         self.used: float = monotonic()
+        # Whether a request for its name has made it, and nobody has changed anything by the control plane.
+        self.disposable = False
+        # How many requests are on their way to it.
+        self.visits = 0
         self.hold(mock)
 
     def hold(self, mock: OutputMock) -> None:
         """Have this fake answer from now on."""
-        mock.app.tokens = frozenset(self.tokens)
+        mock.app.tokens = frozenset(map(fingerprint, self.tokens))
         self.mock = mock
+        # Those that have been read from traces.
+        self._first_runs = len(mock.world.workflow_ids())
+
+    @property
+    def empty(self) -> bool:
+        """Whether a request for its name has made it, and nothing has come of that."""
+        return (
+            self.disposable
+            and not self.visits
+            and not self.app.answering
+            and len(self.world.workflow_ids()) <= self._first_runs
+        )
 
     @property
     def app(self) -> OutputApp:
@@ -75,8 +93,8 @@ class Worlds:
         on_new: Callable[[OutputMock], None] | None = None,
     ) -> None:
         self.default: Held = Held(DEFAULT, first, {})
-        # Which world a token leads to.
-        self.tokens: dict[str, Held] = {}
+        # Which world a token leads to, by its fingerprint.
+        self._tokens: dict[bytes, Held] = {}
         self._make = make
         self._most = most
         self._idle = idle
@@ -105,20 +123,41 @@ class Worlds:
         held.used = monotonic()
         return held
 
-    def get_or_make(self, name: str) -> Held:
-        """The world of that name, made as the server itself was if there is none yet.
-
-        Raises `InvalidRequest` for a name that cannot be, and `Full`.
-        """
-        held = self._held.get(name)
-        if held is None:
-            with self._lock:
-                held = self._held.get(name) or self.make(name)
-        held.used = monotonic()
+    def by_token(self, authorization: str | None) -> Held | None:
+        """The world that the token of an `Authorization` header leads to; None when it leads to none."""
+        if not authorization or not self._tokens:
+            return None
+        held = self._tokens.get(fingerprint(bare(authorization)))
+        if held is not None:
+            held.used = monotonic()
         return held
 
+    @contextmanager
+    def visited(self, name: str, may_make: Callable[[], object]) -> Iterator[Held]:
+        """The world of that name, which stays at least as long as the block runs.
+
+        If there is none yet it is made as the server itself was, unless `may_make` raises. Raises
+        `InvalidRequest` for a name that cannot be, and `Full`.
+        """
+        with self._lock:
+            held = self._held.get(name)
+            if held is None:
+                may_make()
+                held = self.make(name)
+                held.disposable = True
+            held.visits += 1
+            held.used = monotonic()
+        try:
+            yield held
+        finally:
+            with self._lock:
+                held.visits -= 1
+
     def make(self, name: str, options: Mapping[str, Any] | None = None, tokens: Sequence[str] = ()) -> Held:
-        """A new world. Raises `InvalidRequest`, `Conflict` for a name or token that is taken, and `Full`."""
+        """A new world; where there is no room, in the place of one that is empty.
+
+        Raises `InvalidRequest`, `Conflict` for a name or token that is taken, and `Full`.
+        """
         if not re.fullmatch(NAME, name) or set(name) == {"."}:
             raise InvalidRequest(f"{name[:100]!r} cannot name a world; {NAME_WORDS}")
         with self._lock:
@@ -126,18 +165,24 @@ class Worlds:
                 raise Conflict(f"there is a world {name!r} already; wipe it, or delete it first")
             if self._make is None:
                 raise Full("this server holds one world and no more")
+            marks = [fingerprint(token) for token in tokens]
+            if not self._tokens.keys().isdisjoint(marks):
+                raise Conflict("one of the tokens leads to another world already")
             if len(self._held) >= self._most:
-                raise Full(f"there are {self._most} worlds, and no room for more; delete one")
-            for token in tokens:
-                if token in self.tokens:
-                    raise Conflict("one of the tokens leads to another world already")
+                self._make_room()
             held = Held(name, self._new(name, options or {}), options or {}, tokens)
             self._held[name] = held
-            self.tokens |= dict.fromkeys(tokens, held)
+            self._tokens |= dict.fromkeys(marks, held)
             if self._idle is not None and self._sweeper is None:
                 self._sweeper = threading.Thread(target=self._sweep, name="output-mock-worlds", daemon=True)
                 self._sweeper.start()
             return held
+
+    def _make_room(self) -> None:
+        empty = [held for held in self._held.values() if held.empty]
+        if not empty:
+            raise Full(f"there are {self._most} worlds, and no room for more; delete one")
+        self.delete(min(empty, key=lambda held: held.used))
 
     def _new(self, name: str, options: Mapping[str, Any]) -> OutputMock:
         assert self._make is not None
@@ -164,7 +209,7 @@ class Worlds:
             if self._held.get(held.name) is held:
                 del self._held[held.name]
             for token in held.tokens:
-                self.tokens.pop(token, None)
+                self._tokens.pop(fingerprint(token), None)
         _end(held.mock, held.snapshots)
 
     def let_go(self) -> None:
@@ -187,7 +232,7 @@ class Worlds:
                     self.delete(held)
 
     def _in_use(self, held: Held, since: float) -> bool:
-        return held.used > since or held.app.answering
+        return held.used > since or held.visits > 0 or held.app.answering
 
 
 def _end(mock: OutputMock, snapshots: Mapping[str, Snapshot]) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from flask import Response
@@ -15,7 +16,7 @@ from output_mock.engine.payloads import to_bytes
 
 JSON_TYPE = "application/json; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
-CORS = {
+_CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": (
@@ -57,6 +58,15 @@ def is_header(name: object, value: object) -> bool:
         and value.isascii()
         and (value.isprintable() or not value)
     )
+
+
+def cors(origins: Collection[str] | None, asking: str | None) -> dict[str, str]:
+    """The headers that let a page of the origin `asking` read an answer: any (None), or one of these."""
+    if origins is None:
+        return _CORS
+    if asking not in origins or asking is None:
+        return {"Vary": "Origin"}
+    return {**_CORS, "Access-Control-Allow-Origin": asking, "Vary": "Origin"}
 
 
 def no_answer() -> Response:

@@ -36,10 +36,12 @@ class OutputApp(Flask):
         self.config["PROPAGATE_EXCEPTIONS"] = True
         self.world = world
         self.auth_token = auth_token
-        # Tokens that are as good as that one: those that lead to this world.
-        self.tokens: frozenset[str] = frozenset()
+        # The fingerprints of tokens that are as good as that one: those that lead to this world.
+        self.tokens: frozenset[bytes] = frozenset()
         self.faults: Faults = Faults(world.seed)
         self.calls: Journal = Journal(kept_calls)
+        # The origins of the pages that may read answers; None: every page, as on the real server.
+        self.cors_origins: frozenset[str] | None = None
         # Whether answers say how long they took.
         self.timing = False
         self._numbers = itertools.count(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Request, Response
@@ -14,7 +14,18 @@ from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
 from output_mock.engine.traces import object_place
 from output_mock.engine.world import World
-from output_mock.http import answers, bodies, delays, downloads, misses, pages, requests, spoiled, stream
+from output_mock.http import (
+    answers,
+    bodies,
+    delays,
+    downloads,
+    misses,
+    pages,
+    requests,
+    spoiled,
+    stream,
+    tokens,
+)
 from output_mock.http.downloads import Trouble
 from output_mock.http.faults import Dropped, Strike, TimedOut
 from output_mock.http.journal import Call
@@ -35,6 +46,8 @@ _UUID = re.compile(
 WHEN_GONE = "output_mock.when_gone"
 # Where a server that can puts the function that makes the end of the connection a TCP reset.
 RESET = "output_mock.reset"
+# Where a server that can puts the function that returns the IP address that the connection has come in by.
+LOCAL_ADDRESS = "output_mock.local_address"
 # Where an in-process client puts how many seconds it waits for an answer.
 PATIENCE = "output_mock.patience"
 _BASIC = re.compile(r"Basic\s")
@@ -132,7 +145,7 @@ class Exchange:
         if fault is not None and fault.worker_away:
             self.world.send_worker_away(fault.worker_away)
         if fault is not None and fault.status is not None:
-            answer = self._identified(fault.answer(strike.wait))
+            answer = self._identified(fault.answer(strike.wait, cors=self._cors()))
         else:
             answer = self._answer(unreadable)
         self.answered = answer
@@ -246,12 +259,15 @@ class Exchange:
         if token is not None and path not in ("/health", "/ready"):
             given = self.request.headers.get("Authorization")
             bare = "" if given is None else _BASIC.sub("", given, count=1)
-            if bare != token and bare.removeprefix("Bearer ") not in self.app.tokens:
+            mark = tokens.fingerprint(bare.removeprefix("Bearer "))
+            if not tokens.same(bare, token) and mark not in self.app.tokens:
                 return answers.text_answer(401)
         answer = self._operation()
-        for name, value in answers.CORS.items():
-            answer.headers[name] = value
+        answer.headers.update(self._cors())
         return answer
+
+    def _cors(self) -> Mapping[str, str]:
+        return answers.cors(self.app.cors_origins, self.request.headers.get("Origin"))
 
     def _operation(self) -> Response:
         if self.method == "OPTIONS":

@@ -230,9 +230,9 @@ class Fault:
             del self._first_used[next(iter(self._first_used))]
         return now - first >= self.token_lasts
 
-    def answer(self, wait: int = 0) -> Response:
+    def answer(self, wait: int = 0, *, cors: Mapping[str, str] | None = None) -> Response:
         """The answer that the client gets instead, and that says how long to `wait`. Only for a fault that
-        has a status.
+        has a status. `cors` are the headers that the API's own answers let pages read them by.
         """
         status = self.status
         assert status is not None
@@ -244,7 +244,7 @@ class Fault:
             answer = answers.json_answer(body, status)
         elif real is not None:
             answer = answers.error_answer(real)
-            answer.headers.update(answers.CORS)
+            answer.headers.update(cors or {})
         elif status < 200 or status in (204, 205, 304):
             answer = Response(status=status)
         else:

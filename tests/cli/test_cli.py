@@ -263,11 +263,12 @@ def test_host_is_the_address_that_is_listened_on(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("tokens", "unguarded"),
     [
-        ([], "; nothing guards it, see --auth-token and --control-token"),
-        (["--auth-token", "t"], "; nothing guards it, see --control-token"),
+        ([], "; nothing guards it, see --auth-token"),
+        (["--control-token", "u"], "; nothing guards its API, see --auth-token"),
+        (["--auth-token", "t"], ""),
         (["--auth-token", "t", "--control-token", "u"], ""),
     ],
-    ids=["open", "half guarded", "guarded"],
+    ids=["open", "half guarded", "one token for both", "two tokens"],
 )
 def test_a_host_that_others_can_reach_gets_a_warning(serve: Serve, tokens: list[str], unguarded: str) -> None:
     fake = serve("--host", "0.0.0.0", *tokens)
@@ -1036,6 +1037,7 @@ def test_help_of_serve_names_every_flag_and_variable() -> None:
     text = run("serve", "--help").stdout
     for word in (
         *("--host", "--port", "--clock", "--catalog", "--auth-token", "--seed", "--execution-timeout"),
+        *("--control-token", "--allow-host", "--allow-origin", "--cors"),
         *("--worker-down", "OUTPUT_API_PORT", "OUTPUT_CATALOG_ID", "OUTPUT_API_AUTH_TOKEN", "NODE_ENV"),
         *("TEMPORAL_NAMESPACE", "TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT"),
         *("TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING", "TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS"),

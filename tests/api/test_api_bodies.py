@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from output_mock import Context, OutputMock
-from tests.conftest import Client
+from tests.client import Client
+from tests.conftest import BOTH_TRANSPORTS
 
 LIMIT = 2 * 1024 * 1024
 JSON = {"Content-Type": "application/json"}
@@ -61,6 +62,7 @@ def test_json_is_read_whatever_its_type_is_decorated_with(client: Client, conten
     assert (answer.status, answer.json["output"]) == (200, "é")
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize(
     ("charset", "codec", "bom"),
     [
@@ -107,6 +109,7 @@ def test_a_body_of_another_type_counts_as_none(client: Client, content_type: str
     assert issue["message"] == "Invalid input: expected object, received undefined"
 
 
+@BOTH_TRANSPORTS
 def test_a_body_of_another_type_may_be_malformed_or_large(client: Client) -> None:
     text = {"Content-Type": "text/plain"}
     assert client.post("/heartbeat", data="{bad", headers=text).status == 204
@@ -161,6 +164,7 @@ def test_json_may_be_nested_deeply(client: Client) -> None:
     assert (answer.status, json.dumps(answer.json["output"])) == (200, nested)
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("operation", ["run", "start", "one/signal/s", "one/query/q", "one/update/u"])
 def test_json_that_is_nested_too_deep_does_no_harm(client: Client, operation: str) -> None:
     client.run("echo", workflowId="one")
@@ -203,6 +207,7 @@ def test_values_come_back_as_javascript_would_print_them(client: Client, sent: s
     assert f'"input":{comes_back},"output":{comes_back},' in answer.text
 
 
+@BOTH_TRANSPORTS
 def test_a_syntax_error_comes_before_anything_else_is_looked_at(client: Client) -> None:
     for method, path in (
         ("GET", "/nope"),
@@ -213,6 +218,7 @@ def test_a_syntax_error_comes_before_anything_else_is_looked_at(client: Client) 
         assert (answer.status, answer.json["error"]) == (400, "SyntaxError")
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("body", [b"", codecs.BOM_UTF8])
 def test_an_empty_body_of_type_json_is_an_empty_object(client: Client, body: bytes) -> None:
     answer = client.post("/workflow/run", data=body, headers=JSON)
@@ -227,12 +233,14 @@ def sized(length: int) -> bytes:
     return echo('"' + "x" * (length - len(echo('""'))) + '"').encode()
 
 
+@BOTH_TRANSPORTS
 def test_a_body_of_two_mebibytes_is_read(client: Client) -> None:
     body = sized(LIMIT)
     assert len(body) == LIMIT
     assert client.post("/workflow/start", data=body, headers=JSON).status == 200
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("headers", [JSON, FORM], ids=["json", "form"])
 @pytest.mark.parametrize("path", ["/workflow/run", "/nope", "/health"])
 def test_a_byte_more_is_too_large(client: Client, path: str, headers: dict[str, str]) -> None:
@@ -243,6 +251,7 @@ def test_a_byte_more_is_too_large(client: Client, path: str, headers: dict[str, 
 # --- encodings -------------------------------------------------------------------------------------------
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize(
     ("encoding", "encode"),
     [("gzip", gzip.compress), ("GZIP", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)],
@@ -266,12 +275,14 @@ def test_an_unknown_encoding_is_refused(client: Client, encoding: str) -> None:
     assert message == f'unsupported content encoding "{encoding}"'
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_body_that_is_not_encoded_as_it_says_is_refused(client: Client, encoding: str) -> None:
     answer = client.post("/workflow/run", data=echo(), headers={**JSON, "Content-Encoding": encoding})
     assert answer.status == 400
 
 
+@BOTH_TRANSPORTS
 def test_a_small_body_that_becomes_too_large_is_refused(client: Client) -> None:
     headers = {**JSON, "Content-Encoding": "gzip"}
     bomb = gzip.compress(b"x" * (50 * LIMIT))
@@ -474,6 +485,7 @@ def test_a_body_is_held_against_its_schema_before_the_workflow_is_looked_for(cli
     ]
 
 
+@BOTH_TRANSPORTS
 def test_reset_wants_a_body(client: Client) -> None:
     ((where, message),) = issues_without_body(client)
     assert (where, message) == ([], "Invalid input: expected object, received undefined")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from output_mock import ChildFailure, Context, Failure, OutputMock, StepFailure
-from tests.conftest import CLOSING, Client, Connect, eventually
+from tests.client import CLOSING, Client
+from tests.conftest import Connect, eventually
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 

@@ -12,7 +12,8 @@ import pytest
 
 from output_mock import Context, Failure, OutputMock
 from output_mock.http import stream as stream_module
-from tests.conftest import Client, Frame, SocketClient, eventually, in_another_thread, somebody_waits
+from tests.client import Client, Frame
+from tests.conftest import BOTH_TRANSPORTS, eventually, in_another_thread, somebody_waits
 
 ONE_STEP = [
     "WORKFLOW_EXECUTION_STARTED",
@@ -316,6 +317,7 @@ def test_a_long_poll_in_which_nothing_comes_returns_the_same_token_and_no_events
     assert again["events"] == []
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.usefixtures("patient")
 def test_a_long_poll_wakes_when_a_signal_comes_from_another_thread(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
@@ -353,6 +355,7 @@ def test_a_long_poll_of_a_closed_run_answers_at_once_and_has_no_token(client: Cl
     assert (len(page["events"]), page["nextPageToken"]) == (19, None)
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.usefixtures("patient")
 def test_a_long_poll_ends_when_the_run_is_terminated_meanwhile(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
@@ -369,6 +372,7 @@ def test_a_long_poll_ends_when_the_run_is_terminated_meanwhile(mock: OutputMock,
     assert (page["nextPageToken"], page["workflow"]["status"]) == (None, "terminated")
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.usefixtures("patient")
 def test_many_long_polls_of_one_run_all_wake(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
@@ -411,6 +415,7 @@ def streamed(frames: list[Frame]) -> list[dict[str, Any]]:
     return [event for frame in frames if frame.event == "history" for event in frame.data]
 
 
+@BOTH_TRANSPORTS
 def test_the_stream_of_a_closed_run_is_its_history_between_workflow_and_done(client: Client) -> None:
     client.run("one_step", 1, workflowId="one")
     frames = read(client, "/workflow/one/history/stream?includePayloads=true")
@@ -461,6 +466,7 @@ def test_the_query_goes_before_the_header(client: Client) -> None:
     assert streamed(frames)[0]["eventId"] == "11"
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("after", [19, 20, 1000])
 def test_a_stream_with_nothing_left_to_come_has_no_content(client: Client, after: int) -> None:
     client.run("one_step", 1, workflowId="one")
@@ -476,6 +482,7 @@ def test_a_last_event_id_in_the_query_has_to_be_a_number(client: Client, value: 
     assert [issue["path"] for issue in answer.json["issues"]] == [["lastEventId"]]
 
 
+@BOTH_TRANSPORTS
 def test_a_stream_follows_a_living_run_event_by_event(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     seen: list[Frame] = []
@@ -502,6 +509,7 @@ def test_a_stream_follows_a_living_run_event_by_event(mock: OutputMock, client: 
     assert streamed(seen) == client.events("a")
 
 
+@BOTH_TRANSPORTS
 def test_a_stream_makes_time_pass_for_its_run(client: Client) -> None:
     client.start("slow", workflowId="s")
     frames = read(client, "/workflow/s/history/stream?includePayloads=true")
@@ -510,6 +518,7 @@ def test_a_stream_makes_time_pass_for_its_run(client: Client) -> None:
     assert all(frame.id == frame.data[-1]["eventId"] for frame in frames if frame.event == "history")
 
 
+@BOTH_TRANSPORTS
 def test_a_stream_that_is_resumed_goes_on_following(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     length = drained(client, "a")["workflow"]["historyLength"]
@@ -520,6 +529,7 @@ def test_a_stream_that_is_resumed_goes_on_following(mock: OutputMock, client: Cl
     assert streamed(outcome[0]) == client.events("a")[length:]
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize(
     ("close", "reason"),
     [
@@ -546,6 +556,7 @@ def test_the_stream_of_a_continued_run_names_the_next_one(client: Client) -> Non
     assert read(client, "/workflow/c/history/stream")[-1].data == {"reason": "WORKFLOW_EXECUTION_COMPLETED"}
 
 
+@BOTH_TRANSPORTS
 def test_a_stream_in_which_nothing_happens_is_kept_alive(
     mock: OutputMock, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -563,6 +574,7 @@ def test_a_stream_in_which_nothing_happens_is_kept_alive(
     assert frame.data == {"reason": "WORKFLOW_EXECUTION_COMPLETED"}
 
 
+@BOTH_TRANSPORTS
 def test_a_client_that_goes_away_harms_nobody(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     for _ in range(3):
@@ -572,6 +584,7 @@ def test_a_client_that_goes_away_harms_nobody(mock: OutputMock, client: Client) 
     assert client.until_closed("a") == "completed"
 
 
+@BOTH_TRANSPORTS
 def test_a_long_history_is_streamed_in_several_frames(mock: OutputMock, client: Client) -> None:
     @mock.workflow("many")
     async def many(ctx: Context, input: Any) -> Any:
@@ -584,6 +597,7 @@ def test_a_long_history_is_streamed_in_several_frames(mock: OutputMock, client: 
     assert streamed(frames) == client.events("m")
 
 
+@BOTH_TRANSPORTS
 def test_a_stream_of_an_unknown_run_is_not_found(client: Client) -> None:
     answer = client.get("/workflow/none/history/stream")
     assert (answer.status, answer.json["error"]) == (404, "WorkflowNotFoundError")
@@ -592,7 +606,7 @@ def test_a_stream_of_an_unknown_run_is_not_found(client: Client) -> None:
 def test_open_streams_do_not_keep_a_server_from_stopping(mock: OutputMock) -> None:
     mock.world.start("approval", workflow_id="a")
     with mock.serve() as url:
-        client = SocketClient(url)
+        client = Client(url)
         with (
             client.stream("/workflow/a/history/stream") as first,
             client.stream("/workflow/a/history/stream") as second,

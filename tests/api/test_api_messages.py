@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from output_mock import UNDEFINED, Context, Failure, OutputMock
-from tests.conftest import Answer, Client, eventually, in_another_thread, somebody_waits
+from tests.client import Answer, Client
+from tests.conftest import eventually, in_another_thread, somebody_waits
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from output_mock import Context, OutputMock
 from output_mock.http.routes import ROUTES
-from tests.conftest import Client, Connect
+from tests.client import Client
+from tests.conftest import BOTH_TRANSPORTS, Connect
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 GETS = [path for method, path, _ in ROUTES if method == "GET"]
@@ -71,6 +72,7 @@ def test_every_operation_is_reached_regardless_of_case_and_trailing_slash(
     assert call.workflow_id == ("wf" if path.startswith("/workflow/{id}") else call.workflow_id)
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize(
     "path", ["/health//", "//health", "/workflow//status", "/workflow/wf/status//", "//"]
 )
@@ -104,6 +106,7 @@ def test_an_unknown_path_is_not_found_in_plain_text(client: Client, method: str,
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("path", [path for path in GETS if not path.endswith("/stream")])
 def test_head_answers_as_get_does_without_a_body(client: Client, path: str) -> None:
     run_id = client.start("approval", workflowId="wf")["runId"]
@@ -119,6 +122,7 @@ def test_head_answers_as_get_does_without_a_body(client: Client, path: str) -> N
     }
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("path", [path for path in GETS if path.endswith("/stream")])
 def test_head_of_a_stream_does_not_wait_for_its_end(client: Client, path: str) -> None:
     url = filled(path, "main", client.get("/workflow/main/status").json["runId"])
@@ -127,6 +131,7 @@ def test_head_of_a_stream_does_not_wait_for_its_end(client: Client, path: str) -
     assert head.headers["content-type"] == "text/event-stream; charset=utf-8"
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize(
     "path", ["/", "/nope", "/health", "/workflow/run", "/workflow/wf/stop", "/workflow/%E0%A4%A/x"]
 )
@@ -148,6 +153,7 @@ def test_health_and_ready_answer_in_plain_text(client: Client) -> None:
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
+@BOTH_TRANSPORTS
 def test_heartbeat_has_no_content(client: Client) -> None:
     answer = client.post("/heartbeat")
     assert (answer.status, answer.body) == (204, b"")
@@ -166,6 +172,7 @@ def test_a_query_string_does_not_change_the_route(client: Client) -> None:
     assert client.get("/workflow/catalog?x=%zz").status == 200
 
 
+@BOTH_TRANSPORTS
 def test_a_target_with_scheme_and_host_is_its_path(client: Client) -> None:
     assert client.get("http://output.example/health").text == "OK"
     assert client.get("http://output.example/workflow/none/status").json["workflowId"] == "none"
@@ -200,6 +207,7 @@ def test_a_query_that_a_test_client_is_given_by_itself_counts(mock: OutputMock) 
 # --- ids in paths ----------------------------------------------------------------------------------------
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize(
     ("escaped", "workflow_id"),
     [
@@ -231,6 +239,7 @@ def test_ids_are_compared_with_their_case(client: Client) -> None:
     assert client.get("/workflow/mixed/status").status == 404
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("escaped", ["%", "%2", "%zz", "%E0%A4%A", "%ff", "%C3", "a%C0%AFb", "%ED%A0%80"])
 def test_an_escape_that_cannot_be_decoded_is_a_uri_error(client: Client, escaped: str) -> None:
     answer = client.get(f"/workflow/{escaped}/status")
@@ -275,6 +284,7 @@ def test_a_valid_request_id_comes_back(client: Client, header: str, given: str) 
     assert client.get("/health", headers={header: given}).headers["x-request-id"] == given
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("given", INVALID)
 @pytest.mark.parametrize("header", ["X-Request-ID", "Rndr-Id"])
 def test_an_invalid_request_id_is_replaced(client: Client, header: str, given: str) -> None:
@@ -386,6 +396,7 @@ def with_etag(answer_etag: str) -> list[str]:
     return [answer_etag, strong, "*", f'"other", {answer_etag}', f'W/"x",{strong} , "y"']
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("which", range(5))
 def test_a_body_that_the_client_has_is_not_sent_again(client: Client, which: int) -> None:
     first = client.get("/workflow/catalog")
@@ -434,6 +445,7 @@ def test_errors_and_posts_are_never_not_modified(client: Client) -> None:
     assert client.post("/workflow/wf/query/stage", headers=headers).status == 200
 
 
+@BOTH_TRANSPORTS
 def test_a_stream_has_no_etag_and_is_not_kept(client: Client) -> None:
     client.start("approval", workflowId="wf")
     client.post("/workflow/wf/terminate")
@@ -456,6 +468,7 @@ def guarded(connect: Connect) -> Client:
     return connect(mock)
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("given", [f"Basic {TOKEN}", TOKEN, f"Basic\t{TOKEN}"])
 def test_the_token_opens_with_basic_before_it_or_without(guarded: Client, given: str) -> None:
     assert guarded.get("/workflow/catalog", headers={"Authorization": given}).status == 200

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from output_mock import UNDEFINED, Context, Failure, OutputMock
-from tests.conftest import Client, Connect
+from tests.client import Client
+from tests.conftest import Connect
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 NUMBERS = {

@@ -21,7 +21,7 @@ from output_mock import Context, Script, openapi
 from output_mock.control import openapi as control
 from output_mock.control.front import Front
 from tests.conftest import in_another_thread
-from tests.control.control import worlds_of
+from tests.control.served import worlds_of
 
 # It is not there for Python 3.10.
 schemathesis = pytest.importorskip("schemathesis")

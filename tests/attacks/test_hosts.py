@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from werkzeug.test import Client
+from werkzeug.test import Client as WsgiClient
 
 from output_mock.control.access import Access, host_name
 from output_mock.control.front import Front
@@ -14,12 +14,13 @@ from output_mock.control.openapi import document
 from output_mock.http.exchange import LOCAL_ADDRESS
 from output_mock.server import running
 from tests.attacks.raw import send
-from tests.control.control import ControlClient, served, worlds_of
+from tests.client import Client
+from tests.control.served import served, worlds_of
 from tests.control.test_worlds import names
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[ControlClient]:
+def client() -> Iterator[Client]:
     with served(worlds_of(), access=Access(["fakes.test", "192.0.2.7", "2001:db8::7"])) as client:
         yield client
 
@@ -40,7 +41,7 @@ def client() -> Iterator[ControlClient]:
         ),
     ],
 )
-def test_the_control_plane_answers_to_hosts_that_are_meant(client: ControlClient, host: str) -> None:
+def test_the_control_plane_answers_to_hosts_that_are_meant(client: Client, host: str) -> None:
     for path in ("/__mock__/clock", "/w/default/__mock__/clock"):
         assert send(client.url, f"GET {path}", f"Host: {host}").status == 200
 
@@ -98,7 +99,7 @@ NOT_MEANT = [
 
 
 @pytest.mark.parametrize("host", NOT_MEANT)
-def test_the_control_plane_answers_to_no_other_host(client: ControlClient, host: str) -> None:
+def test_the_control_plane_answers_to_no_other_host(client: Client, host: str) -> None:
     for first_line in (
         "GET /__mock__/calls",
         "POST /__mock__/world/wipe",
@@ -111,23 +112,21 @@ def test_the_control_plane_answers_to_no_other_host(client: ControlClient, host:
         assert "access-control-allow-origin" not in refused.headers
 
 
-def test_a_request_that_names_no_host_is_refused(client: ControlClient) -> None:
+def test_a_request_that_names_no_host_is_refused(client: Client) -> None:
     for headers in ([], ["Host:"], ["Host: "]):
         refused = send(client.url, "PUT /__mock__/workflows/x", *headers)
         assert (refused.status, refused.json["error"]) == (403, "ForbiddenError")
         assert "send a Host header" in refused.json["message"]
 
 
-def test_a_request_that_names_two_hosts_is_refused(client: ControlClient) -> None:
+def test_a_request_that_names_two_hosts_is_refused(client: Client) -> None:
     for hosts in (("localhost", "evil.example"), ("evil.example", "localhost"), ("localhost", "localhost")):
         refused = send(client.url, "GET /__mock__/clock", *(f"Host: {host}" for host in hosts))
         assert refused.status in (400, 403)
 
 
 @pytest.mark.parametrize("prefix", ["", "/w/default"])
-def test_a_target_that_names_another_host_than_the_header_is_refused(
-    client: ControlClient, prefix: str
-) -> None:
+def test_a_target_that_names_another_host_than_the_header_is_refused(client: Client, prefix: str) -> None:
     for target, host, status in (
         ("http://evil.example", "localhost", 403),
         ("http://localhost", "evil.example", 403),
@@ -151,7 +150,7 @@ def test_a_target_that_names_another_host_than_the_header_is_refused(
         *("X-HTTP-Host-Override: localhost", "X_Host: localhost", "X-Forwarded-Server: localhost"),
     ],
 )
-def test_no_other_header_stands_in_for_the_host(client: ControlClient, header: str) -> None:
+def test_no_other_header_stands_in_for_the_host(client: Client, header: str) -> None:
     assert send(client.url, "GET /__mock__/clock", "Host: evil.example", header).status == 403
     # And none makes a host that is meant another one.
     foreign = header.replace("localhost", "evil.example")
@@ -181,14 +180,14 @@ def test_no_other_header_stands_in_for_the_host(client: ControlClient, header: s
         *("/w/a%2f..%2f/__mock__/clock", "/w/new%3f/__mock__/clock", "/__MOCK__/clock", "/__mock__;x/clock"),
     ],
 )
-def test_no_way_of_writing_the_path_leads_past(client: ControlClient, path: str) -> None:
+def test_no_way_of_writing_the_path_leads_past(client: Client, path: str) -> None:
     answer = send(client.url, f"GET {path}", "Host: evil.example")
     assert answer.status in (400, 403, 404), answer.body
     assert b"mode" not in answer.body
     assert names(client) == ["default"]
 
 
-def test_every_operation_is_refused_and_does_nothing(client: ControlClient) -> None:
+def test_every_operation_is_refused_and_does_nothing(client: Client) -> None:
     client.start("approval", workflowId="kept")
     before = client.control("GET", "/world").json
     for path, item in document()["paths"].items():
@@ -203,14 +202,14 @@ def test_every_operation_is_refused_and_does_nothing(client: ControlClient) -> N
     assert {**before, "idle": 0} == {**after, "idle": 0}
 
 
-def test_a_request_for_a_host_that_is_not_meant_makes_no_world(client: ControlClient) -> None:
+def test_a_request_for_a_host_that_is_not_meant_makes_no_world(client: Client) -> None:
     for path in ("/w/made/health", "/w/made/workflow/runs", "/w/made/__mock__/clock"):
         refused = send(client.url, f"GET {path}", "Host: evil.example")
         assert (refused.status, refused.json["error"]) == (403, "ForbiddenError")
     assert names(client) == ["default"]
 
 
-def test_the_api_itself_answers_to_every_host_as_the_real_server_does(client: ControlClient) -> None:
+def test_the_api_itself_answers_to_every_host_as_the_real_server_does(client: Client) -> None:
     for path in ("/health", "/workflow/runs", "/w/default/workflow/runs"):
         assert send(client.url, f"GET {path}", "Host: evil.example").status == 200
 
@@ -223,7 +222,7 @@ def test_the_address_that_a_connection_has_come_in_by_is_meant() -> None:
         ("fe80::1%eth0", "[fe80::1]:3001", 200),
         ("192.0.2.9", "evil.example", 403),
     ):
-        client = Client(Front(worlds_of()))
+        client = WsgiClient(Front(worlds_of()))
         overrides = {LOCAL_ADDRESS: lambda own=own: own, "HTTP_HOST": host}
         assert client.get("/__mock__/clock", environ_overrides=overrides).status_code == status
 

@@ -10,20 +10,21 @@ from output_mock.control.access import Access
 from output_mock.control.openapi import document
 from output_mock.http.origins import origin
 from tests.attacks.raw import RawAnswer, send
+from tests.client import Client
 from tests.conftest import eventually, in_another_thread
-from tests.control.control import ControlClient, served, worlds_of
+from tests.control.served import served, worlds_of
 from tests.control.test_worlds import names
 
 MINE = "http://localhost:5173"
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[ControlClient]:
+def client() -> Iterator[Client]:
     with served(worlds_of(), access=Access(origins=[MINE, "chrome-extension://abcdef"])) as client:
         yield client
 
 
-def ask(client: ControlClient, first_line: str, *headers: str, body: bytes = b"") -> RawAnswer:
+def ask(client: Client, first_line: str, *headers: str, body: bytes = b"") -> RawAnswer:
     return send(client.url, first_line, "Host: 127.0.0.1:3001", *headers, body=body)
 
 
@@ -70,7 +71,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=" | ".join)
-def test_a_page_that_is_not_meant_is_refused(client: ControlClient, headers: list[str]) -> None:
+def test_a_page_that_is_not_meant_is_refused(client: Client, headers: list[str]) -> None:
     client.start("approval", workflowId="kept")
     for first_line, body in (
         ("POST /__mock__/world/wipe", b""),
@@ -107,12 +108,12 @@ def test_a_page_that_is_not_meant_is_refused(client: ControlClient, headers: lis
     ],
     ids=" | ".join,
 )
-def test_programs_and_the_servers_own_pages_are_answered(client: ControlClient, headers: list[str]) -> None:
+def test_programs_and_the_servers_own_pages_are_answered(client: Client, headers: list[str]) -> None:
     assert ask(client, "GET /__mock__/calls", *headers).status == 200
     assert ask(client, "POST /__mock__/world/wipe", *headers).status == 200
 
 
-def test_the_schemes_own_port_may_be_left_out(client: ControlClient) -> None:
+def test_the_schemes_own_port_may_be_left_out(client: Client) -> None:
     for host, page in (("localhost", "http://localhost"), ("localhost:80", "http://localhost")):
         assert send(client.url, "GET /__mock__/clock", f"Host: {host}", f"Origin: {page}").status == 200
     assert (
@@ -120,7 +121,7 @@ def test_the_schemes_own_port_may_be_left_out(client: ControlClient) -> None:
     )
 
 
-def test_a_page_cannot_do_any_of_the_operations(client: ControlClient) -> None:
+def test_a_page_cannot_do_any_of_the_operations(client: Client) -> None:
     client.start("approval", workflowId="kept")
     before = client.control("GET", "/world").json
     for path, item in document()["paths"].items():
@@ -135,7 +136,7 @@ def test_a_page_cannot_do_any_of_the_operations(client: ControlClient) -> None:
 
 
 @pytest.mark.parametrize("page", [MINE, "chrome-extension://abcdef"])
-def test_a_page_that_is_let_in_may_read_every_answer(client: ControlClient, page: str) -> None:
+def test_a_page_that_is_let_in_may_read_every_answer(client: Client, page: str) -> None:
     for first_line, status in (
         ("GET /__mock__/clock", 200),
         ("POST /__mock__/world/wipe", 200),
@@ -172,16 +173,16 @@ def test_a_page_that_is_let_in_gets_its_preflights_answered() -> None:
         assert ask(client, "GET /__mock__/clock", f"Origin: {MINE}", "Authorization: Bearer t").status == 200
 
 
-def test_caches_are_told_that_answers_depend_on_the_page(client: ControlClient) -> None:
+def test_caches_are_told_that_answers_depend_on_the_page(client: Client) -> None:
     assert ask(client, "GET /__mock__/clock").headers["vary"] == "Origin"
     assert ask(client, "GET /__mock__/clock", "Origin: https://evil.example").headers["vary"] == "Origin"
 
 
-def test_a_page_that_is_let_in_still_has_to_name_a_host_that_is_meant(client: ControlClient) -> None:
+def test_a_page_that_is_let_in_still_has_to_name_a_host_that_is_meant(client: Client) -> None:
     assert send(client.url, "GET /__mock__/clock", "Host: evil.example", f"Origin: {MINE}").status == 403
 
 
-def test_no_upgrade_leads_past(client: ControlClient) -> None:
+def test_no_upgrade_leads_past(client: Client) -> None:
     upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
     assert ask(client, "GET /__mock__/calls", *upgrade, "Origin: https://evil.example").status == 403
     assert ask(client, "GET /__mock__/calls", *upgrade).status == 200
@@ -227,7 +228,7 @@ def test_what_is_no_origin_is_refused(written: str) -> None:
 @pytest.mark.parametrize(
     "headers", [["Origin: https://evil.example"], ["Sec-Fetch-Site: same-site"]], ids=str
 )
-def test_a_page_that_is_not_meant_makes_no_world(client: ControlClient, headers: list[str]) -> None:
+def test_a_page_that_is_not_meant_makes_no_world(client: Client, headers: list[str]) -> None:
     for first_line in ("GET /w/made/health", "GET /w/made/workflow/runs", "POST /w/made/workflow/run"):
         refused = ask(client, first_line, *headers)
         assert (refused.status, refused.json["error"]) == (403, "ForbiddenError")

@@ -12,7 +12,7 @@ from output_mock import OutputMock
 from output_mock.control.openapi import document
 from output_mock.control.worlds import Worlds
 from tests.attacks.raw import send
-from tests.control.control import script, served
+from tests.control.served import script, served
 
 WRONG = [
     "",

@@ -17,7 +17,7 @@ from output_mock.cli.watch import Watcher
 from output_mock.scripts.script import replace
 from output_mock.scripts.yaml.document import read
 from tests.cli.test_cli import Serve, run, serve, until  # noqa: F401  (a fixture)
-from tests.conftest import Client, InProcessClient
+from tests.client import Client
 
 
 def script_of(text: str) -> Script:
@@ -38,7 +38,7 @@ def test_what_is_new_takes_the_place_of_what_was_there() -> None:
     mock.workflow("other").returns(0)
     replace(mock.world, [old], [new])
     assert sorted(names(mock)) == ["b", "c", "other", "x"]
-    client = InProcessClient(mock)
+    client = Client(mock)
     assert [client.run(name)["output"] for name in ("x", "b", "c", "other")] == [2, 2, 2, 0]
 
 
@@ -49,7 +49,7 @@ def test_runs_under_way_finish_as_they_began() -> None:
     )
     old, new = (script_of(text.format(word)) for word in ("old", "new"))
     mock = OutputMock(scripts=[old])
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.start("w", workflowId="before")
     client.get("/workflow/before/status")
     replace(mock.world, [old], [new])
@@ -74,7 +74,7 @@ def test_a_name_that_belongs_to_another_script_leaves_all_as_it_was() -> None:
             mock.world, [old], [script_of("workflows: [{name: c, returns: 1}, {name: taken, returns: 1}]")]
         )
     assert dict(mock.world.catalogs["main"].names) == before
-    assert InProcessClient(mock).run("x")["output"] == 1
+    assert Client(mock).run("x")["output"] == 1
 
 
 def test_catalogs_and_workers_follow_the_script() -> None:
@@ -94,7 +94,7 @@ def test_the_world_may_be_busy_while_a_script_is_replaced() -> None:
     seen: set[Any] = set()
 
     def ask() -> None:
-        client = InProcessClient(mock)
+        client = Client(mock)
         while not ended.is_set():
             seen.add(client.run("v")["output"])
 
@@ -126,7 +126,7 @@ class Watched:
             for script in scripts:
                 self.mock.load(script)
         self.watcher.begin(loaded, self.told.append)
-        self.client: Client = InProcessClient(self.mock)
+        self.client: Client = Client(self.mock)
 
     def write(self, name: str, text: str) -> None:
         file = self.folder / name

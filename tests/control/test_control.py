@@ -14,8 +14,10 @@ from openapi_spec_validator import validate
 from output_mock import Context, Failure, OutputMock
 from output_mock.control.plane import OPERATIONS
 from output_mock.control.worlds import Worlds
+from tests.client import Client
 from tests.conftest import in_another_thread
-from tests.control.control import DOCUMENT, ControlClient, served, worlds_of
+from tests.control.control_document import DOCUMENT
+from tests.control.served import served, worlds_of
 
 HELLO = {"workflows": [{"name": "hello", "returns": {"text": "hi {{ input.name }}"}}]}
 HELLO_YAML = "workflows:\n  - name: hello\n    returns: {text: 'hi {{ input.name }}'}\n"
@@ -23,19 +25,19 @@ YAML = {"Content-Type": "application/yaml"}
 
 
 @pytest.fixture
-def client() -> Iterator[ControlClient]:
+def client() -> Iterator[Client]:
     with served(worlds_of()) as client:
         yield client
 
 
-def begin(client: ControlClient, workflow: str = "approval", workflow_id: str = "a") -> None:
+def begin(client: Client, workflow: str = "approval", workflow_id: str = "a") -> None:
     client.start(workflow, {"topic": "bees"}, workflowId=workflow_id)
 
 
 # The document
 
 
-def test_the_document_is_valid_and_the_server_shows_it(client: ControlClient) -> None:
+def test_the_document_is_valid_and_the_server_shows_it(client: Client) -> None:
     validate(DOCUMENT)
     assert client.control("GET", "/openapi.json").json == DOCUMENT
 
@@ -45,7 +47,7 @@ def test_each_operation_has_a_name_and_a_place_of_its_own() -> None:
     assert len({(operation.method, operation.path) for operation in OPERATIONS}) == len(OPERATIONS)
 
 
-def test_the_version_is_told(client: ControlClient) -> None:
+def test_the_version_is_told(client: Client) -> None:
     answer = client.control("GET", "/version").json
     assert answer["name"] == "output-mock"
     assert answer["version"][0].isdigit()
@@ -54,7 +56,7 @@ def test_the_version_is_told(client: ControlClient) -> None:
 # Workflows
 
 
-def test_workflows_are_listed_with_what_the_catalog_says_of_them(client: ControlClient) -> None:
+def test_workflows_are_listed_with_what_the_catalog_says_of_them(client: Client) -> None:
     listed = client.control("GET", "/workflows").json["workflows"]
     assert [one["name"] for one in listed] == ["echo", "slow", "approval"]
     assert {one["language"] for one in listed} == {"python"}
@@ -62,7 +64,7 @@ def test_workflows_are_listed_with_what_the_catalog_says_of_them(client: Control
 
 
 @pytest.mark.parametrize("language", ["json", "yaml"])
-def test_a_workflow_that_is_added_can_be_run_and_read_again(client: ControlClient, language: str) -> None:
+def test_a_workflow_that_is_added_can_be_run_and_read_again(client: Client, language: str) -> None:
     if language == "json":
         client.control("POST", "/workflows", HELLO, expect=201)
     else:
@@ -71,21 +73,21 @@ def test_a_workflow_that_is_added_can_be_run_and_read_again(client: ControlClien
     assert client.control("GET", "/workflows/hello").json["script"] == HELLO["workflows"][0]
 
 
-def test_what_is_read_of_a_workflow_can_be_sent_back(client: ControlClient) -> None:
+def test_what_is_read_of_a_workflow_can_be_sent_back(client: Client) -> None:
     client.control("POST", "/workflows", HELLO, expect=201)
     read = client.control("GET", "/workflows/hello").json["script"]
     client.control("PUT", "/workflows/hello", {**read, "returns": 2}, expect=200)
     assert client.run("hello")["output"] == 2
 
 
-def test_adding_what_is_there_already_is_a_conflict_and_changes_nothing(client: ControlClient) -> None:
+def test_adding_what_is_there_already_is_a_conflict_and_changes_nothing(client: Client) -> None:
     more = {"workflows": [{"name": "new", "returns": 1}, {"name": "echo", "returns": 1}]}
     answer = client.control("POST", "/workflows", more, expect=409)
     assert "'echo'" in answer.json["message"]
     client.control("GET", "/workflows/new", expect=404)
 
 
-def test_runs_under_way_go_on_as_they_began_when_their_workflow_is_replaced(client: ControlClient) -> None:
+def test_runs_under_way_go_on_as_they_began_when_their_workflow_is_replaced(client: Client) -> None:
     begin(client)
     client.control("PUT", "/workflows/approval", {"returns": "at once"}, expect=200)
     assert client.run("approval")["output"] == "at once"
@@ -95,13 +97,13 @@ def test_runs_under_way_go_on_as_they_began_when_their_workflow_is_replaced(clie
     assert client.get("/workflow/a/result").json["output"] == {"draft": "text", "by": "ana"}
 
 
-def test_a_single_workflow_may_be_yaml_with_or_without_its_file_around_it(client: ControlClient) -> None:
+def test_a_single_workflow_may_be_yaml_with_or_without_its_file_around_it(client: Client) -> None:
     client.control("PUT", "/workflows/hello", data=HELLO_YAML, headers=YAML, expect=201)
     client.control("PUT", "/workflows/hello", data="name: hello\nreturns: 3", headers=YAML, expect=200)
     assert client.run("hello")["output"] == 3
 
 
-def test_the_trace_of_a_run_can_be_read_as_it_stands(client: ControlClient) -> None:
+def test_the_trace_of_a_run_can_be_read_as_it_stands(client: Client) -> None:
     script = {"steps": [{"step": "s", "returns": 1, "trace": [{"llm": "g", "model": "m"}]}, {"sleep": "1h"}]}
     client.control("PUT", "/workflows/traced", script, expect=201)
     client.control("PUT", "/workflows/untraced", {"returns": 1, "traced": False}, expect=201)
@@ -115,7 +117,7 @@ def test_the_trace_of_a_run_can_be_read_as_it_stands(client: ControlClient) -> N
     assert "is not traced" in client.control("GET", "/runs/u/trace", expect=404).json["message"]
 
 
-def test_trouble_with_s3_is_a_fault(client: ControlClient) -> None:
+def test_trouble_with_s3_is_a_fault(client: Client) -> None:
     client.run("echo", workflowId="e")
     client.control("POST", "/faults", {"s3": "denied"}, expect=201)
     assert client.get("/workflow/e/trace-log").json["error"] == "TraceFileDownloadError"
@@ -123,7 +125,7 @@ def test_trouble_with_s3_is_a_fault(client: ControlClient) -> None:
     client.control("POST", "/faults", {"s3": "denied", "route": "run"}, expect=400)
 
 
-def test_replacing_all_workflows_leaves_no_others(client: ControlClient) -> None:
+def test_replacing_all_workflows_leaves_no_others(client: Client) -> None:
     body = {**HELLO, "begin_with": [{"workflow": "hello", "input": {"name": "x"}, "workflow_id": "first"}]}
     client.control("PUT", "/workflows", body, expect=200)
     assert [one["name"] for one in client.control("GET", "/workflows").json["workflows"]] == ["hello"]
@@ -131,14 +133,14 @@ def test_replacing_all_workflows_leaves_no_others(client: ControlClient) -> None
     assert client.until_closed("first") == "completed"
 
 
-def test_a_removed_workflow_cannot_be_run(client: ControlClient) -> None:
+def test_a_removed_workflow_cannot_be_run(client: Client) -> None:
     client.control("DELETE", "/workflows/echo", expect=204)
     assert client.post("/workflow/run", {"workflowName": "echo"}).status == 424
     assert client.control("DELETE", "/workflows/slwo", expect=404).json["nearest"] == "slow"
     client.control("DELETE", "/workflows/slow", catalog="remote", expect=404)
 
 
-def test_every_mistake_of_a_json_script_is_told_with_its_pointer(client: ControlClient) -> None:
+def test_every_mistake_of_a_json_script_is_told_with_its_pointer(client: Client) -> None:
     body = {
         "workflows": [
             {"name": "a", "retuns": 1},
@@ -152,7 +154,7 @@ def test_every_mistake_of_a_json_script_is_told_with_its_pointer(client: Control
     assert "/workflows/1/steps/0/takes" in places
 
 
-def test_every_mistake_of_a_yaml_script_is_told_with_its_line(client: ControlClient) -> None:
+def test_every_mistake_of_a_yaml_script_is_told_with_its_line(client: Client) -> None:
     text = "workflows:\n  - name: a\n    retuns: 1\n  - name: b c\n    returns: 1\n"
     answer = client.control("POST", "/workflows", data=text, headers=YAML, expect=400).json
     places = [(mistake["line"], mistake["column"]) for mistake in answer["mistakes"]]
@@ -160,7 +162,7 @@ def test_every_mistake_of_a_yaml_script_is_told_with_its_line(client: ControlCli
     assert {(3, 5), (4, 11)} <= set(places)
 
 
-def test_a_child_that_nobody_offers_is_a_mistake(client: ControlClient) -> None:
+def test_a_child_that_nobody_offers_is_a_mistake(client: Client) -> None:
     def body(child: str) -> Any:
         return {"workflows": [{"name": "parent", "steps": [{"child": child}], "returns": 1}]}
 
@@ -170,13 +172,13 @@ def test_a_child_that_nobody_offers_is_a_mistake(client: ControlClient) -> None:
     client.control("POST", "/workflows", body("echo"), expect=201)
 
 
-def test_mistakes_of_one_workflow_are_told_without_the_file_around_it(client: ControlClient) -> None:
+def test_mistakes_of_one_workflow_are_told_without_the_file_around_it(client: Client) -> None:
     answer = client.control("PUT", "/workflows/a", {"retuns": 1}, expect=400).json
     assert answer["mistakes"][0]["at"] == "/retuns"
     client.control("PUT", "/workflows/a", {"name": "b", "returns": 1}, expect=400)
 
 
-def test_no_python_comes_over_http(client: ControlClient) -> None:
+def test_no_python_comes_over_http(client: Client) -> None:
     headers = {"Content-Type": "text/x-python"}
     client.control("POST", "/workflows", data="import os", headers=headers, expect=415)
     evil = {"workflows": [{"name": "a", "returns": "{{ input.__class__.__mro__ }}"}]}
@@ -189,7 +191,7 @@ def test_no_python_comes_over_http(client: ControlClient) -> None:
 # Catalogs
 
 
-def test_a_worker_goes_and_comes_back(client: ControlClient) -> None:
+def test_a_worker_goes_and_comes_back(client: Client) -> None:
     client.control("PUT", "/catalogs/main", {"worker": False}, expect=200)
     begin(client, "echo")
     assert client.get("/workflow/a/status").json["status"] == "running"
@@ -198,7 +200,7 @@ def test_a_worker_goes_and_comes_back(client: ControlClient) -> None:
     assert client.until_closed("a") == "completed"
 
 
-def test_a_worker_that_is_away_for_a_while_comes_back_by_itself(client: ControlClient) -> None:
+def test_a_worker_that_is_away_for_a_while_comes_back_by_itself(client: Client) -> None:
     shown = client.control("PUT", "/catalogs/main", {"awayFor": "30s"}).json
     assert (shown["worker"], shown["workerReturns"]) == (False, "2026-01-01T00:00:30.000Z")
     assert client.run("echo", 5)["output"] == 5
@@ -225,7 +227,7 @@ def test_nobody_spins_for_a_step_that_would_be_tried_again_but_whose_worker_has_
         assert client.until_closed("a") == "completed"
 
 
-def test_a_new_catalog_can_be_made_and_filled(client: ControlClient) -> None:
+def test_a_new_catalog_can_be_made_and_filled(client: Client) -> None:
     client.control("PUT", "/catalogs/remote", expect=201)
     client.control("PUT", "/workflows/far", {"catalogs": "remote", "returns": 1}, expect=201)
     assert client.run("far", catalog="remote")["output"] == 1
@@ -235,7 +237,7 @@ def test_a_new_catalog_can_be_made_and_filled(client: ControlClient) -> None:
 # Runs
 
 
-def test_runs_are_listed_with_where_each_stands(client: ControlClient) -> None:
+def test_runs_are_listed_with_where_each_stands(client: Client) -> None:
     begin(client, "approval", "a")
     client.run("echo", 1, workflowId="b")
     listed = client.control("GET", "/runs").json
@@ -249,7 +251,7 @@ def test_runs_are_listed_with_where_each_stands(client: ControlClient) -> None:
     assert client.control("GET", "/runs", status="runing", expect=400).json["nearest"] == "running"
 
 
-def test_a_run_is_shown_in_full_and_looking_moves_nothing(client: ControlClient) -> None:
+def test_a_run_is_shown_in_full_and_looking_moves_nothing(client: Client) -> None:
     begin(client)
     for _ in range(5):
         shown = client.control("GET", "/runs/a", history=True).json
@@ -260,7 +262,7 @@ def test_a_run_is_shown_in_full_and_looking_moves_nothing(client: ControlClient)
     client.control("GET", "/runs/a", runId="other", expect=404)
 
 
-def test_a_run_advances_to_the_next_thing_that_happens_by_itself(client: ControlClient) -> None:
+def test_a_run_advances_to_the_next_thing_that_happens_by_itself(client: Client) -> None:
     begin(client)
     client.control("POST", "/runs/a/advance", expect=200)
     shown = client.control("GET", "/runs/a").json
@@ -273,7 +275,7 @@ def test_a_run_advances_to_the_next_thing_that_happens_by_itself(client: Control
     client.control("POST", "/runs/a/advance", expect=409)
 
 
-def test_a_waiting_step_is_completed_by_hand(client: ControlClient) -> None:
+def test_a_waiting_step_is_completed_by_hand(client: Client) -> None:
     begin(client)
     client.control("POST", "/runs/a/complete", {"step": "draft", "output": "by hand"}, expect=200)
     client.control("POST", "/runs/a/signal", {"name": "approve", "payload": {"by": "ana"}}, expect=200)
@@ -284,7 +286,7 @@ def test_a_waiting_step_is_completed_by_hand(client: ControlClient) -> None:
     assert "MARKER" not in "".join(names)
 
 
-def test_a_waiting_step_is_failed_by_hand_and_not_tried_again(client: ControlClient) -> None:
+def test_a_waiting_step_is_failed_by_hand_and_not_tried_again(client: Client) -> None:
     begin(client)
     body = {"step": "draft", "message": "no ink", "name": "InkError", "properties": {"level": 0}}
     shown = client.control("POST", "/runs/a/fail", body, expect=200).json
@@ -294,7 +296,7 @@ def test_a_waiting_step_is_failed_by_hand_and_not_tried_again(client: ControlCli
     assert client.control("GET", "/runs/a").json["error"]["message"] == "no ink"
 
 
-def test_a_run_is_completed_and_failed_by_hand(client: ControlClient) -> None:
+def test_a_run_is_completed_and_failed_by_hand(client: Client) -> None:
     begin(client, "approval", "a")
     begin(client, "approval", "b")
     client.control("POST", "/runs/a/complete", {"output": [1]}, expect=200)
@@ -311,14 +313,14 @@ def test_a_run_is_completed_and_failed_by_hand(client: ControlClient) -> None:
     client.control("POST", "/runs/a/fail", expect=409)
 
 
-def test_a_run_that_has_never_begun_can_be_ended_by_hand(client: ControlClient) -> None:
+def test_a_run_that_has_never_begun_can_be_ended_by_hand(client: Client) -> None:
     client.control("PUT", "/catalogs/main", {"worker": False})
     begin(client)
     client.control("POST", "/runs/a/complete", {"output": 1}, expect=200)
     assert client.get("/workflow/a/status").json["status"] == "completed"
 
 
-def test_a_step_whose_worker_has_gone_can_be_completed_by_hand(client: ControlClient) -> None:
+def test_a_step_whose_worker_has_gone_can_be_completed_by_hand(client: Client) -> None:
     client.control("PUT", "/workflows/two", {"steps": [{"step": "one"}, {"step": "two"}], "returns": "ok"})
     begin(client, "two", "t")
     client.control("GET", "/runs/t")
@@ -334,7 +336,7 @@ def test_a_step_whose_worker_has_gone_can_be_completed_by_hand(client: ControlCl
     assert client.until_closed("t") == "completed"
 
 
-def test_a_reset_after_a_step_that_was_completed_by_hand_keeps_its_result(client: ControlClient) -> None:
+def test_a_reset_after_a_step_that_was_completed_by_hand_keeps_its_result(client: Client) -> None:
     begin(client)
     client.control("POST", "/runs/a/complete", {"step": "draft", "output": "by hand"})
     assert client.post("/workflow/a/reset", {"stepName": "draft"}).status == 200
@@ -342,7 +344,7 @@ def test_a_reset_after_a_step_that_was_completed_by_hand_keeps_its_result(client
     assert client.get("/workflow/a/result").json["output"] == {"draft": "by hand", "by": "bo"}
 
 
-def test_an_unknown_run_or_step_names_the_nearest(client: ControlClient) -> None:
+def test_an_unknown_run_or_step_names_the_nearest(client: Client) -> None:
     begin(client, "approval", "order-17")
     assert client.control("GET", "/runs/order-71", expect=404).json["nearest"] == "order-17"
     body = {"step": "drafts"}
@@ -352,7 +354,7 @@ def test_an_unknown_run_or_step_names_the_nearest(client: ControlClient) -> None
     client.control("GET", "/runs/main", expect=404)
 
 
-def test_a_signal_may_come_later(client: ControlClient) -> None:
+def test_a_signal_may_come_later(client: Client) -> None:
     begin(client)
     later = {"name": "approve", "payload": {"by": "ana"}, "after": "2h"}
     client.control("POST", "/runs/a/signal", later, expect=200)
@@ -364,7 +366,7 @@ def test_a_signal_may_come_later(client: ControlClient) -> None:
 # The clock
 
 
-def test_the_clock_is_told_and_moved(client: ControlClient) -> None:
+def test_the_clock_is_told_and_moved(client: Client) -> None:
     begin(client)
     client.get("/workflow/a/status")
     clock = client.control("GET", "/clock").json
@@ -374,7 +376,7 @@ def test_the_clock_is_told_and_moved(client: ControlClient) -> None:
     assert client.control("POST", "/clock/advance", {"by": 1.5}).json["milliseconds"] % 60_000 == 1500
 
 
-def test_a_manual_clock_moves_only_when_told(client: ControlClient) -> None:
+def test_a_manual_clock_moves_only_when_told(client: Client) -> None:
     client.control("PUT", "/clock", {"mode": "manual"}, expect=200)
     begin(client, "slow")
     for _ in range(3):
@@ -383,7 +385,7 @@ def test_a_manual_clock_moves_only_when_told(client: ControlClient) -> None:
     assert client.get("/workflow/a/status").json["status"] == "completed"
 
 
-def test_who_waits_goes_on_when_the_clock_becomes_auto(client: ControlClient) -> None:
+def test_who_waits_goes_on_when_the_clock_becomes_auto(client: Client) -> None:
     client.control("PUT", "/clock", {"mode": "manual"})
     with in_another_thread(lambda: client.run("slow", timeout=3_600_000)) as outcome:
         time.sleep(0.1)
@@ -392,7 +394,7 @@ def test_who_waits_goes_on_when_the_clock_becomes_auto(client: ControlClient) ->
     assert outcome[0]["output"] == "done"
 
 
-def test_a_real_clock_is_not_moved_and_stays_real(client: ControlClient) -> None:
+def test_a_real_clock_is_not_moved_and_stays_real(client: Client) -> None:
     client.control("POST", "/worlds", {"name": "real", "clock": "real"}, expect=201)
     real = client.of("real")
     real.control("POST", "/clock/advance", {"by": "1s"}, expect=409)
@@ -405,7 +407,7 @@ def test_a_real_clock_is_not_moved_and_stays_real(client: ControlClient) -> None
 # Calls
 
 
-def test_calls_are_listed_filtered_and_counted(client: ControlClient) -> None:
+def test_calls_are_listed_filtered_and_counted(client: Client) -> None:
     client.run("echo", {"n": 1}, workflowId="a")
     client.post("/workflow/run", {"workflowName": "ehco"})
     client.post("/workflow/a/signal/go", {"payload": {}})
@@ -429,7 +431,7 @@ def test_calls_are_listed_filtered_and_counted(client: ControlClient) -> None:
     assert client.control("GET", "/calls").json == {"calls": [], "count": 0}
 
 
-def test_a_client_waits_for_calls_that_others_make(client: ControlClient) -> None:
+def test_a_client_waits_for_calls_that_others_make(client: Client) -> None:
     def two_calls() -> None:
         time.sleep(0.1)
         client.run("echo")
@@ -440,7 +442,7 @@ def test_a_client_waits_for_calls_that_others_make(client: ControlClient) -> Non
     assert found["count"] == 2
 
 
-def test_waiting_in_vain_says_what_there_was_instead(client: ControlClient) -> None:
+def test_waiting_in_vain_says_what_there_was_instead(client: Client) -> None:
     client.run("echo")
     answer = client.control("GET", "/calls/wait", route="start", timeout="50ms", expect=408).json
     assert "POST /workflow/run -> 200" in answer["message"]
@@ -475,7 +477,7 @@ def test_who_waits_for_calls_does_not_keep_the_server_from_ending() -> None:
     ],
 )
 def test_what_is_not_there_is_told_with_what_is(
-    client: ControlClient, method: str, path: str, status: int, nearest: str | None
+    client: Client, method: str, path: str, status: int, nearest: str | None
 ) -> None:
     answer = client.control(method, path, expect=status)
     assert answer.json.get("nearest") == nearest
@@ -499,15 +501,13 @@ def test_what_is_not_there_is_told_with_what_is(
         (b'{"by": true}', "not valid under any"),
     ],
 )
-def test_a_body_that_cannot_be_is_refused_and_says_why(
-    client: ControlClient, body: bytes, words: str
-) -> None:
+def test_a_body_that_cannot_be_is_refused_and_says_why(client: Client, body: bytes, words: str) -> None:
     headers = {"Content-Type": "application/json"}
     answer = client.control("POST", "/clock/advance", data=body, headers=headers, expect=400)
     assert words in answer.json["message"]
 
 
-def test_bodies_of_other_types_encodings_and_sizes_are_refused(client: ControlClient) -> None:
+def test_bodies_of_other_types_encodings_and_sizes_are_refused(client: Client) -> None:
     def advance(**headers: str) -> int:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return client.control("POST", "/clock/advance", data=b'{"by": "1s"}', headers=named).status
@@ -522,7 +522,7 @@ def test_bodies_of_other_types_encodings_and_sizes_are_refused(client: ControlCl
     client.control("POST", "/world/wipe", data=b"{}", headers=headers, expect=400)
 
 
-def test_query_parameters_are_checked(client: ControlClient) -> None:
+def test_query_parameters_are_checked(client: Client) -> None:
     assert "did you mean 'limit'?" in client.control("GET", "/calls", limti=1, expect=400).json["message"]
     client.control("GET", "/calls", limit="many", expect=400)
     client.control("GET", "/calls", limit=0, expect=400)
@@ -532,7 +532,7 @@ def test_query_parameters_are_checked(client: ControlClient) -> None:
     client.control("GET", "/runs/%zz", expect=400)
 
 
-def test_looking_is_possible_with_head(client: ControlClient) -> None:
+def test_looking_is_possible_with_head(client: Client) -> None:
     assert client.control("HEAD", "/clock").body == b""
 
 
@@ -554,7 +554,7 @@ def test_with_a_token_everything_asks_for_it() -> None:
         assert client.run("echo", 1)["output"] == 1
 
 
-def test_a_test_in_another_language_can_do_what_a_test_in_python_does(client: ControlClient) -> None:
+def test_a_test_in_another_language_can_do_what_a_test_in_python_does(client: Client) -> None:
     """The flow of the README's first Python example, without Python."""
     client.control("PUT", "/workflows/report", {"takes": "45m", "returns": {"pages": "{{ input.n }}"}})
     client.control("POST", "/faults", {"status": 503, "route": "start"})

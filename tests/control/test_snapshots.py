@@ -15,8 +15,9 @@ from output_mock.control.worlds import Held
 from output_mock.engine.clock import Mode
 from output_mock.engine.copying import copy_of
 from output_mock.engine.errors import ScriptError
+from tests.client import Client
 from tests.conftest import in_another_thread
-from tests.control.control import ControlClient, served, worlds_of
+from tests.control.served import served, worlds_of
 from tests.engine.test_laws import LAWS, Answer, Session, programs, requests
 
 
@@ -238,7 +239,7 @@ def client() -> Any:
         yield client
 
 
-def test_snapshots_are_kept_by_name_and_bounded(client: ControlClient) -> None:
+def test_snapshots_are_kept_by_name_and_bounded(client: Client) -> None:
     first = client.control("POST", "/snapshots", expect=201).json
     assert (first["name"], first["runs"]) == ("snapshot-1", 0)
     client.run("echo", workflowId="a")
@@ -261,7 +262,7 @@ def test_snapshots_are_kept_by_name_and_bounded(client: ControlClient) -> None:
     client.control("POST", "/snapshots", {"name": "a/b"}, expect=400)
 
 
-def test_workflows_go_back_too(client: ControlClient) -> None:
+def test_workflows_go_back_too(client: Client) -> None:
     client.control("POST", "/snapshots", {"name": "s"})
     client.control("PUT", "/workflows/echo", {"returns": "changed"})
     client.control("POST", "/snapshots/s/restore")

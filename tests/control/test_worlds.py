@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from werkzeug.test import Client
+from werkzeug.test import Client as WsgiClient
 
 from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
+from tests.client import Client
 from tests.conftest import eventually, in_another_thread
-from tests.control.control import ControlClient, served, worlds_of
+from tests.control.served import served, worlds_of
 
 
 @pytest.fixture
@@ -24,12 +25,12 @@ def worlds() -> Worlds:
 
 
 @pytest.fixture
-def client(worlds: Worlds) -> Iterator[ControlClient]:
+def client(worlds: Worlds) -> Iterator[Client]:
     with served(worlds) as client:
         yield client
 
 
-def ids(client: ControlClient) -> list[str]:
+def ids(client: Client) -> list[str]:
     return [
         run["workflowId"]
         for run in client.get("/workflow/runs").json["runs"]
@@ -37,14 +38,14 @@ def ids(client: ControlClient) -> list[str]:
     ]
 
 
-def names(client: ControlClient) -> list[str]:
+def names(client: Client) -> list[str]:
     return [world["name"] for world in client.control("GET", "/worlds").json["worlds"]]
 
 
 # Which world
 
 
-def test_a_new_name_is_a_new_world_with_the_servers_scripts(client: ControlClient) -> None:
+def test_a_new_name_is_a_new_world_with_the_servers_scripts(client: Client) -> None:
     client.run("echo", 1, workflowId="mine")
     one, other = client.of("one"), client.of("other")
     assert one.run("echo", 2, workflowId="its")["output"] == 2
@@ -53,12 +54,12 @@ def test_a_new_name_is_a_new_world_with_the_servers_scripts(client: ControlClien
     assert client.of("default").get("/workflow/mine/status").json["status"] == "completed"
 
 
-def test_worlds_of_the_same_seed_answer_the_same(client: ControlClient) -> None:
+def test_worlds_of_the_same_seed_answer_the_same(client: Client) -> None:
     one, other = client.of("one"), client.of("other")
     assert one.run("echo", 1) == other.run("echo", 1)
 
 
-def test_paths_below_a_world_are_read_as_they_are_everywhere(client: ControlClient) -> None:
+def test_paths_below_a_world_are_read_as_they_are_everywhere(client: Client) -> None:
     one = client.of("one")
     one.start("approval", workflowId="a/b c")
     assert one.get("/workflow/a%2Fb%20c/status").json["workflowId"] == "a/b c"
@@ -69,13 +70,13 @@ def test_paths_below_a_world_are_read_as_they_are_everywhere(client: ControlClie
 
 
 def test_a_query_that_a_test_client_is_given_by_itself_counts_below_a_world(worlds: Worlds) -> None:
-    client = Client(Front(worlds))
+    client = WsgiClient(Front(worlds))
     for path in ("/__mock__/calls", "/w/one/__mock__/calls", "/w/one/workflow/runs"):
         assert client.get(path, query_string={"limit": "2"}).status_code == 200
         assert client.get(path, query_string={"limit": "0"}).status_code == 400
 
 
-def test_a_world_has_everything_of_its_own(client: ControlClient) -> None:
+def test_a_world_has_everything_of_its_own(client: Client) -> None:
     one = client.of("one")
     one.control("PUT", "/workflows/only_here", {"returns": 1}, expect=201)
     one.control("PUT", "/clock", {"mode": "manual"})
@@ -90,7 +91,7 @@ def test_a_world_has_everything_of_its_own(client: ControlClient) -> None:
     assert one.control("GET", "/calls/count").json == {"count": 1}
 
 
-def test_operations_about_all_worlds_are_not_there_below_one(client: ControlClient) -> None:
+def test_operations_about_all_worlds_are_not_there_below_one(client: Client) -> None:
     one = client.of("one")
     one.control("GET", "/worlds", expect=404)
     assert one.control("GET", "/world").json["name"] == "one"
@@ -98,7 +99,7 @@ def test_operations_about_all_worlds_are_not_there_below_one(client: ControlClie
     assert one.control("POST", "/world/wipe").json["runs"] == 0
 
 
-def test_a_token_leads_to_its_world(client: ControlClient) -> None:
+def test_a_token_leads_to_its_world(client: Client) -> None:
     client.control("POST", "/worlds", {"name": "one", "tokens": ["t1", "t2"]}, expect=201)
     for authorization in ("Basic t1", "Bearer t2", "t1"):
         started = client.post(
@@ -117,7 +118,7 @@ def test_a_token_leads_to_its_world(client: ControlClient) -> None:
 # Making and ending them
 
 
-def test_a_world_is_made_as_it_is_asked_for(client: ControlClient) -> None:
+def test_a_world_is_made_as_it_is_asked_for(client: Client) -> None:
     asked = {"name": "one", "clock": "manual", "seed": 12, "scripts": "none"}
     made = client.control("POST", "/worlds", asked, expect=201).json
     assert (made["seed"], made["clock"]["mode"], made["workflows"]) == (12, "manual", 0)
@@ -126,18 +127,18 @@ def test_a_world_is_made_as_it_is_asked_for(client: ControlClient) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "x" * 65, "é", "%2e%2e%2f", "a\nb", "a\0"])
-def test_names_that_could_mean_something_else_are_refused(client: ControlClient, name: str) -> None:
+def test_names_that_could_mean_something_else_are_refused(client: Client, name: str) -> None:
     client.control("POST", "/worlds", {"name": name}, expect=400)
 
 
 @pytest.mark.parametrize("path", ["/w/a%2Fb/health", "/w//health", "/w/..%2f/health", "/w/%00/health", "/w/"])
-def test_paths_of_no_world_are_refused_and_make_none(client: ControlClient, path: str) -> None:
+def test_paths_of_no_world_are_refused_and_make_none(client: Client, path: str) -> None:
     answer = client.unchecked("GET", path)
     assert answer.status == 400
     assert names(client) == ["default"]
 
 
-def test_a_wiped_world_begins_anew_with_the_same_seed(client: ControlClient) -> None:
+def test_a_wiped_world_begins_anew_with_the_same_seed(client: Client) -> None:
     one = client.of("one")
     first = one.run("echo", 1)
     one.control("POST", "/faults", {"status": 500, "times": "always"})
@@ -149,7 +150,7 @@ def test_a_wiped_world_begins_anew_with_the_same_seed(client: ControlClient) -> 
     assert one.run("echo", 1) == first
 
 
-def test_who_waits_in_a_world_that_is_wiped_or_deleted_is_let_go(client: ControlClient) -> None:
+def test_who_waits_in_a_world_that_is_wiped_or_deleted_is_let_go(client: Client) -> None:
     for verb, path in (("POST", "/worlds/one/wipe"), ("DELETE", "/worlds/one")):
         one = client.of("one")
         one.start("approval", workflowId="a")
@@ -166,7 +167,7 @@ def test_who_waits_in_a_world_that_is_wiped_or_deleted_is_let_go(client: Control
             assert time.monotonic() - began < 5
 
 
-def test_a_deleted_world_is_gone_and_its_name_free(client: ControlClient) -> None:
+def test_a_deleted_world_is_gone_and_its_name_free(client: Client) -> None:
     one = client.of("one")
     one.run("echo", 1, workflowId="a")
     client.control("DELETE", "/worlds/one", expect=204)
@@ -258,7 +259,7 @@ METHODS = st.sampled_from(
 Call = tuple[str, str, Any]
 
 
-def ask(client: ControlClient, call: Call) -> tuple[int, bytes]:
+def ask(client: Client, call: Call) -> tuple[int, bytes]:
     method, path, body = call
     arguments = [] if body is None else [body]
     if path.startswith("/__mock__"):
@@ -270,14 +271,14 @@ def ask(client: ControlClient, call: Call) -> tuple[int, bytes]:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[ControlClient]:
+def shared() -> Iterator[Client]:
     with served(worlds_of()) as client:
         yield client
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(calls=st.lists(st.tuples(st.booleans(), METHODS), min_size=2, max_size=25))
-def test_two_worlds_can_never_see_each_other(shared: ControlClient, calls: list[tuple[bool, Call]]) -> None:
+def test_two_worlds_can_never_see_each_other(shared: Client, calls: list[tuple[bool, Call]]) -> None:
     def answers(which: list[tuple[bool, Call]]) -> dict[bool, list[tuple[int, bytes]]]:
         for name in ("left", "right"):
             shared.control("POST", "/worlds", {"name": name})
@@ -294,7 +295,7 @@ def test_two_worlds_can_never_see_each_other(shared: ControlClient, calls: list[
         assert alone[left] == together[left]
 
 
-def test_streams_of_one_world_say_nothing_of_another(client: ControlClient) -> None:
+def test_streams_of_one_world_say_nothing_of_another(client: Client) -> None:
     one, other = client.of("one"), client.of("other")
     for world in (one, other):
         world.start("approval", workflowId="a")

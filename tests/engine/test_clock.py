@@ -15,7 +15,8 @@ import pytest
 
 from output_mock import Context, OutputMock, SignalTimeout
 from output_mock.engine.clock import Clock
-from tests.conftest import Client, Connect, InProcessClient, eventually, in_another_thread, somebody_waits
+from tests.client import Client
+from tests.conftest import Connect, eventually, in_another_thread, somebody_waits
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -451,7 +452,7 @@ def test_a_script_cannot_move_the_clock_that_it_runs_on(manual: OutputMock) -> N
     async def cheats(ctx: Context, input: Any) -> Any:
         manual.clock.advance("1h")
 
-    client = InProcessClient(manual)
+    client = Client(manual)
     answer = client.post("/workflow/run", {"workflowName": "cheats"})
     assert (answer.status, answer.json["error"]) == (500, "ScriptError")
     assert "a script cannot move the clock" in answer.json["message"]
@@ -490,7 +491,7 @@ def play(mock: OutputMock) -> Callable[..., Any]:
         async def played(ctx: Context, given: Any) -> Any:
             return await script(ctx)
 
-        client = InProcessClient(mock)
+        client = Client(mock)
         with at_once():
             result = client.run("played", input, workflowId="wf", timeout=86_400_000)
         assert result["status"] == "completed", result["error"]
@@ -750,7 +751,7 @@ def test_a_script_in_process_may_be_asked_from_a_coroutine(mock: OutputMock) -> 
 
     async def test() -> Any:
         task = asyncio.current_task()
-        output = InProcessClient(mock).run("inner")["output"]
+        output = Client(mock).run("inner")["output"]
         assert asyncio.current_task() is task
         await asyncio.sleep(0)
         return output

@@ -14,7 +14,7 @@ import pytest
 
 from output_mock import Context, Failure, OutputMock
 from output_mock.engine.clock import Mode
-from tests.conftest import Answer, InProcessClient, SocketClient
+from tests.client import Answer, Client
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ def fake(clock: Mode, seed: int) -> OutputMock:
 
 def session(mock: OutputMock, url: str | None = None) -> list[Answer]:
     """Everything that a client hears in the course of some work."""
-    client = InProcessClient(mock) if url is None else SocketClient(url)
+    client = Client(mock) if url is None else Client(url)
     heard: list[Answer] = []
 
     def ask(method: str, path: str, json: Any = None) -> Answer:
@@ -171,7 +171,7 @@ def test_looking_at_a_run_does_not_change_the_ids_of_the_next() -> None:
     ids = []
     for looks in (0, 5):
         mock = fake("manual", 7)
-        client = InProcessClient(mock)
+        client = Client(mock)
         client.start("fails", workflowId="wf")
         for _ in range(looks):
             client.get("/workflow/wf/status")

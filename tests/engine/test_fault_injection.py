@@ -14,7 +14,8 @@ import pytest
 
 from output_mock import Fault, OutputMock
 from output_mock.http.presets import PRESETS
-from tests.control.control import ControlClient, script, served, worlds_of
+from tests.client import Client
+from tests.control.served import script, served, worlds_of
 
 
 @pytest.fixture
@@ -23,21 +24,21 @@ def mock() -> OutputMock:
 
 
 @pytest.fixture
-def client() -> Iterator[ControlClient]:
+def client() -> Iterator[Client]:
     with served(worlds_of()) as client:
         yield client
 
 
-def fault(client: ControlClient, **given: Any) -> int:
+def fault(client: Client, **given: Any) -> int:
     number: int = client.control("POST", "/faults", given, expect=201).json["id"]
     return number
 
 
-def statuses(client: ControlClient, number: int, path: str = "/workflow/runs") -> list[int]:
+def statuses(client: Client, number: int, path: str = "/workflow/runs") -> list[int]:
     return [client.unchecked("GET", path).status for _ in range(number)]
 
 
-def received(client: ControlClient, path: str = "/workflow/catalog") -> tuple[bytes, bool]:
+def received(client: Client, path: str = "/workflow/catalog") -> tuple[bytes, bool]:
     """What comes on a connection, and whether it ends in a reset."""
     host, _, port = client.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
@@ -66,13 +67,13 @@ def test_a_fault_strikes_by_chance_and_the_same_calls_each_time_with_the_same_se
     assert struck(1) == first != struck(2)
 
 
-def test_the_first_calls_can_be_left_alone(client: ControlClient) -> None:
+def test_the_first_calls_can_be_left_alone(client: Client) -> None:
     fault(client, status=500, after=2, times=2)
     assert statuses(client, 6) == [200, 200, 500, 500, 200, 200]
     assert client.control("GET", "/faults").json["faults"] == []
 
 
-def test_a_fault_can_strike_always_until_it_is_removed(client: ControlClient) -> None:
+def test_a_fault_can_strike_always_until_it_is_removed(client: Client) -> None:
     number = fault(client, status=502, times="always", route="runs")
     assert statuses(client, 5) == [502] * 5
     shown = client.control("GET", "/faults").json["faults"][0]
@@ -83,7 +84,7 @@ def test_a_fault_can_strike_always_until_it_is_removed(client: ControlClient) ->
     assert statuses(client, 1) == [200]
 
 
-def test_faults_are_about_chosen_workflows(client: ControlClient) -> None:
+def test_faults_are_about_chosen_workflows(client: Client) -> None:
     fault(client, status=500, times="always", workflow="slow")
     fault(client, status=502, times="always", workflowId="x")
     fault(client, status=418, times="always", method="patch")
@@ -109,7 +110,7 @@ def test_a_delay_that_always_strikes_comes_on_top_of_other_faults(mock: OutputMo
 # Errors
 
 
-def test_an_error_says_what_it_is_told_to(client: ControlClient) -> None:
+def test_an_error_says_what_it_is_told_to(client: Client) -> None:
     fault(client, status=503, retryAfter=7, body={"down": True}, headers={"X-Proxy": "edge"})
     answer = client.unchecked("GET", "/workflow/runs")
     assert (answer.status, answer.json, answer.headers["retry-after"], answer.headers["x-proxy"]) == (
@@ -121,14 +122,14 @@ def test_an_error_says_what_it_is_told_to(client: ControlClient) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 408, 424, 500, 503])
-def test_errors_that_the_real_server_has_come_as_it_sends_them(client: ControlClient, status: int) -> None:
+def test_errors_that_the_real_server_has_come_as_it_sends_them(client: Client, status: int) -> None:
     fault(client, status=status)
     answer = client.unchecked("GET", "/workflow/runs")
     assert set(answer.json) <= {"error", "message", "workflowId"}
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_beyond_a_limit_calls_are_refused_until_time_has_passed(client: ControlClient) -> None:
+def test_beyond_a_limit_calls_are_refused_until_time_has_passed(client: Client) -> None:
     client.control("PUT", "/clock", {"mode": "manual"})
     fault(client, limit=3, per="1m")
     assert statuses(client, 5) == [200, 200, 200, 429, 429]
@@ -140,13 +141,13 @@ def test_beyond_a_limit_calls_are_refused_until_time_has_passed(client: ControlC
 
 
 def test_on_an_auto_clock_the_time_that_a_refused_client_is_told_to_wait_has_passed(
-    client: ControlClient,
+    client: Client,
 ) -> None:
     fault(client, limit=2, per="30s")
     assert statuses(client, 6) == [200, 200, 429, 200, 200, 429]
 
 
-def test_a_token_expires_and_a_new_one_does_not(client: ControlClient) -> None:
+def test_a_token_expires_and_a_new_one_does_not(client: Client) -> None:
     fault(client, tokenLasts="10m")
 
     def status(token: str) -> int:
@@ -165,7 +166,7 @@ def test_a_token_expires_and_a_new_one_does_not(client: ControlClient) -> None:
 @pytest.mark.parametrize(
     "delay", ["300ms", {"uniform": ["250ms", "350ms"]}, {"lognormal": {"median": "300ms", "sigma": 0}}]
 )
-def test_a_delay_on_the_wall_takes_its_time(client: ControlClient, delay: Any) -> None:
+def test_a_delay_on_the_wall_takes_its_time(client: Client, delay: Any) -> None:
     fault(client, delay=delay, wall=True)
     began = time.monotonic()
     assert client.get("/workflow/runs").status == 200
@@ -210,7 +211,7 @@ def test_a_server_ends_at_once_though_answers_are_to_be_late() -> None:
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_a_connection_ends_before_there_is_an_answer(client: ControlClient, lost: str, reset: bool) -> None:
+def test_a_connection_ends_before_there_is_an_answer(client: Client, lost: str, reset: bool) -> None:
     fault(client, drop=lost, reset=reset, route="catalog")
     assert received(client) == (b"", reset)
     assert client.get("/workflow/catalog").status == 200
@@ -219,7 +220,7 @@ def test_a_connection_ends_before_there_is_an_answer(client: ControlClient, lost
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_a_connection_ends_within_the_body(client: ControlClient, reset: bool) -> None:
+def test_a_connection_ends_within_the_body(client: Client, reset: bool) -> None:
     fault(client, drop="body", reset=reset, route="catalog")
     whole, _ = received(client, "/workflow/runs")
     assert whole.endswith(b"}")
@@ -231,7 +232,7 @@ def test_a_connection_ends_within_the_body(client: ControlClient, reset: bool) -
     assert client.control("GET", "/calls", route="catalog").json["calls"][0]["lost"] is True
 
 
-def test_http_clients_notice_a_truncated_body(client: ControlClient) -> None:
+def test_http_clients_notice_a_truncated_body(client: Client) -> None:
     fault(client, drop="body", route="catalog")
     connection = http.client.HTTPConnection(client.url.removeprefix("http://"), timeout=10)
     connection.request("GET", "/workflow/catalog")
@@ -240,7 +241,7 @@ def test_http_clients_notice_a_truncated_body(client: ControlClient) -> None:
     connection.close()
 
 
-def test_a_body_dribbles_and_is_whole_in_the_end(client: ControlClient) -> None:
+def test_a_body_dribbles_and_is_whole_in_the_end(client: Client) -> None:
     whole = client.get("/workflow/catalog").body
     fault(client, dribble="400ms", route="catalog")
     began = time.monotonic()
@@ -267,7 +268,7 @@ def test_malformed_json_is_none(path: str) -> None:
             json.loads(answer.body)
 
 
-def test_a_client_that_resumes_a_cut_stream_loses_nothing(client: ControlClient) -> None:
+def test_a_client_that_resumes_a_cut_stream_loses_nothing(client: Client) -> None:
     client.start("approval", workflowId="a")
     client.control("POST", "/clock/advance", {"by": "10m"})
     client.post("/workflow/a/signal/approve", {"payload": {"by": "ana"}})
@@ -298,7 +299,7 @@ def test_a_client_that_resumes_a_cut_stream_loses_nothing(client: ControlClient)
 # What deployments do
 
 
-def test_a_worker_goes_away_for_a_while_and_what_was_asked_is_done_afterwards(client: ControlClient) -> None:
+def test_a_worker_goes_away_for_a_while_and_what_was_asked_is_done_afterwards(client: Client) -> None:
     fault(client, workerAway="30s", route="start")
     client.start("echo", 5, workflowId="a")
     assert client.control("GET", "/runs/a").json["standing"].startswith("waiting for a worker")
@@ -306,7 +307,7 @@ def test_a_worker_goes_away_for_a_while_and_what_was_asked_is_done_afterwards(cl
     assert client.control("GET", "/clock").json["now"] == "2026-01-01T00:00:30.000Z"
 
 
-def test_a_patient_client_gets_through_a_deployment(client: ControlClient) -> None:
+def test_a_patient_client_gets_through_a_deployment(client: Client) -> None:
     client.control("POST", "/presets/deploying", expect=201)
     seen = []
     for number in range(40):
@@ -350,7 +351,7 @@ def test_flaky_is_as_flaky_as_it_says() -> None:
     mock.close()
 
 
-def test_presets_are_listed_and_there_is_a_bound_on_faults(client: ControlClient) -> None:
+def test_presets_are_listed_and_there_is_a_bound_on_faults(client: Client) -> None:
     listed = client.control("GET", "/presets").json["presets"]
     assert [one["name"] for one in listed] == list(PRESETS)
     for _ in range(500 // 7):
@@ -387,7 +388,7 @@ def test_presets_are_listed_and_there_is_a_bound_on_faults(client: ControlClient
         {"statsu": 500},
     ],
 )
-def test_faults_that_make_no_sense_are_refused(client: ControlClient, given: dict[str, Any]) -> None:
+def test_faults_that_make_no_sense_are_refused(client: Client, given: dict[str, Any]) -> None:
     client.control("POST", "/faults", given, expect=400)
     assert client.control("GET", "/faults").json["faults"] == []
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from output_mock import ChildFailure, Context, Failure, OutputMock, StepFailure
-from tests.conftest import CLOSING, Answer, Frame, InProcessClient
+from tests.client import CLOSING, Answer, Client, Frame
 
 LAWS = settings(
     deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -176,7 +176,7 @@ class Session:
         script(self.mock, "quiet", programs["quiet"], None)
         script(self.mock, "child", programs["child"], "quiet")
         script(self.mock, "parent", programs["parent"], "child")
-        self.client = InProcessClient(self.mock)
+        self.client = Client(self.mock)
         self.heard: list[Answer] = []
         # Every run that was seen closed, as it was then.
         self.closed: dict[str, list[dict[str, Any]]] = {}

@@ -11,7 +11,7 @@ import pytest
 from output_mock import Context, Failure, OutputMock
 from output_mock.durations import nanoseconds, spoken
 from output_mock.engine.errors import WorkflowNotFoundError
-from tests.conftest import Client
+from tests.client import Client
 
 Script = Callable[[Context, Any], Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 from output_mock import OutputMock, Script
 from output_mock.engine.traces import object_key
 from output_mock.traces import Bucket, in_bucket
-from tests.conftest import Answer, connected
+from tests.client import Answer, connected
 from tests.fidelity.played_clock import PlayedClock
 from tests.fidelity.replay import Send, Sent, replay
 

@@ -20,7 +20,8 @@ from output_contract.pack import script
 from output_mock import OutputMock
 from output_mock.cli.environment import execution_timeout, milliseconds, traces
 from output_mock.engine.traces import Traces
-from tests.conftest import Answer, Client, Connect
+from tests.client import Answer, Client
+from tests.conftest import Connect
 
 TOKEN = "s3cret-token"
 # What the client's HTTP library adds by itself.

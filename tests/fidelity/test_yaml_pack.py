@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from output_contract.pack import script
 from output_mock import OutputMock
-from tests.conftest import Client, InProcessClient
+from tests.client import Client
 from tests.fidelity.recorded import RECORDINGS, Recorded
 
 PACK = Path(__file__).parent / "pack.yaml"
@@ -73,7 +73,7 @@ def ask(client: Client) -> Iterator[tuple[str, Any]]:
 
 def test_the_pack_in_yaml_writes_the_histories_of_the_pack_in_python() -> None:
     mocks = [OutputMock(seed=7, scripts=[one]) for one in (script, PACK)]
-    answers = [list(ask(InProcessClient(mock))) for mock in mocks]
+    answers = [list(ask(Client(mock))) for mock in mocks]
     for expected, got in zip(*answers, strict=True):
         assert got == expected
     python, yaml = mocks

@@ -17,7 +17,7 @@ import pytest
 
 from output_mock import Context, Failure, OutputMock, Script
 from output_mock.engine import watchdog
-from tests.conftest import Answer, Client, InProcessClient
+from tests.client import Answer, Client
 
 HERE = Path(__file__)
 
@@ -36,7 +36,7 @@ def place(marker: str) -> str:
 @pytest.fixture
 def client(mock: OutputMock) -> Client:
     """These tests are about scripts, not about how requests reach the fake."""
-    return InProcessClient(mock)
+    return Client(mock)
 
 
 def script_error(answer: Answer) -> str:

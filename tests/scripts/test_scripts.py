@@ -13,13 +13,13 @@ import pytest
 from output_mock import UNDEFINED, Context, Failure, OutputMock, Script, SignalTimeout
 from output_mock.scripts.loading import ScriptFileError
 from output_mock.server import Server
-from tests.conftest import Client, InProcessClient, SocketClient
+from tests.client import Client
 
 
 @pytest.fixture
 def client(mock: OutputMock) -> Client:
     """These tests are about scripts, not about how requests reach the fake."""
-    return InProcessClient(mock)
+    return Client(mock)
 
 
 # --- the builder -----------------------------------------------------------------------------------------
@@ -458,7 +458,7 @@ def test_a_script_can_be_loaded_into_several_fakes_that_share_nothing() -> None:
     script = Script()
     script.workflow("sequence").returns(1).then.returns(2)
     mocks = [OutputMock(scripts=[script]) for _ in range(2)]
-    outputs = [[InProcessClient(mock).run("sequence")["output"] for _ in range(2)] for mock in mocks]
+    outputs = [[Client(mock).run("sequence")["output"] for _ in range(2)] for mock in mocks]
     assert outputs == [[1, 2], [1, 2]]
 
 
@@ -468,7 +468,7 @@ def test_a_script_offers_its_workflows_in_the_catalogs_that_it_names() -> None:
     script.workflow("only_three", catalog="three").returns("three")
     script.add_catalog("empty")
     script.add_catalog("away", worker=False)
-    client = InProcessClient(OutputMock(scripts=[script]))
+    client = Client(OutputMock(scripts=[script]))
     for catalog in ("one", "two"):
         assert client.run("both", catalog=catalog)["output"] == "both"
     assert client.run("only_three", catalog="three")["output"] == "three"
@@ -481,7 +481,7 @@ def test_a_script_may_have_runs_from_the_beginning() -> None:
     script = Script()
     script.workflow("echo").returns(lambda input: input)
     script.begin_with("echo", {"x": 1}, workflow_id="first")
-    client = InProcessClient(OutputMock(scripts=[script]))
+    client = Client(OutputMock(scripts=[script]))
     assert client.until_closed("first") == "completed"
     assert client.get("/workflow/first/result").json["output"] == {"x": 1}
 
@@ -547,7 +547,7 @@ def test_a_script_file_is_loaded_with_its_neighbours(tmp_path: Path) -> None:
     try:
         for path in (file, str(file)):
             mock = OutputMock(scripts=[path])
-            assert InProcessClient(mock).run("from_file")["output"] == "from the neighbour"
+            assert Client(mock).run("from_file")["output"] == "from the neighbour"
     finally:
         sys.modules.pop("neighbour", None)
     assert sys.path == before
@@ -588,11 +588,11 @@ def test_a_fake_can_be_served_twice_at_once_and_again_later(mock: OutputMock) ->
     mock.workflow("echo").returns(lambda input: input)
     with mock.serve() as first, mock.serve() as second:
         assert first != second
-        assert SocketClient(first).run("echo", 1, workflowId="wf")["output"] == 1
-        assert SocketClient(second).get("/workflow/wf/result").json["output"] == 1
+        assert Client(first).run("echo", 1, workflowId="wf")["output"] == 1
+        assert Client(second).get("/workflow/wf/result").json["output"] == 1
     with mock.serve() as third:
-        assert SocketClient(third).get("/workflow/wf/result").json["output"] == 1
-        assert SocketClient(third).run("echo", 2)["output"] == 2
+        assert Client(third).get("/workflow/wf/result").json["output"] == 1
+        assert Client(third).run("echo", 2)["output"] == 2
 
 
 def test_serving_ends_without_an_error_when_nobody_has_asked_for_anything(mock: OutputMock) -> None:

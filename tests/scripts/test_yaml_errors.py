@@ -17,7 +17,7 @@ from output_mock import OutputMock, Script
 from output_mock.scripts.loading import ScriptFileError, load_file
 from output_mock.scripts.yaml.document import read
 from output_mock.scripts.yaml.language import ACTIONS, NODES, document
-from tests.conftest import Client, InProcessClient
+from tests.client import Client
 
 
 def mistakes(text: str) -> list[str]:
@@ -473,7 +473,7 @@ def script_error(client: Client, given: Any = None, workflow: str = "w") -> str:
 
 
 def client_of(text: str) -> Client:
-    return InProcessClient(OutputMock(scripts=[read(textwrap.dedent(text), "f.yaml")]))
+    return Client(OutputMock(scripts=[read(textwrap.dedent(text), "f.yaml")]))
 
 
 @pytest.mark.parametrize(
@@ -552,7 +552,7 @@ def test_a_mistake_that_shows_while_it_is_played_names_file_and_line(text: str, 
 
 def test_a_run_that_was_started_tells_its_mistake_too() -> None:
     mock = OutputMock(scripts=[read(action("sleep: 1h\n      - return: '{{ input.x }}'"), "f.yaml")])
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.start("w", {}, workflowId="w")
     assert client.until_closed("w") == "failed"
     assert "(f.yaml, line 5, column 18)" in client.get("/workflow/w/result").json["message"]
@@ -658,7 +658,7 @@ def test_two_functions_cannot_play_one_workflow_of_a_script() -> None:
     mock = OutputMock(scripts=[script])
     mock.workflow("w")(first)
     mock.workflow("w")(second)
-    assert InProcessClient(mock).run("w")["output"] == 2
+    assert Client(mock).run("w")["output"] == 2
 
 
 # --- the schema ------------------------------------------------------------------------------------------

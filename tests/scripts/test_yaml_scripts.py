@@ -15,7 +15,8 @@ import pytest
 from output_mock import OutputMock
 from output_mock.engine.errors import WorkflowUpdateFailedError
 from output_mock.scripts.yaml.document import read
-from tests.conftest import Client, Connect, InProcessClient
+from tests.client import Client
+from tests.conftest import Connect
 
 Play = Callable[[str], Client]
 
@@ -27,7 +28,7 @@ def mocked(text: str) -> OutputMock:
 @pytest.fixture
 def play() -> Play:
     """Makes clients of fakes that play the text of a YAML file."""
-    return lambda text: InProcessClient(mocked(text))
+    return lambda text: Client(mocked(text))
 
 
 def steps(text: str) -> str:
@@ -80,14 +81,14 @@ def test_a_yaml_file_stands_beside_a_python_file(tmp_path: Path) -> None:
     (tmp_path / "two.py").write_text(
         "from output_mock import Script\nscript = Script()\nscript.workflow('child').returns(5)\n"
     )
-    client = InProcessClient(OutputMock(scripts=[tmp_path / "one.yaml", tmp_path / "two.py"]))
+    client = Client(OutputMock(scripts=[tmp_path / "one.yaml", tmp_path / "two.py"]))
     assert client.run("parent")["output"] == 5
 
 
 def test_a_file_may_begin_with_a_mark_of_its_encoding(tmp_path: Path) -> None:
     file = tmp_path / "bom.yaml"
     file.write_bytes(b"\xef\xbb\xbfworkflows: [{name: w, returns: \xc3\xbc}]")
-    assert InProcessClient(OutputMock(scripts=[file])).run("w")["output"] == "ü"
+    assert Client(OutputMock(scripts=[file])).run("w")["output"] == "ü"
 
 
 def test_the_catalog_shows_what_the_file_says(play: Play) -> None:
@@ -391,7 +392,7 @@ def test_a_step_tells_what_happens_inside_of_it() -> None:
             """
         )
     )
-    InProcessClient(mock).run("w", {"model": "m-1", "topic": "bees"}, workflowId="w")
+    Client(mock).run("w", {"model": "m-1", "topic": "bees"}, workflowId="w")
     tree = mock.runs["w"].trace
     assert tree is not None
     _, step, evaluator = tree["children"]
@@ -485,7 +486,7 @@ def test_children_run_and_return(play: Play) -> None:
 
 def test_a_detached_child_goes_on_when_its_parent_ends() -> None:
     mock = mocked(PARENT)
-    client = InProcessClient(mock)
+    client = Client(mock)
     assert client.run("leaves", workflowId="p")["output"] == "left"
     children = [run for run in mock.runs.values() if run.workflow == "slow"]
     assert [child.status for child in children] == ["running", "terminated"]
@@ -957,7 +958,7 @@ STOPS = """
 )
 def test_a_run_cleans_up_when_it_is_stopped(play: Play, given: str, status: str, output: Any) -> None:
     mock = mocked(STOPS)
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.start("w", given, workflowId="w")
     client.get("/workflow/w/status")
     client.patch("/workflow/w/stop")

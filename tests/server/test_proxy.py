@@ -18,8 +18,9 @@ import pytest
 from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from output_mock.server import running
+from tests.client import Client
 from tests.conftest import eventually
-from tests.control.control import ControlClient, worlds_of
+from tests.control.served import worlds_of
 from tests.test_readme import BLOCKS
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -33,7 +34,7 @@ pytestmark = [
 class Spread(NamedTuple):
     """Three servers behind nginx: a client of all, and the worlds of each."""
 
-    client: ControlClient
+    client: Client
     worlds: list[Worlds]
 
     def holders(self, name: str) -> list[int]:
@@ -79,7 +80,7 @@ def spread(tmp_path: Path, stops: list[ExitStack]) -> Iterator[Spread]:
     command[-1] += " daemon off;"
     nginx = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        client = ControlClient(f"http://127.0.0.1:{port}")
+        client = Client(f"http://127.0.0.1:{port}")
         eventually(lambda: answers(port))
         yield Spread(client, worlds)
     finally:

@@ -21,11 +21,13 @@ from output_mock.control.plane import OPERATIONS
 from output_mock.control.workflows import MOST_CATALOGS
 from output_mock.http.journal import Call, Journal
 from output_mock.http.routes import ROUTES
-from tests.control.control import ControlClient, problems, served, worlds_of
+from tests.client import Client
+from tests.control.control_document import problems
+from tests.control.served import served, worlds_of
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[ControlClient]:
+def client() -> Iterator[Client]:
     with served(worlds_of(most=5)) as client:
         yield client
 
@@ -183,7 +185,7 @@ FUZZ = settings(
 @FUZZ
 @given(sent=st.lists(st.one_of(controls(), requests()), min_size=1, max_size=12))
 def test_whatever_is_sent_is_answered_as_the_documents_say(
-    client: ControlClient, sent: list[tuple[str, str, Any]]
+    client: Client, sent: list[tuple[str, str, Any]]
 ) -> None:
     for method, path, body in sent:
         began = time.monotonic()
@@ -191,7 +193,7 @@ def test_whatever_is_sent_is_answered_as_the_documents_say(
         assert time.monotonic() - began < 20, (method, path, body)
         if path.startswith("/__mock__"):
             assert answer.status != 500, (method, path, body, answer.text)
-            assert problems(method, path, answer) == []
+            assert problems(method, path, answer.status, answer.headers, answer.body) == []
         elif answer.status != 304:
             error = (
                 answer.json.get("error") if answer.status >= 500 and answer.body.startswith(b"{") else None
@@ -218,7 +220,7 @@ def test_whatever_is_sent_is_answered_as_the_documents_say(
     ],
     ids=range(10),
 )
-def test_bytes_that_are_no_request_do_no_harm(client: ControlClient, raw: bytes) -> None:
+def test_bytes_that_are_no_request_do_no_harm(client: Client, raw: bytes) -> None:
     host, _, port = client.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.settimeout(0.5)
@@ -246,7 +248,7 @@ def test_nothing_from_a_request_becomes_a_file(tmp_path: Path, monkeypatch: pyte
     assert os.listdir(tmp_path.parent) == [tmp_path.name] or "up" not in os.listdir(tmp_path.parent)
 
 
-def test_catalogs_and_workflows_are_bounded(client: ControlClient) -> None:
+def test_catalogs_and_workflows_are_bounded(client: Client) -> None:
     many = {"workflows": [{"name": f"w{n}", "returns": 1} for n in range(2001)]}
     client.control("POST", "/workflows", many, expect=409)
     names = [f"c{n}" for n in range(MOST_CATALOGS)]
@@ -257,7 +259,7 @@ def test_catalogs_and_workflows_are_bounded(client: ControlClient) -> None:
     client.control("PUT", "/workflows/w", {"returns": deep}, expect=400)
 
 
-def test_the_clock_is_not_moved_out_of_all_dates(client: ControlClient) -> None:
+def test_the_clock_is_not_moved_out_of_all_dates(client: Client) -> None:
     client.control("POST", "/worlds", {"name": "far"})
     far = client.of("far")
     for _ in range(15):
@@ -270,7 +272,7 @@ def test_the_clock_is_not_moved_out_of_all_dates(client: ControlClient) -> None:
 
 
 def test_a_world_in_which_something_never_ends_does_not_stop_another(
-    client: ControlClient, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from output_mock.control import clock
 
@@ -285,7 +287,7 @@ def test_a_world_in_which_something_never_ends_does_not_stop_another(
     client.control("DELETE", "/worlds/busy", expect=204)
 
 
-def test_a_script_that_blocks_is_broken_off_and_other_worlds_go_on(client: ControlClient) -> None:
+def test_a_script_that_blocks_is_broken_off_and_other_worlds_go_on(client: Client) -> None:
     client.control("POST", "/worlds", {"name": "stuck"})
     big = "{{ " + " + ".join(["'x' * 100000"] * 50) + " }}"
     stuck = client.of("stuck")
@@ -327,7 +329,7 @@ def test_a_call_that_nothing_keeps_is_not_even_built(monkeypatch: pytest.MonkeyP
     assert mock.app.test_client().get("/health").status_code == 200
 
 
-def test_the_largest_answers_are_still_json(client: ControlClient) -> None:
+def test_the_largest_answers_are_still_json(client: Client) -> None:
     text = "x" * 1_500_000
     assert client.run("echo", text)["output"] == text
     calls = client.control("GET", "/calls", limit=1).json["calls"]

@@ -15,7 +15,8 @@ from output_mock import Context, Failure, OutputMock
 from output_mock.traces import http, in_folder, llm
 from output_mock.traces.past import load_past, read_past
 from output_mock.traces.reading import NoTrace
-from tests.conftest import Client, InProcessClient, connected
+from tests.client import Client, connected
+from tests.conftest import BOTH_TRANSPORTS
 from tests.fidelity.recorded import RECORDINGS
 
 NODE = {
@@ -40,7 +41,7 @@ def made(folder: Path) -> OutputMock:
         await ctx.step("second", takes="1s", fails=["no", None], returns=2, trace=[llm(model="m")])
         return await ctx.child("conf_child", {"name": "ana"})
 
-    client = InProcessClient(mock)
+    client = Client(mock)
     for workflow, body in [
         ("busy", {"a": 1}),
         ("conf_sum", {"a": 1, "b": 2}),
@@ -84,7 +85,7 @@ def without_trace(answer: Any) -> Any:
 
 def test_they_have_the_status_result_and_input_that_they_had(pair: tuple[OutputMock, OutputMock]) -> None:
     mock, past = pair
-    client, again = InProcessClient(mock), InProcessClient(past)
+    client, again = Client(mock), Client(past)
     # The one that was wrong before it began has no destinations, and is no different.
     for workflow_id in parents(mock):
         assert again.get(f"/workflow/{workflow_id}/status").json == (
@@ -136,6 +137,7 @@ def test_every_history_is_numbered_and_refers_to_what_came_before(
                             assert int(value) < int(event["eventId"]), (event["eventTypeName"], key)
 
 
+@BOTH_TRANSPORTS
 def test_their_trace_logs_are_the_files(pair: tuple[OutputMock, OutputMock], transport: str) -> None:
     mock, past = pair
     with connected(past, transport) as client:
@@ -148,7 +150,7 @@ def test_their_trace_logs_are_the_files(pair: tuple[OutputMock, OutputMock], tra
 
 def test_a_stream_tells_the_whole_history_and_ends(pair: tuple[OutputMock, OutputMock]) -> None:
     _, past = pair
-    client = InProcessClient(past)
+    client = Client(past)
     (workflow_id,) = [one for one, run in past.runs.items() if run.workflow == "busy"]
     with client.stream(f"/workflow/{workflow_id}/history/stream") as stream:
         frames = list(stream)
@@ -158,7 +160,7 @@ def test_a_stream_tells_the_whole_history_and_ends(pair: tuple[OutputMock, Outpu
 
 
 def test_they_take_no_messages_and_cannot_be_played_once_more(pair: tuple[OutputMock, OutputMock]) -> None:
-    client = InProcessClient(pair[1])
+    client = Client(pair[1])
     workflow_id = next(one for one, run in pair[1].runs.items() if run.workflow == "conf_sum")
     assert client.post(f"/workflow/{workflow_id}/signal/x").status == 404
     assert client.post(f"/workflow/{workflow_id}/query/x").json["error"] == "QueryNotRegisteredError"
@@ -169,7 +171,7 @@ def test_they_take_no_messages_and_cannot_be_played_once_more(pair: tuple[Output
 def test_new_runs_are_made_beside_them(pair: tuple[OutputMock, OutputMock]) -> None:
     _, past = pair
     past.workflow("new").returns(1)
-    client = InProcessClient(past)
+    client = Client(past)
     client.run("new", workflowId="new")
     listed = client.get("/workflow/runs?limit=1000").json["runs"]
     assert {run["workflowType"] for run in listed} >= {"new", "busy", "conf_sum"}
@@ -187,7 +189,7 @@ def test_the_recorded_traces_can_be_loaded(tmp_path: Path) -> None:
         (folder / f"2026-11-24-00-15-52-796Z_{tree['name']}-id.json").write_text(json.dumps(tree))
     mock = OutputMock()
     assert len(load_past(mock.world, read_past(tmp_path).files)) == len(trees) - 1 == 5
-    client: Client = InProcessClient(mock)
+    client: Client = Client(mock)
     recorded = client.get("/workflow/conf_fail-id/result").json["error"]
     assert recorded == {
         "activityType": "conf_fail#fail",
@@ -204,7 +206,7 @@ def test_older_traces_have_ids_and_names_of_other_forms(tmp_path: Path) -> None:
     mock = OutputMock()
     (run,) = load_past(mock.world, read_past(tmp_path).files)
     assert run.workflow_id == "mine"
-    assert InProcessClient(mock).get(f"/workflow/mine/runs/{run.run_id}/status").json["status"] == "completed"
+    assert Client(mock).get(f"/workflow/mine/runs/{run.run_id}/status").json["status"] == "completed"
 
 
 def test_a_trace_without_an_end_is_of_a_run_that_was_ended(tmp_path: Path) -> None:
@@ -263,7 +265,7 @@ def test_two_runs_of_one_id_and_time_keep_their_own_traces(tmp_path: Path) -> No
         (folder / "2026-01-01-00-00-00-000Z_same.json").write_text(json.dumps(tree))
     mock = OutputMock()
     runs = load_past(mock.world, read_past(tmp_path).files)
-    client = InProcessClient(mock)
+    client = Client(mock)
     for number, run in enumerate(runs, 1):
         log = client.get(f"/workflow/same/runs/{run.run_id}/trace-log").json
         assert (log["runId"], log["data"]["output"]) == (run.run_id, number)
@@ -299,7 +301,7 @@ def test_whatever_a_trace_says_there_is_a_run_with_a_history(tmp_path: Path, chi
     (tmp_path / "a.json").write_text(json.dumps({**ROOT, "children": children}))
     mock = OutputMock()
     load_past(mock.world, read_past(tmp_path).files)
-    client = InProcessClient(mock)
+    client = Client(mock)
     for workflow_id in mock.runs:
         assert client.get(f"/workflow/{workflow_id}/status").status == 200
         events = client.events(workflow_id)
@@ -309,7 +311,7 @@ def test_whatever_a_trace_says_there_is_a_run_with_a_history(tmp_path: Path, chi
 def test_a_failure_keeps_what_it_had(tmp_path: Path) -> None:
     mock = OutputMock(traces=in_folder(tmp_path))
     mock.workflow("w").fails(Failure("no", name="QuotaError", limit=3, cause=Failure("why")))
-    InProcessClient(mock).run("w", workflowId="w")
+    Client(mock).run("w", workflowId="w")
     past = OutputMock()
     load_past(past.world, read_past(tmp_path).files)
     assert past.runs["w"].error == mock.runs["w"].error

@@ -19,7 +19,7 @@ from output_mock.traces import http, in_bucket, in_folder, llm
 from output_mock.traces.drawing import drawn, sums
 from output_mock.traces.s3 import Bucket, moto_server
 from tests.cli.test_cli import Serve, one_line, run, serve  # noqa: F401  (a fixture)
-from tests.conftest import InProcessClient
+from tests.client import Client
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def tree() -> dict[str, Any]:
             "post", takes="1s", fails="no such blog", options={"retry": {"maximumAttempts": 1}}
         )
 
-    InProcessClient(mock).run("summarise", workflowId="w")
+    Client(mock).run("summarise", workflowId="w")
     found = mock.runs["w"].trace
     assert found is not None
     return found
@@ -71,7 +71,7 @@ def test_the_tree_shows_what_was_done_when_how_often_and_what_it_cost(tree: dict
 def test_the_sdks_own_steps_are_shown_on_request() -> None:
     mock = OutputMock()
     mock.workflow("w").returns(1)
-    InProcessClient(mock).run("w", workflowId="w")
+    Client(mock).run("w", workflowId="w")
     found = mock.runs["w"].trace
     assert found is not None
     assert any("internal_step getTraceDestinations" in line for line in lines(found, internal=True))
@@ -241,7 +241,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line(tmp_path: Path) -> None:
     mock.workflow("w").returns(1)
     with mock.serve() as url:
         assert "WorkflowNotFoundError: workflow not found for ID: nobody" in told("nobody", "--url", url)
-        InProcessClient(mock).run("w", workflowId="w")
+        Client(mock).run("w", workflowId="w")
         # This server has no control plane, which would have it.
         assert "a fake writes it with --trace-dir" in told("w", "--url", url)
         assert "the answer is no JSON" in told(f"{url}/health")

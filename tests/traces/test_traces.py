@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from output_mock import Context, Failure, OutputMock, StepFailure
 from output_mock.engine.traces import InvalidTraceFileUrl, object_place, safe_name
 from output_mock.traces import event, http, in_folder, llm
-from tests.conftest import InProcessClient
+from tests.client import Client
 
 Node = dict[str, Any]
 
@@ -27,7 +27,7 @@ def walk(tree: Node) -> Iterator[Node]:
 
 
 def trace_of(mock: OutputMock, workflow: str, input: Any = None, **fields: Any) -> Node:
-    result = InProcessClient(mock).run(workflow, input, **fields)
+    result = Client(mock).run(workflow, input, **fields)
     tree = mock.runs[result["workflowId"]].trace
     assert tree is not None
     return tree
@@ -73,7 +73,7 @@ def test_what_was_not_given_is_not_there() -> None:
     async def w(ctx: Context, input: Any) -> None:
         await ctx.step("s")
 
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.post("/workflow/run", {"workflowName": "w", "workflowId": "w"})
     tree = mock.runs["w"].trace
     assert tree is not None
@@ -105,7 +105,7 @@ def test_a_run_that_goes_on_has_a_trace_without_an_end() -> None:
         await ctx.step("done")
         await ctx.step("under_way", takes="1h")
 
-    InProcessClient(mock).start("w", workflowId="w")
+    Client(mock).start("w", workflowId="w")
     mock.clock.advance("1s")
     tree = mock.runs["w"].trace
     assert tree is not None
@@ -136,7 +136,7 @@ def test_a_step_that_goes_on_when_its_run_has_ended_is_there_without_an_end() ->
 def test_a_step_that_is_ended_by_hand_in_a_pause_has_done_nothing_more() -> None:
     mock = OutputMock(clock="manual")
     stepping(mock, takes="5s", fails=["no", None], trace=[llm(model="m")])
-    InProcessClient(mock).start("w", workflowId="w")
+    Client(mock).start("w", workflowId="w")
     mock.clock.advance("6s")
     run = mock.world.find("w")
     (step,) = run.open_steps()
@@ -155,7 +155,7 @@ def test_a_run_that_has_not_begun_and_one_that_is_not_traced_have_none() -> None
     mock = OutputMock(clock="manual")
     mock.workflow("untraced", traced=False).returns(1)
     mock.workflow("w").returns(1)
-    client = InProcessClient(mock)
+    client = Client(mock)
     mock.world.start("w", None, workflow_id="new")
     assert mock.runs["new"].trace is None
     client.run("untraced", workflowId="u")
@@ -187,7 +187,7 @@ def test_the_end_of_a_run_that_continues_is_told_and_the_next_has_a_trace_of_its
             ctx.continue_as_new({"n": input["n"] + 1})
         return "done"
 
-    client = InProcessClient(mock)
+    client = Client(mock)
     first = client.run("w", {"n": 1}, workflowId="w")
     trees = [mock.world.find("w", first["runId"]), mock.world.find("w")]
     from output_mock.traces.tree import trace_tree
@@ -204,7 +204,7 @@ def test_a_stopped_run_says_so_and_a_terminated_one_has_no_end() -> None:
     async def w(ctx: Context, input: Any) -> None:
         await ctx.wait_for_signal("never")
 
-    client = InProcessClient(mock)
+    client = Client(mock)
     for workflow_id in ("stopped", "terminated"):
         client.start("w", workflowId=workflow_id)
         client.get(f"/workflow/{workflow_id}/status")
@@ -315,7 +315,7 @@ def test_a_reset_run_shows_what_it_had_done_before_as_well() -> None:
         await ctx.step("first", fails=["once", None], returns=1, trace=[llm(model="m")])
         return await ctx.step("second", returns=2)
 
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.run("w", workflowId="w")
     client.post("/workflow/w/reset", {"stepName": "first"})
     client.until_closed("w")
@@ -490,7 +490,7 @@ def test_an_agent_notes_its_prompt_and_nothing_else() -> None:
 def test_a_trace_that_is_no_list_of_nodes_fails_the_run_and_says_where(trace: Any) -> None:
     mock = OutputMock()
     stepping(mock, trace=trace)
-    answer = InProcessClient(mock).post("/workflow/run", {"workflowName": "w"})
+    answer = Client(mock).post("/workflow/run", {"workflowName": "w"})
     assert answer.json["error"] == "ScriptError"
     assert "step 's': trace" in answer.json["message"]
 
@@ -558,7 +558,7 @@ def written(folder: Path) -> dict[str, Node]:
 def test_a_folder_gets_the_trace_under_the_name_that_the_result_tells(tmp_path: Path) -> None:
     mock = OutputMock(traces=in_folder(tmp_path))
     stepping(mock, returns=1)
-    client = InProcessClient(mock)
+    client = Client(mock)
     result = client.run("w", {"a": "é"}, workflowId="id/with odd?chars é")
     path = Path(result["trace"]["local"])
     assert path.parent == tmp_path / "runs" / "w"
@@ -577,7 +577,7 @@ def test_no_workflow_id_leads_out_of_the_folder(tmp_path: Path, workflow_id: str
     folder = tmp_path / "in" / "here"
     mock = OutputMock(traces=in_folder(folder))
     mock.workflow("w").returns(1)
-    result = InProcessClient(mock).run("w", workflowId=workflow_id)
+    result = Client(mock).run("w", workflowId=workflow_id)
     (path,) = tmp_path.rglob("*.json")
     assert path.parent == folder / "runs" / "w"
     assert str(path) == result["trace"]["local"]
@@ -600,7 +600,7 @@ def test_a_file_name_is_never_a_way_and_never_too_long(name: str) -> None:
 def test_a_file_is_there_as_soon_as_something_has_failed_and_is_whole_at_the_end(tmp_path: Path) -> None:
     mock = OutputMock(clock="manual", traces=in_folder(tmp_path))
     stepping(mock, returns=1, fails=["no", None])
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.start("w", workflowId="w")
     mock.clock.advance("1s")
     (early,) = written(tmp_path).values()
@@ -633,7 +633,7 @@ def test_many_failures_are_few_writes_and_nothing_is_lost(
                 pass
         await ctx.wait_for_signal("never")
 
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.start("w", workflowId="w")
     client.get("/workflow/w/status")
     client.post("/workflow/w/terminate")
@@ -650,7 +650,7 @@ def test_a_terminated_run_leaves_no_file_and_an_untraced_one_none_either(tmp_pat
     async def w(ctx: Context, input: Any) -> None:
         await ctx.wait_for_signal("never")
 
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.start("w", workflowId="w")
     client.get("/workflow/w/status")
     client.post("/workflow/w/terminate")
@@ -665,7 +665,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(
     (tmp_path / "runs").write_text("a file in the way")
     mock = OutputMock(traces=in_folder(tmp_path))
     mock.workflow("w").returns(1)
-    assert InProcessClient(mock).run("w")["status"] == "completed"
+    assert Client(mock).run("w")["status"] == "completed"
     assert "cannot be written" in caplog.text
 
 

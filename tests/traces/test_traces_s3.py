@@ -24,7 +24,8 @@ from output_mock.http.faults import Fault
 from output_mock.traces import Bucket, in_bucket
 from output_mock.traces.s3 import S3Missing, moto_is_on, moto_server
 from output_mock.traces.stored import StoredTraces, stored_in_s3
-from tests.conftest import Client, InProcessClient, SocketClient, Suite, connected
+from tests.client import Client, connected
+from tests.conftest import BOTH_TRANSPORTS, Suite
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ NO_JSON = (500, {"error": "TraceFileParseError", "message": "Invalid trace file"
 
 def test_the_trace_comes_a_moment_after_the_run_has_ended(mock: OutputMock) -> None:
     mock.clock.set_mode("manual")
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.start("w", workflowId="w")
     mock.clock.advance("1s")
     assert log_of(client, "w") == MISSING
@@ -89,7 +90,7 @@ def test_the_trace_comes_a_moment_after_the_run_has_ended(mock: OutputMock) -> N
 
 
 def test_on_an_auto_clock_whoever_asks_again_gets_it(mock: OutputMock) -> None:
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.run("w", workflowId="w")
     before = mock.clock.now()
     assert log_of(client, "w") == MISSING
@@ -98,7 +99,7 @@ def test_on_an_auto_clock_whoever_asks_again_gets_it(mock: OutputMock) -> None:
 
 
 def test_a_terminated_run_is_never_uploaded(mock: OutputMock) -> None:
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.start("w", workflowId="w")
     client.post("/workflow/w/terminate")
     for _ in range(3):
@@ -114,7 +115,7 @@ def test_each_run_of_a_chain_has_an_object_of_its_own(mock: OutputMock) -> None:
             ctx.continue_as_new({"n": input["n"] + 1})
         return "done"
 
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.run("chain", {"n": 1}, workflowId="c")
     mock.clock.advance("1m")
     bucket = bucket_of(mock.world.traces.source)
@@ -124,7 +125,7 @@ def test_each_run_of_a_chain_has_an_object_of_its_own(mock: OutputMock) -> None:
 
 @pytest.mark.parametrize("workflow_id", ["id/with odd?chars é", "a+b&c=d", "#x", "ü/ö/ä"])
 def test_a_key_with_odd_characters_is_the_id_as_it_is(mock: OutputMock, workflow_id: str) -> None:
-    client = InProcessClient(mock)
+    client = Client(mock)
     result = client.run("w", workflowId=workflow_id)
     assert result["trace"]["remote"].endswith(f"Z_{workflow_id}.json")
     mock.clock.advance("1m")
@@ -136,7 +137,7 @@ def test_a_key_with_odd_characters_is_the_id_as_it_is(mock: OutputMock, workflow
 
 
 def test_an_id_that_is_no_escape_makes_no_url(mock: OutputMock) -> None:
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.run("w", workflowId="100%")
     mock.clock.advance("1m")
     assert log_of(client, "100%25") == (
@@ -148,7 +149,7 @@ def test_an_id_that_is_no_escape_makes_no_url(mock: OutputMock) -> None:
 def test_a_bucket_that_no_url_can_name_is_refused_as_the_real_server_does() -> None:
     mock = OutputMock(traces=in_bucket("Under_Score"))
     mock.workflow("w").returns(1)
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.run("w", workflowId="w")
     assert log_of(client, "w")[1]["error"] == "InvalidTraceFileUrl"
 
@@ -156,7 +157,7 @@ def test_a_bucket_that_no_url_can_name_is_refused_as_the_real_server_does() -> N
 def test_a_world_that_is_restored_uploads_what_it_still_had_to(mock: OutputMock) -> None:
     from output_mock.engine.copying import copy_of
 
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.run("w", workflowId="w")
     copy = copy_of(mock.world)
     copy.clock.advance("1m")
@@ -167,8 +168,8 @@ def test_a_world_that_is_restored_uploads_what_it_still_had_to(mock: OutputMock)
 # --- what goes wrong -------------------------------------------------------------------------------------
 
 
-def uploaded(mock: OutputMock) -> tuple[InProcessClient, Bucket, str]:
-    client = InProcessClient(mock)
+def uploaded(mock: OutputMock) -> tuple[Client, Bucket, str]:
+    client = Client(mock)
     client.run("w", workflowId="w")
     mock.clock.advance("1m")
     bucket = bucket_of(mock.world.traces.source)
@@ -243,7 +244,7 @@ def test_200_megabytes_are_not_held_in_memory() -> None:
     mock = OutputMock()
     mock.workflow("w").returns(1)
     with mock.serve() as url:
-        client = SocketClient(url)
+        client = Client(url)
         client.run("w", workflowId="w")
         mock.faults.add(Fault(s3="huge"))
         tracemalloc.start()
@@ -275,7 +276,7 @@ def test_200_megabytes_are_not_held_in_memory() -> None:
 def test_trouble_can_be_asked_for_without_any_s3(trouble: Trouble, expected: tuple[int, Any]) -> None:
     mock = OutputMock()
     mock.workflow("w").returns(1)
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.run("w", workflowId="w")
     mock.faults.add(Fault(s3=trouble))
     assert log_of(client, "w") == expected
@@ -343,7 +344,7 @@ def test_whatever_a_real_s3_refuses_is_one_error(status: int, code: str) -> None
         thread.start()
         mock = OutputMock(traces=in_bucket("b-1", endpoint=f"http://127.0.0.1:{server.server_address[1]}"))
         mock.workflow("w").returns(1)
-        client = InProcessClient(mock)
+        client = Client(mock)
         client.run("w", workflowId="w")
         mock.clock.advance("1m")
         assert log_of(client, "w") == MISSING
@@ -357,7 +358,7 @@ def test_an_s3_that_is_down_is_an_error_at_once() -> None:
         taken.bind(("127.0.0.1", 0))
         mock = OutputMock(traces=in_bucket("b-1", endpoint=f"http://127.0.0.1:{taken.getsockname()[1]}"))
         mock.workflow("w").returns(1)
-        client = InProcessClient(mock)
+        client = Client(mock)
         client.run("w", workflowId="w")
         mock.clock.advance("1m")
         assert log_of(client, "w") == MISSING
@@ -390,7 +391,7 @@ def test_without_moto_and_endpoint_nothing_is_sent_anywhere(
     monkeypatch.setenv("AWS_PROFILE", "production")
     mock = OutputMock(traces=in_bucket("b-1"))
     mock.workflow("w").returns(1)
-    client = InProcessClient(mock)
+    client = Client(mock)
     client.run("w", workflowId="w")
     mock.clock.advance("1m")
     status, body = log_of(client, "w")
@@ -410,7 +411,7 @@ def test_with_moto_nothing_is_sent_anywhere_either(
     mock = OutputMock()
     mock.workflow("w").returns(1)
     with stored_in_s3(mock) as traces:
-        client = InProcessClient(mock)
+        client = Client(mock)
         client.run("w", workflowId="w")
         traces.upload()
         assert log_of(client, "w")[0] == 200
@@ -436,15 +437,15 @@ print([name for name in ("boto3", "botocore", "moto", "ijson") if name in sys.mo
 
 
 @pytest.fixture
-def stored() -> Iterator[tuple[InProcessClient, StoredTraces]]:
+def stored() -> Iterator[tuple[Client, StoredTraces]]:
     mock = OutputMock()
     mock.workflow("w").takes("1s").returns({"done": True})
     with stored_in_s3(mock) as traces:
-        yield InProcessClient(mock), traces
+        yield Client(mock), traces
 
 
 def test_a_test_sees_changes_and_removes_what_lies_in_the_bucket(
-    stored: tuple[InProcessClient, StoredTraces],
+    stored: tuple[Client, StoredTraces],
 ) -> None:
     client, traces = stored
     client.run("w", workflowId="w")
@@ -469,7 +470,7 @@ def test_a_test_sees_changes_and_removes_what_lies_in_the_bucket(
     assert log_of(client, "w") == NO_KEYS
 
 
-def test_a_trace_that_will_never_be_there_says_why(stored: tuple[InProcessClient, StoredTraces]) -> None:
+def test_a_trace_that_will_never_be_there_says_why(stored: tuple[Client, StoredTraces]) -> None:
     client, traces = stored
     client.start("w", workflowId="w")
     with pytest.raises(KeyError, match="has not ended"):
@@ -487,7 +488,7 @@ def test_a_users_own_moto_sees_our_objects_and_we_see_theirs() -> None:
         theirs = boto3.client("s3", region_name="us-east-1")
         theirs.create_bucket(Bucket="theirs")
         with stored_in_s3(mock) as traces:
-            client = InProcessClient(mock)
+            client = Client(mock)
             client.run("w", workflowId="w")
             traces.upload()
             found = theirs.get_object(Bucket="traces", Key=traces.key("w"))["Body"].read()
@@ -507,7 +508,7 @@ def test_tests_that_share_a_moto_do_not_see_each_others_traces() -> None:
             mock.workflow("w").returns(1)
             with stored_in_s3(mock) as traces:
                 assert traces.keys() == []
-                client = InProcessClient(mock)
+                client = Client(mock)
                 client.run("w", workflowId="same")
                 assert log_of(client, "same") == MISSING
                 traces.upload()
@@ -604,6 +605,7 @@ def test_without_the_extra_the_fixture_says_what_to_install(
 # --- one fake, two transports ----------------------------------------------------------------------------
 
 
+@BOTH_TRANSPORTS
 def test_a_trace_reads_the_same_by_both_ways(mock: OutputMock, transport: str) -> None:
     with connected(mock, transport) as client:
         client.run("w", workflowId="w")
@@ -619,6 +621,6 @@ def test_what_goes_wrong_is_logged_under_the_projects_own_name(caplog: pytest.Lo
     with caplog.at_level(logging.WARNING, logger="output_mock.traces"):
         mock = OutputMock(traces=in_bucket("b-1"))
         mock.workflow("w").returns(1)
-        InProcessClient(mock).run("w")
+        Client(mock).run("w")
         mock.clock.advance("1m")
     assert {record.name for record in caplog.records} == {"output_mock.traces"}

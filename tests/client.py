@@ -1,0 +1,330 @@
+"""The client that tests talk to a fake with, in process or over a socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from output_contract.conformity import check_response
+from output_mock import OutputMock
+from output_mock.in_process.door import Door
+from tests.control.control_document import problems
+
+TERMINAL = {"completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"}
+UNSENT = object()
+# After so many seconds a test that hangs is broken off; no result depends on it.
+HANG_GUARD = 120.0
+# The last event of a run, by its status.
+CLOSING = {
+    "completed": "WORKFLOW_EXECUTION_COMPLETED",
+    "failed": "WORKFLOW_EXECUTION_FAILED",
+    "cancelled": "WORKFLOW_EXECUTION_CANCELED",
+    "terminated": "WORKFLOW_EXECUTION_TERMINATED",
+    "timed_out": "WORKFLOW_EXECUTION_TIMED_OUT",
+    "continued_as_new": "WORKFLOW_EXECUTION_CONTINUED_AS_NEW",
+}
+
+
+class Answer(NamedTuple):
+    """What came back: header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Frame(NamedTuple):
+    """A frame of a stream; a comment such as `: keepalive` is an event of that name with no data."""
+
+    event: str
+    id: str | None
+    data: Any
+
+
+class Stream:
+    """A stream that is being read, frame by frame."""
+
+    def __init__(self, answer: Answer, chunks: Iterator[bytes]) -> None:
+        self.status, self.headers, _ = answer
+        self._chunks = chunks
+        self.body = b""
+
+    def __iter__(self) -> Iterator[Frame]:
+        pending = b""
+        for chunk in self._chunks:
+            pending += chunk
+            while b"\n\n" in pending:
+                block, _, pending = pending.partition(b"\n\n")
+                self.body += block + b"\n\n"
+                yield _frame(block.decode())
+        assert not pending, f"the stream ended inside of a frame: {pending!r}"
+
+
+def _frame(block: str) -> Frame:
+    if block.startswith(": "):
+        return Frame(block, None, None)
+    fields = dict(line.split(": ", 1) for line in block.split("\n"))
+    return Frame(fields["event"], fields.get("id"), json.loads(fields["data"]))
+
+
+# How a request gets to a fake: takes method, path, headers and body; gives the answer without its body, the
+# body in pieces, and what to call when that has been read.
+Open = Callable[
+    [str, str, list[tuple[str, str]], "bytes | None"], tuple[Answer, Iterator[bytes], Callable[[], None]]
+]
+
+
+def _in_process(mock: OutputMock) -> Open:
+    """The way that HTTP clients in the same process take."""
+    door = Door(mock.app, "http://localhost")
+
+    def open(
+        method: str, path: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> tuple[Answer, Iterator[bytes], Callable[[], None]]:
+        if body is not None:
+            headers = [*headers, ("Content-Length", str(len(body)))]
+        found = door.ask(method, path, headers, body or b"")
+        answer = Answer(found.status, {name.lower(): value for name, value in found.headers}, b"")
+        pieces = iter(found.next_piece, None) if found.body is None else iter([found.body])
+        return answer, pieces, found.close
+
+    return open
+
+
+def _over_a_socket(url: str) -> Open:
+    """The way to a real server, one connection a request."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    address = parts.hostname, parts.port
+
+    def open(
+        method: str, path: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> tuple[Answer, Iterator[bytes], Callable[[], None]]:
+        connection = http.client.HTTPConnection(*address, timeout=HANG_GUARD)
+        try:
+            connection.putrequest(method, path, skip_accept_encoding=True)
+            for name, value in headers:
+                connection.putheader(name, value)
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+        except BaseException:
+            connection.close()
+            raise
+
+        def chunks() -> Iterator[bytes]:
+            while piece := response.read1(65536):
+                yield piece
+
+        def close() -> None:
+            response.close()
+            connection.close()
+
+        answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, b"")
+        return answer, chunks(), close
+
+    return open
+
+
+class Client:
+    """Sends requests to one fake and checks every answer against the OpenAPI document that describes it.
+
+    `Client(mock)` reaches a fake in this process, `Client(url)` a server over a socket. Paths are sent as
+    they are written, percent-escapes included. With `world`, requests go to that world of the server; with
+    `token`, requests to the control plane carry it.
+    """
+
+    def __init__(
+        self, server: OutputMock | str, *, world: str | None = None, token: str | None = None
+    ) -> None:
+        self.url = server if isinstance(server, str) else None
+        self._open = _over_a_socket(server) if isinstance(server, str) else _in_process(server)
+        self._prefix = "" if world is None else f"/w/{world}"
+        self.token = token
+
+    def of(self, world: str) -> Client:
+        """The same for another of the worlds of a served fake."""
+        assert self.url is not None
+        return Client(self.url, world=world, token=self.token)
+
+    @contextmanager
+    def stream(self, path: str, *, headers: Mapping[str, str] | None = None) -> Iterator[Stream]:
+        answer, chunks, close = self._open("GET", self._prefix + path, list((headers or {}).items()), None)
+        stream = Stream(answer, chunks)
+        try:
+            yield stream
+        finally:
+            close()
+        # What an impatient reader has not read cannot be checked.
+        if stream.body or answer.status != 200:
+            check_response("GET", path, answer.status, answer.headers, stream.body)
+
+    def unchecked(
+        self,
+        method: str,
+        path: str,
+        json: Any = UNSENT,
+        *,
+        data: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request whose answer no document need foresee; a `json` body brings its type along."""
+        sent = list((headers or {}).items())
+        if json is not UNSENT:
+            data = _dumps(json)
+            if not any(name.lower() == "content-type" for name, _ in sent):
+                sent.append(("Content-Type", "application/json"))
+        body = data.encode() if isinstance(data, str) else data
+        answer, chunks, close = self._open(method, self._prefix + path, sent, body)
+        try:
+            return answer._replace(body=b"".join(chunks))
+        finally:
+            close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        json: Any = UNSENT,
+        *,
+        data: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request, whose answer has to be as documented."""
+        answer = self.unchecked(method, path, json, data=data, headers=headers)
+        if answer.status == 304:
+            # The document describes what there is to get, not that one has got it already.
+            assert not answer.body, f"{method} {path}: a 304 has no body"
+        else:
+            check_response(method, path, answer.status, answer.headers, _as_documented(answer.body))
+        return answer
+
+    def get(self, path: str, **options: Any) -> Answer:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, json: Any = UNSENT, **options: Any) -> Answer:
+        return self.request("POST", path, json, **options)
+
+    def patch(self, path: str, json: Any = UNSENT, **options: Any) -> Answer:
+        return self.request("PATCH", path, json, **options)
+
+    # What many tests do
+
+    def run(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
+        """`POST /workflow/run`, which has to answer 200; returns the result."""
+        return self._begin("/workflow/run", workflow, input, fields)
+
+    def start(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
+        """`POST /workflow/start`, which has to answer 200; returns the ids."""
+        return self._begin("/workflow/start", workflow, input, fields)
+
+    def _begin(self, path: str, workflow: str, input: Any, fields: dict[str, Any]) -> dict[str, Any]:
+        body = {"workflowName": workflow, **fields}
+        if input is not UNSENT:
+            body["input"] = input
+        answer = self.post(path, body)
+        assert answer.status == 200, answer.text
+        begun: dict[str, Any] = answer.json
+        return begun
+
+    def until_closed(self, workflow_id: str, *, polls: int = 200) -> str:
+        """Poll the status until the run has closed; returns what it was then."""
+        for _ in range(polls):
+            status: str = self.get(f"/workflow/{workflow_id}/status").json["status"]
+            if status in TERMINAL:
+                return status
+        raise AssertionError(f"{workflow_id} is still {status} after {polls} polls")
+
+    def events(self, workflow_id: str, run_id: str | None = None, **query: Any) -> list[dict[str, Any]]:
+        """The whole history, page after page."""
+        pinned = "" if run_id is None else f"/runs/{run_id}"
+        base = f"/workflow/{workflow_id}{pinned}/history"
+        query = {"pageSize": 50, "includePayloads": "true", **query}
+        events: list[dict[str, Any]] = []
+        while True:
+            text = "&".join(f"{name}={_escaped(str(value))}" for name, value in query.items())
+            page = self.get(f"{base}?{text}").json
+            events += page["events"]
+            if page["nextPageToken"] is None:
+                return events
+            query |= {"runId": page["runId"], "pageToken": page["nextPageToken"]}
+
+    def kinds(self, workflow_id: str, run_id: str | None = None) -> list[str]:
+        """The names of the events of the history."""
+        return [event["eventTypeName"] for event in self.events(workflow_id, run_id)]
+
+    # The control plane
+
+    def control(
+        self,
+        method: str,
+        path: str,
+        json: Any = UNSENT,
+        *,
+        data: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        expect: int | None = None,
+        **query: Any,
+    ) -> Answer:
+        """Ask the control plane for something below `/__mock__`; with `expect`, that has to be the status."""
+        sent = dict(headers or {})
+        if self.token is not None:
+            sent.setdefault("Authorization", f"Bearer {self.token}")
+        target = f"/__mock__{path}"
+        if query:
+            pairs = (f"{name}={quote(_text(value), safe='')}" for name, value in query.items())
+            target += "?" + "&".join(pairs)
+        answer = self.unchecked(method, target, json, data=data, headers=sent)
+        if method != "HEAD":
+            wrong = problems(method, self._prefix + target, answer.status, answer.headers, answer.body)
+            assert not wrong, f"{method} {target} answered {answer.status}: {wrong}"
+        if expect is not None:
+            assert answer.status == expect, answer.text
+        return answer
+
+
+def _as_documented(body: bytes) -> bytes:
+    """A body as the real server could have sent it: the fake's own errors look like any other there."""
+    if not body.startswith((b'{"error":"ScriptError",', b'{"error":"StalledError",')):
+        return body
+    error = json.loads(body)
+    assert set(error) == {"error", "message", "workflowId"}
+    return _dumps({"error": "Error", "message": error["message"]}).encode()
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("+", "%2B").replace("=", "%3D")
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@contextmanager
+def connected(mock: OutputMock, transport: str) -> Iterator[Client]:
+    """A client of a fake, `in_process` or over a `socket`; closes the fake at the end."""
+    try:
+        if transport == "in_process":
+            yield Client(mock)
+        else:
+            with mock.serve() as url:
+                yield Client(url)
+    finally:
+        mock.close()

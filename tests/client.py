@@ -160,9 +160,15 @@ class Client:
         assert self.url is not None
         return Client(self.url, world=world, token=self.token)
 
+    def open(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> tuple[Answer, Iterator[bytes], Callable[[], None]]:
+        """Send a request and leave its answer to be read: see `Open`."""
+        return self._open(method, self._prefix + path, headers, body)
+
     @contextmanager
     def stream(self, path: str, *, headers: Mapping[str, str] | None = None) -> Iterator[Stream]:
-        answer, chunks, close = self._open("GET", self._prefix + path, list((headers or {}).items()), None)
+        answer, chunks, close = self.open("GET", path, list((headers or {}).items()), None)
         stream = Stream(answer, chunks)
         try:
             yield stream
@@ -188,7 +194,7 @@ class Client:
             if not any(name.lower() == "content-type" for name, _ in sent):
                 sent.append(("Content-Type", "application/json"))
         body = data.encode() if isinstance(data, str) else data
-        answer, chunks, close = self._open(method, self._prefix + path, sent, body)
+        answer, chunks, close = self.open(method, path, sent, body)
         try:
             return answer._replace(body=b"".join(chunks))
         finally:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from output_contract.conformity import check_response
 from output_mock import OutputMock
-from output_mock.in_process.door import Door
+from output_mock.in_process.mount import MountedApp
 from tests.control.control_document import problems
 
 TERMINAL = {"completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"}
@@ -88,14 +88,14 @@ Open = Callable[
 
 def _in_process(mock: OutputMock) -> Open:
     """The way that HTTP clients in the same process take."""
-    door = Door(mock.app, "http://localhost")
+    mounted = MountedApp(mock.app, "http://localhost")
 
     def open(
         method: str, path: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> tuple[Answer, Iterator[bytes], Callable[[], None]]:
         if body is not None:
             headers = [*headers, ("Content-Length", str(len(body)))]
-        found = door.ask(method, path, headers, body or b"")
+        found = mounted.ask(method, path, headers, body or b"")
         answer = Answer(found.status, {name.lower(): value for name, value in found.headers}, b"")
         pieces = iter(found.next_piece, None) if found.body is None else iter([found.body])
         return answer, pieces, found.close

@@ -7,6 +7,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response
@@ -25,7 +26,21 @@ _CORS = {
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-_PHRASES = {200: "OK", 401: "Unauthorized", 404: "Not Found", 503: "Service Unavailable"}
+# As Node has them (`http.STATUS_CODES` of Node 20). Python has some others, and not the same in each version.
+_PHRASES: dict[int, str] = {
+    **{status.value: status.phrase for status in HTTPStatus},
+    413: "Payload Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    418: "I'm a Teapot",
+    422: "Unprocessable Entity",
+    509: "Bandwidth Limit Exceeded",
+}
+
+
+def status_line(status: int) -> str:
+    """A status with its reason phrase: `404 Not Found`."""
+    return f"{status} {_PHRASES.get(status, 'unknown')}"
 
 
 def json_answer(value: Any, status: int = 200) -> Response:

@@ -14,6 +14,7 @@ from flask import Flask, Request, Response, request
 
 from output_mock.engine.ids import Ids
 from output_mock.engine.world import World
+from output_mock.http.answers import status_line
 from output_mock.http.exchange import Exchange
 from output_mock.http.faults import Dropped, Faults, TimedOut
 from output_mock.http.journal import Call, Journal
@@ -73,6 +74,7 @@ class OutputApp(Flask):
             self._record(exchange, lost=True)
             raise
         self._record(exchange, lost=exchange.lost)
+        answer.status = status_line(answer.status_code)
         if began:
             answer.headers["Server-Timing"] = f"fake;dur={(perf_counter() - began) * 1000:.2f}"
         return answer

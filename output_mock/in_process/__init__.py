@@ -1,19 +1,22 @@
-"""Reaching a fake with no socket: what `requests` and `httpx` send to its URL is answered in process.
+"""Reaching a fake with no socket: `requests`, `httpx` and `httpx2` are answered in process.
 
 Only calls to the URL of a fake that is open here are taken, before anything else that a test has put in the
-way of HTTP sees them; all other calls go where they would have gone.
+way of HTTP sees them; all other calls go where they would have gone. A client is imported by whoever uses it,
+never from here.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from output_mock.in_process.door import Door
+from output_mock.in_process import imports
+from output_mock.in_process.mount import MountedApp
 
 if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
@@ -22,16 +25,32 @@ if TYPE_CHECKING:
 # does not leave this machine.
 _FIRST, _LAST = 1, 250
 _PORT = 9
+# The packages whose calls can be answered.
+CLIENTS = ("requests", "httpx", "httpx2")
 
-_doors: list[Door] = []
+
+class _Client(Protocol):
+    """How the calls of one package are caught."""
+
+    def install(self) -> None:
+        """Answer what is sent to the fakes that are open."""
+
+    def uninstall(self) -> None:
+        """Leave the package as it was."""
+
+
+_mounted: list[MountedApp] = []
+# How the calls of each package that was imported are caught, and which ones are at the moment.
+_known: dict[ModuleType, _Client] = {}
+_installed: dict[ModuleType, _Client] = {}
 _lock = threading.RLock()
 
 
-def door_to(url: str) -> Door | None:
-    """The open door that a request to `url` goes through; None when it is for somebody else."""
-    for door in reversed(_doors):
-        if door.leads_to(url):
-            return door
+def app_for_url(url: str) -> MountedApp | None:
+    """The open fake that a request to `url` is for; None when it is for somebody else."""
+    for mounted in reversed(_mounted):
+        if mounted.answers(url):
+            return mounted
     return None
 
 
@@ -42,23 +61,26 @@ def reach(app: OutputApp, url: str | None = None) -> Iterator[str]:
     Without one, a loopback address is taken where nothing listens. Raises `ValueError` for what is no URL.
     """
     with _lock:
-        door = Door(app, url or _free_url())
-        if not _doors:
-            for client in _clients():
-                client.install()
-        _doors.append(door)
+        mounted = MountedApp(app, url or _free_url())
+        _mounted.append(mounted)
+        imports.when_imported(CLIENTS, _install)
     try:
-        yield door.url
+        for name in CLIENTS:
+            if sys.modules.get(name) is not None:
+                # Another thread may be importing it just now; this waits until it has.
+                _install(importlib.import_module(name))
+        yield mounted.url
     finally:
         with _lock:
-            _doors.remove(door)
-            if not _doors:
-                for client in _clients():
-                    client.uninstall()
+            _mounted.remove(mounted)
+            if not _mounted:
+                imports.forget()
+                while _installed:
+                    _installed.popitem()[1].uninstall()
 
 
 def _free_url() -> str:
-    taken = {door.url for door in _doors}
+    taken = {mounted.url for mounted in _mounted}
     for last in range(_FIRST, _LAST):
         url = f"http://127.0.0.{last}:{_PORT}"
         if url not in taken:
@@ -66,12 +88,27 @@ def _free_url() -> str:
     raise RuntimeError(f"{_LAST - _FIRST} fakes are open in this process; close some, or give them URLs")
 
 
-def _clients() -> Iterator[ModuleType]:
-    """What knows how to catch the calls of a kind of client; httpx need not be there."""
-    from output_mock.in_process import requests_client
+def _install(package: ModuleType) -> None:
+    """Catch the calls of a package that has been imported, as long as a fake is open."""
+    client = _known.get(package)
+    if client is None:
+        # Not with the lock held: another thread may import the package just now, and come here next.
+        client = _client(package)
+    with _lock:
+        client = _known.setdefault(package, client)
+        if _mounted and package not in _installed:
+            client.install()
+            _installed[package] = client
 
-    yield requests_client
-    if importlib.util.find_spec("httpx") is not None:
-        from output_mock.in_process import httpx_client
 
-        yield httpx_client
+def _client(package: ModuleType) -> _Client:
+    if package.__name__ != "requests":
+        from output_mock.in_process.httpx_client import HttpxClient
+
+        return HttpxClient(package)
+    requests_client = importlib.import_module("output_mock.in_process.requests_client")
+    if requests_client.requests is not package:
+        # Somebody has taken `requests` out of `sys.modules` and imported it anew, as pytester does.
+        requests_client = importlib.reload(requests_client)
+    client: _Client = requests_client.RequestsClient()
+    return client

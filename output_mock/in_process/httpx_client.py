@@ -1,157 +1,98 @@
-"""Calls of `httpx` to a fake's URL, answered in process: sync ones in their thread, async ones in another."""
+"""Calls of `httpx`, or of its successor `httpx2`, to a fake's URL, answered in process: sync ones in their
+thread, async ones in another.
+"""
 
 from __future__ import annotations
 
 import functools
+import inspect
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+# Both packages bring it along.
 import anyio
 import anyio.to_thread
-import httpx
 
+from output_mock.engine.wall import monotonic
 from output_mock.http.faults import Dropped, TimedOut
-from output_mock.in_process import door_to
-from output_mock.in_process.door import Answer, Door
+from output_mock.in_process import app_for_url
+from output_mock.in_process.mount import Answer, MountedApp
 
 # As httpx words what happens when a server breaks off.
 _NO_ANSWER = "Server disconnected without sending a response."
-_HALF_AN_ANSWER = "peer closed connection without sending complete message body (incomplete chunked read)"
+_HALF_A_BODY = "peer closed connection without sending complete message body"
+_HALF_A_STREAM = f"{_HALF_A_BODY} (incomplete chunked read)"
+# Private to httpx, and the last place that a request comes through whatever transport sends it; below it, a
+# test's other tools (respx, pytest-httpx, vcrpy) have their own places.
+_SEND = "_send_single_request"
+# How anyio is told that a thread may be left behind; before 4.1 it had another name.
+_LEAVE_BEHIND = (
+    "abandon_on_cancel"
+    if "abandon_on_cancel" in inspect.signature(anyio.to_thread.run_sync).parameters
+    else "cancellable"
+)
 
 
-def _ask(door: Door, request: httpx.Request, body: bytes) -> Answer:
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
-    patience = request.extensions.get("timeout", {}).get("read")
-    try:
-        return door.ask(
-            request.method, request.url.raw_path.decode("ascii"), headers, body, patience=patience
-        )
-    except Dropped:
-        raise httpx.RemoteProtocolError(_NO_ANSWER, request=request) from None
-    except TimedOut as error:
-        raise httpx.ReadTimeout(str(error), request=request) from None
-
-
-def _response(answer: Answer, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> httpx.Response:
-    return httpx.Response(
-        answer.status,
-        headers=answer.headers,
-        stream=stream if answer.body is None else httpx.ByteStream(answer.body),
-        extensions={"http_version": b"HTTP/1.1", "reason_phrase": answer.reason.encode("ascii", "replace")},
-    )
-
-
-class _Stream(httpx.SyncByteStream):
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            while (piece := self._answer.next_piece()) is not None:
-                yield piece
-        except Dropped:
-            raise httpx.RemoteProtocolError(_HALF_AN_ANSWER) from None
-
-    def close(self) -> None:
-        self._answer.close()
-
-
-class _AsyncStream(httpx.AsyncByteStream):
-    def __init__(self, answer: Answer, door: Door) -> None:
-        self._answer = answer
-        self._door = door
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            while (piece := await _in_thread(self._door, self._answer.next_piece)) is not None:
-                yield piece
-        except Dropped:
-            raise httpx.RemoteProtocolError(_HALF_AN_ANSWER) from None
-
-    async def aclose(self) -> None:
-        self._answer.close()
-
-
-async def _in_thread(door: Door, call: Callable[..., Any], *arguments: Any) -> Any:
+async def _in_thread(mounted: MountedApp, call: Callable[..., Any], *arguments: Any) -> Any:
     """What waits for the fake must not hold the client's event loop."""
     # As many as want to may wait; the event loop's own limit would hold back those whom they wait for.
     nobody_else = anyio.CapacityLimiter(1)
-    with door.app.busy():
-        return await anyio.to_thread.run_sync(call, *arguments, abandon_on_cancel=True, limiter=nobody_else)
+    options: dict[str, Any] = {_LEAVE_BEHIND: True, "limiter": nobody_else}
+    with mounted.app.busy():
+        return await anyio.to_thread.run_sync(call, *arguments, **options)
 
 
-class _Transport(httpx.BaseTransport):
-    """Sends requests to the fakes that their URLs belong to."""
+class _Pool:
+    """How many connections a transport may have at once, and how many of them are free."""
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        door = door_to(str(request.url))
-        if door is None:
-            return super().handle_request(request)
-        answer = _ask(door, request, request.read())
-        return _response(answer, _Stream(answer))
+    def __init__(self, most: int) -> None:
+        self._free = most
+        self._lock = threading.Lock()
+        # Whoever waits for a connection, the first one first.
+        self._waiting: list[Callable[[], object]] = []
 
+    def take(self, wake: Callable[[], object]) -> bool:
+        """Take a connection; when there is none, `wake` is called once there may be one."""
+        with self._lock:
+            if self._free > 0:
+                self._free -= 1
+                return True
+            self._waiting.append(wake)
+            return False
 
-class _AsyncTransport(httpx.AsyncBaseTransport):
-    """Sends requests to the fakes that their URLs belong to."""
+    def give_up(self, wake: Callable[[], object]) -> None:
+        """Wake this one no longer, but the next one in its place."""
+        with self._lock:
+            if wake in self._waiting:
+                self._waiting.remove(wake)
+                return
+            following = self._waiting.pop(0) if self._waiting and self._free > 0 else None
+        if following is not None:
+            following()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        door = door_to(str(request.url))
-        if door is None:
-            return await super().handle_async_request(request)
-        body = await request.aread()
-        answer = await _in_thread(door, _ask, door, request, body)
-        return _response(answer, _AsyncStream(answer, door))
-
-
-class _SocketTransport(_Transport, httpx.HTTPTransport):
-    """Stands in the place of `HTTPTransport`."""
-
-
-class _AsyncSocketTransport(_AsyncTransport, httpx.AsyncHTTPTransport):
-    """Stands in the place of `AsyncHTTPTransport`."""
-
-
-_TRANSPORTS = (httpx.BaseTransport, httpx.AsyncBaseTransport)
-_SOCKET_TRANSPORTS = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
-# Kinds of transports, and those that do all that they do, and send to fakes what is theirs.
-_answering: dict[type, type] = {
-    httpx.HTTPTransport: _SocketTransport,
-    httpx.AsyncHTTPTransport: _AsyncSocketTransport,
-}
-# The transports inside of clients' own that send to fakes for the time being, and what they are otherwise.
-_taught: WeakKeyDictionary[Any, type] = WeakKeyDictionary()
+    def give_back(self) -> None:
+        """A connection is no longer in use."""
+        with self._lock:
+            self._free += 1
+            following = self._waiting.pop(0) if self._waiting else None
+        if following is not None:
+            following()
 
 
-def _teach(transport: Any) -> bool:
-    """Have a client's own transport send to fakes what is theirs, where it would send it to a socket: it may
-    retry, log, sign. Returns whether there is such a place, in it or in a transport that it keeps.
-    """
-    found, seen, ahead = False, set(), [transport]
-    while ahead:
-        one = ahead.pop()
-        if isinstance(one, _TRANSPORTS) and id(one) not in seen:
-            seen.add(id(one))
-            if isinstance(one, _SOCKET_TRANSPORTS):
-                found = True
-                if not isinstance(one, (_Transport, _AsyncTransport)):
-                    # Its class changes, as neither a copy nor a wrapper would share its state with whoever
-                    # keeps it, and as a method of the class is what pytest-httpx and vcrpy replace.
-                    _taught[one] = kind = type(one)
-                    one.__class__ = _answering_as(kind)
-            ahead += vars(one).values()
-        elif isinstance(one, (list, tuple)):
-            ahead += one
-        elif isinstance(one, dict):
-            ahead += one.values()
-    return found
+class _Lease:
+    """A connection in use; giving it back a second time does nothing."""
 
+    def __init__(self, pool: _Pool | None) -> None:
+        self._pool = pool
 
-def _answering_as(kind: type) -> type:
-    if kind not in _answering:
-        below = _SocketTransport if issubclass(kind, httpx.HTTPTransport) else _AsyncSocketTransport
-        _answering[kind] = type(kind.__name__, (kind, below), {})
-    return _answering[kind]
+    def end(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.give_back()
 
 
 class _Sending:
@@ -161,14 +102,14 @@ class _Sending:
         self._client = client
         self._transport = transport
 
-    def _transport_for_url(self, url: httpx.URL) -> Any:
+    def _transport_for_url(self, url: Any) -> Any:
         return self._transport
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
 
-def _chosen(client: Any, url: httpx.URL) -> Any:
+def _chosen(client: Any, url: Any) -> Any:
     """The transport that a client has for this URL. Not as the client says, for whom respx may speak."""
     for pattern, transport in client._mounts.items():
         if pattern.matches(url):
@@ -176,44 +117,307 @@ def _chosen(client: Any, url: httpx.URL) -> Any:
     return client._transport
 
 
-# Private to httpx, and the last place that a request comes through whatever transport sends it; below it, a
-# test's other tools (respx, pytest-httpx, vcrpy) have their own places.
-_SEND = "_send_single_request"
-_sends: dict[type, Callable[..., Any]] = {}
+class HttpxClient:
+    """How the calls of one of the packages are caught. Takes the package, `httpx` or `httpx2`."""
 
+    def __init__(self, package: ModuleType) -> None:
+        self.package: Any = package
+        self._stream: type = type("AnswerStream", (_Stream, package.SyncByteStream), {})
+        self._async_stream: type = type("AsyncAnswerStream", (_AsyncStream, package.AsyncByteStream), {})
+        self._answering, self._async_answering = _answering_transports(self)
+        self._sockets: tuple[type, type] = (package.HTTPTransport, package.AsyncHTTPTransport)
+        # Kinds of transports, and those that do all that they do, and send to fakes what is theirs.
+        self._kinds: dict[type, type] = {}
+        # The transports inside of clients' own that send to fakes for the time being, and what they are
+        # otherwise.
+        self._taught: WeakKeyDictionary[Any, type] = WeakKeyDictionary()
+        self._sends: dict[type, Callable[..., Any]] = {}
+        # By the connection pools of transports.
+        self._pools: WeakKeyDictionary[Any, _Pool] = WeakKeyDictionary()
+        self._lock = threading.Lock()
 
-def install() -> None:
-    """Answer what clients send to the fakes that are open. Raises `RuntimeError` for a version of httpx whose
-    clients send otherwise.
-    """
-    for kind, transport in ((httpx.Client, _Transport), (httpx.AsyncClient, _AsyncTransport)):
-        send = getattr(kind, _SEND, None)
-        if send is None:
-            raise RuntimeError(
-                f"httpx {httpx.__version__} cannot be reached in process; install httpx>=0.24,<1, or use "
-                "output_server"
+    def install(self) -> None:
+        """Answer what clients send to the fakes that are open. Raises `RuntimeError` for a version of the
+        package whose clients send otherwise.
+        """
+        package = self.package
+        for kind in (package.Client, package.AsyncClient):
+            send = getattr(kind, _SEND, None)
+            if send is None:
+                raise RuntimeError(
+                    f"{package.__name__} {package.__version__} cannot be reached in process; use "
+                    "output_server, or install httpx>=0.24,<1 or httpx2>=2,<3"
+                )
+            self._sends[kind] = send
+            setattr(kind, _SEND, self._sending(send))
+
+    def uninstall(self) -> None:
+        """Leave the package as it was."""
+        for kind, send in self._sends.items():
+            setattr(kind, _SEND, send)
+        self._sends.clear()
+        for transport, kind in list(self._taught.items()):
+            transport.__class__ = kind
+        self._taught.clear()
+
+    def _sending(self, send: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(send)
+        def send_single_request(client: Any, request: Any) -> Any:
+            if app_for_url(str(request.url)) is None:
+                return send(client, request)
+            own = _chosen(client, request.url)
+            if type(own) in self._sockets or not self._teach(own):
+                own = _Direct(self, own)
+            return send(_Sending(client, own), request)
+
+        return send_single_request
+
+    def _teach(self, transport: Any) -> bool:
+        """Have a client's own transport send to fakes what is theirs, where it would send it to a socket: it
+        may retry, log, sign. Returns whether there is such a place, in it or in a transport that it keeps.
+        """
+        kinds = (self.package.BaseTransport, self.package.AsyncBaseTransport)
+        found, seen, ahead = False, set(), [transport]
+        while ahead:
+            one = ahead.pop()
+            if isinstance(one, kinds) and id(one) not in seen:
+                seen.add(id(one))
+                if isinstance(one, self._sockets):
+                    found = True
+                    if not isinstance(one, (self._answering, self._async_answering)):
+                        # Its class changes, as neither a copy nor a wrapper would share its state with
+                        # whoever keeps it, and as a method of the class is what pytest-httpx and vcrpy
+                        # replace.
+                        self._taught[one] = kind = type(one)
+                        one.__class__ = self._answering_as(kind)
+                ahead += vars(one).values()
+            elif isinstance(one, (list, tuple)):
+                ahead += one
+            elif isinstance(one, dict):
+                ahead += one.values()
+        return found
+
+    def _answering_as(self, kind: type) -> type:
+        if kind not in self._kinds:
+            sync = issubclass(kind, self.package.HTTPTransport)
+            mixin = self._answering if sync else self._async_answering
+            base = self._sockets[0 if sync else 1]
+            # Below what the client's own class does, and above what opens a socket.
+            below = type(base.__name__, (mixin, base), {})
+            self._kinds[kind] = below if kind is base else type(kind.__name__, (kind, below), {})
+        return self._kinds[kind]
+
+    # What a transport does
+
+    def answer(self, mounted: MountedApp, request: Any, transport: Any) -> Any:
+        """The fake's response to a request of this transport. Raises what the package raises when there is
+        none.
+        """
+        body = request.read()
+        lease = self._lease(request, transport)
+        try:
+            return self._response(self._ask(mounted, request, body), request, self._stream, mounted, lease)
+        except BaseException:
+            lease.end()
+            raise
+
+    async def answer_async(self, mounted: MountedApp, request: Any, transport: Any) -> Any:
+        """The same, for an async transport."""
+        body = await request.aread()
+        lease = await self._lease_async(request, transport)
+        try:
+            answer = await _in_thread(mounted, self._ask, mounted, request, body)
+            return self._response(answer, request, self._async_stream, mounted, lease)
+        except BaseException:
+            lease.end()
+            raise
+
+    def _ask(self, mounted: MountedApp, request: Any, body: bytes) -> Answer:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+        with self.errors(_NO_ANSWER):
+            return mounted.ask(
+                request.method,
+                request.url.raw_path.decode("ascii"),
+                headers,
+                body,
+                patience=_seconds(request, "read"),
             )
-        _sends[kind] = send
-        setattr(kind, _SEND, _sending(send, transport()))
+
+    @contextmanager
+    def errors(self, no_more: str) -> Iterator[None]:
+        """What happens to a connection, as the package says it; `no_more` is said of one that has ended."""
+        package = self.package
+        try:
+            yield
+        except Dropped:
+            raise package.RemoteProtocolError(no_more) from None
+        except ConnectionResetError as error:
+            raise package.ReadError(str(error)) from None
+        except TimedOut as error:
+            raise package.ReadTimeout(str(error)) from None
+
+    def _response(
+        self, answer: Answer, request: Any, stream: type, mounted: MountedApp, lease: _Lease
+    ) -> Any:
+        return self.package.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=stream(self, answer, mounted, lease),
+            extensions={
+                "http_version": b"HTTP/1.1",
+                "reason_phrase": answer.reason.encode("ascii", "replace"),
+            },
+        )
+
+    # Limits of connection pools
+
+    def _pool(self, transport: Any) -> _Pool | None:
+        """The pool of a transport; None when it has none, or one that is not known."""
+        pool = getattr(transport, "_pool", None)
+        most = getattr(pool, "_max_connections", None)
+        if not isinstance(most, int):
+            return None
+        with self._lock:
+            known = self._pools.get(pool)
+            if known is None:
+                known = self._pools[pool] = _Pool(most)
+            return known
+
+    def _lease(self, request: Any, transport: Any) -> _Lease:
+        pool = self._pool(transport)
+        if pool is None:
+            return _Lease(None)
+        freed = threading.Event()
+        seconds = _seconds(request, "pool")
+        limit = None if seconds is None else monotonic() + seconds
+        try:
+            while not pool.take(freed.set):
+                if not freed.wait(None if limit is None else max(0.0, limit - monotonic())):
+                    raise self.package.PoolTimeout("")
+                freed.clear()
+        finally:
+            pool.give_up(freed.set)
+        return _Lease(pool)
+
+    async def _lease_async(self, request: Any, transport: Any) -> _Lease:
+        pool = self._pool(transport)
+        if pool is None:
+            return _Lease(None)
+        freed = anyio.Event()
+        try:
+            with anyio.fail_after(_seconds(request, "pool")):
+                while not pool.take(freed.set):
+                    await freed.wait()
+                    freed = anyio.Event()
+        except TimeoutError:
+            raise self.package.PoolTimeout("") from None
+        finally:
+            pool.give_up(freed.set)
+        return _Lease(pool)
 
 
-def _sending(send: Callable[..., Any], direct: Any) -> Callable[..., Any]:
-    @functools.wraps(send)
-    def send_single_request(client: Any, request: httpx.Request) -> Any:
-        if door_to(str(request.url)) is None:
-            return send(client, request)
-        own = _chosen(client, request.url)
-        plain = type(own) in _SOCKET_TRANSPORTS
-        return send(_Sending(client, direct if plain or not _teach(own) else own), request)
-
-    return send_single_request
+def _seconds(request: Any, which: str) -> float | None:
+    """How long a client waits for a connection (`pool`) or for bytes (`read`); None: for ever."""
+    seconds: float | None = request.extensions.get("timeout", {}).get(which)
+    return seconds
 
 
-def uninstall() -> None:
-    """Leave httpx as it was."""
-    for kind, send in _sends.items():
-        setattr(kind, _SEND, send)
-    _sends.clear()
-    for transport, kind in list(_taught.items()):
-        transport.__class__ = kind
-    _taught.clear()
+class _Direct:
+    """Sends to fakes in the place of a transport that does nothing more than that."""
+
+    def __init__(self, client: HttpxClient, transport: Any) -> None:
+        self._client = client
+        self._transport = transport
+
+    def handle_request(self, request: Any) -> Any:
+        return self._client.answer(_the_app(self._client, request), request, self._transport)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        return await self._client.answer_async(_the_app(self._client, request), request, self._transport)
+
+
+def _the_app(client: HttpxClient, request: Any) -> MountedApp:
+    mounted = app_for_url(str(request.url))
+    if mounted is None:
+        raise client.package.ConnectError(f"the fake at {request.url} is closed")
+    return mounted
+
+
+def _answering_transports(client: HttpxClient) -> tuple[type, type]:
+    """What makes a transport, of either kind, send to fakes what is theirs."""
+
+    class Answering:
+        def handle_request(self, request: Any) -> Any:
+            mounted = app_for_url(str(request.url))
+            if mounted is None:
+                otherwise: Any = super()
+                return otherwise.handle_request(request)
+            return client.answer(mounted, request, self)
+
+    class AsyncAnswering:
+        async def handle_async_request(self, request: Any) -> Any:
+            mounted = app_for_url(str(request.url))
+            if mounted is None:
+                otherwise: Any = super()
+                return await otherwise.handle_async_request(request)
+            return await client.answer_async(mounted, request, self)
+
+    return Answering, AsyncAnswering
+
+
+class _Body:
+    """The body of an answer, and the connection that it comes on."""
+
+    def __init__(self, client: HttpxClient, answer: Answer, mounted: MountedApp, lease: _Lease) -> None:
+        self._client = client
+        self._answer = answer
+        self._mounted = mounted
+        self._lease = lease
+        self._received = 0
+
+    def _next(self) -> bytes | None:
+        headers = {name.lower(): value for name, value in self._answer.headers}
+        expected = headers.get("content-length")
+        half = _HALF_A_STREAM
+        if expected is not None:
+            half = f"{_HALF_A_BODY} (received {self._received} bytes, expected {expected})"
+        with self._client.errors(half):
+            piece = self._answer.next_piece()
+        self._received += len(piece or b"")
+        return piece
+
+    def _end(self) -> None:
+        self._answer.close()
+        self._lease.end()
+
+
+class _Stream(_Body):
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            if self._answer.body is not None:
+                yield self._answer.body
+                return
+            while (piece := self._next()) is not None:
+                yield piece
+        except BaseException:
+            self._end()
+            raise
+
+    def close(self) -> None:
+        self._end()
+
+
+class _AsyncStream(_Body):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            if self._answer.body is not None:
+                yield self._answer.body
+                return
+            while (piece := await _in_thread(self._mounted, self._next)) is not None:
+                yield piece
+        except BaseException:
+            self._end()
+            raise
+
+    async def aclose(self) -> None:
+        self._end()

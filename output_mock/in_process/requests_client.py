@@ -1,202 +1,249 @@
 """Calls of `requests` to a fake's URL, answered in process.
 
-`responses` makes the answers, with the retries that the client's own adapter asks for. It is not put where
-it usually is, in `HTTPAdapter.send`: a test may have `responses` there for its other hosts, and the innermost
-one takes all. So a session that looks for the adapter of a fake's URL is given one of ours.
+All but the socket is real: urllib3 writes the request, reads the answer, and retries. It is not done in
+`HTTPAdapter.send`, where a test may have `responses` for its other hosts, and the innermost one takes all: a
+session that looks for the adapter of a fake's URL is given one of ours.
 """
 
 from __future__ import annotations
 
+import copy
 import io
-from collections.abc import Callable, Generator
-from http.client import IncompleteRead, RemoteDisconnected
+from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
 import requests
-import responses
+import urllib3
+import urllib3.connection
 from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3 import HTTPHeaderDict, HTTPResponse
-from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTimeoutError
+from urllib3 import Timeout
+from urllib3.exceptions import InvalidHeader, MaxRetryError, ProtocolError, ReadTimeoutError, ResponseError
 from urllib3.util.retry import Retry
 
 from output_mock.http.faults import Dropped, TimedOut
-from output_mock.in_process import door_to
-from output_mock.in_process.door import Answer
+from output_mock.in_process import app_for_url, wire
+from output_mock.in_process.mount import Answer, MountedApp
 
 
-class _NoAnswer(Exception):
-    """A call that got no answer; what urllib3 would have raised."""
+class _Socket:
+    """The client's end of a connection to a fake: bytes of a request go in, bytes of the answer come out."""
 
-    def __init__(self, error: HTTPError) -> None:
-        super().__init__()
-        self.error = error
+    def __init__(self, mounted: MountedApp) -> None:
+        self.mounted = mounted
+        self.timeout: float | None = None
+        self._sent: list[bytes] = []
+        self._incoming: _Incoming | None = None
 
+    def sendall(self, data: Any) -> None:
+        """Send some of a request."""
+        self._sent.append(bytes(data))
 
-_NO_RETRIES = Retry(0, read=False)
+    def settimeout(self, seconds: float | None) -> None:
+        """Wait so long for an answer, and for each piece of a stream."""
+        self.timeout = seconds
 
+    def makefile(self, mode: str, *_: Any) -> io.BufferedReader:
+        """What the answer to the request that was sent can be read from."""
+        sent, self._sent = b"".join(self._sent), []
+        self._incoming = _Incoming(self, sent)
+        return io.BufferedReader(self._incoming)
 
-class _Answering(HTTPAdapter):
-    """Where `responses` sits."""
-
-    def __init__(self) -> None:
-        # No connections, hence no pools.
-        self.max_retries = _NO_RETRIES
-        self.config: dict[str, Any] = {}
-
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """`responses` puts its own in the place of this."""
-        raise NotImplementedError
-
-
-_mock_is_on = False
-# It sits there for good, as nobody but a fake's own adapter comes there.
-_mock = responses.RequestsMock(
-    assert_all_requests_are_fired=False, target=f"{__name__}.{_Answering.__name__}.send"
-)
+    def close(self) -> None:
+        """Leave the connection."""
+        if self._incoming is not None:
+            self._incoming.leave()
 
 
-class InProcessAdapter(_Answering):
-    """Answers in the place of `HTTPAdapter`."""
+class _Incoming(io.RawIOBase):
+    """The bytes of an answer, as they come. The fake is asked when the first of them is wanted."""
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request, again where the adapter's retries say so, and with no pause between.
-
-        Raises what `HTTPAdapter` raises when there is no answer, and when there were too many bad ones.
-        """
-        retries, method, url = self.max_retries, request.method or "GET", request.url
-        while True:
-            try:
-                # `responses` itself counts only some of the retries.
-                response = super().send(request, *args, **kwargs, retries=_NO_RETRIES)
-            except _NoAnswer as lost:
-                try:
-                    retries = retries.increment(method, url, error=lost.error)
-                except MaxRetryError as error:
-                    raise requests.ConnectionError(error, request=request) from lost.error
-                except ReadTimeoutError as error:
-                    raise requests.ReadTimeout(error, request=request) from lost.error
-                except ProtocolError as error:
-                    raise requests.ConnectionError(error, request=request) from lost.error
-                continue
-            if not retries.is_retry(method, response.status_code, "Retry-After" in response.headers):
-                return response
-            try:
-                retries = retries.increment(method, url, response=response.raw)
-            except MaxRetryError as error:
-                if retries.raise_on_status:
-                    raise requests.exceptions.RetryError(error, request=request) from None
-                return response
-
-
-class _FromFake(responses.BaseResponse):
-    """What `responses` finds for each request: the answer of the fake that its URL belongs to."""
-
-    def matches(self, request: requests.PreparedRequest) -> tuple[bool, str]:
-        """Every request that comes here is for a fake."""
-        return True, ""
-
-    def get_response(self, request: requests.PreparedRequest) -> HTTPResponse:
-        """Ask the fake. Raises `_NoAnswer`."""
-        # What `responses` notes down is noted by the fake as well.
-        _mock.calls.reset()
-        self.calls.reset()
-        url, method = request.url or "", request.method or "GET"
-        door = door_to(url)
-        if door is None:
-            raise requests.ConnectionError(f"the fake at {url} is closed", request=request)
-        timeout = request.req_kwargs.get("timeout")  # type: ignore[attr-defined]
-        patience = timeout[1] if isinstance(timeout, tuple) else timeout
-        headers = [(name, _text(value)) for name, value in request.headers.items()]
-        try:
-            answer = door.ask(method, request.path_url, headers, _body(request.body), patience=patience)
-        except Dropped:
-            gone = RemoteDisconnected("Remote end closed connection without response")
-            raise _NoAnswer(ProtocolError("Connection aborted.", gone)) from None
-        except TimedOut as error:
-            raise _NoAnswer(ReadTimeoutError(None, url, f"Read timed out: {error}")) from None  # type: ignore[arg-type]
-        return _response(answer, method)
-
-
-_mock.add(_FromFake("ANY", "http://fake/"))
-
-
-def _body(body: Any) -> bytes:
-    if body is None:
-        return b""
-    if isinstance(body, str):
-        return body.encode()
-    if isinstance(body, bytes):
-        return body
-    if hasattr(body, "read"):
-        return _body(body.read())
-    return b"".join(_body(piece) for piece in body)
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
-
-
-def _response(answer: Answer, method: str) -> HTTPResponse:
-    headers = HTTPHeaderDict(answer.headers)
-    given: dict[str, Any] = {
-        "headers": headers,
-        "status": answer.status,
-        "reason": answer.reason,
-        "preload_content": False,
-        "request_method": method,
-    }
-    if "Set-Cookie" in headers:
-        # `requests` looks for cookies in the response of `http.client` below urllib3's.
-        below = io.BytesIO()
-        below.close()
-        given["original_response"] = HTTPResponse(below, msg=headers, preload_content=False)  # type: ignore[arg-type]
-    if answer.body is not None:
-        return HTTPResponse(io.BytesIO(answer.body), **given)
-    headers["Transfer-Encoding"] = "chunked"
-    return _Arriving(_Pieces(answer), **given)
-
-
-class _Pieces(io.RawIOBase):
-    """A body whose pieces can be read as they come."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, connection: _Socket, sent: bytes) -> None:
+        self._connection = connection
+        self._sent = sent
+        self._answer: Answer | None = None
         self._rest = b""
+        self._ended = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Wait for a piece, and give as much of it as there is room for."""
-        while not self._rest:
+        """Wait for what comes next, and give as much of it as there is room for.
+
+        Raises `TimeoutError` and `ConnectionResetError`, as a socket does.
+        """
+        while not self._rest and not self._ended:
             try:
-                piece = self._answer.next_piece()
+                self._rest = self._next()
             except Dropped:
-                raise ProtocolError("Response ended prematurely", IncompleteRead(b"")) from None
-            if piece is None:
-                return 0
-            self._rest = piece
+                self._ended = True
+            except TimedOut as error:
+                raise TimeoutError(str(error)) from None
         size = min(len(buffer), len(self._rest))
         buffer[:size], self._rest = self._rest[:size], self._rest[size:]
         return size
 
+    def _next(self) -> bytes:
+        if self._answer is None:
+            request = wire.parse(self._sent)
+            self._answer = answer = self._connection.mounted.ask(
+                request.method,
+                request.target,
+                request.headers,
+                request.body,
+                patience=self._connection.timeout,
+            )
+            self._ended = answer.body is not None
+            return wire.head(answer) + (answer.body or b"")
+        piece = self._answer.next_piece()
+        self._ended = piece is None
+        if not wire.is_chunked(self._answer):
+            return piece or b""
+        return wire.chunk(piece)
+
+    def leave(self) -> None:
+        """The client has gone, or has all."""
+        if self._answer is not None:
+            self._answer.close()
+
     def close(self) -> None:
-        self._answer.close()
+        self.leave()
         super().close()
 
 
-class _Arriving(HTTPResponse):
-    """A chunked response: each piece is there as soon as it is sent, as it is from a socket."""
+class _Connection(urllib3.connection.HTTPConnection):
+    """A connection that ends in this process."""
 
-    def stream(
-        self, amt: int | None = 2**16, decode_content: bool | None = None
-    ) -> Generator[bytes, None, None]:
-        """The body in pieces of at most `amt` bytes."""
-        assert isinstance(self._fp, _Pieces)
-        while piece := self._fp.read(amt or 2**16):
-            yield piece
-        self._fp.close()
+    def __init__(self, *args: Any, mounted: MountedApp, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._mounted = mounted
+        # Else the Host of an https URL would name its port.
+        self.default_port = mounted.default_port  # type: ignore[misc]
+
+    def connect(self) -> None:
+        """Be connected to the fake."""
+        self.sock = _Socket(self._mounted)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can be used again: there is no socket to ask."""
+        return self.sock is not None
+
+
+class HTTPConnectionPool(urllib3.HTTPConnectionPool):
+    """The connections of one call. Errors name its class."""
+
+    ConnectionCls = _Connection
+
+    def __init__(self, mounted: MountedApp) -> None:
+        super().__init__(mounted.host, mounted.port, mounted=mounted)
+
+
+class _PausingRetry(Retry):
+    """Retries whose pauses pass on the fake's clock."""
+
+    mounted: MountedApp
+
+    def new(self, **changes: Any) -> Any:
+        """What is left of the retries after a try."""
+        left = super().new(**changes)
+        left.mounted = self.mounted
+        return left
+
+    def sleep(self, response: Any = None) -> None:
+        """Wait as long as the fake has said, or as these retries do by themselves."""
+        told = None
+        if response is not None and self.respect_retry_after_header:
+            told = self.get_retry_after(response)
+        self.mounted.pause(told or self.get_backoff_time())
+
+
+# Kinds of retries, and those that do all that they do, and pause on the fake's clock.
+_pausing: dict[type[Retry], type[_PausingRetry]] = {Retry: _PausingRetry}
+
+
+def _pausing_on(mounted: MountedApp, retries: Retry) -> Retry:
+    kind = type(retries)
+    if kind.sleep is not Retry.sleep:
+        # It has pauses of its own.
+        return retries
+    if kind not in _pausing:
+        _pausing[kind] = type(kind.__name__, (_PausingRetry, kind), {})
+    pausing: Any = copy.copy(retries)
+    pausing.__class__ = _pausing[kind]
+    pausing.mounted = mounted
+    return pausing  # type: ignore[no-any-return]
+
+
+class InProcessAdapter(HTTPAdapter):
+    """Answers in the place of `HTTPAdapter`."""
+
+    def __init__(self) -> None:
+        # No connections, hence no pools.
+        self.max_retries = Retry(0, read=False)
+        self.config: dict[str, Any] = {}
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """Send a request, again where the adapter's retries say so.
+
+        Raises what `HTTPAdapter` raises: `ValueError` for a timeout that is none, and an exception of
+        `requests` when there is no answer, or were too many bad ones.
+        """
+        url = request.url or ""
+        mounted = app_for_url(url)
+        if mounted is None:
+            raise requests.ConnectionError(f"the fake at {url} is closed", request=request)
+        self.add_headers(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
+        chunked = request.body is not None and "Content-Length" not in request.headers
+        try:
+            answer = HTTPConnectionPool(mounted).urlopen(
+                request.method or "GET",
+                self.request_url(request, {}),
+                body=request.body,
+                headers=request.headers,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+                retries=_pausing_on(mounted, self.max_retries),
+                timeout=_timeout(timeout),
+                chunked=chunked,
+            )
+        except MaxRetryError as error:
+            kind: type[requests.RequestException] = requests.ConnectionError
+            if isinstance(error.reason, ResponseError):
+                kind = requests.exceptions.RetryError
+            raise kind(error, request=request) from error
+        except ReadTimeoutError as error:
+            raise requests.ReadTimeout(error, request=request) from error
+        except InvalidHeader as error:
+            raise requests.exceptions.InvalidHeader(error, request=request) from error
+        except (ProtocolError, OSError) as error:
+            raise requests.ConnectionError(error, request=request) from error
+        return self.build_response(request, answer)
+
+
+def _timeout(given: Any) -> Timeout:
+    """A timeout as urllib3 has it. Raises `ValueError` for what is none."""
+    if isinstance(given, Timeout):
+        return given
+    if isinstance(given, tuple):
+        if len(given) != 2:
+            raise ValueError(
+                f"Invalid timeout {given}. Pass a (connect, read) timeout tuple, or a single float to set "
+                "both timeouts to the same value."
+            )
+        return Timeout(connect=given[0], read=given[1])
+    return Timeout(connect=given, read=given)
 
 
 # Kinds of adapters, and those that do all that they do, and are answered by fakes.
@@ -243,7 +290,7 @@ class _Choice:
 
 
 def _adapter_for(session: requests.Session, url: str) -> BaseAdapter:
-    if door_to(url) is not None:
+    if app_for_url(url) is not None:
         return _standing_in_for(_below(session, url))
     own: Any = session.__dict__.get(_CHOICE)
     if own is None or getattr(own, "__func__", None) is _adapter_for:
@@ -252,19 +299,17 @@ def _adapter_for(session: requests.Session, url: str) -> BaseAdapter:
     return adapter
 
 
-def install() -> None:
-    """Answer what sessions send to the fakes that are open."""
-    global _below, _mock_is_on
-    if not _mock_is_on:
-        # Not while this module is imported: `responses` goes by its name, which Python 3.10 has not then.
-        _mock.start()
-        _mock_is_on = True
-    if not isinstance(requests.Session.__dict__[_CHOICE], _Choice):
-        _below = requests.Session.get_adapter
-        setattr(requests.Session, _CHOICE, _Choice())
+class RequestsClient:
+    """How the calls of `requests` are caught."""
 
+    def install(self) -> None:
+        """Answer what sessions send to the fakes that are open."""
+        global _below
+        if not isinstance(requests.Session.__dict__[_CHOICE], _Choice):
+            _below = requests.Session.get_adapter
+            setattr(requests.Session, _CHOICE, _Choice())
 
-def uninstall() -> None:
-    """Leave `requests` as it was."""
-    if isinstance(requests.Session.__dict__[_CHOICE], _Choice):
-        setattr(requests.Session, _CHOICE, _below)
+    def uninstall(self) -> None:
+        """Leave `requests` as it was."""
+        if isinstance(requests.Session.__dict__[_CHOICE], _Choice):
+            setattr(requests.Session, _CHOICE, _below)

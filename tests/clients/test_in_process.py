@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from output_mock import Context, OutputMock
-from output_mock.in_process import door_to
+from output_mock.in_process import app_for_url
 
 
 class Answer:
@@ -146,7 +146,7 @@ def test_a_fake_can_stand_at_any_url_and_takes_only_what_is_its_own(ask: Ask, mo
             "https://other.example:8443/output/health",
             "https://api.example:notaport/output",
         ):
-            assert door_to(other) is None
+            assert app_for_url(other) is None
     assert [call.path for call in mock.calls] == ["/health", "/health"]
 
 

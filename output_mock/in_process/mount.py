@@ -1,0 +1,208 @@
+"""A fake's WSGI application, mounted at a URL of this process."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from flask import Request
+
+from output_mock.durations import SECOND
+from output_mock.engine.wall import time_ns
+from output_mock.http import head_limit
+from output_mock.http.answers import status_line
+from output_mock.http.exchange import PATIENCE, RESET, WHEN_GONE
+from output_mock.http.faults import Dropped
+
+if TYPE_CHECKING:
+    from output_mock.http.app import OutputApp
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Answer:
+    """What the application has answered. The body of a stream comes in pieces, as they are made."""
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        headers: list[tuple[str, str]],
+        body: bytes | None,
+        pieces: Iterator[bytes] | None = None,
+        connection: _Connection | None = None,
+        close: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        # The body; None for a stream.
+        self.body = body
+        self._pieces: Iterator[bytes] = iter(()) if pieces is None else pieces
+        self._connection = connection or _Connection()
+        self._close = close
+        self._reading = False
+
+    def next_piece(self) -> bytes | None:
+        """The next piece of a stream, once it is there; None at its end.
+
+        Raises `Dropped` or `ConnectionResetError` when the connection ends before, and `TimedOut` when the
+        client does not wait so long.
+        """
+        self._reading = True
+        try:
+            with self._connection.losses():
+                piece: bytes | None = next(self._pieces, None)
+        finally:
+            self._reading = False
+        return piece
+
+    def close(self) -> None:
+        """The client has gone, or has all. May be called from any thread, also while another one reads."""
+        self._connection.close()
+        if not self._reading:
+            self._close()
+
+
+class _Connection:
+    """What a request knows of its client, as the application sees it."""
+
+    def __init__(self) -> None:
+        self._on_close: list[Callable[[], object]] = []
+        self._reset = False
+
+    def environment(self) -> dict[str, Any]:
+        """What the application finds in the WSGI environment."""
+        return {WHEN_GONE: self._on_close.append, RESET: self._end_in_reset}
+
+    def _end_in_reset(self) -> None:
+        self._reset = True
+
+    @contextmanager
+    def losses(self) -> Iterator[None]:
+        """A connection that is dropped with a reset raises what it raises on a socket."""
+        try:
+            yield
+        except Dropped:
+            if self._reset:
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
+            raise
+
+    def close(self) -> None:
+        """Tell the application that the client has gone."""
+        while self._on_close:
+            self._on_close.pop()()
+
+
+class MountedApp:
+    """A URL of this process, and the application that answers there.
+
+    Raises `ValueError` for what is no base URL.
+    """
+
+    def __init__(self, app: OutputApp, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"{url!r} is no base URL; write it like 'http://localhost:3001'")
+        self.app = app
+        self.url: str = url.rstrip("/")
+        self.host: str = parts.hostname
+        self.default_port: int = _PORTS[parts.scheme]
+        self.port: int = parts.port or self.default_port
+        self._origin = parts.scheme, self.host, self.port
+        self._path = parts.path.rstrip("/")
+
+    def answers(self, url: str) -> bool:
+        """Whether a request to `url` is for this application."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or _PORTS.get(parts.scheme)
+        except ValueError:
+            return False
+        if (parts.scheme, parts.hostname, port) != self._origin:
+            return False
+        path = self._path
+        return not path or parts.path == path or parts.path.startswith(f"{path}/")
+
+    def pause(self, seconds: float) -> None:
+        """A client waits so long before its next try, on the fake's clock."""
+        world = self.app.world
+        if seconds <= 0:
+            return
+        if world.clock.mode == "real":
+            time.sleep(seconds)
+        else:
+            world.let_pass(round(seconds * SECOND))
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        *,
+        patience: float | None = None,
+    ) -> Answer:
+        """Send a request and return the answer.
+
+        `target` is the path and query as they would be sent, `patience` how many seconds the client waits
+        for an answer. Raises `Dropped`, `ConnectionResetError` and `TimedOut` when there is none.
+        """
+        headers = list(headers)
+        if head_limit.too_large(target, headers):
+            # As with Node, the application does not hear of it.
+            reason = status_line(head_limit.STATUS).partition(" ")[2]
+            return Answer(head_limit.STATUS, reason, list(head_limit.HEADERS), b"")
+        target = target[len(self._path) :] or "/"
+        path, _, query = target.partition("?")
+        connection = _Connection()
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+            "QUERY_STRING": query,
+            "RAW_URI": target,
+            "SERVER_NAME": self.host,
+            "SERVER_PORT": str(self.port),
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": self._origin[0],
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            **connection.environment(),
+        }
+        if patience is not None:
+            environ[PATIENCE] = patience
+        for name, value in headers:
+            key = name.upper().replace("-", "_")
+            if key == "TRANSFER_ENCODING":
+                continue
+            if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = f"HTTP_{key}"
+            environ[key] = f"{environ[key]}, {value}" if key in environ else value
+        if body:
+            environ["CONTENT_LENGTH"] = str(len(body))
+        with connection.losses():
+            response = self.app.answer(Request(environ))
+        sent = response.get_wsgi_headers(environ).to_wsgi_list()
+        sent.append(("Date", formatdate(time_ns() / 1e9, usegmt=True)))
+        pieces: Iterator[Any] | None = None
+        answered: bytes | None = b""
+        if method != "HEAD" and response.is_streamed:
+            answered, pieces = None, iter(response.response)
+        elif method != "HEAD":
+            answered = response.get_data()
+        reason = response.status.partition(" ")[2]
+        return Answer(response.status_code, reason, sent, answered, pieces, connection, response.close)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from output_mock.engine.payloads import UNDEFINED, short
+from output_mock.engine.payloads import UNDEFINED, short, unlike
 from output_mock.http.journal import Call, Calls, check_route, listing
+from output_mock.masking import masked
 
 
 class _Anything:
@@ -141,7 +142,8 @@ def unequal(given: Any, wanted: Any, where: str) -> list[str]:
             if key not in given:
                 found.append(f"{where}.{key} is missing")
             elif key not in wanted:
-                found.append(f"{where}.{key} is {short(given[key])}, and was not expected")
+                shown = masked({key: given[key]})[key]
+                found.append(f"{where}.{key} is {short(shown)}, and was not expected")
             else:
                 found += unequal(given[key], wanted[key], f"{where}.{key}")
         return found
@@ -157,7 +159,7 @@ def unequal(given: Any, wanted: Any, where: str) -> list[str]:
     alike = isinstance(given, bool) == isinstance(wanted, bool) or not isinstance(wanted, (bool, int))
     if given == wanted and alike:
         return []
-    return [f"{where} is {short(given)}, not {short(wanted)}"]
+    return [unlike(where, given, wanted)]
 
 
 def check_called(calls: Calls, expected: Expected, times: int | None) -> Calls:

@@ -10,6 +10,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from weakref import WeakKeyDictionary
 
+from output_mock.masking import masked_text
+
 if TYPE_CHECKING:
     from output_mock.http.journal import Call
     from output_mock.mock import OutputMock
@@ -112,7 +114,7 @@ class RequestLog:
             return f"{entry.text}\n"
         if isinstance(entry, str):
             return f"SCRIPT ERROR: {entry}\n"
-        line = f"{_printable(entry.method)} {_printable(entry.target)} {entry.status}"
+        line = f"{_printable(entry.method)} {_printable(masked_text(entry.target))} {entry.status}"
         if entry.stage != "answered":
             line += f" {entry.stage}"
         return f"{line}\n" if entry.stage == "stream begins" else f"{line} {entry.seconds * 1000:.1f} ms\n"
@@ -130,7 +132,7 @@ def _as_json(when: float, entry: Served | str | _Text) -> dict[str, Any]:
         "time": now,
         "event": entry.stage,
         "method": entry.method,
-        "target": entry.target,
+        "target": masked_text(entry.target),
         "status": entry.status,
         "milliseconds": round(entry.seconds * 1000, 1),
     }

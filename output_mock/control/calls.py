@@ -51,12 +51,16 @@ SCHEMAS = {
             "lost": flag("Whether the answer has not reached the client."),
             "miss": or_null(text("What no script foresaw about it, and the nearest that there is.")),
         },
-        about="A call that was made. `answer` is its body: JSON, or text; null for none and for a stream.",
+        about=(
+            "A call that was made. `answer` is its body: JSON, or text; null for none and for a stream. "
+            "Tokens, cookies, and what is a key or a password by its name are `[redacted]`."
+        ),
     )
 }
 
 
-def _described(call: Call) -> dict[str, Any]:
+def _described(made: Call) -> dict[str, Any]:
+    call = made.masked()
     return {
         "number": call.number,
         "time": iso(call.time),

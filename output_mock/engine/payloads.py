@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any, Final
 
+from output_mock.masking import is_secret, masked
 from output_mock.zod import UNDEFINED
 from output_mock.zod.javascript import number_text
 
@@ -23,6 +24,7 @@ __all__ = [
     "plain",
     "short",
     "to_bytes",
+    "unlike",
 ]
 
 JSON_PLAIN: Final = base64.b64encode(b"json/plain").decode()
@@ -50,9 +52,20 @@ def to_bytes(value: Any) -> bytes:
 
 
 def short(value: Any, most: int = 200) -> str:
-    """JSON for people, in at most so many characters; what is no JSON as Python shows it."""
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    """JSON for people, in at most so many characters and without what is secret; what is no JSON as Python
+    shows it.
+    """
+    # What holds itself has no JSON: that is found out first.
+    json.dumps(value, default=repr)
+    text = json.dumps(masked(value), ensure_ascii=False, default=repr)
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def unlike(where: str, given: Any, wanted: Any) -> str:
+    """That something is not what it should be, in words. `where` is a path such as `input.url`."""
+    if any(map(is_secret, re.split(r"[.\[\]]", where))):
+        return f"{where} is not what was expected (it is secret, and not shown)"
+    return f"{where} is {short(given)}, not {short(wanted)}"
 
 
 def payload(value: Any) -> dict[str, Any]:

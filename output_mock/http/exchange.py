@@ -28,7 +28,7 @@ from output_mock.http import (
 )
 from output_mock.http.downloads import Trouble
 from output_mock.http.faults import Dropped, Strike, TimedOut
-from output_mock.http.journal import Call
+from output_mock.http.journal import Call, RequestHeaders
 from output_mock.http.routes import BadEscapeError, Route, match
 from output_mock.zod import ZodError
 
@@ -123,7 +123,7 @@ class Exchange:
             self.workflow_id,
             None if route is None else _message(route),
             None if self.body is UNDEFINED else self.body,
-            dict(self.request.headers),
+            RequestHeaders(self.request.headers.items()),
             0 if answer is None else answer.status_code,
             None if answer is None or answer.is_streamed else answer.get_data(),
             lost,

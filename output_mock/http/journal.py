@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, overload
 from output_mock.engine.payloads import short
 from output_mock.engine.wall import monotonic
 from output_mock.http.routes import OPERATIONS
+from output_mock.masking import masked, masked_body, masked_headers, masked_text
 from output_mock.scripts.definition import nearest
 
 # How much of a body a line shows.
@@ -18,8 +19,45 @@ _SHOWN = 100
 MOST_BYTES = 64 * 1024 * 1024
 
 
+class RequestHeaders(Mapping[str, str]):
+    """The headers of a request, which are found by their names in any case.
+
+    They have all that was sent; `repr` and reports leave out what is secret.
+    """
+
+    __slots__ = ("_as_sent", "_by_name")
+
+    def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
+        self._as_sent = dict(headers)
+        self._by_name: dict[str, str] | None = None
+
+    def __getitem__(self, name: str) -> str:
+        found = self._as_sent.get(name)
+        if found is not None:
+            return found
+        if self._by_name is None:
+            self._by_name = {name.lower(): value for name, value in self._as_sent.items()}
+        try:
+            return self._by_name[name.lower()]
+        except KeyError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._as_sent)
+
+    def __len__(self) -> int:
+        return len(self._as_sent)
+
+    def __repr__(self) -> str:
+        return repr(masked_headers(self.items()))
+
+
 class Call(NamedTuple):
-    """A request that the fake has answered."""
+    """A request that the fake has answered.
+
+    It has all that was sent, tokens and passwords too, so that a test can look at them. What is shown of it
+    (`str`, `repr`, reports, the log, the control plane) is without them; see `masked`.
+    """
 
     # Which one it was, from 1.
     number: int
@@ -46,6 +84,20 @@ class Call(NamedTuple):
     lost: bool
     # What nothing foresaw about it, and the nearest that there is; None when all was well.
     miss: str | None
+
+    def masked(self) -> Call:
+        """The same call without what is secret about it."""
+        return self._replace(
+            query=masked(self.query),
+            json=masked(self.json),
+            headers=masked_headers(self.headers.items()),
+            answer=None if self.answer is None else masked_body(self.answer),
+            miss=None if self.miss is None else masked_text(self.miss),
+        )
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.masked()._asdict().items())
+        return f"Call({fields})"
 
     def __str__(self) -> str:
         answer = str(self.status) if self.status else "dropped"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from output_mock.durations import Duration, nanoseconds
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Failure
-from output_mock.engine.payloads import UNDEFINED, named_json, short
+from output_mock.engine.payloads import UNDEFINED, named_json, short, unlike
 from output_mock.scripts.definition import ScheduledSignal, ScriptFunction, WorkflowDefinition
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def differences(given: Any, match: Any, where: str = "input") -> list[str]:
         return found
     if isinstance(match, Sequence) and not isinstance(match, str):
         if not isinstance(given, list) or len(given) != len(match):
-            return [f"{where} is {short(given)}, not {short(match)}"]
+            return [unlike(where, given, match)]
         return [
             difference
             for index, (one, wanted) in enumerate(zip(given, match, strict=True))
@@ -240,7 +240,7 @@ def differences(given: Any, match: Any, where: str = "input") -> list[str]:
         ]
     if given == match and isinstance(given, bool) == isinstance(match, bool):
         return []
-    return [f"{where} is {short(given)}, not {short(match)}"]
+    return [unlike(where, given, match)]
 
 
 def calling_place(depth: int = 2) -> str:

@@ -1083,6 +1083,51 @@ def test_worlds_have_the_served_scripts_and_options(serve: Serve, script: Path) 
     assert fake.get("/w/two/health").status == 503
 
 
+def test_the_log_shows_no_secrets(serve: Serve) -> None:
+    for arguments in ([], ["--log", "json"]):
+        fake = serve(*arguments)
+        fake.get("/workflow/runs?limit=3&api_key=hunter2", Authorization="Bearer hunter2")
+        fake.stop()
+        assert "/workflow/runs?limit=3&api_key=[redacted]" in fake.log
+        assert "hunter2" not in fake.log
+
+
+def test_the_control_plane_answers_to_the_hosts_and_pages_that_it_is_told(serve: Serve) -> None:
+    page = "http://localhost:5173"
+    fake = serve(
+        "--allow-host", "fakes.test", "--allow-origin", page, "--cors", page, "--cors", "http://b.test"
+    )
+    for host, status in (("fakes.test:3001", 200), ("localhost", 200), ("evil.example", 403)):
+        assert fake.get("/__mock__/clock", Host=host).status == status
+    for origin, status in ((page, 200), ("http://b.test", 403), ("null", 403)):
+        assert fake.ask("POST", "/__mock__/world/wipe", Origin=origin).status == status
+    for path in ("/workflow/runs", "/w/default/workflow/runs"):
+        for origin, allowed in ((page, page), ("http://b.test", "http://b.test"), ("http://c.test", None)):
+            with closing(http.client.HTTPConnection(fake.host, fake.port, timeout=PATIENCE)) as connection:
+                connection.request("GET", path, headers={"Origin": origin})
+                assert connection.getresponse().headers["Access-Control-Allow-Origin"] == allowed
+    served = serve("--host", "localhost")
+    assert served.get("/__mock__/clock").status == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["--allow-host", "http://x"],
+            "'--allow-host': 'http://x' is no host; write a name or an IP address",
+        ),
+        (["--allow-origin", "null"], "'--allow-origin': 'null' is every page's; name the origin of your own"),
+        (["--allow-origin", "localhost:5173"], "'--allow-origin': 'localhost:5173' is no origin"),
+        (["--cors", "*"], "'--cors': '*' is every page's"),
+    ],
+)
+def test_hosts_and_origins_that_are_none_are_refused_at_the_start(arguments: list[str], told: str) -> None:
+    ended = run("serve", "--port", "0", *arguments)
+    assert ended.returncode == 2
+    assert told in one_line(ended)
+
+
 def test_the_control_plane_asks_for_the_token_that_it_was_given(serve: Serve) -> None:
     for fake in (serve("--control-token", "s"), serve(environment={"OUTPUT_MOCK_CONTROL_TOKEN": "s"})):
         assert fake.get("/__mock__/clock").status == 401

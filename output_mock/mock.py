@@ -16,6 +16,7 @@ from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
 from output_mock.engine.standing import standing
 from output_mock.engine.traces import Traces
+from output_mock.engine.watchdog import checked_limit
 from output_mock.engine.world import World
 from output_mock.expected import Expected
 from output_mock.http import pages
@@ -128,9 +129,10 @@ class OutputMock(Scripted):
     Takes the clock's mode (`auto`: nobody waits; `manual`: time moves when told; `real`: the wall) or a
     `Clock`, the `seed` of every id, the name of the `catalog` that it serves by default, the `auth_token`
     that requests must bring, the run's `execution_timeout`, how long `/workflow/run` waits by default
-    (`max_waiting`), the longest long poll (`history_max_waiting`), where a virtual clock starts, where
-    `traces` are kept (`output_mock.traces`; by default they are said to be in files, and are nowhere), and
-    `scripts` to load.
+    (`max_waiting`), the longest long poll (`history_max_waiting`), how long a script may compute or block at
+    a time before it is broken off (`script_limit`, on the wall), where a virtual clock starts, where `traces`
+    are kept (`output_mock.traces`; by default they are said to be in files, and are nowhere), and `scripts`
+    to load.
     """
 
     def __init__(
@@ -143,6 +145,7 @@ class OutputMock(Scripted):
         execution_timeout: Duration = "24h",
         max_waiting: Duration = "5m",
         history_max_waiting: Duration = "15s",
+        script_limit: Duration = "2s",
         start: datetime | None = None,
         traces: Traces | None = None,
         scripts: Sequence[Scripted | str | PathLike[str]] = (),
@@ -156,6 +159,7 @@ class OutputMock(Scripted):
             execution_timeout=nanoseconds(execution_timeout),
             max_waiting=nanoseconds(max_waiting),
             history_max_waiting=nanoseconds(history_max_waiting),
+            script_limit=checked_limit(script_limit),
             traces=traces,
         )
         self.app: OutputApp = OutputApp(self.world, auth_token=auth_token)

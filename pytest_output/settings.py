@@ -22,6 +22,7 @@ _INI = {
     "execution_timeout": ("string", "How long a run may take (default: 24h)."),
     "max_waiting": ("string", "How long /workflow/run waits by default (default: 5m)."),
     "history_max_waiting": ("string", "How long a long poll waits at most (default: 15s)."),
+    "script_limit": ("string", "How long a script may compute or block at a time (default: 2s)."),
 }
 # Only in the marker.
 _MARKER_ONLY = ("start",)

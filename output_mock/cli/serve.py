@@ -76,6 +76,16 @@ def _length(context: click.Context, param: click.Parameter, value: str) -> Durat
     return value
 
 
+def _script_limit(context: click.Context, _: click.Parameter, value: str) -> Duration:
+    from output_mock.engine.watchdog import checked_limit
+
+    try:
+        checked_limit(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
 def _presets(context: click.Context, _: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     from output_mock.http.presets import preset
 
@@ -184,6 +194,14 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     default="24h",
     show_default=True,
     help="How long a workflow may run: 90s, 45m, 24h.",
+)
+@click.option(
+    "--script-limit",
+    metavar="DURATION",
+    callback=_script_limit,
+    default="2s",
+    show_default=True,
+    help="How long a script may compute or block at a time before it is broken off.",
 )
 @click.option(
     "--worker-down",
@@ -304,6 +322,7 @@ def serve(
     auth_token: str | None,
     seed: int,
     execution_timeout: Duration,
+    script_limit: Duration,
     worker_down: tuple[str, ...],
     control_token: str | None,
     allow_host: tuple[str, ...],
@@ -354,6 +373,7 @@ def serve(
             execution_timeout=options.get("executionTimeout", execution_timeout),
             max_waiting=max_waiting,
             history_max_waiting=history_max_waiting,
+            script_limit=script_limit,
             traces=keeping.traces(options.get("world", DEFAULT)),
         )
         made.app.calls.most = journal

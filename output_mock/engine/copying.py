@@ -71,7 +71,7 @@ class _Copying:
         new.clock = self._clock()
         new.ids = Ids(0)
         new.deadlines = Deadlines(new.clock)
-        new.watchdog = Watchdog()
+        new.watchdog = Watchdog(old.watchdog.limit)
         new.script_errors = list(old.script_errors)
         new.answers_given = dict(old.answers_given)
         new.interruptions, new.driver = 0, None

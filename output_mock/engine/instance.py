@@ -12,6 +12,7 @@ import asyncio
 import inspect
 import os
 import random
+import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -235,12 +236,12 @@ class Instance:
         if self.main is None and not self._begin(jobs):
             return self.commands
         watchdog, loop = self.run.world.watchdog, self.loop
-        watchdog.begin(strict=True)
         outer = loop.enter()
-        refusal = None
         try:
-            self._perform(jobs)
-        except (Exception, SystemExit) as error:
+            watchdog.run(self._perform, jobs, strict=True)
+        except BaseException as error:
+            if is_for_the_process(error):
+                raise
             # A signal handler that fails takes the run with it, as in the SDK.
             cause = cause_of(error, self.definition)
             if cause is None:
@@ -249,8 +250,7 @@ class Instance:
             return self.commands
         finally:
             loop.leave(outer)
-            refusal = watchdog.end()
-        main = self.main
+        main, refusal = self.main, watchdog.refusal
         assert main is not None
         if refusal is not None and not (main.done() and not main.cancelled() and main.exception()):
             # The script has caught it and gone on, with what it could not know.
@@ -268,7 +268,11 @@ class Instance:
         outer = self.loop.enter()
         try:
             self.loop.cancel_all()
-            self.loop.run_until_idle()
+            self.run.world.watchdog.run(self.loop.run_until_idle, strict=True)
+        except BaseException as error:
+            if is_for_the_process(error):
+                raise
+            raise self.script_error(error) from error
         finally:
             self.loop.leave(outer)
 
@@ -349,18 +353,17 @@ class Instance:
         handler = self.queries.get(name) or self._built_in(name)
         if handler is None:
             raise QueryNotRegisteredError.unknown(name, self.queries, BUILT_IN_QUERIES)
-        watchdog = self.run.world.watchdog
-        watchdog.begin(strict=False)
         outer = self.loop.enter()
         try:
-            return answer_of(handler, name, payload)
+            return self.run.world.watchdog.run(answer_of, handler, name, payload, strict=False)
         except Failure as failure:
             raise QueryNotRegisteredError(failure.message) from None
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if is_for_the_process(error):
+                raise
             raise self.script_error(error) from error
         finally:
             self.loop.leave(outer)
-            watchdog.end()
 
     def _built_in(self, name: str) -> Handler | None:
         """The queries that the SDK itself answers, for every run that has begun."""
@@ -381,7 +384,10 @@ class Instance:
 
     def drop_script(self) -> None:
         """The run is closed: forget the script, keep what answers queries."""
-        self.loop.close()
+        if self.loop.is_alive():
+            self.run.world.watchdog.run(self.loop.close, strict=False)
+        else:
+            self.loop.close()
         if not self.queries:
             # Cut the circles that the script hangs in, so that it is gone at once and not at some
             # later collection of all that the world holds.
@@ -764,6 +770,16 @@ class Instance:
     def script_error(self, error: BaseException) -> ScriptError:
         """An error that names the workflow, the file and the line, and what to do about it."""
         return describe(error, self.definition, self.run.workflow_id)
+
+
+def is_for_the_process(error: BaseException) -> bool:
+    """Whether an error that a script let through may be meant for the whole process.
+
+    Ctrl-C and what ends a test reach the main thread only; all else, wherever it is raised, is the script's.
+    """
+    return not isinstance(error, (Exception, SystemExit)) and (
+        threading.current_thread() is threading.main_thread()
+    )
 
 
 def metadata(

@@ -226,6 +226,10 @@ class ScriptLoop:
         for task in self._live:
             task.cancel()
 
+    def is_alive(self) -> bool:
+        """Whether there is a task that has not ended, and may do something when it is closed."""
+        return any(not task.done() for task in self._live)
+
     def close(self) -> None:
         """End every task that is still there, without letting it do anything more."""
         self.closing = True

@@ -45,6 +45,7 @@ from output_mock.engine.instance import (
     Query,
     Update,
     WorkflowTimer,
+    is_for_the_process,
 )
 from output_mock.engine.payloads import UNDEFINED, handed
 from output_mock.engine.traces import Attempt
@@ -445,22 +446,24 @@ class Run:
                 info.workflow_type, info.workflow_id, info.trace_start
             )
         else:
-            watchdog = self.world.watchdog
-            watchdog.begin(strict=False)
+            plan = activity.plan
             try:
-                plan = activity.plan
-                self._look_inside(activity)
-                result = plan.perform(self.definition.step_schema, activity.input, activity.attempt)
+                result = self.world.watchdog.run(self._perform, activity, strict=False)
             except Failure as failure:
                 cause = plan.cause(failure, self.definition.path, activity.options.non_retryable)
                 self._step_failed(activity, failure, cause)
                 return
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                if is_for_the_process(error):
+                    raise
                 self._script_is_wrong(error)
                 return
-            finally:
-                watchdog.end()
         self._close_step(activity, result)
+
+    def _perform(self, activity: Activity) -> Any:
+        """What an attempt returns. Raises the failure that it fails with."""
+        self._look_inside(activity)
+        return activity.plan.perform(self.definition.step_schema, activity.input, activity.attempt)
 
     def _close_step(self, activity: Activity, result: Any) -> None:
         now = self.world.clock.nanoseconds()
@@ -489,8 +492,10 @@ class Run:
         if not self.running or activity.closed:
             return
         try:
-            self._look_inside(activity)
-        except (Exception, SystemExit) as error:
+            self.world.watchdog.run(self._look_inside, activity, strict=False)
+        except BaseException as error:
+            if is_for_the_process(error):
+                raise
             self._script_is_wrong(error)
             return
         cause = failures.step_timeout(

@@ -1,52 +1,122 @@
-"""Notices a script that blocks its thread, and breaks it off.
+"""Notices a script that does not give its thread back, and breaks it off.
 
 A script runs in the thread of whichever request resumed it, so one that never returns would hang the
 whole world. One thread looks after all watchdogs of the process; it exists only while scripts run.
+
+Only what the script itself does counts. It may compute for as long as the limit, measured as CPU time of
+its own thread, less what the garbage collector took. It may wait in a blocking call for as long: then its
+thread uses no CPU, while the thread that looks is on time again and again. Time in which the process was
+stopped, starved or without its interpreter lock is in neither of the two.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
+import os
+import signal
+import stat
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from threading import get_ident
+from types import FrameType
+from typing import Any, TypeVar
 
+from output_mock.durations import SECOND, Duration, nanoseconds, spoken
 from output_mock.engine.wall import monotonic
 
+T = TypeVar("T")
 # The real worker calls a workflow task deadlocked after two seconds without a yield.
-LIMIT = 2.0
+LIMIT = 2 * SECOND
+# How long, in seconds, the thread stays when no script runs.
 _IDLE = 5.0
+# How often it looks: so often within the limit, but not more or less often than this.
+_LOOKS = 8
+_SHORTEST, _LONGEST = 0.02, 0.25
+# Below which part of a core a thread counts as waiting, and above which as kept from running.
+_WAITING, _STARVED = 0.02, 0.1
+# A collection is not the script's doing, but one that collects without end is: so many limits at most.
+_COLLECTING = 10
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+# Where a script has just begun, or is over already: an interruption must not come there.
+_NOT_HERE = frozenset(str(Path(__file__).with_name(f"{name}.py")) for name in ("instance", "run", "watchdog"))
+
+
+def checked_limit(limit: Duration) -> int:
+    """The limit that a duration stands for, in nanoseconds. Raises `ValueError` for 0."""
+    length = nanoseconds(limit)
+    if not length:
+        raise ValueError("a script needs some time to run; write its limit like '500ms', '2s' or '1m'")
+    return length
 
 
 class ScriptBlockedError(Exception):
-    """Raised inside a script that does not give its thread back."""
+    """Raised inside a script that does not give its thread back, or does what a script must not do.
+
+    Without words of its own it is an interruption: the interpreter makes it in the thread that is broken off.
+    """
 
     def __init__(self, what: str | None = None) -> None:
+        if what is None:
+            what = _break_offs.get(get_ident(), "was broken off")
+            watchdog = _watchdog_of(get_ident())
+            if watchdog is not None and watchdog.interruptions > 1:
+                watchdog.insist(sys._getframe(1))
         super().__init__(
-            f"the script {what or f'blocked for more than {LIMIT:g} s without awaiting anything'}; use "
-            "ctx.sleep instead of time.sleep, and ctx.step(…, returns=…, takes=…) for what comes from outside"
+            f"the script {what}; use ctx.sleep instead of time.sleep, and ctx.step(…, returns=…, takes=…) "
+            "for what comes from outside"
         )
 
 
 # What blocks or leaves the world, as Python's audit events name it; `time.sleep` has one since 3.13.
 _FORBIDDEN = {
     "time.sleep": "called time.sleep",
+    "builtins.input": "called input",
     "socket.connect": "opened a network connection",
     "socket.getaddrinfo": "looked up a host",
+    "socket.gethostbyname": "looked up a host",
+    "socket.gethostbyaddr": "looked up a host",
     "subprocess.Popen": "started a process",
+    "os.system": "started a process",
+    "os.posix_spawn": "started a process",
+    "os.spawn": "started a process",
+    "os.fork": "started a process",
+    "os.forkpty": "started a process",
+    "os.exec": "replaced the process",
 }
 # The threads in which a script is running at the moment.
 _script_threads: set[int] = set()
 # What was refused in a thread, in case that the script catches the error and goes on.
 _refusals: dict[int, ScriptBlockedError] = {}
+# Why the script of a thread is broken off.
+_break_offs: dict[int, str] = {}
 _hook_installed = False
 
 
 def _audit(event: str, args: tuple[object, ...]) -> None:
     if event in _FORBIDDEN and (thread_id := get_ident()) in _script_threads:
-        _refusals[thread_id] = refusal = ScriptBlockedError(_FORBIDDEN[event])
-        raise refusal
+        _refuse(thread_id, _FORBIDDEN[event])
+    elif event == "open" and (thread_id := get_ident()) in _script_threads and _is_pipe(args[0]):
+        _refuse(thread_id, f"opened {args[0]!r}, which is a pipe")
+
+
+def _refuse(thread_id: int, what: str) -> None:
+    _refusals[thread_id] = refusal = ScriptBlockedError(what)
+    raise refusal
+
+
+def _is_pipe(path: object) -> bool:
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return False
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _install_hook() -> None:
@@ -60,73 +130,306 @@ def _install_hook() -> None:
 # The watchdogs of the worlds in which a script is running at the moment, and who looks after them.
 _awake: set[Watchdog] = set()
 _watcher: threading.Thread | None = None
+# Held while a thread is being interrupted, so that no interruption comes when its script is over.
+_interrupting = threading.Lock()
+
+
+def _watchdog_of(thread_id: int) -> Watchdog | None:
+    """The watchdog that has broken off the script of this thread."""
+    for watchdog in list(_awake):
+        if watchdog.thread_id == thread_id and watchdog.broken:
+            return watchdog
+    return None
 
 
 class Watchdog:
     """Watches the one workflow task that a world's lock lets run at a time."""
 
-    __slots__ = ("_broken", "_depth", "_since", "_thread_id")
+    __slots__ = (
+        "_before",
+        "_collecting",
+        "_depth",
+        "_idle",
+        "_number",
+        "_seen",
+        "_starved",
+        "_traced",
+        "_used",
+        "broken",
+        "interruptions",
+        "limit",
+        "over",
+        "refusal",
+        "thread_id",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = LIMIT) -> None:
+        # How long, in nanoseconds, a script may compute or block.
+        self.limit = limit
+        self.thread_id: int = 0
+        # Whether the script that runs was broken off.
+        self.broken: bool = False
         self._depth = 0
-        self._since = 0.0
-        self._thread_id = 0
-        self._broken = False
+        # Which of the scripts that it has watched runs now, and which ran when it looked last.
+        self._number = self._seen = 0
+        # What CPU time the thread had used then, in seconds, and how much of it to collect garbage.
+        self._before = 0.0, 0.0
+        # How long the thread had waited for a core then, if it blocked; looked up only when it may.
+        self._starved: float | None = None
+        # For how many seconds the script has computed, blocked, and had garbage collected since it was first
+        # looked at.
+        self._used = self._idle = self._collecting = 0.0
+        # How often it was interrupted.
+        self.interruptions: int = 0
+        # Whether that script has given its thread back meanwhile.
+        self.over: bool = False
+        # What the script that ran last was refused.
+        self.refusal: ScriptBlockedError | None = None
+        # What traced the thread and its frames before it was broken off.
+        self._traced: tuple[Any, list[tuple[FrameType, Any]]] | None = None
 
-    def begin(self, *, strict: bool) -> None:
-        """Code of a script is about to run in this thread; if `strict`, what leaves the world is refused."""
+    def run(self, function: Callable[..., T], *args: Any, strict: bool) -> T:
+        """Return what code of a script returns; if `strict`, it is refused whatever leaves the world.
+
+        Raises what it raises. `refusal` has the last error that it was given, also if it has caught that.
+        """
         self._depth += 1
         if self._depth == 1:
-            thread_id = self._thread_id = get_ident()
-            self._since = monotonic()
-            self._broken = False
-            if _refusals:
-                _refusals.pop(thread_id, None)
+            thread_id = self.thread_id = get_ident()
+            self._number += 1
+            self.refusal = None
             if strict:
                 _script_threads.add(thread_id)
+            if thread_id == _MAIN and not _signal_tried:
+                _take_signal()
             _awake.add(self)
             if _watcher is None:
                 _start_watching()
+        try:
+            return function(*args)
+        finally:
+            while self.broken and self._depth == 1:
+                try:
+                    self._give_back()
+                except ScriptBlockedError:
+                    # It came late, and the script is over.
+                    continue
+            self._depth -= 1
+            if not self._depth:
+                _awake.discard(self)
+                _script_threads.discard(self.thread_id)
+                if _refusals:
+                    self.refusal = _refusals.pop(self.thread_id, None)
 
-    def end(self) -> ScriptBlockedError | None:
-        """The code has given the thread back. Returns what it was refused, also if it has caught that."""
-        self._depth -= 1
-        if not self._depth:
-            _awake.discard(self)
-            _script_threads.discard(self._thread_id)
-            if _refusals:
-                return _refusals.pop(self._thread_id, None)
-        return None
+    def look(self, passed: float, *, on_time: bool) -> None:
+        """Look what the script has done in the seconds that have `passed`, and break it off if it must be.
 
-    def look(self, now: float) -> None:
-        """Break off a script that has been running for too long."""
-        if self._depth and now - self._since > LIMIT and not self._broken:
-            thread_id = self._thread_id
-            if thread_id in sys._current_frames():
-                self._broken = True
-                _refusals[thread_id] = ScriptBlockedError()
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(thread_id), ctypes.py_object(ScriptBlockedError)
-                )
+        It was `on_time` when the process could have run all the while.
+        """
+        thread_id, number = self.thread_id, self._number
+        frame = sys._current_frames().get(thread_id)
+        if not self._depth or frame is None:
+            return
+        (cpu_before, collected_before), (cpu, collected) = (
+            self._before,
+            (
+                _cpu(thread_id),
+                _collected.get(thread_id, 0.0),
+            ),
+        )
+        self._before = cpu, collected
+        if number != self._seen:
+            self._seen, self._used, self._idle, self._collecting = number, 0.0, 0.0, 0.0
+            self._starved = None
+            return
+        # More than can have been used in that time was counted while a machine slept.
+        computed = min(cpu - cpu_before, 2 * passed if on_time else _LONGEST)
+        self._used += max(0.0, computed - (collected - collected_before))
+        self._collecting += collected - collected_before
+        if computed >= _WAITING * passed:
+            self._idle = 0.0
+            self._starved = None
+        elif on_time:
+            before_that, self._starved = self._starved, _kept_waiting(thread_id)
+            if before_that is not None and self._starved - before_that < _STARVED * passed:
+                self._idle += passed
+        limit = self.limit / SECOND
+        if self._used > limit or self._collecting > _COLLECTING * limit:
+            self._break_off(frame, "it was computing")
+        elif self._idle > limit:
+            self._break_off(frame, "it was waiting in a call that blocks", waiting=True)
+
+    def _break_off(self, frame: FrameType, how: str, *, waiting: bool = False) -> None:
+        thread_id, number = self.thread_id, self._number
+        if frame.f_code.co_filename in _NOT_HERE:
+            return
+        with _interrupting:
+            self.broken = True
+            if self.over:
+                return
+            if not self._depth or self._seen != number:
+                self.broken = False
+                return
+            self.interruptions += 1
+            words = f"blocked for more than {spoken(self.limit)} without awaiting anything ({how})"
+            _break_offs[thread_id] = words
+            _refusals[thread_id] = ScriptBlockedError(words)
+            if waiting and _signal_taken and thread_id == _MAIN:
+                # Its handler raises the error: that ends calls that nothing else ends.
+                signal.pthread_kill(thread_id, _SIGNAL)
+            else:
+                _raise_in(thread_id, ScriptBlockedError)
+
+    def insist(self, frame: FrameType | None) -> None:
+        """From now on interrupt the script on every line that it begins, should it catch this and go on.
+
+        Called in its own thread, where it is at `frame`.
+        """
+        if self._traced is not None or not self._depth:
+            return
+        again = partial(_raise_while_traced, self.thread_id, ScriptBlockedError)
+        self._traced = sys.gettrace(), []
+        sys.settrace(_trace_nothing_more)
+        while frame is not None:
+            if not frame.f_code.co_filename.startswith(_PACKAGE):
+                self._traced[1].append((frame, frame.f_trace))
+                frame.f_trace = again
+            elif frame.f_code is _RUN:
+                return
+            frame = frame.f_back
+
+    def _give_back(self) -> None:
+        """Interrupt the thread no more. Raises what is on its way to it."""
+        if self._traced is not None:
+            (before, frames), self._traced = self._traced, None
+            sys.settrace(before)
+            for frame, traced_by in frames:
+                frame.f_trace = traced_by
+        self.over = True
+        with _interrupting:
+            pass
+        _let_come()
+        _break_offs.pop(self.thread_id, None)
+        self.broken = self.over = False
+        self.interruptions = 0
+
+
+_RUN = Watchdog.run.__code__
+
+
+def _let_come() -> None:
+    """Whatever the interpreter is to raise in this thread, it raises at the beginning of a call."""
+
+
+def _raise_in(thread_id: int, error: type[Exception]) -> None:
+    """Have the interpreter raise an error in a thread."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(error))
+
+
+# The same as the trace function of a frame, whose three arguments it ignores. One that is written in Python
+# would be what is interrupted, and the interpreter traces no more after an error in such a function.
+_raise_while_traced = ctypes.PYFUNCTYPE(None, ctypes.c_ulong, *[ctypes.py_object] * 4)(
+    ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
+)
+
+
+def _trace_nothing_more(frame: FrameType, event: str, arg: Any) -> None:
+    """The script is interrupted in what has begun already."""
+
+
+def _cpu(thread_id: int) -> float:
+    """The CPU time of a thread that is there; where the system does not tell, that of the whole process."""
+    if sys.platform == "win32" or sys.platform == "darwin":
+        return time.process_time()
+    return time.clock_gettime(time.pthread_getcpuclockid(thread_id))
+
+
+def _kept_waiting(thread_id: int) -> float:
+    """How many seconds a thread has waited for a core to run on; 0 where the system does not tell."""
+    if not sys.platform.startswith("linux"):
+        return 0.0
+    native_id = next((one.native_id for one in threading.enumerate() if one.ident == thread_id), None)
+    try:
+        text = Path(f"/proc/self/task/{native_id}/schedstat").read_text()
+        return int(text.split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+# How many seconds of a script's thread the garbage collector took, and since when it is at work there.
+_collected: dict[int, float] = {}
+_collecting: dict[int, float] = {}
+
+
+def _note_collection(phase: str, info: dict[str, int]) -> None:
+    thread_id = get_ident()
+    if phase == "start":
+        if any(watchdog.thread_id == thread_id for watchdog in list(_awake)):
+            _collecting[thread_id] = time.thread_time()
+        return
+    began = _collecting.pop(thread_id, None)
+    if began is not None:
+        _collected[thread_id] = _collected.get(thread_id, 0.0) + time.thread_time() - began
+
+
+# The signal that ends a blocking call of the main thread. It means nothing to any program unless that asks
+# for it, and nothing is lost when it comes late.
+_SIGNAL: int = getattr(signal, "SIGURG", 0)
+_signal_taken = _signal_tried = False
+_MAIN = threading.main_thread().ident
+
+
+def _take_signal() -> None:
+    """Have `_SIGNAL` break off a script in this thread, which is the only one that Python has signals for."""
+    global _signal_taken, _signal_tried
+    _signal_tried = True
+    if _SIGNAL and signal.getsignal(_SIGNAL) == signal.SIG_DFL:
+        signal.signal(_SIGNAL, _signalled)
+        _signal_taken = True
+
+
+def _signalled(number: int, frame: FrameType | None) -> None:
+    if _watchdog_of(get_ident()) is not None and frame and frame.f_code.co_filename not in _NOT_HERE:
+        raise ScriptBlockedError
 
 
 def _start_watching() -> None:
     global _watcher
     _install_hook()
+    if _note_collection not in gc.callbacks:
+        gc.callbacks.append(_note_collection)
     _watcher = threading.Thread(target=_watch, name="output-mock-watchdog", daemon=True)
     _watcher.start()
 
 
 def _watch() -> None:
     global _watcher
-    idle_since = monotonic()
+    idle_since = before = monotonic()
     while True:
-        time.sleep(LIMIT / 4)
+        awake = list(_awake)
+        shortest = min((watchdog.limit for watchdog in awake), default=LIMIT) / SECOND
+        tick = min(_LONGEST, max(_SHORTEST, shortest / _LOOKS))
+        time.sleep(tick)
         now = monotonic()
-        if _awake:
+        passed, before = now - before, now
+        if awake:
             idle_since = now
-            for watchdog in list(_awake):
-                watchdog.look(now)
+            for watchdog in awake:
+                watchdog.look(passed, on_time=passed < 1.5 * tick)
         elif now - idle_since > _IDLE:
             _watcher = None
+            with suppress(ValueError):
+                gc.callbacks.remove(_note_collection)
+            _collected.clear()
             return
+
+
+def _after_fork() -> None:
+    global _watcher
+    # Threads do not survive.
+    _watcher = None
+    _awake.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -25,6 +25,7 @@ from output_mock.engine.replay import reset_point, reset_run
 from output_mock.engine.run import Run
 from output_mock.engine.traces import Traces
 from output_mock.engine.wall import monotonic
+from output_mock.engine.watchdog import LIMIT as SCRIPT_LIMIT
 from output_mock.engine.watchdog import Watchdog
 from output_mock.scripts.definition import CatalogDefinition, Offered
 
@@ -114,6 +115,7 @@ class World:
         execution_timeout: int = 24 * 3600 * 1_000_000_000,
         max_waiting: int = 300_000 * MILLISECOND,
         history_max_waiting: int = 15_000 * MILLISECOND,
+        script_limit: int = SCRIPT_LIMIT,
         patience: float = 10.0,
         traces: Traces | None = None,
         namespace: str = "default",
@@ -132,7 +134,7 @@ class World:
         self.default_catalog = catalog
         self.catalogs: dict[str, Catalog] = {}
         self.script_errors: list[errors.ScriptError] = []
-        self.watchdog: Watchdog = Watchdog()
+        self.watchdog: Watchdog = Watchdog(script_limit)
         self.deadlines: Deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}

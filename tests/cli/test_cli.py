@@ -750,6 +750,7 @@ def one_line(ended: Any) -> str:
         (["--port", "-1"], "'--port': '-1' is no port"),
         (["--execution-timeout", "soon"], "'--execution-timeout': 'soon' is not a duration; write it like"),
         (["--execution-timeout", "600000"], "'--execution-timeout': '600000' is not a duration"),
+        (["--script-limit", "0s"], "'--script-limit': a script needs some time to run; write its limit like"),
         (["--seed", "x"], "'--seed': 'x' is no seed; give a whole number, 0 or more"),
         (["--catalog", "a/b"], "'--catalog': 'a/b' cannot name a catalog; names are letters, digits and"),
         (["--worker-down", ""], "'--worker-down': '' cannot name a catalog"),
@@ -1038,6 +1039,7 @@ def test_help_of_serve_names_every_flag_and_variable() -> None:
     for word in (
         *("--host", "--port", "--clock", "--catalog", "--auth-token", "--seed", "--execution-timeout"),
         *("--control-token", "--allow-host", "--allow-origin", "--cors"),
+        "--script-limit",
         *("--worker-down", "OUTPUT_API_PORT", "OUTPUT_CATALOG_ID", "OUTPUT_API_AUTH_TOKEN", "NODE_ENV"),
         *("TEMPORAL_NAMESPACE", "TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT"),
         *("TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING", "TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS"),

@@ -32,6 +32,7 @@ from urllib3.util.retry import Retry
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
 from output_mock import Context, Fault, OutputMock
+from output_mock.durations import MILLISECOND
 from tests.conftest import eventually, in_another_thread, somebody_waits
 
 OTHER = "http://other.example/weather"
@@ -705,8 +706,8 @@ def test_a_real_clock_is_the_walls_where_time_is_frozen(output_mock: OutputMock,
 
 
 @pytest.fixture
-def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("output_mock.engine.watchdog.LIMIT", 1.5)
+def short_limit(fake: OutputMock) -> None:
+    fake.world.watchdog.limit = 1500 * MILLISECOND
 
 
 # A script begins in frozen time, and is watched from a thread, which freezegun lets alone: so the time in

@@ -37,6 +37,7 @@ def test_the_marker_says_how_the_fake_shall_be(pytester: pytest.Pytester, suite:
             url="https://api.example/v1",
             execution_timeout="2h",
             max_waiting="1m",
+            script_limit="3s",
         )
         def test_it(output_mock):
             assert output_mock.clock.mode == "manual"
@@ -44,6 +45,7 @@ def test_the_marker_says_how_the_fake_shall_be(pytester: pytest.Pytester, suite:
             assert output_mock.world.seed == 5
             assert output_mock.url == "https://api.example/v1"
             assert output_mock.world.execution_timeout == 2 * 3600 * 10**9
+            assert output_mock.world.watchdog.limit == 3 * 10**9
             headers = {"Authorization": "Basic t"}
             catalog = requests.get("https://api.example/v1/workflow/catalog/remote", headers=headers).json()
             assert [workflow["name"] for workflow in catalog["workflows"]] == ["bye", "hello"]
@@ -125,6 +127,7 @@ def test_ini_options_are_the_defaults_and_markers_lie_over_them(
         "output_scripts = workflows.yaml",
         "output_url = http://localhost:3001",
         "output_execution_timeout = 1h",
+        "output_script_limit = 500ms",
     )
     (pytester.path / "workflows.yaml").write_text("workflows:\n  - name: hello\n    returns: hi\n")
     suite(
@@ -135,6 +138,7 @@ def test_ini_options_are_the_defaults_and_markers_lie_over_them(
             world = output_mock.world
             assert (world.clock.mode, world.seed, world.default_catalog) == ("manual", 9, "remote")
             assert world.execution_timeout == 3600 * 10**9
+            assert world.watchdog.limit == 5 * 10**8
             assert os.environ["OUTPUT_API_AUTH_TOKEN"] == "t0ken"
             assert output_mock.url == "http://localhost:3001"
             assert list(world.catalogs["remote"].workflows) == ["hello"]

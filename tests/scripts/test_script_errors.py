@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from output_mock import Context, Failure, OutputMock, Script
-from output_mock.engine import watchdog
+from output_mock.durations import MILLISECOND
 from tests.client import Answer, Client
 
 HERE = Path(__file__)
@@ -507,8 +507,8 @@ def test_a_blocking_future_is_no_awaitable(mock: OutputMock, client: Client) -> 
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
-    monkeypatch.setattr(watchdog, "LIMIT", 0.05)
+def impatient(mock: OutputMock) -> float:
+    mock.world.watchdog.limit = 50 * MILLISECOND
     return 0.05
 
 
@@ -537,7 +537,7 @@ def test_a_script_that_never_gives_its_thread_back_is_broken_off(
 
     message = script_error(run(client, "busy"))
     assert "workflow 'busy'" in message
-    assert "blocked for more than 0.05 s without awaiting anything" in message
+    assert "blocked for more than 50ms without awaiting anything" in message
     mock.workflow("fine").returns(1)
     assert client.run("fine")["output"] == 1, "the world goes on"
 

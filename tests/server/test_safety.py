@@ -12,11 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import requests as requests_
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from output_contract.conformity import check_response
-from output_mock import openapi
+from output_mock import Context, OutputMock, openapi
 from output_mock.control.plane import OPERATIONS
 from output_mock.control.workflows import MOST_CATALOGS
 from output_mock.http.journal import Call, Journal
@@ -334,3 +335,44 @@ def test_the_largest_answers_are_still_json(client: Client) -> None:
     assert client.run("echo", text)["output"] == text
     calls = client.control("GET", "/calls", limit=1).json["calls"]
     assert json.dumps(calls[0]["answer"]["output"]) == json.dumps(text)
+
+
+class LastStraw(BaseException):
+    """What no script should raise."""
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit(3), LastStraw])
+@pytest.mark.parametrize("where", ["script", "step", "query", "signal"])
+def test_whatever_a_script_raises_is_told_and_the_server_goes_on(
+    error: BaseException | type[BaseException], where: str
+) -> None:
+    def fail(given: Any = None) -> Any:
+        raise error
+
+    mock = OutputMock()
+    mock.workflow("fine").returns(1)
+
+    @mock.workflow("raises")
+    async def raises(ctx: Context, given: Any) -> Any:
+        ctx.on_query("ask", fail)
+        ctx.on_signal("tell", fail)
+        if where == "script":
+            fail()
+        if where == "step":
+            await ctx.step("fails", returns=fail)
+        await ctx.wait_for_signal("go")
+
+    with mock.serve() as url:
+        base = f"{url}/workflow"
+        body = {"workflowName": "raises", "workflowId": "wf"}
+        answers = [requests_.post(f"{base}/start", json=body, timeout=30)]
+        if where == "query":
+            answers.append(requests_.post(f"{base}/wf/query/ask", json={}, timeout=30))
+        else:
+            answers.append(requests_.post(f"{base}/wf/signal/tell", json={}, timeout=30))
+            answers.append(requests_.get(f"{base}/wf/status", timeout=30))
+            answers.append(requests_.get(f"{base}/wf/result", timeout=30))
+        assert answers[-1].status_code == 500, [answer.text for answer in answers]
+        assert "raised " + (error if isinstance(error, type) else type(error)).__name__ in answers[-1].text
+        fine = requests_.post(f"{base}/run", json={"workflowName": "fine"}, timeout=30)
+        assert fine.json()["output"] == 1

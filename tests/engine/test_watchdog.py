@@ -1,0 +1,302 @@
+"""Scripts that do not give their thread back are broken off, and no others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from output_mock import Context, OutputMock
+from output_mock.durations import MILLISECOND
+from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
+
+HERE = Path(__file__)
+
+
+def place(mark: str) -> str:
+    """Where `# <mark>` is in this file."""
+    lines = HERE.read_text().splitlines()
+    return f"{HERE}, line {next(i for i, line in enumerate(lines, 1) if line.endswith(f'# <{mark}>'))}"
+
+
+# --- what is broken off ----------------------------------------------------------------------------------
+
+
+async def computes(ctx: Context, input: Any) -> None:
+    [None for _ in itertools.repeat(None) if False]  # <computes>
+
+
+async def awaits_what_is_there(ctx: Context, input: Any) -> None:
+    while True:
+        await asyncio.sleep(0)
+
+
+async def catches_every_error(ctx: Context, input: Any) -> None:
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            continue
+
+
+async def catches_every_error_at_every_level(ctx: Context, input: Any) -> None:
+    def work() -> None:
+        while True:
+            try:
+                while True:
+                    pass
+            except BaseException as error:
+                kept.append(error)
+
+    kept: list[BaseException] = []
+    while True:
+        try:
+            while True:
+                with contextlib.suppress(BaseException):
+                    work()
+        except BaseException:
+            pass
+
+
+async def reads_a_socket(ctx: Context, input: Any) -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        one.recv(1)  # <reads_a_socket>
+
+
+async def waits_whatever_comes(ctx: Context, input: Any) -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    while True:
+        with contextlib.suppress(BaseException):
+            lock.acquire()
+
+
+async def reads_a_pipe(ctx: Context, input: Any) -> None:
+    reading, writing = os.pipe()
+    try:
+        os.read(reading, 1)  # <reads_a_pipe>
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+async def waits_for_a_lock(ctx: Context, input: Any) -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()  # <waits_for_a_lock>
+
+
+async def waits_again_and_again(ctx: Context, input: Any) -> None:
+    while True:
+        threading.Event().wait(0.01)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        computes,
+        awaits_what_is_there,
+        catches_every_error,
+        catches_every_error_at_every_level,
+        reads_a_socket,
+        waits_whatever_comes,
+        reads_a_pipe,
+        waits_for_a_lock,
+        waits_again_and_again,
+    ],
+)
+def test_a_script_that_keeps_its_thread_is_broken_off(
+    script: Callable[[Context, Any], Coroutine[Any, Any, None]],
+) -> None:
+    with contextlib.closing(OutputMock(script_limit="50ms")) as mock:
+        mock.workflow("stuck")(script)
+        mock.workflow("fine").returns(1)
+        client, traced_by = mock.app.test_client(), sys.gettrace()
+        answer = client.post("/workflow/run", json={"workflowName": "stuck"})
+        assert (answer.status_code, answer.json["error"]) == (500, "ScriptError")
+        message = answer.json["message"]
+        assert "workflow 'stuck'" in message
+        assert "blocked for more than 50ms without awaiting anything" in message
+        assert str(HERE) in message
+        if f"# <{script.__name__}>\n" in HERE.read_text():
+            assert place(script.__name__) in message
+        assert sys.gettrace() is traced_by, "a debugger and coverage go on"
+        answer = client.post("/workflow/run", json={"workflowName": "fine"})
+        assert answer.json["output"] == 1, "the world goes on"
+
+
+def test_input_is_refused_at_once() -> None:
+    mock = OutputMock()
+
+    @mock.workflow("asks")
+    async def asks(ctx: Context, given: Any) -> Any:
+        return input("name? ")
+
+    answer = mock.app.test_client().post("/workflow/run", json={"workflowName": "asks"})
+    assert "the script called input" in answer.json["message"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_named_pipe_is_refused_at_once_and_a_file_is_not(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("text")
+    mock = OutputMock()
+
+    @mock.workflow("opens")
+    async def opens(ctx: Context, name: str) -> str:
+        return (tmp_path / name).read_text()
+
+    client = mock.app.test_client()
+    answer = client.post("/workflow/run", json={"workflowName": "opens", "input": "pipe"})
+    assert "which is a pipe" in answer.json["message"]
+    answer = client.post("/workflow/run", json={"workflowName": "opens", "input": "file"})
+    assert answer.json["output"] == "text"
+
+
+def test_what_a_script_does_when_its_run_is_ended_is_watched() -> None:
+    mock = OutputMock(script_limit="50ms")
+
+    @mock.workflow("clings")
+    async def clings(ctx: Context, input: Any) -> None:
+        try:
+            await ctx.wait_for_signal("go")
+        finally:
+            while True:
+                pass
+
+    client = mock.app.test_client()
+    client.post("/workflow/start", json={"workflowName": "clings", "workflowId": "wf"})
+    client.get("/workflow/wf/status")
+    assert client.post("/workflow/wf/terminate", json={}).status_code == 200
+    assert mock.runs["wf"].status == "terminated"
+
+
+# --- what is not -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own_thread", [True, False])
+def test_the_collection_of_much_garbage_is_not_the_scripts(own_thread: bool) -> None:
+    held = [[index] for index in range(500_000)]
+    mock = OutputMock(script_limit="100ms")
+    collected = []
+
+    def collect(used: Callable[[], float]) -> None:
+        # For longer than the limit, and so that no single one is as long.
+        while sum(collected) < 0.3:
+            began = used()
+            gc.collect()
+            collected.append(used() - began)
+
+    @mock.workflow("collects")
+    async def collects(ctx: Context, input: Any) -> int:
+        if own_thread:
+            collect(time.thread_time)
+        else:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(collect, time.thread_time)
+        return len(held)
+
+    answer = mock.app.test_client().post("/workflow/run", json={"workflowName": "collects"})
+    assert answer.json["output"] == 500_000
+
+
+STOPPED = """
+import sys, time
+from output_mock import OutputMock
+
+mock = OutputMock(script_limit="300ms")
+
+@mock.workflow("computes")
+async def computes(ctx, input):
+    print("computing", flush=True)
+    began = time.thread_time()
+    while time.thread_time() - began < 0.1:
+        pass
+    return "done"
+
+client = mock.app.test_client()
+for _ in range(3):
+    answer = client.post("/workflow/run", json={"workflowName": "computes"})
+    print(answer.json.get("output") or answer.json, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="the system cannot stop a process")
+def test_a_script_is_not_blamed_for_a_process_that_was_stopped() -> None:
+    with subprocess.Popen([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            assert process.stdout.readline() == "computing\n"
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(1)
+            process.send_signal(signal.SIGCONT)
+            assert process.stdout.readline() == "done\n"
+
+
+def looked_at(looks: Callable[[Watchdog], None]) -> ScriptBlockedError | None:
+    """What becomes of a script that waits while somebody looks at it."""
+    watchdog = Watchdog(1000 * MILLISECOND)
+    begun, over = threading.Event(), threading.Event()
+
+    def script() -> None:
+        begun.set()
+        while not over.is_set():
+            over.wait(0.001)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(watchdog.run, script, strict=False)
+        begun.wait()
+        looks(watchdog)
+        over.set()
+        running.exception()
+    return watchdog.refusal
+
+
+def test_only_looks_that_come_on_time_count_for_a_script_that_waits() -> None:
+    def late(watchdog: Watchdog) -> None:
+        for _ in range(100):
+            watchdog.look(5.0, on_time=False)
+
+    def on_time(watchdog: Watchdog) -> None:
+        while not watchdog.broken:
+            watchdog.look(0.25, on_time=True)
+
+    assert looked_at(late) is None
+    assert "blocked for more than 1s" in str(looked_at(on_time))
+
+
+def test_cpu_time_that_cannot_have_been_used_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that sleeps may count the whole night as the thread's."""
+    night = iter(range(0, 10**9, 30_000))
+    monkeypatch.setattr("output_mock.engine.watchdog._cpu", lambda thread_id: float(next(night)))
+
+    def wakes_up(watchdog: Watchdog) -> None:
+        for _ in range(3):
+            watchdog.look(30_000, on_time=False)
+
+    assert looked_at(wakes_up) is None
+
+
+# --- the limit -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["0s", 0, "soon", -1])
+def test_a_limit_that_cannot_be_is_refused(limit: Any) -> None:
+    with pytest.raises(ValueError, match=r"2s|duration"):
+        OutputMock(script_limit=limit)

@@ -26,6 +26,7 @@ from output_mock.http.journal import Calls, check_route
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
 from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
 from output_mock.scripts.script import FirstRun, Scripted
+from output_mock.unplayed import Unplayed, unplayed
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -235,6 +236,13 @@ class OutputMock(Scripted):
         return Calls(self.app.calls)
 
     @property
+    def unplayed(self) -> list[Unplayed]:
+        """What was scripted and never played: workflows that were never run, `when`s that fitted no input,
+        answers that no run got, faults that struck no call. As text, each says what and where.
+        """
+        return unplayed(self.world, self.app.faults)
+
+    @property
     def unforeseen(self) -> Calls:
         """The requests that no script foresaw and `foresee` does not allow; each says why in its `miss`.
 
@@ -269,6 +277,35 @@ class OutputMock(Scripted):
                 "status": status,
             }
         )
+
+    @property
+    def unforeseen_errors(self) -> list[ScriptError]:
+        """The mistakes in scripts that no call was answered with and `foresee` does not allow."""
+        calls = self.calls
+        told = {call.miss for call in calls}
+        errors = {error.message: error for error in self.script_errors if error.message not in told}
+        return [error for error in errors.values() if not self._is_foreseen(error, calls)]
+
+    def _is_foreseen(self, error: ScriptError, calls: Calls) -> bool:
+        """Whether `foresee` allows the call that started the run, or one that would ask for its result; for
+        a child, also those of its parents.
+        """
+        run = None if error.workflow_id is None else self.world.find(error.workflow_id)
+        answers: list[dict[str, Any]] = [{"status": error.status}]
+        while run is not None:
+            about = {"workflow": run.info.workflow_type, "workflow_id": run.workflow_id}
+            answers.append({"status": error.status, **about})
+            run = run.parent
+        for wanted in self._foreseen:
+            given = {name: value for name, value in wanted.items() if value is not None}
+            ids = {answer.get("workflow_id") for answer in answers[1:]}
+            if any(call.route in ("start", "run") and call.workflow_id in ids for call in calls(**wanted)):
+                return True
+            if given.pop("route", "result") in ("run", "result") and any(
+                given.items() <= answer.items() for answer in answers
+            ):
+                return True
+        return False
 
     def assert_called(self, expected: Expected, *, times: int | None = None) -> Calls:
         """Return the calls that are the expected one: `assert_called(started("report", {"n": 3}), times=1)`.

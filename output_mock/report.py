@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
 from output_mock.http.journal import listing
+from output_mock.unplayed import Unplayed
 
 if TYPE_CHECKING:
     from output_mock.mock import OutputMock
 
 # More runs than this are not shown one by one; the last ones are.
 _MOST_RUNS = 30
+# More unplayed scripts than this are only counted.
+_MOST_UNPLAYED = 20
+
+# Which unplayed scripts fail a test: none, those that the test itself has scripted, or all.
+Unused = Literal["report", "error", "all"]
+# Whether a place, `file, line 7`, lies in the test itself.
+IsOwn = Callable[[str], bool]
 
 
-def sections(mock: OutputMock) -> list[tuple[str, str]]:
-    """Titles and texts: the calls, and the runs with where each of them stands."""
-    return [("output_mock: calls", calls(mock)), ("output_mock: runs", runs(mock))]
+def sections(mock: OutputMock, is_own: IsOwn) -> list[tuple[str, str]]:
+    """Titles and texts: the calls, where each run stands, and what was scripted and never played.
+
+    `is_own` tells whether the test itself is written at a place. Of what somebody else has scripted,
+    workflows that were not run are left out.
+    """
+    found = [("output_mock: calls", calls(mock)), ("output_mock: runs", runs(mock))]
+    rest = [one for one in mock.unplayed if one.of_run or any(map(is_own, one.places))]
+    if rest:
+        found.append(("output_mock: scripted and never played", _listed(rest)))
+    return found
 
 
 def calls(mock: OutputMock) -> str:
@@ -40,12 +57,21 @@ def runs(mock: OutputMock) -> str:
     return "\n".join(lines)
 
 
-def unforeseen(mock: OutputMock) -> str | None:
-    """What a strict test fails with: calls that no script foresaw, mistakes in scripts; None if well."""
-    calls = mock.unforeseen
-    lines = [f"#{call.number} {call.method} {call.path}: {call.miss}" for call in calls]
-    told = "\n".join(call.miss or "" for call in mock.calls)
-    lines += [error.message for error in mock.script_errors if error.message not in told]
+def complaint(mock: OutputMock, is_own: IsOwn, *, strict: bool, unused: Unused) -> str | None:
+    """What a test fails with at its end; None when nothing is wrong.
+
+    With `strict`, requests that no script matches and mistakes in scripts. With `unused="error"`, what the
+    test itself has scripted and nothing has played; with `"all"`, also what others have.
+    """
+    complaints = [_unforeseen(mock) if strict else None]
+    if unused != "report":
+        complaints.append(_unplayed(mock, is_own if unused == "error" else bool))
+    return "\n\n".join(text for text in complaints if text) or None
+
+
+def _unforeseen(mock: OutputMock) -> str | None:
+    lines = [f"#{call.number} {call.method} {call.path}: {call.miss}" for call in mock.unforeseen]
+    lines += [error.message for error in mock.unforeseen_errors]
     if not lines:
         return None
     listed = "\n".join(f"  {line}" for line in lines)
@@ -54,3 +80,22 @@ def unforeseen(mock: OutputMock) -> str | None:
         "script it, or say that the test expects it: output_mock.foresee(status=…) for calls like these, "
         "@pytest.mark.output(strict=False) for a whole test"
     )
+
+
+def _unplayed(mock: OutputMock, counts: IsOwn) -> str | None:
+    rest = [one for one in mock.unplayed if any(map(counts, one.places))]
+    if not rest:
+        return None
+    listed = "\n".join(f"  {line}" for line in _listed(rest).split("\n"))
+    return (
+        f"this was scripted and never played:\n{listed}\n"
+        "take it out, or have the code under test call it; if a test need not play everything, say "
+        '@pytest.mark.output(unused="report"), or output_unused = report in the ini file for all tests'
+    )
+
+
+def _listed(found: list[Unplayed]) -> str:
+    lines = [str(one) for one in found[:_MOST_UNPLAYED]]
+    if len(found) > _MOST_UNPLAYED:
+        lines.append(f"… and {len(found) - _MOST_UNPLAYED} more")
+    return "\n".join(lines)

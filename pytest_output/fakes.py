@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from types import CodeType
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from output_mock import OutputMock
+from output_mock.report import complaint, sections
 from output_mock.server import running
 
 if TYPE_CHECKING:
@@ -64,6 +67,48 @@ def _living(mock: OutputMock, url: str, wanted: Settings) -> Iterator[None]:
             yield
     finally:
         mock.close()
+
+
+class FakeOfTest:
+    """A test's fake, and what the test's settings say of its end."""
+
+    def __init__(self, mock: OutputMock, wanted: Settings, function: object) -> None:
+        self._mock = mock
+        self._wanted = wanted
+        self._function = function
+        self._kept: list[tuple[str, str]] = []
+
+    def play_what_is_due(self) -> None:
+        """Let every run begin that nobody has polled, so that mistakes in its script show."""
+        if self._wanted.strict or self._wanted.unused != "report":
+            self._mock.world.play_what_is_due()
+
+    def _is_own(self, place: str) -> bool:
+        """Whether it is written in the test function, and not in a fixture, a helper or a file of scripts."""
+        code = getattr(inspect.unwrap(cast("Any", self._function)), "__code__", None)
+        file, _, line = place.rpartition(", line ")
+        if not isinstance(code, CodeType) or file != code.co_filename or not line.isdigit():
+            return False
+        return code.co_firstlineno <= int(line) <= _last_line(code)
+
+    def complaint(self) -> str | None:
+        """What the test fails with that its settings do not allow; None when nothing is wrong."""
+        wanted = self._wanted
+        return complaint(self._mock, self._is_own, strict=wanted.strict, unused=wanted.unused)
+
+    def sections(self) -> list[tuple[str, str]]:
+        """What the report of a failure says of it: titles and texts."""
+        return self._kept or sections(self._mock, self._is_own)
+
+    def keep_sections(self) -> None:
+        """The fake is about to be closed, which runs that wait do not outlive: keep what is to be said."""
+        self._kept = sections(self._mock, self._is_own)
+
+
+def _last_line(code: CodeType) -> int:
+    lines = [line for _, _, line in code.co_lines() if line is not None]
+    inner = [_last_line(const) for const in code.co_consts if isinstance(const, CodeType)]
+    return max([code.co_firstlineno, *lines, *inner])
 
 
 class Stage:

@@ -6,7 +6,7 @@ ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +16,10 @@ from pytest_output import settings
 if TYPE_CHECKING:
     from output_mock import OutputMock
     from output_mock.traces.stored import StoredTraces
-    from pytest_output.fakes import Fakes, Stage
+    from pytest_output.fakes import FakeOfTest, Fakes, Stage
 
-# The fakes that a test has, for its report.
-_FAKES: pytest.StashKey[list[OutputMock]] = pytest.StashKey()
+# The fakes that a test has.
+_FAKES: pytest.StashKey[list[FakeOfTest]] = pytest.StashKey()
 # Whether a test has failed already.
 _FAILED: pytest.StashKey[bool] = pytest.StashKey()
 
@@ -31,8 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        f"output({', '.join(settings.NAMES)}): how the fake of the Output API shall be that this test gets "
-        "from output_mock or output_server.",
+        f"output({', '.join(settings.NAMES)}): configure the fake of the Output API that this test gets from "
+        "output_mock or output_server.",
     )
     settings.check_command_line(config)
     worker = getattr(config, "workerinput", None)
@@ -60,18 +60,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     settings.check_markers(item)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        item.stash[_FAILED] = True
+        raise
+    # Before other fixtures take away what scripts use.
+    fakes = item.stash.get(_FAKES, ())
+    for fake in fakes:
+        fake.play_what_is_due()
+    if item.get_closest_marker("xfail") is not None:
+        # What a test is expected to fail with may be this.
+        _fail(fake.complaint() for fake in fakes)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     outcome: Any = yield
     report: pytest.TestReport = outcome.get_result()
-    if report.failed:
+    if call.excinfo is not None:
         item.stash[_FAILED] = True
-        fakes = item.stash.get(_FAKES, [])
-        if fakes:
-            from output_mock.report import sections
-
-            for mock in fakes:
-                report.sections += sections(mock)
+    if report.failed:
+        for fake in item.stash.get(_FAKES, ()):
+            report.sections += fake.sections()
     if call.when == "teardown" and _FAKES in item.stash:
         del item.stash[_FAKES]
 
@@ -170,8 +183,8 @@ def _skip_if_elsewhere(request: pytest.FixtureRequest) -> None:
 
 def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]:
     """A fake for a test, in its place; strict at the end."""
-    from output_mock.report import unforeseen
     from output_mock.scripts.loading import ScriptFileError
+    from pytest_output.fakes import FakeOfTest
 
     _skip_if_elsewhere(request)
     item: pytest.Item = request.node
@@ -184,12 +197,24 @@ def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]
         problem = error
     if problem is not None:
         pytest.fail(f"@pytest.mark.output of {item.nodeid}: {problem}", pytrace=False)
-    item.stash.setdefault(_FAKES, []).append(mock)
+    fake = FakeOfTest(mock, wanted, getattr(item, "function", None))
+    item.stash.setdefault(_FAKES, []).append(fake)
+    complaint = None
     try:
         yield mock
+        if not item.stash[_FAILED]:
+            complaint = fake.complaint()
+            if complaint is None:
+                # The ends of other fixtures may have started runs, too.
+                fake.play_what_is_due()
+                complaint = fake.complaint()
+        fake.keep_sections()
     finally:
         placed.__exit__(None, None, None)
-    if wanted.strict and not item.stash[_FAILED]:
-        complaint = unforeseen(mock)
-        if complaint is not None:
-            pytest.fail(complaint, pytrace=False)
+    _fail([complaint])
+
+
+def _fail(complaints: Iterable[str | None]) -> None:
+    words = "\n\n".join(words for words in complaints if words)
+    if words:
+        pytest.fail(words, pytrace=False)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from output_mock.report import Unused
 
 # What the marker takes, and the ini option that is its default.
 _INI = {
@@ -17,7 +20,17 @@ _INI = {
     "auth_token": ("string", "The token that requests must bring; it is put into OUTPUT_API_AUTH_TOKEN."),
     "scripts": ("paths", "Script files to load into every fake, from the ini file's folder."),
     "sleep": ("args", "virtual: clients' own sleeping moves the fake's clock; or the modules whose does."),
-    "strict": ("bool", "Fail tests for calls that no script foresaw (default: true)."),
+    "strict": (
+        "bool",
+        "Fail a test at its end for requests that no script matches, and for mistakes in scripts "
+        "(default: true).",
+    ),
+    "unused": (
+        "string",
+        "What to do about scripts that were never played: error (default) fails a test for what the test "
+        "itself scripted, all for fixtures and script files as well; report only tells of them when a test "
+        "fails for another reason.",
+    ),
     "url": ("string", "The URL of fakes that are reached in process."),
     "execution_timeout": ("string", "How long a run may take (default: 24h)."),
     "max_waiting": ("string", "How long /workflow/run waits by default (default: 5m)."),
@@ -28,7 +41,8 @@ _INI = {
 _MARKER_ONLY = ("start",)
 NAMES = (*_INI, *_MARKER_ONLY)
 # What is not handed on to `OutputMock`.
-_OWN = ("sleep", "strict", "url")
+_OWN = ("sleep", "strict", "unused", "url")
+_UNUSED = ("error", "all", "report")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -99,6 +113,10 @@ class Settings:
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.options: dict[str, Any] = {name: value for name, value in given.items() if name not in _OWN}
         self.strict: bool = given.get("strict", True)
+        # As strict, but for a test that says otherwise: what it leaves open may have no answer.
+        self.unused: Unused = given.get("unused", "error" if self.strict else "report")
+        if self.unused not in _UNUSED:
+            raise ValueError(f"unused is one of {', '.join(_UNUSED)}, not {self.unused!r}")
         self.url: str | None = given.get("url")
         sleep = given.get("sleep")
         if isinstance(sleep, str):

@@ -147,11 +147,12 @@ class Clock:
         heap = self._first_heap()
         return None if heap is None else heap[0][0]
 
-    def run_due(self) -> bool:
+    def run_due(self, go_on: Callable[[], bool] | None = None) -> bool:
         """Run everything that is due by now, in order. Returns whether anything ran.
 
         Called with the lock held. A callback that asks for it again (a script that calls back into
-        its own fake) returns at once, so that order is kept.
+        its own fake) returns at once, so that order is kept. With `go_on`, it stops as soon as that returns
+        False; what is left stays due.
         """
         if self._running:
             return False
@@ -159,15 +160,13 @@ class Clock:
         ran = False
         try:
             ready = self._ready
-            while True:
-                while ready:
-                    ready.popleft()()
-                    ran = True
-                callback = self._pop_due(self.nanoseconds())
+            while go_on is None or go_on():
+                callback = ready.popleft() if ready else self._pop_due(self.nanoseconds())
                 if callback is None:
-                    return ran
+                    break
                 callback()
                 ran = True
+            return ran
         finally:
             self._running = False
 

@@ -15,6 +15,7 @@ import random
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from opcode import opmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +154,8 @@ class Update:
     rejected: str | None = None
     # Whether it was refused because nobody handles updates of its name.
     unknown = False
+    # What is wrong with the validator that refused it.
+    mistake: ScriptError | None = None
     done = False
     result: Any = UNDEFINED
     failure: Cause | None = None
@@ -203,7 +206,7 @@ class Instance:
     # When what is replayed at the moment happened.
     replayed_at = 0
     # The step that every traced run begins with.
-    _destinations: Activity | None = None
+    destinations: Activity | None = None
     _random: random.Random | None = None
 
     def __init__(self, run: Run, definition: WorkflowDefinition) -> None:
@@ -282,7 +285,7 @@ class Instance:
         Returns whether the script has begun; until then it hears of nothing, and signals wait for it.
         """
         run, definition, info = self.run, self.definition, self.run.info
-        destinations = self._destinations
+        destinations = self.destinations
         if destinations is None:
             traced = definition.traced and info.parent is None
             if info.parent is None:
@@ -294,7 +297,7 @@ class Instance:
                 self.main = self.loop.begin(self._bare())
                 return True
             if traced:
-                self._destinations = self._schedule(
+                self.destinations = self._schedule(
                     TRACE_DESTINATIONS, DESTINATIONS, self.memo.trace_info_json(), definition.options
                 )
                 return self._not_yet(jobs)
@@ -315,9 +318,9 @@ class Instance:
                 self._signals.setdefault(subject, []).append(detail)
             elif kind == UPDATE:
                 self._buffered_updates.append(subject)
-            elif kind == STOP and self._destinations is not None:
+            elif kind == STOP and self.destinations is not None:
                 self.stopped = True
-                self.abandon(self._destinations)
+                self.abandon(self.destinations)
                 self.commands.append((CANCEL, None))
         self._refuse_updates()
         return False
@@ -719,6 +722,8 @@ class Instance:
                 validator(payload)
             except Exception as refusal:
                 update.rejected = str(refusal) or type(refusal).__name__
+                if _is_mistake(refusal):
+                    update.mistake = self._mistaken_validator(update.name, refusal)
                 return
         self.commands.append((ACCEPT, update))
         try:
@@ -730,6 +735,18 @@ class Instance:
             self._handle(answer).add_done_callback(lambda done: self._update_done(update, done))
         else:
             self._update_finished(update, answer)
+
+    def _mistaken_validator(self, name: str, error: Exception) -> ScriptError:
+        """A mistake in a validator: the update is refused, as by the real SDK, and the author hears of it."""
+        mistake = self.script_error(error)
+        if mistake is not error:
+            mistake = ScriptError(
+                f"{mistake.message}, in the validator of update {name!r}, so the update was refused; "
+                "to refuse it on purpose, raise a Failure or a ValueError",
+                workflow_id=mistake.workflow_id,
+            )
+        self.run.world.script_errors.append(mistake)
+        return mistake
 
     def _update_done(self, update: Update, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
@@ -836,6 +853,22 @@ def cause_of(error: BaseException, definition: WorkflowDefinition) -> Cause | No
     return None
 
 
+# What nobody raises to refuse something, unless they say so in a `raise` of their own.
+_MISTAKES = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, RecursionError, TypeError)
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Whether a validator raised this by mistake, and not in order to refuse an update."""
+    if isinstance(error, ScriptError):
+        return True
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if not isinstance(error, _MISTAKES) or traceback is None:
+        return False
+    return traceback.tb_frame.f_code.co_code[traceback.tb_lasti] != opmap["RAISE_VARARGS"]
+
+
 class _GaveUp(Exception):
     """A wait's timer fired."""
 
@@ -880,4 +913,6 @@ def describe(error: BaseException, definition: WorkflowDefinition, workflow_id: 
             "makes: ctx.step, ctx.child, ctx.wait_for_signal, ctx.condition and asyncio's primitives"
         )
     text = f"the script of workflow {definition.name!r} raised {type(error).__name__}: {message}{hint}"
-    return ScriptError(f"{text} ({place})" if place else text, workflow_id=workflow_id)
+    mistake = ScriptError(f"{text} ({place})" if place else text, workflow_id=workflow_id)
+    mistake.__cause__ = error
+    return mistake

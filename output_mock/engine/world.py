@@ -26,7 +26,7 @@ from output_mock.engine.run import Run
 from output_mock.engine.traces import Traces
 from output_mock.engine.wall import monotonic
 from output_mock.engine.watchdog import LIMIT as SCRIPT_LIMIT
-from output_mock.engine.watchdog import Watchdog
+from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
 from output_mock.scripts.definition import CatalogDefinition, Offered
 
 if TYPE_CHECKING:
@@ -442,11 +442,9 @@ class World:
                 workflow_id=workflow_id,
             )
         if update.rejected is not None:
-            miss = (
-                f"the script of {run.info.workflow_type!r} handles no update {name!r}"
-                if update.unknown
-                else None
-            )
+            miss = None if update.mistake is None else update.mistake.message
+            if update.unknown:
+                miss = f"the script of {run.info.workflow_type!r} handles no update {name!r}"
             raise errors.WorkflowUpdateFailedError(update.rejected, miss=miss)
         if update.failure is not None:
             raise errors.WorkflowUpdateFailedError(update.failure.root().message)
@@ -512,6 +510,36 @@ class World:
                 run.wake()
 
     # By hand
+
+    def play_what_is_due(self, *, most: int = 10_000) -> None:
+        """Let happen what is due by now and nobody has asked for yet; time stands still.
+
+        Every run that nobody has polled gets its first workflow task, and so do its children. As a script
+        may go on for ever while no time passes, at most so many things happen beyond those that are due
+        already, and nothing more after a script that had to be broken off.
+        """
+        with self.clock.lock:
+            if self.clock.closed:
+                return
+            latency, self.latency = self.latency, Latency()
+            left = most + 10 * len(self._open)
+            seen = len(self.script_errors)
+
+            def go_on() -> bool:
+                nonlocal left
+                left -= 1
+                return left >= 0 and not any(
+                    isinstance(error.__cause__, ScriptBlockedError) for error in self.script_errors[seen:]
+                )
+
+            try:
+                for run in list(self._open):
+                    if not go_on():
+                        return
+                    run.hurry_to_script()
+                self.clock.run_due(go_on)
+            finally:
+                self.latency = latency
 
     def let_pass(self, length: int, *, patience: float = 10.0) -> bool:
         """Let so many nanoseconds pass on a virtual clock, though never beyond the latest time that it has.

@@ -23,6 +23,7 @@ from output_mock.http import answers
 from output_mock.http.delays import LONGEST_ON_THE_WALL, Delay, WrittenDelay
 from output_mock.http.downloads import Trouble
 from output_mock.http.journal import check_route
+from output_mock.scripts.places import place_outside
 
 Loss = Literal["request", "answer", "body"]
 # What the real server says with these; other error statuses come from proxies in front of it.
@@ -170,6 +171,10 @@ class Fault:
             raise ValueError("a limit is so many calls per duration, and the duration is not 0")
         # How many calls it has struck.
         self.struck: int = 0
+        # Where it is written: file and line.
+        self.place: str = place_outside()
+        # Whether it is part of a preset.
+        self.of_preset = False
         self._seen = 0
         self._window: deque[int] = deque()
         self._first_used: dict[str | None, int] = {}
@@ -188,6 +193,14 @@ class Fault:
     def is_weather(self) -> bool:
         """Whether it only makes answers late, and always does: then other faults strike all the same."""
         return self.times == "always" and bool(self.delay) and not self._does()
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it strikes the next calls that fit: not by chance, always, beyond a limit, or as part of a
+        preset.
+        """
+        certain = self.times != "always" and self.probability == 1
+        return certain and self.limit is None and self.token_lasts is None and not self.of_preset
 
     def fits(self, call: Mapping[str, str | None]) -> bool:
         """Whether it is about calls of this method, route, workflow and workflow id."""
@@ -327,7 +340,10 @@ class Faults:
         """Add the faults of a preset: `flaky`, `slow`, `deploying`. Raises `ValueError` for another name."""
         from output_mock.http.presets import preset
 
-        return [self.add(fault) for fault in preset(name)]
+        faults = preset(name)
+        for fault in faults:
+            fault.of_preset = True
+        return [self.add(fault) for fault in faults]
 
     def take(self, call: Mapping[str, str | None], now: int = 0) -> Strike | None:
         """What strikes this call at that time on the fake's clock; None when nothing does."""

@@ -12,6 +12,7 @@ from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Failure
 from output_mock.engine.payloads import UNDEFINED, named_json, short, unlike
 from output_mock.scripts.definition import ScheduledSignal, ScriptFunction, WorkflowDefinition
+from output_mock.scripts.parts import Part, matching, parts_of
 
 if TYPE_CHECKING:
     from output_mock.engine.context import Context
@@ -22,9 +23,11 @@ Match = Callable[[Any], bool] | Any
 class Answer:
     """One answer of a workflow: how long it takes, and what it returns or how it fails."""
 
-    __slots__ = ("duration", "failure", "given", "value")
+    __slots__ = ("duration", "failure", "given", "place", "value")
 
     def __init__(self) -> None:
+        # Where it is written.
+        self.place: str = ""
         self.duration: int = 0
         self.value: Any = UNDEFINED
         self.failure: Failure | None = None
@@ -51,6 +54,7 @@ class Branch:
                 raise TypeError(f"{error} ({calling_place()})") from None
         answer = self.answers[-1]
         answer.value, answer.failure, answer.given = value, None, True
+        answer.place = calling_place()
         return self
 
     def fails(self, failure: str | Failure, name: str = "FatalError", **properties: Any) -> Branch:
@@ -59,6 +63,7 @@ class Branch:
         if isinstance(failure, str):
             failure = Failure(failure, name, **properties)
         answer.failure, answer.given = failure, True
+        answer.place = calling_place()
         return self
 
     def takes(self, duration: Duration) -> Branch:
@@ -75,6 +80,12 @@ class Branch:
     def when(self, match: Match) -> Branch:
         """Begin the answers for another kind of input; see `WorkflowBuilder.when`."""
         return self._builder.when(match)
+
+    @property
+    def part(self) -> Part:
+        """What was scripted here."""
+        match = None if self is self._builder else matching(self.match)
+        return Part(self, match, [answer.place for answer in self.answers if answer.given])
 
     def fits(self, given: Any) -> bool:
         """Whether these are the answers for that input."""
@@ -107,6 +118,7 @@ class WorkflowBuilder(Branch):
         self._options: dict[str, Any] = {} if below is None else below.said()
         self._script: ScriptFunction | None = None
         self.definition: WorkflowDefinition = WorkflowDefinition(name, self._play, **self._options)
+        self.definition.place, self.definition.builder = place, self
 
     def configure(self, options: Mapping[str, Any], script: ScriptFunction | None = None) -> None:
         """Take over the options that are given, and the script. Raises `ValueError` for what cannot be, and
@@ -114,6 +126,7 @@ class WorkflowBuilder(Branch):
         """
         script, options, old = script or self._script, {**self._options, **options}, self.definition
         self.definition = WorkflowDefinition(self.name, script or self._play, **options)
+        self.definition.place, self.definition.builder = self.place, self
         try:
             self._changed(self)
         except ValueError:
@@ -164,6 +177,13 @@ class WorkflowBuilder(Branch):
         payload = named_json(payload, "the payload of signal {!r}", name)
         self.configure({"signals": [*signals, ScheduledSignal(name, payload, nanoseconds(after))]})
         return self
+
+    @property
+    def parts(self) -> list[Part]:
+        """What was scripted in calls, and what lies below it."""
+        own = [branch.part for branch in (*self.branches, self)]
+        below = () if self._below is None else parts_of(self._below)
+        return [*(part for part in own if part.answers), *below]
 
     async def _play(self, ctx: Context, given: Any) -> Any:
         if self._below is not None and self._silent_about(given):

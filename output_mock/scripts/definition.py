@@ -14,6 +14,7 @@ from output_mock.zod import Schema, from_json_schema
 
 if TYPE_CHECKING:
     from output_mock.engine.context import Context
+    from output_mock.scripts.builder import WorkflowBuilder
 
 ScriptFunction = Callable[["Context", Any], Awaitable[Any]]
 JSONSchema = Mapping[str, Any]
@@ -144,6 +145,10 @@ class WorkflowDefinition:
 
     # Whether the script is all there is: no schemas, no trace destinations, no step options.
     bare = False
+    # Where it is scripted: file and line.
+    place = ""
+    # What it was scripted on in calls, besides its script.
+    builder: WorkflowBuilder | None = None
 
     def __init__(
         self,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 
@@ -17,6 +21,19 @@ class Place(NamedTuple):
         if not self.line:
             return self.file
         return f"{self.file}, line {self.line}, column {self.column}"
+
+
+# Where this package lies.
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+
+
+def place_outside() -> str:
+    """File and line of the innermost caller that is not part of output-mock, for messages."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    assert frame is not None
+    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
 
 
 @dataclass(frozen=True)

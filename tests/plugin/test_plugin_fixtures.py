@@ -97,8 +97,9 @@ def test_a_server_is_reached_by_programs_in_other_processes_and_starts_once(suit
 def test_who_comes_after_the_test_finds_an_empty_fake(suite: Suite) -> None:
     suite(
         """
-        import json, urllib.request
+        import json, pytest, urllib.request
 
+        @pytest.mark.output(unused="report")
         def test_one(output_server):
             global url
             url = output_server.url

@@ -12,6 +12,7 @@ from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import ChildFailure, Failure, StepFailure
 from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.scripts.builder import contains, in_turn, no_answer
+from output_mock.scripts.parts import Part, matching
 from output_mock.scripts.places import Place
 from output_mock.scripts.yaml import functions
 from output_mock.scripts.yaml.kinds import Said
@@ -39,8 +40,24 @@ class PlayedWorkflow:
         self.place: Place = said.place
         self.has_answer: bool = any(key in said for key in _DOES)
 
+    @property
+    def parts(self) -> list[Part]:
+        """The `when`s and the answers to every other input."""
+        said = self.said
+        parts = [Part(when, _matching(when), _answers(when)) for when in said.get("when", ())]
+        return [*parts, Part(said, None, _answers(said))] if self.has_answer else parts
+
     async def play(self, ctx: Context, given: Any) -> Any:
         return await _Play(self, ctx, given).play()
+
+
+def _matching(when: Said) -> str:
+    match = [matching(when["match"])] if "match" in when else []
+    return " ".join([*match, *(["when with an `if:`"] if "if" in when else [])])
+
+
+def _answers(said: Said) -> list[str]:
+    return [str(one.place) for one in said.get("answers") or [said]]
 
 
 class _Return(Exception):

@@ -1,0 +1,197 @@
+"""Tests of somebody who scripts more than is played. Their names tell how each has to end."""
+
+import pytest
+import requests
+
+from output_mock import Fault, Script
+
+SHARED = Script()
+SHARED.workflow("catalog_a").when({"x": 1}).returns(1)
+SHARED.workflow("catalog_b").returns(1)
+
+
+def run(mock, workflow, **body):
+    return requests.post(f"{mock.url}/workflow/run", json={"workflowName": workflow, **body}).json()["output"]
+
+
+def helper(mock):
+    mock.workflow("a").returns(1)
+    mock.workflow("b").returns(2)
+
+
+@pytest.fixture
+def scripts(output_mock):
+    helper(output_mock)
+    output_mock.fail_next(503, route="terminate")
+
+
+# What the test itself has scripted
+
+
+def test_fails_for_a_workflow_that_was_never_run(output_mock):
+    """workflow 'a' was never run (…suite_unplayed.py, line HERE)"""
+    output_mock.workflow("a").returns(1)  # here
+
+
+def test_fails_for_a_function_that_was_never_run(output_mock):
+    """workflow 'a' was never run (…suite_unplayed.py, line HERE)"""
+
+    @output_mock.workflow("a")  # here
+    async def a(ctx, input):
+        return 1
+
+
+def test_fails_for_a_when_that_fitted_nothing(output_mock):
+    """workflow 'a': when({"x": 1}) fitted no input (…suite_unplayed.py, line HERE)"""
+    output_mock.workflow("a").when({"x": 1}).returns(1)  # here
+    output_mock.workflow("a").returns(2)
+    assert run(output_mock, "a", input={"x": 2}) == 2
+
+
+def test_fails_for_a_predicate_that_fitted_nothing(output_mock):
+    """workflow 'a': when(<lambda>) fitted no input"""
+    output_mock.workflow("a").when(lambda input: input["x"] > 9).returns(1).when({"x": 2}).returns(2)
+    assert run(output_mock, "a", input={"x": 2}) == 2
+
+
+def test_fails_for_the_answer_to_other_inputs(output_mock):
+    """workflow 'a': no run got its answer for other inputs"""
+    output_mock.workflow("a").when({"x": 1}).returns(1)
+    output_mock.workflow("a").returns(2)
+    assert run(output_mock, "a", input={"x": 1}) == 1
+
+
+def test_fails_for_an_answer_in_a_row_that_no_run_got(output_mock):
+    """workflow 'a': no run got answer 3 of 3 (…suite_unplayed.py, line HERE)"""
+    output_mock.workflow("a").fails("busy").then.returns(2).then.returns(3)  # here
+    run(output_mock, "a")
+    assert run(output_mock, "a") == 2
+
+
+def test_fails_for_a_when_below_a_function_that_plays_all(output_mock):
+    """workflow 'a': when({"x": 1}) fitted no input"""
+
+    @output_mock.workflow("a")
+    async def a(ctx, input):
+        return 1
+
+    output_mock.workflow("a").when({"x": 1}).returns(2)
+    assert run(output_mock, "a", input={"x": 1}) == 1
+
+
+def test_fails_for_a_fault_that_struck_nothing(output_mock):
+    """the fault 'answer 503 for route stop' struck no call (…suite_unplayed.py, line HERE)"""
+    output_mock.fail_next(503, route="stop")  # here
+
+
+def test_fails_for_a_socket_too(output_server):
+    """workflow 'a' was never run"""
+    output_server.workflow("a").returns(1)
+
+
+def test_fails_for_what_lies_over_a_fixture(output_mock, scripts):
+    """workflow 'a': when({"x": 1}) fitted no input"""
+    output_mock.workflow("a").when({"x": 1}).returns(3)
+    assert run(output_mock, "a") == 1
+
+
+@pytest.mark.output(strict=False, unused="error")
+def test_fails_when_it_is_told_to_though_not_strict(output_mock):
+    """workflow 'a' was never run"""
+    output_mock.workflow("a").returns(1)
+
+
+@pytest.mark.output(unused="all", scripts=["workflows.yaml"])
+def test_fails_for_a_when_of_a_file_if_all_counts(output_mock):
+    """workflow 'price' was never run (…workflows.yaml, line 2, …"""
+    output_mock.foresee()
+
+
+@pytest.mark.output(unused="all")
+def test_fails_for_a_fixture_if_all_counts(output_mock, scripts):
+    """workflow 'b' was never run (…suite_unplayed.py, line …)"""
+    assert run(output_mock, "a") == 1
+
+
+# What does not count
+
+
+def test_passes_when_a_fixture_scripts_more(output_mock, scripts):
+    assert run(output_mock, "a") == 1
+
+
+def test_passes_when_a_helper_scripts_more(output_mock):
+    helper(output_mock)
+    assert run(output_mock, "b") == 2
+
+
+@pytest.mark.output(scripts=[SHARED, "workflows.yaml"])
+def test_passes_when_files_script_more(output_mock):
+    assert run(output_mock, "catalog_a", input={"x": 1}) == 1
+
+
+def test_passes_when_the_last_answer_is_given_again(output_mock):
+    output_mock.workflow("a").fails("busy").then.returns(2)
+    assert [run(output_mock, "a"), run(output_mock, "a"), run(output_mock, "a")] == [None, 2, 2]
+
+
+def test_passes_when_it_is_scripted_anew(output_mock):
+    output_mock.workflow("a").returns(1)
+    output_mock.workflow("a").returns(2)
+    assert run(output_mock, "a") == 2
+
+
+def test_passes_when_only_a_child_plays_it(output_mock):
+    output_mock.workflow("a").returns(1)
+
+    @output_mock.workflow("b")
+    async def b(ctx, input):
+        return await ctx.child("a")
+
+    assert run(output_mock, "b") == 1
+
+
+def test_passes_for_an_alias(output_mock):
+    output_mock.workflow("a", aliases=["old"]).returns(1)
+    assert run(output_mock, "old") == 1
+
+
+def test_passes_for_faults_that_may_strike(output_mock):
+    output_mock.faults.preset("flaky")
+    output_mock.faults.add(Fault(status=503, times="always", route="stop"))
+    output_mock.faults.add(Fault(limit=5, per="1m"))
+
+
+def test_passes_for_a_fault_that_struck_less_often_than_it_might(output_mock):
+    output_mock.workflow("a").returns(1)
+    output_mock.fail_next(503, times=9)
+    requests.get(f"{output_mock.url}/workflow/runs")
+    output_mock.faults.clear()
+    assert run(output_mock, "a") == 1
+
+
+def test_passes_for_a_fault_that_was_taken_away(output_mock):
+    output_mock.fail_next(503)
+    output_mock.faults.clear()
+
+
+def test_passes_for_a_session_wide_fake(output_mock_factory):
+    output_mock_factory().workflow("a").returns(1)
+
+
+@pytest.mark.output(unused="report")
+def test_passes_when_it_is_only_reported(output_mock):
+    output_mock.workflow("a").returns(1)
+
+
+@pytest.mark.output(unused="report", scripts=[SHARED])
+def test_reports(output_mock, scripts):
+    output_mock.workflow("c").returns(1)
+    output_mock.foresee()
+    run(output_mock, "catalog_a", input={"x": 2})
+    assert run(output_mock, "a", input={"x": 2}) == 2
+
+
+@pytest.mark.output(unused="sometimes")
+def test_wrong(output_mock):
+    pass

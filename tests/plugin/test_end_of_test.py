@@ -1,0 +1,128 @@
+"""What a test fails for at its end though nothing in it has failed, and what it does not fail for.
+
+One inner pytest runs all of these suites at once; each test here looks at what it said of one inner test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SUITES = Path(__file__).parent / "suites"
+# Written beside the inner tests: what pytest says of each, as JSON.
+_RECORDER = """
+import json, os
+
+def pytest_runtest_logreport(report):
+    said = {
+        "name": report.nodeid.rpartition("::")[2],
+        "when": report.when,
+        "outcome": "xfailed" if hasattr(report, "wasxfail") and report.skipped else report.outcome,
+        "text": report.longreprtext,
+        "sections": dict(report.sections),
+    }
+    with open(os.environ["SAID"], "a", encoding="utf-8") as file:
+        file.write(json.dumps(said) + "\\n")
+"""
+_INI = """
+[pytest]
+asyncio_default_fixture_loop_scope = function
+filterwarnings = error
+python_files = suite_*.py
+"""
+Said = Mapping[str, Mapping[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Said]:
+    """What pytest has said of each inner test: for each of its phases outcome, text and sections."""
+    folder = tmp_path_factory.mktemp("suites")
+    for suite in SUITES.glob("*.*"):
+        (folder / suite.name).write_text(suite.read_text())
+    (folder / "conftest.py").write_text(_RECORDER)
+    (folder / "pytest.ini").write_text(_INI)
+    reports = folder / "said.jsonl"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
+    environ = {**os.environ, "SAID": str(reports), "PYTEST_ADDOPTS": "-p no:schemathesis"}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
+    assert "INTERNALERROR" not in done.stdout + done.stderr, done.stdout
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for line in reports.read_text().splitlines():
+        report = json.loads(line)
+        found.setdefault(report["name"], {})[report["when"]] = report
+    return found
+
+
+def outcomes(said: Said) -> str:
+    """`passed` for a test whose three phases passed, otherwise the phase that did not: `teardown failed`."""
+    others = [f"{when} {phase['outcome']}" for when, phase in said.items() if phase["outcome"] != "passed"]
+    return ", ".join(others) or "passed"
+
+
+def names(prefix: str) -> list[str]:
+    """The inner tests whose name begins so."""
+    text = "".join(suite.read_text() for suite in sorted(SUITES.glob("suite_*.py")))
+    return [
+        name
+        for name in re.findall(r"^(?:async )?def (test_\w+)", text, re.MULTILINE)
+        if name.startswith(prefix)
+    ]
+
+
+@pytest.mark.parametrize("name", names("test_passes"))
+def test_what_is_right_passes(said: Mapping[str, Said], name: str) -> None:
+    assert outcomes(said[name]) == "passed", said[name]
+
+
+@pytest.mark.parametrize("name", names("test_fails"))
+def test_what_nobody_has_seen_fails_the_test_at_its_end_and_is_named(
+    said: Mapping[str, Said], name: str
+) -> None:
+    assert outcomes(said[name]) == "teardown failed", said[name]
+    # The inner test says in its docstring what its report has to say: `…` stands for anything, and HERE for
+    # the number of the line that ends in `# here`.
+    text = next(text for suite in SUITES.glob("suite_*.py") if f"def {name}(" in (text := suite.read_text()))
+    before, _, code = text.partition(f"def {name}(")
+    wanted = code.split('"""')[1]
+    if "HERE" in wanted:
+        line = (before + code.partition("# here")[0]).count("\n") + 1
+        wanted = wanted.replace("HERE", str(line))
+    pattern = ".*".join(map(re.escape, wanted.split("…")))
+    assert re.search(pattern, said[name]["teardown"]["text"]), said[name]["teardown"]["text"]
+
+
+def test_a_test_that_has_failed_by_itself_is_not_reported_twice(said: Mapping[str, Said]) -> None:
+    assert outcomes(said["test_failed_already"]) == "call failed"
+
+
+@pytest.mark.parametrize("name", names("test_xfails"))
+def test_an_expected_failure_covers_what_shows_at_the_end(said: Mapping[str, Said], name: str) -> None:
+    assert outcomes(said[name]) == "call xfailed"
+
+
+def test_what_is_foreseen_is_foreseen_also_when_nobody_looks(said: Mapping[str, Said]) -> None:
+    foreseen = {name: outcomes(phases) for name, phases in said.items() if name.startswith("test_foreseen[")}
+    assert set(foreseen.values()) == {"passed"}, foreseen
+
+
+def test_a_test_that_skips_itself_is_not_judged(said: Mapping[str, Said]) -> None:
+    assert outcomes(said["test_skips"]) == "call skipped"
+
+
+def test_a_failing_report_lists_what_was_never_played_but_not_a_whole_catalog(
+    said: Mapping[str, Said],
+) -> None:
+    listed = said["test_reports"]["call"]["sections"]["output_mock: scripted and never played"]
+    assert re.findall(r"workflow '(\w+)'", listed) == ["c"]
+
+
+def test_a_setting_that_is_unknown_is_an_error(said: Mapping[str, Said]) -> None:
+    assert "unused is one of error, all, report, not 'sometimes'" in said["test_wrong"]["setup"]["text"]

@@ -288,7 +288,10 @@ def test_help_and_markers_tell_of_the_plugin(pytester: pytest.Pytester) -> None:
     helped.fnmatch_lines(["fakes of the Output API:", "*--output-url=URL*", "*--output-seed=N*"])
     helped.fnmatch_lines(["*output_strict (bool):*"])
     pytester.runpytest("--markers").stdout.fnmatch_lines(["@pytest.mark.output(clock, seed, catalog, *"])
-    pytester.runpytest("--fixtures").stdout.fnmatch_lines(["output_mock -- *", "output_server -- *"])
+    fixtures = pytester.runpytest("--fixtures").stdout
+    for name in ("output_mock", "output_server"):
+        # In whatever order: pytest sorts them by their lines, as text.
+        fixtures.re_match_lines_random([f"{name} -- "])
 
 
 # What a session costs that does not use it

@@ -19,10 +19,14 @@ from weakref import WeakSet
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import RequestHeaderFieldsTooLarge
 
 from output_mock.engine.wall import monotonic
+from output_mock.http import head_limit
+from output_mock.http.answers import status_line
 from output_mock.http.exchange import LOCAL_ADDRESS, RESET, WHEN_GONE
 
 if TYPE_CHECKING:
@@ -38,6 +42,8 @@ _NAP = 0.5
 _GRACE = 0.4
 
 _LARGEST_BODY = 64 * 1024 * 1024
+# How many bytes are read from a connection at once, as Node does.
+_READ = 64 * 1024
 _NO_LINGERING = struct.pack("ii", 1, 0)
 
 Stage = Literal["answered", "stream begins", "stream ends"]
@@ -384,7 +390,36 @@ class _Task(_Reporting, WSGITask):
 
 
 class _ErrorTask(_Reporting, ErrorTask):
-    pass
+    def execute(self) -> None:
+        request: Any = self.request
+        if isinstance(request.error, RequestHeaderFieldsTooLarge):
+            self._refuse_head()
+        else:
+            super().execute()
+
+    def _refuse_head(self) -> None:
+        """Answer as Node does, which has no more to say than this."""
+        self.status = status_line(head_limit.STATUS)
+        self.wrote_header = True
+        self.close_on_finish = True
+        self.content_length = 0
+        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in head_limit.HEADERS)]
+        self.channel.write_soon("\r\n".join([*lines, "", ""]).encode())
+
+
+class _Parser(HTTPRequestParser):
+    """Reads a request, and refuses one whose head is too large for Node."""
+
+    def received(self, data: bytes) -> int:
+        begun = None if self.headers_finished else self.header_plus
+        consumed = super().received(data)
+        if begun is not None:
+            head = begun + data[:consumed]
+            # What is counted is never more than what there is.
+            if len(head) >= head_limit.LIMIT and head_limit.size_of_bytes(head) >= head_limit.LIMIT:
+                self.error = RequestHeaderFieldsTooLarge("")
+                self.completed = True
+        return consumed
 
 
 def _channel_of(task: Task) -> _Channel:
@@ -401,6 +436,7 @@ class _Channel(HTTPChannel):
     that ask for it (`when_gone`): then its end is taken for the client's, and noticed at once.
     """
 
+    parser_class = _Parser
     task_class = _Task
     error_task_class = _ErrorTask
     server: _Waitress
@@ -602,6 +638,8 @@ class _Waitress(TcpWSGIServer):
             log_socket_errors=False,
             # Far beyond what the API takes, and refused before it fills the disk.
             max_request_body_size=_LARGEST_BODY,
+            # Enough for any head: what is not read when a connection closes has it end in a reset.
+            recv_bytes=_READ,
         )
         super().__init__(
             app,

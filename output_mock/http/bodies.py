@@ -6,7 +6,6 @@ JSON only when the type says so, forms with brackets, nothing else; at most 2 Mi
 from __future__ import annotations
 
 import codecs
-import gzip
 import json
 import re
 import zlib
@@ -78,16 +77,50 @@ def _text(headers: Headers, body: bytes, charset: str) -> str:
 
 
 def _inflated(encoding: str, body: bytes) -> bytes:
-    """The decompressed body, or as much of it as shows that it is too large."""
+    """The decompressed body, or as much of it as shows that it is too large.
+
+    What is wrong is said in the words of Node 20, as measured with Express 5.
+    """
+    if encoding == "br":
+        return _from_brotli(body)
     if encoding not in ("gzip", "deflate"):
         raise BodyError("UnsupportedMediaTypeError", 415, f'unsupported content encoding "{encoding}"')
-    decompressor = zlib.decompressobj(31 if encoding == "gzip" else 15)
+    inflated = b""
     try:
-        inflated = decompressor.decompress(body, LIMIT + 1)
-        if len(inflated) <= LIMIT and not decompressor.eof:
-            raise BodyError("Error", 400, "unexpected end of file")
-    except (zlib.error, gzip.BadGzipFile):
+        while True:
+            decompressor = zlib.decompressobj(31 if encoding == "gzip" else 15)
+            inflated += decompressor.decompress(body, LIMIT + 1 - len(inflated))
+            if len(inflated) > LIMIT:
+                return inflated
+            if not decompressor.eof:
+                raise BodyError("Error", 400, "unexpected end of file")
+            body = decompressor.unused_data
+            # After a gzip file there may be another one, or zeros.
+            if encoding != "gzip" or not body or body.startswith(b"\0"):
+                return inflated
+    except zlib.error:
         raise BodyError("Error", 400, "incorrect header check") from None
+
+
+def _from_brotli(body: bytes) -> bytes:
+    try:
+        import brotli
+    except ImportError:
+        raise BodyError(
+            "UnsupportedMediaTypeError",
+            415,
+            'unsupported content encoding "br"; the fake decodes it once output-mock[brotli] is installed',
+        ) from None
+    decompressor = brotli.Decompressor()
+    try:
+        inflated: bytes = decompressor.process(body, output_buffer_limit=LIMIT + 1)
+        while len(inflated) <= LIMIT and not decompressor.is_finished():
+            piece = decompressor.process(b"", output_buffer_limit=LIMIT + 1 - len(inflated))
+            if not piece:
+                raise BodyError("Error", 400, "unexpected end of file")
+            inflated += piece
+    except brotli.error:
+        raise BodyError("Error", 400, "Decompression failed") from None
     return inflated
 
 
@@ -165,7 +198,11 @@ def _words(text: str, error: ValueError) -> str:
 
 
 def form(text: str, charset: str = "utf-8") -> dict[str, Any]:
-    """A form with brackets: `a[b]=1&a[c][]=2` (raw_bodies). Raises `BodyError` for too many parameters."""
+    """A form with brackets: `a[b]=1&a[c][]=2` (raw_bodies).
+
+    Raises `BodyError` for too many parameters, and for a name with more than 32 pairs of brackets (measured
+    with Express 5.3, body-parser 2.4 and qs 6.17).
+    """
     parts = [part for part in text.split("&") if part]
     if len(parts) > _FORM_PARAMETERS:
         raise BodyError("PayloadTooLargeError", 413, "too many parameters")
@@ -210,7 +247,7 @@ def _keys(key: str) -> list[str]:
     if not parts:
         return [head, rest] if head else [rest]
     if len(parts) > _FORM_DEPTH:
-        parts = [*parts[:_FORM_DEPTH], "[" + "".join(parts[_FORM_DEPTH:]) + "]"]
+        raise BodyError("BadRequestError", 400, "The input exceeded the depth")
     return [head, *parts] if head else parts
 
 

@@ -14,4 +14,19 @@ HEADERS = (("Connection", "close"),)
 
 def too_large(target: str, headers: Iterable[tuple[str, str]]) -> bool:
     """Whether Node refuses a request with this target and these headers."""
-    return len(target) + sum(len(name) + len(value) for name, value in headers) >= LIMIT
+    return size(target, headers) >= LIMIT
+
+
+def size(target: str, headers: Iterable[tuple[str, str]]) -> int:
+    """How many characters Node counts."""
+    return len(target) + sum(len(name) + len(value) for name, value in headers)
+
+
+def size_of_bytes(head: bytes) -> int:
+    """The same, of the beginning of a request, or of as much as there is of it."""
+    first, *lines = head.split(b"\r\n")
+    counted = len(first.split(b" ", 2)[1]) if b" " in first else len(first)
+    for line in lines:
+        name, _, value = line.partition(b":")
+        counted += len(name) + len(value.strip(b" \t"))
+    return counted

@@ -48,6 +48,15 @@ class RequestHeaders(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._as_sent)
 
+    def __eq__(self, other: object) -> bool:
+        """Equal to any mapping of the same names, whatever their case, to the same values."""
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        mine = {name.lower(): value for name, value in self.items()}
+        return mine == {str(name).lower(): value for name, value in other.items()}
+
+    __hash__ = None
+
     def __repr__(self) -> str:
         return repr(masked_headers(self.items()))
 
@@ -75,6 +84,7 @@ class Call(NamedTuple):
     name: str | None
     # The parsed body; None when there was none.
     json: Any
+    # As they were sent; looked up whatever their case.
     headers: Mapping[str, str]
     # 0 when the connection was dropped before anything was done.
     status: int

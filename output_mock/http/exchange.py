@@ -84,6 +84,8 @@ class Exchange:
         self._cut_after: int | None = None
         # What is wrong with S3.
         self._s3: Trouble | None = None
+        # Whether that is the answer.
+        self._s3_failed: bool = False
         # How many bytes its body has.
         self.size: int = 0
         # The answer, once there is one.
@@ -157,10 +159,16 @@ class Exchange:
             self.world.let_pass(strike.wait * SECOND)
         if fault.drop == "answer":
             self._drop(reset=fault.reset)
-        if answer.is_streamed or self.method == "HEAD":
-            return answer
-        self.lost = fault.drop == "body"
-        return spoiled.spoil(answer, fault, self.world, self._reset)
+        if fault.spoils and self._has_body(answer):
+            self.lost = fault.drop == "body"
+            return spoiled.spoil(answer, fault, self.world, self._reset)
+        cut = fault.cut_after is not None and answer.is_streamed and self.method != "HEAD"
+        if not (cut or self._s3_failed or fault.strikes_anything):
+            self.app.faults.give_back(fault)
+        return answer
+
+    def _has_body(self, answer: Response) -> bool:
+        return not answer.is_streamed and self.method != "HEAD" and bool(answer.get_data())
 
     def _drop(self, *, reset: bool) -> None:
         if reset:
@@ -401,6 +409,7 @@ class Exchange:
         run = self.world.find(_id(route), run_id)
         trace = self._result(run).get("trace") or {}
         if self._s3 is not None and trace:
+            self._s3_failed = True
             return downloads.failing(run.run_id, self._s3)
         if "remote" in trace:
             return self._remote_trace(run, trace["remote"])

@@ -68,13 +68,14 @@ class Fault:
     - the connection is dropped, and lost is (`drop`) the request, only its answer, or half of the answer's
       body; with `reset` by a TCP reset;
     - the body is no JSON (`malformed`), or comes in small pieces over a duration on the wall (`dribble`);
-    - a history stream is cut after so many events (`cut_after`);
+    - a history stream is cut after so many events (`cut_after`); it strikes no other calls;
     - the worker of the default catalog goes away for a while on the fake's clock (`worker_away`);
     - a trace log is asked for and `s3` has some trouble: the object is `missing`, `not_json`, `empty` or
       `huge` (200 MB), there is `no_bucket`, access is `denied`, it is the `wrong_region`, S3 is `down`, or
       the server has `no_keys`.
 
-    A delay that always strikes comes on top of whatever else does; of all others, one strikes at a time.
+    A delay that always strikes comes on top of whatever else does; of all others, one strikes at a time. A
+    call that a fault could do nothing to (no body to break, no stream to cut) does not count as struck.
     Raises `ValueError` for what makes no sense.
     """
 
@@ -130,14 +131,16 @@ class Fault:
             raise ValueError(f"what is lost is the 'request', the 'answer' or its 'body', not {drop!r}")
         if reset and drop is None:
             raise ValueError("a reset needs to be told what is lost: drop='request', 'answer' or 'body'")
-        if cut_after is not None and cut_after < 0:
-            raise ValueError(f"a stream is cut after 0 events or more, not {cut_after}")
+        if status is None and (body is not None or headers or retry_after is not None):
+            raise ValueError("a body, headers and retry_after are those of an answer: give its status, too")
+        if cut_after is not None:
+            if cut_after < 0:
+                raise ValueError(f"a stream is cut after 0 events or more, not {cut_after}")
+            route = _only("a stream that is cut", "history_stream", route, method, status)
         if s3 is not None:
             if s3 not in get_args(Trouble):
                 raise ValueError(f"the trouble with S3 is one of {', '.join(get_args(Trouble))}, not {s3!r}")
-            if route not in (None, "trace_log"):
-                raise ValueError(f"trouble with S3 is for route trace_log, not for {route}")
-            route = "trace_log"
+            route = _only("trouble with S3", "trace_log", route, method, status)
         check_route(route)
         for name, value in (headers or {}).items():
             if not answers.is_header(name, value):
@@ -201,6 +204,18 @@ class Fault:
         """
         certain = self.times != "always" and self.probability == 1
         return certain and self.limit is None and self.token_lasts is None and not self.of_preset
+
+    @property
+    def spoils(self) -> bool:
+        """Whether it does something to the body of an answer."""
+        return self.drop == "body" or self.malformed or self.dribble > 0
+
+    @property
+    def strikes_anything(self) -> bool:
+        """Whether it does something to every call, whatever the answer would be."""
+        if self.status is not None or self.worker_away or self.delay:
+            return True
+        return not self.spoils and self.cut_after is None and self.s3 is None
 
     def fits(self, call: Mapping[str, str | None]) -> bool:
         """Whether it is about calls of this method, route, workflow and workflow id."""
@@ -306,6 +321,17 @@ class Fault:
         return f"{self} ({self.left} of {self.times} to come)"
 
 
+def _only(what: str, wanted: str, route: str | None, method: str | None, status: int | None) -> str:
+    """The one route whose calls a fault can strike. Raises `ValueError` when others are asked for."""
+    if route not in (None, wanted):
+        raise ValueError(f"{what} is for route {wanted}, not for {route}")
+    if method is not None and method.upper() != "GET":
+        raise ValueError(f"{what} is for GET, not for {method}")
+    if status is not None:
+        raise ValueError(f"{what} and an answer {status} are two faults")
+    return wanted
+
+
 class Strike(NamedTuple):
     """What goes wrong with a call."""
 
@@ -364,6 +390,15 @@ class Faults:
             if struck is None and not any(late):
                 return None
             return Strike(struck, wait, late[0], late[1])
+
+    def give_back(self, fault: Fault) -> None:
+        """A fault has struck a call that it could do nothing to: let it strike another."""
+        with self._lock:
+            fault.struck -= 1
+            fault.left += 1
+            if fault not in self._waiting:
+                self._waiting.append(fault)
+                self._waiting.sort(key=lambda one: one.id)
 
     def remove(self, fault: Fault) -> None:
         """Let a fault strike no more. Does nothing when it has struck its last."""

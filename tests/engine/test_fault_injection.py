@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -402,17 +403,72 @@ def test_every_fault_can_be_said_in_words() -> None:
         reset=True,
         malformed=True,
         dribble="1s",
-        cut_after=2,
         worker_away="1m",
         route="start",
         times=2,
     )
     assert repr(every) == (
         "answer 503 and delay by 1s on the wall and break off within the body of the answer with a reset and "
-        "break the JSON of the answer and dribble the body over 1s and cut the stream after 2 events and "
-        "send the worker away for 1m for route start (2 of 2 to come)"
+        "break the JSON of the answer and dribble the body over 1s and send the worker away for 1m for route "
+        "start (2 of 2 to come)"
     )
+    assert str(Fault(cut_after=2)) == "cut the stream after 2 events for route history_stream"
     assert repr(Fault(limit=2)) == "answer 429 beyond 2 calls per 1m (always)"
     assert repr(Fault(token_lasts="1h", probability=0.5)) == (
         "answer 401 to a token older than 1h (always, of 0.5 of the calls)"
     )
+
+
+# What it cannot do anything to
+
+
+def test_a_stream_is_cut_whatever_is_called_before(client: Client) -> None:
+    client.run("echo", 1, workflowId="a")
+    number = fault(client, cutAfter=1)
+    assert statuses(client, 3) == [200, 200, 200]
+    assert client.unchecked("GET", "/workflow/unknown/history/stream").status == 404
+    shown = client.control("GET", "/faults").json["faults"][0]
+    assert (shown["id"], shown["left"], shown["struck"]) == (number, 1, 0)
+    _, chunks, close = client.open("GET", "/workflow/a/history/stream", [], None)
+    with pytest.raises((http.client.HTTPException, OSError)):
+        list(chunks)
+    close()
+    assert client.control("GET", "/faults").json["faults"] == []
+
+
+@pytest.mark.parametrize("given", [{"malformed": True}, {"drop": "body"}, {"dribble": "1ms"}])
+def test_a_body_is_spoiled_only_where_there_is_one(client: Client, given: dict[str, Any]) -> None:
+    client.run("echo", 1, workflowId="a")
+    number = fault(client, **given)
+    assert client.unchecked("HEAD", "/workflow/runs").status == 200
+    assert client.unchecked("GET", "/workflow/a/history/stream").status == 200
+    shown = client.control("GET", "/faults").json["faults"][0]
+    assert (shown["id"], shown["left"], shown["struck"]) == (number, 1, 0)
+    with contextlib.suppress(http.client.HTTPException, OSError):
+        client.unchecked("GET", "/workflow/runs")
+    assert client.control("GET", "/faults").json["faults"] == []
+
+
+def test_trouble_with_s3_waits_for_a_trace_that_is_asked_for(client: Client) -> None:
+    client.start("approval", workflowId="a")
+    fault(client, s3="down")
+    assert client.unchecked("GET", "/workflow/a/trace-log").status == 424
+    assert client.unchecked("GET", "/workflow/unknown/trace-log").status == 404
+    client.run("echo", 1, workflowId="b")
+    assert client.unchecked("GET", "/workflow/b/trace-log").status == 500
+    assert client.control("GET", "/faults").json["faults"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"cutAfter": 1, "route": "runs"}, "a stream that is cut is for route history_stream, not for runs"),
+        ({"cutAfter": 1, "method": "POST"}, "a stream that is cut is for GET, not for POST"),
+        ({"cutAfter": 1, "status": 503}, "a stream that is cut and an answer 503 are two faults"),
+        ({"s3": "down", "status": 503}, "trouble with S3 and an answer 503 are two faults"),
+        ({"retryAfter": 1}, "give its status, too"),
+        ({"body": "gone"}, "give its status, too"),
+    ],
+)
+def test_a_fault_that_could_do_nothing_is_refused(client: Client, given: dict[str, Any], said: str) -> None:
+    assert said in client.control("POST", "/faults", given, expect=400).json["message"]

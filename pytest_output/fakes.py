@@ -72,8 +72,10 @@ def _living(mock: OutputMock, url: str, wanted: Settings) -> Iterator[None]:
 class FakeOfTest:
     """A test's fake, and what the test's settings say of its end."""
 
-    def __init__(self, mock: OutputMock, wanted: Settings, function: object) -> None:
+    def __init__(self, mock: OutputMock, wanted: Settings, function: object, *, in_process: bool) -> None:
         self._mock = mock
+        self._in_process = in_process
+        self._url = mock.url
         self._wanted = wanted
         self._function = function
         self._kept: list[tuple[str, str]] = []
@@ -96,13 +98,22 @@ class FakeOfTest:
         wanted = self._wanted
         return complaint(self._mock, self._is_own, strict=wanted.strict, unused=wanted.unused)
 
-    def sections(self) -> list[tuple[str, str]]:
-        """What the report of a failure says of it: titles and texts."""
-        return self._kept or sections(self._mock, self._is_own)
+    def sections(self, error: BaseException | None = None) -> list[tuple[str, str]]:
+        """What the report of a failure says of it: titles and texts. Takes what the test has failed with."""
+        if self._kept:
+            return self._kept
+        found = sections(self._mock, self._is_own)
+        if not self._mock.calls:
+            from pytest_output.unreached import hint
+
+            found.insert(
+                1, ("output_mock: why no calls", hint(self._url, error, in_process=self._in_process))
+            )
+        return found
 
     def keep_sections(self) -> None:
         """The fake is about to be closed, which runs that wait do not outlive: keep what is to be said."""
-        self._kept = sections(self._mock, self._is_own)
+        self._kept = self.sections()
 
 
 def _last_line(code: CodeType) -> int:

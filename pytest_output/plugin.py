@@ -84,7 +84,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.stash[_FAILED] = True
     if report.failed:
         for fake in item.stash.get(_FAKES, ()):
-            report.sections += fake.sections()
+            report.sections += fake.sections(None if call.excinfo is None else call.excinfo.value)
     if call.when == "teardown" and _FAKES in item.stash:
         del item.stash[_FAKES]
 
@@ -184,7 +184,7 @@ def _skip_if_elsewhere(request: pytest.FixtureRequest) -> None:
 def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]:
     """A fake for a test, in its place; strict at the end."""
     from output_mock.scripts.loading import ScriptFileError
-    from pytest_output.fakes import FakeOfTest
+    from pytest_output.fakes import FakeOfTest, in_process
 
     _skip_if_elsewhere(request)
     item: pytest.Item = request.node
@@ -197,7 +197,7 @@ def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]
         problem = error
     if problem is not None:
         pytest.fail(f"@pytest.mark.output of {item.nodeid}: {problem}", pytrace=False)
-    fake = FakeOfTest(mock, wanted, getattr(item, "function", None))
+    fake = FakeOfTest(mock, wanted, getattr(item, "function", None), in_process=place is in_process)
     item.stash.setdefault(_FAKES, []).append(fake)
     complaint = None
     try:

@@ -77,6 +77,20 @@ def names(prefix: str) -> list[str]:
     ]
 
 
+def expected_of(name: str) -> str:
+    """The pattern of what an inner test says in its docstring that its report says.
+
+    `…` stands for anything, HERE for the number of the line that ends in `# here`.
+    """
+    text = next(text for suite in SUITES.glob("suite_*.py") if f"def {name}(" in (text := suite.read_text()))
+    before, _, code = text.partition(f"def {name}(")
+    expected = code.split('"""')[1]
+    if "HERE" in expected:
+        line = (before + code.partition("# here")[0]).count("\n") + 1
+        expected = expected.replace("HERE", str(line))
+    return ".*".join(map(re.escape, expected.split("…")))
+
+
 @pytest.mark.parametrize("name", names("test_passes"))
 def test_what_is_right_passes(said: Mapping[str, Said], name: str) -> None:
     assert outcomes(said[name]) == "passed", said[name]
@@ -87,15 +101,7 @@ def test_what_nobody_has_seen_fails_the_test_at_its_end_and_is_named(
     said: Mapping[str, Said], name: str
 ) -> None:
     assert outcomes(said[name]) == "teardown failed", said[name]
-    # The inner test says in its docstring what its report has to say: `…` stands for anything, and HERE for
-    # the number of the line that ends in `# here`.
-    text = next(text for suite in SUITES.glob("suite_*.py") if f"def {name}(" in (text := suite.read_text()))
-    before, _, code = text.partition(f"def {name}(")
-    wanted = code.split('"""')[1]
-    if "HERE" in wanted:
-        line = (before + code.partition("# here")[0]).count("\n") + 1
-        wanted = wanted.replace("HERE", str(line))
-    pattern = ".*".join(map(re.escape, wanted.split("…")))
+    pattern = expected_of(name)
     assert re.search(pattern, said[name]["teardown"]["text"]), said[name]["teardown"]["text"]
 
 
@@ -126,3 +132,16 @@ def test_a_failing_report_lists_what_was_never_played_but_not_a_whole_catalog(
 
 def test_a_setting_that_is_unknown_is_an_error(said: Mapping[str, Said]) -> None:
     assert "unused is one of error, all, report, not 'sometimes'" in said["test_wrong"]["setup"]["text"]
+
+
+@pytest.mark.parametrize("name", names("test_unreached"))
+def test_a_failing_report_tells_why_nothing_has_reached_the_fake(said: Mapping[str, Said], name: str) -> None:
+    hint = said[name]["call"]["sections"]["output_mock: why no calls"]
+    url = r"http://127\.0\.0\.\d+:\d+"
+    pattern = expected_of(name).replace("URL:", f"{url}:").replace("at\\ URL", f"at\\ {url}")
+    assert re.search(pattern.replace("IMPORTED", url), hint, re.DOTALL), hint
+
+
+def test_a_report_says_nothing_of_it_when_something_has_reached_the_fake(said: Mapping[str, Said]) -> None:
+    assert "output_mock: calls" in said["test_reached"]["call"]["sections"]
+    assert "output_mock: why no calls" not in said["test_reached"]["call"]["sections"]

@@ -1,0 +1,78 @@
+"""Tests of somebody whose requests do not reach the fake. Each fails; its docstring is what the report says."""
+
+import asyncio
+import http.client
+import socket
+import urllib.request
+
+import aiohttp
+import httpx
+import pytest
+import requests
+
+# As in a module that is imported before any test has a fake.
+with socket.create_server(("127.0.0.1", 0)) as server:
+    IMPORTED = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_unreached_urllib(output_mock):
+    """URLError at URL: that is this fake…requests, httpx and httpx2…aiohttp, urllib, niquests…output_server"""
+    urllib.request.urlopen(f"{output_mock.url}/health")
+
+
+def test_unreached_http_client(output_mock):
+    """ConnectionRefusedError at URL: that is this fake…output_server"""
+    http.client.HTTPConnection(output_mock.url.removeprefix("http://")).request("GET", "/health")
+
+
+def test_unreached_aiohttp(output_mock):
+    """ClientConnectorError at URL: that is this fake…output_server"""
+
+    async def ask():
+        async with aiohttp.ClientSession() as session:
+            await session.get(f"{output_mock.url}/health")
+
+    asyncio.run(ask())
+
+
+def test_unreached_asyncio(output_mock):
+    """ConnectionRefusedError at URL: that is this fake…output_server"""
+    host, port = output_mock.url.removeprefix("http://").split(":")
+    asyncio.run(asyncio.open_connection(host, int(port)))
+
+
+def test_unreached_requests_elsewhere(output_mock):
+    """ConnectionError at IMPORTED, and this fake is at URL…OUTPUT_API_URL…set output_url = IMPORTED in the ini"""
+    requests.get(f"{IMPORTED}/health")
+
+
+def test_unreached_httpx_elsewhere(output_mock):
+    """ConnectError at IMPORTED, and this fake is at URL…output_url = IMPORTED"""
+    httpx.get(f"{IMPORTED}/health")
+
+
+def test_unreached_behind_another_error(output_mock):
+    """RuntimeError at IMPORTED, and this fake is at URL"""
+    try:
+        requests.get(f"{IMPORTED}/health")
+    except requests.ConnectionError as error:
+        raise RuntimeError("no summary") from error
+
+
+def test_unreached_on_a_socket(output_server):
+    """ConnectionError at IMPORTED, and this fake is at URL…read it when you make the request"""
+    requests.get(f"{IMPORTED}/health")
+
+
+def test_unreached_and_nobody_says_why(output_mock):
+    """nothing has reached this fake, which is at URL…requests, httpx and httpx2…output_server…OUTPUT_API_URL"""
+    pytest.fail("there is no summary")
+
+
+def test_reached(output_mock):
+    requests.get(f"{output_mock.url}/health")
+    requests.get(f"{IMPORTED}/health")
+
+
+def test_passes_though_nothing_has_reached_it(output_mock):
+    assert output_mock.url

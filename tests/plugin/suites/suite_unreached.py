@@ -1,4 +1,4 @@
-"""Tests of somebody whose requests do not reach the fake. Each fails; its docstring is what the report says."""
+"""Tests of somebody whose requests do not reach the fake; each docstring is what the report has to say."""
 
 import asyncio
 import http.client
@@ -16,7 +16,7 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 
 
 def test_unreached_urllib(output_mock):
-    """URLError at URL: that is this fake…requests, httpx and httpx2…aiohttp, urllib, niquests…output_server"""
+    """URLError at URL: that is this fake…requests, httpx and httpx2…aiohttp, urllib, niquests…"""
     urllib.request.urlopen(f"{output_mock.url}/health")
 
 
@@ -42,7 +42,7 @@ def test_unreached_asyncio(output_mock):
 
 
 def test_unreached_requests_elsewhere(output_mock):
-    """ConnectionError at IMPORTED, and this fake is at URL…OUTPUT_API_URL…set output_url = IMPORTED in the ini"""
+    """ConnectionError at IMPORTED, and this fake is at URL…OUTPUT_API_URL…output_url = IMPORTED in the ini"""
     requests.get(f"{IMPORTED}/health")
 
 
@@ -65,7 +65,7 @@ def test_unreached_on_a_socket(output_server):
 
 
 def test_unreached_and_nobody_says_why(output_mock):
-    """nothing has reached this fake, which is at URL…requests, httpx and httpx2…output_server…OUTPUT_API_URL"""
+    """nothing has reached this fake, which is at URL…requests, httpx and httpx2…OUTPUT_API_URL"""
     pytest.fail("there is no summary")
 
 

@@ -55,7 +55,7 @@ class RequestHeaders(Mapping[str, str]):
         mine = {name.lower(): value for name, value in self.items()}
         return mine == {str(name).lower(): value for name, value in other.items()}
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return repr(masked_headers(self.items()))

@@ -198,6 +198,8 @@ class MountedApp:
             response = self.app.answer(Request(environ))
         sent = response.get_wsgi_headers(environ).to_wsgi_list()
         sent.append(("Date", formatdate(time_ns() / 1e9, usegmt=True)))
+        if response.is_streamed and "Content-Length" not in response.headers:
+            sent.append(("Transfer-Encoding", "chunked"))
         pieces: Iterator[Any] | None = None
         answered: bytes | None = b""
         if method != "HEAD" and response.is_streamed:

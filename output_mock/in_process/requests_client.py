@@ -237,12 +237,14 @@ def _timeout(given: Any) -> Timeout:
     if isinstance(given, Timeout):
         return given
     if isinstance(given, tuple):
-        if len(given) != 2:
+        try:
+            connect, read = given
+            return Timeout(connect=connect, read=read)
+        except ValueError:
             raise ValueError(
                 f"Invalid timeout {given}. Pass a (connect, read) timeout tuple, or a single float to set "
                 "both timeouts to the same value."
-            )
-        return Timeout(connect=given[0], read=given[1])
+            ) from None
     return Timeout(connect=given, read=given)
 
 

@@ -46,15 +46,13 @@ def _joined(body: bytes) -> bytes:
 
 def is_chunked(answer: Answer) -> bool:
     """Whether the body comes in chunks, as its length is not known before its end."""
-    return answer.body is None and all(name.lower() != "content-length" for name, _ in answer.headers)
+    return answer.body is None and ("Transfer-Encoding", "chunked") in answer.headers
 
 
 def head(answer: Answer) -> bytes:
     """The status line and the headers of an answer."""
     lines = [f"HTTP/1.1 {answer.status} {answer.reason}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
-    if is_chunked(answer):
-        lines.append("Transfer-Encoding: chunked")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 

@@ -173,18 +173,6 @@ def test_a_closed_fake_is_refused_at_once_and_no_other_host_is_asked(ask: Ask, m
     assert time.monotonic() - begun < 5
 
 
-def test_clients_are_as_they_were_when_no_fake_is_open(mock: OutputMock) -> None:
-    places = [
-        (requests.Session, "get_adapter"),
-        (httpx.Client, "_transport_for_url"),
-        (httpx.AsyncClient, "_transport_for_url"),
-    ]
-    before = [vars(kind)[name] for kind, name in places]
-    with opened(mock):
-        assert [vars(kind)[name] for kind, name in places] != before
-    assert [vars(kind)[name] for kind, name in places] == before
-
-
 def test_a_url_that_is_none_is_refused(mock: OutputMock) -> None:
     for url in ("nowhere", "ftp://a", "http://", "http://a?b=c"):
         with pytest.raises(ValueError, match="is no base URL"), mock.in_process(url):

@@ -1,0 +1,577 @@
+"""The same client program against a fake in process and against one on a socket sees the same."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import importlib
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from output_mock import Fault, OutputMock
+
+RUN = {"workflowName": "echo", "input": {"n": 3}}
+JSON = {"Content-Type": "application/json"}
+PACKAGES = ["httpx", "httpx2"]
+
+
+def fake() -> OutputMock:
+    """A fake that answers the same each time, with a run `w` that has ended."""
+    mock = OutputMock(seed=3)
+    mock.workflow("echo").returns(lambda input: input)
+    mock.begin_with("echo", 7, workflow_id="w")
+    return mock
+
+
+def both_ways(program: Callable[[OutputMock, str], Any]) -> tuple[Any, Any]:
+    """What a program sees in process, and what it sees on a socket; the calls that arrived as well."""
+    seen = []
+    for way in ("in_process", "serve"):
+        mock = fake()
+        with getattr(mock, way)() as url:
+            found = program(mock, url)
+        calls = [
+            (call.method, call.path, call.query, call.json, call.status, dict(call.headers), call.lost)
+            for call in mock.calls
+        ]
+        mock.close()
+        seen.append((_without_urls(found, url), _without_urls(calls, url)))
+    return seen[0], seen[1]
+
+
+# Of no concern to a client, and waitress's own: when it was, and whether the connection is used again.
+_LEFT_OUT = {"date", "connection"}
+
+
+def _without_urls(value: Any, url: str) -> Any:
+    if isinstance(value, str):
+        value = re.sub(r" at 0x[0-9a-f]+", "", value)
+        for text in (url, url.removeprefix("http://")):
+            value = value.replace(text, "URL")
+        host, _, port = url.removeprefix("http://").partition(":")
+        return value.replace(f"host='{host}', port={port}", "HOST")
+    if isinstance(value, dict):
+        pairs = ((str(key).lower(), item) for key, item in value.items())
+        return {key: _without_urls(item, url) for key, item in pairs if key not in _LEFT_OUT}
+    if isinstance(value, (list, tuple)):
+        return [_without_urls(item, url) for item in value]
+    return value
+
+
+def error(work: Callable[[], Any]) -> Any:
+    """What is raised, and what lies behind it."""
+    try:
+        return "nothing raised", work()
+    except Exception as raised:
+        return type(raised).__name__, str(raised)
+
+
+# Requests, told apart from the packages: what is called with the method, the path and these options.
+
+Options = dict[str, Any]
+REQUESTS: dict[str, tuple[str, str, Options]] = {
+    "json": ("POST", "/workflow/run", {"json": RUN}),
+    "query": ("GET", "/workflow/runs?limit=1", {"params": {"catalog": "main"}}),
+    "escapes": ("GET", "/workflow/a%2Fb%20c/status", {}),
+    "unknown workflow": ("POST", "/workflow/run", {"json": {"workflowName": "none"}}),
+    "invalid": ("POST", "/workflow/run", {"json": {}}),
+    "no such route": ("GET", "/nowhere", {}),
+    "head": ("HEAD", "/workflow/w/status", {}),
+    "head of a stream": ("HEAD", "/workflow/w/history/stream", {}),
+    "options": ("OPTIONS", "/workflow/run", {}),
+    "204": ("POST", "/heartbeat", {}),
+    "304": ("GET", "/workflow/w/input", {"headers": {"If-None-Match": "*"}}),
+    "form": ("POST", "/workflow/run", {"data": {"workflowName": "echo", "input[a]": "1"}}),
+    "multipart": ("POST", "/workflow/run", {"files": {"a": ("a.txt", b"x")}, "headers": {
+        "Content-Type": "multipart/form-data; boundary=b"}}),
+    "gzip": ("POST", "/workflow/run", {"content": gzip.compress(b'{"workflowName": "echo"}', mtime=0),
+        "headers": {**JSON, "Content-Encoding": "gzip"}}),
+    "no JSON": ("POST", "/workflow/run", {"content": b"{", "headers": JSON}),
+    "basic auth": ("GET", "/health", {"auth": ("ana", "secret")}),
+    "cookies sent": ("GET", "/health", {"cookies": {"a": "1", "b": "2"}}),
+    "stream": ("GET", "/workflow/w/history/stream", {}),
+}  # fmt: skip
+CHECKED = pytest.mark.parametrize("case", REQUESTS)
+
+
+@CHECKED
+def test_requests_sees_the_same(case: str) -> None:
+    method, path, options = REQUESTS[case]
+    options = {"data" if name == "content" else name: value for name, value in options.items()}
+
+    def program(mock: OutputMock, url: str) -> Any:
+        with requests.Session() as session:
+            answer = session.request(method, url + path, timeout=30, **options)
+            return (
+                answer.status_code,
+                answer.reason,
+                dict(answer.headers),
+                answer.content,
+                answer.encoding,
+                answer.raw.version,
+                answer.raw.status,
+                answer.raw.reason,
+                answer.raw.retries.history,
+                answer.elapsed.total_seconds() >= 0,
+                error(answer.raise_for_status),
+            )
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+def seen_by_httpx(answer: Any) -> Any:
+    return (
+        answer.status_code,
+        answer.reason_phrase,
+        answer.http_version,
+        dict(answer.headers),
+        answer.content,
+        answer.encoding,
+        str(answer.url),
+        answer.is_closed,
+        answer.is_stream_consumed,
+        answer.num_bytes_downloaded,
+        answer.elapsed.total_seconds() >= 0,
+        error(lambda: answer.raise_for_status() and None),
+    )
+
+
+@CHECKED
+@pytest.mark.parametrize("name", PACKAGES)
+def test_httpx_sees_the_same(name: str, case: str) -> None:
+    package = pytest.importorskip(name)
+    method, path, options = REQUESTS[case]
+    cookies = options.get("cookies")
+    options = {key: value for key, value in options.items() if key != "cookies"}
+    heard: list[Any] = []
+    hooks = {
+        "request": [lambda request: heard.append(request.method)],
+        "response": [lambda answer: heard.append(answer.status_code)],
+    }
+
+    def program(mock: OutputMock, url: str) -> Any:
+        with package.Client(base_url=url, event_hooks=hooks, cookies=cookies) as client:
+            return seen_by_httpx(client.request(method, path, **options)), heard.copy(), heard.clear()
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+    def asynchronous(mock: OutputMock, url: str) -> Any:
+        async def ask() -> Any:
+            async with package.AsyncClient(base_url=url, cookies=cookies) as client:
+                return seen_by_httpx(await client.request(method, path, **options))
+
+        return asyncio.run(ask())
+
+    in_process, served = both_ways(asynchronous)
+    assert in_process == served
+
+
+# Bodies in pieces, redirects, cookies
+
+
+def test_requests_sends_bodies_of_every_kind_the_same() -> None:
+    whole = b'{"workflowName": "echo"}'
+
+    def program(mock: OutputMock, url: str) -> Any:
+        found = []
+        for body in (iter([whole[:5], b"", whole[5:]]), whole.decode(), memoryview(whole).tobytes()):
+            answer = requests.post(f"{url}/workflow/run", data=body, headers=JSON, timeout=30)
+            found.append((answer.status_code, answer.json()["output"]))
+        return found
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_httpx_sends_bodies_in_pieces_the_same(name: str) -> None:
+    package = pytest.importorskip(name)
+    pieces = [b'{"workflowName"', b': "echo"}']
+
+    async def later() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    def program(mock: OutputMock, url: str) -> Any:
+        async def ask() -> Any:
+            async with package.AsyncClient(base_url=url) as client:
+                return seen_by_httpx(await client.post("/workflow/run", content=later(), headers=JSON))
+
+        answer = package.post(f"{url}/workflow/run", content=iter(pieces), headers=JSON)
+        return seen_by_httpx(answer), asyncio.run(ask())
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+MOVED = {"Location": "/workflow/w/status", "Set-Cookie": "lb=a1; Path=/"}
+
+
+def test_requests_follows_redirects_the_same() -> None:
+    def program(mock: OutputMock, url: str) -> Any:
+        mock.fail_next(302, times=2, headers=MOVED)
+        with requests.Session() as session:
+            answer = session.post(f"{url}/workflow/run", json=RUN, timeout=30)
+            mock.fail_next(307, times=40, headers=MOVED)
+            return (
+                answer.status_code,
+                answer.url,
+                [(one.status_code, one.reason) for one in answer.history],
+                session.cookies.get_dict(),
+                error(lambda: session.get(f"{url}/workflow/runs", timeout=30)),
+            )
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_httpx_follows_redirects_the_same(name: str) -> None:
+    package = pytest.importorskip(name)
+
+    def program(mock: OutputMock, url: str) -> Any:
+        mock.fail_next(302, times=2, headers=MOVED)
+        with package.Client(base_url=url, follow_redirects=True) as client:
+            answer = client.post("/workflow/run", json=RUN)
+            history = [(one.status_code, one.reason_phrase) for one in answer.history]
+            return seen_by_httpx(answer), history, dict(client.cookies)
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+# Retries
+
+
+@pytest.mark.parametrize("total", [2, 3])
+def test_the_history_of_retries_is_the_same(total: int) -> None:
+    def program(mock: OutputMock, url: str) -> Any:
+        mock.fail_next(503, times=2)
+        mock.drop_next(1)
+        with requests.Session() as session:
+            retries = Retry(total=total, status_forcelist=[503], allowed_methods=None, backoff_factor=0)
+            session.mount("http://", HTTPAdapter(max_retries=retries))
+            try:
+                answer = session.post(f"{url}/workflow/run", json=RUN, timeout=30)
+            except requests.ConnectionError as raised:
+                return str(raised)
+            history = answer.raw.retries.history
+            return answer.status_code, [(one.method, one.url, one.status, str(one.error)) for one in history]
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+# Timeouts
+
+WRONG = ["5", 0, -1, (1, 2, 3), (1,), ("1", 2), [1, 2], True, (0, 1), {}]
+
+
+@pytest.mark.parametrize("timeout", WRONG, ids=repr)
+def test_a_timeout_that_is_none_is_refused_in_the_same_words(timeout: Any) -> None:
+    def program(mock: OutputMock, url: str) -> Any:
+        return error(lambda: requests.get(f"{url}/health", timeout=timeout).status_code)
+
+    (in_process, _), (served, _) = both_ways(program)
+    assert in_process == served
+    assert in_process[0] != "nothing raised"
+
+
+TIMEOUTS = [5, 0.5, (None, 5), urllib3.Timeout(read=5), urllib3.Timeout(total=5), urllib3.Timeout(connect=9)]
+
+
+@pytest.mark.parametrize("timeout", TIMEOUTS, ids=repr)
+def test_an_answer_that_is_late_is_waited_for_as_long_as_the_timeout_says(timeout: Any) -> None:
+    mock = fake()
+    mock.delay_next("6s")
+    patient = timeout is TIMEOUTS[-1]
+    with mock.in_process() as url:
+        before = mock.clock.now()
+        found = error(lambda: requests.get(f"{url}/health", timeout=timeout).status_code)
+        passed = (mock.clock.now() - before).total_seconds()
+    mock.close()
+    if patient:
+        assert found == ("nothing raised", 200)
+        assert passed == 6
+    else:
+        assert found[0] == "ReadTimeout"
+        assert passed == pytest.approx(0.5 if timeout == 0.5 else 5, abs=0.1)
+
+
+# Connections that break
+
+
+BROKEN: dict[str, Options] = {
+    "dropped": {"drop": "request"},
+    "reset": {"drop": "request", "reset": True},
+    "half a body": {"drop": "body"},
+    "half a body and a reset": {"drop": "body", "reset": True},
+    "no JSON": {"malformed": True},
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_requests_raises_the_same_for_a_connection_that_breaks(case: str) -> None:
+    def program(mock: OutputMock, url: str) -> Any:
+        mock.faults.add(Fault(times=1, **BROKEN[case]))
+        return error(lambda: requests.post(f"{url}/workflow/run", json=RUN, timeout=30).json())
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+@pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.parametrize("name", PACKAGES)
+def test_httpx_raises_the_same_for_a_connection_that_breaks(name: str, case: str) -> None:
+    package = pytest.importorskip(name)
+
+    def program(mock: OutputMock, url: str) -> Any:
+        mock.faults.add(Fault(times=2, **BROKEN[case]))
+
+        async def ask() -> Any:
+            async with package.AsyncClient(base_url=url) as client:
+                try:
+                    return (await client.post("/workflow/run", json=RUN)).json()
+                except Exception as raised:
+                    return type(raised).__name__
+
+        found = error(lambda: package.post(f"{url}/workflow/run", json=RUN).json())
+        return found, asyncio.run(ask())
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+@pytest.mark.parametrize("name", ["requests", *PACKAGES])
+def test_a_stream_that_is_cut_is_the_same(name: str) -> None:
+    package = pytest.importorskip(name)
+
+    def program(mock: OutputMock, url: str) -> Any:
+        mock.cut_next_stream(3)
+        received: list[bytes] = []
+        address = f"{url}/workflow/w/history/stream"
+
+        def read() -> None:
+            if package is requests:
+                with requests.get(address, stream=True, timeout=30) as answer:
+                    received.extend(answer.iter_content(None))
+            else:
+                with package.stream("GET", address) as answer:
+                    received.extend(answer.iter_raw())
+
+        return error(read), b"".join(received)
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+# Pools
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_pool_that_is_exhausted_says_so_until_a_connection_is_free(name: str) -> None:
+    package = pytest.importorskip(name)
+    limits = package.Limits(max_connections=1)
+    timeout = package.Timeout(30, pool=0.05)
+    stream = "/workflow/w/history/stream"
+
+    def program(mock: OutputMock, url: str) -> Any:
+        with package.Client(base_url=url, limits=limits, timeout=timeout) as client:
+            with client.stream("GET", "/workflow/w/status"):
+                busy = error(lambda: client.get("/health").status_code)
+            free = client.get("/health").status_code
+
+        async def ask() -> Any:
+            async with package.AsyncClient(base_url=url, limits=limits, timeout=timeout) as client:
+                async with client.stream("GET", stream):
+                    try:
+                        await client.get("/health")
+                    except package.PoolTimeout as raised:
+                        busy = type(raised).__name__, str(raised)
+                return busy, (await client.get("/health")).status_code
+
+        return busy, free, asyncio.run(ask())
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+    assert in_process[0][0][0] == "PoolTimeout"
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_who_waits_for_a_connection_gets_it_when_it_is_free(name: str) -> None:
+    package = pytest.importorskip(name)
+
+    def program(mock: OutputMock, url: str) -> Any:
+        async def ask() -> Any:
+            limits = package.Limits(max_connections=2)
+            async with package.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
+                answers = await asyncio.gather(*(client.get("/health") for _ in range(9)))
+                return [answer.status_code for answer in answers]
+
+        return asyncio.run(ask())
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+# Transports
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_transports_of_a_client_are_used_and_those_without_a_socket_left_alone(name: str) -> None:
+    package = pytest.importorskip(name)
+
+    class Signing(package.HTTPTransport):  # type: ignore[name-defined, misc]
+        def handle_request(self, request: Any) -> Any:
+            request.headers["X-Signed"] = "yes"
+            return super().handle_request(request)
+
+    class Wrapping(package.BaseTransport):  # type: ignore[name-defined, misc]
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def handle_request(self, request: Any) -> Any:
+            request.headers["X-Wrapped"] = "yes"
+            return self.inner.handle_request(request)
+
+        def close(self) -> None:
+            self.inner.close()
+
+    def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"the application's own"
+
+    def program(mock: OutputMock, url: str) -> Any:
+        found = []
+        for transport in (Signing(), Wrapping(package.HTTPTransport()), Wrapping(Signing())):
+            with package.Client(mounts={url: transport}) as client:
+                found.append(seen_by_httpx(client.get(f"{url}/health")))
+        with package.Client(mounts={"all://app.example": package.WSGITransport(application)}) as client:
+            found.append(client.get("http://app.example/").text)
+            found.append(client.get(f"{url}/health").text)
+        return found
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+# Packages that are imported late, or not at all
+
+
+def in_a_new_process(pytester: pytest.Pytester, code: str) -> None:
+    pytester.makepyfile(program=code)
+    result = pytester.runpython("program.py")
+    assert result.ret == 0, result.stderr.str()
+
+
+@pytest.mark.parametrize("name", ["requests", *PACKAGES])
+def test_a_package_is_imported_by_the_test_only_and_answered_when_it_is(
+    pytester: pytest.Pytester, name: str
+) -> None:
+    pytest.importorskip(name)
+    in_a_new_process(
+        pytester,
+        f"""
+        import sys
+        from output_mock import OutputMock
+        mock = OutputMock()
+        finders = list(sys.meta_path)
+        with mock.in_process() as url:
+            assert not {{"requests", "httpx", "httpx2", "anyio", "urllib3"}} & set(sys.modules)
+            import {name}
+            assert {name}.get(url + "/health").text == "OK"
+            assert type({name}.__loader__).__module__ != "output_mock.in_process.imports"
+        assert list(sys.meta_path) == finders
+        with mock.in_process() as url:
+            assert {name}.get(url + "/health").text == "OK"
+        try:
+            {name}.get(url + "/health")
+        except OSError:
+            pass
+        except {name}.{"ConnectionError" if name == "requests" else "ConnectError"}:
+            pass
+        else:
+            raise AssertionError("the fake is closed")
+        mock.close()
+        """,
+    )
+
+
+@pytest.mark.parametrize("missing", [["httpx"], ["httpx2"], ["httpx", "httpx2"], ["requests"]], ids=repr)
+def test_a_package_that_is_missing_is_not_missed(pytester: pytest.Pytester, missing: list[str]) -> None:
+    left = [name for name in ("requests", *PACKAGES) if name not in missing]
+    for name in left:
+        pytest.importorskip(name)
+    in_a_new_process(
+        pytester,
+        f"""
+        import importlib, sys
+        for name in {missing}:
+            sys.modules[name] = None
+        from output_mock import OutputMock
+        with OutputMock().in_process() as url:
+            for name in {left}:
+                assert importlib.import_module(name).get(url + "/health").text == "OK"
+        """,
+    )
+
+
+def test_httpx_may_be_another_name_of_httpx2(pytester: pytest.Pytester) -> None:
+    package = pytest.importorskip("httpx2")
+    if not hasattr(package, "alias_httpx"):
+        pytest.skip("this httpx2 has no alias_httpx; install a newer one")
+    in_a_new_process(
+        pytester,
+        """
+        import httpx2
+        httpx2.alias_httpx()
+        from output_mock import OutputMock
+        send = httpx2.Client._send_single_request
+        with OutputMock().in_process() as url:
+            import httpx
+            assert httpx is httpx2
+            assert httpx.get(url + "/health").text == "OK"
+        assert httpx2.Client._send_single_request is send
+        """,
+    )
+
+
+@pytest.mark.parametrize("name", ["requests", *PACKAGES])
+def test_a_package_is_as_it_was_when_no_fake_is_open(pytester: pytest.Pytester, name: str) -> None:
+    pytest.importorskip(name)
+    place = "Session.get_adapter" if name == "requests" else "AsyncClient._send_single_request"
+    in_a_new_process(
+        pytester,
+        f"""
+        import {name}
+        from output_mock import OutputMock
+        before = {name}.{place}
+        with OutputMock().in_process():
+            assert {name}.{place} is not before
+            with OutputMock().in_process():
+                pass
+            assert {name}.{place} is not before
+        assert {name}.{place} is before
+        """,
+    )
+
+
+def test_a_package_imported_anew_is_answered_too() -> None:
+    mock = fake()
+    with mock.in_process() as url, pytest.MonkeyPatch.context() as patch:
+        import sys
+
+        for name in [name for name in sys.modules if name == "httpx" or name.startswith("httpx.")]:
+            patch.delitem(sys.modules, name)
+        anew = importlib.import_module("httpx")
+        assert anew.get(f"{url}/health").text == "OK"
+    mock.close()

@@ -464,17 +464,21 @@ class OutputMock(Scripted):
             self._urls.remove(url)
 
     @contextmanager
-    def virtual_time(self, *modules: str) -> Iterator[None]:
+    def virtual_time(self, *modules: str, stuck_after: Duration = "10s") -> Iterator[None]:
         """Have the clients' own sleeping move the fake's clock instead of the wall while the block runs.
 
         Takes the names of the modules and packages that live in virtual time; none: all but the standard
         library and pytest. For them `time.sleep`, `time.monotonic`, `time.time`, `datetime.now` and their kin
-        mean the fake's clock, and for everybody the timers of asyncio's event loops do. Raises `ValueError`
-        on a real clock, `RuntimeError` when it is on for another fake, or time is frozen (freezegun).
+        mean the fake's clock, and for everybody the timers of asyncio's event loops do.
+
+        Time passes only when nothing else is under way: threads that work, sockets, other processes. When the
+        same thing has held it up for `stuck_after` on the wall, whoever waits for time gets a `StuckError`
+        that names it. Raises `ValueError` on a real clock, `RuntimeError` when virtual time is on for another
+        fake, time is frozen (freezegun), or this is not CPython.
         """
         from output_mock.virtual_time import virtual_time
 
-        with virtual_time(self.app, modules):
+        with virtual_time(self.app, modules, stuck_after):
             yield
 
     def close(self) -> None:

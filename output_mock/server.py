@@ -67,6 +67,8 @@ class Application(Protocol):
 
     def let_go(self) -> None: ...
 
+    def parked(self) -> int: ...
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
 
 
@@ -74,12 +76,12 @@ class Application(Protocol):
 _servers: WeakSet[Server] = WeakSet()
 
 
-def under_way() -> int:
-    """How many requests the servers of this process have to read or to answer, those that wait included.
+def quiet() -> bool:
+    """Whether all requests that the servers of this process have to answer wait for something to happen.
 
     On the loopback interface what one side has sent is there for the other one at once.
     """
-    return sum(server.under_way() for server in list(_servers))
+    return all(server.under_way() <= server.app.parked() for server in list(_servers))
 
 
 class Server:

@@ -61,7 +61,11 @@ def staged(stage: Stage, wanted: Settings) -> Iterator[OutputMock]:
 
 @contextmanager
 def _living(mock: OutputMock, url: str, wanted: Settings) -> Iterator[None]:
-    time = mock.virtual_time(*wanted.modules) if wanted.virtual else nullcontext()
+    time = (
+        mock.virtual_time(*wanted.modules, stuck_after=wanted.stuck_after)
+        if wanted.virtual
+        else nullcontext()
+    )
     try:
         with environment(url, mock.app.auth_token), time:
             yield
@@ -143,6 +147,10 @@ class Stage:
     def let_go(self) -> None:
         """Whoever waits for something of the fake that is there at the moment stops waiting."""
         self._app.let_go()
+
+    def parked(self) -> int:
+        """How many requests wait for something of the fake that is there at the moment."""
+        return self._app.parked()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._app(environ, start_response)

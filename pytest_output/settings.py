@@ -20,6 +20,7 @@ _INI = {
     "auth_token": ("string", "The token that requests must bring; it is put into OUTPUT_API_AUTH_TOKEN."),
     "scripts": ("paths", "Script files to load into every fake, from the ini file's folder."),
     "sleep": ("args", "virtual: clients' own sleeping moves the fake's clock; or the modules whose does."),
+    "stuck_after": ("string", "How long the same thing may hold up virtual time on the wall (default: 10s)."),
     "strict": (
         "bool",
         "Fail a test at its end for requests that no script matches, and for mistakes in scripts "
@@ -41,7 +42,7 @@ _INI = {
 _MARKER_ONLY = ("start",)
 NAMES = (*_INI, *_MARKER_ONLY)
 # What is not handed on to `OutputMock`.
-_OWN = ("sleep", "strict", "unused", "url")
+_OWN = ("sleep", "strict", "stuck_after", "unused", "url")
 _UNUSED = ("error", "all", "report")
 
 
@@ -118,6 +119,7 @@ class Settings:
         if self.unused not in _UNUSED:
             raise ValueError(f"unused is one of {', '.join(_UNUSED)}, not {self.unused!r}")
         self.url: str | None = given.get("url")
+        self.stuck_after: Any = given.get("stuck_after", "10s")
         sleep = given.get("sleep")
         if isinstance(sleep, str):
             sleep = [sleep]

@@ -50,6 +50,10 @@ class Front:
         """Whoever waits for something in any world stops waiting."""
         self.worlds.let_go()
 
+    def parked(self) -> int:
+        """How many requests wait for something to happen in any world."""
+        return self.worlds.parked()
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path: str = environ["PATH_INFO"]
         if path.startswith((PREFIX, CONTROL)):

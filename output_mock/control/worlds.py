@@ -217,6 +217,10 @@ class Worlds:
         for held in self:
             held.app.let_go()
 
+    def parked(self) -> int:
+        """How many requests wait for something to happen in any world."""
+        return sum(held.app.parked() for held in self)
+
     def close(self) -> None:
         """Look after idle worlds no longer."""
         self._closing.set()

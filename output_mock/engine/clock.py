@@ -101,6 +101,11 @@ class Clock:
                 raise ValueError(f"the clock would be beyond the year 2998 after {duration!r}")
             self.jump(self._now + length)
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether this thread is just running what is due: a script's code."""
+        return self._running and self.lock._is_owned()  # type: ignore[attr-defined]
+
     def set_mode(self, mode: Mode) -> None:
         """Change between `auto` and `manual`. Raises `ValueError` for any other change."""
         if mode not in ("auto", "manual") or self.mode == "real":

@@ -74,7 +74,7 @@ class _Copying:
         new.watchdog = Watchdog(old.watchdog.limit)
         new.script_errors = list(old.script_errors)
         new.answers_given = dict(old.answers_given)
-        new.interruptions, new.driver = 0, None
+        new.interruptions, new.virtual = 0, None
         new.catalogs = {name: self._catalog(catalog) for name, catalog in old.catalogs.items()}
         for run in old._runs.values():
             self._runs[run] = self._run(run)

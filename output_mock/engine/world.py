@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.durations import MILLISECOND
 from output_mock.engine import errors, results
@@ -55,6 +55,13 @@ class Latency:
 # About as long as on the deployment that was recorded, so that a client on a real clock sees a run that
 # it has just started running, as it would there.
 _REAL_LATENCY = Latency(first_task=20 * MILLISECOND, task=5 * MILLISECOND, step=5 * MILLISECOND)
+
+
+class PassesTime(Protocol):
+    """What lets time pass for those that wait for it (`output_mock.virtual_time`)."""
+
+    def pass_until(self, due: int | None, woken: threading.Event | None = None) -> None:
+        """Wait until the clock has come to `due`, or `woken` is set."""
 
 
 class Catalog(Offered):
@@ -138,8 +145,10 @@ class World:
         self.deadlines: Deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}
-        # The thread whose own waiting moves the clock, when there is one: nobody else will while it waits.
-        self.driver: int | None = None
+        # What gives time to those that wait for it, while virtual time is on.
+        self.virtual: PassesTime | None = None
+        # How many requests are late on purpose, and wait for their time.
+        self._late = 0
         # Counts how often everybody who waits was let go.
         self.interruptions: int = 0
         self._latest: dict[str, Run] = {}
@@ -561,6 +570,21 @@ class World:
             if monotonic() > limit:
                 return False
 
+    def be_late(self, length: int) -> None:
+        """Let so many nanoseconds pass for a request. In virtual time others go on before: a client that
+        waits less long for its answer.
+        """
+        if self.virtual is None:
+            self.let_pass(length)
+            return
+        with self.clock.lock:
+            self._late += 1
+        try:
+            self.virtual.pass_until(min(self.clock.nanoseconds() + length, LATEST))
+        finally:
+            with self.clock.lock:
+                self._late -= 1
+
     def advance_run(self, run: Run, *, guards: bool) -> bool:
         """Let the next thing of a run happen that happens by itself, with `guards` also a timeout.
 
@@ -592,7 +616,7 @@ class World:
     def parked(self) -> int:
         """How many requests wait for something to happen that has not happened yet."""
         with self.clock.lock:
-            return sum(run.parked() for run in self._open)
+            return self._late + sum(run.parked() for run in self._open)
 
     def poll(self, run: Run | None = None) -> None:
         """Somebody has looked at a run (or at all) and may look again: on an `auto` clock, let the next
@@ -656,16 +680,22 @@ class World:
                     if until is not None and (guards or due is not None):
                         clock.jump(until)
                         return done()
-                if until is not None and self.driver == threading.get_ident():
-                    next_due = clock.next_due()
-                    clock.jump(until if next_due is None else min(until, next_due))
-                    continue
                 watched = run.latest()
                 waiter = watched.watch()
                 # Should somebody else move a virtual clock past the end of this wait.
                 alarm = None
                 if until is not None and clock.mode != "real":
                     alarm = clock.call_at(until, waiter.set, guard=True)
+                dues = [due for due in (until, clock.next_due()) if due is not None]
+            if self.virtual is not None and dues:
+                try:
+                    self.virtual.pass_until(min(dues), waiter)
+                finally:
+                    with clock.lock:
+                        watched.unwatch(waiter)
+                        if alarm is not None:
+                            alarm.cancel()
+                continue
             # Nothing happens by itself: others, or on a real clock the wall, have to bring it about.
             if not limit:
                 limit = clock.monotonic() + (self.patience if wall is None else wall)

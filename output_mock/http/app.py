@@ -114,6 +114,10 @@ class OutputApp(Flask):
             _counted.reset(counted)
             self._under_way.discard(one)
 
+    def parked(self) -> int:
+        """How many requests wait for something to happen that has not happened yet."""
+        return self.world.parked()
+
     @property
     def answering(self) -> bool:
         """Whether a request is being answered at the moment."""

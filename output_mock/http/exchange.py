@@ -228,7 +228,7 @@ class Exchange:
             virtual = min(virtual, limit)
             wall = min(wall, limit - virtual)
         if virtual:
-            self.world.let_pass(virtual)
+            self.world.be_late(virtual)
         if wall:
             delays.sleep(self.world, wall / 1e9)
         if late:

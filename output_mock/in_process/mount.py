@@ -139,6 +139,8 @@ class MountedApp:
             return
         if world.clock.mode == "real":
             time.sleep(seconds)
+        elif world.virtual is not None:
+            world.virtual.pass_until(world.clock.nanoseconds() + round(seconds * SECOND))
         else:
             world.let_pass(round(seconds * SECOND))
 

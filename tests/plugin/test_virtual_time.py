@@ -113,22 +113,25 @@ def test_all_clocks_of_the_client_agree_with_the_fakes(manual: OutputMock, clien
         assert issubclass(datetime.datetime, client.datetime)
 
 
-def test_the_wall_is_back_afterwards(manual: OutputMock, client: Any) -> None:
-    real = (time.sleep, time.monotonic, time.time, datetime.datetime, datetime.date)
+def test_nothing_is_left_behind(manual: OutputMock, client: Any) -> None:
+    names = (time.sleep, time.monotonic, time.time, datetime.datetime, datetime.date)
+    real = [getattr(datetime.datetime, name) for name in ("now", "utcnow", "today")]
     loop_time = asyncio.BaseEventLoop.time
     with manual.virtual_time():
-        kept, made = client.sleep, client.datetime
-        assert time.sleep is not real[0]
-    assert (time.sleep, time.monotonic, time.time, datetime.datetime, datetime.date) == real
-    assert (client.sleep, client.monotonic, client.datetime) == (real[0], real[1], real[3])
+        assert (time.sleep, time.monotonic, time.time, datetime.datetime, datetime.date) == names
+        assert client.sleep is time.sleep
+        taken = datetime.datetime.now
+        assert taken(datetime.timezone.utc) == manual.clock.now()
     assert asyncio.BaseEventLoop.time is loop_time
-    # Who has kept one gets the wall's.
+    assert [getattr(datetime.datetime, name) for name in ("now", "utcnow", "today")] == real
+    assert time.sleep.__self__ is time
     begun = _wall()
-    kept(0.01)
+    client.nap(0.01)
     assert _wall() - begun >= 0.01
-    assert abs(made.now().timestamp() - time.time()) < 60
-    assert abs(made.utcnow().timestamp() - datetime.datetime.utcnow().timestamp()) < 60
-    assert made.today().date() == datetime.date.today()
+    for now in (taken(), client.datetime.now(), datetime.datetime.today()):
+        assert abs(now.timestamp() - time.time()) < 60
+    assert abs(client.clocks()["utcnow"] - time.time()) < 60
+    assert datetime.date.today() != datetime.date(2026, 1, 1)
 
 
 def test_modules_that_are_not_named_keep_the_wall(manual: OutputMock, client: Any) -> None:

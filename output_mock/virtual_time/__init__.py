@@ -1,0 +1,402 @@
+"""A client's own waiting moves the fake's clock instead of the wall.
+
+While virtual time is on, `time.sleep`, `time.monotonic`, `time.time`, `datetime.now` and their kin mean the
+fake's clock for the code under test, and so do the timers of asyncio's event loops. A loop that would poll
+for 45 minutes ends in milliseconds, and a deadline passes when it would have passed.
+
+Whoever sleeps, and every event loop that has nothing to do, waits for its turn. Turns are given in the
+order of the times that they wait for, and only when nothing but time can go on: no thread works, no socket
+brings anything, no request is being answered. So the fake's time stands still while anything else takes its
+time.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from output_mock.durations import SECOND, Duration, nanoseconds
+from output_mock.engine.wall import monotonic
+from output_mock.virtual_time import builtin_functions, clocks
+from output_mock.virtual_time.callers import Callers
+from output_mock.virtual_time.clocks import REAL, Clocks
+from output_mock.virtual_time.event_loops import Loops
+from output_mock.virtual_time.threads import Look, Threads, Work, runnable
+
+if TYPE_CHECKING:
+    from output_mock.engine.clock import Clock
+    from output_mock.http.app import OutputApp
+
+# How long time stands still, by default, for one and the same thing.
+STUCK_AFTER = "10s"
+# Something that goes on, but does not end, may take so many times as long.
+_MUCH_LONGER = 6
+# How long on the wall, in seconds, whoever waits for its turn waits before it looks again; and at most.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.005
+# How long those wait that need not look, as another one does.
+_WAIT_FOR_TURN = 0.05
+# Who looks at a clock that often, and never sleeps, waits for it to move on: so it does, by so much a look.
+_PATIENT_LOOKS = 10_000
+_STEP = SECOND // 1000
+_FROZEN = (
+    "virtual time moves, and something else (freezegun?) holds time.monotonic still; use one of the two: "
+    "@pytest.mark.output(start=…) says at what time virtual time begins"
+)
+
+
+class StuckError(RuntimeError):
+    """Virtual time has stood still for too long, and nothing has come of what it stood still for."""
+
+
+class Waiter(Protocol):
+    """Whoever waits for time to pass: until `due`, in nanoseconds on the fake's clock; None: for ever."""
+
+    due: int | None
+    # Whether what happens at `due` only limits how long something may take.
+    limits: bool
+    released: bool
+
+    def ready(self) -> bool:
+        """Whether it goes on for another reason."""
+
+    def under_way(self) -> Iterator[Work]:
+        """What it waits for besides that is none of this process's threads."""
+
+    def deadlines_only(self) -> bool:
+        """Whether `due` and all later times only limit how long something may take."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait on the wall, at most so long."""
+
+    def release(self) -> None:
+        """It is its turn."""
+
+
+class Sleeper:
+    """A thread that sleeps, or whose request waits for a run, until it is `woken`."""
+
+    def __init__(self, due: int | None, woken: threading.Event | None = None) -> None:
+        self.due = due
+        self.limits = False
+        self.released = False
+        self._woken = woken
+        self._turn = threading.Event() if woken is None else woken
+
+    def ready(self) -> bool:
+        """Whether what it waits for has happened."""
+        return self._woken is not None and self._woken.is_set()
+
+    def under_way(self) -> Iterator[Work]:
+        """Nothing: what happens to runs happens at times."""
+        return iter(())
+
+    def deadlines_only(self) -> bool:
+        """Whether nothing happens at `due`."""
+        return self.due is None
+
+    def pause(self, seconds: float) -> None:
+        """Wait on the wall, at most so long."""
+        self._turn.wait(seconds)
+
+    def release(self) -> None:
+        """It is its turn."""
+        self.released = True
+        self._turn.set()
+
+
+class VirtualTime:
+    """The time that the code under test sees while it is on.
+
+    Takes the application whose world's clock it is, the names of modules (and packages) that see it (none:
+    all but the standard library, pytest and what else needs the wall), and after how long on the wall what
+    holds time up is taken to be stuck.
+    """
+
+    def __init__(
+        self, app: OutputApp, modules: Sequence[str] = (), stuck_after: Duration = STUCK_AFTER
+    ) -> None:
+        if app.world.clock.mode == "real":
+            raise ValueError("virtual time needs a virtual clock; use clock='auto' or clock='manual'")
+        self._app = app
+        self._clock: Clock = app.world.clock
+        self._stuck_after = nanoseconds(stuck_after) / SECOND
+        self._began: int = self._clock.nanoseconds()
+        # Goes on at a whole second, so that differences in seconds are exact: a deadline that is 3600 seconds
+        # away has passed after a sleep of 3600.
+        self._monotonic: int = (REAL["monotonic_ns"]() // SECOND + 1) * SECOND
+        self._looks = 0
+        self._waiters: dict[int, Waiter] = {}
+        # The thread that looks for all that wait.
+        self._looking: int | None = None
+        self._turns = threading.Lock()
+        self._threads: Threads
+        self._held: dict[Any, float] = {}
+        self._held_at_all: dict[Any, float] = {}
+        self._gave_up = False
+        # Why time stood still for too long, if it did.
+        self.problem: str | None = None
+        self.on = False
+        self.callers = Callers(modules)
+        self._clocks = Clocks(self)
+        self._loops = Loops(self)
+
+    # What the code under test sees
+
+    def now(self) -> int:
+        """Nanoseconds since 1970, on the fake's clock."""
+        self._looks += 1
+        if self._looks > _PATIENT_LOOKS and not self._threads.look(set(self._waiters)).under_way:
+            self._clock.advance(_STEP / SECOND)
+        return self._clock.nanoseconds()
+
+    def monotonic(self) -> int:
+        """Nanoseconds of a clock that goes on from where the wall's was."""
+        return self._monotonic + self.now() - self._began
+
+    def loop_time(self) -> float:
+        """What time it is for an event loop, in seconds."""
+        return (self._monotonic + self._clock.nanoseconds() - self._began) / SECOND
+
+    def at_loop_time(self, when: float) -> int:
+        """What the fake's clock says at a time of event loops."""
+        return self._began + round(when * SECOND) - self._monotonic
+
+    def sleep(self, seconds: float) -> None:
+        """Wait until the clock has moved on by so much."""
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        if clocks.frozen():
+            # Whoever sleeps until some time is reached would do so for ever.
+            raise RuntimeError(_FROZEN)
+        self.pass_until(self._clock.nanoseconds() + round(seconds * SECOND))
+
+    def pass_until(self, due: int | None, woken: threading.Event | None = None) -> None:
+        """Wait until the clock has come to `due` (None: for ever), or `woken` is set."""
+        if self._clock.runs_here:
+            raise RuntimeError("a script cannot sleep on the clock that it runs on; await ctx.sleep(…)")
+        self.wait(Sleeper(due, woken))
+
+    def let_pass(self, seconds: float) -> None:
+        """Let so much time pass at once."""
+        with self._clock.lock:
+            self._clock.jump(self._clock.nanoseconds() + round(seconds * SECOND))
+
+    # Whose turn it is
+
+    def wait(self, waiter: Waiter) -> bool:
+        """Wait for a turn, and return whether it has come; otherwise there is another reason to go on.
+
+        Raises `StuckError` when time has stood still for too long.
+        """
+        me = threading.get_ident()
+        self._waiters[me] = waiter
+        pause = _FIRST_PAUSE
+        try:
+            while not waiter.released and not waiter.ready():
+                if self._looking in (None, me) and self._turns.acquire(blocking=False):
+                    try:
+                        self._looking = me
+                        moved = self._give_turn()
+                    finally:
+                        self._turns.release()
+                    if not moved:
+                        waiter.pause(pause)
+                        pause = min(2 * pause, _LONGEST_PAUSE)
+                else:
+                    waiter.pause(_WAIT_FOR_TURN)
+            return waiter.released
+        finally:
+            del self._waiters[me]
+            self._threads.something_came()
+            if self._looking == me:
+                self._looking = None
+                for other in list(self._waiters.values()):
+                    with suppress(AttributeError, OSError):
+                        other.loop._write_to_self()  # type: ignore[attr-defined]
+                    break
+
+    def _give_turn(self) -> bool:
+        """Let time pass until somebody's turn, if nothing but time can go on. Returns whether it is so."""
+        waiters = list(self._waiters.values())
+        if any(one.released for one in waiters):
+            return False
+        dues = [one.due for one in waiters if one.due is not None]
+        if not dues:
+            self._held.clear()
+            return False
+        due = min(dues)
+        look = self._threads.look(set(self._waiters))
+        under_way = self._under_way(waiters, look, due)
+        if under_way and not self._gave_up:
+            self._hold(under_way)
+            return False
+        if not under_way and not self._is_settled(waiters, look, due):
+            return False
+        self._held.clear()
+        self._held_at_all.clear()
+        self._looks = 0
+        with self._clock.lock:
+            if self._clock.nanoseconds() < due:
+                self._clock.jump(due)
+        for one in waiters:
+            if one.due == due:
+                one.release()
+        return True
+
+    def _under_way(self, waiters: list[Waiter], look: Look, due: int) -> list[Work]:
+        """What holds time up."""
+        found = list(look.under_way)
+        for one in waiters:
+            if one.released or one.ready():
+                found.append(Work((id(one), "ready"), "an event loop that has something to do"))
+            else:
+                found += one.under_way()
+        if not self._app.quiet or not self._served_quietly():
+            found.append(Work("request", "a request that the fake is answering"))
+        # A pause on the wall holds deadlines up; among sleeps it takes its place.
+        distance = (due - self._clock.nanoseconds()) / SECOND
+        limits = all(one.limits for one in waiters if one.due == due)
+        found += [Work(one.key, one.words) for one in look.pauses if limits or one.seconds < distance]
+        if not found and look.blocked and all(one.deadlines_only() for one in waiters):
+            found += look.blocked
+        return found
+
+    def _served_quietly(self) -> bool:
+        server = sys.modules.get("output_mock.server")
+        return server is None or server.quiet()
+
+    def _is_settled(self, waiters: list[Waiter], look: Look, due: int) -> bool:
+        """Whether all is at rest still after every thread that was woken has had its chance to run."""
+        if not look.at_rest and len(waiters) == 1 and not self._app.answering:
+            return True
+        REAL["sleep"](_FIRST_PAUSE)
+        if runnable(look.at_rest):
+            return False
+        again = self._threads.look(set(self._waiters))
+        return (
+            again.at_rest == look.at_rest
+            and list(self._waiters.values()) == waiters
+            and not self._under_way(waiters, again, due)
+        )
+
+    def _hold(self, under_way: list[Work]) -> None:
+        """Keep time still for this. Raises `StuckError` when it has been so for too long."""
+        now = monotonic()
+        for held, keys in (
+            (self._held, {one.key for one in under_way}),
+            (self._held_at_all, {one.key[0] for one in under_way if isinstance(one.key, tuple)}),
+        ):
+            for key in held.keys() - keys:
+                del held[key]
+            for key in keys:
+                held.setdefault(key, now)
+        longest = min((now - since for since in self._held.values()), default=0.0)
+        at_all = max((now - since for since in self._held_at_all.values()), default=0.0)
+        if longest >= self._stuck_after or at_all >= _MUCH_LONGER * self._stuck_after:
+            self._gave_up = True
+            words = "; ".join(dict.fromkeys(one.words for one in under_way))
+            self.problem = (
+                f"virtual time stood still for {max(longest, at_all):.0f} s, waiting for {words}. Time only "
+                "passes when nothing else is under way. If this takes so long, raise the limit: "
+                '@pytest.mark.output(stuck_after="1m") or output_stuck_after in the ini file'
+            )
+            raise StuckError(self.problem)
+
+    # Turning it on and off
+
+    def start(self) -> None:
+        """Turn it on. Raises `RuntimeError` when it is on for another fake, or time is frozen."""
+        global _current
+        if _current is not None:
+            raise RuntimeError("virtual time is on already, for another fake; one clock can move a program")
+        if clocks.frozen():
+            raise RuntimeError(_FROZEN)
+        unsupported = builtin_functions.unsupported()
+        if unsupported is not None:
+            raise RuntimeError(unsupported)
+        _current = self
+        self.on = True
+        self._app.world.virtual = self
+        self._threads = Threads(self._stuck_after / 2)
+        self._machine = _TimeMachine()
+        self._clocks.change()
+        self._loops.change()
+        self._submit = concurrent.futures.ThreadPoolExecutor.submit
+        self._start = threading.Thread.start
+        concurrent.futures.ThreadPoolExecutor.submit = self._noting_submit()  # type: ignore[method-assign]
+        threading.Thread.start = self._noting_start()  # type: ignore[method-assign]
+
+    def stop(self) -> None:
+        """Turn it off."""
+        global _current
+        concurrent.futures.ThreadPoolExecutor.submit = self._submit  # type: ignore[method-assign]
+        threading.Thread.start = self._start  # type: ignore[method-assign]
+        self._loops.put_back()
+        self._clocks.put_back()
+        self._machine.let_go()
+        self._app.world.virtual = None
+        _current = None
+        self.on = False
+        # Whoever still sleeps has slept enough.
+        for one in list(self._waiters.values()):
+            one.release()
+
+    def _noting_submit(self) -> Any:
+        submit, threads, callers = self._submit, self._threads, self.callers
+
+        def noting(executor: Any, /, *args: Any, **kwargs: Any) -> Any:
+            future = submit(executor, *args, **kwargs)
+            threads.submitted[future] = executor
+            callers.futures[future] = callers.innermost(sys._getframe(1))
+            return future
+
+        return noting
+
+    def _noting_start(self) -> Any:
+        start, callers = self._start, self.callers
+
+        def noting(thread: threading.Thread) -> None:
+            callers.threads[thread] = callers.innermost(sys._getframe(1))
+            start(thread)
+
+        return noting
+
+
+class _TimeMachine:
+    """Keeps time-machine from changing the same functions meanwhile; it gets to it afterwards."""
+
+    def __init__(self) -> None:
+        self._module: Any = sys.modules.get("_time_machine")
+        self._wanted: list[str] = []
+        if self._module is not None:
+            self._before = {name: getattr(self._module, name) for name in ("patch", "unpatch")}
+            for name in self._before:
+                setattr(self._module, name, lambda name=name: self._wanted.append(name))
+
+    def let_go(self) -> None:
+        """Let it do what it wanted to."""
+        if self._module is not None:
+            for name, function in self._before.items():
+                setattr(self._module, name, function)
+            if self._wanted.count("patch") != self._wanted.count("unpatch"):
+                self._before[self._wanted[-1]]()
+
+
+_current: VirtualTime | None = None
+
+
+@contextmanager
+def virtual_time(
+    app: OutputApp, modules: Sequence[str] = (), stuck_after: Duration = STUCK_AFTER
+) -> Iterator[VirtualTime]:
+    """Virtual time for these modules (none: all) while the block runs."""
+    time_of = VirtualTime(app, modules, stuck_after)
+    time_of.start()
+    try:
+        yield time_of
+    finally:
+        time_of.stop()

@@ -1,0 +1,245 @@
+"""asyncio's event loops in virtual time: what time it is for them, and what they wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from asyncio import base_events, selector_events
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from output_mock.engine.wall import monotonic
+from output_mock.virtual_time import sockets
+from output_mock.virtual_time.threads import Work
+
+if TYPE_CHECKING:
+    from output_mock.virtual_time import VirtualTime
+
+_real_time = base_events.BaseEventLoop.time
+_real_run_once: Callable[[Any], None] = base_events.BaseEventLoop._run_once  # type: ignore[attr-defined]
+_RUN_ONCE: CodeType = _real_run_once.__code__
+_TRANSPORT: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
+# A loop that never pauses goes round so often before its rounds take the wall's time.
+_SPINNING = 10_000
+# How long, in seconds on the wall, a server outside of this process may be silent in the middle of an answer.
+SILENCE = 1.0
+_SLEEPS = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+
+
+class Loops:
+    """The event loops while virtual time is on."""
+
+    def __init__(self, virtual: VirtualTime) -> None:
+        self._virtual = virtual
+        # Up to what time each loop's timers may run, in its own seconds.
+        self._allowed: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._rounds: WeakKeyDictionary[Any, tuple[int, float]] = WeakKeyDictionary()
+        # When something was last sent and received, by transport, on the wall.
+        self._sent: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._received: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._before: list[tuple[Any, str, Any]] = []
+
+    def change(self) -> None:
+        """Have all loops ask before they wait."""
+        self._set(base_events.BaseEventLoop, "time", self._time())
+        self._set(base_events.BaseEventLoop, "_run_once", self._run_once())
+        for name, noted in (
+            ("write", self._sent),
+            ("writelines", self._sent),
+            ("_read_ready", self._received),
+        ):
+            if name in vars(_TRANSPORT):
+                self._set(_TRANSPORT, name, _noting(getattr(_TRANSPORT, name), noted))
+
+    def put_back(self) -> None:
+        """Have them wait as ever."""
+        while self._before:
+            kind, name, value = self._before.pop()
+            setattr(kind, name, value)
+
+    def _set(self, kind: Any, name: str, value: Any) -> None:
+        self._before.append((kind, name, vars(kind)[name]))
+        setattr(kind, name, value)
+
+    def _time(self) -> Callable[[Any], float]:
+        virtual, allowed = self._virtual, self._allowed
+
+        def time(loop: Any) -> float:
+            # The loop itself only runs the timers whose turn has come.
+            if sys._getframe(1).f_code is _RUN_ONCE:
+                return allowed.get(loop, 0.0)
+            return virtual.loop_time()
+
+        return time
+
+    def _run_once(self) -> Callable[[Any], None]:
+        def run_once(loop: Any) -> None:
+            if loop._stopping:
+                pass
+            elif not loop._ready:
+                self._rounds.pop(loop, None)
+                self.wait(loop)
+            else:
+                self._go_round(loop)
+            _real_run_once(loop)
+
+        return run_once
+
+    def _go_round(self, loop: Any) -> None:
+        """A loop whose tasks only ever look whether something has come takes the time that it takes."""
+        rounds, since = self._rounds.get(loop, (0, 0.0))
+        if rounds == _SPINNING:
+            since = monotonic()
+        elif rounds > _SPINNING and rounds % 100 == 0:
+            now = monotonic()
+            self._virtual.let_pass(now - since)
+            self._allowed[loop] = self._virtual.loop_time()
+            since = now
+        self._rounds[loop] = rounds + 1, since
+
+    def wait(self, loop: Any) -> None:
+        """Wait until something comes for a loop that has nothing to do, or until its next timer's turn."""
+        timer = min((one for one in loop._scheduled if not one._cancelled), default=None)
+        when = None if timer is None else timer._when
+        if when is not None and when <= self._allowed.get(loop, 0.0) + loop._clock_resolution:
+            return
+        waiter = LoopWaiter(self, loop, None if when is None else self._virtual.at_loop_time(when))
+        waiter.limits = timer is not None and _is_deadline(timer)
+        if self._virtual.wait(waiter) and when is not None:
+            self._allowed[loop] = when
+
+    def deadlines_only(self, loop: Any) -> bool:
+        """Whether all timers of a loop limit how long something may take."""
+        return all(_is_deadline(one) for one in list(loop._scheduled) if not one._cancelled)
+
+    def outside(self, loop: Any) -> Iterator[Work]:
+        """What a loop waits for that comes from outside of the process, or is on its way."""
+        registered = [
+            key
+            for key in list(loop._selector.get_map().values())
+            if loop._ssock is None or key.fd != loop._ssock.fileno()
+        ]
+        if not registered:
+            return
+        own = sockets.OwnSockets()
+        awaited: bool | None = None
+        for key in registered:
+            one = sockets.end(key.fd)
+            if one is not None and one.listens:
+                continue
+            if one is not None and own.is_within(one):
+                if own.in_flight(one):
+                    yield Work((key.fd, "in flight"), _words(one))
+                continue
+            transport = _transport(key.data)
+            if type(transport).__name__ == "_UnixWritePipeTransport":
+                # Is only looked at for its end.
+                continue
+            if awaited is None:
+                awaited = _awaits_more_than_time(loop)
+            if awaited and (one is None or not self._is_silent(transport)):
+                yield Work((key.fd, "outside"), _words_of_file(key.fd, one, transport))
+
+    def _is_silent(self, transport: Any) -> bool:
+        """Whether the server at the other end has answered, and has been silent since."""
+        received, sent = self._received.get(transport, 0.0), self._sent.get(transport, 0.0)
+        return received > sent and monotonic() - received > SILENCE
+
+
+class LoopWaiter:
+    """A loop that has nothing to do."""
+
+    def __init__(self, loops: Loops, loop: Any, due: int | None) -> None:
+        self._loops = loops
+        self.loop = loop
+        self.due = due
+        self.limits = False
+        self.released = False
+
+    def ready(self) -> bool:
+        """Whether the loop has something to do."""
+        loop = self.loop
+        return bool(loop._ready or loop._stopping or loop._selector.select(0))
+
+    def under_way(self) -> Iterator[Work]:
+        """What it waits for that is none of this process's threads."""
+        return self._loops.outside(self.loop)
+
+    def deadlines_only(self) -> bool:
+        """Whether what it waits for may take no longer than until `due`, and that is all."""
+        return self._loops.deadlines_only(self.loop)
+
+    def pause(self, seconds: float) -> None:
+        """Wait on the wall, at most so long, until something comes for it."""
+        self.loop._selector.select(seconds)
+
+    def release(self) -> None:
+        """It is this loop's turn."""
+        self.released = True
+        self.loop._write_to_self()
+
+
+def _noting(function: Callable[..., Any], when: WeakKeyDictionary[Any, float]) -> Callable[..., Any]:
+    def method(transport: Any, *args: Any, **kwargs: Any) -> Any:
+        when[transport] = monotonic()
+        return function(transport, *args, **kwargs)
+
+    return method
+
+
+def _is_deadline(timer: Any) -> bool:
+    """Whether a timer limits how long something may take, by the name of what it calls."""
+    callback = timer._callback
+    name = str(getattr(callback, "__qualname__", type(callback).__qualname__)).lower()
+    return any(word in name for word in ("timeout", "release_waiter", "deadline"))
+
+
+def _transport(data: Any) -> Any:
+    """The transport whose method is called when there is something at a file."""
+    for handle in data if isinstance(data, tuple) else ():
+        owner = getattr(getattr(handle, "_callback", None), "__self__", None)
+        if isinstance(owner, asyncio.BaseTransport):
+            return owner
+    return None
+
+
+def _awaits_more_than_time(loop: Any) -> bool:
+    """Whether a task waits for something else than a sleep or another task."""
+    sleeps = {
+        id(one._args[0])
+        for one in list(loop._scheduled)
+        if not one._cancelled and one._callback is _SLEEPS and one._args
+    }
+    while True:
+        with suppress(RuntimeError):
+            tasks = asyncio.all_tasks(loop)
+            break
+    for task in tasks:
+        awaited: Any = getattr(task, "_fut_waiter", None)
+        if awaited is None or isinstance(awaited, (asyncio.Task, asyncio.tasks._GatheringFuture)):  # type: ignore[attr-defined]
+            continue
+        if id(awaited) not in sleeps:
+            return True
+    return False
+
+
+def _words(one: sockets.End) -> str:
+    if isinstance(one.peer, tuple):
+        return f"the connection to {one.peer[0]}:{one.peer[1]}"
+    return f"the connection to {one.peer!r}" if one.peer else "a connection that is being made"
+
+
+def _words_of_file(fd: int, one: sockets.End | None, transport: Any) -> str:
+    if one is not None:
+        return f"an answer on {_words(one)}" if one.peer else _words(one)
+    process = getattr(getattr(transport, "_protocol", None), "proc", None)
+    number = getattr(process, "_pid", None)
+    if number is not None:
+        return f"the process {number}, which writes to a pipe"
+    with suppress(OSError):
+        return f"another process ({os.readlink(f'/proc/self/fd/{fd}')})"
+    return "another process"

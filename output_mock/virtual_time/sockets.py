@@ -1,0 +1,156 @@
+"""Whether something comes, or is to come, at the sockets and pipes that somebody waits for.
+
+When both ends of a connection belong to this process, nobody but this process can send anything, so who
+waits at one end waits for the code at the other end, and not for the socket. What has been sent and not
+been read yet is under way, though. What comes from outside is under way until it has come.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+import socket
+import stat
+import struct
+import sys
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+# The class that pytest-socket leaves alone.
+_Socket = _socket.socket
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
+# Where `struct tcp_info` of Linux says how many bytes were received, and how many sent, also once more.
+_RECEIVED, _SENT, _SENT_AGAIN = 128, 200, 208
+
+
+class End(NamedTuple):
+    """One end of a connection, or a listening socket: what kind it is, its own address and its peer's."""
+
+    family: int
+    kind: int
+    listens: bool
+    address: Any
+    peer: Any
+    # What the kernel counts: bytes that were sent, and received; None where it does not tell.
+    sent: int | None
+    received: int | None
+
+
+def readable(fd: int) -> bool:
+    """Whether something is there to be read, or the connection has ended."""
+    return _ready(fd, writing=False)
+
+
+def writable(fd: int) -> bool:
+    """Whether something can be written."""
+    return _ready(fd, writing=True)
+
+
+def _ready(fd: int, *, writing: bool) -> bool:
+    with suppress(OSError, ValueError):
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(fd, select.POLLOUT if writing else select.POLLIN)
+            return bool(poll.poll(0))
+        return any(select.select([] if writing else [fd], [fd] if writing else [], [], 0))
+    return True
+
+
+def end(fd: int) -> End | None:
+    """What is known of a socket; None for a file that is none."""
+    try:
+        if sys.platform != "win32" and not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return None
+        default = _socket.getdefaulttimeout()
+        # Such a socket would change the file's mode.
+        if default is not None:
+            _socket.setdefaulttimeout(None)
+        try:
+            own = _Socket(fileno=fd)
+        finally:
+            if default is not None:
+                _socket.setdefaulttimeout(default)
+    except OSError:
+        return None
+    try:
+        listens = False
+        with suppress(OSError):
+            listens = bool(own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        address = peer = None
+        with suppress(OSError):
+            address = own.getsockname()
+        with suppress(OSError):
+            peer = own.getpeername()
+        sent = received = None
+        if sys.platform == "linux" and peer is not None and own.family in _INTERNET:
+            with suppress(OSError, struct.error):
+                info = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+                (received,) = struct.unpack_from("=Q", info, _RECEIVED)
+                once, again = struct.unpack_from("=QQ", info, _SENT)
+                sent = once - again
+        return End(own.family, own.type, listens, _plain(address), _plain(peer), sent, received)
+    finally:
+        own.detach()
+
+
+def _plain(address: Any) -> Any:
+    """An address without the scope of IPv6, and as IPv4 where it is one in disguise."""
+    if isinstance(address, tuple) and len(address) >= 2:
+        host = str(address[0]).removeprefix("::ffff:")
+        return host, address[1]
+    return address
+
+
+class OwnSockets:
+    """The sockets of this process, looked through at most once."""
+
+    def __init__(self) -> None:
+        self._ends: dict[tuple[Any, Any], End] | None = None
+        self._listening: set[Any] = set()
+
+    def is_within(self, one: End) -> bool:
+        """Whether the other end is this process's, too, or will be once it is accepted."""
+        if one.family == getattr(socket, "AF_UNIX", None):
+            return self._is_within_unix(one)
+        if one.peer is None:
+            return False
+        ends = self._look()
+        return (one.peer, one.address) in ends or any(
+            port == one.peer[1] and host in (one.peer[0], "0.0.0.0", "::") for host, port in self._listening
+        )
+
+    def in_flight(self, one: End) -> bool:
+        """Whether something that one end has sent has not come to the other one yet."""
+        other = self._look().get((one.peer, one.address))
+        if other is None:
+            return False
+        return _lost(one.sent, other.received) or _lost(other.sent, one.received)
+
+    def _is_within_unix(self, one: End) -> bool:
+        self._look()
+        return one.peer in self._listening or one.peer in ("", b"")
+
+    def _look(self) -> dict[tuple[Any, Any], End]:
+        if self._ends is None:
+            self._ends = {}
+            for fd in _open_files():
+                found = end(fd)
+                if found is None:
+                    continue
+                if found.listens:
+                    self._listening.add(found.address)
+                elif found.peer is not None:
+                    self._ends[found.address, found.peer] = found
+        return self._ends
+
+
+def _lost(sent: int | None, received: int | None) -> bool:
+    return sent is not None and received is not None and sent > received
+
+
+def _open_files() -> list[int]:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        with suppress(OSError):
+            return [int(name) for name in os.listdir(folder) if name.isdigit()]
+    return list(range(1024))

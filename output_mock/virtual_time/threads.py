@@ -1,0 +1,409 @@
+"""What threads are doing: working, or waiting for something that another thread of the process has to do.
+
+A thread that waits for a lock, a condition, a queue or another thread cannot go on by itself, so it is at
+rest. So is one that waits for a client to connect, or for the other end of a connection within the process
+to send something. Any other thread is under way: it computes, or waits for what lies outside of the
+process.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _thread
+import dis
+import functools
+import os
+import queue
+import selectors
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import thread as executors
+from contextlib import suppress
+from pathlib import Path
+from types import BuiltinMethodType, CodeType, FrameType, MethodType, ModuleType
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from output_mock.engine.wall import monotonic
+from output_mock.engine.world import World
+from output_mock.virtual_time import sockets
+
+_RLOCK = type(threading.RLock())
+# What threads wait for in C, by methods of their own.
+_WAITED_FOR = (_thread.LockType, _RLOCK, queue.SimpleQueue, _socket.socket)
+_OF_SSL = {"read": "recv", "write": "send"}
+_WITH = ("BEFORE_WITH", "SETUP_WITH")
+_RECEIVING = frozenset({"_accept", "accept", "recv", "recv_into", "recvfrom", "recvfrom_into"})
+_SENDING = frozenset({"send", "sendall", "sendto"})
+# Threads of the fake itself; what they do is counted where requests are.
+_OWN_NAME = "output-mock"
+# Threads that wait for a client, or a step of it, at most so long on the wall are waited for.
+PAUSE = 1.0
+
+# Places in the standard library where threads wait.
+_CONDITION_WAIT = threading.Condition.wait.__code__
+_THREAD_RUN = threading.Thread.run.__code__
+_TIMER_RUN = threading.Timer.run.__code__
+_WORKER: CodeType = executors._worker.__code__
+_WORK_ITEM: CodeType = executors._WorkItem.run.__code__
+_WORLD_WAIT = World.wait.__code__
+_JOINING = {
+    function.__code__
+    for name in ("join", "_wait_for_tstate_lock")
+    if (function := getattr(threading.Thread, name, None)) is not None
+}
+_OF_ANOTHER_THREAD = frozenset({"result", "exception", "join", "_wait_for_tstate_lock"})
+_SELECTS = {
+    kind.select.__code__
+    for name in ("EpollSelector", "PollSelector", "KqueueSelector", "SelectSelector", "_PollLikeSelector")
+    if (kind := getattr(selectors, name, None)) is not None
+}
+_STANDARD = frozenset({"threading", "queue", "selectors", "socket", "ssl", "concurrent.futures._base"})
+
+
+# The spots where threads were found to do nothing but pause; the next test need not find out again.
+_watching: set[Any] = set()
+
+
+class Work(NamedTuple):
+    """Something that is under way: what tells it from other things, and what it is in words."""
+
+    key: Any
+    words: str
+
+
+class Pause(NamedTuple):
+    """A thread that waits, at most so many seconds on the wall, for something that may come from another."""
+
+    key: Any
+    seconds: float
+    words: str
+
+
+class Look(NamedTuple):
+    """What was seen of all threads at one moment."""
+
+    under_way: list[Work]
+    pauses: list[Pause]
+    # What executors were given that waits for another thread.
+    blocked: list[Work]
+    # Where each thread was that is at rest.
+    at_rest: dict[int, tuple[int, int]]
+
+
+class Threads:
+    """The threads of the process. Those that are there already do not count before they do something else.
+
+    Threads that only pause, again and again, for `patience` seconds are watching, and do not count either.
+    """
+
+    def __init__(self, patience: float) -> None:
+        frames = sys._current_frames()
+        self._before = {ident: _place(frame) for ident, frame in frames.items()}
+        self._before.pop(threading.get_ident(), None)
+        # What executors have been given and have not begun.
+        self.submitted: WeakKeyDictionary[Future[Any], ThreadPoolExecutor] = WeakKeyDictionary()
+        # Since when a thread has done nothing but pause at some spot, and nothing came of it.
+        self._idle_since: dict[Any, float] = {}
+        self._patience = patience
+
+    def look(self, waiting: set[int]) -> Look:
+        """See what all threads are doing but this one, and those that are `waiting` for time to pass."""
+        frames = sys._current_frames()
+        named = dict(threading._active)  # type: ignore[attr-defined]
+        look = Look([], [], [], {})
+        for thread in list(threading._limbo.values()):  # type: ignore[attr-defined]
+            if not thread.name.startswith(_OWN_NAME):
+                look.under_way.append(Work(("starts", id(thread)), f"thread {thread.name!r}, which starts"))
+        me = threading.get_ident()
+        for ident, frame in frames.items():
+            thread = named.get(ident)
+            if ident == me or ident in waiting or (thread is not None and thread.name.startswith(_OWN_NAME)):
+                continue
+            name = "a thread" if thread is None else f"thread {thread.name!r}"
+            self._see(look, frames, ident, frame, name)
+        return look
+
+    def _see(self, look: Look, frames: dict[int, FrameType], ident: int, frame: FrameType, name: str) -> None:
+        rests = self._rests(frame, frames)
+        if self._before.get(ident) == _place(frame) and rests is not False:
+            look.at_rest[ident] = id(frame), frame.f_lasti
+            return
+        if isinstance(rests, float):
+            pause = self._pause(ident, frame, rests, name)
+            rests = True
+            if pause is not None:
+                look.pauses.append(pause)
+        if not rests:
+            look.under_way.append(Work((ident, _codes(frame)), f"{name}, {_where(frame)}"))
+            return
+        look.at_rest[ident] = id(frame), frame.f_lasti
+        if frame.f_code is not _WORKER and _is_work_item(frame):
+            look.blocked.append(Work((ident, _codes(frame)), f"{name}, {_where(frame)}"))
+
+    def _pause(self, ident: int, frame: FrameType, seconds: float, name: str) -> Pause | None:
+        """A wait with a timeout, if it is one that time stands still for."""
+        outer: FrameType | None = frame
+        while outer is not None and outer.f_globals.get("__name__") in _STANDARD:
+            if outer.f_code.co_name in _OF_ANOTHER_THREAD:
+                return None
+            if outer.f_code is _TIMER_RUN:
+                return Pause((ident, id(frame)), seconds, f"{name}, a timer")
+            outer = outer.f_back
+        if seconds > PAUSE:
+            return None
+        spot = _spot(frame)
+        if spot in _watching:
+            return None
+        if monotonic() - self._idle_since.setdefault((ident, spot), monotonic()) > self._patience:
+            _watching.add(spot)
+            return None
+        return Pause((ident, id(frame)), seconds, f"{name}, {_where(frame)}")
+
+    def something_came(self) -> None:
+        """Something has come of what threads do between their pauses."""
+        self._idle_since.clear()
+
+    def _rests(self, frame: FrameType, frames: dict[int, FrameType]) -> bool | float | None:
+        """Whether a thread that is in this frame is at rest: a number for one that waits at most so many
+        seconds, None where nobody knows.
+        """
+        code = frame.f_code
+        if code is _CONDITION_WAIT:
+            return _rests_in_condition(frame)
+        if code in _JOINING:
+            thread = frame.f_locals.get("self")
+            return isinstance(thread, threading.Thread) and thread.ident in frames
+        if code is _WORKER:
+            return self._rests_in_executor(frame)
+        if code in _SELECTS:
+            selector = frame.f_locals.get("self")
+            registered = selector.get_map() if isinstance(selector, selectors.BaseSelector) else None
+            if registered is None:
+                return None
+            return _all_rest(
+                _nothing_comes(
+                    key.fd, sockets.readable if key.events & selectors.EVENT_READ else sockets.writable
+                )
+                for key in list(registered.values())
+            )
+        return _rests_in_call(frame)
+
+    def _rests_in_executor(self, frame: FrameType) -> bool:
+        work = frame.f_locals.get("work_queue")
+        if work is None or not work.empty() or "get" not in _names_on_line(frame.f_code, frame.f_lasti):
+            return False
+        # It may have taken something this moment, and not have begun.
+        return not any(
+            future._state == "PENDING" and executor._work_queue is work
+            for future, executor in list(self.submitted.items())
+        )
+
+
+def _rests_in_condition(frame: FrameType) -> bool | float:
+    given = frame.f_locals
+    waiter = given.get("waiter")
+    # Whoever was notified is not among those that wait any more, whether it has noticed or not.
+    if waiter is None or waiter not in given["self"]._waiters:
+        return False
+    timeout = given.get("timeout")
+    outer: FrameType | None = frame
+    while outer is not None and outer.f_code is not _WORLD_WAIT:
+        outer = outer.f_back
+    return True if timeout is None or outer is not None else float(timeout)
+
+
+def _rests_in_call(frame: FrameType) -> bool | None:
+    """Whether a thread waits that has itself called what it waits for."""
+    code, offset = frame.f_code, frame.f_lasti
+    operation = _lines(code).get(offset, (None, ""))[1]
+    calls = operation.startswith("CALL")
+    names = _names_on_line(code, offset)
+    if calls:
+        names |= {
+            one.__name__
+            for one in _within_reach(frame)
+            if isinstance(one, BuiltinMethodType) and isinstance(one.__self__, _WAITED_FOR)
+        }
+        if frame.f_globals.get("__name__") == "ssl":
+            names = frozenset(_OF_SSL.get(name, name) for name in names)
+    if operation in _WITH or (calls and names & {"acquire", _WITH_SPECIAL}):
+        return any(_is_held(one) for one in _within_reach(frame)) or None
+    if not calls:
+        return None
+    if "get" in names:
+        queues = [one for one in _within_reach(frame) if isinstance(one, queue.SimpleQueue)]
+        if queues:
+            return all(one.empty() for one in queues)
+    for some, ready in ((_RECEIVING, sockets.readable), (_SENDING, sockets.writable)):
+        if names & some:
+            found = [one for one in _within_reach(frame) if isinstance(one, socket.socket)]
+            if found:
+                return _all_rest(_nothing_comes(one.fileno(), ready) for one in found)
+    return None
+
+
+def _all_rest(each: Iterable[bool | None]) -> bool | None:
+    known = list(each)
+    if False in known:
+        return False
+    return None if None in known else True
+
+
+def _place(frame: FrameType) -> tuple[CodeType, int]:
+    return frame.f_code, frame.f_lasti
+
+
+def _spot(frame: FrameType | None) -> tuple[tuple[CodeType, int], ...]:
+    found = []
+    while frame is not None:
+        found.append(_place(frame))
+        frame = frame.f_back
+    return tuple(found)
+
+
+def _codes(frame: FrameType | None) -> tuple[CodeType, ...]:
+    found = []
+    while frame is not None:
+        found.append(frame.f_code)
+        frame = frame.f_back
+    return tuple(found)
+
+
+def _is_work_item(frame: FrameType | None) -> bool:
+    """Whether a thread is busy with something that an executor, or anyio, was given."""
+    while frame is not None:
+        if frame.f_code is _WORK_ITEM:
+            return True
+        if frame.f_code.co_name == "run" and frame.f_globals.get("__name__") == "anyio._backends._asyncio":
+            return "future" in frame.f_locals and frame.f_locals.get("func") is not None
+        frame = frame.f_back
+    return False
+
+
+def _where(frame: FrameType) -> str:
+    """Where a thread is, in words: the innermost code that is not Python's own, and what that waits in."""
+    inner = frame
+    own: FrameType | None = frame
+    while own is not None and own.f_globals.get("__name__", "").partition(".")[0] in sys.stdlib_module_names:
+        own = own.f_back
+    if own is None:
+        given = _given(inner)
+        return f"in {_line(inner)}" if given is None else f"in {given}, which it was given"
+    return f"in {_line(own)}" if own is inner else f"in {inner.f_code.co_name}, called from {_line(own)}"
+
+
+def _given(frame: FrameType | None) -> str | None:
+    """What a thread was given to do, by its name."""
+    given: Any = None
+    while frame is not None and given is None:
+        if frame.f_code is _WORK_ITEM:
+            given = frame.f_locals["self"].fn
+        elif frame.f_code is _THREAD_RUN:
+            given = getattr(frame.f_locals["self"], "_target", None)
+        frame = frame.f_back
+    while isinstance(given, functools.partial):
+        # `asyncio.to_thread` runs it in a context.
+        inside = given.args[:1] if getattr(given.func, "__name__", "") == "run" else ()
+        given = inside[0] if inside and callable(inside[0]) else given.func
+    return None if given is None else str(getattr(given, "__qualname__", given))
+
+
+def _line(frame: FrameType) -> str:
+    code = frame.f_code
+    return f"{code.co_name} ({Path(code.co_filename).name}:{frame.f_lineno})"
+
+
+# A name for what `with` does, from Python 3.14 on.
+_WITH_SPECIAL = "LOAD_SPECIAL"
+
+
+@functools.lru_cache(4096)
+def _lines(code: CodeType) -> dict[int, tuple[int | None, str]]:
+    """The line of each instruction, and its name."""
+    lines = {offset: line for first, last, line in code.co_lines() for offset in range(first, last, 2)}
+    return {one.offset: (lines.get(one.offset), one.opname) for one in dis.get_instructions(code)}
+
+
+@functools.lru_cache(4096)
+def _names_on_line(code: CodeType, offset: int) -> frozenset[str]:
+    """The names of attributes and variables on the line of this instruction."""
+    lines = _lines(code)
+    line, _ = lines.get(offset, (None, ""))
+    return frozenset(
+        one.argval if isinstance(one.argval, str) else one.opname
+        for one in dis.get_instructions(code)
+        if (isinstance(one.argval, str) or one.opname == _WITH_SPECIAL) and lines[one.offset][0] == line
+    )
+
+
+def _within_reach(frame: FrameType) -> Iterator[Any]:
+    """What the code in a frame can mean: its variables, their attributes, and the globals that it names."""
+    named = [frame.f_globals[name] for name in frame.f_code.co_names if name in frame.f_globals]
+    for one in [*frame.f_locals.values(), *named]:
+        yield from _parts(one)
+        with suppress(TypeError):
+            if not isinstance(one, (type, ModuleType)):
+                for part in list(vars(one).values()):
+                    yield from _parts(part)
+
+
+def _parts(one: Any) -> Iterator[Any]:
+    """An object, and those that it calls, if it is a method or a partial call: `Thread(target=queue.get)`."""
+    yield one
+    if isinstance(one, functools.partial):
+        yield from _parts(one.func)
+        for argument in one.args:
+            yield from _parts(argument)
+    elif isinstance(one, (BuiltinMethodType, MethodType)):
+        yield one.__self__
+
+
+def _is_held(lock: Any) -> bool:
+    if isinstance(lock, _thread.LockType):
+        return lock.locked()
+    return isinstance(lock, _RLOCK) and repr(lock).startswith("<locked")
+
+
+def _nothing_comes(fd: int, ready: Callable[[int], bool]) -> bool | None:
+    """Whether only this process itself can have something come at this socket, and nothing is on its way.
+
+    None for a socket at which something may come from outside.
+    """
+    if fd < 0 or ready(fd):
+        return False
+    one = sockets.end(fd)
+    if one is None:
+        return None
+    if one.listens:
+        return True
+    own = sockets.OwnSockets()
+    if not own.is_within(one):
+        return None
+    return not own.in_flight(one) and not ready(fd)
+
+
+def runnable(idents: Iterable[int]) -> bool:
+    """Whether one of these threads is about to run, as far as the system tells.
+
+    Who was woken runs, or waits for Python's lock, which nobody holds while this asks.
+    """
+    if sys.platform != "linux":
+        return False
+    named = dict(threading._active)  # type: ignore[attr-defined]
+    for ident in idents:
+        thread = named.get(ident)
+        if thread is None or thread.native_id is None:
+            continue
+        with suppress(OSError):
+            file = os.open(f"/proc/self/task/{thread.native_id}/stat", os.O_RDONLY)
+            try:
+                text = os.read(file, 1024)
+            finally:
+                os.close(file)
+            if text[text.rindex(b")") + 2 :][:1] == b"R":
+                return True
+    return False

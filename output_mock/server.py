@@ -28,6 +28,7 @@ from output_mock.engine.wall import monotonic
 from output_mock.http import head_limit
 from output_mock.http.answers import status_line
 from output_mock.http.exchange import LOCAL_ADDRESS, RESET, WHEN_GONE
+from output_mock.http.faults import Dropped, TimedOut
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -383,6 +384,16 @@ class _Reporting(Task):
 
 
 class _Task(_Reporting, WSGITask):
+    def execute(self) -> None:
+        try:
+            super().execute()
+        except (Dropped, TimedOut):
+            raise
+        except OSError as error:
+            # Waitress takes each of these for a client that has gone, and says nothing. But what goes wrong
+            # with a client's socket does not come here: this is a full disk, or a date that no clock has.
+            raise RuntimeError(f"the application failed: {error}") from error
+
     def get_environment(self) -> WSGIEnvironment:
         environ = super().get_environment()
         environ[WHEN_GONE] = _channel_of(self).when_gone

@@ -21,8 +21,8 @@ class Keeping:
     """Makes the `Traces` of each world. Close it in the end.
 
     Takes the environment, the folder of `--trace-dir`, and what `--s3` says: `moto` starts moto's server, a
-    URL is an S3-compatible one. Raises `ValueError` for what does not fit together, and `S3Missing` when the
-    packages for S3 are not installed.
+    URL is an S3-compatible one. Raises `ValueError` for what does not fit together and for a folder
+    that cannot be written to, and `S3Missing` when the packages for S3 are not installed.
     """
 
     def __init__(
@@ -30,6 +30,16 @@ class Keeping:
     ) -> None:
         self._plain: Traces = environment.traces(variables, local=folder is not None, remote=s3 is not None)
         self._folder = None if folder is None else Path(folder).absolute()
+        if self._folder is not None:
+            from output_mock.traces.folder import Folder
+
+            try:
+                Folder(self._folder / "runs").make()
+            except OSError as error:
+                raise ValueError(
+                    f"--trace-dir: cannot write to {self._folder / 'runs'}: {error.strerror}; give a folder "
+                    "that you may write to"
+                ) from None
         self._reported = bool(variables.get("OUTPUT_TRACE_HOST_PATH"))
         self._settings = environment.s3(variables, complete=s3 not in (None, "moto"))
         self.endpoint: str | None = None

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import click
 from click.core import ParameterSource
 
-from output_mock.traces.reading import NoTrace, answered, checked, read_trace
+from output_mock.traces.reading import MOST_BYTES, NoTrace, answered, checked, parsed, read_trace
+
+if TYPE_CHECKING:
+    from requests import Response
 
 _SERVER = "http://localhost:3001"
 
@@ -101,23 +104,33 @@ def _asked(url: str, token: str | None) -> Any:
 
     headers = {} if token is None else {"Authorization": f"Basic {token}"}
     try:
-        answer = requests.get(url, headers=headers, timeout=60)
+        with requests.get(url, headers=headers, timeout=60, stream=True) as answer:
+            content = _content(answer)
     except requests.RequestException as error:
         raise NoTrace(
             f"{url}: nothing answers there ({type(error).__name__}); is the server running?"
         ) from None
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
     if answer.status_code != 200:
+        try:
+            body = parsed(content, url)
+        except NoTrace:
+            body = None
         told = body if isinstance(body, dict) else {}
-        words = f"{told.get('error')}: {told.get('message')}" if "error" in told else answer.text[:200]
+        text = content[:200].decode("utf-8", "replace")
+        words = f"{told.get('error')}: {told.get('message')}" if "error" in told else text
         hint = "; give --token" if answer.status_code == 401 else ""
         raise NoTrace(f"{url}: answered {answer.status_code}, {words}{hint}")
-    if body is None:
-        raise NoTrace(f"{url}: the answer is no JSON")
-    return body
+    return parsed(content, url)
+
+
+def _content(answer: Response) -> bytes:
+    """The body of an answer, and not much more than a trace may have."""
+    content = bytearray()
+    for piece in answer.iter_content(64 * 1024):
+        content += piece
+        if len(content) > MOST_BYTES:
+            break
+    return bytes(content)
 
 
 def _answered(body: Any, url: str) -> dict[str, Any]:

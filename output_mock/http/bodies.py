@@ -22,7 +22,8 @@ _CHARSET = re.compile(r'charset\s*=\s*"?([^\s;"]+)', re.IGNORECASE)
 # How deep brackets of a form nest, and how many parameters it may have.
 _FORM_DEPTH = 32
 _FORM_PARAMETERS = 1000
-_ARRAY_LIMIT = 100
+# A place in a list; longer ones are names.
+_PLACE = re.compile("0|[1-9][0-9]?")
 
 
 class BodyError(Exception):
@@ -262,7 +263,7 @@ def _nested(keys: list[str], value: Any) -> Any:
             value = _List(enumerate(_as_list(value)))
             continue
         bare = key[1:-1] if key.startswith("[") and key.endswith("]") else key
-        if bare is not key and bare.isdecimal() and str(int(bare)) == bare and int(bare) < _ARRAY_LIMIT:
+        if bare is not key and _PLACE.fullmatch(bare):
             value = _List({int(bare): value})
         else:
             value = {} if bare == "__proto__" else {bare: value}

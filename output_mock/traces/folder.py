@@ -35,6 +35,12 @@ class Folder:
         # Runs that go on and have a file: when it was written, and whether there is more to write by now.
         self._begun: WeakKeyDictionary[Run, tuple[float, bool]] = WeakKeyDictionary()
 
+    def make(self) -> None:
+        """Make the folder. Raises `OSError` when nothing can be written there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.folder):
+            pass
+
     def changed(self, run: Run) -> None:
         """Write the trace of a root run as it stands now, unless that was done just before."""
         written, _ = self._begun.get(run, (None, False))

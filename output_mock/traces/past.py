@@ -138,6 +138,8 @@ def _file(path: Path) -> PastFile:
             raise NoTrace(f"{path}: {node['name']!r} cannot name a workflow")
         queue += node.get("children", [])
     workflow_id, started = named(path)
+    if not _is_text(workflow_id):
+        raise NoTrace(f"{str(path)!a}: its name is not UTF-8, and so can be no workflow id")
     start = round(tree["startedAt"]) * MILLISECOND
     if started is not None:
         try:
@@ -147,6 +149,14 @@ def _file(path: Path) -> PastFile:
         except ValueError:
             raise NoTrace(f"{path}: {started} is no time") from None
     return PastFile(path, tree, workflow_id, _run_id(tree["id"], str(path)), start)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _made(world: World, file: PastFile, url: str, before: Run | None) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +12,15 @@ from output_mock.durations import MILLISECOND
 from output_mock.engine.clock import LATEST
 
 _NAME = re.compile(r"(\d{4})-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d{3})Z_(.+)\.json", re.DOTALL)
+# What the largest file or answer may have that is read for a trace: bytes.
+MOST_BYTES = 100 * 1024 * 1024
+# How deep its JSON may be nested: a child of a workflow is two levels below it.
+_MOST_LEVELS = 400
 # Times after the year 2999 are none, in milliseconds since 1970.
 _LATEST = LATEST // MILLISECOND
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class NoTrace(ValueError):
@@ -30,18 +38,37 @@ class Named(NamedTuple):
 def read_trace(path: Path) -> dict[str, Any]:
     """The trace in a file. Raises `NoTrace` for one that cannot be read or holds none."""
     try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise NoTrace(f"{path}: cannot be read: {reason}") from None
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise NoTrace(f"{path}: cannot be read: {error.strerror}") from None
+    return checked(answered(parsed(content, str(path))), str(path))
+
+
+def parsed(content: bytes, where: str) -> Any:
+    """The value of some JSON. Raises `NoTrace` for what is none, and for what is too large."""
+    if len(content) > MOST_BYTES:
+        raise NoTrace(f"{where}: it is too large; a trace has at most {MOST_BYTES // 2**20} MB")
     try:
-        return checked(answered(json.loads(text)), str(path))
+        return json.loads(content.decode("utf-8-sig"), parse_float=_finite, parse_constant=_finite)
+    except UnicodeDecodeError:
+        raise NoTrace(f"{where}: cannot be read: it is not UTF-8") from None
     except json.JSONDecodeError as error:
         raise NoTrace(
-            f"{path}, line {error.lineno}, column {error.colno}: this is no JSON: {error.msg}"
+            f"{where}, line {error.lineno}, column {error.colno}: this is no JSON: {error.msg}"
         ) from None
+    except ValueError as error:
+        # NaN, and numbers of thousands of digits.
+        raise NoTrace(f"{where}: a number in it cannot be read: {str(error).partition(';')[0]}") from None
     except RecursionError:
-        raise NoTrace(f"{path}: it is nested too deep") from None
+        raise NoTrace(f"{where}: it is nested too deep") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is none that JSON has")
+    return number
 
 
 def answered(body: Any) -> Any:
@@ -53,6 +80,8 @@ def answered(body: Any) -> Any:
 
 def checked(tree: Any, where: str) -> dict[str, Any]:
     """A tree that has what every trace has. Raises `NoTrace` that says `where` something is missing."""
+    if _too_deep(tree):
+        raise NoTrace(f"{where}: it is nested too deep, more than {_MOST_LEVELS} levels")
     queue = [(tree, "")]
     while queue:
         node, path = queue.pop()
@@ -62,6 +91,8 @@ def checked(tree: Any, where: str) -> dict[str, Any]:
         for key in ("id", "kind", "name"):
             if not isinstance(node.get(key), str):
                 raise NoTrace(f"{place}: a node of a trace has {key!r}, which is text; is this a trace?")
+            if _SURROGATE.search(node[key]):
+                raise NoTrace(f"{place}: {key!r} holds half of a character, {ascii(node[key])[:60]}")
         for key in ("startedAt", "endedAt"):
             if not _is_time(node.get(key)) and not (key == "endedAt" and node.get(key) is None):
                 raise NoTrace(f"{place}: a node of a trace has {key!r}, milliseconds since 1970")
@@ -71,6 +102,19 @@ def checked(tree: Any, where: str) -> dict[str, Any]:
         queue += [(child, f"{path}.children[{index}]".lstrip(".")) for index, child in enumerate(children)]
     root: dict[str, Any] = tree
     return root
+
+
+def _too_deep(tree: Any) -> bool:
+    level = [tree]
+    for _ in range(_MOST_LEVELS):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, (dict, list)):
+                inner += value.values() if isinstance(value, dict) else value
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def _is_time(value: object) -> bool:

@@ -20,8 +20,11 @@ class RawAnswer(NamedTuple):
         return json.loads(self.body)
 
 
-def send(url: str, first_line: str, *headers: str, body: bytes = b"") -> RawAnswer:
-    """Send a first line such as `GET /__mock__/clock` and header lines to the server at `url`."""
+def send(url: str, first_line: str, *headers: str, body: bytes = b"", half_close: bool = False) -> RawAnswer:
+    """Send a first line such as `GET /__mock__/clock` and header lines to the server at `url`.
+
+    With `half_close`, say that nothing more will come, where the server would wait for more.
+    """
     parts = urlsplit(url)
     assert parts.hostname is not None
     lines = [f"{first_line} HTTP/1.1", *headers, "Connection: close"]
@@ -29,7 +32,8 @@ def send(url: str, first_line: str, *headers: str, body: bytes = b"") -> RawAnsw
         lines.append(f"Content-Length: {len(body)}")
     with socket.create_connection((parts.hostname, parts.port or 80), timeout=30) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
-        connection.shutdown(socket.SHUT_WR)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
         received = b""
         while piece := connection.recv(65536):
             received += piece

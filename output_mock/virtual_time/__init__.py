@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 STUCK_AFTER = "10s"
 # Something that goes on, but does not end, may take so many times as long.
 _MUCH_LONGER = 6
+# How long it stands still, in seconds, after that.
+_CLEANING_UP = 0.5
 # How long on the wall, in seconds, whoever waits for its turn waits before it looks again; and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.005
 # How long those wait that need not look, as another one does.
@@ -231,8 +233,7 @@ class VirtualTime:
         due = min(dues)
         look = self._threads.look(set(self._waiters))
         under_way = self._under_way(waiters, look, due)
-        if under_way and not self._gave_up:
-            self._hold(under_way)
+        if under_way and self._hold(under_way):
             return False
         if not under_way and not self._is_settled(waiters, look, due):
             return False
@@ -283,8 +284,8 @@ class VirtualTime:
             and not self._under_way(waiters, again, due)
         )
 
-    def _hold(self, under_way: list[Work]) -> None:
-        """Keep time still for this. Raises `StuckError` when it has been so for too long."""
+    def _hold(self, under_way: list[Work]) -> bool:
+        """Whether time stands still for this. Raises `StuckError` when it has done so for too long."""
         now = monotonic()
         for held, keys in (
             (self._held, {one.key for one in under_way}),
@@ -296,6 +297,9 @@ class VirtualTime:
                 held.setdefault(key, now)
         longest = min((now - since for since in self._held.values()), default=0.0)
         at_all = max((now - since for since in self._held_at_all.values()), default=0.0)
+        if self._gave_up:
+            # What is left of the test may end.
+            return longest < min(_CLEANING_UP, self._stuck_after)
         if longest >= self._stuck_after or at_all >= _MUCH_LONGER * self._stuck_after:
             self._gave_up = True
             words = "; ".join(dict.fromkeys(one.words for one in under_way))
@@ -305,6 +309,7 @@ class VirtualTime:
                 '@pytest.mark.output(stuck_after="1m") or output_stuck_after in the ini file'
             )
             raise StuckError(self.problem)
+        return True
 
     # Turning it on and off
 
@@ -323,10 +328,17 @@ class VirtualTime:
         self._app.world.virtual = self
         self._threads = Threads(self._stuck_after / 2)
         self._machine = _TimeMachine()
-        self._clocks.change()
-        self._loops.change()
         self._submit = concurrent.futures.ThreadPoolExecutor.submit
         self._start = threading.Thread.start
+        try:
+            self._change()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _change(self) -> None:
+        self._clocks.change()
+        self._loops.change()
         concurrent.futures.ThreadPoolExecutor.submit = self._noting_submit()  # type: ignore[method-assign]
         threading.Thread.start = self._noting_start()  # type: ignore[method-assign]
 

@@ -18,13 +18,15 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Iterable
-from types import BuiltinFunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, ModuleType
 from typing import Any
 
 _HEAD = object.__basicsize__
 # How a function takes its arguments, as CPython has it (METH_VARARGS and so on).
 _TUPLE, _NONE, _ONE, _FAST_WITH_NAMES = 0x1, 0x4, 0x8, 0x82
 _CONVENTION = 0x8F
+# Python 3.10 only lets others have the call for Python functions.
+_VECTORCALL = "PyObject_Vectorcall" if sys.version_info >= (3, 11) else "_PyFunction_Vectorcall"
 
 
 class _MethodDef(ctypes.Structure):
@@ -79,6 +81,9 @@ class _Call(ModuleType):
         return self.function(argument)
 
 
+CALL_CODE: CodeType = _Call.__call__.__code__
+
+
 def _address(function: Any) -> int:
     address = ctypes.cast(function, ctypes.c_void_p).value
     assert address is not None
@@ -92,7 +97,7 @@ def _caller(flags: int) -> int:
         _NONE: lambda: _address(api.PyObject_CallObject),
         _TUPLE: lambda: _address(api.PyObject_CallObject),
         _ONE: lambda: _address(api.PyObject_GetItem),
-        _FAST_WITH_NAMES: lambda: _address(api.PyObject_Vectorcall),
+        _FAST_WITH_NAMES: lambda: _address(getattr(api, _VECTORCALL)),
     }[flags & _CONVENTION]()
 
 
@@ -113,7 +118,9 @@ class Changed:
         self._inside = inside = _Function.from_address(id(function))
         self._before = inside.definition, inside.self
         was = _MethodDef.from_address(inside.definition)
-        self._call = _Call(getattr(function.__self__, "__name__", "time"), instead)
+        self._call: Any = instead
+        if was.flags & _CONVENTION != _FAST_WITH_NAMES:
+            self._call = _Call(getattr(function.__self__, "__name__", "time"), instead)
         self._definition = _MethodDef(was.name, _caller(was.flags), was.flags & _CONVENTION, was.doc)
         # The function gives up this reference, should it be the last thing of it that is left.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._call))

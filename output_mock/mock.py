@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +165,8 @@ class OutputMock(Scripted):
         )
         self.app: OutputApp = OutputApp(self.world, auth_token=auth_token)
         self._urls: list[str] = []
+        # What is to be closed where it is reached.
+        self._places: list[ExitStack] = []
         self._foreseen: list[dict[str, Any]] = []
         self.world.catalog()
         for script in scripts:
@@ -440,19 +442,35 @@ class OutputMock(Scripted):
         """Serve on a real socket while the block runs, and yield the URL. Port 0 takes a free one."""
         from output_mock.server import running
 
-        with running(self.app, host, port) as url, self.reached_by(url):
+        with self._open(running(self.app, host, port)) as url:
             yield url
 
     @contextmanager
     def in_process(self, url: str | None = None) -> Iterator[str]:
-        """Answer what `requests` and `httpx` send to `url` while the block runs, with no socket; yield it.
+        """Answer what `requests`, `httpx` and `httpx2` send to `url` while the block runs, with no socket.
 
-        Without a URL, one is chosen that leads nowhere else. Calls to other hosts go where they would go.
+        Yields the URL. Without one, one is chosen that leads nowhere else. Calls to other hosts go where they
+        would go.
         """
         from output_mock.in_process import reach
 
-        with reach(self.app, url) as found, self.reached_by(found):
+        with self._open(reach(self.app, url)) as found:
             yield found
+
+    @contextmanager
+    def _open(self, place: AbstractContextManager[str]) -> Iterator[str]:
+        """Be reached at a place while the block runs, or until the fake is closed, if that is before."""
+        with ExitStack() as stack:
+            url = stack.enter_context(place)
+            stack.enter_context(self.reached_by(url))
+            opened = stack.pop_all()
+        self._places.append(opened)
+        try:
+            yield url
+        finally:
+            if opened in self._places:
+                self._places.remove(opened)
+            opened.close()
 
     @contextmanager
     def reached_by(self, url: str) -> Iterator[None]:
@@ -482,5 +500,10 @@ class OutputMock(Scripted):
             yield
 
     def close(self) -> None:
-        """Let go of the clock and of everybody who waits."""
+        """Let go of the clock and of everybody who waits, and be reached nowhere any more.
+
+        Its calls and runs can still be looked at.
+        """
         self.world.close()
+        while self._places:
+            self._places.pop().close()

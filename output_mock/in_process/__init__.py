@@ -73,6 +73,7 @@ def reach(app: OutputApp, url: str | None = None) -> Iterator[str]:
     finally:
         with _lock:
             _mounted.remove(mounted)
+            mounted.close()
             if not _mounted:
                 imports.forget()
                 while _installed:

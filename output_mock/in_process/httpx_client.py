@@ -42,7 +42,7 @@ async def _in_thread(mounted: MountedApp, call: Callable[..., Any], *arguments: 
     # As many as want to may wait; the event loop's own limit would hold back those whom they wait for.
     nobody_else = anyio.CapacityLimiter(1)
     options: dict[str, Any] = {_LEAVE_BEHIND: True, "limiter": nobody_else}
-    with mounted.app.busy():
+    with mounted.busy():
         return await anyio.to_thread.run_sync(call, *arguments, **options)
 
 

@@ -8,10 +8,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
+from weakref import WeakSet
 
 from flask import Request
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 _PORTS = {"http": 80, "https": 443}
 
 
+def _nothing() -> None:
+    """Close what need not be closed."""
+
+
 class Answer:
     """What the application has answered. The body of a stream comes in pieces, as they are made."""
 
@@ -39,7 +44,7 @@ class Answer:
         body: bytes | None,
         pieces: Iterator[bytes] | None = None,
         connection: _Connection | None = None,
-        close: Callable[[], object] = lambda: None,
+        close: Callable[[], object] = _nothing,
     ) -> None:
         self.status = status
         self.reason = reason
@@ -70,6 +75,8 @@ class Answer:
         self._connection.close()
         if not self._reading:
             self._close()
+            # A response that somebody keeps must not keep the fake.
+            self._pieces, self._close = iter(()), _nothing
 
 
 class _Connection:
@@ -112,13 +119,32 @@ class MountedApp:
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is no base URL; write it like 'http://localhost:3001'")
-        self.app = app
+        self._app: OutputApp | None = app
+        # Those whose clients may still be reading them.
+        self._answers: WeakSet[Answer] = WeakSet()
         self.url: str = url.rstrip("/")
         self.host: str = parts.hostname
         self.default_port: int = _PORTS[parts.scheme]
         self.port: int = parts.port or self.default_port
         self._origin = parts.scheme, self.host, self.port
         self._path = parts.path.rstrip("/")
+
+    def close(self) -> None:
+        """Answer no more, and let go of the application: clients may keep what they have of this."""
+        self._app = None
+        for answer in list(self._answers):
+            answer.close()
+
+    @property
+    def app(self) -> OutputApp:
+        """The application. Raises `ConnectionRefusedError` when it is mounted no longer."""
+        if self._app is None:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"the fake at {self.url} is closed")
+        return self._app
+
+    def busy(self) -> AbstractContextManager[None]:
+        """The application is at work for a client while the block runs."""
+        return nullcontext() if self._app is None else self._app.busy()
 
     def answers(self, url: str) -> bool:
         """Whether a request to `url` is for this application."""
@@ -209,4 +235,7 @@ class MountedApp:
         elif method != "HEAD":
             answered = response.get_data()
         reason = response.status.partition(" ")[2]
-        return Answer(response.status_code, reason, sent, answered, pieces, connection, response.close)
+        answer = Answer(response.status_code, reason, sent, answered, pieces, connection, response.close)
+        if pieces is not None:
+            self._answers.add(answer)
+        return answer

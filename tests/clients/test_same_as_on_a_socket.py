@@ -258,7 +258,8 @@ def test_the_history_of_retries_is_the_same(total: int) -> None:
         mock.fail_next(503, times=2)
         mock.drop_next(1)
         with requests.Session() as session:
-            retries = Retry(total=total, status_forcelist=[503], allowed_methods=None, backoff_factor=0)
+            options: Options = {"status_forcelist": [503], "allowed_methods": None}
+            retries = Retry(total, respect_retry_after_header=False, **options)
             session.mount("http://", HTTPAdapter(max_retries=retries))
             try:
                 answer = session.post(f"{url}/workflow/run", json=RUN, timeout=30)

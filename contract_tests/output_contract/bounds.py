@@ -16,22 +16,50 @@ class Spent(Exception):
 
 
 class Bounds:
-    """A number of requests and a time of the wall, after which no further request is made."""
+    """A number of requests and a time of the wall, after which no further request is made.
 
-    def __init__(self, requests: int = MOST_REQUESTS, until: float | None = None) -> None:
+    With a folder, the number of requests that were made is the size of a file there, one for each process, so
+    that another process knows what is left of them.
+    """
+
+    def __init__(
+        self,
+        requests: int = MOST_REQUESTS,
+        until: float | None = None,
+        folder: Path | None = None,
+        writer: str = "main",
+    ) -> None:
         self.requests = requests
         self.until = time.time() + MOST_SECONDS if until is None else until
         self.made = 0
+        self._file = None if folder is None else folder / f"{writer}.requests"
 
-    def take(self) -> float:
-        """Count a request; returns how many seconds are left. Raises `Spent`."""
+    def take(self, kept: int = 0) -> float:
+        """Count a request, when more than `kept` are left; returns how many seconds are left.
+
+        Raises `Spent`.
+        """
         left = self.until - time.time()
         if left <= 0:
             raise Spent("the time is up; --max-seconds gives more")
-        if self.made >= self.requests:
-            raise Spent(f"all {self.requests} requests have been made; --max-requests allows more")
-        self.made += 1
+        if not self.take_to_end(kept):
+            raise Spent("no request is left but to end what was started; --max-requests allows more")
         return left
+
+    def take_to_end(self, kept: int = 0) -> bool:
+        """Count a request that ends a run, which may take longer; returns whether there was one left."""
+        if self.made + kept >= self.requests:
+            return False
+        self.made += 1
+        if self._file is not None:
+            with self._file.open("ab") as file:
+                file.write(b".")
+        return True
+
+
+def requests_made(folder: Path) -> int:
+    """How many requests all processes have made that count in a folder."""
+    return sum(file.stat().st_size for file in folder.glob("*.requests"))
 
 
 class Ledger:

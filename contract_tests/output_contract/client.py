@@ -464,7 +464,7 @@ def _names_no_id(exchange: Exchange) -> bool:
 
 def end(server: Server, workflow_ids: Iterable[str], seconds: float = _ENDING_ALL) -> list[str]:
     """End the latest runs of these ids within so many seconds in all; returns the ids of those which could
-    not be ended. Not counted among the requests.
+    not be ended.
 
     Nothing more is asked of a server that has once left this without an answer: each of its runs would cost
     as long.
@@ -473,7 +473,8 @@ def end(server: Server, workflow_ids: Iterable[str], seconds: float = _ENDING_AL
     left = []
     for workflow_id in workflow_ids:
         patience = min(_ENDING_ONE, limit - time.monotonic())
-        if server.found.get("does not end runs") or patience <= 0:
+        given_up = server.found.get("does not end runs") or patience <= 0
+        if given_up or not server.bounds.take_to_end():
             left.append(workflow_id)
             continue
         try:

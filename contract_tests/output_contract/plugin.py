@@ -117,7 +117,10 @@ def _server(config: pytest.Config) -> Server:
         option(config, "output_patience"),
         # Each worker has its share of the requests.
         bounds.Bounds(
-            option(config, "output_max_requests") // worker["workercount"], option(config, "output_until")
+            option(config, "output_max_requests") // worker["workercount"],
+            option(config, "output_until"),
+            None if folder is None else Path(folder),
+            worker["workerid"],
         ),
         bounds.Ledger(None if folder is None else Path(folder), worker["workerid"]),
         f"{prefix}-{worker['workerid']}",

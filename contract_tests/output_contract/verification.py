@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from output_contract import report_html, report_junit
-from output_contract.bounds import MOST_REQUESTS, MOST_SECONDS, left_open
+from output_contract.bounds import MOST_REQUESTS, MOST_SECONDS, left_open, requests_made
 from output_contract.client import end
 from output_contract.collector import Collector
 from output_contract.server import PATIENCE, Server
@@ -48,6 +48,8 @@ class Wanted:
     # How many seconds a run may take that has nothing to wait for.
     patience: float = PATIENCE
     max_requests: int = MOST_REQUESTS
+    # How many of them have been made before.
+    made: int = 0
     max_seconds: float = MOST_SECONDS
     strict: bool = False
 
@@ -112,7 +114,7 @@ def _arguments(wanted: Wanted, prefix: str, ledger: Path) -> list[str]:
         f"--output-ledger={ledger}",
         f"--output-examples={wanted.examples}",
         f"--output-patience={wanted.patience}",
-        f"--output-max-requests={wanted.max_requests}",
+        f"--output-max-requests={wanted.max_requests - wanted.made}",
         f"--output-until={time.time() + wanted.max_seconds}",
         *(f"--output-only={area}" for area in wanted.only),
     ]
@@ -158,6 +160,7 @@ def _end_what_is_left(wanted: Wanted, ledger: Path) -> list[str]:
     else:
         # The fakes have gone with their processes.
         return []
+    server.bounds.requests = wanted.max_requests - wanted.made - requests_made(ledger)
     return end(server, left_open(ledger))
 
 

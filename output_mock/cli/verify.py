@@ -250,6 +250,7 @@ def verify(
     for one in (wanted, other):
         if isinstance(one, verification.Wanted) and one.url is not None:
             _reach(one.url, one.token, "--token" if one is wanted else "--against-token")
+            one.made += 1
     with _terminated_as_interrupted(), _offered(wanted, temporal, namespace) as ready:
         verdict = _checked(ready)
         left_out = [one for one in verdict.outcomes if one.reason is not None]
@@ -262,7 +263,8 @@ def verify(
             _write(verdict, report)
         _say(report_text.whole(verdict))
         if isinstance(other, verification.Wanted) and not verdict.problems:
-            other = _checked(replace(other, catalog=_shared(other, ready.catalog)))
+            shared = _shared(other, ready.catalog)
+            other = _checked(replace(other, catalog=shared, made=other.made + (ready.catalog is not None)))
             if report is not None:
                 _write(other, report / "against")
     if other is None or isinstance(other, verification.Wanted):

@@ -37,7 +37,7 @@ from output_contract.server import MapError, Server, read_map
 from output_contract.transport import InProcessTransport, SocketTransport, Target
 from output_contract.verdict import Outcome, Verdict, from_json
 from output_contract.verification import Wanted
-from output_mock import OutputMock, Script
+from output_mock import Fault, OutputMock, Script
 from output_mock.cli.verify import verify
 from tests.conformance.broken_fakes import BROKEN, TOKEN
 from tests.conftest import eventually
@@ -325,13 +325,29 @@ def test_temporal_needs_its_sdk(monkeypatch: pytest.MonkeyPatch, fake: tuple[Out
     assert "pip install 'output-mock[temporal]'" in failure(fake[1], "--temporal", "localhost:7233")
 
 
-def test_no_more_requests_are_made_than_are_allowed(fake: tuple[OutputMock, str]) -> None:
+@pytest.mark.parametrize(
+    ("area", "most", "workers"),
+    [("routing", 20, ()), ("stop", 40, ()), ("stop", 41, ("-n", "2")), ("start", 7, ()), ("system", 1, ())],
+)
+def test_no_more_requests_are_made_than_are_allowed(
+    fake: tuple[OutputMock, str], area: str, most: int, workers: tuple[str, ...]
+) -> None:
     mock, url = fake
-    result = run(url, "--only", "routing", "--max-requests", "20")
+    before = len(mock.calls)
+    result = run(url, "--only", area, "--max-requests", str(most), *workers)
     assert result.exit_code == 2
-    assert "all 20 requests have been made; --max-requests allows more" in result.output
-    # One more sees whether the server lets us in; what is ended afterwards does not count.
-    assert len([call for call in mock.calls if not call.path.endswith("/terminate")]) <= 21
+    assert "no request is left but to end what was started; --max-requests allows more" in result.output
+    # Also those that see whether the server lets us in, and that end what was started.
+    assert len(mock.calls) - before <= most
+    assert ended(mock), "it has left a run behind"
+
+
+def test_where_runs_cannot_be_ended_no_more_requests_are_made_either() -> None:
+    with served(script) as (mock, url):
+        mock.faults.add(Fault(status=500, route="terminate", times="always"))
+        result = run(url, "--only", "stop", "--max-requests", "40")
+        assert len(mock.calls) <= 40
+        assert "left running: verify-" in result.output
 
 
 def test_no_time_is_taken_beyond_what_is_allowed() -> None:

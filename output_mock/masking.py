@@ -6,11 +6,12 @@ Python test that asks for such a value gets it. Reports, logs and the control pl
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
+
+from output_mock.javascript_json import parse, to_bytes
 
 MASK = "[redacted]"
 # What the SDK keeps out of errors by its name (`engine/failures.py`), and what is like it.
@@ -88,11 +89,9 @@ def masked_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 def masked_body(body: bytes) -> bytes:
     """A body, of JSON or text, without what is secret; as it is when there is nothing of that."""
     try:
-        value = json.loads(body)
+        value = parse(body.decode())
         shown = masked(value)
-        return (
-            body if shown == value else json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
-        )
+        return body if shown == value else to_bytes(shown)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "surrogateescape")
         return masked_text(text).encode("utf-8", "surrogateescape")

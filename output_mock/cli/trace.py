@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import click
 from click.core import ParameterSource
 
+from output_mock.javascript_json import stringify
 from output_mock.traces.reading import MOST_BYTES, NoTrace, answered, checked, parsed, read_trace
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def trace(
     except NoTrace as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
+        click.echo(stringify(tree, "indented"))
         return
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
     plain = not encoding.replace("-", "").startswith("utf")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from output_mock.control.operations import (
@@ -28,6 +27,7 @@ from output_mock.durations import SECOND, spoken
 from output_mock.engine.rendering import iso
 from output_mock.http.journal import Call, Calls, listing
 from output_mock.http.routes import OPERATIONS as ROUTES
+from output_mock.javascript_json import parse
 
 # How long, in seconds, one request waits for calls.
 LONGEST_WAIT = 60
@@ -84,7 +84,7 @@ def _answer(body: bytes | None) -> Any:
     if not body:
         return None
     try:
-        return json.loads(body)
+        return parse(body.decode())
     except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
 

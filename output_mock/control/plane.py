@@ -23,6 +23,7 @@ from output_mock.control.worlds import Held, Worlds
 from output_mock.engine.errors import OutputError
 from output_mock.http import answers, bodies, requests
 from output_mock.http.routes import BadEscapeError, in_regex, unescaped
+from output_mock.javascript_json import parse
 from output_mock.scripts.definition import closest, nearest
 
 _MODULES = (world_operations, workflows, runs, clock, faults, calls, snapshots)
@@ -161,7 +162,7 @@ def _body(operation: Operation, request: Request) -> tuple[Any, str | None]:
     if kind != "application/json":
         return None, text
     try:
-        value = bodies.loads(text)
+        value = parse(text)
     except ValueError as error:
         raise InvalidRequest(f"the body is no JSON: {error}") from None
     _check(value, operation.body, "the body")

@@ -7,11 +7,11 @@ its history: an activity failure around an application failure around the error 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
-from output_mock.engine.payloads import NotJSONError, as_json, payloads, plain
+from output_mock.engine.payloads import payloads, plain
+from output_mock.javascript_json import NotJSONError, as_json, stringify
 from output_mock.zod import prettify
 
 # Who the events say did something; the recordings' own workers are not compared.
@@ -67,9 +67,7 @@ class Failure(Exception):
     def value(cls, thrown: Any) -> Failure:
         """Code that threw something that is no error: `throw "just a string"` (run_fails_string)."""
         thrown = as_json(thrown)
-        failure = cls(
-            thrown if isinstance(thrown, str) else json.dumps(plain(thrown), separators=(",", ":")), ""
-        )
+        failure = cls(thrown if isinstance(thrown, str) else stringify(plain(thrown)), "")
         failure.thrown = plain(thrown)
         failure.is_error = False
         return failure

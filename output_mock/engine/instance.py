@@ -34,8 +34,9 @@ from output_mock.engine.errors import OutputError, QueryNotRegisteredError, Scri
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure, invalid
 from output_mock.engine.history import ActivityOptions, Memo
 from output_mock.engine.loop import ScriptLoop
-from output_mock.engine.payloads import UNDEFINED, as_json, named_json, plain
+from output_mock.engine.payloads import UNDEFINED, named_json, plain
 from output_mock.engine.traces import Node
+from output_mock.javascript_json import as_json
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer

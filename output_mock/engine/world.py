@@ -20,13 +20,14 @@ from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.history import ParentInfo, StartInfo
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import Child, Instance, Query, Update
-from output_mock.engine.payloads import UNDEFINED, as_json
+from output_mock.engine.payloads import UNDEFINED
 from output_mock.engine.replay import reset_point, reset_run
 from output_mock.engine.run import Run
 from output_mock.engine.traces import Traces
 from output_mock.engine.wall import monotonic
 from output_mock.engine.watchdog import LIMIT as SCRIPT_LIMIT
 from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
+from output_mock.javascript_json import as_json
 from output_mock.scripts.definition import CatalogDefinition, Offered
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ class World:
         Raises `CatalogNotAvailableError`, `UnsupportedWorkflowError`,
         `WorkflowExecutionAlreadyStartedError` and `MissingWorkflowIdError`.
         """
+        input = as_json(input)
         with self.clock.lock:
             queue = self.known_catalog(catalog)
             name = queue.names.get(workflow_name)

@@ -13,7 +13,7 @@ from typing import Any
 from flask import Response
 
 from output_mock.engine.errors import CatalogNotAvailableError, OutputError
-from output_mock.engine.payloads import to_bytes
+from output_mock.javascript_json import to_bytes
 
 JSON_TYPE = "application/json; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"

@@ -6,7 +6,6 @@ JSON only when the type says so, forms with brackets, nothing else; at most 2 Mi
 from __future__ import annotations
 
 import codecs
-import json
 import re
 import zlib
 from typing import Any
@@ -14,7 +13,8 @@ from urllib.parse import unquote_to_bytes
 
 from werkzeug.datastructures import Headers
 
-from output_mock.engine.payloads import UNDEFINED
+from output_mock.javascript_json import UNDEFINED, JSONSyntaxError, as_json, utf16
+from output_mock.javascript_json import parse as parse_json
 
 LIMIT = 2 * 1024 * 1024
 _FIRST = re.compile(r"[\x20\x09\x0a\x0d]*([^\x20\x09\x0a\x0d])")
@@ -131,68 +131,26 @@ def _from_brotli(body: bytes) -> bytes:
 def _json(text: str) -> Any:
     first = _FIRST.match(text)
     if first is None or first.group(1) not in "{[":
-        raise BodyError("SyntaxError", 400, _unexpected(text, first))
+        raise BodyError("SyntaxError", 400, _refused(text, None if first is None else first.group(1)))
     try:
-        return loads(text)
-    except ValueError as error:
-        raise BodyError("SyntaxError", 400, _words(text, error)) from None
+        return parse_json(text)
+    except JSONSyntaxError as error:
+        raise BodyError("SyntaxError", 400, str(error)) from None
 
 
-def loads(text: str) -> Any:
-    """JSON as JavaScript reads it: no NaN, one kind of number."""
-    return json.loads(text, parse_float=_number, parse_int=_integer, parse_constant=_constant)
+# What stands for the rest of a body that begins with no bracket, while the message about it is made.
+_REST = "#"
 
 
-def _number(text: str) -> float | int | None:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        return None  # what JSON.stringify makes of Infinity
-    return int(value) if value.is_integer() and abs(value) < 1e21 else value
-
-
-def _integer(text: str) -> float | int | None:
-    if len(text) < 16:
-        return int(text)
-    if len(text) > 400:
-        return None
-    # Beyond 2 to the 53rd JavaScript keeps the nearest double, and prints its shortest digits.
-    value = float(text)
-    if abs(value) < 2**53:
-        return int(value)
-    if abs(value) >= 1e21:
-        return value
-    digits, _, exponent = repr(value).partition("e+")
-    if not exponent:
-        return int(value)
-    whole, _, fraction = digits.partition(".")
-    return int((whole + fraction).ljust(int(exponent) + len(whole.lstrip("-")) + (whole[0] == "-"), "0"))
-
-
-def _constant(name: str) -> Any:
-    raise ValueError(f"Unexpected token '{name[0]}'")
-
-
-def _unexpected(text: str, first: re.Match[str] | None) -> str:
-    if first is None:
-        return "Unexpected end of JSON input"
-    shown = text if len(text) <= 40 else f"{text[:40]}..."
-    return f"Unexpected token '{first.group(1)}', \"{shown}\" is not valid JSON"
-
-
-def _words(text: str, error: ValueError) -> str:
-    """About the words of V8's parser for the same mistake."""
-    if not isinstance(error, json.JSONDecodeError):
-        return f"{error} is not valid JSON"
-    if error.pos >= len(text.rstrip()):
-        return "Unexpected end of JSON input"
-    place = f"in JSON at position {error.pos} (line {error.lineno} column {error.colno})"
-    if error.msg.startswith("Expecting property name"):
-        return f"Expected property name or '}}' {place}"
-    if error.msg.startswith("Expecting ',' delimiter"):
-        return f"Expected ',' or '}}' after property value {place}"
-    if error.msg.startswith("Expecting ':' delimiter"):
-        return f"Expected ':' after property name {place}"
-    return f"Unexpected token '{text[error.pos]}', \"{text[:40]}\" is not valid JSON"
+def _refused(text: str, first: str | None) -> str:
+    """What body-parser says of JSON that is neither an object nor an array (raw_bodies)."""
+    at = len(text) if first is None else text.index(first)
+    kept, rest = utf16(text[:at]), utf16(text[at:])
+    try:
+        parse_json(kept + _REST * len(rest))
+    except JSONSyntaxError as error:
+        return re.sub(f"{_REST}+", lambda found: rest[: len(found[0])], str(error))
+    raise AssertionError("no JSON begins so")
 
 
 # Forms, as the `qs` library reads them
@@ -219,7 +177,7 @@ def form(text: str, charset: str = "utf-8") -> dict[str, Any]:
     for key, value in values.items():
         if key:
             fields = _merged(fields, _nested(_keys(key), value))
-    compacted = _compacted(fields)
+    compacted = as_json(_compacted(fields))
     assert isinstance(compacted, dict)
     return compacted
 

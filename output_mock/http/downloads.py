@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Literal, cast
@@ -11,8 +10,8 @@ from typing import IO, Literal, cast
 from flask import Response
 
 from output_mock.engine.errors import TraceFileDownloadError, TraceFileParseError
-from output_mock.engine.payloads import to_bytes
-from output_mock.http import answers, bodies
+from output_mock.http import answers
+from output_mock.javascript_json import parse, to_bytes
 
 # Larger ones are never held in memory as a whole.
 _LARGE = 8 * 1024 * 1024
@@ -46,7 +45,7 @@ def _huge(run_id: str) -> IO[bytes]:
     """A trace that is too large for those who hold it in memory several times."""
     file = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115
     node = {"id": run_id, "kind": "workflow", "name": "huge", "startedAt": 0, "endedAt": 0, "children": []}
-    file.write(json.dumps({**node, "attributes": {}}, separators=(",", ":"))[:-1].encode() + b',"output":[0')
+    file.write(to_bytes({**node, "attributes": {}})[:-1] + b',"output":[0')
     piece = b"".join(b',"%d %s"' % (number, b"x" * 1000) for number in range(1000))
     while file.tell() < _HUGE:
         file.write(piece)
@@ -70,7 +69,7 @@ def trace_answer(run_id: str, file: IO[bytes], *, valid: bool = False) -> Respon
         # As in JavaScript: what is no UTF-8 is replaced, a mark of the byte order is no JSON.
         text = file.read().decode("utf-8", "replace")
     try:
-        data = bodies.loads(text)
+        data = parse(text)
     except (ValueError, RecursionError):
         raise TraceFileParseError from None
     return answers.json_answer({"source": "remote", "runId": run_id, "data": data})

@@ -23,6 +23,7 @@ from output_mock.http import answers
 from output_mock.http.delays import LONGEST_ON_THE_WALL, Delay, WrittenDelay
 from output_mock.http.downloads import Trouble
 from output_mock.http.journal import check_route
+from output_mock.javascript_json import as_json
 from output_mock.scripts.places import place_outside
 
 Loss = Literal["request", "answer", "body"]
@@ -269,7 +270,7 @@ class Fault:
         if isinstance(body, str):
             answer = Response(body, status, content_type=answers.TEXT_TYPE)
         elif body is not None:
-            answer = answers.json_answer(body, status)
+            answer = answers.json_answer(as_json(body), status)
         elif real is not None:
             answer = answers.error_answer(real)
             answer.headers.update(cors or {})

@@ -6,11 +6,11 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from output_mock.engine import history, results
-from output_mock.engine.payloads import to_bytes
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.http import pages
 from output_mock.http.faults import Dropped
+from output_mock.javascript_json import to_bytes
 
 KEEPALIVE = 15.0
 # As many batches go into one frame as the real server fetches at once.

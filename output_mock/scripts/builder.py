@@ -11,6 +11,7 @@ from output_mock.durations import Duration, nanoseconds
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Failure
 from output_mock.engine.payloads import UNDEFINED, named_json, short, unlike
+from output_mock.javascript_json import as_double
 from output_mock.scripts.definition import ScheduledSignal, ScriptFunction, WorkflowDefinition
 from output_mock.scripts.parts import Part, matching, parts_of
 
@@ -258,6 +259,8 @@ def differences(given: Any, match: Any, where: str = "input") -> list[str]:
             for index, (one, wanted) in enumerate(zip(given, match, strict=True))
             for difference in differences(one, wanted, f"{where}[{index}]")
         ]
+    if type(match) in (int, float):
+        match = as_double(match)
     if given == match and isinstance(given, bool) == isinstance(match, bool):
         return []
     return [unlike(where, given, match)]

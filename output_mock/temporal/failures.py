@@ -7,7 +7,6 @@ have sent them: a client of the API sees the same error whichever engine has pla
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -16,6 +15,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
+from output_mock.javascript_json import parse
 
 # What the TypeScript client makes of each kind of failure; results name it when nothing else does.
 _KINDS = {
@@ -124,7 +124,7 @@ def _details(info: dict[str, Any]) -> Any:
     """The serialised error that lies in the details, None without one."""
     for one in info.get("details", {}).get("payloads", ()):
         try:
-            detail = json.loads(base64.b64decode(one.get("data", "")))
+            detail = parse(base64.b64decode(one.get("data", "")).decode())
         except ValueError:
             continue
         if isinstance(detail, dict) and "error" in detail:

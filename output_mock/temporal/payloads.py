@@ -7,7 +7,6 @@ that `undefined` and `null` stay two things (feedback, run_values).
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -19,7 +18,7 @@ from temporalio.converter import (
     EncodingPayloadConverter,
 )
 
-from output_mock.engine.payloads import UNDEFINED, as_json, to_bytes
+from output_mock.javascript_json import UNDEFINED, as_json, parse, to_bytes
 
 
 class _Undefined(EncodingPayloadConverter):
@@ -50,7 +49,7 @@ class _JSON(EncodingPayloadConverter):
         return Payload(metadata={"encoding": b"json/plain"}, data=to_bytes(as_json(value)))
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
-        return json.loads(payload.data)
+        return parse(payload.data.decode())
 
 
 class _Payloads(CompositePayloadConverter):

@@ -22,9 +22,9 @@ from output_mock.engine import failures, history
 from output_mock.engine.errors import ScriptError, TraceFileDownloadError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import Memo, ParentInfo, StartInfo, WorkflowDetails
-from output_mock.engine.payloads import UNDEFINED, as_json
 from output_mock.engine.run import Run
 from output_mock.engine.traces import ObjectPlace, Source, object_key
+from output_mock.javascript_json import UNDEFINED, as_json
 from output_mock.scripts.definition import NAME, WorkflowDefinition
 from output_mock.traces.reading import NoTrace, failed, named, own_children, read_trace
 from output_mock.traces.tree import CONTINUED

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from output_mock.durations import MILLISECOND
 from output_mock.engine.clock import LATEST
+from output_mock.javascript_json import JSONSyntaxError, parse, stringify
 
 _NAME = re.compile(r"(\d{4})-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d{3})Z_(.+)\.json", re.DOTALL)
 # What the largest file or answer may have that is read for a trace: bytes.
@@ -50,25 +49,15 @@ def parsed(content: bytes, where: str) -> Any:
     if len(content) > MOST_BYTES:
         raise NoTrace(f"{where}: it is too large; a trace has at most {MOST_BYTES // 2**20} MB")
     try:
-        return json.loads(content.decode("utf-8-sig"), parse_float=_finite, parse_constant=_finite)
+        return parse(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise NoTrace(f"{where}: cannot be read: it is not UTF-8") from None
-    except json.JSONDecodeError as error:
+    except JSONSyntaxError as error:
         raise NoTrace(
-            f"{where}, line {error.lineno}, column {error.colno}: this is no JSON: {error.msg}"
+            f"{where}, line {error.line}, column {error.column}: this is no JSON: {error}"
         ) from None
-    except ValueError as error:
-        # NaN, and numbers of thousands of digits.
-        raise NoTrace(f"{where}: a number in it cannot be read: {str(error).partition(';')[0]}") from None
     except RecursionError:
         raise NoTrace(f"{where}: it is nested too deep") from None
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is none that JSON has")
-    return number
 
 
 def answered(body: Any) -> Any:
@@ -87,7 +76,7 @@ def checked(tree: Any, where: str) -> dict[str, Any]:
         node, path = queue.pop()
         place = f"{where}{f', at {path}' if path else ''}"
         if not isinstance(node, dict):
-            raise NoTrace(f"{place}: a node of a trace is an object, not {json.dumps(node)[:60]}")
+            raise NoTrace(f"{place}: a node of a trace is an object, not {stringify(node)[:60]}")
         for key in ("id", "kind", "name"):
             if not isinstance(node.get(key), str):
                 raise NoTrace(f"{place}: a node of a trace has {key!r}, which is text; is this a trace?")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import logging
 import os
 import sys
@@ -20,8 +19,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from output_mock.engine.errors import ScriptError, TraceFileDownloadError
-from output_mock.engine.payloads import to_bytes
 from output_mock.engine.traces import ObjectPlace, object_key
+from output_mock.javascript_json import parse, to_bytes
 from output_mock.traces.tree import trace_tree
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ class Bucket:
 
     def get(self, key: str) -> Any:
         """A trace. Raises `KeyError` when there is none under that key, `ValueError` when it is no JSON."""
-        return json.loads(self.read(key))
+        return parse(self.read(key).decode())
 
     def read(self, key: str) -> bytes:
         """The bytes of an object. Raises `KeyError` when there is none under that key."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from output_mock.engine.payloads import to_bytes
 from output_mock.engine.run import Run
 from output_mock.engine.traces import Traces, object_key
 from output_mock.engine.world import World
 from output_mock.http.downloads import Trouble
 from output_mock.http.faults import Fault
+from output_mock.javascript_json import as_json, parse, to_bytes
 from output_mock.mock import OutputMock
 from output_mock.traces import in_bucket
 from output_mock.traces.s3 import Bucket, installed, moto_is_on
@@ -51,7 +50,7 @@ class StoredTraces:
 
     def get(self, workflow_id: str, run_id: str | None = None) -> Any:
         """A trace that is there. Raises `KeyError` when it is not, and says why; `ValueError` for no JSON."""
-        return json.loads(self._read(workflow_id, run_id))
+        return parse(self._read(workflow_id, run_id).decode())
 
     def _read(self, workflow_id: str, run_id: str | None) -> bytes:
         key = self.key(workflow_id, run_id)
@@ -68,7 +67,7 @@ class StoredTraces:
         run = self._run(workflow_id, run_id)
         if run.running or (run.worker_heard and not run.uploaded):
             raise ValueError(f"the trace of {workflow_id!r} is yet to come: {self._why(run)}")
-        content = trace if isinstance(trace, bytes) else to_bytes(json.loads(json.dumps(trace)))
+        content = trace if isinstance(trace, bytes) else to_bytes(as_json(trace))
         self.bucket.put(self.key(workflow_id, run_id), content)
 
     def corrupt(self, workflow_id: str, run_id: str | None = None) -> None:

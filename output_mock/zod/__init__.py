@@ -7,9 +7,10 @@
 The names are zod's own; `from_json_schema` makes the same schemas of a JSON Schema.
 """
 
+from output_mock.javascript_json import UNDEFINED
+
 from .containers import Array, DiscriminatedUnion, Intersection, Object, OneOf, Record, Tuple, Union
 from .issues import Issue, ZodError, prettify
-from .javascript import UNDEFINED
 from .json_schema import SchemaError, from_json_schema
 from .schemas import Anything, BlankIsAbsent, Boolean, Literal, Never, Null, Number, Schema, String, url, uuid
 

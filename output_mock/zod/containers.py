@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
+from output_mock.javascript_json import UNDEFINED, in_key_order, number_text
+
 from .issues import Fatal, Issue, is_fatal, move_under
-from .javascript import UNDEFINED, in_key_order, number_text, to_number
+from .javascript import to_number
 from .schemas import Never, Schema, WithLength, identity, mistyped
 
 

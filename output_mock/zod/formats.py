@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .javascript import is_url, number_text, to_number
+from output_mock.javascript_json import number_text
+
+from .javascript import is_url, to_number
 from .schemas import UUID_PATTERN
 
 

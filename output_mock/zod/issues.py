@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from output_mock.javascript_json import stringify
 
 Issue = dict[str, Any]
 """A JSON object; its keys stand in the order in which zod writes them."""
@@ -49,7 +50,6 @@ def prettify(issues: Iterable[Issue]) -> str:
 
 
 _NEEDS_BRACKETS = re.compile(r"[^\w$]", re.ASCII)
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _dotted(path: Sequence[str | int]) -> str:
@@ -58,9 +58,7 @@ def _dotted(path: Sequence[str | int]) -> str:
         if isinstance(key, int):
             text += f"[{key}]"
         elif _NEEDS_BRACKETS.search(key):
-            # JSON.stringify escapes half a surrogate pair; raw, it could not be sent as UTF-8.
-            quoted = json.dumps(key, ensure_ascii=False)
-            text += "[" + _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", quoted) + "]"
+            text += f"[{stringify(key)}]"
         else:
             text += f".{key}" if depth else key
     return text

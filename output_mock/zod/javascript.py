@@ -1,4 +1,4 @@
-"""What zod inherits from JavaScript: `undefined`, types' names, numbers, text, regular expressions."""
+"""What zod inherits from JavaScript: `undefined`, types' names, numbers, URLs, regular expressions."""
 
 from __future__ import annotations
 
@@ -6,34 +6,17 @@ import ipaddress
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable
-from decimal import Decimal
-from enum import Enum
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
+
+from output_mock.javascript_json import UNDEFINED, Undefined, as_double, number_text, utf16
 
 MAX_NUMBER = sys.float_info.max
-MAX_SAFE_INTEGER = 2**53 - 1
 WHITESPACE = (
     "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
-
-
-class Undefined(Enum):
-    """The type of `UNDEFINED`: an enum, so that copying and pickling keep its identity."""
-
-    UNDEFINED = "undefined"
-
-    def __bool__(self) -> Literal[False]:
-        return False
-
-    def __repr__(self) -> str:
-        return "UNDEFINED"
-
-
-UNDEFINED = Undefined.UNDEFINED
-"""A value that is not there, which JSON can say only by leaving out the key."""
 
 
 def type_name(value: Any) -> str:
@@ -48,35 +31,6 @@ def type_name(value: Any) -> str:
     return "null" if value is None else type(value).__name__
 
 
-def in_key_order(keys: Iterable[str]) -> list[str]:
-    """The keys of an object as JavaScript orders them: those that could be indexes of an array come first."""
-    names = list(keys)
-    if any(map(_is_index, names)):
-        names.sort(key=lambda name: int(name) if _is_index(name) else 2**32)
-    return names
-
-
-def _is_index(name: str) -> bool:
-    return name.isdecimal() and name.isascii() and str(int(name)) == name and int(name) < 2**32 - 1
-
-
-def plain(number: float) -> float:
-    """The number as JSON of a JavaScript program shows it: `5.0` is `5`."""
-    if isinstance(number, float) and number.is_integer() and abs(number) < 1e21:
-        return int(number)
-    return number
-
-
-def number_text(number: float) -> str:
-    """`String(number)`."""
-    number = float(number)
-    if number.is_integer() and abs(number) < 1e21:
-        return str(int(Decimal(repr(number))))
-    if 1e-6 <= abs(number) < 1e-4:
-        return f"{Decimal(repr(number)):f}"
-    return re.sub(r"e([+-])0+", r"e\1", repr(number))
-
-
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _PREFIXED = re.compile(r"0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+")
 _INFINITIES = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
@@ -89,12 +43,12 @@ def to_number(value: Any) -> float:
         if not text:
             return 0
         if _DECIMAL.fullmatch(text):
-            return plain(float(text))
+            return as_double(float(text))
         if _PREFIXED.fullmatch(text):
-            return _as_double(int(text, 0))
+            return as_double(int(text, 0))
         return _INFINITIES.get(text, math.nan)
     if isinstance(value, (bool, int, float)):
-        return _as_double(int(value)) if isinstance(value, int) else value
+        return as_double(int(value)) if isinstance(value, int) else value
     if value is None:
         return 0
     if isinstance(value, list) and len(value) < 2:
@@ -103,13 +57,6 @@ def to_number(value: Any) -> float:
         item = value[0] if value else None
         return math.nan if isinstance(item, bool) else 0 if item is UNDEFINED else to_number(item)
     return math.nan
-
-
-def _as_double(number: int) -> float:
-    try:
-        return number if abs(number) <= MAX_SAFE_INTEGER else plain(float(number))
-    except OverflowError:
-        return math.inf if number > 0 else -math.inf
 
 
 def is_multiple(number: float, divisor: float) -> bool:
@@ -129,19 +76,6 @@ def _digits(number: float, places: int) -> float:
     if abs(number) >= 1e21:
         return float(number_text(abs(number)).partition("e")[0].replace(".", ""))
     return float(math.floor(Fraction(abs(float(number))) * 10**places + Fraction(1, 2)))
-
-
-def utf16(text: str) -> str:
-    """The text as JavaScript counts and matches it: a character past U+FFFF is the two halves of a pair."""
-    return text if text.isascii() else _PAST_FFFF.sub(_halves, text)
-
-
-_PAST_FFFF = re.compile("[\U00010000-\U0010ffff]")
-
-
-def _halves(match: re.Match[str]) -> str:
-    code = ord(match[0]) - 0x10000
-    return chr(0xD800 + (code >> 10)) + chr(0xDC00 + (code & 0x3FF))
 
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")

@@ -9,15 +9,17 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import reduce
 from itertools import pairwise
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from output_mock.javascript_json import MAX_SAFE_INTEGER, UNDEFINED, NotJSONError, as_json
+
 from .containers import Array, DiscriminatedUnion, Intersection, Object, OneOf, Record, Tuple, Union
 from .formats import FORMATS, recognised
 from .issues import Issue
-from .javascript import MAX_SAFE_INTEGER, UNDEFINED
 from .javascript import regex as javascript_regex
 from .schemas import (
     Anything,
@@ -55,6 +57,9 @@ def from_json_schema(schema: dict[str, Any] | bool, *, where: str) -> Schema:
 
     if not isinstance(schema, (dict, bool)):
         raise SchemaError(f"{where}: a JSON Schema is an object, not {type(schema).__name__}")
+    # Its numbers are compared with JavaScript's. What is no JSON is told with its place below.
+    with suppress(NotJSONError):
+        schema = as_json(schema)
     return _Builder(schema, where, Draft202012Validator(schema)).root()
 
 

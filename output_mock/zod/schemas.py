@@ -12,19 +12,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from output_mock.javascript_json import MAX_SAFE_INTEGER, UNDEFINED, as_double, number_text, utf16
+
 from .issues import Fatal, Issue, ZodError, is_fatal
 from .javascript import (
     MAX_NUMBER,
-    MAX_SAFE_INTEGER,
-    UNDEFINED,
     is_multiple,
     is_url,
-    number_text,
-    plain,
     to_number,
     type_name,
     url_text,
-    utf16,
 )
 from .javascript import regex as javascript_regex
 
@@ -214,7 +211,12 @@ def bounds(
         name, unit = (origin, "") if origin else _COUNTED[type(value)]
         wanted = (f"{sign}=" if inclusive else sign) + number_text(limit)
         wanted = f"have {wanted} {unit}" if unit else f"be {wanted}"
-        issue: Issue = {"origin": name, "code": f"too_{kind}", bound: plain(limit), "inclusive": inclusive}
+        issue: Issue = {
+            "origin": name,
+            "code": f"too_{kind}",
+            bound: as_double(limit),
+            "inclusive": inclusive,
+        }
         if exact:
             issue["exact"] = True
         return {**issue, "path": [], "message": f"Too {kind}: expected {name} to {wanted}"}
@@ -388,7 +390,7 @@ class Number(_WithChecks):
 
         def check(value: float, issues: list[Issue]) -> None:
             if not is_multiple(value, divisor):
-                issue: Issue = {"origin": "number", "code": "not_multiple_of", "divisor": plain(divisor)}
+                issue: Issue = {"origin": "number", "code": "not_multiple_of", "divisor": as_double(divisor)}
                 message = f"Invalid number: must be a multiple of {number_text(divisor)}"
                 issues.append({**issue, "path": [], "message": message})
 
@@ -417,7 +419,7 @@ class Literal(Schema):
 
     def __init__(self, *values: Any) -> None:
         self.values: list[float | Any] = [
-            plain(value) if isinstance(value, float) else value for value in values
+            as_double(value) if isinstance(value, float) else value for value in values
         ]
         self._allowed = {identity(value) for value in self.values}
         shown = "|".join(map(_shown, self.values))

@@ -8,9 +8,12 @@ from typing import Any
 
 from jinja2 import Undefined
 
+from output_mock.javascript_json import as_double, as_json, stringify
+
 # What an expression may put together at once, in characters and in items.
 LONGEST_TEXT = 1_000_000
 LONGEST_LIST = 100_000
+_INFINITY = float("inf")
 
 _KINDS = {
     "dict": "an object",
@@ -42,7 +45,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     _measured(value)
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return stringify(value, "spaced")
 
 
 def bounded(value: Any) -> Any:
@@ -51,10 +54,10 @@ def bounded(value: Any) -> Any:
         raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
     if type(value) is list and len(value) > LONGEST_LIST:
         raise Fault(f"the list becomes longer than {LONGEST_LIST} items")
-    if type(value) is int and value.bit_length() > 1024:
-        raise Fault("the number becomes too large")
-    if type(value) is float and not (-1.8e308 < value < 1.8e308):
-        raise Fault("the number becomes too large")
+    if _is_number(value):
+        value = as_double(value)
+        if not -_INFINITY < value < _INFINITY:
+            raise Fault("the number becomes too large")
     return value
 
 
@@ -239,7 +242,7 @@ def _unique(value: Any) -> list[Any]:
     _measured(value)
     found: dict[str, Any] = {}
     for item in _list(value, "unique"):
-        found.setdefault(json.dumps(item, sort_keys=True), item)
+        found.setdefault(json.dumps(as_json(item), sort_keys=True), item)
     return list(found.values())
 
 
@@ -270,7 +273,7 @@ def _from_text(value: Any, filter: str) -> Any:
 
 def _json(value: Any) -> str:
     _measured(value)
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return stringify(value)
 
 
 def _map(value: Any, name: Any) -> list[Any]:

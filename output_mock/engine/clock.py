@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Literal, get_args
 
-from output_mock.durations import Duration, nanoseconds
+from output_mock.durations import Duration, nanoseconds, spoken
 from output_mock.engine.wall import monotonic, time_ns
 
 Mode = Literal["real", "auto", "manual"]
@@ -54,6 +54,8 @@ class Clock:
         self.lock: threading.RLock = threading.RLock()
         self.closed: bool = False
         self._now = EPOCH if start is None else int(start.timestamp() * 1000) * 1_000_000
+        if not 0 <= self._now < LATEST:
+            raise ValueError(f"a clock begins between 1970 and 2998, not at {start}")
         self._sequence = 0
         self._ready: deque[Callable[[], None]] = deque()
         # Work is what a run is doing (a step, a pause); a guard only limits how long it waits for
@@ -175,8 +177,26 @@ class Clock:
         finally:
             self._running = False
 
-    def jump(self, to: int) -> None:
-        """Move a virtual clock to `to`, running everything due on the way at its own time."""
+    def last(self, when: int) -> int:
+        """`when`, but never later than the last time that a virtual clock has."""
+        return when if self.mode == "real" else min(when, LATEST)
+
+    def due_in(self, length: int, what: str) -> int:
+        """The time in so many nanoseconds. Raises `ValueError` when the clock ends before `what` comes."""
+        due = self.nanoseconds() + length
+        if due > LATEST and self.mode != "real":
+            raise ValueError(
+                f"{what} would come {spoken(length)} from now, and the clock ends with the year 2998; it is "
+                f"{self.now():%Y-%m-%d}, so make it shorter, or begin earlier (start=…)"
+            )
+        return due
+
+    def jump(self, to: int, *, stop: Callable[[], bool] | None = None) -> None:
+        """Move a virtual clock to `to`, running everything due on the way at its own time.
+
+        It stays where it is as soon as `stop` holds, and never passes the last time that it has.
+        """
+        to = self.last(to)
         self.run_due()
         if self._running:
             raise RuntimeError("a script cannot move the clock that it runs on")
@@ -186,6 +206,8 @@ class Clock:
                 break
             self._now = max(self._now, heap[0][0])
             self.run_due()
+            if stop is not None and stop():
+                return
         self._now = max(self._now, to)
 
     def _first_heap(self) -> list[tuple[int, int, Timer]] | None:

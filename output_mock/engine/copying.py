@@ -194,10 +194,12 @@ class _Copying:
                     copied.append((when, number, other))
             heapq.heapify(copied)
         for thing, other in self._things.items():
-            if isinstance(thing, (Activity, WorkflowTimer, Arrival)):
+            if isinstance(thing, (Activity, WorkflowTimer, Arrival, Backoff)):
                 other.timer = None if thing.timer is None else self._timers.get(thing.timer)
         self._new.deadlines.take_over(self._old.deadlines, self._runs, self._timers)
         for catalog, new_catalog in self._catalogs.items():
+            if catalog.returning is not None:
+                new_catalog.returning = self._timers.get(catalog.returning)
             new_catalog.waiting = list(filter(None, map(self._callback, catalog.waiting)))
 
     def _callback(self, callback: Callable[[], None]) -> Callable[[], None] | None:

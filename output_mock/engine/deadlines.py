@@ -22,6 +22,8 @@ class Deadlines:
         self._clock = clock
         self._queue: deque[Run] = deque()
         self._timer: Timer | None = None
+        # The timers of runs that reach theirs before one that started earlier does.
+        self._own: dict[Run, Timer] = {}
 
     def add(self, run: Run) -> None:
         """Time `run` out at its `deadline`, should it still run then."""
@@ -29,21 +31,35 @@ class Deadlines:
         while queue and not queue[0].running:
             queue.popleft()
         if queue and run.deadline < queue[-1].deadline:
-            self._clock.call_at(run.deadline, run.time_out, guard=True)
+            self._own[run] = self._clock.call_at(run.deadline, run.time_out, guard=True)
             return
         queue.append(run)
         if self._timer is None:
             self._timer = self._clock.call_at(queue[0].deadline, self._ring, guard=True)
 
+    def forget(self, run: Run) -> None:
+        """`run` has closed: nothing of it is due any more."""
+        own = self._own.pop(run, None)
+        if own is not None:
+            own.cancel()
+        queue = self._queue
+        if self._timer is None or not queue or queue[0].running:
+            return
+        while queue and not queue[0].running:
+            queue.popleft()
+        self._timer.cancel()
+        self._timer = self._clock.call_at(queue[0].deadline, self._ring, guard=True) if queue else None
+
     def take_over(self, other: Deadlines, runs: Mapping[Run, Run], timers: Mapping[Timer, Timer]) -> None:
         """Have the timeouts of a world that this one's is a copy of; `runs` and `timers` stand for its."""
         self._queue = deque(runs[run] for run in other._queue)
         self._timer = None if other._timer is None else timers.get(other._timer)
+        self._own = {runs[run]: timers[timer] for run, timer in other._own.items()}
 
     def _ring(self) -> None:
         self._timer = None
         queue, now = self._queue, self._clock.nanoseconds()
         while queue and (not queue[0].running or queue[0].deadline <= now):
             queue.popleft().time_out()
-        if queue:
+        if queue and self._timer is None:
             self._timer = self._clock.call_at(queue[0].deadline, self._ring, guard=True)

@@ -434,6 +434,8 @@ class Instance:
 
     def start_timer(self, length: int, fire: Callable[[], None], *, guard: bool) -> Callable[[], None]:
         self._check_running()
+        if not self.replaying:
+            self.run.world.clock.due_in(length, "the end of this wait")
         self.timer_count += 1
         timer = WorkflowTimer(str(self.timer_count), length, fire, guard)
         self.commands.append((TIMER, timer))

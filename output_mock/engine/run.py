@@ -45,6 +45,7 @@ from output_mock.engine.instance import (
     Query,
     Update,
     WorkflowTimer,
+    describe,
     is_for_the_process,
 )
 from output_mock.engine.payloads import UNDEFINED, handed
@@ -65,11 +66,12 @@ _NOT_BY_ITS_WORKER = frozenset({"terminated", "timed_out"})
 class Backoff:
     """The pause before the first workflow task of a run that continues another one."""
 
-    __slots__ = ("due", "guard")
+    __slots__ = ("due", "guard", "timer")
 
     def __init__(self, due: int) -> None:
         self.due: int = due
         self.guard: bool = False
+        self.timer: Timer | None = None
 
 
 class Arrival:
@@ -159,13 +161,16 @@ class Run:
                 self.history.append(scheduled)
             self.task_scheduled = 2
             self._enqueue_task()
-            for name, payload, after in self.definition.signals:
-                self.expect_signal(name, payload, now + after)
+            try:
+                for name, payload, after in self.definition.signals:
+                    self.expect_signal(name, payload, after)
+            except ValueError as error:
+                self._fail_as_mistaken(error)
             return
         self.history.append((history.STARTED, now, info))
-        pause = Backoff(now + info.backoff)
+        pause = Backoff(self.world.clock.last(now + info.backoff))
         self.work[pause] = None
-        self.world.clock.call_at(pause.due, partial(self._after_backoff, pause))
+        pause.timer = self.world.clock.call_at(pause.due, partial(self._after_backoff, pause))
 
     def go_on(self, under_way: Iterable[Activity | WorkflowTimer]) -> None:
         """Begin where another run's history ends: this run has been reset (`replay.reset_run`).
@@ -174,7 +179,7 @@ class Run:
         """
         now = self.start_time
         if self.info.timeout:
-            self.deadline = now + self.info.timeout
+            self.deadline = self.world.clock.last(now + self.info.timeout)
             self.world.deadlines.add(self)
         self.task_scheduled = len(self.history)
         self._enqueue_task()
@@ -429,13 +434,20 @@ class Run:
         whole = options.schedule_to_close or self.info.timeout
         limit = min(options.start_to_close, whole or options.start_to_close)
         if length > limit:
-            self._at(activity, now + limit, partial(self._step_too_slow, activity))
+            self._after(limit, activity, partial(self._step_too_slow, activity))
         elif length:
-            self._at(activity, now + length, partial(self._end_step, activity))
+            self._after(length, activity, partial(self._end_step, activity))
         else:
             self.world.clock.call_soon(partial(self._end_step, activity))
 
-    def _at(self, activity: Activity, due: int, callback: Any) -> None:
+    def _after(self, length: int, activity: Activity, callback: Any) -> None:
+        try:
+            due = self.world.clock.due_in(
+                length, f"the end of step {activity.plan.name!r}, or its next attempt,"
+            )
+        except ValueError as error:
+            self._fail_as_mistaken(error)
+            return
         activity.due = due
         self.work[activity] = None
         activity.timer = self.world.clock.call_at(due, callback)
@@ -538,7 +550,7 @@ class Run:
             activity.last_failure = cause
             # The next attempt has not begun, and has done nothing yet.
             activity.started_at, activity.inside = 0, ()
-            self._at(activity, again, partial(self._retry_step, activity))
+            self._after(again - now, activity, partial(self._retry_step, activity))
             self.wake()
             return
         activity.closed = True
@@ -580,10 +592,13 @@ class Run:
 
     def _script_is_wrong(self, error: BaseException) -> None:
         """A function that a script gave to a step raised an error of its own: the run fails with it."""
-        assert self.instance is not None
-        cause = self._mistaken(self.instance.script_error(error))
+        cause = self._mistaken(describe(error, self.definition, self.workflow_id))
         now = self.world.clock.nanoseconds()
         self._finish((FAIL, cause), [], len(self.history), now)
+
+    def _fail_as_mistaken(self, error: BaseException) -> None:
+        """End the run with a mistake that its script was not running to make."""
+        self._end_by_hand((FAIL, self._mistaken(describe(error, self.definition, self.workflow_id))))
 
     def _mistaken(self, error: ScriptError) -> Cause:
         """Note a mistake in the script, and return what the run fails with."""
@@ -665,8 +680,12 @@ class Run:
         self.jobs.append((SIGNAL, name, handed(payload)))
         self._tell(now, (history.SIGNALED, now, name, payload))
 
-    def expect_signal(self, name: str, payload: Any, due: int) -> None:
-        """Have a signal arrive at that time, unless the run has closed by then."""
+    def expect_signal(self, name: str, payload: Any, after: int) -> None:
+        """Have a signal arrive after so many nanoseconds, unless the run has closed by then.
+
+        Raises `ValueError` when the clock ends before.
+        """
+        due = self.world.clock.due_in(after, f"signal {name!r}")
         arrival = Arrival(name, payload, due)
         self.work[arrival] = None
         arrival.timer = self.world.clock.call_at(due, partial(self._arrived, arrival))
@@ -777,7 +796,7 @@ class Run:
             self.close("continued_as_new", now)
             self.world.continue_as_new(self, self.next_run_id, subject)
             for arrival in on_the_way:
-                self.latest().expect_signal(arrival.name, arrival.payload, arrival.due)
+                self.latest().expect_signal(arrival.name, arrival.payload, arrival.due - now)
 
     def terminate(
         self, reason: str | None, *, identity: str = failures.IDENTITY, detailed: bool = False
@@ -805,12 +824,14 @@ class Run:
         self.running = False
         self.close_time = now
         for thing in self.work:
-            if not isinstance(thing, Backoff) and thing.timer is not None:
+            if thing.timer is not None:
                 thing.timer.cancel()
             if isinstance(thing, Activity) and thing.started_at:
                 # It goes on, and nobody will hear of its end.
                 self._note(thing, 0, None, UNDEFINED)
         self.work = {}
+        if self.deadline:
+            self.world.deadlines.forget(self)
         self.jobs = []
         self.task_scheduled = 0
         traces = self.world.traces

@@ -77,6 +77,7 @@ class Catalog(Offered):
         self.worker: bool = True
         # When a worker that has gone for a while comes back.
         self.returns: int | None = None
+        self.returning: Timer | None = None
         # What goes on once there is a worker again.
         self.waiting: list[Callable[[], None]] = []
 
@@ -88,6 +89,9 @@ class Catalog(Offered):
                 self.run.run_task()
             self.worker = present
             self.returns = None
+            if self.returning is not None:
+                self.returning.cancel()
+                self.returning = None
             if present:
                 waiting, self.waiting = self.waiting, []
                 for callback in waiting:
@@ -97,13 +101,9 @@ class Catalog(Offered):
         """Let the worker go, and come back after so many nanoseconds."""
         with self.world.clock.lock:
             self.set_worker(False)
-            self.returns = self.world.clock.nanoseconds() + length
-            self.world.clock.call_at(self.returns, functools.partial(self._return_at, self.returns))
-
-    def _return_at(self, due: int) -> None:
-        # Unless it has come back since, or was sent away for longer.
-        if self.returns == due:
-            self.set_worker(True)
+            clock = self.world.clock
+            self.returns = clock.last(clock.nanoseconds() + length)
+            self.returning = clock.call_at(self.returns, functools.partial(self.set_worker, True))
 
     def when_worker_returns(self, callback: Callable[[], None]) -> None:
         """Call back once there is a worker again."""
@@ -228,7 +228,7 @@ class World:
             input,
             now,
             timeout,
-            now + timeout if timeout else 0,
+            self.clock.last(now + timeout) if timeout else 0,
         )
         run = Run(self, catalog, definition, info, run_id)
         self._enter(run)
@@ -395,7 +395,7 @@ class World:
             self._catch_up()
             run = self._running(workflow_id)
             if after:
-                run.expect_signal(name, payload, self.clock.nanoseconds() + after)
+                run.expect_signal(name, payload, after)
                 return
             run.signal(name, payload)
             self._catch_up()
@@ -597,11 +597,7 @@ class World:
         with self.clock.lock:
             if self.clock.run_due():
                 return True
-            due = run.latest().next_due(guards=guards)
-            if due is None:
-                return False
-            self.clock.jump(due)
-            return True
+            return self._jump_to_next(lambda: run.latest().next_due(guards=guards))
 
     def _running(self, workflow_id: str, run_id: str | None = None) -> Run:
         run = self.find(workflow_id, run_id)
@@ -630,9 +626,22 @@ class World:
         with clock.lock:
             if clock.run_due():
                 return
-            due = clock.next_work() if run is None else run.next_due(guards=False)
-            if due is not None:
-                clock.jump(due)
+            if run is None:
+                self._jump_to_next(clock.next_work)
+            else:
+                self._jump_to_next(lambda: run.latest().next_due(guards=False))
+
+    def _jump_to_next(
+        self, next_due: Callable[[], int | None], done: Callable[[], bool] | None = None
+    ) -> bool:
+        """Let time jump to what is due next, or to where something else is due next: a run that ends on the
+        way takes its timers with it. Returns whether there was something.
+        """
+        due = next_due()
+        if due is None:
+            return False
+        self.clock.jump(due, stop=lambda: next_due() != due or (done is not None and done()))
+        return True
 
     def poll_trace(self, run: Run) -> None:
         """Somebody has looked in vain for the trace of a run that has ended, and may look again: on an `auto`
@@ -662,6 +671,8 @@ class World:
         clock = self.clock
         limit = 0.0
         interruptions = self.interruptions
+        if until is not None:
+            until = clock.last(until)
         while True:
             with clock.lock:
                 clock.run_due()
@@ -677,10 +688,10 @@ class World:
                 if clock.mode == "auto":
                     due = run.latest().next_due(guards=guards)
                     if due is not None and (until is None or due <= until):
-                        clock.jump(due)
+                        self._jump_to_next(lambda: run.latest().next_due(guards=guards), done)
                         continue
                     if until is not None and (guards or due is not None):
-                        clock.jump(until)
+                        clock.jump(until, stop=done)
                         return done()
                 watched = run.latest()
                 waiter = watched.watch()
@@ -722,7 +733,7 @@ class World:
         it passes first, and `ScriptError` when the script itself is wrong.
         """
         length = self.max_waiting if timeout is None else timeout * MILLISECOND
-        until = run.start_time + length
+        until = self.clock.last(run.start_time + length)
         if not self.wait(run, lambda: not run.latest().running, until=until, guards=True):
             if self.clock.nanoseconds() < until:
                 raise errors.StalledError(

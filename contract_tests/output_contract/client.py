@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import pytest
+
 from output_contract.bounds import eventually
 from output_contract.conformity import response_problems
 from output_contract.exchange import Exchange
@@ -171,6 +173,8 @@ class Client:
         self.exchanges: list[Exchange] = []
         # The ids that this client has begun runs of.
         self._begun: dict[str, None] = {}
+        # Those of them that no request has been sent for yet.
+        self._unsent: list[str] = []
 
     # Requests
 
@@ -264,8 +268,17 @@ class Client:
         self.exchanges.append(exchange)
         try:
             reply = self.server.send(method, path, sent, body, timeout)
+        except pytest.skip.Exception:
+            # Nothing was sent, and so nothing has begun.
+            self.exchanges.pop()
+            for workflow_id in self._unsent:
+                self._begun.pop(workflow_id, None)
+                self.server.ledger.ended(workflow_id)
+            raise
         except (OSError, http.client.HTTPException) as error:
             raise Deviation(f"no answer: {_words(error)}", exchange) from error
+        if method == "POST":
+            self._unsent.clear()
         exchange.status = reply.status
         exchange.answer_headers = {name.lower(): value for name, value in reply.headers}
         return exchange, reply
@@ -337,6 +350,8 @@ class Client:
         if "workflowId" not in body:
             body["workflowId"] = self.server.new_id()
         if isinstance(body["workflowId"], str):
+            if body["workflowId"] not in self.server.ledger.open:
+                self._unsent.append(body["workflowId"])
             self._note_begun(body["workflowId"])
         if input is not UNSENT:
             body["input"] = input

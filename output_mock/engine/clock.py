@@ -65,13 +65,24 @@ class Clock:
         self._forgotten = 0
         self._driver: threading.Thread | None = None
         self._alarm = threading.Condition(self.lock)
-        self._running = False
+        # Whether time passes by itself.
+        self._on_the_wall: bool = mode == "real"
+        # The thread that runs what is due, while one does.
+        self._running: int | None = None
 
     # What time it is
 
     def nanoseconds(self) -> int:
-        """Now, in nanoseconds since 1970."""
-        return time_ns() if self.mode == "real" else self._now
+        """Now, in nanoseconds since 1970; for a callback, the time at which it was due.
+
+        So what follows one thing after some time follows at the same time, however late a busy machine has
+        come to the first.
+        """
+        return self._now if self.runs_here else self._reached()
+
+    def _reached(self) -> int:
+        """The time by which what is due may happen."""
+        return time_ns() if self._on_the_wall else self._now
 
     def now(self) -> datetime:
         """Now, as an aware UTC `datetime`."""
@@ -106,7 +117,7 @@ class Clock:
     @property
     def runs_here(self) -> bool:
         """Whether this thread is just running what is due: a script's code."""
-        return self._running and self.lock._is_owned()  # type: ignore[attr-defined]
+        return self._running == threading.get_ident()
 
     def set_mode(self, mode: Mode) -> None:
         """Change between `auto` and `manual`. Raises `ValueError` for any other change."""
@@ -121,9 +132,10 @@ class Clock:
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Call back as soon as somebody lets what is due happen."""
-        self._ready.append(callback)
         if self.mode == "real":
-            self._wake_driver()
+            self.call_at(self.nanoseconds(), callback)
+        else:
+            self._ready.append(callback)
 
     def call_at(self, when: int, callback: Callable[[], None], *, guard: bool = False) -> Timer:
         """Call back at `when` (nanoseconds since 1970)."""
@@ -163,19 +175,26 @@ class Clock:
         """
         if self._running:
             return False
-        self._running = True
-        ran = False
+        self._running = threading.get_ident()
+        ran, latest = False, 0
         try:
             ready = self._ready
             while go_on is None or go_on():
-                callback = ready.popleft() if ready else self._pop_due(self.nanoseconds())
-                if callback is None:
-                    break
+                if ready:
+                    callback: Callable[[], None] | None = ready.popleft()
+                else:
+                    timer = self._pop_due()
+                    if timer is None:
+                        break
+                    if self._on_the_wall:
+                        latest = self._now = max(latest, timer.when)
+                    callback, timer.callback = timer.callback, None
+                assert callback is not None
                 callback()
                 ran = True
             return ran
         finally:
-            self._running = False
+            self._running = None
 
     def last(self, when: int) -> int:
         """`when`, but never later than the last time that a virtual clock has."""
@@ -219,13 +238,11 @@ class Clock:
             return self._guards
         return self._work if self._work[0] < self._guards[0] else self._guards
 
-    def _pop_due(self, now: int) -> Callable[[], None] | None:
+    def _pop_due(self) -> Timer | None:
         heap = self._first_heap()
-        if heap is None or heap[0][0] > now:
+        if heap is None or heap[0][0] > self._reached():
             return None
-        timer = heapq.heappop(heap)[2]
-        callback, timer.callback = timer.callback, None
-        return callback
+        return heapq.heappop(heap)[2]
 
     def _drop_cancelled(self, heap: list[tuple[int, int, Timer]]) -> None:
         while heap and heap[0][2].callback is None:

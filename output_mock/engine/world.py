@@ -51,11 +51,16 @@ class Latency:
     first_task: int = 0
     task: int = 0
     step: int = 0
+    # From a signal to the answer to whoever has sent it.
+    signal: int = 0
 
 
 # About as long as on the deployment that was recorded, so that a client on a real clock sees a run that
-# it has just started running, as it would there.
-_REAL_LATENCY = Latency(first_task=20 * MILLISECOND, task=5 * MILLISECOND, step=5 * MILLISECOND)
+# it has just started running, as it would there. A client that sends signals one after another gets them in
+# at least 10 ms apart (fact_signals_early), and so each has a workflow task of its own (approval).
+_REAL_LATENCY = Latency(
+    first_task=20 * MILLISECOND, task=5 * MILLISECOND, step=5 * MILLISECOND, signal=10 * MILLISECOND
+)
 
 
 class PassesTime(Protocol):
@@ -669,6 +674,23 @@ class World:
         is due for this run; with `guards` also to its timeouts, and at last to `until`.
         """
         clock = self.clock
+        if until is None or clock.mode != "real":
+            return self._wait(run, done, until, guards, wall)
+        # How it stood at that time: a machine that stood still comes to it late, and what was due after it
+        # may have happened then, too.
+        stood: list[bool] = []
+        with clock.lock:
+            end = clock.call_at(until, lambda: stood.append(done()), guard=True)
+        try:
+            return self._wait(run, lambda: stood[0] if stood else done(), until, guards, wall)
+        finally:
+            with clock.lock:
+                end.cancel()
+
+    def _wait(
+        self, run: Run, done: Callable[[], bool], until: int | None, guards: bool, wall: float | None
+    ) -> bool:
+        clock = self.clock
         limit = 0.0
         interruptions = self.interruptions
         if until is not None:
@@ -725,6 +747,11 @@ class World:
                     alarm.cancel()
                 if not woken and clock.monotonic() >= limit and not (clock.mode == "real" and wall is None):
                     return done()
+
+    def let_signal_arrive(self) -> None:
+        """Wait until a signal that was written just now may be answered."""
+        if self.latency.signal:
+            self.clock.wait(threading.Event(), self.latency.signal / 1e9)
 
     def wait_for_result(self, run: Run, timeout: int | None = None) -> dict[str, Any]:
         """Wait for a run that `/workflow/run` has started, and return the result.

@@ -566,6 +566,7 @@ class Exchange:
     def signal(self, route: Route) -> Response:
         payload = requests.MESSAGE.parse(self.body).get("payload", UNDEFINED)
         self.world.signal(_id(route), _message(route) or "", payload)
+        self.world.let_signal_arrive()
         return answers.text_answer(200)
 
     def query_run(self, route: Route) -> Response:

@@ -15,6 +15,7 @@ import pytest
 
 from output_mock import Context, OutputMock, SignalTimeout
 from output_mock.engine.clock import Clock
+from output_mock.engine.errors import WorkflowExecutionTimedOutError
 from tests.client import Client
 from tests.conftest import Connect, eventually, in_another_thread, somebody_waits
 
@@ -425,6 +426,70 @@ def test_real_a_signal_wakes_a_run_at_once(connect: Connect) -> None:
         eventually(lambda: "wf" in mock.runs and somebody_waits(mock, "wf"))
         client.post("/workflow/wf/signal/go", {"payload": {"n": 1}})
     assert answers[0].json["output"] == {"n": 1}
+
+
+def times(mock: OutputMock, workflow_id: str, kind: str) -> list[int]:
+    """When events of that kind happened, in milliseconds since the run began."""
+    events = mock.runs[workflow_id].history
+    stamps = [datetime.fromisoformat(event["eventTime"].replace("Z", "+00:00")) for event in events]
+    return [
+        round((stamp - stamps[0]).total_seconds() * 1000)
+        for stamp, event in zip(stamps, events, strict=True)
+        if event["eventTypeName"] == kind
+    ]
+
+
+def test_real_a_machine_that_stood_still_is_where_it_would_be_without() -> None:
+    """Each thing happens when it was due, and what follows it follows from there."""
+    mock = OutputMock("real")
+
+    @mock.workflow("steps")
+    async def steps(ctx: Context, input: Any) -> Any:
+        for n in range(5):
+            await ctx.step(f"step{n}", takes="20ms")
+        return "done"
+
+    with mock.clock.lock:
+        mock.world.start("steps", workflow_id="wf")
+        time.sleep(1)
+        mock.clock.run_due()
+        assert mock.runs["wf"].status == "completed"
+    # 20 ms for the first workflow task, 5 ms for others; a step takes 5 ms more than it says.
+    assert times(mock, "wf", "ACTIVITY_TASK_COMPLETED") == [25, 55, 85, 115, 145, 175]
+    mock.close()
+
+
+def test_real_a_wait_that_was_over_is_over_however_late_that_is_noticed() -> None:
+    mock = OutputMock("real")
+    mock.workflow("brief").takes("300ms").returns("done")
+    with mock.clock.lock:
+        run = mock.world.start("brief")
+        time.sleep(1)
+        with pytest.raises(WorkflowExecutionTimedOutError):
+            mock.world.wait_for_result(run, timeout=200)
+        assert mock.world.wait_for_result(run, timeout=500)["output"] == "done"
+    mock.close()
+
+
+def test_real_signals_of_one_client_have_workflow_tasks_of_their_own(connect: Connect) -> None:
+    """As on the deployment that was recorded, where none came sooner than 10 ms after another."""
+    mock = OutputMock("real")
+
+    @mock.workflow("waits")
+    async def waits(ctx: Context, input: Any) -> Any:
+        return [await ctx.wait_for_signal("go") for _ in range(5)]
+
+    client = connect(mock)
+    client.start("waits", workflowId="wf")
+    # It has done its second workflow task, and waits for the first signal.
+    eventually(lambda: client.kinds("wf").count("WORKFLOW_TASK_COMPLETED") == 2)
+    for n in range(5):
+        assert client.post("/workflow/wf/signal/go", {"payload": {"n": n}}).status == 200
+    eventually(lambda: mock.runs["wf"].status == "completed")
+    kinds = client.kinds("wf")
+    first = kinds.index("WORKFLOW_EXECUTION_SIGNALED")
+    task = ["WORKFLOW_TASK_SCHEDULED", "WORKFLOW_TASK_STARTED", "WORKFLOW_TASK_COMPLETED"]
+    assert kinds[first:-1] == ["WORKFLOW_EXECUTION_SIGNALED", *task] * 5
 
 
 # --- any clock -------------------------------------------------------------------------------------------

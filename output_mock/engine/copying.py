@@ -85,6 +85,7 @@ class _Copying:
         for catalog, copied in self._catalogs.items():
             copied.run = self._runs[catalog.run]
         for run, other in self._runs.items():
+            other.root = self._runs[run.root]
             other.parent = None if run.parent is None else self._runs[run.parent]
         for callback in chain(old.clock._ready, *(catalog.waiting for catalog in self._catalogs)):
             if isinstance(callback, partial):

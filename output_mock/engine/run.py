@@ -120,6 +120,11 @@ class Run:
     # Queries that wait for the workflow task that is due.
     queries: tuple[Query, ...] = ()
     parent: Run | None = None
+    # How many runs were brought about by this one and all that come of it, since when, and the mistake that
+    # it was when they were too many.
+    burst: int = 0
+    burst_began: int = 0
+    endless: ScriptError | None = None
     child: Child | None = None
     # When it reaches its execution timeout; 0 for a run that has none.
     deadline: int = 0
@@ -134,6 +139,8 @@ class Run:
         self.info = info
         self.run_id = run_id
         self.history: History = History()
+        # The run that a client has started, and that this one comes of.
+        self.root: Run = self
         self.start_time: int = world.clock.nanoseconds()
         self.jobs: list[Job] = []
         self.attempts = []
@@ -596,6 +603,12 @@ class Run:
         now = self.world.clock.nanoseconds()
         self._finish((FAIL, cause), [], len(self.history), now)
 
+    def end_endless(self, error: ScriptError) -> None:
+        """End this run, and the one that it comes of with all its children, as they have no end."""
+        for run in (self.root.latest(), self):
+            if run.running:
+                run._fail_as_mistaken(error)
+
     def _fail_as_mistaken(self, error: BaseException) -> None:
         """End the run with a mistake that its script was not running to make."""
         self._end_by_hand((FAIL, self._mistaken(describe(error, self.definition, self.workflow_id))))
@@ -603,7 +616,8 @@ class Run:
     def _mistaken(self, error: ScriptError) -> Cause:
         """Note a mistake in the script, and return what the run fails with."""
         self.script_error = error
-        self.world.script_errors.append(error)
+        if not any(error is other for other in self.world.script_errors[-1:]):
+            self.world.script_errors.append(error)
         failure = Failure(error.message, name=error.name, retryable=False)
         return Application(failure, where=f"fn ({self.definition.path})", non_retryable=True)
 
@@ -620,7 +634,11 @@ class Run:
             root.root_workflow_id if root is not None else self.workflow_id,
             root.root_run_id if root is not None else self.run_id,
         )
-        run = self.world.start_child(self, child, parent)
+        try:
+            run = self.world.start_child(self, child, parent)
+        except ScriptError as error:
+            self.end_endless(error)
+            return
         child.run = run
         run.parent = self
         run.child = child

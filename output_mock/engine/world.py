@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _CONTINUE_INTERVAL = 1_000_000_000
 # How deep children may nest.
 _DEEPEST_CHILD = 100
+# How many runs one that a client has started may bring about within a second of the clock.
+MOST_DESCENDANTS = 2_000
 # Temporal takes ids and names of at most this many bytes.
 _LONGEST_ID = 1000
 # What the real server writes when nobody gives a reason (terminate_pinned_no_body).
@@ -241,8 +243,12 @@ class World:
         return run
 
     def start_child(self, parent: Run, child: Child, about: ParentInfo) -> Run:
-        """Start the run of a child workflow. Called by the parent's run, with the lock held."""
+        """Start the run of a child workflow. Called by the parent's run, with the lock held.
+
+        Raises `ScriptError` when children bring about children without end.
+        """
         now = self.clock.nanoseconds()
+        self._count(parent, now)
         run_id = self.ids.run_id(now)
         info = StartInfo(
             self.namespace,
@@ -260,6 +266,7 @@ class World:
         info.memo = child.memo
         info.invocation = child.invocation.get("activityOptions")
         run = Run(self, parent.catalog, parent.catalog.workflows[child.workflow_type], info, run_id)
+        run.root = parent.root
         self._enter(run)
         run.begin()
         return run
@@ -282,6 +289,11 @@ class World:
     def continue_as_new(self, run: Run, run_id: str, input: Any) -> None:
         """Begin the next run of a chain. Called by the run that ends, with the lock held."""
         now = self.clock.nanoseconds()
+        endless: errors.ScriptError | None = None
+        try:
+            self._count(run, now)
+        except errors.ScriptError as error:
+            endless = error
         old = run.info
         backoff = max(0, _CONTINUE_INTERVAL - (now - run.start_time - old.backoff))
         first = old.reset_points[:3] if old.reset_points is not None else (old.run_id, 4, now)
@@ -303,9 +315,31 @@ class World:
         # The step options that a parent gave in its call are not passed on.
         info.parent, info.memo = old.parent, old.memo
         following = Run(self, run.catalog, run.definition, info, run_id)
-        following.parent, following.child = run.parent, run.child
+        following.parent, following.child, following.root = run.parent, run.child, run.root
         self._enter(following)
         following.begin()
+        if endless is not None:
+            following.end_endless(endless)
+
+    def _count(self, run: Run, now: int) -> None:
+        """A run is about to bring about another one. Raises `ScriptError` when there is no end of them.
+
+        As no time need pass between them, nothing else would ever stop them, and nobody could do anything in
+        this world meanwhile.
+        """
+        root = run.root
+        if now - root.burst_began > _CONTINUE_INTERVAL:
+            root.burst_began, root.burst, root.endless = now, 0, None
+        root.burst += 1
+        if root.burst > MOST_DESCENDANTS:
+            if root.endless is None:
+                root.endless = errors.ScriptError(
+                    f"workflow {root.definition.name!r} has brought about {MOST_DESCENDANTS} runs within a "
+                    f"second of the clock, the last of them by {run.definition.name!r}; do its children have "
+                    "children without end? Let time pass between them (ctx.sleep, or takes)",
+                    workflow_id=root.workflow_id,
+                )
+            raise root.endless
 
     def _enter(self, run: Run) -> None:
         info, before = run.info, self._latest.get(run.workflow_id)

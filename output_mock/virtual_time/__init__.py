@@ -25,7 +25,7 @@ from output_mock.virtual_time import builtin_functions, clocks
 from output_mock.virtual_time.callers import Callers
 from output_mock.virtual_time.clocks import REAL, Clocks
 from output_mock.virtual_time.event_loops import Loops
-from output_mock.virtual_time.threads import Look, Threads, Work, runnable
+from output_mock.virtual_time.threads import Look, Threads, Work, switches
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Clock
@@ -39,6 +39,8 @@ _MUCH_LONGER = 6
 _CLEANING_UP = 0.5
 # How long on the wall, in seconds, whoever waits for its turn waits before it looks again; and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.005
+# How long, in seconds, all has to be at rest where the system does not tell which threads are awake.
+_CERTAIN = 0.005
 # How long those wait that need not look, as another one does.
 _WAIT_FOR_TURN = 0.05
 # Who looks at a clock that often, and never sleeps, waits for it to move on: so it does, by so much a look.
@@ -274,8 +276,11 @@ class VirtualTime:
         """Whether all is at rest still after every thread that was woken has had its chance to run."""
         if not look.at_rest and len(waiters) == 1 and not self._app.answering:
             return True
-        REAL["sleep"](_FIRST_PAUSE)
-        if runnable(look.at_rest):
+        before = switches()
+        if before is None:
+            return False
+        REAL["sleep"](_FIRST_PAUSE if before else _CERTAIN)
+        if switches() != before:
             return False
         again = self._threads.look(set(self._waiters))
         return (

@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 # The class that pytest-socket leaves alone.
 _Socket = _socket.socket
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
-# Where `struct tcp_info` of Linux says how many bytes were received, and how many sent, also once more.
-_RECEIVED, _SENT, _SENT_AGAIN = 128, 200, 208
+# Where `struct tcp_info` of Linux says how many bytes were received, how many wait to be sent (until the other
+# end has confirmed the ones before), and how many were sent, also once more.
+_RECEIVED, _UNSENT, _SENT, _SENT_AGAIN = 128, 144, 200, 208
 
 
 class End(NamedTuple):
@@ -32,8 +33,9 @@ class End(NamedTuple):
     listens: bool
     address: Any
     peer: Any
-    # What the kernel counts: bytes that were sent, and received; None where it does not tell.
+    # Bytes that were sent, that are to be, and that were received; None where the system does not tell.
     sent: int | None
+    unsent: int
     received: int | None
 
 
@@ -83,13 +85,15 @@ def end(fd: int) -> End | None:
         with suppress(OSError):
             peer = own.getpeername()
         sent = received = None
+        unsent = 0
         if sys.platform == "linux" and peer is not None and own.family in _INTERNET:
             with suppress(OSError, struct.error):
                 info = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
                 (received,) = struct.unpack_from("=Q", info, _RECEIVED)
+                (unsent,) = struct.unpack_from("=I", info, _UNSENT)
                 once, again = struct.unpack_from("=QQ", info, _SENT)
                 sent = once - again
-        return End(own.family, own.type, listens, _plain(address), _plain(peer), sent, received)
+        return End(own.family, own.type, listens, _plain(address), _plain(peer), sent, unsent, received)
     finally:
         own.detach()
 
@@ -121,10 +125,12 @@ class OwnSockets:
         )
 
     def in_flight(self, one: End) -> bool:
-        """Whether something that one end has sent has not come to the other one yet."""
+        """Whether something is on its way to this end, or from it."""
         other = self._look().get((one.peer, one.address))
         if other is None:
             return False
+        if other.unsent and one.received is not None:
+            return True
         return _lost(one.sent, other.received) or _lost(other.sent, one.received)
 
     def _is_within_unix(self, one: End) -> bool:

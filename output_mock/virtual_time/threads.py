@@ -386,24 +386,29 @@ def _nothing_comes(fd: int, ready: Callable[[int], bool]) -> bool | None:
     return not own.in_flight(one) and not ready(fd)
 
 
-def runnable(idents: Iterable[int]) -> bool:
-    """Whether one of these threads is about to run, as far as the system tells.
+def switches() -> dict[int, int] | None:
+    """How often each other thread has gone to sleep so far, as Linux counts it; None while one is awake.
 
-    Who was woken runs, or waits for Python's lock, which nobody holds while this asks.
+    A thread that was woken runs, or waits for Python's lock, and is woken for that in its turn. So when nobody
+    has been awake, and nobody has gone to sleep, while this thread has let go of the lock, nobody is about to
+    do anything. Elsewhere nothing is known, and the dictionary is empty.
     """
+    counts: dict[int, int] = {}
     if sys.platform != "linux":
-        return False
-    named = dict(threading._active)  # type: ignore[attr-defined]
-    for ident in idents:
-        thread = named.get(ident)
-        if thread is None or thread.native_id is None:
+        return counts
+    me = threading.get_native_id()
+    for thread in list(threading._active.values()):  # type: ignore[attr-defined]
+        number = thread.native_id
+        if number is None or number == me:
             continue
         with suppress(OSError):
-            file = os.open(f"/proc/self/task/{thread.native_id}/stat", os.O_RDONLY)
+            file = os.open(f"/proc/self/task/{number}/status", os.O_RDONLY)
             try:
-                text = os.read(file, 1024)
+                text = os.read(file, 4096)
             finally:
                 os.close(file)
-            if text[text.rindex(b")") + 2 :][:1] == b"R":
-                return True
-    return False
+            if b"\nState:\tR" in text:
+                return None
+            _, _, rest = text.partition(b"\nvoluntary_ctxt_switches:")
+            counts[number] = int(rest.split(None, 1)[0]) if rest else 0
+    return counts

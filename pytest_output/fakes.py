@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import CodeType
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 import pytest
 
 from output_mock import OutputMock
 from output_mock.report import complaint, sections
 from output_mock.server import running
+from output_mock.virtual_time import VirtualTime, virtual_time
+from output_mock.virtual_time.wall_sleeps import WallSleeps
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -61,16 +64,23 @@ def staged(stage: Stage, wanted: Settings) -> Iterator[OutputMock]:
 
 @contextmanager
 def _living(mock: OutputMock, url: str, wanted: Settings) -> Iterator[None]:
-    time = (
-        mock.virtual_time(*wanted.modules, stuck_after=wanted.stuck_after)
-        if wanted.virtual
-        else nullcontext()
-    )
+    time: AbstractContextManager[object]
+    if wanted.virtual:
+        time = virtual_time(mock.app, wanted.modules, wanted.stuck_after)
+    else:
+        time = WallSleeps().measured() if mock.clock.mode != "real" else nullcontext()
     try:
-        with environment(url, mock.app.auth_token), time:
+        with environment(url, mock.app.auth_token), time as kept:
+            _times[mock] = kept
             yield
     finally:
         mock.close()
+
+
+# What has moved the clock of a fake, or would have.
+_times: WeakKeyDictionary[OutputMock, object] = WeakKeyDictionary()
+# What the report of a test calls the time that it has slept.
+SLEPT = "output_mock: sleeping on the wall"
 
 
 class FakeOfTest:
@@ -97,9 +107,18 @@ class FakeOfTest:
             return False
         return code.co_firstlineno <= int(line) <= _last_line(code)
 
+    def slept(self) -> list[tuple[str, str]]:
+        """What the report says, whatever came of the test, when it has slept for long: a title and a text."""
+        time = _times.get(self._mock)
+        told = time.told() if isinstance(time, WallSleeps) else None
+        return [] if told is None else [(SLEPT, told)]
+
     def complaint(self) -> str | None:
         """What the test fails with that its settings do not allow; None when nothing is wrong."""
-        wanted = self._wanted
+        wanted, time = self._wanted, _times.get(self._mock)
+        if isinstance(time, VirtualTime) and time.problem is not None:
+            # Somebody else has caught the error.
+            return time.problem
         return complaint(self._mock, self._is_own, strict=wanted.strict, unused=wanted.unused)
 
     def sections(self, error: BaseException | None = None) -> list[tuple[str, str]]:

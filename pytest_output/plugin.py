@@ -82,11 +82,29 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report: pytest.TestReport = outcome.get_result()
     if call.excinfo is not None:
         item.stash[_FAILED] = True
+    if call.when == "call":
+        for fake in item.stash.get(_FAKES, ()):
+            report.sections += fake.slept()
     if report.failed:
         for fake in item.stash.get(_FAKES, ()):
             report.sections += fake.sections(None if call.excinfo is None else call.excinfo.value)
     if call.when == "teardown" and _FAKES in item.stash:
         del item.stash[_FAKES]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that slept for long, which a report says only to who looks at it."""
+    slept = [
+        (report.nodeid, text)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for title, text in getattr(report, "sections", ())
+        if title == "output_mock: sleeping on the wall"
+    ]
+    if slept:
+        terminalreporter.section("output-mock: tests that slept on the wall")
+        for nodeid, text in slept:
+            terminalreporter.line(f"{nodeid}: {text}")
 
 
 @pytest.fixture

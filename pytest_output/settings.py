@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +72,7 @@ def add_options(parser: pytest.Parser) -> None:
 def check_command_line(config: pytest.Config) -> None:
     """Settle what is left to chance. Raises `pytest.UsageError` for options that make no sense."""
     config.stash[SEEDS] = _seed(config.option.output_seed), _seed(config.getini("output_seed"))
+    _check_sleep(config.getini("output_sleep"))
     url = config.getoption("output_url")
     if url is None:
         if config.getoption("output_token") is not None:
@@ -130,14 +133,43 @@ class Settings:
             self.modules = tuple(_module_name(one) for one in sleep or ())
 
 
+_SLEEPS = ("virtual", "real")
+
+
 def _module_name(module: Any) -> str:
     if inspect.ismodule(module):
         return module.__name__
-    if isinstance(module, str) and module != "virtual":
-        return module
-    raise ValueError(
-        f"sleep is 'virtual', 'real', or a list of modules and their names, and has {module!r} in it"
-    )
+    kinds = "sleep is 'virtual', 'real', or a list of modules and their names"
+    if not isinstance(module, str) or module in _SLEEPS:
+        raise ValueError(f"{kinds}, and has {module!r} in it")
+    if not _is_module(module):
+        from output_mock.scripts.definition import nearest
+
+        meant = nearest(module, _SLEEPS)
+        raise ValueError(f"{kinds}; no module is called {module!r}{meant or ', and none can be imported'}")
+    return module
+
+
+def _is_module(name: str) -> bool:
+    """Whether there is a module of this name, or one can be imported."""
+    if name in sys.modules:
+        return True
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, AttributeError, ValueError):
+        return False
+
+
+def _check_sleep(sleep: Sequence[str] | None) -> None:
+    """Refuse a word that is nearly one of those that there are. Other modules are looked for in each test."""
+    from difflib import get_close_matches
+
+    for name in sleep or ():
+        if name not in _SLEEPS and get_close_matches(name, _SLEEPS) and not _is_module(name):
+            try:
+                _module_name(name)
+            except ValueError as error:
+                raise pytest.UsageError(f"output_sleep: {error}") from None
 
 
 _SESSION: pytest.StashKey[dict[str, Any]] = pytest.StashKey()

@@ -30,7 +30,7 @@ def _function(name: str) -> Any:
 
 
 # Not there on every platform: clock_gettime.
-_FUNCTIONS: dict[str, Any] = {
+FUNCTIONS: dict[str, Any] = {
     name: _function(name)
     for name in ("sleep", *_SINCE_1970, *_SINCE_SOME_TIME, *_WRITTEN, *_BY_NUMBER)
     if hasattr(time, name)
@@ -39,13 +39,13 @@ _supported = builtin_functions.unsupported() is None
 # The same functions, which keep the wall's time.
 REAL: dict[str, Any] = {
     name: builtin_functions.original(function) if _supported else function
-    for name, function in _FUNCTIONS.items()
+    for name, function in FUNCTIONS.items()
 }
 
 
 def frozen() -> bool:
     """Whether something else (freezegun) has put its own functions in the place of `time`'s."""
-    return time.monotonic is not _FUNCTIONS["monotonic"]
+    return time.monotonic is not FUNCTIONS["monotonic"]
 
 
 class Clocks:
@@ -57,7 +57,7 @@ class Clocks:
 
     def change(self) -> None:
         """Have them mean the fake's clock where code under test calls them."""
-        for name, function in _FUNCTIONS.items():
+        for name, function in FUNCTIONS.items():
             self._changed.append(Changed(function, self._of_time(name, REAL[name])))
         taken = taken_methods((_REAL_DATETIME, _REAL_DATE), ("now", "utcnow", "today"))
         for kind, name in ((_REAL_DATETIME, "now"), (_REAL_DATETIME, "utcnow"), (_REAL_DATE, "today")):

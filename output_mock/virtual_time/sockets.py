@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 # The class that pytest-socket leaves alone.
 _Socket = _socket.socket
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
-# Where `struct tcp_info` of Linux says how many bytes were received, how many wait to be sent (until the other
-# end has confirmed the ones before), and how many were sent, also once more.
+# Where `struct tcp_info` of Linux says how many bytes were received, how many wait to be sent (until the
+# other end has confirmed the ones before), and how many were sent, also once more.
 _RECEIVED, _UNSENT, _SENT, _SENT_AGAIN = 128, 144, 200, 208
 
 

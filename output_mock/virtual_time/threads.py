@@ -389,9 +389,9 @@ def _nothing_comes(fd: int, ready: Callable[[int], bool]) -> bool | None:
 def switches() -> dict[int, int] | None:
     """How often each other thread has gone to sleep so far, as Linux counts it; None while one is awake.
 
-    A thread that was woken runs, or waits for Python's lock, and is woken for that in its turn. So when nobody
-    has been awake, and nobody has gone to sleep, while this thread has let go of the lock, nobody is about to
-    do anything. Elsewhere nothing is known, and the dictionary is empty.
+    A thread that was woken runs, or waits for Python's lock, and is woken for that in its turn. So when
+    nobody has been awake, and nobody has gone to sleep, while this thread has let go of the lock, nobody is
+    about to do anything. Elsewhere nothing is known, and the dictionary is empty.
     """
     counts: dict[int, int] = {}
     if sys.platform != "linux":

@@ -102,7 +102,9 @@ class Threads:
 
     def __init__(self, patience: float) -> None:
         frames = sys._current_frames()
-        self._before = {ident: _place(frame) for ident, frame in frames.items()}
+        named = dict(threading._active)  # type: ignore[attr-defined]
+        # Where each of them was. The number of one that has ended is soon another one's.
+        self._before = {ident: (named.get(ident), _place(frame)) for ident, frame in frames.items()}
         self._before.pop(threading.get_ident(), None)
         # What executors have been given and have not begun.
         self.submitted: WeakKeyDictionary[Future[Any], ThreadPoolExecutor] = WeakKeyDictionary()
@@ -124,12 +126,21 @@ class Threads:
             if ident == me or ident in waiting or (thread is not None and thread.name.startswith(_OWN_NAME)):
                 continue
             name = "a thread" if thread is None else f"thread {thread.name!r}"
-            self._see(look, frames, ident, frame, name)
+            was_there = self._before.get(ident) == (thread, _place(frame))
+            self._see(look, frames, ident, frame, name, was_there)
         return look
 
-    def _see(self, look: Look, frames: dict[int, FrameType], ident: int, frame: FrameType, name: str) -> None:
+    def _see(
+        self,
+        look: Look,
+        frames: dict[int, FrameType],
+        ident: int,
+        frame: FrameType,
+        name: str,
+        was_there: bool,
+    ) -> None:
         rests = self._rests(frame, frames)
-        if self._before.get(ident) == _place(frame) and rests is not False:
+        if was_there and rests is not False:
             look.at_rest[ident] = id(frame), frame.f_lasti
             return
         if isinstance(rests, float):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from output_contract.checks import check
 from output_contract.client import Client
 from output_contract.server import UNSENT
+from output_mock.javascript_json import as_json
 
 SUM = {"a": 1, "b": 2}
 
@@ -76,6 +78,11 @@ def test_whole_numbers_are_exact_up_to_two_to_the_53rd(api: Client) -> None:
     assert api.run("conf_echo", 9007199254740993)["output"] == 9007199254740992
 
 
+def _as_doubles(value: Any) -> str:
+    """JSON in which two values are the same if JavaScript has them so, whatever the order of their keys."""
+    return json.dumps(as_json(value), sort_keys=True)
+
+
 @check("run.any-value", "run_values")
 def test_whatever_goes_in_comes_out(api: Client, examples: settings) -> None:
     numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -89,12 +96,61 @@ def test_whatever_goes_in_comes_out(api: Client, examples: settings) -> None:
 
     @examples
     @given(st.text(min_size=11, max_size=60) | values)
+    @example([3.099350534467731e16, -2.504011371512927e16, 1.5e300, 5e-324, 0.1234567])
     def comes_out(value: Any) -> None:
         result = api.run("conf_echo", value)
-        assert result["output"] == value
-        assert result["input"] == value
+        for got in (result["input"], result["output"]):
+            assert _as_doubles(got) == _as_doubles(value)
 
     comes_out()
+
+
+def _echoed(api: Client, text: str, **reading: Any) -> tuple[Any, Any]:
+    """The input and the output of a run that is sent this JSON, as `json.loads` reads them with `reading`."""
+    api.server.need("conf_echo")
+    body = f'{json.dumps(api.body("conf_echo"))[:-1]}, "input": {text}}}'
+    answer = api.post(
+        "/workflow/run",
+        data=body,
+        headers={"Content-Type": "application/json"},
+        timeout=api.server.patience + 5,
+    )
+    result = dict(json.loads(answer.must_be(200).body, **reading))
+    return result["input"], result["output"]
+
+
+NUMBERS = {
+    "3.099350534467731e+16": "30993505344677310",
+    "30993505344677312": "30993505344677310",
+    "-12345678901234567890": "-12345678901234567000",
+    "123456789012345678901": "123456789012345680000",
+    "1e20": "100000000000000000000",
+    "1000000000000000000000": "1e+21",
+    "0.000001": "0.000001",
+    "1E-7": "1e-7",
+    "5.0": "5",
+    "-0": "0",
+    "-0.0": "0",
+    "1e-400": "0",
+}
+
+
+@check("run.numbers", "further/fact_http_json, run_values: 9007199254740993", "observed")
+def test_numbers_are_written_as_javascript_writes_them(api: Client) -> None:
+    """Digits are the fewest that mean the same double, then zeros; exponents begin at 1e21."""
+    sent = f"[{','.join(NUMBERS)},1e999]"
+    for got in _echoed(api, sent, parse_int=str, parse_float=str):
+        assert got == [*NUMBERS.values(), None]
+
+
+@check("run.key-order", "further/fact_http_json", "observed")
+def test_keys_that_are_places_of_an_array_come_first_in_an_object(api: Client) -> None:
+    """In ascending order; others stay in the order in which they came."""
+    sent = '{"b": 1, "10": 2, "9": 3, "01": 4, "4294967295": 5, "4294967294": 6, "a": 7, "-1": 8, "b": 9}'
+    order = ["9", "10", "4294967294", "b", "01", "4294967295", "a", "-1"]
+    for got in _echoed(api, sent):
+        assert list(got) == order
+        assert got["b"] == 9, "of a key that comes twice the last value counts"
 
 
 @check("run.no-input", "run_values, feedback: no input")

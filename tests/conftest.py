@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # A pytest that runs inside of another one forgets what it has imported; these would be there twice.
 import output_mock.in_process.httpx_client
@@ -19,9 +22,41 @@ import pytest_output.fakes  # noqa: F401
 from output_mock import OutputMock
 from tests.client import Client, connected
 
-# How long an example takes says nothing on a machine that others use too.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+# The same examples each time, however slow the machine is. `--hypothesis-profile=explore` tries new ones.
+SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("explore", deadline=None, suppress_health_check=SLOW_IS_FINE, print_blob=True)
+settings.register_profile("repeatable", settings.get_profile("explore"), derandomize=True, database=None)
+settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Use all cores for whole folders, unless the command line says otherwise; one process for less."""
+    option = config.option
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if is_worker or not config.pluginmanager.hasplugin("xdist") or option.usepdb:
+        return
+    folders_only = all(Path(argument).is_dir() for argument in config.args)
+    if option.numprocesses is None and option.dist == "no" and not option.tx and folders_only:
+        workers = config.hook.pytest_xdist_auto_num_workers(config=config)
+        if workers > 1:
+            option.numprocesses = workers
+            # Tests that share something costly, such as a Temporal, stay together by `xdist_group`.
+            option.dist = "loadgroup"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible() -> Iterator[None]:
+    """Let the programs that tests start be interrupted.
+
+    A shell starts what runs in its background with SIGINT ignored, and every child inherits that.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
 
 Connect = Callable[[OutputMock], Client]
 

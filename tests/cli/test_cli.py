@@ -1,7 +1,8 @@
-"""The command `output-mock`, run as people run it: in its own process, on a real socket, with signals."""
+"""The command `output-mock`: servers in processes of their own, on real sockets, with signals."""
 
 from __future__ import annotations
 
+import errno
 import functools
 import http.client
 import json
@@ -11,16 +12,19 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, redirect_stderr, redirect_stdout
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
 import pytest
 
+from output_mock.cli import main
 from output_mock.openapi import document
 from tests.conftest import eventually, until_received
 
@@ -162,17 +166,47 @@ def script(tmp_path: Path) -> Path:
     return file
 
 
-def run(*arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Any:
-    """A command that ends by itself."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env={**ENVIRONMENT, **(environment or {})},
-        cwd=cwd or ROOT,
-        check=False,
-    )
+class Ended(NamedTuple):
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    *arguments: str | Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Ended:
+    """A command that ends by itself, in this process."""
+
+    def hangs(*_: object) -> None:
+        raise AssertionError("it has not ended by itself")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(int(PATIENCE))
+    try:
+        with (
+            tempfile.TemporaryFile("w+") as out,
+            tempfile.TemporaryFile("w+") as err,
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            for name in [name for name in os.environ if name.startswith(REAL_VARIABLES)]:
+                patch.delenv(name)
+            for name, value in (environment or {}).items():
+                patch.setenv(name, value)
+            patch.chdir(cwd or ROOT)
+            patch.setattr(sys, "argv", ["output-mock", *map(str, arguments)])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            out.seek(0)
+            err.seek(0)
+            assert isinstance(ended.value.code, int)
+            return Ended(ended.value.code, out.read(), err.read())
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 until = functools.partial(eventually, seconds=PATIENCE)
@@ -848,9 +882,18 @@ def test_a_folder_is_no_script(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_script_that_may_not_be_read_is_said_in_one_line(script: Path) -> None:
-    script.chmod(0)
+def test_a_script_that_may_not_be_read_is_said_in_one_line(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = SourceFileLoader.get_data
+
+    def refused(loader: SourceFileLoader, path: str) -> bytes:
+        if path == str(script):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return read(loader, path)
+
+    # Root may read every file, whatever its mode.
+    monkeypatch.setattr(SourceFileLoader, "get_data", refused)
     ended = run("serve", "--port", "0", str(script))
     assert ended.returncode == 1
     assert f"{script}: it cannot be read: Permission denied" in one_line(ended)

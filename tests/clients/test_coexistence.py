@@ -845,13 +845,14 @@ def test_server(output_server):
 """
 
 
-@pytest.mark.parametrize("spread", [["--dist", "load"], ["--dist", "loadfile"]], ids=" ".join)
-def test_workers_of_xdist_in_random_order(pytester: pytest.Pytester, spread: list[str]) -> None:
+def test_workers_of_xdist_in_random_order(pytester: pytest.Pytester) -> None:
     pytester.mkdir("seeds")
     ini = "asyncio_mode = auto\noutput_seed = random"
-    outcome = session_of(pytester, "-n2", *spread, ini=ini, test_one=SUITE, test_two=SUITE)
+    outcome = session_of(pytester, "-n2", ini=ini, test_one=SUITE, test_two=SUITE)
     outcome.assert_outcomes(passed=18)
-    outcome.stdout.fnmatch_lines(["output-mock: seed *", "Using --randomly-seed=*"])
+    outcome.stdout.fnmatch_lines(
+        ["output-mock: seed *, again with --output-seed=*", "Using --randomly-seed=*"]
+    )
     written = list((pytester.path / "seeds").iterdir())
     assert len({path.name.partition("-")[0] for path in written}) == 2, "there were two workers"
     assert len({path.read_text() for path in written}) == 1, "and one seed for both"

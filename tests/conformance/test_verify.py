@@ -789,8 +789,11 @@ HARMFUL = {
 }
 
 
-@pytest.mark.parametrize("body", HARMFUL.values(), ids=HARMFUL)
-@pytest.mark.parametrize("workers", [None, "2"])
+@pytest.mark.parametrize(
+    ("body", "workers"),
+    [*((body, None) for body in HARMFUL.values()), (HARMFUL["surrogate"], "2")],
+    ids=[*HARMFUL, "surrogate-by-workers"],
+)
 def test_no_body_keeps_a_report_from_being_made(tmp_path: Path, body: bytes, workers: str | None) -> None:
     if workers is not None:
         harmful = Response(body, content_type="application/json; charset=utf-8")

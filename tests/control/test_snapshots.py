@@ -18,7 +18,7 @@ from output_mock.engine.errors import ScriptError
 from tests.client import Client
 from tests.conftest import in_another_thread
 from tests.control.served import served, worlds_of
-from tests.engine.test_laws import LAWS, Answer, Session, programs, requests
+from tests.engine.test_properties import Answer, Session, programs, requests
 
 
 class Rewinding(Session):
@@ -38,7 +38,7 @@ class Rewinding(Session):
         return [*self.heard, [self.history(run) for run in self.runs()]]  # type: ignore[list-item]
 
 
-@settings(LAWS, max_examples=60)
+@settings(max_examples=25)
 @given(
     programs=programs,
     before=requests,
@@ -63,7 +63,7 @@ def test_after_a_restore_the_same_requests_get_the_same_answers(
     session.mock.close()
 
 
-@settings(LAWS, max_examples=30)
+@settings(max_examples=15)
 @given(programs=programs, before=requests, clock=st.sampled_from(["auto", "manual"]))
 def test_taking_a_snapshot_changes_nothing(programs: Any, before: Any, clock: str) -> None:
     heard = []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client as WsgiClient
 
@@ -276,7 +276,7 @@ def shared() -> Iterator[Client]:
         yield client
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(calls=st.lists(st.tuples(st.booleans(), METHODS), min_size=2, max_size=25))
 def test_two_worlds_can_never_see_each_other(shared: Client, calls: list[tuple[bool, Call]]) -> None:
     def answers(which: list[tuple[bool, Call]]) -> dict[bool, list[tuple[int, bytes]]]:

@@ -198,17 +198,6 @@ def test_the_command_lines_seed_lies_over_markers_and_ini(pytester: pytest.Pytes
     assert seeds(suite(code, "--output-seed", "77")) == {"77"}
 
 
-@pytest.mark.usefixtures("suite")
-def test_a_random_seed_is_told_and_the_same_in_every_process(pytester: pytest.Pytester) -> None:
-    with_ini(pytester, "output_seed = random")
-    code = "def test_one(output_mock):\n    print('seed', output_mock.world.seed)\n    assert False\n"
-    pytester.makepyfile(test_a=code, test_b=code)
-    result = pytester.runpytest("-p", "no:randomly", "-n", "2", "--dist", "loadfile")
-    told = re.search(r"output-mock: seed (\d+), again with --output-seed=\1", result.stdout.str())
-    assert told is not None
-    assert seeds(result) == {told[1]}
-
-
 def test_a_seed_that_is_none_is_refused(suite: Suite) -> None:
     result = suite("def test_it(): pass", "--output-seed=often")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

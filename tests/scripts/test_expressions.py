@@ -444,7 +444,7 @@ def test_a_value_that_holds_itself_many_times_is_bounded() -> None:
 OPERATORS = ["+", "-", "*", "/", "//", "%", "**", "~", "==", "<", "in", "and", "or"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200)
 @given(
     st.recursive(
         st.sampled_from([*NAMES, "1", "'a'", "null", "[]", "{}", "input.topic", "input.list", "self", "x"]),

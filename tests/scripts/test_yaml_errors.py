@@ -841,7 +841,7 @@ def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.dictionaries(st.sampled_from(WORDS), inner, max_size=3)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200)
 @given(
     objects(
         st.recursive(LEAVES, lambda inner: st.one_of(st.lists(objects(inner), max_size=2), objects(inner)))

@@ -25,10 +25,10 @@ from tests.test_readme import BLOCKS
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 CONFIGURATIONS = [text for language, text in BLOCKS if language == "nginx"]
-pytestmark = [
-    pytest.mark.skipif(NGINX is None, reason="there is no nginx here (Debian's package is nginx-light)"),
-    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="nginx's folders are root's"),
-]
+if NGINX is None:
+    pytest.skip("needs nginx: apt-get install nginx-light", allow_module_level=True)
+if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    pytest.skip("needs root, whom the folders of nginx belong to", allow_module_level=True)
 
 
 class Spread(NamedTuple):

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 import requests as requests_
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from output_contract.conformity import check_response
@@ -178,12 +178,7 @@ def requests(draw: Any) -> tuple[str, str, Any]:
     return method, path, body if method in ("POST", "PATCH") else None
 
 
-FUZZ = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-
-
-@FUZZ
+@settings(max_examples=40)
 @given(sent=st.lists(st.one_of(controls(), requests()), min_size=1, max_size=12))
 def test_whatever_is_sent_is_answered_as_the_documents_say(
     client: Client, sent: list[tuple[str, str, Any]]

@@ -16,7 +16,7 @@ from output_mock.traces import http, in_folder, llm
 from output_mock.traces.past import load_past, read_past
 from output_mock.traces.reading import NoTrace
 from tests.client import Client, connected
-from tests.conftest import BOTH_TRANSPORTS
+from tests.conftest import BOTH_TRANSPORTS, SLOW_IS_FINE
 from tests.fidelity.recorded import RECORDINGS
 
 NODE = {
@@ -300,7 +300,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, *SLOW_IS_FINE])
 @given(st.lists(TREES, max_size=5))
 def test_whatever_a_trace_says_there_is_a_run_with_a_history(tmp_path: Path, children: list[Any]) -> None:
     (tmp_path / "a.json").write_text(json.dumps({**ROOT, "children": children}))

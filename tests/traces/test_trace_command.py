@@ -134,7 +134,7 @@ NODES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100)
 @given(NODES, st.booleans())
 def test_whatever_a_trace_holds_it_is_drawn_and_commands_no_terminal(
     tree: dict[str, Any], plain: bool

@@ -507,7 +507,7 @@ PLANS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PLANS, st.booleans())
 def test_whatever_a_run_does_nothing_in_its_trace_lies_outside_of_what_it_is_part_of(
     plan: list[tuple[str, int, int, int]], together: bool

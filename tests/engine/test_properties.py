@@ -8,15 +8,11 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from output_mock import ChildFailure, Context, Failure, OutputMock, StepFailure
 from tests.client import CLOSING, Answer, Client, Frame
-
-LAWS = settings(
-    deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 
 # --- scripts ---------------------------------------------------------------------------------------------
 # A script is a list of operations, which `play` does one after another.
@@ -415,8 +411,8 @@ def check_all(session: Session, sizes: list[int]) -> None:
     requests=requests,
     size=st.integers(1, 12),
 )
-@LAWS
-def test_laws_hold_for_any_requests_to_any_scripts(
+@settings(max_examples=60)
+def test_properties_hold_for_any_requests_to_any_scripts(
     clock: str, programs: dict[str, Any], requests: list[tuple[Any, ...]], size: int
 ) -> None:
     session = Session(clock, programs)
@@ -429,7 +425,7 @@ def test_laws_hold_for_any_requests_to_any_scripts(
 
 
 @given(programs=programs, requests=requests, clock=st.sampled_from(["auto", "manual"]))
-@settings(LAWS, max_examples=40)
+@settings(max_examples=20)
 def test_any_requests_to_any_scripts_give_the_same_bytes_again(
     clock: str, programs: dict[str, Any], requests: list[tuple[Any, ...]]
 ) -> None:

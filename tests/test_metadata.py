@@ -1,0 +1,103 @@
+"""What the installed packages import is what the metadata declare."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+
+import waitress.channel
+import waitress.parser
+import waitress.server
+import waitress.task
+
+ROOT = Path(__file__).parents[1]
+OWN = {"output_mock", "pytest_output", "output_contract"}
+# Only where a test's own program has brought them; the clients bring anyio, the others are looked up in
+# `sys.modules` by name or come with what asks for them.
+BROUGHT_BY_THE_TEST = {"anyio", "httpx", "httpx2", "freezegun", "time_machine"}
+# What a declared package cannot be without.
+BROUGHT_BY = {
+    "botocore": "boto3",
+    "markupsafe": "jinja2",
+    "pluggy": "pytest",
+    "_pytest": "pytest",
+    "xdist": "pytest-xdist",
+}
+
+
+def sources() -> Iterator[Path]:
+    for folder in ("output_mock", "pytest_output", "contract_tests/output_contract"):
+        yield from (ROOT / folder).rglob("*.py")
+
+
+def imported() -> dict[str, set[str]]:
+    """Each package from elsewhere that is imported at run time, and the files that do."""
+    found: dict[str, set[str]] = {}
+    for path in sources():
+        tree = ast.parse(path.read_text())
+        typing_only = {
+            id(node)
+            for block in ast.walk(tree)
+            if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+            for statement in block.body
+            for node in ast.walk(statement)
+        }
+        for node in ast.walk(tree):
+            if id(node) in typing_only:
+                continue
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in names:
+                top = name.partition(".")[0]
+                if top not in OWN and top not in sys.stdlib_module_names:
+                    found.setdefault(top, set()).add(str(path.relative_to(ROOT)))
+    return found
+
+
+def declared() -> set[str]:
+    """The names of what is required, by everybody or by the extras other than `dev`."""
+    wanted = [one for one in requires("output-mock") or [] if not re.search(r"extra == .dev.", one)]
+    return {re.match(r"[\w.-]+", one)[0].lower() for one in wanted}  # type: ignore[index]
+
+
+def test_everything_that_is_imported_is_declared() -> None:
+    names, distributions = declared(), packages_distributions()
+    missing = {
+        package: files
+        for package, files in imported().items()
+        if package not in BROUGHT_BY_THE_TEST
+        and BROUGHT_BY.get(package) not in names
+        and not names & {one.lower() for one in distributions.get(package, [package])}
+    }
+    assert not missing
+
+
+def test_everything_that_is_declared_is_imported() -> None:
+    distributions = packages_distributions()
+    used = {one.lower() for package in imported() for one in distributions.get(package, [package])}
+    # moto's server needs the one, and `verify -n` the other.
+    assert declared() - used - {"flask-cors", "pytest-xdist", "output-mock"} == set()
+
+
+def test_waitress_has_the_internals_that_the_server_builds_on() -> None:
+    """They are no promise of waitress, whose version has an upper bound for that reason."""
+    for place, names in {
+        waitress.channel.HTTPChannel: (
+            "parser_class task_class error_task_class write_soon handle_close del_channel readable writable"
+        ),
+        waitress.parser.HTTPRequestParser: "received header_plus headers_finished completed error",
+        waitress.server.TcpWSGIServer: "channel_class pull_trigger del_channel add_task",
+        waitress.task.ThreadedTaskDispatcher: "add_task queue_logger logger",
+        waitress.task.Task: "service build_response_header wrote_header close_on_finish content_length",
+    }.items():
+        for name in names.split():
+            assert hasattr(place, name), f"{place.__name__} has no {name}"
+    declares = [one for one in requires("output-mock") or [] if one.startswith("waitress")]
+    assert any("<" in one for one in declares), "the next version may be otherwise"

@@ -221,6 +221,13 @@ class OutputMock(Scripted):
         """What was wrong with the scripts themselves, in the order in which it showed."""
         return list(self.world.script_errors)
 
+    @property
+    def script_warnings(self) -> list[str]:
+        """Waits, pauses and steps of scripts that take longer than what is left of their run's execution
+        timeout, each with where it is written.
+        """
+        return [text for text, _ in self.world.outlasting.copy().values()]
+
     # Messages from the test itself
 
     def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED, *, after: Duration = 0) -> None:

@@ -50,6 +50,7 @@ def runs(mock: OutputMock) -> str:
         lines.insert(0, f"… {len(every) - _MOST_RUNS} earlier ones …")
     shown = "\n".join(lines)
     lines += [f"script error: {error.message}" for error in mock.script_errors if error.message not in shown]
+    lines += [f"warning: {text}" for text in mock.script_warnings]
     if not lines:
         lines = ["no runs"]
     clock = mock.clock

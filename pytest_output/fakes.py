@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import CodeType
@@ -98,6 +99,21 @@ class FakeOfTest:
         """Let every run begin that nobody has polled, so that mistakes in its script show."""
         if self._wanted.strict or self._wanted.unused != "report":
             self._mock.world.play_what_is_due()
+
+    def warn(self) -> None:
+        """Warn of timeouts that can never pass.
+
+        Also where warnings are errors no test fails for it: a script of the real thing may be just so. What
+        else outlasts a run is not warned of, as that is how a run that times out is scripted.
+        """
+        for text, is_timeout in self._mock.world.outlasting.copy().values():
+            if is_timeout:
+                try:
+                    warnings.warn(text, pytest.PytestWarning, stacklevel=1)
+                except pytest.PytestWarning:
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("always")
+                        warnings.warn(text, pytest.PytestWarning, stacklevel=1)
 
     def _is_own(self, place: str) -> bool:
         """Whether it is written in the test function, and not in a fixture, a helper or a file of scripts."""

@@ -71,6 +71,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     fakes = item.stash.get(_FAKES, ())
     for fake in fakes:
         fake.play_what_is_due()
+        fake.warn()
     if item.get_closest_marker("xfail") is not None:
         # What a test is expected to fail with may be this.
         _fail(fake.complaint() for fake in fakes)

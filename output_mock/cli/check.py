@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,24 +14,52 @@ if TYPE_CHECKING:
     from output_mock.scripts.script import Scripted
 
 
+def _length(context: click.Context, _: click.Parameter, value: str) -> int:
+    from output_mock.durations import nanoseconds
+
+    try:
+        return nanoseconds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--execution-timeout",
+    metavar="LENGTH",
+    callback=_length,
+    default="24h",
+    show_default=True,
+    help="How long a workflow may run. Waits, pauses and steps that take longer get a warning.",
+)
 @click.pass_context
-def check(context: click.Context, files: tuple[str, ...]) -> None:
+def check(context: click.Context, files: tuple[str, ...], execution_timeout: int) -> None:
     """Say what is wrong with script files, Python or YAML.
 
-    Prints every mistake as file:line:column: message, and ends with status 1 when there are any. Files that
-    are served together are checked together: children may be in any of them.
+    Prints every mistake as file:line:column: message, and ends with status 1 when there are any; a warning
+    is no mistake. Files that are served together are checked together: children may be in any of them.
     """
     loaded, problems = loaded_files(files)
     mistakes = all_mistakes(loaded, problems) or _in_a_world(loaded)
-    for mistake in mistakes:
+    for mistake in mistakes or _warnings(loaded, execution_timeout):
         click.echo(str(mistake))
     if mistakes:
         context.exit(1)
     for file, scripts in loaded.items():
         names = [name for script in scripts for name in script.names]
         click.echo(f"{file}: ok, {counted(len(names))}{': ' if names else ''}{', '.join(names)}")
+
+
+def _warnings(loaded: dict[str, list[Scripted]], execution_timeout: int) -> list[Mistake]:
+    """What takes longer in the files than a run may take; 0 is for ever."""
+    from output_mock.scripts.long_waits import in_python, in_yaml
+
+    if not execution_timeout:
+        return []
+    found = [in_yaml(scripts, execution_timeout) for scripts in loaded.values()]
+    found += [in_python(Path(file), execution_timeout) for file in loaded if file.endswith(".py")]
+    return sorted((one for some in found for one in some), key=lambda one: (one.file, one.line, one.column))
 
 
 def counted(number: int) -> str:

@@ -99,6 +99,10 @@ class RequestLog:
             errors = list(mock.world.script_errors)
             self._followed[mock] = len(errors)
             lines += [self._line(time.time(), error.message) for error in errors[seen:]]
+            for text in mock.script_warnings:
+                if text not in self._told:
+                    self._told.add(text)
+                    lines.append(self._line(time.time(), _Text(f"SCRIPT WARNING: {text}")))
         rest = "".join(lines).encode(self._encoding, "backslashreplace")
         while rest:
             rest = rest[os.write(self._file, rest) :]

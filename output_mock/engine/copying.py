@@ -73,6 +73,7 @@ class _Copying:
         new.deadlines = Deadlines(new.clock)
         new.watchdog = Watchdog(old.watchdog.limit)
         new.script_errors = list(old.script_errors)
+        new.outlasting = dict(old.outlasting)
         new.answers_given = dict(old.answers_given)
         new.interruptions, new.virtual = 0, None
         new.catalogs = {name: self._catalog(catalog) for name, catalog in old.catalogs.items()}

@@ -34,6 +34,7 @@ from output_mock.engine.errors import OutputError, QueryNotRegisteredError, Scri
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure, invalid
 from output_mock.engine.history import ActivityOptions, Memo
 from output_mock.engine.loop import ScriptLoop
+from output_mock.engine.outlasting import note_if_outlasting
 from output_mock.engine.payloads import UNDEFINED, named_json, plain
 from output_mock.engine.traces import Node
 from output_mock.javascript_json import as_json
@@ -436,6 +437,7 @@ class Instance:
         self._check_running()
         if not self.replaying:
             self.run.world.clock.due_in(length, "the end of this wait")
+            note_if_outlasting(self.run, "a timeout" if guard else "a pause", length, guard=guard)
         self.timer_count += 1
         timer = WorkflowTimer(str(self.timer_count), length, fire, guard)
         self.commands.append((TIMER, timer))

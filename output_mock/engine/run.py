@@ -48,6 +48,7 @@ from output_mock.engine.instance import (
     describe,
     is_for_the_process,
 )
+from output_mock.engine.outlasting import note_if_outlasting
 from output_mock.engine.payloads import UNDEFINED, handed
 from output_mock.engine.traces import Attempt
 
@@ -440,6 +441,8 @@ class Run:
         options = activity.options
         whole = options.schedule_to_close or self.info.timeout
         limit = min(options.start_to_close, whole or options.start_to_close)
+        if length:
+            note_if_outlasting(self, f"step {activity.plan.name!r}", min(length, limit), guard=False)
         if length > limit:
             self._after(limit, activity, partial(self._step_too_slow, activity))
         elif length:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from output_mock.durations import spoken
 from output_mock.engine.instance import DESTINATIONS, Activity, WorkflowTimer
+from output_mock.engine.outlasting import deadline_of
 from output_mock.engine.run import Arrival, Backoff
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ def _more(run: Run) -> str:
     ]
     timeouts = [thing.due for thing in run.work if thing.guard]
     if timeouts:
-        more.append(f"it times out in {_left(run, min(timeouts))}")
+        ahead, deadline = min(timeouts), deadline_of(run)
+        if deadline and deadline <= ahead:
+            more.append(f"the run's execution timeout is in {_left(run, deadline)}, before that of the wait")
+        else:
+            more.append(f"it times out in {_left(run, ahead)}")
     if run.instance is not None:
         more += [f"nothing has read its signal {name!r}" for name in run.instance.unread_signals()]
     return f"; {', '.join(more)}" if more else ""

@@ -149,6 +149,9 @@ class World:
         self.default_catalog = catalog
         self.catalogs: dict[str, Catalog] = {}
         self.script_errors: list[errors.ScriptError] = []
+        # Waits and pauses that outlast their run: by place and kind, what is said of each, and whether it is
+        # the timeout of a wait.
+        self.outlasting: dict[tuple[str, str], tuple[str, bool]] = {}
         self.watchdog: Watchdog = Watchdog(script_limit)
         self.deadlines: Deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.

@@ -202,10 +202,14 @@ class Scripted:
         """The names of the workflows, each once, in the order in which they were scripted."""
         return list(dict.fromkeys(name for _, name in self._builders))
 
+    @property
+    def all_definitions(self) -> list[WorkflowDefinition]:
+        """The workflows, once for each catalog that they name."""
+        return [builder.definition for builder in self._builders.values()]
+
     def mentions(self) -> Mentions:
         """The workflows that it speaks of; a function may speak of others, which cannot be seen."""
-        definitions = [builder.definition for builder in self._builders.values()]
-        return Mentions({name for one in definitions for name in (one.name, *one.aliases)})
+        return Mentions({name for one in self.all_definitions for name in (one.name, *one.aliases)})
 
 
 def replace(world: World, old: Sequence[Scripted], new: Sequence[Scripted]) -> None:

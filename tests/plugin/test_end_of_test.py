@@ -21,16 +21,22 @@ SUITES = Path(__file__).parent / "suites"
 _RECORDER = """
 import json, os
 
+def write(said):
+    with open(os.environ["SAID"], "a", encoding="utf-8") as file:
+        file.write(json.dumps(said) + "\\n")
+
 def pytest_runtest_logreport(report):
-    said = {
+    write({
         "name": report.nodeid.rpartition("::")[2],
         "when": report.when,
         "outcome": "xfailed" if hasattr(report, "wasxfail") and report.skipped else report.outcome,
         "text": report.longreprtext,
         "sections": dict(report.sections),
-    }
-    with open(os.environ["SAID"], "a", encoding="utf-8") as file:
-        file.write(json.dumps(said) + "\\n")
+    })
+
+def pytest_warning_recorded(warning_message, nodeid):
+    name = nodeid.rpartition("::")[2]
+    write({"name": "warnings", "when": name, "text": str(warning_message.message)})
 """
 _INI = """
 [pytest]
@@ -145,3 +151,11 @@ def test_a_failing_report_tells_why_nothing_has_reached_the_fake(said: Mapping[s
 def test_a_report_says_nothing_of_it_when_something_has_reached_the_fake(said: Mapping[str, Said]) -> None:
     assert "output_mock: calls" in said["test_reached"]["call"]["sections"]
     assert "output_mock: why no calls" not in said["test_reached"]["call"]["sections"]
+
+
+def test_a_timeout_that_never_passes_is_a_warning_and_fails_no_test(said: Mapping[str, Said]) -> None:
+    (name,) = said["warnings"]
+    assert outcomes(said[name]) == "passed"
+    assert re.search(
+        r"a timeout of 1d never passes, .*suite_ends.py, line \d+\)$", said["warnings"][name]["text"]
+    )

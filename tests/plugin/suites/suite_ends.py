@@ -266,6 +266,14 @@ def was(output_mock):
     assert output_mock.runs["a"].status == "running"
 
 
+def test_passes_with_a_warning_where_warnings_are_errors(output_mock):
+    @output_mock.workflow("w")
+    async def script(ctx, input):
+        await ctx.wait_for_signal("approve", timeout="24h")
+
+    start(output_mock)
+
+
 def test_passes_when_a_scripted_failure_is_not_looked_at(output_mock):
     output_mock.workflow("w").fails("no data")
     start(output_mock)

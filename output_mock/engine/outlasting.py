@@ -1,0 +1,55 @@
+"""Waits and pauses that are longer than what is left of their run: the execution timeout comes first."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from output_mock.durations import spoken
+from output_mock.scripts.parts import place_of
+
+if TYPE_CHECKING:
+    from output_mock.engine.run import Run
+
+
+def deadline_of(run: Run) -> int:
+    """When a run reaches its execution timeout, or a parent does and takes it along; 0 for never."""
+    deadline = run.deadline
+    while run.parent is not None and run.child is not None and not run.child.detached:
+        run = run.parent
+        if run.deadline and (not deadline or run.deadline < deadline):
+            deadline = run.deadline
+    return deadline
+
+
+def note_if_outlasting(run: Run, what: str, length: int, *, guard: bool) -> None:
+    """Note for the author of the script that something takes so many nanoseconds, if that is too long.
+
+    `guard` says that it is the timeout of a wait, which can then never pass.
+    """
+    deadline = deadline_of(run)
+    left = deadline - run.world.clock.nanoseconds()
+    if not deadline or length < left:
+        return
+    place = _place(run)
+    ending = "never passes" if guard else "never ends"
+    text = (
+        f"workflow {run.definition.name!r}: {what} of {spoken(length)} {ending}, as the run reaches its "
+        f"execution timeout in {spoken(max(0, left))}; make it shorter, or set a longer execution_timeout "
+        f"({place})"
+    )
+    run.world.outlasting.setdefault((place, what), (text, guard))
+
+
+def _place(run: Run) -> str:
+    """The line of the script that is running; where the script is written, when no line of it is."""
+    script = run.definition.script
+    code = None if inspect.ismethod(script) else getattr(inspect.unwrap(script), "__code__", None)
+    frame: FrameType | None = sys._getframe(2)
+    while code is not None and frame is not None:
+        if frame.f_code.co_filename == code.co_filename:
+            return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+        frame = frame.f_back
+    return place_of(run.definition)

@@ -16,8 +16,14 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from output_mock import OutputMock
+from output_mock.cli.serve import serve
+from output_mock.cli.verify import verify
 from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
+from output_mock.durations import SECOND
+from output_mock.http import downloads
+from output_mock.openapi import document as api_document
+from output_mock.scripts.definition import activity_options
 from output_mock.scripts.demo import script as demonstration
 from output_mock.scripts.loading import load_file
 from output_mock.scripts.yaml.expressions import NAMES
@@ -206,3 +212,36 @@ def test_the_two_commands_name_what_the_package_offers() -> None:
     assert 'output-mock = "output_mock.cli:main"' in project
     assert ".[dev]" in commands[1]
     assert re.search(r"^dev = \[", project, re.MULTILINE)
+
+
+def test_the_numbers_that_are_said_are_those_of_the_code() -> None:
+    text = " ".join(README.split()) + " ".join((ROOT / "CHANGELOG.md").read_text().split())
+    operations = sum(len(methods) for methods in api_document()["paths"].values())
+    verify_options = {option.name: option.default for option in verify.params}
+    serve_options = {option.name: option.default for option in serve.params}
+    hours = OutputMock().world.execution_timeout / (3600 * SECOND)
+    expected = {
+        r"all (\d+) operations of the Output API": operations,
+        r"OpenAPI document of all (\d+) operations": operations,
+        r"It makes ([\d,]+) requests at most": verify_options["max_requests"],
+        r"takes (\w+) minutes at most": verify_options["max_seconds"] / 60,
+        r"how many calls each world keeps \((\d+)\)": serve_options["journal"],
+        r"how many worlds there may be \((\d+)\)": serve_options["worlds"],
+        r"A step is tried (\w+) times": activity_options(where="").maximum_attempts,
+        r"A run has an execution timeout, (\d+) hours": hours,
+        r"\((\d+) MB, streamed\)": downloads._HUGE / 1024**2,
+    }
+    words = {"three": 3, "ten": 10}
+    for pattern, number in expected.items():
+        said = re.findall(pattern, text)
+        assert said, pattern
+        for word in said:
+            assert words.get(word) == number or word.replace(",", "") == f"{number:g}", pattern
+
+
+def test_the_suites_numbers_agree_with_each_other() -> None:
+    numbers = set(re.findall(r"all (\d+) of (\d+) pass", " ".join(README.split())))
+    (shown,) = re.findall(r"^ +(\d+) +1 +0$", README, re.MULTILINE)
+    total = str(int(shown) + 1)
+    assert numbers == {(total, total)}
+    assert re.findall(r"in (\d+) checks", " ".join((ROOT / "CHANGELOG.md").read_text().split())) == [total]

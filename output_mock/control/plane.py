@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Request, Response
 
-from output_mock.control import calls, clock, faults, runs, snapshots, workflows, world_operations
+from output_mock.control import calls, clock, faults, runs, snapshots, unplayed, workflows, world_operations
 from output_mock.control.operations import Asked, Node, Operation, Reply
 from output_mock.control.problems import (
     Conflict,
@@ -26,7 +26,7 @@ from output_mock.http.routes import BadEscapeError, in_regex, unescaped
 from output_mock.javascript_json import parse
 from output_mock.scripts.definition import closest, nearest
 
-_MODULES = (world_operations, workflows, runs, clock, faults, calls, snapshots)
+_MODULES = (world_operations, workflows, runs, clock, faults, calls, unplayed, snapshots)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for module in _MODULES for operation in module.OPERATIONS)
 # The schemas that the operations' answers refer to.
 SCHEMAS: dict[str, Node] = {name: schema for module in _MODULES for name, schema in module.SCHEMAS.items()}

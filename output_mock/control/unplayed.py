@@ -1,0 +1,36 @@
+"""What a world's scripts say that no run has played."""
+
+from __future__ import annotations
+
+from output_mock.control.operations import Asked, Node, Operation, Reply, many, number, ref, shape, text
+from output_mock.unplayed import unplayed
+
+SCHEMAS: dict[str, Node] = {
+    "Unplayed": shape(
+        {
+            "about": text("What it is, and that it was not played, for people."),
+            "places": many(text(), description="Where it is scripted: files and lines, JSON pointers."),
+        },
+        about="A workflow that was never run, a `when` that fitted no input, an answer that no run got, or a "
+        "fault that struck no call.",
+    )
+}
+
+
+def list_unplayed(asked: Asked) -> Reply:
+    """What was scripted and never played."""
+    found = unplayed(asked.held.world, asked.held.app.faults)
+    listed = [{"about": one.text, "places": [place for place in one.places if place]} for one in found]
+    return Reply(200, {"unplayed": listed, "count": len(listed)})
+
+
+OPERATIONS = [
+    Operation(
+        "listUnplayed",
+        "GET",
+        "/unplayed",
+        "What was scripted and never played. A run that has not begun may still play any part of it.",
+        list_unplayed,
+        {200: shape({"unplayed": many(ref("Unplayed")), "count": number()})},
+    ),
+]

@@ -1,0 +1,51 @@
+"""What a program in another language learns of scripts that were never played."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.client import Client
+from tests.control.served import served, worlds_of
+
+SCRIPT = {
+    "when": [
+        {"match": {"currency": "EUR"}, "returns": 1},
+        {"match": {"currency": "USD"}, "answers": [{"fails": "busy"}, {"returns": 2}]},
+    ],
+    "returns": 3,
+}
+
+
+def unplayed(client: Client, name: str) -> list[Any]:
+    found = client.control("GET", "/unplayed").json
+    assert found["count"] == len(found["unplayed"])
+    return [one for one in found["unplayed"] if repr(name) in one["about"] or "fault" in one["about"]]
+
+
+def test_what_was_scripted_over_http_and_never_played_is_told() -> None:
+    with served(worlds_of()) as client:
+        client.control("PUT", "/workflows/price", SCRIPT)
+        (whole,) = unplayed(client, "price")
+        assert whole["about"] == "workflow 'price' was never run"
+        client.run("price", {"currency": "USD"})
+        first, second, others = unplayed(client, "price")
+        assert first["about"] == 'workflow \'price\': when({"currency": "EUR"}) fitted no input'
+        assert first["places"] == ["/when/0"]
+        assert "no run got answer 2 of 2 for when" in second["about"]
+        assert second["places"] == ["/when/1/answers/1"]
+        assert others["about"] == "workflow 'price': no run got its answer for other inputs"
+        client.control("POST", "/faults", {"status": 503, "route": "stop"})
+        assert (
+            unplayed(client, "price")[-1]["about"] == "the fault 'answer 503 for route stop' struck no call"
+        )
+        for currency in ("USD", "EUR", "GBP"):
+            client.run("price", {"currency": currency})
+        client.control("DELETE", "/faults")
+        assert unplayed(client, "price") == []
+
+
+def test_a_run_that_has_not_begun_may_still_play_anything() -> None:
+    with served(worlds_of()) as client:
+        client.control("PUT", "/workflows/price", SCRIPT)
+        client.start("price", {"currency": "USD"})
+        assert unplayed(client, "price") == []

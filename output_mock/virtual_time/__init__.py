@@ -309,7 +309,7 @@ class VirtualTime:
             self._gave_up = True
             words = "; ".join(dict.fromkeys(one.words for one in under_way))
             self.problem = (
-                f"virtual time stood still for {max(longest, at_all):.0f} s, waiting for {words}. Time only "
+                f"virtual time stood still for {max(longest, at_all):.1f} s, waiting for {words}. Time only "
                 "passes when nothing else is under way. If this takes so long, raise the limit: "
                 '@pytest.mark.output(stuck_after="1m") or output_stuck_after in the ini file'
             )

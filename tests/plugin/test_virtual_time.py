@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
+import pickle
 import sys
 import threading
 import time
@@ -132,6 +134,44 @@ def test_nothing_is_left_behind(manual: OutputMock, client: Any) -> None:
         assert abs(now.timestamp() - time.time()) < 60
     assert abs(client.clocks()["utcnow"] - time.time()) < 60
     assert datetime.date.today() != datetime.date(2026, 1, 1)
+
+
+@dataclasses.dataclass
+class Stamp:
+    """Methods that were taken when this module was imported."""
+
+    at: datetime.datetime = dataclasses.field(default_factory=datetime.datetime.now)
+    day: datetime.date = dataclasses.field(default_factory=datetime.date.today)
+
+
+class Earlier(datetime.datetime):
+    """A class that was made earlier."""
+
+
+def test_methods_taken_and_classes_made_earlier_tell_the_fakes_time(manual: OutputMock) -> None:
+    with manual.virtual_time():
+        now = manual.clock.now().replace(tzinfo=None)
+        assert Stamp() == Stamp(now, now.date())
+        assert Earlier.now() == Earlier.today() == now
+        assert type(Earlier.now()) is Earlier
+        with pytest.raises(TypeError):
+            datetime.datetime.now("UTC")  # type: ignore[arg-type]
+    assert Stamp().at.year > 2025
+    assert Earlier.now() > Earlier(2026, 1, 2)
+
+
+def test_times_are_as_they_are_outside(manual: OutputMock) -> None:
+    with manual.virtual_time():
+        now = datetime.datetime.now()
+        assert type(now) is datetime.datetime
+        assert type(datetime.date.today()) is datetime.date
+        assert pickle.loads(pickle.dumps(now)) == now
+        assert pickle.loads(pickle.dumps(time.sleep)) is time.sleep
+        assert time.strftime("%Y-%m-%d") == "2026-01-01"
+        assert (time.localtime().tm_year, time.gmtime().tm_year) == (2026, 2026)
+        assert "2026" in time.ctime()
+        assert "2026" in time.asctime()
+        assert time.clock_gettime(time.CLOCK_REALTIME) == time.time()
 
 
 def test_modules_that_are_not_named_keep_the_wall(manual: OutputMock, client: Any) -> None:

@@ -1,0 +1,442 @@
+"""Virtual time stands still while anything but time is under way, and names what holds it up for too long."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import http.server
+import queue
+import sched
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import aiohttp
+import aiohttp.web
+import anyio
+import anyio.to_thread
+import httpx
+import pytest
+import requests
+
+from output_mock import Fault, OutputMock
+from output_mock.virtual_time import StuckError
+from tests.conftest import Suite
+
+Elapsed = Callable[[], float]
+VIRTUAL = pytest.mark.output(sleep="virtual", clock="manual")
+pytestmark = VIRTUAL
+
+
+def on_the_wall(seconds: float) -> None:
+    """Takes so long on the wall, as what waits for something outside of the process does."""
+    threading.Event().wait(seconds)
+
+
+@pytest.fixture
+def elapsed(output_mock: OutputMock) -> Elapsed:
+    """How many seconds have passed on the fake's clock."""
+    began = output_mock.clock.nanoseconds()
+    return lambda: (output_mock.clock.nanoseconds() - began) / 1e9
+
+
+# Who sleeps
+
+
+def sleeps_by_default(sleep: Callable[[float], None] = time.sleep) -> None:
+    sleep(5)
+
+
+def in_a_thread() -> None:
+    thread = threading.Thread(target=time.sleep, args=(5,))
+    thread.start()
+    thread.join()
+
+
+def in_an_executor() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(time.sleep, 5) for _ in range(4)]:
+            future.result()
+
+
+def in_a_scheduler() -> None:
+    scheduler = sched.scheduler()
+    scheduler.enter(5, 1, lambda: None)
+    scheduler.run()
+
+
+@pytest.mark.parametrize(
+    "sleeps",
+    [sleeps_by_default, in_a_thread, in_an_executor, in_a_scheduler, functools.partial(time.sleep, 5)],
+)
+def test_a_sleep_counts_for_whoever_passed_it_on(elapsed: Elapsed, sleeps: Callable[[], None]) -> None:
+    sleeps()
+    assert elapsed() == 5
+
+
+@pytest.mark.asyncio
+async def test_a_sleep_counts_that_a_loop_was_given(elapsed: Elapsed) -> None:
+    await asyncio.wait_for(asyncio.to_thread(time.sleep, 5), 60)
+    with anyio.fail_after(60):
+        await anyio.to_thread.run_sync(time.sleep, 5)
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(*(loop.run_in_executor(None, time.sleep, 5) for _ in range(3)))
+    assert elapsed() == 15
+
+
+@pytest.mark.asyncio
+async def test_threads_take_turns_exactly(elapsed: Elapsed) -> None:
+    lock, reentrant, condition = threading.Lock(), threading.RLock(), threading.Condition()
+    barrier = threading.Barrier(2)
+
+    def work() -> None:
+        barrier.wait()
+        time.sleep(60)
+        barrier.wait()
+        for one in (lock, reentrant, condition):
+            with one:  # type: ignore[attr-defined]
+                time.sleep(5)
+        lock.acquire()
+        time.sleep(5)
+        lock.release()
+
+    await asyncio.gather(*(asyncio.to_thread(work) for _ in range(2)))
+    assert elapsed() == 60 + 25
+
+
+# What time stands still for
+
+
+@pytest.mark.asyncio
+async def test_no_deadline_passes_while_a_thread_works(elapsed: Elapsed) -> None:
+    with anyio.fail_after(0.001):
+        await anyio.to_thread.run_sync(on_the_wall, 0.02)
+    await asyncio.wait_for(asyncio.wait_for(asyncio.to_thread(on_the_wall, 0.02), 0.001), 0.002)
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    timer = threading.Timer(0.02, loop.call_soon_threadsafe, (future.set_result, 1))
+    timer.start()
+    assert await asyncio.wait_for(future, 0.001) == 1
+    timer.join()
+    await asyncio.wait_for(loop.getaddrinfo("localhost", 80), 0.0001)
+    assert elapsed() == 0
+
+
+@pytest.mark.asyncio
+async def test_no_deadline_passes_while_a_queue_is_handed_on(elapsed: Elapsed) -> None:
+    there: queue.Queue[int | None] = queue.Queue()
+    back: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def counts() -> None:
+        while (number := there.get()) is not None:
+            on_the_wall(0.002)
+            back.put(number + 1)
+
+    thread = threading.Thread(target=counts)
+    thread.start()
+    for number in range(5):
+        there.put(number)
+        assert await asyncio.wait_for(asyncio.to_thread(back.get), 0.001) == number + 1
+        await asyncio.sleep(10)
+    there.put(None)
+    thread.join()
+    assert elapsed() == 50
+
+
+@pytest.mark.asyncio
+async def test_no_deadline_passes_while_a_process_runs(elapsed: Elapsed) -> None:
+    async def output(code: str) -> bytes:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
+        return (await process.communicate())[0]
+
+    assert await asyncio.wait_for(output("import time; time.sleep(0.05); print(5)"), 0.001) == b"5\n"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    assert await asyncio.wait_for(process.wait(), 0.001) == 0
+    run = functools.partial(subprocess.run, [sys.executable, "-c", ""], check=True, timeout=60)
+    await asyncio.wait_for(asyncio.to_thread(run), 0.001)
+    assert elapsed() == 0
+
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    """Answers in two pieces, and takes its time for each."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        on_the_wall(0.01)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        on_the_wall(0.01)
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def local_server() -> Iterator[str]:
+    """The URL of a server in a thread of this process."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://localhost:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def other_process() -> Iterator[str]:
+    """The URL of a server in another process."""
+    code = (
+        "import http.server, tests.plugin.test_time_stands_still as it\n"
+        "server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), it.Slow)\n"
+        "print(server.server_port, flush=True)\n"
+        "server.serve_forever()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.kill()
+
+
+async def by_aiohttp(url: str) -> None:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.001)) as session:
+        for _ in range(3):
+            async with session.get(url) as answer:
+                assert await answer.text() == "ok"
+            await asyncio.sleep(30)
+
+
+async def by_httpx(url: str) -> None:
+    async with httpx.AsyncClient(timeout=0.001) as client:
+        for _ in range(3):
+            assert (await client.get(url)).text == "ok"
+            await asyncio.sleep(30)
+
+
+async def by_requests_in_a_thread(url: str) -> None:
+    with requests.Session() as session:
+        for _ in range(3):
+            answer = await asyncio.wait_for(asyncio.to_thread(session.get, url), 0.001)
+            assert answer.text == "ok"
+            await asyncio.sleep(30)
+
+
+@pytest.mark.parametrize("client", [by_aiohttp, by_httpx, by_requests_in_a_thread])
+@pytest.mark.parametrize("server", ["local_server", "other_process"])
+def test_no_deadline_passes_while_a_server_answers(
+    request: pytest.FixtureRequest, elapsed: Elapsed, client: Any, server: str
+) -> None:
+    asyncio.run(client(request.getfixturevalue(server)))
+    assert elapsed() == 90
+
+
+@pytest.mark.asyncio
+async def test_a_server_in_the_same_loop_takes_the_time_that_it_sleeps(elapsed: Elapsed) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            await asyncio.sleep(1)
+            await asyncio.to_thread(on_the_wall, 0.002)
+            writer.write(line)
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    for _ in range(5):
+        writer.write(b"x\n")
+        assert await asyncio.wait_for(reader.readline(), 1.001) == b"x\n"
+        await asyncio.sleep(10)
+    # Nothing comes of an open connection: the deadline passes at once.
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(reader.readline(), 100)
+    writer.close()
+    server.close()
+    assert elapsed() == 155
+
+
+@pytest.mark.asyncio
+async def test_what_comes_through_a_socket_of_ones_own_comes_in_time(elapsed: Elapsed) -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        here.setblocking(False)
+
+        def sends() -> None:
+            on_the_wall(0.01)
+            there.send(b"x")
+            time.sleep(5)
+            here.send(b"y")
+
+        thread = threading.Thread(target=sends)
+        thread.start()
+        assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(here, 1), 0.001) == b"x"
+        assert await asyncio.wait_for(asyncio.to_thread(there.recv, 1), 5.001) == b"y"
+        thread.join()
+    assert elapsed() == 5
+
+
+# What it does not stand still for
+
+
+@pytest.mark.asyncio
+async def test_idle_threads_hold_nothing_up(elapsed: Elapsed) -> None:
+    stop: queue.Queue[int] = queue.Queue()
+    event = threading.Event()
+    waits: list[Callable[[], object]] = [stop.get, event.wait, queue.SimpleQueue[int]().get]
+    for wait in [*waits, functools.partial(event.wait, 300)]:
+        threading.Thread(target=wait, daemon=True).start()
+    with ThreadPoolExecutor(3) as pool:
+        assert pool.submit(int).result() == 0
+        await asyncio.sleep(3600)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 3600)
+    assert elapsed() == 7200
+    stop.put(1)
+    event.set()
+
+
+@pytest.mark.asyncio
+async def test_a_loop_that_only_looks_goes_on(elapsed: Elapsed) -> None:
+    done: list[int] = []
+    asyncio.get_running_loop().call_later(0.02, done.append, 1)
+    while not done:
+        await asyncio.sleep(0)
+    assert elapsed() >= 0.02
+
+
+# The fake's own answers
+
+
+@pytest.mark.output(sleep="virtual", clock="auto")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.asyncio
+async def test_the_jump_that_a_poll_makes_does_not_make_it_late(output_server: OutputMock, host: str) -> None:
+    output_server.workflow("report").takes("6h").returns(1)
+    output_server.begin_with("report", workflow_id="r")
+    url = output_server.url.replace("127.0.0.1", host)
+    seen: list[str] = []
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        while not seen or seen[-1] == "running":
+            async with session.get(f"{url}/workflow/r/status") as answer:
+                seen.append((await answer.json())["status"])
+    assert seen[-1] == "completed"
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_a_fault_delays_is_late(output_server: OutputMock) -> None:
+    output_server.faults.add(Fault(delay="10s", route="status"))
+    output_server.workflow("report").takes("4m").returns(1)
+    output_server.begin_with("report", workflow_id="r")
+
+    async def poll(seconds: float) -> int:
+        url, timeout = f"{output_server.url}/workflow/r/status", aiohttp.ClientTimeout(total=seconds)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
+            return answer.status
+
+    with pytest.raises(asyncio.TimeoutError):
+        await poll(5)
+    assert await poll(11) == 200
+
+
+def test_a_request_that_waits_for_a_run_lets_time_pass_over_a_socket(output_server: OutputMock) -> None:
+    output_server.workflow("report").takes("4m").returns("done")
+    answer = requests.post(f"{output_server.url}/workflow/run", json={"workflowName": "report"})
+    assert answer.json()["output"] == "done"
+
+
+# What is stuck
+
+
+def test_work_that_nothing_comes_of_is_named() -> None:
+    event = threading.Event()
+
+    async def waits() -> None:
+        try:
+            await asyncio.wait_for(asyncio.to_thread(event.wait), 60)
+        finally:
+            event.set()
+
+    loop = asyncio.new_event_loop()
+    with OutputMock().virtual_time(stuck_after="200ms"):
+        task = loop.create_task(waits())
+        with pytest.raises(StuckError, match=r"thread 'asyncio_0', in Event\.wait"):
+            loop.run_until_complete(task)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(task)
+        loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+def test_a_test_that_is_stuck_fails_even_where_the_error_was_caught(suite: Suite) -> None:
+    outcome = suite("""
+        import os, threading, time
+        import pytest
+
+        @pytest.mark.output(sleep="virtual", stuck_after="200ms")
+        def test_it(output_mock):
+            reading, writing = os.pipe()
+            thread = threading.Thread(target=os.read, args=(reading, 1), name="reader")
+            thread.start()
+            try:
+                time.sleep(60)
+            except RuntimeError:
+                pass
+            os.write(writing, b"x")
+            thread.join()
+            os.close(reading), os.close(writing)
+    """)
+    outcome.assert_outcomes(passed=1, errors=1)
+    outcome.stdout.fnmatch_lines(["*virtual time stood still*thread 'reader', in read*output_stuck_after*"])
+
+
+# Words that are wrong, and tests that wait
+
+
+@pytest.mark.parametrize(
+    ("sleep", "words"),
+    [
+        ('"virtuel"', "*no module is called 'virtuel'; did you mean 'virtual'?"),
+        ('["no_such_module"]', "*no module is called 'no_such_module'*"),
+    ],
+)
+def test_a_word_that_is_no_module_is_refused(suite: Suite, sleep: str, words: str) -> None:
+    outcome = suite(f"""
+        import pytest
+
+        @pytest.mark.output(sleep={sleep})
+        def test_it(output_mock):
+            pass
+    """)
+    outcome.assert_outcomes(errors=1)
+    outcome.stdout.fnmatch_lines([words])
+
+
+def test_a_wrong_word_in_the_ini_file_stops_the_session(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\noutput_sleep = virtuel")
+    pytester.makepyfile("def test_it(output_mock): pass")
+    outcome = pytester.runpytest()
+    assert outcome.ret == pytest.ExitCode.USAGE_ERROR
+    outcome.stderr.fnmatch_lines(["*output_sleep*did you mean 'virtual'*"])
+
+
+def test_a_test_that_slept_on_the_wall_is_told_how_it_need_not(suite: Suite) -> None:
+    outcome = suite("""
+        import asyncio, time
+
+        def test_waits(output_mock):
+            time.sleep(0.7)
+            asyncio.run(asyncio.sleep(0.4))
+
+        def test_does_not(output_mock):
+            time.sleep(0.01)
+    """)
+    outcome.assert_outcomes(passed=2)
+    outcome.stdout.fnmatch_lines(["*::test_waits: *slept for 1.* s on the wall*output_sleep = virtual*"])
+    outcome.stdout.no_fnmatch_line("*::test_does_not: *")

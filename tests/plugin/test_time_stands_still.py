@@ -240,12 +240,16 @@ def test_no_deadline_passes_while_a_server_answers(
 
 @pytest.mark.asyncio
 async def test_a_server_in_the_same_loop_takes_the_time_that_it_sleeps(elapsed: Elapsed) -> None:
+    ended = asyncio.Event()
+
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
             await asyncio.sleep(1)
             await asyncio.to_thread(on_the_wall, 0.002)
             writer.write(line)
         writer.close()
+        await writer.wait_closed()
+        ended.set()
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -257,6 +261,8 @@ async def test_a_server_in_the_same_loop_takes_the_time_that_it_sleeps(elapsed: 
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(reader.readline(), 100)
     writer.close()
+    await writer.wait_closed()
+    await ended.wait()
     server.close()
     assert elapsed() == 155
 

@@ -12,11 +12,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, closing
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,19 +23,16 @@ from typing import Any, NamedTuple
 import boto3
 import pytest
 
-from output_mock.cli import main
 from output_mock.openapi import document
+from tests.cli.commands import PATIENCE, REAL_VARIABLES, one_line, run
 from tests.conftest import eventually, until_received
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-W", "error", "-m", "output_mock"]
-REAL_VARIABLES = ("OUTPUT_", "TEMPORAL_", "NODE_ENV")
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith(REAL_VARIABLES)},
     "PYTHONPATH": str(ROOT),
 }
-# Long enough for a machine that has much else to do; nothing waits for it to pass.
-PATIENCE = 60.0
 
 SCRIPT = """\
 from output_mock import Script
@@ -164,49 +160,6 @@ def script(tmp_path: Path) -> Path:
     file = tmp_path / "script.py"
     file.write_text(SCRIPT)
     return file
-
-
-class Ended(NamedTuple):
-    """A command that has ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(
-    *arguments: str | Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> Ended:
-    """A command that ends by itself, in this process."""
-
-    def hangs(*_: object) -> None:
-        raise AssertionError("it has not ended by itself")
-
-    before = signal.signal(signal.SIGALRM, hangs)
-    signal.alarm(int(PATIENCE))
-    try:
-        with (
-            tempfile.TemporaryFile("w+") as out,
-            tempfile.TemporaryFile("w+") as err,
-            pytest.MonkeyPatch.context() as patch,
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            for name in [name for name in os.environ if name.startswith(REAL_VARIABLES)]:
-                patch.delenv(name)
-            for name, value in (environment or {}).items():
-                patch.setenv(name, value)
-            patch.chdir(cwd or ROOT)
-            patch.setattr(sys, "argv", ["output-mock", *map(str, arguments)])
-            with pytest.raises(SystemExit) as ended:
-                main()
-            out.seek(0)
-            err.seek(0)
-            assert isinstance(ended.value.code, int)
-            return Ended(ended.value.code, out.read(), err.read())
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 until = functools.partial(eventually, seconds=PATIENCE)
@@ -761,15 +714,6 @@ def test_ctrl_c_while_a_script_is_loaded_prints_no_traceback(serve: Serve, tmp_p
 
 
 # What cannot be
-
-
-def one_line(ended: Any) -> str:
-    """The one line that a command which failed has printed, and nothing else."""
-    assert ended.stdout == ""
-    assert ended.stderr.count("\n") == 1, ended.stderr
-    assert ended.stderr.endswith("\n")
-    text: str = ended.stderr
-    return text
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ from output_mock.temporal import CatalogTakenError, NotReachableError, Offer, Sc
 from output_mock.temporal.failures import from_proto, to_proto
 from output_mock.temporal.payloads import CONVERTER
 from output_mock.temporal.workflows import CatalogWorkflow
+from tests.cli.commands import one_line, run
 from tests.conftest import eventually
 from tests.temporal.temporal_front import HOW_TO_GET_IT, Front, command, development_server, free_port
 
@@ -1065,13 +1066,11 @@ main()
     ],
 )
 def test_the_command_says_in_one_line_what_makes_no_sense(arguments: list[str], words: str) -> None:
-    process = worker_command(str(ROOT / "tests" / "fidelity" / "pack.yaml"), *arguments)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert out == ""
-    assert err.startswith("output-mock worker: ")
-    assert words in err
-    assert err.count("\n") == 1
+    ended = run("worker", ROOT / "tests" / "fidelity" / "pack.yaml", *arguments)
+    assert ended.returncode != 0
+    line = one_line(ended)
+    assert line.startswith("output-mock worker: ")
+    assert words in line
 
 
 def test_the_example_of_the_readme_does_what_the_readme_says(

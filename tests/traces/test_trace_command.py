@@ -18,7 +18,8 @@ from output_mock.cli import command
 from output_mock.traces import http, in_bucket, in_folder, llm
 from output_mock.traces.drawing import drawn, sums
 from output_mock.traces.s3 import Bucket, moto_server
-from tests.cli.test_cli import Serve, one_line, run, serve  # noqa: F401  (a fixture)
+from tests.cli.commands import one_line, run
+from tests.cli.test_cli import Serve, serve  # noqa: F401  (a fixture)
 from tests.client import Client
 
 

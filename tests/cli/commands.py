@@ -1,0 +1,74 @@
+"""Commands that end by themselves, run in the tests' own process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from output_mock.cli import main
+
+ROOT = Path(__file__).parents[2]
+# What the command reads from its environment.
+REAL_VARIABLES = ("OUTPUT_", "TEMPORAL_", "NODE_ENV")
+# Long enough for a machine that has much else to do; nothing waits for it to pass.
+PATIENCE = 60.0
+
+
+class Ended(NamedTuple):
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    *arguments: str | Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Ended:
+    """A command that ends by itself, in this process."""
+
+    def hangs(*_: object) -> None:
+        raise AssertionError("it has not ended by itself")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(int(PATIENCE))
+    try:
+        with (
+            tempfile.TemporaryFile("w+") as out,
+            tempfile.TemporaryFile("w+") as err,
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            for name in [name for name in os.environ if name.startswith(REAL_VARIABLES)]:
+                patch.delenv(name)
+            for name, value in (environment or {}).items():
+                patch.setenv(name, value)
+            patch.chdir(cwd or ROOT)
+            patch.setattr(sys, "argv", ["output-mock", *map(str, arguments)])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            out.seek(0)
+            err.seek(0)
+            assert isinstance(ended.value.code, int)
+            return Ended(ended.value.code, out.read(), err.read())
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def one_line(ended: Any) -> str:
+    """The one line that a command which failed has printed, and nothing else."""
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert ended.stderr.endswith("\n")
+    text: str = ended.stderr
+    return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -80,59 +79,6 @@ def result(client: Client, workflow_id: str = "wf", run_id: str | None = None) -
 # --- stop ------------------------------------------------------------------------------------------------
 
 
-def test_stop_answers_with_the_run_that_it_asks(client: Client) -> None:
-    run_id = begun(client, "waits")
-    answer = client.patch("/workflow/wf/stop")
-    assert (answer.status, answer.json) == (200, {"workflowId": "wf", "runId": run_id})
-
-
-def test_a_stopped_run_is_cancelled(client: Client) -> None:
-    run_id = begun(client, "waits", {"x": 1})
-    client.patch(f"/workflow/wf/runs/{run_id}/stop")
-    assert client.until_closed("wf") == "cancelled"
-    found = result(client)
-    assert (found["status"], found["output"], found["input"]) == ("cancelled", None, {"x": 1})
-    assert found["error"] == {"name": "CancelledFailure", "message": "Workflow canceled"}
-    kinds = client.kinds("wf")
-    assert "WORKFLOW_EXECUTION_CANCEL_REQUESTED" in kinds
-    assert kinds[-1] == CLOSING["cancelled"]
-
-
-def test_cleanup_runs_before_a_run_is_cancelled(client: Client) -> None:
-    begun(client, "graceful", "cleanup")
-    client.patch("/workflow/wf/stop")
-    assert client.get("/workflow/wf/status").json["status"] == "running"
-    assert client.until_closed("wf") == "cancelled"
-    kinds = client.kinds("wf")
-    assert kinds.index("WORKFLOW_EXECUTION_CANCEL_REQUESTED") < len(kinds) - 1
-    assert kinds.count("ACTIVITY_TASK_COMPLETED") == 2
-
-
-def test_a_run_may_complete_although_it_was_stopped(client: Client) -> None:
-    begun(client, "graceful", "swallow")
-    client.patch("/workflow/wf/stop")
-    assert client.until_closed("wf") == "completed"
-    assert result(client)["output"] == {"stopped": True}
-
-
-def test_cleanup_that_fails_fails_the_run(client: Client) -> None:
-    begun(client, "graceful", "fail")
-    client.patch("/workflow/wf/stop")
-    assert client.until_closed("wf") == "failed"
-    assert result(client)["error"] == {
-        "activityType": "graceful#cleanup",
-        "message": "cleanup broke",
-        "name": "FatalError",
-    }
-
-
-def test_stopping_twice_is_stopping_once(client: Client) -> None:
-    begun(client, "graceful", "cleanup")
-    assert [client.patch("/workflow/wf/stop").status for _ in range(3)] == [200] * 3
-    client.until_closed("wf")
-    assert client.kinds("wf").count("WORKFLOW_EXECUTION_CANCEL_REQUESTED") == 1
-
-
 def test_stopping_a_closed_run_answers_ok_and_does_nothing(client: Client) -> None:
     run_id = begun(client, "waits")
     client.post("/workflow/wf/terminate")
@@ -157,26 +103,6 @@ def test_a_run_stopped_while_a_step_runs_asks_the_step_to_stop(connect: Connect)
     assert "ACTIVITY_TASK_CANCEL_REQUESTED" in client.kinds("wf")
 
 
-def test_a_run_stopped_while_it_sleeps_cancels_its_timer(connect: Connect) -> None:
-    mock = OutputMock("manual")
-
-    @mock.workflow("sleeps")
-    async def sleeps(ctx: Context, input: Any) -> Any:
-        try:
-            await ctx.sleep("10m")
-        finally:
-            await ctx.step("cleanup")
-
-    client = connect(mock)
-    client.start("sleeps", workflowId="wf")
-    mock.clock.advance("1m")
-    client.patch("/workflow/wf/stop")
-    assert client.get("/workflow/wf/status").json["status"] == "cancelled"
-    kinds = client.kinds("wf")
-    assert "TIMER_CANCELED" in kinds
-    assert "TIMER_FIRED" not in kinds
-
-
 def test_a_run_stopped_before_it_began_never_begins(mock: OutputMock, client: Client) -> None:
     ran: list[int] = []
 
@@ -191,24 +117,6 @@ def test_a_run_stopped_before_it_began_never_begins(mock: OutputMock, client: Cl
 
 
 # --- terminate -------------------------------------------------------------------------------------------
-
-
-def test_terminate_ends_a_run_at_once(client: Client) -> None:
-    run_id = begun(client, "graceful", "cleanup")
-    answer = client.post("/workflow/wf/terminate", {"reason": "enough"})
-    assert (answer.status, answer.json) == (200, {"terminated": True, "workflowId": "wf", "runId": run_id})
-    assert client.get("/workflow/wf/status").json["status"] == "terminated"
-    assert result(client)["error"] == {"name": "TerminatedFailure", "message": "enough"}
-    kinds = client.kinds("wf")
-    assert kinds[-1] == CLOSING["terminated"]
-    assert kinds.count("ACTIVITY_TASK_SCHEDULED") == 1, "no cleanup"
-
-
-@pytest.mark.parametrize("body", [{}, {"json": {}}, {"json": {"reason": ""}}])
-def test_terminate_without_a_reason_has_a_reason_all_the_same(client: Client, body: dict[str, Any]) -> None:
-    begun(client, "waits")
-    assert client.post("/workflow/wf/terminate", **body).status == 200
-    assert result(client)["error"]["message"] == "terminated by user via frontend"
 
 
 def test_terminating_a_closed_run_is_not_found(client: Client) -> None:
@@ -305,17 +213,6 @@ def reset(client: Client, step: str, **body: Any) -> str:
     return run_id
 
 
-def test_a_reset_makes_a_new_run_that_has_done_the_step(client: Client) -> None:
-    old = begun(client, "approval", "bees")
-    new = reset(client, "draft")
-    assert new != old
-    assert client.get("/workflow/wf/status").json["runId"] == new
-    assert client.post("/workflow/wf/query/stage").json == "review"
-    client.post("/workflow/wf/signal/approve", {"payload": {"by": "ana"}})
-    assert client.until_closed("wf") == "completed"
-    assert result(client)["output"] == {"draft": {"of": "bees"}, "by": {"by": "ana"}, "notes": []}
-
-
 def test_a_reset_closes_a_running_run_and_changes_nothing_else_of_it(client: Client) -> None:
     old = begun(client, "approval", "bees")
     before = client.events("wf")
@@ -327,12 +224,6 @@ def test_a_reset_closes_a_running_run_and_changes_nothing_else_of_it(client: Cli
     assert (found["status"], found["error"]["message"]) == ("terminated", "again")
 
 
-def test_a_reset_without_a_reason_says_where_it_went(client: Client) -> None:
-    old = begun(client, "approval", "bees")
-    reset(client, "draft")
-    assert result(client, run_id=old)["error"]["message"] == 'Reset to re-run from after step "draft"'
-
-
 def test_a_new_run_begins_with_the_old_ones_history(client: Client) -> None:
     old = begun(client, "approval", "bees")
     new = reset(client, "draft")
@@ -342,21 +233,6 @@ def test_a_new_run_begins_with_the_old_ones_history(client: Client) -> None:
     assert new_events[:point] == old_events[:point]
     cause = new_events[point]["workflowTaskFailedEventAttributes"]
     assert (cause["baseRunId"], cause["newRunId"]) == (old, new)
-
-
-def test_signals_after_the_point_are_replayed_into_the_new_run(client: Client) -> None:
-    begun(client, "approval", "bees")
-    for n in range(2):
-        client.post("/workflow/wf/signal/note", {"payload": {"n": n}})
-    client.post("/workflow/wf/signal/approve", {"payload": {"by": "ana"}})
-    assert client.until_closed("wf") == "completed"
-    new = reset(client, "draft")
-    assert client.until_closed("wf") == "completed"
-    found = result(client)
-    assert found["runId"] == new
-    assert found["output"]["by"] == {"by": "ana"}
-    assert found["output"]["notes"] == [{"n": 0}, {"n": 1}]
-    assert client.kinds("wf", new).count("WORKFLOW_EXECUTION_SIGNALED") == 3
 
 
 def test_a_step_after_the_point_is_run_again(mock: OutputMock, client: Client) -> None:
@@ -408,20 +284,6 @@ def test_a_failed_run_can_be_reset(mock: OutputMock, client: Client) -> None:
     reset(client, "first")
     assert client.until_closed("wf") == "completed"
     assert result(client)["output"] == "mended"
-
-
-def test_a_reset_run_can_be_reset(client: Client) -> None:
-    begun(client, "approval", "bees")
-    second = reset(client, "draft")
-    client.post("/workflow/wf/signal/approve", {"payload": {"by": "ana"}})
-    client.until_closed("wf")
-    third = reset(client, "publish")
-    assert client.until_closed("wf") == "completed"
-    found = result(client)
-    assert (found["runId"], found["output"]["by"]) == (third, {"by": "ana"})
-    assert client.get("/workflow/wf/input").json["input"] == "bees"
-    assert client.get(f"/workflow/wf/runs/{second}/status").json["status"] == "completed"
-    assert client.kinds("wf", third).count("WORKFLOW_TASK_FAILED") == 2
 
 
 def test_a_pinned_reset_of_an_old_run_makes_the_latest(client: Client) -> None:
@@ -672,58 +534,6 @@ def test_a_history_that_grows_beyond_all_limits_ends_its_run(connect: Connect) -
 # --- continue as new -------------------------------------------------------------------------------------
 
 
-def test_a_chain_is_one_workflow_id_with_many_runs(client: Client) -> None:
-    first = client.run("chain", {"n": 0, "to": 3}, workflowId="wf")
-    runs = client.get("/workflow/runs?workflowType=chain").json["runs"]
-    assert [run["status"] for run in runs] == ["completed"] + ["continued_as_new"] * 3
-    assert {run["workflowId"] for run in runs} == {"wf"}
-    assert runs[-1]["runId"] == first["runId"]
-
-
-def test_each_run_of_a_chain_points_to_the_next_and_back(client: Client) -> None:
-    run_id = client.run("chain", {"n": 0, "to": 2}, workflowId="wf")["runId"]
-    chain = [run_id]
-    while True:
-        last = client.events("wf", chain[-1])[-1]
-        if last["eventTypeName"] != CLOSING["continued_as_new"]:
-            break
-        chain.append(last["workflowExecutionContinuedAsNewEventAttributes"]["newExecutionRunId"])
-    assert len(chain) == 3
-    assert client.get("/workflow/wf/status").json["runId"] == chain[-1]
-    for before, now in pairwise(chain):
-        started = client.events("wf", now)[0]["workflowExecutionStartedEventAttributes"]
-        assert started["continuedExecutionRunId"] == before
-        assert started["firstExecutionRunId"] == chain[0]
-
-
-def test_a_continued_run_has_a_result_without_output(client: Client) -> None:
-    first = client.run("chain", {"n": 0, "to": 1}, workflowId="wf")["runId"]
-    found = result(client, run_id=first)
-    assert (found["status"], found["output"], found["error"]) == ("continued_as_new", None, None)
-
-
-def test_messages_reach_the_latest_run_of_a_chain(client: Client) -> None:
-    client.post(
-        "/workflow/start",
-        {"workflowName": "chain", "input": {"n": 0, "to": 0, "wait": True}, "workflowId": "wf"},
-    )
-    assert client.post("/workflow/wf/query/n").json == 0
-    client.post("/workflow/wf/signal/go", {"payload": {}})
-    assert client.until_closed("wf") == "completed"
-
-
-def test_stop_ends_a_chain_where_it_is(mock: OutputMock, client: Client) -> None:
-    @mock.workflow("forever")
-    async def forever(ctx: Context, input: Any) -> Any:
-        await ctx.sleep("1h")
-        ctx.continue_as_new(input + 1)
-
-    client.start("forever", 0, workflowId="wf")
-    eventually(lambda: client.get("/workflow/runs?workflowType=forever").json["count"] == 3)
-    client.patch("/workflow/wf/stop")
-    assert client.until_closed("wf") == "cancelled"
-
-
 def test_a_workflow_that_continues_for_ever_times_out_in_run(connect: Connect) -> None:
     mock = OutputMock(max_waiting="1m")
 
@@ -759,40 +569,6 @@ def children(client: Client, workflow_type: str) -> list[dict[str, Any]]:
     return runs
 
 
-def test_a_child_is_a_run_with_an_id_made_from_its_parents(family: OutputMock, client: Client) -> None:
-    found = client.run("parent", {"child": "works", "input": {"n": 1}}, workflowId="p")
-    assert found["output"] == {"child": {"worked": {"n": 1}}}
-    (child,) = children(client, "works")
-    assert child["workflowId"].startswith("p-")
-    assert child["status"] == "completed"
-    assert client.get(f"/workflow/{child['workflowId']}/result").json["output"] == {"worked": {"n": 1}}
-    kinds = client.kinds("p")
-    for kind in (
-        "START_CHILD_WORKFLOW_EXECUTION_INITIATED",
-        "CHILD_WORKFLOW_EXECUTION_STARTED",
-        "CHILD_WORKFLOW_EXECUTION_COMPLETED",
-    ):
-        assert kinds.count(kind) == 1
-
-
-def test_a_child_that_fails_fails_its_parent_with_its_error(family: OutputMock, client: Client) -> None:
-    found = client.run("parent", {"child": "fails"}, workflowId="p")
-    assert found["status"] == "failed"
-    assert found["error"]["message"] == "child broke"
-    assert "CHILD_WORKFLOW_EXECUTION_FAILED" in client.kinds("p")
-
-
-def test_a_parent_may_catch_the_failure_of_its_child(family: OutputMock, client: Client) -> None:
-    @family.workflow("careful")
-    async def careful(ctx: Context, input: Any) -> Any:
-        try:
-            await ctx.child("fails")
-        except ChildFailure as failure:
-            return {"status": failure.status, "message": failure.message}
-
-    assert client.run("careful")["output"] == {"status": "failed", "message": "child broke"}
-
-
 def test_children_in_parallel_take_the_time_of_one(family: OutputMock, client: Client) -> None:
     found = client.run("parallel", 5, workflowId="p")
     assert found["output"] == [{"worked": n} for n in range(5)]
@@ -802,32 +578,6 @@ def test_children_in_parallel_take_the_time_of_one(family: OutputMock, client: C
     assert len({run["workflowId"] for run in runs}) == len(runs) == 5
 
 
-def test_children_are_terminated_with_their_parent(family: OutputMock, client: Client) -> None:
-    client.start("parent", {"child": "waits"}, workflowId="p")
-    eventually(lambda: client.get("/workflow/p/status") and children(client, "waits"))
-    client.post("/workflow/p/terminate", {"reason": "enough"})
-    (child,) = children(client, "waits")
-    assert child["status"] == "terminated"
-    assert (
-        client.get(f"/workflow/{child['workflowId']}/result").json["error"]["message"]
-        == "by parent close policy"
-    )
-
-
-def test_a_detached_child_goes_on_without_its_parent(family: OutputMock, client: Client) -> None:
-    @family.workflow("launches")
-    async def launches(ctx: Context, input: Any) -> Any:
-        await ctx.child("waits", detached=True)
-
-    client.start("launches", workflowId="p")
-    eventually(lambda: client.get("/workflow/p/status") and children(client, "waits"))
-    client.post("/workflow/p/terminate")
-    (child,) = children(client, "waits")
-    assert child["status"] == "running"
-    client.post(f"/workflow/{child['workflowId']}/signal/go", {"payload": {"n": 1}})
-    assert client.until_closed(child["workflowId"]) == "completed"
-
-
 def test_a_child_takes_signals_of_its_own(family: OutputMock, client: Client) -> None:
     client.start("parent", {"child": "waits"}, workflowId="p")
     eventually(lambda: client.get("/workflow/p/status") and children(client, "waits"))
@@ -835,39 +585,6 @@ def test_a_child_takes_signals_of_its_own(family: OutputMock, client: Client) ->
     client.post(f"/workflow/{child}/signal/go", {"payload": {"n": 1}})
     assert client.until_closed("p") == "completed"
     assert result(client, "p")["output"] == {"child": {"n": 1}}
-
-
-def test_a_child_that_is_terminated_fails_its_parent(family: OutputMock, client: Client) -> None:
-    client.start("parent", {"child": "waits"}, workflowId="p")
-    eventually(lambda: client.get("/workflow/p/status") and children(client, "waits"))
-    client.post(f"/workflow/{children(client, 'waits')[0]['workflowId']}/terminate", {"reason": "no"})
-    assert client.until_closed("p") == "failed"
-    assert "CHILD_WORKFLOW_EXECUTION_TERMINATED" in client.kinds("p")
-
-
-def test_a_stopped_parent_stops_its_child(family: OutputMock, client: Client) -> None:
-    client.start("parent", {"child": "waits"}, workflowId="p")
-    eventually(lambda: client.get("/workflow/p/status") and children(client, "waits"))
-    client.patch("/workflow/p/stop")
-    assert client.until_closed("p") == "cancelled"
-    (child,) = children(client, "waits")
-    assert child["status"] == "cancelled"
-
-
-def test_a_child_that_continues_as_new_is_one_child(family: OutputMock, client: Client) -> None:
-    found = client.run("parent", {"child": "chain", "input": {"n": 0, "to": 2}}, workflowId="p")
-    assert found["output"] == {"child": {"n": 2}}
-    assert client.kinds("p").count("CHILD_WORKFLOW_EXECUTION_STARTED") == 1
-    assert len(children(client, "chain")) == 3
-
-
-def test_grandchildren_work_and_end_with_the_family(family: OutputMock, client: Client) -> None:
-    input = {"child": "parent", "input": {"child": "works", "input": 5}}
-    assert client.run("parent", input)["output"] == {"child": {"child": {"worked": 5}}}
-    client.start("parent", {"child": "parent", "input": {"child": "waits"}}, workflowId="p")
-    eventually(lambda: client.get("/workflow/p/status") and children(client, "waits"))
-    client.post("/workflow/p/terminate")
-    assert children(client, "waits")[0]["status"] == "terminated"
 
 
 def test_a_child_has_no_trace_of_its_own_but_its_parents(family: OutputMock, client: Client) -> None:
@@ -911,14 +628,3 @@ def test_a_closed_run_never_changes(mock: OutputMock, client: Client, end: str) 
     mock.clock.advance("48h")
     assert (client.events("wf"), result(client), client.get("/workflow/wf/status").json) == before
     assert before[0][-1]["eventTypeName"] == CLOSING[end]
-
-
-def test_a_step_that_fails_can_be_caught_by_the_script(mock: OutputMock, client: Client) -> None:
-    @mock.workflow("careful")
-    async def careful(ctx: Context, input: Any) -> Any:
-        try:
-            await ctx.step("risky", fails=Failure("no", name="FatalError"))
-        except StepFailure as failure:
-            return {"name": failure.name, "message": failure.message}
-
-    assert client.run("careful")["output"] == {"name": "FatalError", "message": "no"}

@@ -90,11 +90,6 @@ def output(client: Client, workflow_id: str = "a") -> Any:
 # --- signals ---------------------------------------------------------------------------------------------
 
 
-def test_a_signal_reaches_its_handler(client: Client, approval: str) -> None:
-    approve(client, "bo")
-    assert output(client)["by"] == "bo"
-
-
 @pytest.mark.parametrize(
     "options", [{}, {"json": {}}, {"data": b"", "headers": {"Content-Type": "application/json"}}]
 )
@@ -102,15 +97,6 @@ def test_a_signal_needs_no_payload(client: Client, approval: str, options: dict[
     assert client.post("/workflow/a/signal/approve", **options).text == "OK"
     client.until_closed("a")
     assert output(client)["by"] == "unknown"
-
-
-def test_a_signal_to_an_unknown_name_is_kept_in_the_history_and_ignored(
-    client: Client, approval: str
-) -> None:
-    assert client.post("/workflow/a/signal/nobody", {"payload": {"x": 1}}).text == "OK"
-    assert client.post("/workflow/a/query/stage").json == "review"
-    (signal,) = [e for e in client.events("a") if e["eventTypeName"] == "WORKFLOW_EXECUTION_SIGNALED"]
-    assert signal["workflowExecutionSignaledEventAttributes"]["signalName"] == "nobody"
 
 
 def test_signals_before_the_first_workflow_task_are_kept_in_order(mock: OutputMock, client: Client) -> None:
@@ -190,17 +176,6 @@ def test_a_signal_handler_that_fails_fails_the_run(mock: OutputMock, client: Cli
     assert client.get("/workflow/f/result").json["error"]["message"] == "cannot take it"
 
 
-def test_feedback_is_the_signal_resume(mock: OutputMock, client: Client) -> None:
-    @mock.workflow("resumable")
-    async def resumable(ctx: Context, input: Any) -> Any:
-        return await ctx.wait_for_signal("resume")
-
-    client.start("resumable", workflowId="r")
-    assert client.post("/workflow/r/feedback", {"payload": {"better": True}}).text == "OK"
-    client.until_closed("r")
-    assert output(client, "r") == {"better": True}
-
-
 @pytest.mark.parametrize("operation", ["signal/approve", "feedback", "update/set"])
 def test_a_closed_run_takes_no_messages(client: Client, approval: str, operation: str) -> None:
     approve(client)
@@ -237,11 +212,6 @@ def test_a_script_may_change_a_payload_without_changing_the_history(mock: Output
 # --- queries ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("payload", [{}, {"a": [1, {"b": None}]}])
-def test_a_query_is_asked_with_its_payload(client: Client, approval: str, payload: Any) -> None:
-    assert client.post("/workflow/a/query/echo", {"payload": payload}).json == payload
-
-
 def test_a_query_without_a_payload_is_asked_with_none(client: Client, approval: str) -> None:
     for answer in (client.post("/workflow/a/query/echo"), client.post("/workflow/a/query/echo", {})):
         assert (answer.status, answer.text) == (200, "null")
@@ -251,18 +221,6 @@ def test_a_query_that_answers_nothing_has_an_empty_body(client: Client, approval
     answer = client.post("/workflow/a/query/nothing")
     assert (answer.status, answer.text) == (200, "")
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
-
-
-def test_an_unknown_query_is_told_which_there_are(client: Client, approval: str) -> None:
-    answer = client.post("/workflow/a/query/unknown")
-    assert (answer.status, answer.json) == (
-        500,
-        {
-            "error": "QueryNotRegisteredError",
-            "message": "Workflow did not register a handler for unknown. Registered queries: [__stack_trace "
-            "__enhanced_stack_trace __temporal_workflow_metadata stage echo nothing broken]",
-        },
-    )
 
 
 def test_a_query_whose_handler_fails_says_what_it_said(client: Client, approval: str) -> None:
@@ -336,14 +294,6 @@ def updates(client: Client) -> list[str]:
     return [kind for kind in client.kinds("a") if "UPDATE" in kind]
 
 
-def test_an_update_answers_what_its_handler_returns(client: Client, approval: str) -> None:
-    assert client.post("/workflow/a/update/set", {"payload": {"to": 0.9}}).json == 0.8
-    assert client.post("/workflow/a/update/set", {"payload": {"to": 1}}).json == 0.9
-    assert (
-        updates(client) == ["WORKFLOW_EXECUTION_UPDATE_ACCEPTED", "WORKFLOW_EXECUTION_UPDATE_COMPLETED"] * 2
-    )
-
-
 def test_an_update_that_answers_nothing_answers_null(client: Client, approval: str) -> None:
     answer = client.post("/workflow/a/update/nothing")
     assert (answer.status, answer.text) == (200, "null")
@@ -356,22 +306,6 @@ def test_an_update_needs_no_payload(client: Client, approval: str) -> None:
 FAILED = {"error": "WorkflowUpdateFailedError", "message": "Workflow Update failed"}
 
 
-@pytest.mark.parametrize("body", [{}, {"payload": {}}, {"payload": {"to": "high"}}])
-def test_an_update_that_is_refused_leaves_no_trace(client: Client, approval: str, body: Any) -> None:
-    before = client.events("a")
-    answer = client.post("/workflow/a/update/set", body)
-    assert (answer.status, answer.json) == (500, FAILED)
-    assert client.events("a") == before
-    assert client.post("/workflow/a/update/set", {"payload": {"to": 0}}).json == 0.8
-
-
-def test_an_unknown_update_leaves_no_trace(client: Client, approval: str) -> None:
-    before = client.events("a")
-    answer = client.post("/workflow/a/update/unknown")
-    assert (answer.status, answer.json) == (500, FAILED)
-    assert client.events("a") == before
-
-
 def test_an_update_that_fails_is_kept_in_the_history_and_the_run_goes_on(
     client: Client, approval: str
 ) -> None:
@@ -380,12 +314,6 @@ def test_an_update_that_fails_is_kept_in_the_history_and_the_run_goes_on(
     completed = next(e for e in client.events("a") if e["eventTypeName"].endswith("UPDATE_COMPLETED"))
     outcome = completed["workflowExecutionUpdateCompletedEventAttributes"]["outcome"]
     assert outcome["failure"]["message"] == "update handler broke"
-    assert client.get("/workflow/a/status").json["status"] == "running"
-
-
-def test_an_update_may_run_steps(client: Client, approval: str) -> None:
-    answer = client.post("/workflow/a/update/publish", {"payload": {"n": 1}})
-    assert answer.json == {"published": {"n": 1}}
     assert client.get("/workflow/a/status").json["status"] == "running"
 
 
@@ -415,16 +343,6 @@ def test_several_updates_at_once_are_all_answered(mock: OutputMock, client: Clie
     assert first[0].json == second[0].json == {"by": "cy"}
 
 
-def test_an_update_that_the_run_did_not_live_to_answer_fails(
-    mock: OutputMock, client: Client, approval: str
-) -> None:
-    with in_another_thread(lambda: client.post("/workflow/a/update/wait"), limit=10) as answers:
-        eventually(lambda: "WORKFLOW_EXECUTION_UPDATE_ACCEPTED" in client.kinds("a"))
-        client.post("/workflow/a/terminate")
-    assert answers[0].status in (404, 500)
-    assert answers[0].json["error"] in ("WorkflowUpdateFailedError", "WorkflowNotFoundError")
-
-
 def test_an_update_that_waits_for_what_never_comes_says_so(
     mock: OutputMock, client: Client, approval: str
 ) -> None:
@@ -437,25 +355,6 @@ def test_an_update_that_waits_for_what_never_comes_says_so(
 def test_an_update_sent_before_the_first_workflow_task_is_answered(client: Client) -> None:
     client.start("approval", workflowId="a")
     assert client.post("/workflow/a/update/set", {"payload": {"to": 1}}).json == 0.8
-
-
-def test_an_update_may_end_the_run(mock: OutputMock, client: Client) -> None:
-    @mock.workflow("ended")
-    async def ended(ctx: Context, input: Any) -> Any:
-        answer: list[Any] = []
-
-        def finish(payload: Any) -> str:
-            answer.append(payload)
-            return "bye"
-
-        ctx.on_update("finish", finish)
-        await ctx.condition(lambda: bool(answer))
-        return answer[0]
-
-    client.start("ended", workflowId="e")
-    assert client.post("/workflow/e/update/finish", {"payload": {"n": 1}}).json == "bye"
-    assert client.until_closed("e") == "completed"
-    assert output(client, "e") == {"n": 1}
 
 
 def test_messages_go_to_the_latest_run(mock: OutputMock, client: Client, approval: str) -> None:

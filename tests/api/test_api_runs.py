@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from output_mock import UNDEFINED, Context, Failure, OutputMock
+from output_mock import UNDEFINED, Context, OutputMock
 from tests.client import Client
 from tests.conftest import Connect
 
@@ -48,24 +48,6 @@ def catalog_entry(client: Client, name: str, path: str = "/workflow/catalog") ->
 # --- run -------------------------------------------------------------------------------------------------
 
 
-def test_run_answers_with_the_result(client: Client) -> None:
-    result = client.run("echo", {"x": 1}, workflowId="one")
-    assert re.fullmatch(
-        r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", result["runId"]
-    )
-    assert result == {
-        "v": "2",
-        "workflowId": "one",
-        "runId": result["runId"],
-        "status": "completed",
-        "input": {"x": 1},
-        "output": {"x": 1},
-        "trace": result["trace"],
-        "error": None,
-    }
-    assert client.get("/workflow/one/result").json == result
-
-
 @pytest.mark.parametrize("value", [None, True, 0, "", "x", [], {}, [[1, {"a": None}]], {"é": "🐝"}])
 def test_any_json_is_input_and_output(client: Client, value: Any) -> None:
     result = client.run("echo", value)
@@ -76,23 +58,6 @@ def test_a_workflow_id_is_minted_where_none_is_given(client: Client) -> None:
     ids = [client.run("echo", 1)["workflowId"] for _ in range(50)]
     assert len(set(ids)) == 50
     assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{20}", one) for one in ids)
-
-
-def test_a_workflow_that_fails_is_no_request_error(mock: OutputMock, client: Client) -> None:
-    mock.workflow("fails").fails("no such page", name="FatalError", page=7)
-    result = client.run("fails", {"x": 1})
-    assert (result["status"], result["output"]) == ("failed", None)
-    assert result["error"] == {"message": "no such page", "page": 7, "name": "FatalError"}
-
-
-def test_run_of_a_chain_reports_the_first_run_and_the_last_outcome(client: Client) -> None:
-    result = client.run("chain", {"n": 0}, workflowId="c")
-    assert (result["status"], result["input"], result["output"]) == ("completed", {"n": 0}, {"n": 3})
-    latest = client.get("/workflow/c/result").json
-    assert latest["runId"] != result["runId"]
-    assert (latest["input"], latest["output"]) == ({"n": 3}, {"n": 3})
-    first = client.get(f"/workflow/c/runs/{result['runId']}/status").json
-    assert first["status"] == "continued_as_new"
 
 
 def test_run_waits_no_longer_than_its_timeout_and_the_run_goes_on(client: Client) -> None:
@@ -170,13 +135,6 @@ def test_input_that_was_not_sent_is_not_there(client: Client) -> None:
     assert client.get(f"/workflow/{started['workflowId']}/input").json == {**started, "input": None}
 
 
-def test_input_of_a_chain_is_the_first_runs_unless_pinned(client: Client) -> None:
-    first = client.run("chain", {"n": 0}, workflowId="c")["runId"]
-    latest = client.get("/workflow/c/status").json["runId"]
-    assert client.get("/workflow/c/input").json == {"workflowId": "c", "runId": first, "input": {"n": 0}}
-    assert client.get(f"/workflow/c/runs/{latest}/input").json["input"] == {"n": 3}
-
-
 # --- pinned and unpinned ---------------------------------------------------------------------------------
 
 
@@ -229,15 +187,6 @@ def test_the_id_of_a_running_run_is_taken(client: Client, path: str) -> None:
     )
 
 
-def test_a_closed_id_can_be_used_again_for_any_workflow(client: Client) -> None:
-    first = client.start("waits", workflowId="mine")["runId"]
-    client.post("/workflow/mine/terminate")
-    second = client.run("echo", 5, workflowId="mine")
-    assert second["runId"] != first
-    assert client.get(f"/workflow/mine/runs/{first}/status").json["status"] == "terminated"
-    assert client.get("/workflow/mine/result").json["output"] == 5
-
-
 def test_the_id_of_a_catalog_is_taken(client: Client) -> None:
     answer = client.post("/workflow/start", {"workflowName": "echo", "workflowId": "main"})
     assert answer.json["error"] == "WorkflowExecutionAlreadyStartedError"
@@ -265,22 +214,6 @@ def test_the_trace_is_where_the_workflow_its_start_and_its_id_say(client: Client
     assert re.fullmatch(r".*/logs/runs/echo/\d{4}(-\d\d){5}-\d{3}Z_one\.json", trace)
     answer = client.get("/workflow/one/trace-log").json
     assert answer == {"source": "local", "runId": result["runId"], "localPath": trace}
-
-
-def test_an_untraced_workflow_has_no_trace_and_no_internal_step(mock: OutputMock, client: Client) -> None:
-    @mock.workflow("quiet", traced=False)
-    async def quiet(ctx: Context, input: Any) -> Any:
-        return await ctx.step("note", returns=1)
-
-    result = client.run("quiet", workflowId="q")
-    assert (result["trace"], result["output"]) == (None, 1)
-    answer = client.get("/workflow/q/trace-log")
-    assert (answer.status, answer.json["error"]) == (404, "TraceNotAvailableError")
-    assert answer.json["message"] == 'No trace available for workflow "q".'
-    scheduled = [e for e in client.events("q") if e["eventTypeName"] == "ACTIVITY_TASK_SCHEDULED"]
-    assert [e["activityTaskScheduledEventAttributes"]["activityType"]["name"] for e in scheduled] == [
-        "quiet#note"
-    ]
 
 
 def test_a_failed_run_has_a_trace_too(mock: OutputMock, client: Client) -> None:
@@ -328,15 +261,6 @@ def test_input_that_was_not_sent_does_not_fit_either(client: Client, strict: lis
     assert message == (
         'Workflow "strict" input validation failed: ✖ Invalid input: expected object, received undefined'
     )
-
-
-def test_output_that_does_not_fit_fails_the_run(client: Client, strict: list[Any]) -> None:
-    error = client.run("strict", {"a": 13})["error"]
-    assert error == {
-        "message": 'Workflow "strict" output validation failed: ✖ Invalid input: expected number, '
-        "received string",
-        "name": "ValidationError",
-    }
 
 
 def test_steps_have_schemas_of_their_own(mock: OutputMock, client: Client) -> None:
@@ -472,17 +396,6 @@ def test_an_alias_starts_the_workflow_that_it_stands_for(client: Client) -> None
     assert started["workflowType"]["name"] == "echo"
 
 
-def test_an_unknown_workflow_is_not_supported(client: Client) -> None:
-    answer = client.post("/workflow/start", {"workflowName": "nope"})
-    assert (answer.status, answer.json) == (
-        424,
-        {
-            "error": "UnsupportedWorkflowError",
-            "message": "Workflow nope is not supported in the task queue main.",
-        },
-    )
-
-
 @pytest.mark.parametrize("field", ["catalog", "taskQueue"])
 def test_an_unknown_catalog_is_not_available_yet(client: Client, field: str) -> None:
     answer = client.post("/workflow/run", {"workflowName": "echo", field: "nope"})
@@ -615,32 +528,6 @@ def test_messages_without_a_worker_are_kept_for_it(workerless: OutputMock, clien
     assert client.get("/workflow/w/result").json["output"] == {"n": 1}
 
 
-def test_a_run_closed_before_it_began_has_a_result_of_the_old_kind(
-    workerless: OutputMock, client: Client
-) -> None:
-    run_id = client.start("echo", 5, workflowId="e", catalog="away")["runId"]
-    client.post("/workflow/e/terminate", {"reason": "no worker"})
-    cause = {"name": "TerminatedFailure", "message": "no worker"}
-    assert client.get("/workflow/e/result").json == {
-        "workflowId": "e",
-        "runId": run_id,
-        "status": "terminated",
-        "input": 5,
-        "output": None,
-        "trace": None,
-        "error": "no worker",
-        "errorDetails": {
-            "message": "no worker",
-            "name": "WorkflowFailedError",
-            "retryable": None,
-            "activityId": None,
-            "cause": {"name": "WorkflowFailedError", "message": "no worker", "cause": cause},
-        },
-    }
-    answer = client.get("/workflow/e/trace-log")
-    assert (answer.status, answer.json["error"]) == (404, "TraceNotAvailableError")
-
-
 # --- results ---------------------------------------------------------------------------------------------
 
 
@@ -661,64 +548,3 @@ def test_a_workflow_that_returns_nothing_has_the_output_null(mock: OutputMock, c
 def test_what_a_script_returns_travels_as_json(mock: OutputMock, client: Client) -> None:
     mock.workflow("python").returns({"tuple": (1, 2), 3: True, "nan": float("nan"), "whole": 2.0})
     assert client.run("python")["output"] == {"tuple": [1, 2], "3": True, "nan": None, "whole": 2}
-
-
-def test_an_evaluator_gives_a_verdict(mock: OutputMock, client: Client) -> None:
-    @mock.workflow("judge")
-    async def judge(ctx: Context, input: Any) -> Any:
-        return await ctx.evaluate("quality", input, value=lambda text: len(text) > 3, confidence=0.5)
-
-    assert client.run("judge", "long enough")["output"] == {
-        "value": True,
-        "confidence": 0.5,
-        "feedback": [],
-        "dimensions": [],
-    }
-
-
-@pytest.mark.parametrize(
-    ("failure", "error"),
-    [
-        (Failure("plain"), {"message": "plain", "name": "Error"}),
-        (Failure("no", name="FatalError"), {"message": "no", "name": "FatalError"}),
-        (
-            Failure("quota", name="QuotaError", limit=10),
-            {"message": "quota", "limit": 10, "name": "QuotaError"},
-        ),
-        (
-            Failure("outer", cause=Failure("inner", name="TypeError")),
-            {"message": "outer", "cause": {"message": "inner", "name": "TypeError"}, "name": "Error"},
-        ),
-    ],
-)
-def test_a_step_that_fails_for_good_fails_its_run_with_its_error(
-    mock: OutputMock, client: Client, failure: Failure, error: dict[str, Any]
-) -> None:
-    @mock.workflow("fails")
-    async def fails(ctx: Context, input: Any) -> Any:
-        await ctx.step("work", fails=failure)
-
-    assert client.run("fails")["error"] == {"activityType": "fails#work", **error}
-
-
-def test_a_step_is_tried_three_times_ten_and_twenty_seconds_apart(mock: OutputMock, client: Client) -> None:
-    @mock.workflow("flaky")
-    async def flaky(ctx: Context, input: Any) -> Any:
-        return await ctx.step("wobble", fails=[Failure("1"), Failure("2"), None], returns="worked")
-
-    result = client.run("flaky", workflowId="f")
-    assert result["output"] == "worked"
-    status = client.get("/workflow/f/status").json
-    assert status["completedAt"] - status["startedAt"] == 30_000
-    started = [e for e in client.events("f") if e["eventTypeName"] == "ACTIVITY_TASK_STARTED"]
-    assert [e["activityTaskStartedEventAttributes"]["attempt"] for e in started] == [1, 3]
-
-
-def test_a_fatal_error_is_not_tried_again(mock: OutputMock, client: Client) -> None:
-    @mock.workflow("fatal")
-    async def fatal(ctx: Context, input: Any) -> Any:
-        await ctx.step("work", fails=[Failure("no", name="FatalError"), None])
-
-    assert client.run("fatal", workflowId="f")["status"] == "failed"
-    status = client.get("/workflow/f/status").json
-    assert status["completedAt"] == status["startedAt"]

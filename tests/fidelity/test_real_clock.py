@@ -1,0 +1,103 @@
+"""A few recordings on the wall's own time and over a socket, as `output-mock serve --clock real` is used.
+
+Each step waits for what has to be there before, so nothing here depends on how fast the machine is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from output_contract.pack import script as pack
+from output_mock import OutputMock
+from tests.client import Client
+from tests.conftest import connected, eventually, in_another_thread, somebody_waits
+from tests.fidelity.played_clock import PlayedClock
+from tests.fidelity.recorded import RECORDINGS, sender
+from tests.fidelity.replay import differences, normal, replay
+
+POLLS = RECORDINGS["history_long_poll"]["exchanges"]
+# What its run has done by the time it waits for the signal.
+WAITING = [event["eventTypeName"] for event in POLLS[2]["response"]["json"]["events"]]
+
+
+@pytest.fixture
+def mock() -> OutputMock:
+    return OutputMock("real", scripts=[pack])
+
+
+@pytest.fixture
+def client(mock: OutputMock) -> Iterator[Client]:
+    with connected(mock, "socket") as client:
+        yield client
+
+
+@pytest.fixture
+def run(client: Client) -> str:
+    """The id of a run that waits for the signal `approve`."""
+    workflow_id: str = client.start("conf_approval", {"topic": "x"})["workflowId"]
+    eventually(lambda: client.kinds(workflow_id) == WAITING)
+    return workflow_id
+
+
+def compared(exchange: dict[str, Any], answer: Any, run: str) -> list[str]:
+    got = {"status": answer.status, "headers": answer.headers, "json": answer.json}
+    recorded, compare = exchange["response"], exchange.get("compare")
+    (recorded_id,) = {event["response"]["json"]["workflowId"] for event in POLLS[:1]}
+    return differences(
+        normal(recorded, [recorded_id], unordered=False, compare=compare),
+        normal(got, [run], unordered=False, compare=compare),
+    )
+
+
+def test_a_stream_that_is_read_live_has_the_whole_history(client: Client, run: str) -> None:
+    with client.stream(f"/workflow/{run}/history/stream") as stream:
+        frames = iter(stream)
+        workflow = next(frames)
+        assert (workflow.event, workflow.data["status"], workflow.data["closed"]) == (
+            "workflow",
+            "running",
+            False,
+        )
+        events: list[Any] = []
+        while len(events) < len(WAITING):
+            events += next(frames).data
+        assert [event["eventTypeName"] for event in events] == WAITING
+        client.post(f"/workflow/{run}/signal/approve", {"payload": {"by": "ana"}})
+        rest = [frame for frame in frames if not frame.event.startswith(":")]
+    assert [frame.event for frame in rest] == ["history"] * (len(rest) - 1) + ["done"]
+    assert rest[-1].data == {"reason": "WORKFLOW_EXECUTION_COMPLETED"}
+    for frame in rest[:-1]:
+        events += frame.data
+    assert events == client.events(run, includePayloads="false")
+
+
+def test_a_long_poll_is_answered_when_something_happens(mock: OutputMock, client: Client, run: str) -> None:
+    page = client.get(f"/workflow/{run}/history?pageSize=50&longPollTimeoutMs=500").json
+    path = (
+        f"/workflow/{run}/history?pageSize=50&longPollTimeoutMs=15000"
+        f"&runId={page['runId']}&pageToken={page['nextPageToken']}"
+    )
+    with in_another_thread(lambda: client.get(path)) as answers:
+        eventually(lambda: somebody_waits(mock, run))
+        client.post(f"/workflow/{run}/signal/approve", {"payload": {"by": "z"}})
+    assert compared(POLLS[6], answers[0], run) == []
+
+
+def test_a_long_poll_ends_when_nothing_happens(client: Client, run: str) -> None:
+    page = client.get(f"/workflow/{run}/history?pageSize=50&longPollTimeoutMs=500").json
+    answer = client.get(
+        f"/workflow/{run}/history?pageSize=50&longPollTimeoutMs=500"
+        f"&runId={page['runId']}&pageToken={page['nextPageToken']}"
+    )
+    assert compared(POLLS[4], answer, run) == []
+
+
+@pytest.mark.parametrize("name", ["body_validation", "raw_bodies", "routing", "run_values"])
+def test_what_knows_no_time_comes_out_the_same(client: Client, name: str) -> None:
+    recording = RECORDINGS[name]
+    assert not any("sleep" in exchange or "until" in exchange for exchange in recording["exchanges"])
+    results = replay(sender(client.unchecked), PlayedClock(), recording)
+    assert [(label, found) for label, found in results if found] == []

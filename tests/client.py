@@ -44,11 +44,6 @@ class Answer(NamedTuple):
     def json(self) -> Any:
         return json.loads(self.body)
 
-    @property
-    def undated(self) -> Answer:
-        """The answer without its `Date`, which tells the time of the machine on every clock."""
-        return self._replace(headers={name: value for name, value in self.headers.items() if name != "date"})
-
 
 class Frame(NamedTuple):
     """A frame of a stream; a comment such as `: keepalive` is an event of that name with no data."""

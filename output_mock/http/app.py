@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from time import perf_counter
 from typing import Any
 
 from flask import Flask, Request, Response, request
+from werkzeug.http import http_date
 
+from output_mock.durations import SECOND
 from output_mock.engine.ids import Ids
 from output_mock.engine.world import World
 from output_mock.http.answers import status_line
@@ -22,6 +25,11 @@ from output_mock.http.journal import Call, Journal
 # Whether this thread, or the task that has called it, is one of those that `busy` counts.
 _counted: ContextVar[bool] = ContextVar("counted", default=False)
 _FOLDER = str(Path(__file__).parents[1])
+
+
+@functools.lru_cache(maxsize=1)
+def _http_date(seconds: int) -> str:
+    return http_date(seconds)
 
 
 class OutputApp(Flask):
@@ -75,6 +83,7 @@ class OutputApp(Flask):
             raise
         self._record(exchange, lost=exchange.lost)
         answer.status = status_line(answer.status_code)
+        answer.headers["Date"] = _http_date(self.world.clock.nanoseconds() // SECOND)
         if began:
             answer.headers["Server-Timing"] = f"fake;dur={(perf_counter() - began) * 1000:.2f}"
         return answer

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from weakref import WeakSet
@@ -17,7 +16,6 @@ from weakref import WeakSet
 from flask import Request
 
 from output_mock.durations import SECOND
-from output_mock.engine.wall import time_ns
 from output_mock.http import head_limit
 from output_mock.http.answers import status_line
 from output_mock.http.exchange import PATIENCE, RESET, WHEN_GONE
@@ -225,7 +223,6 @@ class MountedApp:
         with connection.losses():
             response = self.app.answer(Request(environ))
         sent = response.get_wsgi_headers(environ).to_wsgi_list()
-        sent.append(("Date", formatdate(time_ns() / 1e9, usegmt=True)))
         if response.is_streamed and "Content-Length" not in response.headers:
             sent.append(("Transfer-Encoding", "chunked"))
         pieces: Iterator[Any] | None = None

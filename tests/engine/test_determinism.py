@@ -7,10 +7,12 @@ import hashlib
 import os
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from output_mock import Context, Failure, OutputMock
 from output_mock.engine.clock import Mode
@@ -59,7 +61,7 @@ def session(mock: OutputMock, url: str | None = None) -> list[Answer]:
 
     def ask(method: str, path: str, json: Any = None) -> Answer:
         answer = client.request(method, path, *([] if json is None else [json]))
-        heard.append(answer.undated)
+        heard.append(answer)
         return answer
 
     started = ask("POST", "/workflow/start", {"workflowName": "everything", "input": {"n": 1}}).json
@@ -174,3 +176,12 @@ def test_looking_at_a_run_does_not_change_the_ids_of_the_next() -> None:
             client.get("/workflow/wf/history")
         ids.append(client.start("fails"))
     assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_an_answer_is_dated_by_the_clock_of_the_fake(served: bool) -> None:
+    mock = OutputMock("manual", start=datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc))
+    with mock.serve() if served else mock.in_process() as url:
+        assert requests.get(f"{url}/health").headers["Date"] == "Wed, 02 Jan 2030 03:04:05 GMT"
+        mock.clock.advance("1h")
+        assert requests.get(f"{url}/health").headers["Date"] == "Wed, 02 Jan 2030 04:04:05 GMT"

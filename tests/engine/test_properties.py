@@ -179,7 +179,7 @@ class Session:
 
     def ask(self, method: str, path: str, body: Any = None) -> Answer:
         answer = self.client.request(method, path, *([] if body is None else [body]))
-        self.heard.append(answer.undated)
+        self.heard.append(answer)
         if answer.status >= 500:
             # The fake's own: nobody moves a manual clock, or brings the worker back, while a request waits.
             alone = self.mock.clock.mode == "manual" or not self.mock.world.catalog().worker

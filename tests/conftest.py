@@ -20,7 +20,7 @@ import output_mock.in_process.httpx_client
 import output_mock.in_process.requests_client  # noqa: F401
 import pytest_output.fakes  # noqa: F401
 from output_mock import OutputMock
-from tests.client import Client, connected
+from tests.client import HANG_GUARD, Client, connected
 
 # The same examples each time, however slow the machine is. `--hypothesis-profile=explore` tries new ones.
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -90,13 +90,29 @@ def client(mock: OutputMock, connect: Connect) -> Client:
     return connect(mock)
 
 
-def eventually(check: Callable[[], Any], *, seconds: float = 10.0) -> Any:
+def eventually(check: Callable[[], Any], *, seconds: float = HANG_GUARD) -> Any:
     """What `check()` returns as soon as that is true; for what another thread brings about."""
     limit = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < limit, "it did not happen"
         time.sleep(0.002)
     return found
+
+
+@contextmanager
+def no_hang() -> Iterator[None]:
+    """Break off, as failed, what would go on for hours; how long the rest takes decides nothing."""
+
+    def hangs(*_: object) -> None:
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(int(HANG_GUARD))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def until_received(connection: socket.socket, text: bytes) -> bytes:

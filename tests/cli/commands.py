@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from output_mock.cli import main
+from tests.conftest import no_hang
 
 ROOT = Path(__file__).parents[2]
 # What the command reads from its environment.
@@ -34,35 +34,26 @@ def run(
     *arguments: str | Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Ended:
     """A command that ends by itself, in this process."""
-
-    def hangs(*_: object) -> None:
-        raise AssertionError("it has not ended by itself")
-
-    before = signal.signal(signal.SIGALRM, hangs)
-    signal.alarm(int(PATIENCE))
-    try:
-        with (
-            tempfile.TemporaryFile("w+") as out,
-            tempfile.TemporaryFile("w+") as err,
-            pytest.MonkeyPatch.context() as patch,
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            for name in [name for name in os.environ if name.startswith(REAL_VARIABLES)]:
-                patch.delenv(name)
-            for name, value in (environment or {}).items():
-                patch.setenv(name, value)
-            patch.chdir(cwd or ROOT)
-            patch.setattr(sys, "argv", ["output-mock", *map(str, arguments)])
-            with pytest.raises(SystemExit) as ended:
-                main()
-            out.seek(0)
-            err.seek(0)
-            assert isinstance(ended.value.code, int)
-            return Ended(ended.value.code, out.read(), err.read())
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+    with (
+        no_hang(),
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        for name in [name for name in os.environ if name.startswith(REAL_VARIABLES)]:
+            patch.delenv(name)
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
+        patch.chdir(cwd or ROOT)
+        patch.setattr(sys, "argv", ["output-mock", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out.seek(0)
+        err.seek(0)
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, out.read(), err.read())
 
 
 def one_line(ended: Any) -> str:

@@ -6,6 +6,7 @@ import errno
 import functools
 import http.client
 import json
+import math
 import os
 import re
 import signal
@@ -369,12 +370,17 @@ def test_a_variable_says_how_long_a_long_poll_may_be(serve: Serve, script: Path)
     fake = serve(script, "--clock", "manual", environment={"TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS": "20"})
     fake.start("waits", "w")
     page = fake.get("/workflow/w/history?longPollTimeoutMs=15000").json
-    began = time.monotonic()
-    while page["events"]:
+    quickest, quiet = math.inf, 0
+    while quiet < 3:
         token = urllib.parse.quote(page["nextPageToken"], safe="")
         poll = f"/workflow/w/history?runId={page['runId']}&pageToken={token}&longPollTimeoutMs=15000"
+        began = time.monotonic()
         page = fake.get(poll).json
-    assert time.monotonic() - began < 12
+        if not page["events"]:
+            quiet += 1
+            quickest = min(quickest, time.monotonic() - began)
+    # Each would take no less than what was asked for.
+    assert quickest < 15
 
 
 def test_a_variable_names_the_namespace(serve: Serve, script: Path) -> None:
@@ -663,21 +669,20 @@ def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path) -> None:
 def test_a_signal_ends_the_server_cleanly_though_clients_wait(
     serve: Serve, script: Path, number: int, clock: str
 ) -> None:
-    fake = serve(script, "--clock", clock)
+    hours = {"TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS": "36000000"}
+    fake = serve(script, "--clock", clock, environment=hours)
     fake.start("waits", "w")
     until(lambda: len(fake.get("/workflow/w/history").json["events"]) > 3)
     page = fake.get("/workflow/w/history?longPollTimeoutMs=1000").json
     token = urllib.parse.quote(page["nextPageToken"], safe="")
-    poll = f"/workflow/w/history?runId={page['runId']}&pageToken={token}&longPollTimeoutMs=15000"
+    poll = f"/workflow/w/history?runId={page['runId']}&pageToken={token}&longPollTimeoutMs=36000000"
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(fake.send("/workflow/w/history/stream"))) for _ in range(5)]
         for stream in streams:
             until_received(stream, b"event: history")
         stack.enter_context(closing(fake.send(poll)))
         stack.enter_context(closing(fake.send("/health")))
-        began = time.monotonic()
         assert fake.stop(number) == 0
-        assert time.monotonic() - began < 10
         for stream in streams:
             while stream.recv(65536):
                 pass

@@ -33,12 +33,10 @@ from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[
 
 from output_mock import Context, Fault, OutputMock
 from output_mock.durations import MILLISECOND
-from tests.conftest import eventually, in_another_thread, somebody_waits
+from tests.conftest import eventually, in_another_thread, no_hang, somebody_waits
 
 OTHER = "http://other.example/weather"
 BODY = {"workflowName": "report", "input": {"n": 3}}
-# Long enough for a busy machine, and short beside what is tested not to happen.
-SOON = 8.0
 
 
 def script(mock: OutputMock) -> OutputMock:
@@ -61,13 +59,13 @@ def fake(output_mock: OutputMock) -> OutputMock:
 
 
 def with_requests(url: str) -> Any:
-    answer = requests.post(f"{url}/workflow/run", json=BODY, timeout=5)
+    answer = requests.post(f"{url}/workflow/run", json=BODY, timeout=60)
     return answer.json()["output"]
 
 
 def with_session(url: str) -> Any:
     with requests.Session() as session:
-        return session.post(f"{url}/workflow/run", json=BODY, timeout=5).json()["output"]
+        return session.post(f"{url}/workflow/run", json=BODY, timeout=60).json()["output"]
 
 
 def with_httpx(url: str) -> Any:
@@ -140,10 +138,10 @@ def beside_responses() -> Iterator[Callable[[], None]]:
         theirs.get(OTHER, json={"sun": True})
 
         def check() -> None:
-            assert requests.get(OTHER, timeout=5).json() == {"sun": True}
+            assert requests.get(OTHER, timeout=60).json() == {"sun": True}
             assert [call.request.url for call in theirs.calls] == [OTHER]
             with pytest.raises(requests.ConnectionError, match="refused by Responses"):
-                requests.get("http://unknown.example/", timeout=5)
+                requests.get("http://unknown.example/", timeout=60)
 
         yield check
 
@@ -169,10 +167,10 @@ def beside_requests_mock() -> Iterator[Callable[[], None]]:
         theirs.get(OTHER, json={"sun": True})
 
         def check() -> None:
-            assert requests.get(OTHER, timeout=5).json() == {"sun": True}
+            assert requests.get(OTHER, timeout=60).json() == {"sun": True}
             assert [str(one.url) for one in theirs.request_history] == [OTHER]
             with pytest.raises(requests_mock.NoMockAddress):
-                requests.get("http://unknown.example/", timeout=5)
+                requests.get("http://unknown.example/", timeout=60)
 
         yield check
 
@@ -195,7 +193,7 @@ def beside_vcrpy(folder: Path) -> Iterator[Callable[[], None]]:
     with vcr.use_cassette(str(path), record_mode="none", allow_playback_repeats=True) as cassette:
 
         def check() -> None:
-            assert requests.get(OTHER, timeout=5).json() == {"sun": True}
+            assert requests.get(OTHER, timeout=60).json() == {"sun": True}
             assert httpx.get(OTHER).json() == {"sun": True}
             assert cassette.play_count == 2
             with pytest.raises(CannotOverwriteExistingCassetteException):
@@ -216,7 +214,7 @@ def beside_moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]
             s3.create_bucket(Bucket="traces")
             s3.put_object(Bucket="traces", Key="a", Body=b"1")
             assert s3.get_object(Bucket="traces", Key="a")["Body"].read() == b"1"
-            assert requests.get("https://traces.s3.amazonaws.com/", timeout=5).status_code in (200, 403)
+            assert requests.get("https://traces.s3.amazonaws.com/", timeout=60).status_code in (200, 403)
 
         yield check
 
@@ -302,7 +300,7 @@ def test_what_pytest_httpx_does_not_expect_does_not_go_to_the_fake(
 def test_the_decorator_of_responses_lies_within_the_fixture(fake: OutputMock) -> None:
     responses.get(OTHER, json={"sun": True})
     everybody_reaches(fake)
-    assert requests.get(OTHER, timeout=5).json() == {"sun": True}
+    assert requests.get(OTHER, timeout=60).json() == {"sun": True}
     responses.assert_call_count(OTHER, 1)
 
 
@@ -318,7 +316,7 @@ def test_a_fixture_of_responses_that_comes_later(
 ) -> None:
     mocked_responses.get(OTHER, json={"sun": True})
     everybody_reaches(output_mock)
-    assert requests.get(OTHER, timeout=5).json() == {"sun": True}
+    assert requests.get(OTHER, timeout=60).json() == {"sun": True}
 
 
 def test_a_fixture_of_responses_that_came_before(
@@ -326,25 +324,25 @@ def test_a_fixture_of_responses_that_came_before(
 ) -> None:
     mocked_responses.get(OTHER, json={"sun": True})
     everybody_reaches(fake)
-    assert requests.get(OTHER, timeout=5).json() == {"sun": True}
+    assert requests.get(OTHER, timeout=60).json() == {"sun": True}
 
 
 def test_a_session_that_requests_mock_has_had_reaches_a_later_fake() -> None:
     with requests.Session() as session:
         with requests_mock.Mocker() as theirs:
             theirs.get(OTHER, json={"sun": True})
-            assert session.get(OTHER, timeout=5).json() == {"sun": True}
+            assert session.get(OTHER, timeout=60).json() == {"sun": True}
         # requests-mock leaves a `get_adapter` on every session that it has seen.
         assert "get_adapter" in vars(session)
         fake = script(OutputMock())
         with fake.in_process() as url:
-            assert session.post(f"{url}/workflow/run", json=BODY, timeout=5).status_code == 200
+            assert session.post(f"{url}/workflow/run", json=BODY, timeout=60).status_code == 200
             with requests_mock.Mocker(session=session) as theirs:
                 theirs.get(OTHER, json={"sun": False})
-                assert session.get(OTHER, timeout=5).json() == {"sun": False}
-                assert session.post(f"{url}/workflow/run", json=BODY, timeout=5).status_code == 200
+                assert session.get(OTHER, timeout=60).json() == {"sun": False}
+                assert session.post(f"{url}/workflow/run", json=BODY, timeout=60).status_code == 200
         with pytest.raises(requests.ConnectionError):
-            session.get(url, timeout=5)
+            session.get(url, timeout=60)
 
 
 def test_when_the_last_fake_has_gone_clients_are_as_they_were() -> None:
@@ -398,28 +396,28 @@ def retrying(**options: Any) -> requests.Session:
 def test_retries_of_a_mounted_adapter_happen_and_take_no_time(fake: OutputMock) -> None:
     fake.fail_next(503, times=2)
     fake.drop_next(1)
-    began = time.monotonic()
-    with retrying() as session:
-        assert session.post(f"{fake.url}/workflow/run", json=BODY, timeout=5).json()["output"] == {"pages": 3}
+    # The pauses would take three minutes.
+    with no_hang(), retrying() as session:
+        assert session.post(f"{fake.url}/workflow/run", json=BODY, timeout=60).json()["output"] == {
+            "pages": 3
+        }
     assert [call.status for call in fake.calls] == [503, 503, 0, 200]
-    # The pauses would have taken minutes.
-    assert time.monotonic() - began < SOON
 
 
 def test_retries_of_every_reason_count_together(fake: OutputMock) -> None:
     fake.fail_next(503, times=2)
     fake.drop_next(2)
     with retrying() as session, pytest.raises(requests.ConnectionError):
-        session.post(f"{fake.url}/workflow/run", json=BODY, timeout=5)
+        session.post(f"{fake.url}/workflow/run", json=BODY, timeout=60)
     assert len(fake.calls) == 4
 
 
 def test_when_the_retries_are_used_up_the_client_hears_what_it_would(fake: OutputMock) -> None:
     fake.fail_next(503, times=8)
     with retrying() as session, pytest.raises(requests.exceptions.RetryError, match="too many 503"):
-        session.get(f"{fake.url}/workflow/runs", timeout=5)
+        session.get(f"{fake.url}/workflow/runs", timeout=60)
     with retrying(raise_on_status=False) as session:
-        assert session.get(f"{fake.url}/workflow/runs", timeout=5).status_code == 503
+        assert session.get(f"{fake.url}/workflow/runs", timeout=60).status_code == 503
     assert len(fake.calls) == 8
 
 
@@ -446,7 +444,7 @@ def test_a_clients_own_adapter_does_what_it_does(fake: OutputMock, others: bool)
         if others:
             theirs = stack.enter_context(responses.RequestsMock())
             theirs.get(OTHER)
-            session.get(OTHER, timeout=5)
+            session.get(OTHER, timeout=60)
         assert session.get(f"{fake.url}/workflow/runs", timeout=60).status_code == 200
         fake.delay_next("3s")
         with pytest.raises(requests.ReadTimeout):
@@ -509,7 +507,7 @@ def test_sessions_with_base_urls_keep_cookies_hooks_and_auth(fake: OutputMock) -
         session.auth = ("ana", "secret")
         session.hooks["response"].append(lambda answer, **_: heard.append(answer.status_code))
         for _ in range(2):
-            session.get("/workflow/runs", timeout=5)
+            session.get("/workflow/runs", timeout=60)
         assert session.cookies.get_dict() == {"lb": "a1"}
     assert heard == [429, 200]
     assert [call.headers.get("Cookie") for call in fake.calls] == [None, "lb=a1"]
@@ -568,9 +566,9 @@ async def test_asyncio_gathers_more_waiting_clients_than_there_are_threads(fake:
             await client.post(f"/workflow/{name}/signal/approve", json={"payload": {}})
 
         names = [f"a{number}" for number in range(60)]
-        began = time.monotonic()
-        streams, *_ = await asyncio.gather(asyncio.gather(*map(follow, names)), approve_all(approve, names))
-        assert time.monotonic() - began < SOON
+        with no_hang():
+            both = asyncio.gather(*map(follow, names)), approve_all(approve, names)
+            streams, *_ = await asyncio.gather(*both)
     assert all("event: done" in text for text in streams)
 
 
@@ -657,10 +655,10 @@ def test_whoever_waits_in_vain_hears_of_it_in_frozen_time(fake: OutputMock, froz
 
     def wait() -> Any:
         body = {"workflowName": "approval"}
-        return requests.post(f"{fake.url}/workflow/run", json=body, timeout=5).json()
+        return requests.post(f"{fake.url}/workflow/run", json=body, timeout=60).json()
 
     fake.clock.mode = "manual"
-    with frozen(), in_another_thread(wait, limit=SOON) as found:
+    with frozen(), in_another_thread(wait) as found:
         pass
     assert found[0]["error"] == "StalledError"
 
@@ -670,21 +668,21 @@ def test_whoever_waits_is_woken_in_frozen_time(fake: OutputMock, frozen: Frozen)
     with frozen():
         url = f"{fake.url}/workflow/a"
         requests.post(
-            f"{fake.url}/workflow/start", json={"workflowName": "approval", "workflowId": "a"}, timeout=5
+            f"{fake.url}/workflow/start", json={"workflowName": "approval", "workflowId": "a"}, timeout=60
         )
 
         def follow() -> bytes:
-            with requests.get(f"{url}/history/stream", stream=True, timeout=5) as stream:
+            with requests.get(f"{url}/history/stream", stream=True, timeout=60) as stream:
                 return b"".join(stream.iter_content(None))
 
-        with in_another_thread(follow, limit=SOON) as found:
+        with in_another_thread(follow) as found:
             eventually_on_the_wall(lambda: somebody_waits(fake, "a"))
-            requests.post(f"{url}/signal/approve", json={"payload": {"by": "ana"}}, timeout=5)
+            requests.post(f"{url}/signal/approve", json={"payload": {"by": "ana"}}, timeout=60)
     assert b"event: done" in found[0]
 
 
 def eventually_on_the_wall(check: Callable[[], Any]) -> None:
-    for _ in range(1000):
+    for _ in range(20_000):
         if check():
             return
         time.sleep(0.005)
@@ -697,10 +695,10 @@ def test_a_real_clock_is_the_walls_where_time_is_frozen(output_mock: OutputMock,
     output_mock.workflow("report").takes("0.2s").returns({"pages": 3})
 
     def wait() -> Any:
-        answer = requests.post(f"{output_mock.url}/workflow/run", json=BODY, timeout=5)
+        answer = requests.post(f"{output_mock.url}/workflow/run", json=BODY, timeout=60)
         return answer.json()["status"]
 
-    with frozen(), in_another_thread(wait, limit=SOON) as found:
+    with frozen(), in_another_thread(wait) as found:
         pass
     assert found == ["completed"]
 
@@ -730,19 +728,15 @@ def test_a_script_that_thinks_for_a_while_is_not_broken_off_in_frozen_time(fake:
 
 @pytest.mark.usefixtures("short_limit")
 def test_a_script_that_blocks_is_broken_off_in_frozen_time(fake: OutputMock) -> None:
-    rounds = []
-
     @fake.workflow("blocks")
     async def blocks(ctx: Context, input: Any) -> None:
-        for _ in range(1000):
-            rounds.append(1)
+        while True:
             threading.Event().wait(0.01)
 
     fake.foresee(status=500)
     with freezegun.freeze_time("2030-01-01"):
-        answer = requests.post(f"{fake.url}/workflow/run", json={"workflowName": "blocks"}, timeout=30)
+        answer = requests.post(f"{fake.url}/workflow/run", json={"workflowName": "blocks"}, timeout=60)
     assert answer.json()["error"] == "ScriptError"
-    assert len(rounds) < 1000
 
 
 @pytest.mark.output(sleep="virtual")
@@ -810,7 +804,7 @@ def fake(output_mock):
 @pytest.mark.parametrize("number", range(4))
 def test_requests(fake, number):
     url = os.environ["OUTPUT_API_URL"]
-    assert requests.post(f"{url}/workflow/run", json=BODY, timeout=5).json()["output"] == "done"
+    assert requests.post(f"{url}/workflow/run", json=BODY, timeout=60).json()["output"] == "done"
     assert len(fake.calls) == len(fake.runs) == 1
 
 
@@ -839,7 +833,7 @@ async def test_anyio(anyio_backend, fake):
 
 def test_server(output_server):
     output_server.workflow("report").returns("served")
-    answer = requests.post(f"{output_server.url}/workflow/run", json=BODY, timeout=5)
+    answer = requests.post(f"{output_server.url}/workflow/run", json=BODY, timeout=60)
     assert answer.json()["output"] == "served"
     assert len(output_server.calls) == 1
 """
@@ -876,13 +870,13 @@ def fake(output_mock):
 
 
 def test_in_process(fake):
-    assert requests.post(f"{fake.url}/workflow/run", json=BODY, timeout=5).json()["output"] == "done"
+    assert requests.post(f"{fake.url}/workflow/run", json=BODY, timeout=60).json()["output"] == "done"
     assert httpx.post(f"{fake.url}/workflow/run", json=BODY).json()["output"] == "done"
 
 
 def test_other_hosts(fake):
     with pytest.raises(SocketBlockedError), pytest.warns(UserWarning, match="tried to use socket"):
-        requests.get("http://other.example/", timeout=5)
+        requests.get("http://other.example/", timeout=60)
 
 
 # An event loop talks to itself through a socket pair.
@@ -894,16 +888,16 @@ async def test_async(fake):
 
 @pytest.mark.enable_socket
 def test_server(output_server):
-    assert requests.get(f"{output_server.url}/health", timeout=5).status_code == 200
+    assert requests.get(f"{output_server.url}/health", timeout=60).status_code == 200
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_allowed_server(output_server):
-    assert requests.get(f"{output_server.url}/health", timeout=5).status_code == 200
+    assert requests.get(f"{output_server.url}/health", timeout=60).status_code == 200
 
 
 def test_in_process_again(fake):
-    assert requests.post(f"{fake.url}/workflow/run", json=BODY, timeout=5).json()["output"] == "done"
+    assert requests.post(f"{fake.url}/workflow/run", json=BODY, timeout=60).json()["output"] == "done"
 """
 
 
@@ -935,7 +929,7 @@ def frozen(request):
 def test_the_first_fake_is_made_in_frozen_time(output_mock):
     output_mock.workflow("report").takes("1m").returns("done")
     url = f"{output_mock.url}/workflow/run"
-    assert requests.post(url, json={"workflowName": "report"}, timeout=5).json()["output"] == "done"
+    assert requests.post(url, json={"workflowName": "report"}, timeout=60).json()["output"] == "done"
     assert datetime.now().year == 2020
 
 

@@ -14,7 +14,7 @@ from openapi_spec_validator import validate
 from output_mock import Context, Failure, OutputMock
 from output_mock.control.plane import OPERATIONS
 from output_mock.control.worlds import Worlds
-from tests.client import Client
+from tests.client import HANG_GUARD, Client
 from tests.conftest import in_another_thread
 from tests.control.control_document import DOCUMENT
 from tests.control.served import served, worlds_of
@@ -450,16 +450,16 @@ def test_waiting_in_vain_says_what_there_was_instead(client: Client) -> None:
 
 
 def test_who_waits_for_calls_does_not_keep_the_server_from_ending() -> None:
+    began = time.monotonic()
     with served(worlds_of()) as client:
         waiting = threading.Thread(
             target=lambda: client.control("GET", "/calls/wait", timeout="60s"), daemon=True
         )
         waiting.start()
         time.sleep(0.2)
-        began = time.monotonic()
-    assert time.monotonic() - began < 2
-    waiting.join(5)
-    assert not waiting.is_alive()
+    waiting.join(HANG_GUARD)
+    # It would take no less than what was asked for.
+    assert time.monotonic() - began < 60
 
 
 # What is wrong with a request

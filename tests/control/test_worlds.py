@@ -15,7 +15,7 @@ from werkzeug.test import Client as WsgiClient
 from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from tests.client import Client
-from tests.conftest import eventually, in_another_thread
+from tests.conftest import eventually, in_another_thread, no_hang
 from tests.control.served import served, worlds_of
 
 
@@ -155,16 +155,15 @@ def test_who_waits_in_a_world_that_is_wiped_or_deleted_is_let_go(client: Client)
         one = client.of("one")
         one.start("approval", workflowId="a")
         with (
+            no_hang(),
             in_another_thread(lambda one=one: one.post("/workflow/a/update/x")),
             one.stream("/workflow/a/history/stream") as stream,
         ):
             frames = iter(stream)
             next(frames)
-            began = time.monotonic()
             client.control(verb, path)
             for _ in frames:
                 pass
-            assert time.monotonic() - began < 5
 
 
 def test_a_deleted_world_is_gone_and_its_name_free(client: Client) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from output_mock.scripts.yaml.expressions import NAMES, Expression, ExpressionFault, parts
 from output_mock.scripts.yaml.functions import FILTERS, TESTS
+from tests.conftest import no_hang
 
 WORLD: dict[str, Any] = {
     "input": {
@@ -394,10 +394,8 @@ def test_an_object_may_have_any_names_and_they_are_entries() -> None:
     ],
 )
 def test_what_would_take_for_ever_is_refused_at_once(text: str) -> None:
-    begin = time.perf_counter()
-    with pytest.raises(ExpressionFault):
+    with no_hang(), pytest.raises(ExpressionFault):
         value(text)
-    assert time.perf_counter() - begin < 1
 
 
 @pytest.mark.parametrize(
@@ -422,10 +420,8 @@ def test_what_would_take_for_ever_is_refused_at_once(text: str) -> None:
 )
 def test_what_an_expression_builds_is_bounded(text: str, words: str) -> None:
     names = {"input": {"text": "a" * 600_000, "many": [0] * 60_000, "large": 1.7e308, "big": 2**300}}
-    begin = time.perf_counter()
-    with pytest.raises(ExpressionFault, match=words):
+    with no_hang(), pytest.raises(ExpressionFault, match=words):
         Expression(text).value(names)
-    assert time.perf_counter() - begin < 2
 
 
 def test_a_value_that_holds_itself_many_times_is_bounded() -> None:

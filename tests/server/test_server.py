@@ -50,7 +50,7 @@ class Running:
         assert not self.thread.is_alive(), "the server does not end"
 
     def connect(self) -> socket.socket:
-        return socket.create_connection((self.server.address, self.server.port), timeout=20)
+        return socket.create_connection((self.server.address, self.server.port), timeout=60)
 
     def send(self, request: str) -> socket.socket:
         """A connection on which a request has been sent."""
@@ -59,7 +59,7 @@ class Running:
         return connection
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(self.server.address, self.server.port, timeout=20)
+        connection = http.client.HTTPConnection(self.server.address, self.server.port, timeout=60)
         try:
             headers = {} if body is None else {"Content-Type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -134,11 +134,11 @@ def streams(running: Running, number: int) -> Iterator[list[socket.socket]]:
 def test_serve_yields_a_url_that_answers_and_stops_answering_after_the_block(mock: OutputMock) -> None:
     with mock.serve() as url:
         host, _, port = url.removeprefix("http://").partition(":")
-        with closing(http.client.HTTPConnection(host, int(port), timeout=20)) as connection:
+        with closing(http.client.HTTPConnection(host, int(port), timeout=60)) as connection:
             connection.request("GET", "/health")
             assert connection.getresponse().read() == b"OK"
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, int(port)), timeout=20)
+        socket.create_connection((host, int(port)), timeout=60)
     assert worker_threads() == []
 
 
@@ -147,7 +147,7 @@ def test_two_fakes_serve_at_once_and_know_nothing_of_each_other() -> None:
     with one.serve() as first, other.serve() as second:
         assert first != second
         port = int(first.rpartition(":")[2])
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
             body = json.dumps({"workflowName": "echo", "workflowId": "mine"})
             connection.request("POST", "/workflow/start", body, {"Content-Type": "application/json"})
             assert connection.getresponse().status == 200
@@ -190,7 +190,7 @@ def test_a_body_of_ten_megabytes_is_refused_and_does_no_harm(running: Running, k
     piece = b"[" + b"1," * 500_000
     body = piece * 10
     with closing(
-        http.client.HTTPConnection(running.server.address, running.server.port, timeout=20)
+        http.client.HTTPConnection(running.server.address, running.server.port, timeout=60)
     ) as sender:
         headers = {"Content-Type": "application/json"}
         if kind == "sized":
@@ -534,7 +534,7 @@ def test_a_server_may_be_closed_before_it_runs_and_more_than_once(mock: OutputMo
     server.run()
     server.close()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((server.address, server.port), timeout=20)
+        socket.create_connection((server.address, server.port), timeout=60)
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files cannot be counted here")

@@ -356,8 +356,9 @@ def test_no_time_is_taken_beyond_what_is_allowed() -> None:
         bounds.take()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("workers", "end"), [((), signal.SIGTERM), (("-n", "2"), signal.SIGINT)], ids=["alone", "workers"]
+)
 def test_who_is_interrupted_ends_what_he_has_started(
     fake: tuple[OutputMock, str], workers: tuple[str, ...], end: signal.Signals
 ) -> None:

@@ -28,6 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     settings.add_options(parser)
 
 
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Load the plugin of the contract suite where `pytest --pyargs output_contract` asks for the suite."""
+    if any("output_contract" in arg for arg in args):
+        from pytest_output.contract import load
+
+        load(early_config, args)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",

@@ -1,11 +1,11 @@
 """The pytest plugin of the suite: its options, its fixtures, and what it notes of each test.
 
-`output-mock verify` loads it with `-p output_contract.plugin`; the suite's own `conftest.py` does where
-nobody has.
+`pytest_output` loads it into a session whose arguments name the suite, as those of `output-mock verify` do.
 """
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import secrets
 from collections.abc import Iterator
@@ -31,19 +31,6 @@ _EXAMPLE = ("Falsifying example", "Failing test case")
 _SERVER: pytest.StashKey[Server] = pytest.StashKey()
 _CLIENT: pytest.StashKey[Client] = pytest.StashKey()
 _SECRETS: pytest.StashKey[Secrets] = pytest.StashKey()
-_DEFAULTS: dict[str, Any] = {
-    "output_catalog": None,
-    "output_read_only": False,
-    "output_only": [],
-    "output_map": None,
-    "output_fake": False,
-    "output_examples": 25,
-    "output_patience": PATIENCE,
-    "output_max_requests": bounds.MOST_REQUESTS,
-    "output_until": None,
-    "output_prefix": None,
-    "output_ledger": None,
-}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,11 +52,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--output-ledger", metavar="DIR", help="Where to note which runs have been begun.")
 
 
-def option(config: pytest.Config, name: str) -> Any:
-    """An option, which is not there when the suite's `conftest.py` came after the command line was read."""
-    return config.getoption(name, _DEFAULTS[name])
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "contract(id, source, level): what a check of the suite is called and stands on."
@@ -79,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
             "the contract suite needs hypothesis, which is not installed; "
             "`pip install 'output-mock[contract]'` brings all that it needs"
         )
-    for area in option(config, "output_only"):
+    for area in config.getoption("output_only"):
         if area.partition(".")[0] not in AREAS:
             raise pytest.UsageError(f"there is no area {area!r}; the areas are {', '.join(AREAS)}")
     try:
@@ -104,21 +86,21 @@ def _plugin(config: pytest.Config, kind: type[_Plugin]) -> _Plugin | None:
 def _server(config: pytest.Config) -> Server:
     worker = getattr(config, "workerinput", None) or {"workerid": "main", "workercount": 1}
     transport, token = _transport(config)
-    prefix = option(config, "output_prefix") or f"verify-{secrets.token_hex(4)}"
-    folder = option(config, "output_ledger")
-    file = option(config, "output_map")
+    prefix = config.getoption("output_prefix") or f"verify-{secrets.token_hex(4)}"
+    folder = config.getoption("output_ledger")
+    file = config.getoption("output_map")
     roles: dict[str, Role] = {} if file is None else read_map(Path(file))
     return Server(
         transport,
         token,
-        option(config, "output_catalog"),
+        config.getoption("output_catalog"),
         roles,
-        option(config, "output_read_only"),
-        option(config, "output_patience"),
+        config.getoption("output_read_only"),
+        config.getoption("output_patience"),
         # Each worker has its share of the requests.
         bounds.Bounds(
-            option(config, "output_max_requests") // worker["workercount"],
-            option(config, "output_until"),
+            config.getoption("output_max_requests") // worker["workercount"],
+            config.getoption("output_until"),
             None if folder is None else Path(folder),
             worker["workerid"],
         ),
@@ -131,13 +113,13 @@ def _transport(config: pytest.Config) -> tuple[Transport, str | None]:
     target = _plugin(config, Target)
     if target is not None:
         return InProcessTransport(target.app), target.token
-    if option(config, "output_fake"):
+    if config.getoption("output_fake"):
         return fake_of_this_process()
     url = config.getoption("output_url", None)
     if url is None:
         raise pytest.UsageError(
             "the contract suite checks a server: name it with --output-url URL, or check a fake of this "
-            "process with -p output_contract.plugin --output-fake"
+            "process with --output-fake"
         )
     return SocketTransport(url), config.getoption("output_token", None)
 
@@ -179,7 +161,7 @@ def _is(check: Check, wanted: str) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    only: list[str] = option(config, "output_only")
+    only: list[str] = config.getoption("output_only")
     checks = _checks(items)
     for one in only:
         if checks and not any(_is(check, one) for _, check in checks):
@@ -208,7 +190,7 @@ def examples(request: pytest.FixtureRequest) -> hypothesis.settings:
     from hypothesis import HealthCheck, Phase, settings
 
     return settings(
-        max_examples=option(request.config, "output_examples"),
+        max_examples=request.config.getoption("output_examples"),
         deadline=None,
         derandomize=True,
         database=None,
@@ -298,15 +280,45 @@ def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange])
     return failure
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse to begin where no server answers.
+
+    Whoever asks for ledgers has seen to that, and workers of pytest-xdist begin after their controller.
+    """
+    config = session.config
+    server = config.stash[_SERVER]
+    transport = server.transport
+    seen_to = hasattr(config, "workerinput") or config.getoption("output_ledger") is not None
+    if seen_to or not isinstance(transport, SocketTransport):
+        return
+    try:
+        server.send("GET", "/health", [], None, 20).close()
+    except (OSError, http.client.HTTPException) as problem:
+        words = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+        raise pytest.UsageError(
+            f"no server answers at {transport.url} ({words}); start it, or correct --output-url"
+        ) from None
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """What a test could not end, or was kept from ending, is tried once more.
 
     Where there is a folder of ledgers, whoever made it does so, for all processes at once.
     """
     server = session.config.stash.get(_SERVER, None)
-    if server is not None and option(session.config, "output_ledger") is None:
+    if server is not None and session.config.getoption("output_ledger") is None:
         server.found.pop("does not end runs", None)
         end(server, server.ledger.open)
+    collector = _plugin(session.config, Collector)
+    if collector is not None and session.exitstatus == pytest.ExitCode.OK and not _checked(collector):
+        # Whatever kept the checks from being made: nobody shall take that for a server that conforms.
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def _checked(collector: Collector) -> bool:
+    counts = collector.verdict.counts()
+    return counts["passed"] + counts["failed"] > 0
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -314,7 +326,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     from output_contract import report_text
 
     collector = _plugin(config, Collector)
-    if collector is not None and collector.verdict.outcomes:
+    if collector is not None and not _checked(collector):
+        terminalreporter.section("the contract of the Output API")
+        terminalreporter.write_line(f"nothing was checked about {collector.verdict.url}")
+    elif collector is not None:
         terminalreporter.section("the contract of the Output API")
         for line in report_text.table(collector.verdict):
             terminalreporter.write_line(line)

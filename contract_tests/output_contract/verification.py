@@ -27,6 +27,8 @@ from output_mock.version import version
 
 # Whether a report names what was checked so.
 IN_PROCESS = "a fake in process"
+# Variables with which people change what pytest does.
+_SAY_WHAT_TO_DO = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 # What a page may not hold, or only as an escape sequence for whoever prints it.
 _NOT_A_PAGE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -108,8 +110,6 @@ def _arguments(wanted: Wanted, prefix: str, ledger: Path) -> list[str]:
         "no:unraisableexception",
         "-p",
         "pytest_output.plugin",
-        "-p",
-        "output_contract.plugin",
         f"--output-prefix={prefix}",
         f"--output-ledger={ledger}",
         f"--output-examples={wanted.examples}",
@@ -138,9 +138,10 @@ def _arguments(wanted: Wanted, prefix: str, ledger: Path) -> list[str]:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """No plugin that happens to be installed, and no option of the environment, changes what is checked."""
-    kept = {name: os.environ.get(name) for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS")}
+    kept = {name: os.environ.get(name) for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", *_SAY_WHAT_TO_DO)}
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    os.environ.pop("PYTEST_ADDOPTS", None)
+    for name in _SAY_WHAT_TO_DO:
+        os.environ.pop(name, None)
     try:
         yield
     finally:

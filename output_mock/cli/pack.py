@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from output_mock import contract_suite
+
 _NEXT = """\
 Wrote {number} files into {folder}. They are workflows for an Output project: put the folder under its
 src/workflows/, build and deploy it, then run
@@ -23,9 +25,7 @@ def pack(folder: Path, force: bool) -> None:
 
     For deployments whose Temporal cannot be reached; elsewhere `verify --temporal` brings them along.
     """
-    import output_contract
-
-    source = Path(output_contract.__file__).parent / "typescript"
+    source = contract_suite.folder() / "typescript"
     files = {path.relative_to(source): path.read_bytes() for path in sorted(source.rglob("*.ts"))}
     kept = [name for name, content in files.items() if _differs(folder / name, content)]
     if kept and not force:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from output_mock import contract_suite
+
 if TYPE_CHECKING:
     from output_contract.verdict import Verdict
     from output_contract.verification import Wanted
@@ -30,6 +32,10 @@ class CouldNotBeChecked(click.ClickException):
 
 
 def _areas(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[str]:
+    try:
+        contract_suite.load()
+    except contract_suite.SuiteError as problem:
+        raise CouldNotBeChecked(str(problem)) from None
     from output_contract.checks import AREAS
 
     given = [one for value in values for one in value.split(",") if one]

@@ -884,7 +884,7 @@ def test_plain_pytest_runs_the_suite(fake: tuple[OutputMock, str], tmp_path: Pat
 
 
 def test_plain_pytest_has_the_options_of_the_plugin(tmp_path: Path) -> None:
-    options = ("-p", "output_contract.plugin", "--output-fake", "--output-only", "catalog")
+    options = ("--output-fake", "--output-only", "catalog")
     found = plain(tmp_path, *options)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "deselected" in found.stdout
@@ -894,6 +894,89 @@ def test_the_suite_says_that_it_needs_a_server(tmp_path: Path) -> None:
     found = plain(tmp_path)
     assert found.returncode != 0
     assert "name it with --output-url URL" in found.stdout + found.stderr
+
+
+# What a project of the user's may have that could be taken for the suite, or says what pytest does.
+_PASSES = "def test_own(): pass"
+_NAMESAKES = {
+    "contract_tests/__init__.py": "",
+    "contract_tests/test_own.py": _PASSES,
+    "output_contract/__init__.py": "",
+    "output_contract/test_own.py": _PASSES,
+    "pack.py": "1 / 0",
+    "plugin.py": "1 / 0",
+    "checks.py": "1 / 0",
+}
+_SKIPS = """
+import pytest
+@pytest.fixture(autouse=True)
+def never():
+    pytest.skip("theirs")
+"""
+# The files of a project, and whether the suite checks the server there; elsewhere it has to fail.
+PROJECTS: dict[str, tuple[dict[str, str], bool]] = {
+    "namesakes": (_NAMESAKES, True),
+    "a module of its name": ({"output_contract.py": _PASSES}, True),
+    "a path with its name": (
+        {
+            "pytest.ini": "[pytest]\npythonpath = lib\n",
+            "lib/output_contract/__init__.py": "",
+            "lib/output_contract/test_own.py": _PASSES,
+        },
+        True,
+    ),
+    "a plugin of its name": (
+        {"pytest.ini": "[pytest]\naddopts = -p output_contract\n", "output_contract.py": ""},
+        False,
+    ),
+    "a conftest that skips all": ({"conftest.py": _SKIPS}, False),
+    "options that run nothing": ({"pytest.ini": "[pytest]\naddopts = --collect-only\n"}, False),
+    "other names of tests": ({"pytest.ini": "[pytest]\npython_functions = check_*\n"}, False),
+}
+
+
+def project(folder: Path, files: dict[str, str]) -> Path:
+    for name, content in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    return folder
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_pytest_checks_the_server_or_fails_whatever_the_project_has(
+    fake: tuple[OutputMock, str], tmp_path: Path, name: str
+) -> None:
+    files, is_checked = PROJECTS[name]
+    found = plain(project(tmp_path, files), "--output-url", fake[1], "--output-only", "catalog.there")
+    output = found.stdout + found.stderr
+    assert (found.returncode == 0) is is_checked, output
+    assert (re.search(r"^catalog +1 +· +·", found.stdout, re.MULTILINE) is not None) is is_checked, output
+
+
+def test_pytest_refuses_to_run_the_suite_where_no_server_answers(tmp_path: Path) -> None:
+    found = plain(project(tmp_path, _NAMESAKES), "--output-url", "http://127.0.0.1:9")
+    assert found.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "no server answers at http://127.0.0.1:9" in found.stderr
+
+
+def test_verify_checks_the_server_whatever_the_project_has(
+    fake: tuple[OutputMock, str], tmp_path: Path
+) -> None:
+    options = "[pytest]\naddopts = --collect-only\npython_files = check_*.py\n"
+    files = {**_NAMESAKES, "conftest.py": "1 / 0", "pytest.ini": options}
+    environment = {**os.environ, "PYTEST_PLUGINS": "nothing_there", "PYTHONPATH": str(tmp_path)}
+    found = subprocess.run(
+        [sys.executable, "-m", "output_mock", "verify", fake[1], "--only", "catalog.there", "-n", "2"],
+        cwd=project(tmp_path, files),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert re.search(r"^catalog +1 +· +·", found.stdout, re.MULTILINE)
 
 
 # --- the checks themselves --------------------------------------------------------------------------------
@@ -926,10 +1009,10 @@ def checks() -> Checks:
     collected = Checks()
     mock = OutputMock()
     arguments = [str(PACKAGE), "-c", os.devnull, "--import-mode=importlib", "--collect-only"]
-    plugins = ["-p", "output_contract.plugin", "-p", "no:cacheprovider", "-p", "no:terminal"]
+    plugins = ["-p", "pytest_output.plugin", "-p", "no:cacheprovider", "-p", "no:terminal"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-        assert pytest.main([*arguments, *plugins], [collected, Target(mock.app)]) == 0
+        assert pytest.main([*arguments, *plugins], [collected, Target(mock.app)]) == 5, "nothing is checked"
     return collected
 
 

@@ -1,0 +1,50 @@
+"""Finds the contract suite that was installed together with this package, whatever else bears its name."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+NAME = "output_contract"
+
+
+class SuiteError(RuntimeError):
+    """The suite cannot be loaded; the message says why, and what to do."""
+
+
+def folder() -> Path:
+    """Where the suite lies: beside this package, or in the checkout that this package is in.
+
+    Raises `SuiteError` when it is in neither place.
+    """
+    beside = Path(__file__).resolve().parents[1]
+    for found in (beside / NAME, beside / "contract_tests" / NAME):
+        if (found / "verification.py").is_file():
+            return found
+    raise SuiteError(f"there is no {NAME} beside {beside / 'output_mock'}; install output-mock again")
+
+
+def load() -> None:
+    """Have `import output_contract` mean the suite, also where a folder or module of that name comes first on
+    `sys.path`.
+
+    Raises `SuiteError` when another module of that name has been imported already.
+    """
+    suite = folder()
+    known = sys.modules.get(NAME)
+    if known is not None:
+        if Path(known.__file__ or "").resolve().parent != suite:
+            raise SuiteError(
+                f"{known.__file__ or known} bears the name of the contract suite, {NAME}, and is imported "
+                "already; rename it, or run the suite from another folder"
+            )
+        return
+    spec = importlib.util.spec_from_file_location(
+        NAME, suite / "__init__.py", submodule_search_locations=[str(suite)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[NAME] = module
+    spec.loader.exec_module(module)

@@ -26,6 +26,7 @@ import pytest
 
 from output_mock.openapi import document
 from tests.cli.commands import PATIENCE, REAL_VARIABLES, one_line, run
+from tests.cli.forked import Forked
 from tests.conftest import eventually, until_received
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +73,7 @@ class Answer(NamedTuple):
 class Fake:
     """A running `output-mock serve`."""
 
-    def __init__(self, process: subprocess.Popen[str], first_line: str, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str] | Forked, first_line: str, log: Path) -> None:
         self.process = process
         self.first_line = first_line
         self._log = log
@@ -132,22 +133,14 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             if "--port" not in words and "OUTPUT_API_PORT" not in environment:
                 words += ["--port", "0"]
             log = tmp_path / f"stderr-{next(logs)}.txt"
-            process = subprocess.Popen(
-                [*COMMAND, "serve", *words],
-                stdout=subprocess.PIPE,
-                stderr=stack.enter_context(log.open("w")),
-                env={**ENVIRONMENT, **environment},
-                cwd=tmp_path,
-                text=True,
-            )
+            process = Forked(["serve", *words], {**ENVIRONMENT, **environment}, tmp_path, log)
             stack.callback(_end, process)
-            assert process.stdout is not None
             return Fake(process, process.stdout.readline(), log)
 
         yield start
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[str] | Forked) -> None:
     if process.poll() is None:
         process.kill()
     process.wait(PATIENCE)

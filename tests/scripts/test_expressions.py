@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from output_mock.scripts.yaml import expressions
 from output_mock.scripts.yaml.expressions import NAMES, Expression, ExpressionFault, parts
 from output_mock.scripts.yaml.functions import FILTERS, TESTS
 from tests.conftest import no_hang
@@ -424,7 +425,8 @@ def test_what_an_expression_builds_is_bounded(text: str, words: str) -> None:
         Expression(text).value(names)
 
 
-def test_a_value_that_holds_itself_many_times_is_bounded() -> None:
+def test_a_value_that_holds_itself_many_times_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expressions, "LARGEST_VALUE", 10_000)
     double = Expression("[state, state]")
 
     def doubled(state: Any, times: int) -> Any:

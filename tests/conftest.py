@@ -34,7 +34,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """Use all cores for whole folders, unless the command line says otherwise; one process for less."""
     option = config.option
     is_worker = "PYTEST_XDIST_WORKER" in os.environ
-    if is_worker or not config.pluginmanager.hasplugin("xdist") or option.usepdb:
+    # Coverage has to know beforehand; give it `-n` too.
+    has_cov = config.pluginmanager.hasplugin("_cov")
+    if is_worker or has_cov or option.usepdb or not config.pluginmanager.hasplugin("xdist"):
         return
     folders_only = all(Path(argument).is_dir() for argument in config.args)
     if option.numprocesses is None and option.dist == "no" and not option.tx and folders_only:

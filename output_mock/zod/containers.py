@@ -146,7 +146,8 @@ class Record(Schema):
             name = key if self._keys is None else self._keys.run(key, problems)
             if problems and self._keys is not None and _NUMERIC.fullmatch(key):
                 # Keys that are numbers are text in JSON.
-                number, others = self._keys.safe_parse(to_number(key))
+                others: list[Issue] = []
+                number = self._keys.run(to_number(key), others)
                 if not others:
                     name, problems = number_text(number), []
             if problems:

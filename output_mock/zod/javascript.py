@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from output_mock.javascript_json import UNDEFINED, Undefined, as_double, number_text, utf16
 
@@ -126,7 +126,7 @@ def _is_ipv6(text: str) -> bool:
 _REGEX_TOKEN = re.compile(
     r"""
     \\(?:u[0-9a-fA-F]{4} | x[0-9a-fA-F]{2} | c[A-Za-z] | k<\w+> | [pP]\{ | .)   # escapes
-    | \(\?(?:<(?![=!])|<?[=!]|:)? | \[\^?\]? | \{(?=,\d*\})                     # openings
+    | \(\?(?:<(?![=!])|<?[=!]|:)? | \[\^?\]? | \{                               # openings
     | (?:[*+?]|\{\d+(?:,\d*)?\})\+                                             # possessive in Python only
     | .""",
     re.VERBOSE | re.DOTALL,
@@ -137,16 +137,45 @@ _LINE_ENDS = "\\n\\r\\u2028\\u2029"
 _SHOWN = {"\n": "\\n", "\r": "\\r", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
+_QUANTIFIER = re.compile(r"[*+?]|\{[0-9]+(?:,[0-9]*)?\}")
+
+
+class Translated(NamedTuple):
+    """A regular expression of JavaScript in Python's words, and as `/source/flags`, which zod quotes."""
+
+    python: str
+    shown: str
+    depth: int
+    """How many repeated groups lie inside each other, at most."""
+
+
 def regex(source: str, flags: str = "") -> tuple[Callable[[str], bool], str]:
     """The test of `new RegExp(source, flags)`, and the text `/source/flags` in which zod quotes it.
 
-    Raises `re.error` for what JavaScript does not take, and for what Python's `re` cannot say: `\\p{…}`, and
-    looking behind by a varying width.
+    For patterns of the project's own: nothing bounds how long a match takes. Raises `re.error` for what
+    JavaScript does not take, and for what Python's `re` cannot say: `\\p{…}`, and looking behind by a varying
+    width.
     """
+    python, shown, _ = translated(source, flags)
+    modes = re.ASCII | (re.IGNORECASE if "i" in flags else 0) | (re.DOTALL if "s" in flags else 0)
+    search = re.compile(python, modes).search
+    return lambda text: search(utf16(text)) is not None, shown
+
+
+def translated(source: str, flags: str = "") -> Translated:
+    """The regular expression in Python's words. Raises `re.error` for what JavaScript does not take."""
     python, shown, in_class, previous = "", "", False, ""
+    names: set[str] = set()
+    # How each group that is open begins, and how deep the repeats in it lie.
+    groups: list[tuple[str, int]] = [("", 0)]
+    # Whether what comes last matches no text itself. Of such, JavaScript repeats only what looks ahead.
+    asserts = False
     source = utf16(source)
     for match in _REGEX_TOKEN.finditer(source):
         token = match[0]
+        if asserts and _QUANTIFIER.match(source, match.start()):
+            raise re.error("nothing to repeat")
+        asserts = not in_class and token in ("^", "$", "\\b", "\\B")
         if token == "/" and not in_class:
             shown += "\\/"
         else:
@@ -166,12 +195,17 @@ def regex(source: str, flags: str = "") -> tuple[Callable[[str], bool], str]:
             python, in_class = python + token, True
         elif token == "(?<":
             python += "(?P<"
+            name = source[match.end() :].partition(">")[0]
+            if name in names:
+                raise re.error(f"there are two groups named {name!r}")
+            names.add(name)
+            groups.append((token, 0))
         elif token == "(?":
             raise re.error("invalid group")
         elif token.endswith("+") and len(token) > 1:
             raise re.error("nothing to repeat")
         elif token == "{":
-            python += "{" if source[match.start() : match.start() + 2] != "{," else "\\{"
+            python += "{" if _QUANTIFIER.match(source, match.start()) else "\\{"
         elif token == "." and "s" not in flags:
             python += f"[^{_LINE_ENDS}]"
         elif token == "$":
@@ -180,11 +214,16 @@ def regex(source: str, flags: str = "") -> tuple[Callable[[str], bool], str]:
             python += rf"(?:^|(?<=[{_LINE_ENDS}]))"
         else:
             python += token
+            if token[0] == "(":
+                groups.append((token, 0))
+            elif token == ")" and len(groups) > 1:
+                opening, depth = groups.pop()
+                depth += _QUANTIFIER.match(source, match.end()) is not None
+                groups[-1] = groups[-1][0], max(groups[-1][1], depth)
+                asserts = opening.startswith("(?<") and opening != "(?<"
         previous = token
-    modes = re.ASCII | (re.IGNORECASE if "i" in flags else 0) | (re.DOTALL if "s" in flags else 0)
-    search = re.compile(python, modes).search
     shown = shown.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    return lambda text: search(utf16(text)) is not None, f"/{shown or '(?:)'}/{flags}"
+    return Translated(python, f"/{shown or '(?:)'}/{flags}", groups[0][1])
 
 
 def _escape(token: str, in_class: bool) -> str:

@@ -18,9 +18,10 @@ from urllib.parse import unquote
 from output_mock.javascript_json import MAX_SAFE_INTEGER, UNDEFINED, NotJSONError, as_json
 
 from .containers import Array, DiscriminatedUnion, Intersection, Object, OneOf, Record, Tuple, Union
-from .formats import FORMATS, recognised
+from .formats import FORMATS, Format, recognised
 from .issues import Issue
 from .javascript import regex as javascript_regex
+from .patterns import bounded_regex, validator_class
 from .schemas import (
     Anything,
     Boolean,
@@ -35,6 +36,7 @@ from .schemas import (
     WithLength,
     bounds,
     identity,
+    not_matching,
     url,
 )
 
@@ -52,15 +54,12 @@ class SchemaError(ValueError):
 
 def from_json_schema(schema: dict[str, Any] | bool, *, where: str) -> Schema:
     """The schema that a JSON Schema describes; `where` names it in the message of a `SchemaError`."""
-    # Takes a tenth of a second to import, for which only those who have schemas should wait.
-    from jsonschema import Draft202012Validator
-
     if not isinstance(schema, (dict, bool)):
         raise SchemaError(f"{where}: a JSON Schema is an object, not {type(schema).__name__}")
     # Its numbers are compared with JavaScript's. What is no JSON is told with its place below.
     with suppress(NotJSONError):
         schema = as_json(schema)
-    return _Builder(schema, where, Draft202012Validator(schema)).root()
+    return _Builder(schema, where, validator_class()(schema)).root()
 
 
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
@@ -287,19 +286,23 @@ class _Builder:
             # z.toJSONSchema writes a format's pattern beside its name: together they are one check.
             known = recognised(pattern) or FORMATS.get(schema.get("format", ""))
             source = pattern or (known.pattern if known else None)
-            matches = self._regex(source, (*path, "pattern")) if source else None
+            matches, quoted = self._regex(source, (*path, "pattern"), known) if source else (None, "")
             if known and (test := known.test or (None if known.is_quoted else matches)):
                 built = built.satisfies(known.name, test, known.message)
-            elif known and source:
-                built = built.named(known.name, source, known.message)
+            elif known and matches:
+                built = built.matching(known.name, matches, quoted, known.message)
             built = _sized(built, schema.get("minLength"), schema.get("maxLength"))
-            if pattern and not known:
-                built = built.regex(pattern)
+            if matches and not known:
+                built = built.matching("regex", matches, quoted, not_matching(quoted))
         return built
 
-    def _regex(self, source: str, path: Path) -> Callable[[str], bool]:
+    def _regex(
+        self, source: str, path: Path, known: Format | None = None
+    ) -> tuple[Callable[[str], bool], str]:
+        # The patterns of formats are the project's own, and none of them takes long.
+        is_own = known is not None and source == known.pattern
         try:
-            return javascript_regex(source)[0]
+            return javascript_regex(source) if is_own else bounded_regex(source)
         except re.error as error:
             raise self._error(path, f"{source!r} is no regular expression of JavaScript: {error}") from None
 
@@ -336,7 +339,7 @@ class _Builder:
         patterns = []
         for pattern, field in schema.get("patternProperties", {}).items():
             place = (*path, "patternProperties", pattern)
-            patterns.append((self._regex(pattern, place), self._build(field, place)))
+            patterns.append((self._regex(pattern, place)[0], self._build(field, place)))
         # What z.looseRecord is known by.
         expected = "record" if patterns and "properties" not in schema else "object"
         return Object(shape, rest, patterns=patterns, expected=expected)

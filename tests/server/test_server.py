@@ -106,11 +106,23 @@ def rest(connection: socket.socket) -> bytes:
     return received
 
 
+@pytest.fixture(autouse=True)
+def earlier_threads() -> Iterator[None]:
+    """Other tests of this process may have a server that lives as long as the session."""
+    _earlier.update(threading.enumerate())
+    yield
+    _earlier.clear()
+
+
+_earlier: set[threading.Thread] = set()
+
+
 def worker_threads() -> list[str]:
+    """The threads of servers that this test has started."""
     return [
         one.name
         for one in threading.enumerate()
-        if one.name.startswith("output-mock-") and one.name[12:].isdigit()
+        if one not in _earlier and one.name.startswith("output-mock-") and one.name[12:].isdigit()
     ]
 
 

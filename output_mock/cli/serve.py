@@ -11,7 +11,10 @@ import secrets
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 # How many objects more than there were before make the collector look at them.
 _COLLECT_AFTER = 10_000
+# How many seconds after a signal the process ends, whatever holds it up.
+_LAST = 0.8
 _CATALOG = re.compile(r"[a-zA-Z0-9_.@-]+")
 
 
@@ -416,9 +421,19 @@ def serve(
     front = Front(held, control_token=control_token, access=Access(_named(host, allow_host), allow_origin))
     server = _bound(front, host, (3000 if production else 3001) if port is None else port, log)
     # From here on a signal ends `server.run`.
+    stopping: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if not stopping:
+            stopping.append(number)
+            # A collection of a large heap would take seconds, and all of it goes at once in the end.
+            gc.disable()
+            threading.Thread(target=_end_late, name="output-mock-exit", daemon=True).start()
+        server.close()
+
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:
-        signal.signal(number, lambda *_: server.close())
+        signal.signal(number, stop)
     if not ipaddress.ip_address(server.address.partition("%")[0]).is_loopback:
         what = "its API" if control_token else "it"
         guarded = f"; nothing guards {what}, see --auth-token" if token is None else ""
@@ -445,6 +460,22 @@ def serve(
         for number in signals:
             signal.signal(number, signal.SIG_IGN)
         log.close()
+        if stopping:
+            _end_now()
+
+
+def _end_late() -> None:
+    """End the process, whatever holds it up: a script that blocks, an upload, a client that reads slowly."""
+    time.sleep(_LAST)
+    _end_now()
+
+
+def _end_now() -> None:
+    """End the process, and leave it to the system to free what the runs take: Python needs seconds for it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
 
 
 def _named(host: str, others: tuple[str, ...]) -> tuple[str, ...]:

@@ -696,6 +696,30 @@ def test_a_second_signal_is_harmless(serve: Serve, script: Path) -> None:
     assert "Traceback" not in fake.log
 
 
+STUCK = {
+    "it spins": "while True:\n        pass",
+    "it blocks": "os.read(os.pipe()[0], 1)",
+    "the interpreter's end takes long": "atexit.register(time.sleep, 3600)",
+}
+
+
+@pytest.mark.parametrize("stuck", STUCK.values(), ids=STUCK.keys())
+def test_a_signal_ends_the_server_whatever_a_script_does(serve: Serve, tmp_path: Path, stuck: str) -> None:
+    (tmp_path / "stuck.py").write_text(
+        "import atexit, os, time\nfrom output_mock import Script\nscript = Script()\n"
+        '@script.workflow("stuck")\nasync def stuck(ctx, input):\n'
+        f'    open("begun", "w").close()\n    {stuck}\n'
+    )
+    fake = serve("stuck.py", "--script-limit", "24h")
+    body = b'{"workflowName": "stuck"}'
+    head = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with closing(socket.create_connection((fake.host, fake.port), timeout=PATIENCE)) as connection:
+        connection.sendall(f"POST /workflow/run HTTP/1.1\r\n{head}".encode() + body)
+        until((tmp_path / "begun").exists)
+        assert fake.stop() == 0
+    assert "Traceback" not in fake.log
+
+
 def test_the_port_is_free_again_after_a_stop(serve: Serve) -> None:
     fake = serve()
     fake.get("/health")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from output_mock.scripts.places import Mistake, Place
+from output_mock.scripts.places import Place
 from output_mock.scripts.yaml.source import DEEPEST, MOST_NODES, Node, Source
 
 
@@ -18,12 +18,6 @@ class JSONSource(Source):
         self._value = value
         self._below = below
         super().__init__("", "")
-
-    def mistake(self, place: Place, message: str) -> None:
-        """Note that something is wrong at a place."""
-        found = Mistake(place.file, message, 0, 0)
-        if found not in self.mistakes:
-            self.mistakes.append(found)
 
     def _at(self, pointer: str) -> Place:
         return Place(pointer.removeprefix(self._below), 0, 0)

@@ -156,16 +156,15 @@ class Reader:
         if "{{" not in text:
             return Template(text, node.place)
         found: list[str | Whole] = []
-        seen: dict[str, int] = {}
+        seen: dict[str, Iterator[Place]] = {}
         try:
             for part, is_expression, _ in parts(text):
                 if not is_expression:
                     found.append(part)
                     continue
                 written = f"{{{{{part}}}}}"
-                place = self.source.place_of(written, node, seen.get(written, 0))
-                seen[written] = seen.get(written, 0) + 1
-                whole = self._expression(part, place)
+                places = seen.setdefault(written, self.source.places_of(written, node))
+                whole = self._expression(part, next(places))
                 if whole is not None:
                     found.append(whole)
         except ExpressionFault as fault:

@@ -8,7 +8,9 @@ word is refused.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import yaml
@@ -99,27 +101,35 @@ class Source:
         self.text: str = text.removeprefix("\ufeff")
         self.file = file
         self.mistakes: list[Mistake] = []
+        self._known: set[tuple[Place, str]] = set()
+        # How each line begins, to find the line of a character quickly.
+        self._lines = [0, *(found.end() for found in re.finditer("\n", self.text))]
         self._nodes = 0
         self._anchors: dict[str, Node | None] = {}
         self.root: Node | None = self._read()
 
     def mistake(self, place: Place, message: str) -> None:
         """Note that something is wrong at a place; once, however often it is come across."""
-        found = Mistake(self.file, message, place.line, place.column)
-        if found not in self.mistakes:
-            self.mistakes.append(found)
+        if (place, message) not in self._known:
+            self._known.add((place, message))
+            self.mistakes.append(Mistake(place.file, message, place.line, place.column))
 
-    def place_of(self, part: str, node: Node, nth: int = 0) -> Place:
-        """Where the text `part` stands in a scalar, the first time or after `nth` others."""
+    def place_of(self, part: str, node: Node) -> Place:
+        """Where the text `part` stands in a scalar, the first time."""
+        return next(self.places_of(part, node))
+
+    def places_of(self, part: str, node: Node) -> Iterator[Place]:
+        """Where the text `part` stands in a scalar, one time after the other, without end.
+
+        What is written otherwise, with escapes or over several lines, has the place of the scalar.
+        """
         begin, end = node.span
-        index = begin - 1
-        for _ in range(nth + 1):
+        index = self.text.find(part, begin, end)
+        while index >= 0:
+            line = bisect_right(self._lines, index)
+            yield Place(self.file, line, index - self._lines[line - 1] + 1)
             index = self.text.find(part, index + 1, end)
-            if index < 0:
-                # It is written otherwise: with escapes, or over several lines.
-                return node.place
-        line = self.text.count("\n", 0, index) + 1
-        return Place(self.file, line, index - (self.text.rfind("\n", 0, index) + 1) + 1)
+        yield from repeat(node.place)
 
     def _place(self, mark: Any) -> Place:
         return Place(self.file, mark.line + 1, mark.column + 1)

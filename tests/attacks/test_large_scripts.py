@@ -1,0 +1,70 @@
+"""What it takes to read a script grows as the script does, and no faster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from output_mock.scripts.loading import ScriptFileError
+from output_mock.scripts.places import Place
+from output_mock.scripts.yaml.document import load
+from output_mock.scripts.yaml.json_source import JSONSource
+
+
+def calls(function: Callable[[], object]) -> int:
+    """How many functions are called, those of the interpreter included."""
+    number = 0
+
+    def count(frame: Any, event: str, arg: Any) -> None:
+        nonlocal number
+        number += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        function()
+    finally:
+        sys.setprofile(before)
+    return number
+
+
+SCRIPTS = {
+    "one expression many times": lambda n: f'  - name: w\n    returns: "{"{{ input.a }} " * n}"',
+    "many expressions": lambda n: (
+        '  - name: w\n    returns: "' + " ".join(f"{{{{ input.a{i}of{n} }}}}" for i in range(n)) + '"'
+    ),
+    "unknown keys": lambda n: "  - name: w\n" + "\n".join(f"    unknown{i}: 1" for i in range(n)),
+    "workflows": lambda n: "\n".join(f"  - name: w{i}\n    returns: 1" for i in range(n)),
+    "steps": lambda n: "  - name: w\n    steps:\n" + "\n".join(f"      - step: s{i}" for i in range(n)),
+    "children that are nowhere": lambda n: (
+        "  - name: w\n    steps:\n" + "\n".join(f"      - child: c{i}" for i in range(n))
+    ),
+}
+
+
+@pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS.keys())
+def test_twice_the_script_takes_twice_as_much(text: Callable[[int], str], tmp_path: Any) -> None:
+    def read(size: int) -> int:
+        file = tmp_path / f"{size}.yaml"
+        file.write_text(f"workflows:\n{text(size)}\n")
+
+        def read_it() -> None:
+            try:
+                load(file)
+            except ScriptFileError:
+                pass
+
+        return calls(read_it)
+
+    read(10)
+    assert read(800) < 2.5 * read(400)
+
+
+def test_many_mistakes_of_a_script_that_came_as_json_are_each_told_once() -> None:
+    source = JSONSource({})
+    for number in (1, 2, 1):
+        source.mistake(Place(f"/{number}", 0, 0), "wrong")
+    assert [one.file for one in source.mistakes] == ["/1", "/2"]

@@ -605,6 +605,7 @@ def test_a_stream_of_an_unknown_run_is_not_found(client: Client) -> None:
 
 def test_open_streams_do_not_keep_a_server_from_stopping(mock: OutputMock) -> None:
     mock.world.start("approval", workflow_id="a")
+    before = threading.enumerate()
     with mock.serve() as url:
         client = Client(url)
         with (
@@ -612,7 +613,8 @@ def test_open_streams_do_not_keep_a_server_from_stopping(mock: OutputMock) -> No
             client.stream("/workflow/a/history/stream") as second,
         ):
             frames = [next(iter(first)), next(iter(second))]
-            server_threads = [t for t in threading.enumerate() if t.name == "output-mock-server"]
+            begun = [thread for thread in threading.enumerate() if thread not in before]
+            server_threads = [thread for thread in begun if thread.name == "output-mock-server"]
     assert [frame.event for frame in frames] == ["workflow", "workflow"]
     assert server_threads
     assert not any(thread.is_alive() for thread in server_threads)

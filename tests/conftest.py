@@ -133,7 +133,7 @@ def somebody_waits(mock: OutputMock, workflow_id: str) -> int:
 
 
 @contextmanager
-def in_another_thread(work: Callable[[], Any], *, limit: float = 30) -> Iterator[list[Any]]:
+def in_another_thread(work: Callable[[], Any], *, limit: float = HANG_GUARD) -> Iterator[list[Any]]:
     """Do `work` in a thread while the block runs; afterwards the list holds what it returned.
 
     What it raises is raised at the end of the block; so is an error when it has not ended `limit` seconds

@@ -326,7 +326,7 @@ def test_a_long_poll_wakes_when_a_signal_comes_from_another_thread(mock: OutputM
         f"/workflow/a/history?pageSize=50&longPollTimeoutMs=600000&runId={page['runId']}"
         f"&pageToken={escaped(page['nextPageToken'])}"
     )
-    with in_another_thread(lambda: client.get(poll), limit=10) as answers:
+    with in_another_thread(lambda: client.get(poll)) as answers:
         eventually(lambda: somebody_waits(mock, "a"))
         client.post("/workflow/a/signal/approve", {"payload": {"by": "ana"}})
     events = answers[0].json["events"]
@@ -364,7 +364,7 @@ def test_a_long_poll_ends_when_the_run_is_terminated_meanwhile(mock: OutputMock,
         f"/workflow/a/history?longPollTimeoutMs=600000&runId={page['runId']}"
         f"&pageToken={escaped(page['nextPageToken'])}"
     )
-    with in_another_thread(lambda: client.get(poll), limit=10) as answers:
+    with in_another_thread(lambda: client.get(poll)) as answers:
         eventually(lambda: somebody_waits(mock, "a"))
         client.post("/workflow/a/terminate")
     page = answers[0].json
@@ -523,7 +523,7 @@ def test_a_stream_that_is_resumed_goes_on_following(mock: OutputMock, client: Cl
     client.start("approval", workflowId="a")
     length = drained(client, "a")["workflow"]["historyLength"]
     path = f"/workflow/a/history/stream?includePayloads=true&lastEventId={length}"
-    with in_another_thread(lambda: read(client, path), limit=10) as outcome:
+    with in_another_thread(lambda: read(client, path)) as outcome:
         eventually(lambda: somebody_waits(mock, "a"))
         client.post("/workflow/a/signal/approve", {"payload": {}})
     assert streamed(outcome[0]) == client.events("a")[length:]
@@ -542,7 +542,7 @@ def test_a_stream_ends_when_its_run_closes(
 ) -> None:
     client.start("approval", workflowId="a")
     drained(client, "a")
-    with in_another_thread(lambda: read(client, "/workflow/a/history/stream"), limit=10) as outcome:
+    with in_another_thread(lambda: read(client, "/workflow/a/history/stream")) as outcome:
         eventually(lambda: somebody_waits(mock, "a"))
         close(client)
     assert outcome[0][-1] == Frame("done", None, {"reason": reason})

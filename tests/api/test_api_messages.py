@@ -324,7 +324,7 @@ def test_an_update_that_sleeps_is_waited_for_without_waiting(client: Client, app
 def test_an_update_waits_for_a_signal_that_comes_later(
     mock: OutputMock, client: Client, approval: str
 ) -> None:
-    with in_another_thread(lambda: client.post("/workflow/a/update/wait"), limit=10) as answers:
+    with in_another_thread(lambda: client.post("/workflow/a/update/wait")) as answers:
         eventually(lambda: "WORKFLOW_EXECUTION_UPDATE_ACCEPTED" in client.kinds("a"))
         assert "WORKFLOW_EXECUTION_UPDATE_COMPLETED" not in client.kinds("a")
         client.post("/workflow/a/signal/approve", {"payload": {"by": "cy"}})
@@ -336,11 +336,21 @@ def test_several_updates_at_once_are_all_answered(mock: OutputMock, client: Clie
     def wait() -> Answer:
         return client.post("/workflow/a/update/wait")
 
-    with in_another_thread(wait, limit=10) as first, in_another_thread(wait, limit=10) as second:
+    with in_another_thread(wait) as first, in_another_thread(wait) as second:
         eventually(lambda: somebody_waits(mock, "a") == 2)
         assert client.post("/workflow/a/update/set", {"payload": {"to": 2}}).json == 0.8
         client.post("/workflow/a/signal/approve", {"payload": {"by": "cy"}})
     assert first[0].json == second[0].json == {"by": "cy"}
+
+
+def test_an_update_that_the_run_did_not_live_to_answer_fails(
+    mock: OutputMock, client: Client, approval: str
+) -> None:
+    with in_another_thread(lambda: client.post("/workflow/a/update/wait")) as answers:
+        eventually(lambda: "WORKFLOW_EXECUTION_UPDATE_ACCEPTED" in client.kinds("a"))
+        client.post("/workflow/a/terminate")
+    assert answers[0].status == 500
+    assert answers[0].json["error"] == "WorkflowUpdateFailedError"
 
 
 def test_an_update_that_waits_for_what_never_comes_says_so(

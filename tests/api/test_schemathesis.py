@@ -140,7 +140,7 @@ def test_what_schemathesis_sends_is_answered_as_the_document_says(
         check(case, answer)
 
     # What hangs shall fail.
-    with in_another_thread(examples, limit=60):
+    with in_another_thread(examples):
         pass
     assert min(seen) < 300, f"nothing was ever done: {sorted(seen)}"
 

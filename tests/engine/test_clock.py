@@ -311,7 +311,7 @@ def test_manual_run_times_out_when_another_thread_advances_past_it(
     manual.world.patience = 600.0
     client = connect(manual)
     body = {"workflowName": "hour", "workflowId": "wf", "timeout": 60_000}
-    with in_another_thread(lambda: client.post("/workflow/run", body), limit=3) as answers:
+    with in_another_thread(lambda: client.post("/workflow/run", body)) as answers:
         eventually(lambda: "wf" in manual.runs and somebody_waits(manual, "wf"))
         manual.clock.advance("2m")
     assert (answers[0].status, answers[0].json["error"]) == (408, "WorkflowExecutionTimedOutError")

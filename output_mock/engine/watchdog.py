@@ -165,7 +165,7 @@ class Watchdog:
 
     def __init__(self, limit: int = LIMIT) -> None:
         # How long, in nanoseconds, a script may compute or block.
-        self.limit = limit
+        self.limit: int = limit
         self.thread_id: int = 0
         # Whether the script that runs was broken off.
         self.broken: bool = False

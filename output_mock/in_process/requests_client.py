@@ -181,7 +181,7 @@ class InProcessAdapter(HTTPAdapter):
 
     def __init__(self) -> None:
         # No connections, hence no pools.
-        self.max_retries = Retry(0, read=False)
+        self.max_retries: Retry = Retry(0, read=False)
         self.config: dict[str, Any] = {}
 
     def send(

@@ -86,7 +86,7 @@ class Sleeper:
     def __init__(self, due: int | None, woken: threading.Event | None = None) -> None:
         self.due = due
         self.limits = False
-        self.released = False
+        self.released: bool = False
         self._woken = woken
         self._turn = threading.Event() if woken is None else woken
 
@@ -143,8 +143,8 @@ class VirtualTime:
         self._gave_up = False
         # Why time stood still for too long, if it did.
         self.problem: str | None = None
-        self.on = False
-        self.callers = Callers(modules)
+        self.on: bool = False
+        self.callers: Callers = Callers(modules)
         self._clocks = Clocks(self)
         self._loops = Loops(self)
 

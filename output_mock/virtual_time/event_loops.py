@@ -158,7 +158,7 @@ class LoopWaiter:
         self.loop = loop
         self.due = due
         self.limits = False
-        self.released = False
+        self.released: bool = False
 
     def ready(self) -> bool:
         """Whether the loop has something to do."""

@@ -50,16 +50,16 @@ _TIMER_RUN = threading.Timer.run.__code__
 _WORKER: CodeType = executors._worker.__code__
 _WORK_ITEM: CodeType = executors._WorkItem.run.__code__
 _WORLD_WAIT = World.wait.__code__
-_JOINING = {
-    function.__code__
+_JOINING: set[CodeType] = {
+    getattr(threading.Thread, name).__code__
     for name in ("join", "_wait_for_tstate_lock")
-    if (function := getattr(threading.Thread, name, None)) is not None
+    if hasattr(threading.Thread, name)
 }
 _OF_ANOTHER_THREAD = frozenset({"result", "exception", "join", "_wait_for_tstate_lock"})
-_SELECTS = {
-    kind.select.__code__
+_SELECTS: set[CodeType] = {
+    getattr(selectors, name).select.__code__
     for name in ("EpollSelector", "PollSelector", "KqueueSelector", "SelectSelector", "_PollLikeSelector")
-    if (kind := getattr(selectors, name, None)) is not None
+    if hasattr(selectors, name)
 }
 _STANDARD = frozenset({"threading", "queue", "selectors", "socket", "ssl", "concurrent.futures._base"})
 

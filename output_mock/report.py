@@ -71,15 +71,22 @@ def complaint(mock: OutputMock, is_own: IsOwn, *, strict: bool, unused: Unused) 
 
 
 def _unforeseen(mock: OutputMock) -> str | None:
-    lines = [f"#{call.number} {call.method} {call.path}: {call.miss}" for call in mock.unforeseen]
-    lines += [error.message for error in mock.unforeseen_errors]
-    if not lines:
+    calls = [f"#{call.number} {call.method} {call.path}: {call.miss}" for call in mock.unforeseen]
+    mistakes = [error.message for error in mock.unforeseen_errors]
+    told = []
+    if calls:
+        told += ["no script foresaw this:", *(f"  {line}" for line in calls)]
+    if mistakes:
+        told += ["nobody has polled these runs, and they fail in their script:"]
+        told += [f"  {line}" for line in mistakes]
+    if not told:
         return None
-    listed = "\n".join(f"  {line}" for line in lines)
-    return (
-        f"no script foresaw this:\n{listed}\n"
-        "script it, or say that the test expects it: output_mock.foresee(status=…) for calls like these, "
-        "@pytest.mark.output(strict=False) for a whole test"
+    return "\n".join(
+        [
+            *told,
+            "correct the script, or say that the test expects it: output_mock.foresee(status=…) for calls "
+            "like these, @pytest.mark.output(strict=False) for a whole test",
+        ]
     )
 
 

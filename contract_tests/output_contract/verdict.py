@@ -55,6 +55,8 @@ class Verdict:
     version: str = ""
     # Runs that were begun and could not be ended.
     left_running: list[str] = field(default_factory=list)
+    # The areas and checks that were asked for; none: all.
+    only: list[str] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome in; one of a check that is known already takes its place."""
@@ -94,6 +96,10 @@ class Verdict:
         several = "" if counts["failed"] == 1 else "s"
         minor = f", with {counts['failed']} minor deviation{several}" if counts["failed"] else ""
         unchecked = f" in what was checked ({counts['not_checked']} not)" if counts["not_checked"] else ""
+        if self.only:
+            return (
+                f"passes what was checked ({', '.join(self.only)}){unchecked}{minor}; all else was left out"
+            )
         return f"is a true Output API{unchecked}{minor}"
 
     def counts(self) -> Counter[str]:
@@ -127,6 +133,7 @@ class Verdict:
             "areas": {area: dict(counts) for area, counts in self.by_area()},
             "problems": self.problems,
             "leftRunning": self.left_running,
+            "only": self.only,
             "checks": [
                 {"area": one.area, **asdict(one)}
                 for one in [*self.of("failed"), *self.of("not_checked"), *self.of("passed")]
@@ -148,6 +155,7 @@ def from_json(value: Mapping[str, Any]) -> Verdict:
             seconds=value["seconds"],
             version=value["suite"]["version"],
             left_running=list(value["leftRunning"]),
+            only=list(value["only"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is no verdict of output-mock verify: {error!r} does not fit") from None

@@ -68,7 +68,7 @@ def verify(
     prefix = f"verify-{secrets.token_hex(4)}"
     collector = Collector(wanted.url or IN_PROCESS, progress)
     verdict = collector.verdict
-    verdict.strict, verdict.version = wanted.strict, version()
+    verdict.strict, verdict.version, verdict.only = wanted.strict, version(), list(wanted.only)
     with tempfile.TemporaryDirectory(prefix="output-mock-") as folder:
         arguments = [*_arguments(wanted, prefix, Path(folder)), *extra]
         plugins = [collector, *([] if wanted.target is None else [wanted.target])]

@@ -127,8 +127,8 @@ class Access:
         told = "of another site" if page is None else "with no origin" if page == "null" else page[:200]
         allow = "ORIGIN" if page in (None, "null") else page[:200]
         raise Forbidden(
-            f"the control plane does not answer to pages that are not meant, and this request comes from one "
-            f"({told}); start the server with --allow-origin {allow} if that page is yours"
+            f"refused: this request comes from a web page of another origin ({told}), which may not use the "
+            f"control plane; if that page is yours, start the server with --allow-origin {allow}"
         )
 
     def _let_in(self, environ: Mapping[str, Any]) -> bool:

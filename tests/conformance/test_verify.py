@@ -149,6 +149,15 @@ def test_the_example_that_a_property_fails_with_is_told() -> None:
     assert re.search(r"request +curl .* -X POST .*/signal/", text), text
 
 
+def test_a_server_that_was_checked_in_part_is_not_called_a_true_output_api() -> None:
+    passed = [Outcome("run.alias", "required", "s", "passed")]
+    assert Verdict("http://a", passed).words == "is a true Output API"
+    assert (
+        Verdict("http://a", passed, only=["run"]).words
+        == "passes what was checked (run); all else was left out"
+    )
+
+
 def test_a_terminal_is_not_flooded() -> None:
     verdict = Verdict("http://a")
     for number in range(30):
@@ -161,7 +170,9 @@ def test_a_terminal_is_not_flooded() -> None:
 def test_what_is_only_recommended_counts_when_that_is_wanted() -> None:
     lenient = deviating("nothing_is_deprecated", "stop.deprecated")
     assert (lenient.exit_status, lenient.counts()["failed"]) == (0, 2)
-    assert "is a true Output API, with 2 minor deviations" in lenient.words
+    assert lenient.words == (
+        "passes what was checked (stop.deprecated), with 2 minor deviations; all else was left out"
+    )
     assert deviating("nothing_is_deprecated", "stop.deprecated", strict=True).exit_status == 1
 
 

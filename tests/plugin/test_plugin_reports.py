@@ -128,7 +128,7 @@ def test_a_call_that_no_script_foresaw_fails_the_test_and_says_what_is_nearest(
     pattern = words.replace("[", "[[]").replace("?", "[?]")
     result.stdout.fnmatch_lines(["no script foresaw this:", f"  [#]1 {pattern}"])
     result.stdout.fnmatch_lines(
-        ["script it, or say that the test expects it: output_mock.foresee(status=…)*"]
+        ["correct the script, or say that the test expects it: output_mock.foresee(status=…)*"]
     )
 
 

@@ -223,8 +223,8 @@ class OutputMock(Scripted):
 
     @property
     def script_warnings(self) -> list[str]:
-        """Waits, pauses and steps of scripts that take longer than what is left of their run's execution
-        timeout, each with where it is written.
+        """Waits, pauses, steps and signals of scripts that take longer than what is left of their run's
+        execution timeout, each with where it is written.
         """
         return [text for text, _ in self.world.outlasting.copy().values()]
 
@@ -247,7 +247,8 @@ class OutputMock(Scripted):
     @property
     def unplayed(self) -> list[Unplayed]:
         """What was scripted and never played: workflows that were never run, `when`s that fitted no input,
-        answers that no run got, faults that struck no call. As text, each says what and where.
+        answers that no run got, signals that came too late for every run, faults that struck no call. As
+        text, each says what and where.
         """
         return unplayed(self.world, self.app.faults)
 

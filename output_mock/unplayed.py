@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+from output_mock.durations import spoken
+from output_mock.engine.run import Arrival
 from output_mock.scripts.parts import parts_of, place_of
 
 if TYPE_CHECKING:
@@ -12,6 +15,13 @@ if TYPE_CHECKING:
     from output_mock.engine.world import World
     from output_mock.http.faults import Faults
     from output_mock.scripts.definition import WorkflowDefinition
+
+# How runs end that do not come to an end by themselves.
+_ENDINGS = {
+    "cancelled": "was stopped",
+    "terminated": "was terminated",
+    "timed_out": "reached its execution timeout",
+}
 
 
 class Unplayed(NamedTuple):
@@ -33,6 +43,7 @@ def unplayed(world: World, faults: Faults) -> list[Unplayed]:
 
     A workflow is played by a run of it that was started. Which of its parts are played is open as long as
     one of its runs has not begun, and after one that ended with a mistake in the script: then none is listed.
+    A signal that a workflow receives is listed when its runs have ended before it was due.
     A fault is listed when it was to strike a number of calls and has struck none; not one that strikes by
     chance, always, beyond a limit, or as part of a preset.
     """
@@ -68,6 +79,30 @@ def _of_workflow(world: World, definition: WorkflowDefinition, runs: list[Run]) 
         for number, place in enumerate(part.answers[given:], given + 1):
             text = f"{name}: no run got answer {number} of {len(part.answers)}{inputs}"
             yield Unplayed(text, (place,), of_run=True)
+    yield from _unsent(name, runs)
+
+
+def _unsent(name: str, runs: list[Run]) -> Iterator[Unplayed]:
+    """The signals that the workflow was to receive, and that none of its runs was there for."""
+    coming = (thing.scheduled for run in runs for thing in run.work if isinstance(thing, Arrival))
+    sent = (signal for run in runs for signal in run.sent)
+    played = {(signal.name, signal.place, signal.after) for signal in chain(coming, sent) if signal}
+    for run in runs:
+        for signal, left in run.unsent:
+            key = signal.name, signal.place, signal.after
+            if key in played:
+                continue
+            played.add(key)
+            ending = _ENDINGS.get(run.status, "ended")
+            when = f"{spoken(left)} before it was due" if left else "at the moment when it was due"
+            text = f"{name}: the signal {signal.name!r} was never sent: the run {ending} {when}"
+            if run.status == "timed_out":
+                text += "; set a longer execution_timeout"
+            elif ending == "ended":
+                text += (
+                    "; receives does not make a run wait: let the script wait for it with ctx.wait_for_signal"
+                )
+            yield Unplayed(text, (signal.place,), of_run=True)
 
 
 def _is_open(run: Run) -> bool:

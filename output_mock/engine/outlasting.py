@@ -43,6 +43,24 @@ def note_if_outlasting(run: Run, what: str, length: int, *, guard: bool) -> None
     run.world.outlasting.setdefault((place, what), (text, guard))
 
 
+def note_if_too_late(run: Run, name: str, after: int, place: str | None) -> None:
+    """Note that a signal is due in so many nanoseconds, if the run has reached its execution timeout by then.
+
+    `place` is where the signal is scripted; None for one that comes from elsewhere.
+    """
+    deadline = deadline_of(run)
+    left = deadline - run.world.clock.nanoseconds()
+    if not deadline or after < left:
+        return
+    place = place or place_of(run.definition)
+    enough = spoken(2 * (run.world.execution_timeout - left + after))
+    text = (
+        f"workflow {run.definition.name!r}: signal {name!r} is due after {spoken(after)}, but the run may "
+        f"take {spoken(max(0, left))} only: set execution_timeout={enough!r} ({place})"
+    )
+    run.world.outlasting.setdefault((place, f"signal {name!r}"), (text, False))
+
+
 def _place(run: Run) -> str:
     """The line of the script that is running; where the script is written, when no line of it is."""
     script = run.definition.script

@@ -48,14 +48,14 @@ from output_mock.engine.instance import (
     describe,
     is_for_the_process,
 )
-from output_mock.engine.outlasting import note_if_outlasting
+from output_mock.engine.outlasting import note_if_outlasting, note_if_too_late
 from output_mock.engine.payloads import UNDEFINED, handed
 from output_mock.engine.traces import Attempt
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer
     from output_mock.engine.world import Catalog, World
-    from output_mock.scripts.definition import WorkflowDefinition
+    from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition
 
 # The real server ends a run whose history has grown beyond this.
 HISTORY_LIMIT = 51_200
@@ -78,12 +78,14 @@ class Backoff:
 class Arrival:
     """A signal that is on its way from outside, from somebody who takes as long as they take."""
 
-    __slots__ = ("due", "guard", "name", "payload", "timer")
+    __slots__ = ("due", "guard", "name", "payload", "scheduled", "timer")
 
-    def __init__(self, name: str, payload: Any, due: int) -> None:
+    def __init__(self, name: str, payload: Any, due: int, scheduled: ScheduledSignal | None) -> None:
         self.name: str = name
         self.payload: Any = payload
         self.due: int = due
+        # What the workflow's definition says of it; None for one that the test itself has sent.
+        self.scheduled: ScheduledSignal | None = scheduled
         # For whoever waits for the run, it is a thing that will happen by itself.
         self.guard: bool = False
         self.timer: Timer | None = None
@@ -130,6 +132,10 @@ class Run:
     # When it reaches its execution timeout; 0 for a run that has none.
     deadline: int = 0
     waiters: list[threading.Event] | None = None
+    # The signals of its workflow's definition that were sent, and those that were not due yet when it ended,
+    # with how many nanoseconds were left.
+    sent: tuple[ScheduledSignal, ...] = ()
+    unsent: tuple[tuple[ScheduledSignal, int], ...] = ()
 
     def __init__(
         self, world: World, catalog: Catalog, definition: WorkflowDefinition, info: StartInfo, run_id: str
@@ -170,8 +176,8 @@ class Run:
             self.task_scheduled = 2
             self._enqueue_task()
             try:
-                for name, payload, after in self.definition.signals:
-                    self.expect_signal(name, payload, after)
+                for signal in self.definition.signals:
+                    self.expect_signal(signal.name, signal.payload, signal.after, signal)
             except ValueError as error:
                 self._fail_as_mistaken(error)
             return
@@ -701,19 +707,25 @@ class Run:
         self.jobs.append((SIGNAL, name, handed(payload)))
         self._tell(now, (history.SIGNALED, now, name, payload))
 
-    def expect_signal(self, name: str, payload: Any, after: int) -> None:
+    def expect_signal(
+        self, name: str, payload: Any, after: int, scheduled: ScheduledSignal | None = None
+    ) -> None:
         """Have a signal arrive after so many nanoseconds, unless the run has closed by then.
 
-        Raises `ValueError` when the clock ends before.
+        `scheduled` is what the workflow's definition says of it, if it does. Raises `ValueError` when the
+        clock ends before.
         """
         due = self.world.clock.due_in(after, f"signal {name!r}")
-        arrival = Arrival(name, payload, due)
+        note_if_too_late(self, name, after, None if scheduled is None else scheduled.place)
+        arrival = Arrival(name, payload, due, scheduled)
         self.work[arrival] = None
         arrival.timer = self.world.clock.call_at(due, partial(self._arrived, arrival))
 
     def _arrived(self, arrival: Arrival) -> None:
         self.work.pop(arrival, None)
         if self.running:
+            if arrival.scheduled is not None:
+                self.sent += (arrival.scheduled,)
             self.signal(arrival.name, arrival.payload)
 
     def update(self, update: Update) -> None:
@@ -817,7 +829,8 @@ class Run:
             self.close("continued_as_new", now)
             self.world.continue_as_new(self, self.next_run_id, subject)
             for arrival in on_the_way:
-                self.latest().expect_signal(arrival.name, arrival.payload, arrival.due - now)
+                left = arrival.due - now
+                self.latest().expect_signal(arrival.name, arrival.payload, left, arrival.scheduled)
 
     def terminate(
         self, reason: str | None, *, identity: str = failures.IDENTITY, detailed: bool = False
@@ -850,6 +863,8 @@ class Run:
             if isinstance(thing, Activity) and thing.started_at:
                 # It goes on, and nobody will hear of its end.
                 self._note(thing, 0, None, UNDEFINED)
+            elif isinstance(thing, Arrival) and thing.scheduled and status != "continued_as_new":
+                self.unsent += ((thing.scheduled, thing.due - now),)
         self.work = {}
         if self.deadline:
             self.world.deadlines.forget(self)

@@ -31,9 +31,15 @@ def standing(run: Run) -> str:
 def _ended(run: Run) -> str:
     if run.script_error is not None:
         return f"failed: {run.script_error.message}"
+    late = ""
+    if run.status == "timed_out":
+        late = "".join(
+            f"; signal {signal.name!r} was due {f'{spoken(left)} later' if left else 'at the same moment'}"
+            for signal, left in run.unsent
+        )
     if run.failure is not None and run.status in ("failed", "timed_out"):
         root = run.failure.root()
-        return f"{run.status}: {root.message}" if root.message else run.status
+        return f"{run.status}: {root.message}{late}" if root.message else f"{run.status}{late}"
     return run.status
 
 

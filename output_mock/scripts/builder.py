@@ -172,12 +172,17 @@ class WorkflowBuilder(Branch):
         """Have somebody send this signal to every run, so long after it has started.
 
         Stands for the person who approves after a day, or the system that calls back: on an `auto` clock a
-        client that waits for the run makes time jump to it, as to everything else that will happen.
+        client that waits for the run makes time jump to it, as to everything else that will happen. It does
+        not make the run wait: its script does, with `ctx.wait_for_signal`.
         """
+        self.receives_at(calling_place(), name, payload, after)
+        return self
+
+    def receives_at(self, place: str, name: str, payload: Any, after: Duration) -> None:
+        """As `receives`, for a signal that is written at this place."""
         signals: list[ScheduledSignal] = self._options.get("signals", [])
         payload = named_json(payload, "the payload of signal {!r}", name)
-        self.configure({"signals": [*signals, ScheduledSignal(name, payload, nanoseconds(after))]})
-        return self
+        self.configure({"signals": [*signals, ScheduledSignal(name, payload, nanoseconds(after), place)]})
 
     @property
     def parts(self) -> list[Part]:
@@ -213,6 +218,13 @@ class WorkflowBuilder(Branch):
     def _nothing_fits(self, given: Any) -> str:
         matches = [branch.match for branch in self.branches if not callable(branch.match)]
         hint = "give it one with .returns(…), .fails(…), or a script"
+        names = dict.fromkeys(repr(signal.name) for signal in self._options.get("signals", ()))
+        if names:
+            what = f"signal{'s' if len(names) > 1 else ''} {', '.join(names)}"
+            hint = (
+                f"all that is said of it is that it receives {what}; give it a script that waits for it with "
+                "ctx.wait_for_signal"
+            )
         return no_answer(self.name, self.place, given, matches, hint)
 
 

@@ -133,6 +133,8 @@ class ScheduledSignal(NamedTuple):
     name: str
     payload: Any
     after: int
+    # Where it is written: file and line.
+    place: str
 
 
 class WorkflowDefinition:

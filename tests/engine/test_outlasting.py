@@ -107,3 +107,53 @@ def test_a_line_is_told_once_for_all_its_runs() -> None:
         mock.begin_with("waits", "24h", workflow_id=f"r-{number}")
     mock.clock.advance("1h")
     assert len(mock.script_warnings) == 1
+
+
+def test_a_signal_that_is_due_no_earlier_than_the_execution_timeout_is_told() -> None:
+    mock = OutputMock()
+    mock.workflow("waits")(waits)
+    mock.workflow("waits").receives("approve", after="24h")  # a signal
+    mock.begin_with("waits", "20h", workflow_id="r")
+    (text,) = mock.script_warnings
+    assert (
+        "signal 'approve' is due after 1d, but the run may take 1d only: set execution_timeout='2d'" in text
+    )
+    assert text.endswith(f"({THIS}, line {line_of('a signal')})")
+
+
+@pytest.mark.parametrize(
+    ("after", "when"), [("24h", "was due at the same moment"), ("26h", "was due 2h later")]
+)
+def test_a_run_that_timed_out_tells_of_the_signal_that_came_too_late(after: str, when: str) -> None:
+    mock = OutputMock()
+
+    @mock.workflow("post")
+    async def post(ctx: Context, input: Any) -> Any:
+        return await ctx.wait_for_signal("approve")
+
+    mock.workflow("post").receives("approve", after=after)
+    mock.begin_with("post", workflow_id="r")
+    mock.clock.advance("2d")
+    assert mock.runs["r"].standing.startswith("timed_out")
+    assert mock.runs["r"].standing.endswith(f"; signal 'approve' {when}")
+
+
+def test_a_signal_from_the_test_itself_that_is_due_too_late_is_told() -> None:
+    mock = OutputMock()
+    mock.workflow("waits")(waits)
+    mock.begin_with("waits", "20h", workflow_id="r")
+    mock.clock.advance("1h")
+    mock.signal("r", "approve", after="23h")
+    (text,) = mock.script_warnings
+    assert "signal 'approve' is due after 23h, but the run may take 23h only" in text
+
+
+@pytest.mark.parametrize(("after", "options"), [("23h", {}), ("24h", {"execution_timeout": "48h"})])
+def test_a_signal_that_is_due_before_the_execution_timeout_is_not_told(
+    after: str, options: dict[str, str]
+) -> None:
+    mock = OutputMock(**options)  # type: ignore[arg-type]
+    mock.workflow("waits")(waits)
+    mock.workflow("waits").receives("approve", after=after)
+    mock.begin_with("waits", "20h", workflow_id="r")
+    assert mock.script_warnings == []

@@ -69,6 +69,14 @@ def test_a_mistake_is_no_failure_of_the_workflow(mock: OutputMock, client: Clien
     assert client.kinds("wf")[-1] == "WORKFLOW_EXECUTION_FAILED"
 
 
+def test_a_workflow_that_only_receives_signals_needs_a_script_that_waits(
+    mock: OutputMock, client: Client
+) -> None:
+    mock.workflow("w").receives("approve", {"by": "ana"}, after="1h").receives("publish", after="2h")
+    text = script_error(run(client, "w"))
+    assert "it receives signals 'approve', 'publish'; give it a script that waits" in text
+
+
 def test_a_scripted_failure_is_no_mistake(mock: OutputMock, client: Client) -> None:
     @mock.workflow("fails")
     async def fails(ctx: Context, input: Any) -> Any:

@@ -142,4 +142,5 @@ def _add(script: YAMLScript, said: Said, written: Any) -> None:
         builder.configure({}, played.play)
         for coming in said.get("receives") or ():
             after: Template = coming["after"]
-            builder.receives(coming["signal"], coming.get("payload", UNDEFINED), after=after.value({}))
+            payload = coming.get("payload", UNDEFINED)
+            builder.receives_at(str(coming.place), coming["signal"], payload, after.value({}))

@@ -84,6 +84,73 @@ def test_fails_for_a_fault_that_struck_nothing(output_mock):
     output_mock.fail_next(503, route="stop")  # here
 
 
+def test_fails_for_a_signal_of_a_run_that_does_not_wait_for_it(output_mock):
+    """signal 'approve' was never sent: the run ended 1d before it was due; …wait_for_signal (…, line HERE)"""
+    output_mock.workflow("post").receives("approve", {"by": "ana"}, after="24h").returns(1)  # here
+    assert run(output_mock, "post") == 1
+
+
+@pytest.mark.output(unused="all", scripts=["workflows.yaml"])
+def test_fails_for_a_signal_of_a_file_if_all_counts(output_mock):
+    """signal 'approve' was never sent: the run ended 1d before it was due; …(…workflows.yaml, line 17, …"""
+    assert run(output_mock, "hasty") == 1
+
+
+def test_fails_for_a_signal_that_is_due_when_the_run_times_out(output_mock):
+    """never sent: the run reached its execution timeout at the moment when it was due; set a longer"""
+
+    @output_mock.workflow("post")
+    async def post(ctx, input):
+        return await ctx.wait_for_signal("approve")
+
+    output_mock.workflow("post").receives("approve", after="24h")
+    output_mock.begin_with("post", workflow_id="a")
+    output_mock.clock.advance("25h")
+    assert output_mock.runs["a"].status == "timed_out"
+
+
+def test_passes_when_one_of_several_runs_gets_the_signal(output_mock):
+    @output_mock.workflow("post")
+    async def post(ctx, input):
+        return input or await ctx.wait_for_signal("approve")
+
+    output_mock.workflow("post").receives("approve", 2, after="1m")
+    assert run(output_mock, "post", input=1) == 1
+    assert run(output_mock, "post") == 2
+
+
+def test_passes_when_a_signal_reaches_the_run_that_continues(output_mock):
+    @output_mock.workflow("post")
+    async def post(ctx, input):
+        if input is None:
+            ctx.continue_as_new(1)
+        return await ctx.wait_for_signal("approve")
+
+    output_mock.workflow("post").receives("approve", 2, after="1h")
+    output_mock.begin_with("post", workflow_id="a")
+    output_mock.clock.advance("2h")
+    assert output_mock.runs["a"].output == 2
+
+
+def test_passes_while_the_signal_of_a_run_is_on_its_way(output_mock):
+    @output_mock.workflow("post")
+    async def post(ctx, input):
+        return input or await ctx.wait_for_signal("approve")
+
+    output_mock.workflow("post").receives("approve", 2, after="1h")
+    assert run(output_mock, "post", input=1) == 1
+    requests.post(f"{output_mock.url}/workflow/start", json={"workflowName": "post"})
+
+
+def test_passes_when_a_fixture_scripts_a_signal_that_comes_too_late(answered, output_mock):
+    assert run(output_mock, "answered") == 1
+
+
+@pytest.fixture
+def answered(output_mock):
+    output_mock.workflow("answered").receives("approve", after="1h").returns(1)
+
+
 def test_fails_for_a_socket_too(output_server):
     """workflow 'a' was never run"""
     output_server.workflow("a").returns(1)

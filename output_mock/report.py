@@ -64,9 +64,11 @@ def complaint(mock: OutputMock, is_own: IsOwn, *, strict: bool, unused: Unused) 
     With `strict`, requests that no script matches and mistakes in scripts. With `unused="error"`, what the
     test itself has scripted and nothing has played; with `"all"`, also what others have.
     """
-    complaints = [_unforeseen(mock) if strict else None]
+    unforeseen = _unforeseen(mock) if strict else None
+    complaints = [unforeseen]
     if unused != "report":
-        complaints.append(_unplayed(mock, is_own if unused == "error" else bool))
+        counts = is_own if unused == "error" else bool
+        complaints.append(_unplayed(mock, counts, follows=unforeseen is not None))
     return "\n\n".join(text for text in complaints if text) or None
 
 
@@ -90,14 +92,17 @@ def _unforeseen(mock: OutputMock) -> str | None:
     )
 
 
-def _unplayed(mock: OutputMock, counts: IsOwn) -> str | None:
+def _unplayed(mock: OutputMock, counts: IsOwn, *, follows: bool) -> str | None:
+    """`follows` says that something that no script foresaw stands above, and may be the reason."""
     rest = [one for one in mock.unplayed if any(map(counts, one.places))]
     if not rest:
         return None
     listed = "\n".join(f"  {line}" for line in _listed(rest).split("\n"))
+    told = f"this was scripted and never played:\n{listed}\n"
+    if follows:
+        return f"{told}mend what is listed above first: this probably comes from it"
     return (
-        f"this was scripted and never played:\n{listed}\n"
-        "take it out, or have the code under test call it; if a test need not play everything, say "
+        f"{told}take it out, or have the code under test call it; if a test need not play everything, say "
         '@pytest.mark.output(unused="report"), or output_unused = report in the ini file for all tests'
     )
 

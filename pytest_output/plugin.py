@@ -102,11 +102,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the tests that slept for long, which a report says only to who looks at it."""
+    """Name the tests that slept for long, unless pytest has printed that with their failure."""
+    option = terminalreporter.config.option
+    prints_failures = option.tbstyle not in ("no", "line") and option.showcapture == "all"
     slept = [
         (report.nodeid, text)
         for reports in terminalreporter.stats.values()
         for report in reports
+        if not (prints_failures and getattr(report, "failed", False))
         for title, text in getattr(report, "sections", ())
         if title == "output_mock: sleeping on the wall"
     ]

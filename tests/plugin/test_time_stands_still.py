@@ -446,3 +446,19 @@ def test_a_test_that_slept_on_the_wall_is_told_how_it_need_not(suite: Suite) -> 
     outcome.assert_outcomes(passed=2)
     outcome.stdout.fnmatch_lines(["*::test_waits: *slept for 1.* s on the wall*output_sleep = virtual*"])
     outcome.stdout.no_fnmatch_line("*::test_does_not: *")
+
+
+@pytest.mark.parametrize("options", [[], ["--tb=no"], ["--show-capture=no"]], ids=str)
+def test_a_failed_test_that_slept_on_the_wall_is_told_so_once(suite: Suite, options: list[str]) -> None:
+    outcome = suite(
+        """
+        import time
+
+        def test_waits(output_mock):
+            time.sleep(1.1)
+            assert False
+        """,
+        *options,
+    )
+    outcome.assert_outcomes(failed=1)
+    assert outcome.stdout.str().count("s on the wall: ") == 1

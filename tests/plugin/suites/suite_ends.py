@@ -213,6 +213,13 @@ def test_fails_for_a_script_that_never_gives_its_thread_back(output_mock):
         start(output_mock, workflow_id=f"w-{number}")
 
 
+def test_fails_for_a_wrong_name_and_blames_it_for_what_was_not_played(output_mock):
+    """did you mean 'price'?…'price' was never run …mend what is listed above first"""
+    output_mock.workflow("price").returns(1)
+    body = {"workflowName": "prise", "workflowId": "a", "input": {}}
+    assert not requests.post(f"{output_mock.url}/workflow/start", json=body).ok
+
+
 @pytest.fixture
 def ends_with_a_run(output_mock):
     yield

@@ -789,6 +789,16 @@ class Instance:
 
     # Mistakes in the script
 
+    def lost(self, error: BaseException) -> None:
+        """Note the error of a task that nobody awaited, if it is a mistake in the script."""
+        if not isinstance(error, Exception) or cause_of(error, self.definition) is not None:
+            return
+        mistake = self.script_error(error)
+        noted = self.run.world.script_errors
+        # A script that is played again makes its mistakes again.
+        if all(mistake.message != other.message for other in noted):
+            noted.append(mistake)
+
     def script_error(self, error: BaseException) -> ScriptError:
         """An error that names the workflow, the file and the line, and what to do about it."""
         return describe(error, self.definition, self.run.workflow_id)

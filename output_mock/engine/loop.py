@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import weakref
 from asyncio import events, tasks
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -20,10 +21,11 @@ _set_running_loop: Callable[[Any], None] = events._set_running_loop
 
 
 class TimerHost(Protocol):
-    """Who turns the loop's timers into timers of the workflow."""
+    """Who turns the loop's timers into timers of the workflow, and hears of errors that nobody awaits."""
 
     def now(self) -> int: ...
     def start_timer(self, delay: int, fire: Callable[[], None], *, guard: bool) -> Callable[[], None]: ...
+    def lost(self, error: BaseException) -> None: ...
 
 
 class ForeignAwaitError(RuntimeError, AttributeError):
@@ -87,12 +89,15 @@ _TIMEOUT_CALLBACKS = frozenset({"_on_timeout", "_release_waiter"})
 class ScriptLoop:
     """An event loop for one run's script: what tasks and futures need of a loop, and nothing else."""
 
-    __slots__ = ("_live", "_ready", "closing", "host")
+    __slots__ = ("_failed", "_live", "_ready", "closing", "host")
 
     def __init__(self, host: TimerHost) -> None:
         self.host: TimerHost | None = host
         self._ready: list[Handle] = []
-        self._live: list[asyncio.Task[Any]] = []
+        # In the order in which they began.
+        self._live: dict[asyncio.Task[Any], None] = {}
+        # Those that have failed, as long as somebody holds them who may still ask for their error.
+        self._failed: list[weakref.ref[asyncio.Task[Any]]] = []
         self.closing: bool = False
 
     # What tasks, futures and scripts ask of a loop
@@ -145,9 +150,30 @@ class ScriptLoop:
     def begin(self: Any, script: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """The task of the script itself."""
         task: asyncio.Task[T] = asyncio.Task(script, loop=self, name="script")
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        self._live.append(task)
+        self._keep(task)
         return task
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        """Hold on to a task until it ends; who else holds it then may still ask for its error."""
+        # The script may be closed while the task is pending, and its author did nothing wrong.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._live[task] = None
+        task.add_done_callback(self._let_go)
+
+    def _let_go(self, task: asyncio.Task[Any]) -> None:
+        self._live.pop(task, None)
+        if _is_unheard(task):
+            self._failed.append(weakref.ref(task))
+
+    def tell_unheard(self) -> None:
+        """Nobody will see the script go on: tell the host of errors that it has not awaited."""
+        failed, self._failed = self._failed, []
+        for reference in failed:
+            task = reference()
+            if task is not None and self.host is not None and _is_unheard(task):
+                error = task.exception()
+                assert error is not None
+                self.host.lost(error)
 
     def create_task(
         self: Any, coro: Coroutine[Any, Any, T] | Awaitable[T], *, context: Any = None, **kwargs: Any
@@ -157,12 +183,7 @@ class ScriptLoop:
         if context is not None:
             kwargs["context"] = context
         task: asyncio.Task[T] = asyncio.Task(coro, loop=self, **kwargs)
-        # The script may be closed while the task is pending, and its author did nothing wrong.
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        live = self._live
-        if len(live) > 64:
-            live[:] = [other for other in live if not other.done()]
-        live.append(task)
+        self._keep(task)
         return task
 
     def get_debug(self) -> bool:
@@ -175,7 +196,10 @@ class ScriptLoop:
         return self.closing
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """An exception that nobody retrieved: the task that raised it was not awaited either."""
+        """The error of a task that nobody awaited, and nobody can await any more."""
+        error = context.get("exception")
+        if error is not None and self.host is not None:
+            self.host.lost(error)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """See `call_exception_handler`."""
@@ -234,7 +258,7 @@ class ScriptLoop:
         """End every task that is still there, without letting it do anything more."""
         self.closing = True
         self._ready = []
-        live, self._live = self._live, []
+        live, self._live = list(self._live), {}
         for task in live:
             if not task.done():
                 outer = self.enter()
@@ -253,6 +277,11 @@ class ScriptLoop:
             "ctx.child, ctx.wait_for_signal, ctx.condition, sleeps and asyncio's own primitives can be "
             "awaited. Give the value to ctx.step(…, returns=…) instead"
         )
+
+
+def _is_unheard(task: asyncio.Task[Any]) -> bool:
+    """Whether a task has failed, and nobody has awaited it or asked for its error."""
+    return task._log_traceback
 
 
 async def _wait_for(awaitable: Awaitable[T]) -> T:

@@ -591,6 +591,9 @@ class World:
                         return
                     run.hurry_to_script()
                 self.clock.run_due(go_on)
+                for run in self._open:
+                    if run.instance is not None:
+                        run.instance.loop.tell_unheard()
             finally:
                 self.latency = latency
 

@@ -1,5 +1,7 @@
 """Tests of somebody who starts runs and polls none of them. Their names tell how each has to end."""
 
+import asyncio
+import contextlib
 import threading
 import time
 
@@ -74,6 +76,53 @@ def test_fails_when_a_step_that_takes_no_time_has_a_bug(output_mock):
     async def script(ctx, input):
         await ctx.step("first", returns=1)
         await ctx.step("second", returns=lambda given: 1 / 0)
+
+    start(output_mock)
+
+
+def test_fails_for_a_task_that_nobody_awaits(output_mock):
+    """raised KeyError: 'nope' (…suite_ends.py, line HERE)"""
+
+    @output_mock.workflow("w")
+    async def script(ctx, input):
+        async def note():
+            return input["nope"]  # here
+
+        asyncio.create_task(note())  # noqa: RUF006
+        return 1
+
+    start(output_mock)
+
+
+def test_fails_for_a_task_that_nobody_has_awaited_at_the_end(output_mock):
+    """raised KeyError: 'nope'"""
+
+    @output_mock.workflow("w")
+    async def script(ctx, input):
+        async def note():
+            return input["nope"]
+
+        noted = asyncio.create_task(note())
+        await ctx.wait_for_signal("go")
+        await noted
+
+    start(output_mock)
+
+
+def test_passes_when_the_error_of_a_task_is_awaited_or_is_a_failure(output_mock):
+    @output_mock.workflow("w")
+    async def script(ctx, input):
+        async def fails(error):
+            raise error
+
+        await asyncio.gather(fails(KeyError("a")), fails(KeyError("b")), return_exceptions=True)
+        awaited = asyncio.create_task(fails(KeyError("c")))
+        await ctx.step("first", returns=1)
+        with contextlib.suppress(KeyError):
+            await awaited
+        asyncio.create_task(fails(Failure("d")))  # noqa: RUF006
+        asyncio.create_task(ctx.sleep("1h"))  # noqa: RUF006
+        return 1
 
     start(output_mock)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 from collections.abc import Callable
+from email.utils import mktime_tz, parsedate_tz
 from types import MethodType
 from typing import Any
 
@@ -21,6 +23,7 @@ from urllib3 import Timeout
 from urllib3.exceptions import InvalidHeader, MaxRetryError, ProtocolError, ReadTimeoutError, ResponseError
 from urllib3.util.retry import Retry
 
+from output_mock.durations import SECOND
 from output_mock.http.faults import Dropped, TimedOut
 from output_mock.in_process import app_for_url, wire
 from output_mock.in_process.mount import Answer, MountedApp
@@ -150,6 +153,14 @@ class _PausingRetry(Retry):
         left = super().new(**changes)
         left.mounted = self.mounted
         return left
+
+    def parse_retry_after(self, retry_after: str) -> float:
+        """How many seconds a `Retry-After` means: a date is one of the fake's clock."""
+        date = None if retry_after.strip().isdigit() else parsedate_tz(retry_after)
+        if date is not None:
+            now = self.mounted.app.world.clock.nanoseconds()
+            retry_after = str(max(0, math.ceil(mktime_tz(date) - now / SECOND)))
+        return super().parse_retry_after(retry_after)
 
     def sleep(self, response: Any = None) -> None:
         """Wait as long as the fake has said, or as these retries do by themselves."""

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +403,15 @@ def test_retries_of_a_mounted_adapter_happen_and_take_no_time(fake: OutputMock) 
             "pages": 3
         }
     assert [call.status for call in fake.calls] == [503, 503, 0, 200]
+
+
+def test_a_date_to_retry_after_is_one_of_the_fakes_clock(fake: OutputMock) -> None:
+    date = format_datetime(fake.clock.now() + timedelta(seconds=60), usegmt=True)
+    fake.fail_next(503, headers={"Retry-After": date})
+    before = fake.clock.now()
+    with no_hang(), retrying() as session:
+        assert session.get(f"{fake.url}/workflow/runs", timeout=60).status_code == 200
+    assert fake.clock.now() - before == timedelta(seconds=60)
 
 
 def test_retries_of_every_reason_count_together(fake: OutputMock) -> None:

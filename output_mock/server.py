@@ -485,6 +485,16 @@ class _Channel(HTTPChannel):
         if self.server.parking is not None:
             self.server.parking.stir(self)
 
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Send as much as goes at once: nothing when another thread has closed the connection meanwhile."""
+        try:
+            sent: int = super().send(data, do_close)
+        except AttributeError:
+            if self.socket is not None:
+                raise
+            return 0
+        return sent
+
     def write_soon(self, data: Any) -> int:
         try:
             return super().write_soon(data)

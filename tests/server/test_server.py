@@ -23,7 +23,7 @@ from output_mock import OutputMock, Script
 from output_mock.http import stream
 from output_mock.http.app import OutputApp
 from output_mock.http.exchange import WHEN_GONE
-from output_mock.server import Served, Server
+from output_mock.server import Served, Server, _Channel
 from tests.conftest import eventually, until_received
 
 script = Script()
@@ -574,3 +574,9 @@ def test_a_server_that_ends_while_it_is_told_to_can_still_be_woken(
     server.close()
     thread.join(5)
     assert not thread.is_alive()
+
+
+def test_nothing_is_sent_on_a_connection_that_another_thread_has_closed() -> None:
+    channel = object.__new__(_Channel)
+    channel.socket = None
+    assert channel.send(b"a frame of a stream") == 0

@@ -40,8 +40,6 @@ _RECEIVING = frozenset({"_accept", "accept", "recv", "recv_into", "recvfrom", "r
 _SENDING = frozenset({"send", "sendall", "sendto"})
 # Threads of the fake itself; what they do is counted where requests are.
 _OWN_NAME = "output-mock"
-# Threads that wait for a client, or a step of it, at most so long on the wall are waited for.
-PAUSE = 1.0
 
 # Places in the standard library where threads wait.
 _CONDITION_WAIT = threading.Condition.wait.__code__
@@ -97,7 +95,8 @@ class Look(NamedTuple):
 class Threads:
     """The threads of the process. Those that are there already do not count before they do something else.
 
-    Threads that only pause, again and again, for `patience` seconds are watching, and do not count either.
+    Threads that only pause, again and again, for `patience` seconds are watching, and do not count either,
+    nor do those that pause for so long at once; timers that are set count for twice as long.
     """
 
     def __init__(self, patience: float) -> None:
@@ -161,10 +160,10 @@ class Threads:
         while outer is not None and outer.f_globals.get("__name__") in _STANDARD:
             if outer.f_code.co_name in _OF_ANOTHER_THREAD:
                 return None
-            if outer.f_code is _TIMER_RUN:
+            if outer.f_code is _TIMER_RUN and seconds <= 2 * self._patience:
                 return Pause((ident, id(frame)), seconds, f"{name}, a timer")
             outer = outer.f_back
-        if seconds > PAUSE:
+        if seconds >= self._patience:
             return None
         spot = _spot(frame)
         if spot in _watching:

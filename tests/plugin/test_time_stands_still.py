@@ -287,7 +287,33 @@ async def test_what_comes_through_a_socket_of_ones_own_comes_in_time(elapsed: El
     assert elapsed() == 5
 
 
+@pytest.mark.asyncio
+async def test_no_deadline_passes_while_a_thread_pauses_for_longer(elapsed: Elapsed) -> None:
+    loop, fed = asyncio.get_running_loop(), asyncio.Queue[int]()
+
+    def feeds() -> None:
+        on_the_wall(1.2)
+        loop.call_soon_threadsafe(fed.put_nowait, 1)
+
+    thread = threading.Thread(target=feeds)
+    thread.start()
+    assert await asyncio.wait_for(fed.get(), 1) == 1
+    thread.join()
+    assert elapsed() == 0
+
+
 # What it does not stand still for
+
+
+@pytest.mark.asyncio
+async def test_a_timer_that_is_set_for_later_holds_nothing_up(elapsed: Elapsed) -> None:
+    timer = threading.Timer(3600, print)
+    timer.start()
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), 5)
+    timer.cancel()
+    timer.join()
+    assert elapsed() == 5
 
 
 @pytest.mark.asyncio

@@ -106,7 +106,7 @@ def test_the_true_fake_passes_in_process() -> None:
     # Broken fakes are tried in process too, with every check.
     result = run("--only", "system", "--only", "catalog", "--only", "messages", "--examples", "5")
     assert result.exit_code == 0, result.output
-    assert re.search("a fake in process (is a true Output API|conforms)", result.output)
+    assert "a fake in process passes what was checked (system, catalog, messages)" in result.output
 
 
 def test_a_deviation_is_told_with_the_request_the_answer_what_was_expected_and_why() -> None:

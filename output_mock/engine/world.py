@@ -732,6 +732,8 @@ class World:
     ) -> bool:
         clock = self.clock
         limit = 0.0
+        # In virtual time, the wall of whoever waits is the clock.
+        virtual_end: int | None = None
         interruptions = self.interruptions
         if until is not None:
             until = clock.last(until)
@@ -741,11 +743,10 @@ class World:
                 if done():
                     return True
                 now = clock.nanoseconds()
-                if (
-                    clock.closed
-                    or self.interruptions != interruptions
-                    or (until is not None and now >= until)
-                ):
+                if virtual_end is None and wall is not None and self.virtual is not None:
+                    virtual_end = clock.last(now + round(wall * 1e9))
+                ends = [end for end in (until, virtual_end) if end is not None]
+                if clock.closed or self.interruptions != interruptions or any(now >= end for end in ends):
                     return False
                 if clock.mode == "auto":
                     due = run.latest().next_due(guards=guards)
@@ -761,7 +762,8 @@ class World:
                 alarm = None
                 if until is not None and clock.mode != "real":
                     alarm = clock.call_at(until, waiter.set, guard=True)
-                dues = [due for due in (until, clock.next_due()) if due is not None]
+                due = clock.next_due()
+                dues = ends if due is None else [*ends, due]
             if self.virtual is not None and dues:
                 try:
                     self.virtual.pass_until(min(dues), waiter)

@@ -392,3 +392,26 @@ def test_a_client_over_a_socket_sleeps_in_virtual_time_and_does_not_time_out() -
     with mock.serve() as url, mock.virtual_time():
         assert asyncio.run(poll_by_aiohttp(url)) == 20
     mock.close()
+
+
+@pytest.mark.parametrize("way", ["in process", "over a socket"])
+def test_a_silent_stream_gets_its_comments_at_their_times_and_its_reader_does_not_time_out(way: str) -> None:
+    mock = OutputMock(clock="manual")
+    mock.workflow("report").takes("2m").returns("done")
+    mock.begin_with("report", workflow_id="w")
+    comments: list[int] = []
+
+    async def follow(url: str) -> None:
+        begun = mock.clock.now()
+        async with (
+            httpx.AsyncClient(base_url=url, timeout=20) as client,
+            client.stream("GET", "/workflow/w/history/stream") as stream,
+        ):
+            async for line in stream.aiter_lines():
+                if line.startswith(":"):
+                    comments.append(round((mock.clock.now() - begun).total_seconds()))
+
+    with mock.in_process() if way == "in process" else mock.serve() as url, mock.virtual_time():
+        asyncio.run(follow(url if way == "over a socket" else mock.url))
+    mock.close()
+    assert comments == [15, 30, 45, 60, 75, 90, 105]

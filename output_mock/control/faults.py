@@ -173,7 +173,9 @@ def remove(asked: Asked) -> Reply:
         if str(fault.id) == wanted:
             faults.remove(fault)
             return Reply(204, None)
-    raise NotFound(f"there is no fault {wanted[:100]!r} that is still to strike")
+    raise NotFound(
+        f"there is no fault {wanted[:100]!r} that is still to strike; GET /__mock__/faults lists them"
+    )
 
 
 def presets(asked: Asked) -> Reply:
@@ -193,7 +195,7 @@ def add_preset(asked: Asked) -> Reply:
     """The faults of a preset besides what there is."""
     name = asked.path["name"]
     if name not in PRESETS:
-        raise NotFound.named("preset", name, list(PRESETS))
+        raise NotFound.named("preset", name, list(PRESETS), listed="presets")
     new = preset(name)
     _room(asked, len(new))
     return Reply(201, _listing([asked.held.app.faults.add(fault) for fault in new]))

@@ -134,10 +134,11 @@ def workflow_id(about: str = "A workflow id.") -> Node:
     return text(about, minLength=1, maxLength=LONGEST_ID)
 
 
+DURATION_PATTERN = r"^\s*([0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)\s*)+$"
 DURATION: Node = {
     "description": "A duration, such as `500ms`, `10s`, `1h30m`, or a number of seconds; a century at most.",
     "anyOf": [
-        {"type": "string", "pattern": r"^\s*([0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)\s*)+$", "maxLength": 40},
+        {"type": "string", "pattern": DURATION_PATTERN, "maxLength": 40},
         {"type": "number", "minimum": 0, "maximum": 3_155_760_000},
     ],
 }

@@ -9,7 +9,15 @@ from typing import Any
 from flask import Request, Response
 
 from output_mock.control import calls, clock, faults, runs, snapshots, unplayed, workflows, world_operations
-from output_mock.control.operations import Asked, Node, Operation, Reply
+from output_mock.control.operations import (
+    DURATION_PATTERN,
+    NAME,
+    NAME_WORDS,
+    Asked,
+    Node,
+    Operation,
+    Reply,
+)
 from output_mock.control.problems import (
     Conflict,
     InvalidRequest,
@@ -20,6 +28,7 @@ from output_mock.control.problems import (
     UnsupportedMediaType,
 )
 from output_mock.control.worlds import Held, Worlds
+from output_mock.durations import nanoseconds
 from output_mock.engine.errors import OutputError
 from output_mock.http import answers, bodies, requests
 from output_mock.http.routes import BadEscapeError, in_regex, unescaped
@@ -203,8 +212,23 @@ def _check(value: Any, schema: Node, what: str) -> None:
                 raise InvalidRequest(
                     f"{place}: there is no {name[:100]!r}{there}", nearest=closest(name[:100], known)
                 )
+    if error.validator == "pattern":
+        raise InvalidRequest(f"{place}: {_unlike_pattern(error.instance, error.validator_value)}")
     meant = None
     if error.validator == "enum" and isinstance(error.instance, str):
         meant = closest(error.instance[:100], [str(one) for one in error.validator_value])
     message = error.message if len(error.message) < 300 else f"{error.message[:300]} …"
     raise InvalidRequest(f"{place}: {message}", nearest=meant)
+
+
+def _unlike_pattern(given: str, pattern: str) -> str:
+    """What is wrong with text that a pattern does not fit, in words: few people read patterns."""
+    given = given if len(given) < 100 else f"{given[:100]} …"
+    if pattern == NAME:
+        return f"{given!r} is not a name; {NAME_WORDS}"
+    try:
+        nanoseconds(given)
+    except ValueError as error:
+        if pattern == DURATION_PATTERN:
+            return str(error)
+    return f"{given!r} does not match {pattern!r}"

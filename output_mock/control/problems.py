@@ -89,10 +89,13 @@ class NotFound(Problem):
     name = "NotFoundError"
 
     @classmethod
-    def named(cls, what: str, name: str, known: Sequence[str]) -> NotFound:
-        """There is no `what` of that name; the nearest of the known ones was probably meant."""
+    def named(cls, what: str, name: str, known: Sequence[str], *, listed: str) -> NotFound:
+        """There is no `what` of that name. The nearest of the known ones was probably meant; `listed` is the
+        part of the path, after `/__mock__/`, that lists them.
+        """
         known = list(known)[:1000]
-        return cls(f"there is no {what} {name!r}{nearest(name, known)}", nearest=closest(name, known))
+        hint = nearest(name, known) or f"; GET /__mock__/{listed} lists what there is"
+        return cls(f"there is no {what} {name!r}{hint}", nearest=closest(name, known))
 
 
 class MethodNotAllowed(Problem):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from output_mock.control.operations import (
     ANYTHING,
@@ -107,10 +108,12 @@ def _find(asked: Asked) -> tuple[World, Run]:
     except WorkflowNotFoundError:
         run_id = asked.query.get("runId")
         if run_id is not None and workflow_id in world.workflow_ids():
-            raise NotFound(f"workflow {workflow_id!r} has no run {run_id!r}") from None
-        raise NotFound.named("run of workflow id", workflow_id, world.workflow_ids()) from None
+            raise NotFound(
+                f"workflow {workflow_id!r} has no run {run_id!r}; GET /__mock__/runs lists what there is"
+            ) from None
+        raise NotFound.named("run of workflow id", workflow_id, world.workflow_ids(), listed="runs") from None
     if isinstance(run.definition, CatalogDefinition):
-        raise NotFound.named("run of workflow id", workflow_id, world.workflow_ids())
+        raise NotFound.named("run of workflow id", workflow_id, world.workflow_ids(), listed="runs")
     return world, run
 
 
@@ -274,7 +277,9 @@ def _open_step(run: Run, name: str) -> Activity:
     steps = run.open_steps()
     found = [step for step in steps if step.plan.name == name]
     if not found:
-        raise NotFound.named("open step", name, [step.plan.name for step in steps])
+        raise NotFound.named(
+            "open step", name, [step.plan.name for step in steps], listed=f"runs/{quote(run.workflow_id)}"
+        )
     return found[0]
 
 

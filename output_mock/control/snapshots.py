@@ -114,7 +114,7 @@ def _the(asked: Asked) -> tuple[str, Snapshot]:
     name, kept = asked.path["name"], asked.held.snapshots
     snapshot = kept.get(name)
     if snapshot is None:
-        raise NotFound.named("snapshot", name, list(kept))
+        raise NotFound.named("snapshot", name, list(kept), listed="snapshots")
     return name, snapshot
 
 

@@ -122,7 +122,7 @@ def show(asked: Asked) -> Reply:
 def _the(world: World, name: str) -> tuple[list[str], WorkflowDefinition]:
     found = _offered(world)
     if name not in found:
-        raise NotFound.named("workflow", name, list(found))
+        raise NotFound.named("workflow", name, list(found), listed="workflows")
     return found[name]
 
 
@@ -237,7 +237,7 @@ def remove(asked: Asked) -> Reply:
     with world.clock.lock:
         catalogs, _ = _the(world, name)
         if catalog is not None and catalog not in catalogs:
-            raise NotFound.named(f"workflow {name!r} in a catalog", catalog, catalogs)
+            raise NotFound.named(f"workflow {name!r} in a catalog", catalog, catalogs, listed="catalogs")
         for one in catalogs if catalog is None else [catalog]:
             world.catalogs[one].remove(name)
     return Reply(204, None)

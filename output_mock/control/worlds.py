@@ -114,7 +114,7 @@ class Worlds:
         """The world of that name; to look at it is not to use it. Raises `NotFound`."""
         held = self._held.get(name)
         if held is None:
-            raise NotFound.named("world", name, list(self._held))
+            raise NotFound.named("world", name, list(self._held), listed="worlds")
         return held
 
     def get(self, name: str) -> Held:

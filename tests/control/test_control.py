@@ -466,6 +466,24 @@ def test_who_waits_for_calls_does_not_keep_the_server_from_ending() -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "listed"),
+    [
+        ("GET", "/runs/zzz", "runs"),
+        ("GET", "/workflows/zzz", "workflows"),
+        ("DELETE", "/faults/zzz", "faults"),
+        ("POST", "/snapshots/zzz/restore", "snapshots"),
+        ("DELETE", "/worlds/zzz", "worlds"),
+    ],
+)
+def test_who_asks_for_what_is_not_there_is_told_where_to_look(
+    client: Client, method: str, path: str, listed: str
+) -> None:
+    message = client.control(method, path, expect=404).json["message"]
+    assert f"GET /__mock__/{listed} lists" in message
+    client.control("GET", f"/{listed}", expect=200)
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status", "nearest"),
     [
         ("GET", "/cloc", 404, "/clock"),
@@ -494,7 +512,8 @@ def test_what_is_not_there_is_told_with_what_is(
         (b"[" * 50_000, "nested too deep"),
         (b"5", "is not of type 'object'"),
         (b'{"bye": "1h"}', "did you mean 'by'?"),
-        (b'{"by": "soon"}', "'soon' does not match"),
+        (b'{"by": "soon"}', "'soon' is not a duration; write it like '500ms'"),
+        (b'{"by": "2 hours"}', "'2 hours' is not a duration; write it like '500ms'"),
         (b'{"by": -1}', "less than the minimum"),
         (b'{"by": 1e300}', "greater than the maximum"),
         (b'{"by": "99999999999999999w"}', "longer than a century"),

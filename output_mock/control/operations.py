@@ -37,6 +37,10 @@ class Asked(NamedTuple):
     # The text of a YAML body; None for JSON.
     yaml: str | None
 
+    def visible(self) -> list[Held]:
+        """The worlds that whoever asks may see: who brings the token of a world sees that one only."""
+        return list(self.worlds) if self.held is self.worlds.default else [self.held]
+
 
 class Reply(NamedTuple):
     """An answer: a status and a JSON value; `None` is no body at all."""

@@ -18,7 +18,7 @@ from output_mock.control.operations import (
     shape,
     text,
 )
-from output_mock.control.problems import InvalidRequest
+from output_mock.control.problems import InvalidRequest, NotFound
 from output_mock.control.worlds import MOST_TOKENS, Held
 from output_mock.engine.wall import monotonic
 from output_mock.http.journal import Calls
@@ -69,12 +69,21 @@ def _described(held: Held) -> dict[str, Any]:
 
 def list_worlds(asked: Asked) -> Reply:
     """All worlds."""
-    return Reply(200, {"worlds": [_described(held) for held in asked.worlds]})
+    return Reply(200, {"worlds": [_described(held) for held in asked.visible()]})
+
+
+def _named(asked: Asked) -> Held:
+    """The world that the path names."""
+    name, visible = asked.path["name"], asked.visible()
+    for held in visible:
+        if held.name == name:
+            return held
+    raise NotFound.named("world", name, [held.name for held in visible])
 
 
 def show(asked: Asked) -> Reply:
     """One world."""
-    return Reply(200, _described(asked.worlds.find(asked.path["name"])))
+    return Reply(200, _described(_named(asked)))
 
 
 def show_own(asked: Asked) -> Reply:
@@ -94,7 +103,8 @@ def make(asked: Asked) -> Reply:
 
 def wipe(asked: Asked) -> Reply:
     """Begin it anew."""
-    held = asked.worlds.get(asked.path["name"])
+    held = _named(asked)
+    held.used = monotonic()
     asked.worlds.wipe(held)
     return Reply(200, _described(held))
 
@@ -107,7 +117,7 @@ def wipe_own(asked: Asked) -> Reply:
 
 def delete(asked: Asked) -> Reply:
     """Let it be gone."""
-    asked.worlds.delete(asked.worlds.get(asked.path["name"]))
+    asked.worlds.delete(_named(asked))
     return Reply(204, None)
 
 

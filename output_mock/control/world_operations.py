@@ -78,7 +78,7 @@ def _named(asked: Asked) -> Held:
     for held in visible:
         if held.name == name:
             return held
-    raise NotFound.named("world", name, [held.name for held in visible])
+    raise NotFound.named("world", name, [held.name for held in visible], listed="worlds")
 
 
 def show(asked: Asked) -> Reply:

@@ -12,6 +12,7 @@ from output_mock.durations import Duration, nanoseconds
 from output_mock.engine import results
 from output_mock.engine.clock import Clock, Mode
 from output_mock.engine.errors import ScriptError, WorkflowNotFoundError
+from output_mock.engine.kept_runs import KeptRuns
 from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
 from output_mock.engine.standing import standing
@@ -132,8 +133,8 @@ class OutputMock(Scripted):
     that requests must bring, the run's `execution_timeout`, how long `/workflow/run` waits by default
     (`max_waiting`), the longest long poll (`history_max_waiting`), how long a script may compute or block at
     a time before it is broken off (`script_limit`, on the wall), where a virtual clock starts, where `traces`
-    are kept (`output_mock.traces`; by default they are said to be in files, and are nowhere), and `scripts`
-    to load.
+    are kept (`output_mock.traces`; by default they are said to be in files, and are nowhere), how many closed
+    runs to keep at most (`keep_runs`; the oldest go first; None: all), and `scripts` to load.
     """
 
     def __init__(
@@ -149,6 +150,7 @@ class OutputMock(Scripted):
         script_limit: Duration = "2s",
         start: datetime | None = None,
         traces: Traces | None = None,
+        keep_runs: int | KeptRuns | None = None,
         scripts: Sequence[Scripted | str | PathLike[str]] = (),
     ) -> None:
         super().__init__()
@@ -162,6 +164,7 @@ class OutputMock(Scripted):
             history_max_waiting=nanoseconds(history_max_waiting),
             script_limit=checked_limit(script_limit),
             traces=traces,
+            kept_runs=keep_runs if isinstance(keep_runs, KeptRuns) else KeptRuns(keep_runs),
         )
         self.app: OutputApp = OutputApp(self.world, auth_token=auth_token)
         self._urls: list[str] = []
@@ -300,12 +303,18 @@ class OutputMock(Scripted):
         """Whether `foresee` allows the call that started the run, or one that would ask for its result; for
         a child, also those of its parents.
         """
-        run = None if error.workflow_id is None else self.world.find(error.workflow_id)
+        world = self.world
+        try:
+            run = None if error.workflow_id is None else world.find(error.workflow_id)
+        except WorkflowNotFoundError:
+            # It has gone (`keep_runs`).
+            run = None
         answers: list[dict[str, Any]] = [{"status": error.status}]
         while run is not None:
             about = {"workflow": run.info.workflow_type, "workflow_id": run.workflow_id}
             answers.append({"status": error.status, **about})
-            run = run.parent
+            with world.clock.lock:
+                run = world.parent_of(run)
         for wanted in self._foreseen:
             given = {name: value for name, value in wanted.items() if value is not None}
             ids = {answer.get("workflow_id") for answer in answers[1:]}

@@ -54,7 +54,9 @@ def unplayed(world: World, faults: Faults) -> list[Unplayed]:
             runs.setdefault(run.info.workflow_type, []).append(run)
         for catalog in world.catalogs.values():
             for definition in catalog.workflows.values():
-                found |= dict.fromkeys(_of_workflow(world, definition, runs.get(definition.name, [])))
+                there = runs.get(definition.name, [])
+                if there or definition.name not in world.played:
+                    found |= dict.fromkeys(_of_workflow(world, definition, there))
     for fault in faults:
         if not fault.struck and fault.is_certain:
             found[Unplayed(f"the fault {str(fault)!r} struck no call", (fault.place,))] = None
@@ -79,14 +81,17 @@ def _of_workflow(world: World, definition: WorkflowDefinition, runs: list[Run]) 
         for number, place in enumerate(part.answers[given:], given + 1):
             text = f"{name}: no run got answer {number} of {len(part.answers)}{inputs}"
             yield Unplayed(text, (place,), of_run=True)
-    yield from _unsent(name, runs)
+    yield from _unsent(name, runs, world.played.get(definition.name, set()))
 
 
-def _unsent(name: str, runs: list[Run]) -> Iterator[Unplayed]:
-    """The signals that the workflow was to receive, and that none of its runs was there for."""
+def _unsent(name: str, runs: list[Run], gone: set[tuple[str, str, int]]) -> Iterator[Unplayed]:
+    """The signals that the workflow was to receive, and that none of its runs was there for; those in `gone`
+    were sent to runs that have gone.
+    """
     coming = (thing.scheduled for run in runs for thing in run.work if isinstance(thing, Arrival))
     sent = (signal for run in runs for signal in run.sent)
-    played = {(signal.name, signal.place, signal.after) for signal in chain(coming, sent) if signal}
+    played = {(one.name, one.place, one.after) for one in chain(coming, sent) if one}
+    played |= gone
     for run in runs:
         for signal, left in run.unsent:
             key = signal.name, signal.place, signal.after

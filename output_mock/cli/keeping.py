@@ -51,6 +51,7 @@ class Keeping:
 
         installed()
         self.endpoint = s3
+        self._in_memory = s3 == "moto"
         if s3 == "moto":
             # Its own log of requests is not this server's.
             logging.getLogger("werkzeug").setLevel(logging.WARNING)
@@ -88,6 +89,7 @@ class Keeping:
             key_id=self._settings.key_id,
             secret=self._settings.secret,
             make=world != DEFAULT,
+            in_memory=self._in_memory,
         )
         self._buckets[world] = bucket
         return bucket

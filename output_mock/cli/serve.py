@@ -268,6 +268,17 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     help="How many calls to keep for the control plane, in each world.",
 )
 @click.option(
+    "--keep-runs",
+    type=click.IntRange(1),
+    metavar="N",
+    default=100_000,
+    show_default=True,
+    help=(
+        "How many closed runs to keep, over all worlds; the oldest go first, with their traces, and are then "
+        "unknown. Runs that go on stay, and so do their children."
+    ),
+)
+@click.option(
     "--worlds",
     type=click.IntRange(1, 10_000),
     metavar="N",
@@ -335,6 +346,7 @@ def serve(
     cors: tuple[str, ...],
     faults: tuple[str, ...],
     journal: int,
+    keep_runs: int,
     worlds: int,
     world_ttl: float | None,
     timing: bool,
@@ -360,6 +372,7 @@ def serve(
     from output_mock.control.access import Access
     from output_mock.control.front import Front
     from output_mock.control.worlds import DEFAULT, Worlds
+    from output_mock.engine.kept_runs import KeptRuns
     from output_mock.mock import OutputMock
 
     production = os.environ.get("NODE_ENV") == "production"
@@ -368,6 +381,7 @@ def serve(
     history_max_waiting = _from_environment("TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS", "15s")
     keeping = _keeping(trace_dir, s3)
     past_files = [] if past is None else _past(past)
+    kept_runs = KeptRuns(keep_runs)
 
     def fake(options: Mapping[str, Any]) -> OutputMock:
         made = OutputMock(
@@ -380,6 +394,7 @@ def serve(
             history_max_waiting=history_max_waiting,
             script_limit=script_limit,
             traces=keeping.traces(options.get("world", DEFAULT)),
+            keep_runs=kept_runs,
         )
         made.app.calls.most = journal
         made.app.timing = timing

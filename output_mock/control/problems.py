@@ -89,13 +89,13 @@ class NotFound(Problem):
     name = "NotFoundError"
 
     @classmethod
-    def named(cls, what: str, name: str, known: Sequence[str], *, listed: str) -> NotFound:
+    def named(cls, what: str, name: str, known: Sequence[str], *, listed: str, more: str = "") -> NotFound:
         """There is no `what` of that name. The nearest of the known ones was probably meant; `listed` is the
-        part of the path, after `/__mock__/`, that lists them.
+        part of the path, after `/__mock__/`, that lists them. `more` is what else there is to say.
         """
         known = list(known)[:1000]
         hint = nearest(name, known) or f"; GET /__mock__/{listed} lists what there is"
-        return cls(f"there is no {what} {name!r}{hint}", nearest=closest(name, known))
+        return cls(f"there is no {what} {name!r}{hint}{more}", nearest=closest(name, known))
 
 
 class MethodNotAllowed(Problem):

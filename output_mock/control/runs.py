@@ -107,14 +107,22 @@ def _find(asked: Asked) -> tuple[World, Run]:
         run = world.find(workflow_id, asked.query.get("runId"))
     except WorkflowNotFoundError:
         run_id = asked.query.get("runId")
-        if run_id is not None and workflow_id in world.workflow_ids():
+        if run_id is not None and world.name_of(workflow_id) is not None:
             raise NotFound(
                 f"workflow {workflow_id!r} has no run {run_id!r}; GET /__mock__/runs lists what there is"
+                f"{world.kept_runs.told()}"
             ) from None
-        raise NotFound.named("run of workflow id", workflow_id, world.workflow_ids(), listed="runs") from None
+        raise _no_run(world, workflow_id) from None
     if isinstance(run.definition, CatalogDefinition):
-        raise NotFound.named("run of workflow id", workflow_id, world.workflow_ids(), listed="runs")
+        raise _no_run(world, workflow_id)
     return world, run
+
+
+def _no_run(world: World, workflow_id: str) -> NotFound:
+    known = world.workflow_ids(limit=1000)
+    return NotFound.named(
+        "run of workflow id", workflow_id, known, listed="runs", more=world.kept_runs.told()
+    )
 
 
 def _changing(asked: Asked, change: Callable[[World, Run], None]) -> Reply:

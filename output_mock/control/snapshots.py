@@ -70,7 +70,7 @@ class Snapshot(NamedTuple):
         app.faults.restore(self.faults)
         app.calls.replace(self.calls)
         app.set_request_ids_state(self.ids)
-        new.clock.resume()
+        new.resume()
         old.close()
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from output_mock.control.operations import (
     fields,
     many,
     number,
+    or_null,
     ref,
     shape,
     text,
@@ -43,7 +44,16 @@ SCHEMAS = {
         },
         about="A world: a whole fake with scripts, clock, runs, journal and faults of its own.",
     ),
-    "Version": shape({"name": {"const": "output-mock"}, "version": text()}),
+    "Version": shape(
+        {
+            "name": {"const": "output-mock"},
+            "version": text(),
+            "keepRuns": or_null(
+                number("How many closed runs are kept at most, over all worlds; null for all.")
+            ),
+            "runsGone": number("How many closed runs have gone because there were more, over all worlds."),
+        }
+    ),
 }
 
 
@@ -123,7 +133,8 @@ def delete(asked: Asked) -> Reply:
 
 def show_version(asked: Asked) -> Reply:
     """Who answers here."""
-    return Reply(200, {"name": PROGRAM, "version": version()})
+    kept = asked.held.world.kept_runs
+    return Reply(200, {"name": PROGRAM, "version": version(), "keepRuns": kept.most, "runsGone": kept.gone})
 
 
 _NEW = fields(

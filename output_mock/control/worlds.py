@@ -61,6 +61,7 @@ class Held:
             self.disposable
             and not self.visits
             and not self.app.answering
+            and not self.world.played
             and len(self.world.workflow_ids()) <= self._first_runs
         )
 

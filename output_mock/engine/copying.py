@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import heapq
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
@@ -26,7 +27,7 @@ from output_mock.engine.history import History
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import UPDATE, Activity, Child, Job, Update, WorkflowTimer
 from output_mock.engine.replay import Replay
-from output_mock.engine.run import Arrival, Backoff, Run
+from output_mock.engine.run import Arrival, Backoff, Family, Run
 from output_mock.engine.watchdog import Watchdog
 from output_mock.engine.world import Catalog, World
 from output_mock.scripts.definition import CatalogDefinition
@@ -58,6 +59,7 @@ class _Copying:
         self._old = world
         self._new = World.__new__(World)
         self._runs: dict[Run, Run] = {}
+        self._families: dict[Family, Family] = {}
         self._catalogs: dict[Catalog, Catalog] = {}
         # Steps, timers, children, pauses, signals on their way.
         self._things: dict[Any, Any] = {}
@@ -82,12 +84,17 @@ class _Copying:
         new._runs = {run_id: self._runs[run] for run_id, run in old._runs.items()}
         new._latest = {workflow_id: self._runs[run] for workflow_id, run in old._latest.items()}
         new._open = {self._runs[run]: None for run in old._open}
-        new._closed = [self._runs[run] for run in old._closed]
+        new._closed = {self._runs[run]: None for run in old._closed}
+        new._leaving = OrderedDict((self._runs[run], size) for run, size in old._leaving.items())
+        new.played = {name: set(signals) for name, signals in old.played.items()}
         for catalog, copied in self._catalogs.items():
             copied.run = self._runs[catalog.run]
         for run, other in self._runs.items():
-            other.root = self._runs[run.root]
+            other.family = self._family(run)
             other.parent = None if run.parent is None else self._runs[run.parent]
+            other.following = None if run.following is None else self._runs.get(run.following)
+            other.stays_for = None if run.stays_for is None else self._runs.get(run.stays_for)
+            other.staying = [self._runs[one] for one in run.staying or () if one.stays_for is run] or None
         for callback in chain(old.clock._ready, *(catalog.waiting for catalog in self._catalogs)):
             if isinstance(callback, partial):
                 steps = [arg for arg in callback.args if isinstance(arg, Activity) and not arg.closed]
@@ -135,6 +142,14 @@ class _Copying:
         if isinstance(run.definition, CatalogDefinition):
             new.info.catalog = new.catalog.as_json
             new.definition = CatalogDefinition(new.catalog.as_json)
+        return new
+
+    def _family(self, run: Run) -> Family:
+        old = run.family
+        new = self._families.get(old)
+        if new is None:
+            new = self._families[old] = copy.copy(old)
+            new.first = None if old.first is None else self._runs[old.first]
         return new
 
     def _play(self, run: Run, new: Run) -> None:
@@ -210,7 +225,10 @@ class _Copying:
         owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
         new: Any
         if isinstance(owner, Run):
-            new = self._runs[owner]
+            new = self._runs.get(owner)
+            if new is None:
+                # It has gone.
+                return None
             if not new.running and name != "trace_settled":
                 return None
         elif isinstance(owner, Catalog):

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from output_mock.engine.run import Run
 
 
+# After so many have closed, the queue is looked through for them.
+_SWEEP_AT = 100
+
+
 class Deadlines:
     """The execution timeouts of one world's runs."""
 
@@ -22,6 +26,8 @@ class Deadlines:
         self._clock = clock
         self._queue: deque[Run] = deque()
         self._timer: Timer | None = None
+        # How many have closed since those that have were last taken out of the queue.
+        self._closed = 0
         # The timers of runs that reach theirs before one that started earlier does.
         self._own: dict[Run, Timer] = {}
 
@@ -43,6 +49,12 @@ class Deadlines:
         if own is not None:
             own.cancel()
         queue = self._queue
+        self._closed += 1
+        if self._closed > _SWEEP_AT and 2 * self._closed > len(queue):
+            # Behind one that runs for long, those that have closed would stay for as long.
+            first = queue[0] if queue else run
+            queue = self._queue = deque(one for one in queue if one.running or one is first)
+            self._closed = 0
         if self._timer is None or not queue or queue[0].running:
             return
         while queue and not queue[0].running:
@@ -52,7 +64,7 @@ class Deadlines:
 
     def take_over(self, other: Deadlines, runs: Mapping[Run, Run], timers: Mapping[Timer, Timer]) -> None:
         """Have the timeouts of a world that this one's is a copy of; `runs` and `timers` stand for its."""
-        self._queue = deque(runs[run] for run in other._queue)
+        self._queue = deque(runs[run] for run in other._queue if run.running)
         self._timer = None if other._timer is None else timers.get(other._timer)
         self._own = {runs[run]: timers[timer] for run, timer in other._own.items()}
 

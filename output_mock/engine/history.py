@@ -223,6 +223,8 @@ class StartInfo:
     """With what a run began: everything that its first event shows. Times are nanoseconds."""
 
     continued_run_id: str | None = None
+    # With what the first run of its chain began; None for that one itself.
+    first: StartInfo | None = None
     # How long the first workflow task of a continued run is held back.
     backoff = 0
     reset_points: tuple[str, int, int, int] | None = None

@@ -132,7 +132,7 @@ class Replay:
             job = (instance.STOP, None, None)
         elif kind == history.CHILD_STARTED:
             child = self.children[event[5]]
-            child.run = run.world.run_by_id(event[2], event[3])
+            child.run = run.world.begun_as(event[2], event[3])
             child.started = self.events.index(event) + 1
             job = (instance.CHILD_STARTED, child, None)
         elif kind == history.CHILD_COMPLETED:

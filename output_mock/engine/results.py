@@ -23,10 +23,17 @@ def status(run: Run) -> dict[str, Any]:
     }
 
 
-def given_input(run: Run) -> dict[str, Any]:
-    """`/input`: the key is missing when no input was sent (feedback)."""
-    answer: dict[str, Any] = {"workflowId": run.workflow_id, "runId": run.run_id}
-    given = run.info.arguments()[0]
+def given_input(run: Run, *, first: bool = False) -> dict[str, Any]:
+    """`/input`: the key is missing when no input was sent (feedback).
+
+    With `first`, of the first run of its chain, which may have gone.
+    """
+    info = run.info
+    answer: dict[str, Any] = {
+        "workflowId": run.workflow_id,
+        "runId": info.first_run_id if first else run.run_id,
+    }
+    given = ((first and info.first) or info).arguments()[0]
     if given is not UNDEFINED:
         answer["input"] = given
     return answer

@@ -8,7 +8,7 @@ completion together with the commands that it carried (history_paging).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,22 @@ class Arrival:
         self.timer: Timer | None = None
 
 
+class Family:
+    """All runs that come of one that a client has started."""
+
+    __slots__ = ("burst", "burst_began", "endless", "first", "workflow", "workflow_id")
+
+    def __init__(self, first: Run) -> None:
+        # The run that a client has started, or what it goes on as; None once that is over.
+        self.first: Run | None = first
+        self.workflow: str = first.definition.name
+        self.workflow_id: str = first.workflow_id
+        # How many runs of it have come about since when, and the mistake that it was when they were too many.
+        self.burst: int = 0
+        self.burst_began: int = 0
+        self.endless: ScriptError | None = None
+
+
 class Run:
     """One run of a workflow id."""
 
@@ -122,13 +138,15 @@ class Run:
     children: tuple[Child, ...] = ()
     # Queries that wait for the workflow task that is due.
     queries: tuple[Query, ...] = ()
+    # Whose child it is, as long as both go on, and how many it has above it.
     parent: Run | None = None
-    # How many runs were brought about by this one and all that come of it, since when, and the mistake that
-    # it was when they were too many.
-    burst: int = 0
-    burst_began: int = 0
-    endless: ScriptError | None = None
     child: Child | None = None
+    depth: int = 0
+    # The run that it has been continued by, or a later one of the chain.
+    following: Run | None = None
+    # Once it has closed: the run that it stays for, and the runs that stay for this one.
+    stays_for: Run | None = None
+    staying: list[Run] | None = None
     # When it reaches its execution timeout; 0 for a run that has none.
     deadline: int = 0
     waiters: list[threading.Event] | None = None
@@ -146,8 +164,7 @@ class Run:
         self.info = info
         self.run_id = run_id
         self.history: History = History()
-        # The run that a client has started, and that this one comes of.
-        self.root: Run = self
+        self.family: Family = Family(self)
         self.start_time: int = world.clock.nanoseconds()
         self.jobs: list[Job] = []
         self.attempts = []
@@ -207,8 +224,10 @@ class Run:
                 self._adopt(child, child.run.latest())
 
     def _adopt(self, child: Child, run: Run) -> None:
-        run.parent, run.child = self, child
-        if not run.running:
+        if run.running:
+            run.parent, run.child = self, child
+        else:
+            self.world.stay_with(self, run)
             self.child_closed(child, run)
 
     def _after_backoff(self, pause: Backoff) -> None:
@@ -598,7 +617,9 @@ class Run:
         writer = self.world.traces.writer
         if writer is not None and self.memo is not None and self.memo.trace_info is not None:
             workflow_id, _, run_id, _ = self.memo.trace_info
-            writer.changed(self.world.run_by_id(workflow_id, run_id))
+            root = self.world.begun_as(workflow_id, run_id)
+            if root is not None:
+                writer.changed(root)
 
     def trace_settled(self) -> None:
         """Whatever else belongs into the trace of this run has had its time since its end."""
@@ -614,8 +635,8 @@ class Run:
 
     def end_endless(self, error: ScriptError) -> None:
         """End this run, and the one that it comes of with all its children, as they have no end."""
-        for run in (self.root.latest(), self):
-            if run.running:
+        for run in (self.family.first, self):
+            if run is not None and run.running:
                 run._fail_as_mistaken(error)
 
     def _fail_as_mistaken(self, error: BaseException) -> None:
@@ -880,10 +901,20 @@ class Run:
         self.world.closed(self)
         children, self.children = self.children, ()
         for child in children:
-            if child.run is not None and not child.closed and not child.detached:
-                child.run.latest().terminate("by parent close policy", identity="history-service")
-        if self.parent is not None and self.child is not None and status != "continued_as_new":
-            self.parent.child_closed(self.child, self)
+            if child.run is None or child.closed:
+                continue
+            run = child.run.latest()
+            if child.detached:
+                run.parent = run.child = None
+            else:
+                run.terminate("by parent close policy", identity="history-service")
+        if status != "continued_as_new":
+            if self.family.first is self:
+                self.family.first = None
+            parent, begun_as = self.parent, self.child
+            self.parent = self.child = None
+            if parent is not None and begun_as is not None:
+                parent.child_closed(begun_as, self)
         self.wake()
 
     @property
@@ -908,9 +939,30 @@ class Run:
     def latest(self) -> Run:
         """The run that this one has been continued by, or itself."""
         run = self
-        while run.next_run_id is not None and run.status == "continued_as_new":
-            run = self.world.run_by_id(run.workflow_id, run.next_run_id)
+        while run.following is not None:
+            run = run.following
+        if run is not self:
+            # Those in between need not stay for this one.
+            self.following = run
         return run
+
+    # Staying
+
+    def stay_with(self, parent: Run) -> None:
+        """Stay, closed, for as long as `parent` does."""
+        self.stays_for = parent
+        if parent.staying is None:
+            parent.staying = []
+        parent.staying.append(self)
+
+    def with_those_that_stay(self) -> Iterator[Run]:
+        """This run, and every closed one that stays for it, for one of those, and so on."""
+        waiting = [self]
+        while waiting:
+            run = waiting.pop()
+            yield run
+            # One that has been taken over by a reset run stays for that one instead.
+            waiting += [other for other in run.staying or () if other.stays_for is run]
 
     # Waiting
 

@@ -37,12 +37,18 @@ class Writer(Protocol):
     def ended(self, run: Run) -> None:
         """This root run has ended, in whatever way."""
 
+    def forget(self, run: Run) -> None:
+        """This root run has gone (`--keep-runs`), and its trace is of no use any more."""
+
 
 class Uploader(Protocol):
     """Uploads the traces of root runs. Called with the world's lock held."""
 
     def ended(self, run: Run) -> None:
         """This root run had ended `upload_delay` ago: whatever else belongs into its trace is there."""
+
+    def forget(self, run: Run) -> None:
+        """This root run has gone (`--keep-runs`), and its trace is of no use any more."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,13 @@ class Traces:
     upload_delay: int = 10 * SECOND
     # What the server fetches traces from S3 with; None when there is no S3.
     source: Source | None = None
+
+    def forget(self, run: Run) -> None:
+        """A root run has gone, and what was kept of its trace goes with it."""
+        if run.memo is not None and run.memo.trace_info is not None and run.memo.trace_info[2] == run.run_id:
+            for place in (self.writer, self.uploader):
+                if place is not None:
+                    place.forget(run)
 
     def destinations(self, workflow_type: str, workflow_id: str, start: int) -> dict[str, str]:
         """Where the trace of a run goes (run_completes, remote_trace_no_credentials)."""

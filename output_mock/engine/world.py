@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.durations import MILLISECOND
@@ -20,6 +21,7 @@ from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.history import ParentInfo, StartInfo
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import Child, Instance, Query, Update
+from output_mock.engine.kept_runs import KeptRuns
 from output_mock.engine.payloads import UNDEFINED
 from output_mock.engine.replay import reset_point, reset_run
 from output_mock.engine.run import Run
@@ -43,6 +45,8 @@ MOST_DESCENDANTS = 2_000
 _LONGEST_ID = 1000
 # What the real server writes when nobody gives a reason (terminate_pinned_no_body).
 _NO_REASON = "terminated by user via frontend"
+# When so many things wait for a worker, those of runs that have ended are dropped.
+_SWEEP_AT = 1_000
 _RESET_POINTS_KEPT = 259_200_000_000_000  # three days
 
 
@@ -87,6 +91,7 @@ class Catalog(Offered):
         self.returning: Timer | None = None
         # What goes on once there is a worker again.
         self.waiting: list[Callable[[], None]] = []
+        self._sweep_at = _SWEEP_AT
 
     def set_worker(self, present: bool) -> None:
         """Let the worker come or go; without one nothing of this task queue moves."""
@@ -115,6 +120,17 @@ class Catalog(Offered):
     def when_worker_returns(self, callback: Callable[[], None]) -> None:
         """Call back once there is a worker again."""
         self.waiting.append(callback)
+        if len(self.waiting) > self._sweep_at:
+            # Most of them may be of runs that have ended meanwhile.
+            self.waiting = [one for one in self.waiting if _owner(one).running]
+            self._sweep_at = max(_SWEEP_AT, 2 * len(self.waiting))
+
+
+def _owner(callback: Callable[[], None]) -> Run:
+    """The run that a callback is a method of."""
+    method: Any = callback.func if isinstance(callback, functools.partial) else callback
+    owner: Run = method.__self__
+    return owner
 
 
 class World:
@@ -134,6 +150,7 @@ class World:
         patience: float = 10.0,
         traces: Traces | None = None,
         namespace: str = "default",
+        kept_runs: KeptRuns | None = None,
     ) -> None:
         self.clock: Clock = clock if isinstance(clock, Clock) else Clock(clock, start=start)
         self.seed = seed
@@ -165,7 +182,18 @@ class World:
         self._latest: dict[str, Run] = {}
         self._runs: dict[str, Run] = {}
         self._open: dict[Run, None] = {}
-        self._closed: list[Run] = []
+        # Those that have closed, in the order in which they did.
+        self._closed: dict[Run, None] = {}
+        # How many of them are kept, for how many worlds.
+        self.kept_runs: KeptRuns = KeptRuns() if kept_runs is None else kept_runs
+        # Those that may go, the oldest first, each with how many runs go along, itself included; and all of
+        # these together.
+        self._leaving: OrderedDict[Run, int] = OrderedDict()
+        self.closed_runs: int = 0
+        # The workflows of the runs that have gone, each with the signals that they were sent: name, place,
+        # and after how long.
+        self.played: dict[str, set[tuple[str, str, int]]] = {}
+        self.kept_runs.add(self)
 
     # Catalogs
 
@@ -269,7 +297,7 @@ class World:
         info.memo = child.memo
         info.invocation = child.invocation.get("activityOptions")
         run = Run(self, parent.catalog, parent.catalog.workflows[child.workflow_type], info, run_id)
-        run.root = parent.root
+        run.family, run.depth = parent.family, parent.depth + 1
         self._enter(run)
         run.begin()
         return run
@@ -280,10 +308,7 @@ class World:
         Raises `LookupError` that tells what there is, and `RecursionError` when children have children
         without end: as no time need pass between them, nothing else would ever stop them.
         """
-        depth, above = 1, parent.parent
-        while above is not None:
-            depth, above = depth + 1, above.parent
-        if depth > _DEEPEST_CHILD:
+        if parent.depth >= _DEEPEST_CHILD:
             raise RecursionError(
                 f"children are nested {_DEEPEST_CHILD} deep; does workflow {name!r} run itself without end?"
             )
@@ -317,8 +342,15 @@ class World:
         info.reset_points = (*first, now + _RESET_POINTS_KEPT)
         # The step options that a parent gave in its call are not passed on.
         info.parent, info.memo = old.parent, old.memo
+        info.first = old.first or old
         following = Run(self, run.catalog, run.definition, info, run_id)
-        following.parent, following.child, following.root = run.parent, run.child, run.root
+        following.family, following.depth = run.family, run.depth
+        following.parent, following.child = run.parent, run.child
+        if following.child is not None:
+            following.child.run = following
+        if run.family.first is run:
+            run.family.first = following
+        run.following, run.parent, run.child = following, None, None
         self._enter(following)
         following.begin()
         if endless is not None:
@@ -330,19 +362,19 @@ class World:
         As no time need pass between them, nothing else would ever stop them, and nobody could do anything in
         this world meanwhile.
         """
-        root = run.root
-        if now - root.burst_began > _CONTINUE_INTERVAL:
-            root.burst_began, root.burst, root.endless = now, 0, None
-        root.burst += 1
-        if root.burst > MOST_DESCENDANTS:
-            if root.endless is None:
-                root.endless = errors.ScriptError(
-                    f"workflow {root.definition.name!r} has brought about {MOST_DESCENDANTS} runs within a "
+        family = run.family
+        if now - family.burst_began > _CONTINUE_INTERVAL:
+            family.burst_began, family.burst, family.endless = now, 0, None
+        family.burst += 1
+        if family.burst > MOST_DESCENDANTS:
+            if family.endless is None:
+                family.endless = errors.ScriptError(
+                    f"workflow {family.workflow!r} has brought about {MOST_DESCENDANTS} runs within a "
                     f"second of the clock, the last of them by {run.definition.name!r}; do its children have "
                     "children without end? Let time pass between them (ctx.sleep, or takes)",
-                    workflow_id=root.workflow_id,
+                    workflow_id=family.workflow_id,
                 )
-            raise root.endless
+            raise family.endless
 
     def _enter(self, run: Run) -> None:
         info, before = run.info, self._latest.get(run.workflow_id)
@@ -357,7 +389,42 @@ class World:
         """A run has closed; lists show it among the closed ones from now on."""
         if run in self._open:
             del self._open[run]
-            self._closed.append(run)
+            self._closed[run] = None
+            if run.parent is not None and run.parent.running and run.status != "continued_as_new":
+                run.stay_with(run.parent)
+                return
+            self._may_leave(run)
+            self.kept_runs.make_room(self)
+
+    def _may_leave(self, run: Run) -> None:
+        self._leaving[run] = size = sum(1 for _ in run.with_those_that_stay())
+        self.closed_runs += size
+
+    def stay_with(self, parent: Run, run: Run) -> None:
+        """A closed run stays from now on for as long as `parent`, which goes on, does."""
+        self.closed_runs -= self._leaving.pop(run, 0)
+        run.stay_with(parent)
+
+    @property
+    def may_forget(self) -> int:
+        """How many closed runs, each with those that stay for it, may go."""
+        return len(self._leaving)
+
+    def forget_oldest(self) -> int:
+        """Let the run go that closed first of those that may, and return how many went along, that included.
+
+        Called with the lock held. Whoever reads one of them at the moment can go on doing so.
+        """
+        oldest, size = self._leaving.popitem(last=False)
+        self.closed_runs -= size
+        for run in oldest.with_those_that_stay():
+            del self._closed[run], self._runs[run.run_id]
+            if self._latest.get(run.workflow_id) is run:
+                del self._latest[run.workflow_id]
+            played = self.played.setdefault(run.info.workflow_type, set())
+            played.update((signal.name, signal.place, signal.after) for signal in run.sent)
+            self.traces.forget(run)
+        return size
 
     def after(self, delay: int, callback: Callable[[], None]) -> Timer | None:
         """Call back after `delay` nanoseconds: at once, but in its turn, when that is 0."""
@@ -384,9 +451,21 @@ class World:
                 raise errors.WorkflowNotFoundError.unknown(workflow_id, run_id)
             return run
 
-    def run_by_id(self, workflow_id: str, run_id: str) -> Run:
-        """As `find`, for callers that know that the run is there and hold the lock."""
-        return self._runs[run_id]
+    def begun_as(self, workflow_id: str, run_id: str) -> Run | None:
+        """The run of that id or, when it has gone, the one that goes on in its place; None when there is
+        neither. Called with the lock held.
+        """
+        run = self._runs.get(run_id)
+        if run is None:
+            run = self._latest.get(workflow_id)
+            if run is not None and run.info.first_run_id != run_id:
+                return None
+        return run
+
+    def parent_of(self, run: Run) -> Run | None:
+        """The run that this one is a child of; None when it is none, and when that has gone."""
+        about = run.info.parent
+        return None if about is None else self.begun_as(about.workflow_id, about.run_id)
 
     def runs(self, workflow_type: str | None = None, catalog: str | None = None) -> Iterator[Run]:
         """Runs as lists show them: those that run, newest first, then those that closed last."""
@@ -402,14 +481,18 @@ class World:
         run = self._latest.get(workflow_id)
         return None if run is None or isinstance(run.definition, CatalogDefinition) else run.definition.name
 
-    def workflow_ids(self) -> list[str]:
-        """Every workflow id that was started, in the order in which they first were; catalogs aside."""
+    def workflow_ids(self, limit: int | None = None) -> list[str]:
+        """Every workflow id that was started, in the order in which they first were; catalogs aside.
+
+        With a `limit`, only so many of them. Those of runs that have gone are not among them.
+        """
         with self.clock.lock:
-            return [
+            there = (
                 workflow_id
                 for workflow_id, run in self._latest.items()
                 if not isinstance(run.definition, CatalogDefinition)
-            ]
+            )
+            return list(islice(there, limit))
 
     def list_runs(
         self, *, workflow_type: str | None = None, catalog: str | None = None, limit: int = 100
@@ -816,7 +899,8 @@ class World:
             outcome = run.latest()
             if outcome.script_error is not None:
                 raise outcome.script_error
-            reported = self._latest[run.workflow_id]
+            # It may have gone since.
+            reported = self._latest.get(run.workflow_id, outcome)
             return results.result(reported, run_id=run.run_id, outcome=outcome, given=run.info.input)
 
     def result(self, workflow_id: str, run_id: str | None = None) -> dict[str, Any]:
@@ -828,10 +912,6 @@ class World:
             if run.script_error is not None:
                 raise run.script_error
             return results.result(run)
-
-    def original(self, run: Run) -> Run:
-        """The first run of the chain that a run belongs to."""
-        return self._runs[run.info.first_run_id]
 
     # Ending
 
@@ -850,3 +930,9 @@ class World:
                 if run.instance is not None:
                     run.instance.drop_script()
             self.clock.close()
+        self.kept_runs.remove(self)
+
+    def resume(self) -> None:
+        """Go on, in the place of the world that this one is a copy of."""
+        self.kept_runs.add(self)
+        self.clock.resume()

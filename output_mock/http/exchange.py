@@ -400,9 +400,7 @@ class Exchange:
             if run_id is not None:
                 problem.message = f'Run "{run_id}" not found for workflow "{_id(route)}"'
             raise
-        if run_id is None:
-            run = self.world.original(run)
-        return answers.json_answer(results.given_input(run))
+        return answers.json_answer(results.given_input(run, first=run_id is None))
 
     def trace_log(self, route: Route) -> Response:
         run_id = self._run_id(route)

@@ -58,11 +58,19 @@ class Folder:
         if more or run.worker_heard:
             self._write(run)
 
-    def _write(self, run: Run) -> None:
-        """Write a file. What goes wrong is logged: it is nothing that a run has to do with."""
+    def forget(self, run: Run) -> None:
+        """Remove the file of a run that has gone."""
+        with contextlib.suppress(OSError):
+            self._path(run).unlink()
+
+    def _path(self, run: Run) -> Path:
         info = run.info
         name = safe_name(file_name(info.workflow_id, info.trace_start))
-        path = self.folder / safe_name(info.workflow_type) / name
+        return self.folder / safe_name(info.workflow_type) / name
+
+    def _write(self, run: Run) -> None:
+        """Write a file. What goes wrong is logged: it is nothing that a run has to do with."""
+        path = self._path(run)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, to_bytes(trace_tree(run)))

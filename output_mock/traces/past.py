@@ -165,8 +165,9 @@ def _made(world: World, file: PastFile, url: str, before: Run | None) -> Run:
     memo = Memo((file.workflow_id, tree["name"], run_id, file.start), None, trace)
     made = _Past(world, tree, file.workflow_id, run_id, file.start, memo)
     if before is not None:
-        before.next_run_id = run_id
+        before.next_run_id, before.following = run_id, made.run
         made.run.info.first_run_id = before.info.first_run_id
+        made.run.info.first = before.info.first or before.info
         made.run.info.continued_run_id = before.run_id
     return made.written()
 

@@ -45,7 +45,8 @@ class Bucket:
 
     Takes its name, the `endpoint` of an S3-compatible server (None: moto in this process, which has to be on,
     as within `moto.mock_aws()`), the `region` (None: none is set, and then only URLs that name one can be
-    fetched), the keys, and whether to `make` it with the first upload.
+    fetched), the keys, whether to `make` it with the first upload, and whether it is `in_memory`, so that it
+    must not grow: then a trace is removed once its run has gone.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Bucket:
         key_id: str = "testing",
         secret: str = "testing",
         make: bool = False,
+        in_memory: bool = False,
     ) -> None:
         self.name = name
         self.endpoint = endpoint
@@ -66,19 +68,25 @@ class Bucket:
         self._lock = threading.Lock()
         # Whether it is made when something shall be put into it that is not there yet.
         self._make = make
+        self._in_memory = in_memory
 
     # What the engine tells
 
     def ended(self, run: Run) -> None:
         """Upload the trace of a root run. An upload that fails is logged, as the worker does."""
-        key = object_key(run.info.workflow_type, run.info.workflow_id, run.info.trace_start)
-        content = to_bytes(trace_tree(run))
-        upload = functools.partial(self._upload, key, content)
+        self._do(functools.partial(self._upload, _key(run), to_bytes(trace_tree(run))))
+
+    def forget(self, run: Run) -> None:
+        """Remove the trace of a run that has gone, if it takes memory here."""
+        if self._in_memory and run.uploaded:
+            self._do(functools.partial(self._remove, _key(run)))
+
+    def _do(self, work: Callable[[], None]) -> None:
         if self.endpoint is None:
-            upload()
+            work()
             return
         # Whoever holds the world's lock does not wait for a network.
-        future = _uploaders().submit(upload)
+        future = _uploaders().submit(work)
         with self._lock:
             self._under_way.add(future)
         future.add_done_callback(self._over)
@@ -95,6 +103,12 @@ class Bucket:
             self.put(key, content)
         except Exception as error:
             _log.warning("the trace %s was not uploaded to bucket %s: %s", key, self.name, error)
+
+    def _remove(self, key: str) -> None:
+        try:
+            self.client.delete_object(Bucket=self.name, Key=key)
+        except Exception as error:
+            _log.warning("the trace %s was not removed from bucket %s: %s", key, self.name, error)
 
     def settle(self) -> None:
         """Wait, not for ever, for the uploads that are under way."""
@@ -203,6 +217,10 @@ class Bucket:
 def _uploaders() -> ThreadPoolExecutor:
     """The threads that upload, for all buckets."""
     return ThreadPoolExecutor(4, thread_name_prefix="output-mock-traces")
+
+
+def _key(run: Run) -> str:
+    return object_key(run.info.workflow_type, run.info.workflow_id, run.info.trace_start)
 
 
 def moto_is_on() -> bool:

@@ -84,10 +84,14 @@ def _with_children(run: Run) -> Iterator[Run]:
 def _children(world: World, run: Run) -> Iterator[Run]:
     if run.info.parent is not None and run.next_run_id is not None and run.status == "continued_as_new":
         # A child that goes on in a new run is still a child; a root's next run has a trace of its own.
-        yield world.run_by_id(run.workflow_id, run.next_run_id)
+        begun = world.begun_as(run.workflow_id, run.next_run_id)
+        if begun is not None:
+            yield begun
     for event in run.history.events:
         if event[0] == history.CHILD_STARTED:
-            yield world.run_by_id(event[2], event[3])
+            begun = world.begun_as(event[2], event[3])
+            if begun is not None:
+                yield begun
 
 
 def _entries(run: Run, root: Run, taken: set[str]) -> Iterator[Entry]:

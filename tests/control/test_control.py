@@ -51,6 +51,7 @@ def test_the_version_is_told(client: Client) -> None:
     answer = client.control("GET", "/version").json
     assert answer["name"] == "output-mock"
     assert answer["version"][0].isdigit()
+    assert (answer["keepRuns"], answer["runsGone"]) == (None, 0)
 
 
 # Workflows

@@ -157,6 +157,6 @@ class OutputApp(Flask):
         if not self.calls.most and self.on_answer is None:
             return
         call = exchange.as_call(next(self._numbers), lost=lost)
-        self.calls.add(call, exchange.size + len(call.answer or b""))
+        self.calls.add(call)
         if self.on_answer is not None:
             self.on_answer(call)

@@ -86,8 +86,6 @@ class Exchange:
         self._s3: Trouble | None = None
         # Whether that is the answer.
         self._s3_failed: bool = False
-        # How many bytes its body has.
-        self.size: int = 0
         # The answer, once there is one.
         self.answered: Response | None = None
         # Whether the client gets less than that.
@@ -253,7 +251,6 @@ class Exchange:
                 raise bodies.BodyError("PayloadTooLargeError", 413, "request entity too large")
             return UNDEFINED
         data = current.stream.read(bodies.LIMIT + 1)
-        self.size = len(data)
         return bodies.parse(current.headers, data)
 
     def _guarded(self) -> Response:

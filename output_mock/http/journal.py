@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from sys import getsizeof
 from typing import Any, NamedTuple, overload
 
 from output_mock.engine.payloads import short
@@ -15,8 +16,10 @@ from output_mock.scripts.definition import nearest
 
 # How much of a body a line shows.
 _SHOWN = 100
-# How many bytes the bodies in a journal may have in all.
+# How many bytes of memory the calls in a journal may hold in all.
 MOST_BYTES = 64 * 1024 * 1024
+# What a call holds besides its values, and its place among the others.
+_BARE = 600
 
 
 class RequestHeaders(Mapping[str, str]):
@@ -120,7 +123,10 @@ class Call(NamedTuple):
 
 
 class Journal:
-    """The last calls of a fake, at most so many, and of at most so many bytes in all."""
+    """The last calls of a fake, at most so many, that hold at most so many bytes of memory in all.
+
+    The last call is kept in any case; without its answer, when it is larger than all calls may be.
+    """
 
     def __init__(self, most: int, *, most_bytes: int = MOST_BYTES) -> None:
         self.most = most
@@ -131,8 +137,12 @@ class Journal:
         self._waiting = 0
         self._interruptions = 0
 
-    def add(self, call: Call, size: int = 0) -> None:
-        """Keep a call whose bodies have so many bytes; the oldest ones go when there is no room."""
+    def add(self, call: Call) -> None:
+        """Keep a call; the oldest ones go when there is no room."""
+        size = held_by(call)
+        if size > self._most_bytes and call.answer is not None:
+            size -= getsizeof(call.answer)
+            call = call._replace(answer=None)
         with self._lock:
             calls = self._calls
             calls.append((call, size))
@@ -189,6 +199,25 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+
+def held_by(call: Call) -> int:
+    """How many bytes of memory a call holds: its body as it was parsed, its headers, and all texts of it."""
+    # The names of headers are there in lower case as well, once somebody has looked one up.
+    headers = call.headers.items()
+    texts = sum(2 * getsizeof(name) + getsizeof(value) + 120 for name, value in headers)
+    size = _BARE + texts + getsizeof(call.path) + getsizeof(call.answer) + getsizeof(call.miss)
+    todo: list[Any] = [call.query, call.json, call.workflow_id, call.name, call.workflow]
+    # Not by recursion: a body may be nested as deep as Python can read it.
+    while todo:
+        value = todo.pop()
+        size += getsizeof(value)
+        if isinstance(value, dict):
+            todo += value
+            todo += value.values()
+        elif isinstance(value, list):
+            todo += value
+    return size
 
 
 class Calls(Sequence[Call]):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -291,22 +293,63 @@ def test_a_script_that_blocks_is_broken_off_and_other_worlds_go_on(client: Clien
     client.control("DELETE", "/worlds/stuck", expect=204)
 
 
-def a_call(number: int) -> Call:
-    return Call(number, 0, "GET", "/", {}, None, None, None, None, None, {}, 200, b"", False, None)
+def a_call(number: int, answer: bytes = b"") -> Call:
+    return Call(number, 0, "GET", "/", {}, None, None, None, None, None, {}, 200, answer, False, None)
 
 
 def test_a_journal_keeps_so_many_calls_and_so_many_bytes() -> None:
-    journal = Journal(5, most_bytes=100)
+    journal = Journal(5, most_bytes=10_000)
     for number in range(10):
-        journal.add(a_call(number), 1)
+        journal.add(a_call(number))
     assert [call.number for call in journal] == [5, 6, 7, 8, 9]
-    journal.add(a_call(10), 90)
-    journal.add(a_call(11), 50)
+    journal.add(a_call(10, b"x" * 5_000))
+    journal.add(a_call(11, b"x" * 5_000))
     assert [call.number for call in journal] == [11]
-    journal.add(a_call(12), 1_000)
-    assert [call.number for call in journal] == [12]
+    # What is larger than all may be is kept without its answer.
+    journal.add(a_call(12, b"x" * 20_000))
+    assert [(call.number, call.answer is None) for call in journal] == [(11, False), (12, True)]
     journal.clear()
     assert len(journal) == 0
+
+
+# What a client can send that takes more memory than its bytes: many small values, long headers and queries.
+LARGE_CALLS: dict[str, Callable[[], dict[str, Any]]] = {
+    "headers": lambda: {"headers": {"X-Long": "h" * 200_000}},
+    "many headers": lambda: {"headers": {f"X-{n}": "h" for n in range(500)}},
+    "empty lists": lambda: {"json": {"payload": {"a": [[] for _ in range(5_000)]}}},
+    "objects": lambda: {"json": {"payload": {"a": [{f"key-{n}": {}} for n in range(1_000)]}}},
+    "numbers": lambda: {"json": {"payload": {"a": [n + 0.5 for n in range(5_000)]}}},
+    "text beyond Latin": lambda: {"json": {"payload": {"a": "\N{SNOWMAN}" * 50_000}}},
+    "a query": lambda: {"query_string": "&".join(f"a{n}=b" for n in range(900))},
+    "a path": lambda: {"path": "/workflow/" + "p" * 100_000 + "/signal/x"},
+}
+
+
+@pytest.mark.parametrize("kind", LARGE_CALLS)
+def test_a_journal_counts_the_memory_that_its_calls_hold(kind: str) -> None:
+    mock = OutputMock()
+    most = 2**20
+    client = mock.app.test_client()
+
+    def ask(times: int) -> int:
+        """Make so many calls, and return how much memory is held since the beginning."""
+        for _ in range(times):
+            client.post(**{"path": "/workflow/none/signal/x", "json": {}, **LARGE_CALLS[kind]()})
+            # As a test does that looks for a header.
+            next(reversed(list(mock.app.calls))).headers.get("x-none")
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    ask(1)
+    mock.app.calls = Journal(10_000, most_bytes=most)
+    tracemalloc.start()
+    try:
+        times = 2 * int(most / (ask(2) / 2)) + 2
+        held = ask(times)
+    finally:
+        tracemalloc.stop()
+    assert 1 < len(mock.app.calls) < times, "the limit was not reached"
+    assert most / 4 < held < most * 1.2
 
 
 def test_a_call_that_nothing_keeps_is_not_even_built(monkeypatch: pytest.MonkeyPatch) -> None:

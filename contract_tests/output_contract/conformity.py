@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
@@ -301,9 +302,40 @@ def _payload_problems(body: bytes) -> Iterator[str]:
 # --- schemas ---------------------------------------------------------------------------------------------
 
 
+def _is_about_others(branch: dict[str, Any], instance: Any) -> bool:
+    """Whether a branch is about values that have something else under a name, by a look at that name only."""
+    if branch.keys() != {"if", "then"} or not isinstance(instance, dict):
+        return False
+    condition = branch["if"]
+    if condition.keys() != {"required", "properties"} or condition["required"] != [*condition["properties"]]:
+        return False
+    for name, test in condition["properties"].items():
+        allowed = test.get("enum") or ([test["const"]] if "const" in test else None)
+        if name not in instance or (allowed is not None and instance[name] not in allowed):
+            return True
+    return False
+
+
+def _all_of(
+    validator: Any, branches: list[dict[str, Any]], instance: Any, _: object
+) -> Iterator[ValidationError]:
+    """As `jsonschema` does it, but for branches that say nothing of this value.
+
+    Each kind of event has such a branch: to have them all looked at took four fifths of the time.
+    """
+    for index, branch in enumerate(branches):
+        if not _is_about_others(branch, instance):
+            yield from validator.descend(instance, branch, schema_path=index)
+
+
+_Validator: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {"allOf": _all_of}
+)
+
+
 @functools.cache
 def _validator(pointer: str) -> Draft202012Validator:
-    return Draft202012Validator({"$ref": f"{_URI}#{_quoted(pointer)}"}, registry=_REGISTRY)
+    return _Validator({"$ref": f"{_URI}#{_quoted(pointer)}"}, registry=_REGISTRY)
 
 
 def _quoted(pointer: str) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import importlib.util
 import secrets
@@ -137,15 +138,19 @@ def fake_of_this_process() -> tuple[Transport, str]:
 # --- which tests ------------------------------------------------------------------------------------------
 
 
-def _folder() -> Path:
-    return Path(__file__).resolve().parent
+_FOLDER = Path(__file__).resolve().parent
+
+
+@functools.cache
+def _is_of_the_suite(file: Path) -> bool:
+    return file.resolve().parent == _FOLDER
 
 
 def _checks(items: list[pytest.Item]) -> list[tuple[pytest.Item, Check]]:
     """The tests of the suite; other tests may be run beside them."""
     found = []
     for item in items:
-        if item.path.resolve().parent == _folder():
+        if _is_of_the_suite(item.path):
             check = check_of(item)
             if check is None or check.area not in AREAS:
                 raise pytest.UsageError(
@@ -208,7 +213,7 @@ def examples(request: pytest.FixtureRequest) -> hypothesis.settings:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     outcome: Any = yield
     report: pytest.TestReport = outcome.get_result()
-    check = check_of(item) if item.path.resolve().parent == _folder() else None
+    check = check_of(item) if _is_of_the_suite(item.path) else None
     if check is None:
         return
     if report.when == "call" or report.outcome != "passed":

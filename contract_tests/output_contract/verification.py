@@ -93,8 +93,10 @@ def verify(
 
 def _arguments(wanted: Wanted, prefix: str, ledger: Path) -> list[str]:
     folder = Path(__file__).parent
+    # Each area has a file of its own; to read the others takes longer than to check one.
+    files = {folder / f"test_{one.partition('.')[0]}.py" for one in wanted.only} or {folder}
     arguments = [
-        str(folder),
+        *map(str, sorted(files)),
         f"--rootdir={folder}",
         # What happens to lie in the current folder has no say.
         f"--confcutdir={folder}",

@@ -441,6 +441,20 @@ def test_a_response_that_does_not_fit_is_refused_and_the_place_is_named(
     assert any(problem.strip().startswith(message) for problem in problems), "\n".join(problems)
 
 
+@pytest.mark.parametrize("kind", [1, 1.0, True, 5, 99, "1", None, [], {}], ids=repr)
+def test_the_parts_about_other_kinds_of_events_can_be_left_out(kind: Any) -> None:
+    """What remains finds the same as a validator that looks at all of them."""
+    history = json.loads((RECORDINGS / "run_completes.json").read_text(encoding="utf-8"))["exchanges"]
+    pages = (exchange["response"].get("json") for exchange in history if "response" in exchange)
+    event = next(page["events"][0] for page in pages if isinstance(page, dict) and "events" in page)
+    event = {**event, "eventType": kind}
+    pointer = "/components/schemas/HistoryEvent"
+    whole = Draft202012Validator({**DOCUMENT, "$ref": f"#{pointer}"})
+    found = [line.partition(": ")[2] for line in schema_problems(pointer, event)]
+    assert found == [error.message for error in whole.iter_errors(event)]
+    assert (found == []) is (kind == 1 and kind is not True)
+
+
 def test_names_of_headers_may_have_any_case() -> None:
     given = answer(*STATUS)
     given["headers"] = {name.title(): value for name, value in given["headers"].items()}

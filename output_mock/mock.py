@@ -11,7 +11,7 @@ from output_mock import expected as expectations
 from output_mock.durations import Duration, nanoseconds
 from output_mock.engine import results
 from output_mock.engine.clock import Clock, Mode
-from output_mock.engine.errors import ScriptError, WorkflowNotFoundError
+from output_mock.engine.errors import Ending, ScriptError, WorkflowNotFoundError
 from output_mock.engine.kept_runs import KeptRuns
 from output_mock.engine.payloads import UNDEFINED, plain
 from output_mock.engine.run import Run
@@ -521,6 +521,11 @@ class OutputMock(Scripted):
 
         Its calls and runs can still be looked at.
         """
-        self.world.close()
+        self.end(Ending.CLOSED)
+
+    def end(self, ending: Ending) -> None:
+        """Close it, and tell whoever waits why."""
+        self.world.close(ending)
+        self.app.calls.let_go(ending)
         while self._places:
             self._places.pop().close()

@@ -69,13 +69,15 @@ def counted(number: int) -> str:
 
 def loaded_files(files: tuple[str, ...]) -> tuple[dict[str, list[Scripted]], list[ScriptFileError]]:
     """What each of the files scripts, and what is wrong with those that cannot be loaded."""
+    from output_mock.cli.reading import ended_by_ctrl_c, told_when_slow
     from output_mock.scripts.loading import ScriptFileError, load_file
 
     loaded: dict[str, list[Scripted]] = {}
     problems: list[ScriptFileError] = []
     for file in files:
         try:
-            loaded[file] = load_file(file)
+            with ended_by_ctrl_c(), told_when_slow(file, lambda text: click.echo(text, err=True)):
+                loaded[file] = load_file(file)
         except ScriptFileError as error:
             problems.append(error)
     return loaded, problems

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from output_mock.cli.check import all_mistakes, counted
+from output_mock.cli.reading import read_within_limit
+from output_mock.engine.errors import OutputError
 
 if TYPE_CHECKING:
     from output_mock.mock import OutputMock
@@ -68,12 +70,12 @@ class Watcher:
             self._take_up(file)
 
     def _take_up(self, file: str) -> None:
-        from output_mock.scripts.loading import ScriptFileError, load_file
+        from output_mock.scripts.loading import ScriptFileError
         from output_mock.scripts.script import replace
 
         kept = "the workflows that it had go on being served"
         try:
-            new = load_file(file)
+            new = read_within_limit(file)
             mistakes = all_mistakes({**self._loaded, file: new}, ())
             if mistakes:
                 raise ScriptFileError.of(mistakes)
@@ -82,7 +84,7 @@ class Watcher:
             for mistake in error.mistakes:
                 self._tell(str(mistake))
             self._tell(f"{file}: not taken up; {kept}")
-        except ValueError as error:
+        except (ValueError, OutputError) as error:
             self._tell(f"{file}: {error}")
             self._tell(f"{file}: not taken up; {kept}")
         else:
@@ -98,7 +100,7 @@ class Watcher:
         for name, mock in self._others().items():
             try:
                 replace(mock.world, old, new)
-            except ValueError as error:
+            except (ValueError, OutputError) as error:
                 self._tell(f"{file}: not taken up in world {name}: {error}")
 
 

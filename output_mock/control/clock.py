@@ -25,6 +25,8 @@ from output_mock.engine.world import World
 
 # How long, in seconds of the wall, one request may move the clock.
 PATIENCE = 10.0
+# How long, in seconds, a list of worlds waits for each world that a script holds.
+_SOON = 0.1
 
 SCHEMAS = {
     "Clock": shape(
@@ -42,16 +44,29 @@ SCHEMAS = {
 
 def described(world: World) -> dict[str, Any]:
     """The clock, as the control plane shows it."""
-    clock = world.clock
-    with clock.lock:
-        due = clock.next_due()
-        now = clock.nanoseconds()
-        return {
-            "mode": clock.mode,
-            "now": iso(now),
-            "milliseconds": now // 1_000_000,
-            "nextDue": None if due is None else iso(due),
-        }
+    with world.clock.lock:
+        return _described(world, world.clock.next_due())
+
+
+def seen(world: World) -> tuple[dict[str, Any], str | None]:
+    """The same also of a world that is stuck, and which script it is stuck in; None when it is not."""
+    lock = world.clock.lock
+    if not lock.acquire(timeout=_SOON):
+        return _described(world, None), world.watchdog.described()
+    try:
+        return _described(world, world.clock.next_due()), None
+    finally:
+        lock.release()
+
+
+def _described(world: World, due: int | None) -> dict[str, Any]:
+    now = world.clock.nanoseconds()
+    return {
+        "mode": world.clock.mode,
+        "now": iso(now),
+        "milliseconds": now // 1_000_000,
+        "nextDue": None if due is None else iso(due),
+    }
 
 
 def show(asked: Asked) -> Reply:

@@ -12,7 +12,7 @@ from output_mock.control.problems import CLASSES
 from output_mock.version import version
 
 # The errors that every operation has.
-_ALWAYS = (401, 403, 404, 405)
+_ALWAYS = (401, 403, 404, 405, 410, 503)
 _WITH_BODY = (400, 413, 415)
 
 

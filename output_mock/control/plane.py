@@ -19,17 +19,21 @@ from output_mock.control.operations import (
     Reply,
 )
 from output_mock.control.problems import (
+    Busy,
     Conflict,
+    Ended,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
     Problem,
+    Stopped,
+    Stuck,
     TooLarge,
     UnsupportedMediaType,
 )
 from output_mock.control.worlds import Held, Worlds
 from output_mock.durations import nanoseconds
-from output_mock.engine.errors import OutputError
+from output_mock.engine.errors import OutputError, WaitEndedError, WorldBusyError, WorldStuckError
 from output_mock.http import answers, bodies, requests
 from output_mock.http.routes import BadEscapeError, in_regex, unescaped
 from output_mock.javascript_json import parse
@@ -61,8 +65,7 @@ class Plane:
         except RecursionError:
             answer = answers.json_answer(InvalidRequest("the body is nested too deep").body(), 400)
         except OutputError as error:
-            # What the API would say, such as that a script is wrong.
-            answer = answers.json_answer(Conflict(error.message).body(), Conflict.status)
+            answer = _refused(error)
         else:
             answer = (
                 answers.no_answer() if reply.value is None else answers.json_answer(reply.value, reply.status)
@@ -82,6 +85,22 @@ class Plane:
         if operation.method != "GET" and not operation.for_all:
             held.disposable = False
         return operation.do(Asked(self._worlds, held, names, parameters, body, yaml))
+
+
+def _refused(error: OutputError) -> Response:
+    """The answer for what the engine says, such as that a script is wrong."""
+    problem: Problem
+    if isinstance(error, WorldBusyError):
+        problem = Busy(error.message)
+    elif isinstance(error, WorldStuckError):
+        problem = Stuck(error.message)
+    elif isinstance(error, WaitEndedError):
+        problem = (Ended if error.status == Ended.status else Stopped)(error.message)
+    else:
+        problem = Conflict(error.message)
+    answer = answers.json_answer(problem.body(), problem.status)
+    answer.headers.update(problem.headers)
+    return answer
 
 
 def _route(method: str, raw: str, scoped: bool) -> tuple[Operation, dict[str, str]]:

@@ -140,6 +140,35 @@ class Full(Problem):
     name = "NoRoomError"
 
 
+class Stuck(Problem):
+    """A script holds the world and does not give its thread back."""
+
+    status = 503
+    name = "WorldStuckError"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"Retry-After": "3"})
+
+
+class Busy(Stuck):
+    """The world did so much at a time that the request did not come to its turn."""
+
+    name = "WorldBusyError"
+
+
+class Ended(Problem):
+    """The world was wiped or deleted, or went back to a snapshot, while the request waited."""
+
+    status = 410
+    name = "WaitEndedError"
+
+
+class Stopped(Ended):
+    """The server stops."""
+
+    status = 503
+
+
 CLASSES: tuple[type[Problem], ...] = (
     InvalidRequest,
     InvalidScript,
@@ -152,4 +181,8 @@ CLASSES: tuple[type[Problem], ...] = (
     TooLarge,
     UnsupportedMediaType,
     Full,
+    Stuck,
+    Busy,
+    Ended,
+    Stopped,
 )

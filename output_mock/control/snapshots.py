@@ -29,6 +29,7 @@ from output_mock.control.operations import (
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
 from output_mock.control.worlds import Held
 from output_mock.engine.copying import copy_of
+from output_mock.engine.errors import Ending
 from output_mock.engine.rendering import iso
 from output_mock.engine.world import World
 
@@ -71,7 +72,8 @@ class Snapshot(NamedTuple):
         app.calls.replace(self.calls)
         app.set_request_ids_state(self.ids)
         new.resume()
-        old.close()
+        old.close(Ending.RESTORED)
+        app.calls.let_go(Ending.RESTORED)
 
     def close(self) -> None:
         """Let go of the scripts that stand in it."""

@@ -33,6 +33,9 @@ SCHEMAS = {
             "path": text("What to put before the paths of the API to reach it."),
             "seed": number(),
             "clock": ref("Clock"),
+            "stuck": or_null(
+                text("Which script holds the world and does not give its thread back, where and since when.")
+            ),
             "workflows": number("How many workflows there are."),
             "runs": number("How many workflow ids were started."),
             "calls": number("How many calls the journal holds."),
@@ -59,13 +62,15 @@ SCHEMAS = {
 
 def _described(held: Held) -> dict[str, Any]:
     world = held.world
+    time, stuck = clock.seen(world)
     offered = {name for catalog in world.catalogs.copy().values() for name in catalog.workflows.copy()}
     calls = Calls(held.app.calls)
     return {
         "name": held.name,
         "path": f"/w/{held.name}",
         "seed": world.seed,
-        "clock": clock.described(world),
+        "clock": time,
+        "stuck": stuck,
         "workflows": len(offered),
         "runs": len(world.workflow_ids()),
         "calls": len(calls),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from output_mock.control.operations import NAME, NAME_WORDS
 from output_mock.control.problems import Conflict, Full, InvalidRequest, NotFound
+from output_mock.engine.errors import Ending
 from output_mock.engine.wall import monotonic
 from output_mock.http.tokens import bare, fingerprint
 
@@ -200,7 +201,7 @@ class Worlds:
             old = held.mock
             held.hold(self._new(held.name, held.options))
             snapshots, held.snapshots = held.snapshots, {}
-        _end(old, snapshots)
+        _end(old, snapshots, Ending.WIPED)
 
     def delete(self, held: Held) -> None:
         """Let a world be gone. Raises `Conflict` for the default one."""
@@ -211,7 +212,7 @@ class Worlds:
                 del self._held[held.name]
             for token in held.tokens:
                 self._tokens.pop(fingerprint(token), None)
-        _end(held.mock, held.snapshots)
+        _end(held.mock, held.snapshots, Ending.DELETED)
 
     def let_go(self) -> None:
         """Whoever waits for something in any world stops waiting."""
@@ -240,8 +241,7 @@ class Worlds:
         return held.used > since or held.visits > 0 or held.app.answering
 
 
-def _end(mock: OutputMock, snapshots: Mapping[str, Snapshot]) -> None:
+def _end(mock: OutputMock, snapshots: Mapping[str, Snapshot], ending: Ending) -> None:
+    mock.end(ending)
     for snapshot in list(snapshots.values()):
         snapshot.close()
-    mock.app.let_go()
-    mock.close()

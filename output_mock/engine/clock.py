@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Literal, get_args
 
 from output_mock.durations import Duration, nanoseconds, spoken
+from output_mock.engine.lock import WorldLock
 from output_mock.engine.wall import monotonic, time_ns
 
 Mode = Literal["real", "auto", "manual"]
@@ -51,7 +52,7 @@ class Clock:
         if mode not in get_args(Mode):
             raise ValueError(f"clock must be one of {', '.join(get_args(Mode))}, not {mode!r}")
         self.mode: Mode = mode
-        self.lock: threading.RLock = threading.RLock()
+        self.lock: WorldLock = WorldLock()
         self.closed: bool = False
         self._now = EPOCH if start is None else int(start.timestamp() * 1000) * 1_000_000
         if not 0 <= self._now < LATEST:
@@ -179,7 +180,7 @@ class Clock:
         ran, latest = False, 0
         try:
             ready = self._ready
-            while go_on is None or go_on():
+            while not self.closed and (go_on is None or go_on()):
                 if ready:
                     callback: Callable[[], None] | None = ready.popleft()
                 else:
@@ -267,17 +268,19 @@ class Clock:
             self._alarm.notify_all()
 
     def _drive(self) -> None:
-        with self.lock:
-            try:
-                while not self.closed:
-                    self.run_due()
-                    heap = self._first_heap()
-                    if heap is None:
-                        break
-                    self._alarm.wait(timeout=max(0.0, (heap[0][0] - self.nanoseconds()) / 1e9))
-            finally:
-                # Whatever ended it, the next thing due has a driver again.
-                self._driver = None
+        # Nobody hears of it that the time of a world does not come, so this waits for as long as it takes.
+        self.lock.acquire()
+        try:
+            while not self.closed:
+                self.run_due()
+                heap = self._first_heap()
+                if heap is None:
+                    break
+                self._alarm.wait(timeout=max(0.0, (heap[0][0] - self.nanoseconds()) / 1e9))
+        finally:
+            # Whatever ended it, the next thing due has a driver again.
+            self._driver = None
+            self.lock.release()
 
     def close(self) -> None:
         """Stop driving; nothing happens on this clock any more."""

@@ -73,11 +73,11 @@ class _Copying:
         new.clock = self._clock()
         new.ids = Ids(0)
         new.deadlines = Deadlines(new.clock)
-        new.watchdog = Watchdog(old.watchdog.limit)
+        new.watchdog = new.clock.lock.watchdog = Watchdog(old.watchdog.limit)
         new.script_errors = list(old.script_errors)
         new.outlasting = dict(old.outlasting)
         new.answers_given = dict(old.answers_given)
-        new.interruptions, new.virtual = 0, None
+        new.virtual = None
         new.catalogs = {name: self._catalog(catalog) for name, catalog in old.catalogs.items()}
         for run in old._runs.values():
             self._runs[run] = self._run(run)

@@ -7,6 +7,7 @@ goes with it; both are facts of the recordings named in each class.
 from __future__ import annotations
 
 from collections.abc import Collection
+from enum import Enum
 
 from output_mock.scripts.definition import listed
 
@@ -213,6 +214,81 @@ class ServiceError(OutputError):
     def __init__(self, message: str, *, status: int = 500, workflow_id: str | None = None) -> None:
         super().__init__(message, workflow_id=workflow_id)
         self.status = status
+
+
+class WorldStuckError(OutputError):
+    """A script holds the world and does not give it back, so nothing can be asked of the world.
+
+    Never an answer of the real server, where a worker that is stuck is another process.
+    """
+
+    name = "WorldStuckError"
+    status = 503
+    retry_after = 3
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(
+            f"this world is stuck: {holder}. Every other request for it waits for that. In the script, use "
+            "ctx.sleep instead of time.sleep, and ctx.step(…, returns=…, takes=…) for what comes from "
+            "outside. To go on now, wipe the world (POST /__mock__/world/wipe) or delete it "
+            "(DELETE /__mock__/worlds/NAME)"
+        )
+        self.holder = holder
+        self.miss: str | None = self.message
+
+
+class WorldBusyError(OutputError):
+    """The world did so much at a time that a request did not come to its turn.
+
+    Never an answer of the real server.
+    """
+
+    name = "WorldBusyError"
+    status = 503
+    retry_after = 3
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this world has been busy for so long that this request was not begun; much falls due at once "
+            "(a clock that is moved far, many runs, a snapshot). Ask again later, or wipe the world "
+            "(POST /__mock__/world/wipe)"
+        )
+        self.miss: str | None = self.message
+
+
+class Ending(Enum):
+    """Why those that wait for something in a world wait no longer. The values say it in words."""
+
+    CLOSED = "the fake was closed"
+    WIPED = "its world was wiped"
+    RESTORED = "its world went back to a snapshot"
+    DELETED = "its world was deleted"
+    STOPPED = "the server stops"
+
+    def error(self, workflow_id: str | None = None) -> WaitEndedError:
+        """What whoever waits for this workflow (None: for something else) is told."""
+        return WaitEndedError(self, workflow_id)
+
+
+class WaitEndedError(OutputError):
+    """What a request waited for cannot come any more: 410, or 503 when the server stops.
+
+    Never an answer of the real server, which cuts the connection when it stops.
+    """
+
+    name = "WaitEndedError"
+
+    def __init__(self, ending: Ending, workflow_id: str | None = None) -> None:
+        what = "" if workflow_id is None else f" for workflow {workflow_id!r}"
+        then = (
+            "ask again when it is back"
+            if ending is Ending.STOPPED
+            else "the runs that were there are gone, so start the workflow anew"
+        )
+        super().__init__(
+            f"this request waited{what}, and meanwhile {ending.value}; {then}", workflow_id=workflow_id
+        )
+        self.status = 503 if ending is Ending.STOPPED else 410
 
 
 class ScriptError(OutputError):

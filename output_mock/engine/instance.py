@@ -15,7 +15,6 @@ import random
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from opcode import opmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,7 @@ from output_mock.engine.outlasting import note_if_outlasting
 from output_mock.engine.payloads import UNDEFINED, named_json, plain
 from output_mock.engine.traces import Node
 from output_mock.javascript_json import as_json
+from output_mock.scripts.places import was_raised
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer
@@ -243,7 +243,7 @@ class Instance:
         watchdog, loop = self.run.world.watchdog, self.loop
         outer = loop.enter()
         try:
-            watchdog.run(self._perform, jobs, strict=True)
+            watchdog.run(self._perform, jobs, strict=True, run=self.run)
         except BaseException as error:
             if is_for_the_process(error):
                 raise
@@ -273,7 +273,7 @@ class Instance:
         outer = self.loop.enter()
         try:
             self.loop.cancel_all()
-            self.run.world.watchdog.run(self.loop.run_until_idle, strict=True)
+            self.run.world.watchdog.run(self.loop.run_until_idle, strict=True, run=self.run)
         except BaseException as error:
             if is_for_the_process(error):
                 raise
@@ -360,7 +360,7 @@ class Instance:
             raise QueryNotRegisteredError.unknown(name, self.queries, BUILT_IN_QUERIES)
         outer = self.loop.enter()
         try:
-            return self.run.world.watchdog.run(answer_of, handler, name, payload, strict=False)
+            return self.run.world.watchdog.run(answer_of, handler, name, payload, strict=False, run=self.run)
         except Failure as failure:
             raise QueryNotRegisteredError(failure.message) from None
         except BaseException as error:
@@ -390,7 +390,7 @@ class Instance:
     def drop_script(self) -> None:
         """The run is closed: forget the script, keep what answers queries."""
         if self.loop.is_alive():
-            self.run.world.watchdog.run(self.loop.close, strict=False)
+            self.run.world.watchdog.run(self.loop.close, strict=False, run=self.run)
         else:
             self.loop.close()
         if not self.queries:
@@ -876,12 +876,7 @@ def _is_mistake(error: Exception) -> bool:
     """Whether a validator raised this by mistake, and not in order to refuse an update."""
     if isinstance(error, ScriptError):
         return True
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if not isinstance(error, _MISTAKES) or traceback is None:
-        return False
-    return traceback.tb_frame.f_code.co_code[traceback.tb_lasti] != opmap["RAISE_VARARGS"]
+    return isinstance(error, _MISTAKES) and error.__traceback__ is not None and not was_raised(error)
 
 
 class _GaveUp(Exception):

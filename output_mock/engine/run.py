@@ -504,7 +504,9 @@ class Run:
         else:
             plan = activity.plan
             try:
-                result = self.world.watchdog.run(self._perform, activity, strict=False)
+                result = self.world.watchdog.run(
+                    self._perform, activity, strict=False, run=self, step=plan.name
+                )
             except Failure as failure:
                 cause = plan.cause(failure, self.definition.path, activity.options.non_retryable)
                 self._step_failed(activity, failure, cause)
@@ -548,7 +550,9 @@ class Run:
         if not self.running or activity.closed:
             return
         try:
-            self.world.watchdog.run(self._look_inside, activity, strict=False)
+            self.world.watchdog.run(
+                self._look_inside, activity, strict=False, run=self, step=activity.plan.name
+            )
         except BaseException as error:
             if is_for_the_process(error):
                 raise

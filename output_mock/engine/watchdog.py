@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import inspect
 import os
 import signal
 import stat
@@ -25,10 +26,13 @@ from functools import partial
 from pathlib import Path
 from threading import get_ident
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from output_mock.durations import SECOND, Duration, nanoseconds, spoken
 from output_mock.engine.wall import monotonic
+
+if TYPE_CHECKING:
+    from output_mock.engine.run import Run
 
 T = TypeVar("T")
 # The real worker calls a workflow task deadlocked after two seconds without a yield.
@@ -146,7 +150,9 @@ class Watchdog:
     """Watches the one workflow task that a world's lock lets run at a time."""
 
     __slots__ = (
+        "_about",
         "_before",
+        "_began",
         "_collecting",
         "_depth",
         "_idle",
@@ -183,20 +189,32 @@ class Watchdog:
         self.interruptions: int = 0
         # Whether that script has given its thread back meanwhile.
         self.over: bool = False
+        # The run whose script runs, and the name of its step, if it is a step's function that does.
+        self._about: tuple[Run | None, str | None] = None, None
+        self._began = 0.0
         # What the script that ran last was refused.
         self.refusal: ScriptBlockedError | None = None
         # What traced the thread and its frames before it was broken off.
         self._traced: tuple[Any, list[tuple[FrameType, Any]]] | None = None
 
-    def run(self, function: Callable[..., T], *args: Any, strict: bool) -> T:
+    def run(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        strict: bool,
+        run: Run | None = None,
+        step: str | None = None,
+    ) -> T:
         """Return what code of a script returns; if `strict`, it is refused whatever leaves the world.
 
-        Raises what it raises. `refusal` has the last error that it was given, also if it has caught that.
+        `run` is the one that it belongs to, `step` the step that is performed. Raises what the code raises.
+        `refusal` has the last error that it was given, also if it has caught that.
         """
         self._depth += 1
         if self._depth == 1:
             thread_id = self.thread_id = get_ident()
             self._number += 1
+            self._about, self._began = (run, step), monotonic()
             self.refusal = None
             if strict:
                 _script_threads.add(thread_id)
@@ -220,6 +238,24 @@ class Watchdog:
                 _script_threads.discard(self.thread_id)
                 if _refusals:
                     self.refusal = _refusals.pop(self.thread_id, None)
+
+    @property
+    def running(self) -> int:
+        """The number of the script that runs at the moment; 0 when none does. Asked by any thread."""
+        return self._number if self._depth else 0
+
+    def described(self) -> str | None:
+        """Which script runs, where it is, and since when; None when none does. Asked by any thread."""
+        (run, step), began, thread_id = self._about, self._began, self.thread_id
+        frame = sys._current_frames().get(thread_id)
+        if not self._depth or frame is None:
+            return None
+        words = "a script" if run is None else f"the script of workflow {run.definition.name!r}"
+        if step is not None:
+            words += f", in step {step!r},"
+        seconds = max(1, round(monotonic() - began))
+        words += f" has not given its thread back for {seconds} s, at {_place(frame, run)}"
+        return words if run is None else f"{words} (workflow id {run.workflow_id!r}, run {run.run_id})"
 
     def look(self, passed: float, *, on_time: bool) -> None:
         """Look what the script has done in the seconds that have `passed`, and break it off if it must be.
@@ -278,7 +314,7 @@ class Watchdog:
                 # Its handler raises the error: that ends calls that nothing else ends.
                 signal.pthread_kill(thread_id, _SIGNAL)
             else:
-                _raise_in(thread_id, ScriptBlockedError)
+                raise_in(thread_id, ScriptBlockedError)
 
     def insist(self, frame: FrameType | None) -> None:
         """From now on interrupt the script on every line that it begins, should it catch this and go on.
@@ -314,6 +350,22 @@ class Watchdog:
         self.interruptions = 0
 
 
+def _place(frame: FrameType | None, run: Run | None) -> str:
+    """The file and the line that a script is at: in its own file if it can be, else where it is inside."""
+    script: Any = None if run is None else inspect.unwrap(run.definition.script)
+    code = getattr(script, "__code__", None)
+    elsewhere: str | None = None
+    while frame is not None and frame.f_code is not _RUN:
+        file = frame.f_code.co_filename
+        if code is not None and file == code.co_filename and not file.startswith(_PACKAGE):
+            return f"{file}, line {frame.f_lineno}"
+        if elsewhere is None and not file.startswith(_PACKAGE):
+            elsewhere = f"{file}, line {frame.f_lineno}"
+        frame = frame.f_back
+    said = getattr(getattr(script, "__self__", None), "place", None)
+    return str(said or elsewhere or "a place that is not known")
+
+
 _RUN = Watchdog.run.__code__
 
 
@@ -321,7 +373,7 @@ def _let_come() -> None:
     """Whatever the interpreter is to raise in this thread, it raises at the beginning of a call."""
 
 
-def _raise_in(thread_id: int, error: type[Exception]) -> None:
+def raise_in(thread_id: int, error: type[BaseException]) -> None:
     """Have the interpreter raise an error in a thread."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(error))
 

@@ -45,6 +45,8 @@ MOST_DESCENDANTS = 2_000
 _LONGEST_ID = 1000
 # What the real server writes when nobody gives a reason (terminate_pinned_no_body).
 _NO_REASON = "terminated by user via frontend"
+# How long, in seconds, the end of a world waits for its lock before it goes on without.
+_SOON = 0.1
 # When so many things wait for a worker, those of runs that have ended are dropped.
 _SWEEP_AT = 1_000
 _RESET_POINTS_KEPT = 259_200_000_000_000  # three days
@@ -170,6 +172,7 @@ class World:
         # the timeout of a wait.
         self.outlasting: dict[tuple[str, str], tuple[str, bool]] = {}
         self.watchdog: Watchdog = Watchdog(script_limit)
+        self.clock.lock.watchdog = self.watchdog
         self.deadlines: Deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}
@@ -177,8 +180,6 @@ class World:
         self.virtual: PassesTime | None = None
         # How many requests are late on purpose, and wait for their time.
         self._late = 0
-        # Counts how often everybody who waits was let go.
-        self.interruptions: int = 0
         self._latest: dict[str, Run] = {}
         self._runs: dict[str, Run] = {}
         self._open: dict[Run, None] = {}
@@ -486,13 +487,13 @@ class World:
 
         With a `limit`, only so many of them. Those of runs that have gone are not among them.
         """
-        with self.clock.lock:
-            there = (
-                workflow_id
-                for workflow_id, run in self._latest.items()
-                if not isinstance(run.definition, CatalogDefinition)
-            )
-            return list(islice(there, limit))
+        # Without the lock, which a script may hold for long.
+        there = (
+            workflow_id
+            for workflow_id, run in self._latest.copy().items()
+            if not isinstance(run.definition, CatalogDefinition)
+        )
+        return list(islice(there, limit))
 
     def list_runs(
         self, *, workflow_type: str | None = None, catalog: str | None = None, limit: int = 100
@@ -795,6 +796,8 @@ class World:
         `until` is the time on the clock to give up at, `wall` how many seconds of the wall to wait for
         what only others can bring (default: the world's patience). On an `auto` clock time jumps to what
         is due for this run; with `guards` also to its timeouts, and at last to `until`.
+
+        Raises `WaitEndedError` when the world ends meanwhile, or everybody who waits is let go.
         """
         clock = self.clock
         if until is None or clock.mode != "real":
@@ -817,7 +820,8 @@ class World:
         limit = 0.0
         # In virtual time, the wall of whoever waits is the clock.
         virtual_end: int | None = None
-        interruptions = self.interruptions
+        lock = clock.lock
+        interruptions = lock.interruptions
         if until is not None:
             until = clock.last(until)
         while True:
@@ -829,8 +833,11 @@ class World:
                 if virtual_end is None and wall is not None and self.virtual is not None:
                     virtual_end = clock.last(now + round(wall * 1e9))
                 ends = [end for end in (until, virtual_end) if end is not None]
-                if clock.closed or self.interruptions != interruptions or any(now >= end for end in ends):
+                if any(now >= end for end in ends):
                     return False
+                ending = lock.ended or (lock.interrupted if lock.interruptions != interruptions else None)
+                if ending is not None:
+                    raise ending.error(run.workflow_id)
                 if clock.mode == "auto":
                     due = run.latest().next_due(guards=guards)
                     if due is not None and (until is None or due <= until):
@@ -915,22 +922,58 @@ class World:
 
     # Ending
 
-    def let_go(self) -> None:
-        """Whoever waits for something in this world stops waiting; the world itself goes on."""
-        with self.clock.lock:
-            self.interruptions += 1
-            for run in self._open:
-                run.wake()
+    def let_go(self, ending: errors.Ending = errors.Ending.STOPPED) -> None:
+        """Whoever waits for something in this world stops waiting, with the error of this ending; the world
+        itself goes on. Waits for no script.
+        """
+        lock = self.clock.lock
+        lock.let_go(ending)
+        self._wake()
+        if lock.acquire(timeout=_SOON):
+            # Now nobody is about to wait who has not seen that.
+            try:
+                self._wake()
+            finally:
+                lock.release()
 
-    def close(self) -> None:
-        """Nothing happens in this world any more, and nobody waits for it."""
-        with self.clock.lock:
-            self.let_go()
-            for run in self._open:
-                if run.instance is not None:
-                    run.instance.drop_script()
-            self.clock.close()
+    def _wake(self) -> None:
+        for run in self._open.copy():
+            run.wake()
+
+    def close(self, ending: errors.Ending = errors.Ending.CLOSED) -> None:
+        """Nothing happens in this world any more, and nobody waits for it.
+
+        A script that holds it is broken off if it computes. If it blocks, its thread stays until its call
+        returns.
+        """
+        lock = self.clock.lock
+        if lock.ended is None:
+            lock.ended = ending
         self.kept_runs.remove(self)
+        self.clock.closed = True
+        self.let_go(ending)
+        if lock.acquire(timeout=_SOON):
+            try:
+                self._end()
+            finally:
+                lock.release()
+            return
+        self.watchdog.limit = 1
+        threading.Thread(target=self._end_later, name="output-mock-close", daemon=True).start()
+
+    def _end_later(self) -> None:
+        self.clock.lock.acquire()
+        try:
+            self._end()
+        finally:
+            self.clock.lock.release()
+
+    def _end(self) -> None:
+        self._wake()
+        for run in self._open:
+            if run.instance is not None:
+                run.instance.drop_script()
+        self.clock.close()
 
     def resume(self) -> None:
         """Go on, in the place of the world that this one is a copy of."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Response
 
-from output_mock.engine.errors import CatalogNotAvailableError, OutputError
+from output_mock.engine.errors import CatalogNotAvailableError, OutputError, WorldBusyError, WorldStuckError
 from output_mock.javascript_json import to_bytes
 
 JSON_TYPE = "application/json; charset=utf-8"
@@ -48,13 +48,18 @@ def json_answer(value: Any, status: int = 200) -> Response:
     return Response(to_bytes(value), status, content_type=JSON_TYPE)
 
 
-def error_answer(problem: OutputError) -> Response:
-    """What the API says when the engine refuses."""
+def error_body(problem: OutputError) -> dict[str, Any]:
+    """The body of that answer."""
     body: dict[str, Any] = {"error": problem.name, "message": problem.message}
     if problem.workflow_id is not None:
         body["workflowId"] = problem.workflow_id
-    answer = json_answer(body, problem.status)
-    if isinstance(problem, CatalogNotAvailableError):
+    return body
+
+
+def error_answer(problem: OutputError) -> Response:
+    """What the API says when the engine refuses."""
+    answer = json_answer(error_body(problem), problem.status)
+    if isinstance(problem, (CatalogNotAvailableError, WorldStuckError, WorldBusyError)):
         answer.headers["Retry-After"] = str(problem.retry_after)
     return answer
 

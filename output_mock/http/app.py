@@ -15,6 +15,7 @@ from flask import Flask, Request, Response, request
 from werkzeug.http import http_date
 
 from output_mock.durations import SECOND
+from output_mock.engine.errors import Ending
 from output_mock.engine.ids import Ids
 from output_mock.engine.world import World
 from output_mock.http.answers import status_line
@@ -88,10 +89,10 @@ class OutputApp(Flask):
             answer.headers["Server-Timing"] = f"fake;dur={(perf_counter() - began) * 1000:.2f}"
         return answer
 
-    def let_go(self) -> None:
+    def let_go(self, ending: Ending = Ending.STOPPED) -> None:
         """Whoever waits for something of this fake stops waiting; the fake itself goes on."""
-        self.world.let_go()
-        self.calls.let_go()
+        self.world.let_go(ending)
+        self.calls.let_go(ending)
 
     def request_ids_state(self) -> Any:
         """Where the source of request ids and of the calls' numbers is; see `set_request_ids_state`."""

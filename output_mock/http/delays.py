@@ -72,7 +72,8 @@ def _read(written: WrittenDelay) -> tuple[Callable[[Random], int], str]:
 
 def sleep(world: World, seconds: float) -> None:
     """Sleep on the wall, unless everybody who waits is let go."""
-    interruptions = world.interruptions
+    lock = world.clock.lock
+    interruptions = lock.interruptions
     end = monotonic() + min(seconds, LONGEST_ON_THE_WALL)
-    while world.interruptions == interruptions and (rest := end - monotonic()) > 0:
+    while lock.interruptions == interruptions and (rest := end - monotonic()) > 0:
         time.sleep(min(rest, _NAP))

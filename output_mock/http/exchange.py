@@ -107,7 +107,13 @@ class Exchange:
         if strike is None:
             answer = self.answered = self._answer(unreadable)
             return answer
-        return self._struck(strike, unreadable)
+        try:
+            return self._struck(strike, unreadable)
+        except errors.OutputError as problem:
+            # What a fault does to the world may find that stuck, too.
+            self.miss = problem.miss
+            answer = self.answered = self._identified(answers.error_answer(problem))
+            return answer
 
     def as_call(self, number: int, *, lost: bool) -> Call:
         """What the journal keeps of it, once it is over."""

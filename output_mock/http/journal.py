@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sys import getsizeof
 from typing import Any, NamedTuple, overload
 
+from output_mock.engine.errors import Ending
 from output_mock.engine.payloads import short
 from output_mock.engine.wall import monotonic
 from output_mock.http.routes import OPERATIONS
@@ -136,6 +137,7 @@ class Journal:
         self._lock = threading.Condition()
         self._waiting = 0
         self._interruptions = 0
+        self._ending = Ending.CLOSED
 
     def add(self, call: Call) -> None:
         """Keep a call; the oldest ones go when there is no room."""
@@ -172,7 +174,8 @@ class Journal:
     def wait(self, enough: Callable[[], bool], seconds: float) -> bool:
         """Wait so long, on the wall, until it is `enough`. Returns whether it is.
 
-        `enough` is asked again whenever there is another call.
+        `enough` is asked again whenever there is another call. Raises `WaitEndedError` when everybody who
+        waits is let go meanwhile.
         """
         end = monotonic() + seconds
         with self._lock:
@@ -181,16 +184,19 @@ class Journal:
             try:
                 while not enough():
                     rest = end - monotonic()
-                    if rest <= 0 or self._interruptions != interruptions:
+                    if self._interruptions != interruptions:
+                        raise self._ending.error()
+                    if rest <= 0:
                         return False
                     self._lock.wait(rest)
             finally:
                 self._waiting -= 1
         return True
 
-    def let_go(self) -> None:
-        """Whoever waits for calls stops waiting."""
+    def let_go(self, ending: Ending) -> None:
+        """Whoever waits for calls stops waiting, with the error of this ending."""
         with self._lock:
+            self._ending = ending
             self._interruptions += 1
             self._lock.notify_all()
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from output_mock.engine import history, results
+from output_mock.engine.errors import OutputError
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
-from output_mock.http import pages
+from output_mock.http import answers, pages
 from output_mock.http.faults import Dropped
 from output_mock.javascript_json import to_bytes
 
@@ -51,10 +52,21 @@ def frames(
     """The frames of a stream that begins after event number `after`, until the run has closed.
 
     While nothing happens the iterator waits, and yields a comment every 15 seconds. It ends early when its
-    reader has gone, and when everybody who waits is let go. With `cut_after` it sends so many events and then
-    raises `Dropped`.
+    reader has gone, and with a frame `server_error` when the run cannot be followed any more: its world has
+    ended or is stuck, or the server stops. With `cut_after` it sends so many events and then raises
+    `Dropped`.
     """
-    lock, interruptions = world.clock.lock, world.interruptions
+    try:
+        yield from _followed(world, run, reader, after, include_payloads, cut_after)
+    except OutputError as problem:
+        told = {**answers.error_body(problem), "workflowId": run.workflow_id, "runId": run.run_id}
+        yield _frame("server_error", told)
+
+
+def _followed(
+    world: World, run: Run, reader: Reader, after: int, include_payloads: bool, cut_after: int | None
+) -> Generator[bytes, None, None]:
+    lock = world.clock.lock
     with lock:
         workflow = {**results.described(run), "closed": not run.running}
         first = 0
@@ -81,7 +93,7 @@ def frames(
         if not drained:
             continue
         moved = world.wait(run, _longer_than(run, first, reader), until=None, wall=KEEPALIVE)
-        if world.interruptions != interruptions or reader.gone:
+        if reader.gone:
             return
         if not moved:
             yield b": keepalive\n\n"

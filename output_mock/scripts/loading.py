@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import stat
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
-from output_mock.scripts.places import Mistake
+from output_mock.scripts.places import Mistake, was_raised
 from output_mock.scripts.script import Mentions, Scripted
 
+# How many bytes a script has at most.
+LARGEST = 10_000_000
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 YAML_ENDINGS = (".yaml", ".yml")
 
 
@@ -41,10 +52,7 @@ def load_file(path: str | PathLike[str]) -> list[Scripted]:
     A Python file is run anew each time, and may import its neighbours. Raises `ScriptFileError`.
     """
     file = Path(path)
-    if file.is_dir():
-        raise _wrong(file, "it is a folder; name the Python and YAML files in it that hold scripts")
-    if not file.exists():
-        raise _wrong(file, f"there is no such file; looked in {file.absolute().parent}")
+    _check(file)
     if file.suffix in YAML_ENDINGS:
         from output_mock.scripts.yaml.document import load
 
@@ -55,6 +63,27 @@ def load_file(path: str | PathLike[str]) -> list[Scripted]:
     if file.suffix != ".py":
         raise _wrong(file, "a script is a Python or YAML file, and its name ends in .py, .yaml or .yml")
     return _load_python(file)
+
+
+def _check(file: Path) -> None:
+    """Raise `ScriptFileError` for what cannot be read as a file: a folder, a pipe, a device, or too much."""
+    try:
+        # What a link leads to counts.
+        status = os.stat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _wrong(file, f"there is no such file; looked in {file.absolute().parent}") from None
+    except (OSError, ValueError) as error:
+        raise _wrong(file, f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise _wrong(file, "it is a folder; name the Python and YAML files in it that hold scripts")
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((words for test, words in _KINDS if test(status.st_mode)), "no file")
+        raise _wrong(file, f"it is {kind}, which may have no end; a script is an ordinary file")
+    if status.st_size > LARGEST:
+        size = status.st_size / 1_000_000
+        raise _wrong(
+            file, f"it has {size:.1f} MB, and a script has {LARGEST // 1_000_000} MB at most; split it"
+        )
 
 
 def _wrong(file: Path, problem: str, line: int | None = None, column: int = 1) -> ScriptFileError:
@@ -73,8 +102,10 @@ def _load_python(file: Path) -> list[Scripted]:
     sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         del sys.modules[name]
+        if _is_for_the_process(error):
+            raise
         raise _what_is_wrong(file, error) from error
     finally:
         with suppress(ValueError):
@@ -91,6 +122,15 @@ def _load_python(file: Path) -> list[Scripted]:
     return list(dict.fromkeys(found))
 
 
+def _is_for_the_process(error: BaseException) -> bool:
+    """Whether Ctrl-C was pressed while the script was read, and it did not raise that itself."""
+    return (
+        isinstance(error, KeyboardInterrupt)
+        and threading.current_thread() is threading.main_thread()
+        and not was_raised(error)
+    )
+
+
 def _what_is_wrong(file: Path, error: BaseException) -> ScriptFileError:
     own = str(file.absolute())
     if isinstance(error, SyntaxError):
@@ -104,4 +144,7 @@ def _what_is_wrong(file: Path, error: BaseException) -> ScriptFileError:
     if isinstance(error, SystemExit):
         problem = f"it ends the program (SystemExit: {error}); a script only says what workflows do"
         return _wrong(file, problem, line)
+    if not isinstance(error, Exception):
+        problem = f"it raises {type(error).__name__}, which would end the program; a script only says what "
+        return _wrong(file, f"{problem}workflows do", line)
     return _wrong(file, f"{type(error).__name__}: {error}", line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from opcode import opmap
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -34,6 +35,17 @@ def place_outside() -> str:
         frame = frame.f_back
     assert frame is not None
     return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+
+
+def was_raised(error: BaseException) -> bool:
+    """Whether a `raise` in the program has raised an error, and not the interpreter by itself."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return (
+        traceback is not None
+        and traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == opmap["RAISE_VARARGS"]
+    )
 
 
 @dataclass(frozen=True)

@@ -479,10 +479,14 @@ def serve(
             _end_now()
 
 
+_ending = threading.Lock()
+
+
 def _end_late() -> None:
     """End the process, whatever holds it up: a script that blocks, an upload, a client that reads slowly."""
     time.sleep(_LAST)
-    _end_now()
+    # Nothing is flushed: it may be a pipe that nobody reads which holds it up.
+    _end()
 
 
 def _end_now() -> None:
@@ -490,7 +494,14 @@ def _end_now() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    os._exit(0)
+    _end()
+
+
+def _end() -> None:
+    """End the process, in one thread: what tools do at its end, such as coverage, bears no second one."""
+    if _ending.acquire(blocking=False):
+        os._exit(0)
+    threading.Event().wait()
 
 
 def _named(host: str, others: tuple[str, ...]) -> tuple[str, ...]:

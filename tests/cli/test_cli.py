@@ -699,6 +699,7 @@ def test_a_second_signal_is_harmless(serve: Serve, script: Path) -> None:
 STUCK = {
     "it spins": "while True:\n        pass",
     "it blocks": "os.read(os.pipe()[0], 1)",
+    "it prints what nobody reads": "print('x' * 1_000_000)",
     "the interpreter's end takes long": "atexit.register(time.sleep, 3600)",
 }
 

@@ -48,11 +48,12 @@ def ended_by_ctrl_c() -> Iterator[None]:
     """Have a second Ctrl-C end the process while the block runs, should a script catch the first one."""
     pressed: list[int] = []
 
-    def interrupt(number: int, _: FrameType | None) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
         if len(pressed) > 1:
             os._exit(128 + number)
-        raise KeyboardInterrupt
+        # Not by a `raise`, which would look as if the script had done it.
+        signal.default_int_handler(number, frame)
 
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():

@@ -27,6 +27,7 @@ from output_mock.cli.keeping import Keeping
 from output_mock.durations import Duration, nanoseconds
 
 if TYPE_CHECKING:
+    from output_mock.cli.last_resort import LastResort
     from output_mock.cli.log import RequestLog
     from output_mock.control.front import Front
     from output_mock.control.worlds import Worlds
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 # How many objects more than there were before make the collector look at them.
 _COLLECT_AFTER = 10_000
 # How many seconds after a signal the process ends, whatever holds it up.
-_LAST = 0.8
+_LAST = 0.7
 _CATALOG = re.compile(r"[a-zA-Z0-9_.@-]+")
 
 
@@ -367,6 +368,7 @@ def serve(
 
     Ctrl-C or SIGTERM stops the server.
     """
+    from output_mock.cli.last_resort import LastResort
     from output_mock.cli.log import RequestLog
     from output_mock.cli.watch import Watcher
     from output_mock.control.access import Access
@@ -443,10 +445,13 @@ def serve(
             stopping.append(number)
             # A collection of a large heap would take seconds, and all of it goes at once in the end.
             gc.disable()
-            threading.Thread(target=_end_late, name="output-mock-exit", daemon=True).start()
+            threading.Thread(
+                target=_end_late, args=(last_resort,), name="output-mock-exit", daemon=True
+            ).start()
         server.close()
 
     signals = (signal.SIGINT, signal.SIGTERM)
+    last_resort = LastResort(signals)
     for number in signals:
         signal.signal(number, stop)
     if not ipaddress.ip_address(server.address.partition("%")[0]).is_loopback:
@@ -476,30 +481,33 @@ def serve(
             signal.signal(number, signal.SIG_IGN)
         log.close()
         if stopping:
-            _end_now()
+            _end_now(last_resort)
+        last_resort.close()
 
 
 _ending = threading.Lock()
 
 
-def _end_late() -> None:
+def _end_late(last_resort: LastResort) -> None:
     """End the process, whatever holds it up: a script that blocks, an upload, a client that reads slowly."""
     time.sleep(_LAST)
     # Nothing is flushed: it may be a pipe that nobody reads which holds it up.
-    _end()
+    _end(last_resort)
 
 
-def _end_now() -> None:
+def _end_now(last_resort: LastResort) -> None:
     """End the process, and leave it to the system to free what the runs take: Python needs seconds for it."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    _end()
+    _end(last_resort)
 
 
-def _end() -> None:
+def _end(last_resort: LastResort) -> None:
     """End the process, in one thread: what tools do at its end, such as coverage, bears no second one."""
     if _ending.acquire(blocking=False):
+        # What tools do then may take its time.
+        last_resort.stand_down()
         os._exit(0)
     threading.Event().wait()
 

@@ -24,6 +24,7 @@ from output_mock.engine.clock import Clock, Timer
 from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.history import History
+from output_mock.engine.history_limits import Measured
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import UPDATE, Activity, Child, Job, Update, WorkflowTimer
 from output_mock.engine.replay import Replay
@@ -134,7 +135,7 @@ class _Copying:
         if not run.running:
             return new
         new.info = copy.copy(run.info)
-        new.history = History()
+        new.history, new.measured = History(), Measured()
         new.history.events, new.history.batches = list(run.history.events), list(run.history.batches)
         first = new.history.events[0]
         new.history.events[0] = (*first[:2], new.info, *first[3:])

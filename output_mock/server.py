@@ -45,8 +45,6 @@ _GRACE = 0.4
 _LARGEST_BODY = 64 * 1024 * 1024
 # How many bytes are read from a connection at once, as Node does.
 _READ = 64 * 1024
-# How many bytes of a stream may wait for a client that does not read.
-_UNREAD = 256 * 1024
 _NO_LINGERING = struct.pack("ii", 1, 0)
 
 Stage = Literal["answered", "stream begins", "stream ends"]
@@ -663,8 +661,6 @@ class _Waitress(TcpWSGIServer):
             log_socket_errors=False,
             # Far beyond what the API takes, and refused before it fills the disk.
             max_request_body_size=_LARGEST_BODY,
-            # So much waits for a client that reads slowly, and then its stream waits, too.
-            outbuf_high_watermark=_UNREAD,
             # Enough for any head: what is not read when a connection closes has it end in a reset.
             recv_bytes=_READ,
         )

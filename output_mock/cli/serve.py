@@ -36,12 +36,15 @@ if TYPE_CHECKING:
     from output_mock.scripts.places import Mistake
     from output_mock.scripts.script import Scripted
     from output_mock.server import Server
+    from output_mock.state.saver import Saver
     from output_mock.traces.past import PastFile
 
 # How many objects more than there were before make the collector look at them.
 _COLLECT_AFTER = 10_000
 # How many seconds after a signal the process ends, whatever holds it up.
 _LAST = 0.7
+# How many seconds the state has for being written at the end.
+_WRITING = 0.5
 _CATALOG = re.compile(r"[a-zA-Z0-9_.@-]+")
 
 
@@ -326,6 +329,16 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     ),
 )
 @click.option(
+    "--state",
+    "state_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=(
+        "Keep the state of all worlds in FILE, and go on from there: runs, clocks, faults, and what requests "
+        "have scripted."
+    ),
+)
+@click.option(
     "--watch",
     is_flag=True,
     help="Take up scripts that change while they are served; runs under way go on as they began.",
@@ -355,6 +368,7 @@ def serve(
     trace_dir: str | None,
     past: Path | None,
     s3: str | None,
+    state_file: Path | None,
     watch: bool,
 ) -> None:
     """Serve the workflows of Python and YAML scripts, or a demonstration when there are none.
@@ -435,6 +449,7 @@ def serve(
     log = RequestLog(sys.stderr, structured=log_format == "json")
     log.follow(mock)
     held = Worlds(mock, another, most=worlds, idle=world_ttl, on_new=log.follow)
+    saver = None if state_file is None else _saver(state_file, held, log)
     front = Front(held, control_token=control_token, access=Access(_named(host, allow_host), allow_origin))
     server = _bound(front, host, (3000 if production else 3001) if port is None else port, log)
     # From here on a signal ends `server.run`.
@@ -448,6 +463,9 @@ def serve(
             threading.Thread(
                 target=_end_late, args=(last_resort,), name="output-mock-exit", daemon=True
             ).start()
+            if saver is not None:
+                # What the last requests bring is written when they are over.
+                saver.hurry()
         server.close()
 
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -474,6 +492,8 @@ def serve(
     finally:
         if watcher is not None:
             watcher.close()
+        if saver is not None:
+            saver.close(_WRITING)
         held.close()
         keeping.close()
         # A second Ctrl-C must not disturb the end.
@@ -563,6 +583,21 @@ def _past(folder: Path) -> list[PastFile]:
     for problem in problems:
         click.echo(f"warning: {problem}; it is left out", err=True)
     return files
+
+
+def _saver(path: Path, worlds: Worlds, log: RequestLog) -> Saver:
+    """Put the state of a file back, and have it written from now on."""
+    try:
+        from output_mock.state.database import StateFileError
+        from output_mock.state.saver import begun
+    except ImportError as error:
+        raise click.ClickException(
+            f"--state needs SQLite, which this Python does not have: {error}"
+        ) from None
+    try:
+        return begun(path, worlds, log.tell)
+    except StateFileError as error:
+        raise click.ClickException(f"--state: {error}") from None
 
 
 def _keeping(trace_dir: str | None, s3: str | None) -> Keeping:

@@ -1,9 +1,10 @@
 """Snapshots: the whole state of a world at one time, and going back to it.
 
-A snapshot is a copy of the world (`engine/copying.py`, which says how that is made and what it cannot hold),
-of its faults with the chance that they go by, and of its journal. Restoring makes a copy of that copy, so it
-can be done again and again; whoever waits for something of the world that was there stops waiting. On a real
-clock time goes on in between: what has fallen due since then happens at once.
+A snapshot is a record of the world (`engine/records.py`, which says what that cannot hold), of its faults
+with the chance that they go by, and of its journal. It shares with the world, and with other snapshots, what
+has not changed: many snapshots of a world with many closed runs take little more than one. Restoring makes a
+world of the record, so it can be done again and again; whoever waits for something of the world before stops
+waiting. On a real clock time goes on in between: what has fallen due since then happens at once.
 """
 
 from __future__ import annotations
@@ -28,10 +29,9 @@ from output_mock.control.operations import (
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
 from output_mock.control.worlds import Held
-from output_mock.engine.copying import copy_of
 from output_mock.engine.errors import Ending
+from output_mock.engine.records import WorldRecord, check_playable, record_of, world_of
 from output_mock.engine.rendering import iso
-from output_mock.engine.world import World
 
 # How many snapshots a world may have.
 MOST_SNAPSHOTS = 20
@@ -52,39 +52,48 @@ SCHEMAS = {
 class Snapshot(NamedTuple):
     """The whole state of a world at one time."""
 
-    world: World
+    world: WorldRecord
+    # When it was taken, on the world's clock.
+    now: int
+    # How many workflow ids were started.
+    ids: int
     faults: Any
     calls: Any
-    ids: Any
+    request_ids: Any
 
     @classmethod
     def of(cls, held: Held) -> Snapshot:
         """The state of a world as it is. Raises `ScriptError` when a script cannot be played once more."""
         app = held.app
-        return cls(copy_of(app.world), app.faults.state(), app.calls.sized(), app.request_ids_state())
+        with app.world.clock.lock:
+            world, now, ids = (
+                record_of(app.world),
+                app.world.clock.nanoseconds(),
+                len(app.world.workflow_ids()),
+            )
+            faults, calls = app.faults.state(), app.calls.sized()
+            request_ids = app.request_ids_state()
+            check_playable(world, app.world)
+        return cls(world, now, ids, faults, calls, request_ids)
 
     def restore(self, held: Held) -> None:
         """Have a world go on from here. Raises `ScriptError`, and leaves it as it is then."""
-        app, new = held.app, copy_of(self.world)
-        old = app.world
+        app, old = held.app, held.world
+        new = world_of(self.world, old)
         held.mock.world = app.world = new
         app.faults.restore(self.faults)
         app.calls.replace(self.calls)
-        app.set_request_ids_state(self.ids)
+        app.set_request_ids_state(self.request_ids)
         new.resume()
         old.close(Ending.RESTORED)
         app.calls.let_go(Ending.RESTORED)
-
-    def close(self) -> None:
-        """Let go of the scripts that stand in it."""
-        self.world.close()
 
 
 def _described(name: str, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "name": name,
-        "now": iso(snapshot.world.clock.nanoseconds()),
-        "runs": len(snapshot.world.workflow_ids()),
+        "now": iso(snapshot.now),
+        "runs": snapshot.ids,
         "calls": len(snapshot.calls),
     }
 
@@ -106,8 +115,6 @@ def take(asked: Asked) -> Reply:
     if name not in kept and len(kept) >= MOST_SNAPSHOTS:
         raise Conflict(f"a world has at most {MOST_SNAPSHOTS} snapshots; delete one")
     snapshot = Snapshot.of(asked.held)
-    if name in kept:
-        kept[name].close()
     kept[name] = snapshot
     return Reply(201, _described(name, snapshot))
 
@@ -129,9 +136,8 @@ def restore(asked: Asked) -> Reply:
 
 def delete(asked: Asked) -> Reply:
     """One less."""
-    name, snapshot = _the(asked)
+    name, _ = _the(asked)
     asked.held.snapshots.pop(name, None)
-    snapshot.close()
     return Reply(204, None)
 
 

@@ -214,6 +214,8 @@ def _read_one(asked: Asked, name: str) -> Script:
 
 
 def _offer(world: World, old: list[Scripted], script: Script) -> None:
+    for definition in script.all_definitions:
+        definition.brought = True
     try:
         replace(world, old, [script])
         for run in script._first_runs:
@@ -228,7 +230,7 @@ class _Everything(Scripted):
     def withdraw_from(self, world: World) -> None:
         for catalog in world.catalogs.values():
             for name in list(catalog.workflows):
-                catalog.remove(name)
+                catalog.withhold(name)
 
 
 def remove(asked: Asked) -> Reply:
@@ -239,7 +241,7 @@ def remove(asked: Asked) -> Reply:
         if catalog is not None and catalog not in catalogs:
             raise NotFound.named(f"workflow {name!r} in a catalog", catalog, catalogs, listed="catalogs")
         for one in catalogs if catalog is None else [catalog]:
-            world.catalogs[one].remove(name)
+            world.catalogs[one].withhold(name)
     return Reply(204, None)
 
 

@@ -21,6 +21,8 @@ from output_mock.control.operations import (
 )
 from output_mock.control.problems import InvalidRequest, NotFound
 from output_mock.control.worlds import MOST_TOKENS, Held
+from output_mock.durations import MILLISECOND
+from output_mock.engine.rendering import iso
 from output_mock.engine.wall import monotonic
 from output_mock.http.journal import Calls
 from output_mock.version import NAME as PROGRAM
@@ -55,6 +57,16 @@ SCHEMAS = {
                 number("How many closed runs are kept at most, over all worlds; null for all.")
             ),
             "runsGone": number("How many closed runs have gone because there were more, over all worlds."),
+            "state": or_null(
+                shape(
+                    {
+                        "file": text("The state file."),
+                        "written": or_null(text("By when all that had happened is in the file: ISO 8601.")),
+                        "problem": or_null(text("Why it cannot be written at the moment.")),
+                    },
+                    about="With `--state`, the file that the state of all worlds is kept in.",
+                )
+            ),
         }
     ),
 }
@@ -139,7 +151,21 @@ def delete(asked: Asked) -> Reply:
 def show_version(asked: Asked) -> Reply:
     """Who answers here."""
     kept = asked.held.world.kept_runs
-    return Reply(200, {"name": PROGRAM, "version": version(), "keepRuns": kept.most, "runsGone": kept.gone})
+    saver = asked.worlds.saver
+    state = None
+    if saver is not None:
+        written = None if saver.written is None else iso(int(saver.written.timestamp() * 1000) * MILLISECOND)
+        state = {"file": saver.path, "written": written, "problem": saver.problem}
+    return Reply(
+        200,
+        {
+            "name": PROGRAM,
+            "version": version(),
+            "keepRuns": kept.most,
+            "runsGone": kept.gone,
+            "state": state,
+        },
+    )
 
 
 _NEW = fields(

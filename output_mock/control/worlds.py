@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from output_mock.engine.world import World
     from output_mock.http.app import OutputApp
     from output_mock.mock import OutputMock
+    from output_mock.state.saver import Saver
 
 # The name of the world that is meant when none is named.
 DEFAULT = "default"
@@ -35,11 +36,12 @@ class Held:
     """A world that is held under a name."""
 
     def __init__(
-        self, name: str, mock: OutputMock, options: Mapping[str, Any], tokens: Sequence[str] = ()
+        self, name: str, mock: OutputMock, options: Mapping[str, Any], marks: Iterable[bytes] = ()
     ) -> None:
         self.name = name
         self.options: dict[str, Any] = dict(options)
-        self.tokens: tuple[str, ...] = tuple(tokens)
+        # The fingerprints of the tokens that lead to it.
+        self.marks: frozenset[bytes] = frozenset(marks)
         self.snapshots: dict[str, Snapshot] = {}
         self.used: float = monotonic()
         # Whether a request for its name has made it, and nobody has changed anything by the control plane.
@@ -50,7 +52,7 @@ class Held:
 
     def hold(self, mock: OutputMock) -> None:
         """Have this fake answer from now on."""
-        mock.app.tokens = frozenset(map(fingerprint, self.tokens))
+        mock.app.tokens = self.marks
         self.mock = mock
         # Those that have been read from traces.
         self._first_runs = len(mock.world.workflow_ids())
@@ -105,6 +107,8 @@ class Worlds:
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._sweeper: threading.Thread | None = None
+        # What writes the state of the worlds to a file, if they are to outlast the process.
+        self.saver: Saver | None = None
 
     def __iter__(self) -> Any:
         return iter(list(self._held.values()))
@@ -156,7 +160,7 @@ class Worlds:
                 held.visits -= 1
 
     def make(self, name: str, options: Mapping[str, Any] | None = None, tokens: Sequence[str] = ()) -> Held:
-        """A new world; where there is no room, in the place of one that is empty.
+        """A new world; where there is no room, in the place of one that is empty. `tokens` lead to it.
 
         Raises `InvalidRequest`, `Conflict` for a name or token that is taken, and `Full`.
         """
@@ -167,18 +171,34 @@ class Worlds:
                 raise Conflict(f"there is a world {name!r} already; wipe it, or delete it first")
             if self._make is None:
                 raise Full("this server holds one world and no more")
-            marks = [fingerprint(token) for token in tokens]
+            marks = set(map(fingerprint, tokens))
             if not self._tokens.keys().isdisjoint(marks):
                 raise Conflict("one of the tokens leads to another world already")
             if len(self._held) >= self._most:
                 self._make_room()
-            held = Held(name, self._new(name, options or {}), options or {}, tokens)
-            self._held[name] = held
-            self._tokens |= dict.fromkeys(marks, held)
-            if self._idle is not None and self._sweeper is None:
-                self._sweeper = threading.Thread(target=self._sweep, name="output-mock-worlds", daemon=True)
-                self._sweeper.start()
-            return held
+            return self._hold(name, options or {}, marks)
+
+    def make_again(self, name: str, options: Mapping[str, Any], marks: Iterable[bytes]) -> Held:
+        """A world that another process had: made anew, or the default one as it is.
+
+        `marks` are the fingerprints of the tokens that lead to it. Raises `Full` when this server makes no
+        worlds.
+        """
+        with self._lock:
+            if name == DEFAULT:
+                return self.default
+            if self._make is None:
+                raise Full("this server holds one world and no more")
+            return self._hold(name, options, marks)
+
+    def _hold(self, name: str, options: Mapping[str, Any], marks: Iterable[bytes]) -> Held:
+        held = Held(name, self._new(name, options), options, marks)
+        self._held[name] = held
+        self._tokens |= dict.fromkeys(held.marks, held)
+        if self._idle is not None and self._sweeper is None:
+            self._sweeper = threading.Thread(target=self._sweep, name="output-mock-worlds", daemon=True)
+            self._sweeper.start()
+        return held
 
     def _make_room(self) -> None:
         empty = [held for held in self._held.values() if held.empty]
@@ -200,8 +220,8 @@ class Worlds:
         with self._lock:
             old = held.mock
             held.hold(self._new(held.name, held.options))
-            snapshots, held.snapshots = held.snapshots, {}
-        _end(old, snapshots, Ending.WIPED)
+            held.snapshots = {}
+        _end(old, Ending.WIPED)
 
     def delete(self, held: Held) -> None:
         """Let a world be gone. Raises `Conflict` for the default one."""
@@ -210,9 +230,9 @@ class Worlds:
         with self._lock:
             if self._held.get(held.name) is held:
                 del self._held[held.name]
-            for token in held.tokens:
-                self._tokens.pop(fingerprint(token), None)
-        _end(held.mock, held.snapshots, Ending.DELETED)
+            for mark in held.marks:
+                self._tokens.pop(mark, None)
+        _end(held.mock, Ending.DELETED)
 
     def let_go(self) -> None:
         """Whoever waits for something in any world stops waiting."""
@@ -241,7 +261,5 @@ class Worlds:
         return held.used > since or held.visits > 0 or held.app.answering
 
 
-def _end(mock: OutputMock, snapshots: Mapping[str, Snapshot], ending: Ending) -> None:
+def _end(mock: OutputMock, ending: Ending) -> None:
     mock.end(ending)
-    for snapshot in list(snapshots.values()):
-        snapshot.close()

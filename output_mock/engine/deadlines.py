@@ -7,7 +7,6 @@ which they started, and only the first of them has a timer on the clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Deadlines:
             return
         queue.append(run)
         if self._timer is None:
-            self._timer = self._clock.call_at(queue[0].deadline, self._ring, guard=True)
+            self._timer = self._clock.call_at(queue[0].deadline, self.ring, guard=True)
 
     def forget(self, run: Run) -> None:
         """`run` has closed: nothing of it is due any more."""
@@ -60,18 +59,26 @@ class Deadlines:
         while queue and not queue[0].running:
             queue.popleft()
         self._timer.cancel()
-        self._timer = self._clock.call_at(queue[0].deadline, self._ring, guard=True) if queue else None
+        self._timer = self._clock.call_at(queue[0].deadline, self.ring, guard=True) if queue else None
 
-    def take_over(self, other: Deadlines, runs: Mapping[Run, Run], timers: Mapping[Timer, Timer]) -> None:
-        """Have the timeouts of a world that this one's is a copy of; `runs` and `timers` stand for its."""
-        self._queue = deque(runs[run] for run in other._queue if run.running)
-        self._timer = None if other._timer is None else timers.get(other._timer)
-        self._own = {runs[run]: timers[timer] for run, timer in other._own.items()}
+    @property
+    def timer(self) -> Timer | None:
+        """What lets the first of those in the queue reach its timeout."""
+        return self._timer
 
-    def _ring(self) -> None:
+    def take_over(self, queue: deque[Run], timer: Timer | None, own: dict[Run, Timer]) -> None:
+        """Go on from where others were: the runs in the queue, the timer for them, and runs with one of
+        their own.
+        """
+        self._queue, self._timer, self._own = queue, timer, own
+        if queue and timer is None:
+            self._timer = self._clock.call_at(queue[0].deadline, self.ring, guard=True)
+
+    def ring(self) -> None:
+        """The first of the timeouts has come."""
         self._timer = None
         queue, now = self._queue, self._clock.nanoseconds()
         while queue and (not queue[0].running or queue[0].deadline <= now):
             queue.popleft().time_out()
         if queue and self._timer is None:
-            self._timer = self._clock.call_at(queue[0].deadline, self._ring, guard=True)
+            self._timer = self._clock.call_at(queue[0].deadline, self.ring, guard=True)

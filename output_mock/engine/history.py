@@ -234,8 +234,9 @@ class StartInfo:
     invocation: dict[str, Any] | None = None
     # Of the run that holds a catalog: what the catalog holds at the moment.
     catalog: Callable[[], dict[str, Any]] | None = None
-    # Which of a scripted sequence of answers this run was given; a reset is given the same.
+    # Which of a scripted sequence of answers this run was given, and its place; a reset is given the same.
     answer: Any = None
+    turn: int | None = None
 
     def __init__(
         self,

@@ -627,9 +627,10 @@ class Instance:
         run = self.run
         if run.info.answer is None:
             whose, answers = pick()
-            position = run.world.answers_given.get(whose, 0)
-            run.world.answers_given[whose] = position + 1
-            run.info.answer = answers[min(position, len(answers) - 1)]
+            if run.info.turn is None:
+                run.info.turn = run.world.answers_given.get(whose, 0)
+                run.world.answers_given[whose] = run.info.turn + 1
+            run.info.answer = answers[min(run.info.turn, len(answers) - 1)]
         return run.info.answer
 
     # The script

@@ -27,6 +27,8 @@ _COMMANDS = {
     instance.FINISH: history.UPDATE_COMPLETED,
 }
 _COMMAND_EVENTS = frozenset(_COMMANDS.values())
+# The events that end a run together with a workflow task.
+_ENDINGS = frozenset({history.COMPLETED, history.FAILED, history.CANCELED, history.CONTINUED_AS_NEW})
 
 
 def reset_point(run: Run, step_name: str) -> int:
@@ -85,6 +87,27 @@ def reset_run(
     return run, [*replay.activities.values(), *replay.timers.values()]
 
 
+def script_again(run: Run) -> Instance:
+    """The script of a run that has closed, led to where it ended, so that it answers queries again.
+
+    Raises `ScriptError` when the script does not do again what it did.
+    """
+    again = Run.__new__(Run)
+    again.__dict__.update(run.__dict__)
+    again.jobs, again.children, again.details = [], (), None
+    ids = run.world.ids.random
+    before = ids.getstate()
+    try:
+        Replay(again).play()
+    finally:
+        # Playing asks for ids that were given long ago.
+        ids.setstate(before)
+    assert again.instance is not None
+    again.instance.drop_script()
+    run.instance = again.instance
+    return again.instance
+
+
 class Replay:
     """Feeds a run's script the events that its history holds, and matches its commands to them."""
 
@@ -110,11 +133,11 @@ class Replay:
                     position = self._task(position)
                     continue
             else:
-                self._job(event)
+                self._job(event, position + 1)
             position += 1
         run.instance.replaying = False
 
-    def _job(self, event: history.Event) -> None:
+    def _job(self, event: history.Event, event_id: int) -> None:
         run, kind = self.run, event[0]
         job: Job | None = None
         if kind == history.SIGNALED:
@@ -133,7 +156,7 @@ class Replay:
         elif kind == history.CHILD_STARTED:
             child = self.children[event[5]]
             child.run = run.world.begun_as(event[2], event[3])
-            child.started = self.events.index(event) + 1
+            child.started = event_id
             job = (instance.CHILD_STARTED, child, None)
         elif kind == history.CHILD_COMPLETED:
             job = self._child_closed(event[5], event[7])
@@ -169,6 +192,8 @@ class Replay:
         while end < len(events) and events[end][0] in _COMMAND_EVENTS:
             end += 1
         written = events[position + 2 : end]
+        # What the script does at last is not compared: somebody else may have ended the run.
+        last = end < len(events) and events[end][0] in _ENDINGS
         jobs, run.jobs = run.jobs, []
         for offset, event in enumerate(written):
             if event[0] == history.UPDATE_ACCEPTED:
@@ -177,11 +202,16 @@ class Replay:
                 self.updates[position + 3 + offset] = update
                 jobs.append((instance.UPDATE, update, None))
         commands = run.instance.activate(jobs)
-        if [_COMMANDS.get(kind) for kind, _ in commands] != [event[0] for event in written]:
+        if last:
+            return end
+        if [_COMMANDS.get(kind) for kind, _ in commands] != [event[0] for event in written] or any(
+            kind == instance.STEP and subject.activity_type != event[4]
+            for (kind, subject), event in zip(commands, written, strict=True)
+        ):
             raise ScriptError(
-                f"the script of workflow {run.definition.name!r} did something else when it was replayed for "
-                "a reset than it had done before; make it depend on its input, steps and signals only "
-                "(ctx.random and ctx.now instead of random and datetime)",
+                f"the script of workflow {run.definition.name!r} did something else when it was played again "
+                "than it had done before; make it depend on its input, steps and signals only (ctx.random "
+                "and ctx.now instead of random and datetime), and let its runs end before you change it",
                 workflow_id=run.workflow_id,
             )
         for offset, (command, event) in enumerate(zip(commands, written, strict=True)):

@@ -16,7 +16,6 @@ from output_mock.engine import failures, history
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
-from output_mock.engine.history_limits import Measured
 from output_mock.engine.instance import (
     ACCEPT,
     CANCEL,
@@ -55,9 +54,12 @@ from output_mock.engine.traces import Attempt
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer
+    from output_mock.engine.records import RunRecord, UnderWay
     from output_mock.engine.world import Catalog, World
     from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition
 
+# The real server ends a run whose history has grown beyond this.
+HISTORY_LIMIT = 51_200
 _TERMINATE, _ABANDON = 1, 2
 # A worker never hears of these ends, so that no trace is written (remote_trace_terminated).
 _NOT_BY_ITS_WORKER = frozenset({"terminated", "timed_out"})
@@ -93,13 +95,14 @@ class Arrival:
 class Family:
     """All runs that come of one that a client has started."""
 
-    __slots__ = ("burst", "burst_began", "endless", "first", "workflow", "workflow_id")
+    __slots__ = ("burst", "burst_began", "endless", "first", "run_id", "workflow", "workflow_id")
 
     def __init__(self, first: Run) -> None:
         # The run that a client has started, or what it goes on as; None once that is over.
         self.first: Run | None = first
         self.workflow: str = first.definition.name
         self.workflow_id: str = first.workflow_id
+        self.run_id: str = first.run_id
         # How many runs of it have come about since when, and the mistake that it was when they were too many.
         self.burst: int = 0
         self.burst_began: int = 0
@@ -148,6 +151,17 @@ class Run:
     staying: list[Run] | None = None
     # When it reaches its execution timeout; 0 for a run that has none.
     deadline: int = 0
+    # Which one it was to begin in its world, and which one to close, from 1; 0 as long as it is open.
+    number: int = 0
+    ended: int = 0
+    # Whether its script answers queries, also now that it has closed.
+    answers: bool = False
+    # Why its script cannot go on from where the run stands: it is not the script that has played it so far.
+    unplayable: ScriptError | None = None
+    # What was under way for the script then.
+    left_over: UnderWay | None = None
+    # Its record, once somebody has asked for it, and until something of it changes.
+    record: RunRecord | None = None
     waiters: list[threading.Event] | None = None
     # The signals of its workflow's definition that were sent, and those that were not due yet when it ended,
     # with how many nanoseconds were left.
@@ -163,7 +177,6 @@ class Run:
         self.info = info
         self.run_id = run_id
         self.history: History = History()
-        self.measured: Measured = Measured()
         self.family: Family = Family(self)
         self.start_time: int = world.clock.nanoseconds()
         self.jobs: list[Job] = []
@@ -175,10 +188,17 @@ class Run:
     def workflow_id(self) -> str:
         return self.info.workflow_id
 
+    def changed(self) -> None:
+        """Something of it is different from now on: whoever writes the world down writes it down again."""
+        self.record = None
+        if self.world.changed is not None:
+            self.world.changed.add(self)
+
     # Beginning
 
     def begin(self) -> None:
         """Write the first events and ask for the first workflow task."""
+        self.changed()
         info, now = self.info, self.start_time
         if info.expiration:
             self.deadline = info.expiration
@@ -208,6 +228,7 @@ class Run:
 
         What was under way at that point is done anew.
         """
+        self.changed()
         now = self.start_time
         if self.info.timeout:
             self.deadline = self.world.clock.last(now + self.info.timeout)
@@ -224,6 +245,7 @@ class Run:
                 self._adopt(child, child.run.latest())
 
     def _adopt(self, child: Child, run: Run) -> None:
+        run.changed()
         if run.running:
             run.parent, run.child = self, child
         else:
@@ -232,25 +254,15 @@ class Run:
 
     def _after_backoff(self, pause: Backoff) -> None:
         self.work.pop(pause, None)
+        self.changed()
         if self.running and not self.task_scheduled:
             self._tell(self.world.clock.nanoseconds())
 
     # Workflow tasks
 
-    def _has_no_room(self, more: int) -> bool:
-        """Whether the history has no room for so many events more; then the run has been ended instead."""
-        reason = self.measured.exceeded(self.history, more)
-        if reason is not None:
-            self.terminate(reason, identity="history-service")
-        return reason is not None
-
-    def _tell(self, now: int, *happened: history.Event) -> bool:
-        """Write what has happened, and ask the worker for a workflow task unless one is due already.
-
-        Returns False when there is no room for it, and the run has ended instead.
-        """
-        if self._has_no_room(len(happened) + (not self.task_scheduled)):
-            return False
+    def _tell(self, now: int, *happened: history.Event) -> None:
+        """Write what has happened, and ask the worker for a workflow task unless one is due already."""
+        self.changed()
         written = self.history
         events = written.events
         events += happened
@@ -263,7 +275,6 @@ class Run:
         written.batches.append(len(events))
         if self.waiters:
             self.wake()
-        return True
 
     def _backing_off(self) -> bool:
         """Whether the first workflow task of a continued run is not due yet."""
@@ -279,12 +290,11 @@ class Run:
 
     def run_task(self) -> None:
         """Let the worker do the workflow task that is due, and carry out its commands."""
-        if not self.running or not (self.task_scheduled or self.speculative):
+        if not self.running or not (self.task_scheduled or self.speculative) or self.unplayable is not None:
             return
+        self.changed()
         if not self.catalog.worker:
             self.catalog.when_worker_returns(self.run_task)
-            return
-        if self._has_no_room(1):
             return
         now = self.world.clock.nanoseconds()
         if self.instance is None:
@@ -402,8 +412,6 @@ class Run:
             else:
                 closing = command
                 break
-        if self._has_no_room(len(batch) + (closing is not None)):
-            return
         if closing is not None:
             self._finish(closing, batch, completed, now)
             return
@@ -417,6 +425,8 @@ class Run:
             self._answer()
         if self.waiters:
             self.wake()
+        if len(written.events) > HISTORY_LIMIT:
+            self.terminate("Workflow history count exceeds limit.", identity="history-service")
 
     def _answer(self) -> None:
         """Answer the queries that have waited for a workflow task."""
@@ -470,6 +480,7 @@ class Run:
         """Begin an attempt."""
         if not self.running or activity.closed:
             return
+        self.changed()
         if not self.catalog.worker:
             # From here on nothing of it happens by itself: nobody may wait for it to.
             self.work.pop(activity, None)
@@ -508,6 +519,7 @@ class Run:
             self.work.pop(activity, None)
         if not self.running or activity.closed:
             return
+        self.changed()
         if not self.catalog.worker:
             self.catalog.when_worker_returns(partial(self._end_step, activity))
             return
@@ -580,6 +592,7 @@ class Run:
 
     def _step_failed(self, activity: Activity, failure: Failure, cause: Cause) -> None:
         """An attempt failed: try again later, or give up."""
+        self.changed()
         now = self.world.clock.nanoseconds()
         options = activity.options
         self._note(activity, now, cause, UNDEFINED)
@@ -642,6 +655,7 @@ class Run:
 
     def trace_settled(self) -> None:
         """Whatever else belongs into the trace of this run has had its time since its end."""
+        self.changed()
         if self.world.traces.uploader is not None:
             self.uploaded = True
             self.world.traces.uploader.ended(self)
@@ -741,11 +755,11 @@ class Run:
 
     # Messages
 
-    def signal(self, name: str, payload: Any) -> bool:
-        """Write a signal and let the worker know. Returns False when the history has no room for it."""
+    def signal(self, name: str, payload: Any) -> None:
+        """Write a signal and let the worker know."""
         now = self.world.clock.nanoseconds()
         self.jobs.append((SIGNAL, name, handed(payload)))
-        return self._tell(now, (history.SIGNALED, now, name, payload))
+        self._tell(now, (history.SIGNALED, now, name, payload))
 
     def expect_signal(
         self, name: str, payload: Any, after: int, scheduled: ScheduledSignal | None = None
@@ -755,6 +769,7 @@ class Run:
         `scheduled` is what the workflow's definition says of it, if it does. Raises `ValueError` when the
         clock ends before.
         """
+        self.changed()
         due = self.world.clock.due_in(after, f"signal {name!r}")
         note_if_too_late(self, name, after, None if scheduled is None else scheduled.place)
         arrival = Arrival(name, payload, due, scheduled)
@@ -770,6 +785,7 @@ class Run:
 
     def update(self, update: Update) -> None:
         """Let the worker know of an update; it is written when it is accepted."""
+        self.changed()
         self.jobs.append((UPDATE, update, None))
         if not self.task_scheduled and not self.speculative:
             self.speculative = True
@@ -894,6 +910,7 @@ class Run:
 
     def close(self, status: str, now: int) -> None:
         """The last event is written: let go of everything that only a running run needs."""
+        self.changed()
         self.status = status
         self.running = False
         self.close_time = now
@@ -915,7 +932,8 @@ class Run:
             self._trace_ended(status)
         if self.instance is not None:
             self.instance.drop_script()
-            if not self.instance.queries:
+            self.answers = bool(self.instance.queries)
+            if not self.answers:
                 self.instance = None
         self.world.closed(self)
         children, self.children = self.children, ()
@@ -924,6 +942,7 @@ class Run:
                 continue
             run = child.run.latest()
             if child.detached:
+                run.changed()
                 run.parent = run.child = None
             else:
                 run.terminate("by parent close policy", identity="history-service")

@@ -17,6 +17,8 @@ def standing(run: Run) -> str:
     """`waiting for signal 'approve' since 2h`, `failed: no credit`. Called with the world's lock held."""
     if not run.running:
         return _ended(run)
+    if run.unplayable is not None:
+        return f"waiting for its script: {run.unplayable.message}"
     if not run.catalog.worker:
         return "waiting for a worker: there is none for its catalog"
     waits = [*_work(run), *_children(run), *_messages(run)]

@@ -23,7 +23,7 @@ from output_mock.engine.ids import Ids
 from output_mock.engine.instance import Child, Instance, Query, Update
 from output_mock.engine.kept_runs import KeptRuns
 from output_mock.engine.payloads import UNDEFINED
-from output_mock.engine.replay import reset_point, reset_run
+from output_mock.engine.replay import reset_point, reset_run, script_again
 from output_mock.engine.run import Run
 from output_mock.engine.traces import Traces
 from output_mock.engine.wall import monotonic
@@ -71,6 +71,11 @@ _REAL_LATENCY = Latency(
 )
 
 
+def latency_of(mode: Mode) -> Latency:
+    """How long things take on a clock of this mode that take no time in a script."""
+    return _REAL_LATENCY if mode == "real" else Latency()
+
+
 class PassesTime(Protocol):
     """What lets time pass for those that wait for it (`output_mock.virtual_time`)."""
 
@@ -91,9 +96,21 @@ class Catalog(Offered):
         # When a worker that has gone for a while comes back.
         self.returns: int | None = None
         self.returning: Timer | None = None
+        # The workflows of scripts that a request has taken away, and nobody has offered since.
+        self.withheld: set[str] = set()
         # What goes on once there is a worker again.
         self.waiting: list[Callable[[], None]] = []
         self._sweep_at = _SWEEP_AT
+
+    def add(self, definition: WorkflowDefinition) -> None:
+        """Offer a workflow; see `Offered.add`."""
+        super().add(definition)
+        self.withheld.discard(definition.name)
+
+    def withhold(self, name: str) -> None:
+        """Offer a workflow no longer, also when the world is made again of what the scripts say."""
+        self.remove(name)
+        self.withheld.add(name)
 
     def set_worker(self, present: bool) -> None:
         """Let the worker come or go; without one nothing of this task queue moves."""
@@ -157,7 +174,7 @@ class World:
         self.clock: Clock = clock if isinstance(clock, Clock) else Clock(clock, start=start)
         self.seed = seed
         self.ids: Ids = Ids(seed)
-        self.latency: Latency = _REAL_LATENCY if self.clock.mode == "real" else Latency()
+        self.latency: Latency = latency_of(self.clock.mode)
         self.execution_timeout = execution_timeout
         self.max_waiting = max_waiting
         self.history_max_waiting = history_max_waiting
@@ -195,6 +212,11 @@ class World:
         # and after how long.
         self.played: dict[str, set[tuple[str, str, int]]] = {}
         self.kept_runs.add(self)
+        # How many runs have ever entered, and how many have closed.
+        self.entered: int = 0
+        self.ended: int = 0
+        # The runs that have changed since they were written down last; None while nobody writes any down.
+        self.changed: set[Run] | None = None
 
     # Catalogs
 
@@ -382,6 +404,8 @@ class World:
         if before is not None and info.run_id == run.run_id:
             # Real runs of one id never start in the same millisecond; on a virtual clock they may.
             info.trace_start = max(info.start, before.info.trace_start + MILLISECOND)
+        self.entered += 1
+        run.number = self.entered
         self._latest[run.workflow_id] = run
         self._runs[run.run_id] = run
         self._open[run] = None
@@ -391,6 +415,8 @@ class World:
         if run in self._open:
             del self._open[run]
             self._closed[run] = None
+            self.ended += 1
+            run.ended = self.ended
             if run.parent is not None and run.parent.running and run.status != "continued_as_new":
                 run.stay_with(run.parent)
                 return
@@ -400,6 +426,13 @@ class World:
     def _may_leave(self, run: Run) -> None:
         self._leaving[run] = size = sum(1 for _ in run.with_those_that_stay())
         self.closed_runs += size
+
+    def let_leave(self) -> None:
+        """Count anew which closed runs may go."""
+        self._leaving, self.closed_runs = OrderedDict(), 0
+        for run in self._closed:
+            if run.stays_for is None:
+                self._may_leave(run)
 
     def stay_with(self, parent: Run, run: Run) -> None:
         """A closed run stays from now on for as long as `parent`, which goes on, does."""
@@ -419,6 +452,7 @@ class World:
         oldest, size = self._leaving.popitem(last=False)
         self.closed_runs -= size
         for run in oldest.with_those_that_stay():
+            run.changed()
             del self._closed[run], self._runs[run.run_id]
             if self._latest.get(run.workflow_id) is run:
                 del self._latest[run.workflow_id]
@@ -523,9 +557,7 @@ class World:
             if after:
                 run.expect_signal(name, payload, after)
                 return
-            if not run.signal(name, payload):
-                # As the real server says it whose history has no room (`history_limits`).
-                raise errors.ServiceError("Failed to signal Workflow", status=400)
+            run.signal(name, payload)
             self._catch_up()
 
     def query(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> Any:
@@ -538,6 +570,8 @@ class World:
         with self.clock.lock:
             self._catch_up()
             run = self.find(workflow_id)
+            if run.unplayable is not None:
+                raise run.unplayable
             if not run.catalog.worker:
                 raise errors.ServiceError("Failed to query Workflow", status=409 if run.began else 500)
             waits = run.running and (run.task_scheduled > 0 or not run.began)
@@ -553,7 +587,9 @@ class World:
                     raise errors.ServiceError("Failed to query Workflow", status=409)
                 if run.script_error is not None:
                     raise run.script_error
-                question.ask(run.instance or Instance(run, run.definition))
+                question.ask(
+                    run.instance or (script_again(run) if run.answers else Instance(run, run.definition))
+                )
         if question.error is not None:
             raise question.error
         return question.answer
@@ -568,6 +604,8 @@ class World:
         with self.clock.lock:
             self._catch_up()
             run = self._running(workflow_id)
+            if run.unplayable is not None:
+                raise run.unplayable
             update = Update(self.ids.uuid4(), name, payload)
             run.update(update)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import itertools
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,7 +22,6 @@ from output_mock.http.answers import status_line
 from output_mock.http.exchange import Exchange
 from output_mock.http.faults import Dropped, Faults, TimedOut
 from output_mock.http.journal import Call, Journal
-from output_mock.http.renderings import Renderings
 
 # Whether this thread, or the task that has called it, is one of those that `busy` counts.
 _counted: ContextVar[bool] = ContextVar("counted", default=False)
@@ -51,12 +50,15 @@ class OutputApp(Flask):
         self.tokens: frozenset[bytes] = frozenset()
         self.faults: Faults = Faults(world.seed)
         self.calls: Journal = Journal(kept_calls)
-        self.renderings: Renderings = Renderings()
         # The origins of the pages that may read answers; None: every page, as on the real server.
         self.cors_origins: frozenset[str] | None = None
         # Whether answers say how long they took.
         self.timing = False
-        self._numbers = itertools.count(1)
+        # How many requests it was asked, about: whoever has seen the number knows whether there were more.
+        self.asked: int = 0
+        # The number of the last call.
+        self._number = 0
+        self._numbering = threading.Lock()
         # What is being answered at the moment, and what is on its way to be.
         self._under_way: set[object] = set()
         self.on_answer: Callable[[Call], None] | None = None
@@ -77,6 +79,7 @@ class OutputApp(Flask):
         Raises `Dropped` and `TimedOut` when a fault has it that there is no answer.
         """
         began = perf_counter() if self.timing else 0.0
+        self.asked += 1
         exchange = Exchange(self, current)
         try:
             with self.busy():
@@ -98,15 +101,13 @@ class OutputApp(Flask):
 
     def request_ids_state(self) -> Any:
         """Where the source of request ids and of the calls' numbers is; see `set_request_ids_state`."""
-        number = next(self._numbers)
-        self._numbers = itertools.count(number)
-        return self._request_ids.random.getstate(), number
+        return self._request_ids.random.getstate(), self._number
 
     def set_request_ids_state(self, state: Any) -> None:
         """Go on with request ids and numbers from where they were."""
         random, number = state
         self._request_ids.random.setstate(random)
-        self._numbers = itertools.count(number)
+        self._number = number
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -159,7 +160,9 @@ class OutputApp(Flask):
     def _record(self, exchange: Exchange, *, lost: bool = False) -> None:
         if not self.calls.most and self.on_answer is None:
             return
-        call = exchange.as_call(next(self._numbers), lost=lost)
+        with self._numbering:
+            self._number = number = self._number + 1
+        call = exchange.as_call(number, lost=lost)
         self.calls.add(call)
         if self.on_answer is not None:
             self.on_answer(call)

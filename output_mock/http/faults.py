@@ -19,7 +19,7 @@ from flask import Response
 
 from output_mock.durations import SECOND, Duration, nanoseconds, spoken
 from output_mock.engine import errors
-from output_mock.http import answers
+from output_mock.http import answers, tokens
 from output_mock.http.delays import LONGEST_ON_THE_WALL, Delay, WrittenDelay
 from output_mock.http.downloads import Trouble
 from output_mock.http.journal import check_route
@@ -179,9 +179,11 @@ class Fault:
         self.place: str = place_outside()
         # Whether it is part of a preset.
         self.of_preset = False
-        self._seen = 0
-        self._window: deque[int] = deque()
-        self._first_used: dict[str | None, int] = {}
+        # How many calls have fitted it, when those were that count for its limit, and when each token, by its
+        # fingerprint, was used first; nanoseconds since 1970.
+        self.seen: int = 0
+        self.window: deque[int] = deque()
+        self.first_used: dict[str | None, int] = {}
         self.where: dict[str, str] = {
             name: value
             for name, value in {
@@ -226,8 +228,8 @@ class Fault:
         """Whether it strikes this call, which fits: None when not, otherwise for how many seconds it asks
         the client to wait (0: it does not say).
         """
-        self._seen += 1
-        if self._seen <= self.after:
+        self.seen += 1
+        if self.seen <= self.after:
             return None
         wait = self.retry_after or 0
         if self.limit is not None:
@@ -242,7 +244,7 @@ class Fault:
 
     def _beyond(self, now: int) -> int:
         """How many seconds, from 1, until a call is done again; -1 when this one is."""
-        window, limit = self._window, self.limit
+        window, limit = self.window, self.limit
         assert limit is not None
         while window and window[0] <= now - self.per:
             window.popleft()
@@ -254,9 +256,10 @@ class Fault:
 
     def _expired(self, token: str | None, now: int) -> bool:
         assert self.token_lasts is not None
-        first = self._first_used.setdefault(token, now)
-        if len(self._first_used) > _MOST_TOKENS:
-            del self._first_used[next(iter(self._first_used))]
+        mark = None if token is None else tokens.fingerprint(token).hex()
+        first = self.first_used.setdefault(mark, now)
+        if len(self.first_used) > _MOST_TOKENS:
+            del self.first_used[next(iter(self.first_used))]
         return now - first >= self.token_lasts
 
     def answer(self, wait: int = 0, *, cors: Mapping[str, str] | None = None) -> Response:

@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 
-_KEY = secrets.token_bytes(32)
+_key = secrets.token_bytes(32)
 _SCHEME = re.compile(r"(?:Basic|Bearer)\s+", re.IGNORECASE)
 
 
@@ -19,9 +19,20 @@ def same(given: str, token: str) -> bool:
 def fingerprint(token: str) -> bytes:
     """What to look a token up by: how long that takes says nothing, as nobody can foresee the fingerprint.
 
-    Another process has other ones.
+    Another process has other ones, unless it is given the same key.
     """
-    return hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=16, key=_KEY).digest()
+    return hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=16, key=_key).digest()
+
+
+def key() -> bytes:
+    """What the fingerprints of this process depend on."""
+    return _key
+
+
+def use_key(key: bytes) -> None:
+    """Have the fingerprints that another process had. Call it before there is any."""
+    global _key
+    _key = key
 
 
 def bare(authorization: str) -> str:

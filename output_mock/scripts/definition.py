@@ -70,16 +70,17 @@ def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityO
                 if key not in _RETRY:
                     raise ValueError(f"{where}: unknown retry option {key!r}{nearest(key, _RETRY)}")
                 merged["retry"][key] = setting
-    return _resolved(merged, where)
+    return resolved_options(merged, where)
 
 
 @functools.cache
 def _plain_options() -> ActivityOptions:
     """The SDK's own; most workflows have these."""
-    return _resolved({**_DEFAULTS, "retry": dict(_DEFAULTS["retry"])}, "the defaults")
+    return resolved_options({**_DEFAULTS, "retry": dict(_DEFAULTS["retry"])}, "the defaults")
 
 
-def _resolved(merged: dict[str, Any], where: str) -> ActivityOptions:
+def resolved_options(merged: dict[str, Any], where: str) -> ActivityOptions:
+    """The options that are written so, complete. Raises `ValueError` that names `where`."""
     retry = merged["retry"]
     retry["nonRetryableErrorTypes"] = list(dict.fromkeys([*retry["nonRetryableErrorTypes"], "FatalError"]))
     try:
@@ -149,6 +150,8 @@ class WorkflowDefinition:
     bare = False
     # Where it is scripted: file and line.
     place = ""
+    # Whether a request has brought it, and no script of the command line.
+    brought = False
     # What it was scripted on in calls, besides its script.
     builder: WorkflowBuilder | None = None
 

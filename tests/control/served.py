@@ -47,6 +47,4 @@ def served(worlds: Worlds, **options: Any) -> Iterator[Client]:
     finally:
         for held in worlds:
             held.mock.close()
-            for snapshot in held.snapshots.values():
-                snapshot.close()
         worlds.close()

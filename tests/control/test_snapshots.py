@@ -13,8 +13,8 @@ from output_mock import Context, Failure, Fault, OutputMock
 from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import Held
 from output_mock.engine.clock import Mode
-from output_mock.engine.copying import copy_of
 from output_mock.engine.errors import ScriptError
+from output_mock.engine.records import copy_of
 from tests.client import Client
 from tests.conftest import in_another_thread
 from tests.control.served import served, worlds_of
@@ -59,7 +59,6 @@ def test_after_a_restore_the_same_requests_get_the_same_answers(
     session.heard_of(between)
     snapshot.restore(session.held)
     assert session.heard_of(after) == expected
-    snapshot.close()
     session.mock.close()
 
 
@@ -72,7 +71,7 @@ def test_taking_a_snapshot_changes_nothing(programs: Any, before: Any, clock: st
         for request in before:
             session.do(request)
             if interrupted:
-                Snapshot.of(session.held).close()
+                Snapshot.of(session.held)
         heard.append(session.heard_of(before))
         session.mock.close()
     assert heard[0] == heard[1]
@@ -213,7 +212,7 @@ def test_a_script_that_does_something_else_each_time_cannot_be_copied_and_nothin
 
     mock.world.start("fickle", workflow_id="a")
     mock.clock.advance(0)
-    with pytest.raises(ScriptError, match="did something else when it was replayed"):
+    with pytest.raises(ScriptError, match="did something else when it was played again"):
         copy_of(mock.world)
     mock.signal("a", "go", {"n": 1})
     assert mock.runs["a"].output == {"n": 1}

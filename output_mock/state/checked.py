@@ -1,0 +1,153 @@
+"""JSON from a file, whose every field is looked at before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from output_mock.engine.payloads import short
+
+T = TypeVar("T")
+Read = Callable[[Any], T]
+# No number in a file is larger: times in nanoseconds up to the year 2999 are smaller.
+_LARGEST = 2**62
+# JavaScript has no whole numbers beyond: larger ones are written as text.
+_SAFE = 2**53
+_LONGEST_TEXT = 64 * 1024 * 1024
+
+
+class Unreadable(ValueError):
+    """What a file says that it cannot say, and where."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+        # Where it is: the names and places of what it lies in, innermost first.
+        self.path: list[str] = []
+
+    def __str__(self) -> str:
+        where = "/".join(reversed(self.path))
+        return f"{where}: {self.message}" if where else self.message
+
+
+@contextmanager
+def below(name: object) -> Iterator[None]:
+    """Whatever cannot be read in this block lies in the field or at the place of this name."""
+    try:
+        yield
+    except Unreadable as problem:
+        problem.path.append(str(name))
+        raise
+
+
+def whole(value: Any) -> int:
+    """A whole number, from 0."""
+    if type(value) is not int or not 0 <= value <= _LARGEST:
+        raise Unreadable(f"{short(value)} is not a whole number from 0")
+    return value
+
+
+def time(value: Any) -> int:
+    """A time or a length, in nanoseconds, from 0: as text where it is beyond JavaScript's whole numbers."""
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= 19:
+        value = int(value)
+    return whole(value)
+
+
+def time_json(value: int) -> int | str:
+    """A time or a length as `time` reads it."""
+    return value if value < _SAFE else str(value)
+
+
+def text(value: Any) -> str:
+    """Text."""
+    if type(value) is not str or len(value) > _LONGEST_TEXT:
+        raise Unreadable(f"{short(value)} is not text")
+    return value
+
+
+def flag(value: Any) -> bool:
+    """True or false."""
+    if type(value) is not bool:
+        raise Unreadable(f"{short(value)} is neither true nor false")
+    return value
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A JSON object."""
+    if type(value) is not dict:
+        raise Unreadable(f"{short(value)} is not an object")
+    return value
+
+
+def items(value: Any) -> list[Any]:
+    """A list."""
+    if type(value) is not list:
+        raise Unreadable(f"{short(value)} is not a list")
+    return value
+
+
+def one_of(*values: str) -> Read[str]:
+    """One of these texts."""
+
+    def read(value: Any) -> str:
+        if type(value) is not str or value not in values:
+            raise Unreadable(f"{short(value)} is none of {', '.join(values)}")
+        return value
+
+    return read
+
+
+def maybe(read: Read[T]) -> Read[T | None]:
+    """That, or null."""
+    return lambda value: None if value is None else read(value)
+
+
+def many(read: Read[T]) -> Read[tuple[T, ...]]:
+    """A list of those."""
+
+    def read_all(value: Any) -> tuple[T, ...]:
+        found = []
+        for number, one in enumerate(items(value)):
+            try:
+                found.append(read(one))
+            except Unreadable as problem:
+                problem.path.append(str(number))
+                raise
+        return tuple(found)
+
+    return read_all
+
+
+def row(value: Any, *reads: Read[Any]) -> list[Any]:
+    """A list of just so many, each of its own kind."""
+    if type(value) is not list or len(value) != len(reads):
+        raise Unreadable(f"{short(value)} is not a list of {len(reads)}")
+    found = []
+    for number, read in enumerate(reads):
+        try:
+            found.append(read(value[number]))
+        except Unreadable as problem:
+            problem.path.append(str(number))
+            raise
+    return found
+
+
+def fields(value: Any, reads: Mapping[str, Read[Any]], optional: bool = False) -> dict[str, Any]:
+    """An object with these fields and no others; if `optional`, with some of them."""
+    given = mapping(value)
+    found = {}
+    for name, one in given.items():
+        read = reads.get(name)
+        if read is None:
+            raise Unreadable(f"there is no field {short(name)}")
+        try:
+            found[name] = read(one)
+        except Unreadable as problem:
+            problem.path.append(name)
+            raise
+    if not optional and len(found) != len(reads):
+        missing = next(name for name in reads if name not in found)
+        raise Unreadable(f"the field {missing!r} is missing")
+    return found

@@ -1,0 +1,122 @@
+"""The worlds of a state file, put back into a server that has just begun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from output_mock.control.worlds import Held, Worlds
+from output_mock.engine.records import world_of
+from output_mock.engine.run import Run
+from output_mock.engine.world import World
+from output_mock.state import json_form
+from output_mock.state.checked import Unreadable, fields
+from output_mock.state.database import StateFile, StoredWorld, damaged
+from output_mock.state.scripts import Definitions, DefinitionsAgain
+from output_mock.state.worlds import WORLD_BODY, StoredHistory, from_bytes, offered
+
+# Tells people what is different from what they may expect.
+Tell = Callable[[str], None]
+
+
+class Restored:
+    """A world that is there again: which one of the file it is, and how many events each of its runs that go
+    on has there.
+    """
+
+    def __init__(self, held: Held, number: int, written: dict[int, int]) -> None:
+        self.held = held
+        self.world: World = held.world
+        self.number = number
+        self.written = written
+
+
+def restore(file: StateFile, worlds: Worlds, tell: Tell) -> tuple[Definitions, set[int], list[Restored]]:
+    """Put the worlds of a file back, and tell what is not as it was.
+
+    Returns its workflows, the numbers of those that it has, and the worlds. Raises `StateFileError` for a
+    damaged file.
+    """
+    definitions, restored = Definitions(), []
+    stored = file.workflows()
+    try:
+        workflows = {key: from_bytes(body) for key, body in stored.items()}
+        for world in file.worlds():
+            restored.append(_restored(file, world, worlds, workflows, definitions, tell))
+    except Unreadable as problem:
+        raise damaged(file.path, str(problem)) from None
+    for one in restored:
+        one.world.resume()
+        with one.world.clock.lock:
+            one.world.kept_runs.make_room(one.world)
+    return definitions, set(stored), restored
+
+
+def _restored(
+    file: StateFile,
+    stored: StoredWorld,
+    worlds: Worlds,
+    workflows: dict[int, Any],
+    definitions: Definitions,
+    tell: Tell,
+) -> Restored:
+    read = fields(from_bytes(stored.body), WORLD_BODY)
+    held = worlds.make_again(stored.name, read["options"], read["marks"])
+    like, name = held.world, stored.name
+
+    def tell_of(words: str) -> None:
+        tell(f"world {name!r}: {words}")
+
+    again = DefinitionsAgain(workflows, like)
+    written: dict[int, int] = {}
+    runs = []
+    for one in file.runs(stored.id):
+        record = json_form.run(from_bytes(one.body), again)
+        if record.number != one.number:
+            raise Unreadable(f"the run {one.number} is another one")
+        if record.ended:
+            record = record._replace(history=StoredHistory(one.history, record.values["info"]))
+        else:
+            record = json_form.with_history(record, [from_bytes(piece) for piece in one.history])
+            written[record.number] = record.length
+        runs.append(record)
+    whole = json_form.world(
+        read["world"], runs, lambda catalog: offered(catalog, again, like, tell_of), again.part
+    )
+    for key, definition in again.used:
+        definitions.add(definition, key)
+    world = world_of(whole, like, on_unplayable=lambda run: tell_of(_unplayable(run)))
+    _take_past_runs(world, like)
+    world.changed = set()
+    app = held.app
+    held.mock.world = app.world = world
+    app.faults.restore(read["faults"])
+    app.set_request_ids_state(read["requestIds"])
+    like.close()
+    goes_on = len(world._open) - len(world.catalogs)
+    tell_of(f"runs that are there again: {len(runs) - len(world.catalogs)}, {goes_on} of them under way")
+    return Restored(held, stored.id, written)
+
+
+def _unplayable(run: Run) -> str:
+    assert run.unplayable is not None
+    return (
+        f"the run {run.workflow_id!r} waits for its script and does not go on: {run.unplayable.message}. It "
+        "is kept as it is: serve the script that it began with, or end the run"
+    )
+
+
+def _take_past_runs(world: World, like: World) -> None:
+    """Runs that were read from traces are in no state file: they come from where they are read again."""
+    past = [
+        run for run in like._runs.values() if run.trace_tree is not None and run.run_id not in world._runs
+    ]
+    for run in past:
+        world.entered += 1
+        world.ended += 1
+        run.number, run.ended = world.entered, world.ended
+        run.world, run.catalog = world, world.catalog(run.catalog.name)
+        world._runs[run.run_id] = run
+        world._latest.setdefault(run.workflow_id, run)
+    world._closed = {**dict.fromkeys(past), **world._closed}
+    world.let_leave()

@@ -1,0 +1,312 @@
+"""Writes what has changed in the worlds of a server to its state file, about twice a second.
+
+A thread of its own looks at one world after another. It holds a world's lock only while it takes the records
+of what has changed, and writes them without. A run that has not changed since is not written again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from output_mock.control.worlds import Held, Worlds
+from output_mock.engine.records import RunRecord, WorldRecord, record_of
+from output_mock.engine.run import Run
+from output_mock.engine.wall import monotonic, time_ns
+from output_mock.engine.world import World
+from output_mock.http import tokens
+from output_mock.state import json_form
+from output_mock.state.database import Changes, StateFile, StateFileError, StoredRun, StoredWorld, opened
+from output_mock.state.restoring import Restored, restore
+from output_mock.state.scripts import Definitions, definition_json
+from output_mock.state.worlds import history_json, to_bytes, world_body
+
+# How often, in seconds, it looks: of what a killed process had done, at most a second may be missing.
+INTERVAL = 0.4
+# How long, in seconds, it waits for a world in which a script is running.
+_PATIENCE = 0.2
+
+
+class _Kept:
+    """What the file has of a world."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.world: World | None = None
+        # How many events of each run that goes on, by the run's number.
+        self.written: dict[int, int] = {}
+        self.body: bytes = b""
+        # When it was looked at last, how much it had been asked then, and whether an answer was under way.
+        self.looked: float = float("-inf")
+        self.asked: int = -1
+        self.busy: bool = True
+
+    def is_idle(self, held: Held) -> bool:
+        """Whether nothing has been asked of the world since, and nothing has happened in it."""
+        world, app = held.world, held.app
+        return (
+            self.world is world
+            and not world.changed
+            and not self.busy
+            and held.used < self.looked
+            and app.asked == self.asked
+        )
+
+
+class _Taken:
+    """What has changed in a world, as its lock was held."""
+
+    def __init__(
+        self,
+        kept: _Kept,
+        held: Held,
+        world: World,
+        record: WorldRecord,
+        runs: Iterable[Run],
+        faults: Any,
+        request_ids: Any,
+    ) -> None:
+        self.kept = kept
+        self.held = held
+        self.world = world
+        self.record = record
+        self.runs = list(runs)
+        self.faults = faults
+        self.request_ids = request_ids
+        # What the file has of it once it is written.
+        self.written: dict[int, int] = {}
+        self.body: bytes = b""
+
+
+def begun(path: Path, worlds: Worlds, tell: Callable[[str], None]) -> Saver:
+    """Put back into these worlds what a state file has, and write to it from now on.
+
+    Raises `StateFileError` for a file that cannot be used. `tell` is told what is not as it was.
+    """
+    file = opened(path)
+    try:
+        tokens.use_key(file.fingerprint_key())
+        saver = Saver(file, worlds, restore(file, worlds, tell), tell)
+        worlds.saver = saver
+        saver.start()
+    except BaseException as error:
+        file.close()
+        if isinstance(error, (OSError, sqlite3.Error)):
+            raise StateFileError(f"cannot write the state file {path}: {error}") from None
+        raise
+    return saver
+
+
+class Saver:
+    """Keeps a state file true to some worlds, from `start` until `close`.
+
+    Takes what `restore` has returned. `tell` is told, once, that the state cannot be written, and why, and
+    that it can be again.
+    """
+
+    def __init__(
+        self,
+        file: StateFile,
+        worlds: Worlds,
+        restored: tuple[Definitions, set[int], list[Restored]],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._file = file
+        self._worlds = worlds
+        self._tell = tell
+        self._definitions, self._workflows, again = restored
+        self._kept: dict[Held, _Kept] = {}
+        self._last = 0
+        for one in again:
+            kept = self._kept[one.held] = _Kept(one.number)
+            kept.world, kept.written = one.world, one.written
+            self._last = max(self._last, one.number)
+        # Since when the file has all that had happened by then; why it could not be written since.
+        self.written: datetime | None = None
+        self.problem: str | None = None
+        self._now = threading.Event()
+        self._stopping = False
+        self._saving = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="output-mock-state", daemon=True)
+
+    @property
+    def path(self) -> str:
+        """The name of the state file."""
+        return str(self._file.path)
+
+    def start(self) -> None:
+        """Begin. Raises `OSError` or `sqlite3.Error` when the file cannot be written."""
+        self.save()
+        self._thread.start()
+
+    def hurry(self) -> None:
+        """Write what has changed now."""
+        self._now.set()
+
+    def close(self, seconds: float) -> None:
+        """Write what has changed since, and let the file go, within so many seconds."""
+        self._stopping = True
+        self._now.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._now.wait(INTERVAL)
+            self._now.clear()
+            self._try()
+        self._try()
+        with suppress(sqlite3.Error):
+            self._file.close()
+
+    def _try(self) -> None:
+        try:
+            self.save()
+        except Exception as error:
+            # Whatever it is, it must not be silent: who trusts in the file has to know.
+            problem = f"{type(error).__name__}: {error}"
+            if self.problem is None:
+                self._tell(
+                    f"the state is not written to {self.path}: {problem}; the server goes on, and what it "
+                    "does is lost when it ends before that is mended"
+                )
+            self.problem = problem
+            return
+        if self.problem is not None:
+            self.problem = None
+            self._tell(f"the state is written to {self.path} again")
+
+    def save(self) -> None:
+        """Write what has changed. Raises `OSError` or `sqlite3.Error` when that cannot be done."""
+        with self._saving:
+            self._save()
+
+    def _save(self) -> None:
+        began = time_ns()
+        changes = Changes()
+        taken: list[_Taken] = []
+        complete = True
+        try:
+            helds = list(self._worlds)
+            for held in helds:
+                one, looked = self._take(held)
+                complete = complete and looked
+                if one is not None:
+                    taken.append(one)
+            gone = self._kept.keys() - set(helds)
+            changes.gone_worlds = [self._kept[held].number for held in gone]
+            for one in taken:
+                self._note(one, changes)
+            workflows = self._note_workflows(changes)
+            if changes:
+                self._file.write(changes)
+        except BaseException:
+            for one in taken:
+                self._give_back(one)
+            raise
+        for one in taken:
+            kept = one.kept
+            kept.world, kept.body = one.world, one.body
+            kept.written = one.written
+        for held in gone:
+            del self._kept[held]
+        self._workflows = workflows
+        if complete:
+            self.written = datetime.fromtimestamp(began / 1e9, tz=timezone.utc)
+
+    # Taking
+
+    def _take(self, held: Held) -> tuple[_Taken | None, bool]:
+        """What has changed in a world, and whether it could be looked at."""
+        kept = self._kept.get(held)
+        if kept is None:
+            if held.disposable and held.empty:
+                return None, True
+            self._last += 1
+            kept = self._kept[held] = _Kept(self._last)
+        world = held.world
+        if kept.is_idle(held) and not self._stopping:
+            return None, True
+        lock = world.clock.lock
+        if not lock.acquire(timeout=_PATIENCE):
+            return None, False
+        try:
+            if held.world is not world or world.clock.closed:
+                # Another one has taken its place just now.
+                return None, held.world is world
+            app = held.app
+            kept.looked, kept.busy, kept.asked = monotonic(), app.answering, app.asked
+            runs: Iterable[Run]
+            if kept.world is world and world.changed is not None:
+                runs = world.changed
+            else:
+                runs = world._runs.values()
+            runs = [run for run in runs if run.trace_tree is None]
+            world.changed = set()
+            record = record_of(world, [run for run in runs if run.run_id in world._runs])
+            return _Taken(kept, held, world, record, runs, app.faults.state(), app.request_ids_state()), True
+        finally:
+            lock.release()
+
+    def _give_back(self, taken: _Taken) -> None:
+        """What was taken is not written: it has changed still."""
+        kept, world = taken.kept, taken.world
+        kept.busy = True
+        if kept.world is world and world.changed is not None:
+            world.changed.update(taken.runs)
+
+    # Writing down
+
+    def _note(self, taken: _Taken, changes: Changes) -> None:
+        kept, held, number = taken.kept, taken.held, taken.kept.number
+        fresh = kept.world is not taken.world
+        taken.written = {} if fresh else dict(kept.written)
+        if fresh and kept.world is not None:
+            changes.emptied.append(number)
+        there = {record.number for record in taken.record.runs}
+        for run in taken.runs:
+            if run.number not in there:
+                changes.gone_runs.append((number, run.number))
+                taken.written.pop(run.number, None)
+        for record in taken.record.runs:
+            self._note_run(number, record, taken.written, changes)
+        body = world_body(
+            taken.record,
+            held.options,
+            sorted(held.marks),
+            taken.faults,
+            taken.request_ids,
+            self._definitions,
+        )
+        taken.body = to_bytes(body)
+        if taken.body != kept.body or fresh:
+            changes.worlds.append(StoredWorld(number, held.name, taken.body))
+
+    def _note_run(self, world: int, record: RunRecord, written: dict[int, int], changes: Changes) -> None:
+        body = to_bytes(json_form.run_json(record, self._definitions.key_of))
+        before = written.get(record.number)
+        if record.ended:
+            written.pop(record.number, None)
+            if before is None:
+                history = to_bytes(history_json(record))
+                changes.whole_runs.append((world, StoredRun(record.number, body, (history,))))
+                return
+        else:
+            written[record.number] = record.length
+        changes.runs.append((world, record.number, body))
+        first = before or 0
+        length = len(record.history.events) if record.ended else record.length
+        if length > first:
+            changes.events.append((world, record.number, first, to_bytes(history_json(record, first))))
+
+    def _note_workflows(self, changes: Changes) -> set[int]:
+        """Returns the numbers of the workflows that the file has once it is written."""
+        there = dict(self._definitions)
+        for key in there.keys() - self._workflows:
+            changes.workflows.append((key, to_bytes(definition_json(there[key]))))
+        changes.gone_workflows = list(self._workflows - there.keys())
+        return set(there)

@@ -1,0 +1,265 @@
+"""What a file holds of a world: the record of it, its faults, and where its ids are.
+
+A snapshot as a file is one JSON object with all of it. The state file has the same in pieces.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from output_mock.engine.history import Event, History, StartInfo
+from output_mock.engine.records import RunRecord, WorldRecord
+from output_mock.engine.world import World
+from output_mock.scripts.definition import WorkflowDefinition
+from output_mock.state import json_form
+from output_mock.state.calls import calls_json, read_calls
+from output_mock.state.checked import (
+    Unreadable,
+    below,
+    fields,
+    items,
+    many,
+    mapping,
+    row,
+    time,
+    time_json,
+    whole,
+)
+from output_mock.state.faults import faults_json, read_faults
+from output_mock.state.scripts import Definitions, DefinitionsAgain, definition_json
+
+if TYPE_CHECKING:
+    from output_mock.control.snapshots import Snapshot
+
+# Which form a snapshot file has; another version of it is not read.
+VERSION = 1
+KIND = "output-mock snapshot"
+
+
+def to_bytes(value: Any) -> bytes:
+    """JSON for the state file."""
+    return _encode(value).encode()
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def from_bytes(body: bytes) -> Any:
+    """What `to_bytes` has written. Raises `Unreadable`."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"it is not JSON: {error}") from None
+
+
+# Snapshots
+
+
+def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
+    """A snapshot as a file: its calls are without what is secret about them."""
+    definitions = Definitions()
+    runs = [
+        {
+            "run": json_form.run_json(record, definitions.key_of),
+            "history": history_json(record),
+        }
+        for record in snapshot.world.runs
+    ]
+    for catalog in snapshot.world.catalogs:
+        for definition in catalog.workflows:
+            definitions.key_of(definition)
+    world = json_form.world_json(snapshot.world, definitions.key_of, definitions.part_of)
+    return {
+        "kind": KIND,
+        "version": VERSION,
+        "now": time_json(snapshot.now),
+        "ids": snapshot.ids,
+        "workflows": {str(key): definition_json(definition) for key, definition in definitions},
+        "world": world,
+        "runs": runs,
+        "faults": faults_json(snapshot.faults, tokens=False),
+        "calls": calls_json(snapshot.calls),
+        "requestIds": request_ids_json(snapshot.request_ids),
+    }
+
+
+def history_json(record: RunRecord, first: int = 0) -> dict[str, Any]:
+    """The events of a run after the first so many."""
+    history = record.history
+    length, batches = record.length, record.batches
+    if record.ended:
+        length, batches = len(history.events), len(history.batches)
+    ends = [end for end in history.batches[:batches] if end > first]
+    return json_form.events_json(history.events[first:length], ends)
+
+
+def request_ids_json(request_ids: Any) -> list[Any]:
+    """Where the source of request ids and the numbers of calls are."""
+    random, number = request_ids
+    return [json_form.random_json(random), number]
+
+
+def read_request_ids(given: Any) -> Any:
+    """See `request_ids_json`."""
+    random, number = row(given, json_form.random_state, whole)
+    return random, number
+
+
+_SNAPSHOT: Mapping[str, Callable[[Any], Any]] = {
+    "kind": lambda given: given,
+    "version": lambda given: given,
+    "now": time,
+    "ids": whole,
+    "workflows": mapping,
+    "world": mapping,
+    "runs": items,
+    "faults": read_faults,
+    "calls": read_calls,
+    "requestIds": read_request_ids,
+}
+
+
+def read_snapshot(given: Any, like: World) -> Snapshot:
+    """See `snapshot_json`; workflows that are scripted in Python are those of the world `like`.
+
+    Raises `Unreadable`, also when one of those is missing.
+    """
+    from output_mock.control.snapshots import Snapshot
+
+    whole_file = mapping(given)
+    if whole_file.get("kind") != KIND:
+        raise Unreadable("it is not a snapshot of output-mock")
+    if whole_file.get("version") != VERSION:
+        raise Unreadable(
+            f"it is a snapshot of another version of output-mock: this version reads format {VERSION}"
+        )
+    read = fields(whole_file, _SNAPSHOT)
+    with below("workflows"):
+        workflows = {_key(key): one for key, one in read["workflows"].items()}
+        definitions = DefinitionsAgain(workflows, like)
+    if definitions.missing:
+        names = ", ".join(sorted(definitions.missing))
+        raise Unreadable(f"it needs what is scripted in Python and is not served here: {names}")
+    runs = []
+    with below("runs"):
+        for number, one in enumerate(read["runs"]):
+            with below(number):
+                parts = fields(one, {"run": mapping, "history": mapping})
+                record = json_form.run(parts["run"], definitions)
+                runs.append(json_form.with_history(record, [parts["history"]]))
+    with below("world"):
+
+        def offered(catalog: Mapping[str, Any]) -> tuple[WorkflowDefinition, ...]:
+            return tuple(definitions(key, catalog["name"]) for key in catalog["workflows"])
+
+        world = json_form.world(read["world"], runs, offered, definitions.part)
+    return Snapshot(world, read["now"], read["ids"], read["faults"], read["calls"], read["requestIds"])
+
+
+def _key(key: str) -> int:
+    if not (key.isascii() and key.isdigit() and len(key) < 10):
+        raise Unreadable(f"{key[:20]!r} is not the number of a workflow")
+    return int(key)
+
+
+# The state file
+
+
+class StoredHistory(History):
+    """The history of a run that has closed, which is read when somebody asks for it."""
+
+    __slots__ = ("_batches", "_events", "_info", "_pieces")
+
+    def __init__(self, pieces: Sequence[bytes], info: StartInfo) -> None:
+        self._pieces = pieces
+        self._info = info
+        self._events: list[Event] = []
+        self._batches: list[int] = []
+
+    @property
+    def events(self) -> list[Event]:  # type: ignore[override]
+        if self._pieces:
+            self._read()
+        return self._events
+
+    @property
+    def batches(self) -> list[int]:  # type: ignore[override]
+        if self._pieces:
+            self._read()
+        return self._batches
+
+    def _read(self) -> None:
+        history = History()
+        for piece in self._pieces:
+            json_form.read_events(from_bytes(piece), self._info, history)
+        self._events, self._batches = history.events, history.batches
+        self._pieces = ()
+
+
+def offered(
+    catalog: Mapping[str, Any], definitions: DefinitionsAgain, like: World, tell: Callable[[str], None]
+) -> tuple[WorkflowDefinition, ...]:
+    """What a catalog of the state file offers now: what requests have brought, as it was; what scripts of the
+    command line say, as they say it now, but for what a request has taken away.
+    """
+    name = catalog["name"]
+    served = like.catalogs[name].workflows.copy() if name in like.catalogs else {}
+    for one in catalog["withheld"]:
+        served.pop(one, None)
+    found: dict[str, WorkflowDefinition] = {}
+    for key in catalog["workflows"]:
+        definition = definitions(key, name)
+        if definition.brought:
+            found[definition.name] = definition
+            served.pop(definition.name, None)
+        elif definition.name in served:
+            found[definition.name] = served.pop(definition.name)
+        else:
+            tell(f"no script offers workflow {definition.name!r} of catalog {name!r} any more")
+    names = {other for one in found.values() for other in (one.name, *one.aliases)}
+    for definition in served.values():
+        own = {definition.name, *definition.aliases}
+        if own & names:
+            tell(
+                f"workflow {definition.name!r} of a script is not offered in catalog {name!r}: what a "
+                "request has brought has one of its names"
+            )
+            continue
+        found[definition.name] = definition
+    return tuple(found.values())
+
+
+def world_body(
+    record: WorldRecord,
+    options: Mapping[str, Any],
+    marks: Sequence[bytes],
+    faults: Any,
+    request_ids: Any,
+    definitions: Definitions,
+) -> dict[str, Any]:
+    """A world of the state file, but for its runs."""
+    return {
+        "options": dict(options),
+        "marks": [mark.hex() for mark in marks],
+        "world": json_form.world_json(record, definitions.key_of, definitions.part_of),
+        "faults": faults_json(faults, tokens=True),
+        "requestIds": request_ids_json(request_ids),
+    }
+
+
+def _mark(given: Any) -> bytes:
+    try:
+        return bytes.fromhex(given)
+    except (ValueError, TypeError):
+        raise Unreadable("it is not a fingerprint") from None
+
+
+WORLD_BODY: Mapping[str, Callable[[Any], Any]] = {
+    "options": mapping,
+    "marks": many(_mark),
+    "world": mapping,
+    "faults": read_faults,
+    "requestIds": read_request_ids,
+}

@@ -1,0 +1,98 @@
+"""Laws of state files and snapshot files: whoever goes on from one hears what it would have heard anyway."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from output_mock.control.snapshots import Snapshot
+from output_mock.control.worlds import Held, Worlds
+from output_mock.state.saver import Saver, begun
+from output_mock.state.worlds import read_snapshot, snapshot_json
+from tests.engine.test_properties import Answer, Session, programs, requests
+
+CLOCKS = st.sampled_from(["auto", "manual"])
+
+
+class Persistent(Session):
+    """A fake whose state a file can have."""
+
+    def __init__(self, clock: Any, programs: Any) -> None:
+        super().__init__(clock, programs)
+        self.worlds = Worlds(self.mock)
+        self.told: list[str] = []
+
+    def heard_of(self, requests: list[tuple[Any, ...]]) -> list[Answer]:
+        """What these requests hear, and in the end the histories of all runs."""
+        self.heard, self.closed = [], {}
+        for request in requests:
+            self.do(request)
+        self.mock.clock.advance("3d")
+        return [*self.heard, [self.history(run) for run in self.runs()]]  # type: ignore[list-item]
+
+    @contextmanager
+    def kept_in(self, path: Path) -> Iterator[Saver]:
+        """Goes on from the file, and is written to it."""
+        saver = begun(path, self.worlds, self.told.append)
+        try:
+            yield saver
+        finally:
+            saver.close(10)
+
+
+@settings(max_examples=60)
+@given(
+    programs=programs, parts=st.lists(requests, min_size=2, max_size=3), clock=CLOCKS, every=st.integers(1, 4)
+)
+def test_who_goes_on_from_a_state_file_gets_the_same_answers(
+    programs: Any, parts: list[Any], clock: str, every: int
+) -> None:
+    *before, after = parts
+    undisturbed = Persistent(clock, programs)
+    for part in before:
+        for request in part:
+            undisturbed.do(request)
+    expected = undisturbed.heard_of(after)
+    undisturbed.mock.close()
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "state")
+        for part in before:
+            session = Persistent(clock, programs)
+            with session.kept_in(path) as saver:
+                for number, request in enumerate(part):
+                    session.do(request)
+                    if number % every == 0:
+                        saver.save()
+            session.mock.close()
+        session = Persistent(clock, programs)
+        with session.kept_in(path):
+            assert session.heard_of(after) == expected
+        assert not any("waits for its script" in line for line in session.told)
+        session.mock.close()
+
+
+@settings(max_examples=30)
+@given(programs=programs, before=requests, between=requests, after=requests, clock=CLOCKS)
+def test_who_goes_on_from_a_snapshot_file_gets_the_same_answers(
+    programs: Any, before: Any, between: Any, after: Any, clock: str
+) -> None:
+    first = Persistent(clock, programs)
+    for request in before:
+        first.do(request)
+    file = json.dumps(snapshot_json(Snapshot.of(first.worlds.default)))
+    expected = first.heard_of(after)
+    first.mock.close()
+    other = Persistent(clock, programs)
+    other.heard_of(between)
+    held: Held = other.worlds.default
+    read_snapshot(json.loads(file), held.world).restore(held)
+    assert other.heard_of(after) == expected
+    assert json.dumps(snapshot_json(read_snapshot(json.loads(file), held.world))) == file
+    other.mock.close()

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from time import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from weakref import WeakSet
 
@@ -41,6 +42,15 @@ _MOST_FILES = 10_240
 _NAP = 0.5
 # How long requests that are being answered may take to end once the server closes, in seconds.
 _GRACE = 0.4
+
+# How often, in seconds, the server looks for connections that are held for nothing.
+_LOOK = 1.0
+# How many seconds a client has for the head of a request and for all of it, as with Node, and for taking
+# anything of an answer.
+HEAD_TIME, REQUEST_TIME, SENDING_TIME = 60.0, 300.0, 120.0
+# How many connections are closed at a time when there is no room for more.
+_CLOSED_AT_ONCE = 10
+_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
 
 _LARGEST_BODY = 64 * 1024 * 1024
 # How many bytes are read from a connection at once, as Node does.
@@ -109,6 +119,7 @@ class Server:
         self.address: str = listener.getsockname()[0]
         self.port: int = listener.getsockname()[1]
         self._closing = False
+        self._next_look = 0.0
         # Held by whoever wakes the server, or closes what it is woken with. A signal handler may be second.
         self._waking = threading.RLock()
         self._map: dict[int, Any] = {}
@@ -158,8 +169,30 @@ class Server:
 
     def _turn(self, timeout: float) -> None:
         """Wait for the sockets once, at most `timeout` seconds, and do what they ask for."""
+        now = monotonic()
+        full = len(self._map) >= self._waitress.adj.connection_limit
+        if full or now >= self._next_look:
+            self._next_look = now + _LOOK
+            self._close_what_is_held_for_nothing(now, full=full)
         sockets = self._map if self._parking is None else self._parking.others()
         self._waitress.asyncore.loop(timeout=timeout, use_poll=True, map=sockets, count=1)
+
+    def _close_what_is_held_for_nothing(self, now: float, *, full: bool) -> None:
+        """Close the connections of clients that take too long to send a request or to take an answer.
+
+        When there is no room for another one (`full`), close those as well that have been silent, or in the
+        middle of a request, for the longest time.
+        """
+        waiting: list[_Channel] = []
+        for channel in self._channels():
+            if channel.late(now):
+                channel.close_late()
+            elif full and not channel.requests and not channel.total_outbufs_len:
+                waiting.append(channel)
+        if waiting:
+            waiting.sort(key=lambda channel: channel.since)
+            for channel in waiting[:_CLOSED_AT_ONCE]:
+                channel.handle_close()
 
     def _end(self) -> None:
         self._closing = True
@@ -457,6 +490,11 @@ class _Channel(HTTPChannel):
     parked = False
     _gone: Callable[[], object] | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Since when it waits for a request, or for the rest of one.
+        self.since: float = monotonic()
+
     def watch(self) -> None:
         """Notice from now on when the client leaves, while its request is being answered."""
         if not self.watched:
@@ -470,6 +508,32 @@ class _Channel(HTTPChannel):
         """The request has been answered."""
         self.watched, self._gone = False, None
         self._stir()
+
+    def received(self, data: bytes) -> bool:
+        before = self.request
+        if before is None:
+            self.since = monotonic()
+        taken: bool = super().received(data)
+        if self.request is not before:
+            # Another request has begun, or none has yet.
+            self.since = monotonic()
+        return taken
+
+    def late(self, now: float) -> bool:
+        """Whether its client takes too long to send a request that it has begun, or to take an answer."""
+        if self.total_outbufs_len:
+            # Something has gone, or has come, at that time.
+            return time() - self.last_activity > SENDING_TIME
+        request = self.request
+        if request is None or self.requests:
+            return False
+        return now - self.since > (REQUEST_TIME if request.headers_finished else HEAD_TIME)
+
+    def close_late(self) -> None:
+        """Close it. A client that has not sent all of its request is told as Node tells it."""
+        if not self.total_outbufs_len:
+            self.send(_LATE, do_close=False)
+        self.handle_close()
 
     def fileno(self) -> int:
         """The number of its file."""

@@ -511,8 +511,6 @@ class _Channel(HTTPChannel):
 
     def received(self, data: bytes) -> bool:
         before = self.request
-        if before is None:
-            self.since = monotonic()
         taken: bool = super().received(data)
         if self.request is not before:
             # Another request has begun, or none has yet.

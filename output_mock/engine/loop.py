@@ -14,7 +14,11 @@ from asyncio import events, tasks
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn, Protocol, TypeVar
 
+from output_mock.engine.watchdog import refuse
+
 T = TypeVar("T")
+# How many tasks of one script may be under way at a time.
+MOST_TASKS = 100_000
 Outer = tuple[asyncio.AbstractEventLoop, "asyncio.Task[Any] | None"]
 _get_running_loop: Callable[[], Any] = events._get_running_loop
 _set_running_loop: Callable[[Any], None] = events._set_running_loop
@@ -180,6 +184,12 @@ class ScriptLoop:
     ) -> asyncio.Task[T]:
         if not asyncio.iscoroutine(coro):
             coro = _wait_for(coro)
+        if len(self._live) >= MOST_TASKS:
+            coro.close()
+            refuse(
+                f"has {MOST_TASKS:,} tasks that have not ended, and begins another one; do its tasks begin "
+                "tasks without end? Await some of them before"
+            )
         if context is not None:
             kwargs["context"] = context
         task: asyncio.Task[T] = asyncio.Task(coro, loop=self, **kwargs)

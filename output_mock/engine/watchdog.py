@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from threading import get_ident
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from output_mock.durations import SECOND, Duration, nanoseconds, spoken
 from output_mock.engine.wall import monotonic
@@ -59,22 +59,24 @@ def checked_limit(limit: Duration) -> int:
     return length
 
 
+_INSTEAD = (
+    "; use ctx.sleep instead of time.sleep, and ctx.step(…, returns=…, takes=…) for what comes from outside"
+)
+
+
 class ScriptBlockedError(Exception):
     """Raised inside a script that does not give its thread back, or does what a script must not do.
 
     Without words of its own it is an interruption: the interpreter makes it in the thread that is broken off.
     """
 
-    def __init__(self, what: str | None = None) -> None:
+    def __init__(self, what: str | None = None, *, instead: str = _INSTEAD) -> None:
         if what is None:
             what = _break_offs.get(get_ident(), "was broken off")
             watchdog = _watchdog_of(get_ident())
             if watchdog is not None and watchdog.interruptions > 1:
                 watchdog.insist(sys._getframe(1))
-        super().__init__(
-            f"the script {what}; use ctx.sleep instead of time.sleep, and ctx.step(…, returns=…, takes=…) "
-            "for what comes from outside"
-        )
+        super().__init__(f"the script {what}{instead}")
 
 
 # What blocks or leaves the world, as Python's audit events name it; `time.sleep` has one since 3.13.
@@ -107,6 +109,12 @@ def _audit(event: str, args: tuple[object, ...]) -> None:
         _refuse(thread_id, _FORBIDDEN[event])
     elif event == "open" and (thread_id := get_ident()) in _script_threads and _is_pipe(args[0]):
         _refuse(thread_id, f"opened {args[0]!r}, which is a pipe")
+
+
+def refuse(what: str) -> NoReturn:
+    """Raise in the script that runs in this thread, and have its run fail also if the script catches that."""
+    _refusals[get_ident()] = refusal = ScriptBlockedError(what, instead="")
+    raise refusal
 
 
 def _refuse(thread_id: int, what: str) -> None:

@@ -189,6 +189,9 @@ def test_who_sends_a_byte_now_and_then_is_not_given_more_time(monkeypatch: pytes
         connection = slow.connect(b"GET /health HTTP/1.1\r\nX: ")
         eventually(lambda: slow.open() == 1)
         (channel,) = slow.server._channels()
+        eventually(lambda: channel.request is not None)
+        # The server has gone through a whole turn since then.
+        assert slow.answers_others()
         since = channel.since
         for _ in range(20):
             connection.sendall(b"x")

@@ -72,3 +72,108 @@ def test_many_children_are_none_without_end() -> None:
 
     answer = mock.app.test_client().post("/workflow/run", json={"workflowName": "many"})
     assert answer.json["output"] == 1000
+
+
+async def tasks_begin_tasks(ctx: Context, input: Any) -> None:
+    async def begin() -> None:
+        while True:
+            asyncio.create_task(begin())  # noqa: RUF006
+            await asyncio.sleep(0)
+
+    await begin()
+
+
+async def one_task_after_the_other(ctx: Context, input: Any) -> None:
+    tasks = []
+    while True:
+        tasks.append(asyncio.create_task(ctx.wait_for_signal("never")))
+
+
+async def tasks_whatever_comes(ctx: Context, input: Any) -> None:
+    tasks = []
+    for _ in range(1000):
+        try:
+            tasks.append(asyncio.create_task(ctx.wait_for_signal("never")))
+        except BaseException:
+            pass
+
+
+@pytest.mark.parametrize("clock", ["auto", "manual"])
+@pytest.mark.parametrize("script", [tasks_begin_tasks, one_task_after_the_other, tasks_whatever_comes])
+def test_tasks_without_end_are_a_mistake(clock: Any, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("output_mock.engine.loop.MOST_TASKS", 200)
+    # Nothing else ends it.
+    mock = OutputMock(clock, script_limit="1h" if script is not tasks_begin_tasks else "2s")
+    mock.workflow("endless")(script)
+    mock.workflow("leaf").returns(1)
+    client = mock.app.test_client()
+    client.post("/workflow/start", json={"workflowName": "endless", "workflowId": "wf"})
+    mock.world.play_what_is_due()
+    message = client.get("/workflow/wf/result").json["message"]
+    assert "has 200 tasks that have not ended, and begins another one" in message
+    assert "test_endless.py, line " in message
+    assert client.post("/workflow/run", json={"workflowName": "leaf"}).json["output"] == 1
+    mock.close()
+
+
+def test_many_tasks_are_none_without_end() -> None:
+    mock = OutputMock()
+
+    @mock.workflow("many")
+    async def many(ctx: Context, input: Any) -> int:
+        async def one() -> int:
+            await asyncio.sleep(0)
+            return 1
+
+        return sum(await asyncio.gather(*(one() for _ in range(20_000))))
+
+    answer = mock.app.test_client().post("/workflow/run", json={"workflowName": "many"})
+    assert answer.json["output"] == 20_000
+
+
+async def continues_as_new(ctx: Context, input: Any) -> None:
+    ctx.continue_as_new(input)
+
+
+async def signals_itself(ctx: Context, input: Any) -> None:
+    while True:
+        mocks[0].signal(ctx.info.workflow_id, "ping")
+        await ctx.wait_for_signal("ping")
+
+
+async def runs_steps(ctx: Context, input: Any) -> None:
+    while True:
+        await ctx.step("fetch")
+
+
+mocks: list[OutputMock] = []
+
+
+@pytest.mark.parametrize("clock", ["auto", "manual"])
+@pytest.mark.parametrize("script", [signals_itself, runs_steps])
+def test_a_run_without_end_that_lets_no_time_pass_ends_by_the_length_of_its_history(
+    clock: Any, script: Any
+) -> None:
+    mock = OutputMock(clock)
+    mocks[:] = [mock]
+    mock.workflow("endless")(script)
+    client = mock.app.test_client()
+    client.post("/workflow/start", json={"workflowName": "endless", "workflowId": "wf"})
+    mock.world.play_what_is_due(most=1_000_000)
+    assert mock.runs["wf"].status == "terminated"
+    assert "history" in client.get("/workflow/wf/result").json["error"]["message"]
+    mock.close()
+
+
+@pytest.mark.parametrize("clock", ["auto", "manual"])
+def test_each_look_at_a_chain_without_end_plays_little_of_it(clock: Any) -> None:
+    mock = OutputMock(clock)
+    mock.workflow("endless")(continues_as_new)
+    client = mock.app.test_client()
+    client.post("/workflow/start", json={"workflowName": "endless", "workflowId": "wf"})
+    for _ in range(5):
+        mock.world.play_what_is_due()
+        assert client.get("/workflow/wf/status").json["status"] == "running"
+    # A run of a chain begins a second after the one before.
+    assert len(list(mock.world.runs())) <= 8
+    mock.close()

@@ -55,6 +55,8 @@ _LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
 _LARGEST_BODY = 64 * 1024 * 1024
 # How many bytes are read from a connection at once, as Node does.
 _READ = 64 * 1024
+# How many bytes of a stream may wait for a client that does not read.
+_UNREAD = 256 * 1024
 _NO_LINGERING = struct.pack("ii", 1, 0)
 
 Stage = Literal["answered", "stream begins", "stream ends"]
@@ -723,6 +725,8 @@ class _Waitress(TcpWSGIServer):
             log_socket_errors=False,
             # Far beyond what the API takes, and refused before it fills the disk.
             max_request_body_size=_LARGEST_BODY,
+            # So much waits for a client that reads slowly, and then its stream waits, too.
+            outbuf_high_watermark=_UNREAD,
             # Enough for any head: what is not read when a connection closes has it end in a reset.
             recv_bytes=_READ,
         )

@@ -27,6 +27,7 @@ from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Cause
 from output_mock.engine.history import Event, History
+from output_mock.engine.history_limits import Measured
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import UPDATE, Activity, Child, Job, Update, WorkflowTimer
 from output_mock.engine.replay import Replay
@@ -519,7 +520,7 @@ class _Making:
             return run
         run.family = self._family(record.family, run)
         run.info = copy.copy(run.info)
-        run.history = History()
+        run.history, run.measured = History(), Measured()
         run.history.events = record.history.events[: record.length]
         run.history.batches = record.history.batches[: record.batches]
         first: Event = run.history.events[0]

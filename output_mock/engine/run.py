@@ -16,6 +16,7 @@ from output_mock.engine import failures, history
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
 from output_mock.engine.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
+from output_mock.engine.history_limits import Measured
 from output_mock.engine.instance import (
     ACCEPT,
     CANCEL,
@@ -58,8 +59,6 @@ if TYPE_CHECKING:
     from output_mock.engine.world import Catalog, World
     from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition
 
-# The real server ends a run whose history has grown beyond this.
-HISTORY_LIMIT = 51_200
 _TERMINATE, _ABANDON = 1, 2
 # A worker never hears of these ends, so that no trace is written (remote_trace_terminated).
 _NOT_BY_ITS_WORKER = frozenset({"terminated", "timed_out"})
@@ -177,6 +176,7 @@ class Run:
         self.info = info
         self.run_id = run_id
         self.history: History = History()
+        self.measured: Measured = Measured()
         self.family: Family = Family(self)
         self.start_time: int = world.clock.nanoseconds()
         self.jobs: list[Job] = []
@@ -260,8 +260,20 @@ class Run:
 
     # Workflow tasks
 
-    def _tell(self, now: int, *happened: history.Event) -> None:
-        """Write what has happened, and ask the worker for a workflow task unless one is due already."""
+    def _has_no_room(self, more: int) -> bool:
+        """Whether the history has no room for so many events more; then the run has been ended instead."""
+        reason = self.measured.exceeded(self.history, more)
+        if reason is not None:
+            self.terminate(reason, identity="history-service")
+        return reason is not None
+
+    def _tell(self, now: int, *happened: history.Event) -> bool:
+        """Write what has happened, and ask the worker for a workflow task unless one is due already.
+
+        Returns False when there is no room for it, and the run has ended instead.
+        """
+        if self._has_no_room(len(happened) + (not self.task_scheduled)):
+            return False
         self.changed()
         written = self.history
         events = written.events
@@ -275,6 +287,7 @@ class Run:
         written.batches.append(len(events))
         if self.waiters:
             self.wake()
+        return True
 
     def _backing_off(self) -> bool:
         """Whether the first workflow task of a continued run is not due yet."""
@@ -295,6 +308,8 @@ class Run:
         self.changed()
         if not self.catalog.worker:
             self.catalog.when_worker_returns(self.run_task)
+            return
+        if self._has_no_room(1):
             return
         now = self.world.clock.nanoseconds()
         if self.instance is None:
@@ -412,6 +427,8 @@ class Run:
             else:
                 closing = command
                 break
+        if self._has_no_room(len(batch) + (closing is not None)):
+            return
         if closing is not None:
             self._finish(closing, batch, completed, now)
             return
@@ -425,8 +442,6 @@ class Run:
             self._answer()
         if self.waiters:
             self.wake()
-        if len(written.events) > HISTORY_LIMIT:
-            self.terminate("Workflow history count exceeds limit.", identity="history-service")
 
     def _answer(self) -> None:
         """Answer the queries that have waited for a workflow task."""
@@ -755,11 +770,11 @@ class Run:
 
     # Messages
 
-    def signal(self, name: str, payload: Any) -> None:
-        """Write a signal and let the worker know."""
+    def signal(self, name: str, payload: Any) -> bool:
+        """Write a signal and let the worker know. Returns False when the history has no room for it."""
         now = self.world.clock.nanoseconds()
         self.jobs.append((SIGNAL, name, handed(payload)))
-        self._tell(now, (history.SIGNALED, now, name, payload))
+        return self._tell(now, (history.SIGNALED, now, name, payload))
 
     def expect_signal(
         self, name: str, payload: Any, after: int, scheduled: ScheduledSignal | None = None

@@ -557,7 +557,9 @@ class World:
             if after:
                 run.expect_signal(name, payload, after)
                 return
-            run.signal(name, payload)
+            if not run.signal(name, payload):
+                # As the real server says it whose history has no room (`history_limits`).
+                raise errors.ServiceError("Failed to signal Workflow", status=400)
             self._catch_up()
 
     def query(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> Any:

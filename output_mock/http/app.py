@@ -22,6 +22,7 @@ from output_mock.http.answers import status_line
 from output_mock.http.exchange import Exchange
 from output_mock.http.faults import Dropped, Faults, TimedOut
 from output_mock.http.journal import Call, Journal
+from output_mock.http.renderings import Renderings
 
 # Whether this thread, or the task that has called it, is one of those that `busy` counts.
 _counted: ContextVar[bool] = ContextVar("counted", default=False)
@@ -50,6 +51,7 @@ class OutputApp(Flask):
         self.tokens: frozenset[bytes] = frozenset()
         self.faults: Faults = Faults(world.seed)
         self.calls: Journal = Journal(kept_calls)
+        self.renderings: Renderings = Renderings()
         # The origins of the pages that may read answers; None: every page, as on the real server.
         self.cors_origins: frozenset[str] | None = None
         # Whether answers say how long they took.

@@ -542,6 +542,7 @@ class Exchange:
                 world,
                 run,
                 reader,
+                self.app.renderings,
                 after=after or 0,
                 include_payloads=include_payloads,
                 cut_after=self._cut_after,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from output_mock.engine import history, results
 from output_mock.engine.errors import OutputError
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
-from output_mock.http import answers, pages
+from output_mock.http import answers
 from output_mock.http.faults import Dropped
+from output_mock.http.renderings import Renderings
 from output_mock.javascript_json import to_bytes
 
 KEEPALIVE = 15.0
 # As many batches go into one frame as the real server fetches at once.
 _FRAME_BATCHES = 50
+# About as many bytes are handed on at once: a client that does not read holds no more than that up.
+_PIECE = 64 * 1024
 
 
 class Reader:
@@ -44,6 +47,7 @@ def frames(
     world: World,
     run: Run,
     reader: Reader,
+    renderings: Renderings,
     *,
     after: int,
     include_payloads: bool,
@@ -51,20 +55,26 @@ def frames(
 ) -> Generator[bytes, None, None]:
     """The frames of a stream that begins after event number `after`, until the run has closed.
 
-    While nothing happens the iterator waits, and yields a comment every 15 seconds. It ends early when its
-    reader has gone, and with a frame `server_error` when the run cannot be followed any more: its world has
-    ended or is stuck, or the server stops. With `cut_after` it sends so many events and then raises
-    `Dropped`.
+    A large frame comes in pieces, each of which is made when it is asked for. While nothing happens the
+    iterator waits, and yields a comment every 15 seconds. It ends early when its reader has gone, and with a
+    frame `server_error` when the run cannot be followed any more: its world has ended or is stuck, or the
+    server stops. With `cut_after` it sends so many events and then raises `Dropped`.
     """
     try:
-        yield from _followed(world, run, reader, after, include_payloads, cut_after)
+        yield from _followed(world, run, reader, renderings, after, include_payloads, cut_after)
     except OutputError as problem:
         told = {**answers.error_body(problem), "workflowId": run.workflow_id, "runId": run.run_id}
         yield _frame("server_error", told)
 
 
 def _followed(
-    world: World, run: Run, reader: Reader, after: int, include_payloads: bool, cut_after: int | None
+    world: World,
+    run: Run,
+    reader: Reader,
+    renderings: Renderings,
+    after: int,
+    include_payloads: bool,
+    cut_after: int | None,
 ) -> Generator[bytes, None, None]:
     lock = world.clock.lock
     with lock:
@@ -75,16 +85,16 @@ def _followed(
         with lock:
             ends = run.history.batches
             last = min(first + _FRAME_BATCHES, len(ends))
-            fetched = pages.events(run, first, last, include_payloads=include_payloads)
+            begin, end = ends[first - 1] if first else 0, ends[last - 1] if last else 0
+            begin = max(begin, min(after, end))
+            fresh = run.history.events[begin:end]
             first = last
             drained = last == len(ends)
             closing = run.history.events[-1] if drained and not run.running else None
-        fresh = [event for event in fetched if int(event["eventId"]) > after]
         if cut_after is not None:
             fresh, cut_after = fresh[:cut_after], cut_after - len(fresh)
         if fresh:
-            last_id = fresh[-1]["eventId"]
-            yield _frame("history", fresh, last_id)
+            yield from _events(run, begin, fresh, renderings, include_payloads)
         if cut_after is not None and cut_after <= 0:
             raise Dropped
         if closing is not None:
@@ -99,6 +109,25 @@ def _followed(
             yield b": keepalive\n\n"
 
 
+def _events(
+    run: Run, before: int, events: list[history.Event], renderings: Renderings, include_payloads: bool
+) -> Iterator[bytes]:
+    """The frame of the events that come after `before` others."""
+    piece = bytearray(b"id: %d\nevent: history\ndata: [" % (before + len(events)))
+    for number, event in enumerate(events, before + 1):
+        if number > before + 1:
+            piece += b","
+        rendered = renderings.of(run, number, event, include_payloads=include_payloads)
+        if len(piece) + len(rendered.content) < _PIECE:
+            piece += rendered.content
+            continue
+        yield bytes(piece)
+        piece.clear()
+        for begin in range(0, len(rendered.content), _PIECE):
+            yield rendered.content[begin : begin + _PIECE]
+    yield bytes(piece + b"]\n\n")
+
+
 def _longer_than(run: Run, batches: int, reader: Reader) -> Callable[[], bool]:
     return lambda: len(run.history.batches) > batches or reader.gone
 
@@ -110,6 +139,5 @@ def _done(closing: history.Event) -> dict[str, Any]:
     return reason
 
 
-def _frame(name: str, data: Any, event_id: str | None = None) -> bytes:
-    head = b"" if event_id is None else b"id: " + event_id.encode() + b"\n"
-    return head + b"event: " + name.encode() + b"\ndata: " + to_bytes(data) + b"\n\n"
+def _frame(name: str, data: Any) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + to_bytes(data) + b"\n\n"

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import pytest
 from output_mock import Context, OutputMock
 from output_mock.durations import MILLISECOND
 from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
+from tests.client import HANG_GUARD
 
 HERE = Path(__file__)
 
@@ -249,8 +250,8 @@ def test_a_script_is_not_blamed_for_a_process_that_was_stopped() -> None:
             assert process.stdout.readline() == "done\n"
 
 
-def looked_at(looks: Callable[[Watchdog], None]) -> ScriptBlockedError | None:
-    """What becomes of a script that waits while somebody looks at it."""
+def looked_at(looks: Callable[[Watchdog, Future[None]], None]) -> ScriptBlockedError | None:
+    """What becomes of a script that waits while somebody looks at it; the future says when it has ended."""
     watchdog = Watchdog(1000 * MILLISECOND)
     begun, over = threading.Event(), threading.Event()
 
@@ -261,20 +262,22 @@ def looked_at(looks: Callable[[Watchdog], None]) -> ScriptBlockedError | None:
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(watchdog.run, script, strict=False)
-        begun.wait()
-        looks(watchdog)
-        over.set()
+        try:
+            assert begun.wait(HANG_GUARD)
+            looks(watchdog, running)
+        finally:
+            over.set()
         running.exception()
     return watchdog.refusal
 
 
 def test_only_looks_that_come_on_time_count_for_a_script_that_waits() -> None:
-    def late(watchdog: Watchdog) -> None:
+    def late(watchdog: Watchdog, running: Future[None]) -> None:
         for _ in range(100):
             watchdog.look(5.0, on_time=False)
 
-    def on_time(watchdog: Watchdog) -> None:
-        while not watchdog.broken:
+    def on_time(watchdog: Watchdog, running: Future[None]) -> None:
+        while not running.done():
             watchdog.look(0.25, on_time=True)
 
     assert looked_at(late) is None
@@ -286,7 +289,7 @@ def test_cpu_time_that_cannot_have_been_used_does_not_count(monkeypatch: pytest.
     night = iter(range(0, 10**9, 30_000))
     monkeypatch.setattr("output_mock.engine.watchdog._cpu", lambda thread_id: float(next(night)))
 
-    def wakes_up(watchdog: Watchdog) -> None:
+    def wakes_up(watchdog: Watchdog, running: Future[None]) -> None:
         for _ in range(3):
             watchdog.look(30_000, on_time=False)
 

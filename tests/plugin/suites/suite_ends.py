@@ -409,8 +409,11 @@ def test_passes_though_a_thread_still_waits_for_a_run(output_mock):
     threading.Thread(
         target=lambda: requests.post(f"{output_mock.url}/workflow/run", json=body), daemon=True
     ).start()
-    while not output_mock.world.parked():
+    for _ in range(60_000):
+        if output_mock.world.parked():
+            return
         time.sleep(0.001)
+    raise AssertionError("the request does not wait")
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""How large a history may become, and how large one is, in bytes as the real server counts them.
+
+Measured on the real server (`tests/fidelity/test_history_limits.py`): before it writes anything, it looks
+whether the history has more than 50 MiB already, or would have more than 51,200 events then. If so, it
+terminates the run and writes nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from output_mock.engine import history
+from output_mock.engine.failures import Cause
+from output_mock.engine.history import StartInfo
+from output_mock.engine.payloads import UNDEFINED
+
+if TYPE_CHECKING:
+    from output_mock.engine.history import Event, History
+
+MOST_EVENTS = 51_200
+MOST_BYTES = 50 * 1024 * 1024
+# What an event has besides its payloads, and what comes with a step: its options and what it is told.
+_BARE = 125
+_STEP = 900
+# The events whose payloads are not part of what another event has, and where they have them.
+_PAYLOADS = {
+    history.STARTED: 2,
+    history.COMPLETED: 3,
+    history.FAILED: 3,
+    history.STEP_SCHEDULED: 5,
+    history.STEP_COMPLETED: 4,
+    history.STEP_FAILED: 4,
+    history.STEP_TIMED_OUT: 4,
+    history.SIGNALED: 3,
+    history.CONTINUED_AS_NEW: 4,
+    history.CHILD_INITIATED: 5,
+    history.CHILD_COMPLETED: 7,
+    history.CHILD_FAILED: 7,
+    history.UPDATE_ACCEPTED: 5,
+    history.UPDATE_COMPLETED: 4,
+    history.UPDATE_ADMITTED: 4,
+}
+
+
+class Measured:
+    """The size of a history, which is measured as it grows: each event once."""
+
+    __slots__ = ("_bytes", "_events")
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._bytes = 0
+
+    def exceeded(self, written: History, more: int) -> str | None:
+        """Why the real server ends a run rather than write so many `more` events; None when it does not."""
+        events = written.events
+        while self._events < len(events):
+            self._bytes += size_of(events[self._events])
+            self._events += 1
+        if self._bytes > MOST_BYTES:
+            return "Workflow history size exceeds limit."
+        if len(events) + more > MOST_EVENTS:
+            return "Workflow history count exceeds limit."
+        return None
+
+
+def size_of(event: Event) -> int:
+    """About how many bytes an event takes."""
+    place = _PAYLOADS.get(event[0])
+    if place is None:
+        return _BARE
+    size = _BARE + _length(event[place])
+    return size + _STEP if event[0] == history.STEP_SCHEDULED else size
+
+
+def _length(value: Any) -> int:
+    """About how many bytes the JSON of a value has."""
+    if isinstance(value, StartInfo):
+        value = value.input
+    elif isinstance(value, Cause):
+        return _length_of_failure(value)
+    if value is UNDEFINED or value is None:
+        return 0
+    if type(value) is str:
+        return _length_of_text(value)
+    size = 0
+    # Not by recursion: a value may be nested as deep as Python can read it.
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        kind = type(value)
+        if kind is str:
+            size += _length_of_text(value)
+        elif kind is dict:
+            size += 2
+            for name, item in value.items():
+                size += _length_of_text(name) + 2
+                todo.append(item)
+        elif kind is list:
+            size += 2 + len(value)
+            todo += value
+        else:
+            size += 5
+    return size
+
+
+def _length_of_text(text: str) -> int:
+    return 2 + (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")))
+
+
+def _length_of_failure(failure: Cause | None) -> int:
+    size = 0
+    while failure is not None:
+        size += _length_of_text(failure.message) + _length_of_text(failure.stack or "")
+        failure = failure.cause
+    return size

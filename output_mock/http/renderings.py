@@ -1,0 +1,55 @@
+"""Events as bytes of JSON, which all streams that are about to send the same one share."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from output_mock.engine.rendering import render
+from output_mock.javascript_json import to_bytes
+
+if TYPE_CHECKING:
+    from output_mock.engine.history import Event
+    from output_mock.engine.run import Run
+
+# What is smaller than this is made anew for each stream.
+_SHARED = 16 * 1024
+
+
+class _Rendered:
+    __slots__ = ("__weakref__", "content")
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+
+class Renderings:
+    """Renders events. A large one is there once, for as long as somebody sends it: clients may read slowly,
+    and there may be many of them.
+    """
+
+    def __init__(self) -> None:
+        # By run, number, and whether with payloads. Who holds a rendering holds its run, too.
+        self._there: WeakValueDictionary[tuple[int, int, bool], _Rendered] = WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    def of(self, run: Run, event_id: int, event: Event, *, include_payloads: bool) -> _Rendered:
+        """The `content` of an event of a run. Keep what is returned for as long as it is being sent."""
+        key = (id(run), event_id, include_payloads)
+        # One at a time: making a large one takes some times its size for a moment.
+        with self._lock:
+            found = self._there.get(key)
+            if found is None:
+                found = _Rendered(_content(run, event_id, event, include_payloads))
+                if len(found.content) >= _SHARED:
+                    self._there[key] = found
+            return found
+
+
+def _content(run: Run, event_id: int, event: Event, include_payloads: bool) -> bytes:
+    if run.info.catalog is None:
+        return to_bytes(render(run.info, event_id, event, include_payloads=include_payloads))
+    # It shows what the catalog offers at the moment.
+    with run.world.clock.lock:
+        return to_bytes(render(run.info, event_id, event, include_payloads=include_payloads))

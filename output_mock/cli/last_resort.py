@@ -19,7 +19,7 @@ from contextlib import suppress
 
 # How many seconds after a signal: the server ends by itself before. A look in which its main thread has
 # mostly waited for a core of a busy machine does not count, where the system tells (Linux).
-_AFTER = 0.8
+_AFTER = 0.6
 _LOOK = 0.1
 # It holds the only other end of the pipe, so what it reads ends with this process. It must not hear what the
 # terminal sends to everybody.

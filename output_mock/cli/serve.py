@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
 # How many objects more than there were before make the collector look at them.
 _COLLECT_AFTER = 10_000
-# How many seconds after a signal the process ends, whatever holds it up.
-_LAST = 0.7
+# How many seconds after a signal the process ends, whatever holds it up. To free the memory of 200,000 runs
+# takes the system 0.3 s more.
+_LAST = 0.55
 # How many seconds the state has for being written at the end.
 _WRITING = 0.5
 _CATALOG = re.compile(r"[a-zA-Z0-9_.@-]+")

@@ -110,8 +110,6 @@ def front() -> Iterator[Front]:
     yield front
     for held in worlds:
         held.mock.close()
-        for snapshot in held.snapshots.values():
-            snapshot.close()
     worlds.close()
 
 

@@ -64,8 +64,6 @@ def two_users() -> Iterator[dict[str, User]]:
     finally:
         for held in worlds:
             held.mock.close()
-            for snapshot in held.snapshots.values():
-                snapshot.close()
         worlds.close()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from output_mock.control.problems import InvalidRequest
 from output_mock.durations import nanoseconds
+from output_mock.http.bodies import LIMIT
 
 if TYPE_CHECKING:
     from output_mock.control.worlds import Held, Worlds
@@ -64,6 +65,8 @@ class Operation(NamedTuple):
     query: Mapping[str, Node] = {}
     body: Node | None = None
     body_required: bool = True
+    # How many bytes the body may have.
+    most_bytes: int = LIMIT
     # Whether the body may be the text of a YAML file.
     yaml: bool = False
     # Whether it is about all worlds, and so is not there below a world's own prefix.

@@ -34,7 +34,7 @@ from output_mock.control.problems import (
 from output_mock.control.worlds import Held, Worlds
 from output_mock.durations import nanoseconds
 from output_mock.engine.errors import OutputError, WaitEndedError, WorldBusyError, WorldStuckError
-from output_mock.http import answers, bodies, requests
+from output_mock.http import answers, requests
 from output_mock.http.routes import BadEscapeError, in_regex, unescaped
 from output_mock.javascript_json import parse
 from output_mock.scripts.definition import closest, nearest
@@ -165,12 +165,12 @@ def _converted(given: str, schema: Mapping[str, Any]) -> Any:
 
 
 def _body(operation: Operation, request: Request) -> tuple[Any, str | None]:
-    length = request.content_length
-    if length is not None and length > bodies.LIMIT:
-        raise TooLarge(f"a body has at most {bodies.LIMIT} bytes")
-    data = request.stream.read(bodies.LIMIT + 1)
-    if len(data) > bodies.LIMIT:
-        raise TooLarge(f"a body has at most {bodies.LIMIT} bytes")
+    length, most = request.content_length, operation.most_bytes
+    if length is not None and length > most:
+        raise TooLarge(f"a body has at most {most} bytes")
+    data = request.stream.read(most + 1)
+    if len(data) > most:
+        raise TooLarge(f"a body has at most {most} bytes")
     if not data:
         if operation.body is not None and operation.body_required:
             raise InvalidRequest("there is no body; send JSON as application/json")

@@ -10,6 +10,7 @@ waiting. On a real clock time goes on in between: what has fallen due since then
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from output_mock.control.operations import (
@@ -17,6 +18,7 @@ from output_mock.control.operations import (
     NAME_WORDS,
     TIME,
     Asked,
+    Node,
     Operation,
     Reply,
     fields,
@@ -35,6 +37,8 @@ from output_mock.engine.rendering import iso
 
 # How many snapshots a world may have.
 MOST_SNAPSHOTS = 20
+# How many bytes a snapshot may have as a file.
+MOST_BYTES = 64 * 1024 * 1024
 
 SCHEMAS = {
     "Snapshot": shape(
@@ -110,13 +114,18 @@ def take(asked: Asked) -> Reply:
     name = (asked.body or {}).get("name")
     if name is None:
         name = next(name for n in range(1, len(kept) + 2) if (name := f"snapshot-{n}") not in kept)
+    _check_name(name, kept)
+    snapshot = Snapshot.of(asked.held)
+    kept[name] = snapshot
+    return Reply(201, _described(name, snapshot))
+
+
+def _check_name(name: str, kept: Mapping[str, Snapshot]) -> None:
+    """Raise unless there may be a snapshot of that name."""
     if not re.fullmatch(NAME, name):
         raise InvalidRequest(f"{name[:100]!r} cannot name a snapshot; {NAME_WORDS}")
     if name not in kept and len(kept) >= MOST_SNAPSHOTS:
         raise Conflict(f"a world has at most {MOST_SNAPSHOTS} snapshots; delete one")
-    snapshot = Snapshot.of(asked.held)
-    kept[name] = snapshot
-    return Reply(201, _described(name, snapshot))
 
 
 def _the(asked: Asked) -> tuple[str, Snapshot]:
@@ -134,6 +143,30 @@ def restore(asked: Asked) -> Reply:
     return Reply(200, _described(name, snapshot))
 
 
+def show(asked: Asked) -> Reply:
+    """One of them as a file."""
+    from output_mock.state.worlds import snapshot_json
+
+    _, snapshot = _the(asked)
+    return Reply(200, snapshot_json(snapshot))
+
+
+def put(asked: Asked) -> Reply:
+    """One from a file."""
+    from output_mock.state.checked import Unreadable
+    from output_mock.state.worlds import checked_snapshot
+
+    name, kept = asked.path["name"], asked.held.snapshots
+    new = name not in kept
+    _check_name(name, kept)
+    try:
+        snapshot = checked_snapshot(asked.body, asked.held.world)
+    except Unreadable as problem:
+        raise InvalidRequest(f"the snapshot cannot be read: {problem}") from None
+    kept[name] = snapshot
+    return Reply(201 if new else 200, _described(name, snapshot))
+
+
 def delete(asked: Asked) -> Reply:
     """One less."""
     name, _ = _the(asked)
@@ -141,6 +174,12 @@ def delete(asked: Asked) -> Reply:
     return Reply(204, None)
 
 
+_FILE: Node = {
+    "type": "object",
+    "description": "All that a snapshot holds. What is in it may change with the version of the file.",
+    "required": ["kind", "version"],
+    "properties": {"kind": {"type": "string"}, "version": {"type": "integer"}},
+}
 OPERATIONS = [
     Operation(
         "listSnapshots",
@@ -170,6 +209,28 @@ OPERATIONS = [
         restore,
         {200: ref("Snapshot")},
         errors=(404, 409),
+    ),
+    Operation(
+        "getSnapshot",
+        "GET",
+        "/snapshots/{name}",
+        "A snapshot as a file, which another process takes, too. Its calls are without tokens, cookies, keys "
+        "and passwords. What is scripted in Python is in it by its name only.",
+        show,
+        {200: _FILE},
+        errors=(404,),
+    ),
+    Operation(
+        "putSnapshot",
+        "PUT",
+        "/snapshots/{name}",
+        "Take a snapshot from a file, to restore it later. 409 when a script does not do what the file says "
+        "of its runs.",
+        put,
+        {200: ref("Snapshot"), 201: ref("Snapshot")},
+        errors=(409,),
+        body=_FILE,
+        most_bytes=MOST_BYTES,
     ),
     Operation(
         "deleteSnapshot",

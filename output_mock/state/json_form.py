@@ -10,6 +10,7 @@ import base64
 import binascii
 import functools
 import json
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -213,6 +214,14 @@ def _script_error(given: Any) -> ScriptError:
 
 # What runs begin with
 
+_RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _run_id(given: Any) -> str:
+    if type(given) is not str or not _RUN_ID.fullmatch(given):
+        raise Unreadable("it is not the id of a run")
+    return given
+
 
 def _signal_json(signal: ScheduledSignal) -> list[Any]:
     return [signal.name, value_json(signal.payload), time_json(signal.after), signal.place]
@@ -360,7 +369,9 @@ def _info_json(info: StartInfo, shared: _Shared) -> dict[str, Any]:
     if info.continued_run_id is not None:
         found["continuedRunId"] = info.continued_run_id
     if info.first is not None:
+        # Of that one, only what its client has sent is ever asked for.
         found["first"] = _info_json(info.first, shared)
+        found["first"].pop("memo", None)
     if info.backoff:
         found["backoff"] = time_json(info.backoff)
     if info.reset_points is not None:
@@ -406,10 +417,10 @@ def _info(given: Any) -> tuple[StartInfo, Any]:
 
 
 _INFO: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("namespace", "workflowId", "runId", "firstRunId", "workflowType", "taskQueue"), text),
+    **dict.fromkeys(("namespace", "workflowId", "workflowType", "taskQueue"), text),
+    **dict.fromkeys(("runId", "firstRunId", "continuedRunId"), _run_id),
     "input": value,
     **dict.fromkeys(("start", "traceStart", "timeout", "expiration", "backoff"), time),
-    "continuedRunId": text,
     "first": lambda given: _info(given),
     "resetPoints": lambda given: tuple(row(given, text, whole, time, time)),
     "parent": _parent,
@@ -815,7 +826,7 @@ _VALUES: Mapping[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = 
         lambda error: None if error is None else _script_error_json(error),
         maybe(_script_error),
     ),
-    "next_run_id": ("nextRunId", _same, maybe(text)),
+    "next_run_id": ("nextRunId", _same, maybe(_run_id)),
     "evaluators": ("evaluators", sorted, lambda given: frozenset(many(text)(given))),
     "uploaded": ("uploaded", _same, flag),
     "trace_tree": ("trace", _same, maybe(_json_object)),
@@ -834,7 +845,7 @@ _RUN: Mapping[str, Callable[[Any], Any]] = {
     "workflow": _same,
     "catalog": text,
     "info": _info,
-    "runId": text,
+    "runId": _run_id,
     "start": time,
     **{key: read for key, _, read in _VALUES.values()},
     "memo": whole,

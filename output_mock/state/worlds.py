@@ -9,8 +9,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from output_mock.engine import results
+from output_mock.engine.errors import ScriptError
 from output_mock.engine.history import Event, History, StartInfo
-from output_mock.engine.records import RunRecord, WorldRecord
+from output_mock.engine.records import RunRecord, WorldRecord, world_of
+from output_mock.engine.rendering import render
+from output_mock.engine.run import Run
+from output_mock.engine.standing import standing
 from output_mock.engine.world import World
 from output_mock.scripts.definition import WorkflowDefinition
 from output_mock.state import json_form
@@ -156,6 +161,38 @@ def read_snapshot(given: Any, like: World) -> Snapshot:
 
         world = json_form.world(read["world"], runs, offered, definitions.part)
     return Snapshot(world, read["now"], read["ids"], read["faults"], read["calls"], read["requestIds"])
+
+
+def checked_snapshot(given: Any, like: World) -> Snapshot:
+    """As `read_snapshot`, for a file that anybody may have written: it is tried once.
+
+    Raises `Unreadable`, and `ScriptError` when a script does not do what the file says of its runs.
+    """
+    snapshot = read_snapshot(given, like)
+    try:
+        world = world_of(snapshot.world, like)
+        try:
+            for run in world._runs.values():
+                _look_at(run)
+        finally:
+            world.close()
+    except ScriptError:
+        raise
+    except Exception as error:
+        # Each field is what it should be, and they do not fit together: it can go wrong anywhere.
+        raise Unreadable(f"its parts do not fit together ({type(error).__name__}: {error})") from None
+    return snapshot
+
+
+def _look_at(run: Run) -> None:
+    """Ask all that the API may be asked of a run, but for its script."""
+    for number, event in enumerate(run.history.events, 1):
+        render(run.info, number, event, include_payloads=True)
+    for look in (results.status, results.given_input, results.listed, results.described, standing):
+        look(run)
+    if not run.running:
+        results.result(run)
+    run.latest().next_due(guards=True)
 
 
 def _key(key: str) -> int:

@@ -94,5 +94,6 @@ def test_who_goes_on_from_a_snapshot_file_gets_the_same_answers(
     held: Held = other.worlds.default
     read_snapshot(json.loads(file), held.world).restore(held)
     assert other.heard_of(after) == expected
-    assert json.dumps(snapshot_json(read_snapshot(json.loads(file), held.world))) == file
+    again = snapshot_json(read_snapshot(json.loads(file), held.world))
+    assert json.loads(json.dumps(again)) == json.loads(file)
     other.mock.close()

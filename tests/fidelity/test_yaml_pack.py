@@ -11,10 +11,11 @@ from moto import mock_aws
 
 from output_contract.pack import script
 from output_mock import OutputMock
+from output_mock.scripts.yaml.document import load
 from tests.client import Client
 from tests.fidelity.recorded import RECORDINGS, Recorded
 
-PACK = Path(__file__).parent / "pack.yaml"
+pack_in_yaml = load(Path(__file__).parent / "pack.yaml")
 
 
 def ask(client: Client) -> Iterator[tuple[str, Any]]:
@@ -72,7 +73,7 @@ def ask(client: Client) -> Iterator[tuple[str, Any]]:
 
 
 def test_the_pack_in_yaml_writes_the_histories_of_the_pack_in_python() -> None:
-    mocks = [OutputMock(seed=7, scripts=[one]) for one in (script, PACK)]
+    mocks = [OutputMock(seed=7, scripts=[one]) for one in (script, pack_in_yaml)]
     answers = [list(ask(Client(mock))) for mock in mocks]
     for expected, got in zip(*answers, strict=True):
         assert got == expected
@@ -87,5 +88,5 @@ def test_the_pack_in_yaml_writes_the_histories_of_the_pack_in_python() -> None:
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_the_recordings_come_out_the_same_with_the_pack_in_yaml(name: str) -> None:
     with mock_aws():
-        different = Recorded(name, PACK).play(RECORDINGS[name])
+        different = Recorded(name, pack_in_yaml).play(RECORDINGS[name])
     assert not different, "\n".join(different)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,16 @@ class Keeping:
         )
         self._buckets[world] = bucket
         return bucket
+
+    def forget(self, world: str) -> None:
+        """A world that was made while this server runs is gone: its traces go, too, but for those in an S3 of
+        the user's own.
+        """
+        if self._folder is not None:
+            shutil.rmtree(self._folder / "worlds" / world, ignore_errors=True)
+        bucket = self._buckets.pop(world, None)
+        if bucket is not None and self._in_memory:
+            bucket.discard()
 
     def lines(self) -> list[str]:
         """Where traces are, for whoever started the server."""

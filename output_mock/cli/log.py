@@ -43,9 +43,10 @@ class RequestLog:
         self._file = stream.fileno()
         self._encoding = stream.encoding
         self._structured = structured
-        # The fakes that are looked after, and how many of their scripts' mistakes have been seen.
-        self._followed: WeakKeyDictionary[OutputMock, int] = WeakKeyDictionary()
-        self._told: set[str] = set()
+        # The fakes that are looked after, and which mistake in their scripts was seen last.
+        self._followed: WeakKeyDictionary[OutputMock, object] = WeakKeyDictionary()
+        # What has been told, and is not told again; of many things, the last ones.
+        self._told: dict[str, None] = {}
         self._waiting: deque[tuple[float, Served | str | _Text]] = deque(maxlen=_KEPT)
         self._something = threading.Event()
         self._closing = threading.Event()
@@ -54,7 +55,7 @@ class RequestLog:
 
     def follow(self, mock: OutputMock) -> None:
         """Tell of the mistakes in the scripts of this fake, too."""
-        self._followed[mock] = 0
+        self._followed[mock] = None
         mock.app.on_answer = self._answered
 
     def served(self, done: Served) -> None:
@@ -97,21 +98,29 @@ class RequestLog:
             lines.append(self._line(*self._waiting.popleft()))
         for mock, seen in list(self._followed.items()):
             errors = list(mock.world.script_errors)
-            self._followed[mock] = len(errors)
-            lines += [self._line(time.time(), error.message) for error in errors[seen:]]
+            if errors:
+                self._followed[mock] = errors[-1]
+            after = next((n for n, error in enumerate(errors, 1) if error is seen), 0)
+            lines += [self._line(time.time(), error.message) for error in errors[after:]]
             for text in mock.script_warnings:
-                if text not in self._told:
-                    self._told.add(text)
+                if self._is_news(text):
                     lines.append(self._line(time.time(), _Text(f"SCRIPT WARNING: {text}")))
         rest = "".join(lines).encode(self._encoding, "backslashreplace")
         while rest:
             rest = rest[os.write(self._file, rest) :]
 
+    def _is_news(self, text: str) -> bool:
+        told = self._told
+        if text in told:
+            return False
+        told[text] = None
+        if len(told) > _KEPT:
+            del told[next(iter(told))]
+        return True
+
     def _line(self, when: float, entry: Served | str | _Text) -> str:
-        if isinstance(entry, str):
-            if entry in self._told:
-                return ""
-            self._told.add(entry)
+        if isinstance(entry, str) and not self._is_news(entry):
+            return ""
         if self._structured:
             return json.dumps(_as_json(when, entry)) + "\n"
         if isinstance(entry, _Text):

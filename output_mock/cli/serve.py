@@ -449,7 +449,7 @@ def serve(
 
     log = RequestLog(sys.stderr, structured=log_format == "json")
     log.follow(mock)
-    held = Worlds(mock, another, most=worlds, idle=world_ttl, on_new=log.follow)
+    held = Worlds(mock, another, most=worlds, idle=world_ttl, on_new=log.follow, on_end=keeping.forget)
     saver = None if state_file is None else _saver(state_file, held, log)
     front = Front(held, control_token=control_token, access=Access(_named(host, allow_host), allow_origin))
     server = _bound(front, host, (3000 if production else 3001) if port is None else port, log)

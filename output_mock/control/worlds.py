@@ -84,7 +84,7 @@ class Worlds:
 
     Takes the default one, what makes others (None: there are none), how many there may be, and after how
     many seconds without a request a world is gone (None: it stays; the default one always does). `on_new`
-    is told each fake that comes. Close it in the end.
+    is told each fake that comes, `on_end` the name of each world that is deleted. Close it in the end.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Worlds:
         most: int = MOST_WORLDS,
         idle: float | None = None,
         on_new: Callable[[OutputMock], None] | None = None,
+        on_end: Callable[[str], None] | None = None,
     ) -> None:
         self.default: Held = Held(DEFAULT, first, {})
         # Which world a token leads to, by its fingerprint.
@@ -103,6 +104,7 @@ class Worlds:
         self._most = most
         self._idle = idle
         self._on_new = on_new
+        self._on_end = on_end
         self._held: dict[str, Held] = {DEFAULT: self.default}
         self._lock = threading.RLock()
         self._closing = threading.Event()
@@ -233,6 +235,8 @@ class Worlds:
             for mark in held.marks:
                 self._tokens.pop(mark, None)
         _end(held.mock, Ending.DELETED)
+        if self._on_end is not None:
+            self._on_end(held.name)
 
     def let_go(self) -> None:
         """Whoever waits for something in any world stops waiting."""

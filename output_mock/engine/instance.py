@@ -751,7 +751,7 @@ class Instance:
                 "to refuse it on purpose, raise a Failure or a ValueError",
                 workflow_id=mistake.workflow_id,
             )
-        self.run.world.script_errors.append(mistake)
+        self.run.world.note(mistake)
         return mistake
 
     def _update_done(self, update: Update, task: asyncio.Task[Any]) -> None:
@@ -798,7 +798,7 @@ class Instance:
         noted = self.run.world.script_errors
         # A script that is played again makes its mistakes again.
         if all(mistake.message != other.message for other in noted):
-            noted.append(mistake)
+            self.run.world.note(mistake)
 
     def script_error(self, error: BaseException) -> ScriptError:
         """An error that names the workflow, the file and the line, and what to do about it."""

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from output_mock.engine.run import Run
 
 
+# So many are noted of a world: how long a step takes may be different in every run.
+_MOST = 1_000
+
+
 def deadline_of(run: Run) -> int:
     """When a run reaches its execution timeout, or a parent does and takes it along; 0 for never."""
     deadline = run.deadline
@@ -40,7 +44,7 @@ def note_if_outlasting(run: Run, what: str, length: int, *, guard: bool) -> None
         f"execution timeout in {spoken(max(0, left))}; make it shorter, or set a longer execution_timeout "
         f"({place})"
     )
-    run.world.outlasting.setdefault((place, what), (text, guard))
+    _note(run, (place, what), (text, guard))
 
 
 def note_if_too_late(run: Run, name: str, after: int, place: str | None) -> None:
@@ -58,7 +62,13 @@ def note_if_too_late(run: Run, name: str, after: int, place: str | None) -> None
         f"workflow {run.definition.name!r}: signal {name!r} is due after {spoken(after)}, but the run may "
         f"take {spoken(max(0, left))} only: set execution_timeout={enough!r} ({place})"
     )
-    run.world.outlasting.setdefault((place, f"signal {name!r}"), (text, False))
+    _note(run, (place, f"signal {name!r}"), (text, False))
+
+
+def _note(run: Run, key: tuple[str, str], said: tuple[str, bool]) -> None:
+    noted = run.world.outlasting
+    if len(noted) < _MOST:
+        noted.setdefault(key, said)
 
 
 def _place(run: Run) -> str:

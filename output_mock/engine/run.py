@@ -671,7 +671,7 @@ class Run:
     def trace_settled(self) -> None:
         """Whatever else belongs into the trace of this run has had its time since its end."""
         self.changed()
-        if self.world.traces.uploader is not None:
+        if self.world.traces.uploader is not None and self.world.has(self):
             self.uploaded = True
             self.world.traces.uploader.ended(self)
 
@@ -695,7 +695,7 @@ class Run:
         """Note a mistake in the script, and return what the run fails with."""
         self.script_error = error
         if not any(error is other for other in self.world.script_errors[-1:]):
-            self.world.script_errors.append(error)
+            self.world.note(error)
         failure = Failure(error.message, name=error.name, retryable=False)
         return Application(failure, where=f"fn ({self.definition.path})", non_retryable=True)
 

@@ -31,6 +31,7 @@ from output_mock.engine.watchdog import LIMIT as SCRIPT_LIMIT
 from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
 from output_mock.javascript_json import as_json
 from output_mock.scripts.definition import CatalogDefinition, Offered
+from output_mock.scripts.parts import parts_of
 
 if TYPE_CHECKING:
     from output_mock.scripts.definition import WorkflowDefinition
@@ -47,7 +48,9 @@ _LONGEST_ID = 1000
 _NO_REASON = "terminated by user via frontend"
 # How long, in seconds, the end of a world waits for its lock before it goes on without.
 _SOON = 0.1
-# When so many things wait for a worker, those of runs that have ended are dropped.
+# How many mistakes in scripts are kept, at least.
+_KEPT_ERRORS = 1_000
+# When there are so many things of runs that have ended, or of workflows that are gone, they are looked for.
 _SWEEP_AT = 1_000
 _RESET_POINTS_KEPT = 259_200_000_000_000  # three days
 
@@ -193,6 +196,7 @@ class World:
         self.deadlines: Deadlines = Deadlines(self.clock)
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}
+        self._most_answers = _SWEEP_AT
         # What gives time to those that wait for it, while virtual time is on.
         self.virtual: PassesTime | None = None
         # How many requests are late on purpose, and wait for their time.
@@ -417,11 +421,30 @@ class World:
             self._closed[run] = None
             self.ended += 1
             run.ended = self.ended
+            if len(self.answers_given) > self._most_answers:
+                self._forget_answers()
             if run.parent is not None and run.parent.running and run.status != "continued_as_new":
                 run.stay_with(run.parent)
                 return
             self._may_leave(run)
             self.kept_runs.make_room(self)
+
+    def note(self, error: errors.ScriptError) -> None:
+        """Keep a mistake in a script, and forget the oldest ones when there are too many."""
+        self.script_errors.append(error)
+        if len(self.script_errors) > 2 * _KEPT_ERRORS:
+            del self.script_errors[:_KEPT_ERRORS]
+
+    def _forget_answers(self) -> None:
+        """Forget how many answers were given of workflows that are offered no longer."""
+        offered = {
+            part.whose
+            for catalog in self.catalogs.values()
+            for definition in catalog.workflows.values()
+            for part in parts_of(definition)
+        }
+        self.answers_given = {whose: n for whose, n in self.answers_given.items() if whose in offered}
+        self._most_answers = max(_SWEEP_AT, 2 * len(self.answers_given))
 
     def _may_leave(self, run: Run) -> None:
         self._leaving[run] = size = sum(1 for _ in run.with_those_that_stay())
@@ -485,6 +508,10 @@ class World:
             if run is None:
                 raise errors.WorkflowNotFoundError.unknown(workflow_id, run_id)
             return run
+
+    def has(self, run: Run) -> bool:
+        """Whether a run is still there. Called with the lock held."""
+        return self._runs.get(run.run_id) is run
 
     def begun_as(self, workflow_id: str, run_id: str) -> Run | None:
         """The run of that id or, when it has gone, the one that goes on in its place; None when there is
@@ -702,13 +729,15 @@ class World:
                 return
             latency, self.latency = self.latency, Latency()
             left = most + 10 * len(self._open)
-            seen = len(self.script_errors)
+            seen = {id(error) for error in self.script_errors}
 
             def go_on() -> bool:
                 nonlocal left
                 left -= 1
                 return left >= 0 and not any(
-                    isinstance(error.__cause__, ScriptBlockedError) for error in self.script_errors[seen:]
+                    isinstance(error.__cause__, ScriptBlockedError)
+                    for error in self.script_errors
+                    if id(error) not in seen
                 )
 
             try:

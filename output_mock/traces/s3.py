@@ -64,7 +64,8 @@ class Bucket:
         self.endpoint = endpoint
         self.region = region
         self._keys = key_id, secret
-        self._under_way: set[Future[None]] = set()
+        # What is being done, each with the key that it is about.
+        self._under_way: dict[Future[None], str] = {}
         self._lock = threading.Lock()
         # Whether it is made when something shall be put into it that is not there yet.
         self._make = make
@@ -74,26 +75,30 @@ class Bucket:
 
     def ended(self, run: Run) -> None:
         """Upload the trace of a root run. An upload that fails is logged, as the worker does."""
-        self._do(functools.partial(self._upload, _key(run), to_bytes(trace_tree(run))))
+        key = _key(run)
+        self._do(key, functools.partial(self._upload, key, to_bytes(trace_tree(run))))
 
     def forget(self, run: Run) -> None:
         """Remove the trace of a run that has gone, if it takes memory here."""
         if self._in_memory and run.uploaded:
-            self._do(functools.partial(self._remove, _key(run)))
+            key = _key(run)
+            with self._lock:
+                before = [future for future, other in self._under_way.items() if other == key]
+            self._do(key, functools.partial(self._remove, key, before))
 
-    def _do(self, work: Callable[[], None]) -> None:
+    def _do(self, key: str, work: Callable[[], None]) -> None:
         if self.endpoint is None:
             work()
             return
         # Whoever holds the world's lock does not wait for a network.
         future = _uploaders().submit(work)
         with self._lock:
-            self._under_way.add(future)
+            self._under_way[future] = key
         future.add_done_callback(self._over)
 
     def _over(self, future: Future[None]) -> None:
         with self._lock:
-            self._under_way.discard(future)
+            self._under_way.pop(future, None)
 
     def _upload(self, key: str, content: bytes) -> None:
         try:
@@ -104,7 +109,24 @@ class Bucket:
         except Exception as error:
             _log.warning("the trace %s was not uploaded to bucket %s: %s", key, self.name, error)
 
-    def _remove(self, key: str) -> None:
+    def discard(self) -> None:
+        """Remove the bucket with all that is in it, and do not wait for that."""
+        self._do("", self._discard)
+
+    def _discard(self) -> None:
+        client = self.client
+        try:
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=self.name):
+                for item in page.get("Contents", ()):
+                    client.delete_object(Bucket=self.name, Key=item["Key"])
+            client.delete_bucket(Bucket=self.name)
+        except _failures() as error:
+            # Most likely nothing was ever put into it.
+            _log.info("the bucket %s was not removed: %s", self.name, error)
+
+    def _remove(self, key: str, before: list[Future[None]]) -> None:
+        # They were asked for earlier, so they are being done, if they are not done already.
+        wait(before, timeout=_PATIENCE)
         try:
             self.client.delete_object(Bucket=self.name, Key=key)
         except Exception as error:

@@ -45,7 +45,7 @@ def begin() -> None:
     _spent.seconds = 0.0
 
 
-@lru_cache(maxsize=1000)
+@lru_cache(maxsize=256)
 def bounded_regex(source: str) -> tuple[Callable[[str], bool], str]:
     """The test of `new RegExp(source)`, and the text `/source/` in which zod quotes it.
 

@@ -209,7 +209,7 @@ class Expression:
 _SANDBOX = _Sandbox()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def expression(text: str) -> Expression:
     """The compiled expression of that text; compiled once, however often it is written."""
     return Expression(text)

@@ -1,0 +1,134 @@
+"""What a server collects by and by has a bound, whatever its clients and its scripts do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from output_mock import Failure, OutputMock, Script
+from output_mock.cli.keeping import Keeping
+from output_mock.cli.log import _KEPT, RequestLog
+from output_mock.control.worlds import Worlds
+from tests.conftest import eventually
+from tests.control.served import served
+
+
+def run(mock: OutputMock, workflow: str, given: Any = None) -> None:
+    started = mock.world.start(workflow, given)
+    mock.world.wait(started, lambda: not started.latest().running, until=None)
+
+
+def test_of_the_mistakes_in_scripts_the_last_ones_are_kept() -> None:
+    mock = OutputMock(keep_runs=10)
+    mock.workflow("wrong").returns(lambda given: given["missing"])
+    for n in range(2_500):
+        run(mock, "wrong", {"n": n})
+    assert 1_000 <= len(mock.script_errors) <= 2_000
+
+
+def test_answers_of_workflows_that_were_replaced_are_not_counted_for_ever() -> None:
+    mock = OutputMock(keep_runs=10)
+    for n in range(2_500):
+        script = Script()
+        script.workflow("replaced").returns(n)
+        mock.load(script)
+        run(mock, "replaced")
+    assert 1 <= len(mock.world.answers_given) <= 1_001
+
+
+def test_steps_that_take_another_time_in_each_run_are_noted_so_often_only() -> None:
+    mock = OutputMock(keep_runs=10, execution_timeout="1h")
+
+    @mock.workflow("late")
+    async def late(ctx: Any, given: Any) -> Any:
+        await ctx.step(f"step_{given}", takes="2h", returns=None, fails=[Failure("no", retryable=False)])
+
+    for n in range(1_200):
+        run(mock, "late", n)
+    assert len(mock.script_warnings) <= 1_000
+
+
+def test_the_log_forgets_what_it_told_long_ago() -> None:
+    read, write = os.pipe()
+    with open(read, "rb") as reader, open(write, "w") as stream:
+        log = RequestLog(stream)
+        for n in range(_KEPT + 500):
+            assert log._is_news(f"mistake {n}")
+        assert not log._is_news(f"mistake {_KEPT + 499}")
+        assert len(log._told) == _KEPT
+        log.close()
+        assert not reader.closed
+
+
+def test_the_log_tells_each_mistake_once_when_the_oldest_were_forgotten() -> None:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    with open(read, "rb"), open(write, "w") as stream:
+        log = RequestLog(stream)
+        mock = OutputMock(keep_runs=10)
+        mock.workflow("wrong").returns(lambda given: given["missing"])
+        log.follow(mock)
+        for n in range(2_100):
+            run(mock, "wrong", n)
+        told = b""
+
+        def all_told() -> bool:
+            nonlocal told
+            try:
+                told += os.read(read, 2**16)
+            except BlockingIOError:
+                pass
+            return log._followed[mock] is mock.script_errors[-1]
+
+        eventually(all_told)
+        log.close()
+
+
+def test_a_world_that_is_deleted_takes_its_trace_files_along(tmp_path: Path) -> None:
+    keeping = Keeping({}, str(tmp_path))
+
+    def make(given: Any) -> OutputMock:
+        mock = OutputMock(traces=keeping.traces(given.get("world", "default")))
+        mock.workflow("echo").returns(1)
+        return mock
+
+    worlds = Worlds(make({}), make, on_end=keeping.forget)
+    with served(worlds) as client:
+        client.run("echo", workflowId="stays")
+        client.of("one").run("echo", workflowId="goes")
+        assert len(list((tmp_path / "worlds" / "one").rglob("*.json"))) == 1
+        client.control("DELETE", "/worlds/one", expect=204)
+    assert not (tmp_path / "worlds" / "one").exists()
+    assert len(list((tmp_path / "runs").rglob("*.json"))) == 1
+
+
+def test_what_moto_keeps_goes_with_runs_and_worlds() -> None:
+    pytest.importorskip("moto")
+    keeping = Keeping({}, None, "moto")
+    try:
+
+        def make(given: Any) -> OutputMock:
+            mock = OutputMock(keep_runs=2, traces=keeping.traces(given.get("world", "default")))
+            mock.workflow("echo").returns(1)
+            return mock
+
+        worlds = Worlds(make({}), make, on_end=keeping.forget)
+        with served(worlds) as client:
+            for where in (client, client.of("one")):
+                for n in range(5):
+                    where.run("echo", workflowId=f"run-{n}")
+                    where.get(f"/workflow/run-{n}/trace-log")
+            first, other = keeping._bucket("default"), keeping._bucket("one")
+            eventually(lambda: len(first.keys()) == 2 and len(other.keys()) == 2)
+            client.control("DELETE", "/worlds/one", expect=204)
+            eventually(lambda: other.name not in _buckets(first))
+            assert "one" not in keeping._buckets
+    finally:
+        keeping.close()
+
+
+def _buckets(bucket: Any) -> list[str]:
+    return [one["Name"] for one in bucket.client.list_buckets()["Buckets"]]

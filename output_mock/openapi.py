@@ -1161,7 +1161,11 @@ _INFO = {
         "there is a HEAD. Everything else is a 404 in plain text, also a known path with another method; "
         "OPTIONS is a 200 everywhere. A body counts only as `application/json` or "
         "`application/x-www-form-urlencoded`: one of another type is as good as none. One that cannot be "
-        "read is refused before the token is looked at."
+        "read is refused before the token is looked at.\n\n"
+        "Beyond the answers below, any operation on a workflow may say what only a fake says, as JSON with "
+        "`error` and `message`: 503 `WorldStuckError` or `WorldBusyError` (its world is held by a script, or "
+        "busy), 410 `WaitEndedError` (its world was wiped, restored or deleted, or the fake was closed), and "
+        "503 `WaitEndedError` (the server stops)."
     ),
 }
 

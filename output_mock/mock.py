@@ -525,7 +525,7 @@ class OutputMock(Scripted):
 
     def end(self, ending: Ending) -> None:
         """Close it, and tell whoever waits why."""
-        self.world.close(ending)
+        self.world.close(ending, on_stuck=lambda thread_id: self.app.give_up(thread_id, ending))
         self.app.calls.let_go(ending)
         while self._places:
             self._places.pop().close()

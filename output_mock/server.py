@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from weakref import WeakSet
 
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
@@ -28,11 +28,12 @@ from waitress.utilities import RequestHeaderFieldsTooLarge
 from output_mock.engine.wall import monotonic
 from output_mock.http import head_limit
 from output_mock.http.answers import status_line
-from output_mock.http.exchange import LOCAL_ADDRESS, RESET, WHEN_GONE
+from output_mock.http.exchange import GIVE_UP, LOCAL_ADDRESS, RESET, WHEN_GONE
 from output_mock.http.faults import Dropped, TimedOut
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from flask import Response
 
 # Threads are started one by one, so a high limit costs nothing until it is needed.
 THREADS = 4000
@@ -429,9 +430,19 @@ class _Task(_Reporting, WSGITask):
             # with a client's socket does not come here: this is a full disk, or a date that no clock has.
             raise RuntimeError(f"the application failed: {error}") from error
 
+    def _give_up(self, answer: Response) -> None:
+        """Have the client get this answer, as this task's thread does not come back, and end the connection.
+        Called from another thread.
+        """
+        head = [f"HTTP/1.1 {answer.status}", *(f"{name}: {value}" for name, value in answer.headers)]
+        text = "\r\n".join([*head, "Connection: close", "", ""]).encode("latin-1") + answer.get_data()
+        # In the middle of an answer there is nothing that could be said.
+        _channel_of(self).give_up(b"" if self.wrote_header else text)
+
     def get_environment(self) -> WSGIEnvironment:
         environ = super().get_environment()
         environ[WHEN_GONE] = _channel_of(self).when_gone
+        environ[GIVE_UP] = self._give_up
         environ[RESET] = _channel_of(self).end_in_reset
         environ[LOCAL_ADDRESS] = _channel_of(self).local_address
         return environ
@@ -491,6 +502,7 @@ class _Channel(HTTPChannel):
     watched = False
     parked = False
     _gone: Callable[[], object] | None = None
+    _given_up = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -559,7 +571,19 @@ class _Channel(HTTPChannel):
             return 0
         return sent
 
+    def give_up(self, data: bytes) -> None:
+        """Send this at the end, and nothing that the thread may write that answers the request."""
+        with self.outbuf_lock:
+            self._given_up = True
+            if data:
+                self.send(data, do_close=False)
+            self.will_close = True
+        self._stir()
+        self.server.pull_trigger()
+
     def write_soon(self, data: Any) -> int:
+        if self._given_up:
+            raise ClientDisconnected
         try:
             return super().write_soon(data)
         finally:

@@ -89,7 +89,7 @@ class Snapshot(NamedTuple):
         app.calls.replace(self.calls)
         app.set_request_ids_state(self.request_ids)
         new.resume()
-        old.close(Ending.RESTORED)
+        old.close(Ending.RESTORED, on_stuck=lambda thread_id: app.give_up(thread_id, Ending.RESTORED))
         app.calls.let_go(Ending.RESTORED)
 
 

@@ -1011,11 +1011,15 @@ class World:
         for run in self._open.copy():
             run.wake()
 
-    def close(self, ending: errors.Ending = errors.Ending.CLOSED) -> None:
+    def close(
+        self,
+        ending: errors.Ending = errors.Ending.CLOSED,
+        on_stuck: Callable[[int], object] = lambda thread_id: None,
+    ) -> None:
         """Nothing happens in this world any more, and nobody waits for it.
 
         A script that holds it is broken off if it computes. If it blocks, its thread stays until its call
-        returns.
+        returns. Before, `on_stuck` is called with the number of that thread.
         """
         lock = self.clock.lock
         if lock.ended is None:
@@ -1029,6 +1033,8 @@ class World:
             finally:
                 lock.release()
             return
+        if self.watchdog.running:
+            on_stuck(self.watchdog.thread_id)
         self.watchdog.limit = 1
         threading.Thread(target=self._end_later, name="output-mock-close", daemon=True).start()
 

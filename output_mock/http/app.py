@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from threading import get_ident
 from time import perf_counter
 from typing import Any
 
@@ -18,8 +19,8 @@ from output_mock.durations import SECOND
 from output_mock.engine.errors import Ending
 from output_mock.engine.ids import Ids
 from output_mock.engine.world import World
-from output_mock.http.answers import status_line
-from output_mock.http.exchange import Exchange
+from output_mock.http.answers import error_answer, status_line
+from output_mock.http.exchange import GIVE_UP, Exchange
 from output_mock.http.faults import Dropped, Faults, TimedOut
 from output_mock.http.journal import Call, Journal
 from output_mock.http.renderings import Renderings
@@ -63,6 +64,8 @@ class OutputApp(Flask):
         self._numbering = threading.Lock()
         # What is being answered at the moment, and what is on its way to be.
         self._under_way: set[object] = set()
+        # What gives up the request that a thread answers, by the thread's number.
+        self._given_up_by: dict[int, Callable[[Response], object]] = {}
         self.on_answer: Callable[[Call], None] | None = None
         # A source of its own, so that looking at a run does not change the ids of the next one.
         self._request_ids = Ids(world.seed + 1)
@@ -84,7 +87,7 @@ class OutputApp(Flask):
         self.asked += 1
         exchange = Exchange(self, current)
         try:
-            with self.busy():
+            with self.busy(), self._given_up_with(current.environ.get(GIVE_UP)):
                 answer = exchange.answer()
         except (Dropped, TimedOut):
             self._record(exchange, lost=True)
@@ -100,6 +103,16 @@ class OutputApp(Flask):
         """Whoever waits for something of this fake stops waiting; the fake itself goes on."""
         self.world.let_go(ending)
         self.calls.let_go(ending)
+
+    def give_up(self, thread_id: int, ending: Ending) -> None:
+        """Answer the request whose thread does not come back from a script, if the server can do that from
+        another thread.
+        """
+        function = self._given_up_by.get(thread_id)
+        if function is not None:
+            answer = error_answer(ending.error())
+            answer.status = status_line(answer.status_code)
+            function(answer)
 
     def request_ids_state(self) -> Any:
         """Where the source of request ids and of the calls' numbers is; see `set_request_ids_state`."""
@@ -143,11 +156,28 @@ class OutputApp(Flask):
         """Whether all requests that are being answered wait for something to happen."""
         return len(self._under_way) <= self.world.parked()
 
-    def while_busy(self, frames: Generator[bytes, None, None]) -> Iterator[bytes]:
+    @contextmanager
+    def _given_up_with(self, function: Callable[[Response], object] | None) -> Iterator[None]:
+        """While the block runs, this function gives up the request that this thread answers."""
+        if function is None:
+            yield
+            return
+        thread_id = get_ident()
+        self._given_up_by[thread_id] = function
+        try:
+            yield
+        finally:
+            self._given_up_by.pop(thread_id, None)
+
+    def while_busy(
+        self,
+        frames: Generator[bytes, None, None],
+        give_up: Callable[[Response], object] | None = None,
+    ) -> Iterator[bytes]:
         """The frames of a stream, whose client may take its time between them."""
         try:
             while True:
-                with self.busy():
+                with self.busy(), self._given_up_with(give_up):
                     frame = next(frames, None)
                 if frame is None:
                     return

@@ -44,6 +44,8 @@ _UUID = re.compile(
 # Where a server that can tell (`server.py`) puts the function that takes what shall happen once the client
 # has gone.
 WHEN_GONE = "output_mock.when_gone"
+# Where a server that can puts the function that sends an answer in the place of the one that does not come.
+GIVE_UP = "output_mock.give_up"
 # Where a server that can puts the function that makes the end of the connection a TCP reset.
 RESET = "output_mock.reset"
 # Where a server that can puts the function that returns the IP address that the connection has come in by.
@@ -547,7 +549,10 @@ class Exchange:
                 include_payloads=include_payloads,
                 cut_after=self._cut_after,
             )
-        answer = Response(self.app.while_busy(frames), content_type="text/event-stream; charset=utf-8")
+        answer = Response(
+            self.app.while_busy(frames, self.request.environ.get(GIVE_UP)),
+            content_type="text/event-stream; charset=utf-8",
+        )
         answer.headers["Cache-Control"] = "no-cache, no-transform"
         answer.headers["X-Accel-Buffering"] = "no"
         return answer

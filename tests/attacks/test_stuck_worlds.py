@@ -211,6 +211,23 @@ def test_a_stuck_world_can_be_wiped_and_deleted(verb: str, path: str, workflow: 
         assert not holding.over.is_set()
 
 
+@pytest.mark.parametrize("workflow", ["spins", "waits_for_an_event", "blocks_in_a_step"])
+@pytest.mark.parametrize(("verb", "path"), [("POST", "/worlds/one/wipe"), ("DELETE", "/worlds/one")])
+def test_the_request_whose_thread_is_stuck_is_answered_too(verb: str, path: str, workflow: str) -> None:
+    with server() as (client, holding, _):
+        one = client.of("one")
+        with ThreadPoolExecutor(1) as pool:
+            body = {"workflowName": workflow, "workflowId": "wf"}
+            stuck = pool.submit(one.unchecked, "POST", "/workflow/run", body)
+            assert holding.begun.wait(60)
+            assert client.control(verb, path).status in (200, 204)
+            answer = stuck.result()
+        assert (answer.status, answer.json["error"]) == (410, "WaitEndedError")
+        assert answer.headers["connection"] == "close"
+        assert not holding.over.is_set()
+        assert one.run("echo", 1)["output"] == 1
+
+
 def test_a_stuck_world_can_be_wiped_by_a_request_to_itself() -> None:
     with server() as (client, holding, _), stuck(client, holding):
         one = client.of("one")

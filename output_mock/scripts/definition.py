@@ -57,7 +57,7 @@ def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityO
     Raises `ValueError` that names `where` for an unknown name or a value that cannot be.
     """
     if not any(layers):
-        return _plain_options()
+        return plain_options()
     merged: dict[str, Any] = {**_DEFAULTS, "retry": dict(_DEFAULTS["retry"])}
     for layer in layers:
         for name, value in (layer or {}).items():
@@ -74,7 +74,7 @@ def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityO
 
 
 @functools.cache
-def _plain_options() -> ActivityOptions:
+def plain_options() -> ActivityOptions:
     """The SDK's own; most workflows have these."""
     return resolved_options({**_DEFAULTS, "retry": dict(_DEFAULTS["retry"])}, "the defaults")
 

@@ -45,9 +45,15 @@ from output_mock.engine.records import (
     UpdateState,
     WorldRecord,
 )
+from output_mock.engine.run import Run
 from output_mock.engine.traces import Attempt, Node
 from output_mock.javascript_json import as_json
-from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition, resolved_options
+from output_mock.scripts.definition import (
+    ScheduledSignal,
+    WorkflowDefinition,
+    plain_options,
+    resolved_options,
+)
 from output_mock.state.checked import (
     Unreadable,
     below,
@@ -285,9 +291,11 @@ class _Shared:
         return [info, None if memo.options is None else self.option(memo.options), memo.trace]
 
     def option(self, options: ActivityOptions) -> int:
-        if id(options) not in self._places and options.text in self.options:
-            return self.options.index(options.text)
-        return self._place(options, self.options, lambda options: options.text)
+        # Most workflows have those of the SDK, which need not be written.
+        text = None if options.text == plain_options().text else options.text
+        if text not in self.options:
+            self.options.append(text)
+        return self.options.index(text)
 
     def detail(self, details: WorkflowDetails) -> int:
         return self._place(
@@ -303,13 +311,12 @@ class _SharedAgain:
     """See `_Shared`."""
 
     def __init__(self, given: Mapping[str, Any], info: StartInfo) -> None:
-        with below("options"):
+        def details(given: Any) -> WorkflowDetails:
+            return WorkflowDetails(info, *row(given, text, time))
+
+        with below("shared"):
             self._options = many(_written_options)(given.get("options", []))
-        with below("details"):
-            self._details = many(lambda given: WorkflowDetails(info, *row(given, text, time)))(
-                given.get("details", [])
-            )
-        with below("memos"):
+            self._details = many(details)(given.get("details", []))
             self._memos = many(self._memo)(given.get("memos", []))
 
     def _memo(self, given: Any) -> Memo:
@@ -336,6 +343,8 @@ def _at(among: Sequence[Any], given: Any) -> Any:
 
 
 def _written_options(given: Any) -> ActivityOptions:
+    if given is None:
+        return plain_options()
     return _options(json.dumps(_json_object(given)))
 
 
@@ -789,7 +798,7 @@ def run_json(record: RunRecord, key_of: KeyOf) -> dict[str, Any]:
         "start": time_json(values["start_time"]),
     }
     for name, (key, write, _) in _VALUES.items():
-        if name in values:
+        if name in values and values[name] != getattr(Run, name):
             found[key] = write(values[name])
     if values.get("memo") is not None:
         found["memo"] = shared.memo(values["memo"])
@@ -871,8 +880,7 @@ def run(given: Any, definition_of: DefinitionOf) -> RunRecord:
     status = read.get("status", "running")
     if (status == "running") != (not ended):
         raise Unreadable(f"its status is {status}, and as the number of its end it has {ended}")
-    with below("shared"):
-        shared = _SharedAgain(given_shared, info)
+    shared = _SharedAgain(given_shared, info)
     values: dict[str, Any] = {"info": info, "run_id": run_id, "start_time": start}
     if status != "running":
         values["running"] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -39,12 +40,18 @@ def restore(file: StateFile, worlds: Worlds, tell: Tell) -> tuple[Definitions, s
     """
     definitions, restored = Definitions(), []
     stored = file.workflows()
+    # All that is made stays: there is nothing for the collector to find.
+    collects = gc.isenabled()
+    gc.disable()
     try:
         workflows = {key: from_bytes(body) for key, body in stored.items()}
         for world in file.worlds():
             restored.append(_restored(file, world, worlds, workflows, definitions, tell))
     except Unreadable as problem:
         raise damaged(file.path, str(problem)) from None
+    finally:
+        if collects:
+            gc.enable()
     for one in restored:
         one.world.resume()
         with one.world.clock.lock:

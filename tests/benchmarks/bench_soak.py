@@ -1,9 +1,14 @@
-"""Many mixed calls of eight clients while things go wrong: nothing is lost or doubled, and memory stays flat.
+"""Many mixed calls of eight clients of a server that is killed now and then, while things go wrong.
 
-Fakes follow each other on one server, as the tests of a suite have them. Each is called some 2,000 times, and
-then everything is looked through, with nothing going wrong any more: each id that was asked for has exactly
-one run, each signal that was acknowledged stands exactly once in its history, and each stream, whatever cut
-it, has brought each event once.
+Nothing is lost or doubled, and memory stays flat. The server keeps `KEEP_RUNS` closed runs and its state in a
+file. It is killed (`kill -9`) and started again while clients call it, five times on the way. After every
+2,000 calls everything is looked through, with nothing going wrong any more: each id that was asked for has
+exactly one run, each signal that was acknowledged stands exactly once in its history, and each stream,
+whatever cut it, has brought each event once. Only what was acknowledged within the last second before a kill
+may be missing.
+
+Memory is the resident size of the server's process after each 2,000 calls. What counts begins when as many
+runs have closed as are kept.
 
 `SOAK_CALLS=200000 pytest tests/benchmarks/bench_soak.py -s` makes it long; without, there are 20,000 calls.
 """
@@ -31,12 +36,15 @@ import pytest
 
 CALLS = int(os.environ.get("SOAK_CALLS", "20000"))
 CLIENTS = 8
-CALLS_OF_A_FAKE = 2_000
+CALLS_OF_A_PHASE = 2_000
+KEEP_RUNS = 5_000 if CALLS >= 100_000 else 500
+KILLS = 5
+# What was acknowledged so many seconds before a kill may be missing.
+MAY_BE_LOST = 1.0
 # Seconds for a call, and for all of them: there are hundreds a second on any machine.
 PATIENCE = 30.0
 LIMIT = 120 + CALLS / 150
-# How much larger the process may be at the end than it was after a tenth. It takes 40,000 calls until its
-# memory has found its form.
+# How much larger the process may be in the last third than in the first one.
 FLAT = 1.1 if CALLS >= 100_000 else 1.25
 
 
@@ -50,6 +58,8 @@ class Counts:
         self.streams = 0
         self.signals = 0
         self.runs = 0
+        self.lost = 0
+        self.gone = 0
 
     @property
     def total(self) -> int:
@@ -63,9 +73,24 @@ class Job:
         self.workflow_id = workflow_id
         self.workflow = workflow
         self.run_id: str | None = None
-        self.acknowledged: set[int] = set()
+        # When its start was acknowledged, and when each of its signals was.
+        self.begun = 0.0
+        self.acknowledged: dict[int, float] = {}
         self.sent: set[int] = set()
         self.closed = False
+        # Whether it was missing after a kill, as it may be.
+        self.lost = False
+
+
+class Kills:
+    """When the server was killed. While one goes on, nobody knows yet."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def may_have_lost(self, acknowledged: float) -> bool:
+        """Whether what was acknowledged at that time may be missing."""
+        return any(time - MAY_BE_LOST <= acknowledged <= time for time in self.times)
 
 
 class Failed(Exception):
@@ -75,10 +100,11 @@ class Failed(Exception):
 class Client:
     """Calls what it likes, in its own thread, and remembers what has to be there."""
 
-    def __init__(self, name: str, port: int, seed: int, counts: Counts) -> None:
+    def __init__(self, name: str, port: int, seed: int, counts: Counts, kills: Kills) -> None:
         self.name = name
         self.port = port
         self.counts = counts
+        self.kills = kills
         self.chance = random.Random(seed)
         self.numbers = itertools.count(1)
         self.jobs: list[Job] = []
@@ -118,7 +144,13 @@ class Client:
     # Calls
 
     def ask(
-        self, kind: str, method: str, path: str, body: Any = None, allowed: tuple[int, ...] = ()
+        self,
+        kind: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        allowed: tuple[int, ...] = (),
+        job: Job | None = None,
     ) -> tuple[int, Any]:
         self.made += 1
         self.counts.calls[kind] += 1
@@ -129,12 +161,23 @@ class Client:
             self.connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = self.connection.getresponse()
             text = answer.read()
+        except ConnectionRefusedError as error:
+            # The server is away, so this was no call.
+            self.made -= 1
+            self.counts.calls[kind] -= 1
+            self.hang_up()
+            time.sleep(0.05)
+            raise Failed from error
         except (http.client.HTTPException, ConnectionError) as error:
             self.hang_up()
             self.counts.failed["dropped"] += 1
             raise Failed from error
         if answer.getheader("Retry-After"):
             self.counts.failed[str(answer.status)] += 1
+            raise Failed
+        if answer.status == 404 and job is not None and self.kills.may_have_lost(job.begun):
+            job.lost = job.closed = True
+            self.counts.lost += 1
             raise Failed
         assert answer.status == 200 or answer.status in allowed, (kind, path, answer.status, text)
         is_json = (answer.getheader("Content-Type") or "").startswith("application/json")
@@ -161,6 +204,7 @@ class Client:
                 # It had been done before, and only the answer was lost.
                 assert answer["error"] == "WorkflowExecutionAlreadyStartedError", answer
                 job.run_id = "unknown"
+        job.begun = time.monotonic()
 
     def run(self, job: Job) -> None:
         one = Job(f"{self.name}-{next(self.numbers)}", "sum")
@@ -168,11 +212,11 @@ class Client:
         body = {"workflowName": "sum", "workflowId": one.workflow_id, "input": {"a": a, "b": 1}}
         _, answer = self.ask("run", "POST", "/workflow/run", body)
         assert answer["output"] == {"total": a + 1}, answer
-        one.run_id, one.closed = answer["runId"], True
+        one.run_id, one.closed, one.begun = answer["runId"], True, time.monotonic()
         self.jobs.insert(0, one)
 
     def status(self, job: Job) -> None:
-        _, answer = self.ask("status", "GET", f"/workflow/{job.workflow_id}/status")
+        _, answer = self.ask("status", "GET", f"/workflow/{job.workflow_id}/status", job=job)
         assert answer["workflowId"] == job.workflow_id
         assert answer["status"] == "running" or job.sent, answer
 
@@ -184,30 +228,43 @@ class Client:
         if payload["last"]:
             # Whether it has come or not, nothing more is sent.
             job.closed = True
-        self.ask("signal", "POST", path, {"payload": payload})
-        job.acknowledged.add(number)
+        self.ask("signal", "POST", path, {"payload": payload}, job=job)
+        job.acknowledged[number] = time.monotonic()
 
     def query(self, job: Job) -> None:
-        _, answer = self.ask("query", "POST", f"/workflow/{job.workflow_id}/query/taken", {})
+        _, answer = self.ask("query", "POST", f"/workflow/{job.workflow_id}/query/taken", {}, job=job)
         taken = [one["number"] for one in answer]
         assert len(taken) == len(set(taken)), taken
-        assert job.acknowledged <= set(taken) <= job.sent
+        assert self.there(job) <= set(taken) <= job.sent
+
+    def there(self, job: Job) -> set[int]:
+        """The signals that must have arrived."""
+        return {number for number, when in job.acknowledged.items() if not self.kills.may_have_lost(when)}
 
     def result(self, job: Job) -> None:
-        self.ask("result", "GET", f"/workflow/{job.workflow_id}/result", None, (424,))
+        self.ask("result", "GET", f"/workflow/{job.workflow_id}/result", None, (424,), job)
 
     def history(self, job: Job) -> None:
         """The first pages of a history."""
         path = f"/workflow/{job.workflow_id}/history?pageSize=5"
         seen: list[int] = []
-        _, page = self.ask("history", "GET", path)
+        killed = len(self.kills.times)
+        _, page = self.ask("history", "GET", path, job=job)
         while True:
+            if len(self.kills.times) > killed:
+                # What its pages have may be of before and after.
+                return
             seen += [int(event["eventId"]) for event in page["events"]]
             assert seen == list(range(1, len(seen) + 1)), seen
             if page["nextPageToken"] is None or len(seen) > 20:
                 return
             token = page["nextPageToken"].replace("+", "%2B").replace("=", "%3D")
-            _, page = self.ask("history", "GET", f"{path}&runId={page['runId']}&pageToken={token}")
+            onwards = f"{path}&runId={page['runId']}&pageToken={token}"
+            # A token of what was lost leads nowhere.
+            status, page = self.ask("history", "GET", onwards, None, (400,), job)
+            if status == 400:
+                assert len(self.kills.times) > killed, page
+                return
 
     def runs(self, job: Job) -> None:
         _, answer = self.ask("runs", "GET", "/workflow/runs?limit=20")
@@ -215,7 +272,7 @@ class Client:
 
     def stop(self, job: Job) -> None:
         job.closed = True
-        self.ask("stop", "PATCH", f"/workflow/{job.workflow_id}/stop", None, (404,))
+        self.ask("stop", "PATCH", f"/workflow/{job.workflow_id}/stop", None, (404,), job)
 
     def terminate(self, job: Job) -> None:
         job.closed = True
@@ -224,20 +281,32 @@ class Client:
 
     def stream(self, job: Job) -> None:
         """Follow a run that is about to end to its end, and go on where the stream is cut."""
-        self.close(job)
         self.counts.streams += 1
         seen: list[int] = []
+        killed = -1
         for attempt in itertools.count():
+            if len(self.kills.times) > killed:
+                # Its last signal may be lost, and what was seen of it.
+                killed = len(self.kills.times)
+                self.close(job)
+                if job.lost:
+                    return
+                seen.clear()
             self.made += 1
             self.counts.calls["stream"] += 1
             self.counts.resumed += attempt > 0 and bool(seen)
             try:
                 if self.follow(job, seen):
                     break
+            except ConnectionRefusedError:
+                self.made -= 1
+                self.counts.calls["stream"] -= 1
+                time.sleep(0.05)
             except (http.client.HTTPException, ConnectionError, Failed):
                 self.counts.failed["stream"] += 1
-        assert seen == list(range(1, len(seen) + 1)), seen
-        assert len(seen) > 3
+        if len(self.kills.times) == killed:
+            assert seen == list(range(1, len(seen) + 1)), seen
+            assert len(seen) > 3
 
     def close(self, job: Job) -> None:
         """Send the last signal, whatever it takes."""
@@ -248,11 +317,13 @@ class Client:
         path = f"/workflow/{job.workflow_id}/signal/item"
         while True:
             try:
-                status, _ = self.ask("signal", "POST", path, body, (404,))
+                status, _ = self.ask("signal", "POST", path, body, (404,), job)
             except Failed:
+                if job.lost:
+                    return
                 continue
             if status == 200:
-                job.acknowledged.add(number)
+                job.acknowledged[number] = time.monotonic()
             return
 
     def follow(self, job: Job, seen: list[int]) -> bool:
@@ -280,21 +351,30 @@ class Client:
     def check(self) -> None:
         """Hold what the fake has against what this client has done."""
         for job in self.jobs:
+            if job.lost:
+                continue
+            try:
+                events = self.whole_history(job)
+            except Failed:
+                assert job.lost, job.workflow_id
+                continue
             self.counts.runs += 1
-            events = self.whole_history(job)
             signals = Counter(
                 sent_with(event)["number"]
                 for event in events
                 if event["eventTypeName"] == "WORKFLOW_EXECUTION_SIGNALED"
             )
             assert all(times == 1 for number, times in signals.items()), (job.workflow_id, signals)
-            assert job.acknowledged <= set(signals) <= job.sent, (job.workflow_id, signals, job.sent)
+            assert self.there(job) <= set(signals) <= job.sent, (job.workflow_id, signals, job.sent)
             self.counts.signals += len(job.acknowledged)
+            if events[-1]["eventTypeName"] in RUNNING:
+                # Runs that go on are never too many: end it.
+                self.ask("terminate", "POST", f"/workflow/{job.workflow_id}/terminate", {})
         self.hang_up()
 
     def whole_history(self, job: Job) -> list[dict[str, Any]]:
         path = f"/workflow/{job.workflow_id}/history?pageSize=50&includePayloads=true"
-        _, page = self.ask("check", "GET", path)
+        _, page = self.ask("check", "GET", path, job=job)
         assert job.run_id in (page["runId"], "unknown"), job.workflow_id
         events = page["events"]
         while page["nextPageToken"] is not None:
@@ -305,26 +385,70 @@ class Client:
         return list(events)
 
 
+RUNNING = {
+    "WORKFLOW_TASK_SCHEDULED",
+    "WORKFLOW_TASK_STARTED",
+    "WORKFLOW_TASK_COMPLETED",
+    "ACTIVITY_TASK_SCHEDULED",
+    "WORKFLOW_EXECUTION_SIGNALED",
+}
+
+
 def sent_with(event: dict[str, Any]) -> Any:
     """The payload of a signal, as its event has it."""
     payload = event["workflowExecutionSignaledEventAttributes"]["input"]["payloads"][0]
     return json.loads(base64.b64decode(payload["data"]))
 
 
+class Soaked:
+    """The server, in a process of its own, which is started again on the same port and file."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.port = 0
+        self.process: subprocess.Popen[str] | None = None
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "output_mock", "serve", "tests/benchmarks/soaked.py"]
+        command += ["--port", str(self.port), "--keep-runs", str(KEEP_RUNS), "--state", str(self.state)]
+        command += ["--journal", "100", "--seed", "7"]
+        root = str(Path(__file__).parents[2])
+        log = open(self.state.with_suffix(".log"), "a")  # noqa: SIM115
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=root)
+        log.close()
+        assert self.process.stdout is not None
+        first = self.process.stdout.readline()
+        assert "http://" in first, (first, self.state.with_suffix(".log").read_text()[-2000:])
+        self.port = int(first.partition("http://")[2].partition(" ")[0].rpartition(":")[2])
+
+    def kill(self, kills: Kills) -> None:
+        assert self.process is not None
+        # Whoever is answered from now on has been answered before.
+        kills.times.append(time.monotonic() + PATIENCE)
+        self.process.kill()
+        self.process.wait()
+        kills.times[-1] = time.monotonic()
+        self.close()
+        self.start()
+
+    def close(self) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
 @pytest.fixture
-def soaked() -> Iterator[tuple[int, int]]:
-    """The port and the process id of a server in a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.soaked", "7"]
-    root = str(Path(__file__).parents[2])
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
-    assert server.stdout is not None
+def soaked(tmp_path: Path) -> Iterator[Soaked]:
+    server = Soaked(tmp_path / "state")
     try:
-        yield int(server.stdout.readline().rpartition(":")[2]), server.pid
-        assert server.poll() is None, "the server has ended"
+        yield server
+        assert server.process is not None
+        assert server.process.poll() is None, "the server has ended"
     finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
+        server.close()
 
 
 def memory(process: int) -> int:
@@ -332,49 +456,94 @@ def memory(process: int) -> int:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="memory cannot be seen here")
-def test_nothing_is_lost_or_doubled_and_memory_stays_flat(soaked: tuple[int, int]) -> None:
-    port, process = soaked
-    counts = Counts()
-    marks: list[int] = []
+def test_nothing_is_lost_or_doubled_and_memory_stays_flat(soaked: Soaked) -> None:
+    port = soaked.port
+    counts, kills = Counts(), Kills()
+    # After which calls, and how many runs were kept, and how large the process was.
+    marks: list[tuple[int, int, int]] = []
     begun = time.monotonic()
-    for fake in range(max(1, CALLS // CALLS_OF_A_FAKE)):
+    phases = max(KILLS, CALLS // CALLS_OF_A_PHASE)
+    killing = {phases * n // KILLS + phases // (2 * KILLS) for n in range(KILLS)}
+    for phase in range(phases):
         assert time.monotonic() - begun < LIMIT, f"only {counts.total} calls in {LIMIT:.0f} s"
-        tell(port, "/next")
-        clients = [Client(f"client-{n}", port, fake * CLIENTS + n, counts) for n in range(CLIENTS)]
+        trouble(port)
+        clients = [
+            Client(f"client-{n}-{phase}", port, phase * CLIENTS + n, counts, kills) for n in range(CLIENTS)
+        ]
         threads = [
-            threading.Thread(target=one.work, args=(CALLS_OF_A_FAKE // CLIENTS,), daemon=True)
+            threading.Thread(target=one.work, args=(CALLS_OF_A_PHASE // CLIENTS,), daemon=True)
             for one in clients
         ]
         for thread in threads:
             thread.start()
+        if phase in killing:
+            # In the middle of it.
+            half = counts.total + CALLS_OF_A_PHASE // 2
+            while counts.total < half and any(thread.is_alive() for thread in threads):
+                time.sleep(0.01)
+            soaked.kill(kills)
         for thread in threads:
             thread.join(LIMIT)
             assert not thread.is_alive(), "a client hangs"
         for problem in [one.problem for one in clients if one.problem is not None]:
             raise problem
-        tell(port, "/calm")
+        control(port, "DELETE", "/faults")
         check(port, clients)
-        marks.append(memory(process))
+        assert soaked.process is not None
+        counts.gone = control(port, "GET", "/version")["runsGone"]
+        kept = control(port, "GET", "/world")["runs"]
+        # The children of a parent, and those that run, come on top; here there are none of either.
+        assert kept <= KEEP_RUNS
+        marks.append((counts.total, kept, memory(soaked.process.pid)))
+        if phase % 10 == 9:
+            print(
+                f"\n{counts.total} calls, {time.monotonic() - begun:.0f} s, {len(kills.times)} kills, "
+                f"{kept} runs kept, {marks[-1][2] / 1e6:.0f} MB",
+                flush=True,
+            )
     took = time.monotonic() - begun
-    tenth = marks[len(marks) // 10 :]
-    # What is there in the middle of the last fakes, against that of the first ones.
-    third = max(1, len(tenth) // 3)
-    growth = statistics.median(tenth[-third:]) / statistics.median(tenth[:third])
+    full = [size for _, kept, size in marks if kept >= KEEP_RUNS * 0.95]
+    third = max(1, len(full) // 3)
+    growth = statistics.median(full[-third:]) / statistics.median(full[:third])
     print(
         f"\n{counts.total} calls in {took:.0f} s ({counts.total / took:.0f} a second): {dict(counts.calls)}; "
         f"went wrong: {dict(counts.failed)}; {counts.runs} runs, {counts.signals} signals, "
-        f"{counts.streams} streams, resumed {counts.resumed} times; memory {marks[0] / 1e6:.0f} MB, after a "
-        f"tenth {tenth[0] / 1e6:.0f} MB, at the end {marks[-1] / 1e6:.0f} MB: {growth:.3f} (limit {FLAT})"
+        f"{counts.streams} streams, resumed {counts.resumed} times; killed {len(kills.times)} times, "
+        f"{counts.lost} runs of the last second lost; kept {marks[-1][1]} runs of at most {KEEP_RUNS}, "
+        f"{counts.gone} went since the last start; memory {marks[0][2] / 1e6:.0f} MB, with all that are kept "
+        f"{full[0] / 1e6:.0f} MB, at the end {marks[-1][2] / 1e6:.0f} MB: {growth:.3f} (limit {FLAT})"
     )
     assert counts.failed["dropped"]
     assert counts.resumed
+    assert counts.gone
+    assert len(kills.times) == KILLS
     assert growth <= FLAT
 
 
-def tell(port: int, path: str) -> None:
+# What goes wrong with one call in a hundred each.
+TROUBLE: list[dict[str, Any]] = [
+    {"status": 500, "retryAfter": 1},
+    {"status": 503, "retryAfter": 1},
+    {"drop": "request"},
+    {"drop": "answer"},
+    {"cutAfter": 7},
+]
+
+
+def trouble(port: int) -> None:
+    for fault in TROUBLE:
+        chance = 0.3 if "cutAfter" in fault else 0.01
+        control(port, "POST", "/faults", {**fault, "times": "always", "probability": chance})
+
+
+def control(port: int, method: str, path: str, body: Any = None) -> Any:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
-        connection.request("POST", path)
-        assert connection.getresponse().read() == b"OK"
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        connection.request(method, f"/__mock__{path}", None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        assert answer.status < 300, (path, answer.status, text)
+        return json.loads(text) if text else None
 
 
 def check(port: int, clients: list[Client]) -> None:
@@ -384,7 +553,7 @@ def check(port: int, clients: list[Client]) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
         connection.request("GET", "/workflow/runs?limit=1000")
         listed = Counter(run["workflowId"] for run in json.load(connection.getresponse())["runs"])
-    known = {job.workflow_id for one in clients for job in one.jobs}
+    known = {job.workflow_id for one in clients for job in one.jobs if not job.lost}
     assert max(listed.values()) == 1, "an id has two runs"
     # A run whose answer was lost has been done all the same.
     assert known <= set(listed)

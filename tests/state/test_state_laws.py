@@ -47,7 +47,7 @@ class Persistent(Session):
             saver.close(10)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     programs=programs, parts=st.lists(requests, min_size=2, max_size=3), clock=CLOCKS, every=st.integers(1, 4)
 )
@@ -78,7 +78,7 @@ def test_who_goes_on_from_a_state_file_gets_the_same_answers(
         session.mock.close()
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(programs=programs, before=requests, between=requests, after=requests, clock=CLOCKS)
 def test_who_goes_on_from_a_snapshot_file_gets_the_same_answers(
     programs: Any, before: Any, between: Any, after: Any, clock: str

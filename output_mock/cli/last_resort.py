@@ -17,24 +17,20 @@ import sys
 from collections.abc import Collection
 from contextlib import suppress
 
-# How many seconds after a signal: the server ends by itself before. A look in which its main thread has
-# mostly waited for a core of a busy machine does not count, where the system tells (Linux).
+# How many seconds after a signal: the server ends by itself before. What passes beyond a look between two of
+# them does not count: the machine has stood still.
 _AFTER = 0.6
+# So much longer when Python has run the handler, and ends the process itself, however busy the machine is.
+_LONGER = 10.0
 _LOOK = 0.1
 # It holds the only other end of the pipe, so what it reads ends with this process. It must not hear what the
 # terminal sends to everybody.
 _PROGRAM = """
 import os, select, sys
 from time import monotonic
-server, after, look, deadly = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
-numbers = set(map(int, sys.argv[5:]))
-
-def starved():
-    try:
-        with open(f"/proc/{server}/schedstat") as file:
-            return int(file.read().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
+server, deadly = int(sys.argv[1]), int(sys.argv[2])
+after, look, longer = map(float, sys.argv[3:6])
+numbers = set(map(int, sys.argv[6:]))
 
 def comes(seconds):
     return bool(select.select([0], [], [], seconds)[0])
@@ -42,14 +38,14 @@ def comes(seconds):
 # Until such a byte has come.
 while (read := os.read(0, 100)) and not numbers & set(read):
     pass
-left = after
+left = after + longer * (0 in read)
 while read and left > 0:
-    began, waited = monotonic(), starved()
+    began = monotonic()
     if comes(min(look, left)):
         read = os.read(0, 100)
-    passed = monotonic() - began
-    if starved() - waited < passed / 2:
-        left -= passed
+        if 0 in read:
+            left += longer
+    left -= min(monotonic() - began, look)
 if read:
     os.kill(server, deadly)
 """
@@ -69,8 +65,8 @@ class LastResort:
             return
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
-        numbers = [_deadly_signal(), *signals]
-        words = [str(os.getpid()), str(_AFTER), str(_LOOK), *(str(int(number)) for number in numbers)]
+        numbers = [os.getpid(), int(_deadly_signal()), _AFTER, _LOOK, _LONGER, *map(int, signals)]
+        words = [str(number) for number in numbers]
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _PROGRAM, *words],
@@ -87,6 +83,12 @@ class LastResort:
             os.close(reading)
         self._writing = writing
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+    def heard(self) -> None:
+        """A handler of the signal has run, so Python goes on, and may take longer to end."""
+        if self._writing is not None:
+            with suppress(OSError):
+                os.write(self._writing, b"\0")
 
     def stand_down(self) -> None:
         """This process is about to end by itself. May be called by any thread."""

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _COLLECT_AFTER = 10_000
 # How many seconds after a signal the process ends, whatever holds it up. To free the memory of 200,000 runs
 # takes the system 0.3 s more.
-_LAST = 0.55
+_LAST = 0.5
 # How many seconds the state has for being written at the end.
 _WRITING = 0.5
 _CATALOG = re.compile(r"[a-zA-Z0-9_.@-]+")
@@ -457,6 +457,7 @@ def serve(
     stopping: list[int] = []
 
     def stop(number: int, _: object) -> None:
+        last_resort.heard()
         if not stopping:
             stopping.append(number)
             # A collection of a large heap would take seconds, and all of it goes at once in the end.

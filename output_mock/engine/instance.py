@@ -247,6 +247,8 @@ class Instance:
         except BaseException as error:
             if is_for_the_process(error):
                 raise
+            if loop.closing:
+                return []
             # A signal handler that fails takes the run with it, as in the SDK.
             cause = cause_of(error, self.definition)
             if cause is None:
@@ -255,6 +257,9 @@ class Instance:
             return self.commands
         finally:
             loop.leave(outer)
+        if loop.closing:
+            # The script has ended its own run meanwhile, through the fake.
+            return []
         main, refusal = self.main, watchdog.refusal
         assert main is not None
         if refusal is not None and not (main.done() and not main.cancelled() and main.exception()):

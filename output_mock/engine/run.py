@@ -325,6 +325,9 @@ class Run:
             commands = self.instance.activate(jobs)
         except ScriptError as error:
             commands = [(FAIL, self._mistaken(error))]
+        if not self.running:
+            # Its own script has ended it, through the fake.
+            return
         if speculative and not commands:
             # Every update was refused: nothing of the task is kept (approval).
             self.wake()

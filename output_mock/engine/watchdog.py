@@ -381,9 +381,28 @@ def _let_come() -> None:
     """Whatever the interpreter is to raise in this thread, it raises at the beginning of a call."""
 
 
+# Called as it is: a function of Python's own between the two calls below would not begin.
+_set_error = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(
+    ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
+)
+
+
+class _Taken(BaseException):
+    """Raised and caught in one place, so that the interpreter looks for errors no more."""
+
+
 def raise_in(thread_id: int, error: type[BaseException]) -> None:
-    """Have the interpreter raise an error in a thread."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(error))
+    """Have the interpreter raise an error in another thread, as soon as that runs Python."""
+    me = get_ident()
+    try:
+        _set_error(thread_id, error)
+        # Until an error has come, the interpreter looks for one wherever a function begins. Where it is traced
+        # (by a debugger, by coverage), Python 3.11 looks again and again, and begins none. An error that comes
+        # in this thread ends that; the other thread looks once more by itself when it goes on.
+        _set_error(me, _Taken)
+        _let_come()
+    except _Taken:
+        pass
 
 
 # The same as the trace function of a frame, whose three arguments it ignores. One that is written in Python

@@ -303,3 +303,43 @@ def test_cpu_time_that_cannot_have_been_used_does_not_count(monkeypatch: pytest.
 def test_a_limit_that_cannot_be_is_refused(limit: Any) -> None:
     with pytest.raises(ValueError, match=r"2s|duration"):
         OutputMock(script_limit=limit)
+
+
+TRACED = """
+import os, sys, threading, time
+from output_mock import OutputMock
+
+sys.settrace(lambda frame, event, arg: None)
+threading.settrace(lambda frame, event, arg: None)
+mock = OutputMock(script_limit="100ms")
+reading, writing = os.pipe()
+
+@mock.workflow("reads")
+async def reads(ctx, input):
+    os.read(reading, 1)
+
+answers = []
+
+def ask():
+    answer = mock.app.test_client().post("/workflow/run", json={"workflowName": "reads"})
+    answers.append(answer.json["message"])
+
+asking = threading.Thread(target=ask)
+asking.start()
+while not mock.world.watchdog.broken:
+    time.sleep(0.01)
+for _ in range(100):
+    mock.clock.now()
+    time.sleep(0.001)
+os.write(writing, b"x")
+asking.join()
+print(answers)
+"""
+
+
+def test_a_script_that_blocks_does_not_stop_a_program_that_is_traced() -> None:
+    """Under a debugger or coverage, Python 3.11 begins no function while an error is on its way to a thread."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=HANG_GUARD, check=False
+    )
+    assert "blocked for more than 100ms" in done.stdout, done.stderr

@@ -396,9 +396,9 @@ def raise_in(thread_id: int, error: type[BaseException]) -> None:
     me = get_ident()
     try:
         _set_error(thread_id, error)
-        # Until an error has come, the interpreter looks for one wherever a function begins. Where it is traced
-        # (by a debugger, by coverage), Python 3.11 looks again and again, and begins none. An error that comes
-        # in this thread ends that; the other thread looks once more by itself when it goes on.
+        # Until an error has come, the interpreter looks for one wherever a function begins. Where it is
+        # traced (by a debugger, by coverage), Python 3.11 looks again and again, and begins none. An error
+        # that comes in this thread ends that; the other thread looks once more by itself when it goes on.
         _set_error(me, _Taken)
         _let_come()
     except _Taken:

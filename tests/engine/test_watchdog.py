@@ -338,7 +338,7 @@ print(answers)
 
 
 def test_a_script_that_blocks_does_not_stop_a_program_that_is_traced() -> None:
-    """Under a debugger or coverage, Python 3.11 begins no function while an error is on its way to a thread."""
+    """Under a debugger or coverage, Python 3.11 begins no function while an error waits for a thread."""
     done = subprocess.run(
         [sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=HANG_GUARD, check=False
     )

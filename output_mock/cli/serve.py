@@ -486,9 +486,10 @@ def serve(
         click.echo(line)
     if watcher is not None:
         watcher.begin(loaded, log.tell, lambda: _others(held))
-    # Histories stay for as long as the process: there is little for the collector to find among them.
+    # What is there now stays for as long as the process. Runs do not, and what is left of those that went has
+    # to be looked for; Python does so when it may be a quarter of all there is, and not more often than this.
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 20)
+    gc.set_threshold(_COLLECT_AFTER, 5, 5)
     try:
         server.run()
     finally:

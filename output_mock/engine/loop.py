@@ -93,11 +93,13 @@ _TIMEOUT_CALLBACKS = frozenset({"_on_timeout", "_release_waiter"})
 class ScriptLoop:
     """An event loop for one run's script: what tasks and futures need of a loop, and nothing else."""
 
-    __slots__ = ("_failed", "_live", "_ready", "closing", "host")
+    __slots__ = ("_failed", "_live", "_ready", "_turn", "closing", "host")
 
     def __init__(self, host: TimerHost) -> None:
         self.host: TimerHost | None = host
         self._ready: list[Handle] = []
+        # Those that run now, and have not all run yet.
+        self._turn: list[Handle] = []
         # In the order in which they began.
         self._live: dict[asyncio.Task[Any], None] = {}
         # Those that have failed, as long as somebody holds them who may still ask for their error.
@@ -186,6 +188,9 @@ class ScriptLoop:
             coro = _wait_for(coro)
         if len(self._live) >= MOST_TASKS:
             coro.close()
+            # The run fails for it, so nothing else need run: it would be refused as well.
+            self._ready = []
+            self._turn.clear()
             refuse(
                 f"has {MOST_TASKS:,} tasks that have not ended, and begins another one; do its tasks begin "
                 "tasks without end? Await some of them before"
@@ -221,6 +226,7 @@ class ScriptLoop:
         ready = self._ready
         while ready:
             self._ready = []
+            self._turn = ready
             for handle in ready:
                 callback = handle.callback
                 if callback is not None:

@@ -103,7 +103,7 @@ async def tasks_whatever_comes(ctx: Context, input: Any) -> None:
 def test_tasks_without_end_are_a_mistake(clock: Any, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("output_mock.engine.loop.MOST_TASKS", 200)
     # Nothing else ends it.
-    mock = OutputMock(clock, script_limit="1h" if script is not tasks_begin_tasks else "2s")
+    mock = OutputMock(clock, script_limit="1h")
     mock.workflow("endless")(script)
     mock.workflow("leaf").returns(1)
     client = mock.app.test_client()

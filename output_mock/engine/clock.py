@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from output_mock.durations import Duration, nanoseconds, spoken
 from output_mock.engine.lock import WorldLock
@@ -65,7 +65,8 @@ class Clock:
         self._guards: list[tuple[int, int, Timer]] = []
         self._forgotten = 0
         self._driver: threading.Thread | None = None
-        self._alarm = threading.Condition(self.lock)
+        lock: Any = self.lock
+        self._alarm = threading.Condition(lock)
         # Whether time passes by itself.
         self._on_the_wall: bool = mode == "real"
         # The thread that runs what is due, while one does.

@@ -8,13 +8,24 @@ locks of their own.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from output_mock.engine.errors import Ending, WorldBusyError, WorldStuckError
 from output_mock.engine.wall import monotonic
 
 if TYPE_CHECKING:
     from output_mock.engine.watchdog import Watchdog
+
+    class _RLock:
+        """What the class of `threading.RLock()`, which has no public name, looks like."""
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+        def release(self) -> None: ...
+        def __enter__(self) -> bool: ...
+        def __exit__(self, *error: object) -> None: ...
+
+else:
+    _RLock = type(threading.RLock())
 
 # How many seconds one and the same script may hold a world until those that wait for it are told.
 PATIENCE = 10.0
@@ -26,10 +37,9 @@ _SHORT = 1.0
 # How often those that wait look, in seconds. So much at most counts of what passes between two looks: a
 # process that stood still has not waited.
 _LOOK = 0.2
-_RLock: Any = type(threading.RLock())
 
 
-class WorldLock(_RLock):  # type: ignore[misc]
+class WorldLock(_RLock):
     """The lock of a world, taken by `with`, which raises when it cannot be had.
 
     `acquire` waits for ever, as that of every lock does. The same thread may take it more than once.

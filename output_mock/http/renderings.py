@@ -21,7 +21,7 @@ class _Rendered:
     __slots__ = ("__weakref__", "content")
 
     def __init__(self, content: bytes) -> None:
-        self.content = content
+        self.content: bytes = content
 
 
 class Renderings:

@@ -89,7 +89,7 @@ class Missing(WorkflowDefinition):
     def __init__(self, name: str, why: str) -> None:
         super().__init__("missing", self._play)
         self.name = name
-        self.path = f"/app/dist/workflows/{name}/workflow.js"
+        self.path: str = f"/app/dist/workflows/{name}/workflow.js"
         self.why = why
 
     async def _play(self, ctx: Any, given: Any) -> NoReturn:

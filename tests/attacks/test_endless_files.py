@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,6 +36,16 @@ ENDING = {
     "GeneratorExit": "raise GeneratorExit\n",
     "CancelledError": "import asyncio\nraise asyncio.CancelledError\n",
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_module_without_a_file(tmp_path: Path) -> Iterator[None]:
+    """Hypothesis reads the files of all modules later, and no pipe or /dev/zero ever ends."""
+    yield
+    for name, module in [*sys.modules.items()]:
+        file = Path(getattr(module, "__file__", None) or "")
+        if tmp_path in file.parents and not (file.is_file() and file.stat().st_size < 10**6):
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("kind", ENDLESS)

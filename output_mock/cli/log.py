@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from weakref import WeakKeyDictionary
 
@@ -24,6 +25,8 @@ _KEPT = 10_000
 _COLLECT = 0.03
 # How often, in seconds, the scripts are looked at when there are no requests.
 _LOOK = 1.0
+# For how many seconds a script may keep its world to itself until it is told.
+_STUCK = 5.0
 
 
 class _Text(NamedTuple):
@@ -45,6 +48,8 @@ class RequestLog:
         self._structured = structured
         # The fakes that are looked after, and which mistake in their scripts was seen last.
         self._followed: WeakKeyDictionary[OutputMock, object] = WeakKeyDictionary()
+        # The number of the script of each fake of which was told that it keeps its world to itself.
+        self._stuck: WeakKeyDictionary[OutputMock, int] = WeakKeyDictionary()
         # What has been told, and is not told again; of many things, the last ones.
         self._told: dict[str, None] = {}
         self._waiting: deque[tuple[float, Served | str | _Text]] = deque(maxlen=_KEPT)
@@ -102,12 +107,25 @@ class RequestLog:
                 self._followed[mock] = errors[-1]
             after = next((n for n, error in enumerate(errors, 1) if error is seen), 0)
             lines += [self._line(time.time(), error.message) for error in errors[after:]]
+            lines += self._told_of_stuck(mock)
             for text in mock.script_warnings:
                 if self._is_news(text):
                     lines.append(self._line(time.time(), _Text(f"SCRIPT WARNING: {text}")))
         rest = "".join(lines).encode(self._encoding, "backslashreplace")
         while rest:
             rest = rest[os.write(self._file, rest) :]
+
+    def _told_of_stuck(self, mock: OutputMock) -> Iterator[str]:
+        watchdog = mock.world.watchdog
+        number, words = watchdog.running, watchdog.described()
+        if words is None or watchdog.seconds < _STUCK or self._stuck.get(mock) == number:
+            return
+        self._stuck[mock] = number
+        text = (
+            f"SCRIPT STUCK: {words}; requests to its world are refused meanwhile. "
+            "Wipe or delete the world over the control plane to end it"
+        )
+        yield self._line(time.time(), _Text(text))
 
     def _is_news(self, text: str) -> bool:
         told = self._told

@@ -44,6 +44,8 @@ _COLLECT_AFTER = 10_000
 # How many seconds after a signal the process ends, whatever holds it up. To free the memory of 200,000 runs
 # takes the system 0.3 s more.
 _LAST = 0.5
+# How many seconds more the log has to write what the state file does not have.
+_TELLING = 0.1
 # How many seconds the state has for being written at the end.
 _WRITING = 0.5
 _CATALOG = re.compile(r"[a-zA-Z0-9_.@-]+")
@@ -463,7 +465,7 @@ def serve(
             # A collection of a large heap would take seconds, and all of it goes at once in the end.
             gc.disable()
             threading.Thread(
-                target=_end_late, args=(last_resort,), name="output-mock-exit", daemon=True
+                target=_end_late, args=(last_resort, saver), name="output-mock-exit", daemon=True
             ).start()
             if saver is not None:
                 # What the last requests bring is written when they are over.
@@ -478,6 +480,12 @@ def serve(
         what = "its API" if control_token else "it"
         guarded = f"; nothing guards {what}, see --auth-token" if token is None else ""
         click.echo(f"warning: {host} can be reached from other machines{guarded}", err=True)
+    if token is None and os.environ.get("OUTPUT_API_AUTH_TOKEN"):
+        click.echo(
+            "warning: OUTPUT_API_AUTH_TOKEN is set, and no token is asked for: NODE_ENV is not production. "
+            "Set that, too, or give --auth-token",
+            err=True,
+        )
     warning = keeping.warning()
     if warning is not None:
         click.echo(f"warning: {warning}", err=True)
@@ -511,9 +519,12 @@ def serve(
 _ending = threading.Lock()
 
 
-def _end_late(last_resort: LastResort) -> None:
+def _end_late(last_resort: LastResort, saver: Saver | None) -> None:
     """End the process, whatever holds it up: a script that blocks, an upload, a client that reads slowly."""
     time.sleep(_LAST)
+    if saver is not None:
+        saver.tell_missing()
+        time.sleep(_TELLING)
     # Nothing is flushed: it may be a pipe that nobody reads which holds it up.
     _end(last_resort)
 

@@ -155,7 +155,7 @@ def show_version(asked: Asked) -> Reply:
     state = None
     if saver is not None:
         written = None if saver.written is None else iso(int(saver.written.timestamp() * 1000) * MILLISECOND)
-        state = {"file": saver.path, "written": written, "problem": saver.problem}
+        state = {"file": saver.path, "written": written, "problem": saver.trouble()}
     return Reply(
         200,
         {

@@ -175,7 +175,7 @@ class Worlds:
                 raise Full("this server holds one world and no more")
             marks = set(map(fingerprint, tokens))
             if not self._tokens.keys().isdisjoint(marks):
-                raise Conflict("one of the tokens leads to another world already")
+                raise Conflict("one of the tokens leads to another world already; choose another one")
             if len(self._held) >= self._most:
                 self._make_room()
             return self._hold(name, options or {}, marks)
@@ -205,7 +205,10 @@ class Worlds:
     def _make_room(self) -> None:
         empty = [held for held in self._held.values() if held.empty]
         if not empty:
-            raise Full(f"there are {self._most} worlds, and no room for more; delete one")
+            raise Full(
+                f"there are {self._most} worlds, and no room for more; delete one "
+                "(DELETE /__mock__/worlds/NAME), or serve with a larger --worlds or a --world-ttl"
+            )
         self.delete(min(empty, key=lambda held: held.used))
 
     def _new(self, name: str, options: Mapping[str, Any]) -> OutputMock:

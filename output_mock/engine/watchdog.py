@@ -252,6 +252,11 @@ class Watchdog:
         """The number of the script that runs at the moment; 0 when none does. Asked by any thread."""
         return self._number if self._depth else 0
 
+    @property
+    def seconds(self) -> float:
+        """For how many seconds the script that runs has not given its thread back. Asked by any thread."""
+        return monotonic() - self._began if self._depth else 0.0
+
     def described(self) -> str | None:
         """Which script runs, where it is, and since when; None when none does. Asked by any thread."""
         (run, step), began, thread_id = self._about, self._began, self.thread_id

@@ -223,6 +223,10 @@ def opened(path: Path) -> StateFile:
         if not _check(path):
             _make(path)
             _check(path)
+    except FileNotFoundError:
+        raise StateFileError(
+            f"cannot make {path}: there is no folder {path.parent}; make it before"
+        ) from None
     except OSError as error:
         raise StateFileError(f"cannot use {path} as the state file: {error.strerror or error}") from None
     return _connected(path)

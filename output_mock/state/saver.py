@@ -129,6 +129,9 @@ class Saver:
         # Since when the file has all that had happened by then; why it could not be written since.
         self.written: datetime | None = None
         self.problem: str | None = None
+        self._told_missing = False
+        # The worlds that a script kept to itself when they were looked at last.
+        self._kept_back: list[str] = []
         self._now = threading.Event()
         self._stopping = False
         self._saving = threading.Lock()
@@ -153,6 +156,29 @@ class Saver:
         self._stopping = True
         self._now.set()
         self._thread.join(seconds)
+        self.tell_missing()
+
+    def tell_missing(self) -> None:
+        """Tell, once, at the end, what the file does not have, and why."""
+        if self._told_missing:
+            return
+        self._told_missing = True
+        since = "it began" if self.written is None else f"{self.written:%H:%M:%S} UTC"
+        missing = f"what has happened since {since} is not in {self.path}"
+        if self.problem is not None:
+            self._tell(f"{missing}: {self.problem}")
+        elif self._kept_back:
+            names = ", ".join(map(repr, self._kept_back))
+            self._tell(f"{missing}, in the world {names}: a script keeps it to itself")
+        elif self._stopping and self._thread.is_alive():
+            self._tell(f"{missing}: there was too much to write before the end")
+
+    def trouble(self) -> str | None:
+        """Why the file does not have what happens now; None when it has, but for the last second."""
+        if self.problem is not None or not self._kept_back:
+            return self.problem
+        names = ", ".join(map(repr, self._kept_back))
+        return f"a script keeps the world {names} to itself, so nothing new of it is written"
 
     def _run(self) -> None:
         while not self._stopping:
@@ -172,7 +198,8 @@ class Saver:
             if self.problem is None:
                 self._tell(
                     f"the state is not written to {self.path}: {problem}; the server goes on, and what it "
-                    "does is lost when it ends before that is mended"
+                    "does is lost when it ends before the file can be written again. A snapshot (POST, then "
+                    "GET /__mock__/snapshots/NAME) keeps a world elsewhere"
                 )
             self.problem = problem
             return
@@ -189,12 +216,13 @@ class Saver:
         began = time_ns()
         changes = Changes()
         taken: list[_Taken] = []
-        complete = True
+        kept_back: list[str] = []
         try:
             helds = list(self._worlds)
             for held in helds:
                 one, looked = self._take(held)
-                complete = complete and looked
+                if not looked:
+                    kept_back.append(held.name)
                 if one is not None:
                     taken.append(one)
             gone = self._kept.keys() - set(helds)
@@ -215,7 +243,8 @@ class Saver:
         for held in gone:
             del self._kept[held]
         self._workflows = workflows
-        if complete:
+        self._kept_back = kept_back
+        if not kept_back:
             self.written = datetime.fromtimestamp(began / 1e9, tz=timezone.utc)
 
     # Taking

@@ -254,7 +254,10 @@ def offered(
         elif definition.name in served:
             found[definition.name] = served.pop(definition.name)
         else:
-            tell(f"no script offers workflow {definition.name!r} of catalog {name!r} any more")
+            tell(
+                f"no script offers workflow {definition.name!r} of catalog {name!r} any more: runs of it "
+                "that go on wait until you serve its script again"
+            )
     names = {other for one in found.values() for other in (one.name, *one.aliases)}
     for definition in served.values():
         own = {definition.name, *definition.aliases}

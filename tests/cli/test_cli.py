@@ -304,6 +304,7 @@ def test_in_production_the_variable_is_the_token(serve: Serve) -> None:
 @pytest.mark.parametrize("node_env", ["", "development", "test"])
 def test_outside_of_production_the_variable_guards_nothing(serve: Serve, node_env: str) -> None:
     fake = serve(environment={"NODE_ENV": node_env, "OUTPUT_API_AUTH_TOKEN": "secret"})
+    assert "no token is asked for: NODE_ENV is not production" in fake.log
     assert fake.get("/workflow/catalog").status == 200
 
 

@@ -7,10 +7,12 @@ import os
 import random
 import re
 import signal
+import socket
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from output_mock.control.worlds import Worlds
 from output_mock.state import database
 from output_mock.state.database import Changes, StateFileError, opened
 from output_mock.state.saver import begun
+from tests.cli.commands import PATIENCE
 from tests.cli.test_cli import Fake, Serve, serve, until
 from tests.conftest import no_hang
 from tests.engine.test_properties import check_history
@@ -429,7 +432,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_the_start(script: Path, t
     from tests.cli.commands import one_line, run
 
     ended = run("serve", script, "--port", "0", "--state", tmp_path / "nowhere" / "state")
-    assert re.search(r"cannot use .*nowhere/state as the state file", one_line(ended))
+    assert re.search(r"cannot make .*nowhere/state: there is no folder .*nowhere; make it", one_line(ended))
 
 
 def test_an_empty_file_and_one_that_others_can_read_become_ones_own(state: Path) -> None:
@@ -483,3 +486,20 @@ def test_a_full_disk_is_told_once_and_shown_and_nothing_is_missing_afterwards(
     assert again.world.workflow_ids() == ["a", "b0", "b1", "b2"]
     assert all(again.runs[name].output == 1 for name in again.world.workflow_ids())
     again.close()
+
+
+def test_what_a_stuck_world_keeps_from_the_file_is_told(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "stuck.py").write_text(
+        "import os\nfrom output_mock import Script\nscript = Script()\n"
+        '@script.workflow("stuck")\nasync def stuck(ctx, input):\n    os.read(os.pipe()[0], 1)\n'
+    )
+    fake = serve("stuck.py", "--state", "fake.state", "--script-limit", "24h")
+    body = b'{"workflowName": "stuck"}'
+    head = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with closing(socket.create_connection((fake.host, fake.port), timeout=PATIENCE)) as connection:
+        connection.sendall(f"POST /workflow/run HTTP/1.1\r\n{head}".encode() + body)
+        until(lambda: "SCRIPT STUCK: the script of workflow 'stuck'" in fake.log)
+        assert "stuck.py, line 6" in fake.log
+        until(lambda: fake.get("/__mock__/version").json["state"]["problem"])
+        assert fake.stop() == 0
+    assert "is not in fake.state, in the world 'default': a script keeps it to itself" in fake.log

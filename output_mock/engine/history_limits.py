@@ -22,6 +22,8 @@ MOST_BYTES = 50 * 1024 * 1024
 # What an event has besides its payloads, and what comes with a step: its options and what it is told.
 _BARE = 125
 _STEP = 900
+# The largest that an event can be on the real server, which takes no payload of more than 2 MiB.
+_LARGEST = 2 * 1024 * 1024 + _BARE + _STEP
 # The events whose payloads are not part of what another event has, and where they have them.
 _PAYLOADS = {
     history.STARTED: 2,
@@ -43,7 +45,7 @@ _PAYLOADS = {
 
 
 class Measured:
-    """The size of a history, which is measured as it grows: each event once."""
+    """The size of a history, which is measured as it grows: each event once, and only when it may matter."""
 
     __slots__ = ("_bytes", "_events")
 
@@ -54,12 +56,14 @@ class Measured:
     def exceeded(self, written: History, more: int) -> str | None:
         """Why the real server ends a run rather than write so many `more` events; None when it does not."""
         events = written.events
-        while self._events < len(events):
-            self._bytes += size_of(events[self._events])
-            self._events += 1
+        length = len(events)
+        if self._bytes + (length - self._events) * _LARGEST > MOST_BYTES:
+            for event in events[self._events : length]:
+                self._bytes += size_of(event)
+            self._events = length
         if self._bytes > MOST_BYTES:
             return "Workflow history size exceeds limit."
-        if len(events) + more > MOST_EVENTS:
+        if length + more > MOST_EVENTS:
             return "Workflow history count exceeds limit."
         return None
 

@@ -6,6 +6,7 @@ world that the request's token leads to, or for the default one.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -105,10 +106,13 @@ class Front:
 
             self._made_plane = Plane(self.worlds)
         path = target.removeprefix(CONTROL) or "/"
+        plane = self._made_plane
         if isinstance(world, Held):
-            return self._made_plane.answer(Request(environ), path, world, scoped=scoped)
-        with self.worlds.visited(world, lambda: self._check_making(environ, world)) as held:
-            return self._made_plane.answer(Request(environ), path, held, scoped=scoped)
+            with self.worlds.controlled(world):
+                return plane.answer(Request(environ), path, world, scoped=scoped)
+        may_make = functools.partial(self._check_making, environ, world)
+        with self.worlds.visited(world, may_make) as held, self.worlds.controlled(held):
+            return plane.answer(Request(environ), path, held, scoped=scoped)
 
     def _check_making(self, environ: Mapping[str, Any], name: str) -> None:
         """Raise unless this request may make a world by asking for it."""

@@ -48,6 +48,9 @@ class Held:
         self.disposable = False
         # How many requests are on their way to it.
         self.visits = 0
+        # How many requests its control plane answers now, and has answered.
+        self.controlling: int = 0
+        self.controlled: int = 0
         self.hold(mock)
 
     def hold(self, mock: OutputMock) -> None:
@@ -139,6 +142,18 @@ class Worlds:
         if held is not None:
             held.used = monotonic()
         return held
+
+    @contextmanager
+    def controlled(self, held: Held) -> Iterator[None]:
+        """While the block runs, a world's control plane answers a request, which may change it."""
+        with self._lock:
+            held.controlling += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                held.controlling -= 1
+                held.controlled += 1
 
     @contextmanager
     def visited(self, name: str, may_make: Callable[[], object]) -> Iterator[Held]:

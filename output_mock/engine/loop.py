@@ -235,6 +235,8 @@ class ScriptLoop:
                     else:
                         handle.context.run(callback, *handle.args)
             ready = self._ready
+        # Held any longer, a task that has failed would not be gone, and its error not told.
+        self._turn = ready
 
     def enter(self) -> Outer | None:
         """Make this the running loop of the thread, also inside of another loop's task.

@@ -28,7 +28,7 @@ from output_mock.state.worlds import history_json, to_bytes, world_body
 
 # How often, in seconds, it looks: of what a killed process had done, at most a second may be missing.
 INTERVAL = 0.4
-# How long, in seconds, it waits for a world in which a script is running.
+# How long, in seconds, it waits for the worlds in which a script is running.
 _PATIENCE = 0.2
 
 
@@ -41,9 +41,11 @@ class _Kept:
         # How many events of each run that goes on, by the run's number.
         self.written: dict[int, int] = {}
         self.body: bytes = b""
-        # When it was looked at last, how much it had been asked then, and whether an answer was under way.
+        # When it was looked at last, how much it and its control plane had been asked then, and whether an
+        # answer was under way.
         self.looked: float = float("-inf")
         self.asked: int = -1
+        self.controlled: int = -1
         self.busy: bool = True
 
     def is_idle(self, held: Held) -> bool:
@@ -55,6 +57,7 @@ class _Kept:
             and not self.busy
             and held.used < self.looked
             and app.asked == self.asked
+            and held.controlled == self.controlled
         )
 
 
@@ -219,12 +222,13 @@ class Saver:
         kept_back: list[str] = []
         try:
             helds = list(self._worlds)
-            for held in helds:
-                one, looked = self._take(held)
-                if not looked:
+            busy = [held for held in helds if not self._take(held, 0.0, taken)]
+            # A script may hold a world for a while. Those that one held at the last look hold up no others.
+            end = monotonic() + _PATIENCE
+            for held in busy:
+                left = 0.0 if held.name in self._kept_back else max(0.0, end - monotonic())
+                if not self._take(held, left, taken):
                     kept_back.append(held.name)
-                if one is not None:
-                    taken.append(one)
             gone = self._kept.keys() - set(helds)
             changes.gone_worlds = [self._kept[held].number for held in gone]
             for one in taken:
@@ -249,26 +253,29 @@ class Saver:
 
     # Taking
 
-    def _take(self, held: Held) -> tuple[_Taken | None, bool]:
-        """What has changed in a world, and whether it could be looked at."""
+    def _take(self, held: Held, patience: float, taken: list[_Taken]) -> bool:
+        """Add what has changed in a world to `taken`. Returns whether it could be looked at, with so many
+        seconds of patience.
+        """
         kept = self._kept.get(held)
         if kept is None:
             if held.disposable and held.empty:
-                return None, True
+                return True
             self._last += 1
             kept = self._kept[held] = _Kept(self._last)
         world = held.world
         if kept.is_idle(held) and not self._stopping:
-            return None, True
+            return True
         lock = world.clock.lock
-        if not lock.acquire(timeout=_PATIENCE):
-            return None, False
+        if not lock.acquire(timeout=patience):
+            return False
         try:
             if held.world is not world or world.clock.closed:
                 # Another one has taken its place just now.
-                return None, held.world is world
+                return held.world is world
             app = held.app
-            kept.looked, kept.busy, kept.asked = monotonic(), app.answering, app.asked
+            kept.looked, kept.asked, kept.controlled = monotonic(), app.asked, held.controlled
+            kept.busy = app.answering or held.controlling > 0
             runs: Iterable[Run]
             if kept.world is world and world.changed is not None:
                 runs = world.changed
@@ -277,7 +284,9 @@ class Saver:
             runs = [run for run in runs if run.trace_tree is None]
             world.changed = set()
             record = record_of(world, [run for run in runs if run.run_id in world._runs])
-            return _Taken(kept, held, world, record, runs, app.faults.state(), app.request_ids_state()), True
+            faults, request_ids = app.faults.state(), app.request_ids_state()
+            taken.append(_Taken(kept, held, world, record, runs, faults, request_ids))
+            return True
         finally:
             lock.release()
 

@@ -121,6 +121,7 @@ def test_what_schemathesis_sends_is_answered_as_the_document_says(
     schema.app = front
     operation = schema[path][method]
     run_ids = {name: run.run_id for name, run in front.worlds.default.mock.runs.items()}
+    bodies = {**BODIES, "/__mock__/snapshots/{name}": Client(front).get("/__mock__/snapshots/kept").json}
     right, wrong = (operation.as_strategy(mode) for mode in schemathesis.GenerationMode)
     seen: set[int] = set()
 
@@ -129,7 +130,7 @@ def test_what_schemathesis_sends_is_answered_as_the_document_says(
     def examples(drawn: tuple[Any, int]) -> None:
         case, choice = drawn
         if choice <= 2:
-            name_what_there_is(case, path, choice, run_ids)
+            name_what_there_is(case, path, choice, run_ids, bodies)
         if path.endswith("/calls/wait"):
             # It waits on the wall.
             case.query["timeout"] = "1ms"
@@ -164,7 +165,9 @@ def test_an_error_of_the_server_that_no_document_names_is_noticed(front: Front) 
     check(case, case.call())
 
 
-def name_what_there_is(case: Any, path: str, choice: int, run_ids: dict[str, str]) -> None:
+def name_what_there_is(
+    case: Any, path: str, choice: int, run_ids: dict[str, str], bodies: dict[str, Any]
+) -> None:
     """Name in the path and the body of a request what leads to something; `choice` says to what."""
     if choice < 2:
         case.query = {}
@@ -175,8 +178,8 @@ def name_what_there_is(case: Any, path: str, choice: int, run_ids: dict[str, str
             # The stream of a run that waits has no end.
             pool = ["done"] if path.endswith("/stream") else KNOWN[before]
             case.path_parameters[part[1:-1]] = pool[choice % len(pool)]
-    if choice < 2 and case.operation.body and path in BODIES:
-        case.body = BODIES[path]
+    if choice < 2 and case.operation.body and path in bodies:
+        case.body = bodies[path]
     elif isinstance(case.body, dict):
         for name in case.body.keys() & FIELDS.keys():
             case.body[name] = FIELDS[name][choice % len(FIELDS[name])]

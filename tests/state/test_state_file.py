@@ -18,15 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
 
 from output_mock import OutputMock
+from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from output_mock.state import database
 from output_mock.state.database import Changes, StateFileError, opened
 from output_mock.state.saver import begun
 from tests.cli.commands import PATIENCE
 from tests.cli.test_cli import Fake, Serve, serve, until
-from tests.conftest import no_hang
+from tests.conftest import in_another_thread, no_hang
 from tests.engine.test_properties import check_history
 
 __all__ = ["serve"]
@@ -503,3 +505,67 @@ def test_what_a_stuck_world_keeps_from_the_file_is_told(serve: Serve, tmp_path: 
         until(lambda: fake.get("/__mock__/version").json["state"]["problem"])
         assert fake.stop() == 0
     assert "is not in fake.state, in the world 'default': a script keeps it to itself" in fake.log
+
+
+@pytest.mark.parametrize("world", ["", "/w/default", "/w/other"])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/faults", {"status": 503}),
+        ("PUT", "/workflows/late", {"returns": 1}),
+        ("DELETE", "/workflows/w", None),
+        ("PUT", "/clock", {"mode": "manual"}),
+    ],
+)
+def test_what_the_control_plane_changes_is_written_though_nobody_asks_for_a_run(
+    state: Path, monkeypatch: pytest.MonkeyPatch, world: str, method: str, path: str, body: Any
+) -> None:
+    mock = OutputMock()
+    mock.workflow("w").returns(1)
+    worlds = Worlds(mock, lambda options: OutputMock())
+    client = Client(Front(worlds))
+    if world == "/w/other":
+        client.put(f"{world}/__mock__/workflows/w", json={"returns": 1})
+    saver = begun(state, worlds, lambda _: None)
+    client.get("/health")
+    saver.save()
+    saver.save()
+    writes: list[Changes] = []
+    write = database.StateFile.write
+    monkeypatch.setattr(
+        database.StateFile, "write", lambda self, changes: (writes.append(changes), write(self, changes))
+    )
+    assert client.open(f"{world}/__mock__{path}", method=method, json=body).status_code < 300
+    saver.save()
+    assert any(changes.worlds for changes in writes)
+    saver.close(60)
+    worlds.close()
+
+
+def test_worlds_that_are_stuck_hold_up_no_other_ones(state: Path) -> None:
+    mock = OutputMock()
+    mock.workflow("w").returns(1)
+    worlds = Worlds(mock, lambda options: OutputMock())
+    saver = begun(state, worlds, lambda _: None)
+    stuck = [worlds.make(f"stuck-{number}") for number in range(3)]
+    for held in stuck:
+        held.disposable = False
+    patience: list[float] = []
+    take = saver._take
+
+    def noting(held: Any, seconds: float, found: Any) -> bool:
+        patience.append(seconds)
+        return take(held, seconds, found)
+
+    saver._take = noting  # type: ignore[method-assign]
+    with in_another_thread(lambda: [held.world.clock.lock.acquire() for held in stuck]):
+        pass
+    saver.save()
+    # All are looked at before any is waited for, and those that were stuck then are not waited for again.
+    assert patience[:4] == [0, 0, 0, 0]
+    patience.clear()
+    saver.save()
+    assert not any(patience)
+    assert "'stuck-0', 'stuck-1', 'stuck-2'" in str(saver.trouble())
+    saver.close(60)
+    mock.close()

@@ -100,7 +100,7 @@ def played_by_the_fake(fake: OutputMock, name: str, input: Any) -> tuple[dict[st
     client.post("/workflow/run", json=body)
     played = fake.runs[run]
     names = [event["eventTypeName"] for event in played.history]
-    memo = fake.world.run_by_id(run, played.run_id).memo
+    memo = fake.world.find(run, played.run_id).memo
     result = {
         "status": played.status,
         "output": played.output,
@@ -956,7 +956,7 @@ def test_a_chain_of_failures_survives_the_way_through_temporal(fake: OutputMock)
         "/workflow/run", json={"workflowName": "conf_fail", "input": {"mode": "cause"}}
     )
     assert run.json is not None
-    cause = fake.world.run_by_id(run.json["workflowId"], run.json["runId"]).failure
+    cause = fake.world.find(run.json["workflowId"], run.json["runId"]).failure
     assert cause is not None
     assert from_proto(to_proto(cause)).proto() == cause.proto()
     assert [link.kind for link in from_proto(to_proto(cause)).chain()] == [

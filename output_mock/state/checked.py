@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from output_mock.durations import LONGEST
+from output_mock.engine.clock import LATEST
 from output_mock.engine.payloads import short
 
 T = TypeVar("T")
 Read = Callable[[Any], T]
-# No number in a file is larger: times in nanoseconds up to the year 2999 are smaller.
+# No count in a file is larger.
 _LARGEST = 2**62
+# No time in a file is later. On a real clock something may be due after the time at which others end.
+_LATEST = LATEST + 2 * LONGEST
 # JavaScript has no whole numbers beyond: larger ones are written as text.
 _SAFE = 2**53
 _LONGEST_TEXT = 64 * 1024 * 1024
@@ -49,14 +53,26 @@ def whole(value: Any) -> int:
 
 
 def time(value: Any) -> int:
-    """A time or a length, in nanoseconds, from 0: as text where it is beyond JavaScript's whole numbers."""
-    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= 19:
-        value = int(value)
-    return whole(value)
+    """A time, in nanoseconds since 1970: as text where it is beyond JavaScript's whole numbers."""
+    return _nanoseconds(value, _LATEST, "a time in nanoseconds, until the year 3198")
+
+
+def length(value: Any) -> int:
+    """A duration, in nanoseconds: as text where it is beyond JavaScript's whole numbers."""
+    return _nanoseconds(value, LONGEST, "a duration in nanoseconds, a century at most")
+
+
+def _nanoseconds(value: Any, most: int, what: str) -> int:
+    number = value
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= 20:
+        number = int(value)
+    if type(number) is not int or not 0 <= number <= most:
+        raise Unreadable(f"{short(value)} is not {what}")
+    return number
 
 
 def time_json(value: int) -> int | str:
-    """A time or a length as `time` reads it."""
+    """A time or a duration as `time` and `length` read it."""
     return value if value < _SAFE else str(value)
 
 

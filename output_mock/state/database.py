@@ -25,8 +25,9 @@ FORMAT = 1
 _APPLICATION = int.from_bytes(b"OMst", "big")
 _HEADER = 100
 _MAGIC = b"SQLite format 3\0"
-# The numbers of a world's runs are below this.
-_RUNS = 2**40
+# The numbers of a world's runs, and those of worlds, are below these: together they make an id of 63 bits.
+MOST_RUNS = 2**40
+_MOST_WORLDS = 2**22
 _TABLES = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE workflows (id INTEGER PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL);
@@ -107,11 +108,14 @@ class StateFile:
     def worlds(self) -> list[StoredWorld]:
         """The worlds."""
         rows = self._all("SELECT id, name, checksum, body FROM worlds ORDER BY id")
+        for key, name, _, _ in rows:
+            if not 0 < key < _MOST_WORLDS or not isinstance(name, str):
+                raise self._damaged(f"it has a world with the number {key} and the name {name!r:.100}")
         return [StoredWorld(key, name, self._checked(checksum, body)) for key, name, checksum, body in rows]
 
     def runs(self, world: int) -> Iterator[StoredRun]:
         """The runs of a world, oldest first."""
-        between = (world * _RUNS, (world + 1) * _RUNS)
+        between = (world * MOST_RUNS, (world + 1) * MOST_RUNS)
         pieces: dict[int, list[bytes]] = {}
         query = "SELECT run, checksum, body FROM events WHERE run >= ? AND run < ? ORDER BY run, first"
         for run, checksum, body in self._all(query, between):
@@ -119,7 +123,7 @@ class StateFile:
         query = "SELECT id, checksum, body, history FROM runs WHERE id >= ? AND id < ? ORDER BY id"
         for run, checksum, body, history in self._all(query, between):
             self._checked(checksum, body, *(() if history is None else (history,)))
-            yield StoredRun(run % _RUNS, body, pieces.get(run, ()) if history is None else (history,))
+            yield StoredRun(run % MOST_RUNS, body, pieces.get(run, ()) if history is None else (history,))
 
     def _all(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
@@ -155,14 +159,14 @@ class StateFile:
 
     def _write(self, connection: sqlite3.Connection, changes: Changes) -> None:
         for world in (*changes.emptied, *changes.gone_worlds):
-            between = (world * _RUNS, (world + 1) * _RUNS)
+            between = (world * MOST_RUNS, (world + 1) * MOST_RUNS)
             connection.execute("DELETE FROM runs WHERE id >= ? AND id < ?", between)
             connection.execute("DELETE FROM events WHERE run >= ? AND run < ?", between)
         connection.executemany("DELETE FROM worlds WHERE id = ?", _rows(changes.gone_worlds))
         connection.executemany("DELETE FROM workflows WHERE id = ?", _rows(changes.gone_workflows))
-        gone = [world * _RUNS + number for world, number in changes.gone_runs]
+        gone = [world * MOST_RUNS + number for world, number in changes.gone_runs]
         connection.executemany("DELETE FROM runs WHERE id = ?", _rows(gone))
-        again = [world * _RUNS + run.number for world, run in changes.whole_runs]
+        again = [world * MOST_RUNS + run.number for world, run in changes.whole_runs]
         connection.executemany("DELETE FROM events WHERE run = ?", _rows((*gone, *again)))
         connection.executemany(
             "REPLACE INTO workflows VALUES (?, ?, ?)",
@@ -175,18 +179,23 @@ class StateFile:
         connection.executemany(
             "REPLACE INTO runs VALUES (?, ?, ?, ?)",
             (
-                (world * _RUNS + run.number, run.body, run.history[0], _checksum(run.body, run.history[0]))
+                (
+                    world * MOST_RUNS + run.number,
+                    run.body,
+                    run.history[0],
+                    _checksum(run.body, run.history[0]),
+                )
                 for world, run in changes.whole_runs
             ),
         )
         connection.executemany(
             "REPLACE INTO runs VALUES (?, ?, NULL, ?)",
-            ((world * _RUNS + number, body, _checksum(body)) for world, number, body in changes.runs),
+            ((world * MOST_RUNS + number, body, _checksum(body)) for world, number, body in changes.runs),
         )
         connection.executemany(
             "REPLACE INTO events VALUES (?, ?, ?, ?)",
             (
-                (world * _RUNS + number, first, body, _checksum(body))
+                (world * MOST_RUNS + number, first, body, _checksum(body))
                 for world, number, first, body in changes.events
             ),
         )

@@ -60,6 +60,7 @@ from output_mock.state.checked import (
     fields,
     flag,
     items,
+    length,
     many,
     mapping,
     maybe,
@@ -70,6 +71,7 @@ from output_mock.state.checked import (
     time_json,
     whole,
 )
+from output_mock.state.database import MOST_RUNS
 
 # Makes of a workflow what a record refers to it by, and the other way round.
 KeyOf = Callable[[WorkflowDefinition], int]
@@ -234,7 +236,7 @@ def _signal_json(signal: ScheduledSignal) -> list[Any]:
 
 
 def _signal(given: Any) -> ScheduledSignal:
-    return ScheduledSignal(*row(given, text, value, time, text))
+    return ScheduledSignal(*row(given, text, value, length, text))
 
 
 def _parent_json(parent: ParentInfo) -> list[Any]:
@@ -429,7 +431,8 @@ _INFO: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("namespace", "workflowId", "workflowType", "taskQueue"), text),
     **dict.fromkeys(("runId", "firstRunId", "continuedRunId"), _run_id),
     "input": value,
-    **dict.fromkeys(("start", "traceStart", "timeout", "expiration", "backoff"), time),
+    **dict.fromkeys(("start", "traceStart", "expiration"), time),
+    **dict.fromkeys(("timeout", "backoff"), length),
     "first": lambda given: _info(given),
     "resetPoints": lambda given: tuple(row(given, text, whole, time, time)),
     "parent": _parent,
@@ -458,7 +461,7 @@ _EVENTS: Mapping[int, tuple[str, ...]] = {
     history.STEP_TIMED_OUT: ("whole", "whole", "cause", "whole", "step failure"),
     history.STEP_CANCEL_REQUESTED: ("whole", "whole"),
     history.STEP_CANCELED: ("whole", "whole", "whole"),
-    history.TIMER_STARTED: ("whole", "text", "time"),
+    history.TIMER_STARTED: ("whole", "text", "length"),
     history.TIMER_FIRED: ("text", "whole"),
     history.TIMER_CANCELED: ("whole", "text", "whole"),
     history.CANCEL_REQUESTED: ("text", "text", "whole"),
@@ -497,7 +500,7 @@ def _writers(shared: _Shared) -> dict[str, Callable[[Any], Any]]:
     return {
         "info": lambda _: None,
         "value": value_json,
-        "time": time_json,
+        "length": time_json,
         "cause": cause_json,
         "application": cause_json,
         "cause or none": _cause_or_none_json,
@@ -549,7 +552,7 @@ def _readers(shared: _SharedAgain, info: StartInfo) -> dict[str, Callable[[Any],
         "flag": flag,
         "object": _json_object,
         "value": value,
-        "time": time,
+        "length": length,
         "cause": cause,
         "application": _application,
         "cause or none": maybe(cause),
@@ -627,7 +630,7 @@ def _attributes(given: Any) -> dict[str, Any]:
 
 
 def _node(given: Any) -> Node:
-    return Node(*row(given, text, text, value, value, maybe(failure), _attributes, maybe(time), flag))
+    return Node(*row(given, text, text, value, value, maybe(failure), _attributes, maybe(length), flag))
 
 
 def _attempt_json(attempt: Attempt) -> list[Any]:
@@ -844,13 +847,22 @@ _VALUES: Mapping[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = 
     "cancel_requested": ("cancelRequested", _same, flag),
     "deadline": ("deadline", time_json, time),
     "sent": ("sent", lambda sent: [_signal_json(signal) for signal in sent], many(_signal)),
-    "unsent": ("unsent", _unsent_json, many(lambda given: tuple(row(given, _signal, time)))),
+    "unsent": ("unsent", _unsent_json, many(lambda given: tuple(row(given, _signal, length)))),
     "depth": ("depth", _same, whole),
     "answers": ("answers", _same, flag),
 }
+
+
+def _run_number(given: Any) -> int:
+    if whole(given) >= MOST_RUNS:
+        raise Unreadable(f"{given} is too large for the number of a run")
+    number: int = given
+    return number
+
+
 _RUN: Mapping[str, Callable[[Any], Any]] = {
-    "number": whole,
-    "ended": whole,
+    "number": _run_number,
+    "ended": _run_number,
     "workflow": _same,
     "catalog": text,
     "info": _info,
@@ -996,7 +1008,7 @@ def _played(given: Any) -> dict[str, frozenset[tuple[str, str, int]]]:
     found = {}
     for name, signals in mapping(given).items():
         with below(name):
-            found[name] = frozenset(many(lambda one: tuple(row(one, text, text, time)))(signals))
+            found[name] = frozenset(many(lambda one: tuple(row(one, text, text, length)))(signals))
     return found
 
 
@@ -1012,8 +1024,8 @@ _WORLD: Mapping[str, Callable[[Any], Any]] = {
     "namespace": text,
     "catalog": text,
     "random": random_state,
-    "entered": whole,
-    "ended": whole,
+    "entered": _run_number,
+    "ended": _run_number,
     "catalogs": many(lambda given: fields(given, _CATALOG)),
     "scriptErrors": many(_script_error),
     "outlasting": many(lambda given: row(given, text, text, text, flag)),

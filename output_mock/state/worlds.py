@@ -32,6 +32,7 @@ from output_mock.state.checked import (
     time_json,
     whole,
 )
+from output_mock.state.database import MOST_RUNS
 from output_mock.state.faults import faults_json, read_faults
 from output_mock.state.scripts import Definitions, DefinitionsAgain, definition_json
 
@@ -169,6 +170,8 @@ def checked_snapshot(given: Any, like: World) -> Snapshot:
     Raises `Unreadable`, and `ScriptError` when a script does not do what the file says of its runs.
     """
     snapshot = read_snapshot(given, like)
+    if max(snapshot.world.entered, snapshot.world.ended) >= MOST_RUNS // 2:
+        raise Unreadable("world: the numbers of its runs are so large that no more runs could begin")
     try:
         world = world_of(snapshot.world, like)
         try:

@@ -1,0 +1,118 @@
+"""What is written can be read again, and what a file says about one world never touches anything else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from output_mock import Context, OutputMock
+from output_mock.control.snapshots import Snapshot
+from output_mock.control.worlds import Held, Worlds
+from output_mock.durations import SECOND
+from output_mock.state.checked import Unreadable
+from output_mock.state.database import MOST_RUNS
+from output_mock.state.saver import begun
+from output_mock.state.worlds import checked_snapshot, snapshot_json
+
+
+def make(given: Any) -> OutputMock:
+    mock = OutputMock(
+        given.get("clock", "auto"), seed=7, execution_timeout=given.get("executionTimeout", "24h")
+    )
+
+    @mock.workflow("asks")
+    async def asks(ctx: Context, given: Any) -> Any:
+        await ctx.step("draft", given, returns="text")
+        await ctx.wait_for_signal("go", timeout=given or "12h")
+
+    mock.workflow("done").returns(1)
+    return mock
+
+
+@contextmanager
+def kept_in(path: Path) -> Iterator[Worlds]:
+    """Worlds that the file has, and that are written to it in the end."""
+    worlds = Worlds(make({}), make)
+    saver = begun(path, worlds, lambda line: None)
+    try:
+        yield worlds
+        saver.save()
+    finally:
+        saver.close(60)
+        for held in worlds:
+            held.mock.close()
+        worlds.close()
+
+
+def file_of(held: Held) -> Any:
+    """A snapshot of a world, as a file."""
+    return json.loads(json.dumps(snapshot_json(Snapshot.of(held))))
+
+
+def a_file() -> Any:
+    mock = make({})
+    mock.world.start("asks", workflow_id="a")
+    mock.world.start("done", workflow_id="d")
+    mock.clock.advance("1s")
+    file = file_of(Held("one", mock, {}))
+    mock.close()
+    return file
+
+
+@pytest.mark.parametrize("by", [MOST_RUNS, 2**62 - 10, MOST_RUNS // 2])
+def test_the_numbers_of_a_snapshots_runs_are_never_those_of_another_worlds(by: int) -> None:
+    file = a_file()
+    for one in file["runs"]:
+        one["run"]["number"] += by
+    file["world"]["entered"] += by
+    with pytest.raises(Unreadable, match="number"):
+        checked_snapshot(file, make({}).world)
+
+
+@pytest.mark.parametrize("part", ["entered", "ended"])
+def test_a_snapshot_leaves_numbers_for_the_runs_to_come(part: str) -> None:
+    file = a_file()
+    file["world"][part] = MOST_RUNS - 1
+    with pytest.raises(Unreadable, match="no more runs could begin"):
+        checked_snapshot(file, make({}).world)
+
+
+def late_clock(mock: OutputMock) -> None:
+    for _ in range(9):
+        mock.clock.advance("36525d")
+    mock.clock.advance("26000d")
+    mock.world.start("done", workflow_id="a")
+    mock.world.start("asks", workflow_id="b")
+
+
+def long_sleep(mock: OutputMock) -> None:
+    mock.world.start("asks", "36525d", workflow_id="a")
+    mock.clock.advance("1h")
+
+
+def late_signal(mock: OutputMock) -> None:
+    mock.world.start("asks", workflow_id="a")
+    mock.world.signal("a", "go", after=36_500 * 86_400 * SECOND)
+
+
+@pytest.mark.parametrize("do", [late_clock, long_sleep, late_signal])
+def test_every_time_that_a_world_can_have_is_read_again(
+    tmp_path: Path, do: Callable[[OutputMock], None]
+) -> None:
+    def state(held: Held) -> Any:
+        return [(run.run_id, run.status, run.deadline) for run in held.world._runs.values()]
+
+    options = {"executionTimeout": "36525d"}
+    with kept_in(tmp_path / "state") as worlds:
+        held = worlds.make("w", options)
+        do(held.mock)
+        before, now, file = state(held), held.world.clock.nanoseconds(), file_of(held)
+        checked_snapshot(file, held.world)
+    with kept_in(tmp_path / "state") as worlds:
+        held = worlds.find("w")
+        assert (state(held), held.world.clock.nanoseconds()) == (before, now)

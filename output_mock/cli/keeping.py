@@ -65,13 +65,21 @@ class Keeping:
         if self._folder is not None:
             from output_mock.traces.folder import Folder
 
-            root = self._folder if world == DEFAULT else self._folder / "worlds" / world
+            root = self._folder if world == DEFAULT else self._of(self._folder, world)
             runs = root / "runs"
             reported = found.folder if self._reported and world == DEFAULT else str(runs)
             found = replace(found, folder=reported, writer=Folder(runs))
         if self.endpoint is not None:
             bucket = self._bucket(world)
             found = replace(found, bucket=bucket.name, keys=True, uploader=bucket, source=bucket)
+        return found
+
+    def _of(self, folder: Path, world: str) -> Path:
+        """The folder of a world, in `folder/worlds`. Raises `ValueError` for one that would lie elsewhere."""
+        worlds = folder / "worlds"
+        found = worlds / world
+        if found.parent != worlds or found.name != world or world == "..":
+            raise ValueError(f"the traces of a world {world!r} would not be in {worlds}")
         return found
 
     def _bucket(self, world: str) -> Bucket:
@@ -100,7 +108,7 @@ class Keeping:
         the user's own.
         """
         if self._folder is not None:
-            shutil.rmtree(self._folder / "worlds" / world, ignore_errors=True)
+            shutil.rmtree(self._of(self._folder, world), ignore_errors=True)
         bucket = self._buckets.pop(world, None)
         if bucket is not None and self._in_memory:
             bucket.discard()

@@ -145,7 +145,7 @@ def _query(operation: Operation, raw: str) -> dict[str, Any]:
         if isinstance(given, list):
             raise InvalidRequest(f"the query parameter {name!r} is there twice")
         found[name] = _converted(given, operation.query[name])
-        _check(found[name], operation.query[name], f"the query parameter {name!r}")
+        check(found[name], operation.query[name], f"the query parameter {name!r}")
     return found
 
 
@@ -193,7 +193,7 @@ def _body(operation: Operation, request: Request) -> tuple[Any, str | None]:
         value = parse(text)
     except ValueError as error:
         raise InvalidRequest(f"the body is no JSON: {error}") from None
-    _check(value, operation.body, "the body")
+    check(value, operation.body, "the body")
     return value, None
 
 
@@ -214,7 +214,7 @@ def _validator(schema: Node) -> Any:
     return found
 
 
-def _check(value: Any, schema: Node, what: str) -> None:
+def check(value: Any, schema: Node, what: str) -> None:
     """Raise `InvalidRequest`, which says what is wrong and where, unless the value fits."""
     from jsonschema.exceptions import best_match
 

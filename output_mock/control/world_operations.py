@@ -168,7 +168,8 @@ def show_version(asked: Asked) -> Reply:
     )
 
 
-_NEW = fields(
+# With what a world is made.
+NEW = fields(
     {
         "name": text("Its name.", pattern=NAME),
         "tokens": many(
@@ -203,7 +204,7 @@ OPERATIONS = [
         make,
         {201: ref("World")},
         errors=(409, 503),
-        body=_NEW,
+        body=NEW,
         for_all=True,
     ),
     Operation(

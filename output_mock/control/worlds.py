@@ -181,8 +181,7 @@ class Worlds:
 
         Raises `InvalidRequest`, `Conflict` for a name or token that is taken, and `Full`.
         """
-        if not re.fullmatch(NAME, name) or set(name) == {"."}:
-            raise InvalidRequest(f"{name[:100]!r} cannot name a world; {NAME_WORDS}")
+        _check_name(name)
         with self._lock:
             if name in self._held:
                 raise Conflict(f"there is a world {name!r} already; wipe it, or delete it first")
@@ -198,9 +197,10 @@ class Worlds:
     def make_again(self, name: str, options: Mapping[str, Any], marks: Iterable[bytes]) -> Held:
         """A world that another process had: made anew, or the default one as it is.
 
-        `marks` are the fingerprints of the tokens that lead to it. Raises `Full` when this server makes no
-        worlds.
+        `marks` are the fingerprints of the tokens that lead to it. Raises `InvalidRequest` for a name that
+        cannot be, `ValueError` for such options, and `Full` when this server makes no worlds.
         """
+        _check_name(name)
         with self._lock:
             if name == DEFAULT:
                 return self.default
@@ -281,6 +281,11 @@ class Worlds:
 
     def _in_use(self, held: Held, since: float) -> bool:
         return held.used > since or held.visits > 0 or held.app.answering
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(NAME, name) or set(name) == {"."}:
+        raise InvalidRequest(f"{name[:100]!r} cannot name a world; {NAME_WORDS}")
 
 
 def _end(mock: OutputMock, ending: Ending) -> None:

@@ -108,6 +108,8 @@ class StateFile:
     def worlds(self) -> list[StoredWorld]:
         """The worlds."""
         rows = self._all("SELECT id, name, checksum, body FROM worlds ORDER BY id")
+        if len({name for _, name, _, _ in rows}) < len(rows):
+            raise self._damaged("it has two worlds of one name")
         for key, name, _, _ in rows:
             if not 0 < key < _MOST_WORLDS or not isinstance(name, str):
                 raise self._damaged(f"it has a world with the number {key} and the name {name!r:.100}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from output_mock.control.problems import InvalidRequest
 from output_mock.control.worlds import Held, Worlds
 from output_mock.engine.records import world_of
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.state import json_form
-from output_mock.state.checked import Unreadable, fields
+from output_mock.state.checked import Unreadable, below, fields
 from output_mock.state.database import StateFile, StoredWorld, damaged
 from output_mock.state.scripts import Definitions, DefinitionsAgain
 from output_mock.state.worlds import WORLD_BODY, StoredHistory, from_bytes, offered
@@ -68,7 +69,7 @@ def _restored(
     tell: Tell,
 ) -> Restored:
     read = fields(from_bytes(stored.body), WORLD_BODY)
-    held = worlds.make_again(stored.name, read["options"], read["marks"])
+    held = _made_again(stored.name, read["options"], read["marks"], worlds)
     like, name = held.world, stored.name
 
     def tell_of(words: str) -> None:
@@ -103,6 +104,20 @@ def _restored(
     goes_on = len(world._open) - len(world.catalogs)
     tell_of(f"runs that are there again: {len(runs) - len(world.catalogs)}, {goes_on} of them under way")
     return Restored(held, stored.id, written)
+
+
+def _made_again(name: str, options: dict[str, Any], marks: Iterable[bytes], worlds: Worlds) -> Held:
+    """A new world of that name, with what was said when the world of the file was made."""
+    with below(f"the world {name!r:.100}"):
+        try:
+            if options:
+                from output_mock.control.plane import check
+                from output_mock.control.world_operations import NEW
+
+                check({**options, "name": name}, NEW, "its options")
+            return worlds.make_again(name, options, marks)
+        except (InvalidRequest, ValueError) as problem:
+            raise Unreadable(str(problem)) from None
 
 
 def _unplayable(run: Run) -> str:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from output_mock import Context, OutputMock
+from output_mock.cli.keeping import Keeping
 from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import Held, Worlds
 from output_mock.durations import SECOND
 from output_mock.state.checked import Unreadable
-from output_mock.state.database import MOST_RUNS
+from output_mock.state.database import MOST_RUNS, StateFileError
 from output_mock.state.saver import begun
 from output_mock.state.worlds import checked_snapshot, snapshot_json
+from tests.control.served import served, worlds_of
 
 
 def make(given: Any) -> OutputMock:
@@ -116,3 +120,69 @@ def test_every_time_that_a_world_can_have_is_read_again(
     with kept_in(tmp_path / "state") as worlds:
         held = worlds.find("w")
         assert (state(held), held.world.clock.nanoseconds()) == (before, now)
+
+
+def spoilt(state: Path, change: Callable[[dict[str, Any]], None], name: str = "w") -> None:
+    """A sound state file whose world `w` has another name, and something else in what is said of it."""
+    with kept_in(state) as worlds:
+        worlds.make("w", {"clock": "manual"})
+    with closing(sqlite3.connect(state)) as connection:
+        (written,) = connection.execute("SELECT body FROM worlds WHERE name = 'w'").fetchone()
+        body = json.loads(written)
+        change(body)
+        changed = json.dumps(body).encode()
+        row = (name, changed, zlib.crc32(changed))
+        connection.execute("UPDATE worlds SET name = ?, body = ?, checksum = ? WHERE name = 'w'", row)
+        connection.commit()
+
+
+@pytest.mark.parametrize("name", ["../../../victim", "..", "", "a/b", "w\n", "default"])
+def test_a_state_file_whose_worlds_have_impossible_names_is_damaged(tmp_path: Path, name: str) -> None:
+    state = tmp_path / "state"
+    spoilt(state, lambda body: None, name)
+    before = state.read_bytes()
+    with pytest.raises(StateFileError, match="is damaged"), kept_in(state):
+        pass
+    assert state.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clock": "bogus"},
+        {"seed": "bogus"},
+        {"seed": -1},
+        {"catalog": 5},
+        {"executionTimeout": []},
+        {"executionTimeout": "90000d"},
+        {"scripts": "all"},
+        {"odd": 1},
+    ],
+)
+def test_a_state_file_with_impossible_options_of_a_world_is_damaged(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    state = tmp_path / "state"
+    spoilt(state, lambda body: body["options"].update(options))
+    with pytest.raises(StateFileError, match=r"is damaged: the world 'w'"), kept_in(state):
+        pass
+
+
+@pytest.mark.parametrize("name", ["../../victim", "..", ".", "", "a/b", "/victim"])
+def test_no_folder_goes_but_that_of_a_worlds_traces(tmp_path: Path, name: str) -> None:
+    (tmp_path / "victim").mkdir()
+    kept = Keeping({}, str(tmp_path / "traces"))
+    (tmp_path / "traces" / "worlds" / "a" / "b").mkdir(parents=True)
+    for use in (kept.traces, kept.forget):
+        with pytest.raises(ValueError, match="would not be in"):
+            use(name)
+    assert (tmp_path / "victim").is_dir()
+    assert (tmp_path / "traces" / "worlds" / "a" / "b").is_dir()
+    kept.forget("a")
+    assert not (tmp_path / "traces" / "worlds" / "a").exists()
+
+
+def test_the_path_of_a_folder_names_no_world_to_delete() -> None:
+    with served(worlds_of()) as client:
+        for name in ("..%2F..", "..%2F..%2Fvictim", "%2E%2E"):
+            assert client.control("DELETE", f"/worlds/{name}").status == 404

@@ -28,6 +28,7 @@ from output_mock.engine.history import (
     StartInfo,
     WorkflowDetails,
 )
+from output_mock.engine.instance import TRACE_DESTINATIONS
 from output_mock.engine.payloads import UNDEFINED
 from output_mock.engine.records import (
     RUN_CALLS,
@@ -936,6 +937,14 @@ def with_history(record: RunRecord, chunks: Sequence[Any]) -> RunRecord:
     events = record.history.events
     if not events or events[0][0] != history.STARTED:
         raise Unreadable("a history begins with the event 1, that the run has started")
+    destinations = set()
+    for number, event in enumerate(events, 1):
+        if event[0] == history.STEP_SCHEDULED and event[4] == TRACE_DESTINATIONS:
+            destinations.add(number)
+        elif event[0] == history.STEP_COMPLETED and event[2] in destinations:
+            # The run's memo is made of it.
+            with below(f"event {number}, where its trace goes"):
+                _texts(event[4])
     return record._replace(length=len(events), batches=len(record.history.batches))
 
 

@@ -47,7 +47,8 @@ def restore(file: StateFile, worlds: Worlds, tell: Tell) -> tuple[Definitions, s
     try:
         workflows = {key: from_bytes(body) for key, body in stored.items()}
         for world in file.worlds():
-            restored.append(_restored(file, world, worlds, workflows, definitions, tell))
+            with below(f"the world {world.name!r:.100}"):
+                restored.append(_restored(file, world, worlds, workflows, definitions, tell))
     except Unreadable as problem:
         raise damaged(file.path, str(problem)) from None
     finally:
@@ -93,7 +94,11 @@ def _restored(
     )
     for key, definition in again.used:
         definitions.add(definition, key)
-    world = world_of(whole, like, on_unplayable=lambda run: tell_of(_unplayable(run)))
+    try:
+        world = world_of(whole, like, on_unplayable=lambda run: tell_of(_unplayable(run)))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # Each field is what it should be, and they do not fit together.
+        raise Unreadable(f"its parts do not fit together ({type(error).__name__}: {error})") from None
     _take_past_runs(world, like)
     world.changed = set()
     app = held.app
@@ -108,16 +113,15 @@ def _restored(
 
 def _made_again(name: str, options: dict[str, Any], marks: Iterable[bytes], worlds: Worlds) -> Held:
     """A new world of that name, with what was said when the world of the file was made."""
-    with below(f"the world {name!r:.100}"):
-        try:
-            if options:
-                from output_mock.control.plane import check
-                from output_mock.control.world_operations import NEW
+    try:
+        if options:
+            from output_mock.control.plane import check
+            from output_mock.control.world_operations import NEW
 
-                check({**options, "name": name}, NEW, "its options")
-            return worlds.make_again(name, options, marks)
-        except (InvalidRequest, ValueError) as problem:
-            raise Unreadable(str(problem)) from None
+            check({**options, "name": name}, NEW, "its options")
+        return worlds.make_again(name, options, marks)
+    except (InvalidRequest, ValueError) as problem:
+        raise Unreadable(str(problem)) from None
 
 
 def _unplayable(run: Run) -> str:

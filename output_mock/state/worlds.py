@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from output_mock.engine import results
 from output_mock.engine.errors import ScriptError
 from output_mock.engine.history import Event, History, StartInfo
-from output_mock.engine.records import RunRecord, WorldRecord, world_of
+from output_mock.engine.records import RunRecord, WorldRecord, record_of, world_of
 from output_mock.engine.rendering import render
 from output_mock.engine.run import Run
 from output_mock.engine.standing import standing
 from output_mock.engine.world import World
+from output_mock.javascript_json import stringify
 from output_mock.scripts.definition import WorkflowDefinition
 from output_mock.state import json_form
 from output_mock.state.calls import calls_json, read_calls
@@ -35,6 +36,7 @@ from output_mock.state.checked import (
 from output_mock.state.database import MOST_RUNS
 from output_mock.state.faults import faults_json, read_faults
 from output_mock.state.scripts import Definitions, DefinitionsAgain, definition_json
+from output_mock.traces.tree import trace_tree
 
 if TYPE_CHECKING:
     from output_mock.control.snapshots import Snapshot
@@ -177,9 +179,12 @@ def checked_snapshot(given: Any, like: World) -> Snapshot:
         try:
             for run in world._runs.values():
                 _look_at(run)
+            # What playing the scripts has made of it goes into the state file, and must come out again.
+            again = snapshot._replace(world=record_of(world))
+            read_snapshot(from_bytes(to_bytes(snapshot_json(again))), like)
         finally:
             world.close()
-    except ScriptError:
+    except (ScriptError, Unreadable):
         raise
     except Exception as error:
         # Each field is what it should be, and they do not fit together: it can go wrong anywhere.
@@ -196,6 +201,9 @@ def _look_at(run: Run) -> None:
     if not run.running:
         results.result(run)
     run.latest().next_due(guards=True)
+    # The trace of a child's children is in that of its root.
+    parent = run.info.parent
+    stringify(trace_tree(run, with_children=parent is None or parent.run_id not in run.world._runs))
 
 
 def _key(key: str) -> int:

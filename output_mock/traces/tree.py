@@ -52,18 +52,18 @@ class Entry(NamedTuple):
     order: int = 0
 
 
-def trace_tree(run: Run) -> dict[str, Any]:
+def trace_tree(run: Run, *, with_children: bool = True) -> dict[str, Any]:
     """The trace of a root run as it stands now, in the format of the real one.
 
     Take the lock of the run's world first. Every node has `id`, `kind`, `name`, `startedAt`, `endedAt`
     (milliseconds since 1970; null as long as it goes on), `input`, `output` or `error` where there is one,
-    `children` and `attributes`.
+    `children` and `attributes`. Without its children it says only what the run itself did.
     """
     if run.trace_tree is not None:
         return run.trace_tree
     noted: list[Entry] = []
     taken: set[str] = set()
-    for one in _with_children(run):
+    for one in _with_children(run) if with_children else (run,):
         # Of what happens at the same time, a parent's comes first, and what a history has first.
         noted += sorted(_entries(one, run, taken), key=lambda entry: (entry.time, entry.order))
     noted.sort(key=lambda entry: entry.time)

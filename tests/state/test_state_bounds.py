@@ -17,6 +17,7 @@ from output_mock.cli.keeping import Keeping
 from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import Held, Worlds
 from output_mock.durations import SECOND
+from output_mock.engine import history
 from output_mock.state.checked import Unreadable
 from output_mock.state.database import MOST_RUNS, StateFileError
 from output_mock.state.saver import begun
@@ -120,6 +121,52 @@ def test_every_time_that_a_world_can_have_is_read_again(
     with kept_in(tmp_path / "state") as worlds:
         held = worlds.find("w")
         assert (state(held), held.world.clock.nanoseconds()) == (before, now)
+
+
+def trace_goes_to(result: Any) -> Callable[[Any], None]:
+    def change(file: Any) -> None:
+        for one in file["runs"]:
+            for event in one["history"]["events"]:
+                if event[0] == history.STEP_COMPLETED and "local" in str(event[4]):
+                    event[4] = result
+
+    return change
+
+
+def ends_a_step_that_never_began(file: Any) -> None:
+    for one in file["runs"]:
+        for event in one["history"]["events"]:
+            if event[0] == history.STEP_COMPLETED:
+                event[2] = 2
+
+
+def has_a_step_that_is_the_run_itself(file: Any) -> None:
+    for one in file["runs"]:
+        for event in one["history"]["events"]:
+            if event[0] == history.STEP_SCHEDULED:
+                event[3] = one["run"]["runId"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        trace_goes_to([{"local": 0}]),
+        trace_goes_to(["here"]),
+        trace_goes_to([]),
+        ends_a_step_that_never_began,
+        has_a_step_that_is_the_run_itself,
+    ],
+)
+def test_a_snapshot_that_could_not_be_traced_or_written_again_is_refused(
+    change: Callable[[Any], None],
+) -> None:
+    file = a_file()
+    with served(Worlds(make({}), make)) as client:
+        assert client.control("PUT", "/snapshots/sound", file).status == 201
+        change(file)
+        refused = client.control("PUT", "/snapshots/s", file)
+        assert (refused.status, refused.json["error"]) == (400, "InvalidRequestError")
+        assert "the snapshot cannot be read" in refused.json["message"]
 
 
 def spoilt(state: Path, change: Callable[[dict[str, Any]], None], name: str = "w") -> None:

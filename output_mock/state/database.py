@@ -15,7 +15,7 @@ import sqlite3
 import stat
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,6 +90,8 @@ class StateFile:
         self.path = path
         self._connection = connection
         self._identity = identity
+        # How many closed runs have gone so far (`--keep-runs`), whenever something is written.
+        self.runs_gone: Callable[[], int] = int
 
     # Reading
 
@@ -99,6 +101,14 @@ class StateFile:
         if len(row) != 1 or not isinstance(row[0][0], bytes) or not 16 <= len(row[0][0]) <= 64:
             raise self._damaged("it has no key of its fingerprints")
         return row[0][0]
+
+    def runs_gone_before(self) -> int:
+        """What `runs_gone` was when the file was written last."""
+        for (found,) in self._all("SELECT value FROM about WHERE name = 'runs gone'"):
+            if type(found) is not int or not 0 <= found < MOST_RUNS:
+                raise self._damaged("it does not say how many runs have gone")
+            return found
+        return 0
 
     def workflows(self) -> dict[int, bytes]:
         """The workflows, by their numbers."""
@@ -160,6 +170,7 @@ class StateFile:
             raise
 
     def _write(self, connection: sqlite3.Connection, changes: Changes) -> None:
+        connection.execute("REPLACE INTO about VALUES ('runs gone', ?)", (self.runs_gone(),))
         for world in (*changes.emptied, *changes.gone_worlds):
             between = (world * MOST_RUNS, (world + 1) * MOST_RUNS)
             connection.execute("DELETE FROM runs WHERE id >= ? AND id < ?", between)

@@ -897,6 +897,8 @@ def run(given: Any, definition_of: DefinitionOf) -> RunRecord:
     values: dict[str, Any] = {"info": info, "run_id": run_id, "start_time": start}
     if status != "running":
         values["running"] = False
+    if status == "continued_as_new" and read.get("nextRunId") is None:
+        raise Unreadable("it goes on in another run, and nothing says in which")
     for name, (key, _, _) in _VALUES.items():
         if key in read:
             values[name] = read[key]

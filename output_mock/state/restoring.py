@@ -40,6 +40,10 @@ def restore(file: StateFile, worlds: Worlds, tell: Tell) -> tuple[Definitions, s
     damaged file.
     """
     definitions, restored = Definitions(), []
+    # All worlds of a server count together.
+    kept = worlds.default.world.kept_runs
+    kept.gone += file.runs_gone_before()
+    file.runs_gone = lambda: kept.gone
     stored = file.workflows()
     # All that is made stays: there is nothing for the collector to find.
     collects = gc.isenabled()

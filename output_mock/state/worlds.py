@@ -171,10 +171,9 @@ def checked_snapshot(given: Any, like: World) -> Snapshot:
 
     Raises `Unreadable`, and `ScriptError` when a script does not do what the file says of its runs.
     """
-    snapshot = read_snapshot(given, like)
-    if max(snapshot.world.entered, snapshot.world.ended) >= MOST_RUNS // 2:
-        raise Unreadable("world: the numbers of its runs are so large that no more runs could begin")
     try:
+        snapshot = read_snapshot(given, like)
+        _check_room(snapshot)
         world = world_of(snapshot.world, like)
         try:
             for run in world._runs.values():
@@ -190,6 +189,26 @@ def checked_snapshot(given: Any, like: World) -> Snapshot:
         # Each field is what it should be, and they do not fit together: it can go wrong anywhere.
         raise Unreadable(f"its parts do not fit together ({type(error).__name__}: {error})") from None
     return snapshot
+
+
+def _check_room(snapshot: Snapshot) -> None:
+    """Raise `Unreadable` when its numbers could soon be larger than those that a file may have."""
+    world = snapshot.world
+    if max(world.entered, world.ended) >= MOST_RUNS // 2:
+        raise Unreadable("world: the numbers of its runs are so large that no more runs could begin")
+    counts = [world.sequence, snapshot.request_ids[1], *world.answers_given.values()]
+    faults, _, last = snapshot.faults
+    counts += [last, *(number for fault in faults for number in (fault.struck, fault.seen))]
+    for run in world.runs:
+        counts.append(0 if run.family is None else run.family.burst)
+        counts += [run.values["info"].turn or 0, run.values.get("depth", 0)]
+        steps = () if run.under_way is None else run.under_way.steps
+        if any(step.attempt >= 2**30 for step in steps):
+            raise Unreadable(
+                f"the run {run.values['run_id']}: a step has had more attempts than any can have"
+            )
+    if max(counts) >= 2**53:
+        raise Unreadable(f"it counts to {max(counts)}, and could count no further")
 
 
 def _look_at(run: Run) -> None:

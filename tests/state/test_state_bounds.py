@@ -35,6 +35,10 @@ def make(given: Any) -> OutputMock:
         await ctx.step("draft", given, returns="text")
         await ctx.wait_for_signal("go", timeout=given or "12h")
 
+    @mock.workflow("slow")
+    async def slow(ctx: Context, given: Any) -> Any:
+        await ctx.step("long", takes="1h")
+
     mock.workflow("done").returns(1)
     return mock
 
@@ -85,6 +89,51 @@ def test_a_snapshot_leaves_numbers_for_the_runs_to_come(part: str) -> None:
     file["world"][part] = MOST_RUNS - 1
     with pytest.raises(Unreadable, match="no more runs could begin"):
         checked_snapshot(file, make({}).world)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("world", "clock", 2),
+        ("requestIds", 1),
+        ("faults", "last"),
+        ("faults", "faults", 0, "seen"),
+        ("runs", -1, "run", "family", 3),
+        ("runs", -1, "run", "underWay", "steps", 0, 3),
+    ],
+)
+def test_a_snapshot_that_could_count_no_further_is_refused(path: tuple[Any, ...]) -> None:
+    mock = make({"clock": "manual"})
+    mock.world.start("slow", workflow_id="s")
+    mock.clock.advance("1s")
+    mock.fail_next(503)
+    file = file_of(Held("one", mock, {}))
+    mock.close()
+    like = make({}).world
+    checked_snapshot(file, like)
+    place = file
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = 2**31 - 1 if "steps" in path else 2**62
+    with pytest.raises(Unreadable, match=r"count no further|than any can have"):
+        checked_snapshot(file, like)
+
+
+def test_how_many_runs_have_gone_is_in_the_file(tmp_path: Path) -> None:
+    def fake() -> OutputMock:
+        mock = OutputMock(keep_runs=2)
+        mock.workflow("done").returns(1)
+        return mock
+
+    for gone in (3, 8):
+        mock = fake()
+        saver = begun(tmp_path / "state", Worlds(mock), lambda line: None)
+        for _ in range(5):
+            mock.world.start("done")
+            mock.clock.advance("1h")
+        saver.close(60)
+        assert mock.world.kept_runs.gone == gone
+        mock.close()
 
 
 def late_clock(mock: OutputMock) -> None:
@@ -140,6 +189,12 @@ def ends_a_step_that_never_began(file: Any) -> None:
                 event[2] = 2
 
 
+def goes_on_nowhere(file: Any) -> None:
+    for one in file["runs"]:
+        if one["run"]["info"]["workflowId"] == "d":
+            one["run"]["status"] = "continued_as_new"
+
+
 def has_a_step_that_is_the_run_itself(file: Any) -> None:
     for one in file["runs"]:
         for event in one["history"]["events"]:
@@ -154,6 +209,7 @@ def has_a_step_that_is_the_run_itself(file: Any) -> None:
         trace_goes_to(["here"]),
         trace_goes_to([]),
         ends_a_step_that_never_began,
+        goes_on_nowhere,
         has_a_step_that_is_the_run_itself,
     ],
 )

@@ -477,17 +477,38 @@ def _signalled(number: int, frame: FrameType | None) -> None:
         raise ScriptBlockedError
 
 
+# Held while the thread that looks begins or ends.
+_beginning = threading.Lock()
+
+
 def _start_watching() -> None:
     global _watcher
-    _install_hook()
-    if _note_collection not in gc.callbacks:
-        gc.callbacks.append(_note_collection)
-    _watcher = threading.Thread(target=_watch, name="output-mock-watchdog", daemon=True)
-    _watcher.start()
+    with _beginning:
+        if _watcher is not None:
+            return
+        _install_hook()
+        if _note_collection not in gc.callbacks:
+            gc.callbacks.append(_note_collection)
+        _watcher = threading.Thread(target=_watch, name="output-mock-watchdog", daemon=True)
+        _watcher.start()
+
+
+def _stop_watching() -> bool:
+    """Returns whether this thread may end: a script that has begun just now counts on it."""
+    global _watcher
+    with _beginning:
+        # First this, then the look: a script does it the other way round, so one of them sees the other.
+        me, _watcher = _watcher, None
+        if _awake:
+            _watcher = me
+            return False
+        with suppress(ValueError):
+            gc.callbacks.remove(_note_collection)
+        _collected.clear()
+        return True
 
 
 def _watch() -> None:
-    global _watcher
     idle_since = before = monotonic()
     while True:
         awake = list(_awake)
@@ -500,18 +521,14 @@ def _watch() -> None:
             idle_since = now
             for watchdog in awake:
                 watchdog.look(passed, on_time=passed < 1.5 * tick)
-        elif now - idle_since > _IDLE:
-            _watcher = None
-            with suppress(ValueError):
-                gc.callbacks.remove(_note_collection)
-            _collected.clear()
+        elif now - idle_since > _IDLE and _stop_watching():
             return
 
 
 def _after_fork() -> None:
-    global _watcher
-    # Threads do not survive.
-    _watcher = None
+    global _watcher, _beginning
+    # Threads do not survive, and locks stay as they are.
+    _watcher, _beginning = None, threading.Lock()
     _awake.clear()
 
 

@@ -24,6 +24,7 @@ from output_mock import Context, OutputMock
 from output_mock.durations import MILLISECOND
 from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
 from tests.client import HANG_GUARD
+from tests.conftest import no_hang
 
 HERE = Path(__file__)
 
@@ -343,3 +344,19 @@ def test_a_script_that_blocks_does_not_stop_a_program_that_is_traced() -> None:
         [sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=HANG_GUARD, check=False
     )
     assert "blocked for more than 100ms" in done.stdout, done.stderr
+
+
+def test_a_script_that_begins_as_the_watching_ends_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("output_mock.engine.watchdog._IDLE", 0.0)
+    mock = OutputMock(script_limit="100ms")
+    mock.workflow("quick").returns(1)
+    mock.workflow("computes")(computes)
+    client = mock.app.test_client()
+    for pause in (0.0, 0.01, 0.02):
+        # Whoever watches finds nothing to watch, and looks for the last time.
+        client.post("/workflow/run", json={"workflowName": "quick"})
+        time.sleep(pause)
+        with no_hang():
+            answer = client.post("/workflow/run", json={"workflowName": "computes"})
+        assert "blocked for more than 100ms" in answer.json["message"]
+    mock.close()

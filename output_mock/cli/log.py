@@ -117,8 +117,11 @@ class RequestLog:
 
     def _told_of_stuck(self, mock: OutputMock) -> Iterator[str]:
         watchdog = mock.world.watchdog
-        number, words = watchdog.running, watchdog.described()
-        if words is None or watchdog.seconds < _STUCK or self._stuck.get(mock) == number:
+        number = watchdog.running
+        if watchdog.seconds < _STUCK or self._stuck.get(mock) == number:
+            return
+        words = watchdog.described()
+        if words is None:
             return
         self._stuck[mock] = number
         text = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from output_mock.http.journal import Call, RequestHeaders
 from output_mock.http.routes import OPERATIONS
 from output_mock.javascript_json import as_json
 from output_mock.state.checked import (
-    Unreadable,
+    base_64,
     below,
     fields,
     flag,
@@ -57,13 +56,6 @@ def _call_json(call: Call, size: int) -> dict[str, Any]:
     }
 
 
-def _bytes(given: Any) -> bytes:
-    try:
-        return base64.b64decode(text(given), validate=True)
-    except (binascii.Error, ValueError):
-        raise Unreadable("it is not base 64") from None
-
-
 def _object(given: Any) -> dict[str, Any]:
     found: dict[str, Any] = as_json(mapping(given))
     return found
@@ -90,7 +82,7 @@ _CALL: Mapping[str, Callable[[Any], Any]] = {
     "json": as_json,
     "headers": _headers,
     "status": whole,
-    "answer": maybe(_bytes),
+    "answer": maybe(base_64),
     "lost": flag,
     "miss": maybe(text),
     "size": whole,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -81,6 +82,14 @@ def text(value: Any) -> str:
     if type(value) is not str or len(value) > _LONGEST_TEXT:
         raise Unreadable(f"{short(value)} is not text")
     return value
+
+
+def base_64(value: Any) -> bytes:
+    """Bytes, in base 64."""
+    try:
+        return base64.b64decode(text(value), validate=True)
+    except ValueError:
+        raise Unreadable("it is not base 64") from None
 
 
 def flag(value: Any) -> bool:

@@ -7,7 +7,6 @@ which says where. Times are nanoseconds; a value that may be undefined is a list
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import json
 import re
@@ -57,6 +56,7 @@ from output_mock.scripts.definition import (
 )
 from output_mock.state.checked import (
     Unreadable,
+    base_64,
     below,
     fields,
     flag,
@@ -113,8 +113,8 @@ def random_state(given: Any) -> Any:
     """See `random_json`."""
     packed, _ = row(given, text, maybe(_number))
     try:
-        numbers = struct.unpack("<625I", base64.b64decode(packed, validate=True))
-    except (struct.error, binascii.Error):
+        numbers = struct.unpack("<625I", base_64(packed))
+    except (struct.error, Unreadable):
         raise Unreadable("it is not the state of a source of chance") from None
     if numbers[-1] > 624:
         raise Unreadable("it is not the state of a source of chance")

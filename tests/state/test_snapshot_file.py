@@ -15,6 +15,7 @@ from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import Held
 from output_mock.engine.errors import ScriptError
 from output_mock.state.checked import Unreadable
+from output_mock.state.json_form import random_state
 from output_mock.state.worlds import checked_snapshot, snapshot_json
 from tests.client import Client
 from tests.control.served import served, worlds_of
@@ -183,3 +184,9 @@ def test_whatever_stands_in_the_place_of_something_in_a_file_is_refused_or_does_
             snapshot.restore(held)
             use(held)
         held.mock.close()
+
+
+@pytest.mark.parametrize("packed", ["é", "not base 64", "QQ=="])
+def test_a_source_of_chance_that_is_none_is_refused(packed: str) -> None:
+    with pytest.raises(Unreadable, match="not the state of a source of chance"):
+        random_state([packed, None])

@@ -56,7 +56,8 @@ def served(*, threads: int = 4000) -> Iterator[Slow]:
 
     @mock.workflow("long")
     async def long(ctx: Context, input: Any) -> Any:
-        for number in range(60):
+        # Much less than the 50 MiB at which a history, and with it the stream, would end.
+        for number in range(20):
             await ctx.step("fill", number, returns="x" * 1_000_000)
         return await ctx.wait_for_signal("go")
 

@@ -18,7 +18,7 @@ from output_contract.bounds import eventually
 from output_contract.conformity import response_problems
 from output_contract.exchange import Exchange
 from output_contract.server import CLOSED, UNSENT, Role, Server
-from output_contract.transport import Reply
+from output_mock.recording.transport import Reply
 
 # How many seconds an answer may take, unless a test gives it more.
 PATIENCE = 30.0

@@ -21,7 +21,8 @@ from output_contract.client import Client, Deviation, end
 from output_contract.collector import PROPERTY, Collector
 from output_contract.exchange import Exchange, Secrets, secret_values
 from output_contract.server import PATIENCE, MapError, Role, Server, read_map
-from output_contract.transport import InProcessTransport, SocketTransport, Target, Transport
+from output_contract.target import Target
+from output_mock.recording.transport import InProcessTransport, SocketTransport, Transport
 
 if TYPE_CHECKING:
     import hypothesis

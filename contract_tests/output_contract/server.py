@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from output_contract.bounds import Bounds, Ledger, Spent
-from output_contract.transport import Reply, Transport
+from output_mock.recording.transport import Reply, Transport
 
 PATIENCE = 60.0
 # How often a catalog is asked for that is not there, and how many seconds lie between.

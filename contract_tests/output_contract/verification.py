@@ -21,8 +21,9 @@ from output_contract.bounds import MOST_REQUESTS, MOST_SECONDS, left_open, reque
 from output_contract.client import end
 from output_contract.collector import Collector
 from output_contract.server import PATIENCE, Server
-from output_contract.transport import InProcessTransport, SocketTransport, Target
+from output_contract.target import Target
 from output_contract.verdict import Verdict
+from output_mock.recording.transport import InProcessTransport, SocketTransport
 from output_mock.version import version
 
 # Whether a report names what was checked so.

@@ -298,7 +298,7 @@ def _made(folder: Path) -> None:
 
 def _shared(other: Wanted, catalog: str | None) -> str | None:
     """The catalog that was checked, if the other server has it as well."""
-    from output_contract.transport import SocketTransport
+    from output_mock.recording.transport import SocketTransport
 
     if catalog is None or other.url is None:
         return None
@@ -351,7 +351,7 @@ def _write(verdict: Verdict, folder: Path) -> None:
 
 def _reach(url: str, token: str | None, option: str) -> None:
     """Raise `CouldNotBeChecked` unless a server answers there, and lets us in."""
-    from output_contract.transport import SocketTransport
+    from output_mock.recording.transport import SocketTransport
 
     headers = [] if token is None else [("Authorization", f"Basic {token}")]
     try:

@@ -8,7 +8,7 @@ import pytest
 
 from output_contract.checks import AREAS
 from output_contract.pack import script
-from output_contract.transport import Target
+from output_contract.target import Target
 from output_contract.verification import Wanted, verify
 from output_mock import OutputMock
 from tests.conformance.broken_fakes import BROKEN, TOKEN, Broken

@@ -34,11 +34,12 @@ from output_contract.conformity import response_problems
 from output_contract.exchange import Exchange, Secrets, secret_values
 from output_contract.pack import script
 from output_contract.server import MapError, Server, read_map
-from output_contract.transport import InProcessTransport, SocketTransport, Target
+from output_contract.target import Target
 from output_contract.verdict import Outcome, Verdict, from_json
 from output_contract.verification import Wanted
 from output_mock import Fault, OutputMock, Script
 from output_mock.cli.verify import verify
+from output_mock.recording.transport import InProcessTransport, SocketTransport
 from tests.cli import commands
 from tests.conformance.broken_fakes import BROKEN, TOKEN
 from tests.conftest import eventually

@@ -1,4 +1,4 @@
-"""How requests get to the server under test: over a socket, or into a WSGI application in process.
+"""How requests get to a server: over a socket, or into a WSGI application of this process.
 
 Nothing is followed, guessed or rewritten on the way: a path goes out as it is written, a redirect is an
 answer like any other, and no proxy is asked.
@@ -160,17 +160,6 @@ class SocketTransport:
 
 # A WSGI application, of whatever making.
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-
-class Target:
-    """A WSGI application of this process to check in place of a server, and the token that it asks for.
-
-    As a plugin of pytest it tells the suite's own plugin what to check.
-    """
-
-    def __init__(self, app: Application, token: str | None = None) -> None:
-        self.app = app
-        self.token = token
 
 
 class InProcessTransport:

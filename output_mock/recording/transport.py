@@ -27,12 +27,16 @@ class TooLarge(http.client.HTTPException):
 
 
 class Reply(NamedTuple):
-    """An answer whose body is still to be read; `close` may be called at any time, and has to be."""
+    """An answer whose body is still to be read; `close` may be called at any time, and has to be.
+
+    `http_version` is 10 for HTTP/1.0 and 11 for HTTP/1.1, as `http.client` has it.
+    """
 
     status: int
     headers: Headers
     pieces: Iterator[bytes]
     close: Callable[[], None]
+    http_version: int = 11
 
 
 class Transport(Protocol):
@@ -40,8 +44,18 @@ class Transport(Protocol):
 
     url: str
 
-    def send(self, method: str, path: str, headers: Headers, body: bytes | None, timeout: float) -> Reply:
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | None,
+        timeout: float,
+        idle: float | None = None,
+    ) -> Reply:
         """Send a request; the whole answer, to the last piece, may take `timeout` seconds.
+
+        With `idle`, no more than that many seconds may pass without a byte. In process it means nothing.
 
         Raises `OSError` or `http.client.HTTPException` when there is no answer, and so do the pieces where it
         breaks off or is too large.
@@ -112,11 +126,20 @@ class SocketTransport:
         self._host, self._port = parts.hostname, parts.port
         self._base = parts.path.rstrip("/")
 
-    def send(self, method: str, path: str, headers: Headers, body: bytes | None, timeout: float) -> Reply:
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | None,
+        timeout: float,
+        idle: float | None = None,
+    ) -> Reply:
+        longest = timeout if idle is None else min(timeout, idle)
         connection = (
-            http.client.HTTPSConnection(self._host, self._port, timeout=timeout)
+            http.client.HTTPSConnection(self._host, self._port, timeout=longest)
             if self._https
-            else http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+            else http.client.HTTPConnection(self._host, self._port, timeout=longest)
         )
         deadline = _Deadline(timeout)
         try:
@@ -155,7 +178,8 @@ class SocketTransport:
             response.close()
             connection.close()
 
-        return Reply(response.status, response.getheaders(), _bounded(pieces()), close)
+        bounded = _bounded(pieces())
+        return Reply(response.status, response.getheaders(), bounded, close, response.version)
 
 
 # A WSGI application, of whatever making.
@@ -169,7 +193,15 @@ class InProcessTransport:
         self.url = url
         self._app = app
 
-    def send(self, method: str, path: str, headers: Headers, body: bytes | None, timeout: float) -> Reply:
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | None,
+        timeout: float,
+        idle: float | None = None,
+    ) -> Reply:
         raw, _, query = path.partition("?")
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,

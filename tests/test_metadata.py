@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
@@ -34,30 +35,29 @@ def sources() -> Iterator[Path]:
         yield from (ROOT / folder).rglob("*.py")
 
 
+def imports(statements: Iterable[ast.AST]) -> Iterator[str]:
+    """The modules that statements import, but not those that they name for types only."""
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            if statement.module and not statement.level:
+                yield statement.module
+        elif isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
+            yield from imports(statement.orelse)
+        elif not isinstance(statement, ast.expr):
+            yield from imports(ast.iter_child_nodes(statement))
+
+
+@cache
 def imported() -> dict[str, set[str]]:
     """Each package from elsewhere that is imported at run time, and the files that do."""
     found: dict[str, set[str]] = {}
     for path in sources():
-        tree = ast.parse(path.read_text())
-        typing_only = {
-            id(node)
-            for block in ast.walk(tree)
-            if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
-            for statement in block.body
-            for node in ast.walk(statement)
-        }
-        for node in ast.walk(tree):
-            if id(node) in typing_only:
-                continue
-            names: list[str] = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [node.module]
-            for name in names:
-                top = name.partition(".")[0]
-                if top not in OWN and top not in sys.stdlib_module_names:
-                    found.setdefault(top, set()).add(str(path.relative_to(ROOT)))
+        for name in imports([ast.parse(path.read_text())]):
+            top = name.partition(".")[0]
+            if top not in OWN and top not in sys.stdlib_module_names:
+                found.setdefault(top, set()).add(str(path.relative_to(ROOT)))
     return found
 
 

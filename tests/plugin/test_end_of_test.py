@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 
-# One inner pytest for all.
-pytestmark = pytest.mark.xdist_group("suites")
 SUITES = Path(__file__).parent / "suites"
 # Written beside the inner tests: what pytest says of each, as JSON.
 _RECORDER = """

@@ -52,8 +52,6 @@ from tests.conftest import eventually
 from tests.temporal.temporal_front import HOW_TO_GET_IT, Front, command, development_server, free_port
 
 pytestmark = [
-    # One development server for all.
-    pytest.mark.xdist_group("temporal"),
     pytest.mark.skipif(command() is None, reason=HOW_TO_GET_IT),
     # The SDK warns of it when a step ends in the moment in which it is cancelled.
     pytest.mark.filterwarnings("ignore:Cannot find activity to cancel"),

@@ -11,6 +11,8 @@ from click.core import ParameterSource
 
 from output_mock.cli.check import check
 from output_mock.cli.pack import pack
+from output_mock.cli.record import record
+from output_mock.cli.replay import replay
 from output_mock.cli.serve import serve
 from output_mock.cli.trace import trace
 from output_mock.cli.verify import verify
@@ -49,9 +51,13 @@ def openapi(control: bool) -> None:
 
 
 @command.command()
-def schema() -> None:
-    """Print the JSON Schema of YAML scripts, for editors."""
-    from output_mock.scripts.yaml.language import document
+@click.argument("what", type=click.Choice(["script", "scenario"]), default="script")
+def schema(what: str) -> None:
+    """Print the JSON Schema of YAML scripts, or of the scenarios of `record`, for editors."""
+    if what == "scenario":
+        from output_mock.recording.scenario import schema as document
+    else:
+        from output_mock.scripts.yaml.language import document
 
     click.echo(json.dumps(document(), indent=2))
 
@@ -61,6 +67,8 @@ command.add_command(check)
 command.add_command(trace)
 command.add_command(worker)
 command.add_command(verify)
+command.add_command(record)
+command.add_command(replay)
 command.add_command(pack)
 
 

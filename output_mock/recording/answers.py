@@ -1,0 +1,118 @@
+"""What a server has answered, and how that is written into a recording."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+# Of the connection or the moment, and nothing that the server says of its API.
+_OF_THE_CONNECTION = {"connection", "content-length", "date", "keep-alive", "transfer-encoding"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as it came: the headers in their order, the body to where it was read.
+
+    `broken_off` says why there is no whole answer; then the status may be 0.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    broken_off: str | None = None
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, whatever its case."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it says so itself."""
+        return "application/json" in (self.header("content-type") or "")
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is a stream of events."""
+        return "text/event-stream" in (self.header("content-type") or "")
+
+    def json(self) -> Any:
+        """The body as JSON; None when it is none."""
+        if not self.is_json:
+            return None
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+
+def written(answer: Answer) -> dict[str, Any]:
+    """An answer as JSON; nothing is masked yet.
+
+    The body is `json`, `stream` or `text`, by its type, or `base64` where it is no text.
+    """
+    if not answer.status:
+        return {"broken_off": answer.broken_off}
+    out: dict[str, Any] = {"status": answer.status, "headers": headers_written(answer.headers)}
+    out |= _body(answer)
+    if answer.broken_off is not None:
+        out["broken_off"] = answer.broken_off
+    return out
+
+
+def headers_written(headers: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """Headers by their names in lower case, in their order; a list for one that came several times."""
+    out: dict[str, str | list[str]] = {}
+    for given, value in headers:
+        name = given.lower()
+        before = out.get(name)
+        if name in _OF_THE_CONNECTION:
+            continue
+        if before is None:
+            out[name] = value
+        else:
+            out[name] = [*before, value] if isinstance(before, list) else [before, value]
+    return out
+
+
+def _body(answer: Answer) -> dict[str, Any]:
+    try:
+        text = answer.body.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(answer.body).decode()}
+    if answer.is_stream:
+        return {"stream": frames(text)}
+    if answer.is_json and text:
+        try:
+            return {"json": json.loads(text)}
+        except (ValueError, RecursionError):
+            pass
+    return {"text": text}
+
+
+def frames(text: str) -> list[dict[str, Any]]:
+    """The frames of a stream of events, comments among them; what is no whole frame is a comment, too."""
+    found: list[dict[str, Any]] = []
+    for block in text.replace("\r\n", "\n").split("\n\n"):
+        frame: dict[str, Any] = {}
+        data: list[str] = []
+        for line in block.split("\n"):
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if name == "" and line:
+                found.append({"comment": value})
+            elif name == "data":
+                data.append(value)
+            elif name in ("event", "id"):
+                frame[name] = value
+        if data:
+            whole = "\n".join(data)
+            try:
+                frame["data"] = json.loads(whole)
+            except (ValueError, RecursionError):
+                frame["data"] = whole
+        if frame:
+            found.append(frame)
+    return found

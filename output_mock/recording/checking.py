@@ -1,0 +1,98 @@
+"""Says what is wrong with a scenario, and where."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from output_mock.durations import nanoseconds
+from output_mock.recording.scenario import NONCE, TOKEN, schema
+from output_mock.recording.variables import names_in
+
+Path = tuple[str | int, ...]
+_LENGTHS = ("wait", "within", "every", "timeout")
+
+
+def mistakes(scenario: Any) -> list[tuple[Path, str]]:
+    """What is wrong with a JSON value that shall be a scenario: the place in it, and words."""
+    found = [_of_schema(error) for error in _validator().iter_errors(scenario)]
+    return sorted(found or [*_lengths(scenario), *_bodies(scenario), *_unknown(scenario)], key=_order)
+
+
+def _order(mistake: tuple[Path, str]) -> list[tuple[bool, Any]]:
+    return [(isinstance(part, str), part) for part in mistake[0]]
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema())
+
+
+def _of_schema(error: Any) -> tuple[Path, str]:
+    """An error of the schema: the place, and words."""
+    place: Path = tuple(error.absolute_path)
+    kind, limit, value = error.validator, error.validator_value, error.instance
+    if kind == "additionalProperties" and limit is False:
+        known = sorted(error.schema.get("properties", {}))
+        unknown = next(name for name in value if name not in known)
+        near = get_close_matches(unknown, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there may be {', '.join(known)}"
+        return (*place, unknown), f"there is no {unknown!r} here; {hint}"
+    if kind == "required" and "request" in limit:
+        return place, "a step has 'request', 'wait' or 'by_hand'"
+    if kind == "required":
+        return place, f"{next(name for name in limit if name not in value)!r} is missing"
+    if kind == "not":
+        first, second = limit["required"]
+        return (*place, second), f"a request has one body, not {first!r} and {second!r}"
+    if kind == "pattern" and place[-1:] == ("request",):
+        return place, f"{value!r} is no request; write it like 'GET /workflow/{{{{id}}}}/status'"
+    message = str(error.message)
+    return place, message if len(message) < 300 else f"{message[:300]}…"
+
+
+def _steps(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    for number, step in enumerate(scenario["steps"]):
+        yield ("steps", number), step
+
+
+def _lengths(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    for path, step in _steps(scenario):
+        for name in _LENGTHS:
+            if name in step:
+                try:
+                    nanoseconds(step[name])
+                except ValueError as error:
+                    yield (*path, name), str(error)
+
+
+def _bodies(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    for path, step in _steps(scenario):
+        try:
+            base64.b64decode(step.get("base64", ""), validate=True)
+        except (binascii.Error, ValueError) as error:
+            yield (*path, "base64"), f"this is no base 64: {error}"
+        try:
+            json.dumps(step.get("json"), allow_nan=False)
+        except ValueError:
+            yield (*path, "json"), "JSON has no NaN and no infinite numbers"
+
+
+def _unknown(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Variables that are used before anything has given them a value."""
+    known = {TOKEN, NONCE, *scenario.get("variables", {})}
+    for path, step in _steps(scenario):
+        for part in ("request", "headers", "json", "text"):
+            for name in names_in(step.get(part)):
+                if name not in known:
+                    near = get_close_matches(name, sorted(known), 1)
+                    hint = f"did you mean {near[0]!r}?" if near else "save it from an earlier answer"
+                    yield (*path, part), f"{{{{{name}}}}} has no value here; {hint}"
+        known |= step.get("save", {}).keys()

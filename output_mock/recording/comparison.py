@@ -1,0 +1,189 @@
+"""Says where two masked answers differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+# What clients of the API see of the headers. All others depend on what stands in front of it.
+HEADERS = (
+    "content-type",
+    "retry-after",
+    "deprecation",
+    "sunset",
+    "link",
+    "cache-control",
+    "x-accel-buffering",
+    "access-control-allow-origin",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+    "x-request-id",
+)
+Mode = Literal["exact", "unordered", "first_event"]
+# What an event is numbered with, which in a bag of events means nothing.
+_NUMBERING = {
+    "eventId",
+    "scheduledEventId",
+    "startedEventId",
+    "workflowTaskCompletedEventId",
+    "initiatedEventId",
+    "originalScheduledEventId",
+    "activityId",
+    "taskQueue",
+}
+# More of a value is not shown in a line.
+_SHOWN = 700
+
+
+class Missing:
+    """Stands for what one of two answers does not have."""
+
+
+MISSING = Missing()
+
+
+class Difference(NamedTuple):
+    """A place at which an answer differs, and what stands there; `MISSING` where nothing does."""
+
+    path: tuple[str | int, ...]
+    recorded: Any
+    got: Any
+
+    @property
+    def pointer(self) -> str:
+        """The place as a JSON pointer."""
+        return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in self.path)
+
+    def __str__(self) -> str:
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)[1:]
+        if isinstance(self.recorded, Missing):
+            return f"{place}: not recorded, got {shown(self.got)}"
+        if isinstance(self.got, Missing):
+            return f"{place}: recorded {shown(self.recorded)}, missing"
+        if isinstance(self.recorded, list) and isinstance(self.got, list):
+            sides = f"{shown(_outline(self.recorded))} / {shown(_outline(self.got))}"
+            return f"{place}: recorded {len(self.recorded)} items, got {len(self.got)}: {sides}"
+        return f"{place}: recorded {shown(self.recorded)}, got {shown(self.got)}"
+
+
+def differences(
+    recorded: Mapping[str, Any], got: Mapping[str, Any], mode: Mode = "exact", unstable: Iterable[str] = ()
+) -> list[Difference]:
+    """Where an answer differs from the recorded one, by what it says; both as recordings have them, masked.
+
+    Leaves out all that is at one of the `unstable` places, or below.
+    """
+    found = _differences(comparable(recorded, mode), comparable(got, mode), ())
+    left_out = tuple(unstable)
+    return [one for one in found if not any(_is_below(one.pointer, place) for place in left_out)]
+
+
+def comparable(answer: Mapping[str, Any], mode: Mode) -> dict[str, Any]:
+    """What of a masked answer is compared: status, some headers, and the body by what it means."""
+    if "skipped" in answer:
+        return {"skipped": answer["skipped"]}
+    out: dict[str, Any] = {
+        name: answer[name] for name in ("status", "not_reached", "broken_off") if name in answer
+    }
+    headers = answer.get("headers", {})
+    out["headers"] = {name: headers[name] for name in HEADERS if name in headers}
+    out["body"] = _body(answer, mode)
+    return out
+
+
+def _body(answer: Mapping[str, Any], mode: Mode) -> Any:
+    if "stream" in answer:
+        body: Any = _as_one(answer["stream"])
+    else:
+        body = next((answer[name] for name in ("json", "text", "base64") if name in answer), None)
+    if not isinstance(body, dict):
+        return body
+    runs = body.get("runs")
+    if isinstance(runs, list) and len(runs) > 1 and all(isinstance(run, dict) for run in runs):
+        # What else has run before is nobody's business.
+        return {**body, "count": "<n>", "runs": sorted({tuple(sorted(run)) for run in runs})}
+    if mode == "first_event":  # how much has happened by then is chance
+        return {"runId": body.get("runId"), "first": body.get("events", [None])[:1]}
+    if mode == "unordered" and isinstance(body.get("events"), list):
+        return _unordered(body)
+    return body
+
+
+def _as_one(frames: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """A stream as its events, however they were cut into frames, and its other frames."""
+    others: list[dict[str, Any]] = []
+    events: list[Any] = []
+    for frame in frames:
+        if "event" not in frame:
+            continue
+        data = frame.get("data")
+        if frame["event"] == "history" and isinstance(data, list):
+            events += data
+        else:
+            others.append({"event": frame["event"], "data": data})
+    return {"frames": others, "events": events}
+
+
+def _unordered(body: dict[str, Any]) -> dict[str, Any]:
+    """A history as a bag of events; the number of workflow tasks depends on how events fall together."""
+    events = [event for event in body["events"] if "WORKFLOW_TASK" not in _kind(event)]
+    bag = sorted(
+        (_unnumbered(event) for event in events), key=lambda event: json.dumps(event, sort_keys=True)
+    )
+    body = {**body, "events": bag}
+    if isinstance(body.get("workflow"), dict):
+        body["workflow"] = {**body["workflow"], "historyLength": "<n>"}
+    if isinstance(body.get("frames"), list):
+        body["frames"] = [
+            {**frame, "data": {**frame["data"], "historyLength": "<n>"}}
+            if frame["event"] == "workflow" and isinstance(frame["data"], dict)
+            else frame
+            for frame in body["frames"]
+        ]
+    return body
+
+
+def _kind(event: Any) -> str:
+    return str(event.get("eventTypeName", "?")) if isinstance(event, dict) else "?"
+
+
+def _unnumbered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unnumbered(item) for key, item in value.items() if key not in _NUMBERING}
+    return [_unnumbered(item) for item in value] if isinstance(value, list) else value
+
+
+def _differences(recorded: Any, got: Any, path: tuple[str | int, ...]) -> Iterator[Difference]:
+    if isinstance(recorded, dict) and isinstance(got, dict):
+        for key in sorted(recorded.keys() | got.keys()):
+            if key not in got:
+                yield Difference((*path, key), recorded[key], MISSING)
+            elif key not in recorded:
+                yield Difference((*path, key), MISSING, got[key])
+            else:
+                yield from _differences(recorded[key], got[key], (*path, key))
+    elif isinstance(recorded, (list, tuple)) and isinstance(got, (list, tuple)) and len(recorded) == len(got):
+        for position, (one, other) in enumerate(zip(recorded, got, strict=True)):
+            yield from _differences(one, other, (*path, position))
+    elif not _equal(recorded, got):
+        yield Difference(path, recorded, got)
+
+
+def _equal(recorded: Any, got: Any) -> bool:
+    """As JSON has it: 1 and 1.0 are the same, 1 and true are not."""
+    return recorded == got and isinstance(recorded, bool) == isinstance(got, bool)
+
+
+def _is_below(pointer: str, place: str) -> bool:
+    return pointer == place or pointer.startswith(f"{place}/")
+
+
+def _outline(items: list[Any]) -> list[Any]:
+    return [item.get("eventTypeName", "?") if isinstance(item, dict) else item for item in items]
+
+
+def shown(value: Any) -> str:
+    """A value as JSON, cut when it is long."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,157 @@
+"""Masks what is another one each time: ids, times, tokens, page tokens, paths, stack traces.
+
+A mask stands in angle brackets, as `<uuid>`. The value of a variable is masked by its name, as `{{rid}}`, so
+a recording shows which id is which. Masking what is masked changes nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from output_mock.masking import masked_header
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_REMOTE_TRACE = re.compile(r"(https://[^/]+)/([^/]+)/\d{4}/\d\d/\d\d/[\d-]+Z_.*\.json$", re.DOTALL)
+_LOCAL_TRACE = re.compile(r"^.*/([^/]+)/\d{4}(-\d\d){5}-\d{3}Z_.*\.json$", re.DOTALL)
+# The id that a child gets from its parent's.
+_CHILD = re.compile(r"^(\{\{\w+\}\})-[A-Za-z0-9_-]{10,}$")
+_EPOCH = re.compile(r"[0-9]{9,}|<epoch>")
+_MADE_UP_ID = re.compile(r"[A-Za-z0-9_-]{21}")
+# Shorter values of variables are found in texts that have nothing to do with them.
+_SHORTEST = 6
+_TIMES_AS_NUMBERS = {"startedAt", "completedAt", "endedAt", "startTime", "runStartTime"}
+# Fields that are masked whole, by their names.
+MASKED_FIELDS = frozenset(
+    {
+        "identity",
+        "requestId",
+        "historySizeBytes",
+        "workerVersion",
+        "sdkMetadata",
+        "meteringMetadata",
+        "stack",
+        "stackTrace",
+        "workflowExecutionExpirationTime",
+        "pageToken",
+        "cronSchedule",
+        "buildId",
+        "updateId",
+        "acceptedRequestMessageId",
+        "protocolInstanceId",
+        "acceptedRequest",
+    }
+)
+# What the base 64 of a payload holds, which is shown as JSON.
+PAYLOAD = "<payload>"
+
+
+class Masks:
+    """Masks the answers to a scenario.
+
+    `variables` are the values that were saved from answers or made up, by their names; `token` is the one
+    that went along, which is masked wherever it stands.
+    """
+
+    def __init__(self, variables: Mapping[str, Any], token: str | None = None) -> None:
+        known: dict[str, str] = {}
+        for name, value in variables.items():
+            if isinstance(value, (str, int)) and len(str(value)) >= _SHORTEST:
+                known.setdefault(str(value), name)
+        if token:
+            known[token] = "token"
+        self._names = known
+        self._token = token
+        # Of two of which one holds the other, the longer one.
+        longest_first = sorted(known, key=len, reverse=True)
+        self._known = re.compile("|".join(map(_alone_if_short, longest_first))) if known else None
+
+    def answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """An answer as `answers.written` has it, masked."""
+        out = dict(answer)
+        for part in ("json", "stream"):
+            if part in out:
+                out[part] = self.value(out[part])
+        if "text" in out:
+            out["text"] = self.text(out["text"])
+        if "base64" in out and self._token:
+            body = base64.b64decode(out["base64"]).replace(self._token.encode(), b"{{token}}")
+            out["base64"] = base64.b64encode(body).decode()
+        if "headers" in out:
+            changed = any(out[part] != answer[part] for part in ("json", "text") if part in out)
+            out["headers"] = {
+                # It is made from the body.
+                name: "<etag>" if name == "etag" and changed else self._header(name, value)
+                for name, value in out["headers"].items()
+            }
+        return out
+
+    def _header(self, name: str, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, list):
+            return [self.text(masked_header(name, item)) for item in value]
+        return self.text(masked_header(name, value))
+
+    def text(self, text: str) -> str:
+        """A text without ids, times and paths of traces."""
+        if self._known is not None:
+            text = self._known.sub(lambda found: f"{{{{{self._names[found[0]]}}}}}", text)
+        text = _UUID.sub("<uuid>", text)
+        text = _TIME.sub("<time>", text)
+        text = _REMOTE_TRACE.sub(r"\1/\2/<date>/<time>_<id>.json", text)
+        text = _LOCAL_TRACE.sub(r"<folder>/\1/<time>_<id>.json", text)
+        return _CHILD.sub(r"\1-<child>", text)
+
+    def value(self, value: Any, field: str = "") -> Any:
+        """A JSON value, which stands in the field of that name."""
+        if field in MASKED_FIELDS:
+            return None if value is None else f"<{field}>"
+        if field in _TIMES_AS_NUMBERS and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return "<ms>"
+        if field == "firstWorkflowTaskBackoff" and value:
+            # How much of the second after a continuation is left.
+            return "<backoff>"
+        if isinstance(value, str):
+            return self._field(value, field)
+        if isinstance(value, dict):
+            return self._object(value)
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        return value
+
+    def _object(self, value: dict[str, Any]) -> dict[str, Any]:
+        if _EPOCH.fullmatch(str(value.get("seconds"))):
+            # A time and no duration. Without nanoseconds it is one in a thousand.
+            value = {**value, "seconds": "<epoch>", "nanos": "<nanos>"}
+        if value.get("kind") == "TASK_QUEUE_KIND_STICKY":
+            value = {**value, "name": "<sticky>"}
+        if value.get("error") == "SyntaxError":
+            value = {**value, "message": "<the JSON parser's words>"}
+        if value.get("status") == "running" and "historyLength" in value:
+            value = {**value, "historyLength": "<n>"}
+        masked: dict[str, Any] = {}
+        for name, item in value.items():
+            shown = self.text(name)
+            # Two names that look the same when they are masked stay as they are, but for a token.
+            masked[name if shown in masked else shown] = self.value(item, name)
+        return masked
+
+    def _field(self, text: str, field: str) -> Any:
+        if field == "nextPageToken":
+            return "<token>"
+        if field == "workflowId" and _MADE_UP_ID.fullmatch(text) and text not in self._names:
+            return "<id>"
+        if field == "data":  # a Temporal payload: base 64 of JSON
+            try:
+                return {PAYLOAD: self.value(json.loads(base64.b64decode(text, validate=True)), "payload")}
+            except (ValueError, RecursionError):
+                return self.text(text)
+        return self.text(text)
+
+
+def _alone_if_short(value: str) -> str:
+    pattern = re.escape(value)
+    return pattern if len(value) >= _SHORTEST else rf"(?<!\w){pattern}(?!\w)"

@@ -1,0 +1,226 @@
+"""Plays a scenario to a server, and gives each answer."""
+
+from __future__ import annotations
+
+import http.client
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from output_mock.recording.answers import Answer, frames, written
+from output_mock.recording.masks import Masks
+from output_mock.recording.scenario import NONCE, TOKEN, Message, Scenario, Step
+from output_mock.recording.transport import Transport
+from output_mock.recording.variables import UnknownVariable, at
+
+# In seconds: how long `until` goes on, how long it waits in between, and how long an answer may take.
+WITHIN, EVERY, TIMEOUT = 20.0, 0.05, 60.0
+_NOTHING = object()
+
+
+class Pace(Protocol):
+    """The time that a scenario is played in."""
+
+    def now(self) -> float:
+        """How many seconds have passed since whenever."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        ...
+
+    def reach(self, moment: int) -> None:
+        """A request comes that was carried out so many milliseconds after the first one, when recorded."""
+        ...
+
+
+class RealTime:
+    """The time of the machine. Requests come as fast as they are answered, whatever the recording says."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def reach(self, moment: int) -> None:
+        """Requests come when they come."""
+
+
+# Does what a scenario says is done by hand; gets its words, and the variables so far.
+ByHand = Callable[[str, Mapping[str, Any]], None]
+
+
+class NobodyThere(RuntimeError):
+    """A step is done by hand, and there is nobody who could; the message has its words."""
+
+
+def nobody(words: str, variables: Mapping[str, Any]) -> None:
+    """Do nothing by hand. Raises `NobodyThere`."""
+    raise NobodyThere(f"this is done by hand, and nobody is there who could: {words}")
+
+
+@dataclass(frozen=True)
+class Played:
+    """A request that was sent, or could not be.
+
+    `raw` is the answer as it came, `answer` the same as recordings have it, masked. `number` counts the steps
+    of the scenario from 0. `unsaved` are variables that the answer had no value for.
+    """
+
+    number: int
+    step: Step
+    raw: Answer | None
+    answer: dict[str, Any]
+    unsaved: tuple[str, ...] = ()
+
+
+class Player:
+    """Plays scenarios to one server.
+
+    `variables` take the place of those that a scenario brings; `token` goes along with every request that
+    does not say otherwise.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        token: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        pace: Pace | None = None,
+        by_hand: ByHand = nobody,
+    ) -> None:
+        self._transport = transport
+        self._token = token
+        self._variables = dict(variables or {})
+        self._pace: Pace = RealTime() if pace is None else pace
+        self._by_hand = by_hand
+
+    def play(self, scenario: Scenario) -> Iterator[Played]:
+        """Play a scenario; yields what comes of each request.
+
+        A request that needs what no answer has brought is not sent. Raises `NobodyThere`.
+        """
+        variables = {**(scenario.variables or {}), **self._variables}
+        made_up: dict[str, Any] = {NONCE: secrets.token_hex(4)}
+        variables |= made_up
+        if self._token is not None:
+            variables[TOKEN] = self._token
+        for number, step in enumerate(scenario.steps):
+            if step.wait is not None:
+                self._pace.wait(step.wait)
+            elif step.by_hand is not None:
+                self._by_hand(step.by_hand, variables)
+            else:
+                yield self._exchange(number, step, variables, made_up)
+
+    def _exchange(
+        self, number: int, step: Step, variables: dict[str, Any], made_up: dict[str, Any]
+    ) -> Played:
+        try:
+            message = step.message(variables)
+        except UnknownVariable as unknown:
+            return Played(number, step, None, {"skipped": str(unknown)})
+        moment = None if step.answer is None else step.answer.get("at")
+        if moment is not None:
+            self._pace.reach(moment)
+        raw, reached = self._answered(message, step)
+        body, unsaved = raw.json(), []
+        for name, place in step.written.get("save", {}).items():
+            value = at(body, place, _NOTHING) if isinstance(place, str) else raw.header(place["header"])
+            if value is _NOTHING:
+                unsaved.append(name)
+            elif value is not None:
+                # The last page of a history has null for a token, and the one before stays.
+                variables[name] = made_up[name] = value
+        answer = Masks(made_up, self._token).answer(written(raw))
+        if not reached:
+            answer["not_reached"] = True
+        return Played(number, step, raw, answer, tuple(unsaved))
+
+    def _answered(self, message: Message, step: Step) -> tuple[Answer, bool]:
+        """The answer to a request, sent again and again if it waits for one; whether that has come."""
+        until, limit = step.until, step.seconds("within", WITHIN)
+        began = self._pace.now()
+        while True:
+            answer = self._send(message, step)
+            if not until:
+                return answer, True
+            body = answer.json()
+            if all(at(body, place) in accepted for place, accepted in until.items()):
+                return answer, True
+            if self._pace.now() - began >= limit or not answer.status:
+                return answer, False
+            self._pace.wait(step.seconds("every", EVERY))
+
+    def _send(self, message: Message, step: Step) -> Answer:
+        reading = _Reading(step)
+        try:
+            reply = self._transport.send(
+                message.method, message.target, list(message.headers), message.body, reading.timeout
+            )
+        except (OSError, http.client.HTTPException) as error:
+            return Answer(0, (), b"", _why(error))
+        except ValueError as error:
+            return Answer(0, (), b"", f"the request cannot be sent: {error}")
+        try:
+            broken_off = reading.read(reply.pieces)
+        finally:
+            reply.close()
+        return Answer(reply.status, tuple(reply.headers), bytes(reading.body), broken_off)
+
+
+class _Reading:
+    """Reads the body of an answer, of a stream that does not end by itself as far as the step says."""
+
+    def __init__(self, step: Step) -> None:
+        limits = step.written.get("read", {})
+        self._frames: int | None = limits.get("frames")
+        self._seconds: float | None = limits.get("seconds")
+        self._began = time.monotonic()
+        self.body = bytearray()
+        # How many seconds the whole answer may take.
+        self.timeout: float = step.seconds("timeout", TIMEOUT)
+        if self._seconds is not None:
+            self.timeout = min(self.timeout, self._seconds)
+
+    def read(self, pieces: Iterator[bytes]) -> str | None:
+        """Read the pieces; returns why there are no more of them, when that is not as it should be."""
+        try:
+            for piece in pieces:
+                self.body += piece
+                if self._is_enough():
+                    break
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, TimeoutError) and self._seconds is not None:
+                return None
+            return _why(error)
+        return None
+
+    def _is_enough(self) -> bool:
+        if self._seconds is not None and time.monotonic() - self._began >= self._seconds:
+            return True
+        if self._frames is None:
+            return False
+        end, seen = 0, 0
+        while (next_end := self.body.find(b"\n\n", end) + 2) > 1:
+            seen += "event" in frames(self.body[end:next_end].decode("utf-8", "replace"))[-1]
+            end = next_end
+            if seen == self._frames:
+                del self.body[end:]
+                return True
+        return False
+
+
+def _why(error: Exception) -> str:
+    """Why there is no answer, in words that are the same on every machine."""
+    if isinstance(error, TimeoutError):
+        return "the answer took too long"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection was refused"
+    if isinstance(error, (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead)):
+        return "the connection was closed"
+    return f"{type(error).__name__}: {error}"

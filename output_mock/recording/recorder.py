@@ -1,0 +1,111 @@
+"""Makes recordings: plays a scenario and keeps the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from output_mock.recording.answers import Answer
+from output_mock.recording.comparison import differences
+from output_mock.recording.player import Played, Player
+from output_mock.recording.scenario import Scenario, Step
+from output_mock.recording.timing import Exchange, moments
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A recording, and what did not go as the scenario has it, a line each."""
+
+    recording: Scenario
+    warnings: tuple[str, ...]
+    # The answers as they came, in order.
+    raw: tuple[Answer, ...]
+
+
+def record(
+    scenario: Scenario,
+    player: Player,
+    versions: Mapping[str, Any],
+    *,
+    times: int = 1,
+    tell: Callable[[Played], None] = lambda played: None,
+) -> Recorded:
+    """Play a scenario and keep the answers.
+
+    Takes the `versions` of what is recorded. With `times`, plays it so often and marks as unstable what was
+    not the same each time; the answers of the first time are kept. Calls `tell` with each answer.
+    """
+    first = [*_told(player, scenario, tell)]
+    recording = scenario.with_answers(_answers(scenario, first), versions)
+    for _ in range(times - 1):
+        again = [*_told(player, scenario, tell)]
+        recording = marked(recording, {played.number: played.answer for played in again})
+    warnings = [
+        f"step {played.number + 1}, {played.step.request}: {words}"
+        for played in first
+        for words in _wrong(played)
+    ]
+    return Recorded(recording, tuple(warnings), tuple(one.raw for one in first if one.raw is not None))
+
+
+def _told(player: Player, scenario: Scenario, tell: Callable[[Played], None]) -> Any:
+    for played in player.play(scenario):
+        tell(played)
+        yield played
+
+
+def _answers(scenario: Scenario, played: list[Played]) -> dict[int, dict[str, Any]]:
+    """The answers by their steps, each with the time when its request was carried out."""
+    exchanges = [
+        None if one.raw is None else Exchange(one.step.path, one.raw.status, one.raw.json()) for one in played
+    ]
+    times = moments(exchanges)
+    first = min((when for when in times if when is not None), default=0)
+    return {
+        one.number: one.answer if when is None else {**one.answer, "at": when - first}
+        for one, when in zip(played, times, strict=True)
+    }
+
+
+def _wrong(played: Played) -> list[str]:
+    answer = played.answer
+    words = []
+    if "skipped" in answer:
+        words.append(f"not sent, as {answer['skipped']}")
+    if "broken_off" in answer:
+        words.append(answer["broken_off"])
+    if "not_reached" in answer:
+        wanted = " and ".join(
+            f"{place} {' or '.join(map(str, values))}" for place, values in played.step.until.items()
+        )
+        words.append(f"{wanted} did not come; the last answer is kept")
+    words += [f"the answer has no value for {{{{{name}}}}}" for name in played.unsaved]
+    return words
+
+
+def marked(recording: Scenario, again: Mapping[int, Mapping[str, Any]]) -> Scenario:
+    """A recording in which is marked what differed when its scenario was played again; takes the masked
+    answers by their steps.
+
+    A history that came in another order is compared as a bag of events from then on.
+    """
+    steps = []
+    for number, step in enumerate(recording.steps):
+        other = again.get(number)
+        if step.answer is not None and other is not None:
+            step = _marked(recording, step, other)
+        steps.append(step)
+    return replace(recording, steps=tuple(steps))
+
+
+def _marked(recording: Scenario, step: Step, other: Mapping[str, Any]) -> Step:
+    assert step.answer is not None
+    mode, unstable = recording.mode(step), step.unstable
+    found = differences(step.answer, other, mode, unstable)
+    if not found:
+        return step
+    if mode == "exact" and not unstable and not differences(step.answer, other, "unordered"):
+        return replace(step, written={**step.written, "compare": "unordered"})
+    places = sorted({*unstable, *(one.pointer for one in found)})
+    return replace(step, written={**step.written, "unstable": places})

@@ -1,0 +1,51 @@
+"""Plays recordings again and says what has become different."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from output_mock.recording.comparison import MISSING, Difference, differences
+from output_mock.recording.player import Player
+from output_mock.recording.scenario import Scenario, Step
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A request of a recording that was sent again, and how its answer differs; `number` counts from 0."""
+
+    number: int
+    step: Step
+    differences: tuple[Difference, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+    def json(self) -> dict[str, Any]:
+        """It as JSON; what one side does not have is left out."""
+        return {
+            "step": self.number + 1,
+            "request": self.step.request,
+            "differences": [
+                {"at": one.pointer}
+                | ({} if one.recorded is MISSING else {"recorded": one.recorded})
+                | ({} if one.got is MISSING else {"got": one.got})
+                for one in self.differences
+            ],
+        }
+
+
+def replay(recording: Scenario, player: Player) -> Iterator[Compared]:
+    """Play a recording, and compare each answer with the recorded one.
+
+    Raises `ValueError` for a scenario that has not been recorded, and what the player raises.
+    """
+    if recording.recorded is None:
+        raise ValueError(f"{recording.file or recording.name}: this is a scenario, and no recording of one")
+    for played in player.play(recording):
+        step = played.step
+        found = differences(step.answer or {}, played.answer, recording.mode(step), step.unstable)
+        yield Compared(played.number, step, tuple(found))

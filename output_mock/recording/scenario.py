@@ -1,0 +1,226 @@
+"""Scenarios: requests that are sent to a server one after another. A recording is one with the answers.
+
+    name: approval
+    steps:
+      - request: POST /workflow/start
+        json: {workflowName: conf_approval, input: {topic: bees}}
+        save: {id: workflowId}
+      - request: POST /workflow/{{id}}/query/getProgress
+        json: {}
+        until: {stage: review}
+      - wait: 500ms
+      - request: GET /workflow/{{id}}/result
+
+`scenario.schema.json` says what else there may be.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from output_mock.durations import SECOND, nanoseconds
+from output_mock.recording.comparison import Mode
+from output_mock.recording.variables import fill, fill_path, fill_text
+
+# Variables that every scenario has: the token of the command, and a text that is another one each time.
+TOKEN, NONCE = "token", "nonce"
+
+
+class ScenarioError(ValueError):
+    """A file that is no scenario, or none that can be played. The message has a line for each mistake."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A request as it is sent."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a scenario, as it is written, and its answer in a recording."""
+
+    written: Mapping[str, Any]
+    answer: Mapping[str, Any] | None = None
+
+    @property
+    def wait(self) -> float | None:
+        """How many seconds to wait; None for another kind of step."""
+        return _seconds(self.written["wait"]) if "wait" in self.written else None
+
+    @property
+    def by_hand(self) -> str | None:
+        """What somebody does to the deployment; None for another kind of step."""
+        return self.written.get("by_hand")
+
+    @property
+    def request(self) -> str | None:
+        """The request line; None for another kind of step."""
+        return self.written.get("request")
+
+    @property
+    def path(self) -> str:
+        """Path and query of the request, with the names of variables."""
+        return (self.request or "").partition(" ")[2]
+
+    @property
+    def until(self) -> dict[str, list[Any]]:
+        """By their places in the body, the values of which one has to come."""
+        return {
+            place: value if isinstance(value, list) else [value]
+            for place, value in self.written.get("until", {}).items()
+        }
+
+    def seconds(self, name: str, otherwise: float) -> float:
+        """The length of `within`, `every` or `timeout`."""
+        return _seconds(self.written[name]) if name in self.written else otherwise
+
+    @property
+    def unstable(self) -> tuple[str, ...]:
+        """Pointers to what replay leaves out."""
+        return tuple(self.written.get("unstable", ()))
+
+    def message(self, variables: Mapping[str, Any]) -> Message:
+        """The request with the values of variables. Raises `UnknownVariable`."""
+        method, _, path = (self.request or "").partition(" ")
+        headers: list[tuple[str, str]] = []
+        for name, values in self.written.get("headers", {}).items():
+            for value in values if isinstance(values, list) else [values]:
+                headers.append((name, fill_text(value, variables)))
+        body = self._body(variables)
+        names = {name.lower() for name, _ in headers}
+        if body is not None and "content-type" not in names and {"json", "repeat"} & self.written.keys():
+            headers.append(("Content-Type", "application/json"))
+        if self.written.get("token", True) and variables.get(TOKEN) and "authorization" not in names:
+            headers.append(("Authorization", f"Basic {variables[TOKEN]}"))
+        return Message(method, fill_path(path, variables), tuple(headers), body)
+
+    def _body(self, variables: Mapping[str, Any]) -> bytes | None:
+        if "json" in self.written:
+            return json.dumps(fill(self.written["json"], variables)).encode()
+        if "text" in self.written:
+            return fill_text(self.written["text"], variables).encode()
+        if "base64" in self.written:
+            return base64.b64decode(self.written["base64"])
+        if "repeat" in self.written:
+            part: dict[str, Any] = self.written["repeat"]
+            text: str = part.get("before", "") + part["text"] * part["times"] + part.get("after", "")
+            return text.encode()
+        return None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario, or a recording of one, from a file.
+
+    `recorded` has the versions that were recorded; None for a scenario that has not been.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    about: str = ""
+    server: str | None = None
+    compare: Mode = "exact"
+    variables: Mapping[str, Any] | None = None
+    recorded: Mapping[str, Any] | None = None
+    file: str = ""
+
+    def mode(self, step: Step) -> Mode:
+        """How the answers to a step are compared."""
+        mode: Mode = step.written.get("compare", self.compare)
+        return mode
+
+    @property
+    def exchanges(self) -> int:
+        """How many requests it has."""
+        return sum(step.request is not None for step in self.steps)
+
+    def with_answers(self, answers: Mapping[int, Mapping[str, Any]], recorded: Mapping[str, Any]) -> Scenario:
+        """The recording of it: the answers by the positions of their steps, and the versions."""
+        steps = (replace(step, answer=answers.get(number)) for number, step in enumerate(self.steps))
+        return replace(self, steps=tuple(steps), recorded=recorded)
+
+    def with_versions(self, recorded: Mapping[str, Any]) -> Scenario:
+        """The same recording of these versions."""
+        return replace(self, recorded=recorded)
+
+    def json(self) -> dict[str, Any]:
+        """It as JSON, as files have it."""
+        out: dict[str, Any] = {"name": self.name}
+        if self.about:
+            out["about"] = self.about
+        if self.server is not None:
+            out["server"] = self.server
+        if self.compare != "exact":
+            out["compare"] = self.compare
+        if self.variables:
+            out["variables"] = dict(self.variables)
+        if self.recorded is not None:
+            out["recorded"] = dict(self.recorded)
+        out["steps"] = [
+            {**step.written} if step.answer is None else {**step.written, "answer": dict(step.answer)}
+            for step in self.steps
+        ]
+        return out
+
+
+def _seconds(length: str | float) -> float:
+    return nanoseconds(length) / SECOND
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of scenarios and recordings."""
+    text = (Path(__file__).parent / "scenario.schema.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def from_json(value: Any, file: str = "", place: Places | None = None) -> Scenario:
+    """The scenario that a JSON value says. Raises `ScenarioError`; `place` knows where the value stands."""
+    from output_mock.recording.checking import mistakes
+
+    found = [f"{(place or Places(file)).at(pointer)}: {message}" for pointer, message in mistakes(value)]
+    if found:
+        raise ScenarioError("\n".join(found))
+    return Scenario(
+        name=value["name"],
+        about=value.get("about", ""),
+        server=value.get("server"),
+        compare=value.get("compare", "exact"),
+        variables=value.get("variables"),
+        recorded=value.get("recorded"),
+        steps=tuple(
+            Step({name: item for name, item in step.items() if name != "answer"}, step.get("answer"))
+            for step in value["steps"]
+        ),
+        file=file,
+    )
+
+
+class Places:
+    """Where the parts of a value stand in a file, by their paths."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def at(self, path: tuple[str | int, ...]) -> str:
+        """The place in words, for the beginning of a message."""
+        inside = in_words(path)
+        return f"{self.file}: {inside}" if inside else self.file
+
+
+def in_words(path: Iterable[str | int]) -> str:
+    """A place in a scenario: `step 3, until`."""
+    names = list(path)
+    if len(names) > 1 and names[0] == "steps":
+        names[:2] = [f"step {int(names[1]) + 1}"]
+    return ", ".join(map(str, names))

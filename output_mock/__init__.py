@@ -8,9 +8,6 @@ with mock.serve() as url:
     ...
 """
 
-from output_mock.engine.context import Context, SignalTimeout
-from output_mock.engine.failures import ChildFailure, Failure, StepFailure
-from output_mock.engine.payloads import UNDEFINED
 from output_mock.expected import (
     Expected,
     called,
@@ -24,8 +21,11 @@ from output_mock.expected import (
 )
 from output_mock.http.faults import Fault
 from output_mock.http.journal import Call, Calls
+from output_mock.javascript_json import UNDEFINED
 from output_mock.mock import OutputMock, Runs, RunView
 from output_mock.scripts.script import Script
+from output_mock.sdk.context import Context, SignalTimeout
+from output_mock.sdk.failures import ChildFailure, Failure, StepFailure
 
 __all__ = [
     "UNDEFINED",

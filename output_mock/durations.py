@@ -49,7 +49,7 @@ def nanoseconds(duration: Duration) -> int:
     return length
 
 
-def spoken(length: int) -> str:
+def format_duration(length: int) -> str:
     """A number of nanoseconds as people write it: `2h`, `1h30m`, `1.5s`."""
     if length < SECOND:
         return f"{length / MILLISECOND:g}ms" if length else "0s"

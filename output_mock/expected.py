@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from output_mock.engine.payloads import UNDEFINED, short, unlike
 from output_mock.http.journal import Call, Calls, check_route, listing
+from output_mock.javascript_json import UNDEFINED
 from output_mock.masking import masked
+from output_mock.sdk.values import short, unlike
 
 
 class _Anything:

@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from output_mock import expected as expectations
+from output_mock.contract.errors import WorkflowNotFoundError
 from output_mock.durations import Duration, nanoseconds
 from output_mock.engine import results
 from output_mock.engine.clock import Clock, Mode
-from output_mock.engine.errors import Ending, ScriptError, WorkflowNotFoundError
+from output_mock.engine.errors import Ending
 from output_mock.engine.kept_runs import KeptRuns
-from output_mock.engine.payloads import UNDEFINED, plain
+from output_mock.engine.progress import progress
 from output_mock.engine.run import Run
-from output_mock.engine.standing import standing
-from output_mock.engine.traces import Traces
+from output_mock.engine.trace_storage import Traces
 from output_mock.engine.watchdog import checked_limit
 from output_mock.engine.world import World
 from output_mock.expected import Expected
@@ -24,9 +24,12 @@ from output_mock.http import pages
 from output_mock.http.app import OutputApp
 from output_mock.http.faults import Fault, Faults, Loss
 from output_mock.http.journal import Calls, check_route
+from output_mock.javascript_json import UNDEFINED
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
 from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
 from output_mock.scripts.script import FirstRun, Scripted
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.values import null_if_undefined
 from output_mock.unplayed import Unplayed, unplayed
 
 if TYPE_CHECKING:
@@ -68,7 +71,7 @@ class RunView:
     @property
     def output(self) -> Any:
         """What the run returned; None while it runs, and when it did not complete."""
-        return plain(self._run.result)
+        return null_if_undefined(self._run.result)
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -94,10 +97,10 @@ class RunView:
             return None if memo is None or memo.trace_info is None else trace_tree(self._run)
 
     @property
-    def standing(self) -> str:
+    def progress(self) -> str:
         """Where it stands, in words: `waiting for signal 'approve' since 2h, virtual`."""
         with self._world.clock.lock:
-            return standing(self._run)
+            return progress(self._run)
 
     def __repr__(self) -> str:
         return f"<run {self.run_id} of {self.workflow_id!r} ({self.workflow}): {self.status}>"
@@ -170,7 +173,7 @@ class OutputMock(Scripted):
         self._urls: list[str] = []
         # What is to be closed where it is reached.
         self._places: list[ExitStack] = []
-        self._foreseen: list[dict[str, Any]] = []
+        self._expected_unmatched: list[dict[str, Any]] = []
         self.world.catalog()
         for script in scripts:
             self.load(script)
@@ -256,16 +259,19 @@ class OutputMock(Scripted):
         return unplayed(self.world, self.app.faults)
 
     @property
-    def unforeseen(self) -> Calls:
-        """The requests that no script foresaw and `foresee` does not allow; each says why in its `miss`.
+    def unmatched_calls(self) -> Calls:
+        """The requests that match nothing in the scripts, each with its `unmatched_reason`, but for those
+        that `expect_unmatched` allows.
 
         An unknown workflow, an input that no `when` fits, an unknown route, a wrong body, a script's mistake.
         """
         calls = self.calls
-        allowed = {call.number for wanted in self._foreseen for call in calls(**wanted)}
-        return Calls(call for call in calls if call.miss is not None and call.number not in allowed)
+        allowed = {call.number for wanted in self._expected_unmatched for call in calls(**wanted)}
+        return Calls(
+            call for call in calls if call.unmatched_reason is not None and call.number not in allowed
+        )
 
-    def foresee(
+    def expect_unmatched(
         self,
         method: str | None = None,
         path: str | None = None,
@@ -280,7 +286,7 @@ class OutputMock(Scripted):
         Takes what `calls` takes; with nothing at all, everything is foreseen.
         """
         check_route(route)
-        self._foreseen.append(
+        self._expected_unmatched.append(
             {
                 "method": method,
                 "path": path,
@@ -292,16 +298,16 @@ class OutputMock(Scripted):
         )
 
     @property
-    def unforeseen_errors(self) -> list[ScriptError]:
-        """The mistakes in scripts that no call was answered with and `foresee` does not allow."""
+    def unmatched_errors(self) -> list[ScriptError]:
+        """The mistakes in scripts that no call was answered with and `expect_unmatched` does not allow."""
         calls = self.calls
-        told = {call.miss for call in calls}
+        told = {call.unmatched_reason for call in calls}
         errors = {error.message: error for error in self.script_errors if error.message not in told}
-        return [error for error in errors.values() if not self._is_foreseen(error, calls)]
+        return [error for error in errors.values() if not self._is_expected(error, calls)]
 
-    def _is_foreseen(self, error: ScriptError, calls: Calls) -> bool:
-        """Whether `foresee` allows the call that started the run, or one that would ask for its result; for
-        a child, also those of its parents.
+    def _is_expected(self, error: ScriptError, calls: Calls) -> bool:
+        """Whether `expect_unmatched` allows the call that started the run, or one that would ask for its
+        result; for a child, also those of its parents.
         """
         world = self.world
         try:
@@ -315,7 +321,7 @@ class OutputMock(Scripted):
             answers.append({"status": error.status, **about})
             with world.clock.lock:
                 run = world.parent_of(run)
-        for wanted in self._foreseen:
+        for wanted in self._expected_unmatched:
             given = {name: value for name, value in wanted.items() if value is not None}
             ids = {answer.get("workflow_id") for answer in answers[1:]}
             if any(call.route in ("start", "run") and call.workflow_id in ids for call in calls(**wanted)):
@@ -526,6 +532,6 @@ class OutputMock(Scripted):
     def end(self, ending: Ending) -> None:
         """Close it, and tell whoever waits why."""
         self.world.close(ending, on_stuck=lambda thread_id: self.app.give_up(thread_id, ending))
-        self.app.calls.let_go(ending)
+        self.app.calls.wake_all_waiters(ending)
         while self._places:
             self._places.pop().close()

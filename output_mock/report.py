@@ -45,7 +45,7 @@ def calls(mock: OutputMock) -> str:
 def runs(mock: OutputMock) -> str:
     """A line for each run, what is wrong with the scripts, and the clock."""
     every = list(mock.runs.values())
-    lines = [f"{run.workflow_id} ({run.workflow}): {run.standing}" for run in every[-_MOST_RUNS:]]
+    lines = [f"{run.workflow_id} ({run.workflow}): {run.progress}" for run in every[-_MOST_RUNS:]]
     if len(every) > _MOST_RUNS:
         lines.insert(0, f"… {len(every) - _MOST_RUNS} earlier ones …")
     shown = "\n".join(lines)
@@ -64,7 +64,7 @@ def complaint(mock: OutputMock, is_own: IsOwn, *, strict: bool, unused: Unused) 
     With `strict`, requests that no script matches and mistakes in scripts. With `unused="error"`, what the
     test itself has scripted and nothing has played; with `"all"`, also what others have.
     """
-    unforeseen = _unforeseen(mock) if strict else None
+    unforeseen = _unmatched(mock) if strict else None
     complaints = [unforeseen]
     if unused != "report":
         counts = is_own if unused == "error" else bool
@@ -72,9 +72,11 @@ def complaint(mock: OutputMock, is_own: IsOwn, *, strict: bool, unused: Unused) 
     return "\n\n".join(text for text in complaints if text) or None
 
 
-def _unforeseen(mock: OutputMock) -> str | None:
-    calls = [f"#{call.number} {call.method} {call.path}: {call.miss}" for call in mock.unforeseen]
-    mistakes = [error.message for error in mock.unforeseen_errors]
+def _unmatched(mock: OutputMock) -> str | None:
+    calls = [
+        f"#{call.number} {call.method} {call.path}: {call.unmatched_reason}" for call in mock.unmatched_calls
+    ]
+    mistakes = [error.message for error in mock.unmatched_errors]
     told = []
     if calls:
         told += ["no script foresaw this:", *(f"  {line}" for line in calls)]
@@ -86,8 +88,8 @@ def _unforeseen(mock: OutputMock) -> str | None:
     return "\n".join(
         [
             *told,
-            "correct the script, or say that the test expects it: output_mock.foresee(status=…) for calls "
-            "like these, @pytest.mark.output(strict=False) for a whole test",
+            "correct the script, or say that the test expects it: output_mock.expect_unmatched(status=…) for "
+            "calls like these, @pytest.mark.output(strict=False) for a whole test",
         ]
     )
 

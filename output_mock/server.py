@@ -25,11 +25,11 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import RequestHeaderFieldsTooLarge
 
-from output_mock.engine.wall import monotonic
 from output_mock.http import head_limit
 from output_mock.http.answers import status_line
 from output_mock.http.exchange import GIVE_UP, LOCAL_ADDRESS, RESET, WHEN_GONE
 from output_mock.http.faults import Dropped, TimedOut
+from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -79,9 +79,9 @@ OnServed = Callable[[Served], None]
 class Application(Protocol):
     """A WSGI application whose waiting requests can be made to end, as they have to when the server does."""
 
-    def let_go(self) -> None: ...
+    def wake_all_waiters(self) -> None: ...
 
-    def parked(self) -> int: ...
+    def waiting_requests(self) -> int: ...
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
 
@@ -95,7 +95,7 @@ def quiet() -> bool:
 
     On the loopback interface what one side has sent is there for the other one at once.
     """
-    return all(server.under_way() <= server.app.parked() for server in list(_servers))
+    return all(server.under_way() <= server.app.waiting_requests() for server in list(_servers))
 
 
 class Server:
@@ -129,7 +129,7 @@ class Server:
         self._workers = _Workers(threads)
         self._waitress = _Waitress(app, self._map, listener, self._workers, on_served)
         # Only Linux has what it takes.
-        self._parking = _Parking(self._map, self._waitress) if hasattr(select, "epoll") else None
+        self._parking = _IdleStreams(self._map, self._waitress) if hasattr(select, "epoll") else None
         self._waitress.parking = self._parking
         _servers.add(self)
 
@@ -224,7 +224,7 @@ class Server:
     def _let_go(self, ended: threading.Event) -> None:
         """End all waiting, also that which only begins now."""
         while True:
-            self.app.let_go()
+            self.app.wake_all_waiters()
             if ended.wait(0.02):
                 return
 
@@ -631,7 +631,7 @@ class _Channel(HTTPChannel):
         self._tell()
 
 
-class _Parking:
+class _IdleStreams:
     """Where the connections are whose streams are silent.
 
     Waitress asks each of its sockets in each turn what to wait for, and there are some turns to a request:
@@ -729,7 +729,7 @@ class _Parking:
 
 class _Waitress(TcpWSGIServer):
     channel_class = _Channel
-    parking: _Parking | None = None
+    parking: _IdleStreams | None = None
 
     def __init__(
         self,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from output_mock.durations import spoken
-from output_mock.engine.run import Arrival
+from output_mock.durations import format_duration
+from output_mock.engine.run import IncomingSignal
 from output_mock.scripts.parts import parts_of, place_of
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _unsent(name: str, runs: list[Run], gone: set[tuple[str, str, int]]) -> Iter
     """The signals that the workflow was to receive, and that none of its runs was there for; those in `gone`
     were sent to runs that have gone.
     """
-    coming = (thing.scheduled for run in runs for thing in run.work if isinstance(thing, Arrival))
+    coming = (thing.scheduled for run in runs for thing in run.work if isinstance(thing, IncomingSignal))
     sent = (signal for run in runs for signal in run.sent)
     played = {(one.name, one.place, one.after) for one in chain(coming, sent) if one}
     played |= gone
@@ -99,7 +99,7 @@ def _unsent(name: str, runs: list[Run], gone: set[tuple[str, str, int]]) -> Iter
                 continue
             played.add(key)
             ending = _ENDINGS.get(run.status, "ended")
-            when = f"{spoken(left)} before it was due" if left else "at the moment when it was due"
+            when = f"{format_duration(left)} before it was due" if left else "at the moment when it was due"
             text = f"{name}: the signal {signal.name!r} was never sent: the run {ending} {when}"
             if run.status == "timed_out":
                 text += "; set a longer execution_timeout"

@@ -179,13 +179,13 @@ class Stage:
             stage.url = url
             yield stage
 
-    def let_go(self) -> None:
+    def wake_all_waiters(self) -> None:
         """Whoever waits for something of the fake that is there at the moment stops waiting."""
-        self._app.let_go()
+        self._app.wake_all_waiters()
 
-    def parked(self) -> int:
+    def waiting_requests(self) -> int:
         """How many requests wait for something of the fake that is there at the moment."""
-        return self._app.parked()
+        return self._app.waiting_requests()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._app(environ, start_response)

@@ -15,7 +15,7 @@ from pytest_output import settings
 
 if TYPE_CHECKING:
     from output_mock import OutputMock
-    from output_mock.traces.stored import StoredTraces
+    from output_mock.stored_traces import StoredTraces
     from pytest_output.fakes import FakeOfTest, Fakes, Stage
 
 # The fakes that a test has.
@@ -165,8 +165,8 @@ def output_traces(request: pytest.FixtureRequest) -> Iterator[StoredTraces]:
     extra `output-mock[s3]`.
     """
     _skip_if_elsewhere(request)
+    from output_mock.stored_traces import stored_in_s3
     from output_mock.traces.s3 import S3Missing, installed
-    from output_mock.traces.stored import stored_in_s3
 
     try:
         installed()

@@ -103,7 +103,7 @@ def check_markers(item: pytest.Item) -> None:
             pytest.fail(f"{where}: it takes names and values, such as clock='manual'", pytrace=False)
         for name in marker.kwargs:
             if name not in NAMES:
-                from output_mock.scripts.definition import nearest
+                from output_mock.suggestions import nearest
 
                 meant = nearest(name, NAMES) or "."
                 pytest.fail(
@@ -143,7 +143,7 @@ def _module_name(module: Any) -> str:
     if not isinstance(module, str) or module in _SLEEPS:
         raise ValueError(f"{kinds}, and has {module!r} in it")
     if not _is_module(module):
-        from output_mock.scripts.definition import nearest
+        from output_mock.suggestions import nearest
 
         meant = nearest(module, _SLEEPS)
         raise ValueError(f"{kinds}; no module is called {module!r}{meant or ', and none can be imported'}")

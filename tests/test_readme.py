@@ -21,14 +21,14 @@ from output_mock.cli.verify import verify
 from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from output_mock.durations import SECOND
-from output_mock.http import downloads
+from output_mock.http import trace_log
 from output_mock.openapi import document as api_document
-from output_mock.scripts.definition import activity_options
 from output_mock.scripts.demo import script as demonstration
 from output_mock.scripts.loading import load_file
 from output_mock.scripts.yaml.expressions import NAMES
 from output_mock.scripts.yaml.functions import FILTERS, TESTS
 from output_mock.scripts.yaml.language import ACTIONS, FILE, WORKFLOW, document
+from output_mock.sdk.options import activity_options
 from output_mock.server import running
 from output_mock.traces.drawing import drawn
 from pytest_output import plugin, settings
@@ -229,7 +229,7 @@ def test_the_numbers_that_are_said_are_those_of_the_code() -> None:
         r"how many worlds there may be \((\d+)\)": serve_options["worlds"],
         r"A step is tried (\w+) times": activity_options(where="").maximum_attempts,
         r"A run has an execution timeout, (\d+) hours": hours,
-        r"\((\d+) MB, streamed\)": downloads._HUGE / 1024**2,
+        r"\((\d+) MB, streamed\)": trace_log._HUGE / 1024**2,
     }
     words = {"three": 3, "ten": 10}
     for pattern, number in expected.items():

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from output_mock.places import Mistake
     from output_mock.scripts.loading import ScriptFileError
-    from output_mock.scripts.places import Mistake
     from output_mock.scripts.script import Scripted
 
 
@@ -97,9 +97,9 @@ def all_mistakes(loaded: dict[str, list[Scripted]], problems: Sequence[ScriptFil
 
 def _in_a_world(loaded: dict[str, list[Scripted]]) -> list[Mistake]:
     """What shows only when the files are loaded together, such as names that two of them use."""
-    from output_mock.engine.errors import OutputError
+    from output_mock.contract.errors import OutputError
     from output_mock.mock import OutputMock
-    from output_mock.scripts.places import Mistake
+    from output_mock.places import Mistake
 
     mock = OutputMock()
     mistakes: list[Mistake] = []

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from output_mock.durations import nanoseconds
-from output_mock.engine.traces import Traces
+from output_mock.engine.trace_storage import Traces
 
 _TRUE = frozenset({"1", "true", "on"})
 _NUMBER = re.compile(r"\s*((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*", re.ASCII | re.IGNORECASE)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from output_mock.engine.wall import monotonic
+from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
     from output_mock.scripts.script import Scripted
@@ -71,8 +71,8 @@ def read_within_limit(file: str) -> list[Scripted]:
 
     Raises `ScriptFileError`, also for a file that takes longer; that is broken off, unless it blocks.
     """
+    from output_mock.places import Mistake
     from output_mock.scripts.loading import ScriptFileError, load_file
-    from output_mock.scripts.places import Mistake
 
     found: list[list[Scripted]] = []
     problems: list[ScriptFileError] = []

@@ -23,20 +23,20 @@ from click.core import ParameterSource
 
 from output_mock.cli import environment
 from output_mock.cli.check import all_mistakes, counted, loaded_files
-from output_mock.cli.keeping import Keeping
+from output_mock.cli.trace_storage import TraceStorage
 from output_mock.durations import Duration, nanoseconds
 
 if TYPE_CHECKING:
     from output_mock.cli.last_resort import LastResort
     from output_mock.cli.log import RequestLog
     from output_mock.control.front import Front
+    from output_mock.control.saver import Saver
     from output_mock.control.worlds import Worlds
     from output_mock.engine.clock import Mode
     from output_mock.mock import OutputMock
-    from output_mock.scripts.places import Mistake
+    from output_mock.places import Mistake
     from output_mock.scripts.script import Scripted
     from output_mock.server import Server
-    from output_mock.state.saver import Saver
     from output_mock.traces.past import PastFile
 
 # How many objects more than there were before make the collector look at them.
@@ -602,8 +602,8 @@ def _past(folder: Path) -> list[PastFile]:
 def _saver(path: Path, worlds: Worlds, log: RequestLog) -> Saver:
     """Put the state of a file back, and have it written from now on."""
     try:
+        from output_mock.control.saver import begun
         from output_mock.state.database import StateFileError
-        from output_mock.state.saver import begun
     except ImportError as error:
         raise click.ClickException(
             f"--state needs SQLite, which this Python does not have: {error}"
@@ -614,11 +614,11 @@ def _saver(path: Path, worlds: Worlds, log: RequestLog) -> Saver:
         raise click.ClickException(f"--state: {error}") from None
 
 
-def _keeping(trace_dir: str | None, s3: str | None) -> Keeping:
+def _keeping(trace_dir: str | None, s3: str | None) -> TraceStorage:
     from output_mock.traces.s3 import S3Missing
 
     try:
-        return Keeping(os.environ, trace_dir, s3)
+        return TraceStorage(os.environ, trace_dir, s3)
     except ValueError as error:
         raise click.UsageError(str(error), click.get_current_context()) from None
     except S3Missing as error:
@@ -627,7 +627,7 @@ def _keeping(trace_dir: str | None, s3: str | None) -> Keeping:
 
 def _load(mock: OutputMock, scripts: tuple[str, ...]) -> dict[str, list[Scripted]]:
     """Offer what the files script, or the demonstration. Returns what each has offered."""
-    from output_mock.engine.errors import OutputError
+    from output_mock.contract.errors import OutputError
 
     if not scripts:
         from output_mock.scripts.demo import script

@@ -397,7 +397,7 @@ def _offered(wanted: Wanted, temporal: str | None, namespace: str) -> Iterator[W
     name = f"verify-{secrets.token_hex(4)}"
     key = os.environ.get("TEMPORAL_API_KEY") or None
     try:
-        with module.offering(
+        with module.serve_on_temporal(
             script, target=temporal, namespace=namespace, catalog=name, api_key=key
         ) as catalog:
             yield replace(wanted, catalog=catalog)

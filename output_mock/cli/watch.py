@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from output_mock.cli.check import all_mistakes, counted
 from output_mock.cli.reading import read_within_limit
-from output_mock.engine.errors import OutputError
+from output_mock.contract.errors import OutputError
 
 if TYPE_CHECKING:
     from output_mock.mock import OutputMock

@@ -17,7 +17,7 @@ from output_mock.cli.check import all_mistakes, counted, loaded_files
 from output_mock.cli.serve import catalog_name, refused
 
 if TYPE_CHECKING:
-    from output_mock.engine.traces import Traces
+    from output_mock.engine.trace_storage import Traces
     from output_mock.scripts.script import Scripted
 
 _ADDRESS = re.compile(r".*[^:]:\d{1,5}")
@@ -30,7 +30,7 @@ def address(context: click.Context, _: click.Parameter, value: str) -> str:
 
 
 def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) -> Traces:
-    from output_mock.engine.traces import Traces
+    from output_mock.engine.trace_storage import Traces
 
     if not value:
         try:
@@ -107,13 +107,13 @@ def worker(
     """
     loaded = _loaded(scripts)
     try:
-        from output_mock.temporal import Offer, ScriptWorker, TemporalError
+        from output_mock.temporal import ScriptWorker, ServedCatalog, TemporalError
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from None
     # A run that fails by a mistake in its script is told.
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
-        offer = Offer(catalog, [script for found in loaded.values() for script in found], traces)
+        offer = ServedCatalog(catalog, [script for found in loaded.values() for script in found], traces)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     playing = ScriptWorker(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from output_mock.contract.rendering import iso
 from output_mock.control.operations import (
     ANYTHING,
     DURATION,
     LONGEST_ID,
     TIME,
-    Asked,
+    ControlRequest,
+    ControlResponse,
     Node,
     Operation,
-    Reply,
     duration,
     flag,
     many,
@@ -23,8 +24,7 @@ from output_mock.control.operations import (
     text,
 )
 from output_mock.control.problems import InvalidRequest, WaitedInVain
-from output_mock.durations import SECOND, spoken
-from output_mock.engine.rendering import iso
+from output_mock.durations import SECOND, format_duration
 from output_mock.http.journal import Call, Calls, listing
 from output_mock.http.routes import OPERATIONS as ROUTES
 from output_mock.javascript_json import parse
@@ -49,7 +49,7 @@ SCHEMAS = {
             "status": number("The status of the answer; 0 when the connection was dropped before."),
             "answer": ANYTHING,
             "lost": flag("Whether the answer has not reached the client."),
-            "miss": or_null(text("What no script foresaw about it, and the nearest that there is.")),
+            "unmatched": or_null(text("What no script foresaw about it, and the nearest that there is.")),
         },
         about=(
             "A call that was made. `answer` is its body: JSON, or text; null for none and for a stream. "
@@ -76,7 +76,7 @@ def _described(made: Call) -> dict[str, Any]:
         "status": call.status,
         "answer": _answer(call.answer),
         "lost": call.lost,
-        "miss": call.miss,
+        "unmatched": call.unmatched_reason,
     }
 
 
@@ -89,7 +89,7 @@ def _answer(body: bytes | None) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def _fitting(asked: Asked) -> Calls:
+def _fitting(asked: ControlRequest) -> Calls:
     query = asked.query
     found = Calls(asked.held.app.calls)(
         query.get("method"),
@@ -107,44 +107,46 @@ def _fitting(asked: Asked) -> Calls:
         for call in found
         if call.number > since
         and (name is None or call.name == name)
-        and (missed is None or missed == (call.miss is not None))
+        and (missed is None or missed == (call.unmatched_reason is not None))
     )
 
 
-def _listed(asked: Asked, found: Calls) -> dict[str, Any]:
+def _listed(asked: ControlRequest, found: Calls) -> dict[str, Any]:
     limit = asked.query.get("limit", 100)
     return {"calls": [_described(call) for call in found[-limit:]], "count": len(found)}
 
 
-def list_calls(asked: Asked) -> Reply:
+def list_calls(asked: ControlRequest) -> ControlResponse:
     """The calls that fit."""
-    return Reply(200, _listed(asked, _fitting(asked)))
+    return ControlResponse(200, _listed(asked, _fitting(asked)))
 
 
-def count(asked: Asked) -> Reply:
+def count(asked: ControlRequest) -> ControlResponse:
     """How many fit."""
-    return Reply(200, {"count": len(_fitting(asked))})
+    return ControlResponse(200, {"count": len(_fitting(asked))})
 
 
-def wait(asked: Asked) -> Reply:
+def wait(asked: ControlRequest) -> ControlResponse:
     """The calls that fit, once there are so many."""
     wanted = asked.query.get("count", 1)
     length = duration(asked.query.get("timeout", "10s"))
     if length > LONGEST_WAIT * SECOND:
-        raise InvalidRequest(f"one request waits {LONGEST_WAIT} s at most, not {spoken(length)}; ask again")
+        raise InvalidRequest(
+            f"one request waits {LONGEST_WAIT} s at most, not {format_duration(length)}; ask again"
+        )
     journal = asked.held.app.calls
     if not journal.wait(lambda: len(_fitting(asked)) >= wanted, length / SECOND):
         raise WaitedInVain(
-            f"there were {len(_fitting(asked))} such calls within {spoken(length)}, not {wanted}; "
+            f"there were {len(_fitting(asked))} such calls within {format_duration(length)}, not {wanted}; "
             f"the last calls:\n{listing(Calls(journal)[-10:]) or 'none'}"
         )
-    return Reply(200, _listed(asked, _fitting(asked)))
+    return ControlResponse(200, _listed(asked, _fitting(asked)))
 
 
-def clear(asked: Asked) -> Reply:
+def clear(asked: ControlRequest) -> ControlResponse:
     """Forget all calls."""
     asked.held.app.calls.clear()
-    return Reply(204, None)
+    return ControlResponse(204, None)
 
 
 _FILTERS: dict[str, Node] = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from output_mock.contract.rendering import iso
 from output_mock.control.operations import (
     DURATION,
     TIME,
-    Asked,
+    ControlRequest,
+    ControlResponse,
     Operation,
-    Reply,
     duration,
     fields,
     number,
@@ -20,7 +21,6 @@ from output_mock.control.operations import (
 )
 from output_mock.control.problems import Conflict, InvalidRequest
 from output_mock.engine.clock import LATEST
-from output_mock.engine.rendering import iso
 from output_mock.engine.world import World
 
 # How long, in seconds of the wall, one request may move the clock.
@@ -69,22 +69,22 @@ def _described(world: World, due: int | None) -> dict[str, Any]:
     }
 
 
-def show(asked: Asked) -> Reply:
+def show(asked: ControlRequest) -> ControlResponse:
     """The clock."""
-    return Reply(200, described(asked.held.world))
+    return ControlResponse(200, described(asked.held.world))
 
 
-def change(asked: Asked) -> Reply:
+def change(asked: ControlRequest) -> ControlResponse:
     """Another mode."""
     world = asked.held.world
     try:
         world.set_clock_mode(asked.body["mode"])
     except ValueError as error:
         raise Conflict(str(error)) from None
-    return Reply(200, described(world))
+    return ControlResponse(200, described(world))
 
 
-def advance(asked: Asked) -> Reply:
+def advance(asked: ControlRequest) -> ControlResponse:
     """Move a virtual clock, and let everything happen that falls due on the way."""
     world = asked.held.world
     clock = world.clock
@@ -98,7 +98,7 @@ def advance(asked: Asked) -> Reply:
             f"so much happens in that time that {PATIENCE:g} s of the wall were not enough; the clock is at "
             f"{iso(clock.nanoseconds())}, advance it further from there"
         )
-    return Reply(200, described(world))
+    return ControlResponse(200, described(world))
 
 
 OPERATIONS = [

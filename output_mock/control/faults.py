@@ -8,10 +8,10 @@ from output_mock.control.operations import (
     ANYTHING,
     DURATION,
     LONGEST_ID,
-    Asked,
+    ControlRequest,
+    ControlResponse,
     Node,
     Operation,
-    Reply,
     fields,
     flag,
     many,
@@ -22,10 +22,10 @@ from output_mock.control.operations import (
     text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
-from output_mock.http.downloads import Trouble
 from output_mock.http.faults import Fault
 from output_mock.http.presets import PRESETS, preset
 from output_mock.http.routes import OPERATIONS as ROUTES
+from output_mock.http.trace_log import Trouble
 
 # How many faults a world may have.
 MOST_FAULTS = 500
@@ -139,12 +139,12 @@ def _listing(faults: list[Fault]) -> dict[str, Any]:
     return {"faults": [_described(fault) for fault in faults]}
 
 
-def list_faults(asked: Asked) -> Reply:
+def list_faults(asked: ControlRequest) -> ControlResponse:
     """The faults that are still to strike."""
-    return Reply(200, _listing(list(asked.held.app.faults)))
+    return ControlResponse(200, _listing(list(asked.held.app.faults)))
 
 
-def add(asked: Asked) -> Reply:
+def add(asked: ControlRequest) -> ControlResponse:
     """One more."""
     given = {_NAMES.get(name, name): value for name, value in asked.body.items()}
     _room(asked, 1)
@@ -152,35 +152,35 @@ def add(asked: Asked) -> Reply:
         fault = Fault(**given)
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
-    return Reply(201, _described(asked.held.app.faults.add(fault)))
+    return ControlResponse(201, _described(asked.held.app.faults.add(fault)))
 
 
-def _room(asked: Asked, more: int) -> None:
+def _room(asked: ControlRequest, more: int) -> None:
     if len(asked.held.app.faults) + more > MOST_FAULTS:
         raise Conflict(f"a world has at most {MOST_FAULTS} faults; remove some with DELETE /faults")
 
 
-def clear(asked: Asked) -> Reply:
+def clear(asked: ControlRequest) -> ControlResponse:
     """None any more."""
     asked.held.app.faults.clear()
-    return Reply(204, None)
+    return ControlResponse(204, None)
 
 
-def remove(asked: Asked) -> Reply:
+def remove(asked: ControlRequest) -> ControlResponse:
     """One less."""
     faults, wanted = asked.held.app.faults, asked.path["id"]
     for fault in faults:
         if str(fault.id) == wanted:
             faults.remove(fault)
-            return Reply(204, None)
+            return ControlResponse(204, None)
     raise NotFound(
         f"there is no fault {wanted[:100]!r} that is still to strike; GET /__mock__/faults lists them"
     )
 
 
-def presets(asked: Asked) -> Reply:
+def presets(asked: ControlRequest) -> ControlResponse:
     """All presets."""
-    return Reply(
+    return ControlResponse(
         200,
         {
             "presets": [
@@ -191,14 +191,14 @@ def presets(asked: Asked) -> Reply:
     )
 
 
-def add_preset(asked: Asked) -> Reply:
+def add_preset(asked: ControlRequest) -> ControlResponse:
     """The faults of a preset besides what there is."""
     name = asked.path["name"]
     if name not in PRESETS:
         raise NotFound.named("preset", name, list(PRESETS), listed="presets")
     new = preset(name)
     _room(asked, len(new))
-    return Reply(201, _listing([asked.held.app.faults.add(fault) for fault in new]))
+    return ControlResponse(201, _listing([asked.held.app.faults.add(fault) for fault in new]))
 
 
 _LISTED = shape({"faults": many(ref("Fault"))})

@@ -16,9 +16,9 @@ from flask import Request, Response
 
 from output_mock.control.access import TARGET_HOST, Access
 from output_mock.control.problems import InvalidRequest, Problem, Unauthorized
-from output_mock.control.worlds import Held, Worlds
-from output_mock.engine.wall import monotonic
+from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.http import answers, tokens
+from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -47,13 +47,13 @@ class Front:
         self._access = Access() if access is None else access
         self._made_plane: Plane | None = None
 
-    def let_go(self) -> None:
+    def wake_all_waiters(self) -> None:
         """Whoever waits for something in any world stops waiting."""
-        self.worlds.let_go()
+        self.worlds.wake_all_waiters()
 
-    def parked(self) -> int:
+    def waiting_requests(self) -> int:
         """How many requests wait for something to happen in any world."""
-        return self.worlds.parked()
+        return self.worlds.waiting_requests()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path: str = environ["PATH_INFO"]
@@ -85,7 +85,9 @@ class Front:
         except Problem as problem:
             return _refused(problem)
 
-    def _control(self, environ: WSGIEnvironment, target: str, world: Held | str, *, scoped: bool) -> Response:
+    def _control(
+        self, environ: WSGIEnvironment, target: str, world: WorldEntry | str, *, scoped: bool
+    ) -> Response:
         """Answer a request for the control plane of a world, or of the one of a name."""
         try:
             self._access.check(environ)
@@ -100,14 +102,16 @@ class Front:
         answer.headers.update(self._access.headers(environ))
         return answer
 
-    def _done(self, environ: WSGIEnvironment, target: str, world: Held | str, *, scoped: bool) -> Response:
+    def _done(
+        self, environ: WSGIEnvironment, target: str, world: WorldEntry | str, *, scoped: bool
+    ) -> Response:
         if self._made_plane is None:
             from output_mock.control.plane import Plane
 
             self._made_plane = Plane(self.worlds)
         path = target.removeprefix(CONTROL) or "/"
         plane = self._made_plane
-        if isinstance(world, Held):
+        if isinstance(world, WorldEntry):
             with self.worlds.controlled(world):
                 return plane.answer(Request(environ), path, world, scoped=scoped)
         may_make = functools.partial(self._check_making, environ, world)

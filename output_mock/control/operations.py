@@ -14,7 +14,7 @@ from output_mock.durations import nanoseconds
 from output_mock.http.bodies import LIMIT
 
 if TYPE_CHECKING:
-    from output_mock.control.worlds import Held, Worlds
+    from output_mock.control.worlds import WorldEntry, Worlds
 
 Node = dict[str, Any]
 
@@ -25,12 +25,12 @@ NAME_WORDS = "names are up to 64 letters, digits and the signs _ . -"
 LONGEST_ID = 1000
 
 
-class Asked(NamedTuple):
+class ControlRequest(NamedTuple):
     """What was asked of the control plane."""
 
     worlds: Worlds
     # The world that it was asked of.
-    held: Held
+    held: WorldEntry
     # The names in the path, the parameters of the query, the body's value.
     path: Mapping[str, str]
     query: Mapping[str, Any]
@@ -38,12 +38,12 @@ class Asked(NamedTuple):
     # The text of a YAML body; None for JSON.
     yaml: str | None
 
-    def visible(self) -> list[Held]:
+    def visible(self) -> list[WorldEntry]:
         """The worlds that whoever asks may see: who brings the token of a world sees that one only."""
         return list(self.worlds) if self.held is self.worlds.default else [self.held]
 
 
-class Reply(NamedTuple):
+class ControlResponse(NamedTuple):
     """An answer: a status and a JSON value; `None` is no body at all."""
 
     status: int
@@ -57,7 +57,7 @@ class Operation(NamedTuple):
     method: str
     path: str
     about: str
-    do: Callable[[Asked], Reply]
+    do: Callable[[ControlRequest], ControlResponse]
     # The schema of the answer's body by its status; None for no body.
     answers: Mapping[int, Node | None]
     # Which errors there are besides those that every operation has.

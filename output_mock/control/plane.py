@@ -8,15 +8,16 @@ from typing import Any
 
 from flask import Request, Response
 
+from output_mock.contract.errors import OutputError
 from output_mock.control import calls, clock, faults, runs, snapshots, unplayed, workflows, world_operations
 from output_mock.control.operations import (
     DURATION_PATTERN,
     NAME,
     NAME_WORDS,
-    Asked,
+    ControlRequest,
+    ControlResponse,
     Node,
     Operation,
-    Reply,
 )
 from output_mock.control.problems import (
     Busy,
@@ -31,13 +32,13 @@ from output_mock.control.problems import (
     TooLarge,
     UnsupportedMediaType,
 )
-from output_mock.control.worlds import Held, Worlds
+from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.durations import nanoseconds
-from output_mock.engine.errors import OutputError, WaitEndedError, WorldBusyError, WorldStuckError
+from output_mock.engine.errors import WaitEndedError, WorldBusyError, WorldStuckError
 from output_mock.http import answers, requests
 from output_mock.http.routes import BadEscapeError, in_regex, unescaped
 from output_mock.javascript_json import parse
-from output_mock.scripts.definition import closest, nearest
+from output_mock.suggestions import closest, nearest
 
 _MODULES = (world_operations, workflows, runs, clock, faults, calls, unplayed, snapshots)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for module in _MODULES for operation in module.OPERATIONS)
@@ -55,7 +56,7 @@ class Plane:
     def __init__(self, worlds: Worlds) -> None:
         self._worlds = worlds
 
-    def answer(self, request: Request, path: str, held: Held, *, scoped: bool) -> Response:
+    def answer(self, request: Request, path: str, held: WorldEntry, *, scoped: bool) -> Response:
         """Answer a request for the raw `path` below `/__mock__` of a world. `scoped`: it named the world."""
         try:
             reply = self._reply(request, path, held, scoped)
@@ -72,19 +73,19 @@ class Plane:
             )
         return answer
 
-    def _reply(self, request: Request, path: str, held: Held, scoped: bool) -> Reply:
+    def _reply(self, request: Request, path: str, held: WorldEntry, scoped: bool) -> ControlResponse:
         raw, _, query = path.partition("?")
         method = "GET" if request.method == "HEAD" else request.method
         if raw == "/openapi.json" and method == "GET":
             from output_mock.control.openapi import document
 
-            return Reply(200, document())
+            return ControlResponse(200, document())
         operation, names = _route(method, raw, scoped)
         parameters = _query(operation, query)
         body, yaml = _body(operation, request)
         if operation.method != "GET" and not operation.for_all:
             held.disposable = False
-        return operation.do(Asked(self._worlds, held, names, parameters, body, yaml))
+        return operation.do(ControlRequest(self._worlds, held, names, parameters, body, yaml))
 
 
 def _refused(error: OutputError) -> Response:

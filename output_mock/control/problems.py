@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from output_mock.scripts.definition import closest, nearest
-from output_mock.scripts.places import Mistake
+from output_mock.places import Mistake
+from output_mock.suggestions import closest, nearest
 
 
 class Problem(Exception):

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+from output_mock.contract.errors import OutputError, WorkflowNotFoundError
+from output_mock.contract.rendering import iso
 from output_mock.control.operations import (
     ANYTHING,
     DURATION,
     LONGEST_ID,
     TIME,
-    Asked,
+    ControlRequest,
+    ControlResponse,
     Node,
     Operation,
-    Reply,
     duration,
     fields,
     flag,
@@ -27,16 +29,15 @@ from output_mock.control.operations import (
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
 from output_mock.engine import results
-from output_mock.engine.errors import OutputError, WorkflowNotFoundError
-from output_mock.engine.failures import Failure
 from output_mock.engine.instance import Activity
-from output_mock.engine.payloads import UNDEFINED, plain
-from output_mock.engine.rendering import iso
+from output_mock.engine.progress import progress
 from output_mock.engine.run import Run
-from output_mock.engine.standing import standing
 from output_mock.engine.world import World
+from output_mock.javascript_json import UNDEFINED
 from output_mock.mock import RunView
 from output_mock.scripts.definition import CatalogDefinition
+from output_mock.sdk.failures import Failure
+from output_mock.sdk.values import null_if_undefined
 
 STATUSES = ["running", "completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"]
 _RUN: Node = {
@@ -45,7 +46,7 @@ _RUN: Node = {
     "workflow": text("The name of the workflow."),
     "catalog": text(),
     "status": text(enum=STATUSES),
-    "standing": text("Where it stands, in words: what it waits for, how it has ended."),
+    "progress": text("Where it stands, in words: what it waits for, how it has ended."),
     "startedAt": TIME,
     "closedAt": or_null(TIME),
     "waitsFor": shape(
@@ -101,7 +102,7 @@ SCHEMAS = {
 # Which run
 
 
-def _find(asked: Asked) -> tuple[World, Run]:
+def _find(asked: ControlRequest) -> tuple[World, Run]:
     world, workflow_id = asked.held.world, asked.path["workflowId"]
     try:
         run = world.find(workflow_id, asked.query.get("runId"))
@@ -125,16 +126,16 @@ def _no_run(world: World, workflow_id: str) -> NotFound:
     )
 
 
-def _changing(asked: Asked, change: Callable[[World, Run], None]) -> Reply:
+def _changing(asked: ControlRequest, change: Callable[[World, Run], None]) -> ControlResponse:
     """The run after a change, which only a running one takes."""
     world, run = _find(asked)
     with world.clock.lock:
         world.clock.run_due()
         if not run.running:
-            raise Conflict(f"run {run.run_id} of {run.workflow_id!r} has ended: {standing(run)}")
+            raise Conflict(f"run {run.run_id} of {run.workflow_id!r} has ended: {progress(run)}")
         change(world, run)
         world.clock.run_due()
-        return Reply(200, described(run))
+        return ControlResponse(200, described(run))
 
 
 # What is said of one
@@ -148,7 +149,7 @@ def described(run: Run) -> dict[str, Any]:
         "workflow": run.info.workflow_type,
         "catalog": run.info.task_queue,
         "status": run.status,
-        "standing": standing(run),
+        "progress": progress(run),
         "startedAt": iso(run.start_time),
         "closedAt": None if run.running else iso(run.close_time),
         "waitsFor": {
@@ -167,7 +168,7 @@ def _awaited(run: Run) -> list[str]:
 def _step(step: Activity) -> dict[str, Any]:
     return {
         "name": step.plan.name,
-        "input": plain(step.input),
+        "input": null_if_undefined(step.input),
         "attempt": step.attempt,
         "due": iso(step.due) if step.due else None,
     }
@@ -188,7 +189,7 @@ def _in_full(run: Run, *, history: bool) -> dict[str, Any]:
 # Operations
 
 
-def list_runs(asked: Asked) -> Reply:
+def list_runs(asked: ControlRequest) -> ControlResponse:
     """The runs that fit."""
     world, query = asked.held.world, asked.query
     limit = query.get("limit", 100)
@@ -204,30 +205,30 @@ def list_runs(asked: Asked) -> Reply:
             found.append(described(run))
             if len(found) >= limit:
                 break
-    return Reply(200, {"runs": found, "count": len(found)})
+    return ControlResponse(200, {"runs": found, "count": len(found)})
 
 
-def show(asked: Asked) -> Reply:
+def show(asked: ControlRequest) -> ControlResponse:
     """One run, in full."""
     world, run = _find(asked)
     with world.clock.lock:
-        return Reply(200, _in_full(run, history=asked.query.get("history", False)))
+        return ControlResponse(200, _in_full(run, history=asked.query.get("history", False)))
 
 
-def trace(asked: Asked) -> Reply:
+def trace(asked: ControlRequest) -> ControlResponse:
     """The trace of a run, as it stands."""
     world, run = _find(asked)
     tree = RunView(run, world).trace
     if tree is None:
         raise NotFound(f"run {run.run_id} of {run.workflow_id!r} has no trace: {_untraced(run)}")
-    return Reply(200, tree)
+    return ControlResponse(200, tree)
 
 
 def _untraced(run: Run) -> str:
     return "it has not begun" if run.memo is None else "its workflow is not traced"
 
 
-def advance(asked: Asked) -> Reply:
+def advance(asked: ControlRequest) -> ControlResponse:
     """Let the next thing happen."""
     world, run = _find(asked)
     try:
@@ -237,13 +238,13 @@ def advance(asked: Asked) -> Reply:
     with world.clock.lock:
         if not moved:
             raise Conflict(
-                f"nothing more of {run.workflow_id!r} happens by itself: {standing(run.latest())}; send it "
+                f"nothing more of {run.workflow_id!r} happens by itself: {progress(run.latest())}; send it "
                 "what it waits for, or let a timeout pass with ?timeouts=true"
             )
-        return Reply(200, described(run.latest()))
+        return ControlResponse(200, described(run.latest()))
 
 
-def complete(asked: Asked) -> Reply:
+def complete(asked: ControlRequest) -> ControlResponse:
     """Complete the run, or one of its steps."""
     body = asked.body or {}
     output = body.get("output")
@@ -257,7 +258,7 @@ def complete(asked: Asked) -> Reply:
     return _changing(asked, change)
 
 
-def fail(asked: Asked) -> Reply:
+def fail(asked: ControlRequest) -> ControlResponse:
     """Fail the run, or one of its steps."""
     body = asked.body or {}
     failure = Failure(
@@ -291,7 +292,7 @@ def _open_step(run: Run, name: str) -> Activity:
     return found[0]
 
 
-def signal(asked: Asked) -> Reply:
+def signal(asked: ControlRequest) -> ControlResponse:
     """Send a signal, now or later."""
     world, run = _find(asked)
     body = asked.body
@@ -299,11 +300,11 @@ def signal(asked: Asked) -> Reply:
     try:
         world.signal(run.workflow_id, body["name"], body.get("payload", UNDEFINED), after=after)
     except WorkflowNotFoundError:
-        raise Conflict(f"the run of {run.workflow_id!r} has ended: {standing(run)}") from None
+        raise Conflict(f"the run of {run.workflow_id!r} has ended: {progress(run)}") from None
     except (OutputError, ValueError) as error:
         raise InvalidRequest(str(error)) from None
     with world.clock.lock:
-        return Reply(200, described(run.latest()))
+        return ControlResponse(200, described(run.latest()))
 
 
 _PINNED = {"runId": text("Which run; default is the latest one of the workflow id.", maxLength=LONGEST_ID)}

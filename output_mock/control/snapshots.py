@@ -13,14 +13,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from output_mock.contract.rendering import iso
 from output_mock.control.operations import (
     NAME,
     NAME_WORDS,
     TIME,
-    Asked,
+    ControlRequest,
+    ControlResponse,
     Node,
     Operation,
-    Reply,
     fields,
     many,
     name_of,
@@ -30,10 +31,9 @@ from output_mock.control.operations import (
     text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
-from output_mock.control.worlds import Held
+from output_mock.control.worlds import WorldEntry
 from output_mock.engine.errors import Ending
 from output_mock.engine.records import WorldRecord, check_playable, record_of, world_of
-from output_mock.engine.rendering import iso
 
 # How many snapshots a world may have.
 MOST_SNAPSHOTS = 20
@@ -66,7 +66,7 @@ class Snapshot(NamedTuple):
     request_ids: Any
 
     @classmethod
-    def of(cls, held: Held) -> Snapshot:
+    def of(cls, held: WorldEntry) -> Snapshot:
         """The state of a world as it is. Raises `ScriptError` when a script cannot be played once more."""
         app = held.app
         with app.world.clock.lock:
@@ -80,7 +80,7 @@ class Snapshot(NamedTuple):
             check_playable(world, app.world)
         return cls(world, now, ids, faults, calls, request_ids)
 
-    def restore(self, held: Held) -> None:
+    def restore(self, held: WorldEntry) -> None:
         """Have a world go on from here. Raises `ScriptError`, and leaves it as it is then."""
         app, old = held.app, held.world
         new = world_of(self.world, old)
@@ -90,7 +90,7 @@ class Snapshot(NamedTuple):
         app.set_request_ids_state(self.request_ids)
         new.resume()
         old.close(Ending.RESTORED, on_stuck=lambda thread_id: app.give_up(thread_id, Ending.RESTORED))
-        app.calls.let_go(Ending.RESTORED)
+        app.calls.wake_all_waiters(Ending.RESTORED)
 
 
 def _described(name: str, snapshot: Snapshot) -> dict[str, Any]:
@@ -102,13 +102,13 @@ def _described(name: str, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def list_snapshots(asked: Asked) -> Reply:
+def list_snapshots(asked: ControlRequest) -> ControlResponse:
     """All of them."""
     found = list(asked.held.snapshots.items())
-    return Reply(200, {"snapshots": [_described(name, snapshot) for name, snapshot in found]})
+    return ControlResponse(200, {"snapshots": [_described(name, snapshot) for name, snapshot in found]})
 
 
-def take(asked: Asked) -> Reply:
+def take(asked: ControlRequest) -> ControlResponse:
     """One more; one of the same name is forgotten."""
     kept = asked.held.snapshots
     name = (asked.body or {}).get("name")
@@ -117,7 +117,7 @@ def take(asked: Asked) -> Reply:
     _check_name(name, kept)
     snapshot = Snapshot.of(asked.held)
     kept[name] = snapshot
-    return Reply(201, _described(name, snapshot))
+    return ControlResponse(201, _described(name, snapshot))
 
 
 def _check_name(name: str, kept: Mapping[str, Snapshot]) -> None:
@@ -128,7 +128,7 @@ def _check_name(name: str, kept: Mapping[str, Snapshot]) -> None:
         raise Conflict(f"a world has at most {MOST_SNAPSHOTS} snapshots; delete one")
 
 
-def _the(asked: Asked) -> tuple[str, Snapshot]:
+def _the(asked: ControlRequest) -> tuple[str, Snapshot]:
     name, kept = asked.path["name"], asked.held.snapshots
     snapshot = kept.get(name)
     if snapshot is None:
@@ -136,22 +136,22 @@ def _the(asked: Asked) -> tuple[str, Snapshot]:
     return name, snapshot
 
 
-def restore(asked: Asked) -> Reply:
+def restore(asked: ControlRequest) -> ControlResponse:
     """Go back to one."""
     name, snapshot = _the(asked)
     snapshot.restore(asked.held)
-    return Reply(200, _described(name, snapshot))
+    return ControlResponse(200, _described(name, snapshot))
 
 
-def show(asked: Asked) -> Reply:
+def show(asked: ControlRequest) -> ControlResponse:
     """One of them as a file."""
     from output_mock.state.worlds import snapshot_json
 
     _, snapshot = _the(asked)
-    return Reply(200, snapshot_json(snapshot))
+    return ControlResponse(200, snapshot_json(snapshot))
 
 
-def put(asked: Asked) -> Reply:
+def put(asked: ControlRequest) -> ControlResponse:
     """One from a file."""
     from output_mock.state.checked import Unreadable
     from output_mock.state.worlds import checked_snapshot
@@ -164,14 +164,14 @@ def put(asked: Asked) -> Reply:
     except Unreadable as problem:
         raise InvalidRequest(f"the snapshot cannot be read: {problem}") from None
     kept[name] = snapshot
-    return Reply(201 if new else 200, _described(name, snapshot))
+    return ControlResponse(201 if new else 200, _described(name, snapshot))
 
 
-def delete(asked: Asked) -> Reply:
+def delete(asked: ControlRequest) -> ControlResponse:
     """One less."""
     name, _ = _the(asked)
     asked.held.snapshots.pop(name, None)
-    return Reply(204, None)
+    return ControlResponse(204, None)
 
 
 _FILE: Node = {

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from output_mock.control.operations import Asked, Node, Operation, Reply, many, number, ref, shape, text
+from output_mock.control.operations import (
+    ControlRequest,
+    ControlResponse,
+    Node,
+    Operation,
+    many,
+    number,
+    ref,
+    shape,
+    text,
+)
 from output_mock.unplayed import unplayed
 
 SCHEMAS: dict[str, Node] = {
@@ -17,11 +27,11 @@ SCHEMAS: dict[str, Node] = {
 }
 
 
-def list_unplayed(asked: Asked) -> Reply:
+def list_unplayed(asked: ControlRequest) -> ControlResponse:
     """What was scripted and never played."""
     found = unplayed(asked.held.world, asked.held.app.faults)
     listed = [{"about": one.text, "places": [place for place in one.places if place]} for one in found]
-    return Reply(200, {"unplayed": listed, "count": len(listed)})
+    return ControlResponse(200, {"unplayed": listed, "count": len(listed)})
 
 
 OPERATIONS = [

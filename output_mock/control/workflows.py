@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from output_mock.contract.rendering import iso
 from output_mock.control.operations import (
     ANYTHING,
     DURATION,
     TIME,
-    Asked,
+    ControlRequest,
+    ControlResponse,
     Node,
     Operation,
-    Reply,
     duration,
     fields,
     flag,
@@ -26,7 +27,6 @@ from output_mock.control.operations import (
     text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, InvalidScript, NotFound
-from output_mock.engine.rendering import iso
 from output_mock.engine.world import Catalog, World
 from output_mock.scripts.definition import WorkflowDefinition
 from output_mock.scripts.loading import ScriptFileError
@@ -99,24 +99,24 @@ def _in_full(world: World, name: str) -> dict[str, Any]:
     return {**_described(definition, catalogs), "script": _written(definition)}
 
 
-def _listing(world: World) -> Reply:
+def _listing(world: World) -> ControlResponse:
     with world.clock.lock:
         found = _offered(world)
-        return Reply(
+        return ControlResponse(
             200, {"workflows": [_described(definition, catalogs) for catalogs, definition in found.values()]}
         )
 
 
-def list_workflows(asked: Asked) -> Reply:
+def list_workflows(asked: ControlRequest) -> ControlResponse:
     """All workflows."""
     return _listing(asked.held.world)
 
 
-def show(asked: Asked) -> Reply:
+def show(asked: ControlRequest) -> ControlResponse:
     """One workflow with its script."""
     world = asked.held.world
     with world.clock.lock:
-        return Reply(200, _in_full(world, asked.path["name"]))
+        return ControlResponse(200, _in_full(world, asked.path["name"]))
 
 
 def _the(world: World, name: str) -> tuple[list[str], WorkflowDefinition]:
@@ -129,7 +129,7 @@ def _the(world: World, name: str) -> tuple[list[str], WorkflowDefinition]:
 # Adding and taking away
 
 
-def _read(asked: Asked) -> Script:
+def _read(asked: ControlRequest) -> Script:
     """The script that the body is. Raises `InvalidScript`."""
     from output_mock.scripts.yaml import document
 
@@ -164,7 +164,7 @@ def _catalogs(script: Script) -> set[str]:
     return named | set(script.catalogs) | script.away
 
 
-def add(asked: Asked) -> Reply:
+def add(asked: ControlRequest) -> ControlResponse:
     """Offer what the body scripts besides what there is."""
     world, script = asked.held.world, _read(asked)
     _check(world, script, kept=True)
@@ -176,10 +176,10 @@ def add(asked: Asked) -> Reply:
                 "all with PUT /workflows"
             )
         _offer(world, [], script)
-    return Reply(201, _listing(world).value)
+    return ControlResponse(201, _listing(world).value)
 
 
-def replace_all(asked: Asked) -> Reply:
+def replace_all(asked: ControlRequest) -> ControlResponse:
     """Offer what the body scripts, and nothing else."""
     world, script = asked.held.world, _read(asked)
     _check(world, script, kept=False)
@@ -187,7 +187,7 @@ def replace_all(asked: Asked) -> Reply:
     return _listing(world)
 
 
-def put(asked: Asked) -> Reply:
+def put(asked: ControlRequest) -> ControlResponse:
     """Offer one workflow, in the place of the one of its name."""
     world, name = asked.held.world, asked.path["name"]
     script = _read_one(asked, name)
@@ -195,10 +195,10 @@ def put(asked: Asked) -> Reply:
     with world.clock.lock:
         new = name not in _offered(world)
         _offer(world, [], script)
-        return Reply(201 if new else 200, _in_full(world, name))
+        return ControlResponse(201 if new else 200, _in_full(world, name))
 
 
-def _read_one(asked: Asked, name: str) -> Script:
+def _read_one(asked: ControlRequest, name: str) -> Script:
     from output_mock.scripts.yaml import document
 
     try:
@@ -233,7 +233,7 @@ class _Everything(Scripted):
                 catalog.withhold(name)
 
 
-def remove(asked: Asked) -> Reply:
+def remove(asked: ControlRequest) -> ControlResponse:
     """Offer a workflow no longer."""
     world, name, catalog = asked.held.world, asked.path["name"], asked.query.get("catalog")
     with world.clock.lock:
@@ -242,7 +242,7 @@ def remove(asked: Asked) -> Reply:
             raise NotFound.named(f"workflow {name!r} in a catalog", catalog, catalogs, listed="catalogs")
         for one in catalogs if catalog is None else [catalog]:
             world.catalogs[one].withhold(name)
-    return Reply(204, None)
+    return ControlResponse(204, None)
 
 
 # Catalogs
@@ -257,14 +257,14 @@ def _shown(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def list_catalogs(asked: Asked) -> Reply:
+def list_catalogs(asked: ControlRequest) -> ControlResponse:
     """All catalogs."""
     world = asked.held.world
     with world.clock.lock:
-        return Reply(200, {"catalogs": [_shown(catalog) for catalog in world.catalogs.values()]})
+        return ControlResponse(200, {"catalogs": [_shown(catalog) for catalog in world.catalogs.values()]})
 
 
-def put_catalog(asked: Asked) -> Reply:
+def put_catalog(asked: ControlRequest) -> ControlResponse:
     """Have a catalog, and let its worker come or go."""
     world, name, body = asked.held.world, asked.path["name"], asked.body or {}
     if not re.fullmatch(CATALOG_NAME, name):
@@ -282,7 +282,7 @@ def put_catalog(asked: Asked) -> Reply:
         elif "worker" in body:
             catalog.set_worker(body["worker"])
         world.clock.run_due()
-        return Reply(201 if new else 200, _shown(catalog))
+        return ControlResponse(201 if new else 200, _shown(catalog))
 
 
 _FILE: Node = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from output_mock.contract.rendering import iso
 from output_mock.control import clock
 from output_mock.control.operations import (
     DURATION,
     NAME,
-    Asked,
+    ControlRequest,
+    ControlResponse,
     Operation,
-    Reply,
     fields,
     many,
     number,
@@ -20,11 +21,10 @@ from output_mock.control.operations import (
     text,
 )
 from output_mock.control.problems import InvalidRequest, NotFound
-from output_mock.control.worlds import MOST_TOKENS, Held
+from output_mock.control.worlds import MOST_TOKENS, WorldEntry
 from output_mock.durations import MILLISECOND
-from output_mock.engine.rendering import iso
-from output_mock.engine.wall import monotonic
 from output_mock.http.journal import Calls
+from output_mock.real_time import monotonic
 from output_mock.version import NAME as PROGRAM
 from output_mock.version import version
 
@@ -72,7 +72,7 @@ SCHEMAS = {
 }
 
 
-def _described(held: Held) -> dict[str, Any]:
+def _described(held: WorldEntry) -> dict[str, Any]:
     world = held.world
     time, stuck = clock.seen(world)
     offered = {name for catalog in world.catalogs.copy().values() for name in catalog.workflows.copy()}
@@ -86,7 +86,7 @@ def _described(held: Held) -> dict[str, Any]:
         "workflows": len(offered),
         "runs": len(world.workflow_ids()),
         "calls": len(calls),
-        "misses": sum(call.miss is not None for call in calls),
+        "misses": sum(call.unmatched_reason is not None for call in calls),
         "faults": len(held.app.faults),
         "scriptErrors": [error.message for error in list(world.script_errors)[-100:]],
         "snapshots": list(held.snapshots),
@@ -94,12 +94,12 @@ def _described(held: Held) -> dict[str, Any]:
     }
 
 
-def list_worlds(asked: Asked) -> Reply:
+def list_worlds(asked: ControlRequest) -> ControlResponse:
     """All worlds."""
-    return Reply(200, {"worlds": [_described(held) for held in asked.visible()]})
+    return ControlResponse(200, {"worlds": [_described(held) for held in asked.visible()]})
 
 
-def _named(asked: Asked) -> Held:
+def _named(asked: ControlRequest) -> WorldEntry:
     """The world that the path names."""
     name, visible = asked.path["name"], asked.visible()
     for held in visible:
@@ -108,47 +108,47 @@ def _named(asked: Asked) -> Held:
     raise NotFound.named("world", name, [held.name for held in visible], listed="worlds")
 
 
-def show(asked: Asked) -> Reply:
+def show(asked: ControlRequest) -> ControlResponse:
     """One world."""
-    return Reply(200, _described(_named(asked)))
+    return ControlResponse(200, _described(_named(asked)))
 
 
-def show_own(asked: Asked) -> Reply:
+def show_own(asked: ControlRequest) -> ControlResponse:
     """The world that was asked."""
-    return Reply(200, _described(asked.held))
+    return ControlResponse(200, _described(asked.held))
 
 
-def make(asked: Asked) -> Reply:
+def make(asked: ControlRequest) -> ControlResponse:
     """A new world."""
     body = dict(asked.body)
     name, tokens = body.pop("name"), body.pop("tokens", [])
     try:
-        return Reply(201, _described(asked.worlds.make(name, body, tokens)))
+        return ControlResponse(201, _described(asked.worlds.make(name, body, tokens)))
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
 
 
-def wipe(asked: Asked) -> Reply:
+def wipe(asked: ControlRequest) -> ControlResponse:
     """Begin it anew."""
     held = _named(asked)
     held.used = monotonic()
     asked.worlds.wipe(held)
-    return Reply(200, _described(held))
+    return ControlResponse(200, _described(held))
 
 
-def wipe_own(asked: Asked) -> Reply:
+def wipe_own(asked: ControlRequest) -> ControlResponse:
     """Begin the world anew that was asked."""
     asked.worlds.wipe(asked.held)
-    return Reply(200, _described(asked.held))
+    return ControlResponse(200, _described(asked.held))
 
 
-def delete(asked: Asked) -> Reply:
+def delete(asked: ControlRequest) -> ControlResponse:
     """Let it be gone."""
     asked.worlds.delete(_named(asked))
-    return Reply(204, None)
+    return ControlResponse(204, None)
 
 
-def show_version(asked: Asked) -> Reply:
+def show_version(asked: ControlRequest) -> ControlResponse:
     """Who answers here."""
     kept = asked.held.world.kept_runs
     saver = asked.worlds.saver
@@ -156,7 +156,7 @@ def show_version(asked: Asked) -> Reply:
     if saver is not None:
         written = None if saver.written is None else iso(int(saver.written.timestamp() * 1000) * MILLISECOND)
         state = {"file": saver.path, "written": written, "problem": saver.trouble()}
-    return Reply(
+    return ControlResponse(
         200,
         {
             "name": PROGRAM,

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from output_mock.control.operations import NAME, NAME_WORDS
 from output_mock.control.problems import Conflict, Full, InvalidRequest, NotFound
 from output_mock.engine.errors import Ending
-from output_mock.engine.wall import monotonic
 from output_mock.http.tokens import bare, fingerprint
+from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
+    from output_mock.control.saver import Saver
     from output_mock.control.snapshots import Snapshot
     from output_mock.engine.world import World
     from output_mock.http.app import OutputApp
     from output_mock.mock import OutputMock
-    from output_mock.state.saver import Saver
 
 # The name of the world that is meant when none is named.
 DEFAULT = "default"
@@ -32,7 +32,7 @@ Make = Callable[[Mapping[str, Any]], "OutputMock"]
 _LOOK = 30.0
 
 
-class Held:
+class WorldEntry:
     """A world that is held under a name."""
 
     def __init__(
@@ -100,15 +100,15 @@ class Worlds:
         on_new: Callable[[OutputMock], None] | None = None,
         on_end: Callable[[str], None] | None = None,
     ) -> None:
-        self.default: Held = Held(DEFAULT, first, {})
+        self.default: WorldEntry = WorldEntry(DEFAULT, first, {})
         # Which world a token leads to, by its fingerprint.
-        self._tokens: dict[bytes, Held] = {}
+        self._tokens: dict[bytes, WorldEntry] = {}
         self._make = make
         self._most = most
         self._idle = idle
         self._on_new = on_new
         self._on_end = on_end
-        self._held: dict[str, Held] = {DEFAULT: self.default}
+        self._held: dict[str, WorldEntry] = {DEFAULT: self.default}
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._sweeper: threading.Thread | None = None
@@ -121,20 +121,20 @@ class Worlds:
     def __len__(self) -> int:
         return len(self._held)
 
-    def find(self, name: str) -> Held:
+    def find(self, name: str) -> WorldEntry:
         """The world of that name; to look at it is not to use it. Raises `NotFound`."""
         held = self._held.get(name)
         if held is None:
             raise NotFound.named("world", name, list(self._held), listed="worlds")
         return held
 
-    def get(self, name: str) -> Held:
+    def get(self, name: str) -> WorldEntry:
         """The world of that name, which was used by that. Raises `NotFound`."""
         held = self.find(name)
         held.used = monotonic()
         return held
 
-    def by_token(self, authorization: str | None) -> Held | None:
+    def by_token(self, authorization: str | None) -> WorldEntry | None:
         """The world that the token of an `Authorization` header leads to; None when it leads to none."""
         if not authorization or not self._tokens:
             return None
@@ -144,7 +144,7 @@ class Worlds:
         return held
 
     @contextmanager
-    def controlled(self, held: Held) -> Iterator[None]:
+    def controlled(self, held: WorldEntry) -> Iterator[None]:
         """While the block runs, a world's control plane answers a request, which may change it."""
         with self._lock:
             held.controlling += 1
@@ -156,7 +156,7 @@ class Worlds:
                 held.controlled += 1
 
     @contextmanager
-    def visited(self, name: str, may_make: Callable[[], object]) -> Iterator[Held]:
+    def visited(self, name: str, may_make: Callable[[], object]) -> Iterator[WorldEntry]:
         """The world of that name, which stays at least as long as the block runs.
 
         If there is none yet it is made as the server itself was, unless `may_make` raises. Raises
@@ -176,7 +176,9 @@ class Worlds:
             with self._lock:
                 held.visits -= 1
 
-    def make(self, name: str, options: Mapping[str, Any] | None = None, tokens: Sequence[str] = ()) -> Held:
+    def make(
+        self, name: str, options: Mapping[str, Any] | None = None, tokens: Sequence[str] = ()
+    ) -> WorldEntry:
         """A new world; where there is no room, in the place of one that is empty. `tokens` lead to it.
 
         Raises `InvalidRequest`, `Conflict` for a name or token that is taken, and `Full`.
@@ -194,7 +196,7 @@ class Worlds:
                 self._make_room()
             return self._hold(name, options or {}, marks)
 
-    def make_again(self, name: str, options: Mapping[str, Any], marks: Iterable[bytes]) -> Held:
+    def make_again(self, name: str, options: Mapping[str, Any], marks: Iterable[bytes]) -> WorldEntry:
         """A world that another process had: made anew, or the default one as it is.
 
         `marks` are the fingerprints of the tokens that lead to it. Raises `InvalidRequest` for a name that
@@ -208,8 +210,8 @@ class Worlds:
                 raise Full("this server holds one world and no more")
             return self._hold(name, options, marks)
 
-    def _hold(self, name: str, options: Mapping[str, Any], marks: Iterable[bytes]) -> Held:
-        held = Held(name, self._new(name, options), options, marks)
+    def _hold(self, name: str, options: Mapping[str, Any], marks: Iterable[bytes]) -> WorldEntry:
+        held = WorldEntry(name, self._new(name, options), options, marks)
         self._held[name] = held
         self._tokens |= dict.fromkeys(held.marks, held)
         if self._idle is not None and self._sweeper is None:
@@ -233,7 +235,7 @@ class Worlds:
             self._on_new(mock)
         return mock
 
-    def wipe(self, held: Held) -> None:
+    def wipe(self, held: WorldEntry) -> None:
         """Begin a world anew: no runs, calls, faults or snapshots; scripts, clock and seed as at first."""
         if self._make is None:
             raise Conflict("this server cannot begin its world anew")
@@ -243,7 +245,7 @@ class Worlds:
             held.snapshots = {}
         _end(old, Ending.WIPED)
 
-    def delete(self, held: Held) -> None:
+    def delete(self, held: WorldEntry) -> None:
         """Let a world be gone. Raises `Conflict` for the default one."""
         if held is self.default:
             raise Conflict("the default world stays; wipe it")
@@ -256,14 +258,14 @@ class Worlds:
         if self._on_end is not None:
             self._on_end(held.name)
 
-    def let_go(self) -> None:
+    def wake_all_waiters(self) -> None:
         """Whoever waits for something in any world stops waiting."""
         for held in self:
-            held.app.let_go()
+            held.app.wake_all_waiters()
 
-    def parked(self) -> int:
+    def waiting_requests(self) -> int:
         """How many requests wait for something to happen in any world."""
-        return sum(held.app.parked() for held in self)
+        return sum(held.app.waiting_requests() for held in self)
 
     def close(self) -> None:
         """Look after idle worlds no longer."""
@@ -279,7 +281,7 @@ class Worlds:
                 if held is not self.default and not self._in_use(held, monotonic() - idle):
                     self.delete(held)
 
-    def _in_use(self, held: Held, since: float) -> bool:
+    def _in_use(self, held: WorldEntry, since: float) -> bool:
         return held.used > since or held.visits > 0 or held.app.answering
 
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
 
-from output_mock.durations import Duration, nanoseconds, spoken
+from output_mock.durations import Duration, format_duration, nanoseconds
 from output_mock.engine.lock import WorldLock
-from output_mock.engine.wall import monotonic, time_ns
+from output_mock.real_time import monotonic, time_ns
 
 Mode = Literal["real", "auto", "manual"]
 # Where virtual time begins, so that two runs of the same test see the same times.
@@ -30,13 +30,13 @@ _SWEEP_AT = 4096
 class Timer:
     """Something due at `when` (nanoseconds since 1970). `cancel()` forgets it."""
 
-    __slots__ = ("_clock", "callback", "guard", "when")
+    __slots__ = ("_clock", "callback", "is_timeout", "when")
 
-    def __init__(self, clock: Clock, when: int, callback: Callable[[], None], guard: bool) -> None:
+    def __init__(self, clock: Clock, when: int, callback: Callable[[], None], is_timeout: bool) -> None:
         self._clock = clock
         self.when: int = when
         self.callback: Callable[[], None] | None = callback
-        self.guard: bool = guard
+        self.is_timeout: bool = is_timeout
 
     def cancel(self) -> None:
         """Never call the callback. Does nothing when it has been called already."""
@@ -139,11 +139,11 @@ class Clock:
         else:
             self._ready.append(callback)
 
-    def call_at(self, when: int, callback: Callable[[], None], *, guard: bool = False) -> Timer:
+    def call_at(self, when: int, callback: Callable[[], None], *, is_timeout: bool = False) -> Timer:
         """Call back at `when` (nanoseconds since 1970)."""
-        timer = Timer(self, when, callback, guard)
+        timer = Timer(self, when, callback, is_timeout)
         self._sequence += 1
-        heap = self._guards if guard else self._work
+        heap = self._guards if is_timeout else self._work
         heapq.heappush(heap, (when, self._sequence, timer))
         if self.mode == "real" and heap[0][2] is timer:
             self._wake_driver()
@@ -207,8 +207,8 @@ class Clock:
         due = self.nanoseconds() + length
         if due > LATEST and self.mode != "real":
             raise ValueError(
-                f"{what} would come {spoken(length)} from now, and the clock ends with the year 2998; it is "
-                f"{self.now():%Y-%m-%d}, so make it shorter, or begin earlier (start=…)"
+                f"{what} would come {format_duration(length)} from now, and the clock ends with the year "
+                f"2998; it is {self.now():%Y-%m-%d}, so make it shorter, or begin earlier (start=…)"
             )
         return due
 

@@ -36,11 +36,11 @@ class Deadlines:
         while queue and not queue[0].running:
             queue.popleft()
         if queue and run.deadline < queue[-1].deadline:
-            self._own[run] = self._clock.call_at(run.deadline, run.time_out, guard=True)
+            self._own[run] = self._clock.call_at(run.deadline, run.time_out, is_timeout=True)
             return
         queue.append(run)
         if self._timer is None:
-            self._timer = self._clock.call_at(queue[0].deadline, self.ring, guard=True)
+            self._timer = self._clock.call_at(queue[0].deadline, self.ring, is_timeout=True)
 
     def forget(self, run: Run) -> None:
         """`run` has closed: nothing of it is due any more."""
@@ -59,7 +59,7 @@ class Deadlines:
         while queue and not queue[0].running:
             queue.popleft()
         self._timer.cancel()
-        self._timer = self._clock.call_at(queue[0].deadline, self.ring, guard=True) if queue else None
+        self._timer = self._clock.call_at(queue[0].deadline, self.ring, is_timeout=True) if queue else None
 
     @property
     def timer(self) -> Timer | None:
@@ -72,7 +72,7 @@ class Deadlines:
         """
         self._queue, self._timer, self._own = queue, timer, own
         if queue and timer is None:
-            self._timer = self._clock.call_at(queue[0].deadline, self.ring, guard=True)
+            self._timer = self._clock.call_at(queue[0].deadline, self.ring, is_timeout=True)
 
     def ring(self) -> None:
         """The first of the timeouts has come."""
@@ -81,4 +81,4 @@ class Deadlines:
         while queue and (not queue[0].running or queue[0].deadline <= now):
             queue.popleft().time_out()
         if queue and self._timer is None:
-            self._timer = self._clock.call_at(queue[0].deadline, self.ring, guard=True)
+            self._timer = self._clock.call_at(queue[0].deadline, self.ring, is_timeout=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from output_mock.engine import history
-from output_mock.engine.failures import Cause
-from output_mock.engine.history import StartInfo
-from output_mock.engine.payloads import UNDEFINED
+from output_mock.contract import history
+from output_mock.contract.failures import Cause
+from output_mock.contract.history import StartInfo
+from output_mock.javascript_json import UNDEFINED
 
 if TYPE_CHECKING:
-    from output_mock.engine.history import Event, History
+    from output_mock.contract.history import Event, History
 
 MOST_EVENTS = 51_200
 MOST_BYTES = 50 * 1024 * 1024

@@ -18,9 +18,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from output_mock.durations import spoken
-from output_mock.engine import failures
-from output_mock.engine.context import (
+from output_mock.contract import failures
+from output_mock.contract.errors import OutputError, QueryNotRegisteredError
+from output_mock.contract.failures import Cause
+from output_mock.contract.history import ActivityOptions, Memo
+from output_mock.durations import format_duration
+from output_mock.engine.loop import ScriptLoop
+from output_mock.engine.outlasting import note_if_outlasting
+from output_mock.javascript_json import UNDEFINED, as_json
+from output_mock.places import was_raised
+from output_mock.sdk.context import (
     Context,
     ContinueAsNew,
     Handler,
@@ -29,15 +36,10 @@ from output_mock.engine.context import (
     StepPlan,
     answer_of,
 )
-from output_mock.engine.errors import OutputError, QueryNotRegisteredError, ScriptError
-from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure, invalid
-from output_mock.engine.history import ActivityOptions, Memo
-from output_mock.engine.loop import ScriptLoop
-from output_mock.engine.outlasting import note_if_outlasting
-from output_mock.engine.payloads import UNDEFINED, named_json, plain
-from output_mock.engine.traces import Node
-from output_mock.javascript_json import as_json
-from output_mock.scripts.places import was_raised
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.failures import FATAL_NAMES, Application, ChildFailure, Failure, StepFailure, invalid
+from output_mock.sdk.trace_nodes import Node
+from output_mock.sdk.values import named_json, null_if_undefined
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer
@@ -75,7 +77,7 @@ class Activity:
     last_failure: Cause | None = None
     timer: Timer | None = None
     due = 0
-    guard = False
+    is_timeout = False
     # The event that asks the step to stop, once there is one.
     cancel_requested = 0
     closed = False
@@ -110,11 +112,11 @@ class WorkflowTimer:
     due = 0
     closed = False
 
-    def __init__(self, timer_id: str, length: int, fire: Callable[[], None], guard: bool) -> None:
+    def __init__(self, timer_id: str, length: int, fire: Callable[[], None], is_timeout: bool) -> None:
         self.timer_id = timer_id
         self.length = length
         self.fire = fire
-        self.guard = guard
+        self.is_timeout = is_timeout
 
 
 class Child:
@@ -438,13 +440,15 @@ class Instance:
             return self.replayed_at
         return self.run.world.clock.nanoseconds()
 
-    def start_timer(self, length: int, fire: Callable[[], None], *, guard: bool) -> Callable[[], None]:
+    def start_timer(self, length: int, fire: Callable[[], None], *, is_timeout: bool) -> Callable[[], None]:
         self._check_running()
         if not self.replaying:
             self.run.world.clock.due_in(length, "the end of this wait")
-            note_if_outlasting(self.run, "a timeout" if guard else "a pause", length, guard=guard)
+            note_if_outlasting(
+                self.run, "a timeout" if is_timeout else "a pause", length, is_timeout=is_timeout
+            )
         self.timer_count += 1
-        timer = WorkflowTimer(str(self.timer_count), length, fire, guard)
+        timer = WorkflowTimer(str(self.timer_count), length, fire, is_timeout)
         self.commands.append((TIMER, timer))
         return lambda: self._cancel_timer(timer)
 
@@ -543,7 +547,7 @@ class Instance:
     async def sleep(self, length: int) -> None:
         self._check_running()
         future: asyncio.Future[None] = self.loop.create_future()
-        cancel = self.start_timer(length, lambda: _finish(future), guard=False)
+        cancel = self.start_timer(length, lambda: _finish(future), is_timeout=False)
         try:
             await future
         except asyncio.CancelledError:
@@ -559,7 +563,7 @@ class Instance:
         waits = self._signal_waits.setdefault(name, [])
         waits.append(future)
         if not await self._guarded(future, timeout):
-            limit = spoken(timeout or 0)
+            limit = format_duration(timeout or 0)
             raise SignalTimeout(f"no signal {name!r} within {limit}")
         return future.result()
 
@@ -581,7 +585,7 @@ class Instance:
         self._since[future] = self.now()
         if timeout is not None:
             # The timer resolves nothing when the future is there already, which `done` tells.
-            cancel = self.start_timer(max(1_000_000, timeout), lambda: _give_up(future), guard=True)
+            cancel = self.start_timer(max(1_000_000, timeout), lambda: _give_up(future), is_timeout=True)
         try:
             await future
         except asyncio.CancelledError:
@@ -628,7 +632,7 @@ class Instance:
             self._random = random.Random(f"{self.run.world.seed}/{self.run.info.run_id}")
         return self._random
 
-    async def in_turn(self, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
+    async def next_scripted_answer(self, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
         run = self.run
         if run.info.answer is None:
             whose, answers = pick()
@@ -641,7 +645,7 @@ class Instance:
     # The script
 
     async def _bare(self) -> Any:
-        return await self.definition.script(self.context, plain(self.run.info.input))
+        return await self.definition.script(self.context, null_if_undefined(self.run.info.input))
 
     def _unblock(self) -> bool:
         """Resume the waits whose condition holds by now."""
@@ -727,7 +731,7 @@ class Instance:
             self._buffered_updates.append(update)
             return
         handler, validator = entry
-        payload = plain(update.payload)
+        payload = null_if_undefined(update.payload)
         if validator is not None and not self.replaying:
             try:
                 validator(payload)
@@ -844,7 +848,7 @@ async def play(definition: WorkflowDefinition, context: Context, given: Any) -> 
         given, issues = definition.input_schema.safe_parse(given)
         if issues:
             raise invalid(f'Workflow "{definition.name}" input', issues)
-    output = await definition.script(context, plain(given))
+    output = await definition.script(context, null_if_undefined(given))
     output = named_json(output, "the output of workflow {!r}", definition.name)
     if definition.output_schema is not None:
         output, issues = definition.output_schema.safe_parse(output)
@@ -862,7 +866,7 @@ def cause_of(error: BaseException, definition: WorkflowDefinition) -> Cause | No
     if isinstance(error, Failure):
         where = f"fn ({definition.path})"
         # The SDK wraps its own fatal errors, and leaves the failures of Temporal as they are.
-        detailed = error.name in failures.FATAL_NAMES or bool(error.properties) or not error.is_error
+        detailed = error.name in FATAL_NAMES or bool(error.properties) or not error.is_error
         return Application(error, where=where, non_retryable=not error.retryable, detailed=detailed)
     inner = getattr(error, "exceptions", None)  # an ExceptionGroup of asyncio.TaskGroup
     if inner and not isinstance(error, Exception):

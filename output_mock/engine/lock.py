@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from output_mock.engine.errors import Ending, WorldBusyError, WorldStuckError
-from output_mock.engine.wall import monotonic
+from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
     from output_mock.engine.watchdog import Watchdog
@@ -118,7 +118,7 @@ class WorldLock(_RLock):
             return None
         return self.watchdog.described()
 
-    def let_go(self, ending: Ending) -> None:
+    def wake_all_waiters(self, ending: Ending) -> None:
         """Whoever waits for the lock at the moment stops waiting, with the error of this ending."""
         self.interrupted = ending
         self.interruptions += 1

@@ -28,7 +28,9 @@ class TimerHost(Protocol):
     """Who turns the loop's timers into timers of the workflow, and hears of errors that nobody awaits."""
 
     def now(self) -> int: ...
-    def start_timer(self, delay: int, fire: Callable[[], None], *, guard: bool) -> Callable[[], None]: ...
+    def start_timer(
+        self, delay: int, fire: Callable[[], None], *, is_timeout: bool
+    ) -> Callable[[], None]: ...
     def lost(self, error: BaseException) -> None: ...
 
 
@@ -126,10 +128,10 @@ class ScriptLoop:
         if delay <= 0:
             return self.call_soon(callback, *args, context=context)
         handle = TimerHandle(self.time() + delay, callback, args, context)
-        guard = getattr(callback, "__name__", "") in _TIMEOUT_CALLBACKS
+        is_timeout = getattr(callback, "__name__", "") in _TIMEOUT_CALLBACKS
         length = round(delay * 1_000_000_000)
         assert self.host is not None
-        handle.stop_timer = self.host.start_timer(length, lambda: self._fire(handle), guard=guard)
+        handle.stop_timer = self.host.start_timer(length, lambda: self._fire(handle), is_timeout=is_timeout)
         return handle
 
     def call_at(

@@ -7,7 +7,7 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from output_mock.durations import spoken
+from output_mock.durations import format_duration
 from output_mock.scripts.parts import place_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def deadline_of(run: Run) -> int:
     return deadline
 
 
-def note_if_outlasting(run: Run, what: str, length: int, *, guard: bool) -> None:
+def note_if_outlasting(run: Run, what: str, length: int, *, is_timeout: bool) -> None:
     """Note for the author of the script that something takes so many nanoseconds, if that is too long.
 
     `guard` says that it is the timeout of a wait, which can then never pass.
@@ -38,13 +38,13 @@ def note_if_outlasting(run: Run, what: str, length: int, *, guard: bool) -> None
     if not deadline or length < left:
         return
     place = _place(run)
-    ending = "never passes" if guard else "never ends"
+    ending = "never passes" if is_timeout else "never ends"
     text = (
-        f"workflow {run.definition.name!r}: {what} of {spoken(length)} {ending}, as the run reaches its "
-        f"execution timeout in {spoken(max(0, left))}; make it shorter, or set a longer execution_timeout "
-        f"({place})"
+        f"workflow {run.definition.name!r}: {what} of {format_duration(length)} {ending}, as the run "
+        f"reaches its execution timeout in {format_duration(max(0, left))}; make it shorter, or set a "
+        f"longer execution_timeout ({place})"
     )
-    _note(run, (place, what), (text, guard))
+    _note(run, (place, what), (text, is_timeout))
 
 
 def note_if_too_late(run: Run, name: str, after: int, place: str | None) -> None:
@@ -57,10 +57,10 @@ def note_if_too_late(run: Run, name: str, after: int, place: str | None) -> None
     if not deadline or after < left:
         return
     place = place or place_of(run.definition)
-    enough = spoken(2 * (run.world.execution_timeout - left + after))
+    enough = format_duration(2 * (run.world.execution_timeout - left + after))
     text = (
-        f"workflow {run.definition.name!r}: signal {name!r} is due after {spoken(after)}, but the run may "
-        f"take {spoken(max(0, left))} only: set execution_timeout={enough!r} ({place})"
+        f"workflow {run.definition.name!r}: signal {name!r} is due after {format_duration(after)}, but the "
+        f"run may take {format_duration(max(0, left))} only: set execution_timeout={enough!r} ({place})"
     )
     _note(run, (place, f"signal {name!r}"), (text, False))
 

@@ -22,19 +22,19 @@ from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
+from output_mock.contract.failures import Cause
+from output_mock.contract.history import Event, History
 from output_mock.engine.clock import Clock, Mode, Timer
 from output_mock.engine.deadlines import Deadlines
-from output_mock.engine.errors import ScriptError
-from output_mock.engine.failures import Cause
-from output_mock.engine.history import Event, History
 from output_mock.engine.history_limits import Measured
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import UPDATE, Activity, Child, Job, Update, WorkflowTimer
 from output_mock.engine.replay import Replay
-from output_mock.engine.run import Arrival, Backoff, Family, Run
+from output_mock.engine.run import ContinueAsNewBackoff, Family, IncomingSignal, Run
 from output_mock.engine.watchdog import Watchdog
 from output_mock.engine.world import Catalog, World, latency_of
 from output_mock.scripts.definition import CatalogDefinition, ScheduledSignal, WorkflowDefinition
+from output_mock.sdk.errors import ScriptError
 
 # The attributes of a run that are data, and that a run which has none has a default for.
 RUN_VALUES = (
@@ -87,7 +87,7 @@ class DueCall(NamedTuple):
 
     number: int
     when: int
-    guard: bool
+    is_timeout: bool
     method: str
     subject: Subject | None
 
@@ -319,7 +319,7 @@ class _Recording:
             if owner in new:
                 call = self._call(callback)
                 if call is not None:
-                    new[owner].append(DueCall(number, when, timer.guard, call.method, call.subject))
+                    new[owner].append(DueCall(number, when, timer.is_timeout, call.method, call.subject))
 
     def _next_calls(self, callbacks: Iterable[Callable[[], None]]) -> tuple[NextCall, ...]:
         return tuple(call for callback in callbacks if (call := self._call(callback)) is not None)
@@ -348,7 +348,7 @@ class _Recording:
             return None if thing.closed else Subject("timer", thing.started)
         if isinstance(thing, Child):
             return None if thing.closed else Subject("child", thing.initiated)
-        loose = [other for other in run.work if isinstance(other, (Arrival, Backoff))]
+        loose = [other for other in run.work if isinstance(other, (IncomingSignal, ContinueAsNewBackoff))]
         return Subject("loose", loose.index(thing)) if thing in loose else None
 
     # Runs
@@ -383,7 +383,9 @@ class _Recording:
 
     def _under_way(self, run: Run, calls: tuple[DueCall, ...]) -> UnderWay:
         work = tuple(subject for thing in run.work if (subject := self._subject(run, thing)) is not None)
-        loose = tuple(_loose(thing) for thing in run.work if isinstance(thing, (Arrival, Backoff)))
+        loose = tuple(
+            _loose(thing) for thing in run.work if isinstance(thing, (IncomingSignal, ContinueAsNewBackoff))
+        )
         left_over: UnderWay | None = run.left_over
         if left_over is not None:
             # Its script has not come back so far: what was under way for it waits on.
@@ -429,8 +431,8 @@ def _family(run: Run) -> FamilyState:
     return FamilyState(family.run_id, family.workflow, family.workflow_id, family.burst, family.burst_began)
 
 
-def _loose(thing: Arrival | Backoff) -> Pause | Coming:
-    if isinstance(thing, Backoff):
+def _loose(thing: IncomingSignal | ContinueAsNewBackoff) -> Pause | Coming:
+    if isinstance(thing, ContinueAsNewBackoff):
         return Pause(thing.due)
     return Coming(thing.name, thing.payload, thing.due, thing.scheduled)
 
@@ -599,9 +601,9 @@ class _Making:
             self._leave(under_way, run, error)
         for number, one in enumerate(under_way.loose):
             things[Subject("loose", number)] = (
-                Backoff(one.due)
+                ContinueAsNewBackoff(one.due)
                 if isinstance(one, Pause)
-                else Arrival(one.name, one.payload, one.due, one.scheduled)
+                else IncomingSignal(one.name, one.payload, one.due, one.scheduled)
             )
         for subject in under_way.work:
             if subject in things:
@@ -676,8 +678,8 @@ class _Making:
                 callback = self._callback(run, call.method, call.subject)
                 if callback is None:
                     continue
-                timer = Timer(clock, call.when, callback, call.guard)
-                (clock._guards if call.guard else clock._work).append((call.when, call.number, timer))
+                timer = Timer(clock, call.when, callback, call.is_timeout)
+                (clock._guards if call.is_timeout else clock._work).append((call.when, call.number, timer))
                 if call.method == "time_out":
                     own[run] = timer
                 thing = None if call.subject is None else self._things[run].get(call.subject)

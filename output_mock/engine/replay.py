@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from output_mock.engine import history, instance
-from output_mock.engine.errors import ScriptError, StepNotCompletedError, StepNotFoundError
-from output_mock.engine.history import WorkflowDetails
+from output_mock.contract import history
+from output_mock.contract.errors import StepNotCompletedError, StepNotFoundError
+from output_mock.contract.history import WorkflowDetails
+from output_mock.engine import instance
 from output_mock.engine.instance import Activity, Child, Command, Instance, Job, Update, WorkflowTimer
-from output_mock.engine.payloads import handed
 from output_mock.engine.run import Run
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.values import copy_for_script
 
 if TYPE_CHECKING:
     from output_mock.engine.world import World
@@ -76,7 +78,7 @@ def reset_run(
         if event[0] == history.SIGNALED:
             _, _, name, payload = event
             batch.append((history.SIGNALED, now, name, payload))
-            run.jobs.append((instance.SIGNAL, name, handed(payload)))
+            run.jobs.append((instance.SIGNAL, name, copy_for_script(payload)))
         elif event[0] == history.UPDATE_ACCEPTED:
             update = Update(event[2], event[4], event[5])
             # The event that it is admitted by, which its acceptance will refer to.
@@ -141,7 +143,7 @@ class Replay:
         run, kind = self.run, event[0]
         job: Job | None = None
         if kind == history.SIGNALED:
-            job = (instance.SIGNAL, event[2], handed(event[3]))
+            job = (instance.SIGNAL, event[2], copy_for_script(event[3]))
         elif kind == history.STEP_COMPLETED:
             job = self._step_closed(event[2], event[4])
         elif kind in (history.STEP_FAILED, history.STEP_TIMED_OUT):

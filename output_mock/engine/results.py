@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from output_mock.engine.failures import Cause
-from output_mock.engine.payloads import UNDEFINED, plain
-from output_mock.engine.rendering import iso
+from output_mock.contract.failures import Cause
+from output_mock.contract.rendering import iso
+from output_mock.javascript_json import UNDEFINED
+from output_mock.sdk.values import null_if_undefined
 
 if TYPE_CHECKING:
     from output_mock.engine.run import Run
@@ -82,8 +83,8 @@ def result(
         "workflowId": run.workflow_id,
         "runId": run_id or run.run_id,
         "status": run.status,
-        "input": plain(sent),
-        "output": plain(outcome.result),
+        "input": null_if_undefined(sent),
+        "output": null_if_undefined(outcome.result),
         "trace": run.memo.trace,
         "error": None if failure is None else error(failure),
     }

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from output_mock.engine import failures, history
-from output_mock.engine.errors import ScriptError
-from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
-from output_mock.engine.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
+from output_mock.contract import failures, history
+from output_mock.contract.failures import Cause
+from output_mock.contract.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.engine.history_limits import Measured
 from output_mock.engine.instance import (
     ACCEPT,
@@ -50,8 +49,11 @@ from output_mock.engine.instance import (
     is_for_the_process,
 )
 from output_mock.engine.outlasting import note_if_outlasting, note_if_too_late
-from output_mock.engine.payloads import UNDEFINED, handed
-from output_mock.engine.traces import Attempt
+from output_mock.engine.trace_storage import Attempt
+from output_mock.javascript_json import UNDEFINED
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.failures import Application, ChildFailure, Failure, StepFailure
+from output_mock.sdk.values import copy_for_script
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer
@@ -64,21 +66,21 @@ _TERMINATE, _ABANDON = 1, 2
 _NOT_BY_ITS_WORKER = frozenset({"terminated", "timed_out"})
 
 
-class Backoff:
+class ContinueAsNewBackoff:
     """The pause before the first workflow task of a run that continues another one."""
 
-    __slots__ = ("due", "guard", "timer")
+    __slots__ = ("due", "is_timeout", "timer")
 
     def __init__(self, due: int) -> None:
         self.due: int = due
-        self.guard: bool = False
+        self.is_timeout: bool = False
         self.timer: Timer | None = None
 
 
-class Arrival:
+class IncomingSignal:
     """A signal that is on its way from outside, from somebody who takes as long as they take."""
 
-    __slots__ = ("due", "guard", "name", "payload", "scheduled", "timer")
+    __slots__ = ("due", "is_timeout", "name", "payload", "scheduled", "timer")
 
     def __init__(self, name: str, payload: Any, due: int, scheduled: ScheduledSignal | None) -> None:
         self.name: str = name
@@ -87,7 +89,7 @@ class Arrival:
         # What the workflow's definition says of it; None for one that the test itself has sent.
         self.scheduled: ScheduledSignal | None = scheduled
         # For whoever waits for the run, it is a thing that will happen by itself.
-        self.guard: bool = False
+        self.is_timeout: bool = False
         self.timer: Timer | None = None
 
 
@@ -182,7 +184,7 @@ class Run:
         self.jobs: list[Job] = []
         self.attempts = []
         # What is under way for this run and will be done by itself: steps, timers, pauses.
-        self.work: dict[Activity | WorkflowTimer | Backoff | Arrival, None] = {}
+        self.work: dict[Activity | WorkflowTimer | ContinueAsNewBackoff | IncomingSignal, None] = {}
 
     @property
     def workflow_id(self) -> str:
@@ -219,11 +221,11 @@ class Run:
                 self._fail_as_mistaken(error)
             return
         self.history.append((history.STARTED, now, info))
-        pause = Backoff(self.world.clock.last(now + info.backoff))
+        pause = ContinueAsNewBackoff(self.world.clock.last(now + info.backoff))
         self.work[pause] = None
         pause.timer = self.world.clock.call_at(pause.due, partial(self._after_backoff, pause))
 
-    def go_on(self, under_way: Iterable[Activity | WorkflowTimer]) -> None:
+    def resume(self, under_way: Iterable[Activity | WorkflowTimer]) -> None:
         """Begin where another run's history ends: this run has been reset (`replay.reset_run`).
 
         What was under way at that point is done anew.
@@ -252,11 +254,11 @@ class Run:
             self.world.stay_with(self, run)
             self.child_closed(child, run)
 
-    def _after_backoff(self, pause: Backoff) -> None:
+    def _after_backoff(self, pause: ContinueAsNewBackoff) -> None:
         self.work.pop(pause, None)
         self.changed()
         if self.running and not self.task_scheduled:
-            self._tell(self.world.clock.nanoseconds())
+            self._record(self.world.clock.nanoseconds())
 
     # Workflow tasks
 
@@ -267,7 +269,7 @@ class Run:
             self.terminate(reason, identity="history-service")
         return reason is not None
 
-    def _tell(self, now: int, *happened: history.Event) -> bool:
+    def _record(self, now: int, *happened: history.Event) -> bool:
         """Write what has happened, and ask the worker for a workflow task unless one is due already.
 
         Returns False when there is no room for it, and the run has ended instead.
@@ -291,7 +293,7 @@ class Run:
 
     def _backing_off(self) -> bool:
         """Whether the first workflow task of a continued run is not due yet."""
-        return bool(self.info.backoff) and any(isinstance(thing, Backoff) for thing in self.work)
+        return bool(self.info.backoff) and any(isinstance(thing, ContinueAsNewBackoff) for thing in self.work)
 
     def _enqueue_task(self) -> None:
         world = self.world
@@ -336,7 +338,7 @@ class Run:
             scheduled = len(self.history) + 1
             self.history.append((history.TASK_SCHEDULED, now, True), (history.TASK_STARTED, now, scheduled))
         self.began = True
-        self._carry_out(commands, [(history.TASK_COMPLETED, now, scheduled, len(self.history))], now)
+        self._apply_commands(commands, [(history.TASK_COMPLETED, now, scheduled, len(self.history))], now)
 
     def hurry_to_script(self) -> None:
         """Do now what a worker on a real clock takes some milliseconds for before a script begins."""
@@ -347,7 +349,7 @@ class Run:
         if destinations is not None and not destinations.closed:
             self._end_step(destinations)
 
-    def _carry_out(self, commands: list[Command], batch: list[history.Event], now: int) -> None:
+    def _apply_commands(self, commands: list[Command], batch: list[history.Event], now: int) -> None:
         """Write a workflow task's batch, then set going what its commands ask for."""
         first = len(self.history.events)
         completed = first + len(batch)
@@ -440,7 +442,7 @@ class Run:
         written.batches.append(len(written.events))
         for kind, subject in commands:
             if kind != MEMO:
-                self._set_going(kind, subject, now)
+                self._start_work(kind, subject, now)
         if self.queries:
             self._answer()
         if self.waiters:
@@ -453,7 +455,7 @@ class Run:
         for question in questions:
             question.ask(self.instance)
 
-    def _set_going(self, kind: int, subject: Any, now: int) -> None:
+    def _start_work(self, kind: int, subject: Any, now: int) -> None:
         if kind == STEP:
             subject.scheduled_at = now
             self._start_step(subject, now)
@@ -472,7 +474,9 @@ class Run:
     def _start_timer(self, timer: WorkflowTimer, due: int) -> None:
         timer.due = due
         self.work[timer] = None
-        timer.timer = self.world.clock.call_at(due, partial(self._timer_fired, timer), guard=timer.guard)
+        timer.timer = self.world.clock.call_at(
+            due, partial(self._timer_fired, timer), is_timeout=timer.is_timeout
+        )
 
     def _timer_fired(self, timer: WorkflowTimer) -> None:
         self.work.pop(timer, None)
@@ -481,7 +485,7 @@ class Run:
         timer.closed = True
         self.jobs.append((TIMER_FIRED, timer, None))
         now = self.world.clock.nanoseconds()
-        self._tell(now, (history.TIMER_FIRED, now, timer.timer_id, timer.started))
+        self._record(now, (history.TIMER_FIRED, now, timer.timer_id, timer.started))
 
     def _forget(self, thing: Activity | WorkflowTimer) -> None:
         self.work.pop(thing, None)
@@ -511,7 +515,7 @@ class Run:
         whole = options.schedule_to_close or self.info.timeout
         limit = min(options.start_to_close, whole or options.start_to_close)
         if length:
-            note_if_outlasting(self, f"step {activity.plan.name!r}", min(length, limit), guard=False)
+            note_if_outlasting(self, f"step {activity.plan.name!r}", min(length, limit), is_timeout=False)
         if length > limit:
             self._after(limit, activity, partial(self._step_too_slow, activity))
         elif length:
@@ -578,7 +582,7 @@ class Run:
         if activity.inside:
             self._note(activity, now, None, result)
         self.jobs.append((STEP_CLOSED, activity, result))
-        self._tell(
+        self._record(
             now,
             _began(activity, answered=True),
             (history.STEP_COMPLETED, now, activity.scheduled, started, result),
@@ -588,7 +592,7 @@ class Run:
         """See what an attempt does inside."""
         trace = activity.plan.trace
         if trace:
-            activity.inside = trace(handed(activity.input)) if callable(trace) else trace
+            activity.inside = trace(copy_for_script(activity.input)) if callable(trace) else trace
 
     def _step_too_slow(self, activity: Activity) -> None:
         self.work.pop(activity, None)
@@ -646,7 +650,7 @@ class Run:
         )
         outcome = StepFailure(failure, chain)
         self.jobs.append((STEP_CLOSED, activity, outcome))
-        self._tell(
+        self._record(
             now,
             _began(activity, answered=kind == history.STEP_FAILED),
             (kind, now, activity.scheduled, started, cause, state, outcome),
@@ -726,7 +730,7 @@ class Run:
         now = self.world.clock.nanoseconds()
         child.started = len(self.history) + 1
         self.jobs.append((CHILD_STARTED, child, None))
-        self._tell(now, (history.CHILD_STARTED, now, *self._about(child, run, 0)))
+        self._record(now, (history.CHILD_STARTED, now, *self._about(child, run, 0)))
 
     def _about(self, child: Child, run: Run, started: int) -> tuple[Any, ...]:
         return child.workflow_id, run.run_id, child.workflow_type, child.initiated, started
@@ -737,7 +741,7 @@ class Run:
         now = self.world.clock.nanoseconds()
         run = child.run
         initiated = int(child.cancel_requested)
-        self._tell(now, (history.CHILD_CANCEL_REQUESTED, now, initiated, child.workflow_id, run.run_id))
+        self._record(now, (history.CHILD_CANCEL_REQUESTED, now, initiated, child.workflow_id, run.run_id))
         run.request_cancel((self.workflow_id, self.run_id, initiated))
 
     def child_closed(self, child: Child, run: Run) -> None:
@@ -749,7 +753,7 @@ class Run:
         about = self._about(child, run, child.started)
         if run.status == "completed":
             self.jobs.append((CHILD_CLOSED, child, run.result))
-            self._tell(now, (history.CHILD_COMPLETED, now, *about, run.result))
+            self._record(now, (history.CHILD_COMPLETED, now, *about, run.result))
             return
         cause = failures.as_seen_by_parent(run.status, run.failure or failures.cancelled())
         kind = {
@@ -769,15 +773,15 @@ class Run:
         )
         outcome = ChildFailure(run.status, chain)
         self.jobs.append((CHILD_CLOSED, child, outcome))
-        self._tell(now, (kind, now, *about, cause, outcome))
+        self._record(now, (kind, now, *about, cause, outcome))
 
     # Messages
 
     def signal(self, name: str, payload: Any) -> bool:
         """Write a signal and let the worker know. Returns False when the history has no room for it."""
         now = self.world.clock.nanoseconds()
-        self.jobs.append((SIGNAL, name, handed(payload)))
-        return self._tell(now, (history.SIGNALED, now, name, payload))
+        self.jobs.append((SIGNAL, name, copy_for_script(payload)))
+        return self._record(now, (history.SIGNALED, now, name, payload))
 
     def expect_signal(
         self, name: str, payload: Any, after: int, scheduled: ScheduledSignal | None = None
@@ -790,11 +794,11 @@ class Run:
         self.changed()
         due = self.world.clock.due_in(after, f"signal {name!r}")
         note_if_too_late(self, name, after, None if scheduled is None else scheduled.place)
-        arrival = Arrival(name, payload, due, scheduled)
+        arrival = IncomingSignal(name, payload, due, scheduled)
         self.work[arrival] = None
         arrival.timer = self.world.clock.call_at(due, partial(self._arrived, arrival))
 
-    def _arrived(self, arrival: Arrival) -> None:
+    def _arrived(self, arrival: IncomingSignal) -> None:
         self.work.pop(arrival, None)
         if self.running:
             if arrival.scheduled is not None:
@@ -816,7 +820,7 @@ class Run:
         self.cancel_requested = True
         now = self.world.clock.nanoseconds()
         self.jobs.append((STOP, None, None))
-        self._tell(now, (history.CANCEL_REQUESTED, now, *(by or ())))
+        self._record(now, (history.CANCEL_REQUESTED, now, *(by or ())))
 
     # By hand
 
@@ -899,7 +903,7 @@ class Run:
         else:
             self.next_run_id = self.world.ids.uuid4()
             self.history.append(*batch, (history.CONTINUED_AS_NEW, now, completed, self.next_run_id, subject))
-            on_the_way = [thing for thing in self.work if isinstance(thing, Arrival)]
+            on_the_way = [thing for thing in self.work if isinstance(thing, IncomingSignal)]
             self.close("continued_as_new", now)
             self.world.continue_as_new(self, self.next_run_id, subject)
             for arrival in on_the_way:
@@ -938,7 +942,7 @@ class Run:
             if isinstance(thing, Activity) and thing.started_at:
                 # It goes on, and nobody will hear of its end.
                 self._note(thing, 0, None, UNDEFINED)
-            elif isinstance(thing, Arrival) and thing.scheduled and status != "continued_as_new":
+            elif isinstance(thing, IncomingSignal) and thing.scheduled and status != "continued_as_new":
                 self.unsent += ((thing.scheduled, thing.due - now),)
         self.work = {}
         if self.deadline:
@@ -1032,7 +1036,7 @@ class Run:
         """Nobody waits for `waiter` any more."""
         self.waiters = [other for other in self.waiters or () if other is not waiter] or None
 
-    def parked(self) -> int:
+    def waiting_requests(self) -> int:
         """How many wait for this run, and nothing has been written for them yet."""
         return sum(not waiter.is_set() for waiter in self.waiters or ())
 
@@ -1051,7 +1055,7 @@ class Run:
         if not self.catalog.worker:
             due = self.catalog.returns
         for thing in self.work:
-            if (guards or not thing.guard) and (due is None or thing.due < due):
+            if (guards or not thing.is_timeout) and (due is None or thing.due < due):
                 due = thing.due
         for child in self.children:
             if child.run is not None and not child.closed:

@@ -28,8 +28,8 @@ from threading import get_ident
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from output_mock.durations import SECOND, Duration, nanoseconds, spoken
-from output_mock.engine.wall import monotonic
+from output_mock.durations import SECOND, Duration, format_duration, nanoseconds
+from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
     from output_mock.engine.run import Run
@@ -320,7 +320,7 @@ class Watchdog:
                 self.broken = False
                 return
             self.interruptions += 1
-            words = f"blocked for more than {spoken(self.limit)} without awaiting anything ({how})"
+            words = f"blocked for more than {format_duration(self.limit)} without awaiting anything ({how})"
             _break_offs[thread_id] = words
             _refusals[thread_id] = ScriptBlockedError(words)
             if waiting and _signal_taken and thread_id == _MAIN:

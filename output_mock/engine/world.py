@@ -14,24 +14,27 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
+from output_mock.contract import errors
+from output_mock.contract.history import ParentInfo, StartInfo
 from output_mock.durations import MILLISECOND
-from output_mock.engine import errors, results
+from output_mock.engine import results
 from output_mock.engine.clock import LATEST, Clock, Mode, Timer
 from output_mock.engine.deadlines import Deadlines
-from output_mock.engine.history import ParentInfo, StartInfo
+from output_mock.engine.errors import Ending, StalledError
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import Child, Instance, Query, Update
 from output_mock.engine.kept_runs import KeptRuns
-from output_mock.engine.payloads import UNDEFINED
 from output_mock.engine.replay import reset_point, reset_run, script_again
 from output_mock.engine.run import Run
-from output_mock.engine.traces import Traces
-from output_mock.engine.wall import monotonic
+from output_mock.engine.trace_storage import Traces
 from output_mock.engine.watchdog import LIMIT as SCRIPT_LIMIT
 from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
-from output_mock.javascript_json import as_json
-from output_mock.scripts.definition import CatalogDefinition, Offered
+from output_mock.javascript_json import UNDEFINED, as_json
+from output_mock.real_time import monotonic
+from output_mock.scripts.catalog import CatalogContents
+from output_mock.scripts.definition import CatalogDefinition
 from output_mock.scripts.parts import parts_of
+from output_mock.sdk.errors import ScriptError
 
 if TYPE_CHECKING:
     from output_mock.scripts.definition import WorkflowDefinition
@@ -86,7 +89,7 @@ class PassesTime(Protocol):
         """Wait until the clock has come to `due`, or `woken` is set."""
 
 
-class Catalog(Offered):
+class Catalog(CatalogContents):
     """The workflows that one task queue's worker offers."""
 
     def __init__(self, name: str, world: World) -> None:
@@ -187,7 +190,7 @@ class World:
         self.namespace = namespace
         self.default_catalog = catalog
         self.catalogs: dict[str, Catalog] = {}
-        self.script_errors: list[errors.ScriptError] = []
+        self.script_errors: list[ScriptError] = []
         # Waits and pauses that outlast their run: by place and kind, what is said of each, and whether it is
         # the timeout of a wait.
         self.outlasting: dict[tuple[str, str], tuple[str, bool]] = {}
@@ -344,10 +347,10 @@ class World:
     def continue_as_new(self, run: Run, run_id: str, input: Any) -> None:
         """Begin the next run of a chain. Called by the run that ends, with the lock held."""
         now = self.clock.nanoseconds()
-        endless: errors.ScriptError | None = None
+        endless: ScriptError | None = None
         try:
             self._count(run, now)
-        except errors.ScriptError as error:
+        except ScriptError as error:
             endless = error
         old = run.info
         backoff = max(0, _CONTINUE_INTERVAL - (now - run.start_time - old.backoff))
@@ -395,7 +398,7 @@ class World:
         family.burst += 1
         if family.burst > MOST_DESCENDANTS:
             if family.endless is None:
-                family.endless = errors.ScriptError(
+                family.endless = ScriptError(
                     f"workflow {family.workflow!r} has brought about {MOST_DESCENDANTS} runs within a "
                     f"second of the clock, the last of them by {run.definition.name!r}; do its children have "
                     "children without end? Let time pass between them (ctx.sleep, or takes)",
@@ -429,7 +432,7 @@ class World:
             self._may_leave(run)
             self.kept_runs.make_room(self)
 
-    def note(self, error: errors.ScriptError) -> None:
+    def note(self, error: ScriptError) -> None:
         """Keep a mistake in a script, and forget the oldest ones when there are too many."""
         self.script_errors.append(error)
         if len(self.script_errors) > 2 * _KEPT_ERRORS:
@@ -642,16 +645,16 @@ class World:
             return update.done or update.rejected is not None or not run.running
 
         if not self.wait(run, answered, until=None):
-            raise errors.StalledError(
+            raise StalledError(
                 f"update {name!r} of workflow {workflow_id!r} waits for something that did not happen within "
                 f"{self.patience:g} s; it may need a signal, another request, or time on the clock",
                 workflow_id=workflow_id,
             )
         if update.rejected is not None:
-            miss = None if update.mistake is None else update.mistake.message
+            unmatched_reason = None if update.mistake is None else update.mistake.message
             if update.unknown:
-                miss = f"the script of {run.info.workflow_type!r} handles no update {name!r}"
-            raise errors.WorkflowUpdateFailedError(update.rejected, miss=miss)
+                unmatched_reason = f"the script of {run.info.workflow_type!r} handles no update {name!r}"
+            raise errors.WorkflowUpdateFailedError(update.rejected, unmatched_reason=unmatched_reason)
         if update.failure is not None:
             raise errors.WorkflowUpdateFailedError(update.failure.root().message)
         if update.done:
@@ -697,7 +700,7 @@ class World:
             if latest.running:
                 latest.terminate(words, identity="history-resetter")
             self._enter(following)
-            following.go_on(under_way)
+            following.resume(under_way)
             self._catch_up()
             return following
 
@@ -811,10 +814,10 @@ class World:
 
     # Waiting
 
-    def parked(self) -> int:
+    def waiting_requests(self) -> int:
         """How many requests wait for something to happen that has not happened yet."""
         with self.clock.lock:
-            return self._late + sum(run.parked() for run in self._open)
+            return self._late + sum(run.waiting_requests() for run in self._open)
 
     def poll(self, run: Run | None = None) -> None:
         """Somebody has looked at a run (or at all) and may look again: on an `auto` clock, let the next
@@ -877,7 +880,7 @@ class World:
         # may have happened then, too.
         stood: list[bool] = []
         with clock.lock:
-            end = clock.call_at(until, lambda: stood.append(done()), guard=True)
+            end = clock.call_at(until, lambda: stood.append(done()), is_timeout=True)
         try:
             return self._wait(run, lambda: stood[0] if stood else done(), until, guards, wall)
         finally:
@@ -922,7 +925,7 @@ class World:
                 # Should somebody else move a virtual clock past the end of this wait.
                 alarm = None
                 if until is not None and clock.mode != "real":
-                    alarm = clock.call_at(until, waiter.set, guard=True)
+                    alarm = clock.call_at(until, waiter.set, is_timeout=True)
                 due = clock.next_due()
                 dues = ends if due is None else [*ends, due]
             if self.virtual is not None and dues:
@@ -966,7 +969,7 @@ class World:
         until = self.clock.last(run.start_time + length)
         if not self.wait(run, lambda: not run.latest().running, until=until, guards=True):
             if self.clock.nanoseconds() < until:
-                raise errors.StalledError(
+                raise StalledError(
                     f"workflow {run.workflow_id!r} did not end within {self.patience:g} s of the wall, and "
                     f"the {self.clock.mode} clock stands still; advance it from another thread, or use "
                     "/workflow/start",
@@ -993,12 +996,12 @@ class World:
 
     # Ending
 
-    def let_go(self, ending: errors.Ending = errors.Ending.STOPPED) -> None:
+    def wake_all_waiters(self, ending: Ending = Ending.STOPPED) -> None:
         """Whoever waits for something in this world stops waiting, with the error of this ending; the world
         itself goes on. Waits for no script.
         """
         lock = self.clock.lock
-        lock.let_go(ending)
+        lock.wake_all_waiters(ending)
         self._wake()
         if lock.acquire(timeout=_SOON):
             # Now nobody is about to wait who has not seen that.
@@ -1013,7 +1016,7 @@ class World:
 
     def close(
         self,
-        ending: errors.Ending = errors.Ending.CLOSED,
+        ending: Ending = Ending.CLOSED,
         on_stuck: Callable[[int], object] = lambda thread_id: None,
     ) -> None:
         """Nothing happens in this world any more, and nobody waits for it.
@@ -1026,7 +1029,7 @@ class World:
             lock.ended = ending
         self.kept_runs.remove(self)
         self.clock.closed = True
-        self.let_go(ending)
+        self.wake_all_waiters(ending)
         if lock.acquire(timeout=_SOON):
             try:
                 self._end()

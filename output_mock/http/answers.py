@@ -12,7 +12,8 @@ from typing import Any
 
 from flask import Response
 
-from output_mock.engine.errors import CatalogNotAvailableError, OutputError, WorldBusyError, WorldStuckError
+from output_mock.contract.errors import CatalogNotAvailableError, OutputError
+from output_mock.engine.errors import WorldBusyError, WorldStuckError
 from output_mock.javascript_json import to_bytes
 
 JSON_TYPE = "application/json; charset=utf-8"

@@ -99,10 +99,10 @@ class OutputApp(Flask):
             answer.headers["Server-Timing"] = f"fake;dur={(perf_counter() - began) * 1000:.2f}"
         return answer
 
-    def let_go(self, ending: Ending = Ending.STOPPED) -> None:
+    def wake_all_waiters(self, ending: Ending = Ending.STOPPED) -> None:
         """Whoever waits for something of this fake stops waiting; the fake itself goes on."""
-        self.world.let_go(ending)
-        self.calls.let_go(ending)
+        self.world.wake_all_waiters(ending)
+        self.calls.wake_all_waiters(ending)
 
     def give_up(self, thread_id: int, ending: Ending) -> None:
         """Answer the request whose thread does not come back from a script, if the server can do that from
@@ -142,9 +142,9 @@ class OutputApp(Flask):
             _counted.reset(counted)
             self._under_way.discard(one)
 
-    def parked(self) -> int:
+    def waiting_requests(self) -> int:
         """How many requests wait for something to happen that has not happened yet."""
-        return self.world.parked()
+        return self.world.waiting_requests()
 
     @property
     def answering(self) -> bool:
@@ -154,7 +154,7 @@ class OutputApp(Flask):
     @property
     def quiet(self) -> bool:
         """Whether all requests that are being answered wait for something to happen."""
-        return len(self._under_way) <= self.world.parked()
+        return len(self._under_way) <= self.world.waiting_requests()
 
     @contextmanager
     def _given_up_with(self, function: Callable[[Response], object] | None) -> Iterator[None]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from output_mock.durations import LONGEST, Duration, nanoseconds, spoken
-from output_mock.engine.wall import monotonic
+from output_mock.durations import LONGEST, Duration, format_duration, nanoseconds
+from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
     from output_mock.engine.world import World
@@ -48,7 +48,7 @@ class Delay:
 def _read(written: WrittenDelay) -> tuple[Callable[[Random], int], str]:
     if not isinstance(written, Mapping):
         length = nanoseconds(written)
-        return lambda _: length, spoken(length)
+        return lambda _: length, format_duration(length)
     if len(written) != 1:
         raise ValueError(_FORMS)
     ((kind, value),) = written.items()
@@ -56,7 +56,7 @@ def _read(written: WrittenDelay) -> tuple[Callable[[Random], int], str]:
         low, high = nanoseconds(value[0]), nanoseconds(value[1])
         if low > high:
             raise ValueError(f"a delay goes from the shortest to the longest, not from {value[0]!r}")
-        return lambda chance: chance.randint(low, high), f"{spoken(low)} to {spoken(high)}"
+        return lambda chance: chance.randint(low, high), f"{format_duration(low)} to {format_duration(high)}"
     if kind == "lognormal" and isinstance(value, Mapping) and set(value) <= {"median", "sigma"}:
         median, sigma = nanoseconds(value.get("median", -1)), value.get("sigma", 0.5)
         if not isinstance(sigma, (int, float)) or isinstance(sigma, bool) or not 0 <= sigma <= 10:
@@ -66,7 +66,7 @@ def _read(written: WrittenDelay) -> tuple[Callable[[Random], int], str]:
         def draw(chance: Random) -> int:
             return round(median * math.exp(min(chance.gauss(0, spread), 100)))
 
-        return draw, f"{spoken(median)} in the middle"
+        return draw, f"{format_duration(median)} in the middle"
     raise ValueError(_FORMS)
 
 

@@ -8,28 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Request, Response
 
+from output_mock.contract import errors
 from output_mock.durations import MILLISECOND, SECOND
-from output_mock.engine import errors, results
-from output_mock.engine.payloads import UNDEFINED, plain
+from output_mock.engine import results
 from output_mock.engine.run import Run
-from output_mock.engine.traces import object_place
+from output_mock.engine.trace_storage import object_place
 from output_mock.engine.world import World
 from output_mock.http import (
     answers,
     bodies,
+    corrupt_body,
     delays,
-    downloads,
-    misses,
+    diagnostics,
     pages,
     requests,
-    spoiled,
     stream,
     tokens,
+    trace_log,
 )
-from output_mock.http.downloads import Trouble
 from output_mock.http.faults import Dropped, Strike, TimedOut
 from output_mock.http.journal import Call, RequestHeaders
 from output_mock.http.routes import BadEscapeError, Route, match
+from output_mock.http.trace_log import Trouble
+from output_mock.javascript_json import UNDEFINED
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.values import null_if_undefined
 from output_mock.zod import ZodError
 
 if TYPE_CHECKING:
@@ -82,7 +85,7 @@ class Exchange:
         # Whether the body is nested deeper than can be read.
         self.too_deep: bool = False
         # What nothing has foreseen about this request.
-        self.miss: str | None = None
+        self.unmatched_reason: str | None = None
         self._cut_after: int | None = None
         # What is wrong with S3.
         self._s3: Trouble | None = None
@@ -113,7 +116,7 @@ class Exchange:
             return self._struck(strike, unreadable)
         except errors.OutputError as problem:
             # What a fault does to the world may find that stuck, too.
-            self.miss = problem.miss
+            self.unmatched_reason = problem.unmatched_reason
             answer = self.answered = self._identified(answers.error_answer(problem))
             return answer
 
@@ -135,14 +138,14 @@ class Exchange:
             0 if answer is None else answer.status_code,
             None if answer is None or answer.is_streamed else answer.get_data(),
             lost,
-            self.miss,
+            self.unmatched_reason,
         )
 
     def _answer(self, unreadable: bodies.BodyError | None) -> Response:
         if unreadable is None:
             return self._identified(self._guarded())
         # The body is read before anything else, so nothing else shows (raw_bodies).
-        self.miss = unreadable.message
+        self.unmatched_reason = unreadable.message
         return self._finished(_error(unreadable.name, unreadable.message, unreadable.status))
 
     def _struck(self, strike: Strike, unreadable: bodies.BodyError | None) -> Response:
@@ -167,7 +170,7 @@ class Exchange:
             self._drop(reset=fault.reset)
         if fault.spoils and self._has_body(answer):
             self.lost = fault.drop == "body"
-            return spoiled.spoil(answer, fault, self.world, self._reset)
+            return corrupt_body.corrupted(answer, fault, self.world, self._reset)
         cut = fault.cut_after is not None and answer.is_streamed and self.method != "HEAD"
         if not (cut or self._s3_failed or fault.strikes_anything):
             self.app.faults.give_back(fault)
@@ -289,7 +292,7 @@ class Exchange:
         try:
             self.route = route = match(self.method, self.path)
             if route is None:
-                self.miss = misses.no_route(self.method, self.path)
+                self.unmatched_reason = diagnostics.no_route(self.method, self.path)
                 return answers.text_answer(404)
             self.workflow_id = route.id
             if route.operation in _DEPRECATED and route.rid is None:
@@ -301,17 +304,17 @@ class Exchange:
         except ZodError as invalid:
             known = requests.FIELDS.get(self.route.operation, ()) if self.route is not None else ()
             kind = self.request.headers.get("Content-Type")
-            self.miss = misses.invalid(invalid.issues, self.body, known, kind)
+            self.unmatched_reason = diagnostics.invalid(invalid.issues, self.body, known, kind)
             body = {"error": "ValidationError", "message": "Invalid Payload", "issues": invalid.issues}
             answer = answers.json_answer(body, 400)
         except BadEscapeError as bad:
-            self.miss = bad.message
+            self.unmatched_reason = bad.message
             answer = _error("URIError", bad.message, 400)
         except errors.OutputError as problem:
-            self.miss = problem.miss
+            self.unmatched_reason = problem.unmatched_reason
             answer = answers.error_answer(problem)
         except RecursionError:
-            self.miss = "the body is nested too deep"
+            self.unmatched_reason = "the body is nested too deep"
             # What JSON that is nested too deep brought about on the real server.
             answer = _error("RangeError", "Maximum call stack size exceeded", 500)
         if deprecated is not None:
@@ -322,8 +325,8 @@ class Exchange:
 
     def _finished(self, answer: Response) -> Response:
         answer.headers["X-Powered-By"] = "Express"
-        if self.miss is not None:
-            answer.headers[misses.HEADER] = misses.header_text(self.miss)
+        if self.unmatched_reason is not None:
+            answer.headers[diagnostics.HEADER] = diagnostics.header_text(self.unmatched_reason)
         if answer.is_streamed:
             return answer
         body = answer.get_data()
@@ -413,7 +416,7 @@ class Exchange:
         trace = self._result(run).get("trace") or {}
         if self._s3 is not None and trace:
             self._s3_failed = True
-            return downloads.failing(run.run_id, self._s3)
+            return trace_log.failing(run.run_id, self._s3)
         if "remote" in trace:
             return self._remote_trace(run, trace["remote"])
         if "local" in trace:
@@ -432,10 +435,10 @@ class Exchange:
             raise errors.TraceFileDownloadError("S3 GetObject failure")
         try:
             file = traces.source.fetch(place)
-        except errors.ScriptError as problem:
+        except ScriptError as problem:
             problem.workflow_id = run.workflow_id
             raise
-        return downloads.trace_answer(run.run_id, file)
+        return trace_log.trace_answer(run.run_id, file)
 
     def stop(self, route: Route) -> Response:
         run = self.world.stop(_id(route), self._run_id(route))
@@ -583,7 +586,9 @@ class Exchange:
 
     def update(self, route: Route) -> Response:
         payload = requests.MESSAGE.parse(self.body).get("payload", UNDEFINED)
-        return answers.json_answer(plain(self.world.update(_id(route), route.name or "", payload)))
+        return answers.json_answer(
+            null_if_undefined(self.world.update(_id(route), route.name or "", payload))
+        )
 
 
 _OPERATIONS: dict[str, Callable[[Exchange, Route], Response]] = {

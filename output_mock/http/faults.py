@@ -17,14 +17,14 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from flask import Response
 
-from output_mock.durations import SECOND, Duration, nanoseconds, spoken
-from output_mock.engine import errors
+from output_mock.contract import errors
+from output_mock.durations import SECOND, Duration, format_duration, nanoseconds
 from output_mock.http import answers, tokens
 from output_mock.http.delays import LONGEST_ON_THE_WALL, Delay, WrittenDelay
-from output_mock.http.downloads import Trouble
 from output_mock.http.journal import check_route
+from output_mock.http.trace_log import Trouble
 from output_mock.javascript_json import as_json
-from output_mock.scripts.places import place_outside
+from output_mock.places import place_outside
 
 Loss = Literal["request", "answer", "body"]
 # What the real server says with these; other error statuses come from proxies in front of it.
@@ -170,7 +170,7 @@ class Fault:
         self.worker_away: int = nanoseconds(worker_away)
         self.s3: Trouble | None = s3
         if self.dribble > LONGEST_ON_THE_WALL * SECOND:
-            raise ValueError(f"a body dribbles for an hour at most, not for {spoken(self.dribble)}")
+            raise ValueError(f"a body dribbles for an hour at most, not for {format_duration(self.dribble)}")
         if limit is not None and not self.per:
             raise ValueError("a limit is so many calls per duration, and the duration is not 0")
         # How many calls it has struck.
@@ -291,9 +291,9 @@ class Fault:
         """What it does but for being late, in words."""
         words = []
         if self.limit is not None:
-            words.append(f"answer {self.status} beyond {self.limit} calls per {spoken(self.per)}")
+            words.append(f"answer {self.status} beyond {self.limit} calls per {format_duration(self.per)}")
         elif self.token_lasts is not None:
-            words.append(f"answer {self.status} to a token older than {spoken(self.token_lasts)}")
+            words.append(f"answer {self.status} to a token older than {format_duration(self.token_lasts)}")
         elif self.status is not None:
             words.append(f"answer {self.status}")
         if self.drop is not None:
@@ -301,13 +301,13 @@ class Fault:
         if self.malformed:
             words.append("break the JSON of the answer")
         if self.dribble:
-            words.append(f"dribble the body over {spoken(self.dribble)}")
+            words.append(f"dribble the body over {format_duration(self.dribble)}")
         if self.cut_after is not None:
             words.append(f"cut the stream after {self.cut_after} events")
         if self.s3 is not None:
             words.append(f"find S3 in trouble: {self.s3}")
         if self.worker_away:
-            words.append(f"send the worker away for {spoken(self.worker_away)}")
+            words.append(f"send the worker away for {format_duration(self.worker_away)}")
         return words
 
     def __str__(self) -> str:

@@ -9,11 +9,11 @@ from sys import getsizeof
 from typing import Any, NamedTuple, overload
 
 from output_mock.engine.errors import Ending
-from output_mock.engine.payloads import short
-from output_mock.engine.wall import monotonic
 from output_mock.http.routes import OPERATIONS
 from output_mock.masking import masked, masked_body, masked_headers, masked_text
-from output_mock.scripts.definition import nearest
+from output_mock.real_time import monotonic
+from output_mock.sdk.values import short
+from output_mock.suggestions import nearest
 
 # How much of a body a line shows.
 _SHOWN = 100
@@ -97,7 +97,7 @@ class Call(NamedTuple):
     # Whether the answer has not reached the client: the connection was dropped, or it has not waited so long.
     lost: bool
     # What nothing foresaw about it, and the nearest that there is; None when all was well.
-    miss: str | None
+    unmatched_reason: str | None
 
     def masked(self) -> Call:
         """The same call without what is secret about it."""
@@ -106,7 +106,7 @@ class Call(NamedTuple):
             json=masked(self.json),
             headers=masked_headers(self.headers.items()),
             answer=None if self.answer is None else masked_body(self.answer),
-            miss=None if self.miss is None else masked_text(self.miss),
+            unmatched_reason=None if self.unmatched_reason is None else masked_text(self.unmatched_reason),
         )
 
     def __repr__(self) -> str:
@@ -193,7 +193,7 @@ class Journal:
                 self._waiting -= 1
         return True
 
-    def let_go(self, ending: Ending) -> None:
+    def wake_all_waiters(self, ending: Ending) -> None:
         """Whoever waits for calls stops waiting, with the error of this ending."""
         with self._lock:
             self._ending = ending
@@ -212,7 +212,7 @@ def held_by(call: Call) -> int:
     # The names of headers are there in lower case as well, once somebody has looked one up.
     headers = call.headers.items()
     texts = sum(2 * getsizeof(name) + getsizeof(value) + 120 for name, value in headers)
-    size = _BARE + texts + getsizeof(call.path) + getsizeof(call.answer) + getsizeof(call.miss)
+    size = _BARE + texts + getsizeof(call.path) + getsizeof(call.answer) + getsizeof(call.unmatched_reason)
     todo: list[Any] = [call.query, call.json, call.workflow_id, call.name, call.workflow]
     # Not by recursion: a body may be nested as deep as Python can read it.
     while todo:
@@ -334,15 +334,15 @@ def listing(calls: Sequence[Call], *, most: int = 40) -> str:
 
 
 def _alike(one: Call, other: Call) -> bool:
-    return (one.method, one.path, one.query, one.status, one.json, one.miss) == (
+    return (one.method, one.path, one.query, one.status, one.json, one.unmatched_reason) == (
         other.method,
         other.path,
         other.query,
         other.status,
         other.json,
-        other.miss,
+        other.unmatched_reason,
     )
 
 
 def _line(call: Call) -> str:
-    return str(call) if call.miss is None else f"{call}\n     {call.miss}"
+    return str(call) if call.unmatched_reason is None else f"{call}\n     {call.unmatched_reason}"

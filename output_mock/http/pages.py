@@ -7,9 +7,9 @@ import binascii
 import json
 from typing import Any
 
+from output_mock.contract.errors import InvalidPageTokenError
+from output_mock.contract.rendering import render
 from output_mock.engine import results
-from output_mock.engine.errors import InvalidPageTokenError
-from output_mock.engine.rendering import render
 from output_mock.engine.run import Run
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from output_mock.http.faults import Fault
-from output_mock.scripts.definition import nearest
+from output_mock.suggestions import nearest
 
 
 def _flaky() -> list[Fault]:

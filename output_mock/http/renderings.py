@@ -6,11 +6,11 @@ import threading
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from output_mock.engine.rendering import render
+from output_mock.contract.rendering import render
 from output_mock.javascript_json import to_bytes
 
 if TYPE_CHECKING:
-    from output_mock.engine.history import Event
+    from output_mock.contract.history import Event
     from output_mock.engine.run import Run
 
 # What is smaller than this is made anew for each stream.

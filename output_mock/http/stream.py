@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from output_mock.engine import history, results
-from output_mock.engine.errors import OutputError
+from output_mock.contract import history
+from output_mock.contract.errors import OutputError
+from output_mock.engine import results
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.http import answers

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import Duration, nanoseconds
-from output_mock.engine.errors import ScriptError
-from output_mock.engine.failures import Failure
-from output_mock.engine.payloads import UNDEFINED, named_json, short, unlike
-from output_mock.javascript_json import as_double
+from output_mock.javascript_json import UNDEFINED, as_double
 from output_mock.scripts.definition import ScheduledSignal, ScriptFunction, WorkflowDefinition
 from output_mock.scripts.parts import Part, matching, parts_of
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.failures import Failure
+from output_mock.sdk.values import named_json, short, unlike
 
 if TYPE_CHECKING:
-    from output_mock.engine.context import Context
+    from output_mock.sdk.context import Context
 
 Match = Callable[[Any], bool] | Any
 
@@ -210,7 +210,7 @@ class WorkflowBuilder(Branch):
             branch = next((one for one in self.branches if one.fits(given)), self)
             return branch, branch.answers
 
-        answer: Answer = await in_turn(ctx, pick)
+        answer: Answer = await next_scripted_answer(ctx, pick)
         if not answer.given:
             raise ScriptError(self._nothing_fits(given), workflow_id=ctx.info.workflow_id)
         return answer
@@ -228,13 +228,13 @@ class WorkflowBuilder(Branch):
         return no_answer(self.name, self.place, given, matches, hint)
 
 
-async def in_turn(ctx: Context, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
+async def next_scripted_answer(ctx: Context, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
     """The answer that a run gives: the next one of those that `pick` chooses, and the last one again and
     again. A run that is played again, as a reset does, keeps the answer that it had.
 
     `pick` returns whose answers they are, and the answers.
     """
-    return await ctx._instance.in_turn(pick)
+    return await ctx._instance.next_scripted_answer(pick)
 
 
 def no_answer(name: str, place: str, given: Any, matches: Sequence[Any], hint: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from output_mock.engine.context import Context
-from output_mock.engine.failures import Failure
 from output_mock.scripts.script import Script
+from output_mock.sdk.context import Context
+from output_mock.sdk.failures import Failure
 
 script: Script = Script()
 

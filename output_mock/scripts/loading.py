@@ -13,7 +13,7 @@ from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
-from output_mock.scripts.places import Mistake, was_raised
+from output_mock.places import Mistake, was_raised
 from output_mock.scripts.script import Mentions, Scripted
 
 # How many bytes a script has at most.

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from output_mock.durations import nanoseconds, spoken
-from output_mock.scripts.places import Mistake, Place
+from output_mock.durations import format_duration, nanoseconds
+from output_mock.places import Mistake, Place
 
 if TYPE_CHECKING:
     from output_mock.scripts.script import Scripted
-    from output_mock.scripts.yaml.kinds import Said
+    from output_mock.scripts.yaml.kinds import ParsedMapping
 
 # Calls of a script, and which of their arguments are durations.
 _CALLS = {
@@ -66,7 +66,7 @@ class _Walk:
         self._limit = limit
         self._found: list[Mistake] = []
 
-    def workflow(self, said: Said) -> Sequence[Mistake]:
+    def workflow(self, said: ParsedMapping) -> Sequence[Mistake]:
         for one in (said, *said.get("when", ())):
             for answer in one.get("answers") or [one]:
                 self._actions(answer.get("steps", ()), self._takes(answer, "takes", 0))
@@ -77,7 +77,7 @@ class _Walk:
             self._takes(coming, "after", 0)
         return self._found
 
-    def _takes(self, said: Said, key: str, passed: int) -> int:
+    def _takes(self, said: ParsedMapping, key: str, passed: int) -> int:
         """The time that has passed after what takes so long."""
         template = said.get(key)
         length = _length(template.value({})) if template is not None and template.is_constant else None
@@ -88,12 +88,12 @@ class _Walk:
             self._found.append(_warning(said.place_of(key), key, length, left, self._limit))
         return passed + length
 
-    def _actions(self, actions: Iterable[Said], passed: int) -> int:
+    def _actions(self, actions: Iterable[ParsedMapping], passed: int) -> int:
         for said in actions:
             passed = self._action(said, passed)
         return passed
 
-    def _action(self, said: Said, passed: int) -> int:
+    def _action(self, said: ParsedMapping, passed: int) -> int:
         kind = said.shape.name
         if kind == "sleep":
             return self._takes(said, "sleep", passed)
@@ -113,7 +113,7 @@ class _Walk:
         return min((self._actions(way, passed) for way in ways), default=passed)
 
 
-def _ways(said: Said, kind: str) -> Iterator[Iterable[Said]]:
+def _ways(said: ParsedMapping, kind: str) -> Iterator[Iterable[ParsedMapping]]:
     """What may be done in turn."""
     if kind == "if":
         yield from (said["then"], said.get("else", ()))
@@ -133,9 +133,9 @@ def _length(written: Any) -> int | None:
 def _warning(place: Place, what: str, length: int, left: int, limit: int) -> Mistake:
     return Mistake(
         place.file,
-        f"warning: {what} {spoken(length)}: the run reaches its execution timeout of {spoken(limit)} first, "
-        f"at the latest {spoken(max(0, left))} after this begins; make it shorter, or say how long runs may "
-        "take with --execution-timeout",
+        f"warning: {what} {format_duration(length)}: the run reaches its execution timeout of "
+        f"{format_duration(limit)} first, at the latest {format_duration(max(0, left))} after this begins; "
+        "make it shorter, or say how long runs may take with --execution-timeout",
         place.line,
         place.column,
     )

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from output_mock.engine.payloads import short
+from output_mock.sdk.values import short
 
 if TYPE_CHECKING:
     from output_mock.scripts.definition import WorkflowDefinition

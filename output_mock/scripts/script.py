@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from output_mock.engine.errors import CatalogNotAvailableError, UnsupportedWorkflowError
-from output_mock.engine.payloads import UNDEFINED
+from output_mock.contract.errors import CatalogNotAvailableError, UnsupportedWorkflowError
+from output_mock.javascript_json import UNDEFINED
+from output_mock.places import Mistake, Place
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
-from output_mock.scripts.definition import JSONSchema, WorkflowDefinition, listed
-from output_mock.scripts.places import Mistake, Place
+from output_mock.scripts.definition import JSONSchema, WorkflowDefinition
+from output_mock.suggestions import listed
 
 if TYPE_CHECKING:
     from output_mock.engine.world import World

@@ -51,7 +51,7 @@ def _call_json(call: Call, size: int) -> dict[str, Any]:
         "status": call.status,
         "answer": None if call.answer is None else base64.b64encode(call.answer).decode(),
         "lost": call.lost,
-        "miss": call.miss,
+        "unmatched_reason": call.unmatched_reason,
         "size": size,
     }
 
@@ -84,7 +84,7 @@ _CALL: Mapping[str, Callable[[Any], Any]] = {
     "status": whole,
     "answer": maybe(base_64),
     "lost": flag,
-    "miss": maybe(text),
+    "unmatched_reason": maybe(text),
     "size": whole,
 }
 

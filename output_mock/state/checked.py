@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from output_mock.durations import LONGEST
 from output_mock.engine.clock import LATEST
-from output_mock.engine.payloads import short
+from output_mock.sdk.values import short
 
 T = TypeVar("T")
 Read = Callable[[Any], T]

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any, get_args
 
 from output_mock.durations import SECOND, nanoseconds
-from output_mock.http.downloads import Trouble
 from output_mock.http.faults import Fault, Loss
+from output_mock.http.trace_log import Trouble
 from output_mock.javascript_json import as_json
 from output_mock.state.checked import (
     Unreadable,

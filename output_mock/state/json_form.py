@@ -14,11 +14,9 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from output_mock.engine import history
-from output_mock.engine.clock import LATEST
-from output_mock.engine.errors import ScriptError
-from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
-from output_mock.engine.history import (
+from output_mock.contract import history
+from output_mock.contract.failures import Cause
+from output_mock.contract.history import (
     ActivityOptions,
     Event,
     History,
@@ -27,8 +25,8 @@ from output_mock.engine.history import (
     StartInfo,
     WorkflowDetails,
 )
+from output_mock.engine.clock import LATEST
 from output_mock.engine.instance import TRACE_DESTINATIONS
-from output_mock.engine.payloads import UNDEFINED
 from output_mock.engine.records import (
     RUN_CALLS,
     CatalogRecord,
@@ -46,14 +44,13 @@ from output_mock.engine.records import (
     WorldRecord,
 )
 from output_mock.engine.run import Run
-from output_mock.engine.traces import Attempt, Node
-from output_mock.javascript_json import as_json
-from output_mock.scripts.definition import (
-    ScheduledSignal,
-    WorkflowDefinition,
-    plain_options,
-    resolved_options,
-)
+from output_mock.engine.trace_storage import Attempt
+from output_mock.javascript_json import UNDEFINED, as_json
+from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.failures import Application, ChildFailure, Failure, StepFailure
+from output_mock.sdk.options import plain_options, resolved_options
+from output_mock.sdk.trace_nodes import Node
 from output_mock.state.checked import (
     Unreadable,
     base_64,
@@ -759,7 +756,7 @@ def _under_way_json(under_way: UnderWay) -> dict[str, Any]:
         "work": [_subject_json(subject) for subject in under_way.work],
         "jobs": [_job_json(job) for job in under_way.jobs],
         "calls": [
-            [call.number, time_json(call.when), call.guard, call.method, _subject_json(call.subject)]
+            [call.number, time_json(call.when), call.is_timeout, call.method, _subject_json(call.subject)]
             for call in under_way.calls
         ],
     }

@@ -9,16 +9,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from output_mock.contract.history import Event, History, StartInfo
+from output_mock.contract.rendering import render
 from output_mock.engine import results
-from output_mock.engine.errors import ScriptError
-from output_mock.engine.history import Event, History, StartInfo
+from output_mock.engine.progress import progress
 from output_mock.engine.records import RunRecord, WorldRecord, record_of, world_of
-from output_mock.engine.rendering import render
 from output_mock.engine.run import Run
-from output_mock.engine.standing import standing
 from output_mock.engine.world import World
 from output_mock.javascript_json import stringify
 from output_mock.scripts.definition import WorkflowDefinition
+from output_mock.sdk.errors import ScriptError
 from output_mock.state import json_form
 from output_mock.state.calls import calls_json, read_calls
 from output_mock.state.checked import (
@@ -215,7 +215,7 @@ def _look_at(run: Run) -> None:
     """Ask all that the API may be asked of a run, but for its script."""
     for number, event in enumerate(run.history.events, 1):
         render(run.info, number, event, include_payloads=True)
-    for look in (results.status, results.given_input, results.listed, results.described, standing):
+    for look in (results.status, results.given_input, results.listed, results.described, progress):
         look(run)
     if not run.running:
         results.result(run)

@@ -14,15 +14,15 @@ except ModuleNotFoundError as _error:
         name=_error.name,
     ) from None
 
-from output_mock.temporal.offer import Offer
-from output_mock.temporal.offering import offering
+from output_mock.temporal.served_catalog import ServedCatalog
+from output_mock.temporal.serving import serve_on_temporal
 from output_mock.temporal.worker import CatalogTakenError, NotReachableError, ScriptWorker, TemporalError
 
 __all__ = [
     "CatalogTakenError",
     "NotReachableError",
-    "Offer",
     "ScriptWorker",
+    "ServedCatalog",
     "TemporalError",
-    "offering",
+    "serve_on_temporal",
 ]

@@ -13,9 +13,10 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from temporalio.api.failure.v1 import Failure as Proto
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from output_mock.engine.errors import ScriptError
-from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
+from output_mock.contract.failures import Cause
 from output_mock.javascript_json import parse
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.failures import Application, ChildFailure, Failure, StepFailure
 
 # What the TypeScript client makes of each kind of failure; results name it when nothing else does.
 _KINDS = {

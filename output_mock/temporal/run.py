@@ -21,19 +21,10 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, CancelledError, ChildWorkflowError, FailureError
 
-from output_mock.durations import MILLISECOND, SECOND, spoken
-from output_mock.engine import failures
-from output_mock.engine.context import (
-    Context,
-    ContinueAsNew,
-    Handler,
-    RunInfo,
-    SignalTimeout,
-    StepPlan,
-    answer_of,
-)
-from output_mock.engine.errors import OutputError, QueryNotRegisteredError, ScriptError
-from output_mock.engine.failures import Application, Cause, ChildFailure, Failure
+from output_mock.contract import failures
+from output_mock.contract.errors import OutputError, QueryNotRegisteredError
+from output_mock.contract.failures import Cause
+from output_mock.durations import MILLISECOND, SECOND, format_duration
 from output_mock.engine.instance import (
     BUILT_IN_QUERIES,
     TRACE_DESTINATIONS,
@@ -42,14 +33,27 @@ from output_mock.engine.instance import (
     metadata,
     play,
 )
-from output_mock.engine.payloads import UNDEFINED, handed, named_json
-from output_mock.scripts.definition import WorkflowDefinition, activity_options
+from output_mock.javascript_json import UNDEFINED
+from output_mock.scripts.definition import WorkflowDefinition
+from output_mock.sdk.context import (
+    Context,
+    ContinueAsNew,
+    Handler,
+    RunInfo,
+    SignalTimeout,
+    StepPlan,
+    answer_of,
+)
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.failures import Application, ChildFailure, Failure
+from output_mock.sdk.options import activity_options
+from output_mock.sdk.values import copy_for_script, named_json
 from output_mock.temporal.failures import Sent, child_failure, mistaken, saying, step_failure
-from output_mock.temporal.steps import STEP_QUERY, TAKE_TURN, StepOutcomes, worked_out
+from output_mock.temporal.steps import STEP_QUERY, TAKE_TURN, StepOutcomes, precomputed_outcomes
 
 if TYPE_CHECKING:
-    from output_mock.engine.history import ActivityOptions
-    from output_mock.temporal.offer import Offer
+    from output_mock.contract.history import ActivityOptions
+    from output_mock.temporal.served_catalog import ServedCatalog
 
 _log = logging.getLogger("output_mock.temporal")
 # Each child's id is its parent's and 23 characters more, and Temporal takes ids of 1,000.
@@ -79,9 +83,9 @@ class ScriptRun:
     # What the run fails with because of something that happens beside its script, such as a signal handler.
     wrong: Cause | None = None
 
-    def __init__(self, offer: Offer) -> None:
+    def __init__(self, offer: ServedCatalog) -> None:
         info = workflow.info()
-        self.offer: Offer = offer
+        self.offer: ServedCatalog = offer
         self.info: workflow.Info = info
         self.steps: dict[str, StepOutcomes] = {}
         self.queries: dict[str, Handler] = {}
@@ -205,7 +209,7 @@ class ScriptRun:
         activity_id = self._next_id(resolved)
         step = Step(asyncio.get_running_loop().create_future())
         try:
-            outcomes = worked_out(self.definition, plan, input, resolved)
+            outcomes = precomputed_outcomes(self.definition, plan, input, resolved)
         except (Exception, SystemExit) as error:
             # A function that the script gave to the step is wrong: the run fails, as it does in the fake.
             self._fail(error)
@@ -258,7 +262,7 @@ class ScriptRun:
         if done.cancelled():
             future.cancel()
         elif error is None:
-            future.set_result(handed(done.result()))
+            future.set_result(copy_for_script(done.result()))
         elif isinstance(error, ActivityError) and not isinstance(error.cause, CancelledError):
             assert error.failure is not None
             _raise_in(future, step_failure(error.failure))
@@ -293,7 +297,7 @@ class ScriptRun:
         )
         self._keep(running)
         try:
-            return handed(await asyncio.shield(running))
+            return copy_for_script(await asyncio.shield(running))
         except ChildWorkflowError as error:
             raise _child_failure(error) from None
         except asyncio.CancelledError:
@@ -333,7 +337,7 @@ class ScriptRun:
         self._signal_waits.setdefault(name, []).append(future)
         if not await self.condition(future.done, timeout):
             future.cancel()
-            raise SignalTimeout(f"no signal {name!r} within {spoken(timeout or 0)}")
+            raise SignalTimeout(f"no signal {name!r} within {format_duration(timeout or 0)}")
         return future.result()
 
     async def condition(self, predicate: Callable[[], bool], timeout: int | None) -> bool:
@@ -381,7 +385,7 @@ class ScriptRun:
     def random(self) -> random.Random:
         return workflow.random()
 
-    async def in_turn(self, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
+    async def next_scripted_answer(self, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
         whose, answers = pick()
         if len(answers) == 1:
             return answers[0]
@@ -411,7 +415,7 @@ class ScriptRun:
         """Somebody whom the script has foreseen sends a signal, so long after the run has started."""
         due = self.info.workflow_start_time + timedelta(microseconds=after // 1000)
         await asyncio.sleep(max(0.0, (due - workflow.now()).total_seconds()))
-        self.signal(name, handed(payload))
+        self.signal(name, copy_for_script(payload))
 
     def _call_signal_handler(self, handler: Handler, payload: Any) -> None:
         try:

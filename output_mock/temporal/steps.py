@@ -22,16 +22,16 @@ from temporalio.common import RawValue
 from temporalio.service import RPCError, RPCStatusCode
 
 from output_mock.durations import MILLISECOND, SECOND
-from output_mock.engine.context import StepPlan
-from output_mock.engine.failures import Failure
 from output_mock.engine.instance import TRACE_DESTINATIONS
-from output_mock.engine.payloads import UNDEFINED
+from output_mock.javascript_json import UNDEFINED
+from output_mock.sdk.context import StepPlan
+from output_mock.sdk.failures import Failure
 from output_mock.temporal.failures import Sent, saying
 
 if TYPE_CHECKING:
-    from output_mock.engine.history import ActivityOptions
+    from output_mock.contract.history import ActivityOptions
     from output_mock.scripts.definition import WorkflowDefinition
-    from output_mock.temporal.offer import Offer
+    from output_mock.temporal.served_catalog import ServedCatalog
 
 # The query that tells what a step does, and the local activity that counts whose turn it is.
 STEP_QUERY = "__output_mock_step"
@@ -57,7 +57,7 @@ class StepOutcomes(NamedTuple):
         return self.outcomes[min(attempt, len(self.outcomes)) - 1]
 
 
-def worked_out(
+def precomputed_outcomes(
     definition: WorkflowDefinition, plan: StepPlan, given: Any, options: ActivityOptions
 ) -> StepOutcomes:
     """What each attempt of a step will do. Raises what a function given as `returns` raises."""
@@ -76,7 +76,7 @@ def worked_out(
 class StepActivities:
     """Does the steps of every workflow of an offer."""
 
-    def __init__(self, offer: Offer, client: Client) -> None:
+    def __init__(self, offer: ServedCatalog, client: Client) -> None:
         self._offer = offer
         self._client = client
 
@@ -89,7 +89,9 @@ class StepActivities:
             start = about["startTime"] * MILLISECOND
             return self._offer.traces.destinations(about["workflowType"], about["workflowId"], start)
         if info.activity_type == TAKE_TURN:
-            return self._offer.take_turn(activity.payload_converter().from_payload(args[0].payload))
+            return self._offer.next_scripted_answer(
+                activity.payload_converter().from_payload(args[0].payload)
+            )
         began = time.monotonic()
         step = self._offer.steps.get((info.workflow_run_id or "", info.activity_id))
         if step is None:

@@ -38,15 +38,15 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from temporalio.workflow import NondeterminismError
 
-from output_mock.temporal.offer import HASH_PREFIX, Offer
 from output_mock.temporal.payloads import CONVERTER
+from output_mock.temporal.served_catalog import HASH_PREFIX, ServedCatalog
 from output_mock.temporal.steps import StepActivities
 from output_mock.temporal.workflows import (
     CATALOG_TYPE,
     LEAVE,
     LEFT,
     CatalogWorkflow,
-    Offering,
+    RefuseOtherWorkflows,
     ScriptWorkflow,
 )
 
@@ -91,14 +91,14 @@ class ScriptWorker:
 
     def __init__(
         self,
-        offer: Offer,
+        offer: ServedCatalog,
         *,
         target: str = "127.0.0.1:7233",
         namespace: str = "default",
         api_key: str | None = None,
         leave_no_trace: bool = False,
     ) -> None:
-        self.offer: Offer = offer
+        self.offer: ServedCatalog = offer
         self.target: str = target
         self.namespace: str = namespace
         # Whether other workers offer the same catalog, and keep it when this one goes.
@@ -183,7 +183,7 @@ class ScriptWorker:
             identity=self._identity,
             workflows=[CatalogWorkflow, ScriptWorkflow],
             activities=[StepActivities(self.offer, client).perform],
-            interceptors=[Offering(self.offer)],
+            interceptors=[RefuseOtherWorkflows(self.offer)],
             workflow_runner=UnsandboxedWorkflowRunner(),
             # A step that only lets time pass costs next to nothing.
             max_concurrent_activities=_STEPS_AT_ONCE,

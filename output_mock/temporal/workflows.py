@@ -17,11 +17,12 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from output_mock.engine.payloads import UNDEFINED, plain
+from output_mock.javascript_json import UNDEFINED
+from output_mock.sdk.values import null_if_undefined
 from output_mock.temporal.run import ScriptRun, milliseconds, no_such_query
 
 if TYPE_CHECKING:
-    from output_mock.temporal.offer import Offer
+    from output_mock.temporal.served_catalog import ServedCatalog
 
 CATALOG_TYPE = "$catalog"
 # By these, workers that share a catalog tell each other who has left it.
@@ -110,13 +111,13 @@ def _value(raw: RawValue) -> Any:
 
 def _payload(args: Sequence[RawValue]) -> Any:
     """What a client has sent with a message, None when it has sent nothing."""
-    return plain(_value(args[0])) if args else None
+    return null_if_undefined(_value(args[0])) if args else None
 
 
-class Offering(Interceptor):
+class RefuseOtherWorkflows(Interceptor):
     """Hands the offer to the workflows, and gives activities the headers of the real SDK's workers."""
 
-    def __init__(self, offer: Offer) -> None:
+    def __init__(self, offer: ServedCatalog) -> None:
         self._offer = offer
 
     def workflow_interceptor_class(

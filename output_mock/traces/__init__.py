@@ -10,9 +10,9 @@ from os import PathLike
 from pathlib import Path
 
 from output_mock.durations import Duration, nanoseconds
-from output_mock.engine.traces import Traces
+from output_mock.engine.trace_storage import Traces
+from output_mock.sdk.trace_nodes import event, http, llm
 from output_mock.traces.folder import Folder
-from output_mock.traces.nodes import event, http, llm
 from output_mock.traces.s3 import REGION, Bucket
 
 __all__ = ["Bucket", "Traces", "event", "http", "in_bucket", "in_folder", "llm"]

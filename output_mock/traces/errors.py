@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from output_mock.engine.failures import Application, Cause, Failure
+from output_mock.contract.failures import Cause
+from output_mock.sdk.failures import Application, Failure
 
 
 def of_failure(failure: Failure, where: str = "fn") -> Any:

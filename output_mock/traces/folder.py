@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from output_mock.engine.traces import file_name, safe_name
-from output_mock.engine.wall import monotonic
+from output_mock.engine.trace_storage import file_name, safe_name
 from output_mock.javascript_json import to_bytes
+from output_mock.real_time import monotonic
 from output_mock.traces.tree import trace_tree
 
 if TYPE_CHECKING:

@@ -17,21 +17,23 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from output_mock.contract import failures, history
+from output_mock.contract.errors import TraceFileDownloadError
+from output_mock.contract.failures import Cause
+from output_mock.contract.history import Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.durations import MILLISECOND
-from output_mock.engine import failures, history
-from output_mock.engine.errors import ScriptError, TraceFileDownloadError
-from output_mock.engine.failures import Application, Cause, ChildFailure, Failure, StepFailure
-from output_mock.engine.history import Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.engine.run import Run
-from output_mock.engine.traces import ObjectPlace, Source, object_key
+from output_mock.engine.trace_storage import ObjectPlace, Source, object_key
 from output_mock.javascript_json import UNDEFINED, as_json
 from output_mock.scripts.definition import NAME, WorkflowDefinition
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.failures import Application, ChildFailure, Failure, StepFailure
 from output_mock.traces.reading import NoTrace, failed, named, own_children, read_trace
 from output_mock.traces.tree import CONTINUED
 
 if TYPE_CHECKING:
-    from output_mock.engine.context import Context
     from output_mock.engine.world import World
+    from output_mock.sdk.context import Context
 
 _STEPS = frozenset({"step", "evaluator", "internal_step"})
 _OWN_WORDS = frozenset({"message", "name", "cause", "stack", "retryable", "self"})
@@ -240,7 +242,7 @@ class _Past:
         second = (history.PROPERTIES_MODIFIED, begun, 0, run.memo, ("activityOptions", "trace"))
         self.world._enter(run)
         moments = _moments(own_children(node))
-        self._carry_out(begun, [], memo, second)
+        self._apply_commands(begun, [], memo, second)
         last = begun
         while moments:
             moment = moments.pop(0)
@@ -249,13 +251,13 @@ class _Past:
                 together = [moment]
                 while moments and moments[0].begins and moments[0].time == moment.time:
                     together.append(moments.pop(0))
-                self._carry_out(last, together)
+                self._apply_commands(last, together)
             else:
                 self._over(last, moment)
         self._end(last)
         return run
 
-    def _carry_out(self, now: int, begin: Sequence[_Moment], *others: history.Event) -> None:
+    def _apply_commands(self, now: int, begin: Sequence[_Moment], *others: history.Event) -> None:
         """A workflow task that begins steps and children."""
         log = self.run.history
         completed = self._completed(now)

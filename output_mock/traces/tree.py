@@ -14,17 +14,18 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from output_mock.contract import history
 from output_mock.durations import MILLISECOND
-from output_mock.engine import history
-from output_mock.engine.failures import Application
 from output_mock.engine.instance import TRACE_DESTINATIONS
-from output_mock.engine.payloads import UNDEFINED
+from output_mock.javascript_json import UNDEFINED
+from output_mock.sdk.failures import Application
 from output_mock.traces import errors
 
 if TYPE_CHECKING:
     from output_mock.engine.run import Run
-    from output_mock.engine.traces import Attempt, Node
+    from output_mock.engine.trace_storage import Attempt
     from output_mock.engine.world import World
+    from output_mock.sdk.trace_nodes import Node
 
 # The output of a run that goes on in another one, which has a trace of its own.
 CONTINUED = "<<continued_as_new>>"

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.durations import SECOND, Duration, nanoseconds
-from output_mock.engine.wall import monotonic
+from output_mock.real_time import monotonic
 from output_mock.virtual_time import builtin_functions, clocks
 from output_mock.virtual_time.callers import Callers
 from output_mock.virtual_time.clocks import REAL, Clocks
@@ -354,7 +354,7 @@ class VirtualTime:
         threading.Thread.start = self._start  # type: ignore[method-assign]
         self._loops.put_back()
         self._clocks.put_back()
-        self._machine.let_go()
+        self._machine.wake_all_waiters()
         self._app.world.virtual = None
         _current = None
         self.on = False
@@ -394,7 +394,7 @@ class _TimeMachine:
             for name in self._before:
                 setattr(self._module, name, lambda name=name: self._wanted.append(name))
 
-    def let_go(self) -> None:
+    def wake_all_waiters(self) -> None:
         """Let it do what it wanted to."""
         if self._module is not None:
             for name, function in self._before.items():

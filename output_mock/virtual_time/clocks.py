@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import SECOND
-from output_mock.engine.wall import unfrozen
+from output_mock.real_time import unfrozen
 from output_mock.virtual_time import builtin_functions
 from output_mock.virtual_time.builtin_functions import Changed, ChangedMethod, taken_methods
 

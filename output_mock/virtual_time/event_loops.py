@@ -12,7 +12,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from output_mock.engine.wall import monotonic
+from output_mock.real_time import monotonic
 from output_mock.virtual_time import sockets
 from output_mock.virtual_time.threads import Work
 

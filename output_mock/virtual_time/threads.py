@@ -27,8 +27,8 @@ from types import BuiltinMethodType, CodeType, FrameType, MethodType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from output_mock.engine.wall import monotonic
 from output_mock.engine.world import World
+from output_mock.real_time import monotonic
 from output_mock.virtual_time import sockets
 
 _RLOCK = type(threading.RLock())

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from output_mock.engine.wall import monotonic
+from output_mock.real_time import monotonic
 from output_mock.virtual_time import builtin_functions
 from output_mock.virtual_time.builtin_functions import Changed
 from output_mock.virtual_time.callers import Callers

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from output_mock import OutputMock
-from output_mock.cli.keeping import Keeping
+from output_mock.cli.trace_storage import TraceStorage
 from output_mock.traces import reading
 from output_mock.traces.past import load_past, read_past
 from output_mock.traces.reading import NoTrace, read_trace
@@ -200,7 +200,7 @@ def test_a_folder_for_traces_of_somebody_else_is_refused_at_the_start(tmp_path: 
     with pytest.raises(
         ValueError, match=r"--trace-dir: cannot write to .*: Permission denied; give a folder"
     ):
-        Keeping({}, str(tmp_path / "traces"))
+        TraceStorage({}, str(tmp_path / "traces"))
 
 
 def test_a_disk_that_is_full_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,4 +209,4 @@ def test_a_disk_that_is_full_is_told_at_the_start(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("tempfile.TemporaryFile", full)
     with pytest.raises(ValueError, match=r"cannot write to .*: No space left on device"):
-        Keeping({}, str(tmp_path))
+        TraceStorage({}, str(tmp_path))

@@ -62,7 +62,7 @@ def request_of(kind: str, mock: OutputMock, one: Client) -> Callable[[], Answer]
     """A request that waits in this way, once the world is as it takes."""
     one.start("waits", workflowId="w")
     mock.world.play_what_is_due()
-    eventually(lambda: mock.runs["w"].standing.startswith("waiting"))
+    eventually(lambda: mock.runs["w"].progress.startswith("waiting"))
     if kind == "run":
         body = {"workflowName": "waits", "workflowId": "run", "timeout": 1_000_000_000}
         return lambda: one.unchecked("POST", "/workflow/run", body)
@@ -79,7 +79,7 @@ def request_of(kind: str, mock: OutputMock, one: Client) -> Callable[[], Answer]
 
 
 def somebody_waits(mock: OutputMock) -> bool:
-    return mock.world.parked() > 0 or mock.app.calls._waiting > 0
+    return mock.world.waiting_requests() > 0 or mock.app.calls._waiting > 0
 
 
 def told(answer: Answer) -> dict[str, Any]:

@@ -257,7 +257,7 @@ def test_what_would_end_the_program_ends_the_run_only(
         workflow_id = kind.replace("/", "-")
         fake.ask("POST", "/workflow/start", {"workflowName": "handlers", "workflowId": workflow_id})
         until(lambda id=workflow_id: fake.ask("GET", f"/workflow/{id}/status").json["status"] == "running")
-        until(lambda id=workflow_id: "signal" in fake.ask("GET", f"/__mock__/runs/{id}").json["standing"])
+        until(lambda id=workflow_id: "signal" in fake.ask("GET", f"/__mock__/runs/{id}").json["progress"])
         answer = fake.ask("POST", f"/workflow/{workflow_id}/{kind}", {"payload": {}})
         assert answer.status == (200 if kind.startswith("signal") else 500), (kind, answer)
         errors = fake.ask("GET", "/__mock__/world").json["scriptErrors"]

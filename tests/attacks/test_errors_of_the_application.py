@@ -24,7 +24,7 @@ class Application:
     def __init__(self, body: Callable[[], Iterator[bytes]], error: Exception | None = None) -> None:
         self._body, self._error = body, error
 
-    def let_go(self) -> None:
+    def wake_all_waiters(self) -> None:
         pass
 
     def __call__(self, environ: Any, start_response: Any) -> Iterator[bytes]:

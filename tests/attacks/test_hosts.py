@@ -229,7 +229,7 @@ def test_the_address_that_a_connection_has_come_in_by_is_meant() -> None:
 
 def test_the_server_says_by_which_address_a_connection_has_come_in() -> None:
     class Application:
-        def let_go(self) -> None:
+        def wake_all_waiters(self) -> None:
             pass
 
         def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:

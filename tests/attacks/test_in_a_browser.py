@@ -94,8 +94,8 @@ class Recorded:
         self.app = app
         self.answered: list[tuple[str, int]] = []
 
-    def let_go(self) -> None:
-        self.app.let_go()
+    def wake_all_waiters(self) -> None:
+        self.app.wake_all_waiters()
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         line = f"{environ['REQUEST_METHOD']} {environ['REQUEST_URI']}"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from output_mock.places import Place
 from output_mock.scripts.loading import ScriptFileError
-from output_mock.scripts.places import Place
 from output_mock.scripts.yaml.document import load
 from output_mock.scripts.yaml.json_source import JSONSource
 

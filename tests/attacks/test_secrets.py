@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from output_mock import OutputMock, report
-from output_mock.engine import failures
 from output_mock.expected import started
 from output_mock.masking import MASK, is_secret, masked, masked_body, masked_header, masked_text
+from output_mock.sdk import failures
 from tests.attacks.raw import send
 from tests.conftest import Suite
 from tests.control.served import served, worlds_of

@@ -15,9 +15,9 @@ from pathlib import Path
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from output_mock import OutputMock
+from output_mock.control.saver import begun
 from output_mock.control.snapshots import Snapshot
-from output_mock.control.worlds import Held, Worlds
-from output_mock.state.saver import begun
+from output_mock.control.worlds import WorldEntry, Worlds
 from tests.benchmarks.bench_speed import a_mock, run_one, show
 
 RUNS = 3_000
@@ -67,7 +67,7 @@ def test_many_snapshots_take_little_more_memory_than_the_world(benchmark: Benchm
     mock = a_mock()
     for _ in range(CLOSED):
         run_one(mock)
-    held = Held("one", mock, {})
+    held = WorldEntry("one", mock, {})
     gc.collect()
     world = tracemalloc.get_traced_memory()[0]
     snapshots = [Snapshot.of(held) for _ in range(SNAPSHOTS)]

@@ -10,8 +10,8 @@ from moto import mock_aws
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from output_mock import Context, OutputMock
+from output_mock.stored_traces import stored_in_s3
 from output_mock.traces import in_bucket, llm
-from output_mock.traces.stored import stored_in_s3
 from tests.benchmarks.bench_speed import RUN, a_mock, compare
 
 

@@ -53,7 +53,7 @@ def cheroot(port: int) -> None:
 
     def stop() -> None:
         # It would wait for streams for ever.
-        app.let_go()
+        app.wake_all_waiters()
         server.stop()
 
     stopping = threading.Thread(target=stop, daemon=True)

@@ -661,7 +661,7 @@ def test_the_fake_keeps_its_own_time_where_time_is_frozen(fake: OutputMock, froz
 @FROZEN
 def test_whoever_waits_in_vain_hears_of_it_in_frozen_time(fake: OutputMock, frozen: Frozen) -> None:
     fake.world.patience = 0.3
-    fake.foresee(status=500)
+    fake.expect_unmatched(status=500)
 
     def wait() -> Any:
         body = {"workflowName": "approval"}
@@ -743,7 +743,7 @@ def test_a_script_that_blocks_is_broken_off_in_frozen_time(fake: OutputMock) -> 
         while True:
             threading.Event().wait(0.01)
 
-    fake.foresee(status=500)
+    fake.expect_unmatched(status=500)
     with freezegun.freeze_time("2030-01-01"):
         answer = requests.post(f"{fake.url}/workflow/run", json={"workflowName": "blocks"}, timeout=60)
     assert answer.json()["error"] == "ScriptError"

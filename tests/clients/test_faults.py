@@ -42,7 +42,7 @@ def test_the_next_calls_fail_with_the_real_servers_words_and_nothing_is_done(fak
     assert not fake.runs
     assert fault.left == 0
     assert start(fake).status_code == 200
-    assert not fake.unforeseen
+    assert not fake.unmatched_calls
 
 
 @pytest.mark.parametrize(

@@ -276,7 +276,7 @@ def test_who_leaves_an_async_stream_leaves_nobody_waiting(waiting: OutputMock) -
         begun = time.monotonic()
         asyncio.run(leave(url))
         assert time.monotonic() - begun < 5
-        assert waiting.world.parked() == 0
+        assert waiting.world.waiting_requests() == 0
 
 
 def test_requests_of_many_threads_reach_the_same_fake(mock: OutputMock) -> None:

@@ -273,7 +273,7 @@ def test_the_pack_can_be_offered_on_temporal(monkeypatch: pytest.MonkeyPatch) ->
     with served() as (mock, url):
 
         @contextmanager
-        def offering(
+        def serve_on_temporal(
             given: Script, *, target: str, namespace: str, catalog: str, api_key: Any
         ) -> Iterator[str]:
             offered.append((given, target, namespace))
@@ -285,7 +285,9 @@ def test_the_pack_can_be_offered_on_temporal(monkeypatch: pytest.MonkeyPatch) ->
                 offered.append(("gone",))
 
         monkeypatch.setitem(
-            sys.modules, "output_mock.temporal", SimpleNamespace(offering=offering, TemporalError=OSError)
+            sys.modules,
+            "output_mock.temporal",
+            SimpleNamespace(serve_on_temporal=serve_on_temporal, TemporalError=OSError),
         )
         result = run(url, "--temporal", "localhost:7233", "--namespace", "n", "--only", "run.result")
         assert result.exit_code == 0, result.output

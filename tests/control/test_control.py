@@ -196,7 +196,7 @@ def test_a_worker_goes_and_comes_back(client: Client) -> None:
     client.control("PUT", "/catalogs/main", {"worker": False}, expect=200)
     begin(client, "echo")
     assert client.get("/workflow/a/status").json["status"] == "running"
-    assert client.control("GET", "/runs/a").json["standing"].startswith("waiting for a worker")
+    assert client.control("GET", "/runs/a").json["progress"].startswith("waiting for a worker")
     client.control("PUT", "/catalogs/main", {"worker": True})
     assert client.until_closed("a") == "completed"
 
@@ -421,7 +421,7 @@ def test_calls_are_listed_filtered_and_counted(client: Client) -> None:
         {"n": 1},
     )
     missed = client.control("GET", "/calls", missed=True).json["calls"]
-    assert "did you mean 'echo'?" in missed[0]["miss"]
+    assert "did you mean 'echo'?" in missed[0]["unmatched"]
     assert client.control("GET", "/calls/count", missed=False).json == {"count": 2}
     assert client.control("GET", "/calls/count", route="run", status=200).json == {"count": 1}
     assert client.control("GET", "/calls/count", name="go", workflowId="a").json == {"count": 1}

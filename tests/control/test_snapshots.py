@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from output_mock import Context, Failure, Fault, OutputMock
 from output_mock.control.snapshots import Snapshot
-from output_mock.control.worlds import Held
+from output_mock.control.worlds import WorldEntry
 from output_mock.engine.clock import Mode
-from output_mock.engine.errors import ScriptError
 from output_mock.engine.records import copy_of
+from output_mock.sdk.errors import ScriptError
 from tests.client import Client
 from tests.conftest import in_another_thread
 from tests.control.served import served, worlds_of
@@ -26,7 +26,7 @@ class Rewinding(Session):
 
     def __init__(self, clock: Any, programs: Any) -> None:
         super().__init__(clock, programs)
-        self.held = Held("one", self.mock, {})
+        self.held = WorldEntry("one", self.mock, {})
 
     def heard_of(self, requests: list[tuple[Any, ...]]) -> list[Answer]:
         """What these requests hear, and in the end the histories of all runs."""
@@ -140,7 +140,7 @@ def test_answers_in_turn_and_ids_go_on_from_where_they_were() -> None:
     first = mock.world.start("turns")
     mock.clock.advance(0)
     assert mock.runs[first.workflow_id].output == 1
-    held = Held("one", mock, {})
+    held = WorldEntry("one", mock, {})
     snapshot = Snapshot.of(held)
     for _ in range(2):
         run = mock.world.start("turns")
@@ -152,7 +152,7 @@ def test_answers_in_turn_and_ids_go_on_from_where_they_were() -> None:
 
 def test_faults_chance_and_calls_go_back_too() -> None:
     mock = a_mock()
-    held = Held("one", mock, {})
+    held = WorldEntry("one", mock, {})
     mock.faults.add(Fault(status=503, probability=0.5))
     mock.faults.add(Fault(status=500, after=3, times=2))
     client = mock.app.test_client()

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from output_mock import Context, OutputMock, SignalTimeout
+from output_mock.contract.errors import WorkflowExecutionTimedOutError
 from output_mock.engine.clock import Clock
-from output_mock.engine.errors import WorkflowExecutionTimedOutError
 from tests.client import Client
 from tests.conftest import Connect, eventually, in_another_thread, no_hang, somebody_waits
 
@@ -532,7 +532,7 @@ def test_things_due_at_the_same_time_happen_in_the_order_in_which_they_were_aske
     happened: list[int] = []
     when = clock.nanoseconds() + 5
     for n in range(100):
-        clock.call_at(when, partial(happened.append, n), guard=n % 2 == 0)
+        clock.call_at(when, partial(happened.append, n), is_timeout=n % 2 == 0)
     clock.advance("1s")
     assert happened == list(range(100))
 

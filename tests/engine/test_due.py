@@ -235,7 +235,7 @@ def test_a_run_ends_with_the_clock() -> None:
     async def waits(ctx: Context, input: Any) -> Any:
         await ctx.wait_for_signal("go")
 
-    mock.foresee(status=408)
+    mock.expect_unmatched(status=408)
     answer = mock.app.test_client().post("/workflow/run", json={"workflowName": "waits", "workflowId": "wf"})
     assert answer.status_code in (200, 408)
     assert mock.runs["wf"].status == "timed_out"

@@ -14,8 +14,9 @@ import pytest
 
 import output_mock
 from output_mock import UNDEFINED, Context, Failure, OutputMock
+from output_mock.contract import errors
 from output_mock.durations import LONGEST, nanoseconds
-from output_mock.engine import errors
+from output_mock.engine.errors import WaitEndedError
 from output_mock.engine.ids import Ids
 from output_mock.engine.world import World
 from tests.conftest import eventually, in_another_thread
@@ -208,7 +209,7 @@ def test_a_world_that_closes_lets_go_of_whoever_waits(world: World) -> None:
     world.query("wf", "state")
 
     def wait() -> str:
-        with pytest.raises(errors.WaitEndedError) as error:
+        with pytest.raises(WaitEndedError) as error:
             world.wait(run, lambda: not run.running, until=None)
         return error.value.message
 

@@ -302,7 +302,7 @@ def test_a_client_that_resumes_a_cut_stream_loses_nothing(client: Client) -> Non
 def test_a_worker_goes_away_for_a_while_and_what_was_asked_is_done_afterwards(client: Client) -> None:
     fault(client, workerAway="30s", route="start")
     client.start("echo", 5, workflowId="a")
-    assert client.control("GET", "/runs/a").json["standing"].startswith("waiting for a worker")
+    assert client.control("GET", "/runs/a").json["progress"].startswith("waiting for a worker")
     assert client.until_closed("a") == "completed"
     assert client.control("GET", "/clock").json["now"] == "2026-01-01T00:00:30.000Z"
 

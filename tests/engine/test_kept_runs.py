@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from output_mock import Failure, OutputMock, Script
+from output_mock.contract.errors import OutputError
 from output_mock.control.worlds import Worlds
-from output_mock.engine.errors import OutputError
 from output_mock.engine.kept_runs import KeptRuns
 from output_mock.engine.run import Run
-from output_mock.engine.traces import Traces
+from output_mock.engine.trace_storage import Traces
 from output_mock.engine.world import World
 from output_mock.traces.folder import Folder
 from tests.client import Client
@@ -290,12 +290,12 @@ def test_a_world_that_is_stuck_is_not_waited_for() -> None:
     stuck, other = fake(kept), fake(kept)
     for n in range(4):
         run(stuck, "echo", n)
-    holds, let_go = threading.Event(), threading.Event()
+    holds, wake_all_waiters = threading.Event(), threading.Event()
 
     def hold() -> None:
         with stuck.world.clock.lock:
             holds.set()
-            let_go.wait(60)
+            wake_all_waiters.wait(60)
 
     thread = threading.Thread(target=hold, daemon=True)
     thread.start()
@@ -305,7 +305,7 @@ def test_a_world_that_is_stuck_is_not_waited_for() -> None:
             for n in range(6):
                 run(other, "echo", n)
     finally:
-        let_go.set()
+        wake_all_waiters.set()
         thread.join()
     # It has no room of its own meanwhile but the last one, and catches up later.
     assert len(closed(stuck)) == 4

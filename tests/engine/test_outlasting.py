@@ -55,7 +55,7 @@ def standing_after_an_hour(script: Any, length: str, **options: Any) -> tuple[Ou
     mock.workflow("sleeps")(sleeps)
     mock.begin_with(script.__name__, length, workflow_id="r")
     mock.clock.advance("1h")
-    return mock, mock.runs["r"].standing
+    return mock, mock.runs["r"].progress
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -134,8 +134,8 @@ def test_a_run_that_timed_out_tells_of_the_signal_that_came_too_late(after: str,
     mock.workflow("post").receives("approve", after=after)
     mock.begin_with("post", workflow_id="r")
     mock.clock.advance("2d")
-    assert mock.runs["r"].standing.startswith("timed_out")
-    assert mock.runs["r"].standing.endswith(f"; signal 'approve' {when}")
+    assert mock.runs["r"].progress.startswith("timed_out")
+    assert mock.runs["r"].progress.endswith(f"; signal 'approve' {when}")
 
 
 def test_a_signal_from_the_test_itself_that_is_due_too_late_is_told() -> None:

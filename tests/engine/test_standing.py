@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from output_mock import Context, Failure, OutputMock
-from output_mock.durations import nanoseconds, spoken
-from output_mock.engine.errors import WorkflowNotFoundError
+from output_mock.contract.errors import WorkflowNotFoundError
+from output_mock.durations import format_duration, nanoseconds
 from tests.client import Client
 
 Script = Callable[[Context, Any], Any]
@@ -84,10 +84,10 @@ def test_a_run_says_what_it_waits_for_and_for_how_long_it_has(script: Script, wo
     mock = OutputMock(clock="manual")
     mock.workflow("w")(script)
     mock.begin_with("w", workflow_id="w")
-    assert mock.runs["w"].standing == "about to go on"
+    assert mock.runs["w"].progress == "about to go on"
     mock.clock.advance("5s")
     before, _, after = words.partition("*")
-    standing = mock.runs["w"].standing
+    standing = mock.runs["w"].progress
     assert standing.startswith(before)
     assert standing.endswith(after)
 
@@ -99,7 +99,7 @@ def test_what_comes_in_between_does_not_make_a_wait_younger_and_unread_signals_a
     mock.begin_with("w", workflow_id="w")
     mock.clock.advance("1h")
     mock.signal("w", "aprove")
-    assert mock.runs["w"].standing == (
+    assert mock.runs["w"].progress == (
         "waiting for signal 'approve' since 1h, virtual; it times out in 1h, "
         "nothing has read its signal 'aprove'"
     )
@@ -110,21 +110,21 @@ def test_a_parent_waits_for_its_child(mock: OutputMock) -> None:
     mock.workflow("child")(waits_for_a_signal)
     mock.begin_with("w", workflow_id="w")
     mock.clock.advance(0)
-    assert mock.runs["w"].standing.startswith("waiting for child 'child' (w-")
+    assert mock.runs["w"].progress.startswith("waiting for child 'child' (w-")
 
 
 def test_a_run_with_no_worker_waits_for_one(mock: OutputMock) -> None:
     mock.workflow("w", catalog="remote")(returns)
     mock.add_catalog("remote", worker=False)
     mock.begin_with("w", workflow_id="w", catalog="remote")
-    assert mock.runs["w"].standing == "waiting for a worker: there is none for its catalog"
+    assert mock.runs["w"].progress == "waiting for a worker: there is none for its catalog"
 
 
 def test_a_run_on_the_walls_clock_does_not_call_its_time_virtual() -> None:
     mock = OutputMock(clock="real")
     mock.workflow("w")(waits_for_a_signal)
     mock.begin_with("w", workflow_id="w")
-    while "signal" not in (standing := mock.runs["w"].standing):
+    while "signal" not in (standing := mock.runs["w"].progress):
         pass
     assert "virtual" not in standing
     mock.close()
@@ -136,13 +136,13 @@ def test_other_ends_are_said_in_their_own_words(mock: OutputMock, client: Client
         client.start("w", workflowId=name)
     client.patch("/workflow/stopped/stop")
     client.post("/workflow/terminated/terminate")
-    assert mock.runs["stopped"].standing == "cancelled"
-    assert mock.runs["terminated"].standing == "terminated"
+    assert mock.runs["stopped"].progress == "cancelled"
+    assert mock.runs["terminated"].progress == "terminated"
 
 
 @pytest.mark.parametrize("text", ["0s", "1ms", "1.5ms", "999ms", "1s", "1m30s", "2h", "1d", "1d2h3m4.5s"])
 def test_lengths_are_said_as_they_are_written(text: str) -> None:
-    assert spoken(nanoseconds(text)) == text
+    assert format_duration(nanoseconds(text)) == text
 
 
 # Signals that come from outside by themselves
@@ -160,7 +160,7 @@ def test_a_signal_that_comes_by_itself_is_what_a_waiting_client_waits_for(
     assert client.run("review", timeout=24 * 3600 * 1000)["output"] == {"by": "ana"}
     assert (mock.clock.now() - begun).total_seconds() == 20 * 3600
     client.start("review", workflowId="polled")
-    assert mock.runs["polled"].standing == "about to go on"
+    assert mock.runs["polled"].progress == "about to go on"
     assert client.until_closed("polled", polls=4) == "completed"
 
 
@@ -200,7 +200,7 @@ def test_a_test_may_send_a_signal_itself_now_or_later(mock: OutputMock) -> None:
     mock.signal("now", "approve")
     assert mock.runs["now"].status == "completed"
     mock.signal("later", "approve", {"x": 1}, after="1h")
-    assert mock.runs["later"].standing.endswith("; signal 'approve' comes in 1h")
+    assert mock.runs["later"].progress.endswith("; signal 'approve' comes in 1h")
     mock.clock.advance("59m")
     assert mock.runs["later"].status == "running"
     mock.clock.advance("1m")
@@ -234,7 +234,7 @@ def test_a_query_and_an_update_that_the_script_does_not_know_are_misses(
     client.post("/workflow/w/update/limits")
     client.post("/workflow/w/query/broken")
     client.post("/workflow/other/query/progress")
-    assert [call.miss for call in mock.unforeseen] == [
+    assert [call.unmatched_reason for call in mock.unmatched_calls] == [
         "the script answers no query 'progres'; did you mean 'progress'?",
         "the script of 'w' handles no update 'limits'",
     ]

@@ -68,7 +68,7 @@ def test_a_start_whose_answer_is_late_does_not_run_twice(
 
 
 def test_a_workflow_that_is_not_there_is_an_error(output_mock: OutputMock, client: OutputClient) -> None:
-    output_mock.foresee(route="start", status=424)
+    output_mock.expect_unmatched(route="start", status=424)
     with pytest.raises(OutputError, match="UnsupportedWorkflowError"):
         client.start("no_such_workflow", {}, workflow_id="report-5")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from output_mock import OutputMock, Script
-from output_mock.engine.traces import object_key
+from output_mock.engine.trace_storage import object_key
 from output_mock.traces import Bucket, in_bucket
 from tests.client import Answer, connected
 from tests.fidelity.played_clock import PlayedClock

@@ -19,7 +19,7 @@ import pytest
 from output_contract.pack import script
 from output_mock import OutputMock
 from output_mock.cli.environment import execution_timeout, milliseconds, traces
-from output_mock.engine.traces import Traces
+from output_mock.engine.trace_storage import Traces
 from tests.client import Answer, Client
 from tests.conftest import Connect
 

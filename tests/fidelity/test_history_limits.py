@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from output_mock import OutputMock, Script
+from output_mock.contract.rendering import render
 from output_mock.engine.history_limits import MOST_EVENTS, Measured, size_of
-from output_mock.engine.rendering import render
 from tests.client import Client
 
 script = Script()

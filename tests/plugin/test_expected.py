@@ -36,7 +36,7 @@ def history(output_mock: OutputMock) -> OutputMock:
     def post(path: str, body: Any = None, method: str = "POST") -> None:
         requests.request(method, f"{output_mock.url}{path}", json=body).raise_for_status()
 
-    output_mock.foresee(status=424)
+    output_mock.expect_unmatched(status=424)
     post(
         "/workflow/start", {"workflowName": "review_v1", "workflowId": "a", "input": {"n": 1, "tags": ["x"]}}
     )

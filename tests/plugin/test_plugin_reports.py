@@ -121,14 +121,14 @@ def test_a_call_that_no_script_foresaw_fails_the_test_and_says_what_is_nearest(
         def test_it(output_mock):
             output_mock.workflow("summarize").when({{"url": "a"}}).returns(1)
             answer = requests.{method}(f"{{output_mock.url}}{path}", json={body})
-            assert answer.headers["Output-Mock-Miss"] in output_mock.calls[0].miss
+            assert answer.headers["Output-Mock-Unmatched"] in output_mock.calls[0].unmatched_reason
         """
     )
     result.assert_outcomes(passed=1, errors=1)
     pattern = words.replace("[", "[[]").replace("?", "[?]")
     result.stdout.fnmatch_lines(["no script foresaw this:", f"  [#]1 {pattern}"])
     result.stdout.fnmatch_lines(
-        ["correct the script, or say that the test expects it: output_mock.foresee(status=…)*"]
+        ["correct the script, or say that the test expects it: output_mock.expect_unmatched(status=…)*"]
     )
 
 
@@ -138,15 +138,15 @@ def test_a_call_that_the_test_expects_does_not_fail_it(suite: Suite) -> None:
         import pytest, requests
 
         def test_before(output_mock):
-            output_mock.foresee(status=424)
+            output_mock.expect_unmatched(status=424)
             requests.post(f"{output_mock.url}/workflow/run", json={"workflowName": "x"})
 
         def test_afterwards(output_mock):
             requests.post(f"{output_mock.url}/workflow/run", json={"workflowName": "x"})
-            output_mock.foresee(workflow="x")
+            output_mock.expect_unmatched(workflow="x")
 
         def test_all_of_them(output_mock):
-            output_mock.foresee()
+            output_mock.expect_unmatched()
             requests.get(f"{output_mock.url}/nope")
 
         @pytest.mark.output(strict=False)
@@ -162,7 +162,7 @@ def test_what_is_expected_does_not_cover_other_calls(suite: Suite) -> None:
         import requests
 
         def test_it(output_mock):
-            output_mock.foresee(status=424)
+            output_mock.expect_unmatched(status=424)
             requests.post(f"{output_mock.url}/workflow/run", json={"workflowName": "x"})
             requests.get(f"{output_mock.url}/nope")
         """

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from output_mock import OutputMock
-from output_mock.engine.errors import WorkflowUpdateFailedError
+from output_mock.contract.errors import WorkflowUpdateFailedError
 from output_mock.scripts.yaml.document import read
 from tests.client import Client
 from tests.conftest import Connect

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from output_mock import Failure, OutputMock, Script
-from output_mock.cli.keeping import Keeping
 from output_mock.cli.log import _KEPT, RequestLog
+from output_mock.cli.trace_storage import TraceStorage
 from output_mock.control.worlds import Worlds
 from tests.conftest import eventually
 from tests.control.served import served
@@ -88,7 +88,7 @@ def test_the_log_tells_each_mistake_once_when_the_oldest_were_forgotten() -> Non
 
 
 def test_a_world_that_is_deleted_takes_its_trace_files_along(tmp_path: Path) -> None:
-    keeping = Keeping({}, str(tmp_path))
+    keeping = TraceStorage({}, str(tmp_path))
 
     def make(given: Any) -> OutputMock:
         mock = OutputMock(traces=keeping.traces(given.get("world", "default")))
@@ -107,7 +107,7 @@ def test_a_world_that_is_deleted_takes_its_trace_files_along(tmp_path: Path) -> 
 
 def test_what_moto_keeps_goes_with_runs_and_worlds() -> None:
     pytest.importorskip("moto")
-    keeping = Keeping({}, None, "moto")
+    keeping = TraceStorage({}, None, "moto")
     try:
 
         def make(given: Any) -> OutputMock:

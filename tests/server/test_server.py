@@ -307,7 +307,7 @@ def test_a_stream_that_was_silent_gets_all_that_is_sent_sooner_than_it_is_read()
         for _ in range(20):
             yield piece
 
-    app.let_go = going_on.set  # type: ignore[attr-defined]
+    app.wake_all_waiters = going_on.set  # type: ignore[attr-defined]
     running = Running(cast(OutputApp, app))
     with closing(running.send("GET / HTTP/1.0")) as connection:
         until_received(connection, b"first")
@@ -382,7 +382,7 @@ class WaitingApp:
         start_response("200 OK", [("Content-Length", "2")])
         return [b"OK"]
 
-    def let_go(self) -> None:
+    def wake_all_waiters(self) -> None:
         self.gone.set()
 
 
@@ -399,7 +399,7 @@ def test_a_request_that_asks_for_it_is_told_at_once_that_its_client_has_gone() -
 
 def test_a_request_that_asks_for_it_is_told_that_the_server_closes() -> None:
     app = WaitingApp()
-    app.let_go = lambda: None  # type: ignore[method-assign]
+    app.wake_all_waiters = lambda: None  # type: ignore[method-assign]
     running = Running(cast(OutputApp, app))
     with closing(running.send("GET /wait HTTP/1.1")):
         assert app.entered.wait(20)

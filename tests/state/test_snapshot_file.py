@@ -12,8 +12,8 @@ import pytest
 
 from output_mock import Context, Failure, OutputMock
 from output_mock.control.snapshots import Snapshot
-from output_mock.control.worlds import Held
-from output_mock.engine.errors import ScriptError
+from output_mock.control.worlds import WorldEntry
+from output_mock.sdk.errors import ScriptError
 from output_mock.state.checked import Unreadable
 from output_mock.state.json_form import random_state
 from output_mock.state.worlds import checked_snapshot, snapshot_json
@@ -77,7 +77,7 @@ def test_a_snapshot_that_needs_python_that_is_not_served_says_so() -> None:
     mock = OutputMock()
     mock.workflow("mine").returns(1)
     mock.world.start("mine", workflow_id="a")
-    file = json.loads(json.dumps(snapshot_json(Snapshot.of(Held("one", mock, {})))))
+    file = json.loads(json.dumps(snapshot_json(Snapshot.of(WorldEntry("one", mock, {})))))
     other = OutputMock()
     with pytest.raises(Unreadable, match="scripted in Python and is not served here: mine"):
         checked_snapshot(file, other.world)
@@ -152,7 +152,7 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return value
 
 
-def use(held: Held) -> None:
+def use(held: WorldEntry) -> None:
     """Ask a world for what is in it. No answer may be a mistake of the fake's own."""
     client = Client(held.mock)
     paths = ["/workflow/runs", "/workflow/catalog"]
@@ -172,11 +172,11 @@ def use(held: Held) -> None:
 def test_whatever_stands_in_the_place_of_something_in_a_file_is_refused_or_does_no_harm(part: str) -> None:
     mock = a_world()
     Client(mock).request("GET", "/workflow/a/status")
-    file = json.loads(json.dumps(snapshot_json(Snapshot.of(Held("one", mock, {})))))
+    file = json.loads(json.dumps(snapshot_json(Snapshot.of(WorldEntry("one", mock, {})))))
     mock.close()
     for number, path in enumerate([(part,), *places(file[part], (part,))]):
         odd = ODD[number * 5 % len(ODD)]
-        held = Held("two", a_world(), {})
+        held = WorldEntry("two", a_world(), {})
         snapshot = None
         with suppress(Unreadable, ScriptError):
             snapshot = checked_snapshot(changed(file, path, odd), held.world)

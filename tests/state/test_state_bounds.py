@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from output_mock import Context, OutputMock
-from output_mock.cli.keeping import Keeping
+from output_mock.cli.trace_storage import TraceStorage
+from output_mock.contract import history
+from output_mock.control.saver import begun
 from output_mock.control.snapshots import Snapshot
-from output_mock.control.worlds import Held, Worlds
+from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.durations import SECOND
-from output_mock.engine import history
 from output_mock.state.checked import Unreadable
 from output_mock.state.database import MOST_RUNS, StateFileError
-from output_mock.state.saver import begun
 from output_mock.state.worlds import checked_snapshot, snapshot_json
 from tests.control.served import served, worlds_of
 
@@ -58,7 +58,7 @@ def kept_in(path: Path) -> Iterator[Worlds]:
         worlds.close()
 
 
-def file_of(held: Held) -> Any:
+def file_of(held: WorldEntry) -> Any:
     """A snapshot of a world, as a file."""
     return json.loads(json.dumps(snapshot_json(Snapshot.of(held))))
 
@@ -68,7 +68,7 @@ def a_file() -> Any:
     mock.world.start("asks", workflow_id="a")
     mock.world.start("done", workflow_id="d")
     mock.clock.advance("1s")
-    file = file_of(Held("one", mock, {}))
+    file = file_of(WorldEntry("one", mock, {}))
     mock.close()
     return file
 
@@ -107,7 +107,7 @@ def test_a_snapshot_that_could_count_no_further_is_refused(path: tuple[Any, ...]
     mock.world.start("slow", workflow_id="s")
     mock.clock.advance("1s")
     mock.fail_next(503)
-    file = file_of(Held("one", mock, {}))
+    file = file_of(WorldEntry("one", mock, {}))
     mock.close()
     like = make({}).world
     checked_snapshot(file, like)
@@ -158,7 +158,7 @@ def late_signal(mock: OutputMock) -> None:
 def test_every_time_that_a_world_can_have_is_read_again(
     tmp_path: Path, do: Callable[[OutputMock], None]
 ) -> None:
-    def state(held: Held) -> Any:
+    def state(held: WorldEntry) -> Any:
         return [(run.run_id, run.status, run.deadline) for run in held.world._runs.values()]
 
     options = {"executionTimeout": "36525d"}
@@ -274,7 +274,7 @@ def test_a_state_file_with_impossible_options_of_a_world_is_damaged(
 @pytest.mark.parametrize("name", ["../../victim", "..", ".", "", "a/b", "/victim"])
 def test_no_folder_goes_but_that_of_a_worlds_traces(tmp_path: Path, name: str) -> None:
     (tmp_path / "victim").mkdir()
-    kept = Keeping({}, str(tmp_path / "traces"))
+    kept = TraceStorage({}, str(tmp_path / "traces"))
     (tmp_path / "traces" / "worlds" / "a" / "b").mkdir(parents=True)
     for use in (kept.traces, kept.forget):
         with pytest.raises(ValueError, match="would not be in"):

@@ -22,10 +22,10 @@ from werkzeug.test import Client
 
 from output_mock import OutputMock
 from output_mock.control.front import Front
+from output_mock.control.saver import begun
 from output_mock.control.worlds import Worlds
 from output_mock.state import database
 from output_mock.state.database import Changes, StateFileError, opened
-from output_mock.state.saver import begun
 from tests.cli.commands import PATIENCE
 from tests.cli.test_cli import Fake, Serve, serve, until
 from tests.conftest import in_another_thread, no_hang
@@ -136,7 +136,7 @@ def test_whatever_ends_a_server_the_next_one_goes_on_from_there(
     )
     before = [fake.get(path).json for path in paths]
     clock = fake.get("/__mock__/clock").json
-    assert "waiting for signal 'approve'" in before[3]["standing"]
+    assert "waiting for signal 'approve'" in before[3]["progress"]
     end(fake)
 
     assert state.stat().st_mode & 0o777 == 0o600
@@ -258,7 +258,7 @@ def test_a_run_whose_script_has_changed_or_gone_waits_for_it_and_nothing_is_lost
     until(lambda: "the run 'a' waits for its script" in other.log)
     assert other.get("/workflow/a/status").json["status"] == "running"
     assert other.get("/workflow/a/history").json["events"] == before
-    assert other.get("/__mock__/runs/a").json["standing"].startswith("waiting for its script")
+    assert other.get("/__mock__/runs/a").json["progress"].startswith("waiting for its script")
     assert other.ask("POST", "/workflow/a/query/stage", {}).json["error"] == "ScriptError"
     assert other.ask("POST", "/workflow/a/signal/approve", {"payload": {"by": "ana"}}).status == 200
     stopped(other)

@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from output_mock.control.saver import Saver, begun
 from output_mock.control.snapshots import Snapshot
-from output_mock.control.worlds import Held, Worlds
-from output_mock.state.saver import Saver, begun
+from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.state.worlds import read_snapshot, snapshot_json
 from tests.engine.test_properties import Answer, Session, programs, requests
 
@@ -91,7 +91,7 @@ def test_who_goes_on_from_a_snapshot_file_gets_the_same_answers(
     first.mock.close()
     other = Persistent(clock, programs)
     other.heard_of(between)
-    held: Held = other.worlds.default
+    held: WorldEntry = other.worlds.default
     read_snapshot(json.loads(file), held.world).restore(held)
     assert other.heard_of(after) == expected
     again = snapshot_json(read_snapshot(json.loads(file), held.world))

@@ -29,7 +29,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from output_mock.engine.payloads import UNDEFINED
+from output_mock.javascript_json import UNDEFINED
 from output_mock.temporal.payloads import CONVERTER
 
 T = TypeVar("T")

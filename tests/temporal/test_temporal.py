@@ -41,9 +41,15 @@ from output_mock import (
     SignalTimeout,
     StepFailure,
 )
-from output_mock.engine.traces import Traces
+from output_mock.engine.trace_storage import Traces
 from output_mock.scripts.yaml.document import load as load_yaml
-from output_mock.temporal import CatalogTakenError, NotReachableError, Offer, ScriptWorker, offering
+from output_mock.temporal import (
+    CatalogTakenError,
+    NotReachableError,
+    ScriptWorker,
+    ServedCatalog,
+    serve_on_temporal,
+)
 from output_mock.temporal.failures import from_proto, to_proto
 from output_mock.temporal.payloads import CONVERTER
 from output_mock.temporal.workflows import CatalogWorkflow
@@ -72,7 +78,7 @@ def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def api(temporal: str) -> Iterator[Front]:
     """A front to the recorded workflows and to those of this file, all in one catalog."""
-    with offering([pack, script], target=temporal, catalog=CATALOG, traces=TRACES) as catalog:
+    with serve_on_temporal([pack, script], target=temporal, catalog=CATALOG, traces=TRACES) as catalog:
         front = Front(temporal, catalog)
         yield front
         front.close()
@@ -625,14 +631,14 @@ def test_a_step_that_another_process_has_asked_for_is_done_all_the_same(
         def get(self, key: Any, default: Any = None) -> Any:
             return None
 
-    made = Offer.__init__
+    made = ServedCatalog.__init__
 
-    def init(self: Offer, *args: Any) -> None:
+    def init(self: ServedCatalog, *args: Any) -> None:
         made(self, *args)
         self.steps = Elsewhere()
 
-    monkeypatch.setattr(Offer, "__init__", init)
-    with offering([pack, script], target=temporal, catalog="elsewhere") as catalog:
+    monkeypatch.setattr(ServedCatalog, "__init__", init)
+    with serve_on_temporal([pack, script], target=temporal, catalog="elsewhere") as catalog:
         front = Front(temporal, catalog)
         assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
         assert front.run("conf_fanout", {"items": [1, 2, 3, 4]})["output"] == {"squares": [1, 4, 9, 16]}
@@ -642,13 +648,13 @@ def test_a_step_that_another_process_has_asked_for_is_done_all_the_same(
 
 def test_a_run_goes_on_with_the_next_worker(temporal: str) -> None:
     catalog = "restarts"
-    with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+    with serve_on_temporal(pack, target=temporal, catalog=catalog, leave_no_trace=False):
         front = Front(temporal, catalog)
         run = front.start("conf_approval", {"topic": "bees"})
         until(front, run, "getProgress", {"stage": "review"})
     front.signal(run, "approve", {"by": "ana"})
     assert front.status(run) == "running"
-    with offering(pack, target=temporal, catalog=catalog):
+    with serve_on_temporal(pack, target=temporal, catalog=catalog):
         assert front.result(run)["output"]["approvedBy"] == "ana"
         front.close()
 
@@ -666,11 +672,11 @@ def test_a_script_that_does_something_else_when_it_is_played_again_fails_its_run
         return changing
 
     catalog = "changing"
-    with offering(offered("one", "two"), target=temporal, catalog=catalog, leave_no_trace=False):
+    with serve_on_temporal(offered("one", "two"), target=temporal, catalog=catalog, leave_no_trace=False):
         front = Front(temporal, catalog)
         run = front.start("changes")
         eventually(lambda: front.events(run).count("ACTIVITY_TASK_COMPLETED") == 3)
-    with offering(offered("other"), target=temporal, catalog=catalog):
+    with serve_on_temporal(offered("other"), target=temporal, catalog=catalog):
         front.signal(run, "go")
         result = front.result(run)
         assert result["status"] == "failed"
@@ -680,22 +686,22 @@ def test_a_script_that_does_something_else_when_it_is_played_again_fails_its_run
 
 def test_two_workers_share_a_catalog_and_the_last_one_ends_it(temporal: str) -> None:
     catalog = "shared"
-    with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+    with serve_on_temporal(pack, target=temporal, catalog=catalog, leave_no_trace=False):
         front = Front(temporal, catalog)
-        with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+        with serve_on_temporal(pack, target=temporal, catalog=catalog, leave_no_trace=False):
             assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
         assert front.status(catalog) == "running"
         assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
     assert front.status(catalog) == "terminated"
     # Temporal still lists those two.
-    with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+    with serve_on_temporal(pack, target=temporal, catalog=catalog, leave_no_trace=False):
         assert front.status(catalog) == "running"
     assert front.status(catalog) == "terminated"
     front.close()
 
 
 def test_yaml_scripts_are_played(temporal: str) -> None:
-    with offering(
+    with serve_on_temporal(
         load_yaml(ROOT / "tests" / "fidelity" / "pack.yaml"), target=temporal, catalog="yaml"
     ) as catalog:
         front = Front(temporal, catalog)
@@ -708,7 +714,7 @@ def test_runs_that_a_script_begins_with_are_begun(temporal: str) -> None:
     begun = Script()
     begun.workflow("waits").takes("1h").returns(1)
     begun.begin_with("waits", workflow_id="from-the-beginning")
-    with offering(begun, target=temporal, catalog="begun") as catalog:
+    with serve_on_temporal(begun, target=temporal, catalog="begun") as catalog:
         front = Front(temporal, catalog)
         assert front.status("from-the-beginning") == "running"
         front.close()
@@ -719,7 +725,7 @@ def test_runs_that_a_script_begins_with_are_begun(temporal: str) -> None:
 
 def test_nothing_of_a_catalog_is_left_and_nothing_else_is_touched(temporal: str, api: Front) -> None:
     kept = api.start("hears")
-    with offering(pack, target=temporal, catalog="verify-1") as catalog:
+    with serve_on_temporal(pack, target=temporal, catalog="verify-1") as catalog:
         front = Front(temporal, catalog)
         parent = front.start("conf_graceful", {"onStop": "ignore"})
         front.run("conf_sum", {"a": 1, "b": 2})
@@ -733,9 +739,9 @@ def test_nothing_of_a_catalog_is_left_and_nothing_else_is_touched(temporal: str,
 
 def test_what_another_worker_still_serves_is_left_until_the_last_one_goes(temporal: str) -> None:
     catalog = "shared-without-trace"
-    with offering(pack, target=temporal, catalog=catalog):
+    with serve_on_temporal(pack, target=temporal, catalog=catalog):
         front = Front(temporal, catalog)
-        with offering(pack, target=temporal, catalog=catalog):
+        with serve_on_temporal(pack, target=temporal, catalog=catalog):
             run = front.start("conf_approval", {"topic": "bees"})
             until(front, run, "getProgress", {"stage": "review"})
         assert front.status(catalog) == "running"
@@ -750,11 +756,11 @@ def test_what_another_worker_still_serves_is_left_until_the_last_one_goes(tempor
 
 def test_runs_that_were_there_before_the_catalog_are_neither_ended_nor_deleted(temporal: str) -> None:
     catalog = "there-before"
-    with offering(pack, target=temporal, catalog=catalog, leave_no_trace=False):
+    with serve_on_temporal(pack, target=temporal, catalog=catalog, leave_no_trace=False):
         front = Front(temporal, catalog)
         before = front.start("conf_approval", {"topic": "bees"})
         until(front, before, "getProgress", {"stage": "review"})
-    with offering(pack, target=temporal, catalog=catalog):
+    with serve_on_temporal(pack, target=temporal, catalog=catalog):
         # The second worker has played it too.
         until(front, before, "getProgress", {"stage": "review"})
         own = front.start("conf_approval", {"topic": "wasps"})
@@ -782,7 +788,7 @@ def test_the_runs_of_a_deployment_whose_worker_is_down_keep_us_away(
             CatalogTakenError,
             match=rf"its task queue has open runs .*send_invoices '{run}'.* choose another name",
         ),
-        offering(pack, target=temporal, catalog=queue),
+        serve_on_temporal(pack, target=temporal, catalog=queue),
     ):
         raise AssertionError("it was offered")
     assert front.running(queue) == {run}
@@ -791,7 +797,7 @@ def test_the_runs_of_a_deployment_whose_worker_is_down_keep_us_away(
 
 def test_an_interrupt_ends_the_catalog(temporal: str) -> None:
     front = Front(temporal, "interrupted")
-    with pytest.raises(KeyboardInterrupt), offering(pack, target=temporal, catalog="interrupted"):
+    with pytest.raises(KeyboardInterrupt), serve_on_temporal(pack, target=temporal, catalog="interrupted"):
         raise KeyboardInterrupt
     assert front.running("interrupted") == set()
     front.close()
@@ -801,7 +807,7 @@ def test_where_no_temporal_is_the_error_names_the_address_and_what_to_do() -> No
     port = free_port()
     with (
         pytest.raises(NotReachableError, match=rf"127\.0\.0\.1:{port} .*temporal server start-dev"),
-        offering(pack, target=f"127.0.0.1:{port}"),
+        serve_on_temporal(pack, target=f"127.0.0.1:{port}"),
     ):
         raise AssertionError("it was offered")
 
@@ -809,7 +815,7 @@ def test_where_no_temporal_is_the_error_names_the_address_and_what_to_do() -> No
 def test_a_namespace_that_is_not_there_is_named(temporal: str) -> None:
     with (
         pytest.raises(NotReachableError, match="has no namespace 'elsewhere'"),
-        offering(pack, target=temporal, namespace="elsewhere"),
+        serve_on_temporal(pack, target=temporal, namespace="elsewhere"),
     ):
         raise AssertionError("it was offered")
 
@@ -817,7 +823,7 @@ def test_a_namespace_that_is_not_there_is_named(temporal: str) -> None:
 def test_a_catalog_that_another_worker_serves_is_not_taken_over(temporal: str, api: Front) -> None:
     with (
         pytest.raises(CatalogTakenError, match=r"'main' is taken .*a worker with other scripts serves it"),
-        offering(pack, target=temporal, catalog=CATALOG),
+        serve_on_temporal(pack, target=temporal, catalog=CATALOG),
     ):
         raise AssertionError("it was offered")
     assert api.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
@@ -827,7 +833,7 @@ def test_a_workflow_of_somebody_else_is_not_taken_for_a_catalog(temporal: str, a
     run = api.start("hears", workflow_id="somebodys-catalog")
     with (
         pytest.raises(CatalogTakenError, match="a workflow of that id is running that is not ours"),
-        offering(pack, target=temporal, catalog=run),
+        serve_on_temporal(pack, target=temporal, catalog=run),
     ):
         raise AssertionError("it was offered")
     assert api.status(run) == "running"
@@ -840,7 +846,7 @@ def test_a_task_queue_that_somebody_else_polls_is_left_alone(temporal: str, api:
             # Temporal knows of a worker once it has polled.
             handle = await client.start_workflow("$catalog", {}, id="theirs-first", task_queue="theirs")
             await handle.execute_update("complete")
-            worker = ScriptWorker(Offer("theirs", [pack], TRACES), target=temporal)
+            worker = ScriptWorker(ServedCatalog("theirs", [pack], TRACES), target=temporal)
             await worker.run(lambda: pytest.fail("it was offered"))
 
     with pytest.raises(CatalogTakenError, match=r"another worker \(somebody\) serves it"):
@@ -865,7 +871,7 @@ def test_a_catalog_whose_worker_may_not_have_polled_yet_is_not_taken_over(tempor
     begin_other_catalog(front)
     with (
         pytest.raises(CatalogTakenError, match=r"a worker with other scripts has begun it .* try again"),
-        offering(pack, target=temporal, catalog="just-begun"),
+        serve_on_temporal(pack, target=temporal, catalog="just-begun"),
     ):
         raise AssertionError("it was offered")
     assert front.status("just-begun") == "running"
@@ -878,7 +884,7 @@ def test_a_worker_whose_catalog_is_somebody_elses_by_now_says_so_and_ends_nothin
     run = "plays-when-it-is-taken-away"
 
     def played_while_it_is_taken_away() -> None:
-        with offering(pack, target=temporal, catalog=catalog):
+        with serve_on_temporal(pack, target=temporal, catalog=catalog):
             front.start("conf_approval", {"topic": "bees"}, workflow_id=run)
             until(front, run, "getProgress", {"stage": "review"})
             front.wait(front.handle(catalog).terminate())
@@ -896,7 +902,9 @@ def test_a_worker_that_ends_as_its_catalog_is_taken_away_ends_nothing_of_the_nex
 
     async def taken_away() -> None:
         front = Front(temporal, "taken-at-the-end")
-        worker = ScriptWorker(Offer("taken-at-the-end", [pack], TRACES), target=temporal, leave_no_trace=True)
+        worker = ScriptWorker(
+            ServedCatalog("taken-at-the-end", [pack], TRACES), target=temporal, leave_no_trace=True
+        )
 
         def take_away() -> None:
             front.wait(front.handle(front.catalog).terminate())
@@ -916,7 +924,7 @@ def test_a_catalog_that_was_left_behind_is_begun_anew(temporal: str, monkeypatch
     monkeypatch.setattr("output_mock.temporal.worker._POLLED_WITHIN", timedelta(0))
     front = Front(temporal, "left-behind")
     begin_other_catalog(front)
-    with offering(pack, target=temporal, catalog="left-behind"):
+    with serve_on_temporal(pack, target=temporal, catalog="left-behind"):
         assert front.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
     front.close()
 
@@ -926,7 +934,7 @@ def test_scripts_whose_names_clash_are_refused(temporal: str) -> None:
     other.workflow("conf_sum").returns(1)
     with (
         pytest.raises(ValueError, match="workflow 'conf_sum' is scripted twice in catalog 'main'"),
-        offering([pack, other], target=temporal),
+        serve_on_temporal([pack, other], target=temporal),
     ):
         raise AssertionError("it was offered")
 
@@ -935,13 +943,13 @@ def test_scripts_whose_names_clash_are_refused(temporal: str) -> None:
 def test_a_name_that_would_change_what_temporal_is_asked_is_refused(name: str) -> None:
     with (
         pytest.raises(ValueError, match=f"{re.escape(repr(name))} cannot name a catalog; names are letters"),
-        offering(pack, target=f"127.0.0.1:{free_port()}", catalog=name),
+        serve_on_temporal(pack, target=f"127.0.0.1:{free_port()}", catalog=name),
     ):
         raise AssertionError("it was offered")
 
 
 def test_a_worker_that_was_stopped_before_it_began_begins_nothing(temporal: str) -> None:
-    worker = ScriptWorker(Offer("never", [pack], TRACES), target=temporal)
+    worker = ScriptWorker(ServedCatalog("never", [pack], TRACES), target=temporal)
     worker.stop()
     asyncio.run(worker.run(lambda: pytest.fail("it was ready")))
 

@@ -19,11 +19,11 @@ import pytest
 from moto import mock_aws
 
 from output_mock import Context, OutputMock
-from output_mock.http.downloads import Trouble
 from output_mock.http.faults import Fault
+from output_mock.http.trace_log import Trouble
+from output_mock.stored_traces import StoredTraces, stored_in_s3
 from output_mock.traces import Bucket, in_bucket
 from output_mock.traces.s3 import S3Missing, moto_is_on, moto_server
-from output_mock.traces.stored import StoredTraces, stored_in_s3
 from tests.client import Client, connected
 from tests.conftest import BOTH_TRANSPORTS, Suite
 
@@ -522,7 +522,7 @@ def test_tests_that_share_a_moto_do_not_see_each_others_traces() -> None:
 def test_motos_own_server_mode_is_understood(moto_url: str) -> None:
     code = """
 from output_mock import OutputMock
-from output_mock.traces.stored import stored_in_s3
+from output_mock.stored_traces import stored_in_s3
 mock = OutputMock()
 mock.workflow("w").returns(1)
 with stored_in_s3(mock) as traces:

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from output_mock.engine.payloads import UNDEFINED
+from output_mock.javascript_json import UNDEFINED
+from output_mock.places import Mistake
 from output_mock.scripts.loading import ScriptFileError
-from output_mock.scripts.places import Mistake
 from output_mock.scripts.script import FirstRun, Mentions, Script
+from output_mock.scripts.yaml.interpreter import PlayedWorkflow
 from output_mock.scripts.yaml.json_source import JSONSource
-from output_mock.scripts.yaml.kinds import Said
+from output_mock.scripts.yaml.kinds import ParsedMapping
 from output_mock.scripts.yaml.language import FILE
-from output_mock.scripts.yaml.playing import PlayedWorkflow
 from output_mock.scripts.yaml.reader import Reader
 from output_mock.scripts.yaml.source import Node, Source
 from output_mock.scripts.yaml.templates import Template
@@ -70,12 +70,12 @@ def _script(source: Source) -> YAMLScript:
         raise ScriptFileError.of(source.mistakes)
     reader = Reader(source)
     said = FILE.read(source.root, reader, "the file")
-    workflows: list[Said] = said.get("workflows") or []
+    workflows: list[ParsedMapping] = said.get("workflows") or []
     if "workflows" in said and not workflows and not source.mistakes:
         reader.mistake(said.place_of("workflows"), "there is no workflow; begin one with `- name: hello`")
     catalogs = [name for name, _ in said.get("catalogs") or ()]
     _check_names(workflows, catalogs, reader)
-    first_runs: list[Said] = said.get("begin_with") or []
+    first_runs: list[ParsedMapping] = said.get("begin_with") or []
     mentions = _mentions(workflows, first_runs, reader)
     if source.mistakes:
         raise ScriptFileError.of(sorted(source.mistakes, key=lambda one: (one.line, one.column)), mentions)
@@ -99,7 +99,7 @@ def _script(source: Source) -> YAMLScript:
     return script
 
 
-def _mentions(workflows: list[Said], first_runs: list[Said], reader: Reader) -> Mentions:
+def _mentions(workflows: list[ParsedMapping], first_runs: list[ParsedMapping], reader: Reader) -> Mentions:
     called = {workflow.get("name", "") for workflow in workflows}
     called |= {alias for workflow in workflows for alias, _ in workflow.get("aliases") or ()}
     used = [(name, "to run as a child", place) for name, place in reader.children]
@@ -111,7 +111,7 @@ def _mentions(workflows: list[Said], first_runs: list[Said], reader: Reader) -> 
     return Mentions(called, used)
 
 
-def _check_names(workflows: list[Said], catalogs: list[str], reader: Reader) -> None:
+def _check_names(workflows: list[ParsedMapping], catalogs: list[str], reader: Reader) -> None:
     """Each name and alias names one workflow of a catalog."""
     taken: dict[tuple[str | None, str], tuple[str, int]] = {}
     for workflow in workflows:
@@ -128,7 +128,7 @@ def _check_names(workflows: list[Said], catalogs: list[str], reader: Reader) -> 
                     break
 
 
-def _add(script: YAMLScript, said: Said, written: Any) -> None:
+def _add(script: YAMLScript, said: ParsedMapping, written: Any) -> None:
     played = PlayedWorkflow(said, written)
     settings = {
         key: said[key]

@@ -19,9 +19,9 @@ from jinja2 import StrictUndefined, TemplateRuntimeError, TemplateSyntaxError, U
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from output_mock.scripts.definition import nearest
 from output_mock.scripts.yaml import functions
 from output_mock.scripts.yaml.functions import FILTERS, TESTS, Fault
+from output_mock.suggestions import nearest
 
 LONGEST_EXPRESSION = 2000
 DEEPEST_EXPRESSION = 100

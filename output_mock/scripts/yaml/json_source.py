@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from output_mock.scripts.places import Place
+from output_mock.places import Place
 from output_mock.scripts.yaml.source import DEEPEST, MOST_NODES, Node, Source
 
 

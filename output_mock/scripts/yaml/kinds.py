@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from output_mock.durations import nanoseconds
-from output_mock.scripts.definition import NAME, activity_options, nearest
-from output_mock.scripts.places import Place
+from output_mock.places import Place
+from output_mock.scripts.definition import NAME
 from output_mock.scripts.yaml.source import Node
 from output_mock.scripts.yaml.templates import Template, Whole
+from output_mock.sdk.options import activity_options
+from output_mock.suggestions import nearest
 
 if TYPE_CHECKING:
     from output_mock.scripts.yaml.reader import Reader
@@ -20,7 +22,7 @@ _HAS_EXPRESSION = r"\{\{[\s\S]*\}\}"
 _DURATION = r"^\s*(\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*)+$"
 
 
-class Kind:
+class FieldType:
     """A kind of value."""
 
     def schema(self) -> JSONSchema:
@@ -32,7 +34,7 @@ class Kind:
         raise NotImplementedError
 
 
-class Text(Kind):
+class Text(FieldType):
     """Text that has no expressions, of a pattern where names have one."""
 
     def __init__(self, words: str = "text", pattern: str | None = None) -> None:
@@ -59,7 +61,7 @@ class Text(Kind):
         return node.value if node.is_text else ""
 
 
-class Flag(Kind):
+class Flag(FieldType):
     """True or false."""
 
     def schema(self) -> JSONSchema:
@@ -71,7 +73,7 @@ class Flag(Kind):
         return bool(node.value)
 
 
-class Names(Kind):
+class Names(FieldType):
     """A name, or a list of them."""
 
     def __init__(self, name: Text) -> None:
@@ -86,7 +88,7 @@ class Names(Kind):
         return [(self._name.read(one, reader, key), one.place) for one in nodes]
 
 
-class Value(Kind):
+class Value(FieldType):
     """Any JSON, with expressions."""
 
     def schema(self) -> JSONSchema:
@@ -96,7 +98,7 @@ class Value(Kind):
         return reader.template(node)
 
 
-class Message(Kind):
+class Message(FieldType):
     """Text with expressions."""
 
     def schema(self) -> JSONSchema:
@@ -108,7 +110,7 @@ class Message(Kind):
         return reader.template(node)
 
 
-class Condition(Kind):
+class Condition(FieldType):
     """An expression that holds or does not."""
 
     def schema(self) -> JSONSchema:
@@ -127,7 +129,7 @@ class Condition(Kind):
         return template
 
 
-class Items(Kind):
+class Items(FieldType):
     """A list, or an expression that comes to one."""
 
     def schema(self) -> JSONSchema:
@@ -142,7 +144,7 @@ class Items(Kind):
         return template
 
 
-class Duration(Kind):
+class Duration(FieldType):
     """A length of time; with expressions unless it is `fixed`."""
 
     def __init__(self, *, fixed: bool = False) -> None:
@@ -166,7 +168,7 @@ class Duration(Kind):
         return Template(node.value, node.place)
 
 
-class Literal(Kind):
+class Literal(FieldType):
     """Any JSON, as it stands there."""
 
     def schema(self) -> JSONSchema:
@@ -177,7 +179,7 @@ class Literal(Kind):
         return node.json()
 
 
-class JSONSchemaOf(Kind):
+class JSONSchemaOf(FieldType):
     """A JSON Schema."""
 
     def schema(self) -> JSONSchema:
@@ -211,10 +213,10 @@ def _inside(node: Node, path: Sequence[str | int]) -> Place:
     return place
 
 
-class Map(Kind):
+class Map(FieldType):
     """An object with any names, and values of one kind."""
 
-    def __init__(self, kind: Kind, words: str) -> None:
+    def __init__(self, kind: FieldType, words: str) -> None:
         self._kind = kind
         self._words = words
 
@@ -233,10 +235,10 @@ class Map(Kind):
         return found
 
 
-class ListOf(Kind):
+class ListOf(FieldType):
     """A list with items of one kind; with `or_one`, also one item by itself."""
 
-    def __init__(self, kind: Kind, words: str, *, or_one: bool = False) -> None:
+    def __init__(self, kind: FieldType, words: str, *, or_one: bool = False) -> None:
         self._kind = kind
         self._words = words
         self._or_one = or_one
@@ -259,7 +261,7 @@ class ListOf(Kind):
 class Key(NamedTuple):
     """A key of a shape."""
 
-    kind: Kind
+    kind: FieldType
     text: str
     required: bool = False
     # What expressions below it can speak of besides what they can around it.
@@ -270,10 +272,12 @@ class Key(NamedTuple):
     handler: bool = False
 
 
-class Said(Mapping[str, Any]):
+class ParsedMapping(Mapping[str, Any]):
     """What an object of the file says, key by key, and where."""
 
-    def __init__(self, shape: Shape, place: Place, values: dict[str, Any], places: dict[str, Place]) -> None:
+    def __init__(
+        self, shape: ObjectType, place: Place, values: dict[str, Any], places: dict[str, Place]
+    ) -> None:
         self.shape = shape
         self.place = place
         self._values = values
@@ -299,7 +303,7 @@ class Said(Mapping[str, Any]):
         return self._places.get(key, self.place)
 
 
-class Shape(Kind):
+class ObjectType(FieldType):
     """An object with known keys.
 
     Takes its name, what it is in words, its keys, groups of keys of which it needs one, and groups of
@@ -349,13 +353,13 @@ class Shape(Kind):
             schema["allOf"] = rules
         return schema
 
-    def read(self, node: Node, reader: Reader, key: str) -> Said:
+    def read(self, node: Node, reader: Reader, key: str) -> ParsedMapping:
         if not node.is_object:
             known = ", ".join(list(self.keys)[:4])
             what = "" if key == self.words else f" {self.words},"
             more = ", …" if len(self.keys) > 4 else ""
             reader.mistake(node.place, f"{key} is{what} an object with {known}{more}, not {node.kind}")
-            return Said(self, node.place, {}, {})
+            return ParsedMapping(self, node.place, {}, {})
         values, places = {}, {}
         for name, place, value in node.items():
             entry = self.keys.get(name)
@@ -380,7 +384,7 @@ class Shape(Kind):
                 reader.mistake(
                     node.value[second][0], f"{self.words} cannot have both `{first}:` and `{second}:`"
                 )
-        return Said(self, node.place, values, places)
+        return ParsedMapping(self, node.place, values, places)
 
     def _unknown(self, name: str) -> str:
         known = list(self.keys)
@@ -388,7 +392,7 @@ class Shape(Kind):
         return f"{self.words} has no key {name!r}{hint}"
 
 
-class Options(Shape):
+class Options(ObjectType):
     """The options of steps, with the SDK's own names."""
 
     def read(self, node: Node, reader: Reader, key: str) -> Any:

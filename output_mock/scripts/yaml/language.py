@@ -7,29 +7,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from output_mock.scripts.definition import nearest
 from output_mock.scripts.yaml.kinds import (
     Condition,
     Duration,
+    FieldType,
     Flag,
     Items,
     JSONSchema,
     JSONSchemaOf,
     Key,
-    Kind,
     ListOf,
     Literal,
     Map,
     Message,
     Names,
+    ObjectType,
     Options,
-    Said,
-    Shape,
+    ParsedMapping,
     Text,
     Value,
 )
 from output_mock.scripts.yaml.reader import Reader
 from output_mock.scripts.yaml.source import Node
+from output_mock.suggestions import nearest
 
 _IDENTIFIER = "^[a-zA-Z_][a-zA-Z0-9_]*$"
 TEXT, FLAG, VALUE, MESSAGE, LITERAL = Text(), Flag(), Value(), Message(), Literal()
@@ -43,7 +43,7 @@ CATALOGS = Names(Text("the name of a catalog"))
 # Actions: each has one keyword, which says what it is, and keys that say more.
 
 
-class Steps(Kind):
+class Steps(FieldType):
     """A list of actions."""
 
     def schema(self) -> JSONSchema:
@@ -53,7 +53,7 @@ class Steps(Kind):
         """What `schema` refers to."""
         return {"type": "array", "items": {"$ref": "#/$defs/action"}}
 
-    def read(self, node: Node, reader: Reader, key: str) -> list[Said]:
+    def read(self, node: Node, reader: Reader, key: str) -> list[ParsedMapping]:
         if not node.is_list:
             hint = "; begin each with a dash" if node.is_object else ""
             reader.mistake(node.place, f"{key} is a list of actions, not {node.kind}{hint}")
@@ -61,7 +61,7 @@ class Steps(Kind):
         found = [self.action(item, reader) for item in node.value]
         return [said for said in found if said is not None]
 
-    def action(self, node: Node, reader: Reader) -> Said | None:
+    def action(self, node: Node, reader: Reader) -> ParsedMapping | None:
         """One action, or None when it cannot be told which."""
         if not node.is_object:
             hint = ""
@@ -94,14 +94,14 @@ class Steps(Kind):
         return f"this does not say what to do; an action has one of {', '.join(ACTIONS)}"
 
 
-class Branches(Kind):
+class Branches(FieldType):
     """What happens side by side: actions, or lists of actions."""
 
     def schema(self) -> JSONSchema:
         branch = {"anyOf": [{"$ref": "#/$defs/action"}, {"$ref": "#/$defs/steps"}]}
         return {"type": "array", "items": branch}
 
-    def read(self, node: Node, reader: Reader, key: str) -> list[list[Said]]:
+    def read(self, node: Node, reader: Reader, key: str) -> list[list[ParsedMapping]]:
         if not node.is_list:
             reader.mistake(node.place, f"{key} is a list of actions and lists of actions, not {node.kind}")
             return []
@@ -125,7 +125,7 @@ class Settings(Map):
         return super().read(node, reader, key)
 
 
-class Fails(Kind):
+class Fails(FieldType):
     """How something fails: text, an object, or, when `each` attempt may fail otherwise, a list of those."""
 
     def __init__(self, *, each: bool = False) -> None:
@@ -162,13 +162,13 @@ class Fails(Kind):
         return reader.template(node)
 
 
-class Inside(Kind):
+class Inside(FieldType):
     """A list of what happens inside of a step, each with one keyword that says what it is."""
 
     def schema(self) -> JSONSchema:
         return {"type": "array", "items": {"anyOf": [shape.schema() for shape in NODES.values()]}}
 
-    def read(self, node: Node, reader: Reader, key: str) -> list[Said]:
+    def read(self, node: Node, reader: Reader, key: str) -> list[ParsedMapping]:
         if not node.is_list:
             hint = "; begin each with a dash" if node.is_object else ""
             reader.mistake(node.place, f"{key} is a list of {', '.join(NODES)}, not {node.kind}{hint}")
@@ -188,7 +188,7 @@ class Inside(Kind):
 STEPS = Steps()
 FAIL, FAILS = Fails(), Fails(each=True)
 
-FAILURE = Shape(
+FAILURE = ObjectType(
     "failure",
     "a failure",
     "How something fails: the error's message, its name, and what else there is to it.",
@@ -208,7 +208,7 @@ FAILURE = Shape(
 )
 FAILURE.keys["cause"] = Key(FAILURE, "The error that has led to this one.")
 
-RETRY = Shape(
+RETRY = ObjectType(
     "retry",
     "retry",
     "How often, and how soon, a step that has failed is tried again.",
@@ -241,10 +241,10 @@ _NODE = {
     "fails": Key(FAIL, "How it fails; its step fails only with `fails:` of its own."),
     "takes": Key(DURATION, "How long it takes; without it, a share of what is left of the step's time."),
 }
-NODES: dict[str, Shape] = {
+NODES: dict[str, ObjectType] = {
     shape.name: shape
     for shape in (
-        Shape(
+        ObjectType(
             "llm",
             "a model's call",
             "A call of a language model, for the trace.",
@@ -262,7 +262,7 @@ NODES: dict[str, Shape] = {
                 **_NODE,
             },
         ),
-        Shape(
+        ObjectType(
             "http",
             "a request",
             "An HTTP request, for the trace.",
@@ -273,7 +273,7 @@ NODES: dict[str, Shape] = {
                 **_NODE,
             },
         ),
-        Shape(
+        ObjectType(
             "event",
             "an event",
             "Anything else that a step notes in the trace.",
@@ -293,10 +293,10 @@ _AS = Key(RESULT_NAME, "The name of the result: expressions reach it as steps.NA
 _TIMEOUT = Key(DURATION, "How long to wait at most. Then the run fails, unless there is `on_timeout:`.")
 _ON_TIMEOUT = Key(STEPS, "What to do when the timeout has passed; the run goes on after it.")
 
-ACTIONS: dict[str, Shape] = {
+ACTIONS: dict[str, ObjectType] = {
     shape.name: shape
     for shape in (
-        Shape(
+        ObjectType(
             "step",
             "a step",
             "Runs a step (an activity). Its result is steps.NAME.",
@@ -316,7 +316,7 @@ ACTIONS: dict[str, Shape] = {
                 "as": _AS,
             },
         ),
-        Shape(
+        ObjectType(
             "evaluate",
             "an evaluator",
             "Runs an evaluator. Its result, steps.NAME, has value, confidence, reasoning, ….",
@@ -336,7 +336,7 @@ ACTIONS: dict[str, Shape] = {
                 "as": _AS,
             },
         ),
-        Shape(
+        ObjectType(
             "child",
             "a child",
             "Runs another workflow of the same catalog as a child. Its output is steps.NAME.",
@@ -349,13 +349,13 @@ ACTIONS: dict[str, Shape] = {
                 "as": _AS,
             },
         ),
-        Shape(
+        ObjectType(
             "sleep",
             "a sleep",
             "Pauses the run.",
             {"sleep": Key(DURATION, "How long: 500ms, 10s, 1h30m, 7d, or seconds.", required=True)},
         ),
-        Shape(
+        ObjectType(
             "wait_for_signal",
             "a wait for a signal",
             "Waits for the next signal of a name, also one that came before. Its payload is signals.NAME.",
@@ -367,7 +367,7 @@ ACTIONS: dict[str, Shape] = {
                 "as": _AS,
             },
         ),
-        Shape(
+        ObjectType(
             "wait_until",
             "a wait",
             "Waits until something holds: until a signal or an update has set the state so.",
@@ -378,13 +378,13 @@ ACTIONS: dict[str, Shape] = {
                 "on_timeout": _ON_TIMEOUT,
             },
         ),
-        Shape(
+        ObjectType(
             "set",
             "a set",
             "Changes the run's state.",
             {"set": Key(Settings(VALUE, "state and its new values"), "The new values.", required=True)},
         ),
-        Shape(
+        ObjectType(
             "if",
             "an if",
             "Does one thing or another.",
@@ -394,7 +394,7 @@ ACTIONS: dict[str, Shape] = {
                 "else": Key(STEPS, "What to do when it does not."),
             },
         ),
-        Shape(
+        ObjectType(
             "switch",
             "a switch",
             "Does what is said for a value.",
@@ -404,7 +404,7 @@ ACTIONS: dict[str, Shape] = {
                 "else": Key(STEPS, "What to do for every other value."),
             },
         ),
-        Shape(
+        ObjectType(
             "for_each",
             "a for_each",
             "Does the same for every item of a list. Its result, with `as:`, is the list of results.",
@@ -421,7 +421,7 @@ ACTIONS: dict[str, Shape] = {
                 "as": _AS,
             },
         ),
-        Shape(
+        ObjectType(
             "parallel",
             "a parallel",
             "Does several things side by side, and waits for all of them.",
@@ -430,7 +430,7 @@ ACTIONS: dict[str, Shape] = {
                 "as": _AS,
             },
         ),
-        Shape(
+        ObjectType(
             "try",
             "a try",
             "Catches the failure of a step, a child or a wait.",
@@ -444,19 +444,19 @@ ACTIONS: dict[str, Shape] = {
                 ),
             },
         ),
-        Shape(
+        ObjectType(
             "fail",
             "a fail",
             "Fails the run; inside of a try, goes on with its catch.",
             {"fail": Key(FAIL, "How.", required=True)},
         ),
-        Shape(
+        ObjectType(
             "return",
             "a return",
             "Completes the run, at once.",
             {"return": Key(VALUE, "The output.", required=True)},
         ),
-        Shape(
+        ObjectType(
             "continue_as_new",
             "a continue_as_new",
             "Ends the run and begins the next one of the chain.",
@@ -478,7 +478,7 @@ def _answer(what: str) -> dict[str, Key]:
 
 
 _ONE_ANSWER = ("steps", "returns", "fails", "takes")
-ANSWER = Shape(
+ANSWER = ObjectType(
     "answer",
     "an answer",
     "What one run does.",
@@ -492,7 +492,7 @@ _ANSWERS = Key(
 )
 _NOT_BOTH = [("returns", "fails"), *(("answers", key) for key in _ONE_ANSWER)]
 _MATCH = "What the {} has to have: an object's entries (others are ignored), or any other JSON."
-WHEN = Shape(
+WHEN = ObjectType(
     "when",
     "a when",
     "What a run does whose input fits.",
@@ -505,7 +505,7 @@ WHEN = Shape(
     needs=[("match", "if"), (*_ONE_ANSWER, "answers")],
     excludes=_NOT_BOTH,
 )
-QUERY_WHEN = Shape(
+QUERY_WHEN = ObjectType(
     "query_when",
     "a when",
     "The answer to queries whose payload fits.",
@@ -518,7 +518,7 @@ QUERY_WHEN = Shape(
     needs=[("match", "if"), ("returns", "fails")],
     excludes=[("returns", "fails")],
 )
-QUERY = Shape(
+QUERY = ObjectType(
     "query",
     "a query",
     "What a query is answered; nothing, when nothing is said.",
@@ -530,13 +530,13 @@ QUERY = Shape(
     excludes=[("returns", "fails")],
 )
 _SET = Key(Settings(VALUE, "state and its new values"), "Changes the run's state.")
-SIGNAL = Shape(
+SIGNAL = ObjectType(
     "signal",
     "a signal's handler",
     "What happens when such a signal comes.",
     {"set": _SET, "steps": Key(STEPS, "What else happens, beside the run's own steps.", handler=True)},
 )
-REFUSE = Shape(
+REFUSE = ObjectType(
     "refuse",
     "a refusal",
     "An update that is not accepted.",
@@ -545,7 +545,7 @@ REFUSE = Shape(
         "message": Key(MESSAGE, "What the client is told.", required=True),
     },
 )
-UPDATE = Shape(
+UPDATE = ObjectType(
     "update",
     "an update",
     "What an update does, and what it is answered.",
@@ -559,7 +559,7 @@ UPDATE = Shape(
     excludes=[("returns", "fails")],
 )
 _PAYLOAD = ("payload",)
-RECEIVED = Shape(
+RECEIVED = ObjectType(
     "received",
     "a signal that comes",
     "A signal that somebody sends to every run, after they have taken their time.",
@@ -569,7 +569,7 @@ RECEIVED = Shape(
         "after": Key(LENGTH, "How long after the run has started it comes.", required=True),
     },
 )
-WORKFLOW = Shape(
+WORKFLOW = ObjectType(
     "workflow",
     "a workflow",
     "A workflow: what the catalog says about it, and what it does.",
@@ -604,7 +604,7 @@ WORKFLOW = Shape(
     needs=[(*_ONE_ANSWER, "answers", "when")],
     excludes=_NOT_BOTH,
 )
-FIRST_RUN = Shape(
+FIRST_RUN = ObjectType(
     "first_run",
     "a first run",
     "A run that is there from the beginning.",
@@ -623,11 +623,11 @@ class Workflows(ListOf):
     def __init__(self) -> None:
         super().__init__(WORKFLOW, "workflows")
 
-    def read(self, node: Node, reader: Reader, key: str) -> list[Said]:
+    def read(self, node: Node, reader: Reader, key: str) -> list[ParsedMapping]:
         if not node.is_list:
             super().read(node, reader, key)
             return []
-        found: list[Said] = []
+        found: list[ParsedMapping] = []
         for item in node.value:
             with reader.workflow():
                 said = WORKFLOW.read(item, reader, "a workflow")
@@ -636,7 +636,7 @@ class Workflows(ListOf):
         return found
 
 
-FILE = Shape(
+FILE = ObjectType(
     "file",
     "the file",
     "Workflows for output-mock.",

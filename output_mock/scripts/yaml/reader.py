@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from output_mock.scripts.definition import nearest
-from output_mock.scripts.places import Place
+from output_mock.places import Place
 from output_mock.scripts.yaml.expressions import ExpressionFault, Reference, expression, parts
-from output_mock.scripts.yaml.kinds import Key, Said
+from output_mock.scripts.yaml.kinds import Key, ParsedMapping
 from output_mock.scripts.yaml.source import Node, Source, shortened
 from output_mock.scripts.yaml.templates import Listed, Mapped, Mixed, Template, Whole
+from output_mock.suggestions import nearest
 
 _EVERYWHERE = ("input", "state", "steps", "signals", "run")
 _RUN = ("workflow_id", "run_id", "workflow_name", "catalog", "start_time")
@@ -95,7 +95,7 @@ class Reader:
 
     # What is found on the way
 
-    def acted(self, said: Said) -> None:
+    def acted(self, said: ParsedMapping) -> None:
         """An action was read."""
         keyword = said.shape.name
         if keyword in ("step", "evaluate", "child") and "as" not in said and keyword in said:
@@ -193,7 +193,7 @@ class Reader:
 
     # What can be told once a workflow has been read
 
-    def finish(self, said: Said) -> None:
+    def finish(self, said: ParsedMapping) -> None:
         """Hold what the expressions of a workflow speak of against what it has."""
         state = list(said.get("state") or ())
         signals = sorted({*self._waited, *(said.get("signals") or ())})

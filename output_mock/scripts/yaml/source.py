@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from output_mock.scripts.places import Mistake, Place
+from output_mock.places import Mistake, Place
 
 # Far beyond what anybody writes by hand, and read within a few seconds.
 LONGEST_FILE = 1_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from output_mock.scripts.places import Place
+from output_mock.places import Place
 from output_mock.scripts.yaml import functions
 from output_mock.scripts.yaml.expressions import Expression, ExpressionFault
 

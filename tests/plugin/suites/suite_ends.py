@@ -347,7 +347,7 @@ def test_passes_when_it_is_not_strict(output_mock):
     ids=str,
 )
 def test_foreseen(output_mock, expected):
-    output_mock.foresee(**expected)
+    output_mock.expect_unmatched(**expected)
     output_mock.workflow("w").when({"topik": "bees"}).returns(1)
     start(output_mock)
 
@@ -359,14 +359,14 @@ def test_passes_when_the_failure_of_a_child_is_foreseen(output_mock):
     async def script(ctx, input):
         await ctx.child("c", {})
 
-    output_mock.foresee(workflow="w")
+    output_mock.expect_unmatched(workflow="w")
     start(output_mock)
 
 
 def test_fails_when_something_else_is_foreseen(output_mock):
     """raised KeyError: 'nope'"""
-    output_mock.foresee(workflow="other")
-    output_mock.foresee(status=424)
+    output_mock.expect_unmatched(workflow="other")
+    output_mock.expect_unmatched(status=424)
     broken(output_mock)
     start(output_mock)
 
@@ -410,7 +410,7 @@ def test_passes_though_a_thread_still_waits_for_a_run(output_mock):
         target=lambda: requests.post(f"{output_mock.url}/workflow/run", json=body), daemon=True
     ).start()
     for _ in range(60_000):
-        if output_mock.world.parked():
+        if output_mock.world.waiting_requests():
             return
         time.sleep(0.001)
     raise AssertionError("the request does not wait")

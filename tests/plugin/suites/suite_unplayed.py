@@ -171,7 +171,7 @@ def test_fails_when_it_is_told_to_though_not_strict(output_mock):
 @pytest.mark.output(unused="all", scripts=["workflows.yaml"])
 def test_fails_for_a_when_of_a_file_if_all_counts(output_mock):
     """workflow 'price' was never run (…workflows.yaml, line 2, …"""
-    output_mock.foresee()
+    output_mock.expect_unmatched()
 
 
 @pytest.mark.output(unused="all")
@@ -254,7 +254,7 @@ def test_passes_when_it_is_only_reported(output_mock):
 @pytest.mark.output(unused="report", scripts=[SHARED])
 def test_reports(output_mock, scripts):
     output_mock.workflow("c").returns(1)
-    output_mock.foresee()
+    output_mock.expect_unmatched()
     run(output_mock, "catalog_a", input={"x": 2})
     assert run(output_mock, "a", input={"x": 2}) == 2
 

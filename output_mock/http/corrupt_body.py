@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PIECES = 20
 
 
-def spoil(answer: Response, fault: Fault, world: World, reset: Callable[[], object]) -> Response:
+def corrupted(answer: Response, fault: Fault, world: World, reset: Callable[[], object]) -> Response:
     """The answer as it arrives with this fault; `reset` makes the end of the connection a reset.
 
     Its headers still promise what they did. Only for an answer that is no stream.

@@ -14,15 +14,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from output_mock.control.worlds import Held, Worlds
+from output_mock.control.restoring import Restored, restore
+from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.engine.records import RunRecord, WorldRecord, record_of
 from output_mock.engine.run import Run
-from output_mock.engine.wall import monotonic, time_ns
 from output_mock.engine.world import World
 from output_mock.http import tokens
+from output_mock.real_time import monotonic, time_ns
 from output_mock.state import json_form
 from output_mock.state.database import Changes, StateFile, StateFileError, StoredRun, StoredWorld, opened
-from output_mock.state.restoring import Restored, restore
 from output_mock.state.scripts import Definitions, definition_json
 from output_mock.state.worlds import history_json, to_bytes, world_body
 
@@ -48,7 +48,7 @@ class _Kept:
         self.controlled: int = -1
         self.busy: bool = True
 
-    def is_idle(self, held: Held) -> bool:
+    def is_idle(self, held: WorldEntry) -> bool:
         """Whether nothing has been asked of the world since, and nothing has happened in it."""
         world, app = held.world, held.app
         return (
@@ -67,7 +67,7 @@ class _Taken:
     def __init__(
         self,
         kept: _Kept,
-        held: Held,
+        held: WorldEntry,
         world: World,
         record: WorldRecord,
         runs: Iterable[Run],
@@ -123,7 +123,7 @@ class Saver:
         self._worlds = worlds
         self._tell = tell
         self._definitions, self._workflows, again = restored
-        self._kept: dict[Held, _Kept] = {}
+        self._kept: dict[WorldEntry, _Kept] = {}
         self._last = 0
         for one in again:
             kept = self._kept[one.held] = _Kept(one.number)
@@ -253,7 +253,7 @@ class Saver:
 
     # Taking
 
-    def _take(self, held: Held, patience: float, taken: list[_Taken]) -> bool:
+    def _take(self, held: WorldEntry, patience: float, taken: list[_Taken]) -> bool:
         """Add what has changed in a world to `taken`. Returns whether it could be looked at, with so many
         seconds of patience.
         """

@@ -10,9 +10,10 @@ from datetime import datetime, timezone
 from typing import Any, NoReturn, Protocol
 
 from output_mock.durations import Duration, nanoseconds
-from output_mock.engine.failures import Application, Failure, invalid
-from output_mock.engine.payloads import UNDEFINED, handed, named_json
-from output_mock.engine.traces import Node, checked_nodes
+from output_mock.javascript_json import UNDEFINED
+from output_mock.sdk.failures import Application, Failure, invalid
+from output_mock.sdk.trace_nodes import Node, checked_nodes
+from output_mock.sdk.values import copy_for_script, named_json
 from output_mock.zod import Schema
 
 Handler = Callable[[Any], Any]
@@ -88,7 +89,7 @@ class StepPlan:
             raise failure
         result = self.returns
         if callable(result):
-            result = result(handed(given))
+            result = result(copy_for_script(given))
         result = named_json(result, "the result of step {!r}", self.name)
         if self.output_schema is not None:
             compiled = schema(self.output_schema, f"output_schema of step {self.name!r}")
@@ -167,7 +168,7 @@ class Player(Protocol):
     async def condition(self, predicate: Callable[[], bool], timeout: int | None) -> bool: ...
     def run_info(self) -> RunInfo: ...
     def random(self) -> random.Random: ...
-    async def in_turn(self, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any: ...
+    async def next_scripted_answer(self, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any: ...
 
 
 class Context:

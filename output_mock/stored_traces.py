@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from output_mock.engine.run import Run
-from output_mock.engine.traces import Traces, object_key
+from output_mock.engine.trace_storage import Traces, object_key
 from output_mock.engine.world import World
-from output_mock.http.downloads import Trouble
 from output_mock.http.faults import Fault
+from output_mock.http.trace_log import Trouble
 from output_mock.javascript_json import as_json, parse, to_bytes
 from output_mock.mock import OutputMock
 from output_mock.traces import in_bucket

@@ -12,12 +12,45 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from output_mock.durations import Duration, nanoseconds
-from output_mock.engine.failures import Failure
-from output_mock.engine.payloads import UNDEFINED, named_json
-from output_mock.engine.traces import Node
+from output_mock.javascript_json import UNDEFINED
+from output_mock.sdk.failures import Failure
+from output_mock.sdk.values import named_json
+
+
+class Node(NamedTuple):
+    """Something that happens inside of a step: a call of a model, an HTTP request."""
+
+    kind: str
+    name: str
+    input: Any
+    # What came of it, and what it failed with instead.
+    output: Any
+    failure: Failure | None
+    # By their types, as the real SDK adds them to a node.
+    attributes: Mapping[str, Mapping[str, Any]]
+    # How long it takes, in nanoseconds; None shares what is left of the step's time.
+    takes: int | None
+    # Whether its id is a request's, a UUID, which its attributes repeat; others have the name and the time.
+    request: bool = False
+
+
+def checked_nodes(trace: Any, step: str) -> Any:
+    """What a script gives as a step's `trace`. Raises `TypeError` for what is no list of nodes."""
+    if callable(trace) and not isinstance(trace, Node):
+        return lambda input: checked_nodes(trace(input), step)
+    if isinstance(trace, Node) or not isinstance(trace, (list, tuple)):
+        raise TypeError(
+            f"step {step!r}: trace is a list of llm(…), http(…) and event(…), or a function of the input "
+            f"that returns one, not {trace!r}"
+        )
+    for one in trace:
+        if not isinstance(one, Node):
+            raise TypeError(f"step {step!r}: trace has {one!r}, which is no llm(…), http(…) or event(…)")
+    return tuple(trace)
+
 
 # What `usage` may say, the short word for it and what the price of such a token goes by.
 _TOKENS = {

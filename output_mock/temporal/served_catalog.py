@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from output_mock.engine.traces import Traces
-from output_mock.scripts.definition import Offered, listed
+from output_mock.engine.trace_storage import Traces
+from output_mock.scripts.catalog import CatalogContents
 from output_mock.scripts.script import FirstRun, Scripted
+from output_mock.suggestions import listed
 from output_mock.temporal.steps import StepOutcomes
 
 # Says that a catalog is one of ours, for another worker that offers the same.
@@ -21,7 +22,7 @@ HASH_PREFIX = "output-mock:"
 _NAME = re.compile(r"[a-zA-Z0-9_.@-]+")
 
 
-class Offer(Offered):
+class ServedCatalog(CatalogContents):
     """The workflows of `scripts`, all in the catalog `name`, and where their traces are said to be.
 
     Workflows that name another catalog are left out when a script has one of this name. Raises
@@ -63,7 +64,7 @@ class Offer(Offered):
         if self.played is not None:
             self.played[workflow_id, run_id] = began
 
-    def take_turn(self, whose: str) -> int:
+    def next_scripted_answer(self, whose: str) -> int:
         """How many runs have had one of these answers before, among those of this process."""
         with self._lock:
             turn = self._turns.get(whose, 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from output_mock.engine.payloads import payload
+from output_mock.contract.payloads import payload
 
 Event = tuple[Any, ...]
 

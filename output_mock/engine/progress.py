@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from output_mock.durations import spoken
+from output_mock.durations import format_duration
 from output_mock.engine.instance import DESTINATIONS, Activity, WorkflowTimer
 from output_mock.engine.outlasting import deadline_of
-from output_mock.engine.run import Arrival, Backoff
+from output_mock.engine.run import ContinueAsNewBackoff, IncomingSignal
 
 if TYPE_CHECKING:
     from output_mock.engine.run import Run
 
 
-def standing(run: Run) -> str:
+def progress(run: Run) -> str:
     """`waiting for signal 'approve' since 2h`, `failed: no credit`. Called with the world's lock held."""
     if not run.running:
         return _ended(run)
@@ -25,7 +25,7 @@ def standing(run: Run) -> str:
     if not waits:
         return "about to go on" if run.task_scheduled else "running"
     clock = run.world.clock
-    since = spoken(clock.nanoseconds() - min(begun for _, begun in waits))
+    since = format_duration(clock.nanoseconds() - min(begun for _, begun in waits))
     virtual = "" if clock.mode == "real" else ", virtual"
     return f"waiting for {' and '.join(what for what, _ in waits)} since {since}{virtual}{_more(run)}"
 
@@ -36,7 +36,8 @@ def _ended(run: Run) -> str:
     late = ""
     if run.status == "timed_out":
         late = "".join(
-            f"; signal {signal.name!r} was due {f'{spoken(left)} later' if left else 'at the same moment'}"
+            f"; signal {signal.name!r} was due "
+            + (f"{format_duration(left)} later" if left else "at the same moment")
             for signal, left in run.unsent
         )
     if run.failure is not None and run.status in ("failed", "timed_out"):
@@ -46,7 +47,7 @@ def _ended(run: Run) -> str:
 
 
 def _left(run: Run, due: int) -> str:
-    return spoken(max(0, due - run.world.clock.nanoseconds()))
+    return format_duration(max(0, due - run.world.clock.nanoseconds()))
 
 
 # What is waited for, and since when.
@@ -61,9 +62,9 @@ def _work(run: Run) -> list[Wait]:
             name = "its traces' destinations" if thing.plan is DESTINATIONS else f"step {thing.plan.name!r}"
             attempt = f"attempt {thing.attempt}, " if thing.attempt > 1 else ""
             waits.append((f"{name} ({attempt}{left} to go)", thing.scheduled_at))
-        elif isinstance(thing, WorkflowTimer) and not thing.guard:
+        elif isinstance(thing, WorkflowTimer) and not thing.is_timeout:
             waits.append((f"a timer ({left} to go)", thing.due - thing.length))
-        elif isinstance(thing, Backoff):
+        elif isinstance(thing, ContinueAsNewBackoff):
             waits.append((f"its first task after continuing as new ({left} to go)", run.start_time))
     return waits
 
@@ -96,9 +97,9 @@ def _more(run: Run) -> str:
     more = [
         f"signal {thing.name!r} comes in {_left(run, thing.due)}"
         for thing in run.work
-        if isinstance(thing, Arrival)
+        if isinstance(thing, IncomingSignal)
     ]
-    timeouts = [thing.due for thing in run.work if thing.guard]
+    timeouts = [thing.due for thing in run.work if thing.is_timeout]
     if timeouts:
         ahead, deadline = min(timeouts), deadline_of(run)
         if deadline and deadline <= ahead:

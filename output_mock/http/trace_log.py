@@ -9,7 +9,7 @@ from typing import IO, Literal, cast
 
 from flask import Response
 
-from output_mock.engine.errors import TraceFileDownloadError, TraceFileParseError
+from output_mock.contract.errors import TraceFileDownloadError, TraceFileParseError
 from output_mock.http import answers
 from output_mock.javascript_json import parse, to_bytes
 

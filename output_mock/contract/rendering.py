@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from output_mock.engine.failures import IDENTITY
-from output_mock.engine.history import (
+from output_mock.contract.failures import IDENTITY
+from output_mock.contract.history import (
     CANCEL_REQUESTED,
     CANCELED,
     CHILD_CANCEL_INITIATED,
@@ -55,10 +55,11 @@ from output_mock.engine.history import (
     Event,
     StartInfo,
 )
-from output_mock.engine.payloads import payload, payloads, plain
+from output_mock.contract.payloads import payload, payloads
+from output_mock.sdk.values import null_if_undefined
 
 if TYPE_CHECKING:
-    from output_mock.engine.failures import Cause
+    from output_mock.contract.failures import Cause
 
 NAMESPACE_ID = "6f1c2d0e-7a58-4c3b-9d24-0b5e8f6a1c90"
 _STICKY_QUEUE = "1@worker-output-mock"
@@ -125,7 +126,7 @@ def _started(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
         }
         shown["parentInitiatedEventId"] = long(began.parent.initiated_id)
     shown["taskQueue"] = _queue(began.task_queue)
-    shown["input"] = [plain(value) for value in began.arguments()]
+    shown["input"] = [null_if_undefined(value) for value in began.arguments()]
     if began.timeout:
         shown["workflowExecutionTimeout"] = duration(began.timeout)
     if began.timeout or began.parent is not None:
@@ -257,7 +258,7 @@ def _step_scheduled(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
         "activityType": {"name": activity_type},
         "taskQueue": _queue(info.task_queue),
         "header": {"fields": fields},
-        "input": [plain(value)],
+        "input": [null_if_undefined(value)],
         "scheduleToCloseTimeout": duration(whole),
         "scheduleToStartTimeout": duration(min(options.schedule_to_start or whole, whole or _FOREVER)),
         "startToCloseTimeout": duration(start_to_close),
@@ -289,7 +290,7 @@ def _step_started(info: StartInfo, event_id: int, event: Event) -> dict[str, Any
 def _step_completed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
     _, _, scheduled, started, result = event
     return {
-        "result": [plain(result)],
+        "result": [null_if_undefined(result)],
         "scheduledEventId": str(scheduled),
         "startedEventId": str(started),
         "identity": IDENTITY,
@@ -369,7 +370,7 @@ def _with_task(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
 
 
 def _completed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:
-    return {"result": [plain(event[3])], "workflowTaskCompletedEventId": long(event[2])}
+    return {"result": [null_if_undefined(event[3])], "workflowTaskCompletedEventId": long(event[2])}
 
 
 def _failed(info: StartInfo, _id: int, event: Event) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from output_mock.cli import environment
 from output_mock.control.worlds import DEFAULT
 
 if TYPE_CHECKING:
-    from output_mock.engine.traces import Traces
+    from output_mock.engine.trace_storage import Traces
     from output_mock.traces.s3 import Bucket
 
 
-class Keeping:
+class TraceStorage:
     """Makes the `Traces` of each world. Close it in the end.
 
     Takes the environment, the folder of `--trace-dir`, and what `--s3` says: `moto` starts moto's server, a

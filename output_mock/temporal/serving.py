@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from output_mock.engine.traces import Traces
+from output_mock.engine.trace_storage import Traces
 from output_mock.scripts.script import Scripted
-from output_mock.temporal.offer import Offer
+from output_mock.temporal.served_catalog import ServedCatalog
 from output_mock.temporal.worker import ScriptWorker
 
 
 @contextmanager
-def offering(
+def serve_on_temporal(
     script: Scripted | Sequence[Scripted],
     *,
     target: str = "127.0.0.1:7233",
@@ -44,7 +44,7 @@ def offering(
     whose names clash.
     """
     scripts = [script] if isinstance(script, Scripted) else list(script)
-    offer = Offer(catalog, scripts, traces or Traces())
+    offer = ServedCatalog(catalog, scripts, traces or Traces())
     worker = ScriptWorker(
         offer, target=target, namespace=namespace, api_key=api_key, leave_no_trace=leave_no_trace
     )

@@ -7,21 +7,22 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import Duration, nanoseconds
-from output_mock.engine.context import SignalTimeout
-from output_mock.engine.errors import ScriptError
-from output_mock.engine.failures import ChildFailure, Failure, StepFailure
-from output_mock.engine.payloads import UNDEFINED, plain
-from output_mock.scripts.builder import contains, in_turn, no_answer
+from output_mock.javascript_json import UNDEFINED
+from output_mock.places import Place
+from output_mock.scripts.builder import contains, next_scripted_answer, no_answer
 from output_mock.scripts.parts import Part, matching
-from output_mock.scripts.places import Place
 from output_mock.scripts.yaml import functions
-from output_mock.scripts.yaml.kinds import Said
+from output_mock.scripts.yaml.kinds import ParsedMapping
 from output_mock.scripts.yaml.templates import ExpressionError, Names, Template
-from output_mock.traces import nodes
+from output_mock.sdk import trace_nodes
+from output_mock.sdk.context import SignalTimeout
+from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.failures import ChildFailure, Failure, StepFailure
+from output_mock.sdk.values import null_if_undefined
 
 if TYPE_CHECKING:
-    from output_mock.engine.context import Context
-    from output_mock.engine.traces import Node as Inside
+    from output_mock.sdk.context import Context
+    from output_mock.sdk.trace_nodes import Node as Inside
 
 _DOES = ("takes", "steps", "returns", "fails", "answers")
 _FAILURE_KEYS = ("message", "name", "cause", "retryable", "properties", "thrown")
@@ -33,7 +34,7 @@ class PlayedWorkflow:
     Takes what the file says of it, and the same as plain JSON.
     """
 
-    def __init__(self, said: Said, written: Any) -> None:
+    def __init__(self, said: ParsedMapping, written: Any) -> None:
         self.said = said
         self.written = written
         self.name: str = said["name"]
@@ -48,15 +49,15 @@ class PlayedWorkflow:
         return [*parts, Part(said, None, _answers(said))] if self.has_answer else parts
 
     async def play(self, ctx: Context, given: Any) -> Any:
-        return await _Play(self, ctx, given).play()
+        return await _Interpreter(self, ctx, given).play()
 
 
-def _matching(when: Said) -> str:
+def _matching(when: ParsedMapping) -> str:
     match = [matching(when["match"])] if "match" in when else []
     return " ".join([*match, *(["when with an `if:`"] if "if" in when else [])])
 
 
-def _answers(said: Said) -> list[str]:
+def _answers(said: ParsedMapping) -> list[str]:
     return [str(one.place) for one in said.get("answers") or [said]]
 
 
@@ -68,7 +69,7 @@ class _Return(Exception):
         self.output = output
 
 
-class _Play:
+class _Interpreter:
     """One run of a workflow."""
 
     def __init__(self, workflow: PlayedWorkflow, ctx: Context, given: Any) -> None:
@@ -103,7 +104,7 @@ class _Play:
         self._listen()
         try:
             try:
-                return await self._answer(await in_turn(self._ctx, self._pick))
+                return await self._answer(await next_scripted_answer(self._ctx, self._pick))
             except asyncio.CancelledError:
                 await self._block(said.get("on_stop", ()), self._names)
                 raise
@@ -112,7 +113,7 @@ class _Play:
 
     # Which answer
 
-    def _pick(self) -> tuple[object, list[Said]]:
+    def _pick(self) -> tuple[object, list[ParsedMapping]]:
         said, given = self._said, self._names["input"]
         for when in said.get("when", ()):
             if self._fits(when, given, self._names):
@@ -124,12 +125,12 @@ class _Play:
         problem = no_answer(self._workflow.name, str(self._workflow.place), given, matches, hint)
         raise ScriptError(problem, workflow_id=self._ctx.info.workflow_id)
 
-    def _fits(self, when: Said, given: Any, names: Names) -> bool:
+    def _fits(self, when: ParsedMapping, given: Any, names: Names) -> bool:
         if "match" in when and not contains(given, when["match"]):
             return False
         return "if" not in when or bool(self._value(when["if"], names))
 
-    async def _answer(self, answer: Said) -> Any:
+    async def _answer(self, answer: ParsedMapping) -> Any:
         names = self._names
         if "takes" in answer and nanoseconds(length := self._duration(answer["takes"], names)):
             await self._ctx.sleep(length)
@@ -149,7 +150,7 @@ class _Play:
             validator = self._validated(update) if "refuse" in update else None
             self._ctx.on_update(name, self._updated(update), validator=validator)
 
-    def _asked(self, query: Said) -> Callable[[Any], Any]:
+    def _asked(self, query: ParsedMapping) -> Callable[[Any], Any]:
         def answer(payload: Any) -> Any:
             names = {**self._names, "payload": payload}
             fitting = (when for when in query.get("when", ()) if self._fits(when, payload, names))
@@ -160,7 +161,7 @@ class _Play:
 
         return answer
 
-    def _signalled(self, name: str, signal: Said) -> Callable[[Any], Any]:
+    def _signalled(self, name: str, signal: ParsedMapping) -> Callable[[Any], Any]:
         def receive(payload: Any) -> Any:
             names = {**self._names, "payload": payload}
             self._signals[name] = payload
@@ -170,7 +171,7 @@ class _Play:
 
         return receive
 
-    def _validated(self, update: Said) -> Callable[[Any], None]:
+    def _validated(self, update: ParsedMapping) -> Callable[[Any], None]:
         def validate(payload: Any) -> None:
             names = {**self._names, "payload": payload}
             for refusal in update["refuse"]:
@@ -179,7 +180,7 @@ class _Play:
 
         return validate
 
-    def _updated(self, update: Said) -> Callable[[Any], Any]:
+    def _updated(self, update: ParsedMapping) -> Callable[[Any], Any]:
         def begun(payload: Any) -> Names:
             names = {**self._names, "payload": payload, "before": dict(self._state)}
             self._set(update.get("set", {}), names)
@@ -209,19 +210,19 @@ class _Play:
                 names["steps"][name] = result
         return result
 
-    async def _step(self, said: Said, names: Names) -> Any:
+    async def _step(self, said: ParsedMapping, names: Names) -> Any:
         options: dict[str, Any] = {
             key: said[key] for key in ("options", "input_schema", "output_schema") if key in said
         }
         if "returns" in said:
             options["returns"] = self._value(said["returns"], names)
-        return plain(
+        return null_if_undefined(
             await self._ctx.step(
                 said["step"], self._given(said, names), **options, **self._attempts(said, names)
             )
         )
 
-    async def _evaluate(self, said: Said, names: Names) -> Any:
+    async def _evaluate(self, said: ParsedMapping, names: Names) -> Any:
         options = {
             key: self._value(said[key], names)
             for key in ("value", "confidence", "reasoning", "feedback", "dimensions")
@@ -239,7 +240,7 @@ class _Play:
             said["evaluate"], self._given(said, names), **options, **self._attempts(said, names)
         )
 
-    async def _child(self, said: Said, names: Names) -> Any:
+    async def _child(self, said: ParsedMapping, names: Names) -> Any:
         running = self._ctx.child(
             said["child"],
             self._given(said, names),
@@ -248,7 +249,7 @@ class _Play:
         )
         try:
             if said.get("wait", True):
-                return plain(await running)
+                return null_if_undefined(await running)
             left = asyncio.ensure_future(running)
             self._left.append(left)
             # Let it begin, and hear of what cannot begin at all.
@@ -259,10 +260,10 @@ class _Play:
         except (LookupError, RecursionError) as problem:
             raise self._mistake(problem.args[0], said.place_of("child")) from None
 
-    async def _sleep(self, said: Said, names: Names) -> None:
+    async def _sleep(self, said: ParsedMapping, names: Names) -> None:
         await self._ctx.sleep(self._duration(said["sleep"], names))
 
-    async def _wait_for_signal(self, said: Said, names: Names) -> Any:
+    async def _wait_for_signal(self, said: ParsedMapping, names: Names) -> Any:
         name = said["wait_for_signal"]
         timeout = self._timeout(said, names)
         try:
@@ -286,7 +287,7 @@ class _Play:
                 return received.pop(0)
         raise SignalTimeout(f"no signal {name!r} within {timeout}")
 
-    async def _wait_until(self, said: Said, names: Names) -> Any:
+    async def _wait_until(self, said: ParsedMapping, names: Names) -> Any:
         condition: Template = said["wait_until"]
         timeout = self._timeout(said, names)
         if await self._ctx.condition(lambda: bool(self._value(condition, names)), timeout=timeout):
@@ -295,19 +296,19 @@ class _Play:
             return await self._block(said["on_timeout"], names)
         raise Failure(f"what was waited for did not happen within {timeout}", "TimeoutError", retryable=False)
 
-    async def _set_state(self, said: Said, names: Names) -> None:
+    async def _set_state(self, said: ParsedMapping, names: Names) -> None:
         self._set(said["set"], names)
 
-    async def _if(self, said: Said, names: Names) -> Any:
+    async def _if(self, said: ParsedMapping, names: Names) -> Any:
         holds = bool(self._value(said["if"], names))
         return await self._block(said["then"] if holds else said.get("else", ()), names)
 
-    async def _switch(self, said: Said, names: Names) -> Any:
+    async def _switch(self, said: ParsedMapping, names: Names) -> Any:
         value = self._value(said["switch"], names)
         case = value if isinstance(value, str) else functions.as_text(value)
         return await self._block(said["cases"].get(case, said.get("else", ())), names)
 
-    async def _for_each(self, said: Said, names: Names) -> Any:
+    async def _for_each(self, said: ParsedMapping, names: Names) -> Any:
         items = self._value(said["for_each"], names)
         if not isinstance(items, list):
             raise self._mistake(
@@ -322,32 +323,32 @@ class _Play:
             return list(await asyncio.gather(*(once(index, item) for index, item in enumerate(items))))
         return [await once(index, item) for index, item in enumerate(items)]
 
-    async def _parallel(self, said: Said, names: Names) -> Any:
+    async def _parallel(self, said: ParsedMapping, names: Names) -> Any:
         return list(await asyncio.gather(*(self._block(branch, names) for branch in said["parallel"])))
 
-    async def _try(self, said: Said, names: Names) -> Any:
+    async def _try(self, said: ParsedMapping, names: Names) -> Any:
         try:
             return await self._block(said["try"], names)
         except (StepFailure, ChildFailure, SignalTimeout, Failure) as failure:
             return await self._block(said["catch"], {**names, "error": _as_json(failure)})
 
-    async def _fail(self, said: Said, names: Names) -> None:
+    async def _fail(self, said: ParsedMapping, names: Names) -> None:
         raise self._failure(said["fail"], names, "FatalError")
 
-    async def _return(self, said: Said, names: Names) -> None:
+    async def _return(self, said: ParsedMapping, names: Names) -> None:
         raise _Return(self._value(said["return"], names))
 
-    async def _continue_as_new(self, said: Said, names: Names) -> None:
+    async def _continue_as_new(self, said: ParsedMapping, names: Names) -> None:
         template: Template = said["continue_as_new"]
         given = self._value(template, names)
         self._ctx.continue_as_new(UNDEFINED if template.is_constant and given is None else given)
 
     # What actions say
 
-    def _given(self, said: Said, names: Names) -> Any:
+    def _given(self, said: ParsedMapping, names: Names) -> Any:
         return self._value(said["input"], names) if "input" in said else UNDEFINED
 
-    def _attempts(self, said: Said, names: Names) -> dict[str, Any]:
+    def _attempts(self, said: ParsedMapping, names: Names) -> dict[str, Any]:
         options: dict[str, Any] = {}
         if "takes" in said:
             options["takes"] = self._duration(said["takes"], names)
@@ -357,7 +358,7 @@ class _Play:
             options["trace"] = [self._node(one, names) for one in said["trace"]]
         return options
 
-    def _node(self, said: Said, names: Names) -> Inside:
+    def _node(self, said: ParsedMapping, names: Names) -> Inside:
         """What happens inside of a step."""
         what = said.shape.name
         given: dict[str, Any] = {}
@@ -373,13 +374,13 @@ class _Play:
         name = given.pop(what)
         try:
             if what == "llm":
-                return nodes.llm(name, **given)
+                return trace_nodes.llm(name, **given)
             if what == "event":
-                return nodes.event(given.pop("kind"), name, **given)
+                return trace_nodes.event(given.pop("kind"), name, **given)
             method, _, url = name.strip().partition(" ")
             if not url:
                 raise ValueError("`http:` is a method and a URL, such as GET https://search.example/?q=bees")
-            return nodes.http(method, url.strip(), **given)
+            return trace_nodes.http(method, url.strip(), **given)
         except (ValueError, TypeError) as error:
             raise self._mistake(str(error), said.place) from None
 
@@ -399,14 +400,14 @@ class _Play:
             raise self._mistake("a failure has a message; this comes to null", fails.place)
         return failure
 
-    def _failure_or_none(self, fails: Said | Template, names: Names, name: str) -> Failure | None:
+    def _failure_or_none(self, fails: ParsedMapping | Template, names: Names, name: str) -> Failure | None:
         if isinstance(fails, Template):
             return self._failure_of(self._value(fails, names), fails.place, name)
         said: dict[str, Any] = {}
         for key, value in fails.items():
             if isinstance(value, Template):
                 said[key] = self._value(value, names)
-            elif isinstance(value, Said):
+            elif isinstance(value, ParsedMapping):
                 said[key] = self._failure_or_none(value, names, "Error")
             else:
                 said[key] = value
@@ -442,7 +443,7 @@ class _Play:
         # All at once: each sees the state as it was before.
         self._state.update({name: self._value(value, names) for name, value in settings.items()})
 
-    def _timeout(self, said: Said, names: Names) -> Duration | None:
+    def _timeout(self, said: ParsedMapping, names: Names) -> Duration | None:
         return self._duration(said["timeout"], names) if "timeout" in said else None
 
     def _duration(self, template: Template, names: Names) -> Duration:
@@ -484,20 +485,20 @@ def _as_json(failure: StepFailure | ChildFailure | SignalTimeout | Failure) -> d
 # What is text where something happens inside of a step.
 _WORDS = frozenset({"llm", "model", "provider", "prompt", "http", "event", "kind"})
 _NAMED = frozenset({"step", "evaluate", "child"})
-_ACTIONS: dict[str, Callable[[_Play, Said, Names], Any]] = {
-    "step": _Play._step,
-    "evaluate": _Play._evaluate,
-    "child": _Play._child,
-    "sleep": _Play._sleep,
-    "wait_for_signal": _Play._wait_for_signal,
-    "wait_until": _Play._wait_until,
-    "set": _Play._set_state,
-    "if": _Play._if,
-    "switch": _Play._switch,
-    "for_each": _Play._for_each,
-    "parallel": _Play._parallel,
-    "try": _Play._try,
-    "fail": _Play._fail,
-    "return": _Play._return,
-    "continue_as_new": _Play._continue_as_new,
+_ACTIONS: dict[str, Callable[[_Interpreter, ParsedMapping, Names], Any]] = {
+    "step": _Interpreter._step,
+    "evaluate": _Interpreter._evaluate,
+    "child": _Interpreter._child,
+    "sleep": _Interpreter._sleep,
+    "wait_for_signal": _Interpreter._wait_for_signal,
+    "wait_until": _Interpreter._wait_until,
+    "set": _Interpreter._set_state,
+    "if": _Interpreter._if,
+    "switch": _Interpreter._switch,
+    "for_each": _Interpreter._for_each,
+    "parallel": _Interpreter._parallel,
+    "try": _Interpreter._try,
+    "fail": _Interpreter._fail,
+    "return": _Interpreter._return,
+    "continue_as_new": _Interpreter._continue_as_new,
 }

@@ -5,19 +5,20 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from output_mock.engine.payloads import UNDEFINED, short
 from output_mock.http.routes import ROUTES
-from output_mock.scripts.definition import nearest
+from output_mock.javascript_json import UNDEFINED
+from output_mock.sdk.values import short
+from output_mock.suggestions import nearest
 from output_mock.zod.issues import Issue
 
 # The answer's header that says so.
-HEADER = "Output-Mock-Miss"
+HEADER = "Output-Mock-Unmatched"
 _LONGEST = 1000
 
 
-def header_text(miss: str) -> str:
+def header_text(unmatched_reason: str) -> str:
     """A miss as a header carries it: one line of printable ASCII."""
-    text = miss.replace("\n", " ").encode("ascii", "backslashreplace").decode()
+    text = unmatched_reason.replace("\n", " ").encode("ascii", "backslashreplace").decode()
     text = "".join(sign if sign.isprintable() else "?" for sign in text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 

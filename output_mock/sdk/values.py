@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 import json
 import re
-from typing import Any, Final
+from typing import Any
 
-from output_mock.javascript_json import UNDEFINED, NotJSONError, as_json, to_bytes
+from output_mock.javascript_json import UNDEFINED, NotJSONError, as_json
 from output_mock.masking import is_secret, masked
 
 __all__ = [
-    "JSON_PLAIN",
-    "UNDEFINED",
-    "handed",
+    "copy_for_script",
     "named_json",
-    "payload",
-    "payloads",
-    "plain",
+    "null_if_undefined",
     "short",
     "unlike",
 ]
-
-JSON_PLAIN: Final = base64.b64encode(b"json/plain").decode()
-_NULL: Final = base64.b64encode(b"binary/null").decode()
 
 
 def short(value: Any, most: int = 200) -> str:
@@ -44,19 +36,7 @@ def unlike(where: str, given: Any, wanted: Any) -> str:
     return f"{where} is {short(given)}, not {short(wanted)}"
 
 
-def payload(value: Any) -> dict[str, Any]:
-    """A value as one Temporal payload: base 64 of JSON; `UNDEFINED` has no data (feedback)."""
-    if value is UNDEFINED:
-        return {"metadata": {"encoding": _NULL}}
-    return {"metadata": {"encoding": JSON_PLAIN}, "data": base64.b64encode(to_bytes(value)).decode()}
-
-
-def payloads(values: list[Any]) -> list[dict[str, Any]]:
-    """Several values as payloads."""
-    return [payload(value) for value in values]
-
-
-def plain(value: Any) -> Any:
+def null_if_undefined(value: Any) -> Any:
     """What a JSON reader sees: None where the value is undefined."""
     return None if value is UNDEFINED else value
 
@@ -70,6 +50,6 @@ def named_json(value: Any, what: str, name: str) -> Any:
         raise TypeError(f"{what.format(name)} {error}{hint}") from None
 
 
-def handed(value: Any) -> Any:
+def copy_for_script(value: Any) -> Any:
     """What a script gets of a value that travels: a copy of its own, None where there is none."""
     return None if value is UNDEFINED else as_json(value)

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
+from output_mock.contract.errors import InvalidTraceFileUrl
+from output_mock.contract.rendering import iso
 from output_mock.durations import MILLISECOND, SECOND
-from output_mock.engine.errors import InvalidTraceFileUrl
-from output_mock.engine.rendering import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from output_mock.engine.failures import Cause, Failure
+    from output_mock.contract.failures import Cause
     from output_mock.engine.run import Run
+    from output_mock.sdk.trace_nodes import Node
 
 
 # Longer names no usual file system takes.
@@ -153,38 +154,6 @@ def safe_name(name: str) -> str:
 def _file_stamp(milliseconds: int) -> str:
     """A time as the names of trace files have it."""
     return iso(milliseconds * MILLISECOND).replace(":", "-").replace("T", "-").replace(".", "-")
-
-
-class Node(NamedTuple):
-    """Something that happens inside of a step: a call of a model, an HTTP request."""
-
-    kind: str
-    name: str
-    input: Any
-    # What came of it, and what it failed with instead.
-    output: Any
-    failure: Failure | None
-    # By their types, as the real SDK adds them to a node.
-    attributes: Mapping[str, Mapping[str, Any]]
-    # How long it takes, in nanoseconds; None shares what is left of the step's time.
-    takes: int | None
-    # Whether its id is a request's, a UUID, which its attributes repeat; others have the name and the time.
-    request: bool = False
-
-
-def checked_nodes(trace: Any, step: str) -> Any:
-    """What a script gives as a step's `trace`. Raises `TypeError` for what is no list of nodes."""
-    if callable(trace) and not isinstance(trace, Node):
-        return lambda input: checked_nodes(trace(input), step)
-    if isinstance(trace, Node) or not isinstance(trace, (list, tuple)):
-        raise TypeError(
-            f"step {step!r}: trace is a list of llm(…), http(…) and event(…), or a function of the input "
-            f"that returns one, not {trace!r}"
-        )
-    for one in trace:
-        if not isinstance(one, Node):
-            raise TypeError(f"step {step!r}: trace has {one!r}, which is no llm(…), http(…) or event(…)")
-    return tuple(trace)
 
 
 class Attempt(NamedTuple):

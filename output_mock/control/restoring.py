@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from output_mock.control.problems import InvalidRequest
-from output_mock.control.worlds import Held, Worlds
+from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.engine.records import world_of
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
@@ -26,7 +26,7 @@ class Restored:
     on has there.
     """
 
-    def __init__(self, held: Held, number: int, written: dict[int, int]) -> None:
+    def __init__(self, held: WorldEntry, number: int, written: dict[int, int]) -> None:
         self.held = held
         self.world: World = held.world
         self.number = number
@@ -115,7 +115,7 @@ def _restored(
     return Restored(held, stored.id, written)
 
 
-def _made_again(name: str, options: dict[str, Any], marks: Iterable[bytes], worlds: Worlds) -> Held:
+def _made_again(name: str, options: dict[str, Any], marks: Iterable[bytes], worlds: Worlds) -> WorldEntry:
     """A new world of that name, with what was said when the world of the file was made."""
     try:
         if options:

@@ -1,0 +1,215 @@
+"""What the API answers when a request cannot be served: one class for each error of the real server.
+
+The `name` of a class is what the real server puts into `error`, `status` is the HTTP status that
+goes with it; both are facts of the recordings named in each class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from output_mock.suggestions import listed
+
+
+class OutputError(Exception):
+    """An error that the API answers with, as `{"error": name, "message": …}`."""
+
+    name = "Error"
+    status = 500
+    # What no script has foreseen about the request, and the nearest that there is; None when this error is
+    # simply the answer. For the author of a test, never for the body of an answer.
+    unmatched_reason: str | None = None
+
+    def __init__(self, message: str, *, workflow_id: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.workflow_id = workflow_id
+
+
+class WorkflowNotFoundError(OutputError):
+    """No such workflow id or run, or the run is closed (unknown_workflow, approval)."""
+
+    name = "WorkflowNotFoundError"
+    status = 404
+
+    @classmethod
+    def unknown(cls, workflow_id: str, run_id: str | None = None) -> WorkflowNotFoundError:
+        """An id, or a run of an id, that nothing was ever started under."""
+        if run_id is None:
+            return cls(f"workflow not found for ID: {workflow_id}", workflow_id=workflow_id)
+        return cls(
+            f'workflow execution not found for workflow ID "{workflow_id}" and run ID "{run_id}"',
+            workflow_id=workflow_id,
+        )
+
+    @classmethod
+    def completed(cls, workflow_id: str) -> WorkflowNotFoundError:
+        """A message, stop or reset for a run that is closed."""
+        return cls("workflow execution already completed", workflow_id=workflow_id)
+
+
+class WorkflowExecutionAlreadyStartedError(OutputError):
+    """The workflow id belongs to a running run (workflow_id)."""
+
+    name = "WorkflowExecutionAlreadyStartedError"
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__("Workflow execution already started", workflow_id=workflow_id)
+
+
+class MissingWorkflowIdError(OutputError):
+    """An empty `workflowId` (workflow_id)."""
+
+    name = "TypeError"
+
+    def __init__(self) -> None:
+        super().__init__("Missing WorkflowOptions.workflowId")
+
+
+class UnsupportedWorkflowError(OutputError):
+    """The catalog knows no such workflow (body_validation)."""
+
+    name = "UnsupportedWorkflowError"
+    status = 424
+
+    def __init__(self, workflow_name: str, catalog: str, known: Collection[str] = ()) -> None:
+        super().__init__(f"Workflow {workflow_name} is not supported in the task queue {catalog}.")
+        instead = listed("; there is", workflow_name, known)
+        self.unmatched_reason: str | None = f"no workflow {workflow_name!r} in catalog {catalog!r}{instead}"
+
+
+class CatalogNotAvailableError(OutputError):
+    """There is no such catalog (body_validation); comes with `Retry-After`."""
+
+    name = "CatalogNotAvailableError"
+    status = 503
+    retry_after = 3
+
+    def __init__(self, name: str | None = None, known: Collection[str] = ()) -> None:
+        super().__init__(
+            "Catalog workflow is unavailable. This is likely due the worker not running or still starting. "
+            "Retry in a few seconds."
+        )
+        if name is not None:
+            self.unmatched_reason: str | None = f"no catalog {name!r}{listed('; there is', name, known)}"
+
+
+class WorkflowNotCompletedError(OutputError):
+    """The result or trace of a running run was asked for (start_and_poll)."""
+
+    name = "WorkflowNotCompletedError"
+    status = 424
+
+    def __init__(self) -> None:
+        super().__init__("Workflow execution is not complete.")
+
+
+class WorkflowExecutionTimedOutError(OutputError):
+    """`/workflow/run` waited as long as it was told to; the run goes on (run_times_out_waiting)."""
+
+    name = "WorkflowExecutionTimedOutError"
+    status = 408
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(
+            "Workflow execution exceeded timeout for synchronous execution.", workflow_id=workflow_id
+        )
+
+
+class QueryNotRegisteredError(OutputError):
+    """An unknown query, and a query whose handler threw (approval)."""
+
+    name = "QueryNotRegisteredError"
+
+    @classmethod
+    def unknown(cls, name: str, known: Collection[str], built_in: Collection[str]) -> QueryNotRegisteredError:
+        """A query that the script does not answer."""
+        registered = " ".join((*built_in, *known))
+        error = cls(f"Workflow did not register a handler for {name}. Registered queries: [{registered}]")
+        error.unmatched_reason = f"the script answers no query {name!r}{listed('; there is', name, known)}"
+        return error
+
+
+class WorkflowUpdateFailedError(OutputError):
+    """An update that failed, was refused by its validator, or is unknown (approval)."""
+
+    name = "WorkflowUpdateFailedError"
+
+    def __init__(self, reason: str = "", *, unmatched_reason: str | None = None) -> None:
+        super().__init__("Workflow Update failed")
+        self.reason = reason
+        self.unmatched_reason: str | None = unmatched_reason
+
+
+class StepNotFoundError(OutputError):
+    """A reset to a step that never ran (reset)."""
+
+    name = "StepNotFoundError"
+    status = 404
+
+    def __init__(self, step_name: str) -> None:
+        super().__init__(f'Step "{step_name}" was not found in the workflow history.')
+
+
+class StepNotCompletedError(OutputError):
+    """A reset to a step that has not completed."""
+
+    name = "StepNotCompletedError"
+    status = 409
+
+    def __init__(self, step_name: str) -> None:
+        super().__init__(f'Step "{step_name}" has not completed. Cannot reset to an incomplete step.')
+
+
+class TraceNotAvailableError(OutputError):
+    """The run wrote no trace (untraced, worker_down)."""
+
+    name = "TraceNotAvailableError"
+    status = 404
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f'No trace available for workflow "{workflow_id}".', workflow_id=workflow_id)
+
+
+class TraceFileDownloadError(OutputError):
+    """A remote trace could not be fetched (remote_trace_no_credentials, remote_trace_terminated)."""
+
+    name = "TraceFileDownloadError"
+
+
+class TraceFileParseError(OutputError):
+    """A remote trace is no JSON (remote_trace_corrupt)."""
+
+    name = "TraceFileParseError"
+
+    def __init__(self) -> None:
+        super().__init__("Invalid trace file")
+
+
+class InvalidTraceFileUrl(OutputError):
+    """The URL of a remote trace is none of S3.
+
+    Not recorded; the real server's code gives these errors where it takes the URL apart.
+    """
+
+    name = "InvalidTraceFileUrl"
+
+
+class InvalidPageTokenError(OutputError):
+    """A page token that no page gave (history_paging)."""
+
+    name = "InvalidPageTokenError"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("Invalid pageToken. Use the nextPageToken value returned by the previous page.")
+
+
+class ServiceError(OutputError):
+    """Temporal itself refused: no worker, or an id that it cannot read (worker_down, history_paging)."""
+
+    name = "ServiceError"
+
+    def __init__(self, message: str, *, status: int = 500, workflow_id: str | None = None) -> None:
+        super().__init__(message, workflow_id=workflow_id)
+        self.status = status

@@ -1,0 +1,1 @@
+"""What a script may see, whichever engine plays it."""

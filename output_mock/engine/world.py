@@ -354,7 +354,7 @@ class World:
             endless = error
         old = run.info
         backoff = max(0, _CONTINUE_INTERVAL - (now - run.start_time - old.backoff))
-        first = old.reset_points[:3] if old.reset_points is not None else (old.run_id, 4, now)
+        first = old.reset_points[:3] if old.reset_points is not None else (run.run_id, 4, now)
         info = StartInfo(
             old.namespace,
             old.workflow_id,

@@ -32,7 +32,6 @@ from output_mock.http.routes import BadEscapeError, Route, match
 from output_mock.http.trace_log import Trouble
 from output_mock.javascript_json import UNDEFINED
 from output_mock.sdk.errors import ScriptError
-from output_mock.sdk.values import null_if_undefined
 from output_mock.zod import ZodError
 
 if TYPE_CHECKING:
@@ -586,9 +585,7 @@ class Exchange:
 
     def update(self, route: Route) -> Response:
         payload = requests.MESSAGE.parse(self.body).get("payload", UNDEFINED)
-        return answers.json_answer(
-            null_if_undefined(self.world.update(_id(route), route.name or "", payload))
-        )
+        return _value(self.world.update(_id(route), route.name or "", payload))
 
 
 _OPERATIONS: dict[str, Callable[[Exchange, Route], Response]] = {
@@ -628,7 +625,7 @@ def _message(route: Route) -> str | None:
 
 
 def _value(value: Any) -> Response:
-    """What a query returned; nothing at all for undefined (approval)."""
+    """What a query or an update returned; nothing at all for undefined (approval, fact_update_answers)."""
     if value is UNDEFINED:
         return Response(b"", 200, content_type=answers.JSON_TYPE)
     return answers.json_answer(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,8 +14,8 @@ from jsonschema import Draft202012Validator
 
 from output_contract.conformity import DOCUMENT, check_response, find_operation, resolve, schema_problems
 from output_mock.openapi import DIFFERENCES, document
-
-RECORDINGS = Path(__file__).parents[1] / "recordings"
+from tests.fidelity.recorded import RECORDINGS
+from tests.recording.samples import sample, stream_text
 
 # Method, path, and the parameters outside the path; those in the path are always required.
 OPERATIONS = """
@@ -74,11 +73,15 @@ def references(node: Any) -> Iterator[str]:
 
 def recorded() -> list[Any]:
     exchanges = []
-    for path in sorted(RECORDINGS.glob("*.json")):
-        for number, exchange in enumerate(json.loads(path.read_text(encoding="utf-8"))["exchanges"]):
-            if "request" in exchange:
-                request, response = exchange["request"], exchange["response"]
-                exchanges.append(pytest.param(request, response, id=f"{path.stem}-{number}"))
+    for recording in RECORDINGS.values():
+        for number, step in enumerate(recording.steps):
+            if step.answer is not None:
+                method, _, path = (step.request or "").partition(" ")
+                request = {**step.written, "method": method, "path": path}
+                response = sample(step.answer)
+                if "stream" in response:
+                    response["text"] = stream_text(response.pop("stream"))
+                exchanges.append(pytest.param(request, response, id=f"{recording.name}-{number}"))
     return exchanges
 
 
@@ -178,14 +181,13 @@ def test_a_difference_names_the_recordings_that_show_it(place: str, text: str) -
     shown = re.findall(r"\(((?:`\w+`(?:, )?)+)\)", text)
     names = [name for group in shown for name in re.findall(r"\w+", group)]
     assert names
-    assert [name for name in names if not (RECORDINGS / f"{name}.json").exists()] == []
+    assert [name for name in names if name not in RECORDINGS] == []
 
 
 # --- the document and the recordings ---------------------------------------------------------------------
 
 
 def body_of(response: dict[str, Any]) -> bytes:
-    # An answer of a JSON type without a body has both, `null` and an empty text.
     if "text" in response:
         return str(response["text"]).encode()
     return json.dumps(response["json"]).encode()
@@ -444,8 +446,7 @@ def test_a_response_that_does_not_fit_is_refused_and_the_place_is_named(
 @pytest.mark.parametrize("kind", [1, 1.0, True, 5, 99, "1", None, [], {}], ids=repr)
 def test_the_parts_about_other_kinds_of_events_can_be_left_out(kind: Any) -> None:
     """What remains finds the same as a validator that looks at all of them."""
-    history = json.loads((RECORDINGS / "run_completes.json").read_text(encoding="utf-8"))["exchanges"]
-    pages = (exchange["response"].get("json") for exchange in history if "response" in exchange)
+    pages = (param.values[1].get("json") for param in RECORDED if param.id.startswith("run_completes-"))
     event = next(page["events"][0] for page in pages if isinstance(page, dict) and "events" in page)
     event = {**event, "eventType": kind}
     pointer = "/components/schemas/HistoryEvent"

@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from output_contract.conformity import check_response
 from output_mock import OutputMock, Script
 from output_mock.engine.trace_storage import object_key
+from output_mock.recording.files import found_in, read
+from output_mock.recording.player import Player
+from output_mock.recording.replaying import replay
+from output_mock.recording.scenario import Scenario
+from output_mock.recording.transport import Headers, InProcessTransport, Reply, SocketTransport, Transport
 from output_mock.traces import Bucket, in_bucket
-from tests.client import Answer, connected
 from tests.fidelity.played_clock import PlayedClock
-from tests.fidelity.replay import Send, Sent, replay
+
+FOLDER = Path(__file__).parents[1] / "recordings"
 
 
-def recordings(folder: Path) -> dict[str, Any]:
+def recordings(folder: Path) -> dict[str, Scenario]:
     """The recordings of a folder, by name."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    return {path.stem: read(path) for path in found_in([folder]) if path.parent == folder}
 
 
-_FOLDER = Path(__file__).parents[1] / "recordings"
-RECORDINGS = recordings(_FOLDER)
+RECORDINGS = recordings(FOLDER / "0.11")
 # Of workflows made to ask one question each: what a stop leaves of a running step, what a parent hears of its
 # child, what a reset takes along. `further_pack.py` has the same workflows as scripts.
-FURTHER = recordings(_FOLDER / "further")
-
-
-def exchanges(recording: dict[str, Any]) -> int:
-    """How many requests and answers a recording has."""
-    return sum("request" in exchange for exchange in recording["exchanges"])
-
-
-# Which server a scenario was recorded on; all others on a plain one.
-SERVERS: dict[str, dict[str, Any]] = {
-    "production_auth": {"catalog": "remote", "auth_token": "s3cret-token"},
-    "timed_out": {"execution_timeout": "2s"},
-    "remote_trace": {"catalog": "remote", "auth_token": "s3cret-token"},
-    "remote_trace_corrupt": {"catalog": "remote", "auth_token": "s3cret-token"},
-    "remote_trace_not_uploaded_yet": {"catalog": "remote", "auth_token": "s3cret-token"},
-    "remote_trace_terminated": {"catalog": "remote", "auth_token": "s3cret-token"},
+FURTHER = recordings(FOLDER / "0.11" / "further")
+TOKEN = "s3cret-token"
+# The kinds of servers that scenarios were recorded on.
+SERVERS: dict[str | None, dict[str, Any]] = {
+    None: {},
+    "production": {"catalog": "remote", "auth_token": TOKEN},
+    "execution_timeout_2s": {"execution_timeout": "2s"},
+    "remote_worker": {},
+    "worker_down": {},
 }
 
 
@@ -51,55 +48,94 @@ class Recorded:
     this process).
     """
 
-    def __init__(self, scenario: str, *scripts: Script | Path, s3: str | None = None) -> None:
+    def __init__(self, recording: Scenario, *scripts: Script | Path, s3: str | None = None) -> None:
+        self.recording = recording
         self.clock: PlayedClock = PlayedClock()
-        self.mock: OutputMock = OutputMock(self.clock, scripts=scripts, **SERVERS.get(scenario, {}))
+        self.mock: OutputMock = OutputMock(self.clock, scripts=scripts, **SERVERS[recording.server])
         self._bucket: Bucket | None = None
-        if scenario.startswith("remote_trace"):
+        if recording.name.startswith("remote_trace"):
             traces = in_bucket("traces-bucket", endpoint=s3, upload_delay="1s")
             assert isinstance(traces.source, Bucket)
             self._bucket = traces.source
             self._bucket.create()
-            self.mock.world.traces = replace(traces, keys=scenario != "remote_trace_no_credentials")
-        if scenario == "worker_down":
+            self.mock.world.traces = replace(traces, keys=recording.server == "production")
+        if recording.server == "worker_down":
             self.mock.add_catalog("remote", worker=False)
         # What the pack begins with had long ended when the recordings were made.
         self.clock.let_pass(10)
         assert all(run.status == "completed" for run in self.mock.runs.values())
 
-    def play(
-        self, recording: dict[str, Any], transport: str = "in_process", *, documented: bool = False
-    ) -> list[str]:
-        """Play a recording, and return what came out differently.
+    def play(self, transport: str = "in_process", *, documented: bool = False) -> list[str]:
+        """Play the recording, and return what came out differently.
 
         `documented` holds every answer against the OpenAPI document, too.
         """
-        with connected(self.mock, transport) as client:
-            send = sender(client.request if documented else client.unchecked)
-            results = list(replay(send, self.clock, recording, self._by_hand))
-        assert len(results) == exchanges(recording)
-        return [f"{label}\n    {line}" for label, found in results for line in found[:5]]
+        try:
+            if transport == "in_process":
+                return self._play(InProcessTransport(self.mock.app), documented)
+            with self.mock.serve() as url:
+                return self._play(SocketTransport(url), documented)
+        finally:
+            self.mock.close()
 
-    def _by_hand(self, words: str, played: dict[str, Any]) -> None:
+    def _play(self, transport: Transport, documented: bool) -> list[str]:
+        player = Player(
+            Documented(transport) if documented else transport,
+            token=TOKEN if self.recording.server == "production" else None,
+            pace=PlayedPace(self.clock),
+            by_hand=self._by_hand,
+        )
+        results = list(replay(self.recording, player))
+        assert len(results) == self.recording.exchanges
+        return [
+            f"{compared.step.request}\n    {difference}"
+            for compared in results
+            for difference in compared.differences[:5]
+        ]
+
+    def _by_hand(self, words: str, variables: Mapping[str, Any]) -> None:
         """Do to its bucket what was done to the real one."""
         assert words == 'the object is overwritten with the bytes "not json"'
         assert self._bucket is not None
-        run = self.mock.world.find(played["id"])
+        run = self.mock.world.find(variables["id"])
         key = object_key(run.info.workflow_type, run.workflow_id, run.info.start)
         assert key in self._bucket.keys()  # noqa: SIM118
         self._bucket.put(key, b"not json")
 
 
-def sender(request: Callable[..., Answer]) -> Send:
-    """What `replay` sends its requests with, by way of a client's method."""
+class PlayedPace:
+    """Lets as much time pass on a played clock between two requests as there was when they were recorded."""
 
-    def send(method: str, path: str, headers: dict[str, str], body: bytes | None) -> Sent:
-        answer = request(method, path, data=body, headers=headers)
-        sent: Sent = {"status": answer.status, "headers": answer.headers, "text": answer.text}
-        if "application/json" in answer.headers.get("content-type", ""):
-            sent["json"] = json.loads(answer.text) if answer.text else None
-            if answer.text:
-                del sent["text"]
-        return sent
+    def __init__(self, clock: PlayedClock) -> None:
+        self._clock = clock
+        # How much later the clock is than the one of the server that was recorded.
+        self._later: int | None = None
 
-    return send
+    def now(self) -> float:
+        return self._clock.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        self._clock.let_pass(seconds)
+
+    def reach(self, moment: int) -> None:
+        when = moment * 1_000_000
+        if self._later is not None:
+            self._clock.reach(when + self._later)
+        self._later = self._clock.nanoseconds() - when
+
+
+class Documented:
+    """A way to a server on which every answer has to be as its OpenAPI document says."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.url = transport.url
+        self._transport = transport
+
+    def send(self, method: str, path: str, headers: Headers, body: bytes | None, timeout: float) -> Reply:
+        reply = self._transport.send(method, path, headers, body, timeout)
+        answer = b"".join(reply.pieces)
+        # A 304 is about what one has got already, which the document does not describe.
+        if reply.status != 304:
+            given = {name.lower(): value for name, value in reply.headers}
+            check_response(method, path, reply.status, given, answer)
+        return reply._replace(pieces=iter([answer]))

@@ -5,22 +5,36 @@ Each step waits for what has to be there before, so nothing here depends on how 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from output_contract.pack import script as pack
 from output_mock import OutputMock
+from output_mock.recording.answers import Answer, written
+from output_mock.recording.comparison import Difference, differences
+from output_mock.recording.masks import Masks
+from output_mock.recording.player import Player
+from output_mock.recording.replaying import replay
+from output_mock.recording.scenario import Step
+from output_mock.recording.transport import SocketTransport
+from tests import client as client_answers
 from tests.client import Client
 from tests.conftest import connected, eventually, in_another_thread, somebody_waits
-from tests.fidelity.played_clock import PlayedClock
-from tests.fidelity.recorded import RECORDINGS, sender
-from tests.fidelity.replay import differences, normal, replay
+from tests.fidelity.recorded import RECORDINGS
 
-POLLS = RECORDINGS["history_long_poll"]["exchanges"]
+LONG_POLLS = RECORDINGS["history_long_poll"]
+
+
+def recorded(step: Step) -> Mapping[str, Any]:
+    """The answer that a step of a recording got."""
+    assert step.answer is not None
+    return step.answer
+
+
 # What its run has done by the time it waits for the signal.
-WAITING = [event["eventTypeName"] for event in POLLS[2]["response"]["json"]["events"]]
+WAITING = [event["eventTypeName"] for event in recorded(LONG_POLLS.steps[2])["json"]["events"]]
 
 
 @pytest.fixture
@@ -42,14 +56,11 @@ def run(client: Client) -> str:
     return workflow_id
 
 
-def compared(exchange: dict[str, Any], answer: Any, run: str) -> list[str]:
-    got = {"status": answer.status, "headers": answer.headers, "json": answer.json}
-    recorded, compare = exchange["response"], exchange.get("compare")
-    (recorded_id,) = {event["response"]["json"]["workflowId"] for event in POLLS[:1]}
-    return differences(
-        normal(recorded, [recorded_id], unordered=False, compare=compare),
-        normal(got, [run], unordered=False, compare=compare),
-    )
+def compared(step: Step, answer: client_answers.Answer, run: str) -> list[Difference]:
+    """How an answer of the client differs from the recorded one."""
+    raw = Answer(answer.status, tuple(answer.headers.items()), answer.body)
+    got = Masks({"id": run, "rid": answer.json["runId"]}).answer(written(raw))
+    return differences(recorded(step), got, LONG_POLLS.mode(step))
 
 
 def test_a_stream_that_is_read_live_has_the_whole_history(client: Client, run: str) -> None:
@@ -83,7 +94,7 @@ def test_a_long_poll_is_answered_when_something_happens(mock: OutputMock, client
     with in_another_thread(lambda: client.get(path)) as answers:
         eventually(lambda: somebody_waits(mock, run))
         client.post(f"/workflow/{run}/signal/approve", {"payload": {"by": "z"}})
-    assert compared(POLLS[6], answers[0], run) == []
+    assert compared(LONG_POLLS.steps[6], answers[0], run) == []
 
 
 def test_a_long_poll_ends_when_nothing_happens(client: Client, run: str) -> None:
@@ -92,12 +103,14 @@ def test_a_long_poll_ends_when_nothing_happens(client: Client, run: str) -> None
         f"/workflow/{run}/history?pageSize=50&longPollTimeoutMs=500"
         f"&runId={page['runId']}&pageToken={page['nextPageToken']}"
     )
-    assert compared(POLLS[4], answer, run) == []
+    assert compared(LONG_POLLS.steps[4], answer, run) == []
 
 
 @pytest.mark.parametrize("name", ["body_validation", "raw_bodies", "routing", "run_values"])
-def test_what_knows_no_time_comes_out_the_same(client: Client, name: str) -> None:
+def test_what_knows_no_time_comes_out_the_same(mock: OutputMock, name: str) -> None:
     recording = RECORDINGS[name]
-    assert not any("sleep" in exchange or "until" in exchange for exchange in recording["exchanges"])
-    results = replay(sender(client.unchecked), PlayedClock(), recording)
-    assert [(label, found) for label, found in results if found] == []
+    assert not any("wait" in step.written or "until" in step.written for step in recording.steps)
+    with mock.serve() as url:
+        results = list(replay(recording, Player(SocketTransport(url))))
+    assert len(results) == recording.exchanges
+    assert [result for result in results if not result.is_same] == []

@@ -88,5 +88,5 @@ def test_the_pack_in_yaml_writes_the_histories_of_the_pack_in_python() -> None:
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_the_recordings_come_out_the_same_with_the_pack_in_yaml(name: str) -> None:
     with mock_aws():
-        different = Recorded(name, pack_in_yaml).play(RECORDINGS[name])
+        different = Recorded(RECORDINGS[name], pack_in_yaml).play()
     assert not different, "\n".join(different)

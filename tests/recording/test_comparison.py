@@ -1,0 +1,146 @@
+"""The comparison of two answers sees every difference, and none where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from output_mock.recording.comparison import HEADERS, Mode, differences
+from output_mock.recording.masks import Masks
+
+JSON_TYPE = {"content-type": "application/json; charset=utf-8"}
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)),
+    max_leaves=10,
+)
+
+
+def answer(body: Any) -> dict[str, Any]:
+    return Masks({}).answer({"status": 200, "headers": JSON_TYPE, "json": body})
+
+
+def compared(recorded: Any, got: Any, mode: Mode = "exact", unstable: tuple[str, ...] = ()) -> list[str]:
+    return [str(difference) for difference in differences(answer(recorded), answer(got), mode, unstable)]
+
+
+def page(*kinds: str) -> dict[str, Any]:
+    return {"events": [{"eventId": str(n), "eventTypeName": kind} for n, kind in enumerate(kinds, 1)]}
+
+
+@given(json_values)
+def test_an_answer_is_the_same_as_itself(body: Any) -> None:
+    assert compared(body, body) == []
+
+
+def test_ids_and_clocks_may_differ() -> None:
+    recorded = {"runId": "01a20ae8-7a5d-731e-b90c-0994b2793fea", "startedAt": 1795479337565}
+    got = {"runId": "5e0b1ae8-7a5d-4f1e-a90c-0994b2793abc", "startedAt": 1767225600000}
+    assert compared(recorded, got) == []
+
+
+@pytest.mark.parametrize(
+    ("recorded", "got", "line"),
+    [
+        ({"status": "a"}, {"status": "b"}, 'body.status: recorded "a", got "b"'),
+        ({"error": None}, {}, "body.error: recorded null, missing"),
+        ({}, {"error": None}, "body.error: not recorded, got null"),
+        ({"completedAt": None}, {"completedAt": ""}, 'body.completedAt: recorded null, got ""'),
+        ({"output": [1, 2]}, {"output": [1]}, "body.output: recorded 2 items, got 1: [1, 2] / [1]"),
+        ({"output": "1"}, {"output": 1}, 'body.output: recorded "1", got 1'),
+        ({"output": True}, {"output": 1}, "body.output: recorded true, got 1"),
+        ({"output": [{"a": 1}]}, {"output": [{"a": 2}]}, "body.output[0].a: recorded 1, got 2"),
+        ([], {}, "body: recorded [], got {}"),
+        (
+            {"data": "eyJhIjoxfQ=="},
+            {"data": "eyJhIjoyfQ=="},
+            "body.data.<payload>.a: recorded 1, got 2",
+        ),
+    ],
+)
+def test_a_difference_in_a_body_is_found_and_named(recorded: Any, got: Any, line: str) -> None:
+    assert compared(recorded, got) == [line]
+
+
+def test_whole_numbers_are_the_same_however_they_are_written() -> None:
+    assert compared({"output": 1}, {"output": 1.0}) == []
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_header_that_clients_see_is_compared(header: str) -> None:
+    recorded, got = ({"status": 200, "headers": headers, "text": ""} for headers in ({header: "x"}, {}))
+    assert [str(one) for one in differences(recorded, got)] == [f'headers.{header}: recorded "x", missing']
+
+
+def test_a_header_of_the_server_in_front_is_not_compared() -> None:
+    recorded, got = ({"status": 200, "headers": headers, "text": ""} for headers in ({"server": "x"}, {}))
+    assert differences(recorded, got) == []
+
+
+@pytest.mark.parametrize(
+    ("recorded", "got"),
+    [
+        ({"skipped": "{{id}} has no value"}, {"status": 200, "headers": {}, "text": ""}),
+        ({"broken_off": "the connection was closed"}, {"status": 200, "headers": {}, "text": ""}),
+        (
+            {"status": 200, "headers": {}, "text": "a"},
+            {"status": 200, "headers": {}, "text": "a", "broken_off": "the connection was closed"},
+        ),
+        (
+            {"status": 200, "headers": {}, "text": "a"},
+            {"status": 200, "headers": {}, "text": "a", "not_reached": True},
+        ),
+    ],
+)
+def test_an_answer_that_did_not_come_is_a_difference(recorded: Any, got: Any) -> None:
+    assert differences(recorded, recorded) == []
+    assert differences(recorded, got) != []
+    assert differences(got, recorded) != []
+
+
+def test_a_bag_of_events_may_change_its_order_but_not_its_events() -> None:
+    assert compared(page("A", "B"), page("B", "A"), "unordered") == []
+    assert compared(page("A", "B"), page("B", "A")) != []
+    assert compared(page("A", "B"), page("B", "B"), "unordered") != []
+
+
+def test_only_the_first_event_counts_where_chance_says_how_many_there_are() -> None:
+    assert compared(page("A", "B"), page("A"), "first_event") == []
+    assert compared(page("A"), page("B"), "first_event") != []
+
+
+def test_the_other_runs_of_a_server_are_not_compared_but_their_fields_are() -> None:
+    def runs(*fields: str) -> dict[str, Any]:
+        return {"runs": [dict.fromkeys(fields, 1)] * 2, "count": len(fields)}
+
+    assert compared(runs("a", "b"), {**runs("a", "b"), "count": 9}) == []
+    assert compared(runs("a", "b"), runs("a")) != []
+
+
+def test_a_stream_may_be_cut_into_other_frames() -> None:
+    def stream(*cuts: list[int]) -> dict[str, Any]:
+        frames = [{"event": "history", "id": str(n), "data": cut} for n, cut in enumerate(cuts)]
+        done = {"event": "done", "data": {}}
+        return {"status": 200, "headers": {}, "stream": [{"comment": "keepalive"}, *frames, done]}
+
+    assert differences(stream([1, 2], [3]), stream([1], [2, 3])) == []
+    assert differences(stream([1, 2], [3]), stream([1, 2])) != []
+
+
+@pytest.mark.parametrize("place", ["/body/a", "/body/a/b", "/body"])
+def test_what_is_unstable_is_left_out_with_all_below_it(place: str) -> None:
+    assert compared({"a": {"b": 1}}, {"a": {"b": 2}}, unstable=(place,)) == []
+
+
+@pytest.mark.parametrize("place", ["/body/a/bc", "/body/ab", "/status"])
+def test_what_is_beside_an_unstable_place_is_compared(place: str) -> None:
+    assert compared({"a": {"b": 1}}, {"a": {"b": 2}}, unstable=(place,)) != []
+
+
+@given(st.text(min_size=1))
+def test_any_name_can_be_pointed_at(name: str) -> None:
+    (one,) = differences(answer({"x": {name: 1}}), answer({"x": {name: 2}}))
+    assert compared({"x": {name: 1}}, {"x": {name: 2}}, unstable=(one.pointer,)) == []

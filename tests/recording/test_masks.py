@@ -1,0 +1,141 @@
+"""Masks hide what is another one each time, and the token; what is masked stays as it is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from output_mock.recording.masks import Masks
+from tests.fidelity.recorded import FURTHER, RECORDINGS
+from tests.recording.samples import TIME, UUID, sample
+
+FIELDS = [
+    "data",
+    "runId",
+    "workflowId",
+    "startedAt",
+    "seconds",
+    "identity",
+    "stack",
+    "output",
+    "nextPageToken",
+]
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.text(),
+    st.sampled_from([UUID, TIME, f"x {UUID}", "1795479336", "V1StGXR8_Z5jdHi6B-myT", "eyJhIjoxfQ=="]),
+    st.builds(lambda value: base64.b64encode(json.dumps(value).encode()).decode(), st.text() | st.integers()),
+)
+json_values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(FIELDS) | st.text(), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(json_values, st.sampled_from([{}, {"rid": UUID}, {"id": "V1StGXR8_Z5jdHi6B-myT", "n": 1795479336}]))
+def test_masking_what_is_masked_changes_nothing(value: Any, variables: dict[str, Any]) -> None:
+    masks = Masks(variables)
+    masked = masks.value(value)
+    assert masks.value(masked) == masked
+
+
+@pytest.mark.parametrize("name", [*RECORDINGS, *FURTHER])
+def test_an_answer_made_up_from_a_recorded_one_is_masked_to_the_same(name: str) -> None:
+    """Every mask says what it stands for: nothing was lost but what differs from one day to the next."""
+    for step in (RECORDINGS | FURTHER)[name].steps:
+        if step.answer is not None:
+            made_up = sample(step.answer)
+            again = Masks({}).answer(made_up)
+            for part in ("json", "stream", "text"):
+                assert sample(again.get(part)) == made_up.get(part)
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ({"runId": UUID}, {"runId": "<uuid>"}),
+        ({"eventTime": TIME}, {"eventTime": "<time>"}),
+        ({"startedAt": 1795479336327}, {"startedAt": "<ms>"}),
+        ({"startedAt": None}, {"startedAt": None}),
+        ({"seconds": "1795479336", "nanos": 5}, {"seconds": "<epoch>", "nanos": "<nanos>"}),
+        ({"seconds": "1795479336"}, {"seconds": "<epoch>", "nanos": "<nanos>"}),
+        ({"seconds": "60", "nanos": 5}, {"seconds": "60", "nanos": 5}),
+        ({"firstWorkflowTaskBackoff": {}}, {"firstWorkflowTaskBackoff": {}}),
+        ({"firstWorkflowTaskBackoff": {"nanos": 5}}, {"firstWorkflowTaskBackoff": "<backoff>"}),
+        ({"data": "eyJhIjoxfQ=="}, {"data": {"<payload>": {"a": 1}}}),
+        ({"data": "no base 64"}, {"data": "no base 64"}),
+        ({"workflowId": "V1StGXR8_Z5jdHi6B-myT"}, {"workflowId": "<id>"}),
+        ({"workflowId": "order-7"}, {"workflowId": "order-7"}),
+        ({"nextPageToken": "dG9rZW4="}, {"nextPageToken": "<token>"}),
+        ({"nextPageToken": None}, {"nextPageToken": None}),
+        ({"stack": "Error\n at x"}, {"stack": "<stack>"}),
+        (
+            {"local": "/app/logs/runs/sum/2026-11-24-00-15-36-327Z_V1S.json"},
+            {"local": "<folder>/sum/<time>_<id>.json"},
+        ),
+        (
+            {"remote": "https://b.s3.example.com/sum/2026/11/24/2026-11-24-00-15-36-327Z_V1S.json"},
+            {"remote": "https://b.s3.example.com/sum/<date>/<time>_<id>.json"},
+        ),
+    ],
+)
+def test_what_is_another_one_each_time_is_masked(value: Any, masked: Any) -> None:
+    assert Masks({}).value(value) == masked
+
+
+def test_variables_are_masked_by_their_names_the_longer_one_first() -> None:
+    masks = Masks({"id": "parent-id", "child": "parent-id-child"})
+    assert masks.text("parent-id-child of parent-id") == "{{child}} of {{id}}"
+
+
+def test_of_two_variables_with_one_value_the_first_one_is_named() -> None:
+    assert Masks({"rid": UUID, "latest": UUID}).value([UUID]) == ["{{rid}}"]
+
+
+def test_a_short_value_of_a_variable_is_no_mask_for_other_texts() -> None:
+    assert Masks({"n": "bees"}).text("bees") == "bees"
+
+
+tokens = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.~+/=", min_size=8, max_size=30)
+
+
+@given(tokens, json_values)
+def test_the_token_stands_nowhere_in_what_is_written(token: str, value: Any) -> None:
+    assume(token not in "{{token}}" and "token" not in token)
+    payload = base64.b64encode(json.dumps({"echo": token}).encode()).decode()
+    answer = {
+        "status": 200,
+        "headers": {"www-authenticate": f"Basic {token}", "x-echo": token, "set-cookie": ["a=1", token]},
+        "json": {"a": [value, token, f"Basic {token}", {token: 1}], "data": payload},
+    }
+    assert token not in json.dumps(Masks({}, token).answer(answer))
+    raw = {"status": 200, "headers": {}, "base64": base64.b64encode(b"\xff" + token.encode()).decode()}
+    assert token.encode() not in base64.b64decode(Masks({}, token).answer(raw)["base64"])
+
+
+def test_a_short_token_is_masked_as_a_word() -> None:
+    assert Masks({}, "abc").text("Basic abc, abcd") == "Basic {{token}}, abcd"
+
+
+def test_a_cookie_is_masked_without_being_known() -> None:
+    masked = Masks({}).answer({"status": 200, "headers": {"set-cookie": "session=1"}, "text": ""})
+    assert masked["headers"] == {"set-cookie": "[redacted]"}
+
+
+def test_an_etag_is_kept_where_it_says_something() -> None:
+    def etag(body: Any) -> Any:
+        answer = {"status": 200, "headers": {"etag": 'W/"2-x"'}, "json": body}
+        return Masks({}).answer(answer)["headers"]["etag"]
+
+    assert etag("OK") == 'W/"2-x"'
+    assert etag({"runId": UUID}) == "<etag>"

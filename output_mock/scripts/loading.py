@@ -8,10 +8,12 @@ import stat
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.machinery import SourceFileLoader
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from output_mock.places import Mistake, was_raised
 from output_mock.scripts.script import Mentions, Scripted
@@ -91,9 +93,20 @@ def _wrong(file: Path, problem: str, line: int | None = None, column: int = 1) -
     return ScriptFileError(f"{where}: {problem}", [Mistake(str(file), problem, line or 1, column)])
 
 
+class _SourceOnly(SourceFileLoader):
+    """Reads what is written, never what was compiled earlier.
+
+    Python tells compiled files apart by size and whole seconds, so it would miss an edit in the second of the
+    last load. And nobody expects a `__pycache__` beside a script.
+    """
+
+    def path_stats(self, path: Any) -> Mapping[str, Any]:
+        raise OSError("nothing is kept of scripts")
+
+
 def _load_python(file: Path) -> list[Scripted]:
     name = f"output_mock_script_{file.stem}_{abs(hash(file.resolve()))}"
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=_SourceOnly(name, str(file)))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

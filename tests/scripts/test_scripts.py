@@ -631,3 +631,18 @@ def test_a_fake_can_be_closed_more_than_once(mock: OutputMock) -> None:
     mock.world.start("echo")
     mock.close()
     mock.close()
+
+
+@pytest.mark.parametrize(("written", "seconds"), [(200, 0.2), ("200ms", 0.2), (2500.5, 2.5005), ("2s", 2)])
+def test_numbers_in_options_are_milliseconds_as_in_the_sdk(
+    mock: OutputMock, client: Client, written: Any, seconds: float
+) -> None:
+    retry = {"initialInterval": written, "maximumAttempts": 2}
+
+    @mock.workflow("tries", options={"retry": retry})
+    async def tries(ctx: Context, input: Any) -> Any:
+        begun = ctx.now()
+        await ctx.step("work", fails=["once", None], takes=0)
+        return (ctx.now() - begun).total_seconds()
+
+    assert client.run("tries")["output"] == pytest.approx(seconds, abs=0.001)

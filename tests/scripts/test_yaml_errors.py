@@ -198,6 +198,10 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
             workflow("output_schema: [a]"),
             "4:20: output_schema is a JSON Schema, such as {type: object}, not a list",
         ),
+        (
+            workflow("options: {activityOptions: {}}"),
+            "4:15: options has no key 'activityOptions'; write what is in it directly into the options",
+        ),
         (workflow("options: {retries: 1}"), "4:15: options has no key 'retries'; did you mean 'retry'?"),
         (
             workflow("options: {retry: {maxAttempts: 1}}"),
@@ -209,11 +213,23 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
         (
             workflow("options: {startToCloseTimeout: soon}"),
-            "4:36: startToCloseTimeout: 'soon' is not a duration",
+            "4:36: startToCloseTimeout: 'soon' is not a duration that the SDK takes",
+        ),
+        (
+            workflow("options: {startToCloseTimeout: 1h30m}"),
+            "4:36: startToCloseTimeout: '1h30m' is not a duration that the SDK takes",
+        ),
+        (
+            workflow("options: {heartbeatTimeout: 1w}"),
+            "4:33: heartbeatTimeout: '1w' is not a duration that the SDK takes",
+        ),
+        (
+            workflow("options: {retry: {maximumInterval: 5s}}"),
+            "4:14: options: maximumInterval (5s) is shorter than initialInterval (10s)",
         ),
         (
             workflow("options: {startToCloseTimeout: '{{ input }}'}"),
-            "4:36: startToCloseTimeout: '{{ input }}' is not a duration",
+            "4:36: startToCloseTimeout: '{{ input }}' is not a duration that the SDK takes",
         ),
         (workflow("state: [a]"), "4:12: state is an object of names and values, not a list"),
         (workflow("state: {'{{ a }}': 1}"), "4:13: a name has no expressions"),
@@ -702,7 +718,7 @@ VALID = [
     ),
     of_workflow(answers=[{"returns": 1}, {"fails": "x", "takes": 5}]),
     of_workflow(when=[{"match": {}, "returns": 1}, {"if": X, "answers": [{"returns": 1}]}]),
-    of_workflow(returns=1, options={"retry": {"maximumAttempts": 2}, "startToCloseTimeout": "1h30m"}),
+    of_workflow(returns=1, options={"retry": {"maximumAttempts": 2}, "startToCloseTimeout": "90m"}),
     of_workflow(returns=1, queries={"q": {}, "r": {"when": [{"if": True, "fails": "x"}], "returns": 1}}),
     of_workflow(returns=1, signals={"s": {"set": {"a": X}, "steps": []}}),
     of_workflow(returns=1, updates={"u": {"refuse": {"if": X, "message": "m"}}, "v": {"refuse": []}}),

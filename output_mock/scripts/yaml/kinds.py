@@ -10,7 +10,7 @@ from output_mock.places import Place
 from output_mock.scripts.definition import NAME
 from output_mock.scripts.yaml.source import Node
 from output_mock.scripts.yaml.templates import Template, Whole
-from output_mock.sdk.options import activity_options
+from output_mock.sdk.options import ELSEWHERE, LENGTH, activity_options, length_of
 from output_mock.suggestions import nearest
 
 if TYPE_CHECKING:
@@ -166,6 +166,22 @@ class Duration(FieldType):
         except ValueError as error:
             reader.mistake(node.place, f"{key}: {error}")
         return Template(node.value, node.place)
+
+
+class SDKDuration(FieldType):
+    """A length of time as the SDK's options have it: milliseconds, or one number with one unit."""
+
+    def schema(self) -> JSONSchema:
+        text = {"type": "string", "pattern": f"^{LENGTH.pattern}$"}
+        return {"anyOf": [{"type": "number", "minimum": 0}, text]}
+
+    def read(self, node: Node, reader: Reader, key: str) -> Any:
+        written = node.json()
+        try:
+            length_of(key, written)
+        except ValueError as error:
+            reader.mistake(node.place, str(error))
+        return written
 
 
 class Literal(FieldType):
@@ -394,6 +410,11 @@ class ObjectType(FieldType):
 
 class Options(ObjectType):
     """The options of steps, with the SDK's own names."""
+
+    def _unknown(self, name: str) -> str:
+        if name in ELSEWHERE:
+            return f"{self.words} has no key {name!r}; {ELSEWHERE[name]}"
+        return super()._unknown(name)
 
     def read(self, node: Node, reader: Reader, key: str) -> Any:
         before = len(reader.source.mistakes)

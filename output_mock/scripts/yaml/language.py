@@ -24,6 +24,7 @@ from output_mock.scripts.yaml.kinds import (
     ObjectType,
     Options,
     ParsedMapping,
+    SDKDuration,
     Text,
     Value,
 )
@@ -34,6 +35,7 @@ from output_mock.suggestions import nearest
 _IDENTIFIER = "^[a-zA-Z_][a-zA-Z0-9_]*$"
 TEXT, FLAG, VALUE, MESSAGE, LITERAL = Text(), Flag(), Value(), Message(), Literal()
 CONDITION, SCHEMA, DURATION, LENGTH = Condition(), JSONSchemaOf(), Duration(), Duration(fixed=True)
+SDK_DURATION = SDKDuration()
 NAME = Text("a name")
 RESULT_NAME = Text("the name of a result", _IDENTIFIER)
 WORKFLOW_NAME = Text("the name of a workflow", _IDENTIFIER)
@@ -213,9 +215,9 @@ RETRY = ObjectType(
     "retry",
     "How often, and how soon, a step that has failed is tried again.",
     {
-        "initialInterval": Key(LENGTH, "How long to wait before the second attempt (10s)."),
+        "initialInterval": Key(SDK_DURATION, "How long to wait before the second attempt (10s)."),
         "backoffCoefficient": Key(LITERAL, "By how much the wait grows with each attempt (2)."),
-        "maximumInterval": Key(LENGTH, "The longest wait (2m)."),
+        "maximumInterval": Key(SDK_DURATION, "The longest wait (2m)."),
         "maximumAttempts": Key(LITERAL, "How many attempts there are (3)."),
         "nonRetryableErrorTypes": Key(LITERAL, "Names of errors that are not tried again."),
     },
@@ -225,10 +227,10 @@ OPTIONS = Options(
     "options",
     "Options of steps, with the SDK's own names.",
     {
-        "startToCloseTimeout": Key(LENGTH, "How long one attempt may take (20m)."),
-        "heartbeatTimeout": Key(LENGTH, "How long a step may be silent (5m)."),
-        "scheduleToCloseTimeout": Key(LENGTH, "How long all attempts together may take."),
-        "scheduleToStartTimeout": Key(LENGTH, "How long a step may wait for a worker."),
+        "startToCloseTimeout": Key(SDK_DURATION, "How long one attempt may take (20m)."),
+        "heartbeatTimeout": Key(SDK_DURATION, "How long a step may be silent (5m)."),
+        "scheduleToCloseTimeout": Key(SDK_DURATION, "How long all attempts together may take."),
+        "scheduleToStartTimeout": Key(SDK_DURATION, "How long a step may wait for a worker."),
         "retry": Key(RETRY, "How it is tried again."),
         "priority": Key(LITERAL, "The priority of the step's task."),
         "activityId": Key(TEXT, "The activity's id in the history."),

@@ -3,89 +3,96 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from output_mock.cli.record import CouldNotBePlayed, base_url, by_hand, left_out, named_values, scenarios
+from output_mock.cli.connection import base_url, token_option
+from output_mock.cli.scenarios import (
+    CouldNotBePlayed,
+    done_by,
+    hand_option,
+    only_option,
+    scenarios,
+    server_option,
+    some_of,
+    tell_left_out,
+    var_option,
+)
 
 if TYPE_CHECKING:
     from output_mock.recording.replaying import Compared
+    from output_mock.recording.scenario import Scenario
     from output_mock.recording.transport import Transport
 
 # How many differences of an answer are printed.
 _SHOWN = 8
 
 
+def _other_side(context: click.Context, parameter: click.Parameter, value: str) -> Path | Transport:
+    """A folder of recordings, or the way to the server at a URL."""
+    if value.startswith(("http://", "https://")):
+        return base_url(context, parameter, value)
+    path = Path(value)
+    if not path.exists():
+        raise click.BadParameter(
+            f"{value!r} is no URL, and there is no such folder; write a URL like 'http://localhost:3001'",
+            context,
+            parameter,
+        )
+    return path
+
+
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("url", metavar="URL", callback=base_url)
-@click.option(
-    "--token",
-    metavar="T",
-    envvar="OUTPUT_API_AUTH_TOKEN",
-    show_envvar=True,
-    help="The token that the server asks for.",
-)
-@click.option(
-    "--only", metavar="NAME", multiple=True, help="Only this recording. May be given several times."
-)
-@click.option("--server", metavar="KIND", help="Play the recordings that need such a server, and no others.")
-@click.option(
-    "--var",
-    "variables",
-    metavar="NAME=VALUE",
-    multiple=True,
-    callback=named_values,
-    help="A value for {{NAME}}. May be given several times.",
-)
+@click.argument("other", metavar="URL|DIR", callback=_other_side)
+@token_option
+@only_option
+@server_option
+@var_option
+@hand_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option(
-    "--all", "show_all", is_flag=True, help=f"Print all differences of an answer, not {_SHOWN} of them."
+    "--all", "show_all", is_flag=True, help=f"Print all differences of an answer, not the first {_SHOWN}."
 )
 @click.pass_context
 def replay(
     context: click.Context,
     folder: Path,
-    url: Transport,
+    other: Path | Transport,
     token: str | None,
     only: tuple[str, ...],
     server: str | None,
     variables: dict[str, str],
+    hand: str | None,
     as_json: bool,
     show_all: bool,
 ) -> None:
     """Play the recordings in DIR to the server at URL and say what differs, field by field.
 
-    DIR may be a single recording. Ends with status 0 when all is the same, 1 when something differs, and 2
-    when nothing could be played.
+    DIR may be a single recording. With another folder in the place of the URL, compares the recordings in
+    both, and sends nothing. Ends with status 0 when all is the same, 1 when something differs, and 2 when
+    nothing could be compared.
     """
-    from output_mock.recording import versions
-    from output_mock.recording.player import NobodyThere, Player
-    from output_mock.recording.replaying import replay as replayed
-
     wanted, others = scenarios((folder,), only, server)
-    left_out(others)
-    if not wanted:
-        raise CouldNotBePlayed("there is no recording to play")
     for recording in wanted:
         if recording.recorded is None:
             raise CouldNotBePlayed(
                 f"{recording.file}: this is a scenario, and no recording; record it with 'output-mock record'"
             )
-    try:
-        versions.found(url, token)
-    except versions.NoServer as error:
-        raise CouldNotBePlayed(str(error)) from None
-    player = Player(url, token=token, variables=variables, by_hand=by_hand)
+    if isinstance(other, Path):
+        wanted, compare = _with(wanted + others, other, only)
+    else:
+        tell_left_out(others)
+        compare = _on(other, token, variables, hand)
+    if not wanted:
+        raise CouldNotBePlayed("there is no recording to play")
     same = total = 0
     different: dict[str, list[dict[str, Any]]] = {}
     for recording in wanted:
-        try:
-            compared = list(replayed(recording, player))
-        except NobodyThere as error:
-            raise CouldNotBePlayed(f"{recording.name}: {error}") from None
+        compared = list(compare(recording))
         good = sum(one.is_same for one in compared)
         same, total = same + good, total + len(compared)
         if good < len(compared):
@@ -102,6 +109,56 @@ def replay(
         click.echo(f"{same} of {total} answers are the same")
     if same < total:
         context.exit(1)
+
+
+_Compare = Callable[["Scenario"], "Iterator[Compared]"]
+
+
+def _on(transport: Transport, token: str | None, variables: dict[str, str], hand: str | None) -> _Compare:
+    """Compares recordings with what a server answers."""
+    from output_mock.recording import versions
+    from output_mock.recording.player import NobodyThere, Player
+    from output_mock.recording.replaying import replay as replayed
+
+    try:
+        versions.found(transport, token)
+    except versions.NoServer as error:
+        raise CouldNotBePlayed(str(error)) from None
+    player = Player(transport, token=token, variables=variables, by_hand=done_by(hand))
+
+    def compare(recording: Scenario) -> Iterator[Compared]:
+        try:
+            yield from replayed(recording, player)
+        except NobodyThere as error:
+            raise CouldNotBePlayed(f"{recording.name}: {error}") from None
+
+    return compare
+
+
+def _with(recordings: list[Scenario], folder: Path, only: tuple[str, ...]) -> tuple[list[Scenario], _Compare]:
+    """Those recordings which are in another folder, too, and what compares them with the ones there."""
+    from output_mock.recording.replaying import between
+
+    found, more = scenarios((folder,), (), None)
+    theirs = {one.name: one for one in found + more}
+    both = [one for one in recordings if one.name in theirs]
+    missing = [one.name for one in recordings if one.name not in theirs]
+    if missing:
+        click.echo(f"not in {folder}: {some_of(missing)}", err=True)
+    more_there = sorted(theirs.keys() - {one.name for one in recordings}) if not only else []
+    if more_there:
+        click.echo(f"only in {folder}: {some_of(more_there)}", err=True)
+
+    def compare(recording: Scenario) -> Iterator[Compared]:
+        other = theirs[recording.name]
+        if other.recorded is None:
+            raise CouldNotBePlayed(f"{other.file}: this is a scenario, and no recording")
+        try:
+            yield from between(recording, other)
+        except ValueError as error:
+            raise CouldNotBePlayed(str(error)) from None
+
+    return both, compare
 
 
 def _show(compared: Compared, show_all: bool) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from output_mock import contract_suite
+from output_mock.cli.connection import sendable_token
 
 if TYPE_CHECKING:
     from output_contract.verdict import Verdict
@@ -45,15 +46,6 @@ def _areas(context: click.Context, parameter: click.Parameter, values: tuple[str
                 f"there is no area {one!r}; the areas are {', '.join(AREAS)}", context, parameter
             )
     return given
-
-
-def _secret(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """A token that can be sent; what it is, no message says."""
-    if value is None or (value.isascii() and value.isprintable()):
-        return value
-    raise click.BadParameter(
-        "it has signs that no header can have; is there a line end in it?", context, parameter
-    )
 
 
 def _url(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -93,7 +85,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="T",
     envvar="OUTPUT_API_AUTH_TOKEN",
     show_envvar=True,
-    callback=_secret,
+    callback=sendable_token,
     help="The token that the server asks for.",
 )
 @click.option(
@@ -148,7 +140,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="T",
     envvar="OUTPUT_MOCK_AGAINST_TOKEN",
     show_envvar=True,
-    callback=_secret,
+    callback=sendable_token,
     help="The token of that server.",
 )
 @click.option(

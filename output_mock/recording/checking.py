@@ -6,13 +6,13 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 from output_mock.durations import nanoseconds
 from output_mock.recording.scenario import NONCE, TOKEN, schema
 from output_mock.recording.variables import names_in
+from output_mock.suggestions import listed, nearest
 
 Path = tuple[str | int, ...]
 _LENGTHS = ("wait", "within", "every", "timeout")
@@ -42,9 +42,7 @@ def _of_schema(error: Any) -> tuple[Path, str]:
     if kind == "additionalProperties" and limit is False:
         known = sorted(error.schema.get("properties", {}))
         unknown = next(name for name in value if name not in known)
-        near = get_close_matches(unknown, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there may be {', '.join(known)}"
-        return (*place, unknown), f"there is no {unknown!r} here; {hint}"
+        return (*place, unknown), f"there is no {unknown!r} here{listed('; there may be', unknown, known)}"
     if kind == "required" and "request" in limit:
         return place, "a step has 'request', 'wait' or 'by_hand'"
     if kind == "required":
@@ -92,7 +90,6 @@ def _unknown(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         for part in ("request", "headers", "json", "text"):
             for name in names_in(step.get(part)):
                 if name not in known:
-                    near = get_close_matches(name, sorted(known), 1)
-                    hint = f"did you mean {near[0]!r}?" if near else "save it from an earlier answer"
-                    yield (*path, part), f"{{{{{name}}}}} has no value here; {hint}"
+                    hint = nearest(name, sorted(known)) or "; save it from an earlier answer"
+                    yield (*path, part), f"{{{{{name}}}}} has no value here{hint}"
         known |= step.get("save", {}).keys()

@@ -33,7 +33,7 @@ _NUMBERING = {
     "taskQueue",
 }
 # More of a value is not shown in a line.
-_SHOWN = 700
+_SHOWN = 300
 
 
 class Missing:

@@ -34,8 +34,11 @@ def record(
     """Play a scenario and keep the answers.
 
     Takes the `versions` of what is recorded. With `times`, plays it so often and marks as unstable what was
-    not the same each time; the answers of the first time are kept. Calls `tell` with each answer.
+    not the same each time, and nothing else; the answers of the first time are kept. Calls `tell` with each
+    answer.
     """
+    if times > 1:
+        scenario = scenario.without_marks()
     first = [*_told(player, scenario, tell)]
     recording = scenario.with_answers(_answers(scenario, first), versions)
     for _ in range(times - 1):

@@ -38,6 +38,21 @@ class Compared:
         }
 
 
+def between(recording: Scenario, other: Scenario) -> Iterator[Compared]:
+    """Compare a recording with another one of the same scenario, step by step, and send nothing.
+
+    What is unstable in one of the two is left out. Raises `ValueError` when they are of different scenarios.
+    """
+    if [step.request for step in recording.steps] != [step.request for step in other.steps]:
+        raise ValueError(f"{recording.file} and {other.file} do not send the same requests")
+    for number, (step, again) in enumerate(zip(recording.steps, other.steps, strict=True)):
+        if step.request is not None:
+            mode = recording.mode(step) if recording.mode(step) != "exact" else other.mode(again)
+            left_out = {*step.unstable, *again.unstable}
+            found = differences(step.answer or {}, again.answer or {}, mode, left_out)
+            yield Compared(number, step, tuple(found))
+
+
 def replay(recording: Scenario, player: Player) -> Iterator[Compared]:
     """Play a recording, and compare each answer with the recorded one.
 

@@ -149,6 +149,14 @@ class Scenario:
         steps = (replace(step, answer=answers.get(number)) for number, step in enumerate(self.steps))
         return replace(self, steps=tuple(steps), recorded=recorded)
 
+    def without_marks(self) -> Scenario:
+        """The same with nothing marked as unstable."""
+        steps = (
+            replace(step, written={name: item for name, item in step.written.items() if name != "unstable"})
+            for step in self.steps
+        )
+        return replace(self, steps=tuple(steps))
+
     def with_versions(self, recorded: Mapping[str, Any]) -> Scenario:
         """The same recording of these versions."""
         return replace(self, recorded=recorded)

@@ -1,0 +1,43 @@
+"""How commands are told of a server: its URL, and its token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from output_mock.recording.transport import Transport
+
+
+def base_url(context: click.Context, parameter: click.Parameter, value: str) -> Transport:
+    """The way to the server at a URL."""
+    from output_mock.recording.transport import SocketTransport
+
+    if "@" in value.partition("://")[2].partition("/")[0]:
+        raise click.BadParameter(
+            "a URL has no user in it here; give the token with --token", context, parameter
+        )
+    try:
+        return SocketTransport(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+
+
+def sendable_token(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A token that can be sent; what it is, no message says."""
+    if value is None or (value.isascii() and value.isprintable()):
+        return value
+    raise click.BadParameter(
+        "it has signs that no header can have; is there a line end in it?", context, parameter
+    )
+
+
+token_option = click.option(
+    "--token",
+    metavar="T",
+    envvar="OUTPUT_API_AUTH_TOKEN",
+    show_envvar=True,
+    callback=sendable_token,
+    help="The token that the server asks for. It is written nowhere.",
+)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from output_mock.durations import Duration, nanoseconds
 from output_mock.engine.trace_storage import Traces
-from output_mock.sdk.trace_nodes import event, http, llm
+from output_mock.sdk.llm_calls import llm
+from output_mock.sdk.trace_nodes import event, http
 from output_mock.traces.folder import Folder
 from output_mock.traces.s3 import REGION, Bucket
 

@@ -23,6 +23,8 @@ class Sum(NamedTuple):
     calls: int
     tokens: int
     dollars: float
+    # Of so many calls nobody knows what they have cost.
+    unpriced: int
 
 
 class Line(NamedTuple):
@@ -62,25 +64,27 @@ def drawn(
     total = sums(tree)
     if total.calls:
         yield ""
-        yield f"{_counted(total.calls, 'call')}, {total.tokens:,} tokens, {_money(total.dollars)}"
+        unpriced = f" ({total.unpriced:,} without a price)" if total.unpriced else ""
+        yield (f"{_counted(total.calls, 'call')}, {total.tokens:,} tokens, {_money(total.dollars)}{unpriced}")
 
 
 def sums(tree: dict[str, Any]) -> Sum:
     """Calls of models and paid requests of a trace, each counted once, as the official client does it."""
     seen: set[str] = set()
-    calls, tokens, dollars = 0, 0, 0.0
+    calls, tokens, dollars, unpriced = 0, 0, 0.0, 0
     queue = [tree]
     while queue:
         node = queue.pop()
         queue += node.get("children", [])
-        usage, paid = _attribute(node, "llm:usage"), _attribute(node, "http:request:cost")
         if node["kind"] not in ("llm", "http") or node["id"] in seen:
             continue
         seen.add(node["id"])
         calls += 1
         tokens += _tokens(node)
-        dollars += _amount(usage, "total") + _amount(paid, "total")
-    return Sum(calls, tokens, dollars)
+        costs = _costs(node)
+        dollars += sum(costs)
+        unpriced += node["kind"] == "llm" and not costs and _tokens(node) > 0
+    return Sum(calls, tokens, dollars, unpriced)
 
 
 def _lines(tree: dict[str, Any], *, plain: bool, internal: bool) -> Iterator[Line]:
@@ -136,9 +140,7 @@ def _facts(node: dict[str, Any]) -> str:
     tokens = _tokens(node)
     if tokens:
         told.append(f"{tokens:,} tokens")
-    for key in ("llm:usage", "http:request:cost"):
-        if "total" in _attribute(node, key):
-            told.append(_money(_amount(_attribute(node, key), "total")))
+    told += map(_money, _costs(node))
     answer = node.get("output", node.get("error"))
     if node["kind"] == "http" and isinstance(answer, dict) and "status" in answer:
         told.append(_cut(str(answer["status"]), 20, False))
@@ -203,27 +205,53 @@ def _attribute(node: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _amount(values: dict[str, Any], key: str) -> float:
     """A number of something; 0 for what is none."""
-    value = values.get(key)
+    return _number(values.get(key))
+
+
+def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return 0
     return value
 
 
+def _costs(node: dict[str, Any]) -> list[float]:
+    """What a call of a model, or a request, has cost, as far as that is known.
+
+    From 0.13 on a model's call has its cost in an attribute of its own, and often in the old one, too.
+    """
+    found = []
+    for keys in (("llm:generation:cost", "llm:usage"), ("http:request:cost",)):
+        totals = [_attribute(node, key).get("total") for key in keys]
+        known = next((total for total in totals if total is not None), None)
+        if known is not None:
+            found.append(_number(known))
+    return found
+
+
 def _tokens(node: dict[str, Any]) -> int:
     output = node.get("output")
     usage = output.get("usage") if isinstance(output, dict) else None
-    total = _amount(usage, "totalTokens") if isinstance(usage, dict) else 0
-    return int(total or _amount(_attribute(node, "llm:usage"), "tokensUsed"))
+    used = _attribute(node, "llm:generation:usage")
+    return int(
+        (_amount(usage, "totalTokens") if isinstance(usage, dict) else 0)
+        or _amount(used, "total")
+        or _amount(_attribute(node, "llm:usage"), "tokensUsed")
+    )
 
 
 def _model(node: dict[str, Any]) -> str:
-    model = _attribute(node, "llm:usage").get("modelId")
+    for key in ("llm:generation:usage", "llm:usage"):
+        model = _attribute(node, key).get("modelId")
+        if model is not None:
+            return str(model)
     given = node.get("input")
-    if model is None and isinstance(given, dict):
-        loaded = given.get("loadedPrompt")
-        config = loaded.get("config") if isinstance(loaded, dict) else None
-        model = config.get("model") if isinstance(config, dict) else None
-    return str(model or "")
+    if isinstance(given, dict):
+        # A prompt is an object from 0.13 on, and a name before.
+        for prompt in (given.get("prompt"), given.get("loadedPrompt")):
+            config = prompt.get("config") if isinstance(prompt, dict) else None
+            if isinstance(config, dict) and config.get("model"):
+                return str(config["model"])
+    return ""
 
 
 def _length(milliseconds: float) -> str:

@@ -740,6 +740,7 @@ VALID = [
             "trace": [
                 {"llm": X, "model": X, "provider": "p", "prompt": "p", "variables": {"a": X}, "result": 1},
                 {"llm": "g", "model": "m", "usage": {"input": X}, "price": {"input": 3}, "fails": "x"},
+                {"llm": "g", "model": "m", "version": "0.13"},
                 {"http": "GET {{ input.u }}", "status": X, "cost": 0.1, "takes": X},
                 {"event": "e", "kind": "k", "input": 1, "output": X, "attributes": {"a": {}}},
             ],

@@ -105,6 +105,26 @@ def test_no_line_is_wider_than_it_may_be(tree: dict[str, Any]) -> None:
         assert max(len(line) for line in lines(tree, width=width)) <= width
 
 
+@pytest.mark.parametrize("version", ["0.11", "0.13"])
+def test_tokens_costs_and_models_are_read_from_both_forms_of_llm_nodes(version: Any) -> None:
+    mock = OutputMock()
+    usage = {"input": 1000, "output": 200}
+    price = {"input": 3, "output": 15}
+
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> None:
+        priced = llm(model="claude-4", usage=usage, price=price, version=version)
+        free = llm(model="unknown-1", usage={"input": 50}, version=version)
+        await ctx.step("draft", trace=[priced, free], takes="2s")
+
+    mock.app.test_client().post("/workflow/run", json={"workflowName": "w", "workflowId": "w"})
+    shown = "\n".join(lines(mock.runs["w"].trace))
+    assert "llm generateText claude-4" in shown
+    assert "llm generateText unknown-1" in shown
+    assert "1,200 tokens  $0.0060" in shown
+    assert "2 calls, 1,250 tokens, $0.0060 (1 without a price)" in shown
+
+
 NODES = st.recursive(
     st.fixed_dictionaries(
         {
@@ -124,7 +144,9 @@ NODES = st.recursive(
             ),
             "error": st.one_of(st.text(), st.just({"name": "E", "message": "m"}), st.just({"status": 5})),
             "attributes": st.one_of(
-                st.none(), st.just({"llm:usage": 1}), st.just({"llm:usage": {"total": 1}})
+                st.none(),
+                st.just({"llm:usage": 1, "llm:generation:cost": 2, "llm:generation:usage": []}),
+                st.just({"llm:usage": {"total": 1}, "llm:generation:cost": {"total": "x"}}),
             ),
         },
     ),

@@ -384,6 +384,71 @@ def test_without_a_price_a_call_has_no_cost() -> None:
     assert node["output"]["usage"] == {"inputTokens": 5, "totalTokens": 5}
 
 
+# What the package 0.13.0 computes of the same usage and prices, run with Node.
+COSTS_OF_0_13 = {
+    "all prices": (
+        {"input": 1000, "cached_input": 400, "output": 200, "reasoning": 50},
+        {"input": 3, "output": 15, "cached_input": 0.3, "reasoning": 20},
+        ("precise", 0.00192, 0.00325, 0.00517),
+        [("no_cache", "ok"), ("cache_read", "ok"), ("text", "ok"), ("reasoning", "ok")],
+        [("input", 0.0018), ("input_cached", 0.00012), ("output", 0.00225), ("reasoning", 0.001)],
+    ),
+    "parts without a price of their own": (
+        {"input": 1000, "cached_input": 400, "output": 200, "reasoning": 50},
+        {"input": 3, "output": 15},
+        ("imprecise", 0.003, 0.003, 0.006),
+        [("no_cache", "ok"), ("cache_read", "fallback"), ("text", "ok"), ("reasoning", "fallback")],
+        [("input", 0.0018), ("input_cached", 0.0), ("output", 0.00225), ("reasoning", 0.00075)],
+    ),
+    "no price for the input": (
+        {"input": 1000, "output": 200},
+        {"output": 15},
+        ("incomplete", None, 0.003, 0.003),
+        [(None, "missing"), (None, "ok")],
+        [("output", 0.003)],
+    ),
+    "no price": (
+        {"input": 1000, "output": 200},
+        None,
+        ("incomplete", None, None, None),
+        [(None, "missing"), (None, "missing")],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COSTS_OF_0_13)
+def test_usage_and_cost_are_told_separately_as_by_llm_packages_from_0_13_on(case: str) -> None:
+    usage, price, cost, items, old = COSTS_OF_0_13[case]
+    mock = OutputMock()
+    stepping(mock, trace=[llm(model="m", variables={"n": 1}, usage=usage, price=price, version="0.13")])
+    (node,) = inside(mock)
+    assert node["input"] == {
+        "prompt": {
+            "name": "prompt@v1",
+            "config": {"provider": "anthropic", "model": "m"},
+            "variables": {"n": 1},
+        }
+    }
+    assert list(node["output"]) == ["result", "usage", "providerMetadata", "sources"]
+    assert node["output"]["usage"]["totalTokens"] == 1200
+    told = node["attributes"]
+    assert (told["llm:generation:usage"]["status"], told["llm:generation:usage"]["total"]) == (
+        "complete",
+        1200,
+    )
+    found = told["llm:generation:cost"]
+    assert (found["status"], found["input"], found["output"], found["total"]) == cost
+    assert [(item["label"], item["status"]) for item in found["items"]] == items
+    lines = None if old is None else [(one["type"], one["total"]) for one in told["llm:usage"]["usage"]]
+    assert lines == old
+
+
+def test_a_version_of_the_llm_package_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"version is one of 0\.11, 0\.13, not '0\.12'"):
+        llm(model="m", version="0.12")  # type: ignore[arg-type]
+
+
 def test_a_request_has_its_answer_its_cost_and_an_id_that_they_share() -> None:
     mock = OutputMock()
     stepping(

@@ -18,6 +18,7 @@ from output_mock.sdk import trace_nodes
 from output_mock.sdk.context import SignalTimeout
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.failures import ChildFailure, Failure, StepFailure
+from output_mock.sdk.llm_calls import llm
 from output_mock.sdk.values import null_if_undefined
 
 if TYPE_CHECKING:
@@ -374,7 +375,7 @@ class _Interpreter:
         name = given.pop(what)
         try:
             if what == "llm":
-                return trace_nodes.llm(name, **given)
+                return llm(name, **given)
             if what == "event":
                 return trace_nodes.event(given.pop("kind"), name, **given)
             method, _, url = name.strip().partition(" ")

@@ -261,6 +261,7 @@ NODES: dict[str, ObjectType] = {
                 "result": Key(VALUE, "What the model has answered."),
                 "usage": Key(VALUE, "Tokens: an object with input, cached_input, output, reasoning."),
                 "price": Key(VALUE, "Dollars for a million tokens of each of those kinds."),
+                "version": Key(MESSAGE, "Whose traces it is like: of the LLM package '0.11' or '0.13'."),
                 **_NODE,
             },
         ),

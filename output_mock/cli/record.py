@@ -10,6 +10,7 @@ import click
 from output_mock.cli.connection import base_url, token_option
 from output_mock.cli.scenarios import (
     CouldNotBePlayed,
+    check_variables,
     done_by,
     hand_option,
     only_option,
@@ -80,6 +81,7 @@ def record(
     tell_left_out(others)
     if not wanted:
         raise CouldNotBePlayed("there is no scenario to play")
+    check_variables(variables, wanted)
     try:
         api = versions.found(url, token).api
     except versions.NoServer as error:
@@ -108,7 +110,9 @@ def record(
                 f"{error.filename or folder} cannot be written: {error.strerror}"
             ) from None
         unstable = sum(bool(step.unstable) for step in recording.steps)
-        words = f"{recording.exchanges} requests" + (f", {unstable} with unstable places" if unstable else "")
+        words = f"{recording.exchanges} request{'' if recording.exchanges == 1 else 's'}"
+        if unstable:
+            words += f", {unstable} with unstable places"
         click.echo(f"{path}: {words}")
         for warning in made.warnings:
             failed = True

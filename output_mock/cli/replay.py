@@ -12,6 +12,7 @@ import click
 from output_mock.cli.connection import base_url, token_option
 from output_mock.cli.scenarios import (
     CouldNotBePlayed,
+    check_variables,
     done_by,
     hand_option,
     only_option,
@@ -89,6 +90,7 @@ def replay(
         compare = _on(other, token, variables, hand)
     if not wanted:
         raise CouldNotBePlayed("there is no recording to play")
+    check_variables(variables, wanted)
     same = total = 0
     different: dict[str, list[dict[str, Any]]] = {}
     for recording in wanted:

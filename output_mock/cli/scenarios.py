@@ -117,6 +117,17 @@ def tell_left_out(others: list[Scenario]) -> None:
         click.echo(f"left out, as they need no such server: {some_of(plain)}", err=True)
 
 
+def check_variables(given: Mapping[str, str], played: list[Scenario]) -> None:
+    """Raise `CouldNotBePlayed` for a variable of the command that no scenario has."""
+    from output_mock.suggestions import listed
+
+    known = sorted({name for one in played for name in one.variables or {}})
+    for name in given:
+        if name not in known:
+            hint = listed("; there are", name, known) if known else ""
+            raise CouldNotBePlayed(f"--var {name}: no scenario has a variable {name!r}{hint}")
+
+
 def some_of(names: list[str]) -> str:
     """Names in a line, and of many names how many more there are."""
     more = len(names) - _LISTED

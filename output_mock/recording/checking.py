@@ -15,6 +15,7 @@ from output_mock.recording.variables import names_in
 from output_mock.suggestions import listed, nearest
 
 Path = tuple[str | int, ...]
+_NO_VALUE = "; save it from an earlier answer, or give it a value under 'variables'"
 _LENGTHS = ("wait", "within", "every", "timeout")
 
 
@@ -90,6 +91,9 @@ def _unknown(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         for part in ("request", "headers", "json", "text"):
             for name in names_in(step.get(part)):
                 if name not in known:
-                    hint = nearest(name, sorted(known)) or "; save it from an earlier answer"
+                    hint = (
+                        nearest(name, sorted(known))
+                        or "; save it from an earlier answer, or give it a value under 'variables'"
+                    )
                     yield (*path, part), f"{{{{{name}}}}} has no value here{hint}"
         known |= step.get("save", {}).keys()

@@ -29,7 +29,7 @@ def read(path: Path) -> Scenario:
             raise ScenarioError(f"{path}:{line}: it is no JSON: {words}") from None
         return from_json(value, str(path), _InText(str(path), text))
     source = Source(text, str(path))
-    if source.root is None:
+    if source.root is None or source.mistakes:
         raise ScenarioError("\n".join(map(str, source.mistakes)))
     return from_json(source.root.json(), str(path), _InText(str(path), text, source))
 

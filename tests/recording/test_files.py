@@ -1,0 +1,162 @@
+"""Scenario files are read as they are meant, or refused with the place of the mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from output_mock.recording.files import read, text_of, write
+from output_mock.recording.scenario import ScenarioError, from_json, schema
+from tests.fidelity.recorded import FURTHER, RECORDINGS
+
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text("abc é{}\n")),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text("ab"), inner, max_size=2)),
+    max_leaves=6,
+)
+steps = st.one_of(
+    st.fixed_dictionaries({"wait": st.sampled_from(["1s", 2, "1h30m"])}),
+    st.fixed_dictionaries({"by_hand": st.sampled_from(["stop it"])}),
+    st.fixed_dictionaries(
+        {"request": st.sampled_from(["GET /health", "POST /workflow/{{nonce}}/stop", "OPTIONS *"])},
+        optional={
+            "json": json_values.filter(lambda value: "{{" not in json.dumps(value)),
+            "headers": st.dictionaries(st.sampled_from(["A", "b-c"]), st.sampled_from(["x", ["x", "y"]])),
+            "until": st.just({"status": ["completed"], "runs.0.id": 1}),
+            "save": st.just({"id": "a.0.b", "tag": {"header": "etag"}}),
+            "compare": st.sampled_from(["exact", "unordered", "first_event"]),
+            "unstable": st.just(["/body/a"]),
+            "token": st.booleans(),
+            "read": st.sampled_from([{"frames": 2}, {"seconds": 0.5}]),
+        },
+    ),
+)
+scenarios = st.fixed_dictionaries(
+    {"name": st.sampled_from(["a", "approval_2"]), "steps": st.lists(steps, min_size=1, max_size=4)},
+    optional={
+        "about": st.text(min_size=1),
+        "server": st.just("production"),
+        "compare": st.just("unordered"),
+        "variables": st.just({"x": 1}),
+        "recorded": st.just({"api": "0.11.0", "sdk": None}),
+    },
+)
+
+
+@given(scenarios)
+def test_a_scenario_that_is_written_is_read_as_the_same(value: Any) -> None:
+    scenario = from_json(value)
+    assert scenario.json() == value
+    assert from_json(json.loads(text_of(scenario))) == scenario
+
+
+@pytest.mark.parametrize("name", ["approval", "fact_signals_early"])
+def test_a_recording_that_is_written_is_the_file_that_was_read(name: str, tmp_path: Path) -> None:
+    recording = (RECORDINGS | FURTHER)[name]
+    assert write(recording, tmp_path / "new").read_bytes() == Path(recording.file).read_bytes()
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(schema())
+
+
+def test_yaml_says_the_same_as_json(tmp_path: Path) -> None:
+    yaml, in_json = tmp_path / "a.yaml", tmp_path / "a.json"
+    yaml.write_text("name: a\nsteps:\n  - request: GET /health\n    until: {status: [x, y]}\n  - wait: 1s\n")
+    in_json.write_text(
+        json.dumps(
+            {
+                "name": "a",
+                "steps": [{"request": "GET /health", "until": {"status": ["x", "y"]}}, {"wait": "1s"}],
+            }
+        )
+    )
+    assert read(yaml).json() == read(in_json).json()
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("steps: []", "1:1: 'name' is missing"),
+        ("name: a\nsteps: []", "2:1: steps: [] should be non-empty"),
+        ("name: a b\nsteps: [{wait: 1s}]", "1:1: name: 'a b' does not match"),
+        ("name: a\nsteps:\n  - GET: /x", "3:5: step 1: a step has 'request', 'wait' or 'by_hand'"),
+        (
+            "name: a\nsteps:\n  - request: /health",
+            "3:5: step 1, request: '/health' is no request; write it like 'GET /workflow/{{id}}/status'",
+        ),
+        (
+            "name: a\nsteps:\n  - request: GET /x\n    untill: {a: 1}",
+            "4:5: step 1, untill: there is no 'untill' here; did you mean 'until'?",
+        ),
+        (
+            "name: a\nsteps:\n  - request: GET /x\n    json: 1\n    text: x",
+            "5:5: step 1, text: a request has one body, not 'json' and 'text'",
+        ),
+        ("name: a\nsteps:\n  - wait: soon", "3:5: step 1, wait: 'soon' is not a duration; write it like"),
+        ("name: a\nsteps:\n  - wait: -1", "3:5: step 1, wait: a duration cannot be negative: -1"),
+        ("name: a\nsteps:\n  - {request: GET /x, base64: é}", "step 1, base64: this is no base 64: "),
+        (
+            "name: a\nsteps:\n  - request: GET /{{id}}",
+            "3:5: step 1, request: {{id}} has no value here; save it from an earlier answer",
+        ),
+        (
+            "name: a\nvariables: {topic: x}\nsteps:\n  - {request: GET /x, json: {a: ['{{topik}}']}}",
+            "step 1, json: {{topik}} has no value here; did you mean 'topic'?",
+        ),
+        (
+            "name: a\nsteps:\n  - {request: GET /x, headers: {X: '{{id}}'}, save: {id: a}}",
+            "step 1, headers: {{id}} has no value here",
+        ),
+        ("name: a\nname: b\nsteps: []", "2:1: "),
+        ("name: a\nsteps: [", "2:"),
+        ("name: a\nsteps:\n  - request: GET /x\n    headers: {'a b': c}", "headers: 'a b' does not match"),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_and_step(text: str, mistake: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError) as problem:
+        read(path)
+    message = str(problem.value)
+    assert all(line.startswith(f"{path}:") for line in message.splitlines())
+    assert mistake in message.splitlines()[0]
+
+
+def test_every_mistake_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("name: a\nsteps:\n  - wait: soon\n  - request: GET /{{x}}\n  - wait: later\n")
+    with pytest.raises(ScenarioError) as problem:
+        read(path)
+    assert [line.split(":")[1] for line in str(problem.value).splitlines()] == ["3", "4", "5"]
+
+
+@pytest.mark.parametrize(
+    ("content", "mistake"),
+    [
+        (b'{"name": "a",}', ":1:14: it is no JSON: "),
+        (b"\xff", ": a scenario is UTF-8, and this is not"),
+        (b'{\n "name": "a",\n "steps": [\n  {"wait": "soon"}\n ]\n}', ":4:4: step 1, wait: 'soon' is not"),
+        (b"[" * 100_000, ": it is no JSON: "),
+    ],
+)
+def test_a_json_file_that_is_none_is_refused_with_the_place(
+    content: bytes, mistake: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(ScenarioError) as problem:
+        read(path)
+    assert mistake in str(problem.value)
+    assert "\n" not in str(problem.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="No such file or directory"):
+        read(tmp_path / "a.yaml")

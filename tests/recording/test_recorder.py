@@ -1,0 +1,208 @@
+"""A recording says what the server answered, when, and what of it is not stable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from output_contract.pack import script as pack
+from output_mock import OutputMock
+from output_mock.recording import versions
+from output_mock.recording.answers import Answer
+from output_mock.recording.player import Player
+from output_mock.recording.recorder import record
+from output_mock.recording.replaying import between, replay
+from output_mock.recording.scenario import Scenario
+from output_mock.recording.transport import InProcessTransport, Reply
+from tests.fidelity.played_clock import PlayedClock
+from tests.fidelity.recorded import RECORDINGS, PlayedPace
+from tests.recording.answering import Answering, CountedPace, Sent, json_reply, reply, scenario
+
+GET = {"request": "GET /x"}
+V11 = {"api": "0.11.0", "sdk": "0.11.0"}
+
+
+def event(kind: str, number: int = 1) -> dict[str, Any]:
+    return {"eventId": str(number), "eventTypeName": kind}
+
+
+def recorded(*answers: Any, times: int, **step: Any) -> Scenario:
+    """The recording of one request that gets these bodies, one after another."""
+    transport = Answering(*(lambda sent, body=body: json_reply(body) for body in answers))
+    player = Player(transport, pace=CountedPace())
+    return record(scenario({**GET, **step}), player, V11, times=times).recording
+
+
+def test_the_answers_of_the_first_time_are_kept() -> None:
+    recording = recorded({"a": 1}, {"a": 2}, times=2)
+    assert recording.recorded == V11
+    assert recording.steps[0].answer is not None
+    assert recording.steps[0].answer["json"] == {"a": 1}
+
+
+def test_what_differs_the_second_time_is_marked_as_unstable() -> None:
+    recording = recorded({"a": 1, "b": [1, {"c": 1}]}, {"a": 1, "b": [1, {"c": 2}]}, times=2)
+    assert recording.steps[0].unstable == ("/body/b/1/c",)
+
+
+def test_what_differs_the_third_time_only_is_marked_as_well() -> None:
+    recording = recorded({"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 2, "b": 3}, times=3)
+    assert recording.steps[0].unstable == ("/body/a", "/body/b")
+
+
+def test_events_in_another_order_are_compared_as_a_bag() -> None:
+    first, second = [event("A"), event("B", 2)], [event("B"), event("A", 2)]
+    recording = recorded({"events": first}, {"events": second}, times=2)
+    assert recording.steps[0].written == {**GET, "compare": "unordered"}
+
+
+def test_what_is_stable_is_not_marked() -> None:
+    assert recorded({"a": 1}, times=3).steps[0].written == GET
+
+
+def test_marks_of_an_earlier_recording_go_when_it_is_played_more_than_once() -> None:
+    assert recorded({"a": 1}, times=2, unstable=["/body/a"]).steps[0].unstable == ()
+    assert recorded({"a": 1}, times=1, unstable=["/body/a"]).steps[0].unstable == ("/body/a",)
+
+
+def test_replay_leaves_out_what_is_unstable_and_nothing_else() -> None:
+    recording = recorded({"a": 1, "b": 1}, {"a": 2, "b": 1}, times=2)
+    for body, differing in [({"a": 9, "b": 1}, []), ({"a": 1, "b": 2}, ["/body/b"])]:
+        transport = Answering(lambda sent, body=body: json_reply(body))
+        (compared,) = replay(recording, Player(transport, pace=CountedPace()))
+        assert [one.pointer for one in compared.differences] == differing
+
+
+def test_a_scenario_that_was_not_recorded_cannot_be_replayed() -> None:
+    with pytest.raises(ValueError, match="no recording"):
+        list(replay(scenario(GET), Player(Answering(ConnectionRefusedError()))))
+
+
+def test_two_recordings_of_one_scenario_are_compared_without_a_server() -> None:
+    one, other = recorded({"a": 1, "b": 1}, {"a": 1, "b": 2}, times=2), recorded({"a": 2, "b": 3}, times=1)
+    (compared,) = between(one, other)
+    assert [str(difference) for difference in compared.differences] == ["body.a: recorded 1, got 2"]
+    with pytest.raises(ValueError, match="the same requests"):
+        list(between(one, record(scenario({"request": "GET /y"}), player_of({}), V11).recording))
+
+
+def player_of(body: Any) -> Player:
+    return Player(Answering(lambda sent: json_reply(body)), pace=CountedPace())
+
+
+def test_what_did_not_go_as_planned_is_told() -> None:
+    steps = (
+        {**GET, "save": {"id": "workflowId"}},
+        {"request": "GET /{{id}}"},
+        {**GET, "until": {"status": ["completed", "failed"]}},
+    )
+    made = record(scenario(*steps), player_of({"status": "running"}), V11)
+    assert made.warnings == (
+        "step 1, GET /x: the answer has no value for {{id}}",
+        "step 2, GET /{{id}}: not sent, as {{id}} has no value",
+        "step 3, GET /x: status completed or failed did not come; the last answer is kept",
+    )
+
+
+# --- time ------------------------------------------------------------------------------------------------
+
+
+def test_a_recording_says_when_requests_were_carried_out_where_the_answers_tell() -> None:
+    clock = PlayedClock()
+    mock = OutputMock(clock, scripts=[pack])
+    clock.let_pass(10)
+    player = Player(InProcessTransport(mock.app), pace=PlayedPace(clock))
+    again = record(RECORDINGS["approval"], player, V11).recording
+    mock.close()
+
+    def times(recording: Scenario) -> dict[str | None, int]:
+        answered = [step for step in recording.steps if step.answer is not None and "at" in step.answer]
+        return {step.request: step.answer["at"] for step in answered if step.answer is not None}
+
+    moments = times(again)
+    assert moments.keys() == times(RECORDINGS["approval"]).keys()
+    assert moments["POST /workflow/start"] == 0
+    assert list(moments.values()) == sorted(moments.values())
+    assert len(moments) > 3
+
+
+@pytest.mark.parametrize("clock", ["auto", "real"])
+@pytest.mark.parametrize("name", ["start_and_poll", "stream_completed", "reset", "continue_as_new"])
+def test_in_process_a_recording_of_the_fake_is_the_same_when_it_is_replayed(clock: Any, name: str) -> None:
+    mock = OutputMock(clock, scripts=[pack])
+    player = Player(InProcessTransport(mock.app))
+    recording = record(RECORDINGS[name], player, V11).recording
+    results = list(replay(recording, player))
+    mock.close()
+    assert len(results) == recording.exchanges > 0
+    assert [result.differences for result in results if not result.is_same] == []
+
+
+# --- versions --------------------------------------------------------------------------------------------
+
+
+def server_of(*, polls: bool, has_input: bool, streams: bool) -> Answering:
+    """A server that answers as the real ones did: 0.8.0, 0.9.2, 0.10.0, 0.11.0."""
+
+    def answer(sent: Sent) -> Reply:
+        path, _, query = sent.target.partition("?")
+        if path == "/health":
+            return reply(200, [("Content-Type", "text/plain; charset=utf-8")], b"OK")
+        known = {"history": True, "input": has_input, "stream": streams}[path.rpartition("/")[2]]
+        if not known:
+            return reply(404, [("Content-Type", "text/plain; charset=utf-8")], b"Not Found")
+        if query and polls:
+            return json_reply({"error": "ValidationError", "message": "x"}, 400)
+        return json_reply({"error": "WorkflowNotFoundError", "message": "x"}, 404)
+
+    return Answering(answer)
+
+
+@pytest.mark.parametrize(
+    ("server", "version"),
+    [
+        (server_of(polls=True, has_input=True, streams=True), "0.11"),
+        (server_of(polls=False, has_input=True, streams=True), "0.10"),
+        (server_of(polls=False, has_input=False, streams=True), "0.9"),
+        (server_of(polls=False, has_input=False, streams=False), "0.8"),
+    ],
+)
+def test_the_version_of_a_server_is_found_by_what_it_answers(server: Answering, version: str) -> None:
+    assert versions.found(server).api == version
+    assert {sent.method for sent in server.sent} == {"GET"}
+
+
+def test_the_fake_is_found_to_be_of_the_newest_version() -> None:
+    mock = OutputMock(auth_token="t0ken", catalog="main")
+    assert versions.found(InProcessTransport(mock.app), "t0ken").api == "0.11"
+    with pytest.raises(versions.NoServer, match="--token"):
+        versions.found(InProcessTransport(mock.app), "wrong")
+    mock.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "nothing answers there"),
+        (lambda sent: reply(200, [], b"<html>"), "answers 200, and not 200 OK as an Output API does"),
+        (lambda sent: reply(404, [], b"Not Found"), "answers 404"),
+    ],
+)
+def test_what_is_no_output_api_is_told(answer: Any, words: str) -> None:
+    with pytest.raises(versions.NoServer, match=words):
+        versions.found(Answering(answer))
+
+
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [
+        ('{"v": "2", "status": "completed", "output": 1, "trace": {}}', "0.11"),
+        ('{"status": "completed", "output": 1, "errorDetails": null}', "0.10 or before"),
+        ('{"status": "running"}', None),
+        ('["v"]', None),
+    ],
+)
+def test_the_version_of_the_sdk_is_found_in_results(body: str, version: str | None) -> None:
+    answer = Answer(200, (("content-type", "application/json"),), body.encode())
+    assert versions.found_in([answer]) == version

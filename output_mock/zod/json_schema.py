@@ -107,6 +107,27 @@ _FOREIGN = {
 _CONDITIONS = {"not", "if", "then", "else"}
 _NEEDS_SIBLINGS = {"unevaluatedItems", "unevaluatedProperties"}
 _COMPOSITION = {"$ref", "const", "enum", "allOf", "anyOf", "oneOf"}
+# fmt: off
+_KEYWORDS = {
+    *_COMPOSITION, *_CONDITIONS, *_NEEDS_SIBLINGS, *set().union(*_OWN.values(), *_FOREIGN.values()),
+    "type", "default", "title", "description", "examples", "deprecated", "readOnly", "writeOnly",
+    "contentEncoding", "contentMediaType", "contentSchema",
+    "$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary", "$comment", "$defs",
+    # Of earlier drafts and of OpenAPI.
+    "id", "definitions", "dependencies", "additionalItems", "$recursiveRef", "$recursiveAnchor",
+    "nullable", "discriminator", "xml", "externalDocs", "example",
+}
+# fmt: on
+
+
+def _misspelt(schema: Mapping[str, Any]) -> tuple[str, str] | None:
+    """A key that is no keyword, and the keyword that it is most like; keys of one's own are like none."""
+    for key in schema:
+        if key not in _KEYWORDS:
+            near = difflib.get_close_matches(key.lower(), map(str.lower, _KEYWORDS), 1, cutoff=0.8)
+            if near:
+                return key, next(word for word in _KEYWORDS if word.lower() == near[0])
+    return None
 
 
 def _words(table: Mapping[str, set[str]], types: Any) -> set[str]:
@@ -152,6 +173,11 @@ class _Builder:
         return built.default(schema["default"]) if "default" in schema else built
 
     def _composed(self, schema: dict[str, Any], path: Path, inside: frozenset[str], types: Any) -> Schema:
+        misspelt = _misspelt(schema)
+        if misspelt is not None:
+            raise self._error(
+                (*path, misspelt[0]), f'there is no such keyword; did you mean "{misspelt[1]}"?'
+            )
         if schema.get("not", UNDEFINED) in ({}, True):
             return Never()
         parts: list[Schema] = []

@@ -728,9 +728,29 @@ def test_an_object_keeps_fills_in_and_strips_what_its_json_schema_says(
     assert to_json(zod.from_json_schema(schema, where="test").parse(value)) == to_json(parsed)
 
 
+def test_keys_that_are_no_keywords_are_left_to_whoever_reads_them() -> None:
+    own = {
+        "x-order": 1,
+        "ui:widget": "text",
+        "enumNames": ["a"],
+        "errorMessage": "no",
+        "markdownDescription": "",
+    }
+    assert zod.from_json_schema({"type": "string", **own}, where="test").parse("a") == "a"
+
+
 @pytest.mark.parametrize(
     ("schema", "problem"),
     [
+        ({"propertis": {}}, """$.propertis: there is no such keyword; did you mean "properties"?"""),
+        (
+            {"type": "object", "properties": {"a": {"type": "object", "require": ["b"]}}},
+            """$.properties.a.require: there is no such keyword; did you mean "required"?""",
+        ),
+        (
+            {"anyOf": [{"minlength": 1}]},
+            """$.anyOf[0].minlength: there is no such keyword; did you mean "minLength"?""",
+        ),
         ({"type": "strng"}, """$.type: 'strng' is no type; did you mean "string"?"""),
         (
             {"properties": {"a": {"type": str}}},

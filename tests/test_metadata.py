@@ -83,7 +83,7 @@ def test_everything_that_is_declared_is_imported() -> None:
     distributions = packages_distributions()
     used = {one.lower() for package in imported() for one in distributions.get(package, [package])}
     # moto's server needs the one, and `verify -n` the other.
-    assert declared() - used - {"flask-cors", "pytest-xdist", "output-mock"} == set()
+    assert declared() - used - {"flask-cors", "pytest-xdist", "mkdocs-material", "output-mock"} == set()
 
 
 def test_waitress_has_the_internals_that_the_server_builds_on() -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from moto import mock_aws
 
 from output_contract.pack import script as pack
 from output_mock.traces.s3 import moto_server
+from tests.docs.pages import EVERYTHING
 from tests.fidelity.further_pack import script as further_pack
 from tests.fidelity.recorded import FURTHER, RECORDINGS, Recorded
 
@@ -85,8 +85,8 @@ def test_as_much_time_passes_between_two_requests_as_when_they_were_recorded() -
     assert second - first == timedelta(milliseconds=33)
 
 
-def test_the_readme_says_how_many_exchanges_were_recorded() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+def test_the_documentation_says_how_many_exchanges_were_recorded() -> None:
+    told = " ".join(EVERYTHING.split())
     first, further = (
         sum(recording.exchanges for recording in group.values()) for group in (RECORDINGS, FURTHER)
     )
@@ -97,4 +97,4 @@ def test_the_readme_says_how_many_exchanges_were_recorded() -> None:
         f"of the {first} recorded exchanges",
         f"of the {further:,} further ones",
     ):
-        assert said in readme
+        assert said in told

@@ -1,4 +1,4 @@
-"""Behind nginx, as the README sets it up, each world is in one of several servers and nowhere else."""
+"""Behind nginx, as the guide sets it up, each world is in one of several servers and nowhere else."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from output_mock.server import running
 from tests.client import Client
 from tests.conftest import eventually
 from tests.control.served import worlds_of
-from tests.test_readme import BLOCKS
+from tests.docs.pages import blocks
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-CONFIGURATIONS = [text for language, text in BLOCKS if language == "nginx"]
+CONFIGURATIONS = blocks("docs/guides/scaling.md", "nginx")
 if NGINX is None:
     pytest.skip("needs nginx: apt-get install nginx-light", allow_module_level=True)
 if not hasattr(os, "geteuid") or os.geteuid() != 0:
@@ -60,7 +60,7 @@ def stops() -> Iterator[list[ExitStack]]:
 
 @pytest.fixture
 def spread(tmp_path: Path, stops: list[ExitStack]) -> Iterator[Spread]:
-    """The README's configuration, but for the ports."""
+    """The guide's configuration, but for the ports."""
     assert NGINX is not None
     (text,) = CONFIGURATIONS
     worlds = [worlds_of() for _ in stops]

@@ -1079,11 +1079,10 @@ def test_the_command_says_in_one_line_what_makes_no_sense(arguments: list[str], 
     assert words in line
 
 
-def test_the_example_of_the_readme_does_what_the_readme_says(
+def test_the_example_of_the_guide_does_what_the_guide_says(
     temporal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readme = (ROOT / "README.md").read_text()
-    section = readme.partition("## Your scripts on a real Temporal")[2].partition("\n## ")[0]
+    section = (ROOT / "docs" / "guides" / "temporal.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     (using,) = re.findall(r"```py\n(.*?)```", section, re.DOTALL)
     (printed,) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Every example of the README does what the README says."""
+"""Every example of the documentation does what the documentation says."""
 
 from __future__ import annotations
 
@@ -32,27 +32,37 @@ from output_mock.sdk.options import activity_options
 from output_mock.server import running
 from output_mock.traces.drawing import drawn
 from pytest_output import plugin, settings
+from tests.docs.pages import EVERYTHING, PAGES, ROOT, blocks, everywhere, page
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+README = page("README.md")
 # Code under the link to a file stands in that file.
-QUOTED = re.findall(r"^\[`([\w/.]+)`\]\(\1\):\n\n```python\n(.*?)```", README, re.DOTALL | re.MULTILINE)
-_quotes = {code for _, code in QUOTED}
-OWN = [code for language, code in BLOCKS if language == "python" and code not in _quotes]
-PYTHON = [code for code in OWN if "\ndef test_" not in code]
+QUOTED = [
+    (path, file, code)
+    for path, text in PAGES.items()
+    for file, code in re.findall(
+        r"^\[`[\w/.]+`\]\(([\w/.]+)\):\n\n```python\n(.*?)```", text, re.DOTALL | re.MULTILINE
+    )
+]
+_quotes = {code for _, _, code in QUOTED}
+OWN = [(path, number, code) for path, number, code in everywhere("python") if code not in _quotes]
+PYTHON = [one for one in OWN if "\ndef test_" not in one[2]]
 # Tests, with their report when they fail.
 SUITES = [
     (code, report)
-    for code, report in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", README, re.DOTALL)
-    if code in OWN and code not in PYTHON
+    for text in PAGES.values()
+    for code, report in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", text, re.DOTALL)
+    if "\ndef test_" in code and code not in _quotes
 ]
-YAML = [code for language, code in BLOCKS if language == "yaml"]
-CONSOLE = [code for language, code in BLOCKS if language == "console"]
+YAML = everywhere("yaml")
+WITH_CURL = [path for path in PAGES if blocks(path, "console")]
+
+
+def name(example: tuple[str, int, str]) -> str:
+    return f"{example[0]}-{example[1]}"
 
 
 def curl(command: str, port: int) -> str:
-    """Do what the README's curl lines ask for, without curl: `-s`, `-X`, `-H`, `-d` and a URL."""
+    """Do what the curl lines ask for, without curl: `-s`, `-X`, `-H`, `-d` and a URL."""
     words = shlex.split(command)
     assert words[:2] == ["curl", "-s"], command
     method, headers, body, target = None, {}, None, ""
@@ -78,41 +88,43 @@ def curl(command: str, port: int) -> str:
 
 
 def as_pattern(expected: str) -> str:
-    """The README's `…` stands for anything."""
+    """`…` stands for anything."""
     return ".*?".join(re.escape(part) for part in expected.split("…"))
 
 
-def test_every_curl_line_gets_the_answer_that_is_shown() -> None:
+@pytest.mark.parametrize("path", WITH_CURL)
+def test_every_curl_line_gets_the_answer_that_is_shown(path: str) -> None:
     def make(options: Mapping[str, Any]) -> OutputMock:
         return OutputMock(options.get("clock", "auto"), options.get("seed", 0), scripts=[demonstration])
 
-    seen = 0
     worlds = Worlds(make({}), make)
     with running(Front(worlds)) as url:
         port = urllib.parse.urlsplit(url).port
         assert port is not None
-        for block in CONSOLE:
+        for block in blocks(path, "console"):
             for exchange in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 command, _, expected = exchange.strip().partition("\n")
                 answer = curl(command, port)
                 assert re.fullmatch(as_pattern(expected), answer, re.DOTALL), (
-                    f"{command}\nREADME: {expected}\nanswer: {answer}"
+                    f"{command}\nshown: {expected}\nanswer: {answer}"
                 )
-                seen += 1
     worlds.close()
-    assert seen >= 36
 
 
-@pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
-def test_the_python_examples_run_and_their_assertions_hold(code: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("example", PYTHON, ids=name)
+def test_the_python_examples_run_and_their_assertions_hold(
+    example: tuple[str, int, str], tmp_path: Path
+) -> None:
     file = tmp_path / "example.py"
-    file.write_text(code)
-    exec(compile(code, str(file), "exec"), {"__name__": "example"})  # the example as a module
+    file.write_text(example[2])
+    exec(compile(example[2], str(file), "exec"), {"__name__": "example"})  # the example as a module
 
 
 def test_the_trace_that_is_shown_is_that_of_the_example() -> None:
-    (shown,) = re.findall(r"```text\n\$ output-mock trace s\n(.*?)```", README, re.DOTALL)
-    (code,) = [code for code in PYTHON if "output_mock.traces import" in code]
+    (shown,) = re.findall(
+        r"```text\n\$ output-mock trace s\n(.*?)```", page("docs/guides/traces.md"), re.DOTALL
+    )
+    (code,) = [code for path, _, code in PYTHON if path == "docs/guides/traces.md"]
     names: dict[str, Any] = {"__name__": "example"}
     exec(compile(code, "example.py", "exec"), names)
     lines = drawn(names["mock"].runs["s"].trace, width=100)
@@ -121,13 +133,13 @@ def test_the_trace_that_is_shown_is_that_of_the_example() -> None:
 
 def test_what_is_quoted_from_a_file_stands_there() -> None:
     assert len(QUOTED) >= 5
-    for path, code in QUOTED:
-        text = (ROOT / path).read_text()
+    for path, file, code in QUOTED:
+        text = (ROOT / path).parent.joinpath(file).read_text()
         for piece in code.strip().split("\n\n\n"):
-            assert f"\n\n{piece}\n" in text, f"{path} has no\n{piece}"
+            assert f"\n\n{piece}\n" in text, f"{file} has not what {path} shows:\n{piece}"
 
 
-def test_the_tests_pass_or_fail_as_the_readme_shows(pytester: pytest.Pytester) -> None:
+def test_the_tests_pass_or_fail_as_is_shown(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(**{f"test_{number}": code for number, (code, _) in enumerate(SUITES)})
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
     reports = [report for _, report in SUITES if report]
@@ -138,11 +150,11 @@ def test_the_tests_pass_or_fail_as_the_readme_shows(pytester: pytest.Pytester) -
 
 
 def test_the_fixtures_marker_and_options_are_told(pytestconfig: pytest.Config) -> None:
-    told = re.findall(r"^\| `([^`(=]+)", README, re.MULTILINE)
+    told = re.findall(r"^\| `([^`(=]+)", page("docs/guides/pytest.md"), re.MULTILINE)
     assert set(settings.NAMES) <= set(told)
     assert {name for name in vars(plugin) if name.startswith("output_")} <= set(told)
     assert {"--output-url", "--output-token", "--output-seed"} <= set(told)
-    ini = re.findall(r"^\| `\w+=[^|]*\| `(output_\w+)` \|", README, re.MULTILINE)
+    ini = re.findall(r"^\| `\w+=[^|]*\| `(output_\w+)` \|", page("docs/guides/pytest.md"), re.MULTILINE)
     assert {f"output_{name}" for name in settings.NAMES} - set(ini) == {"output_start"}
     for name in ini:
         pytestconfig.getini(name)
@@ -150,15 +162,16 @@ def test_the_fixtures_marker_and_options_are_told(pytestconfig: pytest.Config) -
 
 def test_the_script_file_that_is_shown_can_be_served(tmp_path: Path) -> None:
     file = tmp_path / "script.py"
-    file.write_text(next(code for code in PYTHON if "script = Script()" in code))
+    file.write_text(next(code for path, _, code in PYTHON if path == "docs/guides/serve.md"))
     mock = OutputMock(scripts=[file])
     mock.clock.run_due()
     assert [run.output for run in mock.runs.values()] == [{"summary": "short"}]
 
 
-@pytest.mark.parametrize("code", YAML, ids=range(len(YAML)))
-def test_the_yaml_examples_are_good_scripts(code: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("example", YAML, ids=name)
+def test_the_yaml_examples_are_good_scripts(example: tuple[str, int, str], tmp_path: Path) -> None:
     file = tmp_path / "workflows.yaml"
+    code = example[2]
     file.write_text(code)
     (script,) = load_file(file)
     assert script.mentions().loose_ends(script.mentions().called) == []
@@ -167,7 +180,7 @@ def test_the_yaml_examples_are_good_scripts(code: str, tmp_path: Path) -> None:
 
 def test_the_yaml_example_does_what_it_says(tmp_path: Path) -> None:
     file = tmp_path / "workflows.yaml"
-    file.write_text(YAML[0])
+    file.write_text(blocks("docs/guides/scripts-yaml.md", "yaml")[0])
     mock = OutputMock(scripts=[file])
     client = mock.app.test_client()
 
@@ -196,18 +209,18 @@ def test_the_yaml_example_does_what_it_says(tmp_path: Path) -> None:
 
 
 def test_the_tables_of_yaml_scripts_name_every_key_filter_and_test() -> None:
-    section = README.partition("## Scripts in YAML")[2].partition("\n## ")[0]
+    section = page("docs/guides/scripts-yaml.md")
     for shape in (FILE, WORKFLOW, *ACTIONS.values()):
         for key in shape.keys:
             assert re.search(rf"\b{key}\b", section), f"{shape.name}: {key}"
-    for name in (*FILTERS, *TESTS, *NAMES):
-        assert f"`{name}`" in section or f"is {name}`" in section or name in ("undefined", "null"), name
+    for word in (*FILTERS, *TESTS, *NAMES):
+        assert f"`{word}`" in section or f"is {word}`" in section or word in ("undefined", "null"), word
 
 
 def test_the_two_commands_name_what_the_package_offers() -> None:
-    commands = [code for language, code in BLOCKS if language == "sh"]
+    commands = blocks("README.md", "sh")
     assert len(commands) == 2
-    project = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    project = (ROOT / "pyproject.toml").read_text()
     assert "output-mock serve" in commands[0]
     assert 'output-mock = "output_mock.cli:main"' in project
     assert ".[dev]" in commands[1]
@@ -215,7 +228,7 @@ def test_the_two_commands_name_what_the_package_offers() -> None:
 
 
 def test_the_numbers_that_are_said_are_those_of_the_code() -> None:
-    text = " ".join(README.split()) + " ".join((ROOT / "CHANGELOG.md").read_text().split())
+    text = " ".join(EVERYTHING.split()) + " ".join((ROOT / "CHANGELOG.md").read_text().split())
     operations = sum(len(methods) for methods in api_document()["paths"].values())
     verify_options = {option.name: option.default for option in verify.params}
     serve_options = {option.name: option.default for option in serve.params}
@@ -240,8 +253,8 @@ def test_the_numbers_that_are_said_are_those_of_the_code() -> None:
 
 
 def test_the_suites_numbers_agree_with_each_other() -> None:
-    numbers = set(re.findall(r"all (\d+) of (\d+) pass", " ".join(README.split())))
-    (shown,) = re.findall(r"^ +(\d+) +1 +0$", README, re.MULTILINE)
+    numbers = set(re.findall(r"all (\d+) of (\d+) pass", " ".join(EVERYTHING.split())))
+    (shown,) = re.findall(r"^ +(\d+) +1 +0$", EVERYTHING, re.MULTILINE)
     total = str(int(shown) + 1)
     assert numbers == {(total, total)}
     assert re.findall(r"in (\d+) checks", " ".join((ROOT / "CHANGELOG.md").read_text().split())) == [total]

@@ -1,10 +1,15 @@
-"""What a test of the suite says of itself: an id that never changes, a level, and what it stands on."""
+"""What a test of the suite says of itself: an id that never changes, a level, its source, its versions."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
+
+from output_contract.versions import Span
+
+if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
 
 Level = Literal["required", "recommended", "observed"]
 # What a client relies on; what a good server does besides; what the recorded one happens to do.
@@ -38,20 +43,46 @@ class Check(NamedTuple):
     id: str
     level: Level
     source: str
+    # The versions of the API, and those of the workers' SDK, that it holds for: all of them have to fit.
+    api: tuple[Span, ...] = ()
+    sdk: tuple[Span, ...] = ()
 
     @property
     def area(self) -> str:
         """The part of the suite that it belongs to."""
         return self.id.partition(".")[0]
 
+    def excluded(self, api: str, sdk: str) -> str | None:
+        """Why it does not apply to a deployment of these versions, in words; None when it does."""
+        reasons = [span.excludes(api, "API") for span in self.api]
+        reasons += [span.excludes(sdk, "SDK") for span in self.sdk]
+        return next((reason for reason in reasons if reason is not None), None)
 
-def check(id: str, source: str, level: Level = "required") -> pytest.MarkDecorator:
+
+def check(
+    id: str,
+    source: str,
+    level: Level = "required",
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    sdk_since: str | None = None,
+    sdk_until: str | None = None,
+) -> pytest.MarkDecorator:
     """Mark a test of the suite.
 
     `id` is `area.what-it-checks` and never changes; `source` names the recordings (of `tests/recordings`) or
-    the document that show that a true server does so.
+    the document that show that a real server does so. A test that holds only from one version of the API on
+    says so with `since="0.9.0"`, one that a version ended with `until`; `sdk_since` and `sdk_until` do the
+    same for the version of the SDK that the workers run.
     """
-    return pytest.mark.contract(id=id, source=source, level=level)
+    spans = {"api": Span(since, until), "sdk": Span(sdk_since, sdk_until)}
+    return pytest.mark.contract(id=id, source=source, level=level, **spans)
+
+
+def case(*values: Any, since: str | None = None, until: str | None = None) -> ParameterSet:
+    """A case of a parametrized test that holds only for these versions of the API."""
+    return pytest.param(*values, marks=pytest.mark.contract_case(api=Span(since, until)))
 
 
 def check_of(item: pytest.Item) -> Check | None:
@@ -59,5 +90,7 @@ def check_of(item: pytest.Item) -> Check | None:
     marker = item.get_closest_marker("contract")
     if marker is None:
         return None
-    _, bracket, case = item.name.partition("[")
-    return Check(f"{marker.kwargs['id']}{bracket}{case}", marker.kwargs["level"], marker.kwargs["source"])
+    _, bracket, name = item.name.partition("[")
+    said = marker.kwargs
+    api = (said["api"], *(one.kwargs["api"] for one in item.iter_markers("contract_case")))
+    return Check(f"{said['id']}{bracket}{name}", said["level"], said["source"], api, (said["sdk"],))

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from output_contract.verdict import Outcome, Verdict
+from output_contract.versions import Judged
 
-# What the report of a test carries along for it.
-PROPERTY = "output_contract"
+# What the report of a test carries along for it: the outcome, and what its answers showed.
+PROPERTY, SEEN = "output_contract", "output_contract seen"
+# The versions that a process has judged as, when it found them itself.
+JUDGED = "output_contract judged"
 
 
 class Collector:
@@ -21,6 +24,11 @@ class Collector:
         # How many tests there are to be run.
         self.expected = 0
         self._progress = progress
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        if not config.pluginmanager.has_plugin("terminal"):
+            # Nobody reads the tracebacks, and to lay them out as usual takes a quarter of all the time.
+            config.option.tbstyle = "native"
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.expected = max(self.expected, len(session.items))
@@ -36,10 +44,15 @@ class Collector:
             self.verdict.problems.append(f"{report.nodeid} cannot be loaded: {line}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        noted = next((value for name, value in report.user_properties if name == PROPERTY), None)
+        properties = dict(report.user_properties)
+        noted = properties.get(PROPERTY)
         # The properties of a test's call come along once more with its teardown.
         if isinstance(noted, dict) and (report.when == "call" or report.outcome != "passed"):
             self.verdict.add(Outcome(**noted))
+            if isinstance(counts := properties.get(SEEN), dict):
+                self.verdict.seen.update(counts)
+            if isinstance(judged := properties.get(JUDGED), dict):
+                self.verdict.judged = Judged(**judged)
         if report.when == "teardown" and self._progress is not None:
             counts = self.verdict.counts()
             self._progress(sum(counts.values()), self.expected, counts["failed"], report.nodeid)

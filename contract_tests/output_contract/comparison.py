@@ -8,7 +8,13 @@ from typing import NamedTuple
 from output_contract.checks import AREAS
 from output_contract.verdict import COULD_NOT_BE_CHECKED, Outcome, Verdict
 
-_WORDS = {"passed": "passed", "failed": "failed", "not_checked": "not checked", None: "not there"}
+_WORDS = {
+    "passed": "passed",
+    "failed": "failed",
+    "not_checked": "not checked",
+    "not_applicable": "not applicable",
+    None: "not there",
+}
 
 
 class Difference(NamedTuple):
@@ -39,18 +45,18 @@ def as_text(one: Verdict, other: Verdict) -> Iterator[str]:
     """What has come out differently, a line each, and one sentence."""
     found = differences(one, other)
     if found:
-        yield f"{'check':<44} {'A':<12} B"
+        yield f"{'check':<44} {'A':<15} B"
         for id, left, right in found:
-            yield f"{id:<44} {_WORDS[_status(left)]:<12} {_WORDS[_status(right)]}"
+            yield f"{id:<44} {_WORDS[_status(left)]:<15} {_WORDS[_status(right)]}"
             for name, outcome in (("A", left), ("B", right)):
                 if outcome is not None and outcome.failure is not None:
                     yield f"    {name}: {outcome.failure['expected'].splitlines()[0][:160]}"
         yield ""
-    yield f"A is {one.url}, which {one.words}"
-    yield f"B is {other.url}, which {other.words}"
+    yield f"A is {one.url}, {one.judged_as}: it {one.words}"
+    yield f"B is {other.url}, {other.judged_as}: it {other.words}"
     alike = len({outcome.id for outcome in one.outcomes} & {outcome.id for outcome in other.outcomes})
     alike -= len([pair for pair in found if pair.one is not None and pair.other is not None])
-    yield f"{alike} checks have come out alike, {len(found)} have not"
+    yield f"{alike} checks came out alike, {len(found)} did not"
 
 
 def _status(outcome: Outcome | None) -> str | None:

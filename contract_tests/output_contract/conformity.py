@@ -24,6 +24,7 @@ from referencing.jsonschema import DRAFT202012
 from output_mock.openapi import document
 
 __all__ = [
+    "CONTRACT_HEADERS",
     "DOCUMENT",
     "check_response",
     "find_operation",
@@ -37,7 +38,7 @@ _URI = "urn:output-mock:openapi"
 _REGISTRY: Registry[Any] = Registry().with_resource(_URI, DRAFT202012.create_resource(DOCUMENT))
 
 # The headers that clients may rely on: each has to be where the document says, and nowhere else.
-_CONTRACT = {name.split(".")[0].lower() for name in DOCUMENT["components"]["headers"]} - {"etag"}
+CONTRACT_HEADERS = {name.split(".")[0].lower() for name in DOCUMENT["components"]["headers"]} - {"etag"}
 # A body that cannot be read is refused before the request gets an id, CORS or anything else.
 _REFUSED_UNREAD = {"SyntaxError", "PayloadTooLargeError", "UnsupportedMediaTypeError"}
 # A path that cannot be decoded is refused before it is known that the operation is deprecated.
@@ -191,7 +192,7 @@ def _header_problems(response: dict[str, Any], given: Mapping[str, str], error: 
         wanted -= _DEPRECATION
     for name in sorted(wanted - set(given)):
         yield f"  header {name}: is missing"
-    for name in sorted(_CONTRACT & set(given) - wanted):
+    for name in sorted(CONTRACT_HEADERS & set(given) - wanted):
         yield f"  header {name}: should not be there, but is {given[name]!r}"
     for name in sorted(set(declared) & set(given)):
         schema = declared[name][0]["schema"]

@@ -45,8 +45,12 @@ _SEARCHED = 20_000
 
 
 @dataclass
-class Exchange:
-    """One request and what came back; `status` is 0 while there is no answer."""
+class RecordedExchange:
+    """One request and what came back; `status` is 0 while there is no answer.
+
+    `answer` is the body without its content encoding, which `encoding` names. `broken` says in words why
+    there is no answer, or not all of it; `silent` is set when that is because nothing came any more.
+    """
 
     method: str
     path: str
@@ -55,6 +59,10 @@ class Exchange:
     status: int = 0
     answer_headers: dict[str, str] = field(default_factory=dict)
     answer: bytes = b""
+    http_version: int = 11
+    encoding: str = ""
+    broken: str = ""
+    silent: bool = False
 
 
 class Secrets:
@@ -77,8 +85,14 @@ class Secrets:
         return _SURROGATE.sub("\ufffd", _fields_hidden(text))
 
     def body(self, body: bytes) -> str:
-        """A body as text, cut when it is long."""
-        text = body.decode("utf-8", "replace")
+        """A body as text, cut when it is long. Of one that is no text, its size and first bytes."""
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError as problem:
+            # One that was cut off may end inside of a character.
+            if problem.start < len(body) - 3:
+                return f"({len(body)} bytes that are not text, beginning with {body[:16].hex(' ')})"
+            text = body.decode("utf-8", "replace")
         with suppress(ValueError, RecursionError):
             value = json.loads(text)
             if isinstance(value, (dict, list)):
@@ -88,7 +102,7 @@ class Secrets:
             return shown
         return f"{shown[:_LONGEST]}… ({len(text)} characters)"
 
-    def curl(self, base: str, exchange: Exchange) -> str:
+    def curl(self, base: str, exchange: RecordedExchange) -> str:
         """A command line that makes the request again; the token comes from the environment."""
         words = ["curl -sS -i"]
         if exchange.method == "HEAD":
@@ -96,6 +110,9 @@ class Secrets:
         elif exchange.method != "GET":
             words.append(f"-X {exchange.method}")
         for name, value in exchange.headers:
+            if (name.lower(), value) == ("accept-encoding", "identity"):
+                # What curl accepts, too, unless it is told otherwise.
+                continue
             if name.lower() == "authorization":
                 words.append(f'-H "{name}: {self._authorization(value)}"')
             elif _is_secret(name):
@@ -116,10 +133,11 @@ class Secrets:
                 return f"{scheme}${{{TOKEN_VARIABLE}}}x"
         return "Basic …"
 
-    def answer(self, exchange: Exchange) -> dict[str, Any]:
-        """The answer as plain data."""
+    def answer(self, exchange: RecordedExchange) -> dict[str, Any]:
+        """The answer as plain data. Without one, `status` is None and `broken` says why."""
         return {
-            "status": exchange.status,
+            "status": exchange.status or None,
+            **({"broken": self.hidden(exchange.broken)} if exchange.broken else {}),
             "headers": {
                 self.hidden(name): HIDDEN if _is_secret(name) else self.hidden(value)
                 for name, value in exchange.answer_headers.items()

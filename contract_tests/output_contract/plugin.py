@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import functools
-import http.client
 import importlib.util
 import secrets
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,10 +18,14 @@ import pytest
 from output_contract import bounds
 from output_contract.checks import AREAS, Check, check_of
 from output_contract.client import Client, Deviation, end
-from output_contract.collector import PROPERTY, Collector
-from output_contract.exchange import Exchange, Secrets, secret_values
+from output_contract.collector import JUDGED, PROPERTY, SEEN, Collector
+from output_contract.detection import detect
+from output_contract.evidence import Evidence, evidence_of, seen
+from output_contract.exchange import RecordedExchange, Secrets, secret_values
+from output_contract.preflight import NotChecked, look
 from output_contract.server import PATIENCE, MapError, Role, Server, read_map
 from output_contract.target import Target
+from output_contract.versions import Judged, known
 from output_mock.recording.transport import InProcessTransport, SocketTransport, Transport
 
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ _BEFORE = 8
 _EXAMPLE = ("Falsifying example", "Failing test case")
 _SERVER: pytest.StashKey[Server] = pytest.StashKey()
 _CLIENT: pytest.StashKey[Client] = pytest.StashKey()
+_JUDGED: pytest.StashKey[Judged] = pytest.StashKey()
+_EXCLUDED: pytest.StashKey[str] = pytest.StashKey()
 _SECRETS: pytest.StashKey[Secrets] = pytest.StashKey()
 
 
@@ -45,6 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--output-only", metavar="AREA", action="append", default=[], help="Only an area, or one check."
     )
     group.addoption("--output-map", metavar="FILE", help="Which of the deployment's own workflows do what.")
+    group.addoption("--output-api-version", metavar="V", help="The version of the API; found out by default.")
+    group.addoption("--output-sdk-version", metavar="V", help="The version of the SDK that the workers run.")
     group.addoption("--output-fake", action="store_true", help="Check a fake of this process.")
     group.addoption("--output-examples", metavar="N", type=int, default=25, help="Examples of each property.")
     group.addoption("--output-patience", metavar="S", type=float, default=PATIENCE, help="For a run to end.")
@@ -56,8 +64,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "contract(id, source, level): what a check of the suite is called and stands on."
+        "markers", "contract(id, source, level, api, sdk): what a check of the suite is called and stands on."
     )
+    config.addinivalue_line("markers", "contract_case(api): the versions that a case of a check holds for.")
     if importlib.util.find_spec("hypothesis") is None:
         raise pytest.UsageError(
             "the contract suite needs hypothesis, which is not installed; "
@@ -67,6 +76,9 @@ def pytest_configure(config: pytest.Config) -> None:
         if area.partition(".")[0] not in AREAS:
             raise pytest.UsageError(f"there is no area {area!r}; the areas are {', '.join(AREAS)}")
     try:
+        for option in ("output_api_version", "output_sdk_version"):
+            if (version := config.getoption(option)) is not None:
+                known(version)
         config.stash[_SERVER] = server = _server(config)
     except (ValueError, MapError) as error:
         raise pytest.UsageError(str(error)) from None
@@ -207,7 +219,40 @@ def examples(request: pytest.FixtureRequest) -> hypothesis.settings:
     )
 
 
+# --- versions ---------------------------------------------------------------------------------------------
+
+
+def judged(config: pytest.Config) -> Judged:
+    """The versions that this session judges the server as; found out when they are first asked for."""
+    known = config.stash.get(_JUDGED, None)
+    if known is None:
+        api, sdk = config.getoption("output_api_version"), config.getoption("output_sdk_version")
+        known = config.stash[_JUDGED] = detect(config.stash[_SERVER], api, sdk)
+    return known
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    check = check_of(item) if _is_of_the_suite(item.path) else None
+    if check is None:
+        return
+    versions = judged(item.config)
+    reason = check.excluded(versions.api, versions.sdk)
+    if reason is not None:
+        item.stash[_EXCLUDED] = reason
+        pytest.skip(reason)
+
+
 # --- what came out ----------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test that came to its end fails all the same for what was wrong with its answers on the way."""
+    yield
+    client = item.stash.get(_CLIENT, None)
+    if client is not None and client.noted:
+        raise client.noted[0]
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -219,7 +264,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return
     if report.when == "call" or report.outcome != "passed":
         noted = _noted(item, check, call, report)
-        report.user_properties.append((PROPERTY, noted))
+        client = item.stash.get(_CLIENT, None)
+        properties = {
+            PROPERTY: noted,
+            SEEN: dict(seen(() if client is None else client.exchanges)),
+            JUDGED: asdict(judged(item.config)),
+        }
+        report.user_properties.extend(properties.items())
         if report.outcome == "failed" and not _can_be_told(report):
             report.longrepr = noted["failure"]["expected"]
 
@@ -240,22 +291,27 @@ def _noted(
     client = item.stash.get(_CLIENT, None)
     exchanges = [] if client is None else client.exchanges
     noted: dict[str, Any] = {
-        **check._asdict(),
+        "id": check.id,
+        "level": check.level,
+        "source": check.source,
         "status": {"passed": "passed", "skipped": "not_checked"}.get(report.outcome, "failed"),
         "seconds": round(report.duration, 3),
         "requests": len(exchanges),
     }
     secrets = item.config.stash[_SECRETS]
-    if report.outcome == "skipped":
+    if _EXCLUDED in item.stash:
+        noted |= {"status": "not_applicable", "reason": item.stash[_EXCLUDED]}
+    elif report.outcome == "skipped":
         assert call.excinfo is not None
         noted["reason"] = secrets.hidden(str(call.excinfo.value))
     elif report.outcome == "failed":
         assert call.excinfo is not None
-        noted["failure"] = _failure(item, call.excinfo.value, exchanges)
+        noted["failure"] = _failure(item, call.excinfo.value, client)
     return noted
 
 
-def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange]) -> dict[str, Any]:
+def _failure(item: pytest.Item, error: BaseException, client: Client | None) -> dict[str, Any]:
+    exchanges = [] if client is None else client.exchanges
     secrets = item.config.stash[_SECRETS]
     documented = item.obj.__doc__ if isinstance(item, pytest.Function) else None
     # Several examples of a property may fail, each in its own way.
@@ -274,36 +330,47 @@ def _failure(item: pytest.Item, error: BaseException, exchanges: list[Exchange])
         "expected": secrets.hidden("\n".join([words, *notes]))[:4000],
     }
     exchange = error.exchange if isinstance(error, Deviation) else next(reversed(exchanges), None)
+    failure["evidence"] = [
+        [one.kind, secrets.hidden(one.detail)] for one in _evidence(error, exchange, client)
+    ]
     if exchange is not None:
         base = item.config.stash[_SERVER].transport.url
         failure["curl"] = secrets.curl(base, exchange)
         failure["answer"] = secrets.answer(exchange)
         at = next(number for number, one in enumerate(exchanges) if one is exchange)
         failure["before"] = [
-            secrets.hidden(f"{one.method} {one.path[:120]} {one.status}")
+            secrets.hidden(f"{one.method} {one.path[:120]} {one.status or 'without an answer'}")
             for one in exchanges[max(0, at - _BEFORE) : at]
         ]
     return failure
 
 
+def _evidence(
+    error: BaseException, exchange: RecordedExchange | None, client: Client | None
+) -> list[Evidence]:
+    """What the exchange that a test failed with shows, or else those that it went on after."""
+    if isinstance(error, Deviation):
+        return evidence_of(error.exchange, error.problems)
+    found = [] if exchange is None else evidence_of(exchange)
+    for noted in () if client is None else client.noted:
+        found += evidence_of(noted.exchange, noted.problems)
+    return found
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuse to begin where no server answers.
+    """Refuse to begin where there is no Output API.
 
     Whoever asks for ledgers has seen to that, and workers of pytest-xdist begin after their controller.
     """
     config = session.config
     server = config.stash[_SERVER]
-    transport = server.transport
     seen_to = hasattr(config, "workerinput") or config.getoption("output_ledger") is not None
-    if seen_to or not isinstance(transport, SocketTransport):
+    if seen_to or not isinstance(server.transport, SocketTransport):
         return
     try:
-        server.send("GET", "/health", [], None, 20).close()
-    except (OSError, http.client.HTTPException) as problem:
-        words = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-        raise pytest.UsageError(
-            f"no server answers at {transport.url} ({words}); start it, or correct --output-url"
-        ) from None
+        look(server, "--output-token")
+    except NotChecked as problem:
+        raise pytest.UsageError(f"{problem} (--output-url)") from None
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
+from output_contract.report_text import answer_line
 from output_contract.verdict import Outcome, Verdict
 
 # What XML 1.0 cannot hold, not even escaped.
@@ -19,10 +20,12 @@ def document(verdict: Verdict) -> bytes:
         name=_text(f"output-mock verify {verdict.url}"),
         tests=str(len(verdict.outcomes)),
         failures=str(counts["failed"]),
-        skipped=str(counts["not_checked"]),
+        skipped=str(counts["not_checked"] + counts["not_applicable"]),
         errors=str(len(verdict.problems)),
         time=f"{verdict.seconds:.3f}",
     )
+    if verdict.date:
+        root.set("timestamp", verdict.date)
     for area, numbers in verdict.by_area():
         outcomes = sorted((one for one in verdict.outcomes if one.area == area), key=lambda one: one.id)
         suite = ElementTree.SubElement(
@@ -31,7 +34,7 @@ def document(verdict: Verdict) -> bytes:
             name=area,
             tests=str(len(outcomes)),
             failures=str(numbers["failed"]),
-            skipped=str(numbers["not_checked"]),
+            skipped=str(numbers["not_checked"] + numbers["not_applicable"]),
             errors="0",
             time=f"{sum(one.seconds for one in outcomes):.3f}",
         )
@@ -55,13 +58,15 @@ def _add_case(suite: ElementTree.Element, outcome: Outcome) -> None:
         ElementTree.SubElement(properties, "property", name=name, value=_text(value))
     if outcome.status == "not_checked":
         ElementTree.SubElement(case, "skipped", message=_text(outcome.reason or ""))
+    elif outcome.status == "not_applicable":
+        ElementTree.SubElement(case, "skipped", message=_text(f"does not apply: {outcome.reason}"))
     elif outcome.status == "failed":
         found = outcome.failure or {}
         expected = found.get("expected", "")
         failed = ElementTree.SubElement(case, "failure", message=_text(expected.partition("\n")[0]))
         lines = [expected]
         if "curl" in found:
-            lines += [found["curl"], f"{found['answer']['status']} {found['answer']['body']}"]
+            lines += [found["curl"], answer_line(found["answer"])]
         failed.text = _text("\n\n".join(lines))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from output_contract.checks import AREAS
 from output_contract.verdict import Outcome, Verdict
 
 _WIDTH = 100
-# How many deviations a terminal shows.
+# How many failed checks a terminal shows.
 _MOST = 20
 # What would move the cursor, turn the direction of what follows, or cannot be written at all.
 _NOT_FOR_A_TERMINAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -42,8 +43,15 @@ def _failure(outcome: Outcome) -> Iterator[str]:
         yield from _indented("after", "\n".join(found["before"]))
     if "curl" in found:
         yield from _indented("request", found["curl"], wrap=False)
-        answer = found["answer"]
-        yield from _indented("answer", f"{answer['status']} {answer['body']}"[:700])
+        yield from _indented("answer", answer_line(found["answer"])[:700])
+
+
+def answer_line(answer: Mapping[str, Any]) -> str:
+    """An answer's status and body; without one, why there is none."""
+    if answer["status"] is None:
+        return f"none: {answer.get('broken', 'nothing was sent')}"
+    cut = f" (cut off: {answer['broken']})" if "broken" in answer else ""
+    return f"{answer['status']} {answer['body']}{cut}"
 
 
 def _indented(name: str, text: str, *, wrap: bool = True) -> Iterator[str]:
@@ -65,30 +73,55 @@ def _printable(line: str) -> str:
 
 
 def whole(verdict: Verdict) -> Iterator[str]:
-    """The verdict: each deviation, what was not checked and why, the table, and one sentence."""
+    """The verdict: what failed and why, what was not checked and why, the table, and one sentence."""
     for line in _whole(verdict):
         yield _printable(line)
 
 
 def _whole(verdict: Verdict) -> Iterator[str]:
     failed = verdict.of("failed")
-    for outcome in failed[:_MOST]:
+    causes = verdict.causes
+    explained = {check for cause in causes for check in cause.checks}
+    # Of what has a cause one check is an example for all.
+    examples = {cause.checks[0] for cause in causes}
+    shown = [outcome for outcome in failed if outcome.id in examples or outcome.id not in explained]
+    for outcome in shown[:_MOST]:
         yield from failure(outcome)
         yield ""
-    if len(failed) > _MOST:
-        yield f"✗ and {len(failed) - _MOST} more; --report DIR writes down all of them"
+    if len(failed) > len(shown[:_MOST]):
+        others = len(failed) - len(shown[:_MOST])
+        yield f"✗ and {others} more; --report DIR writes all of them down"
         yield ""
+    if causes:
+        yield "Why checks failed:"
+        for cause in causes:
+            checks = f"{len(cause.checks)} check{'' if len(cause.checks) == 1 else 's'}"
+            yield from _wrapped(f"  {checks}: ", cause.words)
+        rest = [outcome for outcome in failed if outcome.id not in explained]
+        if rest:
+            yield from _wrapped(f"  {len(rest)} more: ", "nothing in common, see each of them.")
+        yield ""
+    excluded = verdict.of("not_applicable")
+    if excluded:
+        why = [f"{number} because {reason}" for reason, number in verdict.reasons("not_applicable")]
+        yield from _wrapped(f"not applicable ({len(excluded)}): ", f"{'; '.join(why)}.")
     reasons = verdict.reasons()
     for reason, number in reasons:
-        head = f"not checked ({number}): "
-        yield from textwrap.wrap(f"{head}{reason}", _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
-    if reasons:
+        yield from _wrapped(f"not checked ({number}): ", reason)
+    if excluded or reasons:
         yield ""
     yield from table(verdict)
     yield ""
     for problem in verdict.problems:
         yield f"problem: {problem}"
+    for note in verdict.notes:
+        yield from _wrapped("note: ", note)
     for workflow_id in verdict.left_running:
         yield f"left running: {workflow_id}; end it with POST /workflow/{workflow_id}/terminate"
     requests = sum(outcome.requests for outcome in verdict.outcomes)
-    yield f"{verdict.url} {verdict.words}; {requests} requests in {verdict.seconds:.1f} s"
+    yield f"{verdict.judged_as}; {requests} requests in {verdict.seconds:.1f} s"
+    yield f"{verdict.url} {verdict.words}"
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(f"{head}{text}", _WIDTH, subsequent_indent="    ", break_on_hyphens=False)

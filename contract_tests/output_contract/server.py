@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
 import secrets
@@ -15,6 +16,9 @@ from urllib.parse import quote
 import pytest
 
 from output_contract.bounds import Bounds, Ledger, Spent
+from output_contract.coding import Undecodable, decoder
+from output_contract.exchange import RecordedExchange
+from output_contract.network_errors import explain
 from output_mock.recording.transport import Reply, Transport
 
 PATIENCE = 60.0
@@ -32,7 +36,12 @@ NEEDS_ROLE = (
 )
 NEEDS_CATALOG = "the server has no catalog, or nobody serves it; start a worker, or name one with --catalog C"
 NOT_THERE = "the catalog has no workflow {workflow!r}, which the file of --map names under {role!r}"
+GONE = "the server has stopped answering"
 READ_ONLY = "it starts a run, and --read-only starts none"
+
+_GONE = "gone"
+# After so many seconds without an answer to the simplest of requests a server counts as gone.
+_GONE_AFTER = 5.0
 
 
 class UNSENT:
@@ -155,44 +164,84 @@ class Server:
         return [] if self.token is None else [("Authorization", f"Basic {self.token}")]
 
     def send(
-        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes | None, timeout: float
+        self,
+        method: str,
+        path: str,
+        headers: list[tuple[str, str]],
+        body: bytes | None,
+        timeout: float,
+        idle: float | None = None,
     ) -> Reply:
-        """Send a request within the bounds; where none is left the test stays unchecked.
+        """Send a request within the bounds; where none is left the test stays unchecked, and so it does once
+        the server has stopped to answer.
 
         Raises what the transport raises.
         """
+        if self.found.get(_GONE):
+            pytest.skip(GONE)
         # Each run that is open, and the one that this may begin, takes a request to end it.
         begins = method == "POST" and path.partition("?")[0].lower().rstrip("/").endswith(_BEGINNINGS)
         try:
             left = self.bounds.take(len(self.ledger.open) + begins)
         except Spent as spent:
             pytest.skip(str(spent))
-        return self.transport.send(method, path, headers, body, min(timeout, max(left, 1.0)))
+        return self.transport.send(method, path, headers, body, min(timeout, max(left, 1.0)), idle)
+
+    def exchange(
+        self, method: str, path: str, body: Any = UNSENT, timeout: float = 30.0, *, counted: bool = True
+    ) -> RecordedExchange:
+        """Send a request that belongs to no test and return what came, whatever it is.
+
+        It is within the bounds, and leaves the test unchecked where none is left, unless it is not `counted`.
+        """
+        headers = [*self.headers(), ("Accept-Encoding", "identity")]
+        if body is not UNSENT:
+            headers.append(("Content-Type", "application/json"))
+        data = None if body is UNSENT else json.dumps(body).encode()
+        exchange = RecordedExchange(method, path, headers, data)
+        send = self.send if counted else self.transport.send
+        try:
+            reply = send(method, path, headers, data, timeout)
+            try:
+                exchange.status, exchange.http_version = reply.status, reply.http_version
+                exchange.answer_headers = {name.lower(): value for name, value in reply.headers}
+                exchange.encoding = exchange.answer_headers.get("content-encoding", "")
+                exchange.answer = b"".join(map(decoder(exchange.encoding), reply.pieces))
+            finally:
+                reply.close()
+        except (OSError, http.client.HTTPException, AssertionError, Undecodable) as error:
+            exchange.broken = explain(error).words
+        return exchange
+
+    def still_answers(self, patience: float = _GONE_AFTER) -> bool:
+        """After a request that was left without an answer: whether the server answers the simplest one."""
+        if not self.found.get(_GONE) and self.bounds.take_to_end(len(self.ledger.open)):
+            try:
+                self.transport.send("GET", "/health", [], None, min(patience, _GONE_AFTER)).close()
+            except (OSError, http.client.HTTPException):
+                self.found[_GONE] = True
+        return not self.found.get(_GONE)
 
     # What there is
 
-    def workflow_names(self) -> dict[str, str]:
+    def workflow_names(self, attempts: int = _ATTEMPTS) -> dict[str, str]:
         """Every name and alias in the catalog, with its real name; none if there is no catalog."""
         path = "/workflow/catalog" if self.catalog is None else f"/workflow/catalog/{quote(self.catalog)}"
         # One answer without a catalog may be a hiccup, for which hundreds of checks shall not be left out.
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(attempts):
             if "names" in self.found:
                 break
             names = self._names(path)
-            if names or attempt == _ATTEMPTS - 1:
+            if names or attempt == attempts - 1:
                 self.found["names"] = names
             else:
                 time.sleep(_PAUSE)
         return dict(self.found["names"])
 
     def _names(self, path: str) -> dict[str, str]:
-        reply = self.send("GET", path, self.headers(), None, 30)
+        answer = self.exchange("GET", path)
         try:
-            body = b"".join(reply.pieces)
-        finally:
-            reply.close()
-        try:
-            catalog = json.loads(body) if reply.status == 200 else {}
+            catalog = json.loads(answer.answer) if answer.status == 200 else {}
             names = {entry["name"]: entry["name"] for entry in catalog.get("workflows", ())}
             return names | dict(catalog.get("workflowNames", {}))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -9,9 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from output_contract import causes
+from output_contract.causes import Cause
 from output_contract.checks import AREAS, LEVELS, Level
+from output_contract.versions import Judged
 
-Status = Literal["passed", "failed", "not_checked"]
+Status = Literal["passed", "failed", "not_checked", "not_applicable"]
 
 # The status that `output-mock verify` ends with.
 CONFORMS, DOES_NOT_CONFORM, COULD_NOT_BE_CHECKED = 0, 1, 2
@@ -21,8 +24,9 @@ CONFORMS, DOES_NOT_CONFORM, COULD_NOT_BE_CHECKED = 0, 1, 2
 class Outcome:
     """What came out of one check.
 
-    `reason` says of a check that was not made what it would take; `failure` of one that failed what was
-    expected, and has the request as a `curl` line and the `answer`.
+    `reason` says of a check that was not made what it would take, and of one that does not apply why;
+    `failure` says of one that failed what was expected, with the request as a `curl` line, the `answer`, and
+    the `evidence` of what stands in front of the server.
     """
 
     id: str
@@ -57,6 +61,12 @@ class Verdict:
     left_running: list[str] = field(default_factory=list)
     # The areas and checks that were asked for; none: all.
     only: list[str] = field(default_factory=list)
+    # The versions that the server was judged as.
+    judged: Judged = field(default_factory=Judged)
+    # When it began, by the clock of the machine that checked, as an ISO time in UTC.
+    date: str = ""
+    # What all answers showed; see `evidence.seen`.
+    seen: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome in; one of a check that is known already takes its place."""
@@ -71,7 +81,7 @@ class Verdict:
 
     @property
     def failed(self) -> list[Outcome]:
-        """The deviations that count."""
+        """The checks that failed and count."""
         return [one for one in self.of("failed") if self.strict or one.level == "required"]
 
     @property
@@ -85,22 +95,45 @@ class Verdict:
 
     @property
     def words(self) -> str:
-        """The verdict in one sentence."""
+        """The verdict in words that go on "the server …"."""
         counts = self.counts()
         if self.exit_status == COULD_NOT_BE_CHECKED:
             why = self.problems[0] if self.problems else "nothing could be checked, see the reasons above"
             return f"could not be checked: {why}"
+        minor = counts["failed"] - len(self.failed)
+        are = "is" if minor == 1 else "are"
         if self.exit_status == DOES_NOT_CONFORM:
-            number = len(self.failed)
-            return f"is no true Output API: {number} deviation{'' if number == 1 else 's'}"
-        several = "" if counts["failed"] == 1 else "s"
-        minor = f", with {counts['failed']} minor deviation{several}" if counts["failed"] else ""
-        unchecked = f" in what was checked ({counts['not_checked']} not)" if counts["not_checked"] else ""
+            also = f", and {minor} that {are} not required" if minor else ""
+            return f"does not conform: {_checks(len(self.failed))} failed{also}"
+        unmade = f", as far as it was checked ({_checks(counts['not_checked'])} not made)"
+        unmade = unmade if counts["not_checked"] else ""
+        also = f"; {_checks(minor)} failed that {are} not required" if minor else ""
         if self.only:
-            return (
-                f"passes what was checked ({', '.join(self.only)}){unchecked}{minor}; all else was left out"
-            )
-        return f"is a true Output API{unchecked}{minor}"
+            return f"passes the checks of {', '.join(self.only)}, and no others were asked for{unmade}{also}"
+        return f"conforms{unmade}{also}"
+
+    @property
+    def judged_as(self) -> str:
+        """The versions that it was judged as, in words that go on "it was …"."""
+        words = {"said": "as you said", "found": "found by asking", "assumed": "assumed"}
+        judged = self.judged
+        if judged.api_known == judged.sdk_known:
+            how = words[judged.api_known]
+            return f"judged as API {judged.api} with workers of SDK {judged.sdk} ({how})"
+        return (
+            f"judged as API {judged.api} ({words[judged.api_known]}) with workers of SDK {judged.sdk} "
+            f"({words[judged.sdk_known]})"
+        )
+
+    @property
+    def causes(self) -> list[Cause]:
+        """What failed checks have in common, the cause of most of them first."""
+        return causes.find(self.of("failed"), self.seen)
+
+    @property
+    def notes(self) -> list[str]:
+        """What else was seen of what stands in front of the server."""
+        return causes.notes(self.seen)
 
     def counts(self) -> Counter[str]:
         """How many checks there are of each status."""
@@ -113,11 +146,9 @@ class Verdict:
             if counts:
                 yield area, counts
 
-    def reasons(self) -> list[tuple[str, int]]:
-        """Why checks were not made, and how many; the most frequent reason first."""
-        return Counter(
-            outcome.reason or "no reason given" for outcome in self.of("not_checked")
-        ).most_common()
+    def reasons(self, status: Status = "not_checked") -> list[tuple[str, int]]:
+        """Why checks were not made, or do not apply, and how many; the most frequent reason first."""
+        return Counter(outcome.reason or "no reason given" for outcome in self.of(status)).most_common()
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as JSON values: what `verdict.json` holds."""
@@ -126,23 +157,33 @@ class Verdict:
             "verdict": {0: "conforms", 1: "does not conform", 2: "could not be checked"}[self.exit_status],
             "exitStatus": self.exit_status,
             "strict": self.strict,
+            "date": self.date,
+            "judgedAs": asdict(self.judged),
             "suite": {"name": "output-mock", "version": self.version},
             "seconds": round(self.seconds, 2),
             "requests": sum(outcome.requests for outcome in self.outcomes),
             "counts": dict(self.counts()),
             "areas": {area: dict(counts) for area, counts in self.by_area()},
             "problems": self.problems,
+            "causes": [cause.as_json() for cause in self.causes],
+            "notes": self.notes,
+            "seen": dict(self.seen),
             "leftRunning": self.left_running,
             "only": self.only,
             "checks": [
                 {"area": one.area, **asdict(one)}
-                for one in [*self.of("failed"), *self.of("not_checked"), *self.of("passed")]
+                for status in ("failed", "not_checked", "not_applicable", "passed")
+                for one in self.of(status)
             ],
         }
 
 
+def _checks(number: int) -> str:
+    return f"{number} check{'' if number == 1 else 's'}"
+
+
 def from_json(value: Mapping[str, Any]) -> Verdict:
-    """The verdict of a `verdict.json`. Raises `ValueError` when it is none."""
+    """The verdict of a `verdict.json`. Raises `ValueError` for anything else."""
     try:
         outcomes = [Outcome(**{k: v for k, v in one.items() if k != "area"}) for one in value["checks"]]
         if not all(one.area in AREAS and one.level in LEVELS for one in outcomes):
@@ -156,9 +197,14 @@ def from_json(value: Mapping[str, Any]) -> Verdict:
             version=value["suite"]["version"],
             left_running=list(value["leftRunning"]),
             only=list(value["only"]),
+            judged=Judged(**value["judgedAs"]),
+            date=value["date"],
+            seen=Counter(value["seen"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it is no verdict of output-mock verify: {error!r} does not fit") from None
+        raise ValueError(
+            f"it is not a verdict of this version of output-mock verify: {error!r} does not fit"
+        ) from None
 
 
 def read(path: Path) -> Verdict:

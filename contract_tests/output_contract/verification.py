@@ -10,19 +10,22 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from output_contract import report_html, report_junit
-from output_contract.bounds import MOST_REQUESTS, MOST_SECONDS, left_open, requests_made
+from output_contract.bounds import MOST_REQUESTS, MOST_SECONDS, Bounds, Ledger, left_open, requests_made
 from output_contract.client import end
 from output_contract.collector import Collector
-from output_contract.server import PATIENCE, Server
+from output_contract.detection import detect
+from output_contract.server import GONE, PATIENCE, MapError, Server, read_map
 from output_contract.target import Target
 from output_contract.verdict import Verdict
+from output_contract.versions import NEWEST, Judged, known
 from output_mock.recording.transport import InProcessTransport, SocketTransport
 from output_mock.version import version
 
@@ -55,6 +58,9 @@ class Wanted:
     made: int = 0
     max_seconds: float = MOST_SECONDS
     strict: bool = False
+    # The versions to judge it as; None: those that it is found to have.
+    api_version: str | None = None
+    sdk_version: str | None = None
 
 
 def verify(
@@ -70,12 +76,16 @@ def verify(
     collector = Collector(wanted.url or IN_PROCESS, progress)
     verdict = collector.verdict
     verdict.strict, verdict.version, verdict.only = wanted.strict, version(), list(wanted.only)
+    verdict.date = datetime.now(timezone.utc).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory(prefix="output-mock-") as folder:
-        arguments = [*_arguments(wanted, prefix, Path(folder)), *extra]
         plugins = [collector, *([] if wanted.target is None else [wanted.target])]
         try:
+            judged = _judged(wanted, prefix, Path(folder))
+            arguments = [*_arguments(wanted, judged, prefix, Path(folder)), *extra]
             with _undisturbed():
                 status = pytest.main(arguments, plugins)
+                # Those who check were told, and do not know how it is known.
+                verdict.judged = judged
         except KeyboardInterrupt:
             status = pytest.ExitCode.INTERRUPTED
         finally:
@@ -86,13 +96,35 @@ def verify(
         verdict.problems.append("the suite could not begin, see the lines above")
     elif status == pytest.ExitCode.INTERNAL_ERROR and not verdict.problems:
         verdict.problems.append("the suite itself has failed, see the lines above")
+    if any(reason == GONE for reason, _ in verdict.reasons()):
+        verdict.problems.append("the server stopped answering while it was checked")
     if any("--max-" in reason for reason, _ in verdict.reasons()):
-        verdict.problems.append("the requests or the seconds that it may take have not sufficed")
+        verdict.problems.append("the requests or the seconds that it may take were not enough")
     verdict.seconds = time.monotonic() - began
     return verdict
 
 
-def _arguments(wanted: Wanted, prefix: str, ledger: Path) -> list[str]:
+def _judged(wanted: Wanted, prefix: str, ledger: Path) -> Judged:
+    """The versions to judge it as. A fake of the process that checks has the newest ones."""
+    if wanted.url is None and wanted.target is None:
+        api, sdk = wanted.api_version, wanted.sdk_version
+        return Judged(
+            known(api or NEWEST), known(sdk or NEWEST), *("said" if one else "found" for one in (api, sdk))
+        )
+    server = _server(wanted)
+    server.prefix = f"{prefix}-versions"
+    server.catalog, server.read_only, server.patience = wanted.catalog, wanted.read_only, wanted.patience
+    with suppress(MapError):
+        # What is wrong with the file is told when the suite begins.
+        server.roles = {} if wanted.map is None else read_map(wanted.map)
+    server.bounds = Bounds(
+        wanted.max_requests - wanted.made, time.time() + wanted.max_seconds, ledger, "versions"
+    )
+    server.ledger = Ledger(ledger, "versions")
+    return detect(server, wanted.api_version, wanted.sdk_version)
+
+
+def _arguments(wanted: Wanted, judged: Judged, prefix: str, ledger: Path) -> list[str]:
     folder = Path(__file__).parent
     # Each area has a file of its own; to read the others takes longer than to check one.
     files = {folder / f"test_{one.partition('.')[0]}.py" for one in wanted.only} or {folder}
@@ -117,8 +149,10 @@ def _arguments(wanted: Wanted, prefix: str, ledger: Path) -> list[str]:
         f"--output-ledger={ledger}",
         f"--output-examples={wanted.examples}",
         f"--output-patience={wanted.patience}",
-        f"--output-max-requests={wanted.max_requests - wanted.made}",
+        f"--output-max-requests={wanted.max_requests - wanted.made - requests_made(ledger)}",
         f"--output-until={time.time() + wanted.max_seconds}",
+        f"--output-api-version={judged.api}",
+        f"--output-sdk-version={judged.sdk}",
         *(f"--output-only={area}" for area in wanted.only),
     ]
     if wanted.url is not None:
@@ -157,15 +191,19 @@ def _undisturbed() -> Iterator[None]:
 
 def _end_what_is_left(wanted: Wanted, ledger: Path) -> list[str]:
     """End what the processes that checked have begun and not ended; returns what could not be."""
-    if wanted.url is not None:
-        server = Server(SocketTransport(wanted.url), wanted.token)
-    elif wanted.target is not None:
-        server = Server(InProcessTransport(wanted.target.app), wanted.target.token)
-    else:
+    if wanted.url is None and wanted.target is None:
         # The fakes have gone with their processes.
         return []
+    server = _server(wanted)
     server.bounds.requests = wanted.max_requests - wanted.made - requests_made(ledger)
     return end(server, left_open(ledger))
+
+
+def _server(wanted: Wanted) -> Server:
+    if wanted.url is not None:
+        return Server(SocketTransport(wanted.url), wanted.token)
+    assert wanted.target is not None
+    return Server(InProcessTransport(wanted.target.app), wanted.target.token)
 
 
 def missing(workers: str | None) -> str | None:

@@ -29,7 +29,7 @@ def sendable_token(context: click.Context, parameter: click.Parameter, value: st
     if value is None or (value.isascii() and value.isprintable()):
         return value
     raise click.BadParameter(
-        "it has signs that no header can have; is there a line end in it?", context, parameter
+        "it has characters that no header can have; is there a line end in it?", context, parameter
     )
 
 

@@ -1,4 +1,4 @@
-"""`output-mock verify`: is a server a true Output API?"""
+"""`output-mock verify`: does a server conform to the Output API?"""
 
 from __future__ import annotations
 
@@ -58,6 +58,21 @@ def _url(context: click.Context, parameter: click.Parameter, value: str | None) 
             "a URL has no user in it here; give the token with --token", context, parameter
         )
     return value
+
+
+def _version(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        contract_suite.load()
+    except contract_suite.SuiteError as problem:
+        raise CouldNotBeChecked(str(problem)) from None
+    from output_contract.versions import known
+
+    try:
+        return known(value)
+    except ValueError as problem:
+        raise click.BadParameter(str(problem), context, parameter) from None
 
 
 def _catalog(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
@@ -146,7 +161,19 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--require-all", is_flag=True, help="End with 2 when something was not checked, whatever else was found."
 )
-@click.option("--strict", is_flag=True, help="Let every deviation count, and not only from what is required.")
+@click.option("--strict", is_flag=True, help="Count every failed check, and not only the required ones.")
+@click.option(
+    "--api-version",
+    metavar="V",
+    callback=_version,
+    help="Judge it as this version of the API, such as 0.9; found out by asking if not given.",
+)
+@click.option(
+    "--sdk-version",
+    metavar="V",
+    callback=_version,
+    help="Judge it as a deployment whose workers run this version of the SDK; found out if not given.",
+)
 @click.option(
     "--examples",
     type=click.IntRange(1, 10_000),
@@ -196,17 +223,20 @@ def verify(
     against_token: str | None,
     require_all: bool,
     strict: bool,
+    api_version: str | None,
+    sdk_version: str | None,
     examples: int,
     patience: float,
     max_requests: int,
     max_seconds: int,
 ) -> None:
-    """Tell whether the server at URL is a true Output API; without a URL, whether the fake is.
+    """Check whether the server at URL conforms to the Output API; without a URL, whether the fake does.
 
-    Ends with 0 if it conforms, 1 if it does not (with --against, also if the other one comes out otherwise),
-    2 if it could not be checked. Every run that it starts has an id that begins with verify-, or one that the
-    server has made, and is ended. What the server has no workflow for is reported as not checked, with what
-    it would take.
+    The exit status is 0 if it conforms, 1 if it does not (with --against, also if the other server comes out
+    differently), and 2 if it could not be checked. A deployment is judged as the version that it is. Every
+    run that verify starts has an id that begins with verify-, or one that the server made, and is ended.
+    Checks that need a workflow that the server does not have are reported as not checked, with what they
+    would take.
     """
     from output_contract import comparison, report_text, verification
     from output_contract import verdict as verdicts
@@ -236,10 +266,12 @@ def verify(
         max_requests=max_requests,
         max_seconds=max_seconds,
         strict=strict,
+        api_version=api_version,
+        sdk_version=sdk_version,
     )
     other: Wanted | Verdict | None = None
     if against is not None and against.startswith(("http://", "https://")):
-        other = replace(wanted, url=against, token=against_token)
+        other = replace(wanted, url=against, token=against_token, api_version=None, sdk_version=None)
     elif against is not None:
         try:
             other = verdicts.read(Path(against))
@@ -342,32 +374,15 @@ def _write(verdict: Verdict, folder: Path) -> None:
 
 
 def _reach(url: str, token: str | None, option: str) -> None:
-    """Raise `CouldNotBeChecked` unless a server answers there, and lets us in."""
+    """Raise `CouldNotBeChecked` unless there is an Output API that lets us in."""
+    from output_contract.preflight import NotChecked, look
+    from output_contract.server import Server
     from output_mock.recording.transport import SocketTransport
 
-    headers = [] if token is None else [("Authorization", f"Basic {token}")]
     try:
-        transport = SocketTransport(url)
-        reply = transport.send("GET", "/workflow/runs?limit=1", headers, None, 20)
-        reply.close()
-    except ValueError as problem:
+        look(Server(SocketTransport(url), token), option)
+    except (ValueError, NotChecked) as problem:
         raise CouldNotBeChecked(str(problem)) from None
-    except (OSError, http.client.HTTPException) as problem:
-        words = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-        raise CouldNotBeChecked(
-            f"no server answers at {url} ({words}); start it, or correct the URL"
-        ) from None
-    if reply.status == 401:
-        what = (
-            f"asks for a token; give it with {option} T"
-            if token is None
-            else f"refuses this token; see {option}"
-        )
-        raise CouldNotBeChecked(f"the server at {url} {what}")
-    if 300 <= reply.status < 400:
-        raise CouldNotBeChecked(f"{url} leads elsewhere ({reply.status}); give the URL that it leads to")
-    if reply.status in (502, 503, 504):
-        raise CouldNotBeChecked(f"{url} answers {reply.status}: what is behind it is not up; try again later")
 
 
 @contextmanager

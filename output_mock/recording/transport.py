@@ -172,6 +172,8 @@ class SocketTransport:
                 raise
             # What was shut looks like a body that has ended.
             deadline.check()
+            if response.length:
+                raise http.client.IncompleteRead(b"", response.length)
 
         def close() -> None:
             deadline.over()

@@ -31,7 +31,7 @@ from output_contract.bounds import Bounds, Ledger, Spent, left_open
 from output_contract.checks import AREAS, check_of
 from output_contract.client import Client, Deviation, end
 from output_contract.conformity import response_problems
-from output_contract.exchange import Exchange, Secrets, secret_values
+from output_contract.exchange import RecordedExchange, Secrets, secret_values
 from output_contract.pack import script
 from output_contract.server import MapError, Server, read_map
 from output_contract.target import Target
@@ -107,7 +107,7 @@ def test_the_true_fake_passes_in_process() -> None:
     # Broken fakes are tried in process too, with every check.
     result = run("--only", "system", "--only", "catalog", "--only", "messages", "--examples", "5")
     assert result.exit_code == 0, result.output
-    assert "a fake in process passes what was checked (system, catalog, messages)" in result.output
+    assert "a fake in process passes the checks of system, catalog, messages" in result.output
 
 
 def test_a_deviation_is_told_with_the_request_the_answer_what_was_expected_and_why() -> None:
@@ -123,7 +123,7 @@ def test_a_deviation_is_told_with_the_request_the_answer_what_was_expected_and_w
     assert "Authorization: Basic $OUTPUT_API_AUTH_TOKEN" in words
     assert TOKEN not in text
     assert re.search(r"^validation +· +2 +·", text, re.MULTILINE)
-    assert text.splitlines()[-1].startswith("a fake in process is no true Output API: 2 deviations; ")
+    assert text.splitlines()[-1] == "a fake in process does not conform: 2 checks failed"
 
 
 def deviating(name: str, *only: str, **options: Any) -> Verdict:
@@ -150,30 +150,34 @@ def test_the_example_that_a_property_fails_with_is_told() -> None:
     assert re.search(r"request +curl .* -X POST .*/signal/", text), text
 
 
-def test_a_server_that_was_checked_in_part_is_not_called_a_true_output_api() -> None:
+def test_a_server_of_which_a_part_was_checked_is_not_said_to_conform() -> None:
     passed = [Outcome("run.alias", "required", "s", "passed")]
-    assert Verdict("http://a", passed).words == "is a true Output API"
-    assert (
-        Verdict("http://a", passed, only=["run"]).words
-        == "passes what was checked (run); all else was left out"
-    )
+    assert Verdict("http://a", passed).words == "conforms"
+    part = Verdict("http://a", passed, only=["run"])
+    assert part.words == "passes the checks of run, and no others were asked for"
+
+
+def test_one_failed_check_is_told_in_the_singular() -> None:
+    failed = [Outcome("run.alias", "required", "s", "failed", failure={"expected": "x"})]
+    assert Verdict("http://a", failed).words == "does not conform: 1 check failed"
+    minor = [*failed, Outcome("run.child", "observed", "s", "failed", failure={"expected": "y"})]
+    assert Verdict("http://a", minor).words == "does not conform: 1 check failed, and 1 that is not required"
 
 
 def test_a_terminal_is_not_flooded() -> None:
     verdict = Verdict("http://a")
     for number in range(30):
-        verdict.add(Outcome(f"run.alias[{number}]", "required", "s", "failed", failure={"expected": "x"}))
+        failure = {"expected": f"x{'y' * number}"}
+        verdict.add(Outcome(f"run.alias[{number}]", "required", "s", "failed", failure=failure))
     lines = verification_text(verdict)
     assert len([line for line in lines if line.startswith("✗ run.alias")]) == 20
-    assert "✗ and 10 more; --report DIR writes down all of them" in lines
+    assert "✗ and 10 more; --report DIR writes all of them down" in lines
 
 
 def test_what_is_only_recommended_counts_when_that_is_wanted() -> None:
     lenient = deviating("nothing_is_deprecated", "stop.deprecated")
     assert (lenient.exit_status, lenient.counts()["failed"]) == (0, 2)
-    assert lenient.words == (
-        "passes what was checked (stop.deprecated), with 2 minor deviations; all else was left out"
-    )
+    assert lenient.words.endswith("no others were asked for; 2 checks failed that are not required")
     assert deviating("nothing_is_deprecated", "stop.deprecated", strict=True).exit_status == 1
 
 
@@ -292,8 +296,8 @@ def test_the_pack_can_be_offered_on_temporal(monkeypatch: pytest.MonkeyPatch) ->
         result = run(url, "--temporal", "localhost:7233", "--namespace", "n", "--only", "run.result")
         assert result.exit_code == 0, result.output
         assert offered == [(script, "localhost:7233", "n"), ("gone",)]
-        (call,) = mock.calls(route="run")
-        assert call.json["catalog"].startswith("verify-")
+        catalogs = {call.json["catalog"] for call in mock.calls(route="run")}
+        assert [name.startswith("verify-") for name in catalogs] == [True]
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------
@@ -308,7 +312,10 @@ def failure(*arguments: str, **environment: str) -> str:
 def test_a_server_that_is_not_there_could_not_be_checked() -> None:
     with served() as (_, url):
         pass
-    assert f"no server answers at {url} (Connection refused); start it, or correct the URL" in failure(url)
+    assert (
+        f"no server answers at {url} (the connection was refused); start it, or correct the URL"
+        in failure(url)
+    )
     assert "'localhost:3001' is no base URL; write it like" in failure("localhost:3001")
 
 
@@ -534,9 +541,9 @@ def test_a_run_of_somebody_else_is_not_ended_because_the_server_names_it(
     assert server.ledger.open == ([named] if known else [])
 
 
-def client_exchange(path: str, body: Any, named: str) -> Exchange:
+def client_exchange(path: str, body: Any, named: str) -> RecordedExchange:
     answer = json.dumps({"workflowId": named, "runId": "r"}).encode()
-    return Exchange("POST", path, [], json.dumps(body).encode(), 200, {}, answer)
+    return RecordedExchange("POST", path, [], json.dumps(body).encode(), 200, {}, answer)
 
 
 # --- servers that mean harm -------------------------------------------------------------------------------
@@ -695,7 +702,7 @@ def test_a_verdict_can_be_read_again() -> None:
     verdict = a_verdict()
     again = from_json(json.loads(json.dumps(verdict.as_json())))
     assert again.as_json() == verdict.as_json()
-    with pytest.raises(ValueError, match="it is no verdict of output-mock verify"):
+    with pytest.raises(ValueError, match="it is not a verdict of this version of output-mock verify"):
         from_json({"url": "x"})
 
 
@@ -704,7 +711,7 @@ def test_secrets_are_not_told() -> None:
     body = json.dumps(
         {"password": "p4ss", "nested": [{"apiKey": "k3y", "pageToken": "AAAA"}], "a": "hunter2"}
     )
-    exchange = Exchange(
+    exchange = RecordedExchange(
         "POST", "/x?X-Amz-Signature=abc&y=1", [("Authorization", "Basic tok-123456")], body.encode()
     )
     curl = secrets.curl("http://a", exchange)
@@ -781,21 +788,21 @@ def test_whatever_a_text_is_made_of_its_secrets_are_found_soon(piece: str) -> No
     ],
 )
 def test_a_token_that_is_nearly_right_is_not_shown(value: str, shown: str) -> None:
-    exchange = Exchange("GET", "/x", [("Authorization", value)], None, 401, {}, value.encode())
+    exchange = RecordedExchange("GET", "/x", [("Authorization", value)], None, 401, {}, value.encode())
     secrets = Secrets("Tok-123456")
     assert f'-H "Authorization: {shown}"' in secrets.curl("http://a", exchange)
     assert not re.search("Tok-12345|tOK-12345", secrets.answer(exchange)["body"])
 
 
 def test_an_authorization_is_never_shown_when_no_token_is_known() -> None:
-    exchange = Exchange("GET", "/x", [("authorization", "Basic whatever"), ("Cookie", "s=1")], None)
+    exchange = RecordedExchange("GET", "/x", [("authorization", "Basic whatever"), ("Cookie", "s=1")], None)
     assert Secrets().curl("http://a", exchange) == (
         "curl -sS -i -H \"authorization: Basic …\" -H 'Cookie: [redacted]' http://a/x"
     )
 
 
 HARMFUL = {
-    "surrogate": b'{"workflows": "\\ud800", "\\ud800": 1}',
+    "surrogate": b'{"runs": [], "workflows": "\\ud800", "\\ud800": 1}',
     "deep": b"[" * 100_000,
     "deep-object": b'{"a":' * 100_000,
     "nearly-too-deep": b"[" * 900 + b"]" * 900,
@@ -848,7 +855,7 @@ def test_two_servers_that_are_alike_are_said_to_be(fake: tuple[OutputMock, str],
     _, url = fake
     result = run(url, *QUICK, "--against", url, "--report", str(tmp_path))
     assert result.exit_code == 0, result.output
-    assert "5 checks have come out alike, 0 have not" in result.output
+    assert "5 checks came out alike, 0 did not" in result.output
     again = run(url, *QUICK, "--against", str(tmp_path / "against"))
     assert again.exit_code == 0, again.output
 

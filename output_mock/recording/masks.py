@@ -18,6 +18,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _REMOTE_TRACE = re.compile(r"(https://[^/]+)/([^/]+)/\d{4}/\d\d/\d\d/[\d-]+Z_.*\.json$", re.DOTALL)
 _LOCAL_TRACE = re.compile(r"^.*/([^/]+)/\d{4}(-\d\d){5}-\d{3}Z_.*\.json$", re.DOTALL)
+_WORKFLOW_FILE = re.compile(r"^/.*?(?=/dist/.*/workflow\.js$)")
 # The id that a child gets from its parent's.
 _CHILD = re.compile(r"^(\{\{\w+\}\})-[A-Za-z0-9_-]{10,}$")
 _EPOCH = re.compile(r"[0-9]{9,}|<epoch>")
@@ -46,6 +47,8 @@ MASKED_FIELDS = frozenset(
         "acceptedRequest",
     }
 )
+# In headers of activities there is a payload of this name, which tells what runs in what.
+_ONLY_AS_TEXT = {"stack", "stackTrace"}
 # What the base 64 of a payload holds, which is shown as JSON.
 PAYLOAD = "<payload>"
 
@@ -107,7 +110,7 @@ class Masks:
 
     def value(self, value: Any, field: str = "") -> Any:
         """A JSON value, which stands in the field of that name."""
-        if field in MASKED_FIELDS:
+        if field in MASKED_FIELDS and (isinstance(value, str) or field not in _ONLY_AS_TEXT):
             return None if value is None else f"<{field}>"
         if field in _TIMES_AS_NUMBERS and isinstance(value, (int, float)) and not isinstance(value, bool):
             return "<ms>"
@@ -140,6 +143,8 @@ class Masks:
         return masked
 
     def _field(self, text: str, field: str) -> Any:
+        if field == "path":  # of a workflow in the catalog
+            return self.text(_WORKFLOW_FILE.sub("<folder>", text))
         if field == "nextPageToken":
             return "<token>"
         if field == "workflowId" and _MADE_UP_ID.fullmatch(text) and text not in self._names:

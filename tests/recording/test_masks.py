@@ -79,6 +79,12 @@ def test_an_answer_made_up_from_a_recorded_one_is_masked_to_the_same(name: str) 
         ({"nextPageToken": "dG9rZW4="}, {"nextPageToken": "<token>"}),
         ({"nextPageToken": None}, {"nextPageToken": None}),
         ({"stack": "Error\n at x"}, {"stack": "<stack>"}),
+        ({"stack": {"data": "WyJhIl0="}}, {"stack": {"data": {"<payload>": ["a"]}}}),
+        (
+            {"path": "/app/dist/workflows/sum/workflow.js"},
+            {"path": "<folder>/dist/workflows/sum/workflow.js"},
+        ),
+        ({"path": "/sum/dist/x.js"}, {"path": "/sum/dist/x.js"}),
         (
             {"local": "/app/logs/runs/sum/2026-11-24-00-15-36-327Z_V1S.json"},
             {"local": "<folder>/sum/<time>_<id>.json"},

@@ -8,6 +8,7 @@ import pytest
 
 from output_contract.pack import script as pack
 from output_mock import OutputMock
+from output_mock.javascript_json import to_bytes
 from output_mock.recording import versions
 from output_mock.recording.answers import Answer
 from output_mock.recording.player import Player
@@ -17,7 +18,8 @@ from output_mock.recording.scenario import Scenario
 from output_mock.recording.transport import InProcessTransport, Reply
 from tests.fidelity.played_clock import PlayedClock
 from tests.fidelity.recorded import RECORDINGS, PlayedPace
-from tests.recording.answering import Answering, CountedPace, Sent, json_reply, reply, scenario
+from tests.recording.answering import JSON, Answering, CountedPace, Sent, json_reply, reply, scenario
+from tests.recording.samples import UUID
 
 GET = {"request": "GET /x"}
 V11 = {"api": "0.11.0", "sdk": "0.11.0"}
@@ -85,6 +87,16 @@ def test_two_recordings_of_one_scenario_are_compared_without_a_server() -> None:
     assert [str(difference) for difference in compared.differences] == ["body.a: recorded 1, got 2"]
     with pytest.raises(ValueError, match="the same requests"):
         list(between(one, record(scenario({"request": "GET /y"}), player_of({}), V11).recording))
+
+
+def test_a_recording_that_lacks_masks_of_today_is_compared_as_if_it_had_them() -> None:
+    older = {"status": 200, "headers": {}, "json": {"runId": UUID, "startedAt": 2}}
+    recording = scenario({**GET, "answer": older}, recorded=V11)
+    got = {"runId": UUID.replace("01a2", "5e0b"), "startedAt": 1}
+    (compared,) = replay(recording, Player(Answering(lambda sent: reply(200, JSON, to_bytes(got)))))
+    assert [one.pointer for one in compared.differences] == ["/headers/content-type"]
+    (compared,) = between(recording, recording)
+    assert compared.is_same
 
 
 def player_of(body: Any) -> Player:

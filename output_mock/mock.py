@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from output_mock import expected as expectations
 from output_mock.contract.errors import WorkflowNotFoundError
+from output_mock.contract.view import NEWEST
 from output_mock.durations import Duration, nanoseconds
 from output_mock.engine import results
 from output_mock.engine.clock import Clock, Mode
@@ -82,7 +83,7 @@ class RunView:
     def history(self) -> list[dict[str, Any]]:
         """All events so far, as `/history` shows them with payloads."""
         with self._world.clock.lock:
-            return pages.events(self._run, 0, len(self._run.history.batches), include_payloads=True)
+            return pages.events(self._run, NEWEST, include_payloads=True)
 
     @property
     def trace(self) -> dict[str, Any] | None:

@@ -26,9 +26,9 @@ from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import RequestHeaderFieldsTooLarge
 
 from output_mock.http import head_limit
-from output_mock.http.answers import status_line
-from output_mock.http.exchange import GIVE_UP, LOCAL_ADDRESS, RESET, WHEN_GONE
 from output_mock.http.faults import Dropped, TimedOut
+from output_mock.http.responses import status_line
+from output_mock.http.server_hooks import GIVE_UP, LOCAL_ADDRESS, RESET, WHEN_GONE
 from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:

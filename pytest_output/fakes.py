@@ -71,7 +71,7 @@ def _living(mock: OutputMock, url: str, wanted: Settings) -> Iterator[None]:
     else:
         time = WallSleeps().measured() if mock.clock.mode != "real" else nullcontext()
     try:
-        with environment(url, mock.app.auth_token), time as kept:
+        with environment(url, mock.app.api.auth_token), time as kept:
             _times[mock] = kept
             yield
     finally:

@@ -417,7 +417,7 @@ def serve(
         )
         made.app.calls.most = journal
         made.app.timing = timing
-        made.app.cors_origins = frozenset(cors) if cors else None
+        made.app.api.cors_origins = frozenset(cors) if cors else None
         # A script that names a namespace of its own keeps it.
         made.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or made.world.namespace
         for name in faults:
@@ -687,7 +687,7 @@ def _first_line(mock: OutputMock, server: Server, *, demonstration: bool) -> str
     number = counted(len(offered))
     names = [name if catalog.worker else f"{name} (no worker)" for name, catalog in world.catalogs.items()]
     what = f"{number} of the demonstration" if demonstration else number
-    secret = "" if mock.app.auth_token is None else ", token required"
+    secret = "" if mock.app.api.auth_token is None else ", token required"
     return (
         f"Serving {what} in catalog{'' if len(names) == 1 else 's'} {', '.join(names)} on {server.url} "
         f"(clock {world.clock.mode}, seed {world.seed}{secret})"

@@ -7,6 +7,7 @@ goes with it; both are facts of the recordings named in each class.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from output_mock.suggestions import listed
 
@@ -19,6 +20,8 @@ class OutputError(Exception):
     # What no script has foreseen about the request, and the nearest that there is; None when this error is
     # simply the answer. For the author of a test, never for the body of an answer.
     unmatched_reason: str | None = None
+    # In how many seconds it is worth another try; None when nobody says.
+    retry_after: int | None = None
 
     def __init__(self, message: str, *, workflow_id: str | None = None) -> None:
         super().__init__(message)
@@ -83,7 +86,7 @@ class CatalogNotAvailableError(OutputError):
 
     name = "CatalogNotAvailableError"
     status = 503
-    retry_after = 3
+    retry_after: int | None = 3
 
     def __init__(self, name: str | None = None, known: Collection[str] = ()) -> None:
         super().__init__(
@@ -213,3 +216,106 @@ class ServiceError(OutputError):
     def __init__(self, message: str, *, status: int = 500, workflow_id: str | None = None) -> None:
         super().__init__(message, workflow_id=workflow_id)
         self.status = status
+
+
+class UnreadableBodyError(OutputError):
+    """A body that is refused unread, before anything else is looked at (raw_bodies)."""
+
+    def __init__(self, name: str, status: int, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.status = status
+        self.unmatched_reason: str | None = message
+
+    @classmethod
+    def no_json(cls, message: str) -> UnreadableBodyError:
+        """It is no JSON, or JSON that is neither an object nor an array."""
+        return cls("SyntaxError", 400, message)
+
+    @classmethod
+    def too_large(cls, message: str = "request entity too large") -> UnreadableBodyError:
+        """It is larger than the server reads."""
+        return cls("PayloadTooLargeError", 413, message)
+
+    @classmethod
+    def unsupported(cls, message: str) -> UnreadableBodyError:
+        """It has a charset or an encoding that the server does not know."""
+        return cls("UnsupportedMediaTypeError", 415, message)
+
+    @classmethod
+    def not_unpacked(cls, message: str) -> UnreadableBodyError:
+        """It is not what its `Content-Encoding` says."""
+        return cls("Error", 400, message)
+
+
+class BadEscapeError(OutputError):
+    """A part of the path cannot be percent-decoded (workflow_id)."""
+
+    name = "URIError"
+    status = 400
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"Failed to decode param '{text}'")
+        self.unmatched_reason: str | None = self.message
+
+
+class NestedTooDeepError(OutputError):
+    """What JSON that is nested too deep brings about on the real server."""
+
+    name = "RangeError"
+
+    def __init__(self) -> None:
+        super().__init__("Maximum call stack size exceeded")
+        self.unmatched_reason: str | None = "the body is nested too deep"
+
+
+class ErrorShape(NamedTuple):
+    """What the body of an error holds besides its name and its message, and when it is answered."""
+
+    # Whether it names the workflow: always, never, or sometimes (None).
+    names_workflow: bool | None
+    about: str
+
+
+SHAPES: dict[str, ErrorShape] = {
+    name: ErrorShape(*shape)
+    for name, shape in {
+        "SyntaxError": (False, "The body is no JSON, or JSON that is neither an object nor an array."),
+        "URIError": (False, "A percent-escape in the path cannot be decoded."),
+        "InvalidPageTokenError": (False, "The page token has the right form but no page belongs to it."),
+        "PayloadTooLargeError": (False, "The body is larger than 2 MiB."),
+        "UnsupportedMediaTypeError": (False, "The body has an unknown Content-Encoding."),
+        "WorkflowNotFoundError": (
+            True,
+            "No such workflow or run, or the run is closed and takes no messages.",
+        ),
+        "StepNotFoundError": (False, "The history holds no step of that name."),
+        "StepNotCompletedError": (None, "The step to reset to has not completed."),
+        "TraceNotAvailableError": (True, "The run was not traced, or has written no trace."),
+        "WorkflowExecutionTimedOutError": (True, "The wait is over; the run itself goes on."),
+        "UnsupportedWorkflowError": (False, "The catalog has no workflow of that name."),
+        "WorkflowNotCompletedError": (False, "The run is still running."),
+        "WorkflowExecutionAlreadyStartedError": (True, "A running workflow has that id."),
+        "QueryNotRegisteredError": (False, "The workflow has no such query, or its handler raised."),
+        "WorkflowUpdateFailedError": (False, "No such update, or its validator or handler refused."),
+        "TraceFileDownloadError": (
+            False,
+            "The remote trace cannot be fetched: no such object, or no AWS keys.",
+        ),
+        "TraceFileParseError": (False, "The remote trace is no JSON."),
+        "InvalidTraceFileUrl": (False, "The URL of the remote trace is none of S3."),
+        "CatalogNotAvailableError": (False, "No worker serves that catalog (yet)."),
+        "TypeError": (False, "The workflow id is an empty string."),
+        "Error": (
+            False,
+            "The body cannot be unpacked, or Temporal refused: the API passes its words on.",
+        ),
+        "RangeError": (False, "The body is nested too deep."),
+        "ServiceError": (None, "Temporal could not do it, e.g. because no worker answers the query."),
+        "ScriptError": (
+            None,
+            "Of the fake alone: the script of the workflow is wrong; the message says where.",
+        ),
+        "StalledError": (None, "Of the fake alone: it waits for what only another request can bring."),
+    }.items()
+}

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from output_mock.control.problems import Forbidden
-from output_mock.http.exchange import LOCAL_ADDRESS
 from output_mock.http.origins import origin
+from output_mock.http.server_hooks import LOCAL_ADDRESS
 
 # Where the application puts the host that a target such as `http://localhost:3001/health` names.
 TARGET_HOST = "output_mock.target_host"

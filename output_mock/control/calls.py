@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from output_mock.contract.operations import NAMES
 from output_mock.contract.rendering import iso
 from output_mock.control.operations import (
     ANYTHING,
@@ -26,7 +27,6 @@ from output_mock.control.operations import (
 from output_mock.control.problems import InvalidRequest, WaitedInVain
 from output_mock.durations import SECOND, format_duration
 from output_mock.http.journal import Call, Calls, listing
-from output_mock.http.routes import OPERATIONS as ROUTES
 from output_mock.javascript_json import parse
 
 # How long, in seconds, one request waits for calls.
@@ -152,7 +152,7 @@ def clear(asked: ControlRequest) -> ControlResponse:
 _FILTERS: dict[str, Node] = {
     "method": text(maxLength=20),
     "path": text(maxLength=8000),
-    "route": text("An operation of the API.", enum=list(ROUTES)),
+    "route": text("An operation of the API.", enum=list(NAMES)),
     "workflow": text("The name of the workflow.", maxLength=LONGEST_ID),
     "workflowId": text("The workflow id.", maxLength=LONGEST_ID),
     "name": text("The name of the signal, query or update.", maxLength=LONGEST_ID),

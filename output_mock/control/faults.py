@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from output_mock.contract.operations import NAMES
 from output_mock.control.operations import (
     ANYTHING,
     DURATION,
@@ -24,7 +25,6 @@ from output_mock.control.operations import (
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
 from output_mock.http.faults import Fault
 from output_mock.http.presets import PRESETS, preset
-from output_mock.http.routes import OPERATIONS as ROUTES
 from output_mock.http.trace_log import Trouble
 
 # How many faults a world may have.
@@ -93,7 +93,7 @@ _GIVEN: Node = {
     "workerAway": {**DURATION, "description": "How long the worker of the default catalog goes away."},
     "s3": text("The trouble that a trace log has with S3.", enum=list(get_args(Trouble))),
     "method": text("Only calls of this method.", maxLength=20),
-    "route": text("Only calls of this operation.", enum=list(ROUTES)),
+    "route": text("Only calls of this operation.", enum=list(NAMES)),
     "workflow": text("Only calls about this workflow.", maxLength=LONGEST_ID),
     "workflowId": text("Only calls about this workflow id.", maxLength=LONGEST_ID),
 }

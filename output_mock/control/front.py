@@ -17,7 +17,8 @@ from flask import Request, Response
 from output_mock.control.access import TARGET_HOST, Access
 from output_mock.control.problems import InvalidRequest, Problem, Unauthorized
 from output_mock.control.worlds import WorldEntry, Worlds
-from output_mock.http import answers, tokens
+from output_mock.http import tokens
+from output_mock.http.responses import json_response, no_content
 from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Front:
     ) -> None:
         self.worlds = worlds
         self._control_token = control_token
-        self._auth_token: str | None = worlds.default.app.auth_token
+        self._auth_token: str | None = worlds.default.app.api.auth_token
         self._access = Access() if access is None else access
         self._made_plane: Plane | None = None
 
@@ -62,7 +63,7 @@ class Front:
         else:
             held = self.worlds.by_token(environ.get("HTTP_AUTHORIZATION")) or self.worlds.default
             held.used = monotonic()
-            answer = held.mock.app.answer(Request(environ))
+            answer = held.mock.app.answer(environ)
         return answer(environ, start_response)
 
     def _special(self, environ: WSGIEnvironment, path: str) -> Response:
@@ -72,7 +73,7 @@ class Front:
             if not path.startswith(PREFIX):
                 held = self.worlds.by_token(environ.get("HTTP_AUTHORIZATION")) or self.worlds.default
                 if not _is_control(target):
-                    return held.mock.app.answer(Request(environ))
+                    return held.mock.app.answer(environ)
                 return self._control(environ, target, held, scoped=False)
             name, rest = _parted(target)
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + PREFIX + name
@@ -81,7 +82,7 @@ class Front:
             if _is_control(rest):
                 return self._control(environ, rest, name, scoped=True)
             with self.worlds.visited(name, lambda: self._check_making(environ, name)) as held:
-                return held.mock.app.answer(Request(environ))
+                return held.mock.app.answer(environ)
         except Problem as problem:
             return _refused(problem)
 
@@ -92,7 +93,7 @@ class Front:
         try:
             self._access.check(environ)
             if self._access.is_preflight(environ):
-                answer = answers.no_answer()
+                answer = no_content()
             else:
                 self._check_token(environ)
                 answer = self._done(environ, target, world, scoped=scoped)
@@ -153,9 +154,7 @@ def _is_control(target: str) -> bool:
 
 
 def _refused(problem: Problem) -> Response:
-    answer = answers.json_answer(problem.body(), problem.status)
-    answer.headers.update(problem.headers)
-    return answer
+    return json_response(problem.body(), problem.status, problem.headers)
 
 
 def _target(environ: WSGIEnvironment) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Request, Response
 
-from output_mock.contract.errors import OutputError
+from output_mock.contract.errors import BadEscapeError, OutputError
 from output_mock.control import calls, clock, faults, runs, snapshots, unplayed, workflows, world_operations
 from output_mock.control.operations import (
     DURATION_PATTERN,
@@ -35,8 +35,9 @@ from output_mock.control.problems import (
 from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.durations import nanoseconds
 from output_mock.engine.errors import WaitEndedError, WorldBusyError, WorldStuckError
-from output_mock.http import answers, requests
-from output_mock.http.routes import BadEscapeError, in_regex, unescaped
+from output_mock.http import query_strings
+from output_mock.http.responses import json_response, no_content
+from output_mock.http.routes import in_regex, unescaped
 from output_mock.javascript_json import parse
 from output_mock.suggestions import closest, nearest
 
@@ -61,16 +62,13 @@ class Plane:
         try:
             reply = self._reply(request, path, held, scoped)
         except Problem as problem:
-            answer = answers.json_answer(problem.body(), problem.status)
-            answer.headers.update(problem.headers)
+            answer = json_response(problem.body(), problem.status, problem.headers)
         except RecursionError:
-            answer = answers.json_answer(InvalidRequest("the body is nested too deep").body(), 400)
+            answer = json_response(InvalidRequest("the body is nested too deep").body(), 400)
         except OutputError as error:
             answer = _refused(error)
         else:
-            answer = (
-                answers.no_answer() if reply.value is None else answers.json_answer(reply.value, reply.status)
-            )
+            answer = no_content() if reply.value is None else json_response(reply.value, reply.status)
         return answer
 
     def _reply(self, request: Request, path: str, held: WorldEntry, scoped: bool) -> ControlResponse:
@@ -99,9 +97,7 @@ def _refused(error: OutputError) -> Response:
         problem = (Ended if error.status == Ended.status else Stopped)(error.message)
     else:
         problem = Conflict(error.message)
-    answer = answers.json_answer(problem.body(), problem.status)
-    answer.headers.update(problem.headers)
-    return answer
+    return json_response(problem.body(), problem.status, problem.headers)
 
 
 def _route(method: str, raw: str, scoped: bool) -> tuple[Operation, dict[str, str]]:
@@ -136,7 +132,7 @@ def _decoded(part: str) -> str:
 
 def _query(operation: Operation, raw: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, given in requests.query_string(raw).items():
+    for name, given in query_strings.parse(raw).items():
         if name not in operation.query:
             known = list(operation.query)
             there = f"; there are {', '.join(known)}" if known else "; there is none at all"

@@ -55,7 +55,7 @@ class WorldEntry:
 
     def hold(self, mock: OutputMock) -> None:
         """Have this fake answer from now on."""
-        mock.app.tokens = self.marks
+        mock.app.api.tokens = self.marks
         self.mock = mock
         # Those that have been read from traces.
         self._first_runs = len(mock.world.workflow_ids())

@@ -18,7 +18,7 @@ class WorldStuckError(OutputError):
 
     name = "WorldStuckError"
     status = 503
-    retry_after = 3
+    retry_after: int | None = 3
 
     def __init__(self, holder: str) -> None:
         super().__init__(
@@ -39,7 +39,7 @@ class WorldBusyError(OutputError):
 
     name = "WorldBusyError"
     status = 503
-    retry_after = 3
+    retry_after: int | None = 3
 
     def __init__(self) -> None:
         super().__init__(

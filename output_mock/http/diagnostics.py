@@ -1,11 +1,12 @@
-"""Requests that are none: what is wrong with them, and the nearest thing that there is, in words."""
+"""Requests that match nothing: what is wrong with them, and what they most likely meant, in words."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
-from output_mock.http.routes import ROUTES
+from output_mock.contract.operations import Endpoint, Operation
 from output_mock.javascript_json import UNDEFINED
 from output_mock.sdk.values import short
 from output_mock.suggestions import nearest
@@ -23,20 +24,20 @@ def header_text(unmatched_reason: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def no_route(method: str, path: str) -> str:
+def no_route(method: str, path: str, endpoints: Sequence[tuple[Operation, Endpoint]]) -> str:
     """Nothing is on this path, or not for this method."""
     asked = path.split("/")
-    best, likeness = ROUTES[0], -1.0
-    for route in ROUTES:
-        parts = route[1].split("/")
+    best, likeness = "", -1.0
+    for operation, endpoint in endpoints:
+        parts = endpoint.path.split("/")
         same = [
             1.0 if "{" in part else difflib.SequenceMatcher(None, one.lower(), part).ratio()
             for one, part in zip(asked, parts, strict=False)
         ]
-        score = sum(same) / max(len(asked), len(parts)) + 0.1 * (route[0] == method)
+        score = sum(same) / max(len(asked), len(parts)) + 0.1 * (operation.method == method)
         if score > likeness:
-            best, likeness = route, score
-    return f"there is no {method} {path}; the nearest is {best[0]} {best[1]}"
+            best, likeness = f"{operation.method} {endpoint.path}", score
+    return f"there is no {method} {path}; the nearest is {best}"
 
 
 def invalid(issues: list[Issue], body: Any, known: tuple[str, ...], content_type: str | None) -> str:

@@ -15,11 +15,10 @@ from http import HTTPStatus
 from random import Random
 from typing import Any, Literal, NamedTuple, get_args
 
-from flask import Response
-
 from output_mock.contract import errors
+from output_mock.contract.reply import TEXT_TYPE, Reply
 from output_mock.durations import SECOND, Duration, format_duration, nanoseconds
-from output_mock.http import answers, tokens
+from output_mock.http import responses, tokens
 from output_mock.http.delays import LONGEST_ON_THE_WALL, Delay, WrittenDelay
 from output_mock.http.journal import check_route
 from output_mock.http.trace_log import Trouble
@@ -144,7 +143,7 @@ class Fault:
             route = _only("trouble with S3", "trace_log", route, method, status)
         check_route(route)
         for name, value in (headers or {}).items():
-            if not answers.is_header(name, value):
+            if not responses.is_header(name, value):
                 raise ValueError(f"{name!r}: {value!r} cannot be a header")
         # Which one of its world's it is, from 1; 0 as long as it is of none.
         self.id = 0
@@ -262,30 +261,29 @@ class Fault:
             del self.first_used[next(iter(self.first_used))]
         return now - first >= self.token_lasts
 
-    def answer(self, wait: int = 0, *, cors: Mapping[str, str] | None = None) -> Response:
-        """The answer that the client gets instead, and that says how long to `wait`. Only for a fault that
+    def reply(self, wait: int = 0, *, cors: Mapping[str, str] | None = None) -> Reply:
+        """The reply that the client gets instead, and that says how long to `wait`. Only for a fault that
         has a status. `cors` are the headers that the API's own answers let pages read them by.
         """
         status = self.status
         assert status is not None
-        body = self.body
         real = _REAL.get(status)
-        if isinstance(body, str):
-            answer = Response(body, status, content_type=answers.TEXT_TYPE)
-        elif body is not None:
-            answer = answers.json_answer(as_json(body), status)
+        if isinstance(self.body, str):
+            reply = Reply(self.body, status, content_type=TEXT_TYPE)
+        elif self.body is not None:
+            reply = Reply(as_json(self.body), status)
         elif real is not None:
-            answer = answers.error_answer(real)
-            answer.headers.update(cors or {})
+            reply = responses.error_reply(real)
+            reply.headers.update(cors or {})
         elif status < 200 or status in (204, 205, 304):
-            answer = Response(status=status)
+            reply = Reply(status=status, content_type=None)
         else:
             phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else str(status)
-            answer = Response(phrase, status, content_type=answers.TEXT_TYPE)
+            reply = Reply(phrase, status, content_type=TEXT_TYPE)
         if wait or self.retry_after is not None:
-            answer.headers["Retry-After"] = str(wait)
-        answer.headers.update(self.headers)
-        return answer
+            reply.headers["Retry-After"] = str(wait)
+        reply.override(self.headers)
+        return reply
 
     def _does(self) -> list[str]:
         """What it does but for being late, in words."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sys import getsizeof
 from typing import Any, NamedTuple, overload
 
+from output_mock.contract.operations import NAMES
 from output_mock.engine.errors import Ending
-from output_mock.http.routes import OPERATIONS
 from output_mock.masking import masked, masked_body, masked_headers, masked_text
 from output_mock.real_time import monotonic
 from output_mock.sdk.values import short
@@ -306,10 +306,8 @@ class Calls(Sequence[Call]):
 
 def check_route(route: str | None) -> None:
     """Raise `ValueError` when no operation has this name."""
-    if route is not None and route not in OPERATIONS:
-        raise ValueError(
-            f"there is no route {route!r}{nearest(route, OPERATIONS)}; routes are {', '.join(OPERATIONS)}"
-        )
+    if route is not None and route not in NAMES:
+        raise ValueError(f"there is no route {route!r}{nearest(route, NAMES)}; routes are {', '.join(NAMES)}")
 
 
 def listing(calls: Sequence[Call], *, most: int = 40) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -11,6 +12,7 @@ from output_mock.javascript_json import to_bytes
 
 if TYPE_CHECKING:
     from output_mock.contract.history import Event
+    from output_mock.contract.view import View
     from output_mock.engine.run import Run
 
 # What is smaller than this is made anew for each stream.
@@ -29,7 +31,8 @@ class Renderings:
     and there may be many of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, view: View) -> None:
+        self._view = view
         # By run, number, and whether with payloads. Who holds a rendering holds its run, too.
         self._there: WeakValueDictionary[tuple[int, int, bool], _Rendered] = WeakValueDictionary()
         self._lock = threading.Lock()
@@ -41,15 +44,13 @@ class Renderings:
         with self._lock:
             found = self._there.get(key)
             if found is None:
-                found = _Rendered(_content(run, event_id, event, include_payloads))
+                found = _Rendered(self._content(run, event_id, event, include_payloads))
                 if len(found.content) >= _SHARED:
                     self._there[key] = found
             return found
 
-
-def _content(run: Run, event_id: int, event: Event, include_payloads: bool) -> bytes:
-    if run.info.catalog is None:
-        return to_bytes(render(run.info, event_id, event, include_payloads=include_payloads))
-    # It shows what the catalog offers at the moment.
-    with run.world.clock.lock:
-        return to_bytes(render(run.info, event_id, event, include_payloads=include_payloads))
+    def _content(self, run: Run, event_id: int, event: Event, include_payloads: bool) -> bytes:
+        # The catalog's run shows what the catalog offers at the moment.
+        with nullcontext() if run.info.catalog is None else run.world.clock.lock:
+            rendered = render(run.info, event_id, event, include_payloads=include_payloads)
+            return to_bytes(self._view.event(rendered))

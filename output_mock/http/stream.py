@@ -7,12 +7,13 @@ from typing import Any
 
 from output_mock.contract import history
 from output_mock.contract.errors import OutputError
-from output_mock.engine import results
+from output_mock.contract.view import View
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
-from output_mock.http import answers
 from output_mock.http.faults import Dropped
+from output_mock.http.pages import described
 from output_mock.http.renderings import Renderings
+from output_mock.http.responses import error_body
 from output_mock.javascript_json import to_bytes
 
 KEEPALIVE = 15.0
@@ -22,7 +23,7 @@ _FRAME_BATCHES = 50
 _PIECE = 64 * 1024
 
 
-class Reader:
+class Client:
     """The client that a stream is for: whether it is still there."""
 
     def __init__(self, run: Run) -> None:
@@ -47,8 +48,9 @@ def nothing() -> Generator[bytes, None, None]:
 def frames(
     world: World,
     run: Run,
-    reader: Reader,
+    client: Client,
     renderings: Renderings,
+    view: View,
     *,
     after: int,
     include_payloads: bool,
@@ -57,41 +59,43 @@ def frames(
     """The frames of a stream that begins after event number `after`, until the run has closed.
 
     A large frame comes in pieces, each of which is made when it is asked for. While nothing happens the
-    iterator waits, and yields a comment every 15 seconds. It ends early when its reader has gone, and with a
+    iterator waits, and yields a comment every 15 seconds. It ends early when its client has gone, and with a
     frame `server_error` when the run cannot be followed any more: its world has ended or is stuck, or the
     server stops. With `cut_after` it sends so many events and then raises `Dropped`.
     """
     try:
-        yield from _followed(world, run, reader, renderings, after, include_payloads, cut_after)
+        yield from _followed(world, run, client, renderings, view, after, include_payloads, cut_after)
     except OutputError as problem:
-        told = {**answers.error_body(problem), "workflowId": run.workflow_id, "runId": run.run_id}
-        yield _frame("server_error", told)
+        told = {**error_body(problem), "workflowId": run.workflow_id, "runId": run.run_id}
+        yield _frame(view, "server_error", told)
 
 
 def _followed(
     world: World,
     run: Run,
-    reader: Reader,
+    client: Client,
     renderings: Renderings,
+    view: View,
     after: int,
     include_payloads: bool,
     cut_after: int | None,
 ) -> Generator[bytes, None, None]:
     lock = world.clock.lock
     with lock:
-        workflow = {**results.described(run), "closed": not run.running}
+        workflow = {**described(run, view), "closed": not run.running}
         first = 0
-    yield _frame("workflow", workflow)
+    yield _frame(view, "workflow", workflow)
     while True:
         with lock:
-            ends = run.history.batches
+            shown = view.history(run.history)
+            ends = shown.batches
             last = min(first + _FRAME_BATCHES, len(ends))
             begin, end = ends[first - 1] if first else 0, ends[last - 1] if last else 0
             begin = max(begin, min(after, end))
-            fresh = run.history.events[begin:end]
+            fresh = shown.events[begin:end]
             first = last
             drained = last == len(ends)
-            closing = run.history.events[-1] if drained and not run.running else None
+            closing = shown.events[-1] if drained and not run.running else None
         if cut_after is not None:
             fresh, cut_after = fresh[:cut_after], cut_after - len(fresh)
         if fresh:
@@ -99,12 +103,12 @@ def _followed(
         if cut_after is not None and cut_after <= 0:
             raise Dropped
         if closing is not None:
-            yield _frame("done", _done(closing))
+            yield _frame(view, "done", _done(closing))
             return
         if not drained:
             continue
-        moved = world.wait(run, _longer_than(run, first, reader), until=None, wall=KEEPALIVE)
-        if reader.gone:
+        moved = world.wait(run, _longer_than(run, view, first, client), until=None, wall=KEEPALIVE)
+        if client.gone:
             return
         if not moved:
             yield b": keepalive\n\n"
@@ -129,8 +133,8 @@ def _events(
     yield bytes(piece + b"]\n\n")
 
 
-def _longer_than(run: Run, batches: int, reader: Reader) -> Callable[[], bool]:
-    return lambda: len(run.history.batches) > batches or reader.gone
+def _longer_than(run: Run, view: View, batches: int, client: Client) -> Callable[[], bool]:
+    return lambda: len(view.history(run.history).batches) > batches or client.gone
 
 
 def _done(closing: history.Event) -> dict[str, Any]:
@@ -140,5 +144,5 @@ def _done(closing: history.Event) -> dict[str, Any]:
     return reason
 
 
-def _frame(name: str, data: Any) -> bytes:
-    return b"event: " + name.encode() + b"\ndata: " + to_bytes(data) + b"\n\n"
+def _frame(view: View, name: str, data: Any) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + to_bytes(view.frame(name, data)) + b"\n\n"

@@ -1,4 +1,4 @@
-"""Answers with traces that were fetched from S3: small ones as any JSON, large ones piece by piece."""
+"""Replies with traces that were fetched from S3: small ones as any JSON, large ones piece by piece."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Literal, cast
 
-from flask import Response
-
 from output_mock.contract.errors import TraceFileDownloadError, TraceFileParseError
-from output_mock.http import answers
+from output_mock.contract.reply import Reply
+from output_mock.http.responses import validator
 from output_mock.javascript_json import parse, to_bytes
 
 # Larger ones are never held in memory as a whole.
@@ -25,7 +24,7 @@ Trouble = Literal[
 ]
 
 
-def failing(run_id: str, trouble: Trouble) -> Response:
+def failing(run_id: str, trouble: Trouble) -> Reply:
     """What the server answers when that is wrong.
 
     Recorded are a missing object, missing keys and a trace that is no JSON (remote_trace_terminated,
@@ -38,7 +37,7 @@ def failing(run_id: str, trouble: Trouble) -> Response:
         raise TraceFileParseError
     if trouble != "huge":
         raise TraceFileDownloadError("S3 GetObject failure")
-    return trace_answer(run_id, _huge(run_id), valid=True)
+    return trace_reply(run_id, _huge(run_id), valid=True)
 
 
 def _huge(run_id: str) -> IO[bytes]:
@@ -53,8 +52,8 @@ def _huge(run_id: str) -> IO[bytes]:
     return file
 
 
-def trace_answer(run_id: str, file: IO[bytes], *, valid: bool = False) -> Response:
-    """The answer of `/trace-log` with this file's content as its data (remote_trace); it closes the file.
+def trace_reply(run_id: str, file: IO[bytes], *, valid: bool = False) -> Reply:
+    """The reply of `/trace-log` with this file's content as its data (remote_trace); it closes the file.
 
     `valid` says that it is known to be JSON. Raises `TraceFileParseError` when it is none
     (remote_trace_corrupt).
@@ -72,10 +71,10 @@ def trace_answer(run_id: str, file: IO[bytes], *, valid: bool = False) -> Respon
         data = parse(text)
     except (ValueError, RecursionError):
         raise TraceFileParseError from None
-    return answers.json_answer({"source": "remote", "runId": run_id, "data": data})
+    return Reply({"source": "remote", "runId": run_id, "data": data})
 
 
-def _large(run_id: str, file: IO[bytes], size: int) -> Response:
+def _large(run_id: str, file: IO[bytes], size: int) -> Reply:
     """The file's text as it is, within the rest of the answer. Its numbers stay as they are written."""
     before = to_bytes({"source": "remote", "runId": run_id})[:-1] + b',"data":'
     digest = hashlib.sha1(before, usedforsecurity=False)
@@ -93,10 +92,8 @@ def _large(run_id: str, file: IO[bytes], size: int) -> Response:
                 yield piece
             yield b"}"
 
-    answer = Response(pieces(), content_type=answers.JSON_TYPE, direct_passthrough=True)
-    answer.content_length = whole
-    answer.headers["ETag"] = answers.validator(whole, digest.digest())
-    return answer
+    headers = {"Content-Length": str(whole), "ETag": validator(whole, digest.digest())}
+    return Reply(headers=headers, stream=pieces())
 
 
 def _check(file: IO[bytes]) -> None:

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from weakref import WeakSet
 
-from flask import Request
-
 from output_mock.durations import SECOND
 from output_mock.http import head_limit
-from output_mock.http.answers import status_line
-from output_mock.http.exchange import PATIENCE, RESET, WHEN_GONE
 from output_mock.http.faults import Dropped
+from output_mock.http.responses import status_line
+from output_mock.http.server_hooks import PATIENCE, RESET, WHEN_GONE
 
 if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
@@ -221,7 +219,7 @@ class MountedApp:
         if body:
             environ["CONTENT_LENGTH"] = str(len(body))
         with connection.losses():
-            response = self.app.answer(Request(environ))
+            response = self.app.answer(environ)
         sent = response.get_wsgi_headers(environ).to_wsgi_list()
         if response.is_streamed and "Content-Length" not in response.headers:
             sent.append(("Transfer-Encoding", "chunked"))

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from output_mock.contract.operations import NAMES
 from output_mock.http.journal import Call, RequestHeaders
-from output_mock.http.routes import OPERATIONS
 from output_mock.javascript_json import as_json
 from output_mock.state.checked import (
     base_64,
@@ -75,7 +75,7 @@ _CALL: Mapping[str, Callable[[Any], Any]] = {
     "method": text,
     "path": text,
     "query": _object,
-    "route": maybe(one_of(*OPERATIONS)),
+    "route": maybe(one_of(*NAMES)),
     "workflow": maybe(text),
     "workflowId": maybe(text),
     "name": maybe(text),

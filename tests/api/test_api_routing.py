@@ -12,7 +12,7 @@ import pytest
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from output_mock import Context, OutputMock
-from output_mock.http.routes import ROUTES
+from output_mock.contract.operations import ROUTES
 from tests.client import Client
 from tests.conftest import BOTH_TRANSPORTS, Connect
 

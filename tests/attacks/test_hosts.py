@@ -11,7 +11,7 @@ from werkzeug.test import Client as WsgiClient
 from output_mock.control.access import Access, host_name
 from output_mock.control.front import Front
 from output_mock.control.openapi import document
-from output_mock.http.exchange import LOCAL_ADDRESS
+from output_mock.http.server_hooks import LOCAL_ADDRESS
 from output_mock.server import running
 from tests.attacks.raw import send
 from tests.client import Client

@@ -35,7 +35,7 @@ def test_only_the_pages_that_are_named_may_read_answers(
     connect: Connect, method: str, path: str, body: Any
 ) -> None:
     mock = OutputMock()
-    mock.app.cors_origins = frozenset({MINE, "https://app.test"})
+    mock.app.api.cors_origins = frozenset({MINE, "https://app.test"})
     mock.fail_next(404, times="always", workflow_id="struck")
     client = connect(mock)
     arguments = [] if body is None else [body]

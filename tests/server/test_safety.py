@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from output_contract.conformity import check_response
 from output_mock import Context, OutputMock, openapi
+from output_mock.contract.operations import ROUTES
 from output_mock.control.plane import OPERATIONS
 from output_mock.control.workflows import MOST_CATALOGS
 from output_mock.http.journal import Call, Journal
-from output_mock.http.routes import ROUTES
 from tests.client import Client
 from tests.control.control_document import problems
 from tests.control.served import served, worlds_of
@@ -354,12 +354,12 @@ def test_a_journal_counts_the_memory_that_its_calls_hold(kind: str) -> None:
 
 def test_a_call_that_nothing_keeps_is_not_even_built(monkeypatch: pytest.MonkeyPatch) -> None:
     from output_mock import OutputMock
-    from output_mock.http import exchange
+    from output_mock.http import journal_entry
 
     def never(*_: Any) -> None:
         raise AssertionError("a call was built")
 
-    monkeypatch.setattr(exchange, "Call", never)
+    monkeypatch.setattr(journal_entry, "Call", never)
     mock = OutputMock()
     mock.app.calls.most = 0
     assert mock.app.test_client().get("/health").status_code == 200

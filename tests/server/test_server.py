@@ -22,7 +22,7 @@ from waitress.channel import HTTPChannel
 from output_mock import OutputMock, Script
 from output_mock.http import stream
 from output_mock.http.app import OutputApp
-from output_mock.http.exchange import WHEN_GONE
+from output_mock.http.server_hooks import WHEN_GONE
 from output_mock.server import Served, Server, _Channel
 from tests.conftest import eventually, until_received
 

@@ -99,7 +99,7 @@ def test_a_stream_that_is_read_late_is_whole() -> None:
             assert events == mock.runs["run"].history
             last = [frame for frame in frames if b"event: history" in frame][-1]
             assert last.startswith(b"id: %d\n" % len(events))
-    assert len(mock.app.renderings._there) == 0
+    assert len(mock.app.api.renderings._there) == 0
 
 
 def unchunked(body: bytes) -> bytes:

@@ -235,7 +235,7 @@ def test_a_large_trace_is_passed_on_piece_by_piece(mock: OutputMock, good: bool)
         return
     assert answer.json["data"] == tree
     assert int(answer.headers["content-length"]) == len(answer.body)
-    from output_mock.http.answers import etag
+    from output_mock.http.responses import etag
 
     assert answer.headers["etag"] == etag(answer.body)
 

@@ -1,4 +1,4 @@
-"""Answers: JSON as the real server prints it, its headers, its ETag."""
+"""Responses: JSON as the real server prints it, its headers, its ETag."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ import base64
 import hashlib
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from flask import Response
 
-from output_mock.contract.errors import CatalogNotAvailableError, OutputError
-from output_mock.engine.errors import WorldBusyError, WorldStuckError
-from output_mock.javascript_json import to_bytes
+from output_mock.contract.errors import OutputError
+from output_mock.contract.headers import CORS
+from output_mock.contract.reply import JSON_TYPE, TEXT_TYPE, Reply
+from output_mock.javascript_json import UNDEFINED, to_bytes
 
-JSON_TYPE = "application/json; charset=utf-8"
-TEXT_TYPE = "text/plain; charset=utf-8"
-_CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": (
-        "Origin, X-Requested-With, Content-Type, Accept, Authorization, Last-Event-ID"
-    ),
-}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 # As Node has them (`http.STATUS_CODES` of Node 20). Python has some others, and not the same in each version.
@@ -44,30 +36,56 @@ def status_line(status: int) -> str:
     return f"{status} {_PHRASES.get(status, 'unknown')}"
 
 
-def json_answer(value: Any, status: int = 200) -> Response:
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`value` as a JSON body."""
-    return Response(to_bytes(value), status, content_type=JSON_TYPE)
+    response = Response(to_bytes(value), status, content_type=JSON_TYPE)
+    response.headers.update(headers or {})
+    return response
+
+
+def no_content() -> Response:
+    """`204`, which has no body and no type of one."""
+    response = Response(status=204)
+    response.headers.pop("Content-Type", None)
+    return response
 
 
 def error_body(problem: OutputError) -> dict[str, Any]:
-    """The body of that answer."""
+    """The body of an error."""
     body: dict[str, Any] = {"error": problem.name, "message": problem.message}
     if problem.workflow_id is not None:
         body["workflowId"] = problem.workflow_id
     return body
 
 
-def error_answer(problem: OutputError) -> Response:
-    """What the API says when the engine refuses."""
-    answer = json_answer(error_body(problem), problem.status)
-    if isinstance(problem, (CatalogNotAvailableError, WorldStuckError, WorldBusyError)):
-        answer.headers["Retry-After"] = str(problem.retry_after)
-    return answer
+def error_reply(problem: OutputError) -> Reply:
+    """What the API says when it refuses."""
+    headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    return Reply(error_body(problem), problem.status, headers=headers)
 
 
-def text_answer(status: int) -> Response:
+def text_reply(status: int) -> Reply:
     """A status with its phrase as the body: `OK`, `Not Found`."""
-    return Response(_PHRASES[status], status, content_type=TEXT_TYPE)
+    return Reply(_PHRASES[status], status, content_type=TEXT_TYPE)
+
+
+def body_bytes(reply: Reply) -> bytes:
+    """The body of a reply that is no stream."""
+    if reply.body is UNDEFINED:
+        return b""
+    if reply.is_text:
+        body: bytes = reply.body.encode()
+        return body
+    return to_bytes(reply.body)
+
+
+def response_of(reply: Reply) -> Response:
+    """A reply as WSGI has it, with the headers that it has itself."""
+    body = body_bytes(reply) if reply.stream is None else reply.stream
+    response = Response(body, status_line(reply.status), reply.headers, content_type=reply.content_type)
+    if reply.content_type is None:
+        response.headers.pop("Content-Type", None)
+    return response
 
 
 def is_header(name: object, value: object) -> bool:
@@ -84,17 +102,10 @@ def is_header(name: object, value: object) -> bool:
 def cors(origins: Collection[str] | None, asking: str | None) -> dict[str, str]:
     """The headers that let a page of the origin `asking` read an answer: any (None), or one of these."""
     if origins is None:
-        return _CORS
+        return CORS
     if asking not in origins or asking is None:
         return {"Vary": "Origin"}
-    return {**_CORS, "Access-Control-Allow-Origin": asking, "Vary": "Origin"}
-
-
-def no_answer() -> Response:
-    """`204`, which has no body and no type of one."""
-    answer = Response(status=204)
-    answer.headers.pop("Content-Type", None)
-    return answer
+    return {**CORS, "Access-Control-Allow-Origin": asking, "Vary": "Origin"}
 
 
 def etag(body: bytes) -> str:

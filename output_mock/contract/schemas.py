@@ -1,0 +1,57 @@
+"""The small pieces that JSON Schemas are made of: of answers, of requests, of the control plane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+JsonSchema = dict[str, Any]
+
+UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+def ref(name: str, kind: str = "schemas") -> JsonSchema:
+    """A component of the document, by its name."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def shape(properties: JsonSchema, *, optional: tuple[str, ...] = (), about: str = "") -> JsonSchema:
+    """An object with exactly these properties, all of them required but the optional ones."""
+    required = [name for name in properties if name not in optional]
+    return {
+        **({"description": about} if about else {}),
+        "type": "object",
+        **({"required": required} if required else {}),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def text(about: str = "", **keywords: Any) -> JsonSchema:
+    """Text."""
+    return {"type": "string", **keywords, **({"description": about} if about else {})}
+
+
+def number(about: str = "", **keywords: Any) -> JsonSchema:
+    """A whole number."""
+    return {"type": "integer", **keywords, **({"description": about} if about else {})}
+
+
+def flag(about: str = "") -> JsonSchema:
+    """True or false."""
+    return {"type": "boolean", **({"description": about} if about else {})}
+
+
+def many(schema: JsonSchema, **keywords: Any) -> JsonSchema:
+    """A list."""
+    return {"type": "array", "items": schema, **keywords}
+
+
+def or_null(schema: JsonSchema) -> JsonSchema:
+    """That, or null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def when(name: str, values: list[str] | list[int], then: JsonSchema) -> JsonSchema:
+    """If the property `name` has one of `values`, the object must also fit `then`."""
+    test: JsonSchema = {"const": values[0]} if len(values) == 1 else {"enum": values}
+    return {"if": {"required": [name], "properties": {name: test}}, "then": then}

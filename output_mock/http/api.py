@@ -1,0 +1,32 @@
+"""The API of one world: what all requests to it have in common."""
+
+from __future__ import annotations
+
+from output_mock.contract.view import NEWEST, View
+from output_mock.engine.ids import Ids
+from output_mock.engine.world import World
+from output_mock.http.faults import Faults
+from output_mock.http.renderings import Renderings
+from output_mock.http.under_way import UnderWay
+
+
+class Api:
+    """The world, how a version shows it, what goes wrong with calls, and who may make some.
+
+    `auth_token` is the token that requests must bring (None: none).
+    """
+
+    def __init__(self, world: World, *, view: View = NEWEST, auth_token: str | None = None) -> None:
+        self.world = world
+        self.view = view
+        self.auth_token = auth_token
+        # The fingerprints of tokens that are as good as that one: those that lead to this world.
+        self.tokens: frozenset[bytes] = frozenset()
+        # The origins of the pages that may read answers; None: every page, as on the real server.
+        self.cors_origins: frozenset[str] | None = None
+        self.faults: Faults = Faults(world.seed)
+        self.renderings: Renderings = Renderings(view)
+        self.under_way: UnderWay = UnderWay()
+        # On a virtual clock the same ones every time. A source of its own, so that looking at a run does not
+        # change the ids of the next one.
+        self.request_ids: Ids = Ids(world.seed + 1)

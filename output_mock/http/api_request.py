@@ -1,0 +1,113 @@
+"""A request to the API: what the client has sent, and what was read of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from flask import Response
+
+from output_mock.contract.view import View
+from output_mock.engine.world import World
+from output_mock.http.api import Api
+from output_mock.http.routes import Route
+from output_mock.http.server_hooks import GIVE_UP
+from output_mock.http.trace_log import Trouble
+from output_mock.javascript_json import UNDEFINED
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class ApiRequest:
+    """A request to the API of a world."""
+
+    def __init__(self, environ: WSGIEnvironment, api: Api) -> None:
+        self.environ = environ
+        self.api = api
+        self.world: World = api.world
+        self.view: View = api.view
+        self.method: str = environ["REQUEST_METHOD"]
+        self.path: str
+        self.raw_query: str
+        self.path, self.raw_query = _target(environ)
+        # The query and the body as they were sent; the body is UNDEFINED when there is none.
+        self.query: dict[str, Any] = {}
+        self.body: Any = UNDEFINED
+        self.route: Route | None = None
+        self.workflow_id: str | None = None
+        # What the operation takes, once it was found to be valid: parameters, fields of the body, run.
+        self.parameters: dict[str, Any] = {}
+        self.fields: dict[str, Any] = {}
+        self.run_id: str | None = None
+        # What nothing has foreseen about this request.
+        self.unmatched_reason: str | None = None
+        # What a fault does that only the operation can do: after how many events the stream is cut, and what
+        # is wrong with S3; and whether that was the answer.
+        self.cut_after: int | None = None
+        self.s3: Trouble | None = None
+        self.s3_failed: bool = False
+        # The response, once there is one, and whether the client gets less than that.
+        self.response: Response | None = None
+        self.lost: bool = False
+
+    @property
+    def id(self) -> str:
+        """The workflow id of the path, or the catalog's name."""
+        assert self.route is not None
+        return self.route.id
+
+    @property
+    def message(self) -> str:
+        """The name of the signal, query or update that it sends."""
+        assert self.route is not None
+        return self.route.operation.signal or self.route.name or ""
+
+    def header(self, name: str) -> str | None:
+        """The header of that name, which is written as WSGI has it: `HTTP_IF_NONE_MATCH`."""
+        value: str | None = self.environ.get(name)
+        return value
+
+    def while_busy(self, frames: Generator[bytes, None, None]) -> Iterator[bytes]:
+        """The frames of a stream; only while one is made the request counts as one that is being answered."""
+        return self.api.under_way.while_busy(frames, self.environ.get(GIVE_UP))
+
+    def workflow(self) -> str | None:
+        """The name of the workflow that it is about; None when it is about none."""
+        if self.workflow_id is not None:
+            named = self.world.name_of(self.workflow_id)
+            if named is not None:
+                return named
+        if self._begins():
+            name = self.body.get("workflowName")
+            return name if isinstance(name, str) else None
+        return None
+
+    def aim(self, route: Route | None) -> None:
+        """Note which route it is for, and the workflow id that it names."""
+        self.route = route
+        if route is None:
+            return
+        self.workflow_id = route.id or None
+        if self._begins():
+            named = self.body.get("workflowId")
+            self.workflow_id = named if isinstance(named, str) else None
+
+    def _begins(self) -> bool:
+        return self.route is not None and self.route.operation.begins and isinstance(self.body, dict)
+
+
+def _target(environ: WSGIEnvironment) -> tuple[str, str]:
+    """The path and the query as they were sent, as far as the server tells."""
+    target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if target.startswith("http"):
+        target = re.sub(r"^https?://[^/]*", "", target) or "/"
+    if not target:
+        query: str = environ.get("QUERY_STRING", "")
+        path = quote(environ.get("PATH_INFO", "/").encode("latin-1"), safe="/:@!$&'()*+,;=~")
+        target = f"{path}?{query}" if query else path
+    path, _, query = target.partition("#")[0].partition("?")
+    # A test client that is given the query by itself has a target without one.
+    return path, query or environ.get("QUERY_STRING", "")

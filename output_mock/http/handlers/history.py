@@ -1,0 +1,116 @@
+"""What happened in a run, in pages and as a stream."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+
+from output_mock.contract import headers
+from output_mock.contract.errors import ServiceError, WorkflowNotFoundError
+from output_mock.contract.reply import STREAM_TYPE, Reply
+from output_mock.contract.requests import LAST_EVENT_ID
+from output_mock.durations import MILLISECOND
+from output_mock.engine.run import Run
+from output_mock.http import pages, stream
+from output_mock.http.api_request import ApiRequest
+from output_mock.http.server_hooks import WHEN_GONE
+
+# A UUID as Temporal's server reads one: also in braces, as a URN, or without dashes.
+_UUID = re.compile(
+    r"(?:urn:uuid:|\{)?([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})\}?", re.IGNORECASE
+)
+
+
+def history(request: ApiRequest) -> Reply:
+    """`/history` (history_paging, history_long_poll)."""
+    world, parameters = request.world, request.parameters
+    token, poll = parameters.get("pageToken"), parameters.get("longPollTimeoutMs")
+    try:
+        run = _run_of(request)
+    except WorkflowNotFoundError as problem:
+        if token is not None and poll is None:
+            problem.message = f'Run "{parameters["runId"]}" not found for workflow "{request.id}"'
+        raise
+    show = request.view.history
+    with world.clock.lock:
+        first = 0 if token is None else pages.decode_page_token(run, show(run.history), token)
+    if poll is None or _moved(request, run, first, poll):
+        with world.clock.lock:
+            page = pages.page(
+                run,
+                request.view,
+                first,
+                parameters["pageSize"],
+                with_workflow=token is None or poll is not None,
+                include_payloads=_with_payloads(request),
+                live=poll is not None,
+            )
+    else:
+        with world.clock.lock:
+            page = pages.empty_page(run, request.view, token)
+        # Who has waited in vain asks again; or a run would need a poll for each few seconds it takes.
+        poll = None
+    # It tells what stands now; the next thing may happen after it.
+    if poll is None and run.running:
+        world.poll(run)
+    return Reply(page)
+
+
+def _moved(request: ApiRequest, run: Run, first: int, poll: int) -> bool:
+    """Wait until a run has more than `first` batches, or has closed, for `poll` milliseconds at most."""
+    world, show = request.world, request.view.history
+    length = min(poll * MILLISECOND, world.history_max_waiting)
+    return world.wait(
+        run,
+        lambda: len(show(run.history).batches) > first or not run.running,
+        until=world.clock.nanoseconds() + length,
+        wall=length / 1e9,
+    )
+
+
+def history_stream(request: ApiRequest) -> Reply:
+    """`/history/stream` (stream_completed, stream_live, stream_chain)."""
+    world, environ, view = request.world, request.environ, request.view
+    after = request.parameters.get("lastEventId")
+    header = request.header("HTTP_LAST_EVENT_ID")
+    if after is None and header is not None:
+        parsed, issues = LAST_EVENT_ID.rule.safe_parse(header.split(",")[-1].strip())
+        after = None if issues else parsed
+    run = _run_of(request)
+    with world.clock.lock:
+        world.clock.run_due()
+        if not run.running and after is not None and after >= len(view.history(run.history)):
+            return Reply(status=204, content_type=None)
+    frames: Generator[bytes, None, None] = stream.nothing()
+    if request.method != "HEAD":
+        client = stream.Client(run)
+        if WHEN_GONE in environ:
+            environ[WHEN_GONE](client.leave)
+        frames = stream.frames(
+            world,
+            run,
+            client,
+            request.api.renderings,
+            view,
+            after=after or 0,
+            include_payloads=_with_payloads(request),
+            cut_after=request.cut_after,
+        )
+    return Reply(content_type=STREAM_TYPE, headers=dict(headers.STREAM), stream=request.while_busy(frames))
+
+
+def _with_payloads(request: ApiRequest) -> bool:
+    return bool(request.parameters["includePayloads"] == "true")
+
+
+def _run_of(request: ApiRequest) -> Run:
+    """The run that the path or the query names, or else the latest one."""
+    run_id = request.parameters.get("runId")
+    if not run_id:
+        return request.world.find(request.id)
+    uuid = _UUID.fullmatch(run_id)
+    if uuid is None:
+        raise ServiceError("Failed to describe workflow", status=400, workflow_id=request.id)
+    digits = uuid.group(1).lower().replace("-", "")
+    run_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return request.world.find(request.id, run_id)

@@ -1,0 +1,51 @@
+"""How runs stand, with what they began, and how they ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from output_mock.contract.errors import WorkflowNotCompletedError, WorkflowNotFoundError
+from output_mock.contract.reply import Reply
+from output_mock.engine import results
+from output_mock.engine.run import Run
+from output_mock.http.api_request import ApiRequest
+
+
+def status(request: ApiRequest) -> Reply:
+    """`/status` (start_and_poll)."""
+    world = request.world
+    run = world.find(request.id, request.run_id)
+    with world.clock.lock:
+        reply = Reply(results.status(run))
+    # It tells what stands now; the next thing may happen after it.
+    if run.running:
+        world.poll(run)
+    return reply
+
+
+def result(request: ApiRequest) -> Reply:
+    """`/result` (start_and_poll)."""
+    return Reply(result_of(request, request.world.find(request.id, request.run_id)))
+
+
+def result_of(request: ApiRequest, run: Run) -> dict[str, Any]:
+    """The result of a closed run; one that still runs is told that somebody has looked.
+
+    Raises `WorkflowNotCompletedError`.
+    """
+    try:
+        return request.world.result(run.workflow_id, run.run_id)
+    except WorkflowNotCompletedError:
+        request.world.poll(run)
+        raise
+
+
+def input(request: ApiRequest) -> Reply:
+    """`/input` (feedback)."""
+    try:
+        run = request.world.find(request.id, request.run_id)
+    except WorkflowNotFoundError as problem:
+        if request.run_id is not None:
+            problem.message = f'Run "{request.run_id}" not found for workflow "{request.id}"'
+        raise
+    return Reply(results.given_input(run, first=request.run_id is None))

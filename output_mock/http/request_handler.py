@@ -1,0 +1,177 @@
+"""How a request to the API is answered: read, guarded, routed, validated, done, and made into a response."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from output_mock.contract import headers
+from output_mock.contract.errors import BadEscapeError, NestedTooDeepError, OutputError, UnreadableBodyError
+from output_mock.contract.operations import Operation
+from output_mock.contract.reply import Reply
+from output_mock.contract.requests import RUN_ID
+from output_mock.http import bodies, diagnostics, query_strings, responses, striking
+from output_mock.http.api import Api
+from output_mock.http.api_request import ApiRequest
+from output_mock.http.authorization import is_allowed
+from output_mock.http.faults import Strike
+from output_mock.http.handlers import HANDLERS
+from output_mock.http.routes import Route, Router
+from output_mock.zod import ZodError
+
+
+class RequestHandler:
+    """Answers requests to the API of a world, as the version that it shows answers them."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._router = Router(api.view.operations)
+        # Those that need no token, by their path.
+        self._open: dict[str, Route] = {
+            endpoint.path: Route(operation, endpoint)
+            for operation, endpoint in self._router.endpoints
+            if operation.open
+        }
+
+    def answer(self, request: ApiRequest) -> Response:
+        """The whole response, headers and all; it is the request's as well.
+
+        Raises `Dropped` and `TimedOut` when a fault has it that there is none.
+        """
+        problem: OutputError | None = None
+        try:
+            request.body = bodies.read(request.environ)
+        except UnreadableBodyError as unreadable:
+            problem = unreadable
+        except RecursionError:
+            problem = NestedTooDeepError()
+        strike = self._strike(request) if self._api.faults else None
+        if strike is None:
+            response = request.response = self._answered(request, problem)
+            return response
+        try:
+            return striking.struck(
+                request,
+                strike,
+                lambda: self._answered(request, problem),
+                lambda reply: self._finished(request, reply),
+            )
+        except OutputError as error:
+            # What a fault does to the world may find that stuck, too.
+            request.unmatched_reason = error.unmatched_reason
+            response = request.response = self._finished(request, responses.error_reply(error))
+            return response
+
+    def _strike(self, request: ApiRequest) -> Strike | None:
+        try:
+            request.aim(self._router.match(request.method, request.path))
+        except BadEscapeError:
+            request.aim(None)
+        return striking.strike(request)
+
+    def _answered(self, request: ApiRequest, problem: OutputError | None) -> Response:
+        if not isinstance(problem, UnreadableBodyError):
+            return self._finished(request, self._guarded(request, problem))
+        # The body is read before anything else, so nothing else shows (raw_bodies).
+        request.unmatched_reason = problem.unmatched_reason
+        return self._finished(request, responses.error_reply(problem), identified=False)
+
+    def _guarded(self, request: ApiRequest, problem: OutputError | None) -> Reply:
+        """What is answered to a request of which the body could be read."""
+        method, path, api = request.method, request.path, self._api
+        if method in ("GET", "HEAD"):
+            bare = path.rstrip("/").lower() if path != "/" else path
+            opened = self._open.get(bare)
+            if opened is not None and not path.endswith("//"):
+                request.route = opened
+                return api.view.reply(opened.operation, HANDLERS[opened.operation.name](request))
+        if not is_allowed(path, request.header("HTTP_AUTHORIZATION"), api.auth_token, api.tokens):
+            return api.view.reply(None, responses.text_reply(401))
+        reply = responses.text_reply(200) if method == "OPTIONS" else self._routed(request, problem)
+        reply.headers.update(responses.cors(api.cors_origins, request.header("HTTP_ORIGIN")))
+        return api.view.reply(None if request.route is None else request.route.operation, reply)
+
+    def _routed(self, request: ApiRequest, problem: OutputError | None) -> Reply:
+        """What the operation answers, or what is wrong with the request."""
+        route: Route | None = None
+        try:
+            route = request.route = self._router.match(request.method, request.path)
+            if route is None:
+                request.unmatched_reason = diagnostics.no_route(
+                    request.method, request.path, self._router.endpoints
+                )
+                return responses.text_reply(404)
+            request.workflow_id = route.id or None
+            if problem is not None:
+                raise problem
+            request.query = query_strings.parse(request.raw_query)
+            _validate(request, route)
+            reply = HANDLERS[route.operation.name](request)
+        except ZodError as invalid:
+            reply = _invalid(request, invalid, None if route is None else route.operation)
+        except OutputError as error:
+            request.unmatched_reason = error.unmatched_reason
+            reply = responses.error_reply(error)
+        except RecursionError:
+            nested = NestedTooDeepError()
+            request.unmatched_reason = nested.unmatched_reason
+            reply = responses.error_reply(nested)
+        if route is not None and route.endpoint.successor:
+            reply.headers.update(headers.deprecation(route.endpoint.successor))
+        return reply
+
+    def _finished(self, request: ApiRequest, reply: Reply, *, identified: bool = True) -> Response:
+        """The response, with the headers that all of them have."""
+        if identified:
+            platform, own = request.header("HTTP_RNDR_ID"), request.header("HTTP_X_REQUEST_ID")
+            reply.headers[headers.REQUEST_ID] = (
+                self._api.request_ids.uuid4()
+                if platform is None and own is None
+                else responses.request_id(platform, own)
+            )
+        reply.headers["X-Powered-By"] = "Express"
+        if request.unmatched_reason is not None:
+            reply.headers[diagnostics.HEADER] = diagnostics.header_text(request.unmatched_reason)
+        response = responses.response_of(reply)
+        if response.is_streamed:
+            return response
+        body = response.get_data()
+        if not body:
+            return response
+        validator = responses.etag(body)
+        response.headers["ETag"] = validator
+        if (
+            request.method in ("GET", "HEAD")
+            and 200 <= reply.status < 300
+            and responses.fresh(
+                validator, request.header("HTTP_IF_NONE_MATCH"), request.header("HTTP_CACHE_CONTROL")
+            )
+        ):
+            response.status = responses.status_line(304)
+            response.set_data(b"")
+            for name in ("Content-Type", "Content-Length"):
+                response.headers.pop(name, None)
+        return response
+
+
+def _validate(request: ApiRequest, route: Route) -> None:
+    """Note what the operation takes. Raises `ZodError` for the first part of the request that is not valid:
+    the body, the run in the path (unknown_workflow), or the query.
+    """
+    operation = route.operation
+    query, body = request.view.request(operation, request.query, request.body)
+    if operation.body is not None:
+        request.fields = operation.body.parse(body)
+    if route.rid is not None:
+        run_id: str = RUN_ID.parse(route.rid)
+        request.run_id = run_id.lower()
+    if operation.query is not None:
+        pinned = {} if request.run_id is None else {"runId": request.run_id}
+        request.parameters = operation.query.parse({**query, **pinned})
+
+
+def _invalid(request: ApiRequest, invalid: ZodError, operation: Operation | None) -> Reply:
+    known = () if operation is None or operation.body is None else operation.body.names
+    kind = request.header("CONTENT_TYPE")
+    request.unmatched_reason = diagnostics.invalid(invalid.issues, request.body, known, kind)
+    body = {"error": "ValidationError", "message": "Invalid Payload", "issues": invalid.issues}
+    return Reply(body, 400)

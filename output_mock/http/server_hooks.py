@@ -1,0 +1,17 @@
+"""What a server can do for an application, by the keys of the WSGI environment that it puts the functions at.
+
+`output_mock.server` has them all, an in-process client some, another WSGI server none.
+"""
+
+from __future__ import annotations
+
+# Takes a function to call once the client has gone.
+WHEN_GONE = "output_mock.when_gone"
+# Sends an answer in the place of the one that does not come.
+GIVE_UP = "output_mock.give_up"
+# Makes the end of the connection a TCP reset.
+RESET = "output_mock.reset"
+# Returns the IP address that the connection has come in by.
+LOCAL_ADDRESS = "output_mock.local_address"
+# How many seconds an in-process client waits for an answer: a number, not a function.
+PATIENCE = "output_mock.patience"

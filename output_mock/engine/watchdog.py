@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import inspect
+import logging
 import os
 import signal
 import stat
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from output_mock.engine.run import Run
 
 T = TypeVar("T")
+_log = logging.getLogger("output_mock.engine")
 # The real worker calls a workflow task deadlocked after two seconds without a yield.
 LIMIT = 2 * SECOND
 # How long, in seconds, the thread stays when no script runs.
@@ -104,10 +106,19 @@ _break_offs: dict[int, str] = {}
 _hook_installed = False
 
 
-def _audit(event: str, args: tuple[object, ...]) -> None:
-    if event in _FORBIDDEN and (thread_id := get_ident()) in _script_threads:
-        _refuse(thread_id, _FORBIDDEN[event])
-    elif event == "open" and (thread_id := get_ident()) in _script_threads and _is_pipe(args[0]):
+def _audit(
+    event: str,
+    args: tuple[object, ...],
+    # As the interpreter ends it takes the names of this module away, and still tells of what happens.
+    running: set[int] = _script_threads,
+    forbidden: dict[str, str] = _FORBIDDEN,
+    this_thread: Callable[[], int] = get_ident,
+) -> None:
+    if not running:
+        return
+    if event in forbidden and (thread_id := this_thread()) in running:
+        _refuse(thread_id, forbidden[event])
+    elif event == "open" and (thread_id := this_thread()) in running and _is_pipe(args[0]):
         _refuse(thread_id, f"opened {args[0]!r}, which is a pipe")
 
 
@@ -509,6 +520,22 @@ def _stop_watching() -> bool:
 
 
 def _watch() -> None:
+    told: set[str] = set()
+    while True:
+        try:
+            _watch_until_idle()
+            return
+        # Whatever it is, also an interruption that came to the wrong thread: scripts have to be watched.
+        except BaseException as error:
+            text = f"{type(error).__name__}: {error}"
+            if text not in told:
+                told.add(text)
+                _log.warning(
+                    "something went wrong while scripts were watched; they still are: %s", text, exc_info=True
+                )
+
+
+def _watch_until_idle() -> None:
     idle_since = before = monotonic()
     while True:
         awake = list(_awake)
@@ -519,10 +546,15 @@ def _watch() -> None:
         passed, before = now - before, now
         if awake:
             idle_since = now
-            for watchdog in awake:
-                watchdog.look(passed, on_time=passed < 1.5 * tick)
+            _look_at(awake, passed, on_time=passed < 1.5 * tick)
         elif now - idle_since > _IDLE and _stop_watching():
             return
+
+
+# A function, so that nothing keeps the last one, and with it its world, until there is another.
+def _look_at(awake: list[Watchdog], passed: float, *, on_time: bool) -> None:
+    for watchdog in awake:
+        watchdog.look(passed, on_time=on_time)
 
 
 def _after_fork() -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +25,7 @@ from output_mock import Context, OutputMock
 from output_mock.durations import MILLISECOND
 from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
 from tests.client import HANG_GUARD
-from tests.conftest import no_hang
+from tests.conftest import eventually, no_hang
 
 HERE = Path(__file__)
 
@@ -360,3 +361,69 @@ def test_a_script_that_begins_as_the_watching_ends_is_watched(monkeypatch: pytes
             answer = client.post("/workflow/run", json={"workflowName": "computes"})
         assert "blocked for more than 100ms" in answer.json["message"]
     mock.close()
+
+
+def test_the_watching_goes_on_after_an_error_in_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    look, errors = Watchdog.look, iter([OSError("no such clock"), GeneratorExit()])
+
+    def looks(watchdog: Watchdog, passed: float, *, on_time: bool) -> None:
+        error = next(errors, None)
+        if error is not None:
+            raise error
+        look(watchdog, passed, on_time=on_time)
+
+    monkeypatch.setattr(Watchdog, "look", looks)
+    mock = OutputMock(script_limit="100ms")
+    mock.workflow("computes")(computes)
+    with no_hang():
+        answer = mock.app.test_client().post("/workflow/run", json={"workflowName": "computes"})
+    assert "blocked for more than 100ms" in answer.json["message"]
+    told = [record.getMessage() for record in caplog.records if record.name == "output_mock.engine"]
+    assert len(told) == 2
+    assert "something went wrong while scripts were watched; they still are: OSError: no such clock" in told
+    mock.close()
+
+
+def test_whoever_watches_keeps_no_world_that_is_closed() -> None:
+    mock = OutputMock(script_limit="20ms")
+    mock.workflow("computes")(computes)
+    mock.app.test_client().post("/workflow/run", json={"workflowName": "computes"})
+    world = weakref.ref(mock.world)
+    mock.close()
+    del mock
+
+    def gone() -> bool:
+        gc.collect()
+        return world() is None
+
+    eventually(gone)
+    assert any(thread.name == "output-mock-watchdog" for thread in threading.enumerate())
+
+
+AT_THE_END = """
+import os, sys
+from output_mock import OutputMock
+
+mock = OutputMock()
+mock.workflow("quick").returns(1)
+mock.app.test_client().post("/workflow/run", json={"workflowName": "quick"})
+
+class Late:
+    def __del__(self, opened=os.open, closed=os.close):
+        closed(opened("/dev/null", 0))
+
+from output_mock.engine import watchdog
+
+watchdog.late = Late()
+# Something that stays keeps the module, whose names are then taken away one by one.
+sys.addaudithook(lambda event, arguments, module=watchdog: None)
+"""
+
+
+def test_what_is_opened_as_the_interpreter_ends_is_no_error() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_END], capture_output=True, text=True, timeout=HANG_GUARD, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -6,23 +6,16 @@ from typing import Any
 
 from output_mock.contract.operations import NAMES
 from output_mock.contract.rendering import iso
+from output_mock.contract.schemas import JsonSchema, flag, many, number, or_null, ref, shape, text
 from output_mock.control.operations import (
     ANYTHING,
     DURATION,
     LONGEST_ID,
     TIME,
+    ControlOperation,
     ControlRequest,
     ControlResponse,
-    Node,
-    Operation,
     duration,
-    flag,
-    many,
-    number,
-    or_null,
-    ref,
-    shape,
-    text,
 )
 from output_mock.control.problems import InvalidRequest, WaitedInVain
 from output_mock.durations import SECOND, format_duration
@@ -149,7 +142,7 @@ def clear(asked: ControlRequest) -> ControlResponse:
     return ControlResponse(204, None)
 
 
-_FILTERS: dict[str, Node] = {
+_FILTERS: dict[str, JsonSchema] = {
     "method": text(maxLength=20),
     "path": text(maxLength=8000),
     "route": text("An operation of the API.", enum=list(NAMES)),
@@ -163,7 +156,7 @@ _FILTERS: dict[str, Node] = {
 _LIMIT = {"limit": number("How many at most, the last ones.", minimum=1, maximum=1000, default=100)}
 _CALLS = shape({"calls": many(ref("Call")), "count": number("How many fit, also those beyond the limit.")})
 OPERATIONS = [
-    Operation(
+    ControlOperation(
         "listCalls",
         "GET",
         "/calls",
@@ -172,8 +165,8 @@ OPERATIONS = [
         {200: _CALLS},
         query={**_FILTERS, **_LIMIT},
     ),
-    Operation("clearCalls", "DELETE", "/calls", "Forget all calls.", clear, {204: None}),
-    Operation(
+    ControlOperation("clearCalls", "DELETE", "/calls", "Forget all calls.", clear, {204: None}),
+    ControlOperation(
         "countCalls",
         "GET",
         "/calls/count",
@@ -182,7 +175,7 @@ OPERATIONS = [
         {200: shape({"count": number()})},
         query=_FILTERS,
     ),
-    Operation(
+    ControlOperation(
         "waitForCalls",
         "GET",
         "/calls/wait",

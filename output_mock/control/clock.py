@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from output_mock.contract.rendering import iso
+from output_mock.contract.schemas import number, or_null, ref, shape, text
 from output_mock.control.operations import (
     DURATION,
     TIME,
+    ControlOperation,
     ControlRequest,
     ControlResponse,
-    Operation,
     duration,
     fields,
-    number,
-    or_null,
-    ref,
-    shape,
-    text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest
 from output_mock.engine.clock import LATEST
@@ -102,8 +98,8 @@ def advance(asked: ControlRequest) -> ControlResponse:
 
 
 OPERATIONS = [
-    Operation("getClock", "GET", "/clock", "What time it is.", show, {200: ref("Clock")}),
-    Operation(
+    ControlOperation("getClock", "GET", "/clock", "What time it is.", show, {200: ref("Clock")}),
+    ControlOperation(
         "setClock",
         "PUT",
         "/clock",
@@ -113,7 +109,7 @@ OPERATIONS = [
         errors=(409,),
         body=fields({"mode": text("The new mode.", enum=["real", "auto", "manual"])}, "mode"),
     ),
-    Operation(
+    ControlOperation(
         "advanceClock",
         "POST",
         "/clock/advance",

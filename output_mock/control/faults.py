@@ -5,22 +5,15 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from output_mock.contract.operations import NAMES
+from output_mock.contract.schemas import JsonSchema, flag, many, number, or_null, ref, shape, text
 from output_mock.control.operations import (
     ANYTHING,
     DURATION,
     LONGEST_ID,
+    ControlOperation,
     ControlRequest,
     ControlResponse,
-    Node,
-    Operation,
     fields,
-    flag,
-    many,
-    number,
-    or_null,
-    ref,
-    shape,
-    text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
 from output_mock.http.faults import Fault
@@ -36,7 +29,7 @@ _NAMES = {
     "workerAway": "worker_away",
     "workflowId": "workflow_id",
 }
-_DELAY: Node = {
+_DELAY: JsonSchema = {
     "description": "A duration, or one by chance: evenly between two, or lognormal around a median.",
     "anyOf": [
         *DURATION["anyOf"],
@@ -51,7 +44,7 @@ _DELAY: Node = {
         ),
     ],
 }
-_GIVEN: Node = {
+_GIVEN: JsonSchema = {
     "times": {
         "description": "How many calls it strikes. Default: 1, and always for chance and limits.",
         "anyOf": [{"type": "integer", "minimum": 1, "maximum": 1_000_000}, {"const": "always"}],
@@ -203,10 +196,10 @@ def add_preset(asked: ControlRequest) -> ControlResponse:
 
 _LISTED = shape({"faults": many(ref("Fault"))})
 OPERATIONS = [
-    Operation(
+    ControlOperation(
         "listFaults", "GET", "/faults", "The faults that are still to strike.", list_faults, {200: _LISTED}
     ),
-    Operation(
+    ControlOperation(
         "addFault",
         "POST",
         "/faults",
@@ -217,8 +210,10 @@ OPERATIONS = [
         errors=(409,),
         body=fields(_GIVEN),
     ),
-    Operation("clearFaults", "DELETE", "/faults", "Let nothing go wrong any more.", clear, {204: None}),
-    Operation(
+    ControlOperation(
+        "clearFaults", "DELETE", "/faults", "Let nothing go wrong any more.", clear, {204: None}
+    ),
+    ControlOperation(
         "removeFault",
         "DELETE",
         "/faults/{id}",
@@ -227,7 +222,7 @@ OPERATIONS = [
         {204: None},
         errors=(404,),
     ),
-    Operation(
+    ControlOperation(
         "listPresets",
         "GET",
         "/presets",
@@ -235,7 +230,7 @@ OPERATIONS = [
         presets,
         {200: shape({"presets": many(ref("Preset"))})},
     ),
-    Operation(
+    ControlOperation(
         "addPreset",
         "POST",
         "/presets/{name}",

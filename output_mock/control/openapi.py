@@ -6,7 +6,8 @@ import json
 import re
 from typing import Any
 
-from output_mock.control.operations import Node, Operation, many, number, ref, shape, text
+from output_mock.contract.schemas import JsonSchema, many, number, ref, shape, text
+from output_mock.control.operations import ControlOperation
 from output_mock.control.plane import OPERATIONS, SCHEMAS
 from output_mock.control.problems import CLASSES
 from output_mock.version import version
@@ -64,7 +65,7 @@ def document() -> dict[str, Any]:
     return fresh
 
 
-def _error() -> Node:
+def _error() -> JsonSchema:
     mistake = shape(
         {
             "message": text(),
@@ -86,18 +87,18 @@ def _error() -> Node:
     )
 
 
-def _failure(status: int) -> Node:
+def _failure(status: int) -> JsonSchema:
     about = " ".join((one.__doc__ or "").strip() for one in CLASSES if one.status == status)
     return _content(about, ref("Error"))
 
 
-def _content(about: str, schema: Node) -> Node:
+def _content(about: str, schema: JsonSchema) -> JsonSchema:
     return {"description": about, "content": {"application/json": {"schema": schema}}}
 
 
-def _described(operation: Operation) -> Node:
+def _described(operation: ControlOperation) -> JsonSchema:
     errors = {*operation.errors, *_ALWAYS, 400}
-    described: Node = {"operationId": operation.name, "summary": operation.about, "parameters": []}
+    described: JsonSchema = {"operationId": operation.name, "summary": operation.about, "parameters": []}
     for name in re.findall(r"\{(\w+)\}", operation.path):
         described["parameters"].append(
             {"name": name, "in": "path", "required": True, "schema": text(minLength=1)}
@@ -106,7 +107,7 @@ def _described(operation: Operation) -> Node:
         described["parameters"].append({"name": name, "in": "query", "schema": schema})
     if operation.body is not None:
         errors |= set(_WITH_BODY)
-        content: Node = {"application/json": {"schema": operation.body}}
+        content: JsonSchema = {"application/json": {"schema": operation.body}}
         if operation.yaml:
             content["application/yaml"] = {"schema": text("The text of a YAML file.")}
         described["requestBody"] = {"required": operation.body_required, "content": content}

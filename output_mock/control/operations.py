@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from output_mock.contract.schemas import JsonSchema, shape, text
 from output_mock.control.problems import InvalidRequest
 from output_mock.durations import nanoseconds
 from output_mock.http.bodies import LIMIT
 
 if TYPE_CHECKING:
     from output_mock.control.worlds import WorldEntry, Worlds
-
-Node = dict[str, Any]
 
 # What names and ids may be that a request makes.
 LONGEST_NAME = 64
@@ -50,7 +49,7 @@ class ControlResponse(NamedTuple):
     value: Any
 
 
-class Operation(NamedTuple):
+class ControlOperation(NamedTuple):
     """An operation: what it is called, where it is, what it takes and answers, and what does it."""
 
     name: str
@@ -59,11 +58,11 @@ class Operation(NamedTuple):
     about: str
     do: Callable[[ControlRequest], ControlResponse]
     # The schema of the answer's body by its status; None for no body.
-    answers: Mapping[int, Node | None]
+    answers: Mapping[int, JsonSchema | None]
     # Which errors there are besides those that every operation has.
     errors: tuple[int, ...] = ()
-    query: Mapping[str, Node] = {}
-    body: Node | None = None
+    query: Mapping[str, JsonSchema] = {}
+    body: JsonSchema | None = None
     body_required: bool = True
     # How many bytes the body may have.
     most_bytes: int = LIMIT
@@ -84,65 +83,23 @@ def duration(written: Any) -> int:
 # Schemas
 
 
-def shape(properties: Node, *, optional: tuple[str, ...] = (), about: str = "") -> Node:
-    """An object with exactly these properties, all of them required but the optional ones."""
-    required = [name for name in properties if name not in optional]
-    return {
-        **({"description": about} if about else {}),
-        "type": "object",
-        **({"required": required} if required else {}),
-        "properties": properties,
-        "additionalProperties": False,
-    }
-
-
-def fields(properties: Node, *required: str, about: str = "") -> Node:
+def fields(properties: JsonSchema, *required: str, about: str = "") -> JsonSchema:
     """A body with these properties, of which only the required ones have to be there."""
     return shape(properties, optional=tuple(set(properties) - set(required)), about=about)
 
 
-def text(about: str = "", **keywords: Any) -> Node:
-    """Text."""
-    return {"type": "string", **keywords, **({"description": about} if about else {})}
-
-
-def number(about: str = "", **keywords: Any) -> Node:
-    """A whole number."""
-    return {"type": "integer", **keywords, **({"description": about} if about else {})}
-
-
-def flag(about: str = "") -> Node:
-    """True or false."""
-    return {"type": "boolean", **({"description": about} if about else {})}
-
-
-def many(schema: Node, **keywords: Any) -> Node:
-    """A list."""
-    return {"type": "array", "items": schema, **keywords}
-
-
-def or_null(schema: Node) -> Node:
-    """That, or null."""
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def ref(name: str) -> Node:
-    """A schema of `components`."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def name_of(what: str, **keywords: Any) -> Node:
+def name_of(what: str, **keywords: Any) -> JsonSchema:
     """The name of something that is kept under it."""
     return text(f"The name of {what}.", pattern=NAME, **keywords)
 
 
-def workflow_id(about: str = "A workflow id.") -> Node:
+def workflow_id(about: str = "A workflow id.") -> JsonSchema:
     """A workflow id."""
     return text(about, minLength=1, maxLength=LONGEST_ID)
 
 
 DURATION_PATTERN = r"^\s*([0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)\s*)+$"
-DURATION: Node = {
+DURATION: JsonSchema = {
     "description": "A duration, such as `500ms`, `10s`, `1h30m`, or a number of seconds; a century at most.",
     "anyOf": [
         {"type": "string", "pattern": DURATION_PATTERN, "maxLength": 40},
@@ -150,4 +107,4 @@ DURATION: Node = {
     ],
 }
 TIME = text("A time: ISO 8601 in UTC, to the millisecond.")
-ANYTHING: Node = {}
+ANYTHING: JsonSchema = {}

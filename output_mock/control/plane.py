@@ -9,15 +9,15 @@ from typing import Any
 from flask import Request, Response
 
 from output_mock.contract.errors import BadEscapeError, OutputError
+from output_mock.contract.schemas import JsonSchema
 from output_mock.control import calls, clock, faults, runs, snapshots, unplayed, workflows, world_operations
 from output_mock.control.operations import (
     DURATION_PATTERN,
     NAME,
     NAME_WORDS,
+    ControlOperation,
     ControlRequest,
     ControlResponse,
-    Node,
-    Operation,
 )
 from output_mock.control.problems import (
     Busy,
@@ -42,9 +42,13 @@ from output_mock.javascript_json import parse
 from output_mock.suggestions import closest, nearest
 
 _MODULES = (world_operations, workflows, runs, clock, faults, calls, unplayed, snapshots)
-OPERATIONS: tuple[Operation, ...] = tuple(operation for module in _MODULES for operation in module.OPERATIONS)
+OPERATIONS: tuple[ControlOperation, ...] = tuple(
+    operation for module in _MODULES for operation in module.OPERATIONS
+)
 # The schemas that the operations' answers refer to.
-SCHEMAS: dict[str, Node] = {name: schema for module in _MODULES for name, schema in module.SCHEMAS.items()}
+SCHEMAS: dict[str, JsonSchema] = {
+    name: schema for module in _MODULES for name, schema in module.SCHEMAS.items()
+}
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 
 
@@ -100,7 +104,7 @@ def _refused(error: OutputError) -> Response:
     return json_response(problem.body(), problem.status, problem.headers)
 
 
-def _route(method: str, raw: str, scoped: bool) -> tuple[Operation, dict[str, str]]:
+def _route(method: str, raw: str, scoped: bool) -> tuple[ControlOperation, dict[str, str]]:
     allowed: list[str] = ["GET"] if raw == "/openapi.json" else []
     for pattern, operation in _PATTERNS:
         found = pattern.fullmatch(raw)
@@ -130,7 +134,7 @@ def _decoded(part: str) -> str:
 # The query
 
 
-def _query(operation: Operation, raw: str) -> dict[str, Any]:
+def _query(operation: ControlOperation, raw: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, given in query_strings.parse(raw).items():
         if name not in operation.query:
@@ -161,7 +165,7 @@ def _converted(given: str, schema: Mapping[str, Any]) -> Any:
 # The body
 
 
-def _body(operation: Operation, request: Request) -> tuple[Any, str | None]:
+def _body(operation: ControlOperation, request: Request) -> tuple[Any, str | None]:
     length, most = request.content_length, operation.most_bytes
     if length is not None and length > most:
         raise TooLarge(f"a body has at most {most} bytes")
@@ -198,7 +202,7 @@ def _body(operation: Operation, request: Request) -> tuple[Any, str | None]:
 _validators: dict[int, Any] = {}
 
 
-def _validator(schema: Node) -> Any:
+def _validator(schema: JsonSchema) -> Any:
     found = _validators.get(id(schema))
     if found is None:
         import json
@@ -211,7 +215,7 @@ def _validator(schema: Node) -> Any:
     return found
 
 
-def check(value: Any, schema: Node, what: str) -> None:
+def check(value: Any, schema: JsonSchema, what: str) -> None:
     """Raise `InvalidRequest`, which says what is wrong and where, unless the value fits."""
     from jsonschema.exceptions import best_match
 

@@ -8,24 +8,17 @@ from urllib.parse import quote
 
 from output_mock.contract.errors import OutputError, WorkflowNotFoundError
 from output_mock.contract.rendering import iso
+from output_mock.contract.schemas import JsonSchema, flag, many, number, or_null, ref, shape, text
 from output_mock.control.operations import (
     ANYTHING,
     DURATION,
     LONGEST_ID,
     TIME,
+    ControlOperation,
     ControlRequest,
     ControlResponse,
-    Node,
-    Operation,
     duration,
     fields,
-    flag,
-    many,
-    number,
-    or_null,
-    ref,
-    shape,
-    text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
 from output_mock.engine import results
@@ -40,7 +33,7 @@ from output_mock.sdk.failures import Failure
 from output_mock.sdk.values import null_if_undefined
 
 STATUSES = ["running", "completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"]
-_RUN: Node = {
+_RUN: JsonSchema = {
     "workflowId": text(),
     "runId": text(),
     "workflow": text("The name of the workflow."),
@@ -310,7 +303,7 @@ def signal(asked: ControlRequest) -> ControlResponse:
 _PINNED = {"runId": text("Which run; default is the latest one of the workflow id.", maxLength=LONGEST_ID)}
 _STEP = text("The name of an open step; without it, the run itself is meant.", maxLength=LONGEST_ID)
 OPERATIONS = [
-    Operation(
+    ControlOperation(
         "listRuns",
         "GET",
         "/runs",
@@ -325,7 +318,7 @@ OPERATIONS = [
             "limit": number("How many at most.", minimum=1, maximum=1000, default=100),
         },
     ),
-    Operation(
+    ControlOperation(
         "getRun",
         "GET",
         "/runs/{workflowId}",
@@ -335,7 +328,7 @@ OPERATIONS = [
         errors=(404,),
         query={**_PINNED, "history": flag("Whether to show its history.")},
     ),
-    Operation(
+    ControlOperation(
         "getTrace",
         "GET",
         "/runs/{workflowId}/trace",
@@ -345,7 +338,7 @@ OPERATIONS = [
         errors=(404,),
         query=_PINNED,
     ),
-    Operation(
+    ControlOperation(
         "advanceRun",
         "POST",
         "/runs/{workflowId}/advance",
@@ -355,7 +348,7 @@ OPERATIONS = [
         errors=(404, 409),
         query={**_PINNED, "timeouts": flag("Whether a timeout is a next thing, too.")},
     ),
-    Operation(
+    ControlOperation(
         "completeRun",
         "POST",
         "/runs/{workflowId}/complete",
@@ -367,7 +360,7 @@ OPERATIONS = [
         body=fields({"step": _STEP, "output": ANYTHING}),
         body_required=False,
     ),
-    Operation(
+    ControlOperation(
         "failRun",
         "POST",
         "/runs/{workflowId}/fail",
@@ -386,7 +379,7 @@ OPERATIONS = [
         ),
         body_required=False,
     ),
-    Operation(
+    ControlOperation(
         "signalRun",
         "POST",
         "/runs/{workflowId}/signal",

@@ -14,21 +14,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from output_mock.contract.rendering import iso
+from output_mock.contract.schemas import JsonSchema, many, number, ref, shape, text
 from output_mock.control.operations import (
     NAME,
     NAME_WORDS,
     TIME,
+    ControlOperation,
     ControlRequest,
     ControlResponse,
-    Node,
-    Operation,
     fields,
-    many,
     name_of,
-    number,
-    ref,
-    shape,
-    text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
 from output_mock.control.worlds import WorldEntry
@@ -174,14 +169,14 @@ def delete(asked: ControlRequest) -> ControlResponse:
     return ControlResponse(204, None)
 
 
-_FILE: Node = {
+_FILE: JsonSchema = {
     "type": "object",
     "description": "All that a snapshot holds. What is in it may change with the version of the file.",
     "required": ["kind", "version"],
     "properties": {"kind": {"type": "string"}, "version": {"type": "integer"}},
 }
 OPERATIONS = [
-    Operation(
+    ControlOperation(
         "listSnapshots",
         "GET",
         "/snapshots",
@@ -189,7 +184,7 @@ OPERATIONS = [
         list_snapshots,
         {200: shape({"snapshots": many(ref("Snapshot"))})},
     ),
-    Operation(
+    ControlOperation(
         "takeSnapshot",
         "POST",
         "/snapshots",
@@ -201,7 +196,7 @@ OPERATIONS = [
         body=fields({"name": text("What to keep it under; default is a new name.", pattern=NAME)}),
         body_required=False,
     ),
-    Operation(
+    ControlOperation(
         "restoreSnapshot",
         "POST",
         "/snapshots/{name}/restore",
@@ -210,7 +205,7 @@ OPERATIONS = [
         {200: ref("Snapshot")},
         errors=(404, 409),
     ),
-    Operation(
+    ControlOperation(
         "getSnapshot",
         "GET",
         "/snapshots/{name}",
@@ -220,7 +215,7 @@ OPERATIONS = [
         {200: _FILE},
         errors=(404,),
     ),
-    Operation(
+    ControlOperation(
         "putSnapshot",
         "PUT",
         "/snapshots/{name}",
@@ -232,7 +227,7 @@ OPERATIONS = [
         body=_FILE,
         most_bytes=MOST_BYTES,
     ),
-    Operation(
+    ControlOperation(
         "deleteSnapshot",
         "DELETE",
         "/snapshots/{name}",

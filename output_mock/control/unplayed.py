@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from output_mock.control.operations import (
-    ControlRequest,
-    ControlResponse,
-    Node,
-    Operation,
-    many,
-    number,
-    ref,
-    shape,
-    text,
-)
+from output_mock.contract.schemas import JsonSchema, many, number, ref, shape, text
+from output_mock.control.operations import ControlOperation, ControlRequest, ControlResponse
 from output_mock.unplayed import unplayed
 
-SCHEMAS: dict[str, Node] = {
+SCHEMAS: dict[str, JsonSchema] = {
     "Unplayed": shape(
         {
             "about": text("What it is, and that it was not played, for people."),
@@ -35,7 +26,7 @@ def list_unplayed(asked: ControlRequest) -> ControlResponse:
 
 
 OPERATIONS = [
-    Operation(
+    ControlOperation(
         "listUnplayed",
         "GET",
         "/unplayed",

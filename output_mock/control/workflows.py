@@ -9,22 +9,16 @@ import re
 from typing import Any
 
 from output_mock.contract.rendering import iso
+from output_mock.contract.schemas import JsonSchema, flag, many, or_null, ref, shape, text
 from output_mock.control.operations import (
     ANYTHING,
     DURATION,
     TIME,
+    ControlOperation,
     ControlRequest,
     ControlResponse,
-    Node,
-    Operation,
     duration,
     fields,
-    flag,
-    many,
-    or_null,
-    ref,
-    shape,
-    text,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, InvalidScript, NotFound
 from output_mock.engine.world import Catalog, World
@@ -37,7 +31,7 @@ MOST_WORKFLOWS = 2000
 MOST_CATALOGS = 100
 CATALOG_NAME = "^[A-Za-z0-9_.@-]{1,64}$"
 
-_WORKFLOW: Node = {
+_WORKFLOW: JsonSchema = {
     "name": text(),
     "catalogs": many(text(), description="The catalogs that offer it."),
     "aliases": many(text()),
@@ -285,21 +279,21 @@ def put_catalog(asked: ControlRequest) -> ControlResponse:
         return ControlResponse(201 if new else 200, _shown(catalog))
 
 
-_FILE: Node = {
+_FILE: JsonSchema = {
     "type": "object",
     "description": "What a YAML file would say, as JSON: `output-mock schema` prints its JSON Schema.",
     "required": ["workflows"],
     "properties": {"workflows": {"type": "array", "items": {"type": "object"}}},
 }
-_ONE: Node = {
+_ONE: JsonSchema = {
     "type": "object",
     "description": "What a YAML file would say of the workflow, as JSON; `name` may be left out.",
 }
 _CATALOG = {"catalog": text("Only in this catalog; default is in all.", maxLength=64)}
 _ALL = shape({"workflows": many(ref("Workflow"))})
 OPERATIONS = [
-    Operation("listWorkflows", "GET", "/workflows", "All workflows.", list_workflows, {200: _ALL}),
-    Operation(
+    ControlOperation("listWorkflows", "GET", "/workflows", "All workflows.", list_workflows, {200: _ALL}),
+    ControlOperation(
         "addWorkflows",
         "POST",
         "/workflows",
@@ -310,7 +304,7 @@ OPERATIONS = [
         body=_FILE,
         yaml=True,
     ),
-    Operation(
+    ControlOperation(
         "replaceWorkflows",
         "PUT",
         "/workflows",
@@ -321,7 +315,7 @@ OPERATIONS = [
         body=_FILE,
         yaml=True,
     ),
-    Operation(
+    ControlOperation(
         "getWorkflow",
         "GET",
         "/workflows/{name}",
@@ -330,7 +324,7 @@ OPERATIONS = [
         {200: ref("WorkflowInFull")},
         errors=(404,),
     ),
-    Operation(
+    ControlOperation(
         "putWorkflow",
         "PUT",
         "/workflows/{name}",
@@ -341,7 +335,7 @@ OPERATIONS = [
         body=_ONE,
         yaml=True,
     ),
-    Operation(
+    ControlOperation(
         "removeWorkflow",
         "DELETE",
         "/workflows/{name}",
@@ -351,7 +345,7 @@ OPERATIONS = [
         errors=(404,),
         query=_CATALOG,
     ),
-    Operation(
+    ControlOperation(
         "listCatalogs",
         "GET",
         "/catalogs",
@@ -359,7 +353,7 @@ OPERATIONS = [
         list_catalogs,
         {200: shape({"catalogs": many(ref("Catalog"))})},
     ),
-    Operation(
+    ControlOperation(
         "putCatalog",
         "PUT",
         "/catalogs/{name}",

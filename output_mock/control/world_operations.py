@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from output_mock.contract.rendering import iso
+from output_mock.contract.schemas import many, number, or_null, ref, shape, text
 from output_mock.control import clock
 from output_mock.control.operations import (
     DURATION,
     NAME,
+    ControlOperation,
     ControlRequest,
     ControlResponse,
-    Operation,
     fields,
-    many,
-    number,
-    or_null,
-    ref,
-    shape,
-    text,
 )
 from output_mock.control.problems import InvalidRequest, NotFound
 from output_mock.control.worlds import MOST_TOKENS, WorldEntry
@@ -186,8 +181,10 @@ NEW = fields(
     "name",
 )
 OPERATIONS = [
-    Operation("getVersion", "GET", "/version", "Who answers here.", show_version, {200: ref("Version")}),
-    Operation(
+    ControlOperation(
+        "getVersion", "GET", "/version", "Who answers here.", show_version, {200: ref("Version")}
+    ),
+    ControlOperation(
         "listWorlds",
         "GET",
         "/worlds",
@@ -196,7 +193,7 @@ OPERATIONS = [
         {200: shape({"worlds": many(ref("World"))})},
         for_all=True,
     ),
-    Operation(
+    ControlOperation(
         "makeWorld",
         "POST",
         "/worlds",
@@ -207,7 +204,7 @@ OPERATIONS = [
         body=NEW,
         for_all=True,
     ),
-    Operation(
+    ControlOperation(
         "getWorld",
         "GET",
         "/worlds/{name}",
@@ -217,7 +214,7 @@ OPERATIONS = [
         errors=(404,),
         for_all=True,
     ),
-    Operation(
+    ControlOperation(
         "wipeWorld",
         "POST",
         "/worlds/{name}/wipe",
@@ -227,7 +224,7 @@ OPERATIONS = [
         errors=(404, 409),
         for_all=True,
     ),
-    Operation(
+    ControlOperation(
         "deleteWorld",
         "DELETE",
         "/worlds/{name}",
@@ -237,8 +234,10 @@ OPERATIONS = [
         errors=(404, 409),
         for_all=True,
     ),
-    Operation("getOwnWorld", "GET", "/world", "The world that is asked.", show_own, {200: ref("World")}),
-    Operation(
+    ControlOperation(
+        "getOwnWorld", "GET", "/world", "The world that is asked.", show_own, {200: ref("World")}
+    ),
+    ControlOperation(
         "wipeOwnWorld",
         "POST",
         "/world/wipe",

@@ -57,7 +57,6 @@ class OutputApp(Flask):
         # What ends a connection has to reach the server.
         self.config["PROPAGATE_EXCEPTIONS"] = True
         self.api: Api = Api(world, view=view, auth_token=auth_token)
-        self.world = world
         self.faults: Faults = self.api.faults
         self.calls: Journal = Journal(kept_calls)
         # Whether answers say how long they took.
@@ -69,6 +68,15 @@ class OutputApp(Flask):
         self._number = 0
         self._numbering = threading.Lock()
         self._handler = RequestHandler(self.api)
+
+    @property
+    def world(self) -> World:
+        """The world that requests ask; another one when a snapshot has been restored."""
+        return self.api.world
+
+    @world.setter
+    def world(self, world: World) -> None:
+        self.api.world = world
 
     def create_url_adapter(self, request: Request | None) -> None:
         """Routing is the real server's (`routes.Router`), not Werkzeug's."""

@@ -83,11 +83,11 @@ def record(
         raise CouldNotBePlayed("there is no scenario to play")
     check_variables(variables, wanted)
     try:
-        api = versions.found(url, token).api
+        found = versions.of_api(url, token)
     except versions.NoServer as error:
         raise CouldNotBePlayed(str(error)) from None
-    _warn_unless_same("the API server", api, api_version)
-    api = api_version or api
+    _warn_unless_one_of("the API server", () if found is None else (found,), api_version)
+    api = api_version or found
     if api is None:
         raise CouldNotBePlayed("nothing tells the version of the API server; say it with --api-version")
     player = Player(url, token=token, variables=variables, by_hand=done_by(hand))
@@ -97,9 +97,9 @@ def record(
             made = recorded(scenario, player, {}, times=times)
         except NobodyThere as error:
             raise CouldNotBePlayed(f"{scenario.name}: {error}") from None
-        sdk = versions.found_in(made.raw)
-        _warn_unless_same("the SDK", sdk, sdk_version)
-        told: dict[str, Any] = {"api": api, "sdk": sdk_version or sdk}
+        sdk = versions.of_sdk(made.raw)
+        _warn_unless_one_of(f"{scenario.name}: the SDK", sdk, sdk_version)
+        told: dict[str, Any] = {"api": api, "sdk": sdk_version or (sdk[0] if len(sdk) == 1 else None)}
         if temporal_version is not None:
             told["temporal"] = temporal_version
         recording = made.recording.with_versions(told)
@@ -121,7 +121,8 @@ def record(
         context.exit(1)
 
 
-def _warn_unless_same(what: str, found: str | None, said: str | None) -> None:
-    if found is None or said is None or said == found or said.startswith(f"{found}."):
-        return
-    click.echo(f"warning: {what} answers as {found} does, and you say that it is {said}", err=True)
+def _warn_unless_one_of(what: str, found: tuple[str, ...], said: str | None) -> None:
+    if found and said is not None and not f"{said}.".startswith(tuple(f"{one}." for one in found)):
+        click.echo(
+            f"warning: {what} answers as {' or '.join(found)} does, and you say that it is {said}", err=True
+        )

@@ -123,7 +123,7 @@ def _on(transport: Transport, token: str | None, variables: dict[str, str], hand
     from output_mock.recording.replaying import replay as replayed
 
     try:
-        versions.found(transport, token)
+        versions.of_api(transport, token)
     except versions.NoServer as error:
         raise CouldNotBePlayed(str(error)) from None
     player = Player(transport, token=token, variables=variables, by_hand=done_by(hand))

@@ -9,29 +9,24 @@ import http.client
 import json
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from output_mock.recording.answers import Answer
 from output_mock.recording.transport import Transport
+from output_mock.recording.variables import at
 
 _TIMEOUT = 30.0
-
-
-@dataclass(frozen=True)
-class Versions:
-    """The versions of a deployment, such as `0.11`; None where nothing tells."""
-
-    api: str | None
-    sdk: str | None = None
 
 
 class NoServer(RuntimeError):
     """Nobody answers as an Output API does; the message says what did happen."""
 
 
-def found(transport: Transport, token: str | None = None) -> Versions:
-    """The version of the API server that answers there. Raises `NoServer`."""
+def of_api(transport: Transport, token: str | None = None) -> str | None:
+    """The version of the API server that answers there, such as `0.11`; None where nothing tells.
+
+    Raises `NoServer`.
+    """
     asked = _Asked(transport, token)
     health = asked.get("/health")
     if health.status != 200 or health.body.strip() != b"OK":
@@ -43,25 +38,38 @@ def found(transport: Transport, token: str | None = None) -> Versions:
     if poll.status == 401:
         raise NoServer(f"{transport.url} answers 401; give the right --token")
     if poll.status == 400:
-        return Versions("0.11")
+        return "0.11"
     if asked.knows(f"{asked.nowhere}/input"):
-        return Versions("0.10")
+        return "0.10"
     if asked.knows(f"{asked.nowhere}/history/stream"):
-        return Versions("0.9")
-    return Versions("0.8" if poll.status == 404 else None)
+        return "0.9"
+    return "0.8" if poll.status == 404 else None
 
 
-def found_in(answers: Iterable[Answer]) -> str | None:
-    """The version of the SDK of the workers, from answers to a scenario; None where nothing tells."""
-    older = False
+def of_sdk(answers: Iterable[Answer]) -> tuple[str, ...]:
+    """The versions that the SDK of the workers can have, by these answers; none where nothing tells."""
+    possible: set[str] = set(_SDKS)
     for answer in answers:
         body = answer.json()
-        if not isinstance(body, dict) or "status" not in body or "output" not in body:
-            continue
-        if body.get("v") == "2":
-            return "0.11"
-        older = older or "errorDetails" in body
-    return None if not older else "0.10 or before"
+        if isinstance(body, dict):
+            possible &= _told_by(body)
+    return () if possible == set(_SDKS) else tuple(one for one in _SDKS if one in possible)
+
+
+_SDKS = ("0.8", "0.9", "0.10", "0.11")
+
+
+def _told_by(body: dict[str, Any]) -> set[str]:
+    """The versions of the SDK whose workers can have led to this answer."""
+    destinations = at(body, "trace.destinations")
+    if body.get("v") == "2" and "status" in body:
+        return {"0.11"}
+    if isinstance(destinations, dict) and "errorDetails" in body:
+        # Before 0.10 those that are not there are null.
+        return {"0.8", "0.9"} if None in destinations.values() else {"0.8", "0.9", "0.10"}
+    events = body.get("events")
+    kinds = [at(event, "eventTypeName") for event in events] if isinstance(events, list) else []
+    return {"0.11"} if "WORKFLOW_PROPERTIES_MODIFIED" in kinds else set(_SDKS)
 
 
 class _Asked:

@@ -17,7 +17,7 @@ from output_mock.recording.replaying import between, replay
 from output_mock.recording.scenario import Scenario
 from output_mock.recording.transport import InProcessTransport, Reply
 from tests.fidelity.played_clock import PlayedClock
-from tests.fidelity.recorded import RECORDINGS, PlayedPace
+from tests.fidelity.recorded import FOLDER, RECORDINGS, PlayedPace, recordings
 from tests.recording.answering import JSON, Answering, CountedPace, Sent, json_reply, reply, scenario
 from tests.recording.samples import UUID
 
@@ -181,15 +181,15 @@ def server_of(*, polls: bool, has_input: bool, streams: bool) -> Answering:
     ],
 )
 def test_the_version_of_a_server_is_found_by_what_it_answers(server: Answering, version: str) -> None:
-    assert versions.found(server).api == version
+    assert versions.of_api(server) == version
     assert {sent.method for sent in server.sent} == {"GET"}
 
 
 def test_the_fake_is_found_to_be_of_the_newest_version() -> None:
     mock = OutputMock(auth_token="t0ken", catalog="main")
-    assert versions.found(InProcessTransport(mock.app), "t0ken").api == "0.11"
+    assert versions.of_api(InProcessTransport(mock.app), "t0ken") == "0.11"
     with pytest.raises(versions.NoServer, match="--token"):
-        versions.found(InProcessTransport(mock.app), "wrong")
+        versions.of_api(InProcessTransport(mock.app), "wrong")
     mock.close()
 
 
@@ -203,18 +203,51 @@ def test_the_fake_is_found_to_be_of_the_newest_version() -> None:
 )
 def test_what_is_no_output_api_is_told(answer: Any, words: str) -> None:
     with pytest.raises(versions.NoServer, match=words):
-        versions.found(Answering(answer))
+        versions.of_api(Answering(answer))
+
+
+LOCAL: dict[str, Any] = {"local": "/app/x.json"}
+BEFORE = {"status": "completed", "errorDetails": None}
 
 
 @pytest.mark.parametrize(
-    ("body", "version"),
+    ("body", "possible"),
     [
-        ('{"v": "2", "status": "completed", "output": 1, "trace": {}}', "0.11"),
-        ('{"status": "completed", "output": 1, "errorDetails": null}', "0.10 or before"),
-        ('{"status": "running"}', None),
-        ('["v"]', None),
+        ({"v": "2", "status": "completed", "output": 1, "trace": LOCAL}, ("0.11",)),
+        (
+            {"status": "completed", "trace": {"destinations": LOCAL}, "errorDetails": None},
+            ("0.8", "0.9", "0.10"),
+        ),
+        (
+            {
+                "status": "completed",
+                "trace": {"destinations": {**LOCAL, "remote": None}},
+                "errorDetails": None,
+            },
+            ("0.8", "0.9"),
+        ),
+        # Workers of 0.11 behind an API of 0.10, which finds neither output nor trace.
+        (BEFORE, ()),
+        ({"events": [{"eventTypeName": "WORKFLOW_PROPERTIES_MODIFIED"}]}, ("0.11",)),
+        ({"events": [{"eventTypeName": "WORKFLOW_EXECUTION_STARTED"}]}, ()),
+        ({"status": "running"}, ()),
+        (["v"], ()),
     ],
 )
-def test_the_version_of_the_sdk_is_found_in_results(body: str, version: str | None) -> None:
-    answer = Answer(200, (("content-type", "application/json"),), body.encode())
-    assert versions.found_in([answer]) == version
+def test_the_versions_that_the_sdk_can_have_are_found_in_answers(body: Any, possible: Any) -> None:
+    answer = Answer(200, (("content-type", "application/json"),), to_bytes(body))
+    assert versions.of_sdk([answer]) == possible
+    assert versions.of_sdk([]) == ()
+
+
+@pytest.mark.parametrize("folder", ["0.8", "0.9", "0.10", "0.11", "0.10+sdk0.11", "0.11+sdk0.10"])
+def test_no_recording_of_a_real_deployment_contradicts_the_version_of_its_sdk(folder: str) -> None:
+    for recording in recordings(FOLDER / folder).values():
+        assert recording.recorded is not None
+        answers = [
+            Answer(200, (("content-type", "application/json"),), to_bytes(step.answer["json"]))
+            for step in recording.steps
+            if step.answer is not None and "json" in step.answer
+        ]
+        said, possible = recording.recorded["sdk"], versions.of_sdk(answers)
+        assert not possible or said.rpartition(".")[0] in possible, recording.name

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from output_mock import expected as expectations
+from output_mock.contract.closed_runs import error as error_of
 from output_mock.contract.errors import WorkflowNotFoundError
-from output_mock.contract.view import NEWEST
+from output_mock.contract.versions import deployment
 from output_mock.durations import Duration, nanoseconds
 from output_mock.engine import results
 from output_mock.engine.clock import Clock, Mode
@@ -25,6 +26,7 @@ from output_mock.http import pages
 from output_mock.http.app import OutputApp
 from output_mock.http.faults import Fault, Faults, Loss
 from output_mock.http.journal import Calls, check_route
+from output_mock.http.older_view import view_of
 from output_mock.javascript_json import UNDEFINED
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
 from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
@@ -77,13 +79,13 @@ class RunView:
     @property
     def error(self) -> dict[str, Any] | None:
         """How the run failed, as `/result` says it."""
-        return None if self._run.failure is None else results.error(self._run.failure)
+        return None if self._run.failure is None else error_of(self._run.failure)
 
     @property
     def history(self) -> list[dict[str, Any]]:
         """All events so far, as `/history` shows them with payloads."""
         with self._world.clock.lock:
-            return pages.events(self._run, NEWEST, include_payloads=True)
+            return pages.events(self._run, view_of(self._world.deployment), include_payloads=True)
 
     @property
     def trace(self) -> dict[str, Any] | None:
@@ -155,6 +157,8 @@ class OutputMock(Scripted):
         start: datetime | None = None,
         traces: Traces | None = None,
         keep_runs: int | KeptRuns | None = None,
+        api_version: str | None = None,
+        sdk_version: str | None = None,
         scripts: Sequence[Scripted | str | PathLike[str]] = (),
     ) -> None:
         super().__init__()
@@ -169,6 +173,7 @@ class OutputMock(Scripted):
             script_limit=checked_limit(script_limit),
             traces=traces,
             kept_runs=keep_runs if isinstance(keep_runs, KeptRuns) else KeptRuns(keep_runs),
+            deployment=deployment(api_version, sdk_version),
         )
         self.app: OutputApp = OutputApp(self.world, auth_token=auth_token)
         self._urls: list[str] = []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any, Final
 
-from output_mock.javascript_json import UNDEFINED, to_bytes
+from output_mock.javascript_json import UNDEFINED, parse, to_bytes
 
 JSON_PLAIN: Final = base64.b64encode(b"json/plain").decode()
 _NULL: Final = base64.b64encode(b"binary/null").decode()
@@ -21,3 +22,8 @@ def payload(value: Any) -> dict[str, Any]:
 def payloads(values: list[Any]) -> list[dict[str, Any]]:
     """Several values as payloads."""
     return [payload(value) for value in values]
+
+
+def value_of(payload: Mapping[str, Any]) -> Any:
+    """The value in a payload; `UNDEFINED` for one without data."""
+    return parse(base64.b64decode(payload["data"]).decode()) if "data" in payload else UNDEFINED

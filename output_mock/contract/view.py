@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from output_mock.contract.history import History
+from output_mock.contract.history import Event, History, StartInfo
 from output_mock.contract.operations import OPERATIONS, Operation
+from output_mock.contract.rendering import render
 from output_mock.contract.reply import Reply
+
+
+class HasHistory(Protocol):
+    """A run, as far as its history is concerned."""
+
+    @property
+    def info(self) -> StartInfo:
+        """With what it began."""
+
+    @property
+    def history(self) -> History:
+        """What has happened since."""
 
 
 class View:
@@ -27,13 +40,18 @@ class View:
         """An answer, turned back before it becomes bytes. Errors, too."""
         return reply
 
-    def history(self, history: History) -> History:
-        """The events of a run and their batches, before they are paged and rendered."""
-        return history
+    def history(self, run: HasHistory) -> History:
+        """The events of a run and their batches, before they are paged and rendered.
 
-    def event(self, rendered: dict[str, Any]) -> dict[str, Any]:
-        """An event of a history, as JSON, in a page or in a stream."""
-        return rendered
+        Take the lock of the run's world first.
+        """
+        return run.history
+
+    def event(
+        self, run: HasHistory, event_id: int, event: Event, *, include_payloads: bool
+    ) -> dict[str, Any]:
+        """An event of that history, by its number there, as JSON in a page or in a stream."""
+        return render(run.info, event_id, event, include_payloads=include_payloads)
 
     def frame(self, name: str, data: Any) -> Any:
         """The data of a frame of a stream that is no event: `workflow`, `done`, `server_error`."""

@@ -22,6 +22,7 @@ from output_mock.contract import failures
 from output_mock.contract.errors import OutputError, QueryNotRegisteredError
 from output_mock.contract.failures import Cause
 from output_mock.contract.history import ActivityOptions, Memo
+from output_mock.contract.versions import Trait
 from output_mock.durations import format_duration
 from output_mock.engine.loop import ScriptLoop
 from output_mock.engine.outlasting import note_if_outlasting
@@ -315,10 +316,20 @@ class Instance:
             trace, names = destinations.result, _SECOND_TRACED
         else:
             return self._not_yet(jobs)
-        options = definition.options_below(info.memo, info.invocation)
+        traits = run.world.deployment.traits
+        options = definition.options_below(
+            info.memo, info.invocation, parents_win=Trait.PARENTS_OPTIONS_WIN in traits
+        )
         self.memo = Memo(self.memo.trace_info, options, trace)
         self.commands.append((MEMO, (self.memo, names)))
-        self.main = self.loop.begin(play(self.definition, self.context, run.info.input))
+        self.main = self.loop.begin(
+            play(
+                self.definition,
+                self.context,
+                run.info.input,
+                only_checked=Trait.SCHEMAS_ONLY_CHECK in traits,
+            )
+        )
         return True
 
     def _not_yet(self, jobs: list[Job]) -> bool:
@@ -840,20 +851,24 @@ def metadata(
     }
 
 
-async def play(definition: WorkflowDefinition, context: Context, given: Any) -> Any:
-    """The script, between the schemas of its input and its output."""
+async def play(
+    definition: WorkflowDefinition, context: Context, given: Any, *, only_checked: bool = False
+) -> Any:
+    """The script, between the schemas of its input and output; with `only_checked` they change nothing."""
     if definition.input_schema is None:
         given = as_json(given)
     else:
-        given, issues = definition.input_schema.safe_parse(given)
+        checked, issues = definition.input_schema.safe_parse(given)
         if issues:
             raise invalid(f'Workflow "{definition.name}" input', issues)
+        given = as_json(given) if only_checked else checked
     output = await definition.script(context, null_if_undefined(given))
     output = named_json(output, "the output of workflow {!r}", definition.name)
     if definition.output_schema is not None:
-        output, issues = definition.output_schema.safe_parse(output)
+        checked, issues = definition.output_schema.safe_parse(output)
         if issues:
             raise invalid(f'Workflow "{definition.name}" output', issues)
+        output = output if only_checked else checked
     return output
 
 

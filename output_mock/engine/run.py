@@ -56,6 +56,7 @@ from output_mock.sdk.failures import Application, ChildFailure, Failure, StepFai
 from output_mock.sdk.values import copy_for_script
 
 if TYPE_CHECKING:
+    from output_mock.contract.versions.history_view import HistoryView
     from output_mock.engine.clock import Timer
     from output_mock.engine.records import RunRecord, UnderWay
     from output_mock.engine.world import Catalog, World
@@ -163,6 +164,8 @@ class Run:
     left_over: UnderWay | None = None
     # Its record, once somebody has asked for it, and until something of it changes.
     record: RunRecord | None = None
+    # Its history as an older version shows it.
+    older_history: HistoryView | None = None
     waiters: list[threading.Event] | None = None
     # The signals of its workflow's definition that were sent, and those that were not due yet when it ended,
     # with how many nanoseconds were left.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.contract import errors
 from output_mock.contract.history import ParentInfo, StartInfo
+from output_mock.contract.versions import NEWEST, Deployment, Trait
 from output_mock.durations import MILLISECOND
 from output_mock.engine import results
 from output_mock.engine.clock import LATEST, Clock, Mode, Timer
@@ -26,6 +27,7 @@ from output_mock.engine.instance import Child, Instance, Query, Update
 from output_mock.engine.kept_runs import KeptRuns
 from output_mock.engine.replay import reset_point, reset_run, script_again
 from output_mock.engine.run import Run
+from output_mock.engine.run_facts import facts_of
 from output_mock.engine.trace_storage import Traces
 from output_mock.engine.watchdog import LIMIT as SCRIPT_LIMIT
 from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
@@ -176,7 +178,10 @@ class World:
         traces: Traces | None = None,
         namespace: str = "default",
         kept_runs: KeptRuns | None = None,
+        deployment: Deployment = NEWEST,
     ) -> None:
+        # Which versions it stands in for; the engine itself is the newest.
+        self.deployment: Deployment = deployment
         self.clock: Clock = clock if isinstance(clock, Clock) else Clock(clock, start=start)
         self.seed = seed
         self.ids: Ids = Ids(seed)
@@ -265,8 +270,10 @@ class World:
         input = as_json(input)
         with self.clock.lock:
             queue = self.known_catalog(catalog)
+            if Trait.ASKS_THE_CATALOG in self.deployment.traits and not queue.worker:
+                raise errors.ServiceError("Failed to query Workflow", status=409)
             name = queue.names.get(workflow_name)
-            if name is None:
+            if name is None or self.deployment.finds_no_workflow:
                 raise errors.UnsupportedWorkflowError(workflow_name, queue.name, queue.names)
             if workflow_id is None:
                 workflow_id = self.ids.workflow_id()
@@ -982,7 +989,8 @@ class World:
                 raise outcome.script_error
             # It may have gone since.
             reported = self._latest.get(run.workflow_id, outcome)
-            return results.result(reported, run_id=run.run_id, outcome=outcome, given=run.info.input)
+            closed = results.closed(reported, run_id=run.run_id, outcome=outcome, given=run.info.input)
+            return self.deployment.result(closed, lambda: facts_of(outcome))
 
     def result(self, workflow_id: str, run_id: str | None = None) -> dict[str, Any]:
         """The result of a closed run. Raises `WorkflowNotCompletedError` while it runs."""
@@ -992,7 +1000,7 @@ class World:
                 raise errors.WorkflowNotCompletedError
             if run.script_error is not None:
                 raise run.script_error
-            return results.result(run)
+            return self.deployment.result(results.closed(run), lambda: facts_of(run))
 
     # Ending
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Request, Response, request
 from werkzeug.http import http_date
 
-from output_mock.contract.view import NEWEST, View
 from output_mock.durations import SECOND
 from output_mock.engine.errors import Ending
 from output_mock.engine.world import World
@@ -22,6 +21,7 @@ from output_mock.http.api_request import ApiRequest
 from output_mock.http.faults import Dropped, Faults, TimedOut
 from output_mock.http.journal import Call, Journal
 from output_mock.http.journal_entry import call_of
+from output_mock.http.older_view import view_of
 from output_mock.http.request_handler import RequestHandler
 from output_mock.http.responses import error_reply, response_of
 from output_mock.http.server_hooks import GIVE_UP
@@ -40,8 +40,7 @@ def _http_date(seconds: int) -> str:
 class OutputApp(Flask):
     """The API of one world.
 
-    Takes the world, the token that requests must bring (None: none), how many calls to keep, and how a
-    version of the API shows the world.
+    Takes the world, the token that requests must bring (None: none), and how many calls to keep.
     """
 
     def __init__(
@@ -50,13 +49,12 @@ class OutputApp(Flask):
         *,
         auth_token: str | None = None,
         kept_calls: int = 10_000,
-        view: View = NEWEST,
     ) -> None:
         # Told where it lies, Flask need not look for it: every test has an application of its own.
         super().__init__("output_mock", static_folder=None, root_path=_FOLDER, instance_path=_FOLDER)
         # What ends a connection has to reach the server.
         self.config["PROPAGATE_EXCEPTIONS"] = True
-        self.api: Api = Api(world, view=view, auth_token=auth_token)
+        self.api: Api = Api(world, view=view_of(world.deployment), auth_token=auth_token)
         self.faults: Faults = self.api.faults
         self.calls: Journal = Journal(kept_calls)
         # Whether answers say how long they took.

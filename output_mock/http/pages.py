@@ -9,7 +9,6 @@ from typing import Any
 
 from output_mock.contract.errors import InvalidPageTokenError
 from output_mock.contract.history import History
-from output_mock.contract.rendering import render
 from output_mock.contract.view import View
 from output_mock.engine import results
 from output_mock.engine.run import Run
@@ -42,21 +41,20 @@ def events(
     run: Run, view: View, first: int = 0, last: int | None = None, *, include_payloads: bool
 ) -> list[dict[str, Any]]:
     """The events of batches `first` to before `last` (all that there are), as the API shows them."""
-    history = view.history(run.history)
+    history = view.history(run)
     ends = history.batches
     last = len(ends) if last is None else last
     begin = ends[first - 1] if first else 0
     end = ends[last - 1] if last else 0
-    info = run.info
     return [
-        view.event(render(info, event_id, event, include_payloads=include_payloads))
+        view.event(run, event_id, event, include_payloads=include_payloads)
         for event_id, event in enumerate(history.events[begin:end], begin + 1)
     ]
 
 
 def described(run: Run, view: View) -> dict[str, Any]:
     """What a history says of the run as a whole (history_paging)."""
-    return {**results.described(run), "historyLength": len(view.history(run.history))}
+    return {**results.described(run), "historyLength": len(view.history(run))}
 
 
 def page(
@@ -70,7 +68,7 @@ def page(
     live: bool,
 ) -> dict[str, Any]:
     """One answer of `/history`. With `live`, the end of a running history has a token as well."""
-    last = min(first + size, len(view.history(run.history).batches))
+    last = min(first + size, len(view.history(run).batches))
     # A full page has a token, also when nothing comes after it; then the next page is empty.
     more = last - first == size or (live and run.running)
     return {

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from output_mock.contract.rendering import render
 from output_mock.javascript_json import to_bytes
 
 if TYPE_CHECKING:
@@ -52,5 +51,4 @@ class Renderings:
     def _content(self, run: Run, event_id: int, event: Event, include_payloads: bool) -> bytes:
         # The catalog's run shows what the catalog offers at the moment.
         with nullcontext() if run.info.catalog is None else run.world.clock.lock:
-            rendered = render(run.info, event_id, event, include_payloads=include_payloads)
-            return to_bytes(self._view.event(rendered))
+            return to_bytes(self._view.event(run, event_id, event, include_payloads=include_payloads))

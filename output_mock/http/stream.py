@@ -87,7 +87,7 @@ def _followed(
     yield _frame(view, "workflow", workflow)
     while True:
         with lock:
-            shown = view.history(run.history)
+            shown = view.history(run)
             ends = shown.batches
             last = min(first + _FRAME_BATCHES, len(ends))
             begin, end = ends[first - 1] if first else 0, ends[last - 1] if last else 0
@@ -134,7 +134,7 @@ def _events(
 
 
 def _longer_than(run: Run, view: View, batches: int, client: Client) -> Callable[[], bool]:
-    return lambda: len(view.history(run.history).batches) > batches or client.gone
+    return lambda: len(view.history(run).batches) > batches or client.gone
 
 
 def _done(closing: history.Event) -> dict[str, Any]:

@@ -97,12 +97,18 @@ class WorkflowDefinition:
         }
         return {name: value for name, value in said.items() if value is not None}
 
-    def options_below(self, memo: Memo | None, invocation: Mapping[str, Any] | None) -> ActivityOptions:
-        """The step options of a run: a child's lie over its parent's, and the call's over both."""
+    def options_below(
+        self, memo: Memo | None, invocation: Mapping[str, Any] | None, *, parents_win: bool = False
+    ) -> ActivityOptions:
+        """The step options of a run: a child's lie over its parent's, and the call's over both.
+
+        With `parents_win`, as SDKs before 0.11.0 have it, the parent's lie over the child's.
+        """
         inherited = None if memo is None else memo.options
         if inherited is None and not invocation:
             return self.options
-        layers = (None if inherited is None else inherited.text, self.layer, invocation)
+        parents = None if inherited is None else inherited.text
+        layers = (self.layer, parents, invocation) if parents_win else (parents, self.layer, invocation)
         return activity_options(*layers, where=f"workflow {self.name!r}")
 
     def step_options(self, base: ActivityOptions, overrides: Mapping[str, Any] | None) -> ActivityOptions:

@@ -15,6 +15,7 @@ from output_mock.engine import results
 from output_mock.engine.progress import progress
 from output_mock.engine.records import RunRecord, WorldRecord, record_of, world_of
 from output_mock.engine.run import Run
+from output_mock.engine.run_facts import facts_of
 from output_mock.engine.world import World
 from output_mock.javascript_json import stringify
 from output_mock.scripts.definition import WorkflowDefinition
@@ -218,7 +219,7 @@ def _look_at(run: Run) -> None:
     for look in (results.status, results.given_input, results.listed, results.described, progress):
         look(run)
     if not run.running:
-        results.result(run)
+        run.world.deployment.result(results.closed(run), lambda: facts_of(run))
     run.latest().next_due(guards=True)
     # The trace of a child's children is in that of its root.
     parent = run.info.parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from output_contract.conformity import check_response
 from output_mock import OutputMock, Script
@@ -41,17 +41,57 @@ SERVERS: dict[str | None, dict[str, Any]] = {
 }
 
 
+class Versions(NamedTuple):
+    """The versions of a server and of its workers; None is the newest."""
+
+    api: str | None = None
+    sdk: str | None = None
+
+
+def versions_of(folder: Path) -> Versions:
+    """The versions that a folder of recordings is named for: `0.10`, or `0.10+sdk0.11` for a pair."""
+    api, _, sdk = folder.name.partition("+sdk")
+    return Versions(api, sdk or api)
+
+
+# The same of older servers, and of pairs of which only the server or only the workers are upgraded.
+OLDER = {
+    f"{folder.name}/{name}": (versions_of(folder), recording)
+    for folder in sorted(FOLDER.iterdir())
+    if folder.is_dir() and folder.name != "0.11"
+    for name, recording in recordings(folder).items()
+}
+
+
 class Recorded:
     """A fake that stands in for the server that a scenario was recorded on.
 
-    Takes the scripts of the workflows that ran there, and the URL of the S3 that traces go to (None: moto in
-    this process).
+    Takes the scripts of the workflows that ran there, the URL of the S3 that traces go to (None: moto in this
+    process), and the versions of server and workers (None: the newest).
     """
 
-    def __init__(self, recording: Scenario, *scripts: Script | Path, s3: str | None = None) -> None:
+    def __init__(
+        self,
+        recording: Scenario,
+        *scripts: Script | Path,
+        s3: str | None = None,
+        versions: Versions | None = None,
+    ) -> None:
         self.recording = recording
         self.clock: PlayedClock = PlayedClock()
-        self.mock: OutputMock = OutputMock(self.clock, scripts=scripts, **SERVERS[recording.server])
+        version = versions or Versions()
+        self.mock: OutputMock = OutputMock(
+            self.clock,
+            scripts=scripts if versions is None else (),
+            api_version=version.api,
+            sdk_version=version.sdk,
+            **SERVERS[recording.server],
+        )
+        if versions is not None:
+            # On the older servers nothing had run before.
+            for script in scripts:
+                assert isinstance(script, Script)
+                script.offer_in(self.mock.world)
         self._bucket: Bucket | None = None
         if recording.name.startswith("remote_trace"):
             traces = in_bucket("traces-bucket", endpoint=s3, upload_delay="1s")

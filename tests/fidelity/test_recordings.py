@@ -16,7 +16,7 @@ from output_contract.pack import script as pack
 from output_mock.traces.s3 import moto_server
 from tests.docs.pages import EVERYTHING
 from tests.fidelity.further_pack import script as further_pack
-from tests.fidelity.recorded import FURTHER, RECORDINGS, Recorded
+from tests.fidelity.recorded import FURTHER, OLDER, RECORDINGS, Recorded
 
 # What can come out differently over a socket: raw bodies and paths, headers, streams, requests that wait.
 OVER_A_SOCKET = [
@@ -62,6 +62,13 @@ def test_the_recorded_exchanges_come_out_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", FURTHER)
 def test_the_further_recorded_exchanges_come_out_the_same(name: str) -> None:
     different = Recorded(FURTHER[name], pack, further_pack).play(documented=True)
+    assert not different, "\n".join(different)
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_the_exchanges_of_older_versions_come_out_the_same(name: str) -> None:
+    versions, recording = OLDER[name]
+    different = Recorded(recording, pack, versions=versions).play()
     assert not different, "\n".join(different)
 
 

@@ -33,7 +33,7 @@ def history(request: ApiRequest) -> Reply:
         raise
     show = request.view.history
     with world.clock.lock:
-        first = 0 if token is None else pages.decode_page_token(run, show(run.history), token)
+        first = 0 if token is None else pages.decode_page_token(run, show(run), token)
     if poll is None or _moved(request, run, first, poll):
         with world.clock.lock:
             page = pages.page(
@@ -62,7 +62,7 @@ def _moved(request: ApiRequest, run: Run, first: int, poll: int) -> bool:
     length = min(poll * MILLISECOND, world.history_max_waiting)
     return world.wait(
         run,
-        lambda: len(show(run.history).batches) > first or not run.running,
+        lambda: len(show(run).batches) > first or not run.running,
         until=world.clock.nanoseconds() + length,
         wall=length / 1e9,
     )
@@ -79,7 +79,7 @@ def history_stream(request: ApiRequest) -> Reply:
     run = _run_of(request)
     with world.clock.lock:
         world.clock.run_due()
-        if not run.running and after is not None and after >= len(view.history(run.history)):
+        if not run.running and after is not None and after >= len(view.history(run)):
             return Reply(status=204, content_type=None)
     frames: Generator[bytes, None, None] = stream.nothing()
     if request.method != "HEAD":

@@ -15,7 +15,7 @@ from output_mock.sdk.errors import ScriptError
 def trace_log(request: ApiRequest) -> Reply:
     """`/trace-log`."""
     run = request.world.find(request.id, request.run_id)
-    trace = result_of(request, run).get("trace") or {}
+    trace = request.world.deployment.places(result_of(request, run))
     if request.s3 is not None and trace:
         request.s3_failed = True
         return logs.failing(run.run_id, request.s3)

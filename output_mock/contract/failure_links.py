@@ -1,0 +1,77 @@
+"""Failures as the history shows them, read link by link: what the server's client library makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from output_mock.contract.payloads import value_of
+
+if TYPE_CHECKING:
+    from output_mock.contract.failures import Cause
+
+Proto = dict[str, Any]
+
+# The field that says what a link is, and the class that the client library rebuilds from it.
+KINDS = {
+    "applicationFailureInfo": "ApplicationFailure",
+    "activityFailureInfo": "ActivityFailure",
+    "childWorkflowExecutionFailureInfo": "ChildWorkflowFailure",
+    "timeoutFailureInfo": "TimeoutFailure",
+    "canceledFailureInfo": "CancelledFailure",
+    "terminatedFailureInfo": "TerminatedFailure",
+}
+_FIELDS = {kind: field for field, kind in KINDS.items()}
+_LONGEST_CHAIN = 20
+
+
+class Link(NamedTuple):
+    """One link of a chain. `type` is an application failure's, `details` are its details, decoded."""
+
+    kind: str
+    message: str
+    type: str | None = None
+    non_retryable: bool | None = None
+    activity_type: str | None = None
+    details: tuple[Any, ...] = ()
+
+
+def proto_of(failure: Cause) -> Proto:
+    """A chain of failures as the history would show it, its ends by hand included."""
+    proto = failure.proto()
+    field = _FIELDS.get(failure.kind)
+    if field is not None:
+        # What the server itself says of a run that ended has no such field: there is an event for it instead.
+        proto.setdefault(field, {})
+    return proto
+
+
+def kind_of(proto: Mapping[str, Any]) -> str:
+    """The class that the client library makes of a link."""
+    return next((kind for field, kind in KINDS.items() if field in proto), "TemporalFailure")
+
+
+def links(proto: Proto) -> Iterator[Link]:
+    """A chain, outermost link first. The client library drops what is below a timeout, and so does this."""
+    link: Proto | None = proto
+    for _ in range(_LONGEST_CHAIN):
+        if link is None:
+            return
+        kind = kind_of(link)
+        application: Mapping[str, Any] | None = link.get("applicationFailureInfo")
+        activity: Mapping[str, Any] | None = link.get("activityFailureInfo")
+        yield Link(
+            kind,
+            link.get("message", ""),
+            None if application is None else application.get("type"),
+            None if application is None else bool(application.get("nonRetryable")),
+            None if activity is None else activity["activityType"]["name"],
+            tuple(map(value_of, details_of(link))),
+        )
+        link = None if kind == "TimeoutFailure" else link.get("cause")
+
+
+def details_of(proto: Mapping[str, Any]) -> list[Any]:
+    """The payloads of an application failure's details; others have none."""
+    found: list[Any] = proto.get("applicationFailureInfo", {}).get("details", {}).get("payloads", [])
+    return found

@@ -1,0 +1,106 @@
+"""What 0.10 brought. All of it is turned back for 0.9 and older.
+
+Measured on 0.9.2 and 0.10.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from output_mock.contract import history as kinds
+from output_mock.contract.closed_runs import Closed
+from output_mock.contract.failure_links import details_of
+from output_mock.contract.payloads import payload, value_of
+from output_mock.contract.versions.change import Change, Facts, ShownEvent, Trait
+
+_PLACES = ("local", "remote")
+
+
+def _all_places(destinations: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {place: (destinations or {}).get(place) for place in _PLACES}
+
+
+def _in_trace(value: Any) -> None:
+    """Name all places in what a run returned, or in a detail of its failure."""
+    trace = value.get("trace") if isinstance(value, dict) else None
+    if isinstance(trace, dict) and "destinations" in trace:
+        trace["destinations"] = _all_places(trace["destinations"])
+
+
+def _in_details(proto: dict[str, Any] | None) -> None:
+    details = [] if proto is None else details_of(proto)
+    for position, detail in enumerate(details):
+        value = value_of(detail)
+        _in_trace(value)
+        details[position] = payload(value)
+
+
+def _closed(closed: Closed, _run: Facts) -> None:
+    if not closed.versioned:
+        _in_trace(closed.value)
+        _in_details(closed.proto)
+
+
+def _event(shown: ShownEvent) -> None:
+    attributes = shown.attributes
+    for holder in ("header", "memo"):
+        fields = attributes.get(holder, {}).get("fields")
+        if fields and shown.run.scripted:
+            known = value_of(fields["traceInfo"]) if "traceInfo" in fields else shown.run.trace_info
+            fields["traceInfo"] = payload(_flagged(known, shown.run))
+    if shown.kind == kinds.STEP_SCHEDULED and shown.internal and "input" in attributes:
+        attributes["input"] = [_flagged(attributes["input"][0], shown.run)]
+    elif shown.kind == kinds.STEP_COMPLETED and shown.internal and "result" in attributes:
+        attributes["result"][0]["output"] = _all_places(attributes["result"][0]["output"])
+    elif shown.kind == kinds.COMPLETED and "result" in attributes:
+        _in_trace(attributes["result"][0])
+    elif shown.kind == kinds.FAILED and "failure" in attributes:
+        _in_details(attributes["failure"])
+
+
+def _flagged(trace_info: Mapping[str, Any], run: Facts) -> dict[str, Any]:
+    return {**trace_info, "disableTrace": not run.traced}
+
+
+def _no_internal_steps(node: dict[str, Any]) -> None:
+    node["children"] = [child for child in node["children"] if child["kind"] != "internal_step"]
+    for child in node["children"]:
+        _no_internal_steps(child)
+
+
+def _no_inputs(document: dict[str, Any]) -> None:
+    for path in [path for path in document["paths"] if path.endswith("/input")]:
+        del document["paths"][path]
+    document["components"]["schemas"].pop("InputResponse", None)
+
+
+CHANGES = (
+    Change(
+        id="run-input",
+        since="0.10.0",
+        axis="api",
+        says="`GET /workflow/{id}/input`, and the same of one run, tell what a run was started with.",
+        adds=frozenset({"input"}),
+        document=_no_inputs,
+    ),
+    Change(
+        id="trace-places",
+        since="0.10.0",
+        axis="sdk",
+        says=(
+            "`trace.destinations` leaves out the places where there is no trace (before: they are null), and "
+            "untraced runs begin with no step of the SDK's own."
+        ),
+        before=frozenset({Trait.UNTRACED_RUNS_ASK}),
+        closed=_closed,
+        event=_event,
+    ),
+    Change(
+        id="internal-steps-in-traces",
+        since="0.10.0",
+        axis="sdk",
+        says="Traces show the SDK's own steps (`__internal#getTraceDestinations`).",
+        trace=_no_internal_steps,
+    ),
+)

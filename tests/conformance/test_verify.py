@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -884,13 +884,19 @@ def test_what_only_one_of_two_has_checked_is_a_difference() -> None:
 # --- plain pytest -----------------------------------------------------------------------------------------
 
 
-def plain(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The suite under whatever plugins are installed, in a folder of somebody's."""
+# This plugin takes as long to load as all others together.
+ALL_PLUGINS = {"PYTEST_ADDOPTS": "-p no:schemathesis"}
+OUR_PLUGIN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p pytest_output.plugin"}
+
+
+def plain(
+    tmp_path: Path, *arguments: str, plugins: Mapping[str, str] = OUR_PLUGIN
+) -> subprocess.CompletedProcess[str]:
+    """The suite in a folder of somebody's."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "--pyargs", "output_contract", *arguments],
         cwd=tmp_path,
-        # This plugin takes five times as long to load as all the rest.
-        env={**os.environ, "PYTEST_ADDOPTS": "-p no:schemathesis"},
+        env={**os.environ, **plugins},
         capture_output=True,
         text=True,
         timeout=200,
@@ -899,7 +905,8 @@ def plain(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_plain_pytest_runs_the_suite(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
-    found = plain(tmp_path, "--output-url", fake[1], "-k", "health or catalog or signal")
+    arguments = ("--output-url", fake[1], "-k", "health or catalog or signal")
+    found = plain(tmp_path, *arguments, plugins=ALL_PLUGINS)
     assert found.returncode == 0, found.stdout + found.stderr
     assert re.search(r"^catalog +\d+ +· +·", found.stdout, re.MULTILINE)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from cProfile import Profile
 from typing import Any
 
 import pytest
@@ -16,19 +16,9 @@ from output_mock.scripts.yaml.json_source import JSONSource
 
 def calls(function: Callable[[], object]) -> int:
     """How many functions are called, those of the interpreter included."""
-    number = 0
-
-    def count(frame: Any, event: str, arg: Any) -> None:
-        nonlocal number
-        number += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        function()
-    finally:
-        sys.setprofile(before)
-    return number
+    profile = Profile()
+    profile.runcall(function)
+    return sum(entry.callcount for entry in profile.getstats())
 
 
 SCRIPTS = {

@@ -187,7 +187,7 @@ STEPS = st.lists(
 MISTAKE = [("ann", "define", 0, 0), ("ann", "start", 2, 5), ("ann", "look", 2, 1)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @example(MISTAKE)
 @example([("ann", "snapshot", 0, 0), ("bob", "of-the-other", 0, 0)])
 @example([("bob", "start", 0, 2), ("ann", "of-the-other", 0, 1), ("ann", "start", 0, 1)])

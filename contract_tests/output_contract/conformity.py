@@ -7,7 +7,6 @@ there.
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -24,8 +23,9 @@ from referencing.jsonschema import DRAFT202012
 from output_mock.openapi import document
 
 __all__ = [
-    "CONTRACT_HEADERS",
     "DOCUMENT",
+    "NEWEST",
+    "Document",
     "check_response",
     "find_operation",
     "resolve",
@@ -33,12 +33,7 @@ __all__ = [
     "schema_problems",
 ]
 
-DOCUMENT = document()
 _URI = "urn:output-mock:openapi"
-_REGISTRY: Registry[Any] = Registry().with_resource(_URI, DRAFT202012.create_resource(DOCUMENT))
-
-# The headers that clients may rely on: each has to be where the document says, and nowhere else.
-CONTRACT_HEADERS = {name.split(".")[0].lower() for name in DOCUMENT["components"]["headers"]} - {"etag"}
 # A body that cannot be read is refused before the request gets an id, CORS or anything else.
 _REFUSED_UNREAD = {"SyntaxError", "PayloadTooLargeError", "UnsupportedMediaTypeError"}
 # A path that cannot be decoded is refused before it is known that the operation is deprecated.
@@ -49,120 +44,224 @@ _MOST = 50
 _PAYLOADS = {"input", "result", "failure", "details", "lastFailure"}
 
 
+class Document:
+    """An OpenAPI document that responses are held against."""
+
+    def __init__(self, value: dict[str, Any]) -> None:
+        self.value = value
+        # The headers that clients may rely on: each has to be where the document says, and nowhere else.
+        self.headers = {name.split(".")[0].lower() for name in value["components"]["headers"]} - {"etag"}
+        self._registry: Registry[Any] = Registry().with_resource(_URI, DRAFT202012.create_resource(value))
+        self._validators: dict[str, Draft202012Validator] = {}
+        templates = []
+        for template, item in value["paths"].items():
+            pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template)
+            for method in item:
+                templates.append((template, method, re.compile(f"{pattern}/?", re.IGNORECASE)))
+        # Literal before templated; the sort is stable, so that otherwise the document's order decides.
+        self._templates: list[tuple[str, str, re.Pattern[str]]] = sorted(
+            templates, key=lambda entry: entry[0].count("{")
+        )
+
+    def response_problems(
+        self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
+    ) -> list[str]:
+        """What of a response does not fit, a line each: `  header etag: …`, `  body.runId: …`.
+
+        Of very many it gives the first.
+        """
+        problems: list[str] = []
+        try:
+            problems += islice(self._problems(method.upper(), path, status, headers, body), _MOST)
+        except RecursionError:
+            problems.append("  body: is nested too deeply")
+        return problems
+
+    def schema_problems(self, pointer: str, value: Any) -> list[str]:
+        """What is wrong with a value by the schema at a JSON pointer into the document."""
+        return list(islice(self._schema_problems(pointer, value), _MOST))
+
+    def find_operation(self, method: str, path: str) -> tuple[str, str, dict[str, str]] | None:
+        """The template and the method of an operation in the document, and the parameters in the path."""
+        for template, verb, pattern in self._templates:
+            if verb == method.lower() and (match := pattern.fullmatch(path)):
+                return template, verb, match.groupdict()
+        return None
+
+    def resolve(self, node: dict[str, Any], pointer: str = "") -> tuple[dict[str, Any], str]:
+        """Follow a reference: what it leads to, and the JSON pointer to that in the document."""
+        if "$ref" not in node:
+            return node, pointer
+        pointer = node["$ref"].removeprefix("#")
+        found: Any = self.value
+        for part in pointer.split("/")[1:]:
+            found = found[part.replace("~1", "/").replace("~0", "~")]
+        return found, pointer
+
+    def _schema_problems(self, pointer: str, value: Any) -> Iterator[str]:
+        validator = self._validators.get(pointer)
+        if validator is None:
+            schema = {"$ref": f"{_URI}#{_quoted(pointer)}"}
+            validator = self._validators[pointer] = _Validator(schema, registry=self._registry)
+        for error in validator.iter_errors(value):
+            yield from _explain(error)
+
+    def _problems(
+        self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
+    ) -> Iterator[str]:
+        given = {name.lower(): value for name, value in headers.items()}
+        url = urlsplit(path)
+        if method == "OPTIONS":
+            responses, where = {"200": self._plain("OK"), "401": _UNAUTHORIZED}, ""
+        elif operation := self.find_operation("GET" if method == "HEAD" else method, url.path):
+            template, verb, _ = operation
+            responses = self.value["paths"][template][verb]["responses"]
+            where = _pointer("paths", template, verb, "responses")
+        else:
+            # Bodies are read before anybody looks at the path, so it may be the body that is refused.
+            unread = self.value["paths"]["/heartbeat"]["post"]["responses"]
+            unread = {code: unread[code] for code in ("400", "413", "415")}
+            responses, where = {**unread, "401": _UNAUTHORIZED, "404": self._plain("Not Found")}, ""
+        if str(status) not in responses:
+            yield f"  status: {status} is not listed, only {', '.join(sorted(responses))}"
+            return
+        response, where = self.resolve(responses[str(status)], f"{where}/{status}")
+        error = _error_name(body) if status >= 400 else ""
+        if (status, error) == (400, "Error"):
+            # What cannot be unpacked; at 500 it is what Temporal says.
+            error = "SyntaxError"
+        yield from self._header_problems(response, given, error)
+        yield from self._body_problems(
+            response, where, given, body, bodiless=method == "HEAD" or status == 204
+        )
+        asked = parse_qs(url.query).get("includePayloads") == ["true"]
+        if status == 200 and "/history" in url.path.lower() and not asked:
+            yield from _payload_problems(body)
+
+    def _plain(self, text: str) -> dict[str, Any]:
+        """An answer that belongs to no operation of the document, written as one would have it."""
+        names = [
+            name
+            for name in self.value["components"]["headers"]
+            if re.fullmatch("X-Request-ID|Access-[^.]+", name)
+        ]
+        return {
+            "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+            "content": {"text/plain": {"schema": {"const": text}}},
+        }
+
+    def _header_problems(
+        self, response: dict[str, Any], given: Mapping[str, str], error: str
+    ) -> Iterator[str]:
+        declared = {name.lower(): self.resolve(node) for name, node in response.get("headers", {}).items()}
+        wanted = set(declared) - {"etag"}
+        if error in _REFUSED_UNREAD:
+            wanted = set()
+        elif error == "URIError":
+            wanted -= _DEPRECATION
+        for name in sorted(wanted - set(given)):
+            yield f"  header {name}: is missing"
+        for name in sorted(self.headers & set(given) - wanted):
+            yield f"  header {name}: should not be there, but is {given[name]!r}"
+        for name in sorted(set(declared) & set(given)):
+            schema = declared[name][0]["schema"]
+            value: Any = given[name]
+            if schema.get("type") == "integer" and re.fullmatch("[0-9]+", value):
+                value = int(value)
+            for problem in Draft202012Validator(schema).iter_errors(value):
+                yield f"  header {name}: {problem.message}"
+
+    def _body_problems(
+        self, response: dict[str, Any], where: str, given: Mapping[str, str], body: bytes, *, bodiless: bool
+    ) -> Iterator[str]:
+        content = response.get("content", {})
+        content_type = given.get("content-type")
+        if not content:
+            if content_type is not None:
+                yield f"  header content-type: should not be there, but is {content_type!r}"
+        elif content_type not in (allowed := [f"{media_type}; charset=utf-8" for media_type in content]):
+            yield f"  header content-type: is {content_type!r}, not {' or '.join(map(repr, allowed))}"
+            return
+        if bodiless or not content:
+            if body:
+                yield f"  body: should be empty, but is {body[:80]!r}"
+            return
+        media_type = str(content_type).split(";")[0]
+        try:
+            text = body.decode()
+        except UnicodeDecodeError as problem:
+            yield f"  body: is not UTF-8: {problem}"
+            return
+        media = content[media_type]
+        pointer = f"{where}/content{_pointer(media_type)}"
+        if media_type == "text/plain":
+            if text != (wanted := media["schema"].get("const", text)):
+                yield f"  body: is {text[:80]!r}, not {wanted!r}"
+        elif media_type == "text/event-stream":
+            yield from self._stream_problems(text, f"{pointer}/x-sse-events", media["x-sse-events"])
+        elif not (text == "" and media.get("x-may-be-empty")):
+            try:
+                value = _parse(text)
+            except ValueError as problem:
+                yield f"  body: is not JSON: {problem}"
+                return
+            yield from (f"  {problem}" for problem in self.schema_problems(f"{pointer}/schema", value))
+
+    def _stream_problems(self, text: str, pointer: str, kinds: Mapping[str, Any]) -> Iterator[str]:
+        seen: list[str] = []
+        last_id = None
+        if not text.endswith("\n\n"):
+            yield "  body: the last frame is cut off"
+        for number, frame in enumerate(_frames(text), 1):
+            kind = frame.get("event", "")
+            place = f"  frame {number} ({kind})"
+            if kind not in kinds:
+                yield f"{place}: is of no known kind, only {', '.join(kinds)} are"
+                continue
+            if (kind == "workflow") != (not seen):
+                yield f"{place}: `workflow` comes first, and only there"
+            if {"done", "server_error"} & set(seen):
+                yield f"{place}: comes after the end"
+            seen.append(kind)
+            try:
+                data = _parse(frame.get("data", ""))
+            except ValueError as problem:
+                yield f"{place}: its data are not JSON: {problem}"
+                continue
+            wrong = self.schema_problems(f"{pointer}/{kind}", data)
+            yield from (f"{place}: {problem}" for problem in wrong)
+            if kind != "history" and "id" in frame:
+                yield f"{place}: has an id, which only `history` should"
+            if kind == "history" and not wrong:
+                ids = [int(event["eventId"]) for event in data]
+                if frame.get("id") != str(ids[-1]):
+                    yield f"{place}: its id is {frame.get('id')}, not that of its last event, {ids[-1]}"
+                first = ids[0] if last_id is None else last_id + 1
+                if ids != list(range(first, first + len(ids))):
+                    yield f"{place}: the events {ids} do not follow on {last_id}"
+                last_id = ids[-1]
+
+
+# The newest version's.
+NEWEST = Document(document())
+DOCUMENT = NEWEST.value
+response_problems, schema_problems = NEWEST.response_problems, NEWEST.schema_problems
+find_operation, resolve = NEWEST.find_operation, NEWEST.resolve
+
+
 def check_response(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Raise an AssertionError, which names the place, if a response does not fit the document."""
+    """Raise an AssertionError, which names the place, if a response does not fit the newest document."""
     __tracebackhide__ = True
     problems = response_problems(method, path, status, headers, body)
     if problems:
         raise AssertionError("\n".join([f"{method.upper()} {path} answered {status}:", *problems]))
 
 
-def response_problems(
-    method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
-) -> list[str]:
-    """What of a response does not fit the document, a line each: `  header etag: …`, `  body.runId: …`.
-
-    Of very many it gives the first.
-    """
-    problems: list[str] = []
-    try:
-        problems += islice(_problems(method.upper(), path, status, headers, body), _MOST)
-    except RecursionError:
-        problems.append("  body: is nested too deeply")
-    return problems
-
-
-def schema_problems(pointer: str, value: Any) -> list[str]:
-    """What is wrong with a value by the schema at a JSON pointer into the document."""
-    return list(islice(_schema_problems(pointer, value), _MOST))
-
-
-def _schema_problems(pointer: str, value: Any) -> Iterator[str]:
-    for error in _validator(pointer).iter_errors(value):
-        yield from _explain(error)
-
-
-def _problems(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[str]:
-    given = {name.lower(): value for name, value in headers.items()}
-    url = urlsplit(path)
-    if method == "OPTIONS":
-        responses, where = {"200": _plain("OK"), "401": _UNAUTHORIZED}, ""
-    elif operation := find_operation("GET" if method == "HEAD" else method, url.path):
-        template, verb, _ = operation
-        responses = DOCUMENT["paths"][template][verb]["responses"]
-        where = _pointer("paths", template, verb, "responses")
-    else:
-        # Bodies are read before anybody looks at the path, so it may be the body that is refused.
-        unread = DOCUMENT["paths"]["/heartbeat"]["post"]["responses"]
-        unread = {code: unread[code] for code in ("400", "413", "415")}
-        responses, where = {**unread, "401": _UNAUTHORIZED, "404": _plain("Not Found")}, ""
-    if str(status) not in responses:
-        yield f"  status: {status} is not listed, only {', '.join(sorted(responses))}"
-        return
-    response, where = resolve(responses[str(status)], f"{where}/{status}")
-    error = _error_name(body) if status >= 400 else ""
-    if (status, error) == (400, "Error"):
-        # What cannot be unpacked; at 500 it is what Temporal says.
-        error = "SyntaxError"
-    yield from _header_problems(response, given, error)
-    yield from _body_problems(response, where, given, body, bodiless=method == "HEAD" or status == 204)
-    asked = parse_qs(url.query).get("includePayloads") == ["true"]
-    if status == 200 and "/history" in url.path.lower() and not asked:
-        yield from _payload_problems(body)
-
-
-# --- finding the operation -------------------------------------------------------------------------------
-
-
-@functools.cache
-def _templates() -> list[tuple[str, str, re.Pattern[str]]]:
-    templates = []
-    for template, item in DOCUMENT["paths"].items():
-        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template)
-        for method in item:
-            templates.append((template, method, re.compile(f"{pattern}/?", re.IGNORECASE)))
-    # Literal before templated; the sort is stable, so that otherwise the document's order decides.
-    return sorted(templates, key=lambda entry: entry[0].count("{"))
-
-
-def find_operation(method: str, path: str) -> tuple[str, str, dict[str, str]] | None:
-    """The template and the method of an operation in the document, and the parameters in the path."""
-    for template, verb, pattern in _templates():
-        if verb == method.lower() and (match := pattern.fullmatch(path)):
-            return template, verb, match.groupdict()
-    return None
-
-
 _UNAUTHORIZED = {"$ref": "#/components/responses/Unauthorized"}
-
-
-def _plain(text: str) -> dict[str, Any]:
-    """An answer that belongs to no operation of the document, written as one would have it."""
-    names = [
-        name for name in DOCUMENT["components"]["headers"] if re.fullmatch("X-Request-ID|Access-[^.]+", name)
-    ]
-    return {
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
-        "content": {"text/plain": {"schema": {"const": text}}},
-    }
 
 
 def _pointer(*parts: str) -> str:
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
-
-
-def resolve(node: dict[str, Any], pointer: str = "") -> tuple[dict[str, Any], str]:
-    """Follow a reference: what it leads to, and the JSON pointer to that in the document."""
-    if "$ref" not in node:
-        return node, pointer
-    pointer = node["$ref"].removeprefix("#")
-    found: Any = DOCUMENT
-    for part in pointer.split("/")[1:]:
-        found = found[part.replace("~1", "/").replace("~0", "~")]
-    return found, pointer
-
-
-# --- headers ---------------------------------------------------------------------------------------------
 
 
 def _parse(text: str | bytes) -> Any:
@@ -181,101 +280,6 @@ def _error_name(body: bytes) -> str:
     except ValueError:
         return ""
     return str(value.get("error", "")) if isinstance(value, dict) else ""
-
-
-def _header_problems(response: dict[str, Any], given: Mapping[str, str], error: str) -> Iterator[str]:
-    declared = {name.lower(): resolve(node) for name, node in response.get("headers", {}).items()}
-    wanted = set(declared) - {"etag"}
-    if error in _REFUSED_UNREAD:
-        wanted = set()
-    elif error == "URIError":
-        wanted -= _DEPRECATION
-    for name in sorted(wanted - set(given)):
-        yield f"  header {name}: is missing"
-    for name in sorted(CONTRACT_HEADERS & set(given) - wanted):
-        yield f"  header {name}: should not be there, but is {given[name]!r}"
-    for name in sorted(set(declared) & set(given)):
-        schema = declared[name][0]["schema"]
-        value: Any = given[name]
-        if schema.get("type") == "integer" and re.fullmatch("[0-9]+", value):
-            value = int(value)
-        for problem in Draft202012Validator(schema).iter_errors(value):
-            yield f"  header {name}: {problem.message}"
-
-
-# --- bodies ----------------------------------------------------------------------------------------------
-
-
-def _body_problems(
-    response: dict[str, Any], where: str, given: Mapping[str, str], body: bytes, *, bodiless: bool
-) -> Iterator[str]:
-    content = response.get("content", {})
-    content_type = given.get("content-type")
-    if not content:
-        if content_type is not None:
-            yield f"  header content-type: should not be there, but is {content_type!r}"
-    elif content_type not in (allowed := [f"{media_type}; charset=utf-8" for media_type in content]):
-        yield f"  header content-type: is {content_type!r}, not {' or '.join(map(repr, allowed))}"
-        return
-    if bodiless or not content:
-        if body:
-            yield f"  body: should be empty, but is {body[:80]!r}"
-        return
-    media_type = str(content_type).split(";")[0]
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as problem:
-        yield f"  body: is not UTF-8: {problem}"
-        return
-    media = content[media_type]
-    pointer = f"{where}/content{_pointer(media_type)}"
-    if media_type == "text/plain":
-        if text != (wanted := media["schema"].get("const", text)):
-            yield f"  body: is {text[:80]!r}, not {wanted!r}"
-    elif media_type == "text/event-stream":
-        yield from _stream_problems(text, f"{pointer}/x-sse-events", media["x-sse-events"])
-    elif not (text == "" and media.get("x-may-be-empty")):
-        try:
-            value = _parse(text)
-        except ValueError as problem:
-            yield f"  body: is not JSON: {problem}"
-            return
-        yield from (f"  {problem}" for problem in schema_problems(f"{pointer}/schema", value))
-
-
-def _stream_problems(text: str, pointer: str, kinds: Mapping[str, Any]) -> Iterator[str]:
-    seen: list[str] = []
-    last_id = None
-    if not text.endswith("\n\n"):
-        yield "  body: the last frame is cut off"
-    for number, frame in enumerate(_frames(text), 1):
-        kind = frame.get("event", "")
-        place = f"  frame {number} ({kind})"
-        if kind not in kinds:
-            yield f"{place}: is of no known kind, only {', '.join(kinds)} are"
-            continue
-        if (kind == "workflow") != (not seen):
-            yield f"{place}: `workflow` comes first, and only there"
-        if {"done", "server_error"} & set(seen):
-            yield f"{place}: comes after the end"
-        seen.append(kind)
-        try:
-            data = _parse(frame.get("data", ""))
-        except ValueError as problem:
-            yield f"{place}: its data are not JSON: {problem}"
-            continue
-        wrong = schema_problems(f"{pointer}/{kind}", data)
-        yield from (f"{place}: {problem}" for problem in wrong)
-        if kind != "history" and "id" in frame:
-            yield f"{place}: has an id, which only `history` should"
-        if kind == "history" and not wrong:
-            ids = [int(event["eventId"]) for event in data]
-            if frame.get("id") != str(ids[-1]):
-                yield f"{place}: its id is {frame.get('id')}, not that of its last event, {ids[-1]}"
-            first = ids[0] if last_id is None else last_id + 1
-            if ids != list(range(first, first + len(ids))):
-                yield f"{place}: the events {ids} do not follow on {last_id}"
-            last_id = ids[-1]
 
 
 def _frames(text: str) -> Iterator[dict[str, str]]:
@@ -332,11 +336,6 @@ def _all_of(
 _Validator: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {"allOf": _all_of}
 )
-
-
-@functools.cache
-def _validator(pointer: str) -> Draft202012Validator:
-    return _Validator({"$ref": f"{_URI}#{_quoted(pointer)}"}, registry=_REGISTRY)
 
 
 def _quoted(pointer: str) -> str:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
-from output_contract.conformity import CONTRACT_HEADERS, find_operation
+from output_contract.conformity import NEWEST
 from output_contract.exchange import RecordedExchange
 
 # The plain texts that the API itself answers with.
@@ -163,7 +163,7 @@ def _rewritten_path(exchange: RecordedExchange) -> Iterator[Evidence]:
     """The server has answered about another path than the one that was sent."""
     path = exchange.path.partition("?")[0]
     method = "GET" if exchange.method == "HEAD" else exchange.method
-    operation = find_operation(method, path)
+    operation = NEWEST.find_operation(method, path)
     if operation is None:
         return
     value = _json(exchange)
@@ -210,7 +210,7 @@ def seen(exchanges: Iterable[RecordedExchange]) -> Counter[str]:
         if not one.status:
             continue
         counts["answers"] += 1
-        counts.update(f"has {name}" for name in CONTRACT_HEADERS if name in one.answer_headers)
+        counts.update(f"has {name}" for name in NEWEST.headers if name in one.answer_headers)
         counts.update(
             f"{name} {one.answer_headers[name][:60]}"
             for name in ("server", "via")

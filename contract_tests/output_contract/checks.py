@@ -80,9 +80,11 @@ def check(
     return pytest.mark.contract(id=id, source=source, level=level, **spans)
 
 
-def case(*values: Any, since: str | None = None, until: str | None = None) -> ParameterSet:
+def case(
+    *values: Any, id: str | None = None, since: str | None = None, until: str | None = None
+) -> ParameterSet:
     """A case of a parametrized test that holds only for these versions of the API."""
-    return pytest.param(*values, marks=pytest.mark.contract_case(api=Span(since, until)))
+    return pytest.param(*values, id=id, marks=pytest.mark.contract_case(api=Span(since, until)))
 
 
 def check_of(item: pytest.Item) -> Check | None:

@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 import pytest
 
+from output_contract import results
 from output_contract.bounds import eventually
 from output_contract.coding import Undecodable, decoder
-from output_contract.conformity import response_problems
+from output_contract.documents import document_of
 from output_contract.exchange import RecordedExchange
 from output_contract.network_errors import explain
 from output_contract.server import CLOSED, UNSENT, Role, Server
@@ -329,7 +330,7 @@ class Client:
         __tracebackhide__ = True
         if exchange.status == 304:
             return
-        found = response_problems(
+        found = document_of(self.server.judged).response_problems(
             exchange.method, exchange.path, exchange.status, exchange.answer_headers, exchange.answer
         )
         problems = [problem.strip() for problem in found]
@@ -379,6 +380,26 @@ class Client:
     def run_body(self, body: dict[str, Any]) -> Answer:
         """`POST /workflow/run`, which may take as long as a run may."""
         return self.post("/workflow/run", body, timeout=self.server.patience + 5)
+
+    def output(self, result: dict[str, Any]) -> Any:
+        """What the workflow returned, by its result. Leaves the test where newer results are lost."""
+        return results.output(self.server.judged, result)
+
+    def places(self, result: dict[str, Any]) -> dict[str, str]:
+        """Where the trace of a run is kept, by its result: `local`, `remote`."""
+        return results.places(self.server.judged, result)
+
+    def must_have_failed(self, result: dict[str, Any], error: dict[str, Any]) -> None:
+        """Raise AssertionError unless the run ended with this error, by its result of either shape."""
+        __tracebackhide__ = True
+        results.must_have_failed(self.server.judged, result, error)
+
+    @property
+    def unsupported(self) -> tuple[int, str]:
+        """How a workflow is refused that the catalog does not have: the status, and the name of the error."""
+        if self.server.judged.api_since("0.9.2"):
+            return 424, "UnsupportedWorkflowError"
+        return 404, "WorkflowNotFoundError"
 
     def run_role(self, role: str) -> dict[str, Any]:
         """Run a workflow that plays a role and return its result; unchecked when there is none."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from output_contract.exchange import RecordedExchange
 from output_contract.server import CLOSED, UNSENT, Server
 from output_contract.versions import NEWEST, Judged, known
 
@@ -40,16 +39,20 @@ def _api(server: Server) -> str | None:
     """The version of the API; None when the answers are not those of an API of any version."""
     unknown = f"/workflow/{server.new_id()}"
     with suppress(_NotTold):
-        if _has(server, f"{unknown}/history?longPollTimeoutMs=0", "ValidationError"):
+        if _error(server, f"{unknown}/history?longPollTimeoutMs=0") == "ValidationError":
             return "0.11.0"
-        if _has(server, f"{unknown}/input"):
+        if _error(server, f"{unknown}/input") == "WorkflowNotFoundError":
             return "0.10.0"
-        path = "/workflow/catalog" if server.catalog is None else f"/workflow/catalog/{server.catalog}"
-        if "workflowNames" in _ask(server, "GET", path):
+        # There is no such workflow, so that nothing begins.
+        body = {"workflowName": server.new_id()} | _named_catalog(server)
+        if _error(server, "/workflow/start", body) in (
+            "UnsupportedWorkflowError",
+            "CatalogNotAvailableError",
+        ):
             return "0.9.2"
-        if _has(server, f"{unknown}/history/stream"):
+        if _error(server, f"{unknown}/history/stream") == "WorkflowNotFoundError":
             return "0.9.0"
-        if _has(server, f"{unknown}/status"):
+        if _error(server, f"{unknown}/status") == "WorkflowNotFoundError":
             return "0.8.0"
     return None
 
@@ -58,44 +61,57 @@ class _NotTold(Exception):
     """An answer that comes from somebody else than the API."""
 
 
-def _has(server: Server, path: str, error: str = "WorkflowNotFoundError") -> bool:
-    """Whether a request about a workflow that is not there is answered with this error.
+def _error(server: Server, path: str, body: Any = UNSENT) -> str | None:
+    """The name of the error that a request is answered with; None where there is no such operation.
 
-    Without the operation there is another one, or a plain `Not Found`. Raises `_NotTold` for any other
-    answer, which tells nothing of versions.
+    Raises `_NotTold` for any other answer, which tells nothing of versions.
     """
-    exchange = server.exchange("GET", path, timeout=_PATIENCE)
-    told = _error(exchange)
-    if told is None and (exchange.status, exchange.answer) != (404, b"Not Found"):
-        raise _NotTold
-    return told == error
-
-
-def _error(exchange: RecordedExchange) -> str | None:
+    exchange = server.exchange("GET" if body is UNSENT else "POST", path, body, _PATIENCE)
     with suppress(ValueError, RecursionError):
         value = json.loads(exchange.answer)
         if exchange.status >= 400 and isinstance(value, dict) and isinstance(value.get("error"), str):
             return str(value["error"])
-    return None
+    if (exchange.status, exchange.answer) == (404, b"Not Found"):
+        return None
+    raise _NotTold
+
+
+def _named_catalog(server: Server) -> dict[str, str]:
+    return {} if server.catalog is None else {"catalog": server.catalog}
 
 
 def _sdk(server: Server) -> str | None:
     with suppress(pytest.skip.Exception):
+        path = "/workflow/catalog" if server.catalog is None else f"/workflow/catalog/{server.catalog}"
+        catalog = _ask(server, "GET", path)
+        if catalog.get("workflows") and "workflowNames" not in catalog:
+            return "0.8.0"
         server.workflow_names(attempts=1)
         role = server.role("succeeds")
         workflow_id = server.new_id()
         body: dict[str, Any] = {"workflowName": role.workflow, "workflowId": workflow_id}
         if role.input is not UNSENT:
             body["input"] = role.input
-        if server.catalog is not None:
-            body["catalog"] = server.catalog
+        body |= _named_catalog(server)
         server.ledger.begun(workflow_id)
         result = _ask(server, "POST", "/workflow/run", body, server.patience)
         if result.get("status") in CLOSED:
             server.ledger.ended(workflow_id)
         if result.get("status") == "completed":
-            return "0.11.0" if result.get("v") == "2" else "0.10.0"
+            return _sdk_of(result)
     return None
+
+
+def _sdk_of(result: dict[str, Any]) -> str | None:
+    """The version of the workers that a completed run has this result of."""
+    if result.get("v") == "2" or "trace" not in result:
+        return "0.11.0"
+    trace = result["trace"]
+    places = trace.get("destinations") if isinstance(trace, dict) else None
+    if not isinstance(places, dict):
+        # An older server that does not read a newer worker's result: one that JavaScript takes for nothing.
+        return "0.11.0"
+    return "0.9.2" if None in places.values() else "0.10.0"
 
 
 def _ask(

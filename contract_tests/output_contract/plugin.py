@@ -23,7 +23,7 @@ from output_contract.detection import detect
 from output_contract.evidence import Evidence, evidence_of, seen
 from output_contract.exchange import RecordedExchange, Secrets, secret_values
 from output_contract.preflight import NotChecked, look
-from output_contract.server import PATIENCE, MapError, Role, Server, read_map
+from output_contract.server import PATIENCE, MapError, NotApplicable, Role, Server, read_map
 from output_contract.target import Target
 from output_contract.versions import Judged, known
 from output_mock.recording.transport import InProcessTransport, SocketTransport, Transport
@@ -37,7 +37,6 @@ _EXAMPLE = ("Falsifying example", "Failing test case")
 _SERVER: pytest.StashKey[Server] = pytest.StashKey()
 _CLIENT: pytest.StashKey[Client] = pytest.StashKey()
 _JUDGED: pytest.StashKey[Judged] = pytest.StashKey()
-_EXCLUDED: pytest.StashKey[str] = pytest.StashKey()
 _SECRETS: pytest.StashKey[Secrets] = pytest.StashKey()
 
 
@@ -227,7 +226,8 @@ def judged(config: pytest.Config) -> Judged:
     known = config.stash.get(_JUDGED, None)
     if known is None:
         api, sdk = config.getoption("output_api_version"), config.getoption("output_sdk_version")
-        known = config.stash[_JUDGED] = detect(config.stash[_SERVER], api, sdk)
+        server = config.stash[_SERVER]
+        known = config.stash[_JUDGED] = server.judged = detect(server, api, sdk)
     return known
 
 
@@ -239,8 +239,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     versions = judged(item.config)
     reason = check.excluded(versions.api, versions.sdk)
     if reason is not None:
-        item.stash[_EXCLUDED] = reason
-        pytest.skip(reason)
+        raise NotApplicable(reason)
 
 
 # --- what came out ----------------------------------------------------------------------------------------
@@ -299,10 +298,10 @@ def _noted(
         "requests": len(exchanges),
     }
     secrets = item.config.stash[_SECRETS]
-    if _EXCLUDED in item.stash:
-        noted |= {"status": "not_applicable", "reason": item.stash[_EXCLUDED]}
-    elif report.outcome == "skipped":
+    if report.outcome == "skipped":
         assert call.excinfo is not None
+        if isinstance(call.excinfo.value, NotApplicable):
+            noted["status"] = "not_applicable"
         noted["reason"] = secrets.hidden(str(call.excinfo.value))
     elif report.outcome == "failed":
         assert call.excinfo is not None

@@ -14,11 +14,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from _pytest.outcomes import Skipped
 
 from output_contract.bounds import Bounds, Ledger, Spent
 from output_contract.coding import Undecodable, decoder
 from output_contract.exchange import RecordedExchange
 from output_contract.network_errors import explain
+from output_contract.versions import Judged
 from output_mock.recording.transport import Reply, Transport
 
 PATIENCE = 60.0
@@ -133,6 +135,10 @@ def _role(path: Path, name: Any, value: Any) -> Role:
 _BEGINNINGS = ("/workflow/start", "/workflow/run", "/reset")
 
 
+class NotApplicable(Skipped):
+    """A check does not apply to a deployment of these versions; the message says why."""
+
+
 @dataclass
 class Server:
     """The server under test, as one process of the suite sees it.
@@ -151,6 +157,8 @@ class Server:
     ledger: Ledger = field(default_factory=Ledger)
     # What all ids of this verification begin with.
     prefix: str = field(default_factory=lambda: f"verify-{secrets.token_hex(4)}")
+    # The versions that it is judged as.
+    judged: Judged = field(default_factory=Judged)
     # What tests of this process have found out for all.
     found: dict[str, Any] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -243,7 +251,8 @@ class Server:
         try:
             catalog = json.loads(answer.answer) if answer.status == 200 else {}
             names = {entry["name"]: entry["name"] for entry in catalog.get("workflows", ())}
-            return names | dict(catalog.get("workflowNames", {}))
+            aliases = {alias: one["name"] for one in catalog.get("workflows", ()) for alias in one["aliases"]}
+            return names | aliases | dict(catalog.get("workflowNames", {}))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             # That it is no catalog is for the tests of the catalog to say.
             return {}
@@ -260,9 +269,11 @@ class Server:
             pytest.skip(NEEDS_CATALOG)
 
     def need_starts(self) -> None:
-        """Leave the test unchecked where no run may be started."""
+        """Leave the test unchecked where no run may be started, or none can be."""
         if self.read_only:
             pytest.skip(READ_ONLY)
+        if self.judged.starts_nothing:
+            raise NotApplicable(f"an API of {self.judged.api} starts no workflow of SDK {self.judged.sdk}")
 
     def role(self, name: str) -> Role:
         """A workflow that plays a role; leaves the test unchecked when there is none."""

@@ -30,7 +30,7 @@ def test_there_is_a_catalog(api: Client) -> None:
     _catalog(api).must_be(200)
 
 
-@check("catalog.names", "routing: workflowNames")
+@check("catalog.names", "routing: workflowNames", sdk_since="0.9.2")
 def test_every_name_and_alias_leads_to_a_workflow(api: Client) -> None:
     catalog = _offered(api)
     names = [workflow["name"] for workflow in catalog["workflows"]]

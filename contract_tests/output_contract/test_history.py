@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from output_contract.checks import check
+from output_contract.checks import case, check
 from output_contract.client import Client
 from output_contract.events import must_be_same
 from output_contract.test_routing import UNKNOWN_RUN
@@ -95,7 +95,9 @@ def test_events_point_to_what_they_follow_from(api: Client, role: str) -> None:
 def test_a_history_has_what_went_in_and_what_came_out(api: Client) -> None:
     events = api.walk(api.start_and_end("conf_sum", {"a": 1, "b": 2}).base)
     assert _attributes(events[0])["input"] == [{"a": 1, "b": 2}]
-    assert _attributes(events[-1])["result"] == [{"total": 3}]
+    (result,) = _attributes(events[-1])["result"]
+    # Older workers wrap what a workflow returns.
+    assert (result if api.server.judged.sdk_since("0.11.0") else result["output"]) == {"total": 3}
 
 
 @check("history.typical", "run_completes: history", "observed")
@@ -106,6 +108,9 @@ def test_a_run_of_one_step_has_the_events_that_it_has(api: Client) -> None:
     task = ["WORKFLOW_TASK_SCHEDULED", "WORKFLOW_TASK_STARTED", "WORKFLOW_TASK_COMPLETED"]
     step = ["ACTIVITY_TASK_SCHEDULED", "ACTIVITY_TASK_STARTED", "ACTIVITY_TASK_COMPLETED"]
     begins, ends = ["WORKFLOW_EXECUTION_STARTED", *task], [*step, *task, "WORKFLOW_EXECUTION_COMPLETED"]
+    if not api.server.judged.sdk_since("0.10.0"):
+        # Older workers ask where the trace goes though there is none.
+        begins += [*step, *task]
     noted = ["WORKFLOW_PROPERTIES_MODIFIED"] * (len(kinds) - len(begins) - len(ends))
     assert kinds == [*begins, *noted, *ends]
 
@@ -171,20 +176,18 @@ WRONG_QUERIES = {
     "pageSize=x": ("pageSize", "invalid_type"),
     "pageSize=1.5": ("pageSize", "invalid_type"),
     "includePayloads=yes": ("includePayloads", "invalid_union"),
-    "longPollTimeoutMs=0": ("longPollTimeoutMs", "too_small"),
     "pageToken=AAAA": ("runId", "custom"),
     f"runId={UNKNOWN_RUN}&pageToken=%21%21": ("pageToken", "invalid_format"),
 }
 
 
-@pytest.mark.parametrize("query", WRONG_QUERIES)
+@pytest.mark.parametrize("query", [*WRONG_QUERIES, case("longPollTimeoutMs=0", since="0.11.0")])
 @check("history.query", "history_paging: 400 ValidationError")
 def test_a_query_that_is_wrong_is_refused(api: Client, query: str) -> None:
     done = api.finished("succeeds")
+    wrong, code = WRONG_QUERIES.get(query, ("longPollTimeoutMs", "too_small"))
     answer = api.get(f"{done.base}/history?{query}").must_be(400, "ValidationError")
-    assert [(issue["path"], issue["code"]) for issue in answer.json["issues"]] == [
-        ([WRONG_QUERIES[query][0]], WRONG_QUERIES[query][1])
-    ]
+    assert [(issue["path"], issue["code"]) for issue in answer.json["issues"]] == [([wrong], code)]
 
 
 @check("history.bad-token", "history_paging: 400 InvalidPageTokenError")
@@ -213,10 +216,12 @@ def test_a_run_can_be_asked_for(api: Client) -> None:
 def test_a_run_that_is_no_uuid_is_refused(api: Client) -> None:
     done = api.finished("succeeds")
     answer = api.get(f"{done.base}/history?runId=notauuid")
-    answer.must_be(400, "ServiceError", workflowId=done.id)
+    answer.must_be(400, "ServiceError")
+    if api.server.judged.api_since("0.9.0"):
+        answer.must_be(400, workflowId=done.id)
 
 
-@check("history.long-poll-ends", "history_long_poll: 500 ms")
+@check("history.long-poll-ends", "history_long_poll: 500 ms", since="0.11.0")
 def test_a_long_poll_that_brings_nothing_gives_the_same_token_again(api: Client) -> None:
     _, begun = api.waiting()
     poll = f"{begun.base}/history?pageSize=50&longPollTimeoutMs=300"
@@ -235,7 +240,7 @@ def test_a_long_poll_that_brings_nothing_gives_the_same_token_again(api: Client)
     assert page["workflow"]["status"] == "running"
 
 
-@check("history.long-poll", "history_long_poll: 2000 ms")
+@check("history.long-poll", "history_long_poll: 2000 ms", since="0.11.0")
 def test_a_long_poll_is_answered_as_soon_as_something_happens(api: Client) -> None:
     work, begun = api.waiting()
     poll = f"{begun.pinned}/history?pageSize=50&includePayloads=true&longPollTimeoutMs=5000"

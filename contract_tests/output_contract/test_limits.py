@@ -22,7 +22,9 @@ def _sized(api: Client, size: int) -> bytes:
 @check("limits.body", "raw_bodies: 413 PayloadTooLargeError")
 def test_a_body_may_have_two_mebibytes(api: Client) -> None:
     within = api.post("/workflow/start", data=_sized(api, _MOST), headers=_JSON)
-    assert within.status in (424, 503), f"a body of 2 MiB is read, and not answered by {within.status}"
+    assert within.status in (api.unsupported[0], 503), (
+        f"a body of 2 MiB is read, and not answered by {within.status}"
+    )
     api.post("/workflow/start", data=_sized(api, _MOST + 1), headers=_JSON).must_be(
         413, "PayloadTooLargeError"
     )

@@ -38,7 +38,7 @@ def test_what_was_done_before_is_not_done_again(api: Client) -> None:
     before = api.walk(old.pinned)
     new = api.post(f"{old.pinned}/reset", {"stepName": "add"}).must_be(200).json["runId"]
     api.until_closed(old.id)
-    api.get(f"{old.base}/result").must_be(200, runId=new, output={"total": 3}, input={"a": 1, "b": 2})
+    again = api.get(f"{old.base}/result").must_be(200, runId=new, input={"a": 1, "b": 2}).json
     after = api.walk(f"{old.base}/runs/{new}")
     done = max(
         int(event["eventId"]) for event in before if event["eventTypeName"] == "ACTIVITY_TASK_COMPLETED"
@@ -47,6 +47,7 @@ def test_what_was_done_before_is_not_done_again(api: Client) -> None:
     must_be_same(after[:done], before[:done])
     scheduled = [event for event in after if event["eventTypeName"] == "ACTIVITY_TASK_SCHEDULED"]
     assert len([one for one in scheduled if "conf_sum#add" in str(one)]) == 1
+    assert api.output(again) == {"total": 3}
 
 
 @check("reset.running", "reset")
@@ -60,8 +61,8 @@ def test_a_run_that_is_reset_while_it_runs_is_terminated(api: Client) -> None:
     assert new.run_id != old.run_id
     api.get(f"{old.pinned}/status").must_be(200, status="terminated")
     api.get(f"{new.base}/status").must_be(200, status="running", runId=new.run_id)
-    error = api.get(f"{old.pinned}/result").must_be(200, status="terminated").json["error"]
-    assert error == {"name": "TerminatedFailure", "message": "again"}
+    result = api.get(f"{old.pinned}/result").must_be(200, status="terminated").json
+    api.must_have_failed(result, {"name": "TerminatedFailure", "message": "again"})
     api.until_stage(new, "getProgress", "review")
     api.approve(work, new)
     assert api.until_closed(new.id) == "completed"
@@ -77,7 +78,7 @@ def test_a_signal_that_came_after_the_step_is_told_to_the_new_run_too(api: Clien
     assert api.until_closed(old.id) == "completed"
     new = api.post(f"{old.pinned}/reset", {"stepName": "draft"}).must_be(200).json["runId"]
     assert api.until_closed(old.id) == "completed", "nobody has to approve once more"
-    output = api.get(f"{old.base}/result").must_be(200, runId=new).json["output"]
+    output = api.output(api.get(f"{old.base}/result").must_be(200, runId=new).json)
     assert output["approvedBy"] == "ana"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from output_contract import results
 from output_contract.checks import check
 from output_contract.client import Client
 from output_contract.server import CLOSED
@@ -35,23 +36,27 @@ REFUSED = {
 def test_an_error_is_told_with_its_name_its_message_and_what_it_has_besides(api: Client, mode: str) -> None:
     result = api.run("conf_fail", {"mode": mode})
     assert (result["status"], result["output"]) == ("failed", None)
-    assert result["error"] == FAILURES[mode]
+    api.must_have_failed(result, FAILURES[mode])
 
 
 @pytest.mark.parametrize("mode", REFUSED)
 @check("results.refused-output", "run_fails_bad_step_output, run_fails_bad_output")
 def test_an_output_that_its_schema_refuses_is_a_failure(api: Client, mode: str) -> None:
     step, words = REFUSED[mode]
-    error = api.run("conf_fail", {"mode": mode})["error"]
-    assert (error["name"], error.get("activityType")) == ("ValidationError", step)
-    assert words in error["message"]
+    result, judged = api.run("conf_fail", {"mode": mode}), api.server.judged
+    assert (results.error_name(judged, result), results.error_step(judged, result)) == (
+        "ValidationError",
+        step,
+    )
+    assert words in results.error_message(judged, result)
 
 
 @check("results.thrown-text", "run_fails_string", "observed")
 def test_a_text_that_is_thrown_is_a_failure_of_temporal(api: Client) -> None:
-    error = api.run("conf_fail", {"mode": "string"})["error"]
-    assert error["name"] == "TemporalFailure"
-    assert error["message"].startswith("just a string")
+    result, judged = api.run("conf_fail", {"mode": "string"}), api.server.judged
+    name = "TemporalFailure" if judged.has_second_results else "WorkflowFailedError"
+    assert results.error_name(judged, result) == name
+    assert results.error_message(judged, result).startswith("just a string")
 
 
 @pytest.mark.parametrize("role", ["succeeds", "fails"])
@@ -73,6 +78,6 @@ def test_run_and_result_say_the_same(api: Client, role: str) -> None:
     assert api.get(f"/workflow/{result['workflowId']}/result").must_be(200).json == result
 
 
-@check("results.keys", "run_completes: v", "recommended")
+@check("results.keys", "run_completes: v", "recommended", since="0.11.0", sdk_since="0.11.0")
 def test_a_result_has_the_second_version(api: Client) -> None:
     assert api.finished("succeeds").result["v"] == "2"

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from output_contract.checks import check
+from output_contract.checks import case, check
 from output_contract.client import Client
 
 UNKNOWN_RUN = "00000000-0000-4000-8000-000000000000"
 READS = ("status", "result", "input", "trace-log", "history", "history/stream")
+# The versions of the API that some of them came with.
+SINCE = {"input": "0.10.0", "history/stream": "0.9.0"}
 # Every operation on a workflow: method, what follows the id, body.
 ON_A_WORKFLOW: list[tuple[str, str, Any]] = [
     *(("GET", what, None) for what in READS),
@@ -33,8 +35,8 @@ def _ask(api: Client, method: str, path: str, body: Any) -> Any:
     return api.ask(method, path, *([] if body is None else [body]))
 
 
-def _named(operations: list[tuple[str, str, Any]]) -> list[str]:
-    return [f"{method} {what}" for method, what, _ in operations]
+def _cases(operations: list[tuple[str, str, Any]]) -> list[Any]:
+    return [case(one, id=f"{one[0]} {one[1]}", since=SINCE.get(one[1])) for one in operations]
 
 
 @check("routing.unknown-path", "health, unknown_workflow: Not Found")
@@ -112,7 +114,7 @@ def test_a_status_is_asked_for_also_where_the_id_is_a_word_of_the_api(api: Clien
     api.post("/workflow/run/signal/x").must_be(404, "WorkflowNotFoundError", workflowId="run")
 
 
-@pytest.mark.parametrize("operation", ON_A_WORKFLOW, ids=_named(ON_A_WORKFLOW))
+@pytest.mark.parametrize("operation", _cases(ON_A_WORKFLOW))
 @check("routing.unknown-workflow", "unknown_workflow: 404 WorkflowNotFoundError")
 def test_an_unknown_workflow_is_not_found(api: Client, operation: tuple[str, str, Any]) -> None:
     method, what, body = operation
@@ -122,7 +124,7 @@ def test_an_unknown_workflow_is_not_found(api: Client, operation: tuple[str, str
     assert unknown in answer.json["message"], "the message names the id"
 
 
-@pytest.mark.parametrize("operation", ON_A_RUN, ids=_named(ON_A_RUN))
+@pytest.mark.parametrize("operation", _cases(ON_A_RUN))
 @check("routing.unknown-run", "unknown_workflow: runs/00000000-…")
 def test_an_unknown_run_of_an_unknown_workflow_is_not_found(
     api: Client, operation: tuple[str, str, Any]
@@ -137,7 +139,7 @@ def test_an_unknown_run_of_an_unknown_workflow_is_not_found(
         answer.must_be(404, "WorkflowNotFoundError", workflowId=unknown)
 
 
-@pytest.mark.parametrize("operation", ON_A_RUN, ids=_named(ON_A_RUN))
+@pytest.mark.parametrize("operation", _cases(ON_A_RUN))
 @check("routing.unknown-run-of-a-workflow", "known_workflow_unknown_run")
 def test_an_unknown_run_of_a_known_workflow_is_not_found(
     api: Client, operation: tuple[str, str, Any]
@@ -151,7 +153,7 @@ def test_an_unknown_run_of_a_known_workflow_is_not_found(
         answer.must_be(404, "WorkflowNotFoundError", workflowId=done.id)
 
 
-@pytest.mark.parametrize("operation", ON_A_RUN, ids=_named(ON_A_RUN))
+@pytest.mark.parametrize("operation", _cases(ON_A_RUN))
 @check("routing.malformed-run", "unknown_workflow: runs/xyz")
 def test_a_run_id_is_a_uuid(api: Client, operation: tuple[str, str, Any]) -> None:
     method, what, body = operation

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from output_contract import results
 from output_contract.checks import check
 from output_contract.client import Client
 from output_contract.server import UNSENT
@@ -27,14 +28,14 @@ def test_a_run_is_answered_with_its_result(api: Client) -> None:
     if work.input is not UNSENT:
         assert result["input"] == work.input, "the input comes back as it was sent"
     if work.output is not UNSENT:
-        assert result["output"] == work.output
+        assert api.output(result) == work.output
 
 
 @check("run.failed", "run_fails_fatal")
 def test_a_workflow_that_fails_is_no_failed_request(api: Client) -> None:
     result = api.run_role("fails")
     assert (result["status"], result["output"]) == ("failed", None)
-    assert result["error"]["name"]
+    assert results.error_name(api.server.judged, result)
 
 
 @check("run.minted-id", "run_completes: workflowId")
@@ -69,13 +70,13 @@ def test_any_json_goes_in_and_comes_out(api: Client, case: str) -> None:
     value = VALUES[case]
     result = api.run("conf_echo", value)
     assert result["status"] == "completed"
-    for got in (result["input"], result["output"]):
+    for got in (result["input"], api.output(result)):
         assert (got, type(got) is bool) == (value, type(value) is bool)
 
 
 @check("run.inexact", "run_values: 9007199254740993", "observed")
 def test_whole_numbers_are_exact_up_to_two_to_the_53rd(api: Client) -> None:
-    assert api.run("conf_echo", 9007199254740993)["output"] == 9007199254740992
+    assert api.output(api.run("conf_echo", 9007199254740993)) == 9007199254740992
 
 
 def _as_doubles(value: Any) -> str:
@@ -99,7 +100,7 @@ def test_whatever_goes_in_comes_out(api: Client, examples: settings) -> None:
     @example([3.099350534467731e16, -2.504011371512927e16, 1.5e300, 5e-324, 0.1234567])
     def comes_out(value: Any) -> None:
         result = api.run("conf_echo", value)
-        for got in (result["input"], result["output"]):
+        for got in (result["input"], api.output(result)):
             assert _as_doubles(got) == _as_doubles(value)
 
     comes_out()
@@ -116,7 +117,7 @@ def _echoed(api: Client, text: str, **reading: Any) -> tuple[Any, Any]:
         timeout=api.server.patience + 5,
     )
     result = dict(json.loads(answer.must_be(200).body, **reading))
-    return result["input"], result["output"]
+    return result["input"], api.output(result)
 
 
 NUMBERS = {
@@ -156,13 +157,14 @@ def test_keys_that_are_places_of_an_array_come_first_in_an_object(api: Client) -
 @check("run.no-input", "run_values, feedback: no input")
 def test_a_workflow_may_get_no_input(api: Client) -> None:
     result = api.run("conf_echo")
-    assert (result["status"], result["input"], result["output"]) == ("completed", None, None)
+    given = results.input_of(api.server.judged, result)
+    assert (result["status"], given, api.output(result)) == ("completed", None, None)
 
 
 @check("run.alias", "run_values: conf_mirror")
 def test_an_alias_stands_for_the_workflow(api: Client) -> None:
     result = api.run("conf_mirror", {"via": "alias"})
-    assert result["output"] == {"via": "alias"}
+    assert api.output(result) == {"via": "alias"}
     started = api.get(f"/workflow/{result['workflowId']}/history?pageSize=1").must_be(200).json["events"][0]
     assert started["workflowExecutionStartedEventAttributes"]["workflowType"]["name"] == "conf_echo"
 
@@ -171,14 +173,14 @@ def test_an_alias_stands_for_the_workflow(api: Client) -> None:
 def test_an_input_that_the_schema_refuses_fails_the_workflow(api: Client) -> None:
     result = api.run("conf_sum", {"a": "x"})
     assert (result["status"], result["input"], result["output"]) == ("failed", {"a": "x"}, None)
-    assert result["error"]["name"] == "ValidationError"
-    assert "conf_sum" in result["error"]["message"]
+    assert results.error_name(api.server.judged, result) == "ValidationError"
+    assert "conf_sum" in results.error_message(api.server.judged, result)
 
 
 @check("run.unknown-input-keys", "run_input_invalid: c")
 def test_keys_that_the_schema_does_not_know_do_not_reach_the_workflow(api: Client) -> None:
     result = api.run("conf_sum", {**SUM, "c": 3})
-    assert result["output"] == {"total": 3}
+    assert api.output(result) == {"total": 3}
     assert result["input"] == {**SUM, "c": 3}, "the input is told as it was sent"
 
 
@@ -209,10 +211,11 @@ def test_the_id_of_a_closed_run_can_be_used_again(api: Client) -> None:
     first = api.run("conf_sum", SUM)
     second = api.run("conf_sum", {"a": 3, "b": 4}, workflowId=first["workflowId"])
     assert second["runId"] != first["runId"]
-    assert second["output"] == {"total": 7}
+    assert api.output(second) == {"total": 7}
     base = f"/workflow/{first['workflowId']}"
-    api.get(f"{base}/result").must_be(200, runId=second["runId"], output={"total": 7})
-    api.get(f"{base}/runs/{first['runId']}/result").must_be(200, runId=first["runId"], output={"total": 3})
+    latest = api.get(f"{base}/result").must_be(200, runId=second["runId"]).json
+    earlier = api.get(f"{base}/runs/{first['runId']}/result").must_be(200, runId=first["runId"]).json
+    assert (api.output(latest), api.output(earlier)) == ({"total": 7}, {"total": 3})
 
 
 @pytest.mark.parametrize("operation", ["run", "start"])
@@ -241,19 +244,19 @@ def test_a_timeout_may_be_digits_in_a_text(api: Client) -> None:
 
 @check("run.retries", "run_retries_then_completes, run_retries_exhausted", "recommended")
 def test_a_step_is_tried_again(api: Client) -> None:
-    assert api.run("conf_flaky", {"failures": 1})["output"] == {"attempt": 2}
+    assert api.output(api.run("conf_flaky", {"failures": 1})) == {"attempt": 2}
 
 
 @check("run.retries-end", "run_retries_exhausted", "recommended")
 def test_a_step_is_not_tried_for_ever(api: Client) -> None:
-    error = api.run("conf_flaky", {"failures": 5})["error"]
-    assert (error["message"], error["activityType"]) == ("attempt 3 failed", "conf_flaky#wobble")
+    error = {"name": "Error", "message": "attempt 3 failed", "activityType": "conf_flaky#wobble"}
+    api.must_have_failed(api.run("conf_flaky", {"failures": 5}), error)
 
 
 @check("run.continues", "continue_as_new: run")
 def test_a_run_that_continues_as_new_is_waited_for_to_its_end(api: Client) -> None:
     result = api.run("conf_chain", {"value": 0, "limit": 2})
-    assert (result["status"], result["output"]) == ("completed", {"value": 2})
+    assert (result["status"], api.output(result)) == ("completed", {"value": 2})
     first = f"/workflow/{result['workflowId']}/runs/{result['runId']}"
     api.get(f"{first}/status").must_be(200, status="continued_as_new")
     assert result["input"] == {"value": 0, "limit": 2}, "the result is that of the run that was asked for"
@@ -261,26 +264,23 @@ def test_a_run_that_continues_as_new_is_waited_for_to_its_end(api: Client) -> No
 
 @check("run.child", "child_workflow")
 def test_a_child_answers_its_parent(api: Client) -> None:
-    assert api.run("conf_parent", {"name": "ana"})["output"] == {"greeting": "hello ana"}
+    assert api.output(api.run("conf_parent", {"name": "ana"})) == {"greeting": "hello ana"}
 
 
 @check("run.child-fails", "child_workflow: fail")
 def test_a_child_that_fails_fails_its_parent(api: Client) -> None:
     result = api.run("conf_parent", {"name": "bo", "fail": True})
     assert result["status"] == "failed"
-    assert result["error"] == {
-        "activityType": "conf_child#greet",
-        "message": "cannot greet bo",
-        "name": "Error",
-    }
+    error = {"activityType": "conf_child#greet", "message": "cannot greet bo", "name": "Error"}
+    api.must_have_failed(result, error)
 
 
 @check("run.parallel", "parallel_steps")
 def test_steps_may_run_at_once(api: Client) -> None:
-    assert api.run("conf_fanout", {"items": [3, 1, 2]})["output"] == {"squares": [9, 1, 4]}
+    assert api.output(api.run("conf_fanout", {"items": [3, 1, 2]})) == {"squares": [9, 1, 4]}
 
 
 @check("run.evaluator", "evaluator")
 def test_an_evaluator_judges(api: Client) -> None:
-    assert api.run("conf_judge", {"text": "long text"})["output"] == {"verdict": True}
-    assert api.run("conf_judge", {"text": "ab"})["output"] == {"verdict": False}
+    assert api.output(api.run("conf_judge", {"text": "long text"})) == {"verdict": True}
+    assert api.output(api.run("conf_judge", {"text": "ab"})) == {"verdict": False}

@@ -30,7 +30,7 @@ def test_the_result_of_a_stopped_run_says_that_it_was(api: Client) -> None:
     api.patch(f"{begun.base}/stop").must_be(200)
     assert api.until_closed(begun.id) == "cancelled"
     result = api.get(f"{begun.base}/result").must_be(200, status="cancelled", output=None).json
-    assert result["error"] == {"name": "CancelledFailure", "message": "Workflow canceled"}
+    api.must_have_failed(result, {"name": "CancelledFailure", "message": "Workflow canceled"})
     assert api.walk(begun.base)[-1]["eventTypeName"] == "WORKFLOW_EXECUTION_CANCELED"
 
 
@@ -58,7 +58,8 @@ def test_a_run_that_is_stopped_may_complete_all_the_same(api: Client) -> None:
     begun = _graceful(api, "swallow")
     api.patch(f"{begun.pinned}/stop").must_be(200)
     assert api.until_closed(begun.id) == "completed"
-    api.get(f"{begun.base}/result").must_be(200, output={"stopped": True}, error=None)
+    result = api.get(f"{begun.base}/result").must_be(200, error=None).json
+    assert api.output(result) == {"stopped": True}
 
 
 @PINNED
@@ -98,8 +99,9 @@ def _words(error: object) -> tuple[object, ...]:
 def test_a_run_is_terminated_without_a_reason(api: Client) -> None:
     begun = _graceful(api, "cleanup")
     api.post(f"{begun.pinned}/terminate").must_be(200, terminated=True)
-    error = api.get(f"{begun.base}/result").must_be(200, status="terminated").json["error"]
-    assert error == {"name": "TerminatedFailure", "message": "terminated by user via frontend"}
+    result = api.get(f"{begun.base}/result").must_be(200, status="terminated").json
+    message = "terminated by user via frontend"
+    api.must_have_failed(result, {"name": "TerminatedFailure", "message": message})
     assert "#cleanup" not in str(api.walk(begun.base)), "it gets no chance to clean up"
 
 

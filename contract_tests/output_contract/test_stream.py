@@ -26,7 +26,7 @@ def _events(frames: list[Frame]) -> list[dict[str, Any]]:
 
 
 @BOTH_ENDS
-@check("stream.closed", "stream_completed, stream_failed")
+@check("stream.closed", "stream_completed, stream_failed", since="0.9.0")
 def test_a_stream_of_a_closed_run_tells_its_whole_history(api: Client, role: str) -> None:
     done = api.finished(role)
     events = api.walk(done.base)
@@ -40,14 +40,14 @@ def test_a_stream_of_a_closed_run_tells_its_whole_history(api: Client, role: str
         assert frames[-1].data == {"reason": CLOSING[done.result["status"]]}
 
 
-@check("stream.payloads", "stream_completed: includePayloads")
+@check("stream.payloads", "stream_completed: includePayloads", since="0.9.0")
 def test_payloads_are_there_only_for_who_asks_for_them(api: Client) -> None:
     done = api.finished("succeeds")
     bare = _events(_frames(api, f"{done.base}/history/stream"))
     must_be_same(bare, api.walk(done.base, includePayloads="false"))
 
 
-@check("stream.ids", "stream_completed: id")
+@check("stream.ids", "stream_completed: id", since="0.9.0")
 def test_a_frame_of_events_has_the_id_of_its_last_one(api: Client) -> None:
     for frame in _frames(api, f"{api.finished('succeeds').base}/history/stream"):
         if frame.event == "history":
@@ -56,7 +56,7 @@ def test_a_frame_of_events_has_the_id_of_its_last_one(api: Client) -> None:
             assert frame.id is None
 
 
-@check("stream.resumes", "stream_completed: lastEventId, Last-Event-ID")
+@check("stream.resumes", "stream_completed: lastEventId, Last-Event-ID", since="0.9.0")
 def test_a_stream_resumed_after_any_event_gives_the_rest(api: Client, examples: settings) -> None:
     done = api.finished("succeeds")
     events = api.walk(done.base)
@@ -75,7 +75,7 @@ def test_a_stream_resumed_after_any_event_gives_the_rest(api: Client, examples: 
     gives_the_rest()
 
 
-@check("stream.nothing-left", "stream_completed: 204")
+@check("stream.nothing-left", "stream_completed: 204", since="0.9.0")
 def test_after_the_last_event_of_a_closed_run_nothing_is_left(api: Client) -> None:
     done = api.finished("succeeds")
     last = len(api.walk(done.base))
@@ -85,20 +85,20 @@ def test_after_the_last_event_of_a_closed_run_nothing_is_left(api: Client) -> No
 
 
 @pytest.mark.parametrize("text", ["0", "x", "-1", "1.5"])
-@check("stream.last-event", "stream_completed: 400 ValidationError")
+@check("stream.last-event", "stream_completed: 400 ValidationError", since="0.9.0")
 def test_the_last_event_is_a_whole_number_from_one(api: Client, text: str) -> None:
     done = api.finished("succeeds")
     answer = api.get(f"{done.base}/history/stream?lastEventId={text}").must_be(400, "ValidationError")
     assert [issue["path"] for issue in answer.json["issues"]] == [["lastEventId"]]
 
 
-@check("stream.wrong-flag", "stream_completed: includePayloads=1")
+@check("stream.wrong-flag", "stream_completed: includePayloads=1", since="0.9.0")
 def test_a_flag_is_true_or_false(api: Client) -> None:
     done = api.finished("succeeds")
     api.get(f"{done.base}/history/stream?includePayloads=1").must_be(400, "ValidationError")
 
 
-@check("stream.joined-header", "stream_completed: Last-Event-ID 3, 6", "observed")
+@check("stream.joined-header", "stream_completed: Last-Event-ID 3, 6", "observed", since="0.9.0")
 def test_the_last_number_of_the_header_counts(api: Client) -> None:
     done = api.finished("succeeds")
     events = api.walk(done.base, includePayloads="false")
@@ -107,7 +107,7 @@ def test_the_last_number_of_the_header_counts(api: Client) -> None:
     must_be_same(_events(_frames(api, path, headers={"Last-Event-ID": "x"})), events)
 
 
-@check("stream.live", "stream_live")
+@check("stream.live", "stream_live", since="0.9.0")
 def test_a_stream_of_a_running_run_brings_each_event_once_and_ends_with_the_run(api: Client) -> None:
     begun = api.start("conf_timer", {"ms": 1500})
     frames = _frames(api, f"{begun.base}/history/stream?includePayloads=true")
@@ -118,7 +118,7 @@ def test_a_stream_of_a_running_run_brings_each_event_once_and_ends_with_the_run(
     api.get(f"{begun.base}/status").must_be(200, status="completed")
 
 
-@check("stream.follows", "stream_live, approval")
+@check("stream.follows", "stream_live, approval", since="0.9.0")
 def test_a_stream_brings_what_happens_while_it_is_open(api: Client) -> None:
     work, begun = api.waiting()
     with api.stream(f"{begun.base}/history/stream?includePayloads=true") as stream:
@@ -130,7 +130,7 @@ def test_a_stream_brings_what_happens_while_it_is_open(api: Client) -> None:
     assert seen[-1].event == "done"
 
 
-@check("stream.terminated", "terminate, stream_live")
+@check("stream.terminated", "terminate, stream_live", since="0.9.0")
 def test_a_stream_ends_when_its_run_is_terminated(api: Client) -> None:
     _, begun = api.waiting()
     with api.stream(f"{begun.pinned}/history/stream") as stream:
@@ -141,7 +141,7 @@ def test_a_stream_ends_when_its_run_is_terminated(api: Client) -> None:
     assert last.data == {"reason": "WORKFLOW_EXECUTION_TERMINATED"}
 
 
-@check("stream.chain", "stream_chain: newRunId")
+@check("stream.chain", "stream_chain: newRunId", since="0.9.0")
 def test_the_stream_of_a_run_that_continued_names_the_next_one(api: Client) -> None:
     begun = api.start_and_end("conf_chain", {"value": 0, "limit": 2})
     last = api.get(f"{begun.base}/status").must_be(200).json["runId"]
@@ -149,7 +149,7 @@ def test_the_stream_of_a_run_that_continued_names_the_next_one(api: Client) -> N
     assert frames[-1].data == {"reason": "WORKFLOW_EXECUTION_CONTINUED_AS_NEW", "newRunId": last}
 
 
-@check("stream.headers", "stream_completed: headers", "recommended")
+@check("stream.headers", "stream_completed: headers", "recommended", since="0.9.0")
 def test_nobody_on_the_way_may_hold_a_stream_back(api: Client) -> None:
     answer = api.get(f"{api.finished('succeeds').base}/history/stream", all_headers=True)
     assert answer.headers["cache-control"] == "no-cache, no-transform"

@@ -132,8 +132,9 @@ class Verdict:
 
     @property
     def notes(self) -> list[str]:
-        """What else was seen of what stands in front of the server."""
-        return causes.notes(self.seen)
+        """What else there is to know about the server and what stands in front of it."""
+        warning = self.judged.warning
+        return [*([] if warning is None else [warning]), *causes.notes(self.seen)]
 
     def counts(self) -> Counter[str]:
         """How many checks there are of each status."""

@@ -47,6 +47,44 @@ class Judged:
     api_known: str = "assumed"
     sdk_known: str = "assumed"
 
+    def api_since(self, version: str) -> bool:
+        """Whether the API is of this version or a newer one."""
+        return numbers(self.api) >= numbers(version)
+
+    def sdk_since(self, version: str) -> bool:
+        """Whether the workers' SDK is of this version or a newer one."""
+        return numbers(self.sdk) >= numbers(version)
+
+    @property
+    def has_second_results(self) -> bool:
+        """Whether results are of the second version: `v: "2"`, a flat trace, an error that is an object."""
+        return self.api_since("0.11.0") and self.sdk_since("0.11.0")
+
+    @property
+    def warning(self) -> str | None:
+        """What goes wrong with server and workers of these versions, in words; None if nothing does."""
+        if self.loses_results:
+            return (
+                f"An API of {self.api} does not read what workers of SDK {self.sdk} return: results have no "
+                "output and no trace. Upgrade the API before the workers."
+            )
+        if self.starts_nothing:
+            return (
+                f"An API of {self.api} starts no workflow of workers of SDK {self.sdk}: it answers 424 for "
+                "all of them. Upgrade the workers before the API."
+            )
+        return None
+
+    @property
+    def loses_results(self) -> bool:
+        """Whether the server does not read what newer workers return."""
+        return not self.api_since("0.11.0") and self.sdk_since("0.11.0")
+
+    @property
+    def starts_nothing(self) -> bool:
+        """Whether the server does not find the workflows of older workers."""
+        return self.api_since("0.9.2") and not self.sdk_since("0.9.2")
+
 
 class Span(NamedTuple):
     """The versions that a check holds for: from `since` on, and before `until`; each may be left out."""

@@ -312,20 +312,19 @@ def _noted(
 def _failure(item: pytest.Item, error: BaseException, client: Client | None) -> dict[str, Any]:
     exchanges = [] if client is None else client.exchanges
     secrets = item.config.stash[_SECRETS]
-    documented = item.obj.__doc__ if isinstance(item, pytest.Function) else None
     # Several examples of a property may fail, each in its own way.
     while isinstance(getattr(error, "exceptions", None), tuple):
         error = error.exceptions[0]  # type: ignore[attr-defined]
     if isinstance(error, AssertionError):
         words = str(error)
     else:
-        words = f"the answer has not the form that was expected ({type(error).__name__}: {error})"
+        words = f"the answer does not have the form that the check expects ({type(error).__name__}: {error})"
     # Hypothesis says with which example it failed.
     notes = [
         note for note in getattr(error, "__notes__", ()) if note.startswith(_EXAMPLE) and "<" not in note
     ]
     failure: dict[str, Any] = {
-        "test": (documented or item.name.partition("[")[0].removeprefix("test_").replace("_", " ")).strip(),
+        "test": item.name.partition("[")[0].removeprefix("test_").replace("_", " "),
         "expected": secrets.hidden("\n".join([words, *notes]))[:4000],
     }
     exchange = error.exchange if isinstance(error, Deviation) else next(reversed(exchanges), None)

@@ -29,17 +29,19 @@ _ATTEMPTS, _PAUSE = 3, 1.0
 # The closed statuses.
 CLOSED = ("completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new")
 NEEDS_PACK = (
-    "it needs the workflows of the pack, conf_…: put what `output-mock pack DIR` writes into the deployment, "
-    "give --temporal HOST:PORT, or serve contract_tests/pack.py"
+    "the check needs the suite's own workflows (conf_…): `output-mock pack DIR` writes them for your Output "
+    "project, --temporal HOST:PORT offers them while it checks"
 )
 NEEDS_ROLE = (
-    "no workflow is known that {what}; deploy the pack (`output-mock pack DIR`, --temporal HOST:PORT), or "
-    "name one of your own under {role!r} in the file of --map"
+    "the check needs a workflow that {what}: `output-mock pack DIR` writes one for your Output project, "
+    "--temporal HOST:PORT offers one while it checks, --map FILE names one of your own under {role!r}"
 )
-NEEDS_CATALOG = "the server has no catalog, or nobody serves it; start a worker, or name one with --catalog C"
+NEEDS_CATALOG = (
+    "the server has no catalog, or no worker serves it: start a worker, or name one with --catalog C"
+)
 NOT_THERE = "the catalog has no workflow {workflow!r}, which the file of --map names under {role!r}"
 GONE = "the server has stopped answering"
-READ_ONLY = "it starts a run, and --read-only starts none"
+READ_ONLY = "the check starts a run, and --read-only starts none"
 
 _GONE = "gone"
 # After so many seconds without an answer to the simplest of requests a server counts as gone.

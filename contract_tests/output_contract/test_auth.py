@@ -12,11 +12,12 @@ from output_contract.checks import check
 from output_contract.client import Client
 
 NO_TOKEN = (
-    "the server asks for no token; set OUTPUT_API_AUTH_TOKEN and NODE_ENV=production there, and give --token"
+    "the server does not ask for a token, or you gave none: set OUTPUT_API_AUTH_TOKEN and "
+    "NODE_ENV=production there, and give --token"
 )
 OPEN = (
-    "a token is given, and the server asks for none: anybody may do anything; set OUTPUT_API_AUTH_TOKEN and "
-    "NODE_ENV=production there"
+    "you gave a token, but the server does not ask for one, so anybody may use it: set OUTPUT_API_AUTH_TOKEN "
+    "and NODE_ENV=production there"
 )
 _SOMETHING = "/workflow/runs?limit=1"
 # One of these alone may be a hole; where all are open, there is no door.
@@ -61,7 +62,7 @@ def _with(api: Client, authorization: str | None, path: str = _SOMETHING) -> Any
 
 @pytest.mark.parametrize("request_", _GUARDED, ids=[f"{one[0]} {one[1]}" for one in _GUARDED])
 @check("auth.guarded", "production_auth: 401")
-def test_nothing_is_done_without_the_token(guarded: Client, request_: tuple[str, str, Any]) -> None:
+def test_every_operation_needs_the_token(guarded: Client, request_: tuple[str, str, Any]) -> None:
     method, path, body = request_
     path = path.replace("{id}", guarded.server.new_id())
     answer = guarded.ask(method, path, *([] if body is None else [body]), token=False)
@@ -76,50 +77,50 @@ def test_a_wrong_token_is_refused(guarded: Client) -> None:
 
 
 @check("auth.basic", "production_auth: Basic s3cret-token")
-def test_the_token_as_it_is_opens_the_door(guarded: Client) -> None:
+def test_basic_and_the_plain_token_is_accepted(guarded: Client) -> None:
     _with(guarded, f"Basic {guarded.server.token}").must_be(200)
 
 
 @check("auth.bare", "production_auth: s3cret-token", "recommended")
-def test_the_token_alone_is_enough(guarded: Client) -> None:
+def test_the_token_alone_is_accepted(guarded: Client) -> None:
     _with(guarded, guarded.server.token).must_be(200)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "basic"])
 @check("auth.other-schemes", "production_auth: Bearer, basic", "observed")
-def test_no_other_scheme_is_understood(guarded: Client, scheme: str) -> None:
+def test_no_other_scheme_is_accepted(guarded: Client, scheme: str) -> None:
     _with(guarded, f"{scheme} {guarded.server.token}").must_be_text(401, "Unauthorized")
 
 
 @check("auth.open", "production_auth: /health, /ready")
-def test_whether_it_is_up_is_no_secret(guarded: Client) -> None:
+def test_health_and_ready_need_no_token(guarded: Client) -> None:
     for path in ("/health", "/ready", "/HEALTH", "/health/"):
         _with(guarded, None, path).must_be_text(200, "OK")
 
 
 @check("auth.options", "production_auth: OPTIONS", "observed")
-def test_options_are_guarded_too(guarded: Client) -> None:
+def test_options_requests_need_the_token_too(guarded: Client) -> None:
     guarded.ask("OPTIONS", "/workflow/run", token=False).must_be_text(401, "Unauthorized")
 
 
 @check("auth.health-post", "production_auth: POST /health", "observed")
-def test_what_is_open_is_open_by_its_path(guarded: Client) -> None:
+def test_a_post_to_health_needs_no_token_and_is_not_found(guarded: Client) -> None:
     guarded.post("/health", token=False).must_be_text(404, "Not Found")
 
 
 @check("auth.broken-body", "production_auth: {bad", "observed")
-def test_a_body_is_read_before_the_token_is_looked_at(guarded: Client) -> None:
+def test_the_body_is_parsed_before_the_token_is_checked(guarded: Client) -> None:
     headers = {"Content-Type": "application/json"}
     guarded.post("/workflow/run", data="{bad", headers=headers, token=False).must_be(400, "SyntaxError")
 
 
 @check("auth.headers", "production_auth: headers", "recommended")
-def test_a_refusal_has_the_headers_of_the_document(guarded: Client) -> None:
+def test_a_401_has_the_documented_headers(guarded: Client) -> None:
     guarded.get(_SOMETHING, token=False, all_headers=True).must_be(401)
 
 
 @check("auth.any-token", "production_auth: 401")
-def test_no_other_token_opens_the_door(guarded: Client, examples: settings) -> None:
+def test_no_other_token_is_accepted(guarded: Client, examples: settings) -> None:
     token = guarded.server.token or ""
     printable = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60)
 

@@ -26,7 +26,7 @@ def _offered(api: Client) -> dict[str, Any]:
 
 
 @check("catalog.there", "routing: GET /workflow/catalog")
-def test_there_is_a_catalog(api: Client) -> None:
+def test_the_server_has_a_catalog(api: Client) -> None:
     _catalog(api).must_be(200)
 
 
@@ -41,7 +41,7 @@ def test_every_name_and_alias_leads_to_a_workflow(api: Client) -> None:
 
 
 @check("catalog.schemas", "routing: inputSchema")
-def test_the_schemas_are_json_schemas(api: Client) -> None:
+def test_input_and_output_schemas_are_valid_json_schemas(api: Client) -> None:
     for workflow in _offered(api)["workflows"]:
         for schema in (workflow["inputSchema"], workflow["outputSchema"]):
             if schema is not None:
@@ -49,7 +49,7 @@ def test_the_schemas_are_json_schemas(api: Client) -> None:
 
 
 @check("catalog.same-again", "routing: GET /workflow/catalog/main")
-def test_a_catalog_can_be_asked_for_by_its_name(api: Client) -> None:
+def test_a_catalog_can_be_read_by_its_name(api: Client) -> None:
     catalog = _offered(api)
     runs = api.get("/workflow/runs?workflowType=$catalog")
     # A type has no dollar sign; the catalogs are among all the runs.
@@ -67,13 +67,13 @@ def test_a_catalog_can_be_asked_for_by_its_name(api: Client) -> None:
 
 
 @check("catalog.unknown", "unknown_workflow: GET /workflow/catalog/none")
-def test_a_catalog_that_is_not_there_is_not_found(api: Client) -> None:
+def test_an_unknown_catalog_is_not_found(api: Client) -> None:
     name = api.server.new_id()
     api.get(f"/workflow/catalog/{name}").must_be(404, "WorkflowNotFoundError", workflowId=name)
 
 
 @check("catalog.pack", "routing: GET /workflow/catalog")
-def test_the_pack_is_offered_as_it_is_written(api: Client) -> None:
+def test_the_catalog_describes_the_workflows_of_the_pack(api: Client) -> None:
     api.server.need("conf_sum")
     offered = {one["name"]: one for one in _offered(api)["workflows"]}
     assert offered["conf_echo"]["aliases"] == ["conf_mirror"]

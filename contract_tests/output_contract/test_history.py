@@ -55,7 +55,7 @@ def _number(value: Any) -> int:
 
 @BOTH_ENDS
 @check("history.whole", "run_completes, run_fails_fatal: history")
-def test_a_history_begins_with_the_start_and_ends_with_the_end(api: Client, role: str) -> None:
+def test_a_history_begins_with_the_start_and_ends_with_the_end_of_the_run(api: Client, role: str) -> None:
     done = api.finished(role)
     events = api.walk(done.base)
     assert [event["eventId"] for event in events] == [str(number) for number in range(1, len(events) + 1)]
@@ -67,7 +67,7 @@ def test_a_history_begins_with_the_start_and_ends_with_the_end(api: Client, role
 
 @BOTH_ENDS
 @check("history.workflow", "history_paging: workflow")
-def test_the_first_page_says_how_the_run_stands(api: Client, role: str) -> None:
+def test_the_first_page_describes_the_run(api: Client, role: str) -> None:
     done = api.finished(role)
     events = api.walk(done.base)
     workflow = api.get(f"{done.base}/history?pageSize=50").must_be(200, runId=done.run_id).json["workflow"]
@@ -79,7 +79,7 @@ def test_the_first_page_says_how_the_run_stands(api: Client, role: str) -> None:
 
 @BOTH_ENDS
 @check("history.pointers", "run_completes, run_fails_fatal: history")
-def test_events_point_to_what_they_follow_from(api: Client, role: str) -> None:
+def test_event_ids_in_events_point_to_the_right_earlier_events(api: Client, role: str) -> None:
     events = api.walk(api.finished(role).base)
     kinds = [event["eventTypeName"] for event in events]
     for event in events:
@@ -92,7 +92,7 @@ def test_events_point_to_what_they_follow_from(api: Client, role: str) -> None:
 
 
 @check("history.input-and-result", "run_completes: includePayloads=true")
-def test_a_history_has_what_went_in_and_what_came_out(api: Client) -> None:
+def test_a_history_has_the_input_and_the_result(api: Client) -> None:
     events = api.walk(api.start_and_end("conf_sum", {"a": 1, "b": 2}).base)
     assert _attributes(events[0])["input"] == [{"a": 1, "b": 2}]
     (result,) = _attributes(events[-1])["result"]
@@ -101,7 +101,7 @@ def test_a_history_has_what_went_in_and_what_came_out(api: Client) -> None:
 
 
 @check("history.typical", "run_completes: history", "observed")
-def test_a_run_of_one_step_has_the_events_that_it_has(api: Client) -> None:
+def test_a_run_of_one_step_has_the_usual_events(api: Client) -> None:
     kinds = [
         event["eventTypeName"] for event in api.walk(api.start_and_end("conf_untraced", {"text": "x"}).base)
     ]
@@ -116,7 +116,7 @@ def test_a_run_of_one_step_has_the_events_that_it_has(api: Client) -> None:
 
 
 @check("history.payloads", "run_completes: history")
-def test_payloads_are_there_only_for_who_asks_for_them(api: Client) -> None:
+def test_payloads_are_included_only_on_request(api: Client) -> None:
     done = api.finished("succeeds")
     for query in ("", "&includePayloads=false"):
         events = api.get(f"{done.base}/history?pageSize=50{query}").must_be(200).json["events"]
@@ -143,7 +143,7 @@ def test_pages_of_any_size_make_the_same_history(api: Client, examples: settings
 
 
 @check("history.later-pages", "history_paging: workflow null", "recommended")
-def test_only_the_first_page_says_how_the_run_stands(api: Client) -> None:
+def test_only_the_first_page_describes_the_run(api: Client) -> None:
     done = api.finished("succeeds")
     first = api.get(f"{done.base}/history?pageSize=1").must_be(200).json
     assert first["workflow"] is not None
@@ -183,7 +183,7 @@ WRONG_QUERIES = {
 
 @pytest.mark.parametrize("query", [*WRONG_QUERIES, case("longPollTimeoutMs=0", since="0.11.0")])
 @check("history.query", "history_paging: 400 ValidationError")
-def test_a_query_that_is_wrong_is_refused(api: Client, query: str) -> None:
+def test_invalid_query_parameters_are_refused(api: Client, query: str) -> None:
     done = api.finished("succeeds")
     wrong, code = WRONG_QUERIES.get(query, ("longPollTimeoutMs", "too_small"))
     answer = api.get(f"{done.base}/history?{query}").must_be(400, "ValidationError")
@@ -191,21 +191,21 @@ def test_a_query_that_is_wrong_is_refused(api: Client, query: str) -> None:
 
 
 @check("history.bad-token", "history_paging: 400 InvalidPageTokenError")
-def test_a_token_that_is_none_is_refused(api: Client) -> None:
+def test_an_invalid_page_token_is_refused(api: Client) -> None:
     done = api.finished("succeeds")
     answer = api.get(f"{done.base}/history?runId={done.run_id}&pageToken=AAAA")
     answer.must_be(400, "InvalidPageTokenError")
 
 
 @check("history.empty-token", "history_paging: pageToken=", "observed")
-def test_an_empty_token_is_none(api: Client) -> None:
+def test_an_empty_page_token_is_ignored(api: Client) -> None:
     done = api.finished("succeeds")
     page = api.get(f"{done.base}/history?pageToken=").must_be(200).json
     assert page == api.get(f"{done.base}/history").must_be(200).json
 
 
 @check("history.run", "history_paging: runId")
-def test_a_run_can_be_asked_for(api: Client) -> None:
+def test_a_run_can_be_chosen_with_run_id(api: Client) -> None:
     done = api.finished("succeeds")
     api.get(f"{done.base}/history?runId={done.run_id}").must_be(200, runId=done.run_id)
     answer = api.get(f"{done.base}/history?runId={UNKNOWN_RUN}")
@@ -213,7 +213,7 @@ def test_a_run_can_be_asked_for(api: Client) -> None:
 
 
 @check("history.malformed-run", "history_paging: runId=notauuid", "observed")
-def test_a_run_that_is_no_uuid_is_refused(api: Client) -> None:
+def test_a_run_id_that_is_not_a_uuid_is_refused(api: Client) -> None:
     done = api.finished("succeeds")
     answer = api.get(f"{done.base}/history?runId=notauuid")
     answer.must_be(400, "ServiceError")
@@ -222,7 +222,7 @@ def test_a_run_that_is_no_uuid_is_refused(api: Client) -> None:
 
 
 @check("history.long-poll-ends", "history_long_poll: 500 ms", since="0.11.0")
-def test_a_long_poll_that_brings_nothing_gives_the_same_token_again(api: Client) -> None:
+def test_a_long_poll_without_events_returns_the_same_token(api: Client) -> None:
     _, begun = api.waiting()
     poll = f"{begun.base}/history?pageSize=50&longPollTimeoutMs=300"
     page = api.get(poll).must_be(200, runId=begun.run_id).json
@@ -241,7 +241,7 @@ def test_a_long_poll_that_brings_nothing_gives_the_same_token_again(api: Client)
 
 
 @check("history.long-poll", "history_long_poll: 2000 ms", since="0.11.0")
-def test_a_long_poll_is_answered_as_soon_as_something_happens(api: Client) -> None:
+def test_a_long_poll_is_answered_as_soon_as_there_is_an_event(api: Client) -> None:
     work, begun = api.waiting()
     poll = f"{begun.pinned}/history?pageSize=50&includePayloads=true&longPollTimeoutMs=5000"
     events: list[dict[str, Any]] = []
@@ -264,7 +264,7 @@ def test_a_long_poll_is_answered_as_soon_as_something_happens(api: Client) -> No
 
 
 @check("history.any-query", "history_paging, further/fact_http_history_query")
-def test_no_query_upsets_the_server(api: Client, examples: settings) -> None:
+def test_no_query_string_causes_an_unexpected_answer(api: Client, examples: settings) -> None:
     done = api.finished("succeeds")
     names = ["pageSize", "pageToken", "includePayloads", "runId", "longPollTimeoutMs", "pageSize[]", "x"]
     texts = st.sampled_from(

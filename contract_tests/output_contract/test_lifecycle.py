@@ -20,7 +20,7 @@ from output_contract.server import CLOSED
 
 
 @check("lifecycle.model", "workflow_id, approval, stop_default, terminate, reset")
-def test_any_calls_agree_with_the_model(api: Client, examples: settings) -> None:
+def test_random_calls_get_the_answers_that_the_model_expects(api: Client, examples: settings) -> None:
     """A run waits for its approval; whatever is asked of it, in whatever order, is as the model says."""
     api.server.need("conf_approval")
 

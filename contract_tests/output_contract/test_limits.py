@@ -31,14 +31,14 @@ def test_a_body_may_have_two_mebibytes(api: Client) -> None:
 
 
 @check("limits.encoding", "raw_bodies: 415 UnsupportedMediaTypeError")
-def test_an_encoding_that_nobody_knows_is_refused(api: Client) -> None:
+def test_an_unknown_content_encoding_is_refused(api: Client) -> None:
     headers = {**_JSON, "Content-Encoding": "br0ken"}
     body = json.dumps({"workflowName": api.server.new_id()})
     api.post("/workflow/start", data=body, headers=headers).must_be(415, "UnsupportedMediaTypeError")
 
 
 @check("limits.id", "further/fact_http_ids: 400 ServiceError", "observed")
-def test_an_id_may_have_a_thousand_bytes(api: Client) -> None:
+def test_a_workflow_id_may_have_a_thousand_bytes(api: Client) -> None:
     api.server.need("conf_sum")
     longest = (api.server.new_id() + "-" + "x" * 1000)[:1000]
     result = api.run("conf_sum", {"a": 1, "b": 2}, workflowId=longest)

@@ -57,7 +57,7 @@ def test_a_signal_needs_no_body(api: Client, approval: Begun) -> None:
 
 
 @check("messages.unknown-signal", "approval: signal/unknown")
-def test_a_signal_that_nobody_waits_for_is_taken_and_ignored(api: Client) -> None:
+def test_an_unknown_signal_is_accepted_and_ignored(api: Client) -> None:
     _, begun = api.waiting()
     api.post(f"{begun.base}/signal/{api.server.new_id()}", {"payload": {"x": 1}}).must_be_text(200, "OK")
     api.get(f"{begun.base}/status").must_be(200, status="running")
@@ -74,7 +74,7 @@ def test_a_payload_is_an_object(api: Client, case: str, operation: str) -> None:
 
 
 @check("messages.broken-body", "approval: {")
-def test_a_message_that_cannot_be_read_is_refused(api: Client) -> None:
+def test_a_malformed_body_is_refused(api: Client) -> None:
     _, begun = api.waiting()
     headers = {"Content-Type": "application/json"}
     api.post(f"{begun.base}/signal/x", data="{", headers=headers).must_be(400, "SyntaxError")
@@ -90,13 +90,13 @@ def test_a_query_is_answered_with_what_its_handler_returns(api: Client, approval
 
 
 @check("messages.query-nothing", "approval: query/nothing", "recommended")
-def test_a_query_that_returns_nothing_has_an_empty_answer(api: Client, approval: Begun) -> None:
+def test_a_query_that_returns_nothing_has_an_empty_body(api: Client, approval: Begun) -> None:
     answer = api.post(f"{approval.base}/query/nothing", {}).must_be_text(200, "")
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
 
 
 @check("messages.unknown-query", "approval: query/unknown")
-def test_a_query_that_nobody_answers_is_a_500_that_says_so(api: Client) -> None:
+def test_an_unknown_query_is_a_500_that_names_it(api: Client) -> None:
     _, begun = api.waiting()
     name = api.server.new_id()
     answer = api.post(f"{begun.base}/query/{name}", {}).must_be(500, "QueryNotRegisteredError")
@@ -104,7 +104,7 @@ def test_a_query_that_nobody_answers_is_a_500_that_says_so(api: Client) -> None:
 
 
 @check("messages.any-name", "approval: unknown names; further/fact_http_ids")
-def test_no_name_upsets_the_server(api: Client, examples: settings) -> None:
+def test_no_name_causes_an_unexpected_answer(api: Client, examples: settings) -> None:
     """A signal may have any name; a query and an update of a name that nobody knows is refused."""
     _, begun = api.waiting()
     expected = {
@@ -125,13 +125,13 @@ def test_no_name_upsets_the_server(api: Client, examples: settings) -> None:
 
 
 @check("messages.broken-query", "approval: query/broken")
-def test_a_query_whose_handler_throws_is_a_500_with_its_words(api: Client, approval: Begun) -> None:
+def test_a_query_whose_handler_throws_is_a_500_with_its_message(api: Client, approval: Begun) -> None:
     answer = api.post(f"{approval.base}/query/broken", {})
     answer.must_be(500, "QueryNotRegisteredError", message="query handler broke")
 
 
 @check("messages.query-does-nothing", "approval: query")
-def test_a_query_leaves_no_trace_in_the_history(api: Client, approval: Begun) -> None:
+def test_a_query_adds_nothing_to_the_history(api: Client, approval: Begun) -> None:
     before = api.walk(approval.pinned)
     for _ in range(3):
         api.post(f"{approval.base}/query/getProgress", {}).must_be(200)
@@ -139,7 +139,7 @@ def test_a_query_leaves_no_trace_in_the_history(api: Client, approval: Begun) ->
 
 
 @check("messages.update", "approval: update")
-def test_an_update_changes_something_and_answers(api: Client, approval: Begun) -> None:
+def test_an_update_returns_what_its_handler_returns(api: Client, approval: Begun) -> None:
     update = f"{approval.base}/update/setThreshold"
     assert api.post(update, {"payload": {"threshold": 0.9}}).must_be(200).json == 0.8
     assert api.post(update, {"payload": {"threshold": 0.7}}).must_be(200).json == 0.9
@@ -195,7 +195,7 @@ def test_a_closed_run_answers_queries(api: Client, approval: Begun) -> None:
 
 
 @check("messages.feedback", "feedback")
-def test_feedback_is_the_signal_that_resumes(api: Client) -> None:
+def test_feedback_sends_the_signal_resume(api: Client) -> None:
     begun = api.start("conf_resumable")
     api.post(f"{begun.base}/feedback", {"payload": {"ok": True}}).must_be_text(200, "OK")
     assert api.until_closed(begun.id) in CLOSED

@@ -19,7 +19,7 @@ def _step(api: Client, role: str) -> str:
 
 @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "latest"])
 @check("reset.new-run", "reset, reset_completed")
-def test_a_closed_run_can_be_begun_again_after_a_step(api: Client, pinned: bool) -> None:
+def test_a_closed_run_can_be_reset_to_a_step(api: Client, pinned: bool) -> None:
     step = _step(api, "succeeds")
     result = api.run_role("succeeds")
     old = Begun(result["workflowId"], result["runId"])
@@ -32,7 +32,7 @@ def test_a_closed_run_can_be_begun_again_after_a_step(api: Client, pinned: bool)
 
 
 @check("reset.result", "reset_completed: result")
-def test_what_was_done_before_is_not_done_again(api: Client) -> None:
+def test_steps_before_the_reset_are_not_run_again(api: Client) -> None:
     result = api.run("conf_sum", {"a": 1, "b": 2})
     old = Begun(result["workflowId"], result["runId"])
     before = api.walk(old.pinned)
@@ -51,7 +51,7 @@ def test_what_was_done_before_is_not_done_again(api: Client) -> None:
 
 
 @check("reset.running", "reset")
-def test_a_run_that_is_reset_while_it_runs_is_terminated(api: Client) -> None:
+def test_a_running_run_that_is_reset_is_terminated(api: Client) -> None:
     step = _step(api, "waits")
     work, old = api.waiting()
     if not work.packed:
@@ -70,7 +70,7 @@ def test_a_run_that_is_reset_while_it_runs_is_terminated(api: Client) -> None:
 
 
 @check("reset.signals", "reset: signals that came later")
-def test_a_signal_that_came_after_the_step_is_told_to_the_new_run_too(api: Client) -> None:
+def test_later_signals_reach_the_new_run_too(api: Client) -> None:
     work, old = api.waiting()
     if not work.packed:
         pytest.skip(NEEDS_PACK)
@@ -84,7 +84,7 @@ def test_a_signal_that_came_after_the_step_is_told_to_the_new_run_too(api: Clien
 
 @pytest.mark.parametrize("step", ["nope", "publish"])
 @check("reset.unknown-step", "reset: 404 StepNotFoundError")
-def test_a_step_that_the_run_has_not_made_is_not_found(api: Client, step: str) -> None:
+def test_a_step_that_has_not_completed_is_not_found(api: Client, step: str) -> None:
     _, begun = api.waiting()
     if step == "publish":
         api.server.need("conf_approval")
@@ -94,14 +94,14 @@ def test_a_step_that_the_run_has_not_made_is_not_found(api: Client, step: str) -
 
 
 @check("reset.no-step", "reset: 400 ValidationError")
-def test_a_reset_names_a_step(api: Client) -> None:
+def test_a_reset_needs_a_step_name(api: Client) -> None:
     done = api.finished("succeeds")
     answer = api.post(f"{done.base}/reset", {}).must_be(400, "ValidationError")
     assert [issue["path"] for issue in answer.json["issues"]] == [["stepName"]]
 
 
 @check("reset.deprecated", "reset: headers", "recommended")
-def test_who_names_no_run_is_told_to_name_one(api: Client) -> None:
+def test_a_reset_without_a_run_id_is_deprecated(api: Client) -> None:
     done = api.finished("succeeds")
     body = {"stepName": "no such step"}
     assert api.post(f"{done.base}/reset", body, all_headers=True).headers["deprecation"] == "true"

@@ -33,7 +33,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("mode", FAILURES)
 @check("results.error", "run_fails_error, _fatal, _cause, _validation, _workflow")
-def test_an_error_is_told_with_its_name_its_message_and_what_it_has_besides(api: Client, mode: str) -> None:
+def test_an_error_has_its_name_message_and_other_properties(api: Client, mode: str) -> None:
     result = api.run("conf_fail", {"mode": mode})
     assert (result["status"], result["output"]) == ("failed", None)
     api.must_have_failed(result, FAILURES[mode])
@@ -41,7 +41,7 @@ def test_an_error_is_told_with_its_name_its_message_and_what_it_has_besides(api:
 
 @pytest.mark.parametrize("mode", REFUSED)
 @check("results.refused-output", "run_fails_bad_step_output, run_fails_bad_output")
-def test_an_output_that_its_schema_refuses_is_a_failure(api: Client, mode: str) -> None:
+def test_an_output_that_does_not_fit_its_schema_fails_the_run(api: Client, mode: str) -> None:
     step, words = REFUSED[mode]
     result, judged = api.run("conf_fail", {"mode": mode}), api.server.judged
     assert (results.error_name(judged, result), results.error_step(judged, result)) == (
@@ -52,7 +52,7 @@ def test_an_output_that_its_schema_refuses_is_a_failure(api: Client, mode: str) 
 
 
 @check("results.thrown-text", "run_fails_string", "observed")
-def test_a_text_that_is_thrown_is_a_failure_of_temporal(api: Client) -> None:
+def test_a_thrown_string_is_a_temporal_failure(api: Client) -> None:
     result, judged = api.run("conf_fail", {"mode": "string"}), api.server.judged
     name = "TemporalFailure" if judged.has_second_results else "WorkflowFailedError"
     assert results.error_name(judged, result) == name
@@ -73,11 +73,11 @@ def test_status_and_result_agree(api: Client, role: str) -> None:
 
 @pytest.mark.parametrize("role", ["succeeds", "fails"])
 @check("results.same-as-run", "run_completes: run and result")
-def test_run_and_result_say_the_same(api: Client, role: str) -> None:
+def test_run_and_result_return_the_same(api: Client, role: str) -> None:
     result = api.run_role(role)
     assert api.get(f"/workflow/{result['workflowId']}/result").must_be(200).json == result
 
 
 @check("results.keys", "run_completes: v", "recommended", since="0.11.0", sdk_since="0.11.0")
-def test_a_result_has_the_second_version(api: Client) -> None:
+def test_a_result_is_of_version_2(api: Client) -> None:
     assert api.finished("succeeds").result["v"] == "2"

@@ -40,14 +40,14 @@ def _cases(operations: list[tuple[str, str, Any]]) -> list[Any]:
 
 
 @check("routing.unknown-path", "health, unknown_workflow: Not Found")
-def test_what_is_no_path_is_a_404_in_plain_text(api: Client) -> None:
+def test_an_unknown_path_is_a_404_in_plain_text(api: Client) -> None:
     for path in ("/", f"/{api.server.new_id()}", "/workflow", f"/workflow/{api.server.new_id()}"):
         answer = api.get(path).must_be_text(404, "Not Found")
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
 @check("routing.empty-id", "routing: GET /workflow//status")
-def test_an_id_is_not_empty(api: Client) -> None:
+def test_an_empty_id_is_not_found(api: Client) -> None:
     api.get("/workflow//status").must_be_text(404, "Not Found")
 
 
@@ -58,13 +58,13 @@ def test_paths_match_in_any_case(api: Client) -> None:
 
 
 @check("routing.trailing-slash", "routing: GET /workflow/runs/; health: GET /health/", "recommended")
-def test_a_slash_at_the_end_does_not_matter(api: Client) -> None:
+def test_a_trailing_slash_does_not_matter(api: Client) -> None:
     api.get("/health/").must_be_text(200, "OK")
     api.get("/workflow/runs/?limit=1").must_be(200)
 
 
 @check("routing.unknown-query", "routing: GET /workflow/catalog?x=1")
-def test_parameters_that_nobody_knows_are_ignored(api: Client) -> None:
+def test_unknown_query_parameters_are_ignored(api: Client) -> None:
     answer = api.get("/workflow/runs?limit=1&x=1&x=2&__proto__=3").must_be(200)
     assert len(answer.json["runs"]) <= 1
 
@@ -96,20 +96,20 @@ def test_head_is_get_without_the_body(api: Client) -> None:
 
 
 @check("routing.bad-escape", "workflow_id: GET /workflow/%E0%A4%A/status")
-def test_an_escape_that_cannot_be_decoded_is_refused(api: Client) -> None:
+def test_an_invalid_percent_escape_is_refused(api: Client) -> None:
     answer = api.get("/workflow/%E0%A4%A/status").must_be(400, "URIError")
     assert answer.json["message"] == "Failed to decode param '%E0%A4%A'"
 
 
 @check("routing.escaped-id", "workflow_id: GET /workflow/rec%20id%2F…/status")
-def test_an_id_is_decoded(api: Client) -> None:
+def test_an_id_in_a_path_is_percent_decoded(api: Client) -> None:
     name = api.server.new_id()
     answer = api.get(f"/workflow/{name}%20a%2Fb%3F%C3%A9%F0%9F%98%80/status")
     answer.must_be(404, "WorkflowNotFoundError", workflowId=f"{name} a/b?é😀")
 
 
 @check("routing.literal-first", "routing: GET /workflow/catalog/status", "observed")
-def test_a_status_is_asked_for_also_where_the_id_is_a_word_of_the_api(api: Client) -> None:
+def test_an_id_may_be_a_word_of_the_api(api: Client) -> None:
     api.get("/workflow/catalog/status").must_be(404, "WorkflowNotFoundError", workflowId="catalog")
     api.post("/workflow/run/signal/x").must_be(404, "WorkflowNotFoundError", workflowId="run")
 
@@ -167,7 +167,7 @@ _PIECES = st.text(_TEXT, min_size=1, max_size=12)
 
 
 @check("routing.any-path", "unknown_workflow, routing, further/fact_http_ids")
-def test_no_path_upsets_the_server(api: Client, examples: settings) -> None:
+def test_no_path_causes_an_unexpected_answer(api: Client, examples: settings) -> None:
     """Whatever is asked about what is not there, the answer is one that the document names, and no 5xx."""
     from urllib.parse import quote
 

@@ -20,7 +20,7 @@ SUM = {"a": 1, "b": 2}
 
 
 @check("run.result", "run_completes")
-def test_a_run_is_answered_with_its_result(api: Client) -> None:
+def test_run_returns_the_result(api: Client) -> None:
     work = api.server.role("succeeds")
     body = api.body(work.workflow, work.input)
     result = api.run_body(body).must_be(200, status="completed", error=None).json
@@ -32,14 +32,14 @@ def test_a_run_is_answered_with_its_result(api: Client) -> None:
 
 
 @check("run.failed", "run_fails_fatal")
-def test_a_workflow_that_fails_is_no_failed_request(api: Client) -> None:
+def test_a_failed_workflow_is_still_a_200(api: Client) -> None:
     result = api.run_role("fails")
     assert (result["status"], result["output"]) == ("failed", None)
     assert results.error_name(api.server.judged, result)
 
 
 @check("run.minted-id", "run_completes: workflowId")
-def test_who_gives_no_id_gets_one(api: Client) -> None:
+def test_a_run_without_an_id_gets_one(api: Client) -> None:
     api.server.need("conf_sum")
     body = api.body("conf_sum", SUM)
     del body["workflowId"]
@@ -66,7 +66,7 @@ VALUES: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", VALUES)
 @check("run.values", "run_values")
-def test_any_json_goes_in_and_comes_out(api: Client, case: str) -> None:
+def test_json_values_pass_through_unchanged(api: Client, case: str) -> None:
     value = VALUES[case]
     result = api.run("conf_echo", value)
     assert result["status"] == "completed"
@@ -85,7 +85,7 @@ def _as_doubles(value: Any) -> str:
 
 
 @check("run.any-value", "run_values")
-def test_whatever_goes_in_comes_out(api: Client, examples: settings) -> None:
+def test_any_json_value_passes_through_unchanged(api: Client, examples: settings) -> None:
     numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
     text = st.text(st.characters(codec="utf-8"), max_size=60)
     keys = text.filter(lambda key: key != "__proto__")
@@ -145,7 +145,7 @@ def test_numbers_are_written_as_javascript_writes_them(api: Client) -> None:
 
 
 @check("run.key-order", "further/fact_http_json", "observed")
-def test_keys_that_are_places_of_an_array_come_first_in_an_object(api: Client) -> None:
+def test_integer_keys_come_first_in_objects(api: Client) -> None:
     """In ascending order; others stay in the order in which they came."""
     sent = '{"b": 1, "10": 2, "9": 3, "01": 4, "4294967295": 5, "4294967294": 6, "a": 7, "-1": 8, "b": 9}'
     order = ["9", "10", "4294967294", "b", "01", "4294967295", "a", "-1"]
@@ -155,14 +155,14 @@ def test_keys_that_are_places_of_an_array_come_first_in_an_object(api: Client) -
 
 
 @check("run.no-input", "run_values, feedback: no input")
-def test_a_workflow_may_get_no_input(api: Client) -> None:
+def test_a_workflow_can_run_without_input(api: Client) -> None:
     result = api.run("conf_echo")
     given = results.input_of(api.server.judged, result)
     assert (result["status"], given, api.output(result)) == ("completed", None, None)
 
 
 @check("run.alias", "run_values: conf_mirror")
-def test_an_alias_stands_for_the_workflow(api: Client) -> None:
+def test_a_workflow_can_be_run_by_its_alias(api: Client) -> None:
     result = api.run("conf_mirror", {"via": "alias"})
     assert api.output(result) == {"via": "alias"}
     started = api.get(f"/workflow/{result['workflowId']}/history?pageSize=1").must_be(200).json["events"][0]
@@ -170,7 +170,7 @@ def test_an_alias_stands_for_the_workflow(api: Client) -> None:
 
 
 @check("run.invalid-input", "run_input_invalid")
-def test_an_input_that_the_schema_refuses_fails_the_workflow(api: Client) -> None:
+def test_an_input_that_does_not_fit_its_schema_fails_the_run(api: Client) -> None:
     result = api.run("conf_sum", {"a": "x"})
     assert (result["status"], result["input"], result["output"]) == ("failed", {"a": "x"}, None)
     assert results.error_name(api.server.judged, result) == "ValidationError"
@@ -178,21 +178,21 @@ def test_an_input_that_the_schema_refuses_fails_the_workflow(api: Client) -> Non
 
 
 @check("run.unknown-input-keys", "run_input_invalid: c")
-def test_keys_that_the_schema_does_not_know_do_not_reach_the_workflow(api: Client) -> None:
+def test_unknown_keys_of_the_input_do_not_reach_the_workflow(api: Client) -> None:
     result = api.run("conf_sum", {**SUM, "c": 3})
     assert api.output(result) == {"total": 3}
     assert result["input"] == {**SUM, "c": 3}, "the input is told as it was sent"
 
 
 @check("run.own-id", "workflow_id")
-def test_a_workflow_has_the_id_that_it_is_given(api: Client) -> None:
+def test_a_run_has_the_id_that_the_client_chose(api: Client) -> None:
     name = f"{api.server.new_id()} id/with odd?chars é"
     assert api.run("conf_sum", SUM, workflowId=name)["workflowId"] == name
     api.get(f"/workflow/{quote(name, safe='')}/status").must_be(200, workflowId=name, status="completed")
 
 
 @check("run.any-id", "workflow_id, further/fact_http_ids")
-def test_a_workflow_can_have_any_id(api: Client, examples: settings) -> None:
+def test_a_run_can_have_any_id(api: Client, examples: settings) -> None:
     api.server.need("conf_sum")
     texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30)
 
@@ -220,7 +220,7 @@ def test_the_id_of_a_closed_run_can_be_used_again(api: Client) -> None:
 
 @pytest.mark.parametrize("operation", ["run", "start"])
 @check("run.id-taken", "workflow_id: 500 WorkflowExecutionAlreadyStartedError")
-def test_the_id_of_a_running_run_is_taken(api: Client, operation: str) -> None:
+def test_the_id_of_a_running_run_cannot_be_used_again(api: Client, operation: str) -> None:
     begun = api.started("takes_long")
     work = api.server.role("takes_long")
     answer = api.post(f"/workflow/{operation}", api.body(work.workflow, work.input, workflowId=begun.id))
@@ -229,7 +229,7 @@ def test_the_id_of_a_running_run_is_taken(api: Client, operation: str) -> None:
 
 
 @check("run.timeout", "run_times_out_waiting: 408")
-def test_who_does_not_wait_long_enough_is_told_so_and_the_run_goes_on(api: Client) -> None:
+def test_a_run_goes_on_after_the_clients_timeout(api: Client) -> None:
     work = api.server.role("takes_long")
     body = api.body(work.workflow, work.input, timeout=300)
     name = body["workflowId"]
@@ -238,23 +238,23 @@ def test_who_does_not_wait_long_enough_is_told_so_and_the_run_goes_on(api: Clien
 
 
 @check("run.timeout-text", "body_validation: timeout '5000'", "observed")
-def test_a_timeout_may_be_digits_in_a_text(api: Client) -> None:
+def test_a_timeout_may_be_a_string_of_digits(api: Client) -> None:
     assert api.run("conf_sum", SUM, timeout="50000")["status"] == "completed"
 
 
 @check("run.retries", "run_retries_then_completes, run_retries_exhausted", "recommended")
-def test_a_step_is_tried_again(api: Client) -> None:
+def test_a_failed_step_is_retried(api: Client) -> None:
     assert api.output(api.run("conf_flaky", {"failures": 1})) == {"attempt": 2}
 
 
 @check("run.retries-end", "run_retries_exhausted", "recommended")
-def test_a_step_is_not_tried_for_ever(api: Client) -> None:
+def test_retries_end_after_the_last_attempt(api: Client) -> None:
     error = {"name": "Error", "message": "attempt 3 failed", "activityType": "conf_flaky#wobble"}
     api.must_have_failed(api.run("conf_flaky", {"failures": 5}), error)
 
 
 @check("run.continues", "continue_as_new: run")
-def test_a_run_that_continues_as_new_is_waited_for_to_its_end(api: Client) -> None:
+def test_run_waits_for_the_end_of_a_run_that_continues_as_new(api: Client) -> None:
     result = api.run("conf_chain", {"value": 0, "limit": 2})
     assert (result["status"], api.output(result)) == ("completed", {"value": 2})
     first = f"/workflow/{result['workflowId']}/runs/{result['runId']}"
@@ -263,12 +263,12 @@ def test_a_run_that_continues_as_new_is_waited_for_to_its_end(api: Client) -> No
 
 
 @check("run.child", "child_workflow")
-def test_a_child_answers_its_parent(api: Client) -> None:
+def test_a_child_workflow_returns_to_its_parent(api: Client) -> None:
     assert api.output(api.run("conf_parent", {"name": "ana"})) == {"greeting": "hello ana"}
 
 
 @check("run.child-fails", "child_workflow: fail")
-def test_a_child_that_fails_fails_its_parent(api: Client) -> None:
+def test_a_failed_child_workflow_fails_its_parent(api: Client) -> None:
     result = api.run("conf_parent", {"name": "bo", "fail": True})
     assert result["status"] == "failed"
     error = {"activityType": "conf_child#greet", "message": "cannot greet bo", "name": "Error"}
@@ -276,11 +276,11 @@ def test_a_child_that_fails_fails_its_parent(api: Client) -> None:
 
 
 @check("run.parallel", "parallel_steps")
-def test_steps_may_run_at_once(api: Client) -> None:
+def test_steps_can_run_in_parallel(api: Client) -> None:
     assert api.output(api.run("conf_fanout", {"items": [3, 1, 2]})) == {"squares": [9, 1, 4]}
 
 
 @check("run.evaluator", "evaluator")
-def test_an_evaluator_judges(api: Client) -> None:
+def test_an_evaluator_returns_its_verdict(api: Client) -> None:
     assert api.output(api.run("conf_judge", {"text": "long text"})) == {"verdict": True}
     assert api.output(api.run("conf_judge", {"text": "ab"})) == {"verdict": False}

@@ -51,14 +51,14 @@ def test_runs_are_listed_newest_first(api: Client) -> None:
 
 @pytest.mark.parametrize("query", WRONG)
 @check("runs.query", "runs: 400 ValidationError")
-def test_a_query_that_is_wrong_is_refused(api: Client, query: str) -> None:
+def test_invalid_query_parameters_are_refused(api: Client, query: str) -> None:
     answer = api.get(f"/workflow/runs?{query}").must_be(400, "ValidationError")
     issues = [(issue["path"], issue["code"]) for issue in answer.json["issues"]]
     assert issues == [([WRONG[query][0]], WRONG[query][1])]
 
 
 @check("runs.limit", "runs: limit")
-def test_a_limit_is_kept(api: Client) -> None:
+def test_the_limit_is_respected(api: Client) -> None:
     api.server.role("succeeds")
     api.finished("succeeds"), api.finished("fails")
     api.until(lambda: len(_listed(api, "limit=1000")) >= 2, "there are two runs", within=30)
@@ -67,12 +67,12 @@ def test_a_limit_is_kept(api: Client) -> None:
 
 
 @check("runs.unknown-type", "runs: workflowType=none")
-def test_of_a_workflow_that_nobody_has_run_there_are_no_runs(api: Client) -> None:
+def test_an_unknown_workflow_type_has_no_runs(api: Client) -> None:
     assert _listed(api, f"workflowType={api.server.new_id()}") == []
 
 
 @check("runs.unknown-catalog", "runs: catalog=elsewhere")
-def test_in_a_catalog_that_is_not_there_are_no_runs(api: Client) -> None:
+def test_an_unknown_catalog_has_no_runs(api: Client) -> None:
     assert _listed(api, f"catalog={api.server.new_id()}") == []
 
 
@@ -90,7 +90,7 @@ def _entry(api: Client, workflow: str, workflow_id: str) -> dict[str, Any]:
 
 
 @check("runs.entry", "runs, run_completes")
-def test_a_run_is_listed_as_its_status_says(api: Client) -> None:
+def test_a_listed_run_agrees_with_its_status(api: Client) -> None:
     done = api.finished("succeeds")
     name = api.server.workflow_names().get(done.role.workflow, done.role.workflow)
     entry = _entry(api, name, done.id)
@@ -144,7 +144,7 @@ def test_a_running_run_is_listed_as_running(api: Client) -> None:
 
 
 @check("runs.agree", "runs, run_completes")
-def test_what_is_listed_can_be_asked_about(api: Client) -> None:
+def test_status_result_and_history_agree_with_the_list(api: Client) -> None:
     """Status, result and history say the same as the list. Runs of others are nobody's business."""
     done = api.finished("succeeds")
     runs = [run for run in _listed(api, "limit=1000") if run["workflowId"] == done.id]
@@ -160,7 +160,7 @@ def test_what_is_listed_can_be_asked_about(api: Client) -> None:
 
 
 @check("runs.any-query", "runs, further/fact_http_query_strings")
-def test_no_query_upsets_the_server(api: Client, examples: settings) -> None:
+def test_no_query_string_causes_an_unexpected_answer(api: Client, examples: settings) -> None:
     texts = st.sampled_from(["", "0", "1", "5", "-1", "1e2", "0x10", "Infinity", "a.b-c@d_1", "true"])
     texts |= st.text(st.characters(codec="utf-8"), max_size=8)
     names = st.sampled_from(["limit", "workflowType", "catalog", "limit[]", "limit[a]", "x", "__proto__"])

@@ -8,7 +8,7 @@ from output_contract.server import UNSENT
 
 
 @check("start.ids", "start_and_poll")
-def test_a_start_is_answered_with_the_ids(api: Client) -> None:
+def test_start_returns_the_workflow_id_and_the_run_id(api: Client) -> None:
     work = api.server.role("takes_long")
     body = api.body(work.workflow, work.input)
     begun = api.post("/workflow/start", body).must_be(200, workflowId=body["workflowId"]).json
@@ -17,7 +17,7 @@ def test_a_start_is_answered_with_the_ids(api: Client) -> None:
 
 
 @check("start.minted-id", "start_and_poll: workflowId")
-def test_who_gives_no_id_gets_one(api: Client) -> None:
+def test_a_run_without_an_id_gets_one(api: Client) -> None:
     work = api.server.role("takes_long")
     body = api.body(work.workflow, work.input)
     del body["workflowId"]
@@ -27,7 +27,7 @@ def test_who_gives_no_id_gets_one(api: Client) -> None:
 
 
 @check("start.running", "start_and_poll: status")
-def test_a_run_that_has_not_ended_is_running(api: Client) -> None:
+def test_a_run_that_has_not_closed_is_running(api: Client) -> None:
     begun = api.started("takes_long")
     for base in (begun.base, begun.pinned):
         answer = api.get(f"{base}/status")
@@ -36,7 +36,7 @@ def test_a_run_that_has_not_ended_is_running(api: Client) -> None:
 
 
 @check("start.no-result-yet", "start_and_poll: 424 WorkflowNotCompletedError")
-def test_a_run_that_has_not_ended_has_no_result(api: Client) -> None:
+def test_a_running_run_has_no_result(api: Client) -> None:
     begun = api.started("takes_long")
     for base in (begun.base, begun.pinned):
         api.get(f"{base}/result").must_be(424, "WorkflowNotCompletedError")
@@ -52,13 +52,13 @@ def test_the_input_of_a_run_can_be_read_at_once(api: Client) -> None:
 
 
 @check("start.no-input", "feedback: input", since="0.10.0")
-def test_an_input_that_was_not_sent_is_not_there(api: Client) -> None:
+def test_an_input_that_was_not_sent_is_left_out(api: Client) -> None:
     begun = api.start("conf_resumable")
     assert "input" not in api.get(f"{begun.base}/input").must_be(200).json
 
 
 @check("start.closes", "start_and_poll")
-def test_who_polls_sees_the_run_close(api: Client) -> None:
+def test_a_polling_client_sees_the_run_close(api: Client) -> None:
     begun = api.start("conf_timer", {"ms": 1500})
     assert api.get(f"{begun.base}/status").must_be(200).json["status"] == "running"
     assert api.until_closed(begun.id) == "completed"
@@ -74,14 +74,14 @@ def _told(api: Client) -> list[str]:
 
 
 @check("start.pinned", "run_completes: runs/{rid}")
-def test_the_run_of_an_id_can_be_named(api: Client) -> None:
+def test_a_run_can_be_named_by_its_run_id(api: Client) -> None:
     done = api.finished("succeeds")
     for what in _told(api):
         assert api.get(f"{done.base}/{what}").must_be(200).json == api.get(f"{done.pinned}/{what}").json
 
 
 @check("start.same-again", "run_completes: result")
-def test_what_a_closed_run_says_does_not_change(api: Client) -> None:
+def test_the_answers_about_a_closed_run_do_not_change(api: Client) -> None:
     done = api.finished("succeeds")
     for what in _told(api):
         first, second = (api.get(f"{done.base}/{what}").must_be(200) for _ in range(2))
@@ -90,7 +90,7 @@ def test_what_a_closed_run_says_does_not_change(api: Client) -> None:
 
 
 @check("start.latest-run", "continue_as_new, workflow_id")
-def test_an_id_stands_for_its_latest_run(api: Client) -> None:
+def test_a_workflow_id_stands_for_its_latest_run(api: Client) -> None:
     first = api.start("conf_echo", {"n": 1})
     api.until_closed(first.id)
     second = api.start("conf_timer", {"ms": 60_000}, workflowId=first.id)
@@ -101,7 +101,7 @@ def test_an_id_stands_for_its_latest_run(api: Client) -> None:
 
 
 @check("start.chain", "continue_as_new")
-def test_a_chain_of_runs_has_the_input_of_its_first_and_the_result_of_its_last(api: Client) -> None:
+def test_a_chain_of_runs_has_the_first_input_and_the_last_result(api: Client) -> None:
     begun = api.start("conf_chain", {"value": 0, "limit": 2})
     assert api.until_closed(begun.id) == "completed"
     last = api.get(f"{begun.base}/status").must_be(200).json["runId"]

@@ -16,7 +16,7 @@ def _base(begun: Begun, pinned: bool) -> str:
 
 @PINNED
 @check("stop.stops", "stop_default")
-def test_a_run_that_is_stopped_is_cancelled(api: Client, pinned: bool) -> None:
+def test_a_stopped_run_is_cancelled(api: Client, pinned: bool) -> None:
     _, begun = api.waiting()
     answer = api.patch(f"{_base(begun, pinned)}/stop").must_be(200, workflowId=begun.id, runId=begun.run_id)
     assert set(answer.json) == {"workflowId", "runId"}
@@ -24,7 +24,7 @@ def test_a_run_that_is_stopped_is_cancelled(api: Client, pinned: bool) -> None:
 
 
 @check("stop.result", "stop_default: result")
-def test_the_result_of_a_stopped_run_says_that_it_was(api: Client) -> None:
+def test_the_result_of_a_stopped_run_says_that_it_was_cancelled(api: Client) -> None:
     begun = api.start("conf_approval", {"topic": "x"})
     api.until_stage(begun, "getProgress", "review")
     api.patch(f"{begun.base}/stop").must_be(200)
@@ -41,7 +41,7 @@ def _graceful(api: Client, on_stop: str) -> Begun:
 
 
 @check("stop.cleanup", "stop_pinned_with_cleanup")
-def test_a_run_that_is_stopped_may_clean_up(api: Client) -> None:
+def test_a_stopped_run_may_clean_up(api: Client) -> None:
     begun = _graceful(api, "cleanup")
     api.patch(f"{begun.pinned}/stop").must_be(200)
     assert api.until_closed(begun.id) == "cancelled"
@@ -54,7 +54,7 @@ def test_a_run_that_is_stopped_may_clean_up(api: Client) -> None:
 
 
 @check("stop.swallowed", "stop_swallowed")
-def test_a_run_that_is_stopped_may_complete_all_the_same(api: Client) -> None:
+def test_a_stopped_run_may_still_complete(api: Client) -> None:
     begun = _graceful(api, "swallow")
     api.patch(f"{begun.pinned}/stop").must_be(200)
     assert api.until_closed(begun.id) == "completed"
@@ -64,7 +64,7 @@ def test_a_run_that_is_stopped_may_complete_all_the_same(api: Client) -> None:
 
 @PINNED
 @check("stop.closed", "stop_default: the second stop")
-def test_a_closed_run_can_be_stopped_and_does_not_change(api: Client, pinned: bool) -> None:
+def test_stopping_a_closed_run_changes_nothing(api: Client, pinned: bool) -> None:
     done = api.finished("succeeds")
     base = done.pinned if pinned else done.base
     api.patch(f"{base}/stop").must_be(200, workflowId=done.id, runId=done.run_id)
@@ -73,7 +73,7 @@ def test_a_closed_run_can_be_stopped_and_does_not_change(api: Client, pinned: bo
 
 @PINNED
 @check("stop.terminate", "terminate, terminate_pinned_no_body")
-def test_a_run_that_is_terminated_has_ended(api: Client, pinned: bool) -> None:
+def test_a_terminated_run_ends_at_once(api: Client, pinned: bool) -> None:
     _, begun = api.waiting()
     answer = api.post(f"{_base(begun, pinned)}/terminate", {"reason": "enough"})
     answer.must_be(200, terminated=True, workflowId=begun.id, runId=begun.run_id)
@@ -83,7 +83,7 @@ def test_a_run_that_is_terminated_has_ended(api: Client, pinned: bool) -> None:
 
 
 @check("stop.terminate-result", "terminate: result")
-def test_the_result_of_a_terminated_run_says_why(api: Client) -> None:
+def test_the_result_of_a_terminated_run_has_the_reason(api: Client) -> None:
     _, begun = api.waiting()
     api.post(f"{begun.base}/terminate", {"reason": "enough"}).must_be(200)
     result = api.get(f"{begun.base}/result").must_be(200, status="terminated", output=None).json
@@ -96,7 +96,7 @@ def _words(error: object) -> tuple[object, ...]:
 
 
 @check("stop.terminate-no-body", "terminate_pinned_no_body", "recommended")
-def test_a_run_is_terminated_without_a_reason(api: Client) -> None:
+def test_a_run_can_be_terminated_without_a_reason(api: Client) -> None:
     begun = _graceful(api, "cleanup")
     api.post(f"{begun.pinned}/terminate").must_be(200, terminated=True)
     result = api.get(f"{begun.base}/result").must_be(200, status="terminated").json
@@ -115,7 +115,7 @@ def test_a_closed_run_cannot_be_terminated(api: Client, pinned: bool) -> None:
 
 
 @check("stop.reason", "terminate_pinned_no_body: reason 5")
-def test_a_reason_is_a_text(api: Client) -> None:
+def test_a_reason_must_be_a_string(api: Client) -> None:
     _, begun = api.waiting()
     answer = api.post(f"{begun.pinned}/terminate", {"reason": 5}).must_be(400, "ValidationError")
     assert [issue["path"] for issue in answer.json["issues"]] == [["reason"]]
@@ -124,7 +124,7 @@ def test_a_reason_is_a_text(api: Client) -> None:
 
 @pytest.mark.parametrize("verb", ["stop", "terminate"])
 @check("stop.deprecated", "stop_default, terminate: headers", "recommended")
-def test_who_names_no_run_is_told_to_name_one(api: Client, verb: str) -> None:
+def test_stop_and_terminate_without_a_run_id_are_deprecated(api: Client, verb: str) -> None:
     done = api.finished("succeeds")
     method = "PATCH" if verb == "stop" else "POST"
     latest = api.ask(method, f"{done.base}/{verb}", all_headers=True)

@@ -27,7 +27,7 @@ def _events(frames: list[Frame]) -> list[dict[str, Any]]:
 
 @BOTH_ENDS
 @check("stream.closed", "stream_completed, stream_failed", since="0.9.0")
-def test_a_stream_of_a_closed_run_tells_its_whole_history(api: Client, role: str) -> None:
+def test_the_stream_of_a_closed_run_has_its_whole_history(api: Client, role: str) -> None:
     done = api.finished(role)
     events = api.walk(done.base)
     for base in (done.base, done.pinned):
@@ -41,14 +41,14 @@ def test_a_stream_of_a_closed_run_tells_its_whole_history(api: Client, role: str
 
 
 @check("stream.payloads", "stream_completed: includePayloads", since="0.9.0")
-def test_payloads_are_there_only_for_who_asks_for_them(api: Client) -> None:
+def test_payloads_are_included_only_on_request(api: Client) -> None:
     done = api.finished("succeeds")
     bare = _events(_frames(api, f"{done.base}/history/stream"))
     must_be_same(bare, api.walk(done.base, includePayloads="false"))
 
 
 @check("stream.ids", "stream_completed: id", since="0.9.0")
-def test_a_frame_of_events_has_the_id_of_its_last_one(api: Client) -> None:
+def test_a_history_frame_has_the_id_of_its_last_event(api: Client) -> None:
     for frame in _frames(api, f"{api.finished('succeeds').base}/history/stream"):
         if frame.event == "history":
             assert frame.id == frame.data[-1]["eventId"]
@@ -76,7 +76,7 @@ def test_a_stream_resumed_after_any_event_gives_the_rest(api: Client, examples: 
 
 
 @check("stream.nothing-left", "stream_completed: 204", since="0.9.0")
-def test_after_the_last_event_of_a_closed_run_nothing_is_left(api: Client) -> None:
+def test_after_the_last_event_of_a_closed_run_there_is_no_content(api: Client) -> None:
     done = api.finished("succeeds")
     last = len(api.walk(done.base))
     for after in (last, last + 80):
@@ -86,20 +86,20 @@ def test_after_the_last_event_of_a_closed_run_nothing_is_left(api: Client) -> No
 
 @pytest.mark.parametrize("text", ["0", "x", "-1", "1.5"])
 @check("stream.last-event", "stream_completed: 400 ValidationError", since="0.9.0")
-def test_the_last_event_is_a_whole_number_from_one(api: Client, text: str) -> None:
+def test_last_event_id_is_a_positive_integer(api: Client, text: str) -> None:
     done = api.finished("succeeds")
     answer = api.get(f"{done.base}/history/stream?lastEventId={text}").must_be(400, "ValidationError")
     assert [issue["path"] for issue in answer.json["issues"]] == [["lastEventId"]]
 
 
 @check("stream.wrong-flag", "stream_completed: includePayloads=1", since="0.9.0")
-def test_a_flag_is_true_or_false(api: Client) -> None:
+def test_include_payloads_is_true_or_false(api: Client) -> None:
     done = api.finished("succeeds")
     api.get(f"{done.base}/history/stream?includePayloads=1").must_be(400, "ValidationError")
 
 
 @check("stream.joined-header", "stream_completed: Last-Event-ID 3, 6", "observed", since="0.9.0")
-def test_the_last_number_of_the_header_counts(api: Client) -> None:
+def test_the_last_number_in_last_event_id_counts(api: Client) -> None:
     done = api.finished("succeeds")
     events = api.walk(done.base, includePayloads="false")
     path = f"{done.base}/history/stream"
@@ -108,7 +108,7 @@ def test_the_last_number_of_the_header_counts(api: Client) -> None:
 
 
 @check("stream.live", "stream_live", since="0.9.0")
-def test_a_stream_of_a_running_run_brings_each_event_once_and_ends_with_the_run(api: Client) -> None:
+def test_the_stream_of_a_running_run_has_each_event_once_and_ends_with_it(api: Client) -> None:
     begun = api.start("conf_timer", {"ms": 1500})
     frames = _frames(api, f"{begun.base}/history/stream?includePayloads=true")
     events = _events(frames)
@@ -119,7 +119,7 @@ def test_a_stream_of_a_running_run_brings_each_event_once_and_ends_with_the_run(
 
 
 @check("stream.follows", "stream_live, approval", since="0.9.0")
-def test_a_stream_brings_what_happens_while_it_is_open(api: Client) -> None:
+def test_an_open_stream_brings_new_events(api: Client) -> None:
     work, begun = api.waiting()
     with api.stream(f"{begun.base}/history/stream?includePayloads=true") as stream:
         frames = iter(stream)
@@ -142,7 +142,7 @@ def test_a_stream_ends_when_its_run_is_terminated(api: Client) -> None:
 
 
 @check("stream.chain", "stream_chain: newRunId", since="0.9.0")
-def test_the_stream_of_a_run_that_continued_names_the_next_one(api: Client) -> None:
+def test_the_stream_of_a_run_that_continued_as_new_names_the_next_run(api: Client) -> None:
     begun = api.start_and_end("conf_chain", {"value": 0, "limit": 2})
     last = api.get(f"{begun.base}/status").must_be(200).json["runId"]
     frames = _frames(api, f"{begun.pinned}/history/stream")
@@ -150,7 +150,7 @@ def test_the_stream_of_a_run_that_continued_names_the_next_one(api: Client) -> N
 
 
 @check("stream.headers", "stream_completed: headers", "recommended", since="0.9.0")
-def test_nobody_on_the_way_may_hold_a_stream_back(api: Client) -> None:
+def test_a_stream_has_headers_against_buffering_and_caching(api: Client) -> None:
     answer = api.get(f"{api.finished('succeeds').base}/history/stream", all_headers=True)
     assert answer.headers["cache-control"] == "no-cache, no-transform"
     assert answer.headers["x-accel-buffering"] == "no"

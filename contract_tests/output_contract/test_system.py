@@ -51,25 +51,25 @@ def test_the_server_is_ready(api: Client) -> None:
 
 
 @check("system.heartbeat", "health: POST /heartbeat")
-def test_a_heartbeat_is_taken_without_a_word(api: Client) -> None:
+def test_a_heartbeat_is_answered_204(api: Client) -> None:
     api.post("/heartbeat").must_be_text(204, "")
 
 
 @check("system.health-head", "health: HEAD /health")
-def test_health_can_be_asked_for_without_a_body(api: Client) -> None:
+def test_health_answers_head_requests(api: Client) -> None:
     api.ask("HEAD", "/health").must_be_text(200, "")
 
 
 @pytest.mark.parametrize("kind", _KINDS, ids=_NAMES)
 @check("system.request-id", "health, unknown_workflow, body_validation: X-Request-ID")
-def test_every_answer_has_a_request_id_of_its_own(api: Client, kind: tuple[str, str, Any]) -> None:
+def test_every_answer_has_its_own_request_id(api: Client, kind: tuple[str, str, Any]) -> None:
     first, second = (_ask(api, *kind).headers["x-request-id"] for _ in range(2))
     assert _UUID.fullmatch(first), "without an id in the request it is a new UUID"
     assert first != second
 
 
 @check("system.request-id-echoed", "health: X-Request-ID")
-def test_a_valid_request_id_comes_back(api: Client, examples: settings) -> None:
+def test_a_valid_request_id_is_echoed(api: Client, examples: settings) -> None:
     @examples
     @given(st.text(_ID_TEXT, min_size=1, max_size=128))
     def comes_back(sent: str) -> None:
@@ -109,7 +109,7 @@ def test_a_request_id_has_128_characters_at_most(api: Client) -> None:
 
 
 @check("system.request-id-render", "health: Rndr-Id", "observed")
-def test_the_id_of_the_hosting_service_comes_first(api: Client) -> None:
+def test_the_hosting_services_request_id_comes_first(api: Client) -> None:
     both = {"Rndr-Id": "render-1", "X-Request-ID": "other"}
     assert api.get("/health", headers=both).headers["x-request-id"] == "render-1"
     invalid = {"Rndr-Id": "no id!", "X-Request-ID": "other"}
@@ -118,27 +118,25 @@ def test_the_id_of_the_hosting_service_comes_first(api: Client) -> None:
 
 @pytest.mark.parametrize("kind", _KINDS, ids=_NAMES)
 @check("system.headers", "health, stop_default, terminate, reset: headers", "recommended")
-def test_answers_have_the_headers_of_the_document_and_no_others(
-    api: Client, kind: tuple[str, str, Any]
-) -> None:
+def test_answers_have_the_documented_headers_and_no_others(api: Client, kind: tuple[str, str, Any]) -> None:
     answer = _ask(api, *kind, all_headers=True)
     assert all(name in answer.headers for name in _CORS), "any page may call the API"
 
 
 @check("system.cors-not-on-health", "health: headers", "observed")
-def test_health_is_answered_before_pages_are_let_in(api: Client) -> None:
+def test_health_has_no_cors_headers(api: Client) -> None:
     answer = api.get("/health", all_headers=True)
     assert not [name for name in _CORS if name in answer.headers]
 
 
 @check("system.options", "health, routing: OPTIONS", "observed")
-def test_options_are_answered_anywhere(api: Client) -> None:
+def test_options_requests_are_answered_on_any_path(api: Client) -> None:
     api.ask("OPTIONS", "/workflow/run").must_be_text(200, "OK")
     api.ask("OPTIONS", f"/{api.server.new_id()}").must_be_text(200, "OK")
 
 
 @check("system.etag", "further/fact_http_caching", "recommended")
-def test_what_has_not_changed_is_not_sent_again(api: Client) -> None:
+def test_an_etag_saves_sending_the_same_answer_again(api: Client) -> None:
     path = f"/workflow/runs?workflowType={api.server.new_id()}"
     tag = api.get(path).must_be(200).headers.get("etag")
     assert tag, "an answer with a body has an ETag"

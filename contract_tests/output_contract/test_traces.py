@@ -25,7 +25,7 @@ def _type(api: Client, done: Finished) -> str:
 
 
 @check("traces.running", "start_and_poll: trace-log")
-def test_a_run_that_has_not_ended_has_no_trace(api: Client) -> None:
+def test_a_running_run_has_no_trace(api: Client) -> None:
     begun = api.started("takes_long")
     for base in (begun.base, begun.pinned):
         api.get(f"{base}/trace-log").must_be(424, "WorkflowNotCompletedError")
@@ -47,14 +47,14 @@ def test_the_trace_of_a_closed_run_is_where_its_result_says(api: Client) -> None
 
 
 @check("traces.failed", "run_fails_fatal, remote_trace")
-def test_a_run_that_failed_has_a_trace_as_well(api: Client) -> None:
+def test_a_failed_run_has_a_trace_too(api: Client) -> None:
     done = api.finished("fails")
     answer = _trace(api, done, done.base)
     assert answer.status == (200 if api.places(done.result) else 404), answer.text
 
 
 @check("traces.untraced", "untraced")
-def test_a_workflow_that_is_not_traced_has_no_trace(api: Client) -> None:
+def test_an_untraced_workflow_has_no_trace(api: Client) -> None:
     result = api.run("conf_untraced", {"text": "x"})
     if api.server.judged.has_second_results:
         assert result["trace"] is None
@@ -64,7 +64,7 @@ def test_a_workflow_that_is_not_traced_has_no_trace(api: Client) -> None:
 
 
 @check("traces.stopped", "stop_default, terminate: trace-log", "recommended")
-def test_what_was_ended_from_outside_is_answered_for_too(api: Client) -> None:
+def test_a_terminated_run_has_the_trace_that_its_result_says(api: Client) -> None:
     begun = api.start("conf_approval", {"topic": "x"})
     api.until_stage(begun, "getProgress", "review")
     api.post(f"{begun.base}/terminate", {}).must_be(200)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from output_contract.checks import check
@@ -88,7 +88,7 @@ def _issues(answer: Answer) -> list[dict[str, Any]]:
 @BOTH
 @pytest.mark.parametrize("case", WRONG)
 @check("validation.body", "body_validation: 400 ValidationError")
-def test_a_field_that_is_wrong_is_named(api: Client, operation: str, case: str) -> None:
+def test_an_invalid_field_is_named(api: Client, operation: str, case: str) -> None:
     changes, field, _ = WRONG[case]
     (issue,) = _issues(api.post(f"/workflow/{operation}", _wrong(api, changes)))
     assert issue["path"] == [field]
@@ -96,21 +96,21 @@ def test_a_field_that_is_wrong_is_named(api: Client, operation: str, case: str) 
 
 @pytest.mark.parametrize("case", WRONG)
 @check("validation.body-words", "body_validation: issues", "recommended")
-def test_an_issue_says_what_was_expected(api: Client, case: str) -> None:
+def test_a_validation_issue_says_what_was_expected(api: Client, case: str) -> None:
     changes, field, expected = WRONG[case]
     (issue,) = _issues(api.post("/workflow/run", _wrong(api, changes)))
     assert issue == {**expected, "path": [field]}
 
 
 @check("validation.every-issue", "body_validation: catalog and taskQueue")
-def test_all_that_is_wrong_is_said_at_once(api: Client) -> None:
+def test_all_validation_issues_are_reported_at_once(api: Client) -> None:
     issues = _issues(api.post("/workflow/run", _wrong(api, {"taskQueue": 'a"b', "catalog": "x y"})))
     assert [issue["path"] for issue in issues] == [["catalog"], ["taskQueue"]]
 
 
 @pytest.mark.parametrize("case", TIMEOUTS)
 @check("validation.timeout", "body_validation: timeout")
-def test_a_timeout_is_a_whole_number_of_250_or_more(api: Client, case: str) -> None:
+def test_a_timeout_is_an_integer_of_at_least_250(api: Client, case: str) -> None:
     timeout, expected = TIMEOUTS[case]
     (issue,) = _issues(api.post("/workflow/run", _wrong(api, {"timeout": timeout})))
     assert issue == {**expected, "path": ["timeout"]}
@@ -126,13 +126,13 @@ def test_a_body_is_an_object(api: Client, operation: str) -> None:
 
 @pytest.mark.parametrize("text", ["{bad", "null", '"x"', "1", "{} {}", "[1,]"])
 @check("validation.no-json", "raw_bodies: 400 SyntaxError")
-def test_what_is_no_json_object_or_array_cannot_be_read(api: Client, text: str) -> None:
+def test_a_body_that_is_not_a_json_object_or_array_is_refused(api: Client, text: str) -> None:
     answer = api.post("/workflow/run", data=text, headers={"Content-Type": "application/json"})
     assert answer.must_be(400, "SyntaxError").json["message"]
 
 
 @check("validation.empty-json", "raw_bodies: the empty body", "observed")
-def test_an_empty_body_of_type_json_is_an_empty_object(api: Client) -> None:
+def test_an_empty_json_body_is_an_empty_object(api: Client) -> None:
     answer = api.post("/workflow/run", data="", headers={"Content-Type": "application/json"})
     (issue,) = _issues(answer)
     assert issue["path"] in (["workflowName"], [])
@@ -140,7 +140,7 @@ def test_an_empty_body_of_type_json_is_an_empty_object(api: Client) -> None:
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/vnd.api+json", None])
 @check("validation.media-type", "raw_bodies: text/plain, application/vnd.api+json")
-def test_a_body_of_another_type_is_none(api: Client, media_type: str | None) -> None:
+def test_a_body_of_another_media_type_is_ignored(api: Client, media_type: str | None) -> None:
     body = json.dumps({"workflowName": api.server.new_id()})
     headers = {} if media_type is None else {"Content-Type": media_type}
     (issue,) = _issues(api.post("/workflow/run", data=body, headers=headers))
@@ -148,14 +148,14 @@ def test_a_body_of_another_type_is_none(api: Client, media_type: str | None) -> 
 
 
 @check("validation.charset", "raw_bodies: charset=utf-16", "observed")
-def test_a_body_has_the_charset_that_it_says(api: Client) -> None:
+def test_a_body_in_another_charset_than_declared_is_refused(api: Client) -> None:
     text = json.dumps({"workflowName": api.server.new_id()})
     headers = {"Content-Type": "application/json; charset=utf-16"}
     api.post("/workflow/run", data=text, headers=headers).must_be(400, "SyntaxError")
 
 
 @check("validation.form", "raw_bodies: application/x-www-form-urlencoded", "recommended")
-def test_a_form_is_read_as_well(api: Client) -> None:
+def test_a_form_body_is_accepted(api: Client) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     name = api.server.new_id()
     catalog = "" if api.server.catalog is None else f"&catalog={api.server.catalog}"
@@ -165,7 +165,7 @@ def test_a_form_is_read_as_well(api: Client) -> None:
 
 @BOTH
 @check("validation.unknown-workflow", "body_validation: 424 UnsupportedWorkflowError")
-def test_a_workflow_that_the_catalog_does_not_have_is_not_begun(api: Client, operation: str) -> None:
+def test_a_workflow_that_is_not_in_the_catalog_is_refused(api: Client, operation: str) -> None:
     api.server.need_catalog()
     name = api.server.new_id()
     answer = api.post(f"/workflow/{operation}", api.body(name, {}))
@@ -175,14 +175,14 @@ def test_a_workflow_that_the_catalog_does_not_have_is_not_begun(api: Client, ope
 @BOTH
 @pytest.mark.parametrize("field", ["catalog", "taskQueue"])
 @check("validation.unknown-catalog", "body_validation: 503 CatalogNotAvailableError")
-def test_a_catalog_that_is_not_there_may_come(api: Client, operation: str, field: str) -> None:
+def test_an_unknown_catalog_is_a_503_with_retry_after(api: Client, operation: str, field: str) -> None:
     body = {"workflowName": api.server.new_id(), field: api.server.new_id()}
     answer = api.post(f"/workflow/{operation}", body).must_be(503, "CatalogNotAvailableError")
     assert int(answer.headers["retry-after"]) >= 1, "it says when to try again"
 
 
 @check("validation.catalog-wins", "body_validation: taskQueue and catalog")
-def test_the_catalog_counts_and_not_the_old_name_for_it(api: Client) -> None:
+def test_catalog_takes_precedence_over_task_queue(api: Client) -> None:
     result = api.run("conf_sum", {"a": 1, "b": 2}, taskQueue=api.server.new_id(), catalog=_own_catalog(api))
     assert result["status"] == "completed"
 
@@ -197,12 +197,12 @@ def _own_catalog(api: Client) -> str:
 
 
 @check("validation.extra-keys", "body_validation: extra")
-def test_keys_that_nobody_knows_are_ignored(api: Client) -> None:
+def test_unknown_keys_in_a_body_are_ignored(api: Client) -> None:
     assert api.run("conf_sum", {"a": 1, "b": 2}, extra="ignored")["status"] == "completed"
 
 
 @check("validation.empty-id", "workflow_id: workflowId ''", "observed")
-def test_an_empty_id_is_a_mistake_of_the_server(api: Client) -> None:
+def test_an_empty_workflow_id_is_a_500(api: Client) -> None:
     api.server.need("conf_sum")
     body = api.body("conf_sum", {"a": 1, "b": 2}) | {"workflowId": ""}
     api.post("/workflow/run", body).must_be(500, "TypeError")
@@ -222,7 +222,7 @@ _JSON = st.recursive(
 
 
 @check("validation.any-body", "body_validation, raw_bodies, further/fact_http_json")
-def test_no_json_upsets_the_server(api: Client, examples: settings) -> None:
+def test_no_json_body_causes_an_unexpected_answer(api: Client, examples: settings) -> None:
     """Whatever a body says, the answer is one that the document names, and no 5xx but for a catalog."""
     names = st.just(api.server.new_id()) | _JSON.filter(lambda value: not isinstance(value, str))
     fields = st.fixed_dictionaries(
@@ -242,11 +242,16 @@ def test_no_json_upsets_the_server(api: Client, examples: settings) -> None:
         answer = api.post(f"/workflow/{operation}", body)
         assert answer.status in (400, api.unsupported[0], 503), answer.text
 
+    # Each field with each kind of value that a text is not, which chance may leave out.
+    values: list[Any] = [[], {}, True, None]
+    for field in ("workflowName", "workflowId", "catalog", "taskQueue", "timeout"):
+        for value in values:
+            is_answered = example("start", {"workflowName": api.server.new_id(), field: value})(is_answered)
     is_answered()
 
 
 @check("validation.any-bytes", "raw_bodies, further/fact_http_json")
-def test_no_bytes_upset_the_server(api: Client, examples: settings) -> None:
+def test_no_body_of_any_bytes_causes_an_unexpected_answer(api: Client, examples: settings) -> None:
     texts = st.binary(max_size=40) | _JSON.map(lambda value: json.dumps(value)[:-1].encode())
     types = st.sampled_from(["application/json", "application/json; charset=utf-8", "text/plain"])
 
@@ -260,7 +265,7 @@ def test_no_bytes_upset_the_server(api: Client, examples: settings) -> None:
 
 
 @check("validation.any-message", "approval, unknown_workflow, further/fact_http_json")
-def test_no_message_upsets_the_server(api: Client, examples: settings) -> None:
+def test_no_message_body_causes_an_unexpected_answer(api: Client, examples: settings) -> None:
     operations = ["signal/s", "query/q", "update/u", "feedback", "terminate", "reset"]
     fields = st.fixed_dictionaries({}, optional={"payload": _JSON, "reason": _JSON, "stepName": _JSON})
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from output_contract.conformity import check_response
 from output_mock import OutputMock
 from output_mock.in_process.mount import MountedApp
+from output_mock.recording.transport import Headers, Reply, SocketTransport, Transport
 from tests.control.control_document import problems
 
 TERMINAL = {"completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"}
 UNSENT = object()
 # After so many seconds a test that hangs is broken off; no result depends on it.
 HANG_GUARD = 120.0
+# Histories may be larger than any of a deployment that is checked.
+_MOST_BYTES = 256 * 1024 * 1024
 # The last event of a run, by its status.
 CLOSING = {
     "completed": "WORKFLOW_EXECUTION_COMPLETED",
@@ -79,64 +81,27 @@ def _frame(block: str) -> Frame:
     return Frame(fields["event"], fields.get("id"), json.loads(fields["data"]))
 
 
-# How a request gets to a fake: takes method, path, headers and body; gives the answer without its body, the
-# body in pieces, and what to call when that has been read.
-Open = Callable[
-    [str, str, list[tuple[str, str]], "bytes | None"], tuple[Answer, Iterator[bytes], Callable[[], None]]
-]
+class _Mounted:
+    """The way that HTTP clients in the same process take to a fake."""
 
+    def __init__(self, mock: OutputMock) -> None:
+        self.url = "http://localhost"
+        self._mounted = MountedApp(mock.app, self.url)
 
-def _in_process(mock: OutputMock) -> Open:
-    """The way that HTTP clients in the same process take."""
-    mounted = MountedApp(mock.app, "http://localhost")
-
-    def open(
-        method: str, path: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> tuple[Answer, Iterator[bytes], Callable[[], None]]:
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | None,
+        timeout: float,
+        idle: float | None = None,
+    ) -> Reply:
         if body is not None:
             headers = [*headers, ("Content-Length", str(len(body)))]
-        found = mounted.ask(method, path, headers, body or b"")
-        answer = Answer(found.status, {name.lower(): value for name, value in found.headers}, b"")
-        pieces = iter(found.next_piece, None) if found.body is None else iter([found.body])
-        return answer, pieces, found.close
-
-    return open
-
-
-def _over_a_socket(url: str) -> Open:
-    """The way to a real server, one connection a request."""
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    address = parts.hostname, parts.port
-
-    def open(
-        method: str, path: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> tuple[Answer, Iterator[bytes], Callable[[], None]]:
-        connection = http.client.HTTPConnection(*address, timeout=HANG_GUARD)
-        try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
-            for name, value in headers:
-                connection.putheader(name, value)
-            if body is not None:
-                connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
-            response = connection.getresponse()
-        except BaseException:
-            connection.close()
-            raise
-
-        def chunks() -> Iterator[bytes]:
-            while piece := response.read1(65536):
-                yield piece
-
-        def close() -> None:
-            response.close()
-            connection.close()
-
-        answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, b"")
-        return answer, chunks(), close
-
-    return open
+        answer = self._mounted.ask(method, path, headers, body or b"")
+        pieces = iter(answer.next_piece, None) if answer.body is None else iter([answer.body])
+        return Reply(answer.status, answer.headers, pieces, answer.close)
 
 
 class Client:
@@ -151,7 +116,9 @@ class Client:
         self, server: OutputMock | str, *, world: str | None = None, token: str | None = None
     ) -> None:
         self.url = server if isinstance(server, str) else None
-        self._open = _over_a_socket(server) if isinstance(server, str) else _in_process(server)
+        self._transport: Transport = (
+            SocketTransport(server, most_bytes=_MOST_BYTES) if isinstance(server, str) else _Mounted(server)
+        )
         self._prefix = "" if world is None else f"/w/{world}"
         self.token = token
 
@@ -163,8 +130,10 @@ class Client:
     def open(
         self, method: str, path: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> tuple[Answer, Iterator[bytes], Callable[[], None]]:
-        """Send a request and leave its answer to be read: see `Open`."""
-        return self._open(method, self._prefix + path, headers, body)
+        """Send a request; returns the answer without its body, that in pieces, and what closes it."""
+        reply = self._transport.send(method, self._prefix + path, headers, body, HANG_GUARD)
+        answer = Answer(reply.status, {name.lower(): value for name, value in reply.headers}, b"")
+        return answer, reply.pieces, reply.close
 
     @contextmanager
     def stream(self, path: str, *, headers: Mapping[str, str] | None = None) -> Iterator[Stream]:

@@ -63,13 +63,13 @@ class Transport(Protocol):
         ...
 
 
-def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _bounded(pieces: Iterator[bytes], most: int = MOST_BYTES) -> Iterator[bytes]:
     """The pieces of a body, up to the most that there may be."""
     read = 0
     for piece in pieces:
         read += len(piece)
-        if read > MOST_BYTES:
-            raise TooLarge(f"the body has more than {MOST_BYTES // 1024**2} MiB")
+        if read > most:
+            raise TooLarge(f"the body has more than {most // 1024**2} MiB")
         yield piece
 
 
@@ -112,12 +112,12 @@ class _Deadline:
 
 
 class SocketTransport:
-    """To the server at a base URL, one connection a request.
+    """To the server at a base URL, one connection a request; no body may have more than `most_bytes`.
 
     Raises `ValueError` for a URL that is none.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, most_bytes: int = MOST_BYTES) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is no base URL; write it like 'http://localhost:3001'")
@@ -125,6 +125,7 @@ class SocketTransport:
         self._https = parts.scheme == "https"
         self._host, self._port = parts.hostname, parts.port
         self._base = parts.path.rstrip("/")
+        self._most_bytes = most_bytes
 
     def send(
         self,
@@ -180,7 +181,7 @@ class SocketTransport:
             response.close()
             connection.close()
 
-        bounded = _bounded(pieces())
+        bounded = _bounded(pieces(), self._most_bytes)
         return Reply(response.status, response.getheaders(), bounded, close, response.version)
 
 

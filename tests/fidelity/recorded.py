@@ -171,8 +171,16 @@ class Documented:
         self.url = transport.url
         self._transport = transport
 
-    def send(self, method: str, path: str, headers: Headers, body: bytes | None, timeout: float) -> Reply:
-        reply = self._transport.send(method, path, headers, body, timeout)
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | None,
+        timeout: float,
+        idle: float | None = None,
+    ) -> Reply:
+        reply = self._transport.send(method, path, headers, body, timeout, idle)
         answer = b"".join(reply.pieces)
         # A 304 is about what one has got already, which the document does not describe.
         if reply.status != 304:

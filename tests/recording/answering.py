@@ -52,7 +52,15 @@ class Answering:
         self._answers = list(answers)
         self.sent: list[Sent] = []
 
-    def send(self, method: str, path: str, headers: Headers, body: bytes | None, timeout: float) -> Reply:
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | None,
+        timeout: float,
+        idle: float | None = None,
+    ) -> Reply:
         self.sent.append(Sent(method, path, dict(headers), body, timeout))
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):

@@ -68,6 +68,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     settings.check_markers(item)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    settings.add_versions(metafunc)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     try:
@@ -117,6 +121,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("output-mock: tests that slept on the wall")
         for nodeid, text in slept:
             terminalreporter.line(f"{nodeid}: {text}")
+
+
+@pytest.fixture
+def output_versions(request: pytest.FixtureRequest) -> dict[str, str | None]:
+    """The versions that the test's fake stands in for, where it is run against several."""
+    found: dict[str, str | None] = getattr(request, "param", {})
+    return found
 
 
 @pytest.fixture

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _INI = {
     "clock": ("string", "The clock of fakes: auto, manual or real."),
     "seed": ("string", "The seed of fakes: a whole number, or random."),
+    "api_version": (
+        "string",
+        "The version of the server that fakes stand in for, such as 0.9; all runs tests against each.",
+    ),
+    "sdk_version": ("string", "The version of its workers (default: that of api_version); or all."),
     "catalog": ("string", "The catalog that is meant when none is named."),
     "auth_token": ("string", "The token that requests must bring; it is put into OUTPUT_API_AUTH_TOKEN."),
     "scripts": ("paths", "Script files to load into every fake, from the ini file's folder."),
@@ -172,15 +177,48 @@ def _check_sleep(sleep: Sequence[str] | None) -> None:
                 raise pytest.UsageError(f"output_sleep: {error}") from None
 
 
+# The parameter of a test that runs against several versions.
+VERSIONS = "output_versions"
+_EVERY = "all"
+_VERSIONS = ("api_version", "sdk_version")
+
+
+def add_versions(metafunc: pytest.Metafunc) -> None:
+    """Run a test once for each version, if it has a fake and its settings say so."""
+    if not {"output_mock", "output_server"} & set(metafunc.fixturenames):
+        return
+    wanted: dict[str, Any] = {}
+    for name in _VERSIONS:
+        wanted[name] = metafunc.config.getini(f"output_{name}")
+        for marker in metafunc.definition.iter_markers("output"):
+            if name in marker.kwargs:
+                wanted[name] = marker.kwargs[name]
+                break
+    if _EVERY not in wanted.values():
+        return
+    from output_mock.contract.versions import KNOWN
+
+    servers = KNOWN if wanted["api_version"] == _EVERY else (wanted["api_version"],)
+    workers = KNOWN if wanted["sdk_version"] == _EVERY else (wanted["sdk_version"],)
+    pairs = [{"api_version": api, "sdk_version": sdk} for api in servers for sdk in workers]
+    metafunc.fixturenames.append(VERSIONS)
+    metafunc.parametrize(VERSIONS, pairs, ids=map(_named, pairs), indirect=True)
+
+
+def _named(versions: Mapping[str, str | None]) -> str:
+    api, sdk = versions["api_version"], versions["sdk_version"]
+    return ",".join(f"{axis} {one}" for axis, one in (("API", api), ("SDK", sdk)) if one is not None)
+
+
 _SESSION: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
 
 def of_session(config: pytest.Config) -> dict[str, Any]:
-    """What the command line and the ini file say."""
+    """What the command line and the ini file say; fakes of many tests are of the newest version, not of all."""
     found = config.stash.get(_SESSION, None)
     if found is None:
         found = config.stash[_SESSION] = _of_session(config)
-    return dict(found)
+    return {name: value for name, value in found.items() if name not in _VERSIONS or value != _EVERY}
 
 
 def _of_session(config: pytest.Config) -> dict[str, Any]:
@@ -201,6 +239,9 @@ def of_test(node: pytest.Item, config: pytest.Config) -> Settings:
     found = of_session(config)
     for marker in reversed(list(node.iter_markers("output"))):
         found.update(marker.kwargs)
+    callspec = getattr(node, "callspec", None)
+    if callspec is not None and VERSIONS in callspec.params:
+        found.update(callspec.params[VERSIONS])
     given, _ = config.stash[SEEDS]
     if given is not None:
         # To replay a failure it has to be this one.

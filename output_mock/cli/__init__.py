@@ -16,7 +16,9 @@ from output_mock.cli.replay import replay
 from output_mock.cli.serve import serve
 from output_mock.cli.trace import trace
 from output_mock.cli.verify import verify
+from output_mock.cli.versions import version_options, versions
 from output_mock.cli.worker import worker
+from output_mock.contract.versions import deployment
 from output_mock.version import NAME, version
 
 
@@ -40,14 +42,17 @@ def command(context: click.Context) -> None:
 
 @command.command()
 @click.option("--control", is_flag=True, help="The document of the control plane instead.")
-def openapi(control: bool) -> None:
+@version_options
+def openapi(control: bool, api_version: str | None, sdk_version: str | None) -> None:
     """Print the API's OpenAPI document as JSON."""
     if control:
         from output_mock.control.openapi import document
-    else:
-        from output_mock.openapi import document
 
-    click.echo(json.dumps(document(), indent=2))
+        click.echo(json.dumps(document(), indent=2))
+        return
+    from output_mock.openapi import document_of
+
+    click.echo(json.dumps(document_of(deployment(api_version, sdk_version)), indent=2))
 
 
 @command.command()
@@ -70,6 +75,7 @@ command.add_command(verify)
 command.add_command(record)
 command.add_command(replay)
 command.add_command(pack)
+command.add_command(versions)
 
 
 def main() -> None:

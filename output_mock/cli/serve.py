@@ -24,6 +24,8 @@ from click.core import ParameterSource
 from output_mock.cli import environment
 from output_mock.cli.check import all_mistakes, counted, loaded_files
 from output_mock.cli.trace_storage import TraceStorage
+from output_mock.cli.versions import version_options
+from output_mock.contract.versions import NEXT, Deployment
 from output_mock.durations import Duration, nanoseconds
 
 if TYPE_CHECKING:
@@ -197,6 +199,7 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     show_default="a new one each time",
     help="Seed of every id; with the same one, the same requests get the same ids.",
 )
+@version_options
 @click.option(
     "--execution-timeout",
     metavar="DURATION",
@@ -354,6 +357,8 @@ def serve(
     catalog: str,
     auth_token: str | None,
     seed: int,
+    api_version: str | None,
+    sdk_version: str | None,
     execution_timeout: Duration,
     script_limit: Duration,
     worker_down: tuple[str, ...],
@@ -403,6 +408,7 @@ def serve(
     kept_runs = KeptRuns(keep_runs)
 
     def fake(options: Mapping[str, Any]) -> OutputMock:
+        api, sdk = _versions(options, api_version, sdk_version)
         made = OutputMock(
             clock=options.get("clock", clock),
             seed=options.get("seed", seed),
@@ -414,6 +420,8 @@ def serve(
             script_limit=script_limit,
             traces=keeping.traces(options.get("world", DEFAULT)),
             keep_runs=kept_runs,
+            api_version=api,
+            sdk_version=sdk,
         )
         made.app.calls.most = journal
         made.app.timing = timing
@@ -681,6 +689,21 @@ def _bound(front: Front, host: str, port: int, log: RequestLog) -> Server:
     raise click.ClickException(problem)
 
 
+def _named_versions(deployment: Deployment) -> str:
+    if deployment.is_newest:
+        return ""
+    unproven = ", unproven" if deployment.sdk == NEXT else ""
+    return f", as API {deployment.api} with workers of SDK {deployment.sdk}{unproven}"
+
+
+def _versions(options: Mapping[str, Any], api: str | None, sdk: str | None) -> tuple[Any, Any]:
+    """The versions of a world: its own, or else the server's."""
+    if options.get("apiVersion") is not None:
+        # Workers of a world's own server are as old as that, not as the command line's.
+        api, sdk = options["apiVersion"], None
+    return api, options.get("sdkVersion", sdk)
+
+
 def _first_line(mock: OutputMock, server: Server, *, demonstration: bool) -> str:
     world = mock.world
     offered = {id(one) for catalog in world.catalogs.values() for one in catalog.workflows.values()}
@@ -690,5 +713,5 @@ def _first_line(mock: OutputMock, server: Server, *, demonstration: bool) -> str
     secret = "" if mock.app.api.auth_token is None else ", token required"
     return (
         f"Serving {what} in catalog{'' if len(names) == 1 else 's'} {', '.join(names)} on {server.url} "
-        f"(clock {world.clock.mode}, seed {world.seed}{secret})"
+        f"(clock {world.clock.mode}, seed {world.seed}{secret}{_named_versions(world.deployment)})"
     )

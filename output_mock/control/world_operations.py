@@ -29,6 +29,8 @@ SCHEMAS = {
             "name": text(),
             "path": text("What to put before the paths of the API to reach it."),
             "seed": number(),
+            "apiVersion": text("The version of the server that it stands in for."),
+            "sdkVersion": text("The version of its workers."),
             "clock": ref("Clock"),
             "stuck": or_null(
                 text("Which script holds the world and does not give its thread back, where and since when.")
@@ -76,6 +78,8 @@ def _described(held: WorldEntry) -> dict[str, Any]:
         "name": held.name,
         "path": f"/w/{held.name}",
         "seed": world.seed,
+        "apiVersion": world.deployment.api,
+        "sdkVersion": world.deployment.sdk,
         "clock": time,
         "stuck": stuck,
         "workflows": len(offered),
@@ -174,6 +178,8 @@ NEW = fields(
         ),
         "clock": text("How time passes; default is as on the server.", enum=["real", "auto", "manual"]),
         "seed": number("Seed of every id; default is the server's.", minimum=0, maximum=2**53),
+        "apiVersion": text("The version of the server that it stands in for; default is the server's."),
+        "sdkVersion": text("The version of its workers; default is that of `apiVersion`."),
         "catalog": text("The catalog that is meant when none is named.", pattern="^[A-Za-z0-9_.@-]{1,64}$"),
         "executionTimeout": DURATION,
         "scripts": text("Which scripts it has: the server's (default), or none.", enum=["server", "none"]),

@@ -273,7 +273,14 @@ class World:
             if Trait.ASKS_THE_CATALOG in self.deployment.traits and not queue.worker:
                 raise errors.ServiceError("Failed to query Workflow", status=409)
             name = queue.names.get(workflow_name)
-            if name is None or self.deployment.finds_no_workflow:
+            if self.deployment.finds_no_workflow:
+                refusal = errors.UnsupportedWorkflowError(workflow_name, queue.name)
+                refusal.unmatched_reason = (
+                    f"a server of {self.deployment.api} finds no workflow of workers of "
+                    f"{self.deployment.sdk}, which do not write their names where it looks for them"
+                )
+                raise refusal
+            if name is None:
                 raise errors.UnsupportedWorkflowError(workflow_name, queue.name, queue.names)
             if workflow_id is None:
                 workflow_id = self.ids.workflow_id()

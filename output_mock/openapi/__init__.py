@@ -19,13 +19,14 @@ from output_mock.contract import results
 from output_mock.contract.headers import REQUEST_ID
 from output_mock.contract.operations import OPERATIONS, Operation
 from output_mock.contract.schemas import JsonSchema, text
+from output_mock.contract.versions import Deployment
 from output_mock.openapi.components import headers, parameters
 from output_mock.openapi.differences import DIFFERENCES
 from output_mock.openapi.errors import error_schemas
 from output_mock.openapi.events import event_schemas
 from output_mock.openapi.operations import body_schema, built_operation, header_refs, response
 
-__all__ = ["DIFFERENCES", "document"]
+__all__ = ["DIFFERENCES", "document", "document_of"]
 
 _DEFAULT_SERVER = "http://localhost:3001"
 
@@ -117,3 +118,10 @@ def _schemas(operations: Sequence[Operation]) -> JsonSchema:
         **event_schemas(),
         **error_schemas(),
     }
+
+
+def document_of(deployment: Deployment, server_url: str | None = None) -> dict[str, Any]:
+    """The document of a server and workers of other versions, see `document`."""
+    described = document(server_url, [one for one in OPERATIONS if deployment.has(one.name)])
+    deployment.document(described)
+    return described

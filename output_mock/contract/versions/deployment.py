@@ -102,11 +102,13 @@ def _made(api: str, sdk: str) -> Deployment:
 
 
 def deployment(api_version: str | None = None, sdk_version: str | None = None) -> Deployment:
-    """The deployment with these versions: `"0.9"` is the newest 0.9 that is known, None the newest of all.
+    """The deployment with these versions: `"0.9"` is the newest 0.9 that is known.
 
-    Raises `UnknownVersionError` for one that was never measured.
+    Without `api_version` the server is the newest one, without `sdk_version` the workers are of the same
+    version as the server. Raises `UnknownVersionError` for a version that was never measured.
     """
-    return _made(resolved(api_version, "api"), resolved(sdk_version, "sdk"))
+    api = resolved(api_version, "api")
+    return _made(api, api if sdk_version is None else resolved(sdk_version, "sdk"))
 
 
 NEWEST = deployment(NEWEST_VERSION, NEWEST_VERSION)

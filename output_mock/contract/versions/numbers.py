@@ -11,7 +11,7 @@ KNOWN: tuple[str, ...] = ("0.11.0", "0.10.0", "0.9.2", "0.8.0")
 NEWEST_VERSION = KNOWN[0]
 # What workers will do that are not released yet, taken from the real project's open work and not measured.
 NEXT = "next"
-_WORDS: dict[Axis, str] = {"api": "API", "sdk": "SDK"}
+_WORDS: dict[Axis, str] = {"api": "server (API)", "sdk": "workers (SDK)"}
 _NUMBER = re.compile(r"v?(\d+(?:\.\d+){0,2})")
 
 
@@ -38,7 +38,7 @@ def resolved(version: str | None, axis: Axis) -> str:
         return NEWEST_VERSION
     if not isinstance(version, str):
         raise UnknownVersionError(
-            f'the {_WORDS[axis]} version is a text such as "{NEWEST_VERSION}", not {version!r}'
+            f'the version of the {_WORDS[axis]} is a text such as "{NEWEST_VERSION}", not {version!r}'
         )
     given = version.strip()
     if given == NEXT and axis == "sdk":
@@ -50,6 +50,6 @@ def resolved(version: str | None, axis: Axis) -> str:
             if number_of(one)[: len(meant)] == meant:
                 return one
     raise UnknownVersionError(
-        f"no {_WORDS[axis]} version {given!r} was measured; known are {', '.join(known(axis))} "
+        f"no version {given!r} of the {_WORDS[axis]} was measured; known are {', '.join(known(axis))} "
         f'("0.9" means the newest 0.9 of them)'
     )

@@ -69,10 +69,11 @@ def _no_internal_steps(node: dict[str, Any]) -> None:
         _no_internal_steps(child)
 
 
-def _no_inputs(document: dict[str, Any]) -> None:
-    for path in [path for path in document["paths"] if path.endswith("/input")]:
-        del document["paths"][path]
-    document["components"]["schemas"].pop("InputResponse", None)
+def _null_places(document: dict[str, Any]) -> None:
+    places = document["components"]["schemas"]["TraceDestinations"]
+    places["properties"] = {
+        name: {"anyOf": [place, {"type": "null"}]} for name, place in places["properties"].items()
+    }
 
 
 CHANGES = (
@@ -82,7 +83,6 @@ CHANGES = (
         axis="api",
         says="`GET /workflow/{id}/input`, and the same of one run, tell what a run was started with.",
         adds=frozenset({"input"}),
-        document=_no_inputs,
     ),
     Change(
         id="trace-places",
@@ -95,6 +95,7 @@ CHANGES = (
         before=frozenset({Trait.UNTRACED_RUNS_ASK}),
         closed=_closed,
         event=_event,
+        document=_null_places,
     ),
     Change(
         id="internal-steps-in-traces",

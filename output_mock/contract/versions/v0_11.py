@@ -253,13 +253,16 @@ def _no_request_id(shown: ShownEvent) -> None:
 # What the document says
 
 
-def _one_result(document: dict[str, Any]) -> None:
-    """The older shape of results alone, and the older word for one end."""
+def _no_versioned_results(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    named = "WorkflowResultResponse"
-    schemas[named] = _older_result(schemas)
-    for name in ("SerializedError", "WorkflowResultV2Response", "WorkflowResultV1Response"):
+    schemas["WorkflowResultResponse"] = {"$ref": "#/components/schemas/LegacyWorkflowResult"}
+    for name in ("WorkflowResult", "WorkflowError"):
         schemas.pop(name, None)
+    legacy = schemas["LegacyWorkflowResult"]
+    # What is not there at all is left out: an output that is nothing, the trace of a child, what is lost.
+    legacy["required"] = [name for name in legacy["required"] if name not in ("output", "trace")]
+    legacy.pop("deprecated", None)
+    legacy["description"] = "How a run ended. A workflow that failed is an answer like any other."
 
 
 def _no_long_poll_documented(document: dict[str, Any]) -> None:
@@ -268,8 +271,11 @@ def _no_long_poll_documented(document: dict[str, Any]) -> None:
         asked["parameters"] = [one for one in asked["parameters"] if one.get("name") != "longPollTimeoutMs"]
 
 
-def _older_result(schemas: dict[str, Any]) -> dict[str, Any]:
-    return {}
+def _no_request_id_documented(document: dict[str, Any]) -> None:
+    for schema in document["components"]["schemas"].values():
+        if "signalName" in schema.get("properties", {}):
+            schema["properties"].pop("requestId", None)
+            schema["required"] = [name for name in schema["required"] if name != "requestId"]
 
 
 CHANGES = (
@@ -284,7 +290,7 @@ CHANGES = (
         routes=frozenset({"run", "result", "trace_log"}),
         before=frozenset({Trait.NESTED_TRACES_ONLY}),
         closed=_memo_not_read,
-        document=_one_result,
+        document=_no_versioned_results,
     ),
     Change(
         id="ends-of-waited-runs",
@@ -315,6 +321,7 @@ CHANGES = (
         axis="api",
         says="The event of a signal has a `requestId`.",
         event=_no_request_id,
+        document=_no_request_id_documented,
     ),
     Change(
         id="plain-results",
@@ -329,6 +336,7 @@ CHANGES = (
         hides=frozenset({kinds.PROPERTIES_MODIFIED}),
         closed=_closed,
         event=_event,
+        document=_no_versioned_results,
     ),
     Change(
         id="schemas-fill-in",

@@ -20,11 +20,6 @@ def _no_last_event_id(reply: Reply) -> None:
         reply.headers[_HEADER] = reply.headers[_HEADER].replace(", Last-Event-ID", "")
 
 
-def _no_streams(document: dict[str, Any]) -> None:
-    for path in [path for path in document["paths"] if path.endswith("/history/stream")]:
-        del document["paths"][path]
-
-
 def _not_found(reply: Reply) -> None:
     if reply.status == 424 and reply.body["error"] == "UnsupportedWorkflowError":
         words: str = reply.body["message"]
@@ -107,6 +102,5 @@ CHANGES = (
         ),
         adds=frozenset({"history_stream"}),
         answer=_no_last_event_id,
-        document=_no_streams,
     ),
 )

@@ -214,7 +214,7 @@ _SESSION: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
 
 def of_session(config: pytest.Config) -> dict[str, Any]:
-    """What the command line and the ini file say; fakes of many tests are of the newest version, not of all."""
+    """What the command line and the ini file say; fakes of many tests are not of all versions."""
     found = config.stash.get(_SESSION, None)
     if found is None:
         found = config.stash[_SESSION] = _of_session(config)

@@ -57,8 +57,8 @@ def versions_of(folder: Path) -> Versions:
 # The same of older servers, and of pairs of which only the server or only the workers are upgraded.
 OLDER = {
     f"{folder.name}/{name}": (versions_of(folder), recording)
-    for folder in sorted(FOLDER.iterdir())
-    if folder.is_dir() and folder.name != "0.11"
+    for folder in sorted(FOLDER.glob("0.*"))
+    if folder.name != "0.11"
     for name, recording in recordings(folder).items()
 }
 

@@ -42,6 +42,11 @@ UNDEFINED = Undefined.UNDEFINED
 """A value that is not there, which JSON can say only by leaving out the key."""
 
 
+def null_if_undefined(value: Any) -> Any:
+    """What a JSON reader sees: None where the value is undefined."""
+    return None if value is UNDEFINED else value
+
+
 class NotJSONError(TypeError):
     """A value that JSON has no form for."""
 

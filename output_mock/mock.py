@@ -27,12 +27,11 @@ from output_mock.http.app import OutputApp
 from output_mock.http.faults import Fault, Faults, Loss
 from output_mock.http.journal import Calls, check_route
 from output_mock.http.older_view import view_of
-from output_mock.javascript_json import UNDEFINED
+from output_mock.javascript_json import UNDEFINED, null_if_undefined
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
 from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
 from output_mock.scripts.script import FirstRun, Scripted
 from output_mock.sdk.errors import ScriptError
-from output_mock.sdk.values import null_if_undefined
 from output_mock.unplayed import Unplayed, unplayed
 
 if TYPE_CHECKING:

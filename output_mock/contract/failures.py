@@ -98,6 +98,14 @@ class Cause:
         )
 
 
+class ApplicationFailure(Cause):
+    """A failure that user code threw."""
+
+    __slots__ = ("non_retryable",)
+
+    non_retryable: bool
+
+
 def activity_failure(
     activity_type: str, activity_id: str, scheduled: int, started: int, retry_state: int, cause: Cause
 ) -> Cause:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from output_mock.contract.history import Event, History, StartInfo
+from output_mock.contract.events import Event
+from output_mock.contract.history import History
 from output_mock.contract.operations import OPERATIONS, Operation
 from output_mock.contract.rendering import render
 from output_mock.contract.reply import Reply
+from output_mock.contract.run_start import StartInfo
 
 
 class HasHistory(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from output_mock.contract.rendering import iso
 from output_mock.contract.schemas import number, or_null, ref, shape, text
+from output_mock.contract.wire_forms import iso
 from output_mock.control.operations import (
     DURATION,
     TIME,

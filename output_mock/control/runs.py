@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from output_mock.contract.errors import OutputError, WorkflowNotFoundError
-from output_mock.contract.rendering import iso
 from output_mock.contract.schemas import JsonSchema, flag, many, number, or_null, ref, shape, text
+from output_mock.contract.wire_forms import iso
 from output_mock.control.operations import (
     ANYTHING,
     DURATION,
@@ -26,11 +26,10 @@ from output_mock.engine.instance import Activity
 from output_mock.engine.progress import progress
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
-from output_mock.javascript_json import UNDEFINED
+from output_mock.javascript_json import UNDEFINED, null_if_undefined
 from output_mock.mock import RunView
 from output_mock.scripts.definition import CatalogDefinition
 from output_mock.sdk.failures import Failure
-from output_mock.sdk.values import null_if_undefined
 
 STATUSES = ["running", "completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"]
 _RUN: JsonSchema = {

@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from output_mock.contract.rendering import iso
 from output_mock.contract.schemas import JsonSchema, many, number, ref, shape, text
+from output_mock.contract.wire_forms import iso
 from output_mock.control.operations import (
     NAME,
     NAME_WORDS,

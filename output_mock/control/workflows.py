@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from output_mock.contract.rendering import iso
 from output_mock.contract.schemas import JsonSchema, flag, many, or_null, ref, shape, text
+from output_mock.contract.wire_forms import iso
 from output_mock.control.operations import (
     ANYTHING,
     DURATION,

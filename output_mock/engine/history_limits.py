@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from output_mock.contract import history
+from output_mock.contract.events import ActivityTaskScheduled
 from output_mock.contract.failures import Cause
-from output_mock.contract.history import StartInfo
+from output_mock.contract.run_start import StartInfo
 from output_mock.javascript_json import UNDEFINED
 
 if TYPE_CHECKING:
-    from output_mock.contract.history import Event, History
+    from output_mock.contract.events import Event
+    from output_mock.contract.history import History
 
 MOST_EVENTS = 51_200
 MOST_BYTES = 50 * 1024 * 1024
@@ -24,24 +25,6 @@ _BARE = 125
 _STEP = 900
 # The largest that an event can be on the real server, which takes no payload of more than 2 MiB.
 _LARGEST = 2 * 1024 * 1024 + _BARE + _STEP
-# The events whose payloads are not part of what another event has, and where they have them.
-_PAYLOADS = {
-    history.STARTED: 2,
-    history.COMPLETED: 3,
-    history.FAILED: 3,
-    history.STEP_SCHEDULED: 5,
-    history.STEP_COMPLETED: 4,
-    history.STEP_FAILED: 4,
-    history.STEP_TIMED_OUT: 4,
-    history.SIGNALED: 3,
-    history.CONTINUED_AS_NEW: 4,
-    history.CHILD_INITIATED: 5,
-    history.CHILD_COMPLETED: 7,
-    history.CHILD_FAILED: 7,
-    history.UPDATE_ACCEPTED: 5,
-    history.UPDATE_COMPLETED: 4,
-    history.UPDATE_ADMITTED: 4,
-}
 
 
 class Measured:
@@ -70,11 +53,10 @@ class Measured:
 
 def size_of(event: Event) -> int:
     """About how many bytes an event takes."""
-    place = _PAYLOADS.get(event[0])
-    if place is None:
-        return _BARE
-    size = _BARE + _length(event[place])
-    return size + _STEP if event[0] == history.STEP_SCHEDULED else size
+    size = _BARE + _STEP if type(event) is ActivityTaskScheduled else _BARE
+    for name in event.sized:
+        size += _length(getattr(event, name))
+    return size
 
 
 def _length(value: Any) -> int:

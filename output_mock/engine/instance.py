@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 from output_mock.contract import failures
 from output_mock.contract.errors import OutputError, QueryNotRegisteredError
 from output_mock.contract.failures import Cause
-from output_mock.contract.history import ActivityOptions, Memo
+from output_mock.contract.run_start import ActivityOptions, Memo
 from output_mock.contract.versions import Trait
 from output_mock.durations import format_duration
 from output_mock.engine.loop import ScriptLoop
 from output_mock.engine.outlasting import note_if_outlasting
-from output_mock.javascript_json import UNDEFINED, as_json
+from output_mock.javascript_json import UNDEFINED, as_json, null_if_undefined
 from output_mock.places import was_raised
 from output_mock.sdk.context import (
     Context,
@@ -40,7 +40,7 @@ from output_mock.sdk.context import (
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.failures import FATAL_NAMES, Application, ChildFailure, Failure, StepFailure, invalid
 from output_mock.sdk.trace_nodes import Node
-from output_mock.sdk.values import named_json, null_if_undefined
+from output_mock.sdk.values import named_json
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer

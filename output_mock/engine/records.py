@@ -22,8 +22,9 @@ from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
+from output_mock.contract.events import WorkflowExecutionStarted
 from output_mock.contract.failures import Cause
-from output_mock.contract.history import Event, History
+from output_mock.contract.history import History
 from output_mock.engine.clock import Clock, Mode, Timer
 from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.history_limits import Measured
@@ -525,8 +526,7 @@ class _Making:
         run.history, run.measured = History(), Measured()
         run.history.events = record.history.events[: record.length]
         run.history.batches = record.history.batches[: record.batches]
-        first: Event = run.history.events[0]
-        run.history.events[0] = (*first[:2], run.info, *first[3:])
+        run.history.events[0] = WorkflowExecutionStarted(run.history.events[0].time, run.info)
         if isinstance(run.definition, CatalogDefinition):
             run.info.catalog = run.catalog.as_json
             run.definition = CatalogDefinition(run.catalog.as_json)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from output_mock.contract import history
+from output_mock.contract import events
 from output_mock.contract.errors import StepNotCompletedError, StepNotFoundError
-from output_mock.contract.history import WorkflowDetails
+from output_mock.contract.run_start import WorkflowDetails
 from output_mock.engine import instance
 from output_mock.engine.instance import Activity, Child, Command, Instance, Job, Update, WorkflowTimer
 from output_mock.engine.run import Run
@@ -18,19 +18,24 @@ if TYPE_CHECKING:
 
 # The events that a workflow task's commands leave, in the order in which a script gave them.
 _COMMANDS = {
-    instance.MEMO: history.PROPERTIES_MODIFIED,
-    instance.STEP: history.STEP_SCHEDULED,
-    instance.CANCEL_STEP: history.STEP_CANCEL_REQUESTED,
-    instance.TIMER: history.TIMER_STARTED,
-    instance.CANCEL_TIMER: history.TIMER_CANCELED,
-    instance.CHILD: history.CHILD_INITIATED,
-    instance.CANCEL_CHILD: history.CHILD_CANCEL_INITIATED,
-    instance.ACCEPT: history.UPDATE_ACCEPTED,
-    instance.FINISH: history.UPDATE_COMPLETED,
+    instance.MEMO: events.WorkflowPropertiesModified,
+    instance.STEP: events.ActivityTaskScheduled,
+    instance.CANCEL_STEP: events.ActivityTaskCancelRequested,
+    instance.TIMER: events.TimerStarted,
+    instance.CANCEL_TIMER: events.TimerCanceled,
+    instance.CHILD: events.StartChildWorkflowExecutionInitiated,
+    instance.CANCEL_CHILD: events.RequestCancelExternalWorkflowExecutionInitiated,
+    instance.ACCEPT: events.WorkflowExecutionUpdateAccepted,
+    instance.FINISH: events.WorkflowExecutionUpdateCompleted,
 }
-_COMMAND_EVENTS = frozenset(_COMMANDS.values())
+_COMMAND_EVENTS = tuple(_COMMANDS.values())
 # The events that end a run together with a workflow task.
-_ENDINGS = frozenset({history.COMPLETED, history.FAILED, history.CANCELED, history.CONTINUED_AS_NEW})
+_ENDINGS = (
+    events.WorkflowExecutionCompleted,
+    events.WorkflowExecutionFailed,
+    events.WorkflowExecutionCanceled,
+    events.WorkflowExecutionContinuedAsNew,
+)
 
 
 def reset_point(run: Run, step_name: str) -> int:
@@ -38,19 +43,18 @@ def reset_point(run: Run, step_name: str) -> int:
 
     Raises `StepNotFoundError` and `StepNotCompletedError` (reset).
     """
-    events = run.history.events
     suffix = f"#{step_name}"
     scheduled = 0
-    for event_id, event in enumerate(events, 1):
-        if event[0] == history.STEP_SCHEDULED and event[4].endswith(suffix):
+    for event_id, event in enumerate(run.history.events, 1):
+        if isinstance(event, events.ActivityTaskScheduled) and event.activity_type.endswith(suffix):
             scheduled = event_id
     if not scheduled:
         raise StepNotFoundError(step_name)
     completed = 0
-    for event_id, event in enumerate(events, 1):
-        if event[0] == history.STEP_COMPLETED and event[2] == scheduled:
+    for event_id, event in enumerate(run.history.events, 1):
+        if isinstance(event, events.ActivityTaskCompleted) and event.scheduled == scheduled:
             completed = event_id
-        elif completed and event[0] == history.TASK_COMPLETED:
+        elif completed and isinstance(event, events.WorkflowTaskCompleted):
             return event_id
     raise StepNotCompletedError(step_name)
 
@@ -67,25 +71,29 @@ def reset_run(
     run = Run(world, base.catalog, base.definition, base.info, run_id)
     run.history = base.history.copied_to(event_id - 1)
     run.start_time = now
-    limit = base.history.events[event_id - 1][1]
+    limit = base.history.events[event_id - 1].time
     run.attempts = [one for one in base.attempts if 0 < one.ended <= limit]
     run.evaluators = base.evaluators
     replay = Replay(run)
     replay.play()
-    scheduled, started = run.history.events[-1][2], len(run.history)
-    batch: list[history.Event] = [(history.TASK_FAILED, now, scheduled, started, reason, base.run_id, run_id)]
+    last = run.history.events[-1]
+    assert isinstance(last, events.WorkflowTaskStarted)
+    batch: list[events.Event] = [
+        events.WorkflowTaskFailed(now, last.scheduled, len(run.history), reason, base.run_id, run_id)
+    ]
     for event in base.history.events[event_id:]:
-        if event[0] == history.SIGNALED:
-            _, _, name, payload = event
-            batch.append((history.SIGNALED, now, name, payload))
-            run.jobs.append((instance.SIGNAL, name, copy_for_script(payload)))
-        elif event[0] == history.UPDATE_ACCEPTED:
-            update = Update(event[2], event[4], event[5])
+        if isinstance(event, events.WorkflowExecutionSignaled):
+            batch.append(events.WorkflowExecutionSignaled(now, event.signal_name, event.input))
+            run.jobs.append((instance.SIGNAL, event.signal_name, copy_for_script(event.input)))
+        elif isinstance(event, events.WorkflowExecutionUpdateAccepted):
+            update = Update(event.update_id, event.update_name, event.given)
             # The event that it is admitted by, which its acceptance will refer to.
             update.admitted = len(run.history) + len(batch) + 1
-            batch.append((history.UPDATE_ADMITTED, now, update.update_id, update.name, update.payload))
+            batch.append(
+                events.WorkflowExecutionUpdateAdmitted(now, update.update_id, update.name, update.payload)
+            )
             run.jobs.append((instance.UPDATE, update, None))
-    run.history.append(*batch, (history.TASK_SCHEDULED, now, False))
+    run.history.append(*batch, events.WorkflowTaskScheduled(now, False))
     return run, [*replay.activities.values(), *replay.timers.values()]
 
 
@@ -115,23 +123,22 @@ class Replay:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.events: list[history.Event] = run.history.events
+        self.events: list[events.Event] = run.history.events
         self.activities: dict[int, Activity] = {}
         self.timers: dict[int, WorkflowTimer] = {}
         self.children: dict[int, Child] = {}
         self.updates: dict[int, Update] = {}
 
     def play(self) -> None:
-        run, events = self.run, self.events
+        run, written = self.run, self.events
         run.instance = Instance(run, run.definition)
         run.instance.replaying = True
         position = 0
-        while position < len(events):
-            event = events[position]
-            kind = event[0]
-            if kind == history.TASK_STARTED:
-                following = events[position + 1][0] if position + 1 < len(events) else None
-                if following == history.TASK_COMPLETED:
+        while position < len(written):
+            event = written[position]
+            if isinstance(event, events.WorkflowTaskStarted):
+                following = written[position + 1] if position + 1 < len(written) else None
+                if isinstance(following, events.WorkflowTaskCompleted):
                     position = self._task(position)
                     continue
             else:
@@ -139,38 +146,38 @@ class Replay:
             position += 1
         run.instance.replaying = False
 
-    def _job(self, event: history.Event, event_id: int) -> None:
-        run, kind = self.run, event[0]
-        job: Job | None = None
-        if kind == history.SIGNALED:
-            job = (instance.SIGNAL, event[2], copy_for_script(event[3]))
-        elif kind == history.STEP_COMPLETED:
-            job = self._step_closed(event[2], event[4])
-        elif kind in (history.STEP_FAILED, history.STEP_TIMED_OUT):
-            job = self._step_closed(event[2], event[6])
-        elif kind == history.TIMER_FIRED:
-            timer = self.timers.pop(event[3])
-            timer.closed = True
-            job = (instance.TIMER_FIRED, timer, None)
-        elif kind == history.CANCEL_REQUESTED:
-            run.cancel_requested = True
-            job = (instance.STOP, None, None)
-        elif kind == history.CHILD_STARTED:
-            child = self.children[event[5]]
-            child.run = run.world.begun_as(event[2], event[3])
-            child.started = event_id
-            job = (instance.CHILD_STARTED, child, None)
-        elif kind == history.CHILD_COMPLETED:
-            job = self._child_closed(event[5], event[7])
-        elif kind in (
-            history.CHILD_FAILED,
-            history.CHILD_CANCELED,
-            history.CHILD_TIMED_OUT,
-            history.CHILD_TERMINATED,
-        ):
-            job = self._child_closed(event[5], event[8])
+    def _job(self, event: events.Event, event_id: int) -> None:
+        job = self._job_of(event, event_id)
         if job is not None:
-            run.jobs.append(job)
+            self.run.jobs.append(job)
+
+    def _job_of(self, event: events.Event, event_id: int) -> Job | None:
+        """What a script hears of an event, if it does."""
+        run = self.run
+        match event:
+            case events.WorkflowExecutionSignaled():
+                return (instance.SIGNAL, event.signal_name, copy_for_script(event.input))
+            case events.ActivityTaskCompleted():
+                return self._step_closed(event.scheduled, event.result)
+            case events.ActivityTaskFailed() | events.ActivityTaskTimedOut():
+                return self._step_closed(event.scheduled, event.outcome)
+            case events.TimerFired():
+                timer = self.timers.pop(event.started)
+                timer.closed = True
+                return (instance.TIMER_FIRED, timer, None)
+            case events.WorkflowExecutionCancelRequested():
+                run.cancel_requested = True
+                return (instance.STOP, None, None)
+            case events.ChildWorkflowExecutionStarted():
+                child = self.children[event.initiated]
+                child.run = run.world.begun_as(event.workflow_id, event.run_id)
+                child.started = event_id
+                return (instance.CHILD_STARTED, child, None)
+            case events.ChildWorkflowExecutionCompleted():
+                return self._child_closed(event.initiated, event.result)
+            case events.OfFailedChild():
+                return self._child_closed(event.initiated, event.outcome)
+        return None
 
     def _step_closed(self, scheduled: int, outcome: Any) -> Job:
         activity = self.activities.pop(scheduled)
@@ -185,30 +192,30 @@ class Replay:
 
     def _task(self, position: int) -> int:
         """Replay a workflow task; returns the position after the commands that it left."""
-        run, events = self.run, self.events
+        run, history = self.run, self.events
         assert run.instance is not None
-        began = run.instance.replayed_at = events[position][1]
+        began = run.instance.replayed_at = history[position].time
         if run.details is None:
             run.details = WorkflowDetails(run.info, run.run_id, began)
         end = position + 2
-        while end < len(events) and events[end][0] in _COMMAND_EVENTS:
+        while end < len(history) and isinstance(history[end], _COMMAND_EVENTS):
             end += 1
-        written = events[position + 2 : end]
+        written = history[position + 2 : end]
         # What the script does at last is not compared: somebody else may have ended the run.
-        last = end < len(events) and events[end][0] in _ENDINGS
+        last = end < len(history) and isinstance(history[end], _ENDINGS)
         jobs, run.jobs = run.jobs, []
         for offset, event in enumerate(written):
-            if event[0] == history.UPDATE_ACCEPTED:
-                update = Update(event[2], event[4], event[5])
-                update.admitted = event[6]
+            if isinstance(event, events.WorkflowExecutionUpdateAccepted):
+                update = Update(event.update_id, event.update_name, event.given)
+                update.admitted = event.admitted
                 self.updates[position + 3 + offset] = update
                 jobs.append((instance.UPDATE, update, None))
         commands = run.instance.activate(jobs)
         if last:
             return end
-        if [_COMMANDS.get(kind) for kind, _ in commands] != [event[0] for event in written] or any(
-            kind == instance.STEP and subject.activity_type != event[4]
-            for (kind, subject), event in zip(commands, written, strict=True)
+        if [_COMMANDS.get(kind) for kind, _ in commands] != [type(event) for event in written] or any(
+            isinstance(event, events.ActivityTaskScheduled) and subject.activity_type != event.activity_type
+            for (_, subject), event in zip(commands, written, strict=True)
         ):
             raise ScriptError(
                 f"the script of workflow {run.definition.name!r} did something else when it was played again "
@@ -221,22 +228,23 @@ class Replay:
         run.began = True
         return end
 
-    def _match(self, command: Command, event: history.Event, event_id: int) -> None:
+    def _match(self, command: Command, event: events.Event, event_id: int) -> None:
         kind, subject = command
         if kind == instance.MEMO:
             self.run.memo = subject[0]
         elif kind == instance.STEP:
-            subject.scheduled, subject.scheduled_at = event_id, event[1]
+            subject.scheduled, subject.scheduled_at = event_id, event.time
             self.activities[event_id] = subject
         elif kind == instance.TIMER:
-            subject.started, subject.due = event_id, event[1] + subject.length
+            subject.started, subject.due = event_id, event.time + subject.length
             self.timers[event_id] = subject
         elif kind == instance.CANCEL_TIMER:
             self.timers.pop(subject.started, None)
         elif kind == instance.CANCEL_STEP:
             subject.cancel_requested = event_id
-        elif kind == instance.CHILD:
-            subject.initiated, subject.workflow_id, subject.workflow_type = event_id, event[3], event[4]
+        elif isinstance(event, events.StartChildWorkflowExecutionInitiated):
+            subject.initiated = event_id
+            subject.workflow_id, subject.workflow_type = event.workflow_id, event.workflow_type
             self.children[event_id] = subject
             self.run.children = (*self.run.children, subject)
         elif kind == instance.ACCEPT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from output_mock.contract.closed_runs import Closed
-from output_mock.contract.rendering import iso
+from output_mock.contract.wire_forms import iso
 from output_mock.javascript_json import UNDEFINED
 
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ completion together with the commands that it carried (history_paging).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from output_mock.contract import failures, history
+from output_mock.contract import events, failures
 from output_mock.contract.failures import Cause
-from output_mock.contract.history import History, Memo, ParentInfo, StartInfo, WorkflowDetails
+from output_mock.contract.history import History
+from output_mock.contract.run_start import Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.engine.history_limits import Measured
 from output_mock.engine.instance import (
     ACCEPT,
@@ -63,6 +64,11 @@ if TYPE_CHECKING:
     from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition
 
 _TERMINATE, _ABANDON = 1, 2
+_CHILD_CLOSED: dict[str, Callable[..., events.Event]] = {
+    "cancelled": events.ChildWorkflowExecutionCanceled,
+    "timed_out": events.ChildWorkflowExecutionTimedOut,
+    "terminated": events.ChildWorkflowExecutionTerminated,
+}
 # A worker never hears of these ends, so that no trace is written (remote_trace_terminated).
 _NOT_BY_ITS_WORKER = frozenset({"terminated", "timed_out"})
 
@@ -209,11 +215,12 @@ class Run:
             self.deadline = info.expiration
             self.world.deadlines.add(self)
         if not info.backoff:
-            scheduled = (history.TASK_SCHEDULED, now, False)
+            started = events.WorkflowExecutionStarted(now, info)
+            scheduled = events.WorkflowTaskScheduled(now, False)
             if info.parent is None:
-                self.history.append((history.STARTED, now, info), scheduled)
+                self.history.append(started, scheduled)
             else:
-                self.history.append((history.STARTED, now, info))
+                self.history.append(started)
                 self.history.append(scheduled)
             self.task_scheduled = 2
             self._enqueue_task()
@@ -223,7 +230,7 @@ class Run:
             except ValueError as error:
                 self._fail_as_mistaken(error)
             return
-        self.history.append((history.STARTED, now, info))
+        self.history.append(events.WorkflowExecutionStarted(now, info))
         pause = ContinueAsNewBackoff(self.world.clock.last(now + info.backoff))
         self.work[pause] = None
         pause.timer = self.world.clock.call_at(pause.due, partial(self._after_backoff, pause))
@@ -272,7 +279,7 @@ class Run:
             self.terminate(reason, identity="history-service")
         return reason is not None
 
-    def _record(self, now: int, *happened: history.Event) -> bool:
+    def _record(self, now: int, *happened: events.Event) -> bool:
         """Write what has happened, and ask the worker for a workflow task unless one is due already.
 
         Returns False when there is no room for it, and the run has ended instead.
@@ -280,16 +287,18 @@ class Run:
         if self._has_no_room(len(happened) + (not self.task_scheduled)):
             return False
         self.changed()
-        written = self.history
-        events = written.events
-        events += happened
+        history = self.history
+        written = history.events
+        written += happened
         if not self.task_scheduled and not (
-            happened and happened[0][0] != history.CANCEL_REQUESTED and self._backing_off()
+            happened
+            and type(happened[0]) is not events.WorkflowExecutionCancelRequested
+            and self._backing_off()
         ):
-            events.append((history.TASK_SCHEDULED, now, self.details is not None))
-            self.task_scheduled = len(events)
+            written.append(events.WorkflowTaskScheduled(now, self.details is not None))
+            self.task_scheduled = len(written)
             self._enqueue_task()
-        written.batches.append(len(events))
+        history.batches.append(len(written))
         if self.waiters:
             self.wake()
         return True
@@ -324,7 +333,7 @@ class Run:
         scheduled, self.task_scheduled = self.task_scheduled, 0
         speculative, self.speculative = not scheduled, False
         if not speculative:
-            self.history.append((history.TASK_STARTED, now, scheduled))
+            self.history.append(events.WorkflowTaskStarted(now, scheduled))
         jobs, self.jobs = self.jobs, []
         try:
             commands = self.instance.activate(jobs)
@@ -339,9 +348,12 @@ class Run:
             return
         if speculative:
             scheduled = len(self.history) + 1
-            self.history.append((history.TASK_SCHEDULED, now, True), (history.TASK_STARTED, now, scheduled))
+            self.history.append(
+                events.WorkflowTaskScheduled(now, True), events.WorkflowTaskStarted(now, scheduled)
+            )
         self.began = True
-        self._apply_commands(commands, [(history.TASK_COMPLETED, now, scheduled, len(self.history))], now)
+        completed = events.WorkflowTaskCompleted(now, scheduled, len(self.history))
+        self._apply_commands(commands, [completed], now)
 
     def hurry_to_script(self) -> None:
         """Do now what a worker on a real clock takes some milliseconds for before a script begins."""
@@ -352,7 +364,7 @@ class Run:
         if destinations is not None and not destinations.closed:
             self._end_step(destinations)
 
-    def _apply_commands(self, commands: list[Command], batch: list[history.Event], now: int) -> None:
+    def _apply_commands(self, commands: list[Command], batch: list[events.Event], now: int) -> None:
         """Write a workflow task's batch, then set going what its commands ask for."""
         first = len(self.history.events)
         completed = first + len(batch)
@@ -362,74 +374,76 @@ class Run:
             event_id = first + len(batch) + 1
             if kind == STEP:
                 subject.scheduled = event_id
+                assert self.memo is not None
+                assert self.details is not None
                 if subject.plan.kind == "Evaluator":
                     self.evaluators |= {subject.activity_type}
                 batch.append(
-                    (
-                        history.STEP_SCHEDULED,
+                    events.ActivityTaskScheduled(
                         now,
-                        completed,
                         subject.activity_id,
                         subject.activity_type,
-                        subject.input,
-                        subject.options,
                         self.memo,
                         self.details,
+                        subject.input,
+                        completed,
+                        subject.options,
                     )
                 )
             elif kind == MEMO:
                 self.memo, names = subject
-                batch.append((history.PROPERTIES_MODIFIED, now, completed, self.memo, names))
+                batch.append(events.WorkflowPropertiesModified(now, completed, self.memo, names))
             elif kind == TIMER:
                 subject.started = event_id
-                batch.append((history.TIMER_STARTED, now, completed, subject.timer_id, subject.length))
+                batch.append(events.TimerStarted(now, subject.timer_id, subject.length, completed))
             elif kind == CANCEL_TIMER:
-                batch.append((history.TIMER_CANCELED, now, completed, subject.timer_id, subject.started))
+                batch.append(events.TimerCanceled(now, subject.timer_id, subject.started, completed))
             elif kind == CANCEL_STEP:
                 subject.cancel_requested = event_id
-                batch.append((history.STEP_CANCEL_REQUESTED, now, completed, subject.scheduled))
+                batch.append(events.ActivityTaskCancelRequested(now, subject.scheduled, completed))
             elif kind == CHILD:
                 subject.initiated = event_id
                 batch.append(
-                    (
-                        history.CHILD_INITIATED,
+                    events.StartChildWorkflowExecutionInitiated(
                         now,
-                        completed,
-                        subject.workflow_id,
-                        subject.workflow_type,
-                        subject.input,
-                        subject.memo,
-                        _ABANDON if subject.detached else _TERMINATE,
-                        subject.invocation,
+                        workflow_id=subject.workflow_id,
+                        workflow_type=subject.workflow_type,
+                        given=subject.input,
+                        invocation=subject.invocation,
+                        close_policy=_ABANDON if subject.detached else _TERMINATE,
+                        task_completed=completed,
+                        memo=subject.memo,
                     )
                 )
             elif kind == CANCEL_CHILD:
                 run_id = "" if subject.run is None else subject.run.run_id
-                batch.append((history.CHILD_CANCEL_INITIATED, now, completed, subject.workflow_id, run_id))
+                batch.append(
+                    events.RequestCancelExternalWorkflowExecutionInitiated(
+                        now, completed, subject.workflow_id, run_id
+                    )
+                )
                 subject.cancel_requested = event_id
             elif kind == ACCEPT:
                 subject.accepted = event_id
                 batch.append(
-                    (
-                        history.UPDATE_ACCEPTED,
+                    events.WorkflowExecutionUpdateAccepted(
                         now,
                         subject.update_id,
-                        subject.admitted or completed - 2,
-                        subject.name,
-                        subject.payload,
-                        subject.admitted,
+                        sequencing=subject.admitted or completed - 2,
+                        update_name=subject.name,
+                        given=subject.payload,
+                        admitted=subject.admitted,
                     )
                 )
             elif kind == FINISH:
                 subject.done = True
                 batch.append(
-                    (
-                        history.UPDATE_COMPLETED,
+                    events.WorkflowExecutionUpdateCompleted(
                         now,
                         subject.update_id,
-                        subject.accepted,
-                        subject.result,
-                        subject.failure,
+                        result=subject.result,
+                        failure=subject.failure,
+                        accepted=subject.accepted,
                     )
                 )
             else:
@@ -488,7 +502,7 @@ class Run:
         timer.closed = True
         self.jobs.append((TIMER_FIRED, timer, None))
         now = self.world.clock.nanoseconds()
-        self._record(now, (history.TIMER_FIRED, now, timer.timer_id, timer.started))
+        self._record(now, events.TimerFired(now, timer.timer_id, timer.started))
 
     def _forget(self, thing: Activity | WorkflowTimer) -> None:
         self.work.pop(thing, None)
@@ -588,7 +602,7 @@ class Run:
         self._record(
             now,
             _began(activity, answered=True),
-            (history.STEP_COMPLETED, now, activity.scheduled, started, result),
+            events.ActivityTaskCompleted(now, result, activity.scheduled, started),
         )
 
     def _look_inside(self, activity: Activity) -> None:
@@ -647,17 +661,17 @@ class Run:
             return
         activity.closed = True
         started = len(self.history) + 1
-        kind = history.STEP_FAILED if isinstance(cause, Application) else history.STEP_TIMED_OUT
         chain = failures.activity_failure(
             activity.activity_type, activity.activity_id, activity.scheduled, started, state, cause
         )
         outcome = StepFailure(failure, chain)
         self.jobs.append((STEP_CLOSED, activity, outcome))
-        self._record(
-            now,
-            _began(activity, answered=kind == history.STEP_FAILED),
-            (kind, now, activity.scheduled, started, cause, state, outcome),
-        )
+        closed: events.Event
+        if isinstance(cause, Application):
+            closed = events.ActivityTaskFailed(now, cause, activity.scheduled, started, state, outcome)
+        else:
+            closed = events.ActivityTaskTimedOut(now, cause, activity.scheduled, started, state, outcome)
+        self._record(now, _began(activity, answered=isinstance(cause, Application)), closed)
 
     def _note(self, activity: Activity, now: int, cause: Cause | None, result: Any) -> None:
         """Keep of an attempt what its trace will show."""
@@ -733,10 +747,12 @@ class Run:
         now = self.world.clock.nanoseconds()
         child.started = len(self.history) + 1
         self.jobs.append((CHILD_STARTED, child, None))
-        self._record(now, (history.CHILD_STARTED, now, *self._about(child, run, 0)))
-
-    def _about(self, child: Child, run: Run, started: int) -> tuple[Any, ...]:
-        return child.workflow_id, run.run_id, child.workflow_type, child.initiated, started
+        self._record(
+            now,
+            events.ChildWorkflowExecutionStarted(
+                now, child.workflow_id, run.run_id, child.workflow_type, child.initiated, None
+            ),
+        )
 
     def _cancel_child(self, child: Child) -> None:
         if not self.running or child.closed or child.run is None:
@@ -744,8 +760,11 @@ class Run:
         now = self.world.clock.nanoseconds()
         run = child.run
         initiated = int(child.cancel_requested)
-        self._record(now, (history.CHILD_CANCEL_REQUESTED, now, initiated, child.workflow_id, run.run_id))
-        run.request_cancel((self.workflow_id, self.run_id, initiated))
+        self._record(
+            now,
+            events.ExternalWorkflowExecutionCancelRequested(now, initiated, child.workflow_id, run.run_id),
+        )
+        run.request_cancel(events.Requester(self.workflow_id, self.run_id, initiated))
 
     def child_closed(self, child: Child, run: Run) -> None:
         """A child of this run has ended."""
@@ -753,17 +772,12 @@ class Run:
             return
         child.closed = True
         now = self.world.clock.nanoseconds()
-        about = self._about(child, run, child.started)
+        about = (child.workflow_id, run.run_id, child.workflow_type, child.initiated, child.started)
         if run.status == "completed":
             self.jobs.append((CHILD_CLOSED, child, run.result))
-            self._record(now, (history.CHILD_COMPLETED, now, *about, run.result))
+            self._record(now, events.ChildWorkflowExecutionCompleted(now, *about, run.result))
             return
         cause = failures.as_seen_by_parent(run.status, run.failure or failures.cancelled())
-        kind = {
-            "failed": history.CHILD_FAILED,
-            "cancelled": history.CHILD_CANCELED,
-            "timed_out": history.CHILD_TIMED_OUT,
-        }.get(run.status, history.CHILD_TERMINATED)
         chain = failures.child_failure(
             run.status,
             self.info.namespace,
@@ -776,7 +790,12 @@ class Run:
         )
         outcome = ChildFailure(run.status, chain)
         self.jobs.append((CHILD_CLOSED, child, outcome))
-        self._record(now, (kind, now, *about, cause, outcome))
+        closed: events.Event
+        if run.status == "failed":
+            closed = events.ChildWorkflowExecutionFailed(now, *about, outcome, cause)
+        else:
+            closed = _CHILD_CLOSED[run.status](now, *about, outcome)
+        self._record(now, closed)
 
     # Messages
 
@@ -784,7 +803,7 @@ class Run:
         """Write a signal and let the worker know. Returns False when the history has no room for it."""
         now = self.world.clock.nanoseconds()
         self.jobs.append((SIGNAL, name, copy_for_script(payload)))
-        return self._record(now, (history.SIGNALED, now, name, payload))
+        return self._record(now, events.WorkflowExecutionSignaled(now, name, payload))
 
     def expect_signal(
         self, name: str, payload: Any, after: int, scheduled: ScheduledSignal | None = None
@@ -816,14 +835,14 @@ class Run:
             self.speculative = True
             self._enqueue_task()
 
-    def request_cancel(self, by: tuple[str, str, int] | None = None) -> None:
+    def request_cancel(self, by: events.Requester | None = None) -> None:
         """Ask the run to stop. Asking twice is asking once."""
         if not self.running or self.cancel_requested:
             return
         self.cancel_requested = True
         now = self.world.clock.nanoseconds()
         self.jobs.append((STOP, None, None))
-        self._record(now, (history.CANCEL_REQUESTED, now, *(by or ())))
+        self._record(now, events.WorkflowExecutionCancelRequested(now, by))
 
     # By hand
 
@@ -873,39 +892,43 @@ class Run:
         now = self.world.clock.nanoseconds()
         if not self.began and not self.task_scheduled:
             # The first task of a run that continues another one is not due yet.
-            self.history.append((history.TASK_SCHEDULED, now, False))
+            self.history.append(events.WorkflowTaskScheduled(now, False))
             self.task_scheduled = len(self.history)
         if self.details is None:
             self.details = WorkflowDetails(self.info, self.run_id, now)
         scheduled = self.task_scheduled
         if not scheduled:
-            self.history.append((history.TASK_SCHEDULED, now, True))
+            self.history.append(events.WorkflowTaskScheduled(now, True))
             scheduled = len(self.history)
         self.task_scheduled, self.began = 0, True
-        self.history.append((history.TASK_STARTED, now, scheduled))
+        self.history.append(events.WorkflowTaskStarted(now, scheduled))
         started = len(self.history)
-        self._finish(closing, [(history.TASK_COMPLETED, now, scheduled, started)], started + 1, now)
+        completed = events.WorkflowTaskCompleted(now, scheduled, started)
+        self._finish(closing, [completed], started + 1, now)
 
     # Ending
 
-    def _finish(self, closing: Command, batch: list[history.Event], completed: int, now: int) -> None:
+    def _finish(self, closing: Command, batch: list[events.Event], completed: int, now: int) -> None:
         """Close the run with what its script has decided."""
         kind, subject = closing
         if kind == COMPLETE:
             self.result = subject
-            self.history.append(*batch, (history.COMPLETED, now, completed, subject))
+            self.history.append(*batch, events.WorkflowExecutionCompleted(now, subject, completed))
             self.close("completed", now)
         elif kind == FAIL:
             self.failure = subject
-            self.history.append(*batch, (history.FAILED, now, completed, subject))
+            self.history.append(*batch, events.WorkflowExecutionFailed(now, subject, completed))
             self.close("failed", now)
         elif kind == CANCEL:
             self.failure = failures.cancelled()
-            self.history.append(*batch, (history.CANCELED, now, completed))
+            self.history.append(*batch, events.WorkflowExecutionCanceled(now, completed))
             self.close("cancelled", now)
         else:
             self.next_run_id = self.world.ids.uuid4()
-            self.history.append(*batch, (history.CONTINUED_AS_NEW, now, completed, self.next_run_id, subject))
+            self.history.append(
+                *batch,
+                events.WorkflowExecutionContinuedAsNew(now, self.next_run_id, subject, completed),
+            )
             on_the_way = [thing for thing in self.work if isinstance(thing, IncomingSignal)]
             self.close("continued_as_new", now)
             self.world.continue_as_new(self, self.next_run_id, subject)
@@ -921,7 +944,7 @@ class Run:
             return
         now = self.world.clock.nanoseconds()
         self.failure = failures.terminated(reason)
-        self.history.append((history.TERMINATED, now, reason, identity, detailed))
+        self.history.append(events.WorkflowExecutionTerminated(now, reason, identity, detailed))
         self.close("terminated", now)
 
     def time_out(self) -> None:
@@ -930,7 +953,7 @@ class Run:
             return
         self.failure = failures.timed_out()
         now = self.world.clock.nanoseconds()
-        self.history.append((history.TIMED_OUT, now))
+        self.history.append(events.WorkflowExecutionTimedOut(now))
         self.close("timed_out", now)
 
     def close(self, status: str, now: int) -> None:
@@ -1070,13 +1093,8 @@ class Run:
         return due
 
 
-def _began(activity: Activity, *, answered: bool) -> history.Event:
+def _began(activity: Activity, *, answered: bool) -> events.Event:
     """The event that the last attempt has begun, written once it has ended; `answered` by its worker."""
-    return (
-        history.STEP_STARTED,
-        activity.started_at,
-        activity.scheduled,
-        activity.attempt,
-        activity.last_failure,
-        answered,
+    return events.ActivityTaskStarted(
+        activity.started_at, activity.scheduled, activity.attempt, activity.last_failure, answered
     )

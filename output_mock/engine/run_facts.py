@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from output_mock.contract.history import Memo
+from output_mock.contract.run_start import Memo
 from output_mock.contract.versions import Facts
 
 if TYPE_CHECKING:

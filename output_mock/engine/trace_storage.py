@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 from output_mock.contract.errors import InvalidTraceFileUrl
-from output_mock.contract.rendering import iso
+from output_mock.contract.wire_forms import iso
 from output_mock.durations import MILLISECOND, SECOND
 
 if TYPE_CHECKING:

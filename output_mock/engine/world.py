@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.contract import errors
-from output_mock.contract.history import ParentInfo, StartInfo
+from output_mock.contract.run_start import ParentInfo, StartInfo
 from output_mock.contract.versions import NEWEST, Deployment, Trait
 from output_mock.durations import MILLISECOND
 from output_mock.engine import results

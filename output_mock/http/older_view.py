@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from output_mock.contract.history import Event, History
+from output_mock.contract.events import Event
+from output_mock.contract.history import History
 from output_mock.contract.operations import OPERATIONS, Operation
 from output_mock.contract.reply import Reply
 from output_mock.contract.versions import Deployment

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from output_mock.javascript_json import to_bytes
 
 if TYPE_CHECKING:
-    from output_mock.contract.history import Event
+    from output_mock.contract.events import Event
     from output_mock.contract.view import View
     from output_mock.engine.run import Run
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from output_mock.contract import history
 from output_mock.contract.errors import OutputError
+from output_mock.contract.events import Event, WorkflowExecutionContinuedAsNew
 from output_mock.contract.view import View
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
@@ -115,7 +115,7 @@ def _followed(
 
 
 def _events(
-    run: Run, before: int, events: list[history.Event], renderings: Renderings, include_payloads: bool
+    run: Run, before: int, events: list[Event], renderings: Renderings, include_payloads: bool
 ) -> Iterator[bytes]:
     """The frame of the events that come after `before` others."""
     piece = bytearray(b"id: %d\nevent: history\ndata: [" % (before + len(events)))
@@ -137,10 +137,10 @@ def _longer_than(run: Run, view: View, batches: int, client: Client) -> Callable
     return lambda: len(view.history(run).batches) > batches or client.gone
 
 
-def _done(closing: history.Event) -> dict[str, Any]:
-    reason = {"reason": history.NAMES[closing[0]]}
-    if closing[0] == history.CONTINUED_AS_NEW:
-        reason["newRunId"] = closing[3]
+def _done(closing: Event) -> dict[str, Any]:
+    reason = {"reason": closing.name}
+    if isinstance(closing, WorkflowExecutionContinuedAsNew):
+        reason["newRunId"] = closing.new_run_id
     return reason
 
 

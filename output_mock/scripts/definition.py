@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from output_mock.contract.history import ActivityOptions, Memo
+from output_mock.contract.run_start import ActivityOptions, Memo
 from output_mock.sdk.options import activity_options
 from output_mock.zod import Schema, from_json_schema
 

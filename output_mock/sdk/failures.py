@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from output_mock.contract.failures import Cause
+from output_mock.contract.failures import ApplicationFailure, Cause
 from output_mock.contract.payloads import payloads
-from output_mock.javascript_json import NotJSONError, as_json, stringify
-from output_mock.sdk.values import null_if_undefined
+from output_mock.javascript_json import NotJSONError, as_json, null_if_undefined, stringify
 from output_mock.zod import prettify
 
 FATAL_NAMES = frozenset({"FatalError", "ValidationError"})
@@ -97,10 +96,10 @@ def _shown(value: Any) -> Any:
     return value
 
 
-class Application(Cause):
+class Application(ApplicationFailure):
     """An application failure: the error that user code threw, with its serialised form in the details."""
 
-    __slots__ = ("non_retryable",)
+    __slots__ = ()
 
     def __init__(self, failure: Failure, *, where: str, non_retryable: bool, detailed: bool = True) -> None:
         stack = f"{failure.name}: {failure.message}\n    at {where}" if failure.is_error else ""
@@ -125,11 +124,7 @@ class Application(Cause):
             stack=stack or None,
         )
         self.error = error
-        self.non_retryable: bool = non_retryable
-
-    def activity_event(self) -> dict[str, Any]:
-        """The short form that an ACTIVITY_TASK_FAILED event shows."""
-        return {"message": self.message, "stackTrace": self.stack or "", "type": None}
+        self.non_retryable = non_retryable
 
 
 def _plain(failure: Failure, where: str) -> Cause:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from output_mock.contract.history import ActivityOptions
+from output_mock.contract.run_start import ActivityOptions
 from output_mock.durations import nanoseconds
 from output_mock.suggestions import nearest
 

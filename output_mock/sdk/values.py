@@ -13,7 +13,6 @@ from output_mock.masking import is_secret, masked
 __all__ = [
     "copy_for_script",
     "named_json",
-    "null_if_undefined",
     "short",
     "unlike",
 ]
@@ -34,11 +33,6 @@ def unlike(where: str, given: Any, wanted: Any) -> str:
     if any(map(is_secret, re.split(r"[.\[\]]", where))):
         return f"{where} is not what was expected (it is secret, and not shown)"
     return f"{where} is {short(given)}, not {short(wanted)}"
-
-
-def null_if_undefined(value: Any) -> Any:
-    """What a JSON reader sees: None where the value is undefined."""
-    return None if value is UNDEFINED else value
 
 
 def named_json(value: Any, what: str, name: str) -> Any:

@@ -7,24 +7,19 @@ which says where. Times are nanoseconds; a value that may be undefined is a list
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import json
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
-from output_mock.contract import history
-from output_mock.contract.failures import Cause
-from output_mock.contract.history import (
-    ActivityOptions,
-    Event,
-    History,
-    Memo,
-    ParentInfo,
-    StartInfo,
-    WorkflowDetails,
-)
+from output_mock.contract import events
+from output_mock.contract.events import Event
+from output_mock.contract.failures import ApplicationFailure, Cause
+from output_mock.contract.history import History
+from output_mock.contract.run_start import ActivityOptions, Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.engine.clock import LATEST
 from output_mock.engine.instance import TRACE_DESTINATIONS
 from output_mock.engine.records import (
@@ -187,7 +182,7 @@ def cause(given: Any) -> Cause:
     found: Cause = Cause.__new__(Cause if application is None else Application)
     found.message, found.kind, found.type = read["message"], read["kind"], read.get("type")
     found.info, found.stack, found.source = read.get("info", {}), read.get("stack"), read.get("source")
-    found.cause = read.get("cause")
+    found.cause, found.error = read.get("cause"), None
     if isinstance(found, Application) and application is not None:
         found.error, found.non_retryable = application
     if found.kind == "ActivityFailure":
@@ -441,52 +436,22 @@ _INFO: Mapping[str, Callable[[Any], Any]] = {
 
 # Events
 
-# What each kind of event holds besides its kind and its time.
-_ABOUT_CHILD = ("text", "text", "text", "whole", "whole")
-_EVENTS: Mapping[int, tuple[str, ...]] = {
-    history.STARTED: ("info",),
-    history.COMPLETED: ("whole", "value"),
-    history.FAILED: ("whole", "cause"),
-    history.TIMED_OUT: (),
-    history.TASK_SCHEDULED: ("flag",),
-    history.TASK_STARTED: ("whole",),
-    history.TASK_COMPLETED: ("whole", "whole"),
-    history.TASK_FAILED: ("whole", "whole", "text", "text", "text"),
-    history.STEP_SCHEDULED: ("whole", "text", "text", "value", "options", "memo", "details"),
-    history.STEP_STARTED: ("whole", "whole", "cause or none", "flag"),
-    history.STEP_COMPLETED: ("whole", "whole", "value"),
-    history.STEP_FAILED: ("whole", "whole", "application", "whole", "step failure"),
-    history.STEP_TIMED_OUT: ("whole", "whole", "cause", "whole", "step failure"),
-    history.STEP_CANCEL_REQUESTED: ("whole", "whole"),
-    history.STEP_CANCELED: ("whole", "whole", "whole"),
-    history.TIMER_STARTED: ("whole", "text", "length"),
-    history.TIMER_FIRED: ("text", "whole"),
-    history.TIMER_CANCELED: ("whole", "text", "whole"),
-    history.CANCEL_REQUESTED: ("text", "text", "whole"),
-    history.CANCELED: ("whole",),
-    history.CHILD_CANCEL_INITIATED: ("whole", "text", "text"),
-    history.CHILD_CANCEL_REQUESTED: ("whole", "text", "text"),
-    history.SIGNALED: ("text", "value"),
-    history.TERMINATED: ("text or none", "text", "flag"),
-    history.CONTINUED_AS_NEW: ("whole", "text", "value"),
-    history.CHILD_INITIATED: ("whole", "text", "text", "value", "memo", "whole", "object"),
-    history.CHILD_STARTED: _ABOUT_CHILD,
-    history.CHILD_COMPLETED: (*_ABOUT_CHILD, "value"),
-    history.CHILD_FAILED: (*_ABOUT_CHILD, "cause", "child failure"),
-    history.CHILD_CANCELED: (*_ABOUT_CHILD, "cause", "child failure"),
-    history.CHILD_TIMED_OUT: (*_ABOUT_CHILD, "cause", "child failure"),
-    history.CHILD_TERMINATED: (*_ABOUT_CHILD, "cause", "child failure"),
-    history.UPDATE_ACCEPTED: ("text", "whole", "text", "value", "whole"),
-    history.UPDATE_COMPLETED: ("text", "whole", "value", "cause or none"),
-    history.PROPERTIES_MODIFIED: ("whole", "memo", "texts"),
-    history.UPDATE_ADMITTED: ("text", "text", "value"),
+# What the fields of each kind of event hold, in their order; the state file keeps them as a list.
+_EVENTS: Mapping[int, tuple[tuple[str, Any], ...]] = {
+    number: tuple(
+        (name, hints[name])
+        for hints in [get_type_hints(kind, include_extras=True)]
+        for name in (one.name for one in dataclasses.fields(kind))
+        if name != "time"
+    )
+    for number, kind in events.KINDS.items()
 }
 # What is written as it is.
-_AS_IT_IS = frozenset({"whole", "text", "text or none", "flag", "object"})
-# The places and kinds of what is not, by kind of event; places count the event's kind and time.
-_WRITTEN: Mapping[int, tuple[tuple[int, str], ...]] = {
-    kind: tuple((place, of) for place, of in enumerate(kinds, 2) if of not in _AS_IT_IS)
-    for kind, kinds in _EVENTS.items()
+_AS_IT_IS = (int, int | None, str, str | None, bool, dict[str, Any])
+# The places and types of what is not, by kind of event; places count the event's kind and time.
+_WRITTEN: Mapping[int, tuple[tuple[int, Any], ...]] = {
+    number: tuple((place, of) for place, (_, of) in enumerate(held, 2) if of not in _AS_IT_IS)
+    for number, held in _EVENTS.items()
 }
 
 
@@ -494,36 +459,36 @@ def _cause_or_none_json(cause: Cause | None) -> Any:
     return None if cause is None else cause_json(cause)
 
 
-def _writers(shared: _Shared) -> dict[str, Callable[[Any], Any]]:
+def _writers(shared: _Shared) -> dict[Any, Callable[[Any], Any]]:
     return {
-        "info": lambda _: None,
-        "value": value_json,
-        "length": time_json,
-        "cause": cause_json,
-        "application": cause_json,
-        "cause or none": _cause_or_none_json,
-        "options": shared.option,
-        "memo": shared.memo,
-        "details": shared.detail,
-        "texts": list,
-        "step failure": lambda outcome: [failure_json(outcome.failure), cause_json(outcome.chain)],
-        "child failure": lambda outcome: [outcome.status, cause_json(outcome.chain)],
+        StartInfo: lambda _: None,
+        events.Json: value_json,
+        events.Length: time_json,
+        Cause: cause_json,
+        ApplicationFailure: cause_json,
+        Cause | None: _cause_or_none_json,
+        ActivityOptions: shared.option,
+        Memo: shared.memo,
+        WorkflowDetails: shared.detail,
+        tuple[str, ...]: list,
+        events.Requester | None: lambda by: None if by is None else list(by),
+        events.StepThrew: lambda outcome: [failure_json(outcome.failure), cause_json(outcome.chain)],
+        events.ChildThrew: lambda outcome: [outcome.status, cause_json(outcome.chain)],
     }
 
 
-def events_json(events: Sequence[Event], batches: Sequence[int]) -> dict[str, Any]:
+def events_json(written: Sequence[Event], batches: Sequence[int]) -> dict[str, Any]:
     """Some events of a run that follow each other, and the ends of their batches."""
     shared = _Shared()
     writers = _writers(shared)
-    written = []
-    for event in events:
-        found = list(event)
-        found[1] = time_json(event[1])
-        if len(event) > 2:
-            for place, of in _WRITTEN[event[0]]:
-                found[place] = writers[of](event[place])
-        written.append(found)
-    return {"events": written, "batches": list(batches), **shared.as_json()}
+    found = []
+    for event in written:
+        number = event.number
+        held = [number, time_json(event.time), *(getattr(event, name) for name, _ in _EVENTS[number])]
+        for place, of in _WRITTEN[number]:
+            held[place] = writers[of](held[place])
+        found.append(held)
+    return {"events": found, "batches": list(batches), **shared.as_json()}
 
 
 def _application(given: Any) -> Cause:
@@ -541,25 +506,27 @@ def _child_failure(given: Any) -> ChildFailure:
     return ChildFailure(*row(given, one_of(*_STATUSES), cause))
 
 
-def _readers(shared: _SharedAgain, info: StartInfo) -> dict[str, Callable[[Any], Any]]:
+def _readers(shared: _SharedAgain, info: StartInfo) -> dict[Any, Callable[[Any], Any]]:
     return {
-        "info": lambda _: info,
-        "whole": whole,
-        "text": text,
-        "text or none": maybe(text),
-        "flag": flag,
-        "object": _json_object,
-        "value": value,
-        "length": length,
-        "cause": cause,
-        "application": _application,
-        "cause or none": maybe(cause),
-        "options": shared.option,
-        "memo": shared.memo,
-        "details": shared.detail,
-        "texts": many(text),
-        "step failure": _step_failure,
-        "child failure": _child_failure,
+        StartInfo: lambda _: info,
+        int: whole,
+        int | None: maybe(whole),
+        str: text,
+        str | None: maybe(text),
+        bool: flag,
+        dict[str, Any]: _json_object,
+        events.Json: value,
+        events.Length: length,
+        Cause: cause,
+        ApplicationFailure: _application,
+        Cause | None: maybe(cause),
+        ActivityOptions: shared.option,
+        Memo: shared.memo,
+        WorkflowDetails: shared.detail,
+        tuple[str, ...]: many(text),
+        events.Requester | None: maybe(lambda given: events.Requester(*row(given, text, text, whole))),
+        events.StepThrew: _step_failure,
+        events.ChildThrew: _child_failure,
     }
 
 
@@ -582,25 +549,23 @@ def read_events(given: Any, info: StartInfo, into: History) -> None:
             raise Unreadable("the last batch ends with the last event")
 
 
-def _event(given: Any, readers: Mapping[str, Callable[[Any], Any]]) -> Event:
+def _event(given: Any, readers: Mapping[Any, Callable[[Any], Any]]) -> Event:
     if type(given) is not list or len(given) < 2 or type(given[0]) is not int:
         raise Unreadable("an event is a list of its kind, its time, and what it holds")
-    kind = given[0]
-    kinds = _EVENTS.get(kind)
-    if kinds is None:
-        raise Unreadable(f"there is no kind {kind} of event")
-    if kind == history.CANCEL_REQUESTED and len(given) == 2:
-        kinds = ()
-    if len(given) != len(kinds) + 2:
-        raise Unreadable(f"an event of kind {kind} holds {len(kinds)} things")
-    found = [kind, time(given[1])]
-    for place, of in enumerate(kinds, 2):
+    number = given[0]
+    held = _EVENTS.get(number)
+    if held is None:
+        raise Unreadable(f"there is no kind {number} of event")
+    if len(given) != len(held) + 2:
+        raise Unreadable(f"an event of kind {number} holds {len(held)} things")
+    found = [time(given[1])]
+    for place, (_, of) in enumerate(held, 2):
         try:
             found.append(readers[of](given[place]))
         except Unreadable as problem:
             problem.path.append(str(place))
             raise
-    return tuple(found)
+    return events.KINDS[number](*found)
 
 
 # Attempts
@@ -933,18 +898,18 @@ def with_history(record: RunRecord, chunks: Sequence[Any]) -> RunRecord:
     for number, chunk in enumerate(chunks):
         with below(number):
             read_events(chunk, record.values["info"], record.history)
-    events = record.history.events
-    if not events or events[0][0] != history.STARTED:
+    written = record.history.events
+    if not written or not isinstance(written[0], events.WorkflowExecutionStarted):
         raise Unreadable("a history begins with the event 1, that the run has started")
     destinations = set()
-    for number, event in enumerate(events, 1):
-        if event[0] == history.STEP_SCHEDULED and event[4] == TRACE_DESTINATIONS:
+    for number, event in enumerate(written, 1):
+        if isinstance(event, events.ActivityTaskScheduled) and event.activity_type == TRACE_DESTINATIONS:
             destinations.add(number)
-        elif event[0] == history.STEP_COMPLETED and event[2] in destinations:
+        elif isinstance(event, events.ActivityTaskCompleted) and event.scheduled in destinations:
             # The run's memo is made of it.
             with below(f"event {number}, where its trace goes"):
-                _texts(event[4])
-    return record._replace(length=len(events), batches=len(record.history.batches))
+                _texts(event.result)
+    return record._replace(length=len(written), batches=len(record.history.batches))
 
 
 # Worlds
@@ -1133,8 +1098,8 @@ def _that_follow(record: RunRecord) -> Iterator[str]:
         yield record.values["next_run_id"]
     if record.under_way is not None and not record.ended:
         for event in record.history.events:
-            if event[0] == history.CHILD_STARTED:
-                yield event[3]
+            if isinstance(event, events.ChildWorkflowExecutionStarted):
+                yield event.run_id
 
 
 def _check_order(following: Mapping[str, list[str]]) -> None:

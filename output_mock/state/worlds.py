@@ -9,8 +9,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from output_mock.contract.history import Event, History, StartInfo
+from output_mock.contract.events import Event
+from output_mock.contract.history import History
 from output_mock.contract.rendering import render
+from output_mock.contract.run_start import StartInfo
 from output_mock.engine import results
 from output_mock.engine.progress import progress
 from output_mock.engine.records import RunRecord, WorldRecord, record_of, world_of
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from output_mock.control.snapshots import Snapshot
 
 # Which form a snapshot file has; another version of it is not read.
-VERSION = 1
+VERSION = 2
 KIND = "output-mock snapshot"
 
 

@@ -52,7 +52,7 @@ from output_mock.temporal.failures import Sent, child_failure, mistaken, saying,
 from output_mock.temporal.steps import STEP_QUERY, TAKE_TURN, StepOutcomes, precomputed_outcomes
 
 if TYPE_CHECKING:
-    from output_mock.contract.history import ActivityOptions
+    from output_mock.contract.run_start import ActivityOptions
     from output_mock.temporal.served_catalog import ServedCatalog
 
 _log = logging.getLogger("output_mock.temporal")

@@ -29,7 +29,7 @@ from output_mock.sdk.failures import Failure
 from output_mock.temporal.failures import Sent, saying
 
 if TYPE_CHECKING:
-    from output_mock.contract.history import ActivityOptions
+    from output_mock.contract.run_start import ActivityOptions
     from output_mock.scripts.definition import WorkflowDefinition
     from output_mock.temporal.served_catalog import ServedCatalog
 

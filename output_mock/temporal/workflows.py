@@ -17,8 +17,7 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from output_mock.javascript_json import UNDEFINED
-from output_mock.sdk.values import null_if_undefined
+from output_mock.javascript_json import UNDEFINED, null_if_undefined
 from output_mock.temporal.run import ScriptRun, milliseconds, no_such_query
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from output_mock.contract import failures, history
+from output_mock.contract import events, failures
 from output_mock.contract.errors import TraceFileDownloadError
 from output_mock.contract.failures import Cause
-from output_mock.contract.history import Memo, ParentInfo, StartInfo, WorkflowDetails
+from output_mock.contract.run_start import Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.durations import MILLISECOND
 from output_mock.engine.run import Run
 from output_mock.engine.trace_storage import ObjectPlace, Source, object_key
@@ -222,10 +222,10 @@ class _Past:
         )
         self.run = Run(world, catalog, definition, info, run_id)
         self.run.start_time = start
-        self.run.memo = Memo(memo.trace_info, definition.options, memo.trace)
+        self._memo = self.run.memo = Memo(memo.trace_info, definition.options, memo.trace)
         self.run.began = True
         self.run.trace_tree = node
-        self.run.details = WorkflowDetails(info, run_id, _nanoseconds(node["startedAt"]))
+        self._details = self.run.details = WorkflowDetails(info, run_id, _nanoseconds(node["startedAt"]))
         # The events of things that are under way, by the ids of their nodes; and of children their runs.
         self._begun: dict[int, tuple[int, Any]] = {}
         self._failed: dict[str, Cause] = {}
@@ -235,14 +235,14 @@ class _Past:
         """The run, with its history, among those of the world."""
         run, node = self.run, self.node
         log, info = run.history, run.info
-        log.append((history.STARTED, info.start, info), (history.TASK_SCHEDULED, info.start, False))
+        log.append(
+            events.WorkflowExecutionStarted(info.start, info), events.WorkflowTaskScheduled(info.start, False)
+        )
         self._task = 2
         begun = max(info.start, _nanoseconds(node["startedAt"]))
-        memo = (history.PROPERTIES_MODIFIED, begun, 0, run.memo, ("payloadVersion", "traceInfo"))
-        second = (history.PROPERTIES_MODIFIED, begun, 0, run.memo, ("activityOptions", "trace"))
         self.world._enter(run)
         moments = _moments(own_children(node))
-        self._apply_commands(begun, [], memo, second)
+        self._begin_together(begun, [], ("payloadVersion", "traceInfo"), ("activityOptions", "trace"))
         last = begun
         while moments:
             moment = moments.pop(0)
@@ -251,19 +251,19 @@ class _Past:
                 together = [moment]
                 while moments and moments[0].begins and moments[0].time == moment.time:
                     together.append(moments.pop(0))
-                self._apply_commands(last, together)
+                self._begin_together(last, together)
             else:
                 self._over(last, moment)
         self._end(last)
         return run
 
-    def _apply_commands(self, now: int, begin: Sequence[_Moment], *others: history.Event) -> None:
-        """A workflow task that begins steps and children."""
+    def _begin_together(self, now: int, begin: Sequence[_Moment], *told: tuple[str, ...]) -> None:
+        """A workflow task that tells fields of the memo, and begins steps and children."""
         log = self.run.history
         completed = self._completed(now)
-        batch: list[history.Event] = [completed]
+        batch: list[events.Event] = [completed]
         number = len(log) + 1
-        batch += [(*event[:2], number, *event[3:]) for event in others]
+        batch += [events.WorkflowPropertiesModified(now, number, self._memo, names) for names in told]
         for moment in begin:
             batch.append(self._begin(moment, now, number, len(log) + len(batch) + 1))
         log.append(*batch)
@@ -271,39 +271,44 @@ class _Past:
             if moment.node["kind"] == "workflow":
                 self._begin_child(moment, now)
 
-    def _completed(self, now: int) -> history.Event:
+    def _completed(self, now: int) -> events.Event:
         log = self.run.history
         if not self._task:
-            log.append((history.TASK_SCHEDULED, now, True))
+            log.append(events.WorkflowTaskScheduled(now, True))
             self._task = len(log)
-        log.append((history.TASK_STARTED, now, self._task))
+        log.append(events.WorkflowTaskStarted(now, self._task))
         scheduled, self._task = self._task, 0
-        return (history.TASK_COMPLETED, now, scheduled, len(log))
+        return events.WorkflowTaskCompleted(now, scheduled, len(log))
 
-    def _begin(self, moment: _Moment, now: int, completed: int, event_id: int) -> history.Event:
+    def _begin(self, moment: _Moment, now: int, completed: int, event_id: int) -> events.Event:
         node, run = moment.node, self.run
         given = as_json(node["input"]) if "input" in node else UNDEFINED
         if node["kind"] == "workflow":
             workflow_id = f"{run.workflow_id}-{_run_id(node['id'], run.run_id)}"
             self._begun[id(node)] = (event_id, workflow_id)
-            return (
-                history.CHILD_INITIATED,
+            return events.StartChildWorkflowExecutionInitiated(
                 now,
-                completed,
-                workflow_id,
-                node["name"],
-                given,
-                run.memo,
-                1,
-                {},
+                workflow_id=workflow_id,
+                workflow_type=node["name"],
+                given=given,
+                invocation={},
+                close_policy=1,
+                task_completed=completed,
+                memo=self._memo,
             )
         self._begun[id(node)] = (event_id, None)
         options = run.definition.options
         if node["kind"] == "evaluator":
             run.evaluators |= {node["name"]}
-        return (
-            *(history.STEP_SCHEDULED, now, completed, node["id"], node["name"], given),
-            *(options, run.memo, run.details),
+        return events.ActivityTaskScheduled(
+            now,
+            activity_id=node["id"],
+            activity_type=node["name"],
+            memo=self._memo,
+            details=self._details,
+            input=given,
+            task_completed=completed,
+            options=options,
         )
 
     def _begin_child(self, moment: _Moment, now: int) -> None:
@@ -324,8 +329,9 @@ class _Past:
         child.run.info.timeout = child.run.info.expiration = 0
         child.written()
         started = len(run.history) + 1
-        about = (workflow_id, child_id, node["name"], initiated, 0)
-        run.history.append((history.CHILD_STARTED, now, *about))
+        run.history.append(
+            events.ChildWorkflowExecutionStarted(now, workflow_id, child_id, node["name"], initiated, None)
+        )
         self._begun[id(node)] = (initiated, (started, child.run))
 
     def _over(self, now: int, moment: _Moment) -> None:
@@ -335,45 +341,51 @@ class _Past:
         else:
             batch = list(self._step_over(moment, now))
         if not self._task:
-            batch.append((history.TASK_SCHEDULED, now, True))
+            batch.append(events.WorkflowTaskScheduled(now, True))
             self._task = len(log) + len(batch)
         log.append(*batch)
 
-    def _step_over(self, moment: _Moment, now: int) -> tuple[history.Event, ...]:
+    def _step_over(self, moment: _Moment, now: int) -> tuple[events.Event, ...]:
         node, log = moment.node, self.run.history
         scheduled, _ = self._begun[id(node)]
         started = len(log) + 1
         error = _failure(node["error"]) if "error" in node else None
         last = None if error is None else self._application(error, node["name"])
-        began: history.Event = (
-            *(history.STEP_STARTED, _nanoseconds(node["startedAt"]), scheduled, moment.attempt),
-            *(last if moment.attempt > 1 else None, True),
+        began = events.ActivityTaskStarted(
+            _nanoseconds(node["startedAt"]),
+            scheduled,
+            moment.attempt,
+            last_failure=last if moment.attempt > 1 else None,
+            is_answered=True,
         )
         if not failed(node, self.node):
             result = as_json(node["output"]) if "output" in node else UNDEFINED
-            return began, (history.STEP_COMPLETED, now, scheduled, started, result)
+            return began, events.ActivityTaskCompleted(now, result, scheduled, started)
         assert last is not None
         assert error is not None
         state = failures.NON_RETRYABLE if last.non_retryable else failures.MAXIMUM_ATTEMPTS
         chain = failures.activity_failure(node["name"], node["id"], scheduled, started, state, last)
         self._failed[node["name"]] = chain
-        return began, (history.STEP_FAILED, now, scheduled, started, last, state, StepFailure(error, chain))
+        outcome = StepFailure(error, chain)
+        return began, events.ActivityTaskFailed(now, last, scheduled, started, state, outcome)
 
-    def _child_over(self, node: dict[str, Any], now: int) -> history.Event:
+    def _child_over(self, node: dict[str, Any], now: int) -> events.Event:
         initiated, (started, child) = self._begun[id(node)]
         about = (child.workflow_id, child.run_id, node["name"], initiated, started)
         if child.status == "completed":
-            return (history.CHILD_COMPLETED, now, *about, child.result)
+            return events.ChildWorkflowExecutionCompleted(now, *about, child.result)
         cause = failures.as_seen_by_parent(child.status, child.failure or failures.cancelled())
         chain = failures.child_failure(
             *(child.status, self.world.namespace, child.workflow_id, child.run_id, node["name"]),
             *(initiated, started, cause),
         )
         self._failed[node["name"]] = chain
-        kind = {"failed": history.CHILD_FAILED, "cancelled": history.CHILD_CANCELED}.get(
-            child.status, history.CHILD_TERMINATED
-        )
-        return (kind, now, *about, cause, ChildFailure(child.status, chain))
+        outcome = ChildFailure(child.status, chain)
+        if child.status == "failed":
+            return events.ChildWorkflowExecutionFailed(now, *about, outcome, cause)
+        if child.status == "cancelled":
+            return events.ChildWorkflowExecutionCanceled(now, *about, outcome)
+        return events.ChildWorkflowExecutionTerminated(now, *about, outcome)
 
     def _application(self, failure: Failure, step: str) -> Application:
         where = f"fn ({self.run.definition.path.rpartition('/')[0]}/steps.js:{step.rpartition('#')[2]})"
@@ -385,15 +397,16 @@ class _Past:
         if not node.get("endedAt"):
             # A worker that has not noted the end has not heard of it.
             run.failure = failures.terminated("The trace has no end.")
-            log.append((history.TERMINATED, now, "The trace has no end.", failures.IDENTITY, False))
+            reason = "The trace has no end."
+            log.append(events.WorkflowExecutionTerminated(now, reason, failures.IDENTITY, False))
             run.close("terminated", now)
             return
         error = node.get("error")
         stopped = isinstance(error, dict) and error.get("name") == "CancelledFailure"
         if stopped:
-            batch: list[history.Event] = [(history.CANCEL_REQUESTED, now)]
+            batch: list[events.Event] = [events.WorkflowExecutionCancelRequested(now, None)]
             if not self._task:
-                batch.append((history.TASK_SCHEDULED, now, True))
+                batch.append(events.WorkflowTaskScheduled(now, True))
                 self._task = len(log) + 2
             log.append(*batch)
         completed = self._completed(now)
@@ -401,19 +414,19 @@ class _Past:
         if "error" in node:
             if stopped:
                 run.failure = failures.cancelled()
-                log.append(completed, (history.CANCELED, now, number))
+                log.append(completed, events.WorkflowExecutionCanceled(now, number))
                 run.close("cancelled", now)
                 return
             run.failure = self._why(error)
-            log.append(completed, (history.FAILED, now, number, run.failure))
+            log.append(completed, events.WorkflowExecutionFailed(now, run.failure, number))
             run.close("failed", now)
         elif node.get("output") == CONTINUED:
             following = _run_id("the next run", run.run_id)
-            log.append(completed, (history.CONTINUED_AS_NEW, now, number, following, UNDEFINED))
+            log.append(completed, events.WorkflowExecutionContinuedAsNew(now, following, UNDEFINED, number))
             run.close("continued_as_new", now)
         else:
             run.result = as_json(node["output"]) if "output" in node else UNDEFINED
-            log.append(completed, (history.COMPLETED, now, number, run.result))
+            log.append(completed, events.WorkflowExecutionCompleted(now, run.result, number))
             run.close("completed", now)
 
     def _why(self, error: Any) -> Cause:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from output_mock.contract import history
+from output_mock.contract import events
 from output_mock.durations import MILLISECOND
 from output_mock.engine.instance import TRACE_DESTINATIONS
 from output_mock.javascript_json import UNDEFINED
@@ -89,8 +89,8 @@ def _children(world: World, run: Run) -> Iterator[Run]:
         if begun is not None:
             yield begun
     for event in run.history.events:
-        if event[0] == history.CHILD_STARTED:
-            begun = world.begun_as(event[2], event[3])
+        if isinstance(event, events.ChildWorkflowExecutionStarted):
+            begun = world.begun_as(event.workflow_id, event.run_id)
             if begun is not None:
                 yield begun
 
@@ -105,23 +105,24 @@ def _entries(run: Run, root: Run, taken: set[str]) -> Iterator[Entry]:
     begun: dict[int, int] = {}
     started = False
     for number, event in enumerate(run.history.events, 1):
-        kind, time = event[0], event[1]
-        if kind == history.TASK_STARTED and not started:
+        if isinstance(event, events.WorkflowTaskStarted) and not started:
             started = True
             given = run.info.arguments()[0]
-            yield Entry(time, _START, run.run_id, given, "workflow", run.info.workflow_type, parent)
-        elif kind == history.STEP_SCHEDULED:
-            steps[number] = _Step(event[3], event[4], event[5], number)
-        elif kind == history.STEP_STARTED:
-            begun[event[2]] = time
-        elif kind in _STEP_ENDS:
-            step = steps.pop(event[2])
+            yield Entry(event.time, _START, run.run_id, given, "workflow", run.info.workflow_type, parent)
+        elif isinstance(event, events.ActivityTaskScheduled):
+            steps[number] = _Step(event.activity_id, event.activity_type, event.input, number)
+        elif isinstance(event, events.ActivityTaskStarted):
+            begun[event.scheduled] = event.time
+        elif isinstance(event, _STEP_ENDS):
+            step = steps.pop(event.scheduled)
             noted = attempts.get(step.id, [])
             for attempt in noted:
                 yield from _attempt(run, step, attempt, taken)
-            if kind == history.STEP_COMPLETED and (not noted or noted[-1].failure is not None):
-                yield _begins(run, begun[event[2]], step)
-                yield Entry(time, _END, step.id, event[4], order=number)
+            if isinstance(event, events.ActivityTaskCompleted) and (
+                not noted or noted[-1].failure is not None
+            ):
+                yield _begins(run, begun[event.scheduled], step)
+                yield Entry(event.time, _END, step.id, event.result, order=number)
     under_way = {one.activity_id: one for one in run.open_steps()} if run.running else {}
     for step in steps.values():
         for attempt in attempts.get(step.id, ()):
@@ -143,7 +144,7 @@ class _Step(NamedTuple):
     scheduled: int
 
 
-_STEP_ENDS = frozenset({history.STEP_COMPLETED, history.STEP_FAILED, history.STEP_TIMED_OUT})
+_STEP_ENDS = (events.ActivityTaskCompleted, events.ActivityTaskFailed, events.ActivityTaskTimedOut)
 
 
 def _begins(run: Run, time: int, step: _Step) -> Entry:

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from output_mock import Context, Failure, OutputMock
+from output_mock.contract import closed_runs, failures
 from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import WorldEntry
 from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.failures import Application
 from output_mock.state.checked import Unreadable
-from output_mock.state.json_form import random_state
+from output_mock.state.json_form import cause, cause_json, random_state
 from output_mock.state.worlds import checked_snapshot, snapshot_json
 from tests.client import Client
 from tests.control.served import served, worlds_of
@@ -92,7 +94,7 @@ def test_a_snapshot_that_needs_python_that_is_not_served_says_so() -> None:
         ({}, "'kind' is a required property"),
         ({"kind": "x", "version": 1}, "it is not a snapshot of output-mock"),
         ({"kind": "output-mock snapshot", "version": 9}, "another version"),
-        ({"kind": "output-mock snapshot", "version": 1}, "the field 'now' is missing"),
+        ({"kind": "output-mock snapshot", "version": 2}, "the field 'now' is missing"),
         ([], "is not of type 'object'"),
     ],
 )
@@ -203,3 +205,22 @@ def test_whatever_stands_in_the_place_of_something_in_a_file_is_refused_or_does_
 def test_a_source_of_chance_that_is_none_is_refused(packed: str) -> None:
     with pytest.raises(Unreadable, match="not the state of a source of chance"):
         random_state([packed, None])
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        failures.terminated("enough"),
+        failures.timed_out(),
+        failures.cancelled(),
+        failures.stopped(),
+        Application(Failure("no credit"), where="fn (w.js)", non_retryable=False),
+        failures.activity_failure(
+            "w#s", "1", 5, 6, failures.TIMEOUT, failures.step_timeout("X", "late", None)
+        ),
+    ],
+    ids=lambda failure: failure.message,
+)
+def test_a_failure_that_was_read_from_a_file_is_told_as_before(failure: failures.Cause) -> None:
+    again = cause(cause_json(failure))
+    assert closed_runs.error(again) == closed_runs.error(failure)

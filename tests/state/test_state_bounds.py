@@ -14,7 +14,7 @@ import pytest
 
 from output_mock import Context, OutputMock
 from output_mock.cli.trace_storage import TraceStorage
-from output_mock.contract import history
+from output_mock.contract import events
 from output_mock.control.saver import begun
 from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import WorldEntry, Worlds
@@ -176,8 +176,8 @@ def trace_goes_to(result: Any) -> Callable[[Any], None]:
     def change(file: Any) -> None:
         for one in file["runs"]:
             for event in one["history"]["events"]:
-                if event[0] == history.STEP_COMPLETED and "local" in str(event[4]):
-                    event[4] = result
+                if event[0] == events.ActivityTaskCompleted.number and "local" in str(event[2]):
+                    event[2] = result
 
     return change
 
@@ -185,8 +185,8 @@ def trace_goes_to(result: Any) -> Callable[[Any], None]:
 def ends_a_step_that_never_began(file: Any) -> None:
     for one in file["runs"]:
         for event in one["history"]["events"]:
-            if event[0] == history.STEP_COMPLETED:
-                event[2] = 2
+            if event[0] == events.ActivityTaskCompleted.number:
+                event[3] = 2
 
 
 def goes_on_nowhere(file: Any) -> None:
@@ -198,8 +198,8 @@ def goes_on_nowhere(file: Any) -> None:
 def has_a_step_that_is_the_run_itself(file: Any) -> None:
     for one in file["runs"]:
         for event in one["history"]["events"]:
-            if event[0] == history.STEP_SCHEDULED:
-                event[3] = one["run"]["runId"]
+            if event[0] == events.ActivityTaskScheduled.number:
+                event[2] = one["run"]["runId"]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from enum import Enum
 from typing import Any, Literal, NamedTuple
 
 from output_mock.contract.closed_runs import Closed
-from output_mock.contract.history import ActivityOptions
+from output_mock.contract.events import Event
 from output_mock.contract.reply import Reply
+from output_mock.contract.run_start import ActivityOptions
 
 # Server and workers are upgraded apart: which of the two a change came with.
 Axis = Literal["api", "sdk"]
@@ -57,11 +58,11 @@ class Facts(NamedTuple):
 
 @dataclass
 class ShownEvent:
-    """An event as JSON: the number of its kind, its attributes, whose it is, and whether it belongs to the
+    """An event as JSON: its kind, its attributes, whose it is, and whether it belongs to the
     step that asks for the places of the trace.
     """
 
-    kind: int
+    kind: type[Event]
     attributes: dict[str, Any]
     run: Facts
     internal: bool = False
@@ -75,7 +76,7 @@ class Change:
 
     `says` is for the developers of clients. Everything else is optional: `routes` are the operations that it
     concerns (for `answer` and `query`; none: all), `adds` the operations that were not there before, `hides`
-    the numbers of the event kinds that were not, `before` what server or workers did otherwise.
+    the kinds of event that were not, `before` what server or workers did otherwise.
     """
 
     id: str
@@ -84,7 +85,7 @@ class Change:
     says: str
     routes: frozenset[str] = frozenset()
     adds: frozenset[str] = frozenset()
-    hides: frozenset[int] = frozenset()
+    hides: frozenset[type[Event]] = frozenset()
     before: frozenset[Trait] = frozenset()
     # An answer turned back, in place; it has no operation when no path fits.
     answer: Callable[[Reply], None] | None = None

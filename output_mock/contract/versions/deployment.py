@@ -8,6 +8,7 @@ from typing import Any
 
 from output_mock.contract import closed_runs
 from output_mock.contract.closed_runs import Closed
+from output_mock.contract.events import Event
 from output_mock.contract.reply import Reply
 from output_mock.contract.versions import v0_9, v0_10, v0_11
 from output_mock.contract.versions.change import Change, Facts, ShownEvent, Trait
@@ -36,7 +37,9 @@ class Deployment:
         )
         self.is_newest: bool = not self.changes
         self.traits: frozenset[Trait] = frozenset().union(*(change.before for change in self.changes))
-        self.hidden_events: frozenset[int] = frozenset().union(*(change.hides for change in self.changes))
+        self.hidden_events: frozenset[type[Event]] = frozenset().union(
+            *(change.hides for change in self.changes)
+        )
         self._missing: frozenset[str] = frozenset().union(*(change.adds for change in self.changes))
         self._answers = [change for change in self.changes if change.answer is not None]
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from output_mock.contract import history as kinds
-from output_mock.contract.history import Event, History, Memo, StartInfo, WorkflowDetails
+from output_mock.contract import events
+from output_mock.contract.events import Event
+from output_mock.contract.history import History
 from output_mock.contract.rendering import render
+from output_mock.contract.run_start import Memo, StartInfo, WorkflowDetails
 from output_mock.contract.versions.change import Facts, ShownEvent, Trait
 from output_mock.contract.versions.deployment import Deployment
 from output_mock.javascript_json import UNDEFINED
@@ -89,32 +91,42 @@ class HistoryView(History):
     def render(self, event_id: int, event: Event, *, include_payloads: bool) -> dict[str, Any]:
         """An event of this view, by its number here, as the API shows it."""
         shown = render(self._info, event_id, event, include_payloads=include_payloads)
-        key = next(key for key in shown if key.endswith("EventAttributes"))
-        attributes: dict[str, Any] = shown[key]
+        attributes: dict[str, Any] = shown[event.key]
         if event_id not in self._made:
-            self._renumber(event[0], attributes)
+            self._renumber(event, attributes)
         facts = self._facts()
-        nothing = event[0] == kinds.STEP_COMPLETED and event[4] is UNDEFINED
-        if event[0] == kinds.COMPLETED:
-            nothing = event[3] is UNDEFINED or (event[3] is None and facts.input is UNDEFINED)
-        self._deployment.event(ShownEvent(event[0], attributes, facts, event_id in self._internal, nothing))
+        nothing = isinstance(event, events.ActivityTaskCompleted) and event.result is UNDEFINED
+        if isinstance(event, events.WorkflowExecutionCompleted):
+            nothing = event.result is UNDEFINED or (event.result is None and facts.input is UNDEFINED)
+        self._deployment.event(
+            ShownEvent(type(event), attributes, facts, event_id in self._internal, nothing)
+        )
         return shown
 
     # Taking over
 
     def _take(self, event: Event) -> None:
-        kind = event[0]
-        if kind in self._deployment.hidden_events:
+        if type(event) in self._deployment.hidden_events:
             self._numbers.append(0)
             return
         self._add(event)
         self._numbers.append(len(self.events))
-        if (kind == kinds.STEP_SCHEDULED and event[4] == INTERNAL) or (
-            kind in (kinds.STEP_STARTED, kinds.STEP_COMPLETED) and self.number(event[2]) in self._internal
-        ):
+        if self._is_internal(event):
             self._internal.add(len(self.events))
-        elif kind == kinds.TASK_COMPLETED and not self._activity_shift and self._asks_for_nothing():
+        elif (
+            isinstance(event, events.WorkflowTaskCompleted)
+            and not self._activity_shift
+            and self._asks_for_nothing()
+        ):
             self._ask_for_nothing(event)
+
+    def _is_internal(self, event: Event) -> bool:
+        if isinstance(event, events.ActivityTaskScheduled):
+            return event.activity_type == INTERNAL
+        return (
+            isinstance(event, (events.ActivityTaskStarted, events.ActivityTaskCompleted))
+            and self.number(event.scheduled) in self._internal
+        )
 
     def _add(self, event: Event) -> None:
         self.events.append(event)
@@ -128,7 +140,7 @@ class HistoryView(History):
     def _ask_for_nothing(self, completed: Event) -> None:
         """Put in the step that asks for them, after the first workflow task."""
         info = self._info
-        now: int = completed[1]
+        now = completed.time
         self._activity_shift = 1
         options = self._facts().options
         memo = Memo((info.workflow_id, info.workflow_type, info.run_id, info.trace_start), options)
@@ -136,16 +148,27 @@ class HistoryView(History):
         first = len(self.events)
         about = memo.trace_info_json()
         step = first + 1
-        self._make((kinds.STEP_SCHEDULED, now, first, "1", INTERNAL, about, options, memo, details))
+        self._make(
+            events.ActivityTaskScheduled(
+                now,
+                activity_id="1",
+                activity_type=INTERNAL,
+                memo=memo,
+                details=details,
+                input=about,
+                task_completed=first,
+                options=options,
+            )
+        )
         self.batches.append(len(self.events))
-        self._make((kinds.STEP_STARTED, now, step, 1, None, True))
-        self._make((kinds.STEP_COMPLETED, now, step, step + 1, {}))
+        self._make(events.ActivityTaskStarted(now, step, 1, None, True))
+        self._make(events.ActivityTaskCompleted(now, {}, step, step + 1))
         self._internal |= {step, step + 1, step + 2}
-        self._make((kinds.TASK_SCHEDULED, now, True))
+        self._make(events.WorkflowTaskScheduled(now, True))
         self.batches.append(len(self.events))
-        self._make((kinds.TASK_STARTED, now, step + 3))
+        self._make(events.WorkflowTaskStarted(now, step + 3))
         self.batches.append(len(self.events))
-        self._make((kinds.TASK_COMPLETED, now, step + 3, step + 4))
+        self._make(events.WorkflowTaskCompleted(now, step + 3, step + 4))
         # What the script asks for at its beginning it asks for in that task.
         self._numbers[-1] = len(self.events)
 
@@ -155,12 +178,12 @@ class HistoryView(History):
 
     # References
 
-    def _renumber(self, kind: int, attributes: dict[str, Any]) -> None:
+    def _renumber(self, event: Event, attributes: dict[str, Any]) -> None:
         for key, value in attributes.items():
             if key.endswith("EventId"):
                 numbering = self._parents(attributes) if key in _OF_THE_PARENT else self.number
                 attributes[key] = _renumbered(value, numbering)
-        if self._activity_shift and kind == kinds.STEP_SCHEDULED:
+        if self._activity_shift and isinstance(event, events.ActivityTaskScheduled):
             attributes["activityId"] = str(int(attributes["activityId"]) + self._activity_shift)
         for key in ("failure", "lastFailure"):
             if key in attributes:

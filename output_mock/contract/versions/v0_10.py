@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from output_mock.contract import history as kinds
+from output_mock.contract import events
 from output_mock.contract.closed_runs import Closed
 from output_mock.contract.failure_links import details_of
 from output_mock.contract.payloads import payload, value_of
@@ -49,13 +49,13 @@ def _event(shown: ShownEvent) -> None:
         if fields and shown.run.scripted:
             known = value_of(fields["traceInfo"]) if "traceInfo" in fields else shown.run.trace_info
             fields["traceInfo"] = payload(_flagged(known, shown.run))
-    if shown.kind == kinds.STEP_SCHEDULED and shown.internal and "input" in attributes:
+    if shown.kind is events.ActivityTaskScheduled and shown.internal and "input" in attributes:
         attributes["input"] = [_flagged(attributes["input"][0], shown.run)]
-    elif shown.kind == kinds.STEP_COMPLETED and shown.internal and "result" in attributes:
+    elif shown.kind is events.ActivityTaskCompleted and shown.internal and "result" in attributes:
         attributes["result"][0]["output"] = _all_places(attributes["result"][0]["output"])
-    elif shown.kind == kinds.COMPLETED and "result" in attributes:
+    elif shown.kind is events.WorkflowExecutionCompleted and "result" in attributes:
         _in_trace(attributes["result"][0])
-    elif shown.kind == kinds.FAILED and "failure" in attributes:
+    elif shown.kind is events.WorkflowExecutionFailed and "failure" in attributes:
         _in_details(attributes["failure"])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from output_mock.contract import history as kinds
+from output_mock.contract import events
 from output_mock.contract.closed_runs import Closed
 from output_mock.contract.failure_links import Proto, kind_of, proto_of
 from output_mock.contract.payloads import payload, value_of
@@ -192,17 +192,17 @@ def _child_failed(attributes: dict[str, Any], _run: Facts) -> None:
 
 
 _EVENTS = {
-    kinds.STARTED: _started,
-    kinds.STEP_SCHEDULED: _step_scheduled,
-    kinds.STEP_STARTED: _step_started,
-    kinds.STEP_COMPLETED: _step_completed,
-    kinds.STEP_TIMED_OUT: _step_timed_out,
-    kinds.COMPLETED: _completed,
-    kinds.FAILED: _failed,
-    kinds.CONTINUED_AS_NEW: _continued,
-    kinds.CHILD_INITIATED: _child_initiated,
-    kinds.CHILD_COMPLETED: _child_completed,
-    kinds.CHILD_FAILED: _child_failed,
+    events.WorkflowExecutionStarted: _started,
+    events.ActivityTaskScheduled: _step_scheduled,
+    events.ActivityTaskStarted: _step_started,
+    events.ActivityTaskCompleted: _step_completed,
+    events.ActivityTaskTimedOut: _step_timed_out,
+    events.WorkflowExecutionCompleted: _completed,
+    events.WorkflowExecutionFailed: _failed,
+    events.WorkflowExecutionContinuedAsNew: _continued,
+    events.StartChildWorkflowExecutionInitiated: _child_initiated,
+    events.ChildWorkflowExecutionCompleted: _child_completed,
+    events.ChildWorkflowExecutionFailed: _child_failed,
 }
 
 
@@ -246,7 +246,7 @@ def _no_long_poll(query: dict[str, Any]) -> None:
 
 
 def _no_request_id(shown: ShownEvent) -> None:
-    if shown.kind == kinds.SIGNALED:
+    if shown.kind is events.WorkflowExecutionSignaled:
         shown.attributes.pop("requestId", None)
 
 
@@ -333,7 +333,7 @@ CHANGES = (
             "Histories have two `WORKFLOW_PROPERTIES_MODIFIED` more, hold what steps and workflows returned "
             "as it is, and their steps have other headers."
         ),
-        hides=frozenset({kinds.PROPERTIES_MODIFIED}),
+        hides=frozenset({events.WorkflowPropertiesModified}),
         closed=_closed,
         event=_event,
         document=_no_versioned_results,

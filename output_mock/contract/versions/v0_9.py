@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from output_mock.contract.history import STARTED
+from output_mock.contract.events import WorkflowExecutionStarted
 from output_mock.contract.reply import Reply
 from output_mock.contract.versions.change import Change, ShownEvent, Trait
 
@@ -41,7 +41,7 @@ def _no_workflow_names(reply: Reply) -> None:
 
 
 def _no_names_in_the_memo(shown: ShownEvent) -> None:
-    if shown.kind == STARTED and "memo" in shown.attributes:
+    if shown.kind is WorkflowExecutionStarted and "memo" in shown.attributes:
         shown.attributes["memo"]["fields"].pop("workflowNames", None)
 
 

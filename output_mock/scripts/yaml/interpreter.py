@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import Duration, nanoseconds
-from output_mock.javascript_json import UNDEFINED
+from output_mock.javascript_json import UNDEFINED, null_if_undefined
 from output_mock.places import Place
 from output_mock.scripts.builder import contains, next_scripted_answer, no_answer
 from output_mock.scripts.parts import Part, matching
@@ -19,7 +19,6 @@ from output_mock.sdk.context import SignalTimeout
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.failures import ChildFailure, Failure, StepFailure
 from output_mock.sdk.llm_calls import llm
-from output_mock.sdk.values import null_if_undefined
 
 if TYPE_CHECKING:
     from output_mock.sdk.context import Context

@@ -1,0 +1,944 @@
+"""The kinds of event that a history can have: Temporal's number and name of each, and its attributes.
+
+This is the one table of events. The engine makes the events of these classes, replay and traces read their
+fields, `rendering` writes what clients see of them, the state file keeps their fields, and the OpenAPI
+document has its schemas from here. To add an attribute, add a line to a class.
+
+The lines of a class are the attributes in the order in which the server writes them (the recordings named at
+the classes show it): `shown` is a field of the event that clients see, `derived` is made of other fields or
+of what the run began with, and `hidden` is a field that only the fake itself uses. The order of fields is
+also that of a class's arguments, after `time` (nanoseconds since 1970). No argument can be left out, and to
+type checkers no field can be changed afterwards.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, TypeVar
+
+from output_mock.contract.failures import IDENTITY, ApplicationFailure, Cause
+from output_mock.contract.payloads import payload
+from output_mock.contract.run_start import ActivityOptions, Memo, StartInfo, WorkflowDetails
+from output_mock.contract.schemas import JsonSchema
+from output_mock.contract.wire_forms import (
+    BUILD,
+    DURATION,
+    EVENT_ID,
+    EXECUTION,
+    FAILURE,
+    FLAG,
+    LIST,
+    LONG,
+    MEMO,
+    NUMBER,
+    OBJECT,
+    PAYLOAD,
+    PAYLOADS,
+    RETRY_POLICY,
+    RUN_ID,
+    SHORT_FAILURE,
+    TASK_QUEUE,
+    TEXT,
+    TYPE,
+    UPDATE_META,
+    VALUE,
+    VALUES,
+    Form,
+    request_id,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_options: Any) -> Callable[[Any], Any]:
+        """Only type checkers need to know; `typing` has it since Python 3.11."""
+        return lambda decorator: decorator
+
+
+T = TypeVar("T")
+NAMESPACE_ID = "6f1c2d0e-7a58-4c3b-9d24-0b5e8f6a1c90"
+_STICKY_QUEUE = "1@worker-output-mock"
+_BUILD = "output-mock"
+_FOREVER = 2**63
+# The attributes that the server leaves out unless a reader asks for payloads.
+_PAYLOAD_KEYS = frozenset({"input", "result", "failure", "details", "lastCompletionResult", "lastFailure"})
+
+# What fields hold. The state file has a form for each of these types.
+Json = Any
+Length = Annotated[int, "nanoseconds"]
+
+
+class StepThrew(Protocol):
+    """What awaiting a step raises that has failed (`sdk.failures.StepFailure`)."""
+
+    chain: Cause
+
+
+class ChildThrew(Protocol):
+    """What awaiting a child raises that has failed (`sdk.failures.ChildFailure`)."""
+
+    status: str
+    chain: Cause
+
+
+class Requester(NamedTuple):
+    """The parent that asks a child to stop, and the event there with which it does."""
+
+    workflow_id: str
+    run_id: str
+    initiated_id: int
+
+
+# Takes with what the run began, the number of the event, and the event.
+Of = Callable[[StartInfo, int, Any], Any]
+
+
+class _Absent:
+    """The type of `ABSENT`."""
+
+
+# What an attribute is that an event does not have.
+ABSENT = _Absent()
+
+
+class Attribute(NamedTuple):
+    """An attribute of a kind of event, as clients see it."""
+
+    key: str
+    form: Form
+    # What it is, already in its form; `ABSENT` when the event does not have it.
+    of: Of
+    # Whether there are events of the kind without it.
+    is_optional: bool
+    # Whether it is left out unless a reader asks for payloads.
+    is_payload: bool
+    # Whether it comes before those that several kinds have in common.
+    is_first: bool = False
+
+
+def shown(key: str, form: Form, *, optional: bool = False, first: bool = False, sized: bool = True) -> Any:
+    """A field that clients see, under this key and in this form.
+
+    If `optional`, it is left out when it is None. `first` puts it before what is common to several kinds.
+    Payloads and failures count towards the size of a history unless they are not `sized`, because another
+    event has them already.
+    """
+    return dataclasses.field(
+        metadata={
+            "key": key,
+            "form": form,
+            "optional": optional,
+            "first": first,
+            "sized": sized and form.is_sized,
+        }
+    )
+
+
+def hidden(*, sized: bool = False) -> Any:
+    """A field that clients do not see, or only as part of something `derived`."""
+    return dataclasses.field(metadata={"sized": sized})
+
+
+class _Derived(NamedTuple):
+    key: str
+    form: Form
+    of: Any
+    optional: bool
+
+
+def derived(key: str, form: Form, of: Any, *, optional: bool = False) -> _Derived:
+    """An attribute that no field holds: a constant, or made by a function of the run's start, the event's
+    number and the event. If `optional`, it is left out when the function returns `ABSENT`.
+    """
+    return _Derived(key, form, of, optional)
+
+
+@dataclass_transform(eq_default=False, frozen_default=True, field_specifiers=(shown, hidden))
+def _with_fields(kind: type[T]) -> type[T]:
+    attributes: dict[str, Attribute] = {one.key: one for one in getattr(kind.__base__, "attributes", ())}
+    for name, line in list(vars(kind).items()):
+        if isinstance(line, _Derived):
+            attributes[line.key] = _attribute_of_derived(line)
+            delattr(kind, name)
+        elif isinstance(line, dataclasses.Field) and "key" in line.metadata:
+            attributes[line.metadata["key"]] = _attribute_of_field(name, line)
+    made: Any = dataclasses.dataclass(eq=False, slots=True)(kind)
+    made.attributes = tuple(sorted(attributes.values(), key=lambda one: not one.is_first))
+    made.without_payloads = tuple(one for one in made.attributes if not one.is_payload)
+    made.sized = tuple(one.name for one in dataclasses.fields(made) if one.metadata.get("sized"))
+    return made  # type: ignore[no-any-return]
+
+
+def _attribute_of_derived(line: _Derived) -> Attribute:
+    key, form, of, optional = line
+    write = form.write
+
+    def found(info: StartInfo, event_id: int, event: Any) -> Any:
+        value = of(info, event_id, event)
+        return ABSENT if value is ABSENT else write(value)
+
+    def constant(_info: StartInfo, _event_id: int, _event: Any) -> Any:
+        return write(of)
+
+    return Attribute(key, form, found if callable(of) else constant, optional, key in _PAYLOAD_KEYS)
+
+
+def _attribute_of_field(name: str, line: dataclasses.Field[Any]) -> Attribute:
+    key, form, optional = line.metadata["key"], line.metadata["form"], line.metadata["optional"]
+    read, write = attrgetter(name), form.write
+
+    def found(_info: StartInfo, _event_id: int, event: Any) -> Any:
+        value = read(event)
+        return ABSENT if optional and value is None else write(value)
+
+    return Attribute(key, form, found, optional, key in _PAYLOAD_KEYS, line.metadata["first"])
+
+
+@_with_fields
+class Event:
+    """Something that has happened in a run, at a `time` in nanoseconds since 1970."""
+
+    number: ClassVar[int]
+    # Temporal's name of the kind, and the key under which an event has its attributes.
+    name: ClassVar[str]
+    key: ClassVar[str]
+    attributes: ClassVar[tuple[Attribute, ...]] = ()
+    # Those that every reader sees.
+    without_payloads: ClassVar[tuple[Attribute, ...]] = ()
+    # The fields whose size counts towards the limit of the history.
+    sized: ClassVar[tuple[str, ...]] = ()
+
+    time: int
+
+
+# The kinds by Temporal's numbers.
+KINDS: dict[int, type[Event]] = {}
+# Those that no run here has.
+OTHER_KINDS = {
+    8: "WORKFLOW_TASK_TIMED_OUT",
+    30: "START_CHILD_WORKFLOW_EXECUTION_FAILED",
+    40: "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES",
+    42: "WORKFLOW_EXECUTION_UPDATE_REJECTED",
+}
+E_ = TypeVar("E_", bound=Event)
+
+
+@dataclass_transform(eq_default=False, frozen_default=True, field_specifiers=(shown, hidden))
+def _kind(number: int) -> Callable[[type[E_]], type[E_]]:
+    """Make of a class the kind with this number; its name is Temporal's own."""
+
+    def declared(kind: type[E_]) -> type[E_]:
+        made = _with_fields(kind)
+        made.number = number
+        made.name = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).upper()
+        made.key = attributes_key(made.name)
+        KINDS[number] = made
+        return made
+
+    return declared
+
+
+def attributes_key(name: str) -> str:
+    """The key under which an event of the kind with this name has its attributes."""
+    first, *rest = name.lower().split("_")
+    return first + "".join(part.capitalize() for part in rest) + "EventAttributes"
+
+
+def schema(kind: type[Event]) -> JsonSchema:
+    """The schema of the attributes of a kind. Others may come along."""
+    return {
+        "type": "object",
+        "required": [one.key for one in kind.attributes if not (one.is_optional or one.is_payload)],
+        "properties": {one.key: one.form.schema for one in kind.attributes},
+    }
+
+
+# What several kinds derive in the same way
+
+
+def _task_queue(info: StartInfo, _id: int, _event: Any) -> str:
+    return info.task_queue
+
+
+def _namespace(info: StartInfo, _id: int, _event: Any) -> str:
+    return info.namespace
+
+
+def _request(info: StartInfo, event_id: int, _event: Any) -> str:
+    return request_id(info.run_id, event_id)
+
+
+def _nothing(_info: StartInfo, _id: int, _event: Any) -> dict[str, Any]:
+    return {}
+
+
+def _empty_list(_info: StartInfo, _id: int, _event: Any) -> list[Any]:
+    return []
+
+
+def _given(value: Any) -> Any:
+    """That, unless it is None."""
+    return ABSENT if value is None else value
+
+
+# Runs
+
+
+def _if_child(of: Callable[[Any], Any]) -> Of:
+    return lambda _info, _id, event: ABSENT if event.info.parent is None else of(event.info)
+
+
+def _if_continued(of: Callable[[Any], Any]) -> Of:
+    return lambda _info, _id, event: ABSENT if event.info.continued_run_id is None else of(event.info)
+
+
+def _memo_at_start(_info: StartInfo, _id: int, event: Any) -> Any:
+    began: StartInfo = event.info
+    if began.catalog is not None:
+        return {"fields": _catalog_memo(began.catalog())}
+    return ABSENT if began.memo is None else {"fields": began.memo.fields()}
+
+
+def _catalog_memo(catalog: dict[str, Any]) -> dict[str, Any]:
+    """What a catalog's run tells in its memo: the names that it knows, and a fingerprint of it all."""
+    digest = hashlib.sha256(json.dumps(catalog, sort_keys=True, default=repr).encode()).hexdigest()
+    return {"workflowNames": payload(catalog["workflowNames"]), "hash": payload(digest)}
+
+
+def _reset_points(_info: StartInfo, _id: int, event: Any) -> Any:
+    if event.info.reset_points is None:
+        return ABSENT
+    run_id, task_id, created, expires = event.info.reset_points
+    point = {
+        "buildId": _BUILD,
+        "runId": run_id,
+        "firstWorkflowTaskCompletedId": str(task_id),
+        "createTime": DURATION.write(created),
+        "expireTime": DURATION.write(expires),
+        "resettable": True,
+    }
+    return {"points": [point]}
+
+
+@_kind(1)
+class WorkflowExecutionStarted(Event):
+    """The run has started (run_completes, continue_as_new, child_workflow)."""
+
+    info: StartInfo = hidden(sized=True)
+
+    completion_callbacks = derived("completionCallbacks", LIST, _empty_list)
+    workflow_type = derived("workflowType", TYPE, lambda _info, _id, event: event.info.workflow_type)
+    parent_namespace = derived(
+        "parentWorkflowNamespace", TEXT, _if_child(lambda began: began.namespace), optional=True
+    )
+    parent_namespace_id = derived(
+        "parentWorkflowNamespaceId", TEXT, _if_child(lambda began: NAMESPACE_ID), optional=True
+    )
+    parent_execution = derived(
+        "parentWorkflowExecution",
+        EXECUTION,
+        _if_child(lambda began: (began.parent.workflow_id, began.parent.run_id)),
+        optional=True,
+    )
+    parent_initiated = derived(
+        "parentInitiatedEventId",
+        LONG,
+        _if_child(lambda began: began.parent.initiated_id),
+        optional=True,
+    )
+    task_queue = derived("taskQueue", TASK_QUEUE, lambda _info, _id, event: event.info.task_queue)
+    input = derived("input", VALUES, lambda _info, _id, event: event.info.arguments())
+    execution_timeout = derived(
+        "workflowExecutionTimeout",
+        DURATION,
+        lambda _info, _id, event: event.info.timeout or ABSENT,
+        optional=True,
+    )
+    run_timeout = derived(
+        "workflowRunTimeout",
+        DURATION,
+        lambda _info, _id, event: (
+            ABSENT if not event.info.timeout and event.info.parent is None else event.info.timeout
+        ),
+        optional=True,
+    )
+    task_timeout = derived("workflowTaskTimeout", DURATION, lambda _info, _id, event: event.info.task_timeout)
+    continued_run_id = derived(
+        "continuedExecutionRunId", RUN_ID, _if_continued(lambda began: began.continued_run_id), optional=True
+    )
+    initiator = derived("initiator", NUMBER, _if_continued(lambda began: 1), optional=True)
+    original_run_id = derived("originalExecutionRunId", RUN_ID, lambda _info, _id, event: event.info.run_id)
+    identity = derived(
+        "identity",
+        TEXT,
+        lambda _info, _id, event: (
+            IDENTITY if event.info.continued_run_id is None and event.info.parent is None else ABSENT
+        ),
+        optional=True,
+    )
+    first_run_id = derived("firstExecutionRunId", RUN_ID, lambda _info, _id, event: event.info.first_run_id)
+    attempt = derived("attempt", NUMBER, 1)
+    expiration = derived(
+        "workflowExecutionExpirationTime",
+        DURATION,
+        lambda _info, _id, event: event.info.expiration or ABSENT,
+        optional=True,
+    )
+    backoff = derived(
+        "firstWorkflowTaskBackoff",
+        DURATION,
+        lambda _info, _id, event: (
+            ABSENT
+            if event.info.continued_run_id is not None and not event.info.backoff
+            else event.info.backoff
+        ),
+        optional=True,
+    )
+    memo = derived("memo", OBJECT, _memo_at_start, optional=True)
+    reset_points = derived("prevAutoResetPoints", OBJECT, _reset_points, optional=True)
+    header = derived(
+        "header",
+        OBJECT,
+        lambda _info, _id, event: {} if event.info.continued_run_id is None else ABSENT,
+        optional=True,
+    )
+    workflow_id = derived("workflowId", TEXT, lambda _info, _id, event: event.info.workflow_id)
+    root_execution = derived(
+        "rootWorkflowExecution",
+        EXECUTION,
+        _if_child(lambda began: (began.parent.root_workflow_id, began.parent.root_run_id)),
+        optional=True,
+    )
+
+
+@_kind(2)
+class WorkflowExecutionCompleted(Event):
+    """The run has completed (run_completes)."""
+
+    result: Json = shown("result", VALUE)
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+
+
+@_kind(3)
+class WorkflowExecutionFailed(Event):
+    """The run has failed (run_fails_*)."""
+
+    failure: Cause = shown("failure", FAILURE)
+    retry_state = derived("retryState", NUMBER, 5)
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+
+
+@_kind(4)
+class WorkflowExecutionTimedOut(Event):
+    """The run has reached its execution timeout (timed_out)."""
+
+    retry_state = derived("retryState", NUMBER, 3)
+
+
+@_kind(20)
+class WorkflowExecutionCancelRequested(Event):
+    """The run is asked to stop (stop_default)."""
+
+    by: Requester | None = hidden()
+
+    initiated = derived(
+        "externalInitiatedEventId",
+        LONG,
+        lambda _info, _id, event: ABSENT if event.by is None else event.by.initiated_id,
+        optional=True,
+    )
+    execution = derived(
+        "externalWorkflowExecution",
+        EXECUTION,
+        lambda _info, _id, event: _given(event.by),
+        optional=True,
+    )
+    identity = derived("identity", TEXT, IDENTITY)
+
+
+@_kind(21)
+class WorkflowExecutionCanceled(Event):
+    """The run has stopped (stop_default)."""
+
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+
+
+@_kind(26)
+class WorkflowExecutionSignaled(Event):
+    """A signal has come (approval)."""
+
+    signal_name: str = shown("signalName", TEXT)
+    input: Json = shown("input", PAYLOAD)
+    identity = derived("identity", TEXT, IDENTITY)
+    header = derived("header", OBJECT, _nothing)
+    request_id = derived("requestId", TEXT, _request)
+
+
+@_kind(27)
+class WorkflowExecutionTerminated(Event):
+    """The run was ended by hand (terminate, reset)."""
+
+    reason: str | None = shown("reason", TEXT, optional=True)
+    details = derived(
+        "details", OBJECT, lambda _info, _id, event: {} if event.has_details else ABSENT, optional=True
+    )
+    identity: str = shown("identity", TEXT)
+    has_details: bool = hidden()
+
+
+@_kind(28)
+class WorkflowExecutionContinuedAsNew(Event):
+    """The run goes on in a new one (continue_as_new)."""
+
+    new_run_id: str = shown("newExecutionRunId", RUN_ID)
+    workflow_type = derived("workflowType", TYPE, lambda info, _id, _event: info.workflow_type)
+    task_queue = derived("taskQueue", TASK_QUEUE, _task_queue)
+    input: Json = shown("input", PAYLOAD)
+    run_timeout = derived("workflowRunTimeout", DURATION, lambda info, _id, _event: info.timeout)
+    task_timeout = derived("workflowTaskTimeout", DURATION, lambda info, _id, _event: info.task_timeout)
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+    memo = derived("memo", MEMO, lambda info, _id, _event: _given(info.memo), optional=True)
+    inherits_build = derived("inheritBuildId", FLAG, True)
+
+
+@_kind(46)
+class WorkflowPropertiesModified(Event):
+    """The worker has told more of the run in its memo (run_completes, untraced)."""
+
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+    memo: Memo = hidden()
+    # The fields that it has told now; the memo holds those from before as well.
+    names: tuple[str, ...] = hidden()
+    upserted = derived(
+        "upsertedMemo",
+        OBJECT,
+        lambda _info, _id, event: {
+            "fields": {name: value for name, value in event.memo.fields().items() if name in event.names}
+        },
+    )
+
+
+# Workflow tasks
+
+
+@_kind(5)
+class WorkflowTaskScheduled(Event):
+    """The worker is asked to go on with the run (run_completes)."""
+
+    is_sticky: bool = hidden()
+
+    task_queue = derived(
+        "taskQueue",
+        TASK_QUEUE._replace(write=OBJECT.write),
+        lambda info, _id, event: (
+            {"name": _STICKY_QUEUE, "kind": "TASK_QUEUE_KIND_STICKY", "normalName": info.task_queue}
+            if event.is_sticky
+            else TASK_QUEUE.write(info.task_queue)
+        ),
+    )
+    timeout = derived("startToCloseTimeout", DURATION, lambda info, _id, _event: info.task_timeout)
+    attempt = derived("attempt", NUMBER, 1)
+
+
+@_kind(6)
+class WorkflowTaskStarted(Event):
+    """The worker has begun to go on (run_completes)."""
+
+    reasons = derived("suggestContinueAsNewReasons", LIST, _empty_list)
+    scheduled: int = shown("scheduledEventId", EVENT_ID)
+    identity = derived("identity", TEXT, IDENTITY)
+    request_id = derived("requestId", TEXT, _request)
+    history_size = derived("historySizeBytes", LONG, lambda _info, event_id, _event: event_id * 140)
+    worker = derived("workerVersion", BUILD, _BUILD)
+
+
+@_kind(7)
+class WorkflowTaskCompleted(Event):
+    """The worker has gone on, and given the commands that follow (run_completes)."""
+
+    scheduled: int = shown("scheduledEventId", EVENT_ID)
+    started: int = shown("startedEventId", EVENT_ID)
+    identity = derived("identity", TEXT, IDENTITY)
+    worker = derived("workerVersion", BUILD, _BUILD)
+    # The worker tells of its SDK with the first task.
+    sdk = derived(
+        "sdkMetadata",
+        OBJECT,
+        lambda _info, _id, event: (
+            {"coreUsedFlags": [1, 2, 3], "sdkName": "output-mock"} if event.scheduled == 2 else {}
+        ),
+    )
+    metering = derived("meteringMetadata", OBJECT, _nothing)
+
+
+@_kind(9)
+class WorkflowTaskFailed(Event):
+    """The run was reset to before this task (reset)."""
+
+    scheduled: int = shown("scheduledEventId", EVENT_ID)
+    started: int = shown("startedEventId", EVENT_ID)
+    cause = derived("cause", NUMBER, 20)
+    reason: str = hidden()
+    failure = derived(
+        "failure",
+        FAILURE._replace(write=OBJECT.write),
+        lambda _info, _id, event: {"message": event.reason, "resetWorkflowFailureInfo": {}},
+    )
+    identity = derived("identity", TEXT, "history-service")
+    base_run_id: str = shown("baseRunId", RUN_ID)
+    new_run_id: str = shown("newRunId", RUN_ID)
+
+
+# Steps
+
+
+def _step_timeouts(info: StartInfo, options: ActivityOptions) -> tuple[int, int]:
+    """How long a step may take with all its attempts, 0 for as long as it takes, and one attempt of it."""
+    whole = options.schedule_to_close or info.timeout
+    return whole, min(options.start_to_close, whole or options.start_to_close)
+
+
+def _schedule_to_start(info: StartInfo, _id: int, event: Any) -> int:
+    options: ActivityOptions = event.options
+    whole, _ = _step_timeouts(info, options)
+    return min(options.schedule_to_start or whole, whole or _FOREVER)
+
+
+def _heartbeat(info: StartInfo, _id: int, event: Any) -> int:
+    options: ActivityOptions = event.options
+    return min(options.heartbeat, _step_timeouts(info, options)[1])
+
+
+@_kind(10)
+class ActivityTaskScheduled(Event):
+    """The script asks for a step (run_completes, timed_out)."""
+
+    activity_id: str = shown("activityId", TEXT)
+    activity_type: str = shown("activityType", TYPE)
+    task_queue = derived("taskQueue", TASK_QUEUE, _task_queue)
+    # What the step is told of its run.
+    memo: Memo = hidden()
+    details: WorkflowDetails = hidden()
+    header = derived(
+        "header",
+        OBJECT,
+        lambda _info, _id, event: {
+            "fields": {**event.memo.fields(), "workflowDetails": payload(event.details.as_json())}
+        },
+    )
+    input: Json = shown("input", VALUE)
+    schedule_to_close = derived(
+        "scheduleToCloseTimeout", DURATION, lambda info, _id, event: _step_timeouts(info, event.options)[0]
+    )
+    schedule_to_start = derived("scheduleToStartTimeout", DURATION, _schedule_to_start)
+    start_to_close = derived(
+        "startToCloseTimeout", DURATION, lambda info, _id, event: _step_timeouts(info, event.options)[1]
+    )
+    heartbeat = derived("heartbeatTimeout", DURATION, _heartbeat)
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+    options: ActivityOptions = shown("retryPolicy", RETRY_POLICY)
+    uses_build = derived("useWorkflowBuildId", FLAG, True)
+    priority = derived(
+        "priority", OBJECT, lambda _info, _id, event: _given(event.options.priority), optional=True
+    )
+    step_name = derived("stepName", TEXT, lambda _info, _id, event: event.activity_type.rpartition("#")[2])
+
+
+@_kind(11)
+class ActivityTaskStarted(Event):
+    """The last attempt of a step has begun; written once it has ended (run_retries_then_completes)."""
+
+    scheduled: int = shown("scheduledEventId", EVENT_ID)
+    identity = derived("identity", TEXT, IDENTITY)
+    request_id = derived("requestId", TEXT, _request)
+    attempt: int = shown("attempt", NUMBER)
+    last_failure: Cause | None = shown("lastFailure", FAILURE, optional=True, sized=False)
+    # Whether its worker has answered. Which one it was is known from its answer.
+    is_answered: bool = hidden()
+    worker = derived(
+        "workerVersion",
+        BUILD,
+        lambda _info, _id, event: _BUILD if event.is_answered else ABSENT,
+        optional=True,
+    )
+
+
+@_kind(12)
+class ActivityTaskCompleted(Event):
+    """A step has completed (run_completes)."""
+
+    result: Json = shown("result", VALUE)
+    scheduled: int = shown("scheduledEventId", EVENT_ID)
+    started: int = shown("startedEventId", EVENT_ID)
+    identity = derived("identity", TEXT, IDENTITY)
+
+
+@_kind(13)
+class ActivityTaskFailed(Event):
+    """A step has failed for good (run_fails_*)."""
+
+    failure: ApplicationFailure = shown("failure", SHORT_FAILURE)
+    scheduled: int = shown("scheduledEventId", EVENT_ID)
+    started: int = shown("startedEventId", EVENT_ID)
+    identity = derived("identity", TEXT, IDENTITY)
+    retry_state: int = shown("retryState", NUMBER)
+    outcome: StepThrew = hidden()
+
+
+@_kind(14)
+class ActivityTaskTimedOut(Event):
+    """A step has taken too long, with one attempt or with all of them."""
+
+    failure: Cause = shown("failure", FAILURE)
+    scheduled: int = shown("scheduledEventId", EVENT_ID)
+    started: int = shown("startedEventId", EVENT_ID)
+    retry_state: int = shown("retryState", NUMBER)
+    outcome: StepThrew = hidden()
+
+
+@_kind(15)
+class ActivityTaskCancelRequested(Event):
+    """The script has stopped waiting for a step."""
+
+    scheduled: int = shown("scheduledEventId", EVENT_ID)
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+
+
+@_kind(16)
+class ActivityTaskCanceled(Event):
+    """A step has stopped because it was asked to."""
+
+    cancel_requested: int = shown("latestCancelRequestedEventId", LONG)
+    scheduled: int = shown("scheduledEventId", EVENT_ID)
+    started: int = shown("startedEventId", EVENT_ID)
+    identity = derived("identity", TEXT, IDENTITY)
+
+
+# Timers
+
+
+@_kind(17)
+class TimerStarted(Event):
+    """The script waits for a time (start_and_poll)."""
+
+    timer_id: str = shown("timerId", TEXT)
+    length: Length = shown("startToFireTimeout", DURATION)
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+
+
+@_kind(18)
+class TimerFired(Event):
+    """That time is over (start_and_poll)."""
+
+    timer_id: str = shown("timerId", TEXT)
+    started: int = shown("startedEventId", EVENT_ID)
+
+
+@_kind(19)
+class TimerCanceled(Event):
+    """The script waits for it no longer."""
+
+    timer_id: str = shown("timerId", TEXT)
+    started: int = shown("startedEventId", EVENT_ID)
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+    identity = derived("identity", TEXT, IDENTITY)
+
+
+# Children
+
+
+@_kind(29)
+class StartChildWorkflowExecutionInitiated(Event):
+    """The script asks for a child (child_workflow)."""
+
+    namespace = derived("namespace", TEXT, _namespace)
+    workflow_id: str = shown("workflowId", TEXT)
+    workflow_type: str = shown("workflowType", TYPE)
+    task_queue = derived("taskQueue", TASK_QUEUE, _task_queue)
+    given: Json = hidden(sized=True)
+    # The options that the parent gave in its call.
+    invocation: dict[str, Any] = hidden()
+    input = derived("input", PAYLOADS, lambda _info, _id, event: [event.given, event.invocation])
+    run_timeout = derived("workflowRunTimeout", DURATION, 0)
+    task_timeout = derived("workflowTaskTimeout", DURATION, 10_000_000_000)
+    close_policy: int = shown("parentClosePolicy", NUMBER)
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+    reuse_policy = derived("workflowIdReusePolicy", NUMBER, 1)
+    header = derived("header", OBJECT, _nothing)
+    memo: Memo = shown("memo", MEMO)
+    namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
+    inherits_build = derived("inheritBuildId", FLAG, True)
+
+
+@_with_fields
+class OfChild(Event):
+    """Something about a child."""
+
+    namespace = derived("namespace", TEXT, _namespace)
+    workflow_id: str = hidden()
+    run_id: str = hidden()
+    execution = derived(
+        "workflowExecution", EXECUTION, lambda _info, _id, event: (event.workflow_id, event.run_id)
+    )
+    workflow_type: str = shown("workflowType", TYPE)
+    initiated: int = shown("initiatedEventId", LONG)
+    started: int | None = shown("startedEventId", EVENT_ID, optional=True)
+    namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
+
+
+@_kind(31)
+class ChildWorkflowExecutionStarted(OfChild):
+    """A child has started (child_workflow); `started` is None."""
+
+    header = derived("header", OBJECT, _nothing)
+
+
+@_with_fields
+class OfClosedChild(OfChild):
+    """A child has ended; `started` is the event with which it started."""
+
+    started: int = shown("startedEventId", EVENT_ID)
+
+
+@_kind(32)
+class ChildWorkflowExecutionCompleted(OfClosedChild):
+    """A child has completed (child_workflow)."""
+
+    result: Json = shown("result", PAYLOAD, first=True)
+
+
+@_with_fields
+class OfFailedChild(OfClosedChild):
+    """A child has ended otherwise than by completing, and what awaiting it raises."""
+
+    outcome: ChildThrew = hidden()
+
+
+@_kind(33)
+class ChildWorkflowExecutionFailed(OfFailedChild):
+    """A child has failed (child_workflow)."""
+
+    failure: Cause = shown("failure", FAILURE, first=True)
+    retry_state = derived("retryState", NUMBER, 5)
+
+
+@_kind(34)
+class ChildWorkflowExecutionCanceled(OfFailedChild):
+    """A child has stopped."""
+
+
+@_kind(35)
+class ChildWorkflowExecutionTimedOut(OfFailedChild):
+    """A child has reached its execution timeout."""
+
+    retry_state = derived("retryState", NUMBER, 3)
+
+
+@_kind(36)
+class ChildWorkflowExecutionTerminated(OfFailedChild):
+    """A child was ended by hand."""
+
+
+@_kind(22)
+class RequestCancelExternalWorkflowExecutionInitiated(Event):
+    """The script asks a child to stop."""
+
+    task_completed: int = shown("workflowTaskCompletedEventId", LONG)
+    namespace = derived("namespace", TEXT, _namespace)
+    workflow_id: str = hidden()
+    run_id: str = hidden()
+    execution = derived(
+        "workflowExecution", EXECUTION, lambda _info, _id, event: (event.workflow_id, event.run_id)
+    )
+    only_children = derived("childWorkflowOnly", FLAG, True)
+    namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
+
+
+@_kind(24)
+class ExternalWorkflowExecutionCancelRequested(Event):
+    """A child has been asked to stop."""
+
+    initiated: int = shown("initiatedEventId", LONG)
+    namespace = derived("namespace", TEXT, _namespace)
+    workflow_id: str = hidden()
+    run_id: str = hidden()
+    execution = derived(
+        "workflowExecution", EXECUTION, lambda _info, _id, event: (event.workflow_id, event.run_id)
+    )
+    namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
+
+
+# Updates
+
+
+def _update_request(_info: StartInfo, _id: int, event: Any) -> dict[str, Any]:
+    return {
+        "meta": {"updateId": event.update_id, "identity": IDENTITY},
+        "input": {"header": {}, "name": event.update_name, "args": {"payloads": [payload(event.given)]}},
+    }
+
+
+@_kind(41)
+class WorkflowExecutionUpdateAccepted(Event):
+    """The script has accepted an update (approval)."""
+
+    update_id: str = shown("protocolInstanceId", TEXT)
+    request_message = derived(
+        "acceptedRequestMessageId", TEXT, lambda _info, _id, event: f"{event.update_id}/request"
+    )
+    sequencing: int = shown("acceptedRequestSequencingEventId", LONG)
+    update_name: str = hidden()
+    given: Json = hidden(sized=True)
+    # The event that has brought it over from another run's history; 0 when none has.
+    admitted: int = hidden()
+    request = derived(
+        "acceptedRequest",
+        OBJECT,
+        lambda info, event_id, event: ABSENT if event.admitted else _update_request(info, event_id, event),
+        optional=True,
+    )
+
+
+@_kind(43)
+class WorkflowExecutionUpdateCompleted(Event):
+    """An update has its answer (approval)."""
+
+    update_id: str = hidden()
+    meta = derived("meta", UPDATE_META, lambda _info, _id, event: (event.update_id, IDENTITY))
+    result: Json = hidden(sized=True)
+    # None when it has not failed.
+    failure: Cause | None = hidden()
+    outcome = derived(
+        "outcome",
+        OBJECT,
+        lambda _info, _id, event: (
+            {"success": {"payloads": [payload(event.result)]}}
+            if event.failure is None
+            else {"failure": event.failure.proto()}
+        ),
+    )
+    accepted: int = shown("acceptedEventId", LONG)
+
+
+@_kind(47)
+class WorkflowExecutionUpdateAdmitted(Event):
+    """An update of a run that was reset, brought over."""
+
+    update_id: str = hidden()
+    update_name: str = hidden()
+    given: Json = hidden(sized=True)
+    request = derived("request", OBJECT, _update_request)
+    origin = derived("origin", NUMBER, 1)
+
+
+def kinds_in_order() -> Iterator[tuple[int, str, type[Event] | None]]:
+    """Number, name and class of every kind that Temporal has and the documents know, by number."""
+    for number in sorted({*KINDS, *OTHER_KINDS}):
+        kind = KINDS.get(number)
+        yield number, OTHER_KINDS[number] if kind is None else kind.name, kind

@@ -759,6 +759,7 @@ VALID = [
     of_action({"for_each": [], "do": []}),
     of_action({"parallel": [{"step": "a"}, [{"step": "b"}]]}),
     of_action({"try": [], "catch": []}),
+    of_action({"try": [], "catch": [{"rethrow": True}], "catch_stop": True}),
     of_action({"fail": "x"}),
     of_action({"return": None}),
     of_action({"continue_as_new": None}),
@@ -821,6 +822,8 @@ INVALID = [
     of_action({"for_each": "x", "do": []}),
     of_action({"parallel": {}}),
     of_action({"try": []}),
+    of_action({"rethrow": False}),
+    of_action({"try": [], "catch": [], "catch_stop": "yes"}),
     of_action({"fail": None}),
     of_action({"fail": []}),
 ]
@@ -842,7 +845,7 @@ def test_every_action_is_among_those_that_both_were_asked_about() -> None:
         for key in shape.keys:
             assert f'"{key}"' in asked, key
     for keyword, shape in ACTIONS.items():
-        assert f'"steps": [{{"{keyword}": ' in asked
+        assert f'[{{"{keyword}": ' in asked
         for key in shape.keys:
             assert f'"{key}"' in asked, key
 

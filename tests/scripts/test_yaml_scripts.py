@@ -369,6 +369,58 @@ def test_a_step_fails_as_often_as_is_said(play: Play, fails: str, attempts: int,
     assert f'"attempt":{attempts}' in json.dumps(last, separators=(",", ":"))
 
 
+RETHROWN = {"rethrow: true": "s", 'fail: "{{ error.message }}"': None}
+
+
+@pytest.mark.parametrize("ending", RETHROWN)
+def test_what_is_rethrown_stays_the_failure_of_its_step(ending: str) -> None:
+    mock = mocked(
+        steps(
+            f"""
+            - try:
+                - {{step: s, fails: {{message: no credit, name: FatalError}}}}
+              catch:
+                - {{step: note, input: "{{{{ error.name }}}}"}}
+                - {ending}
+            """
+        )
+    )
+    error = Client(mock).run("w")["error"]
+    assert (error["message"], error.get("activityType", "").rpartition("#")[2] or None) == (
+        "no credit",
+        RETHROWN[ending],
+    )
+
+
+def test_a_catch_takes_a_stop_when_it_says_so_and_can_pass_it_on() -> None:
+    script = """
+        - try:
+            - wait_for_signal: go
+          catch:
+            - {{step: clean_up, input: "{{{{ error.name }}}}"}}
+            - if: "{{{{ input == 'pass on' }}}}"
+              then: [{{rethrow: true}}]
+          catch_stop: {}
+    """
+    for catches, given, status, cleaned in (
+        ("true", "go on", "completed", ["CancelledFailure"]),
+        ("true", "pass on", "cancelled", ["CancelledFailure"]),
+        ("false", "go on", "cancelled", []),
+    ):
+        mock = mocked(steps(script.format(catches)))
+        client = Client(mock)
+        client.start("w", given, workflowId="w")
+        client.patch("/workflow/w/stop")
+        mock.clock.advance("1m")
+        run = mock.runs["w"]
+        scheduled = [
+            event["payloads"]["input"][0] if "payloads" in event else event
+            for event in client.get("/workflow/w/history?includePayloads=true").json["events"]
+            if event["eventTypeName"] == "ACTIVITY_TASK_SCHEDULED"
+        ]
+        assert (run.status, len(scheduled[1:])) == (status, len(cleaned))
+
+
 def test_a_step_tells_what_happens_inside_of_it() -> None:
     mock = mocked(
         steps(

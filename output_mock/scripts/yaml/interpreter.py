@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _DOES = ("takes", "steps", "returns", "fails", "answers")
 _FAILURE_KEYS = ("message", "name", "cause", "retryable", "properties", "thrown")
 
+# What a catch has caught, under a name that no expression can have.
+_CAUGHT = "what was caught"
+
 
 class PlayedWorkflow:
     """A workflow of a file. Its `play` is a script like any other.
@@ -330,7 +333,18 @@ class _Interpreter:
         try:
             return await self._block(said["try"], names)
         except (StepFailure, ChildFailure, SignalTimeout, Failure) as failure:
-            return await self._block(said["catch"], {**names, "error": _as_json(failure)})
+            caught: BaseException = failure
+            shown = _as_json(failure)
+        except asyncio.CancelledError as stop:
+            if not said.get("catch_stop"):
+                raise
+            caught = stop
+            shown = {"name": "CancelledFailure", "message": "Workflow cancelled"}
+        return await self._block(said["catch"], {**names, "error": shown, _CAUGHT: caught})
+
+    async def _rethrow(self, said: ParsedMapping, names: Names) -> None:
+        caught: BaseException = names[_CAUGHT]
+        raise caught
 
     async def _fail(self, said: ParsedMapping, names: Names) -> None:
         raise self._failure(said["fail"], names, "FatalError")
@@ -499,6 +513,7 @@ _ACTIONS: dict[str, Callable[[_Interpreter, ParsedMapping, Names], Any]] = {
     "parallel": _Interpreter._parallel,
     "try": _Interpreter._try,
     "fail": _Interpreter._fail,
+    "rethrow": _Interpreter._rethrow,
     "return": _Interpreter._return,
     "continue_as_new": _Interpreter._continue_as_new,
 }

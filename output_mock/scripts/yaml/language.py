@@ -164,6 +164,20 @@ class Fails(FieldType):
         return reader.template(node)
 
 
+class Rethrow(FieldType):
+    """The word `true`, inside of a catch."""
+
+    def schema(self) -> JSONSchema:
+        return {"const": True}
+
+    def read(self, node: Node, reader: Reader, key: str) -> bool:
+        if node.value is not True:
+            reader.mistake(node.place, f"{key} is always true, not {node.kind}")
+        elif "error" not in reader.known_names:
+            reader.mistake(node.place, "a rethrow stands in a catch; there is nothing to rethrow here")
+        return True
+
+
 class Inside(FieldType):
     """A list of what happens inside of a step, each with one keyword that says what it is."""
 
@@ -445,7 +459,16 @@ ACTIONS: dict[str, ObjectType] = {
                     required=True,
                     names=("error",),
                 ),
+                "catch_stop": Key(
+                    FLAG, "Whether the catch also takes a stop, as error.name CancelledFailure (false)."
+                ),
             },
+        ),
+        ObjectType(
+            "rethrow",
+            "a rethrow",
+            "Fails with what the catch has caught, as it was: a step's failure stays one.",
+            {"rethrow": Key(Rethrow(), "Always true.", required=True)},
         ),
         ObjectType(
             "fail",

@@ -133,6 +133,11 @@ class Reader:
             return Mapped(fields, node.place)
         return Template(node.value, node.place)
 
+    @property
+    def known_names(self) -> tuple[str, ...]:
+        """The names that expressions may use here."""
+        return self._names
+
     def no_expressions(self, node: Node, key: str) -> None:
         """Note expressions where there can be none."""
         if node.is_text and "{{" in node.value:

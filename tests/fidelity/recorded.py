@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from output_contract.conformity import check_response
+from output_contract.conformity import Document
+from output_contract.documents import document_of
+from output_contract.versions import Judged
 from output_mock import OutputMock, Script
 from output_mock.engine.trace_storage import object_key
 from output_mock.recording.files import found_in, read
@@ -92,6 +94,8 @@ class Recorded:
             for script in scripts:
                 assert isinstance(script, Script)
                 script.offer_in(self.mock.world)
+        deployment = self.mock.world.deployment
+        self._document: Document = document_of(Judged(deployment.api, deployment.sdk))
         self._bucket: Bucket | None = None
         if recording.name.startswith("remote_trace"):
             traces = in_bucket("traces-bucket", endpoint=s3, upload_delay="1s")
@@ -120,7 +124,7 @@ class Recorded:
 
     def _play(self, transport: Transport, documented: bool) -> list[str]:
         player = Player(
-            Documented(transport) if documented else transport,
+            Documented(transport, self._document) if documented else transport,
             token=TOKEN if self.recording.server == "production" else None,
             pace=PlayedPace(self.clock),
             by_hand=self._by_hand,
@@ -167,9 +171,10 @@ class PlayedPace:
 class Documented:
     """A way to a server on which every answer has to be as its OpenAPI document says."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, document: Document) -> None:
         self.url = transport.url
         self._transport = transport
+        self._document = document
 
     def send(
         self,
@@ -185,5 +190,6 @@ class Documented:
         # A 304 is about what one has got already, which the document does not describe.
         if reply.status != 304:
             given = {name.lower(): value for name, value in reply.headers}
-            check_response(method, path, reply.status, given, answer)
+            problems = self._document.response_problems(method, path, reply.status, given, answer)
+            assert not problems, f"{method} {path} answered {reply.status}: {problems}"
         return reply._replace(pieces=iter([answer]))

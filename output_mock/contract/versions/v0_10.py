@@ -74,6 +74,7 @@ def _null_places(document: dict[str, Any]) -> None:
     places["properties"] = {
         name: {"anyOf": [place, {"type": "null"}]} for name, place in places["properties"].items()
     }
+    places["required"] = list(_PLACES)
 
 
 CHANGES = (

@@ -259,10 +259,14 @@ def _no_versioned_results(document: dict[str, Any]) -> None:
     for name in ("WorkflowResult", "WorkflowError"):
         schemas.pop(name, None)
     legacy = schemas["LegacyWorkflowResult"]
-    # What is not there at all is left out: an output that is nothing, the trace of a child, what is lost.
-    legacy["required"] = [name for name in legacy["required"] if name not in ("output", "trace")]
     legacy.pop("deprecated", None)
     legacy["description"] = "How a run ended. A workflow that failed is an answer like any other."
+    # What is not there is left out: an output that is nothing, and a child's trace, or what the server loses.
+    _optional(legacy, "output", "trace")
+
+
+def _optional(schema: dict[str, Any], *names: str) -> None:
+    schema["required"] = [name for name in schema["required"] if name not in names]
 
 
 def _no_long_poll_documented(document: dict[str, Any]) -> None:
@@ -272,10 +276,9 @@ def _no_long_poll_documented(document: dict[str, Any]) -> None:
 
 
 def _no_request_id_documented(document: dict[str, Any]) -> None:
-    for schema in document["components"]["schemas"].values():
-        if "signalName" in schema.get("properties", {}):
-            schema["properties"].pop("requestId", None)
-            schema["required"] = [name for name in schema["required"] if name != "requestId"]
+    signaled = document["components"]["schemas"]["WorkflowExecutionSignaledEventAttributes"]
+    signaled["properties"].pop("requestId")
+    _optional(signaled, "requestId")
 
 
 CHANGES = (

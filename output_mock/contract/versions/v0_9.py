@@ -20,6 +20,12 @@ def _no_last_event_id(reply: Reply) -> None:
         reply.headers[_HEADER] = reply.headers[_HEADER].replace(", Last-Event-ID", "")
 
 
+def _last_event_id_documented(document: dict[str, Any]) -> None:
+    for key, header in document["components"]["headers"].items():
+        if key.split(".")[0] == _HEADER:
+            header["schema"]["const"] = header["schema"]["const"].replace(", Last-Event-ID", "")
+
+
 def _not_found(reply: Reply) -> None:
     if reply.status == 424 and reply.body["error"] == "UnsupportedWorkflowError":
         words: str = reply.body["message"]
@@ -29,10 +35,13 @@ def _not_found(reply: Reply) -> None:
 
 
 def _nothing_unsupported(document: dict[str, Any]) -> None:
+    error = document["components"]["schemas"]["UnsupportedWorkflowError"]
+    error["properties"]["error"]["const"] = "WorkflowNotFoundError"
     for path in ("/workflow/run", "/workflow/start"):
         answers = document["paths"][path]["post"]["responses"]
-        answers.pop("424", None)
-        answers.setdefault("404", document["paths"]["/workflow/{id}/status"]["get"]["responses"]["404"])
+        answers["404"] = answers.pop("424")
+        # The catalog's worker is asked, and may not be there.
+        answers.setdefault("409", document["paths"]["/workflow/catalog"]["get"]["responses"]["409"])
 
 
 def _no_workflow_names(reply: Reply) -> None:
@@ -102,5 +111,6 @@ CHANGES = (
         ),
         adds=frozenset({"history_stream"}),
         answer=_no_last_event_id,
+        document=_last_event_id_documented,
     ),
 )

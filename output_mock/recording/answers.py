@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 # Of the connection or the moment, and nothing that the server says of its API.
@@ -43,20 +44,20 @@ class Answer:
         if not self.is_json:
             return None
         try:
-            return json.loads(self.body)
+            return _parsed(self.body.decode())
         except (ValueError, RecursionError):
             return None
 
 
-def written(answer: Answer) -> dict[str, Any]:
+def written(answer: Answer, *, as_text: bool = False) -> dict[str, Any]:
     """An answer as JSON; nothing is masked yet.
 
-    The body is `json`, `stream` or `text`, by its type, or `base64` where it is no text.
+    The body is `json`, `stream` or `text`, by its type or with `as_text`, or `base64` where it is no text.
     """
     if not answer.status:
         return {"broken_off": answer.broken_off}
     out: dict[str, Any] = {"status": answer.status, "headers": headers_written(answer.headers)}
-    out |= _body(answer)
+    out |= _body(answer, as_text)
     if answer.broken_off is not None:
         out["broken_off"] = answer.broken_off
     return out
@@ -77,19 +78,31 @@ def headers_written(headers: Iterable[tuple[str, str]]) -> dict[str, str | list[
     return out
 
 
-def _body(answer: Answer) -> dict[str, Any]:
+def _body(answer: Answer, as_text: bool) -> dict[str, Any]:
     try:
         text = answer.body.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(answer.body).decode()}
-    if answer.is_stream:
+    if answer.is_stream and not as_text:
         return {"stream": frames(text)}
-    if answer.is_json and text:
+    if answer.is_json and text and not as_text:
         try:
-            return {"json": json.loads(text)}
+            return {"json": _parsed(text)}
         except (ValueError, RecursionError):
             pass
     return {"text": text}
+
+
+def _parsed(text: str) -> Any:
+    """JSON that a file can hold. Raises `ValueError` for any other text, `NaN` and `1e999` among them."""
+
+    def number(digits: str) -> float:
+        value = float(digits)
+        if not isfinite(value):
+            raise ValueError(f"{digits} is no number of JSON")
+        return value
+
+    return json.loads(text, parse_float=number, parse_constant=number)
 
 
 def frames(text: str) -> list[dict[str, Any]]:
@@ -110,7 +123,7 @@ def frames(text: str) -> list[dict[str, Any]]:
         if data:
             whole = "\n".join(data)
             try:
-                frame["data"] = json.loads(whole)
+                frame["data"] = _parsed(whole)
             except (ValueError, RecursionError):
                 frame["data"] = whole
         if frame:

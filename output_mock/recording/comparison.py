@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +35,7 @@ _NUMBERING = {
     "activityId",
     "taskQueue",
 }
+_HALF = re.compile("[\ud800-\udfff]")
 # More of a value is not shown in a line.
 _SHOWN = 300
 
@@ -58,7 +60,8 @@ class Difference(NamedTuple):
         return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in self.path)
 
     def __str__(self) -> str:
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)[1:]
+        parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
+        place = encodable("".join(parts)[1:])
         if isinstance(self.recorded, Missing):
             return f"{place}: not recorded, got {shown(self.got)}"
         if isinstance(self.got, Missing):
@@ -193,5 +196,10 @@ def _outline(items: list[Any]) -> list[Any]:
 
 def shown(value: Any) -> str:
     """A value as JSON, cut when it is long."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = encodable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def encodable(text: str) -> str:
+    """A text of JSON that UTF-8 can hold: halves of characters are escaped."""
+    return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)

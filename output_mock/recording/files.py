@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from output_mock.recording.comparison import encodable
 from output_mock.recording.scenario import Places, Scenario, ScenarioError, from_json, in_words
 from output_mock.scripts.yaml.source import LONGEST_FILE, Node, Source
 
@@ -91,4 +92,4 @@ def write(recording: Scenario, folder: Path) -> Path:
 
 def text_of(recording: Scenario) -> str:
     """A recording as its file has it, whose lines are short enough to be compared."""
-    return json.dumps(recording.json(), indent=1, ensure_ascii=False) + "\n"
+    return encodable(json.dumps(recording.json(), indent=1, ensure_ascii=False)) + "\n"

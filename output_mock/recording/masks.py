@@ -74,7 +74,10 @@ class Masks:
         self._known = re.compile("|".join(map(_alone_if_short, longest_first))) if known else None
 
     def answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """An answer as `answers.written` has it, masked."""
+        """An answer as `answers.written` has it, masked.
+
+        Raises `RecursionError` for JSON that is nested too deep.
+        """
         out = dict(answer)
         for part in ("json", "stream"):
             if part in out:

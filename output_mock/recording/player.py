@@ -136,7 +136,12 @@ class Player:
             elif value is not None:
                 # The last page of a history has null for a token, and the one before stays.
                 variables[name] = made_up[name] = value
-        answer = Masks(made_up, self._token).answer(written(raw))
+        masks = Masks(made_up, self._token)
+        try:
+            answer = masks.answer(written(raw))
+        except RecursionError:
+            # Nested deeper than can be looked through.
+            answer = masks.answer(written(raw, as_text=True))
         if not reached:
             answer["not_reached"] = True
         return Played(number, step, raw, answer, tuple(unsaved))

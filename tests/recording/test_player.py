@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from output_mock.recording.comparison import differences
+from output_mock.recording.files import text_of
 from output_mock.recording.player import NobodyThere, Player
 from output_mock.recording.transport import SocketTransport
 from tests.recording.answering import (
@@ -213,6 +215,11 @@ def test_what_came_before_the_connection_was_closed_is_kept() -> None:
         (JSON, b"", {"text": ""}),
         (JSON, b"null", {"json": None}),
         (JSON, b"{bad", {"text": "{bad"}),
+        (JSON, b'{"a": NaN}', {"text": '{"a": NaN}'}),
+        (JSON, b"[1e999]", {"text": "[1e999]"}),
+        (JSON, b"[12345678901234567890, 1.50]", {"json": [12345678901234567890, 1.5]}),
+        (JSON, b'["\\ud800"]', {"json": ["\ud800"]}),
+        (JSON, b"[" * 900 + b"]" * 900, {"text": "[" * 900 + "]" * 900}),
         ([], b"\xff", {"base64": "/w=="}),
         ([], b"{}", {"text": "{}"}),
         (
@@ -338,6 +345,10 @@ def test_a_path_goes_out_as_it_is_written() -> None:
     assert seen == ["/a/../b//c%2f?x=%zz&y"]
 
 
-def test_an_answer_can_be_written_as_json() -> None:
-    (one,) = played(Answering(lambda sent: reply(200, [("X", "\x00é")], b"\x00")), GET)
-    assert json.loads(json.dumps(one.answer)) == one.answer
+def test_halves_of_characters_can_be_written_and_shown() -> None:
+    body = b'{"\\udc00": "\\ud800"}'
+    (one,) = played(Answering(lambda sent: reply(200, JSON, body)), GET)
+    recording = scenario(GET).with_answers({0: one.answer}, {"api": "0.11"})
+    assert json.loads(text_of(recording).encode()) == recording.json()
+    (difference,) = differences({**one.answer, "json": {"\udc00": "x"}}, one.answer)
+    assert str(difference).encode().endswith(rb'recorded "x", got "\ud800"')

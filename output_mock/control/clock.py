@@ -6,7 +6,7 @@ from typing import Any
 
 from output_mock.contract.schemas import number, or_null, ref, shape, text
 from output_mock.contract.wire_forms import iso
-from output_mock.control.operations import (
+from output_mock.control.operation import (
     DURATION,
     TIME,
     ControlOperation,

@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 from output_mock.contract.operations import NAMES
 from output_mock.contract.schemas import JsonSchema, flag, many, number, or_null, ref, shape, text
-from output_mock.control.operations import (
+from output_mock.control.names import LONGEST_ID
+from output_mock.control.operation import (
     ANYTHING,
     DURATION,
-    LONGEST_ID,
     ControlOperation,
     ControlRequest,
     ControlResponse,

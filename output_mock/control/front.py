@@ -14,11 +14,12 @@ from urllib.parse import unquote
 
 from flask import Request, Response
 
+from output_mock.contract.errors import OutputError
 from output_mock.control.access import TARGET_HOST, Access
-from output_mock.control.problems import InvalidRequest, Problem, Unauthorized
+from output_mock.control.problems import InvalidRequest, Problem, Unauthorized, refused
 from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.http import tokens
-from output_mock.http.responses import json_response, no_content
+from output_mock.http.responses import no_content
 from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Front:
             with self.worlds.visited(name, lambda: self._check_making(environ, name)) as held:
                 return held.mock.app.answer(environ)
         except Problem as problem:
-            return _refused(problem)
+            return refused(problem)
 
     def _control(
         self, environ: WSGIEnvironment, target: str, world: WorldEntry | str, *, scoped: bool
@@ -97,8 +98,8 @@ class Front:
             else:
                 self._check_token(environ)
                 answer = self._done(environ, target, world, scoped=scoped)
-        except Problem as problem:
-            answer = _refused(problem)
+        except (Problem, OutputError, RecursionError) as problem:
+            answer = refused(problem)
         answer.headers["Cache-Control"] = "no-store"
         answer.headers.update(self._access.headers(environ))
         return answer
@@ -151,10 +152,6 @@ class Front:
 def _is_control(target: str) -> bool:
     path = target.partition("?")[0]
     return path == CONTROL or path.startswith(f"{CONTROL}/")
-
-
-def _refused(problem: Problem) -> Response:
-    return json_response(problem.body(), problem.status, problem.headers)
 
 
 def _target(environ: WSGIEnvironment) -> str:

@@ -7,14 +7,20 @@ import re
 from typing import Any
 
 from output_mock.contract.schemas import JsonSchema, many, number, ref, shape, text
-from output_mock.control.operations import ControlOperation
-from output_mock.control.plane import OPERATIONS, SCHEMAS
-from output_mock.control.problems import CLASSES
+from output_mock.control.operation import ControlOperation
+from output_mock.control.operations import OPERATIONS, SCHEMAS
+from output_mock.control.problems import CLASSES, UNAVAILABLE
 from output_mock.version import version
 
 # The errors that every operation has.
 _ALWAYS = (401, 403, 404, 405, 410, 503)
 _WITH_BODY = (400, 413, 415)
+# Status, name and meaning of each error.
+_ERRORS = [
+    (status, error.name, (error.__doc__ or "").strip().partition("\n")[0])
+    for error, statuses in ({one: (one.status,) for one in CLASSES} | UNAVAILABLE).items()
+    for status in statuses
+]
 
 
 def document() -> dict[str, Any]:
@@ -56,7 +62,7 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {**SCHEMAS, "Error": _error()},
             "responses": {
-                str(status): _failure(status) for status in sorted({one.status for one in CLASSES})
+                str(status): _failure(status) for status in sorted({status for status, _, _ in _ERRORS})
             },
         },
     }
@@ -77,7 +83,7 @@ def _error() -> JsonSchema:
     )
     return shape(
         {
-            "error": text("What kind of error it is.", enum=sorted({one.name for one in CLASSES})),
+            "error": text("What kind of error it is.", enum=sorted({name for _, name, _ in _ERRORS})),
             "message": text("What is wrong, and what to do, for people."),
             "nearest": text("What was probably meant."),
             "mistakes": many(mistake, description="Everything that is wrong with a script."),
@@ -88,7 +94,7 @@ def _error() -> JsonSchema:
 
 
 def _failure(status: int) -> JsonSchema:
-    about = " ".join((one.__doc__ or "").strip() for one in CLASSES if one.status == status)
+    about = " ".join(dict.fromkeys(about for known, _, about in _ERRORS if known == status))
     return _content(about, ref("Error"))
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flask import Response
+
+from output_mock.contract.errors import OutputError
+from output_mock.engine.errors import WaitEndedError, WorldBusyError, WorldStuckError
+from output_mock.http.responses import json_response
 from output_mock.places import Mistake
 from output_mock.suggestions import closest, nearest
 
@@ -140,35 +145,6 @@ class Full(Problem):
     name = "NoRoomError"
 
 
-class Stuck(Problem):
-    """A script holds the world and does not give its thread back."""
-
-    status = 503
-    name = "WorldStuckError"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, headers={"Retry-After": "3"})
-
-
-class Busy(Stuck):
-    """The world did so much at a time that the request did not come to its turn."""
-
-    name = "WorldBusyError"
-
-
-class Ended(Problem):
-    """The world was wiped or deleted, or went back to a snapshot, while the request waited."""
-
-    status = 410
-    name = "WaitEndedError"
-
-
-class Stopped(Ended):
-    """The server stops."""
-
-    status = 503
-
-
 CLASSES: tuple[type[Problem], ...] = (
     InvalidRequest,
     InvalidScript,
@@ -181,8 +157,26 @@ CLASSES: tuple[type[Problem], ...] = (
     TooLarge,
     UnsupportedMediaType,
     Full,
-    Stuck,
-    Busy,
-    Ended,
-    Stopped,
 )
+# What a world says that cannot do anything at the moment, with the statuses that it has: these errors are
+# answered as they are.
+UNAVAILABLE: dict[type[OutputError], tuple[int, ...]] = {
+    WorldStuckError: (503,),
+    WorldBusyError: (503,),
+    WaitEndedError: (410, 503),
+}
+
+
+def refused(error: Problem | OutputError | RecursionError) -> Response:
+    """The answer for what cannot be done.
+
+    What else the engine refuses, such as to play a script that is wrong, does not go as things stand.
+    """
+    if isinstance(error, RecursionError):
+        error = InvalidRequest("the body is nested too deep")
+    elif isinstance(error, (WorldStuckError, WorldBusyError, WaitEndedError)):
+        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+        return json_response({"error": error.name, "message": error.message}, error.status, headers)
+    elif isinstance(error, OutputError):
+        error = Conflict(error.message)
+    return json_response(error.body(), error.status, error.headers)

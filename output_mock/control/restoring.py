@@ -119,7 +119,7 @@ def _made_again(name: str, options: dict[str, Any], marks: Iterable[bytes], worl
     """A new world of that name, with what was said when the world of the file was made."""
     try:
         if options:
-            from output_mock.control.plane import check
+            from output_mock.control.checking import check
             from output_mock.control.world_operations import NEW
 
             check({**options, "name": name}, NEW, "its options")

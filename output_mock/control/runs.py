@@ -9,10 +9,10 @@ from urllib.parse import quote
 from output_mock.contract.errors import OutputError, WorkflowNotFoundError
 from output_mock.contract.schemas import JsonSchema, flag, many, number, or_null, ref, shape, text
 from output_mock.contract.wire_forms import iso
-from output_mock.control.operations import (
+from output_mock.control.names import LONGEST_ID
+from output_mock.control.operation import (
     ANYTHING,
     DURATION,
-    LONGEST_ID,
     TIME,
     ControlOperation,
     ControlRequest,

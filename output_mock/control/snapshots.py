@@ -1,23 +1,15 @@
-"""Snapshots: the whole state of a world at one time, and going back to it.
-
-A snapshot is a record of the world (`engine/records.py`, which says what that cannot hold), of its faults
-with the chance that they go by, and of its journal. It shares with the world, and with other snapshots, what
-has not changed: many snapshots of a world with many closed runs take little more than one. Restoring makes a
-world of the record, so it can be done again and again; whoever waits for something of the world before stops
-waiting. On a real clock time goes on in between: what has fallen due since then happens at once.
-"""
+"""The snapshots of a world, by the names that they are kept under."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from output_mock.contract.schemas import JsonSchema, many, number, ref, shape, text
 from output_mock.contract.wire_forms import iso
-from output_mock.control.operations import (
-    NAME,
-    NAME_WORDS,
+from output_mock.control.names import NAME, NAME_WORDS
+from output_mock.control.operation import (
     TIME,
     ControlOperation,
     ControlRequest,
@@ -26,9 +18,7 @@ from output_mock.control.operations import (
     name_of,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
-from output_mock.control.worlds import WorldEntry
-from output_mock.engine.errors import Ending
-from output_mock.engine.records import WorldRecord, check_playable, record_of, world_of
+from output_mock.state.snapshot import Snapshot
 
 # How many snapshots a world may have.
 MOST_SNAPSHOTS = 20
@@ -46,46 +36,6 @@ SCHEMAS = {
         about="The state of a world, by the name that it is kept under. `now` is the time on its clock.",
     )
 }
-
-
-class Snapshot(NamedTuple):
-    """The whole state of a world at one time."""
-
-    world: WorldRecord
-    # When it was taken, on the world's clock.
-    now: int
-    # How many workflow ids were started.
-    ids: int
-    faults: Any
-    calls: Any
-    request_ids: Any
-
-    @classmethod
-    def of(cls, held: WorldEntry) -> Snapshot:
-        """The state of a world as it is. Raises `ScriptError` when a script cannot be played once more."""
-        app = held.app
-        with app.world.clock.lock:
-            world, now, ids = (
-                record_of(app.world),
-                app.world.clock.nanoseconds(),
-                len(app.world.workflow_ids()),
-            )
-            faults, calls = app.faults.state(), app.calls.sized()
-            request_ids = app.request_ids_state()
-            check_playable(world, app.world)
-        return cls(world, now, ids, faults, calls, request_ids)
-
-    def restore(self, held: WorldEntry) -> None:
-        """Have a world go on from here. Raises `ScriptError`, and leaves it as it is then."""
-        app, old = held.app, held.world
-        new = world_of(self.world, old)
-        held.mock.world = app.world = new
-        app.faults.restore(self.faults)
-        app.calls.replace(self.calls)
-        app.set_request_ids_state(self.request_ids)
-        new.resume()
-        old.close(Ending.RESTORED, on_stuck=lambda thread_id: app.give_up(thread_id, Ending.RESTORED))
-        app.calls.wake_all_waiters(Ending.RESTORED)
 
 
 def _described(name: str, snapshot: Snapshot) -> dict[str, Any]:
@@ -110,7 +60,7 @@ def take(asked: ControlRequest) -> ControlResponse:
     if name is None:
         name = next(name for n in range(1, len(kept) + 2) if (name := f"snapshot-{n}") not in kept)
     _check_name(name, kept)
-    snapshot = Snapshot.of(asked.held)
+    snapshot = Snapshot.of(asked.held.app)
     kept[name] = snapshot
     return ControlResponse(201, _described(name, snapshot))
 
@@ -134,7 +84,7 @@ def _the(asked: ControlRequest) -> tuple[str, Snapshot]:
 def restore(asked: ControlRequest) -> ControlResponse:
     """Go back to one."""
     name, snapshot = _the(asked)
-    snapshot.restore(asked.held)
+    snapshot.restore(asked.held.mock)
     return ControlResponse(200, _described(name, snapshot))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from output_mock.contract.schemas import JsonSchema, many, number, ref, shape, text
-from output_mock.control.operations import ControlOperation, ControlRequest, ControlResponse
+from output_mock.control.operation import ControlOperation, ControlRequest, ControlResponse
 from output_mock.unplayed import unplayed
 
 SCHEMAS: dict[str, JsonSchema] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from output_mock.contract.schemas import JsonSchema, flag, many, or_null, ref, shape, text
 from output_mock.contract.wire_forms import iso
-from output_mock.control.operations import (
+from output_mock.control.operation import (
     ANYTHING,
     DURATION,
     TIME,

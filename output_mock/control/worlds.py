@@ -6,20 +6,20 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
-from output_mock.control.operations import NAME, NAME_WORDS
+from output_mock.control.names import NAME, NAME_WORDS
 from output_mock.control.problems import Conflict, Full, InvalidRequest, NotFound
 from output_mock.engine.errors import Ending
 from output_mock.http.tokens import bare, fingerprint
 from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
-    from output_mock.control.saver import Saver
-    from output_mock.control.snapshots import Snapshot
     from output_mock.engine.world import World
     from output_mock.http.app import OutputApp
     from output_mock.mock import OutputMock
+    from output_mock.state.snapshot import Snapshot
 
 # The name of the world that is meant when none is named.
 DEFAULT = "default"
@@ -30,6 +30,20 @@ MOST_TOKENS = 100
 Make = Callable[[Mapping[str, Any]], "OutputMock"]
 # How often, at least, worlds are looked at that may have been idle for too long: seconds.
 _LOOK = 30.0
+
+
+class KeptState(Protocol):
+    """What writes the state of worlds to a file (`saver.Saver`)."""
+
+    @property
+    def path(self) -> str:
+        """Where it lies."""
+
+    # When the file was written last.
+    written: datetime | None
+
+    def trouble(self) -> str | None:
+        """Why it cannot be written; None when it can."""
 
 
 class WorldEntry:
@@ -113,7 +127,7 @@ class Worlds:
         self._closing = threading.Event()
         self._sweeper: threading.Thread | None = None
         # What writes the state of the worlds to a file, if they are to outlast the process.
-        self.saver: Saver | None = None
+        self.saver: KeptState | None = None
 
     def __iter__(self) -> Any:
         return iter(list(self._held.values()))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from output_mock.contract.events import Event
 from output_mock.contract.history import History
@@ -39,10 +39,8 @@ from output_mock.state.checked import (
 from output_mock.state.database import MOST_RUNS
 from output_mock.state.faults import faults_json, read_faults
 from output_mock.state.scripts import Definitions, DefinitionsAgain, definition_json
+from output_mock.state.snapshot import Snapshot
 from output_mock.traces.tree import trace_tree
-
-if TYPE_CHECKING:
-    from output_mock.control.snapshots import Snapshot
 
 # Which form a snapshot file has; another version of it is not read.
 VERSION = 2
@@ -137,8 +135,6 @@ def read_snapshot(given: Any, like: World) -> Snapshot:
 
     Raises `Unreadable`, also when one of those is missing.
     """
-    from output_mock.control.snapshots import Snapshot
-
     whole_file = mapping(given)
     if whole_file.get("kind") != KIND:
         raise Unreadable("it is not a snapshot of output-mock")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from werkzeug.test import Client as WSGIClient
 
 from output_mock.control.front import Front
-from output_mock.control.plane import OPERATIONS
+from output_mock.control.operations import OPERATIONS
 from output_mock.control.worlds import Worlds
 from tests.control.served import worlds_of
 

@@ -16,8 +16,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from output_mock import OutputMock
 from output_mock.control.saver import begun
-from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import WorldEntry, Worlds
+from output_mock.state.snapshot import Snapshot
 from tests.benchmarks.bench_speed import a_mock, run_one, show
 
 RUNS = 3_000
@@ -70,10 +70,10 @@ def test_many_snapshots_take_little_more_memory_than_the_world(benchmark: Benchm
     held = WorldEntry("one", mock, {})
     gc.collect()
     world = tracemalloc.get_traced_memory()[0]
-    snapshots = [Snapshot.of(held) for _ in range(SNAPSHOTS)]
+    snapshots = [Snapshot.of(held.app) for _ in range(SNAPSHOTS)]
     gc.collect()
     both = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     benchmark.extra_info["ratio"] = round(both / world, 3)
-    benchmark.pedantic(lambda: Snapshot.of(held), rounds=20, warmup_rounds=1)
+    benchmark.pedantic(lambda: Snapshot.of(held.app), rounds=20, warmup_rounds=1)
     show(benchmark.name, both / world, 1.5, f"{len(snapshots)} snapshots of {CLOSED:,} closed runs")

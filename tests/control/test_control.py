@@ -12,7 +12,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from output_mock import Context, Failure, OutputMock
-from output_mock.control.plane import OPERATIONS
+from output_mock.control.operations import OPERATIONS
 from output_mock.control.worlds import Worlds
 from tests.client import HANG_GUARD, Client
 from tests.conftest import in_another_thread

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from output_mock import Context, Failure, Fault, OutputMock
-from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import WorldEntry
 from output_mock.engine.clock import Mode
 from output_mock.engine.records import copy_of
 from output_mock.sdk.errors import ScriptError
+from output_mock.state.snapshot import Snapshot
 from tests.client import Client
 from tests.conftest import in_another_thread
 from tests.control.served import served, worlds_of
@@ -52,12 +52,12 @@ def test_after_a_restore_the_same_requests_get_the_same_answers(
     session = Rewinding(clock, programs)
     for request in before:
         session.do(request)
-    snapshot = Snapshot.of(session.held)
+    snapshot = Snapshot.of(session.held.app)
     expected = session.heard_of(after)
-    snapshot.restore(session.held)
+    snapshot.restore(session.held.mock)
     # What happens after a restore leaves the snapshot as it was.
     session.heard_of(between)
-    snapshot.restore(session.held)
+    snapshot.restore(session.held.mock)
     assert session.heard_of(after) == expected
     session.mock.close()
 
@@ -71,7 +71,7 @@ def test_taking_a_snapshot_changes_nothing(programs: Any, before: Any, clock: st
         for request in before:
             session.do(request)
             if interrupted:
-                Snapshot.of(session.held)
+                Snapshot.of(session.held.app)
         heard.append(session.heard_of(before))
         session.mock.close()
     assert heard[0] == heard[1]
@@ -141,12 +141,12 @@ def test_answers_in_turn_and_ids_go_on_from_where_they_were() -> None:
     mock.clock.advance(0)
     assert mock.runs[first.workflow_id].output == 1
     held = WorldEntry("one", mock, {})
-    snapshot = Snapshot.of(held)
+    snapshot = Snapshot.of(held.app)
     for _ in range(2):
         run = mock.world.start("turns")
         mock.clock.advance(0)
         assert mock.runs[run.workflow_id].output == 2
-        snapshot.restore(held)
+        snapshot.restore(held.mock)
     assert run.run_id not in [one.run_id for one in mock.runs.values()]
 
 
@@ -161,11 +161,11 @@ def test_faults_chance_and_calls_go_back_too() -> None:
         return [client.get("/workflow/runs").status_code for _ in range(12)]
 
     client.get("/health")
-    snapshot = Snapshot.of(held)
+    snapshot = Snapshot.of(held.app)
     first = statuses()
     assert len({*first}) == 3
     mock.faults.clear()
-    snapshot.restore(held)
+    snapshot.restore(held.mock)
     assert (statuses(), len(mock.calls)) == (first, 13)
     assert [call.number for call in mock.calls] == list(range(1, 14))
 

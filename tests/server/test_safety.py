@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from output_contract.conformity import check_response
 from output_mock import Context, OutputMock, openapi
 from output_mock.contract.operations import ROUTES
-from output_mock.control.plane import OPERATIONS
+from output_mock.control.operations import OPERATIONS
 from output_mock.control.workflows import MOST_CATALOGS
 from output_mock.http.journal import Call, Journal
 from tests.client import Client

@@ -13,12 +13,12 @@ import pytest
 
 from output_mock import Context, Failure, OutputMock
 from output_mock.contract import closed_runs, failures
-from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import WorldEntry
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.failures import Application
 from output_mock.state.checked import Unreadable
 from output_mock.state.json_form import cause, cause_json, random_state
+from output_mock.state.snapshot import Snapshot
 from output_mock.state.worlds import checked_snapshot, snapshot_json
 from tests.client import Client
 from tests.control.served import served, worlds_of
@@ -80,7 +80,7 @@ def test_a_snapshot_that_needs_python_that_is_not_served_says_so() -> None:
     mock = OutputMock()
     mock.workflow("mine").returns(1)
     mock.world.start("mine", workflow_id="a")
-    file = json.loads(json.dumps(snapshot_json(Snapshot.of(WorldEntry("one", mock, {})))))
+    file = json.loads(json.dumps(snapshot_json(Snapshot.of(mock.app))))
     other = OutputMock()
     with pytest.raises(Unreadable, match="scripted in Python and is not served here: mine"):
         checked_snapshot(file, other.world)
@@ -185,7 +185,7 @@ def use(held: WorldEntry) -> None:
 def test_whatever_stands_in_the_place_of_something_in_a_file_is_refused_or_does_no_harm(part: str) -> None:
     mock = a_world()
     Client(mock).request("GET", "/workflow/a/status")
-    file = json.loads(json.dumps(snapshot_json(Snapshot.of(WorldEntry("one", mock, {})))))
+    file = json.loads(json.dumps(snapshot_json(Snapshot.of(mock.app))))
     mock.close()
     held = WorldEntry("two", a_world(), {})
     for number, path in enumerate([(part,), *some_of_each_kind(places(file[part], (part,)))]):
@@ -194,7 +194,7 @@ def test_whatever_stands_in_the_place_of_something_in_a_file_is_refused_or_does_
         with suppress(Unreadable, ScriptError):
             snapshot = checked_snapshot(changed(file, path, odd), held.world)
         if snapshot is not None:
-            snapshot.restore(held)
+            snapshot.restore(held.mock)
             use(held)
             held.mock.close()
             held = WorldEntry("two", a_world(), {})

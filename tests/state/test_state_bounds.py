@@ -16,11 +16,11 @@ from output_mock import Context, OutputMock
 from output_mock.cli.trace_storage import TraceStorage
 from output_mock.contract import events
 from output_mock.control.saver import begun
-from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.durations import SECOND
 from output_mock.state.checked import Unreadable
 from output_mock.state.database import MOST_RUNS, StateFileError
+from output_mock.state.snapshot import Snapshot
 from output_mock.state.worlds import checked_snapshot, snapshot_json
 from tests.control.served import served, worlds_of
 
@@ -60,7 +60,7 @@ def kept_in(path: Path) -> Iterator[Worlds]:
 
 def file_of(held: WorldEntry) -> Any:
     """A snapshot of a world, as a file."""
-    return json.loads(json.dumps(snapshot_json(Snapshot.of(held))))
+    return json.loads(json.dumps(snapshot_json(Snapshot.of(held.app))))
 
 
 def a_file() -> Any:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from output_mock.control.saver import Saver, begun
-from output_mock.control.snapshots import Snapshot
 from output_mock.control.worlds import WorldEntry, Worlds
+from output_mock.state.snapshot import Snapshot
 from output_mock.state.worlds import read_snapshot, snapshot_json
 from tests.engine.test_properties import Answer, Session, programs, requests
 
@@ -86,13 +86,13 @@ def test_who_goes_on_from_a_snapshot_file_gets_the_same_answers(
     first = Persistent(clock, programs)
     for request in before:
         first.do(request)
-    file = json.dumps(snapshot_json(Snapshot.of(first.worlds.default)))
+    file = json.dumps(snapshot_json(Snapshot.of(first.worlds.default.app)))
     expected = first.heard_of(after)
     first.mock.close()
     other = Persistent(clock, programs)
     other.heard_of(between)
     held: WorldEntry = other.worlds.default
-    read_snapshot(json.loads(file), held.world).restore(held)
+    read_snapshot(json.loads(file), held.world).restore(held.mock)
     assert other.heard_of(after) == expected
     again = snapshot_json(read_snapshot(json.loads(file), held.world))
     assert json.loads(json.dumps(again)) == json.loads(file)

@@ -1,0 +1,8 @@
+"""What names and ids may be that a request makes."""
+
+from __future__ import annotations
+
+LONGEST_NAME = 64
+NAME = "^[A-Za-z0-9_.-]{1,64}$"
+NAME_WORDS = "names are up to 64 letters, digits and the signs _ . -"
+LONGEST_ID = 1000

@@ -14,6 +14,7 @@ import pytest
 
 from output_contract.server import CLOSED, UNSENT, Server
 from output_contract.versions import NEWEST, Judged, known
+from output_mock.recording.versions import api_of
 
 _PATIENCE = 20.0
 
@@ -39,10 +40,9 @@ def _api(server: Server) -> str | None:
     """The version of the API; None when the answers are not those of an API of any version."""
     unknown = f"/workflow/{server.new_id()}"
     with suppress(_NotTold):
-        if _error(server, f"{unknown}/history?longPollTimeoutMs=0") == "ValidationError":
-            return "0.11.0"
-        if _error(server, f"{unknown}/input") == "WorkflowNotFoundError":
-            return "0.10.0"
+        version = api_of(lambda path: _error(server, f"{unknown}{path}"))
+        if version in ("0.11", "0.10"):
+            return known(version)
         # There is no such workflow, so that nothing begins.
         body = {"workflowName": server.new_id()} | _named_catalog(server)
         if _error(server, "/workflow/start", body) in (
@@ -50,10 +50,7 @@ def _api(server: Server) -> str | None:
             "CatalogNotAvailableError",
         ):
             return "0.9.2"
-        if _error(server, f"{unknown}/history/stream") == "WorkflowNotFoundError":
-            return "0.9.0"
-        if _error(server, f"{unknown}/status") == "WorkflowNotFoundError":
-            return "0.8.0"
+        return None if version is None else f"{version}.0"
     return None
 
 

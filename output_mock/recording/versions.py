@@ -6,9 +6,8 @@ What tells them apart was measured on servers and workers of 0.8, 0.9, 0.10 and 
 from __future__ import annotations
 
 import http.client
-import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from output_mock.recording.answers import Answer
@@ -33,17 +32,26 @@ def of_api(transport: Transport, token: str | None = None) -> str | None:
         raise NoServer(
             f"{transport.url}/health answers {health.status}, and not 200 OK as an Output API does"
         )
-    # Before 0.11 the parameter is not looked at.
-    poll = asked.get(f"{asked.nowhere}/history?longPollTimeoutMs=x")
-    if poll.status == 401:
-        raise NoServer(f"{transport.url} answers 401; give the right --token")
-    if poll.status == 400:
-        return "0.11"
-    if asked.knows(f"{asked.nowhere}/input"):
-        return "0.10"
-    if asked.knows(f"{asked.nowhere}/history/stream"):
-        return "0.9"
-    return "0.8" if poll.status == 404 else None
+    return api_of(asked.error)
+
+
+# What is answered about a workflow that is not there, the newest first: each version answers something that
+# the ones before it do not know.
+_NEW_ANSWERS = (
+    ("0.11", "/history?longPollTimeoutMs=0", "ValidationError"),
+    ("0.10", "/input", "WorkflowNotFoundError"),
+    ("0.9", "/history/stream", "WorkflowNotFoundError"),
+    ("0.8", "/status", "WorkflowNotFoundError"),
+)
+
+
+def api_of(error: Callable[[str], str | None]) -> str | None:
+    """The version of an API server by the names of the errors that it answers with; None where nothing tells.
+
+    `error` takes a path below that of a workflow which is not there, asks for it, and returns the name of the
+    error, or None for any other answer.
+    """
+    return next((version for version, path, name in _NEW_ANSWERS if error(path) == name), None)
 
 
 def of_sdk(answers: Iterable[Answer]) -> tuple[str, ...]:
@@ -78,7 +86,7 @@ class _Asked:
     def __init__(self, transport: Transport, token: str | None) -> None:
         self._transport = transport
         self._headers = [] if token is None else [("Authorization", f"Basic {token}")]
-        self.nowhere = f"/workflow/output-mock-{secrets.token_hex(6)}"
+        self._nowhere = f"/workflow/output-mock-{secrets.token_hex(6)}"
 
     def get(self, path: str) -> Answer:
         """The answer. Raises `NoServer`."""
@@ -94,11 +102,10 @@ class _Asked:
             ) from None
         return Answer(reply.status, tuple(reply.headers), body)
 
-    def knows(self, path: str) -> bool:
-        """Whether there is such a route; one that is not there has an answer that is no JSON."""
-        body: Any = None
-        try:
-            body = json.loads(self.get(path).body)
-        except (ValueError, RecursionError):
-            pass
-        return isinstance(body, dict) and body.get("error") == "WorkflowNotFoundError"
+    def error(self, path: str) -> str | None:
+        """The name of the error that a path below that of no workflow is answered with."""
+        answer = self.get(f"{self._nowhere}{path}")
+        if answer.status == 401:
+            raise NoServer(f"{self._transport.url} answers 401; give the right --token")
+        name = at(answer.json(), "error")
+        return name if isinstance(name, str) else None

@@ -161,7 +161,7 @@ def server_of(*, polls: bool, has_input: bool, streams: bool) -> Answering:
         path, _, query = sent.target.partition("?")
         if path == "/health":
             return reply(200, [("Content-Type", "text/plain; charset=utf-8")], b"OK")
-        known = {"history": True, "input": has_input, "stream": streams}[path.rpartition("/")[2]]
+        known = {"input": has_input, "stream": streams}.get(path.rpartition("/")[2], True)
         if not known:
             return reply(404, [("Content-Type", "text/plain; charset=utf-8")], b"Not Found")
         if query and polls:

@@ -40,6 +40,8 @@ _REFUSED_UNREAD = {"SyntaxError", "PayloadTooLargeError", "UnsupportedMediaTypeE
 _DEPRECATION = {"deprecation", "sunset", "link"}
 # So many problems of a response are told.
 _MOST = 50
+# So many values are remembered that fit a schema of the items of a list.
+_MOST_FITTING = 5000
 # What a history and a stream leave out unless they are asked for payloads.
 _PAYLOADS = {"input", "result", "failure", "details", "lastFailure"}
 
@@ -333,8 +335,48 @@ def _all_of(
             yield from validator.descend(instance, branch, schema_path=index)
 
 
+class _Fitting:
+    """Texts of values that fit a schema; of very many it keeps the last ones."""
+
+    def __init__(self, schema: Any) -> None:
+        # Held, so that its id stays its own.
+        self.schema = schema
+        self.texts: set[str] = set()
+
+    def add(self, text: str) -> None:
+        if len(self.texts) >= _MOST_FITTING:
+            self.texts.clear()
+        self.texts.add(text)
+
+
+_fitting: dict[int, _Fitting] = {}
+
+
+def _items(validator: Any, items: Any, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
+    """As `jsonschema` does it, but what has fitted once is not looked at again.
+
+    Whoever polls, or follows a stream, is told the same events again and again.
+    """
+    if not isinstance(instance, list):
+        return
+    fitting = _fitting.get(id(items))
+    if fitting is None:
+        fitting = _fitting[id(items)] = _Fitting(items)
+    first = len(schema.get("prefixItems", ()))
+    for index, item in enumerate(instance[first:], first):
+        text = json.dumps(item) if isinstance(item, dict) else None
+        if text in fitting.texts:
+            continue
+        fits = True
+        for error in validator.descend(item, items, path=index):
+            fits = False
+            yield error
+        if fits and text is not None:
+            fitting.add(text)
+
+
 _Validator: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"allOf": _all_of}
+    Draft202012Validator, {"allOf": _all_of, "items": _items}
 )
 
 

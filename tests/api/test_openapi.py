@@ -436,8 +436,10 @@ def test_a_response_that_does_not_fit_is_refused_and_the_place_is_named(
     given = answer(*exchange)
     check(given)
     change(given)
-    with pytest.raises(AssertionError) as raised:
-        check(given)
+    # What has fitted is not looked at again; what has not must not be taken for that.
+    for _ in range(2):
+        with pytest.raises(AssertionError) as raised:
+            check(given)
     first, *problems = str(raised.value).splitlines()
     assert first == f"{given['method']} {given['path']} answered {given['status']}:"
     assert any(problem.strip().startswith(message) for problem in problems), "\n".join(problems)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from output_mock.engine.pending import Work
+
 if TYPE_CHECKING:
     from output_mock.engine.clock import Clock, Timer
     from output_mock.engine.run import Run
@@ -36,7 +38,7 @@ class Deadlines:
         while queue and not queue[0].running:
             queue.popleft()
         if queue and run.deadline < queue[-1].deadline:
-            self._own[run] = self._clock.call_at(run.deadline, run.time_out, is_timeout=True)
+            self._own[run] = self._clock.call_at(run.deadline, Work(run, "run times out"), is_timeout=True)
             return
         queue.append(run)
         if self._timer is None:

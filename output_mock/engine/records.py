@@ -30,6 +30,7 @@ from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.history_limits import Measured
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import UPDATE, Activity, Child, Job, Update, WorkflowTimer
+from output_mock.engine.pending import Kind, Work
 from output_mock.engine.replay import Replay
 from output_mock.engine.run import ContinueAsNewBackoff, Family, IncomingSignal, Run
 from output_mock.engine.watchdog import Watchdog
@@ -54,21 +55,6 @@ RUN_VALUES = (
     *("script_error", "next_run_id", "evaluators", "uploaded", "trace_tree", "details", "task_scheduled"),
     *("speculative", "cancel_requested", "deadline", "sent", "unsent", "answers", "depth"),
 )
-# What may be due for a run: the names of its methods.
-RUN_CALLS = frozenset(
-    {
-        *(
-            "run_task",
-            "trace_settled",
-            "time_out",
-            "_after_backoff",
-            "_timer_fired",
-            "_retry_step",
-            "_end_step",
-        ),
-        *("_step_too_slow", "_start_child", "_cancel_child", "_arrived"),
-    }
-)
 
 
 class Subject(NamedTuple):
@@ -80,24 +66,24 @@ class Subject(NamedTuple):
     number: int
 
 
-class DueCall(NamedTuple):
-    """A call of a run's method that is due at a time, in nanoseconds since 1970.
+class DueWork(NamedTuple):
+    """A piece of work for a run that is due at a time, in nanoseconds since 1970.
 
-    Of calls that are due at the same time the one with the lowest `number` comes first.
+    Of what is due at the same time the piece with the lowest `number` comes first.
     """
 
     number: int
     when: int
     is_timeout: bool
-    method: str
+    kind: Kind
     subject: Subject | None
 
 
-class NextCall(NamedTuple):
-    """A call of a run's method that comes next, or once there is a worker again."""
+class NextWork(NamedTuple):
+    """A piece of work for a run that comes next, or once there is a worker again."""
 
     run_id: str
-    method: str
+    kind: Kind
     subject: Subject | None
 
 
@@ -158,7 +144,7 @@ class UnderWay(NamedTuple):
     work: tuple[Subject, ...]
     # What the script has not heard of yet: an update, or the kind of what the history tells.
     jobs: tuple[UpdateState | int, ...]
-    calls: tuple[DueCall, ...]
+    calls: tuple[DueWork, ...]
 
 
 class FamilyState(NamedTuple):
@@ -205,7 +191,7 @@ class CatalogRecord(NamedTuple):
     # When its worker comes back, and the number of the call that brings it.
     returns: int | None
     returning: int | None
-    waiting: tuple[NextCall, ...]
+    waiting: tuple[NextWork, ...]
     run_id: str
     withheld: frozenset[str]
 
@@ -227,7 +213,7 @@ class WorldRecord(NamedTuple):
     outlasting: Mapping[tuple[str, str], tuple[str, bool]]
     answers_given: Mapping[object, int]
     played: Mapping[str, frozenset[tuple[str, str, int]]]
-    ready: tuple[NextCall, ...]
+    ready: tuple[NextWork, ...]
     # When runs reach their execution timeout next, and the number of the call for that.
     deadline: tuple[int, int] | None
     runs: tuple[RunRecord, ...]
@@ -258,7 +244,7 @@ class _Recording:
         self._world = world
         self._runs = list(runs)
         # Runs of which there is no record yet, what is due for them, and the steps that this is about.
-        self._new: dict[Run, list[DueCall]] = {run: [] for run in self._runs if run.record is None}
+        self._new: dict[Run, list[DueWork]] = {run: [] for run in self._runs if run.record is None}
         self._steps: dict[Run, dict[int, Activity]] = {}
 
     def recorded(self) -> WorldRecord:
@@ -315,29 +301,28 @@ class _Recording:
     def _what_is_due(self) -> None:
         clock, new = self._world.clock, self._new
         for when, number, timer in chain(clock._work, clock._guards):
-            callback = timer.callback
-            owner = getattr(callback.func if isinstance(callback, partial) else callback, "__self__", None)
-            if owner in new:
-                call = self._call(callback)
+            work = timer.callback
+            if isinstance(work, Work) and work.run in new:
+                call = self._call(work)
                 if call is not None:
-                    new[owner].append(DueCall(number, when, timer.is_timeout, call.method, call.subject))
+                    new[work.run].append(DueWork(number, when, timer.is_timeout, call.kind, call.subject))
 
-    def _next_calls(self, callbacks: Iterable[Callable[[], None]]) -> tuple[NextCall, ...]:
-        return tuple(call for callback in callbacks if (call := self._call(callback)) is not None)
+    def _next_calls(self, callbacks: Iterable[Callable[[], None]]) -> tuple[NextWork, ...]:
+        """The work among these callbacks; the others are requests that wait."""
+        return tuple(
+            call for work in callbacks if isinstance(work, Work) and (call := self._call(work)) is not None
+        )
 
-    def _call(self, callback: Any) -> NextCall | None:
-        """A callback as data; None when it is not one of a run that goes on, or nothing comes of it."""
-        function, args = (callback.func, callback.args) if isinstance(callback, partial) else (callback, ())
-        run, method = getattr(function, "__self__", None), getattr(function, "__name__", "")
-        if not isinstance(run, Run) or method not in RUN_CALLS:
-            # A request that waits.
+    def _call(self, work: Work) -> NextWork | None:
+        """A piece of work as data; None when nothing comes of it any more."""
+        run = work.run
+        assert isinstance(run, Run)
+        if not run.running and work.kind != "trace is complete":
             return None
-        if not run.running and method != "trace_settled":
-            return None
-        if not args:
-            return NextCall(run.run_id, method, None)
-        subject = self._subject(run, args[0])
-        return None if subject is None else NextCall(run.run_id, method, subject)
+        if work.about is None:
+            return NextWork(run.run_id, work.kind, None)
+        subject = self._subject(run, work.about)
+        return None if subject is None else NextWork(run.run_id, work.kind, subject)
 
     def _subject(self, run: Run, thing: Any) -> Subject | None:
         if isinstance(thing, Activity):
@@ -354,7 +339,7 @@ class _Recording:
 
     # Runs
 
-    def _run(self, run: Run, calls: tuple[DueCall, ...]) -> RunRecord:
+    def _run(self, run: Run, calls: tuple[DueWork, ...]) -> RunRecord:
         values = {name: run.__dict__[name] for name in RUN_VALUES if name in run.__dict__}
         under_way = None
         if run.running:
@@ -382,7 +367,7 @@ class _Recording:
             under_way,
         )
 
-    def _under_way(self, run: Run, calls: tuple[DueCall, ...]) -> UnderWay:
+    def _under_way(self, run: Run, calls: tuple[DueWork, ...]) -> UnderWay:
         work = tuple(subject for thing in run.work if (subject := self._subject(run, thing)) is not None)
         loose = tuple(
             _loose(thing) for thing in run.work if isinstance(thing, (IncomingSignal, ContinueAsNewBackoff))
@@ -675,12 +660,12 @@ class _Making:
         for one in runs:
             run = self._runs[one.values["run_id"]]
             for call in () if one.under_way is None else one.under_way.calls:
-                callback = self._callback(run, call.method, call.subject)
-                if callback is None:
+                work = self._work(run, call.kind, call.subject)
+                if work is None:
                     continue
-                timer = Timer(clock, call.when, callback, call.is_timeout)
+                timer = Timer(clock, call.when, work, call.is_timeout)
                 (clock._guards if call.is_timeout else clock._work).append((call.when, call.number, timer))
-                if call.method == "time_out":
+                if call.kind == "run times out":
                     own[run] = timer
                 thing = None if call.subject is None else self._things[run].get(call.subject)
                 if thing is not None and thing in run.work:
@@ -694,14 +679,14 @@ class _Making:
         new.deadlines.take_over(deque(waiting), ring, own)
         for catalog in record.catalogs:
             other = new.catalogs[catalog.name]
-            other.waiting = self._callbacks(catalog.waiting)
+            other.waiting = self._works(catalog.waiting)
             if catalog.returns is not None and catalog.returning is not None:
                 other.returning = Timer(clock, catalog.returns, partial(other.set_worker, True), False)
                 clock._work.append((catalog.returns, catalog.returning, other.returning))
         self._enqueue_tasks(runs)
         heapq.heapify(clock._work)
         heapq.heapify(clock._guards)
-        clock._ready.extend(self._callbacks(record.ready))
+        clock._ready.extend(self._works(record.ready))
 
     def _enqueue_tasks(self, runs: Iterable[RunRecord]) -> None:
         """Ask for the workflow tasks of runs whose script has come back: nobody could do them meanwhile."""
@@ -709,33 +694,30 @@ class _Making:
         asked = {
             call.run_id
             for call in chain(record.ready, *(catalog.waiting for catalog in record.catalogs))
-            if call.method == "run_task"
+            if call.kind == "workflow task"
         }
         for one in runs:
             run = self._runs[one.values["run_id"]]
             if not run.running or not (run.task_scheduled or run.speculative) or run.run_id in asked:
                 continue
             calls = () if one.under_way is None else one.under_way.calls
-            if not any(call.method == "run_task" for call in calls):
-                self._new.clock.call_soon(run.run_task)
+            if not any(call.kind == "workflow task" for call in calls):
+                self._new.clock.call_soon(Work(run, "workflow task"))
 
-    def _callbacks(self, calls: Iterable[NextCall]) -> list[Callable[[], None]]:
+    def _works(self, calls: Iterable[NextWork]) -> list[Work]:
         found = []
         for call in calls:
             run = self._runs.get(call.run_id)
-            callback = None if run is None else self._callback(run, call.method, call.subject)
-            if callback is not None:
-                found.append(callback)
+            work = None if run is None else self._work(run, call.kind, call.subject)
+            if work is not None:
+                found.append(work)
         return found
 
-    def _callback(self, run: Run, method: str, subject: Subject | None) -> Callable[[], None] | None:
-        if method not in RUN_CALLS:
-            return None
-        function: Callable[..., None] = getattr(run, method)
+    def _work(self, run: Run, kind: Kind, subject: Subject | None) -> Work | None:
         if subject is None:
-            return function
+            return Work(run, kind)
         thing = self._things.get(run, {}).get(subject)
-        return None if thing is None else partial(function, thing)
+        return None if thing is None else Work(run, kind, thing)
 
 
 def _not_again(run: Run, why: str) -> ScriptError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from output_mock.contract import events, failures
@@ -50,6 +49,7 @@ from output_mock.engine.instance import (
     is_for_the_process,
 )
 from output_mock.engine.outlasting import note_if_outlasting, note_if_too_late
+from output_mock.engine.pending import Kind, Work
 from output_mock.engine.trace_storage import Attempt
 from output_mock.javascript_json import UNDEFINED
 from output_mock.sdk.errors import ScriptError
@@ -205,6 +205,10 @@ class Run:
         if self.world.changed is not None:
             self.world.changed.add(self)
 
+    def do(self, kind: Kind, about: Any) -> None:
+        """Do a piece of work that was pending (`pending.Work`)."""
+        _HOW[kind](self, about)
+
     # Beginning
 
     def begin(self) -> None:
@@ -233,7 +237,7 @@ class Run:
         self.history.append(events.WorkflowExecutionStarted(now, info))
         pause = ContinueAsNewBackoff(self.world.clock.last(now + info.backoff))
         self.work[pause] = None
-        pause.timer = self.world.clock.call_at(pause.due, partial(self._after_backoff, pause))
+        pause.timer = self.world.clock.call_at(pause.due, Work(self, "first task after a pause", pause))
 
     def resume(self, under_way: Iterable[Activity | WorkflowTimer]) -> None:
         """Begin where another run's history ends: this run has been reset (`replay.reset_run`).
@@ -311,9 +315,9 @@ class Run:
         world = self.world
         delay = world.latency.task if self.began else world.latency.first_task
         if delay:
-            world.after(delay, self.run_task)
+            world.after(delay, Work(self, "workflow task"))
         else:
-            world.clock.call_soon(self.run_task)
+            world.clock.call_soon(Work(self, "workflow task"))
 
     def run_task(self) -> None:
         """Let the worker do the workflow task that is due, and carry out its commands."""
@@ -321,7 +325,7 @@ class Run:
             return
         self.changed()
         if not self.catalog.worker:
-            self.catalog.when_worker_returns(self.run_task)
+            self.catalog.when_worker_returns(Work(self, "workflow task"))
             return
         if self._has_no_room(1):
             return
@@ -482,9 +486,9 @@ class Run:
             self._forget(subject)
         elif kind == CHILD:
             self.children = (*self.children, subject)
-            self.world.after(0, partial(self._start_child, subject))
+            self.world.after(0, Work(self, "child starts", subject))
         elif kind == CANCEL_CHILD:
-            self.world.after(0, partial(self._cancel_child, subject))
+            self.world.after(0, Work(self, "child is asked to stop", subject))
 
     # Timers
 
@@ -492,7 +496,7 @@ class Run:
         timer.due = due
         self.work[timer] = None
         timer.timer = self.world.clock.call_at(
-            due, partial(self._timer_fired, timer), is_timeout=timer.is_timeout
+            due, Work(self, "timer fires", timer), is_timeout=timer.is_timeout
         )
 
     def _timer_fired(self, timer: WorkflowTimer) -> None:
@@ -524,7 +528,7 @@ class Run:
             # From here on nothing of it happens by itself: nobody may wait for it to.
             self.work.pop(activity, None)
             activity.due = 0
-            self.catalog.when_worker_returns(partial(self._retry_step, activity))
+            self.catalog.when_worker_returns(Work(self, "step is tried again", activity))
             return
         activity.started_at = now
         length = activity.plan.takes + self.world.latency.step
@@ -534,13 +538,13 @@ class Run:
         if length:
             note_if_outlasting(self, f"step {activity.plan.name!r}", min(length, limit), is_timeout=False)
         if length > limit:
-            self._after(limit, activity, partial(self._step_too_slow, activity))
+            self._after(limit, activity, Work(self, "step takes too long", activity))
         elif length:
-            self._after(length, activity, partial(self._end_step, activity))
+            self._after(length, activity, Work(self, "step ends", activity))
         else:
-            self.world.clock.call_soon(partial(self._end_step, activity))
+            self.world.clock.call_soon(Work(self, "step ends", activity))
 
-    def _after(self, length: int, activity: Activity, callback: Any) -> None:
+    def _after(self, length: int, activity: Activity, work: Work) -> None:
         try:
             due = self.world.clock.due_in(
                 length, f"the end of step {activity.plan.name!r}, or its next attempt,"
@@ -550,7 +554,7 @@ class Run:
             return
         activity.due = due
         self.work[activity] = None
-        activity.timer = self.world.clock.call_at(due, callback)
+        activity.timer = self.world.clock.call_at(due, work)
 
     def _end_step(self, activity: Activity) -> None:
         """The end of an attempt: how did it go?"""
@@ -560,7 +564,7 @@ class Run:
             return
         self.changed()
         if not self.catalog.worker:
-            self.catalog.when_worker_returns(partial(self._end_step, activity))
+            self.catalog.when_worker_returns(Work(self, "step ends", activity))
             return
         if activity.plan is DESTINATIONS:
             info = self.info
@@ -656,7 +660,7 @@ class Run:
             activity.last_failure = cause
             # The next attempt has not begun, and has done nothing yet.
             activity.started_at, activity.inside = 0, ()
-            self._after(again - now, activity, partial(self._retry_step, activity))
+            self._after(again - now, activity, Work(self, "step is tried again", activity))
             self.wake()
             return
         activity.closed = True
@@ -818,7 +822,7 @@ class Run:
         note_if_too_late(self, name, after, None if scheduled is None else scheduled.place)
         arrival = IncomingSignal(name, payload, due, scheduled)
         self.work[arrival] = None
-        arrival.timer = self.world.clock.call_at(due, partial(self._arrived, arrival))
+        arrival.timer = self.world.clock.call_at(due, Work(self, "signal arrives", arrival))
 
     def _arrived(self, arrival: IncomingSignal) -> None:
         self.work.pop(arrival, None)
@@ -859,12 +863,7 @@ class Run:
 
     def _unheard(self) -> list[Any]:
         """What waits for the worker to come back."""
-        return [
-            thing
-            for waiting in self.catalog.waiting
-            if isinstance(waiting, partial) and waiting.func.__self__ is self  # type: ignore[attr-defined]
-            for thing in waiting.args
-        ]
+        return [work.about for work in self.catalog.waiting if work.run is self]
 
     def complete_step(self, step: Activity, result: Any) -> None:
         """End a step with this result, whatever its script says of it."""
@@ -1020,7 +1019,7 @@ class Run:
         elif status in ("failed", "cancelled"):
             self._trace_changed()
         if root and self.world.traces.uploader is not None and self.worker_heard:
-            self.world.after(self.world.traces.upload_delay, self.trace_settled)
+            self.world.after(self.world.traces.upload_delay, Work(self, "trace is complete"))
 
     def latest(self) -> Run:
         """The run that this one has been continued by, or itself."""
@@ -1091,6 +1090,22 @@ class Run:
         if guards and self.deadline and (due is None or self.deadline < due):
             due = self.deadline
         return due
+
+
+# How each kind of work is done that is pending for a run.
+_HOW: dict[Kind, Callable[[Run, Any], None]] = {
+    "workflow task": lambda run, _: run.run_task(),
+    "first task after a pause": Run._after_backoff,
+    "timer fires": Run._timer_fired,
+    "step ends": Run._end_step,
+    "step takes too long": Run._step_too_slow,
+    "step is tried again": Run._retry_step,
+    "child starts": Run._start_child,
+    "child is asked to stop": Run._cancel_child,
+    "signal arrives": Run._arrived,
+    "run times out": lambda run, _: run.time_out(),
+    "trace is complete": lambda run, _: run.trace_settled(),
+}
 
 
 def _began(activity: Activity, *, answered: bool) -> events.Event:

@@ -25,6 +25,7 @@ from output_mock.engine.errors import Ending, StalledError
 from output_mock.engine.ids import Ids
 from output_mock.engine.instance import Child, Instance, Query, Update
 from output_mock.engine.kept_runs import KeptRuns
+from output_mock.engine.pending import Work
 from output_mock.engine.replay import reset_point, reset_run, script_again
 from output_mock.engine.run import Run
 from output_mock.engine.run_facts import facts_of
@@ -107,7 +108,7 @@ class Catalog(CatalogContents):
         # The workflows of scripts that a request has taken away, and nobody has offered since.
         self.withheld: set[str] = set()
         # What goes on once there is a worker again.
-        self.waiting: list[Callable[[], None]] = []
+        self.waiting: list[Work] = []
         self._sweep_at = _SWEEP_AT
 
     def add(self, definition: WorkflowDefinition) -> None:
@@ -133,8 +134,8 @@ class Catalog(CatalogContents):
                 self.returning = None
             if present:
                 waiting, self.waiting = self.waiting, []
-                for callback in waiting:
-                    self.world.clock.call_soon(callback)
+                for work in waiting:
+                    self.world.clock.call_soon(work)
 
     def send_worker_away(self, length: int) -> None:
         """Let the worker go, and come back after so many nanoseconds."""
@@ -144,20 +145,13 @@ class Catalog(CatalogContents):
             self.returns = clock.last(clock.nanoseconds() + length)
             self.returning = clock.call_at(self.returns, functools.partial(self.set_worker, True))
 
-    def when_worker_returns(self, callback: Callable[[], None]) -> None:
-        """Call back once there is a worker again."""
-        self.waiting.append(callback)
+    def when_worker_returns(self, work: Work) -> None:
+        """Have this done once there is a worker again."""
+        self.waiting.append(work)
         if len(self.waiting) > self._sweep_at:
             # Most of them may be of runs that have ended meanwhile.
-            self.waiting = [one for one in self.waiting if _owner(one).running]
+            self.waiting = [one for one in self.waiting if one.run.running]
             self._sweep_at = max(_SWEEP_AT, 2 * len(self.waiting))
-
-
-def _owner(callback: Callable[[], None]) -> Run:
-    """The run that a callback is a method of."""
-    method: Any = callback.func if isinstance(callback, functools.partial) else callback
-    owner: Run = method.__self__
-    return owner
 
 
 class World:
@@ -501,12 +495,12 @@ class World:
             self.traces.forget(run)
         return size
 
-    def after(self, delay: int, callback: Callable[[], None]) -> Timer | None:
-        """Call back after `delay` nanoseconds: at once, but in its turn, when that is 0."""
-        if not delay:
-            self.clock.call_soon(callback)
-            return None
-        return self.clock.call_at(self.clock.nanoseconds() + delay, callback)
+    def after(self, delay: int, work: Work) -> None:
+        """Have this done after `delay` nanoseconds: at once, but in its turn, when that is 0."""
+        if delay:
+            self.clock.call_at(self.clock.nanoseconds() + delay, work)
+        else:
+            self.clock.call_soon(work)
 
     # Finding
 

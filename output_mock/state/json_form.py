@@ -13,7 +13,7 @@ import json
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from output_mock.contract import events
 from output_mock.contract.events import Event
@@ -22,14 +22,14 @@ from output_mock.contract.history import History
 from output_mock.contract.run_start import ActivityOptions, Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.engine.clock import LATEST
 from output_mock.engine.instance import TRACE_DESTINATIONS
+from output_mock.engine.pending import Kind
 from output_mock.engine.records import (
-    RUN_CALLS,
     CatalogRecord,
     ChildState,
     Coming,
-    DueCall,
+    DueWork,
     FamilyState,
-    NextCall,
+    NextWork,
     Pause,
     RunRecord,
     StepState,
@@ -625,40 +625,38 @@ def _subject(given: Any) -> Subject:
     return Subject(*row(given, _subject_kind, whole))
 
 
-_call_name = one_of(*sorted(RUN_CALLS))
+# What each kind of work is about; the others are about nothing.
+_ABOUT: Mapping[Kind, str] = {
+    "first task after a pause": "loose",
+    "signal arrives": "loose",
+    "timer fires": "timer",
+    "step is tried again": "step",
+    "step ends": "step",
+    "step takes too long": "step",
+    "child starts": "child",
+    "child is asked to stop": "child",
+}
+_kind_of_work = one_of(*get_args(Kind))
 
 
-def _next_call_json(call: NextCall) -> list[Any]:
-    return [call.run_id, call.method, _subject_json(call.subject)]
+def _next_work_json(work: NextWork) -> list[Any]:
+    return [work.run_id, work.kind, _subject_json(work.subject)]
 
 
-def _next_call(given: Any) -> NextCall:
-    found = NextCall(*row(given, text, _call_name, maybe(_subject)))
-    _check_call(found.method, found.subject)
+def _next_work(given: Any) -> NextWork:
+    found = NextWork(*row(given, text, _kind_of_work, maybe(_subject)))
+    _check_work(found.kind, found.subject)
     return found
 
 
-# What each call is about; the others are about nothing.
-_CALLED_WITH = {
-    "_after_backoff": "loose",
-    "_arrived": "loose",
-    "_timer_fired": "timer",
-    "_retry_step": "step",
-    "_end_step": "step",
-    "_step_too_slow": "step",
-    "_start_child": "child",
-    "_cancel_child": "child",
-}
+def _check_work(kind: Kind, subject: Subject | None) -> None:
+    if _ABOUT.get(kind) != (None if subject is None else subject.kind):
+        raise Unreadable(f"{kind!r} is not about that")
 
 
-def _check_call(method: str, subject: Subject | None) -> None:
-    if _CALLED_WITH.get(method) != (None if subject is None else subject.kind):
-        raise Unreadable(f"{method} is not about that")
-
-
-def _due_call(given: Any) -> DueCall:
-    found = DueCall(*row(given, whole, time, flag, _call_name, maybe(_subject)))
-    _check_call(found.method, found.subject)
+def _due_work(given: Any) -> DueWork:
+    found = DueWork(*row(given, whole, time, flag, _kind_of_work, maybe(_subject)))
+    _check_work(found.kind, found.subject)
     return found
 
 
@@ -721,7 +719,7 @@ def _under_way_json(under_way: UnderWay) -> dict[str, Any]:
         "work": [_subject_json(subject) for subject in under_way.work],
         "jobs": [_job_json(job) for job in under_way.jobs],
         "calls": [
-            [call.number, time_json(call.when), call.is_timeout, call.method, _subject_json(call.subject)]
+            [call.number, time_json(call.when), call.is_timeout, call.kind, _subject_json(call.subject)]
             for call in under_way.calls
         ],
     }
@@ -735,7 +733,7 @@ _UNDER_WAY: Mapping[str, Callable[[Any], Any]] = {
     "children": many(lambda given: ChildState(*row(given, whole, whole))),
     "work": many(_subject),
     "jobs": many(_job),
-    "calls": many(_due_call),
+    "calls": many(_due_work),
 }
 
 
@@ -941,7 +939,7 @@ def world_json(
             name: [[*signal[:2], time_json(signal[2])] for signal in sorted(signals)]
             for name, signals in record.played.items()
         },
-        "ready": [_next_call_json(call) for call in record.ready],
+        "ready": [_next_work_json(call) for call in record.ready],
         "deadline": None if record.deadline is None else [time_json(record.deadline[0]), record.deadline[1]],
     }
 
@@ -953,7 +951,7 @@ def _catalog_json(catalog: CatalogRecord, key_of: KeyOf) -> dict[str, Any]:
         "worker": catalog.worker,
         "returns": None if catalog.returns is None else time_json(catalog.returns),
         "returning": catalog.returning,
-        "waiting": [_next_call_json(call) for call in catalog.waiting],
+        "waiting": [_next_work_json(call) for call in catalog.waiting],
         "run": catalog.run_id,
         "withheld": sorted(catalog.withheld),
     }
@@ -965,7 +963,7 @@ _CATALOG: Mapping[str, Callable[[Any], Any]] = {
     "worker": flag,
     "returns": maybe(time),
     "returning": maybe(whole),
-    "waiting": many(_next_call),
+    "waiting": many(_next_work),
     "run": text,
     "withheld": many(text),
 }
@@ -1004,7 +1002,7 @@ _WORLD: Mapping[str, Callable[[Any], Any]] = {
     "outlasting": many(lambda given: row(given, text, text, text, flag)),
     "answersGiven": many(lambda given: row(given, _same, whole, whole)),
     "played": _played,
-    "ready": many(_next_call),
+    "ready": many(_next_work),
     "deadline": maybe(lambda given: tuple(row(given, time, whole))),
 }
 

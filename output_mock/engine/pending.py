@@ -1,0 +1,50 @@
+"""Work that is pending: a record of what is to be done for which run.
+
+The clock keeps it until its time has come, and a catalog while it has no worker. `Run.do` has the table that
+says how each kind is done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+# What can be pending for a run. The state file has these words.
+Kind = Literal[
+    "workflow task",
+    "first task after a pause",
+    "timer fires",
+    "step ends",
+    "step takes too long",
+    "step is tried again",
+    "child starts",
+    "child is asked to stop",
+    "signal arrives",
+    "run times out",
+    "trace is complete",
+]
+
+
+class Worked(Protocol):
+    """A run, as far as work for it needs to know one."""
+
+    run_id: str
+    running: bool
+
+    def do(self, kind: Kind, about: Any) -> None:
+        """Do a piece of work that was pending."""
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A piece of work for a run, and the step, timer, child, pause or signal that it is about, if any.
+
+    Calling it does it.
+    """
+
+    run: Worked
+    kind: Kind
+    about: Any = None
+
+    def __call__(self) -> None:
+        self.run.do(self.kind, self.about)

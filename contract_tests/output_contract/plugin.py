@@ -127,7 +127,9 @@ def _transport(config: pytest.Config) -> tuple[Transport, str | None]:
     if target is not None:
         return InProcessTransport(target.app), target.token
     if config.getoption("output_fake"):
-        return fake_of_this_process()
+        return fake_of_this_process(
+            config.getoption("output_api_version"), config.getoption("output_sdk_version")
+        )
     url = config.getoption("output_url", None)
     if url is None:
         raise pytest.UsageError(
@@ -137,13 +139,20 @@ def _transport(config: pytest.Config) -> tuple[Transport, str | None]:
     return SocketTransport(url), config.getoption("output_token", None)
 
 
-def fake_of_this_process() -> tuple[Transport, str]:
-    """A fresh fake with the pack, on the clock of the wall, that asks for a token; and the token."""
+def fake_of_this_process(api_version: str | None, sdk_version: str | None) -> tuple[Transport, str]:
+    """A fresh fake with the pack, on a real clock, that asks for a token; and the token."""
     from output_contract.pack import script
     from output_mock import OutputMock
 
     token = secrets.token_hex(16)
-    mock = OutputMock("real", seed=secrets.randbelow(10**6), auth_token=token, scripts=[script])
+    mock = OutputMock(
+        "real",
+        seed=secrets.randbelow(10**6),
+        auth_token=token,
+        scripts=[script],
+        api_version=api_version,
+        sdk_version=sdk_version,
+    )
     return InProcessTransport(mock.app), token
 
 

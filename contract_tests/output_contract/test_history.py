@@ -240,6 +240,14 @@ def test_a_long_poll_without_events_returns_the_same_token(api: Client) -> None:
     assert page["workflow"]["status"] == "running"
 
 
+@check("history.long-poll-ignored", "history_long_poll, history_paging: longPollTimeoutMs=0", until="0.11.0")
+def test_long_polls_are_ignored(api: Client) -> None:
+    _, begun = api.waiting()
+    for timeout in ("0", "5000"):
+        page = api.get(f"{begun.base}/history?pageSize=50&longPollTimeoutMs={timeout}")
+        page.must_be(200, runId=begun.run_id, nextPageToken=None)
+
+
 @check("history.long-poll", "history_long_poll: 2000 ms", since="0.11.0")
 def test_a_long_poll_is_answered_as_soon_as_there_is_an_event(api: Client) -> None:
     work, begun = api.waiting()

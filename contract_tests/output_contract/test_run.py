@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from output_contract import results
 from output_contract.checks import check
-from output_contract.client import Client
+from output_contract.client import Begun, Client
 from output_contract.server import UNSENT
 from output_mock.javascript_json import as_json
 
@@ -235,6 +236,30 @@ def test_a_run_goes_on_after_the_clients_timeout(api: Client) -> None:
     name = body["workflowId"]
     api.post("/workflow/run", body).must_be(408, "WorkflowExecutionTimedOutError", workflowId=name)
     api.get(f"/workflow/{name}/status").must_be(200, status="running")
+
+
+@pytest.mark.parametrize("how", ["stop", "terminate"])
+@check("run.ended", "run_answers_stop, run_answers_terminate")
+def test_run_tells_how_a_run_ended_that_somebody_else_ended(api: Client, how: str) -> None:
+    work = api.server.role("waits")
+    body = api.body(work.workflow, work.input)
+    path = f"/workflow/{body['workflowId']}"
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(api.run_body, body)
+        # Until it has begun there is nothing to end.
+        api.until(lambda: api.get(f"{path}/status").status == 200, "the run has begun")
+        if work.packed:
+            api.until_stage(Begun(body["workflowId"], ""), "getProgress", "review")
+        ended = api.patch(f"{path}/stop") if how == "stop" else api.post(f"{path}/terminate", {})
+        ended.must_be(200)
+        result = waiting.result(timeout=api.server.patience + 30).must_be(200).json
+    status = api.get(f"{path}/status").must_be(200).json["status"]
+    if how == "terminate":
+        assert status == "terminated"
+    if api.server.judged.api_since("0.11.0"):
+        assert result["status"] == status, "run and status agree"
+    elif status != "completed":
+        assert result["status"] == "failed", "an older API knows no other word here"
 
 
 @check("run.timeout-text", "body_validation: timeout '5000'", "observed")

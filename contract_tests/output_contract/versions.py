@@ -6,20 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# The versions that are known, oldest first: a deployment is judged as one of these. Both parts of a release,
-# the API's server and the SDK of the workers, bear its number.
-KNOWN = ("0.8.0", "0.9.0", "0.9.2", "0.10.0", "0.11.0")
-NEWEST = KNOWN[-1]
-_FORM = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
+from output_mock.contract import versions
+from output_mock.contract.versions import NEWEST_VERSION, number_of
 
-
-def numbers(version: str) -> tuple[int, int, int]:
-    """A version as numbers that can be compared. Raises `ValueError` for what is no version."""
-    found = _FORM.fullmatch(version)
-    if found is None:
-        raise ValueError(f"{version!r} is not a version; write it like 0.11 or 0.11.0")
-    major, minor, patch = found.groups()
-    return int(major), int(minor), int(patch or 0)
+NEWEST = NEWEST_VERSION
+# The versions that a deployment can be judged as, oldest first. Of 0.9.0 nothing was measured; its API lacks
+# what 0.9.2 brought.
+KNOWN = tuple(sorted({*versions.KNOWN, "0.9.0"}, key=number_of))
+_FORM = re.compile(r"v?(\d+\.\d+)(\.\d+)?")
 
 
 def known(version: str) -> str:
@@ -28,11 +22,12 @@ def known(version: str) -> str:
     `0.9` stands for the newest 0.9 that is known. Raises `ValueError` for what is no version, or one that is
     older than all that are known.
     """
-    major, minor, patch = numbers(version)
-    line = [one for one in KNOWN if numbers(one)[:2] == (major, minor)]
-    if version.count(".") == 1 and line:
-        return line[-1]
-    fitting = [one for one in KNOWN if numbers(one) <= (major, minor, patch)]
+    found = _FORM.fullmatch(version.strip())
+    if found is None:
+        raise ValueError(f"{version!r} is not a version; write it like 0.11 or 0.11.0")
+    line, patch = found.groups()
+    meant = number_of(line + (patch or ""))
+    fitting = [one for one in KNOWN if number_of(one)[: len(meant)] <= meant]
     if not fitting:
         raise ValueError(f"{version} is older than {KNOWN[0]}, the oldest version that is known")
     return fitting[-1]
@@ -49,11 +44,11 @@ class Judged:
 
     def api_since(self, version: str) -> bool:
         """Whether the API is of this version or a newer one."""
-        return numbers(self.api) >= numbers(version)
+        return number_of(self.api) >= number_of(version)
 
     def sdk_since(self, version: str) -> bool:
         """Whether the workers' SDK is of this version or a newer one."""
-        return numbers(self.sdk) >= numbers(version)
+        return number_of(self.sdk) >= number_of(version)
 
     @property
     def has_second_results(self) -> bool:
@@ -94,8 +89,8 @@ class Span(NamedTuple):
 
     def excludes(self, version: str, what: str) -> str | None:
         """Why a check does not apply to this version of `what`, in words; None when it does."""
-        if self.since is not None and numbers(version) < numbers(self.since):
+        if self.since is not None and number_of(version) < number_of(self.since):
             return f"it holds since {what} {self.since}"
-        if self.until is not None and numbers(version) >= numbers(self.until):
+        if self.until is not None and number_of(version) >= number_of(self.until):
             return f"it held before {what} {self.until}"
         return None

@@ -590,6 +590,15 @@ def who_waits_too_short_ends_the_run(asked: Asked, ask: Ask) -> Given:
     return given
 
 
+@broken("run.ended")
+def whoever_ends_a_run_fails_it(asked: Asked, ask: Ask) -> Given:
+    given = ask()
+    run = asked.is_("POST", "/workflow/run") and given.status == 200
+    if run and given.json["status"] in ("cancelled", "terminated"):
+        given.change(status="failed")
+    return given
+
+
 @broken("run.id-taken", "lifecycle.model")
 def a_start_of_a_running_id_is_the_running_one(asked: Asked, ask: Ask) -> Given:
     given = ask()

@@ -89,7 +89,12 @@ def done_by(command: str | None) -> ByHand:
         known = {name: str(value) for name, value in variables.items() if name != "token"}
         if command is not None:
             given = {f"OUTPUT_MOCK_{name.upper()}": value for name, value in known.items()}
-            ended = subprocess.run([*shlex.split(command), words], env={**os.environ, **given}, check=False)
+            try:
+                ended = subprocess.run(
+                    [*shlex.split(command), words], env={**os.environ, **given}, check=False
+                )
+            except OSError as error:
+                raise NobodyThere(f"{command} cannot be run: {error.strerror}") from None
             if ended.returncode:
                 raise NobodyThere(f"{command} ended with status {ended.returncode}; it was to do: {words}")
             return

@@ -130,6 +130,27 @@ def test_a_stream_may_be_cut_into_other_frames() -> None:
     assert differences(stream([1, 2], [3]), stream([1, 2])) != []
 
 
+def test_the_events_of_a_stream_are_a_bag_where_chance_orders_them() -> None:
+    def stream(length: int, *kinds: str) -> dict[str, Any]:
+        about = {"event": "workflow", "data": {"historyLength": length}}
+        return {
+            "status": 200,
+            "headers": {},
+            "stream": [about, {"event": "history", "data": page(*kinds)["events"]}],
+        }
+
+    one, other = stream(2, "A", "B"), stream(3, "B", "A", "WORKFLOW_TASK_STARTED")
+    assert differences(one, other, "unordered") == []
+    assert differences(one, other) != []
+    assert differences(one, stream(2, "A", "A"), "unordered") != []
+
+
+def test_the_length_of_a_history_is_chance_where_its_order_is() -> None:
+    one, other = ({"workflow": {"historyLength": n}, **page("A")} for n in (3, 4))
+    assert compared(one, other, "unordered") == []
+    assert compared(one, other) != []
+
+
 @pytest.mark.parametrize("place", ["/body/a", "/body/a/b", "/body"])
 def test_what_is_unstable_is_left_out_with_all_below_it(place: str) -> None:
     assert compared({"a": {"b": 1}}, {"a": {"b": 2}}, unstable=(place,)) == []

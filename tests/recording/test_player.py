@@ -221,6 +221,7 @@ def test_what_came_before_the_connection_was_closed_is_kept() -> None:
         (JSON, b'["\\ud800"]', {"json": ["\ud800"]}),
         (JSON, b"[" * 900 + b"]" * 900, {"text": "[" * 900 + "]" * 900}),
         ([], b"\xff", {"base64": "/w=="}),
+        (STREAM, b"data: {bad\n\n", {"stream": [{"data": "{bad"}]}),
         ([], b"{}", {"text": "{}"}),
         (
             STREAM,

@@ -223,6 +223,31 @@ def test_a_command_does_what_is_done_by_hand(url: str, tmp_path: Path) -> None:
     assert "ended with status 3; it was to do: note it" in one_line(failed)
 
 
+def test_a_hand_that_fails_ends_a_replay(url: str, tmp_path: Path) -> None:
+    a_scenario(tmp_path / "s", "hand", {"by_hand": "note it"}, {"request": "GET /health"})
+    run("record", url, tmp_path / "s", "-o", tmp_path / "out", "--hand", "true")
+    ended = run("replay", tmp_path / "out", url, "--hand", "false")
+    assert ended.returncode == 2
+    assert "false ended with status 1; it was to do: note it" in one_line(ended)
+    missing = run("replay", tmp_path / "out", url, "--hand", "./no-such-command")
+    assert "./no-such-command cannot be run" in one_line(missing)
+
+
+def test_a_folder_that_cannot_be_written_is_told(url: str, scenario: Path) -> None:
+    ended = run("record", url, scenario, "-o", scenario / "out")
+    assert ended.returncode == 2
+    assert "cannot be written" in one_line(ended)
+
+
+def test_a_kind_of_server_that_no_scenario_needs_is_told(url: str, scenario: Path, tmp_path: Path) -> None:
+    ended = run("record", url, scenario, "-o", tmp_path, "--server", "staging")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "left out, as they need no such server: approval",
+        "output-mock record: there is no scenario to play",
+    ]
+
+
 def test_nothing_waits_for_a_hand_where_nobody_is(url: str, tmp_path: Path) -> None:
     a_scenario(tmp_path / "s", "hand", {"by_hand": "note it"}, {"request": "GET /health"})
     with open(tmp_path / "empty", "w+") as empty, pytest.MonkeyPatch.context() as patch:

@@ -106,7 +106,7 @@ class _SourceOnly(SourceFileLoader):
 
 def _load_python(file: Path) -> list[Scripted]:
     name = f"output_mock_script_{file.stem}_{abs(hash(file.resolve()))}"
-    spec = importlib.util.spec_from_file_location(name, file, loader=_SourceOnly(name, str(file)))
+    spec = importlib.util.spec_from_file_location(name, file, loader=_SourceOnly(name, str(file.absolute())))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -69,9 +69,19 @@ class Masks:
             known[token] = "token"
         self._names = known
         self._token = token
+        # But for where it is the name of a variable.
+        self._only_token = re.compile(rf"(?<!{{{{){_alone_if_short(token)}(?!}}}})") if token else None
         # Of two of which one holds the other, the longer one.
         longest_first = sorted(known, key=len, reverse=True)
         self._known = re.compile("|".join(map(_alone_if_short, longest_first))) if known else None
+
+    def sent(self, written: Any) -> Any:
+        """Something that a scenario sends, with `{{token}}` in the place of the token, if it is there."""
+        if isinstance(written, str):
+            return written if self._only_token is None else self._only_token.sub("{{token}}", written)
+        if isinstance(written, dict):
+            return {self.sent(name): self.sent(item) for name, item in written.items()}
+        return [self.sent(item) for item in written] if isinstance(written, list) else written
 
     def answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         """An answer as `answers.written` has it, masked.

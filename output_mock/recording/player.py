@@ -94,7 +94,7 @@ class Player:
         by_hand: ByHand = nobody,
     ) -> None:
         self._transport = transport
-        self._token = token
+        self.token: str | None = token
         self._variables = dict(variables or {})
         self._pace: Pace = RealTime() if pace is None else pace
         self._by_hand = by_hand
@@ -107,8 +107,8 @@ class Player:
         variables = {**(scenario.variables or {}), **self._variables}
         made_up: dict[str, Any] = {NONCE: secrets.token_hex(4)}
         variables |= made_up
-        if self._token is not None:
-            variables[TOKEN] = self._token
+        if self.token is not None:
+            variables[TOKEN] = self.token
         for number, step in enumerate(scenario.steps):
             if step.wait is not None:
                 self._pace.wait(step.wait)
@@ -136,7 +136,7 @@ class Player:
             elif value is not None:
                 # The last page of a history has null for a token, and the one before stays.
                 variables[name] = made_up[name] = value
-        masks = Masks(made_up, self._token)
+        masks = Masks(made_up, self.token)
         try:
             answer = masks.answer(written(raw))
         except RecursionError:

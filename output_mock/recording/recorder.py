@@ -8,9 +8,13 @@ from typing import Any
 
 from output_mock.recording.answers import Answer
 from output_mock.recording.comparison import differences
+from output_mock.recording.masks import Masks
 from output_mock.recording.player import Played, Player
 from output_mock.recording.scenario import Scenario, Step
 from output_mock.recording.timing import Exchange, moments
+
+# What of a step is sent, or said of it.
+_SENT = {"request", "headers", "json", "text", "repeat", "about", "by_hand"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def record(
     if times > 1:
         scenario = scenario.without_marks()
     first = [*_told(player, scenario, tell)]
-    recording = scenario.with_answers(_answers(scenario, first), versions)
+    recording = _without_token(scenario.with_answers(_answers(scenario, first), versions), player.token)
     for _ in range(times - 1):
         again = [*_told(player, scenario, tell)]
         recording = marked(recording, {played.number: played.answer for played in again})
@@ -50,6 +54,17 @@ def record(
         for words in _wrong(played)
     ]
     return Recorded(recording, tuple(warnings), tuple(one.raw for one in first if one.raw is not None))
+
+
+def _without_token(recording: Scenario, token: str | None) -> Scenario:
+    """The recording of a scenario in which somebody has written the token itself."""
+    masks = Masks({}, token)
+    steps = []
+    for step in recording.steps:
+        written = {name: masks.sent(item) if name in _SENT else item for name, item in step.written.items()}
+        steps.append(replace(step, written=written))
+    variables = {name: masks.sent(item) for name, item in (recording.variables or {}).items()}
+    return replace(recording, steps=tuple(steps), variables=variables or None)
 
 
 def _told(player: Player, scenario: Scenario, tell: Callable[[Played], None]) -> Any:

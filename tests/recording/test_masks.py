@@ -133,6 +133,22 @@ def test_a_short_token_is_masked_as_a_word() -> None:
     assert Masks({}, "abc").text("Basic abc, abcd") == "Basic {{token}}, abcd"
 
 
+@pytest.mark.parametrize(
+    ("token", "written", "kept"),
+    [
+        ("s3cret-token", "Basic s3cret-token", "Basic {{token}}"),
+        ("s3cret-token", {"a": ["s3cret-token", 1]}, {"a": ["{{token}}", 1]}),
+        ("token", "Basic {{token}} token", "Basic {{token}} {{token}}"),
+        ("id", "GET /workflow/{{id}}/x", "GET /workflow/{{id}}/x"),
+        (None, "Basic s3cret-token", "Basic s3cret-token"),
+    ],
+)
+def test_a_token_that_a_scenario_has_written_out_becomes_a_variable(
+    token: str | None, written: Any, kept: Any
+) -> None:
+    assert Masks({}, token).sent(written) == kept
+
+
 def test_a_cookie_is_masked_without_being_known() -> None:
     masked = Masks({}).answer({"status": 200, "headers": {"set-cookie": "session=1"}, "text": ""})
     assert masked["headers"] == {"set-cookie": "[redacted]"}

@@ -144,13 +144,15 @@ def test_the_token_is_sent_and_written_nowhere(guarded: str, tmp_path: Path) -> 
         {"request": "GET /workflow/catalog", "token": False},
         {"request": "GET /workflow/catalog", "headers": {"Authorization": "{{token}}"}},
         {"request": "POST /workflow/run", "json": {"workflowName": "conf_echo", "input": "{{token}}"}},
+        {"request": f"GET /workflow/runs?limit=1&x={TOKEN}", "headers": {"Authorization": f"Basic {TOKEN}"}},
+        variables={"unused": TOKEN},
     )
     recorded = run("record", guarded, tmp_path / "s", "-o", tmp_path / "out", "--token", TOKEN)
     assert recorded.returncode == 0, recorded.stderr
     text = (tmp_path / "out" / "auth.json").read_text()
     assert TOKEN not in text + recorded.stdout + recorded.stderr
     answers = [step["answer"] for step in json.loads(text)["steps"]]
-    assert [answer["status"] for answer in answers] == [200, 401, 200, 200]
+    assert [answer["status"] for answer in answers] == [200, 401, 200, 200, 200]
     assert answers[3]["json"]["input"] == "{{token}}"
     replayed = run("replay", tmp_path / "out", guarded, environment={"OUTPUT_API_AUTH_TOKEN": TOKEN})
     assert replayed.returncode == 0, replayed.stdout

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -59,9 +59,11 @@ def from_json_schema(schema: dict[str, Any] | bool, *, where: str) -> Schema:
     # Its numbers are compared with JavaScript's. What is no JSON is told with its place below.
     with suppress(NotJSONError):
         schema = as_json(schema)
-    return _Builder(schema, where, validator_class()(schema)).root()
+    return _Builder(schema, where).root()
 
 
+# How many levels deep a schema is looked at by itself.
+_SURE_DEPTH = 20
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _OTHER_NAMES = {
     **dict.fromkeys(("list", "tuple", "set"), "array"),
@@ -140,10 +142,55 @@ def _only_judges(schema: Any, types: Any) -> bool:
     return isinstance(schema, bool) or not schema.keys() & ({"type"} | _COMPOSITION | _words(_OWN, types))
 
 
+_TEXTS = {"title", "description"}
+_SIZES = {"minLength", "maxLength", "minItems", "maxItems"}
+
+
+def _is_valid_at_sight(schema: Any, depth: int = 0) -> bool:
+    """Whether a schema is surely valid: it has the most usual keywords only, rightly used.
+
+    To import the `jsonschema` package takes as long as half of the start of a server.
+    """
+    if isinstance(schema, bool):
+        return True
+    if not isinstance(schema, dict) or depth > _SURE_DEPTH:
+        return False
+    for key, value in schema.items():
+        if key == "type":
+            right = isinstance(value, str) and value in _TYPES
+        elif key in _TEXTS:
+            right = isinstance(value, str)
+        elif key in _SIZES:
+            right = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        elif key == "properties":
+            right = isinstance(value, dict) and all(
+                _is_valid_at_sight(one, depth + 1) for one in value.values()
+            )
+        elif key in ("items", "additionalProperties"):
+            right = _is_valid_at_sight(value, depth + 1)
+        elif key == "required":
+            right = (
+                isinstance(value, list)
+                and all(isinstance(name, str) for name in value)
+                and len(set(value)) == len(value)
+            )
+        elif key == "enum":
+            right = isinstance(value, list)
+        else:
+            right = key in ("default", "const")
+        if not right:
+            return False
+    return True
+
+
 class _Builder:
-    def __init__(self, schema: Any, where: str, validator: Any) -> None:
-        self._schema, self._where, self._validator = schema, where, validator
+    def __init__(self, schema: Any, where: str) -> None:
+        self._schema, self._where = schema, where
         self._refs: dict[str, Lazy] = {"#": Lazy()}
+
+    @cached_property
+    def _validator(self) -> Any:
+        return validator_class()(self._schema)
 
     def root(self) -> Schema:
         root = self._refs["#"]
@@ -152,6 +199,8 @@ class _Builder:
         return root.target
 
     def _check(self, schema: Any, path: Path) -> None:
+        if _is_valid_at_sight(schema):
+            return
         from jsonschema.exceptions import SchemaError as Rejection
 
         try:

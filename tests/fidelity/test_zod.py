@@ -832,9 +832,41 @@ def test_adding_a_check_leaves_the_schema_it_was_added_to_alone() -> None:
     assert name.parse("") == ""
 
 
-def test_importing_the_package_does_not_import_jsonschema() -> None:
-    code = "import sys, output_mock.zod; sys.exit('jsonschema' in sys.modules)"
+def test_schemas_of_the_usual_kind_do_without_jsonschema() -> None:
+    code = "import sys, output_mock.zod, output_mock.scripts.demo; sys.exit('jsonschema' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": 5},
+        {"type": ["string", "text"]},
+        {"type": []},
+        {"title": 1},
+        {"description": None},
+        {"minLength": -1},
+        {"minLength": True},
+        {"maxItems": 1.5},
+        {"maxLength": "5"},
+        {"properties": []},
+        {"properties": {"a": 1}},
+        {"items": []},
+        {"items": None},
+        {"additionalProperties": "no"},
+        {"required": "a"},
+        {"required": [1]},
+        {"required": ["a", "a"]},
+        {"enum": "a"},
+        {"enum": {}},
+    ],
+    ids=json.dumps,
+)
+@pytest.mark.parametrize("key", [None, "a"])
+def test_a_usual_keyword_that_is_used_wrongly_is_refused_at_any_depth(wrong: Any, key: str | None) -> None:
+    schema = wrong if key is None else {"items": {"properties": {"b": True, key: wrong}}}
+    with pytest.raises(zod.SchemaError):
+        zod.from_json_schema(schema, where="it")
 
 
 @pytest.mark.parametrize(

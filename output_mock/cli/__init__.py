@@ -60,7 +60,7 @@ def openapi(control: bool, api_version: str | None, sdk_version: str | None) -> 
 def schema(what: str) -> None:
     """Print the JSON Schema of YAML scripts, or of the scenarios of `record`, for editors."""
     if what == "scenario":
-        from output_mock.recording.scenario import schema as document
+        from output_mock.recording.checking import schema as document
     else:
         from output_mock.scripts.yaml.language import document
 

@@ -1,22 +1,29 @@
-"""Says what is wrong with a scenario, and where."""
+"""The JSON Schema of scenarios and recordings, and what is wrong with one, and where."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
+import pathlib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from output_mock.durations import nanoseconds
-from output_mock.recording.scenario import NONCE, TOKEN, schema
-from output_mock.recording.variables import names_in
+from output_mock.recording.variables import NONCE, TOKEN, names_in
 from output_mock.suggestions import listed, nearest
 
 Path = tuple[str | int, ...]
 _NO_VALUE = "; save it from an earlier answer, or give it a value under 'variables'"
 _LENGTHS = ("wait", "within", "every", "timeout")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of scenarios and recordings."""
+    text = (pathlib.Path(__file__).parent / "scenario.schema.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def mistakes(scenario: Any) -> list[tuple[Path, str]]:

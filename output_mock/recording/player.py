@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from output_mock.recording.answers import Answer, frames, written
 from output_mock.recording.masks import Masks
-from output_mock.recording.scenario import NONCE, TOKEN, Message, Scenario, Step
+from output_mock.recording.scenario import Message, Scenario, Step
 from output_mock.recording.transport import Transport
-from output_mock.recording.variables import UnknownVariable, at
+from output_mock.recording.variables import NONCE, TOKEN, UnknownVariable, at
 
 # In seconds: how long `until` goes on, how long it waits in between, and how long an answer may take.
 WITHIN, EVERY, TIMEOUT = 20.0, 0.05, 60.0

@@ -20,15 +20,12 @@ import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from output_mock.durations import SECOND, nanoseconds
+from output_mock.recording.checking import mistakes
 from output_mock.recording.comparison import Mode
-from output_mock.recording.variables import fill, fill_path, fill_text
-
-# Variables that every scenario has: the token of the command, and a text that is another one each time.
-TOKEN, NONCE = "token", "nonce"
+from output_mock.recording.variables import TOKEN, fill, fill_path, fill_text
 
 
 class ScenarioError(ValueError):
@@ -185,17 +182,8 @@ def _seconds(length: str | float) -> float:
     return nanoseconds(length) / SECOND
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of scenarios and recordings."""
-    text = (Path(__file__).parent / "scenario.schema.json").read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document
-
-
 def from_json(value: Any, file: str = "", place: Places | None = None) -> Scenario:
     """The scenario that a JSON value says. Raises `ScenarioError`; `place` knows where the value stands."""
-    from output_mock.recording.checking import mistakes
-
     found = [f"{(place or Places(file)).at(pointer)}: {message}" for pointer, message in mistakes(value)]
     if found:
         raise ScenarioError("\n".join(found))

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+# Variables that every scenario has: the token of the command, and a text that is another one each time.
+TOKEN, NONCE = "token", "nonce"
 _PLACEHOLDER = re.compile(r"\{\{(!*)(\w+)\}\}")
 
 

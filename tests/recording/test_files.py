@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from output_mock.recording.checking import schema
 from output_mock.recording.files import read, text_of, write
-from output_mock.recording.scenario import ScenarioError, from_json, schema
+from output_mock.recording.scenario import ScenarioError, from_json
 from tests.fidelity.recorded import FURTHER, RECORDINGS
 
 json_values = st.recursive(

@@ -12,9 +12,10 @@ from output_contract.pack import script as pack
 from output_mock import OutputMock
 from output_mock.cli.record import record
 from output_mock.cli.replay import replay
+from output_mock.recording.checking import schema
 from output_mock.recording.player import Player
 from output_mock.recording.recorder import record as recorded
-from output_mock.recording.scenario import from_json, schema
+from output_mock.recording.scenario import from_json
 from output_mock.recording.transport import InProcessTransport
 from tests.docs.pages import blocks, page
 

@@ -12,7 +12,7 @@ import pytest
 
 from output_contract.pack import script as pack
 from output_mock import OutputMock
-from output_mock.recording.scenario import schema
+from output_mock.recording.checking import schema
 from tests.cli.commands import one_line, run
 
 SCENARIO = """\

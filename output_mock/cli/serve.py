@@ -101,7 +101,7 @@ def _script_limit(context: click.Context, _: click.Parameter, value: str) -> Dur
 
 
 def _presets(context: click.Context, _: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    from output_mock.http.presets import preset
+    from output_mock.http.faults import preset
 
     try:
         for name in value:

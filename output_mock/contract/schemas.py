@@ -55,3 +55,18 @@ def when(name: str, values: list[str] | list[int], then: JsonSchema) -> JsonSche
     """If the property `name` has one of `values`, the object must also fit `then`."""
     test: JsonSchema = {"const": values[0]} if len(values) == 1 else {"enum": values}
     return {"if": {"required": [name], "properties": {name: test}}, "then": then}
+
+
+def fields(properties: JsonSchema, *required: str, about: str = "") -> JsonSchema:
+    """A body with these properties, of which only the required ones have to be there."""
+    return shape(properties, optional=tuple(set(properties) - set(required)), about=about)
+
+
+DURATION_PATTERN = r"^\s*([0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)\s*)+$"
+DURATION: JsonSchema = {
+    "description": "A duration, such as `500ms`, `10s`, `1h30m`, or a number of seconds; a century at most.",
+    "anyOf": [
+        {"type": "string", "pattern": DURATION_PATTERN, "maxLength": 40},
+        {"type": "number", "minimum": 0, "maximum": 3_155_760_000},
+    ],
+}

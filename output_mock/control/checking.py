@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from output_mock.contract.schemas import JsonSchema
+from output_mock.contract.schemas import DURATION_PATTERN, JsonSchema
 from output_mock.control.names import NAME, NAME_WORDS
-from output_mock.control.operation import DURATION_PATTERN
 from output_mock.control.problems import InvalidRequest
 from output_mock.durations import nanoseconds
 from output_mock.suggestions import closest, nearest

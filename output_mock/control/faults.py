@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 from output_mock.contract.operations import NAMES
-from output_mock.contract.schemas import JsonSchema, flag, many, number, or_null, ref, shape, text
-from output_mock.control.names import LONGEST_ID
-from output_mock.control.operation import (
-    ANYTHING,
-    DURATION,
-    ControlOperation,
-    ControlRequest,
-    ControlResponse,
+from output_mock.contract.schemas import (
+    JsonSchema,
     fields,
+    many,
+    number,
+    or_null,
+    ref,
+    shape,
+    text,
 )
+from output_mock.control.names import LONGEST_ID
+from output_mock.control.operation import ANYTHING, ControlOperation, ControlRequest, ControlResponse
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
-from output_mock.http.faults import Fault
-from output_mock.http.presets import PRESETS, preset
-from output_mock.http.trace_log import Trouble
+from output_mock.http.faults import PRESETS, Fault, preset
+from output_mock.http.faults.delays import Delay
+from output_mock.http.faults.kinds import KINDS
+from output_mock.http.faults.lateness import Late
 
 # How many faults a world may have.
 MOST_FAULTS = 500
-_NAMES = {
-    "retryAfter": "retry_after",
-    "tokenLasts": "token_lasts",
-    "cutAfter": "cut_after",
-    "workerAway": "worker_away",
-    "workflowId": "workflow_id",
-}
-_DELAY: JsonSchema = {
-    "description": "A duration, or one by chance: evenly between two, or lognormal around a median.",
-    "anyOf": [
-        *DURATION["anyOf"],
-        fields({"uniform": many(DURATION, minItems=2, maxItems=2)}, "uniform"),
-        fields(
-            {
-                "lognormal": fields(
-                    {"median": DURATION, "sigma": {"type": "number", "minimum": 0, "maximum": 10}}, "median"
-                )
-            },
-            "lognormal",
-        ),
-    ],
-}
-_GIVEN: JsonSchema = {
+_CONDITIONS: JsonSchema = {
     "times": {
         "description": "How many calls it strikes. Default: 1, and always for chance and limits.",
         "anyOf": [{"type": "integer", "minimum": 1, "maximum": 1_000_000}, {"const": "always"}],
@@ -56,40 +37,25 @@ _GIVEN: JsonSchema = {
         "maximum": 1,
     },
     "after": number("How many calls that fit are left alone first.", minimum=0, maximum=1_000_000),
-    "status": number("The status to answer with, in place of what was asked for.", minimum=200, maximum=599),
-    "body": {"description": "The body of that answer: any JSON, or text."},
-    "headers": {
-        "description": "Headers of that answer.",
-        "type": "object",
-        "maxProperties": 50,
-        "additionalProperties": text(maxLength=4000),
-    },
-    "retryAfter": number("Retry-After of that answer, in seconds.", minimum=0, maximum=86_400),
-    "limit": number(
-        "How many calls `per` duration are done; those beyond get a 429.", minimum=0, maximum=10**6
-    ),
-    "per": DURATION,
-    "tokenLasts": {
-        **DURATION,
-        "description": "How long a token is good, from its first use; then it gets a 401.",
-    },
-    "delay": _DELAY,
-    "wall": flag("Whether the delay is on the wall, and not on the world's clock."),
-    "drop": text(
-        "What is lost as the connection is dropped: the request, the answer, or half of its body.",
-        enum=["request", "answer", "body"],
-    ),
-    "reset": flag("Whether it is dropped by a TCP reset."),
-    "malformed": flag("Whether the body of the answer is no JSON."),
-    "dribble": {**DURATION, "description": "How long, on the wall, the body takes, in small pieces."},
-    "cutAfter": number("After how many events a history stream is cut.", minimum=0, maximum=10**6),
-    "workerAway": {**DURATION, "description": "How long the worker of the default catalog goes away."},
-    "s3": text("The trouble that a trace log has with S3.", enum=list(get_args(Trouble))),
     "method": text("Only calls of this method.", maxLength=20),
     "route": text("Only calls of this operation.", enum=list(NAMES)),
     "workflow": text("Only calls about this workflow.", maxLength=LONGEST_ID),
-    "workflowId": text("Only calls about this workflow id.", maxLength=LONGEST_ID),
+    "workflow_id": text("Only calls about this workflow id.", maxLength=LONGEST_ID),
 }
+_KEYWORDS: JsonSchema = {
+    **_CONDITIONS,
+    **{name: schema for kind in KINDS for name, schema in kind.options.items()},
+}
+
+
+def _in_json(keyword: str) -> str:
+    """The name in JSON of a keyword of `Fault`: `retryAfter`."""
+    first, *rest = keyword.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
+_NAMES = {_in_json(keyword): keyword for keyword in _KEYWORDS}
+_GIVEN: JsonSchema = {name: _KEYWORDS[keyword] for name, keyword in _NAMES.items()}
 SCHEMAS = {
     "Fault": shape(
         {
@@ -111,7 +77,6 @@ SCHEMAS = {
 
 
 def _described(fault: Fault) -> dict[str, Any]:
-    written = fault.delay.written
     return {
         "id": fault.id,
         "what": str(fault),
@@ -119,13 +84,13 @@ def _described(fault: Fault) -> dict[str, Any]:
         "left": None if fault.times == "always" else int(fault.left),
         "struck": fault.struck,
         "probability": fault.probability,
-        "where": {
-            "workflowId" if name == "workflow_id" else name: value for name, value in fault.where.items()
-        },
-        "delay": (written if isinstance(written, (dict, str)) else fault.delay.words)
-        if fault.delay
-        else None,
+        "where": {_in_json(name): value for name, value in fault.where.items()},
+        "delay": next((_delay(one.delay) for one in fault.effects if isinstance(one, Late)), None),
     }
+
+
+def _delay(delay: Delay) -> Any:
+    return delay.written if isinstance(delay.written, (dict, str)) else delay.words
 
 
 def _listing(faults: list[Fault]) -> dict[str, Any]:
@@ -139,7 +104,7 @@ def list_faults(asked: ControlRequest) -> ControlResponse:
 
 def add(asked: ControlRequest) -> ControlResponse:
     """One more."""
-    given = {_NAMES.get(name, name): value for name, value in asked.body.items()}
+    given = {_NAMES[name]: value for name, value in asked.body.items()}
     _room(asked, 1)
     try:
         fault = Fault(**given)

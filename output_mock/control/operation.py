@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from output_mock.contract.schemas import JsonSchema, shape, text
+from output_mock.contract.schemas import JsonSchema, text
 from output_mock.control.names import LONGEST_ID, NAME
 from output_mock.control.problems import InvalidRequest
 from output_mock.control.worlds import WorldEntry, Worlds
@@ -76,11 +76,6 @@ def duration(written: Any) -> int:
 # Schemas
 
 
-def fields(properties: JsonSchema, *required: str, about: str = "") -> JsonSchema:
-    """A body with these properties, of which only the required ones have to be there."""
-    return shape(properties, optional=tuple(set(properties) - set(required)), about=about)
-
-
 def name_of(what: str, **keywords: Any) -> JsonSchema:
     """The name of something that is kept under it."""
     return text(f"The name of {what}.", pattern=NAME, **keywords)
@@ -91,13 +86,5 @@ def workflow_id(about: str = "A workflow id.") -> JsonSchema:
     return text(about, minLength=1, maxLength=LONGEST_ID)
 
 
-DURATION_PATTERN = r"^\s*([0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)\s*)+$"
-DURATION: JsonSchema = {
-    "description": "A duration, such as `500ms`, `10s`, `1h30m`, or a number of seconds; a century at most.",
-    "anyOf": [
-        {"type": "string", "pattern": DURATION_PATTERN, "maxLength": 40},
-        {"type": "number", "minimum": 0, "maximum": 3_155_760_000},
-    ],
-}
 TIME = text("A time: ISO 8601 in UTC, to the millisecond.")
 ANYTHING: JsonSchema = {}

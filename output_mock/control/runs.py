@@ -7,18 +7,27 @@ from typing import Any
 from urllib.parse import quote
 
 from output_mock.contract.errors import OutputError, WorkflowNotFoundError
-from output_mock.contract.schemas import JsonSchema, flag, many, number, or_null, ref, shape, text
+from output_mock.contract.schemas import (
+    DURATION,
+    JsonSchema,
+    fields,
+    flag,
+    many,
+    number,
+    or_null,
+    ref,
+    shape,
+    text,
+)
 from output_mock.contract.wire_forms import iso
 from output_mock.control.names import LONGEST_ID
 from output_mock.control.operation import (
     ANYTHING,
-    DURATION,
     TIME,
     ControlOperation,
     ControlRequest,
     ControlResponse,
     duration,
-    fields,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
 from output_mock.engine import results

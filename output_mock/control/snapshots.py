@@ -6,17 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from output_mock.contract.schemas import JsonSchema, many, number, ref, shape, text
+from output_mock.contract.schemas import JsonSchema, fields, many, number, ref, shape, text
 from output_mock.contract.wire_forms import iso
 from output_mock.control.names import NAME, NAME_WORDS
-from output_mock.control.operation import (
-    TIME,
-    ControlOperation,
-    ControlRequest,
-    ControlResponse,
-    fields,
-    name_of,
-)
+from output_mock.control.operation import TIME, ControlOperation, ControlRequest, ControlResponse, name_of
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
 from output_mock.state.snapshot import Snapshot
 

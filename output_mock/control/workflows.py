@@ -8,17 +8,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from output_mock.contract.schemas import JsonSchema, flag, many, or_null, ref, shape, text
+from output_mock.contract.schemas import DURATION, JsonSchema, fields, flag, many, or_null, ref, shape, text
 from output_mock.contract.wire_forms import iso
 from output_mock.control.operation import (
     ANYTHING,
-    DURATION,
     TIME,
     ControlOperation,
     ControlRequest,
     ControlResponse,
     duration,
-    fields,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, InvalidScript, NotFound
 from output_mock.engine.world import Catalog, World

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from output_mock.contract.schemas import many, number, or_null, ref, shape, text
+from output_mock.contract.schemas import DURATION, fields, many, number, or_null, ref, shape, text
 from output_mock.contract.wire_forms import iso
 from output_mock.control import clock
 from output_mock.control.names import NAME
-from output_mock.control.operation import DURATION, ControlOperation, ControlRequest, ControlResponse, fields
+from output_mock.control.operation import ControlOperation, ControlRequest, ControlResponse
 from output_mock.control.problems import InvalidRequest, NotFound
 from output_mock.control.worlds import MOST_TOKENS, WorldEntry
 from output_mock.durations import MILLISECOND

@@ -12,8 +12,9 @@ from flask import Response
 from output_mock.contract.view import View
 from output_mock.engine.world import World
 from output_mock.http.api import Api
+from output_mock.http.responses import cors
 from output_mock.http.routes import Route
-from output_mock.http.server_hooks import GIVE_UP
+from output_mock.http.server_hooks import GIVE_UP, RESET
 from output_mock.http.trace_log import Trouble
 from output_mock.javascript_json import UNDEFINED
 
@@ -69,6 +70,16 @@ class ApiRequest:
         """The header of that name, which is written as WSGI has it: `HTTP_IF_NONE_MATCH`."""
         value: str | None = self.environ.get(name)
         return value
+
+    def cors(self) -> dict[str, str]:
+        """The headers that let a page read the answer."""
+        return cors(self.api.cors_origins, self.environ.get("HTTP_ORIGIN"))
+
+    def end_in_reset(self) -> None:
+        """Have the connection end in a TCP reset, if the server can do that."""
+        function = self.environ.get(RESET)
+        if function is not None:
+            function()
 
     def while_busy(self, frames: Generator[bytes, None, None]) -> Iterator[bytes]:
         """The frames of a stream; only while one is made the request counts as one that is being answered."""

@@ -87,7 +87,7 @@ class RequestHandler:
         if not is_allowed(path, request.header("HTTP_AUTHORIZATION"), api.auth_token, api.tokens):
             return api.view.reply(None, responses.text_reply(401))
         reply = responses.text_reply(200) if method == "OPTIONS" else self._routed(request, problem)
-        reply.headers.update(responses.cors(api.cors_origins, request.header("HTTP_ORIGIN")))
+        reply.headers.update(request.cors())
         return api.view.reply(None if request.route is None else request.route.operation, reply)
 
     def _routed(self, request: ApiRequest, problem: OutputError | None) -> Reply:

@@ -8,17 +8,17 @@ from typing import Any
 from flask import Response
 
 from output_mock.contract.reply import Reply
-from output_mock.durations import SECOND
-from output_mock.http import corrupt_body, delays
 from output_mock.http.api_request import ApiRequest
-from output_mock.http.faults import Dropped, Strike, TimedOut
-from output_mock.http.responses import cors
-from output_mock.http.server_hooks import PATIENCE, RESET
+from output_mock.http.faults import Strike, TimedOut
+from output_mock.http.faults.body import damaged
+from output_mock.http.faults.delays import sleep
+from output_mock.http.faults.kind import DamagedBody
+from output_mock.http.server_hooks import PATIENCE
 
 
 def strike(request: ApiRequest) -> Strike | None:
     """What strikes a request, of which the route is known; None when nothing does."""
-    strike = request.api.faults.take(
+    return request.api.faults.take(
         {
             "method": request.method,
             "route": None if request.route is None else request.route.operation.name,
@@ -28,9 +28,6 @@ def strike(request: ApiRequest) -> Strike | None:
         },
         request.world.clock.nanoseconds(),
     )
-    if strike is not None and strike.fault is not None:
-        request.cut_after, request.s3 = strike.fault.cut_after, strike.fault.s3
-    return strike
 
 
 def struck(
@@ -45,46 +42,30 @@ def struck(
 
     Raises `Dropped` and `TimedOut` when there is none.
     """
-    fault, world = strike.fault, request.world
-    if fault is not None and fault.drop == "request":
-        _drop(request, reset=fault.reset)
-    if fault is not None and fault.worker_away:
-        world.send_worker_away(fault.worker_away)
-    if fault is not None and fault.status is not None:
-        response = finish(
-            fault.reply(strike.wait, cors=cors(request.api.cors_origins, request.header("HTTP_ORIGIN")))
-        )
-    else:
-        response = answer()
-    request.response = response
-    _delay(request, strike)
+    fault = strike.fault
     if fault is None:
+        response = request.response = answer()
+        _delay(request, strike)
         return response
-    if fault.limit is not None and world.clock.mode == "auto":
-        # Nobody really waits on such a clock, so what the client is told to wait has passed.
-        world.let_pass(strike.wait * SECOND)
-    if fault.drop == "answer":
-        _drop(request, reset=fault.reset)
-    if fault.spoils and not response.is_streamed and request.method != "HEAD" and response.get_data():
-        request.lost = fault.drop == "body"
-        return corrupt_body.corrupted(response, fault, world, lambda: _reset(request))
-    cut = fault.cut_after is not None and response.is_streamed and request.method != "HEAD"
-    if not (cut or request.s3_failed or fault.strikes_anything):
+    for effect in fault.effects:
+        effect.before(request)
+    replies = (effect.reply(request, strike.wait) for effect in fault.effects)
+    reply = next((reply for reply in replies if reply is not None), None)
+    response = request.response = answer() if reply is None else finish(reply)
+    _delay(request, strike)
+    if fault.condition is not None:
+        fault.condition.has_struck(request.world, strike.wait)
+    for effect in fault.effects:
+        effect.after(request, response)
+    damages = any(effect.damages for effect in fault.effects)
+    if damages and not response.is_streamed and request.method != "HEAD" and response.get_data():
+        body = DamagedBody(response.get_data())
+        for effect in fault.effects:
+            effect.damage(body)
+        return damaged(request, response, body)
+    if not fault.strikes_anything and not any(one.has_struck(request, response) for one in fault.effects):
         request.api.faults.give_back(fault)
     return response
-
-
-def _drop(request: ApiRequest, *, reset: bool) -> None:
-    if reset:
-        _reset(request)
-    raise Dropped
-
-
-def _reset(request: ApiRequest) -> None:
-    """Have the connection end in a reset, if the server can do that."""
-    function = request.environ.get(RESET)
-    if function is not None:
-        function()
 
 
 def _delay(request: ApiRequest, strike: Strike) -> None:
@@ -101,6 +82,6 @@ def _delay(request: ApiRequest, strike: Strike) -> None:
     if virtual:
         world.be_late(virtual)
     if wall:
-        delays.sleep(world, wall / 1e9)
+        sleep(world, wall / 1e9)
     if late:
         raise TimedOut(f"no answer within {float(patience):g} s")

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 from output_mock.durations import SECOND, nanoseconds
-from output_mock.http.faults import Fault, Loss
-from output_mock.http.trace_log import Trouble
+from output_mock.http.faults import Fault
+from output_mock.http.faults.kinds import KINDS
 from output_mock.javascript_json import as_json
-from output_mock.state.checked import (
-    Unreadable,
-    below,
-    fields,
-    flag,
-    many,
-    mapping,
-    maybe,
-    one_of,
-    row,
-    text,
-    time,
-    time_json,
-    whole,
-)
+from output_mock.state.checked import Unreadable, below, fields, flag, many, mapping, maybe, text, whole
 from output_mock.state.json_form import random_json, random_state
 
-# How many faults, and how many moments of one, a file may have.
+# How many faults a file may have.
 _MOST = 10_000
 
 
@@ -53,7 +38,6 @@ def read_faults(given: Any) -> Sequence[Any]:
 
 
 def _fault_json(fault: Fault, tokens: bool) -> dict[str, Any]:
-    first_used = fault.first_used if tokens else {}
     return {
         "id": fault.id,
         "times": fault.times,
@@ -62,45 +46,63 @@ def _fault_json(fault: Fault, tokens: bool) -> dict[str, Any]:
         "seen": fault.seen,
         "probability": fault.probability,
         "after": fault.after,
-        "status": fault.status,
-        "body": [] if fault.body is None else [as_json(fault.body)],
-        "headers": fault.headers,
-        "retryAfter": fault.retry_after,
-        "limit": fault.limit,
-        "per": time_json(fault.per),
-        "window": [time_json(moment) for moment in fault.window],
-        "tokenLasts": None if fault.token_lasts is None else time_json(fault.token_lasts),
-        "firstUsed": [[token, time_json(when)] for token, when in first_used.items()],
-        "delay": _delay_json(fault.delay.written),
-        "wall": fault.wall,
-        "drop": fault.drop,
-        "reset": fault.reset,
-        "malformed": fault.malformed,
-        "dribble": time_json(fault.dribble),
-        "cutAfter": fault.cut_after,
-        "workerAway": time_json(fault.worker_away),
-        "s3": fault.s3,
+        "options": {name: _option_json(value) for name, value in fault.options.items()},
+        "condition": None if fault.condition is None else fault.condition.seen(tokens=tokens),
         "where": fault.where,
         "place": fault.place,
         "ofPreset": fault.of_preset,
     }
 
 
-def _delay_json(written: Any) -> Any:
-    if isinstance(written, timedelta):
-        return nanoseconds(written) / SECOND
-    if isinstance(written, Mapping):
-        return {name: _delay_json(one) for name, one in written.items()}
-    if isinstance(written, (list, tuple)):
-        return [_delay_json(one) for one in written]
-    return written
+def _option_json(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return nanoseconds(value) / SECOND
+    if isinstance(value, Mapping):
+        return {name: _option_json(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_option_json(one) for one in value]
+    return as_json(value)
 
 
-def _delay(given: Any) -> Any:
-    """A delay, which `Fault` looks at."""
-    if isinstance(given, (dict, str, int, float)):
-        return given
-    raise Unreadable("it is not a delay")
+_SCHEMAS = {name: schema for kind in KINDS for name, schema in kind.options.items()}
+_TYPES: Mapping[str, Callable[[Any], Any]] = {
+    "integer": whole,
+    "boolean": flag,
+    "string": text,
+    "object": lambda given: _texts(given),
+}
+
+
+def _options(given: Any) -> dict[str, Any]:
+    """The options of a fault, of which `Fault` looks at all but their types."""
+    found = mapping(given)
+    for name, value in found.items():
+        with below(name):
+            if name not in _SCHEMAS:
+                raise Unreadable("a fault has no such option")
+            read = _TYPES.get(_SCHEMAS[name].get("type", ""))
+            if read is not None:
+                read(value)
+            elif name != "body" and type(value) not in (dict, str, int, float):
+                raise Unreadable("it is not a duration")
+    return found
+
+
+def _texts(given: Any) -> dict[str, str]:
+    found = mapping(given)
+    for name, one in found.items():
+        with below(name):
+            text(one)
+    return found
+
+
+def _where(given: Any) -> dict[str, str]:
+    found = _texts(given)
+    for name in found:
+        with below(name):
+            if name not in ("method", "route", "workflow", "workflow_id"):
+                raise Unreadable("faults do not go by that")
+    return found
 
 
 def _probability(given: Any) -> float:
@@ -113,24 +115,6 @@ def _times(given: Any) -> Any:
     return given if given == "always" else whole(given)
 
 
-def _where(given: Any) -> dict[str, str]:
-    found = mapping(given)
-    for name, one in found.items():
-        with below(name):
-            if name not in ("method", "route", "workflow", "workflow_id"):
-                raise Unreadable("faults do not go by that")
-            text(one)
-    return found
-
-
-def _headers(given: Any) -> dict[str, str]:
-    found = mapping(given)
-    for name, one in found.items():
-        with below(name):
-            text(one)
-    return found
-
-
 _FAULT: Mapping[str, Callable[[Any], Any]] = {
     "id": whole,
     "times": _times,
@@ -139,24 +123,8 @@ _FAULT: Mapping[str, Callable[[Any], Any]] = {
     "seen": whole,
     "probability": _probability,
     "after": whole,
-    "status": maybe(whole),
-    "body": lambda given: given,
-    "headers": _headers,
-    "retryAfter": maybe(whole),
-    "limit": maybe(whole),
-    "per": time,
-    "window": many(time),
-    "tokenLasts": maybe(time),
-    "firstUsed": many(lambda given: row(given, maybe(text), time)),
-    "delay": _delay,
-    "wall": flag,
-    "drop": maybe(one_of(*get_args(Loss))),
-    "reset": flag,
-    "malformed": flag,
-    "dribble": time,
-    "cutAfter": maybe(whole),
-    "workerAway": time,
-    "s3": maybe(one_of(*get_args(Trouble))),
+    "options": _options,
+    "condition": lambda given: given,
     "where": _where,
     "place": text,
     "ofPreset": flag,
@@ -165,41 +133,22 @@ _FAULT: Mapping[str, Callable[[Any], Any]] = {
 
 def _fault(given: Any) -> Fault:
     read = fields(given, _FAULT)
-    body = read["body"]
-    if type(body) is not list or len(body) > 1:
-        raise Unreadable("a body is a list of one or of none")
-    lasts = read["tokenLasts"]
+    options: Any = read["options"]
     try:
         fault = Fault(
             times=read["times"],
             probability=read["probability"],
             after=read["after"],
-            status=read["status"],
-            body=as_json(body[0]) if body else None,
-            headers=read["headers"],
-            retry_after=read["retryAfter"],
-            limit=read["limit"],
-            per=read["per"] / SECOND,
-            token_lasts=None if lasts is None else lasts / SECOND,
-            delay=read["delay"],
-            wall=read["wall"],
-            drop=read["drop"],
-            reset=read["reset"],
-            malformed=read["malformed"],
-            dribble=read["dribble"] / SECOND,
-            cut_after=read["cutAfter"],
-            worker_away=read["workerAway"] / SECOND,
-            s3=read["s3"],
             **read["where"],
+            **options,
         )
-    except (ValueError, OverflowError) as error:
+        if fault.condition is not None:
+            fault.condition.see(read["condition"])
+        elif read["condition"] is not None:
+            raise Unreadable("condition: the fault strikes under none")
+    except (ValueError, TypeError, OverflowError) as error:
         raise Unreadable(str(error)) from None
     fault.id, fault.struck, fault.seen = read["id"], read["struck"], read["seen"]
     fault.left = math.inf if read["left"] is None else read["left"]
-    # As they were, to the nanosecond.
-    fault.per, fault.dribble, fault.worker_away = read["per"], read["dribble"], read["workerAway"]
-    fault.token_lasts = lasts
-    fault.window = deque(read["window"])
-    fault.first_used = dict(read["firstUsed"])
     fault.place, fault.of_preset = read["place"], read["ofPreset"]
     return fault

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from output_mock import Fault, OutputMock
-from output_mock.http.presets import PRESETS
+from output_mock.http.faults import PRESETS
 from tests.client import Client
 from tests.conftest import no_hang
 from tests.control.served import script, served, worlds_of

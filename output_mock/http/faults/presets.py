@@ -1,10 +1,10 @@
-"""Weather with a name: faults that come together on real networks."""
+"""Presets: faults that come together on real networks, by a name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from output_mock.http.faults import Fault
+from output_mock.http.faults.fault import Fault
 from output_mock.suggestions import nearest
 
 

@@ -1,0 +1,82 @@
+"""Bodies that arrive damaged: broken off, in small pieces, no JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from flask import Response
+
+from output_mock.contract.schemas import DURATION, flag
+from output_mock.durations import SECOND, format_duration, nanoseconds
+from output_mock.http.faults.delays import LONGEST_ON_THE_WALL, sleep
+from output_mock.http.faults.kind import DamagedBody, Dropped, Effect, Options, OptionSchemas, StruckRequest
+
+# A body that dribbles comes in at most so many pieces.
+_PIECES = 20
+
+
+class MalformedBody(Effect):
+    """The body is no JSON (`malformed`)."""
+
+    options: ClassVar[OptionSchemas] = {"malformed": flag("Whether the body of the answer is no JSON.")}
+    strikes_any = False
+    damages = True
+
+    def words(self) -> str:
+        return "break the JSON of the answer"
+
+    def damage(self, body: DamagedBody) -> None:
+        half = body.content[: len(body.content) // 2]
+        body.content = half if half.startswith((b"{", b"[")) else b"{" + body.content
+
+
+class DribbledBody(Effect):
+    """The body comes in small pieces over a duration on the wall (`dribble`)."""
+
+    options: ClassVar[OptionSchemas] = {
+        "dribble": {**DURATION, "description": "How long, on the wall, the body takes, in small pieces."}
+    }
+    strikes_any = False
+    damages = True
+
+    def __init__(self, options: Options) -> None:
+        self.length: int = nanoseconds(options["dribble"])
+        if self.length > LONGEST_ON_THE_WALL * SECOND:
+            raise ValueError(f"a body dribbles for an hour at most, not for {format_duration(self.length)}")
+
+    @property
+    def is_nothing(self) -> bool:
+        return not self.length
+
+    def words(self) -> str:
+        return f"dribble the body over {format_duration(self.length)}"
+
+    def damage(self, body: DamagedBody) -> None:
+        body.length = self.length
+
+
+def damaged(request: StruckRequest, response: Response, body: DamagedBody) -> Response:
+    """The response as it arrives with this body. Its headers still promise what they did."""
+    response.set_data(body.content)
+    if not body.is_broken_off and not body.length:
+        return response
+    whole = len(body.content)
+    sent = body.content[: whole // 2] if body.is_broken_off else body.content
+    pause = body.length / 1e9 / _PIECES
+
+    def pieces() -> Iterator[bytes]:
+        size = max(1, -(-len(sent) // _PIECES)) if pause else max(1, len(sent))
+        for begin in range(0, len(sent), size):
+            if pause:
+                sleep(request.world, pause)
+            yield sent[begin : begin + size]
+        if body.is_broken_off:
+            if body.reset:
+                request.end_in_reset()
+            raise Dropped
+
+    request.lost = body.is_broken_off
+    headers = response.headers.copy()
+    headers["Content-Length"] = str(whole)
+    return Response(pieces(), response.status, headers, direct_passthrough=True)

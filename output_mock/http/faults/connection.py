@@ -1,0 +1,60 @@
+"""Connections that are dropped."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, get_args
+
+from flask import Response
+
+from output_mock.contract.schemas import flag, text
+from output_mock.http.faults.kind import DamagedBody, Dropped, Effect, Options, OptionSchemas, StruckRequest
+
+Loss = Literal["request", "answer", "body"]
+_LOST = {
+    "request": "drop the request",
+    "answer": "drop the answer",
+    "body": "break off within the body of the answer",
+}
+
+
+class DroppedConnection(Effect):
+    """The connection is dropped, and lost is (`drop`) the request, only its answer, or half of the answer's
+    body; with `reset` by a TCP reset.
+    """
+
+    options: ClassVar[OptionSchemas] = {
+        "drop": text(
+            "What is lost as the connection is dropped: the request, the answer, or half of its body.",
+            enum=list(get_args(Loss)),
+        ),
+        "reset": flag("Whether it is dropped by a TCP reset."),
+    }
+    needs = "a reset needs to be told what is lost: drop='request', 'answer' or 'body'"
+
+    def __init__(self, options: Options) -> None:
+        self.lost: Loss = options["drop"]
+        self.reset: bool = options.get("reset", False)
+        if self.lost not in get_args(Loss):
+            raise ValueError(f"what is lost is the 'request', the 'answer' or its 'body', not {self.lost!r}")
+        self.damages = self.lost == "body"
+        self.strikes_any = not self.damages
+
+    def words(self) -> str:
+        return f"{_LOST[self.lost]}{' with a reset' if self.reset else ''}"
+
+    def before(self, request: StruckRequest) -> None:
+        if self.lost == "request":
+            self._drop(request)
+
+    def after(self, request: StruckRequest, response: Response) -> None:
+        if self.lost == "answer":
+            self._drop(request)
+
+    def damage(self, body: DamagedBody) -> None:
+        if self.damages:
+            body.is_broken_off, body.reset = True, self.reset
+
+    def _drop(self, request: StruckRequest) -> None:
+        if self.reset:
+            request.end_in_reset()
+        raise Dropped

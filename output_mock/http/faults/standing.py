@@ -1,0 +1,110 @@
+"""The faults of one world, and which of them strikes a call."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, NamedTuple
+
+from output_mock.http.faults.fault import Fault
+from output_mock.http.faults.presets import preset
+
+
+class Strike(NamedTuple):
+    """What goes wrong with a call."""
+
+    # None when the answer is only late.
+    fault: Fault | None
+    # For how many seconds it asks the client to wait.
+    wait: int = 0
+    # How late the answer is, in nanoseconds of the fake's clock, and of the wall.
+    delay: int = 0
+    wall: int = 0
+
+
+class Faults:
+    """The faults of one world, in the order in which they were asked for. Chance is seeded."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._waiting: list[Fault] = []
+        self._lock = threading.Lock()
+        self._chance = Random(f"faults {seed}")
+        # The number of the fault that was added last.
+        self._last = 0
+
+    def add(self, fault: Fault) -> Fault:
+        """Let a fault strike, after those that fit the same call and were there before it."""
+        with self._lock:
+            self._last += 1
+            fault.id = self._last
+            self._waiting.append(fault)
+        return fault
+
+    def preset(self, name: str) -> list[Fault]:
+        """Add the faults of a preset: `flaky`, `slow`, `deploying`. Raises `ValueError` for another name."""
+        faults = preset(name)
+        for fault in faults:
+            fault.of_preset = True
+        return [self.add(fault) for fault in faults]
+
+    def take(self, call: Mapping[str, str | None], now: int = 0) -> Strike | None:
+        """What strikes this call at that time on the fake's clock; None when nothing does."""
+        with self._lock:
+            struck: Fault | None = None
+            wait, late = 0, [0, 0]
+            for fault in list(self._waiting):
+                if (struck is not None and not fault.is_background_delay) or not fault.fits(call):
+                    continue
+                found = fault.strikes(call, now, self._chance)
+                if found is None:
+                    continue
+                for effect in fault.effects:
+                    late = [one + more for one, more in zip(late, effect.lateness(self._chance), strict=True)]
+                if fault.left <= 0:
+                    self._waiting.remove(fault)
+                if not fault.is_background_delay:
+                    struck, wait = fault, found
+            if struck is None and not any(late):
+                return None
+            return Strike(struck, wait, late[0], late[1])
+
+    def give_back(self, fault: Fault) -> None:
+        """A fault has struck a call that it could do nothing to: let it strike another."""
+        with self._lock:
+            fault.struck -= 1
+            fault.left += 1
+            if fault not in self._waiting:
+                self._waiting.append(fault)
+                self._waiting.sort(key=lambda one: one.id)
+
+    def remove(self, fault: Fault) -> None:
+        """Let a fault strike no more. Does nothing when it has struck its last."""
+        with self._lock:
+            if fault in self._waiting:
+                self._waiting.remove(fault)
+
+    def clear(self) -> None:
+        """Let nothing go wrong any more."""
+        with self._lock:
+            self._waiting.clear()
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(list(self._waiting))
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def state(self) -> Sequence[Any]:
+        """What `restore` makes the same faults of."""
+        with self._lock:
+            return copy.deepcopy(self._waiting), self._chance.getstate(), self._last
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Let strike what would have struck when `state` was asked for, in the same way."""
+        waiting, chance, last = state
+        with self._lock:
+            self._waiting = copy.deepcopy(waiting)
+            self._chance.setstate(chance)
+            self._last = last

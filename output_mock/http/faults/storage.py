@@ -1,0 +1,39 @@
+"""Trouble with S3."""
+
+from __future__ import annotations
+
+from typing import ClassVar, get_args
+
+from flask import Response
+
+from output_mock.contract.schemas import text
+from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.trace_log import Trouble
+
+
+class StorageTrouble(Effect):
+    """A trace log is asked for and `s3` has some trouble: the object is `missing`, `not_json`, `empty` or
+    `huge` (200 MB), there is `no_bucket`, access is `denied`, it is the `wrong_region`, S3 is `down`, or the
+    server has `no_keys`.
+    """
+
+    options: ClassVar[OptionSchemas] = {
+        "s3": text("The trouble that a trace log has with S3.", enum=list(get_args(Trouble)))
+    }
+    only = ("trouble with S3", "trace_log")
+    strikes_any = False
+
+    def __init__(self, options: Options) -> None:
+        self.trouble: Trouble = options["s3"]
+        known = get_args(Trouble)
+        if self.trouble not in known:
+            raise ValueError(f"the trouble with S3 is one of {', '.join(known)}, not {self.trouble!r}")
+
+    def words(self) -> str:
+        return f"find S3 in trouble: {self.trouble}"
+
+    def before(self, request: StruckRequest) -> None:
+        request.s3 = self.trouble
+
+    def has_struck(self, request: StruckRequest, response: Response) -> bool:
+        return request.s3_failed

@@ -1,0 +1,34 @@
+"""Streams that are cut."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from flask import Response
+
+from output_mock.contract.schemas import number
+from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
+
+
+class CutStream(Effect):
+    """A history stream is cut after so many events (`cut_after`); it strikes no other calls."""
+
+    options: ClassVar[OptionSchemas] = {
+        "cut_after": number("After how many events a history stream is cut.", minimum=0, maximum=10**6)
+    }
+    only = ("a stream that is cut", "history_stream")
+    strikes_any = False
+
+    def __init__(self, options: Options) -> None:
+        self.events: int = options["cut_after"]
+        if self.events < 0:
+            raise ValueError(f"a stream is cut after 0 events or more, not {self.events}")
+
+    def words(self) -> str:
+        return f"cut the stream after {self.events} events"
+
+    def before(self, request: StruckRequest) -> None:
+        request.cut_after = self.events
+
+    def has_struck(self, request: StruckRequest, response: Response) -> bool:
+        return response.is_streamed and request.method != "HEAD"

@@ -37,8 +37,12 @@ def document(verdict: Verdict) -> str:
         date=_readable(verdict.date),
         requests=sum(outcome.requests for outcome in verdict.outcomes),
         causes=causes,
+        numbers={outcome.id: number for number, outcome in enumerate(failed)},
+        # Of what has a cause one check is shown, and the others can be unfolded.
+        folded={id for cause in causes for id in cause.checks[1:]},
         unexplained=len(failed) - len({id for cause in causes for id in cause.checks}),
         areas=AREAS,
+        excluded=len(verdict.of("not_applicable")),
         ids_with=ids_with,
         lacks_pack=any("output-mock pack" in (one.reason or "") for one in verdict.of("not_checked")),
         passed_in=lambda area: [one for one in verdict.of("passed") if one.area == area],

@@ -99,7 +99,9 @@ def _whole(verdict: Verdict) -> Iterator[str]:
             yield from _wrapped(f"  {checks}: ", cause.words)
         rest = [outcome for outcome in failed if outcome.id not in explained]
         if rest:
-            yield from _wrapped(f"  {len(rest)} more: ", "nothing in common, see each of them.")
+            one = len(rest) == 1
+            words = "for a reason of its own" if one else "each for a reason of its own"
+            yield from _wrapped(f"  {len(rest)} more check{'' if one else 's'}: ", f"{words}, see above.")
         yield ""
     excluded = verdict.of("not_applicable")
     if excluded:

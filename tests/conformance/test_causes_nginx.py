@@ -1,0 +1,153 @@
+"""What a real nginx in front of a server makes of the checks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import CliRunner
+
+from output_contract.pack import script
+from output_mock import OutputMock
+from output_mock.cli.verify import verify
+from tests.conftest import eventually
+
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+if NGINX is None:
+    pytest.skip("needs nginx: apt-get install nginx-light", allow_module_level=True)
+if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    pytest.skip("needs root, whom the folders of nginx belong to", allow_module_level=True)
+
+# What the server block has beside its port, what is checked, and what is told of it.
+SETUPS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "hides a header": (
+        "location / { proxy_pass http://api; proxy_hide_header X-Request-ID; }",
+        ("system.health", "system.ready", "catalog.there"),
+        "Something in front of the server (nginx",
+    ),
+    "buffers": (
+        "location / { proxy_pass http://api; proxy_ignore_headers X-Accel-Buffering; }",
+        ("stream.follows", "stream.terminated", "stream.closed"),
+        "holds live streams back",
+    ),
+    "small bodies": (
+        "location / { proxy_pass http://api; }",
+        ("limits.body",),
+        "answers 413 with a page of its own",
+    ),
+    "decodes paths": (
+        "location / { proxy_pass http://api/; }",
+        ("routing.escaped-id", "run.own-id"),
+        "rewrites paths",
+    ),
+    "error pages": (
+        "location / { proxy_pass http://api; proxy_intercept_errors on; error_page 404 /none.html; }",
+        ("routing.unknown-workflow",),
+        "answers 404 with a page of its own: “404 Not Found”",
+    ),
+    "impatient": (
+        "location / { proxy_pass http://api; proxy_read_timeout 1s; }",
+        ("messages.update-waits", "run.retries"),
+        "answers 504 with a page of its own: “504 Gateway Time-out”",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    mock = OutputMock("real", scripts=[script])
+    try:
+        with mock.serve() as url:
+            yield url
+    finally:
+        mock.close()
+
+
+def a_free_port() -> int:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextmanager
+def nginx(folder: Path, upstream: str, block: str) -> Iterator[str]:
+    """The URL of an nginx in front of a server."""
+    assert NGINX is not None
+    port = a_free_port()
+    configuration = folder / "nginx.conf"
+    configuration.write_text(f"""
+        user root;
+        worker_processes 1;
+        events {{ worker_connections 256; }}
+        http {{
+            access_log off;
+            client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+            uwsgi_temp_path {folder}; scgi_temp_path {folder};
+            upstream api {{ server {urlsplit(upstream).netloc}; }}
+            server {{ listen 127.0.0.1:{port}; proxy_http_version 1.1; {block} }}
+        }}""")
+    command = [NGINX, "-p", str(folder), "-c", str(configuration), "-e", "stderr"]
+    process = subprocess.Popen([*command, "-g", f"pid {folder}/pid; daemon off;"], stderr=subprocess.DEVNULL)
+
+    def answers() -> bool:
+        with closing(socket.socket()) as connection:
+            return connection.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        eventually(answers)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def verdict_on(folder: Path, url: str, *only: str) -> dict[str, Any]:
+    areas = [word for area in only for word in ("--only", area)]
+    arguments = [url, *areas, "--examples", "3", "--patience", "6", "--report", str(folder)]
+    CliRunner().invoke(verify, arguments, env={"OUTPUT_API_AUTH_TOKEN": ""}, catch_exceptions=False)
+    verdict: dict[str, Any] = json.loads((folder / "verdict.json").read_text())
+    return verdict
+
+
+@pytest.mark.parametrize("name", SETUPS)
+def test_what_nginx_does_is_told_as_the_one_cause_of_all_failures(
+    server: str, tmp_path: Path, name: str
+) -> None:
+    block, only, words = SETUPS[name]
+    with nginx(tmp_path, server, block) as url:
+        verdict = verdict_on(tmp_path, url, *only)
+    failed = [check["id"] for check in verdict["checks"] if check["status"] == "failed"]
+    (cause,) = verdict["causes"]
+    assert words in cause["seen"]
+    assert sorted(cause["checks"]) == sorted(failed)
+
+
+def test_nginx_as_it_should_be_set_up_is_no_cause(server: str, tmp_path: Path) -> None:
+    # It compresses for those that accept it, and streams say themselves that they are not to be buffered.
+    block = "client_max_body_size 3m; gzip on; gzip_proxied any; gzip_types *;"
+    block += "location / { proxy_pass http://api; }"
+    with nginx(tmp_path, server, block) as url:
+        verdict = verdict_on(
+            tmp_path, url, "system", "catalog", "limits", "stream.follows", "routing.escaped-id"
+        )
+    assert (verdict["causes"], verdict["counts"].get("failed")) == ([], None)
+
+
+def test_an_nginx_without_an_api_is_told_in_one_line(server: str, tmp_path: Path) -> None:
+    with nginx(tmp_path, server, f"root {tmp_path};") as url:
+        result = CliRunner().invoke(verify, [url], env={"OUTPUT_API_AUTH_TOKEN": ""})
+    assert result.exit_code == 2
+    assert (
+        f"there is no Output API at all at {url}: GET /workflow/runs?limit=1 is answered 404" in result.output
+    )
+    assert len(result.output.splitlines()) == 1

@@ -172,7 +172,7 @@ def test_who_does_not_finish_a_request_in_time_gets_nodes_408(
         connections = [slow.connect(UNFINISHED[kind]) for kind in kinds]
         idle = slow.connect()
         eventually(lambda: slow.open() == len(kinds) + 1)
-        monkeypatch.setattr(f"output_mock.server.{limit}", 0.0)
+        monkeypatch.setattr(f"output_mock.server.channel.{limit}", 0.0)
         for connection in connections:
             received = b""
             while piece := connection.recv(65536):
@@ -180,7 +180,7 @@ def test_who_does_not_finish_a_request_in_time_gets_nodes_408(
             assert received == b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
         # Who has not begun any may still do so.
         eventually(lambda: slow.open() == 1)
-        monkeypatch.setattr(f"output_mock.server.{limit}", 60.0)
+        monkeypatch.setattr(f"output_mock.server.channel.{limit}", 60.0)
         idle.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert idle.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
@@ -198,7 +198,7 @@ def test_who_sends_a_byte_now_and_then_is_not_given_more_time(monkeypatch: pytes
             connection.sendall(b"x")
             assert slow.answers_others()
         assert channel.since == since
-        monkeypatch.setattr("output_mock.server.HEAD_TIME", 0.0)
+        monkeypatch.setattr("output_mock.server.channel.HEAD_TIME", 0.0)
         assert b"408" in connection.recv(65536)
 
 
@@ -211,9 +211,9 @@ def test_a_stream_that_nobody_reads_gives_its_thread_back(monkeypatch: pytest.Mo
         eventually(lambda: sum(one.total_outbufs_len > 0 for one in slow.server._channels()) == 5)
         assert slow.threads() == 5
         assert slow.answers_others()
-        monkeypatch.setattr("output_mock.server.SENDING_TIME", 0.0)
+        monkeypatch.setattr("output_mock.server.channel.SENDING_TIME", 0.0)
         eventually(lambda: slow.threads() == 0 and slow.open() == 0)
-        monkeypatch.setattr("output_mock.server.SENDING_TIME", 60.0)
+        monkeypatch.setattr("output_mock.server.channel.SENDING_TIME", 60.0)
         assert slow.answers_others()
 
 
@@ -231,7 +231,7 @@ def test_a_client_that_reads_slowly_is_not_one_that_reads_nothing() -> None:
 @pytest.mark.parametrize("kind", ["nothing", "half a head", "no body"])
 def test_when_there_is_no_room_those_that_have_been_silent_the_longest_go(kind: str) -> None:
     with served() as slow:
-        slow.server._waitress.adj.connection_limit = 20
+        slow.server._listener.adj.connection_limit = 20
         stream = slow.connect()
         slow.client.start("long", workflowId="w")
         stream.sendall(b"GET /workflow/w/history/stream HTTP/1.1\r\nHost: x\r\n\r\n")

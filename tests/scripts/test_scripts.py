@@ -605,13 +605,13 @@ def test_a_server_may_have_ended_by_the_time_it_is_woken_up_to_end(
 ) -> None:
     server = Server(mock.app)
     thread = threading.Thread(target=server.run)
-    wake = server._waitress.pull_trigger
+    wake = server._listener.pull_trigger
 
     def wake_late() -> None:
         thread.join(5)
         wake()
 
-    monkeypatch.setattr(server._waitress, "pull_trigger", wake_late)
+    monkeypatch.setattr(server._listener, "pull_trigger", wake_late)
     thread.start()
     server.close()
     thread.join()

@@ -23,7 +23,8 @@ from output_mock import OutputMock, Script
 from output_mock.http import stream
 from output_mock.http.app import OutputApp
 from output_mock.http.server_hooks import WHEN_GONE
-from output_mock.server import Served, Server, _Channel
+from output_mock.server import Served, Server
+from output_mock.server.channel import Channel
 from tests.conftest import eventually, until_received
 
 script = Script()
@@ -564,19 +565,19 @@ def test_a_server_that_ends_while_it_is_told_to_can_still_be_woken(
     server = Server(mock.app)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    wake = server._waitress.pull_trigger
+    wake = server._listener.pull_trigger
 
     def wake_late() -> None:
         thread.join(2)
         wake()
 
-    monkeypatch.setattr(server._waitress, "pull_trigger", wake_late)
+    monkeypatch.setattr(server._listener, "pull_trigger", wake_late)
     server.close()
     thread.join(5)
     assert not thread.is_alive()
 
 
 def test_nothing_is_sent_on_a_connection_that_another_thread_has_closed() -> None:
-    channel = object.__new__(_Channel)
+    channel = object.__new__(Channel)
     channel.socket = None
     assert channel.send(b"a frame of a stream") == 0

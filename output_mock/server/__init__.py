@@ -1,0 +1,20 @@
+"""The fake on a real socket: waitress, with threads that come as they are needed.
+
+A request that waits (a stream, a long poll, a run) holds a thread while it does, so there are as many
+threads as there are requests being answered at once; connections that are merely open have none.
+"""
+
+from output_mock.server.open_files import allow_many_connections
+from output_mock.server.served import OnServed, Served, Stage
+from output_mock.server.serving import Application, Server, quiet, running
+
+__all__ = [
+    "Application",
+    "OnServed",
+    "Served",
+    "Server",
+    "Stage",
+    "allow_many_connections",
+    "quiet",
+    "running",
+]

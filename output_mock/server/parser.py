@@ -1,0 +1,23 @@
+"""Requests as they are read from connections."""
+
+from __future__ import annotations
+
+from waitress.parser import HTTPRequestParser
+from waitress.utilities import RequestHeaderFieldsTooLarge
+
+from output_mock.http import head_limit
+
+
+class Parser(HTTPRequestParser):
+    """Reads a request, and refuses one whose head is too large for Node."""
+
+    def received(self, data: bytes) -> int:
+        begun = None if self.headers_finished else self.header_plus
+        consumed = super().received(data)
+        if begun is not None:
+            head = begun + data[:consumed]
+            # What is counted is never more than what there is.
+            if len(head) >= head_limit.LIMIT and head_limit.size_of_bytes(head) >= head_limit.LIMIT:
+                self.error = RequestHeaderFieldsTooLarge("")
+                self.completed = True
+        return consumed

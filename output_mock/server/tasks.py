@@ -1,0 +1,136 @@
+"""Requests as they are answered, each by a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from flask import Response
+from waitress.task import ErrorTask, Task, WSGITask
+from waitress.utilities import RequestHeaderFieldsTooLarge
+
+from output_mock.http import head_limit
+from output_mock.http.faults import Dropped, TimedOut
+from output_mock.http.responses import status_line
+from output_mock.http.server_hooks import GIVE_UP, LOCAL_ADDRESS, RESET, WHEN_GONE
+from output_mock.real_time import monotonic
+from output_mock.server.served import OnServed, Served, Stage
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class Connection(Protocol):
+    """What a task can do with its connection (`channel.Channel`)."""
+
+    @property
+    def on_served(self) -> OnServed | None:
+        """Who is told what the server has done."""
+
+    def watch(self) -> None:
+        """Notice from now on when the client leaves."""
+
+    def unwatch(self) -> None:
+        """The request has been answered."""
+
+    def give_up(self, data: bytes) -> None:
+        """Send this at the end, and nothing that the thread may write that answers the request."""
+
+    def when_gone(self, callback: Callable[[], object]) -> None:
+        """Call back once the client has gone."""
+
+    def end_in_reset(self) -> None:
+        """Have it end in a TCP reset."""
+
+    def local_address(self) -> str:
+        """The IP address of this machine that it has come in by."""
+
+
+def _connection_of(task: Task) -> Connection:
+    return cast("Connection", task.channel)
+
+
+class _ReportingTask(Task):
+    """Tells what was served. A stream is an answer that does not say how long it is."""
+
+    _began = 0.0
+    _streaming = False
+
+    def service(self) -> None:
+        self._began = monotonic()
+        try:
+            super().service()
+        finally:
+            _connection_of(self).unwatch()
+            if self.wrote_header:
+                self._report("stream ends" if self._streaming else "answered")
+
+    def build_response_header(self) -> bytes:
+        header = super().build_response_header()
+        if self.content_length is None and self.has_body:
+            self._streaming = True
+            _connection_of(self).watch()
+            self._report("stream begins")
+        return header
+
+    def _report(self, stage: Stage) -> None:
+        on_served = _connection_of(self).on_served
+        if on_served is not None:
+            request: Any = self.request
+            on_served(
+                Served(
+                    stage,
+                    # A request that cannot even be read has neither.
+                    getattr(request, "command", None) or "?",
+                    getattr(request, "request_uri", "?"),
+                    int(self.status[:3]),
+                    monotonic() - self._began,
+                )
+            )
+
+
+class ApiTask(_ReportingTask, WSGITask):
+    def execute(self) -> None:
+        try:
+            super().execute()
+        except (Dropped, TimedOut):
+            raise
+        except OSError as error:
+            # Waitress takes each of these for a client that has gone, and says nothing. But what goes wrong
+            # with a client's socket does not come here: this is a full disk, or a date that no clock has.
+            raise RuntimeError(f"the application failed: {error}") from error
+
+    def _give_up(self, answer: Response) -> None:
+        """Have the client get this answer, as this task's thread does not come back, and end the connection.
+        Called from another thread.
+        """
+        head = [f"HTTP/1.1 {answer.status}", *(f"{name}: {value}" for name, value in answer.headers)]
+        text = "\r\n".join([*head, "Connection: close", "", ""]).encode("latin-1") + answer.get_data()
+        # In the middle of an answer there is nothing that could be said.
+        _connection_of(self).give_up(b"" if self.wrote_header else text)
+
+    def get_environment(self) -> WSGIEnvironment:
+        environ = super().get_environment()
+        environ[WHEN_GONE] = _connection_of(self).when_gone
+        environ[GIVE_UP] = self._give_up
+        environ[RESET] = _connection_of(self).end_in_reset
+        environ[LOCAL_ADDRESS] = _connection_of(self).local_address
+        return environ
+
+
+class RefusingTask(_ReportingTask, ErrorTask):
+    def execute(self) -> None:
+        request: Any = self.request
+        if isinstance(request.error, RequestHeaderFieldsTooLarge):
+            self._refuse_head()
+        else:
+            super().execute()
+
+    def _refuse_head(self) -> None:
+        """Answer as Node does, which has no more to say than this."""
+        self.status = status_line(head_limit.STATUS)
+        self.wrote_header = True
+        self.close_on_finish = True
+        self.content_length = 0
+        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in head_limit.HEADERS)]
+        self.channel.write_soon("\r\n".join([*lines, "", ""]).encode())

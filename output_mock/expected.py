@@ -105,7 +105,7 @@ def reset(workflow_id: Any, step: Any = ANY) -> Expected:
 
 
 def called(route: str, *, workflow_id: Any = ANY, workflow: Any = ANY, status: Any = ANY) -> Expected:
-    """This operation was asked for, whatever came of it. Raises `ValueError` when there is no such route."""
+    """This operation was called, whatever the answer was. Raises `ValueError` if there is no such route."""
     check_route(route)
     wanted = {"workflow id": workflow_id, "workflow": workflow, "status": status}
     return Expected(f"a call of {route!r}", (route,), wanted, done=False)

@@ -131,7 +131,7 @@ class Runs(Mapping[str, RunView]):
 
 
 class OutputMock(Scripted):
-    """A whole fake.
+    """A fake of the Output API, with its workflows, runs, clock and calls.
 
     Takes the clock's mode (`auto`: nobody waits; `manual`: time moves when told; `real`: the wall) or a
     `Clock`, the `seed` of every id, the name of the `catalog` that it serves by default, the `auth_token`
@@ -184,7 +184,7 @@ class OutputMock(Scripted):
             self.load(script)
 
     def load(self, script: Scripted | str | PathLike[str]) -> None:
-        """Offer the workflows of a `Script`, or of a Python or YAML file that holds some.
+        """Load the workflows of a `Script`, or of a Python or YAML file.
 
         Raises `ScriptFileError` for a file that cannot be loaded.
         """
@@ -197,7 +197,7 @@ class OutputMock(Scripted):
             script.load_into(self.world)
 
     def add_catalog(self, name: str, *, worker: bool = True) -> None:
-        """Have another catalog; without `worker`, its worker is gone and nothing that it does moves."""
+        """Add a catalog. With `worker=False` its worker is gone: runs start, and nothing happens in them."""
         self.world.catalog(name).set_worker(worker)
 
     def _offered(self, catalog: str | None, name: str) -> WorkflowDefinition | None:
@@ -229,20 +229,20 @@ class OutputMock(Scripted):
 
     @property
     def script_errors(self) -> list[ScriptError]:
-        """What was wrong with the scripts themselves, in the order in which it showed."""
+        """The mistakes in scripts so far, oldest first."""
         return list(self.world.script_errors)
 
     @property
     def script_warnings(self) -> list[str]:
-        """Waits, pauses, steps and signals of scripts that take longer than what is left of their run's
-        execution timeout, each with where it is written.
+        """The waits, pauses, steps and signals that take longer than what is left of their run's execution
+        timeout, each with its place in the script.
         """
         return [text for text, _ in self.world.outlasting.copy().values()]
 
     # Messages from the test itself
 
     def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED, *, after: Duration = 0) -> None:
-        """Send a signal without a request; with `after`, once so much time has passed on the clock.
+        """Send a signal without a request; with `after`, so much later on the clock.
 
         Raises `WorkflowNotFoundError` when there is no such run, or it has closed.
         """
@@ -257,15 +257,15 @@ class OutputMock(Scripted):
 
     @property
     def unplayed(self) -> list[Unplayed]:
-        """What was scripted and never played: workflows that were never run, `when`s that fitted no input,
-        answers that no run got, signals that came too late for every run, faults that struck no call. As
-        text, each says what and where.
+        """What was scripted and never used: workflows that were never run, `when`s that matched no input,
+        answers that no run got, signals that came too late for every run, faults that affected no call.
+        `str` of each says what and where.
         """
         return unplayed(self.world, self.app.faults)
 
     @property
     def unmatched_calls(self) -> Calls:
-        """The requests that match nothing in the scripts, each with its `unmatched_reason`, but for those
+        """The requests that match nothing in the scripts, each with its `unmatched_reason`, except those
         that `expect_unmatched` allows.
 
         An unknown workflow, an input that no `when` fits, an unknown route, a wrong body, a script's mistake.
@@ -286,9 +286,9 @@ class OutputMock(Scripted):
         workflow_id: str | None = None,
         status: int | None = None,
     ) -> None:
-        """Take calls like these for foreseen, whatever they are: a test of what a client does with an error.
+        """Allow calls like these, although no script matches them: for tests of how a client treats errors.
 
-        Takes what `calls` takes; with nothing at all, everything is foreseen.
+        Takes what `calls` takes; without arguments, all calls are allowed.
         """
         check_route(route)
         self._expected_unmatched.append(
@@ -304,7 +304,7 @@ class OutputMock(Scripted):
 
     @property
     def unmatched_errors(self) -> list[ScriptError]:
-        """The mistakes in scripts that no call was answered with and `expect_unmatched` does not allow."""
+        """The mistakes in scripts that no call was told and that `expect_unmatched` does not allow."""
         calls = self.calls
         told = {call.unmatched_reason for call in calls}
         errors = {error.message: error for error in self.script_errors if error.message not in told}
@@ -338,10 +338,10 @@ class OutputMock(Scripted):
         return False
 
     def assert_called(self, expected: Expected, *, times: int | None = None) -> Calls:
-        """Return the calls that are the expected one: `assert_called(started("report", {"n": 3}), times=1)`.
+        """Return the calls that match: `assert_called(started("report", {"n": 3}), times=1)`.
 
-        Raises `AssertionError`, with the nearest call and what is different about it, when there are not so
-        many `times`; without `times`, when there is none.
+        Raises `AssertionError`, with the closest call and what is different about it, if the number of
+        matches is not `times`; without `times`, if there is no match.
         """
         __tracebackhide__ = True
         return expectations.check_called(self.calls, expected, times)
@@ -363,8 +363,8 @@ class OutputMock(Scripted):
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong with calls: `faults.add(Fault(status=503, probability=0.1))`, `faults.clear()`,
-        `faults.preset("flaky")`.
+        """The faults: `faults.add(Fault(status=503, probability=0.1))`, `faults.preset("flaky")`,
+        `faults.clear()`.
         """
         return self.app.faults
 
@@ -409,7 +409,7 @@ class OutputMock(Scripted):
         workflow: str | None = None,
         workflow_id: str | None = None,
     ) -> Fault:
-        """Answer the next calls so much later, on the fake's clock.
+        """Answer the next calls late, on the fake's clock.
 
         A client in process that does not wait so long gets its own timeout error at that time; what it has
         asked for is done nevertheless.
@@ -429,7 +429,7 @@ class OutputMock(Scripted):
         workflow: str | None = None,
         workflow_id: str | None = None,
     ) -> Fault:
-        """Drop the connections of the next calls with no answer.
+        """Drop the connections of the next calls without an answer.
 
         What is lost is the `request`, and nothing is done, or only the `answer`, when all is done already.
         """
@@ -460,7 +460,7 @@ class OutputMock(Scripted):
 
     @property
     def url(self) -> str:
-        """Where it is reached at the moment. Raises `RuntimeError` when it is not."""
+        """The URL at which the fake answers now. Raises `RuntimeError` if it answers nowhere."""
         if not self._urls:
             raise RuntimeError("this fake is not reached by any URL; use serve() or in_process()")
         return self._urls[-1]
@@ -475,10 +475,9 @@ class OutputMock(Scripted):
 
     @contextmanager
     def in_process(self, url: str | None = None) -> Iterator[str]:
-        """Answer what `requests`, `httpx` and `httpx2` send to `url` while the block runs, with no socket.
+        """Answer what `requests`, `httpx` and `httpx2` send to `url` while the block runs, without a socket.
 
-        Yields the URL. Without one, one is chosen that leads nowhere else. Calls to other hosts go where they
-        would go.
+        Yields the URL; by default, one at which nothing else answers. Calls to other hosts are not touched.
         """
         from output_mock.in_process import reach
 
@@ -511,7 +510,7 @@ class OutputMock(Scripted):
 
     @contextmanager
     def virtual_time(self, *modules: str, stuck_after: Duration = "10s") -> Iterator[None]:
-        """Have the clients' own sleeping move the fake's clock instead of the wall while the block runs.
+        """Make your code's own sleeping move the fake's clock instead of waiting, while the block runs.
 
         Takes the names of the modules and packages that live in virtual time; none: all but the standard
         library and pytest. For them `time.sleep`, `time.monotonic`, `time.time`, `datetime.now` and their kin
@@ -528,7 +527,7 @@ class OutputMock(Scripted):
             yield
 
     def close(self) -> None:
-        """Let go of the clock and of everybody who waits, and be reached nowhere any more.
+        """Stop the clock, tell everybody who waits, and answer nowhere any more.
 
         Its calls and runs can still be looked at.
         """

@@ -132,9 +132,9 @@ def output_versions(request: pytest.FixtureRequest) -> dict[str, str | None]:
 
 @pytest.fixture
 def output_mock(request: pytest.FixtureRequest) -> Iterator[OutputMock]:
-    """A fresh fake of the Output API, reached in process by `requests` and `httpx`.
+    """A fresh fake in the same process, for `requests`, `httpx` and `httpx2`, sync, async and streaming.
 
-    `OUTPUT_API_URL` is its URL for the test. `@pytest.mark.output(…)` says how it shall be.
+    `OUTPUT_API_URL` is its URL for the test. `@pytest.mark.output(…)` configures it.
     """
     from pytest_output.fakes import in_process
 
@@ -143,9 +143,10 @@ def output_mock(request: pytest.FixtureRequest) -> Iterator[OutputMock]:
 
 @pytest.fixture
 def output_server(request: pytest.FixtureRequest) -> Iterator[OutputMock]:
-    """A fresh fake of the Output API on a real loopback socket, for clients and programs of every kind.
+    """A fresh fake on a real socket, for other clients (`aiohttp`, `urllib`) and other processes.
 
-    `OUTPUT_API_URL` is its URL for the test. `@pytest.mark.output(…)` says how it shall be.
+    One server serves the whole session and is wiped for each test. `OUTPUT_API_URL` is its URL for the test.
+    `@pytest.mark.output(…)` configures the fake.
     """
     from pytest_output.fakes import staged
 
@@ -156,7 +157,7 @@ def output_server(request: pytest.FixtureRequest) -> Iterator[OutputMock]:
 
 @pytest.fixture
 def output_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of the Output API under test: that of `--output-url`, or else of a fresh fake's server."""
+    """Only a URL: of the server that `--output-url` names, or else of `output_server`."""
     from pytest_output.fakes import environment, reachable
 
     url: str | None = request.config.getoption("output_url")
@@ -170,7 +171,7 @@ def output_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def output_traces(request: pytest.FixtureRequest) -> Iterator[StoredTraces]:
-    """The traces of the test's fake, which lie in S3, as moto has it: get, put, corrupt and delete them.
+    """The traces of the test's fake in S3, for which moto stands in: get, put, corrupt and delete them.
 
     The fake is that of `output_server` for a test that has it, otherwise that of `output_mock`. Needs the
     extra `output-mock[s3]`.
@@ -191,13 +192,19 @@ def output_traces(request: pytest.FixtureRequest) -> Iterator[StoredTraces]:
 
 @pytest.fixture(scope="session")
 def output_mock_factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
-    """Makes fakes that live as long as the session: `output_mock_factory(clock="manual", serve=True)`."""
+    """Makes fakes that live as long as the session: `output_mock_factory(clock="manual", serve=True)`.
+
+    Each has its URL in `.url`.
+    """
     yield from _factory(request)
 
 
 @pytest.fixture(scope="module")
 def output_mock_module_factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
-    """Makes fakes that live as long as the module: `output_mock_module_factory(clock="manual")`."""
+    """Makes fakes that live as long as the module: `output_mock_module_factory(clock="manual")`.
+
+    Each has its URL in `.url`.
+    """
     yield from _factory(request)
 
 

@@ -1,4 +1,4 @@
-"""How a test's fake shall be: what the command line, the ini file and the test's markers say."""
+"""The settings of a test's fake, from the command line, the ini file and the test's markers."""
 
 from __future__ import annotations
 
@@ -14,40 +14,68 @@ import pytest
 if TYPE_CHECKING:
     from output_mock.report import Unused
 
-# What the marker takes, and the ini option that is its default.
-_INI = {
-    "clock": ("string", "The clock of fakes: auto, manual or real."),
-    "seed": ("string", "The seed of fakes: a whole number, or random."),
+# The arguments of the marker that have an ini option for their default: its type, and what it sets.
+INI = {
+    "clock": ("string", "How time passes: auto (default), manual or real."),
+    "seed": (
+        "string",
+        "What ids and chance come from: a whole number (default: 0), or random for a new one each session.",
+    ),
     "api_version": (
         "string",
-        "The version of the server that fakes stand in for, such as 0.9; all runs tests against each.",
+        "The version of the server that the fake stands in for, such as 0.9 (default: the newest); all runs "
+        "the test with each.",
     ),
     "sdk_version": ("string", "The version of its workers (default: that of api_version); or all."),
-    "catalog": ("string", "The catalog that is meant when none is named."),
-    "auth_token": ("string", "The token that requests must bring; it is put into OUTPUT_API_AUTH_TOKEN."),
-    "scripts": ("paths", "Script files to load into every fake, from the ini file's folder."),
-    "sleep": ("args", "virtual: clients' own sleeping moves the fake's clock; or the modules whose does."),
-    "stuck_after": ("string", "How long the same thing may hold up virtual time on the wall (default: 10s)."),
+    "catalog": ("string", "The catalog that is used when a request names none (default: main)."),
+    "auth_token": (
+        "string",
+        "The token that requests must send (default: none). OUTPUT_API_AUTH_TOKEN is set to it for the test.",
+    ),
+    "scripts": (
+        "paths",
+        "Script files, Python or YAML, to load. A path is relative to the ini file, or to the test's file "
+        "in a marker. The marker also takes Script objects.",
+    ),
+    "sleep": (
+        "args",
+        "virtual: your code's own sleeping moves the fake's clock. Or a list of the modules for which it "
+        "does. Default: nobody's.",
+    ),
+    "stuck_after": (
+        "string",
+        "How long, in real time, the same thing may hold up virtual time before the test fails (default: "
+        "10s).",
+    ),
     "strict": (
         "bool",
-        "Fail a test at its end for requests that no script matches, and for mistakes in scripts "
+        "Whether a test fails at its end for requests that no script matches, and for mistakes in scripts "
         "(default: true).",
     ),
     "unused": (
         "string",
-        "What to do about scripts that were never played: error (default) fails a test for what the test "
-        "itself scripted, all for fixtures and script files as well; report only tells of them when a test "
-        "fails for another reason.",
+        "What happens if a script was never used: error (default) fails the test for scripts that the test "
+        "itself wrote; all also counts fixtures and script files; report only lists them when a test fails "
+        "for another reason.",
     ),
-    "url": ("string", "The URL of fakes that are reached in process."),
+    "url": (
+        "string",
+        "The URL at which output_mock answers (default: a loopback address where nothing listens).",
+    ),
     "execution_timeout": ("string", "How long a run may take (default: 24h)."),
-    "max_waiting": ("string", "How long /workflow/run waits by default (default: 5m)."),
+    "max_waiting": ("string", "How long /workflow/run waits if the request does not say (default: 5m)."),
     "history_max_waiting": ("string", "How long a long poll waits at most (default: 15s)."),
-    "script_limit": ("string", "How long a script may compute or block at a time (default: 2s)."),
+    "script_limit": (
+        "string",
+        "How long a script may compute or block at a time before it is stopped (default: 2s).",
+    ),
 }
-# Only in the marker.
-_MARKER_ONLY = ("start",)
-NAMES = (*_INI, *_MARKER_ONLY)
+# What each argument of the marker sets.
+ABOUT = {
+    **{name: about for name, (_, about) in INI.items()},
+    "start": "When a virtual clock starts: a datetime (default: 1 January 2026).",
+}
+NAMES = tuple(ABOUT)
 # What is not handed on to `OutputMock`.
 _OWN = ("sleep", "strict", "stuck_after", "unused", "url")
 _UNUSED = ("error", "all", "report")
@@ -59,19 +87,17 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--output-url",
         metavar="URL",
-        help="Run against the server at URL, which is there already: output_url gives it, and tests that "
-        "script a fake are skipped.",
+        help="Run against the server at URL, which is already running. The fixture output_url gives this "
+        "URL, and tests that script a fake are skipped.",
     )
-    group.addoption(
-        "--output-token", metavar="TOKEN", help="The token that the server of --output-url asks for."
-    )
+    group.addoption("--output-token", metavar="TOKEN", help="The token for the server of --output-url.")
     group.addoption(
         "--output-seed",
         metavar="N",
-        help="The seed of every fake, to replay a failure; random takes a new one.",
+        help="The seed of every fake, to repeat a failure; random takes a new one.",
     )
-    for name, (kind, words) in _INI.items():
-        parser.addini(f"output_{name}", words, type=kind, default=None)  # type: ignore[arg-type]
+    for name, (kind, about) in INI.items():
+        parser.addini(f"output_{name}", about, type=kind, default=None)  # type: ignore[arg-type]
 
 
 def check_command_line(config: pytest.Config) -> None:
@@ -117,7 +143,7 @@ def check_markers(item: pytest.Item) -> None:
 
 
 class Settings:
-    """How a fake shall be; `options` are those of `OutputMock`, the others are the plugin's own."""
+    """The settings of a fake. `options` are those of `OutputMock`, the others are the plugin's own."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.options: dict[str, Any] = {name: value for name, value in given.items() if name not in _OWN}
@@ -223,7 +249,7 @@ def of_session(config: pytest.Config) -> dict[str, Any]:
 
 def _of_session(config: pytest.Config) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in _INI:
+    for name in INI:
         value = config.getini(f"output_{name}")
         if value is not None and value != []:
             found[name] = value

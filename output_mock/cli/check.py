@@ -31,13 +31,13 @@ def _length(context: click.Context, _: click.Parameter, value: str) -> int:
     callback=_length,
     default="24h",
     show_default=True,
-    help="How long a workflow may run. Waits, pauses and steps that take longer get a warning.",
+    help="How long a run may take. Waits, pauses and steps that take longer get a warning.",
 )
 @click.pass_context
 def check(context: click.Context, files: tuple[str, ...], execution_timeout: int) -> None:
-    """Say what is wrong with script files, Python or YAML.
+    """Check script files, Python or YAML.
 
-    Prints every mistake as file:line:column: message, and ends with status 1 when there are any; a warning
+    Prints every mistake as file:line:column: message. The exit status is 1 if there are any; a warning
     is no mistake. Files that are served together are checked together: children may be in any of them.
     """
     loaded, problems = loaded_files(files)

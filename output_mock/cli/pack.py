@@ -19,7 +19,7 @@ and take it out again when there is nothing more to check. They call no model an
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--force", is_flag=True, help="Overwrite what is there and different.")
+@click.option("--force", is_flag=True, help="Overwrite files that are different.")
 def pack(folder: Path, force: bool) -> None:
     """Write the workflows that `output-mock verify` runs into DIR, as TypeScript for an Output project.
 

@@ -154,7 +154,7 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
 @click.command()
 @click.argument("scripts", nargs=-1, metavar="[SCRIPT]...")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every one."
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 stands for all."
 )
 @click.option(
     "--port",
@@ -163,7 +163,7 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     envvar="OUTPUT_API_PORT",
     show_envvar=True,
     show_default="3001; in production 3000",
-    help="Port to listen on; 0 takes a free one.",
+    help="The port to listen on; 0 takes a free one.",
 )
 @click.option(
     "--clock",
@@ -171,8 +171,8 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     default="auto",
     show_default=True,
     help=(
-        "How time passes: as on the wall (real); by jumps to what is due whenever a client waits, so that "
-        "nobody does (auto); only when told (manual)."
+        "How time passes: as on your computer (real); it jumps to what is due whenever a client waits, so "
+        "that nobody waits (auto); only when you move it (manual)."
     ),
 )
 @click.option(
@@ -183,21 +183,21 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     show_envvar=True,
     default="main",
     show_default=True,
-    help="The catalog that is meant when none is named.",
+    help="The catalog that is used when a request names none.",
 )
 @click.option(
     "--auth-token",
     metavar="TOKEN",
     callback=_token,
     show_default="none; in production OUTPUT_API_AUTH_TOKEN",
-    help="Token that every request must bring, as 'Authorization: Basic TOKEN'.",
+    help="The token that every request must send, as 'Authorization: Basic TOKEN'.",
 )
 @click.option(
     "--seed",
     metavar="N",
     callback=_seed,
     show_default="a new one each time",
-    help="Seed of every id; with the same one, the same requests get the same ids.",
+    help="What ids and chance come from: with the same seed, the same requests get the same ids.",
 )
 @version_options
 @click.option(
@@ -216,14 +216,14 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     callback=_script_limit,
     default="2s",
     show_default=True,
-    help="How long a script may compute or block at a time before it is broken off.",
+    help="How long a script may compute or block at a time before it is stopped.",
 )
 @click.option(
     "--worker-down",
     metavar="CATALOG",
     callback=catalog_name,
     multiple=True,
-    help="A catalog that is known but whose worker is gone. May be given several times.",
+    help="A catalog that exists, but whose worker is gone. May be given several times.",
 )
 @click.option(
     "--control-token",
@@ -232,7 +232,7 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     envvar="OUTPUT_MOCK_CONTROL_TOKEN",
     show_envvar=True,
     show_default="that of --auth-token, if any",
-    help="Token that requests for the control plane must bring, as 'Authorization: Bearer TOKEN'.",
+    help="The token that requests to the control plane must send, as 'Authorization: Bearer TOKEN'.",
 )
 @click.option(
     "--allow-host",
@@ -240,8 +240,8 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     callback=_hosts,
     multiple=True,
     help=(
-        "A host name or address that the control plane answers to, besides localhost, addresses of this "
-        "machine, and --host. May be given several times."
+        "A further host name or address at which the control plane may be used. It always answers to "
+        "localhost, the addresses of this machine, and --host. May be given several times."
     ),
 )
 @click.option(
@@ -250,8 +250,8 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     callback=_origins,
     multiple=True,
     help=(
-        "The origin of web pages that may use the control plane, such as http://localhost:5173; others are "
-        "refused. May be given several times."
+        "The origin of web pages that may use the control plane, such as http://localhost:5173. Other "
+        "pages are refused. May be given several times."
     ),
 )
 @click.option(
@@ -267,7 +267,7 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     metavar="PRESET",
     callback=_presets,
     multiple=True,
-    help="Let calls go wrong as on real networks: flaky, slow, deploying. May be given several times.",
+    help="Inject the faults of a preset: flaky, slow or deploying. May be given several times.",
 )
 @click.option(
     "--journal",
@@ -275,7 +275,7 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     metavar="N",
     default=1000,
     show_default=True,
-    help="How many calls to keep for the control plane, in each world.",
+    help="How many calls each world keeps for the control plane.",
 )
 @click.option(
     "--keep-runs",
@@ -284,8 +284,8 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     default=100_000,
     show_default=True,
     help=(
-        "How many closed runs to keep, over all worlds; the oldest go first, with their traces, and are then "
-        "unknown. Runs that go on stay, and so do their children."
+        "How many closed runs to keep, over all worlds. The oldest are removed first, with their traces. "
+        "Open runs and their children are kept in any case."
     ),
 )
 @click.option(
@@ -294,44 +294,46 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     metavar="N",
     default=100,
     show_default=True,
-    help="How many worlds there may be; /w/NAME/… is the world NAME.",
+    help="How many worlds there may be. /w/NAME/… is the world NAME.",
 )
 @click.option(
     "--world-ttl",
     metavar="DURATION",
     callback=_lifetime,
     show_default="for ever",
-    help="How long a world stays that nobody uses; the default one always does.",
+    help="How long an unused world is kept. The default world is kept in any case.",
 )
-@click.option("--timing", is_flag=True, help="Say in each answer how long it took, as Server-Timing.")
+@click.option(
+    "--timing", is_flag=True, help="Send the time that each answer took in the header Server-Timing."
+)
 @click.option(
     "--log",
     "log_format",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How a line of the log looks.",
+    help="The format of a log line.",
 )
 @click.option(
     "--trace-dir",
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="Write the traces of runs to DIR/runs/WORKFLOW/, as a worker does below its project's logs.",
+    help="Write the traces of runs into DIR/runs/WORKFLOW/, as a worker does in its project's logs.",
 )
 @click.option(
     "--traces",
     "past",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Have the runs whose trace files lie in DIR, such as a project's logs, among those that have ended.",
+    help="Show the runs whose trace files are in DIR, such as a project's logs, as runs that have ended.",
 )
 @click.option(
     "--s3",
     metavar="moto|URL",
     callback=_s3,
     help=(
-        "Where the S3 is that traces are uploaded to and fetched from: moto starts moto's server beside this "
-        "one, a URL is an S3-compatible server. Needs output-mock[s3]."
+        "The S3 for traces: moto starts moto's server beside this one, and a URL is that of an S3-compatible "
+        "server. Needs the extra output-mock[s3]."
     ),
 )
 @click.option(
@@ -340,14 +342,14 @@ def _origins(context: click.Context, _: click.Parameter, value: tuple[str, ...])
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     help=(
-        "Keep the state of all worlds in FILE, and go on from there: runs, clocks, faults, and what requests "
-        "have scripted."
+        "Keep the state of all worlds in FILE and continue from it at the next start: runs, clocks, "
+        "faults, and workflows that requests have scripted."
     ),
 )
 @click.option(
     "--watch",
     is_flag=True,
-    help="Take up scripts that change while they are served; runs under way go on as they began.",
+    help="Load a script again when it changes. Open runs continue with the script that they started with.",
 )
 def serve(
     scripts: tuple[str, ...],
@@ -379,12 +381,12 @@ def serve(
     state_file: Path | None,
     watch: bool,
 ) -> None:
-    """Serve the workflows of Python and YAML scripts, or a demonstration when there are none.
+    """Serve the workflows of Python and YAML scripts; without a script, a demonstration.
 
-    The real container's environment variables are read where an option is not given; besides those named
-    below these are TEMPORAL_NAMESPACE, TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING,
-    TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS and NODE_ENV: production asks for OUTPUT_API_AUTH_TOKEN. Where
-    traces are: OUTPUT_TRACE_LOCAL_ON, OUTPUT_TRACE_HOST_PATH, OUTPUT_TRACE_REMOTE_ON,
+    If an option is not given, the server reads the environment variable of the real container. Besides
+    those named below, it reads TEMPORAL_NAMESPACE, TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING,
+    TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS, and NODE_ENV: production needs OUTPUT_API_AUTH_TOKEN. For traces,
+    it reads OUTPUT_TRACE_LOCAL_ON, OUTPUT_TRACE_HOST_PATH, OUTPUT_TRACE_REMOTE_ON,
     OUTPUT_TRACE_REMOTE_S3_BUCKET, OUTPUT_TRACE_UPLOAD_DELAY_MS, OUTPUT_AWS_REGION,
     OUTPUT_AWS_ACCESS_KEY_ID and OUTPUT_AWS_SECRET_ACCESS_KEY.
 

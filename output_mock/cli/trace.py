@@ -21,7 +21,12 @@ _SERVER = "http://localhost:3001"
 
 @click.command()
 @click.argument("source", metavar="FILE|URL|ID")
-@click.option("--run", "run_id", metavar="RUN_ID", help="Which run of a workflow id; default is the latest.")
+@click.option(
+    "--run",
+    "run_id",
+    metavar="RUN_ID",
+    help="The run id, for a workflow id with several runs. Default: the latest run.",
+)
 @click.option(
     "--url",
     metavar="URL",
@@ -29,7 +34,7 @@ _SERVER = "http://localhost:3001"
     show_envvar=True,
     default=_SERVER,
     show_default=True,
-    help="The server that a workflow id is asked of.",
+    help="The server to ask about a workflow id.",
 )
 @click.option(
     "--token",
@@ -38,9 +43,14 @@ _SERVER = "http://localhost:3001"
     show_envvar=True,
     help="The token that the server asks for.",
 )
-@click.option("--internal", is_flag=True, help="Show the SDK's own steps as well.")
-@click.option("--json", "as_json", is_flag=True, help="Print the trace as it is.")
-@click.option("--width", type=click.IntRange(40, 1000), metavar="N", help="How wide it may be.")
+@click.option("--internal", is_flag=True, help="Show the SDK's own steps, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the trace itself, as JSON.")
+@click.option(
+    "--width",
+    type=click.IntRange(40, 1000),
+    metavar="N",
+    help="The width in characters. Default: that of the terminal.",
+)
 def trace(
     source: str,
     run_id: str | None,

@@ -59,7 +59,7 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
     show_envvar=True,
     default="127.0.0.1:7233",
     show_default=True,
-    help="Where Temporal is.",
+    help="The address of Temporal.",
 )
 @click.option(
     "--namespace",
@@ -68,7 +68,7 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
     show_envvar=True,
     default="default",
     show_default=True,
-    help="The namespace in it.",
+    help="The namespace in Temporal.",
 )
 @click.option(
     "--catalog",
@@ -78,7 +78,8 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
     show_envvar=True,
     default="main",
     show_default=True,
-    help="The catalog to offer the workflows in: also the task queue and the id of the catalog's workflow.",
+    help="The catalog that offers the workflows. It is also the task queue and the id of the catalog's "
+    "workflow.",
 )
 @click.option(
     "--traces",
@@ -86,12 +87,13 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
     callback=_traces,
     multiple=True,
     show_default="as OUTPUT_TRACE_* say; else /app/logs/runs",
-    help="Where traces are said to be (none are written): a folder, s3://BUCKET, none. May be given twice.",
+    help="The trace location that the API reports: a folder, s3://BUCKET, or none. Nothing is written "
+    "there. May be given twice.",
 )
 @click.option(
     "--leave-no-trace",
     is_flag=True,
-    help="At the end, terminate and delete every run since the catalog began, not only the catalog itself.",
+    help="At the end, terminate and delete every run of the catalog, and not only the catalog itself.",
 )
 def worker(
     scripts: tuple[str, ...], target: str, namespace: str, catalog: str, traces: Traces, leave_no_trace: bool

@@ -136,7 +136,7 @@ def wait(asked: ControlRequest) -> ControlResponse:
 
 
 def clear(asked: ControlRequest) -> ControlResponse:
-    """Forget all calls."""
+    """Delete all calls."""
     asked.held.app.calls.clear()
     return ControlResponse(204, None)
 
@@ -159,17 +159,17 @@ OPERATIONS = [
         "listCalls",
         "GET",
         "/calls",
-        "The calls that were made and fit, oldest first.",
+        "List the calls that match, oldest first.",
         list_calls,
         {200: _CALLS},
         query={**_FILTERS, **_LIMIT},
     ),
-    ControlOperation("clearCalls", "DELETE", "/calls", "Forget all calls.", clear, {204: None}),
+    ControlOperation("clearCalls", "DELETE", "/calls", "Delete all calls.", clear, {204: None}),
     ControlOperation(
         "countCalls",
         "GET",
         "/calls/count",
-        "How many calls fit.",
+        "Count the calls that match.",
         count,
         {200: shape({"count": number()})},
         query=_FILTERS,
@@ -178,7 +178,7 @@ OPERATIONS = [
         "waitForCalls",
         "GET",
         "/calls/wait",
-        "Wait, on the wall, until so many calls fit; 408 when there are not so many in time.",
+        "Wait, in real time, until so many calls match. 408 if there are not enough in time.",
         wait,
         {200: _CALLS},
         errors=(408,),

@@ -90,12 +90,12 @@ def advance(asked: ControlRequest) -> ControlResponse:
 
 
 OPERATIONS = [
-    ControlOperation("getClock", "GET", "/clock", "What time it is.", show, {200: ref("Clock")}),
+    ControlOperation("getClock", "GET", "/clock", "Show the time.", show, {200: ref("Clock")}),
     ControlOperation(
         "setClock",
         "PUT",
         "/clock",
-        "Change the clock between `auto` and `manual`; 409 for a clock that cannot be changed so.",
+        "Change the clock between `auto` and `manual`. 409 for a `real` clock.",
         change,
         {200: ref("Clock")},
         errors=(409,),
@@ -105,7 +105,7 @@ OPERATIONS = [
         "advanceClock",
         "POST",
         "/clock/advance",
-        "Move a virtual clock forward, and let everything happen that falls due on the way.",
+        "Move a virtual clock forward. Everything that is due on the way happens.",
         advance,
         {200: ref("Clock")},
         errors=(409,),

@@ -1,4 +1,4 @@
-"""What goes wrong with the calls of a world: faults, and presets of some."""
+"""The faults of a world, and presets."""
 
 from __future__ import annotations
 
@@ -27,18 +27,21 @@ from output_mock.http.faults.lateness import Late
 MOST_FAULTS = 500
 _CONDITIONS: JsonSchema = {
     "times": {
-        "description": "How many calls it strikes. Default: 1, and always for chance and limits.",
+        "description": "How many calls it affects. Default: 1; with `probability`, `limit` or "
+        "`tokenLasts`: always.",
         "anyOf": [{"type": "integer", "minimum": 1, "maximum": 1_000_000}, {"const": "always"}],
     },
     "probability": {
-        "description": "With which probability it strikes a call that fits.",
+        "description": "The probability that it affects a call that matches. Default: 1.",
         "type": "number",
         "exclusiveMinimum": 0,
         "maximum": 1,
     },
-    "after": number("How many calls that fit are left alone first.", minimum=0, maximum=1_000_000),
-    "method": text("Only calls of this method.", maxLength=20),
-    "route": text("Only calls of this operation.", enum=list(NAMES)),
+    "after": number(
+        "How many matching calls pass before it starts. Default: 0.", minimum=0, maximum=1_000_000
+    ),
+    "method": text("Only calls with this method.", maxLength=20),
+    "route": text("Only calls of this operation, such as `start` or `result`.", enum=list(NAMES)),
     "workflow": text("Only calls about this workflow.", maxLength=LONGEST_ID),
     "workflow_id": text("Only calls about this workflow id.", maxLength=LONGEST_ID),
 }
@@ -54,24 +57,25 @@ def _in_json(keyword: str) -> str:
     return first + "".join(map(str.capitalize, rest))
 
 
-_NAMES = {_in_json(keyword): keyword for keyword in _KEYWORDS}
-_GIVEN: JsonSchema = {name: _KEYWORDS[keyword] for name, keyword in _NAMES.items()}
+# The names of fields in JSON, and in Python.
+PYTHON_NAMES = {_in_json(keyword): keyword for keyword in _KEYWORDS}
+FIELDS: JsonSchema = {name: _KEYWORDS[keyword] for name, keyword in PYTHON_NAMES.items()}
 SCHEMAS = {
     "Fault": shape(
         {
-            "id": number("What it is removed by."),
+            "id": number("Its id, to remove it by."),
             "what": text("What it does, in words."),
             "times": {"anyOf": [{"type": "integer"}, {"const": "always"}]},
-            "left": or_null(number("How many calls it still waits for; null for always.")),
-            "struck": number("How many calls it has struck."),
+            "left": or_null(number("How many more calls it affects; null for always.")),
+            "struck": number("How many calls it has affected."),
             "probability": {"type": "number"},
             "where": {"type": "object", "additionalProperties": text()},
             "delay": or_null(ANYTHING),
         },
-        about="A fault that is still to strike.",
+        about="A fault that is still active.",
     ),
     "Preset": shape(
-        {"name": text(), "about": text(), "faults": many(text())}, about="Faults that come together."
+        {"name": text(), "about": text(), "faults": many(text())}, about="A preset: several faults together."
     ),
 }
 
@@ -98,13 +102,13 @@ def _listing(faults: list[Fault]) -> dict[str, Any]:
 
 
 def list_faults(asked: ControlRequest) -> ControlResponse:
-    """The faults that are still to strike."""
+    """The faults that are still active."""
     return ControlResponse(200, _listing(list(asked.held.app.faults)))
 
 
 def add(asked: ControlRequest) -> ControlResponse:
-    """One more."""
-    given = {_NAMES[name]: value for name, value in asked.body.items()}
+    """Add a fault."""
+    given = {PYTHON_NAMES[name]: value for name, value in asked.body.items()}
     _room(asked, 1)
     try:
         fault = Fault(**given)
@@ -119,25 +123,25 @@ def _room(asked: ControlRequest, more: int) -> None:
 
 
 def clear(asked: ControlRequest) -> ControlResponse:
-    """None any more."""
+    """Remove all faults."""
     asked.held.app.faults.clear()
     return ControlResponse(204, None)
 
 
 def remove(asked: ControlRequest) -> ControlResponse:
-    """One less."""
+    """Remove one fault."""
     faults, wanted = asked.held.app.faults, asked.path["id"]
     for fault in faults:
         if str(fault.id) == wanted:
             faults.remove(fault)
             return ControlResponse(204, None)
     raise NotFound(
-        f"there is no fault {wanted[:100]!r} that is still to strike; GET /__mock__/faults lists them"
+        f"there is no fault {wanted[:100]!r} that is still active; GET /__mock__/faults lists them"
     )
 
 
 def presets(asked: ControlRequest) -> ControlResponse:
-    """All presets."""
+    """List the presets."""
     return ControlResponse(
         200,
         {
@@ -150,7 +154,7 @@ def presets(asked: ControlRequest) -> ControlResponse:
 
 
 def add_preset(asked: ControlRequest) -> ControlResponse:
-    """The faults of a preset besides what there is."""
+    """Add the faults of a preset."""
     name = asked.path["name"]
     if name not in PRESETS:
         raise NotFound.named("preset", name, list(PRESETS), listed="presets")
@@ -162,27 +166,24 @@ def add_preset(asked: ControlRequest) -> ControlResponse:
 _LISTED = shape({"faults": many(ref("Fault"))})
 OPERATIONS = [
     ControlOperation(
-        "listFaults", "GET", "/faults", "The faults that are still to strike.", list_faults, {200: _LISTED}
+        "listFaults", "GET", "/faults", "List the faults that are still active.", list_faults, {200: _LISTED}
     ),
     ControlOperation(
         "addFault",
         "POST",
         "/faults",
-        "Let something go wrong with some of the calls. Of the faults that fit a call the first strikes; "
-        "delays that always do come on top.",
+        "Add a fault. If several faults match a call, the first is used; delays that apply always are added.",
         add,
         {201: ref("Fault")},
         errors=(409,),
-        body=fields(_GIVEN),
+        body=fields(FIELDS),
     ),
-    ControlOperation(
-        "clearFaults", "DELETE", "/faults", "Let nothing go wrong any more.", clear, {204: None}
-    ),
+    ControlOperation("clearFaults", "DELETE", "/faults", "Remove all faults.", clear, {204: None}),
     ControlOperation(
         "removeFault",
         "DELETE",
         "/faults/{id}",
-        "Let a fault strike no more.",
+        "Remove one fault.",
         remove,
         {204: None},
         errors=(404,),
@@ -191,7 +192,7 @@ OPERATIONS = [
         "listPresets",
         "GET",
         "/presets",
-        "Faults that come together.",
+        "A preset: several faults together.",
         presets,
         {200: shape({"presets": many(ref("Preset"))})},
     ),

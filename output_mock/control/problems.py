@@ -1,4 +1,4 @@
-"""What the control plane says when it cannot do what was asked for."""
+"""The errors of the control plane."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Problem(Exception):
 
 
 class InvalidRequest(Problem):
-    """The body, the query or the path cannot be what was meant."""
+    """The body, the query or the path is wrong."""
 
 
 class InvalidScript(Problem):
-    """A script that is wrong; `mistakes` has everything that is."""
+    """The script has mistakes; `mistakes` lists all of them."""
 
     name = "InvalidScriptError"
 
@@ -67,7 +67,7 @@ class InvalidScript(Problem):
 
 
 class Unauthorized(Problem):
-    """There is a token, and the request does not bring it."""
+    """The control plane asks for a token, and the request does not send it."""
 
     status = 401
     name = "UnauthorizedError"
@@ -81,14 +81,14 @@ class Unauthorized(Problem):
 
 
 class Forbidden(Problem):
-    """The request is for a host, or comes from a page, that is not meant to use the control plane."""
+    """The request is for a host, or comes from a web page, that may not use the control plane."""
 
     status = 403
     name = "ForbiddenError"
 
 
 class NotFound(Problem):
-    """There is no such thing, or nothing on this path."""
+    """There is no such thing, or no such path."""
 
     status = 404
     name = "NotFoundError"
@@ -104,42 +104,42 @@ class NotFound(Problem):
 
 
 class MethodNotAllowed(Problem):
-    """There is something on this path, but not for this method."""
+    """The path exists, but not with this method."""
 
     status = 405
     name = "MethodNotAllowedError"
 
 
 class WaitedInVain(Problem):
-    """What was waited for has not come in time."""
+    """What the request waited for did not come in time."""
 
     status = 408
     name = "TimeoutError"
 
 
 class Conflict(Problem):
-    """It could be done, but not as things stand."""
+    """It is not possible in the current state."""
 
     status = 409
     name = "ConflictError"
 
 
 class TooLarge(Problem):
-    """The body is larger than anything here needs."""
+    """The body is too large."""
 
     status = 413
     name = "PayloadTooLargeError"
 
 
 class UnsupportedMediaType(Problem):
-    """The body is of a type that is not read here."""
+    """The body has a content type that is not accepted here."""
 
     status = 415
     name = "UnsupportedMediaTypeError"
 
 
 class Full(Problem):
-    """There is no room for another world."""
+    """There are as many worlds as `--worlds` allows."""
 
     status = 503
     name = "NoRoomError"

@@ -123,7 +123,7 @@ OPERATIONS = [
         "listSnapshots",
         "GET",
         "/snapshots",
-        "The snapshots of the world.",
+        "List the snapshots of the world.",
         list_snapshots,
         {200: shape({"snapshots": many(ref("Snapshot"))})},
     ),
@@ -131,19 +131,19 @@ OPERATIONS = [
         "takeSnapshot",
         "POST",
         "/snapshots",
-        "Keep the state of the whole world: runs, clock, faults and calls. 409 when a script does not do the "
-        "same when it is played once more.",
+        "Save the state of the whole world: runs, clock, faults and calls. 409 if a script does something "
+        "else when it is played again.",
         take,
         {201: ref("Snapshot")},
         errors=(409,),
-        body=fields({"name": text("What to keep it under; default is a new name.", pattern=NAME)}),
+        body=fields({"name": text("The snapshot's name. Default: a new name.", pattern=NAME)}),
         body_required=False,
     ),
     ControlOperation(
         "restoreSnapshot",
         "POST",
         "/snapshots/{name}/restore",
-        "Go back to a snapshot. It stays.",
+        "Go back to a snapshot. The snapshot is kept.",
         restore,
         {200: ref("Snapshot")},
         errors=(404, 409),
@@ -152,8 +152,8 @@ OPERATIONS = [
         "getSnapshot",
         "GET",
         "/snapshots/{name}",
-        "A snapshot as a file, which another process takes, too. Its calls are without tokens, cookies, keys "
-        "and passwords. What is scripted in Python is in it by its name only.",
+        "Get a snapshot as a file, for this server or another one. It has no tokens, cookies, keys and "
+        "passwords of calls. Python scripts are in it by name only.",
         show,
         {200: _FILE},
         errors=(404,),
@@ -162,8 +162,8 @@ OPERATIONS = [
         "putSnapshot",
         "PUT",
         "/snapshots/{name}",
-        "Take a snapshot from a file, to restore it later. 409 when a script does not do what the file says "
-        "of its runs.",
+        "Upload a snapshot from a file, to restore it later. 409 if a script does something else than the "
+        "file says about its runs.",
         put,
         {200: ref("Snapshot"), 201: ref("Snapshot")},
         errors=(409,),
@@ -174,7 +174,7 @@ OPERATIONS = [
         "deleteSnapshot",
         "DELETE",
         "/snapshots/{name}",
-        "Forget a snapshot.",
+        "Delete a snapshot.",
         delete,
         {204: None},
         errors=(404,),

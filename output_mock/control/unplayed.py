@@ -30,7 +30,7 @@ OPERATIONS = [
         "listUnplayed",
         "GET",
         "/unplayed",
-        "What was scripted and never played. A run that has not begun may still play any part of it.",
+        "List what was scripted and never used. A run that has not started yet may still use it.",
         list_unplayed,
         {200: shape({"unplayed": many(ref("Unplayed")), "count": number()})},
     ),

@@ -100,7 +100,7 @@ def _listing(world: World) -> ControlResponse:
 
 
 def list_workflows(asked: ControlRequest) -> ControlResponse:
-    """All workflows."""
+    """List the workflows."""
     return _listing(asked.held.world)
 
 
@@ -290,12 +290,14 @@ _ONE: JsonSchema = {
 _CATALOG = {"catalog": text("Only in this catalog; default is in all.", maxLength=64)}
 _ALL = shape({"workflows": many(ref("Workflow"))})
 OPERATIONS = [
-    ControlOperation("listWorkflows", "GET", "/workflows", "All workflows.", list_workflows, {200: _ALL}),
+    ControlOperation(
+        "listWorkflows", "GET", "/workflows", "List the workflows.", list_workflows, {200: _ALL}
+    ),
     ControlOperation(
         "addWorkflows",
         "POST",
         "/workflows",
-        "Offer more workflows; 409 when one of them is there already.",
+        "Add workflows. 409 if one of them exists already.",
         add,
         {201: _ALL},
         errors=(409,),
@@ -306,7 +308,7 @@ OPERATIONS = [
         "replaceWorkflows",
         "PUT",
         "/workflows",
-        "Offer these workflows and no others. Runs that are under way go on as they began.",
+        "Replace all workflows. Open runs continue with the script that they started with.",
         replace_all,
         {200: _ALL},
         errors=(409,),
@@ -317,7 +319,7 @@ OPERATIONS = [
         "getWorkflow",
         "GET",
         "/workflows/{name}",
-        "A workflow and its script.",
+        "Show a workflow and its script.",
         show,
         {200: ref("WorkflowInFull")},
         errors=(404,),
@@ -326,7 +328,7 @@ OPERATIONS = [
         "putWorkflow",
         "PUT",
         "/workflows/{name}",
-        "Offer a workflow, in the place of the one of that name if there is one.",
+        "Add or replace a workflow.",
         put,
         {200: ref("WorkflowInFull"), 201: ref("WorkflowInFull")},
         errors=(409,),
@@ -337,7 +339,7 @@ OPERATIONS = [
         "removeWorkflow",
         "DELETE",
         "/workflows/{name}",
-        "Offer a workflow no longer. Its runs go on.",
+        "Remove a workflow. Its runs continue.",
         remove,
         {204: None},
         errors=(404,),
@@ -347,7 +349,7 @@ OPERATIONS = [
         "listCatalogs",
         "GET",
         "/catalogs",
-        "All catalogs, and whether their workers are there.",
+        "List the catalogs, and whether their workers are up.",
         list_catalogs,
         {200: shape({"catalogs": many(ref("Catalog"))})},
     ),
@@ -355,7 +357,7 @@ OPERATIONS = [
         "putCatalog",
         "PUT",
         "/catalogs/{name}",
-        "Have a catalog, and let its worker come, go, or go for a while on the clock.",
+        "Add a catalog, or let its worker come, go, or go away for some time on the clock.",
         put_catalog,
         {200: ref("Catalog"), 201: ref("Catalog")},
         errors=(409,),

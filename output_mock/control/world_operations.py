@@ -88,7 +88,7 @@ def _described(held: WorldEntry) -> dict[str, Any]:
 
 
 def list_worlds(asked: ControlRequest) -> ControlResponse:
-    """All worlds."""
+    """List the worlds."""
     return ControlResponse(200, {"worlds": [_described(held) for held in asked.visible()]})
 
 
@@ -142,7 +142,7 @@ def delete(asked: ControlRequest) -> ControlResponse:
 
 
 def show_version(asked: ControlRequest) -> ControlResponse:
-    """Who answers here."""
+    """The version of output-mock, and the state of the server."""
     kept = asked.held.world.kept_runs
     saver = asked.worlds.saver
     state = None
@@ -182,13 +182,18 @@ NEW = fields(
 )
 OPERATIONS = [
     ControlOperation(
-        "getVersion", "GET", "/version", "Who answers here.", show_version, {200: ref("Version")}
+        "getVersion",
+        "GET",
+        "/version",
+        "The version of output-mock, and the state of the server.",
+        show_version,
+        {200: ref("Version")},
     ),
     ControlOperation(
         "listWorlds",
         "GET",
         "/worlds",
-        "All worlds.",
+        "List the worlds.",
         list_worlds,
         {200: shape({"worlds": many(ref("World"))})},
         for_all=True,
@@ -197,7 +202,7 @@ OPERATIONS = [
         "makeWorld",
         "POST",
         "/worlds",
-        "Make a world. A request for a name that there is none of yet makes one, too.",
+        "Make a world. The first request to `/w/NAME/…` makes one, too.",
         make,
         {201: ref("World")},
         errors=(409, 503),
@@ -208,7 +213,7 @@ OPERATIONS = [
         "getWorld",
         "GET",
         "/worlds/{name}",
-        "A world.",
+        "Describe a world.",
         show,
         {200: ref("World")},
         errors=(404,),
@@ -218,7 +223,7 @@ OPERATIONS = [
         "wipeWorld",
         "POST",
         "/worlds/{name}/wipe",
-        "Begin a world anew: no runs, calls, faults and snapshots; scripts, clock and seed as at first.",
+        "Reset a world: no runs, calls, faults and snapshots; scripts, clock and seed as at its start.",
         wipe,
         {200: ref("World")},
         errors=(404, 409),
@@ -228,20 +233,20 @@ OPERATIONS = [
         "deleteWorld",
         "DELETE",
         "/worlds/{name}",
-        "Let a world be gone; 409 for the default one.",
+        "Delete a world. 409 for the default world.",
         delete,
         {204: None},
         errors=(404, 409),
         for_all=True,
     ),
     ControlOperation(
-        "getOwnWorld", "GET", "/world", "The world that is asked.", show_own, {200: ref("World")}
+        "getOwnWorld", "GET", "/world", "Describe the world of this request.", show_own, {200: ref("World")}
     ),
     ControlOperation(
         "wipeOwnWorld",
         "POST",
         "/world/wipe",
-        "Begin the world anew that is asked.",
+        "Reset the world of this request.",
         wipe_own,
         {200: ref("World")},
         errors=(409,),

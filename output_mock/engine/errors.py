@@ -11,9 +11,9 @@ from output_mock.contract.errors import OutputError
 
 
 class WorldStuckError(OutputError):
-    """A script holds the world and does not give it back, so nothing can be asked of the world.
+    """A script blocks the world: it does not return. The message says which one, with file and line.
 
-    Never an answer of the real server, where a worker that is stuck is another process.
+    The real server never answers this, as a stuck worker is another process there.
     """
 
     name = "WorldStuckError"
@@ -32,9 +32,9 @@ class WorldStuckError(OutputError):
 
 
 class WorldBusyError(OutputError):
-    """The world did so much at a time that a request did not come to its turn.
+    """The world had so much to do at once that the request was not started.
 
-    Never an answer of the real server.
+    The real server never answers this.
     """
 
     name = "WorldBusyError"
@@ -65,9 +65,10 @@ class Ending(Enum):
 
 
 class WaitEndedError(OutputError):
-    """What a request waited for cannot come any more: 410, or 503 when the server stops.
+    """What the request waited for cannot come any more, as its world was wiped, restored, deleted or closed
+    (410), or as the server stops (503).
 
-    Never an answer of the real server, which cuts the connection when it stops.
+    The real server never answers this; it cuts the connection when it stops.
     """
 
     name = "WaitEndedError"
@@ -86,9 +87,9 @@ class WaitEndedError(OutputError):
 
 
 class StalledError(OutputError):
-    """A request waits for something that only another request can bring, and none came.
+    """The request waits for something that only another request can bring, and none came for ten seconds.
 
-    Never an answer of the real server, which would wait on; a test should not.
+    The real server would keep waiting; a test should not.
     """
 
     name = "StalledError"

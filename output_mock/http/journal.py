@@ -227,7 +227,7 @@ def held_by(call: Call) -> int:
 
 
 class Calls(Sequence[Call]):
-    """Calls, oldest first. Called with what they shall be like, it gives those of them that are."""
+    """Calls, oldest first. Call it to select some: `calls(route="start", status=200)`."""
 
     def __init__(self, calls: Iterable[Call], wanted: str = "") -> None:
         self._calls = tuple(calls)

@@ -47,7 +47,7 @@ class ContinueAsNew(BaseException):
 
 
 class SignalTimeout(asyncio.TimeoutError):
-    """No signal came within the time that `ctx.wait_for_signal` was given."""
+    """What `await ctx.wait_for_signal(…)` raises when no signal came within its timeout."""
 
 
 class StepPlan:
@@ -172,7 +172,7 @@ class Player(Protocol):
 
 
 class Context:
-    """The run that a script plays, as the script sees it.
+    """What a script gets as `ctx`: its run, with steps, timers, signals, queries, updates and children.
 
     Everything here happens on the world's clock and is written to the run's history.
     """
@@ -281,31 +281,31 @@ class Context:
     # Time
 
     async def sleep(self, duration: Duration) -> None:
-        """Pause the run (a timer in its history; at least a millisecond, as in the real SDK)."""
+        """Wait: a timer in the history, of at least a millisecond, as in the real SDK."""
         await self._instance.sleep(max(1_000_000, nanoseconds(duration)))
 
     def now(self) -> datetime:
-        """The time on the world's clock."""
+        """The time on the fake's clock."""
         return datetime.fromtimestamp(self._instance.now() / 1e9, tz=timezone.utc)
 
     # Messages
 
     def on_signal(self, name: str, handler: Handler) -> None:
-        """Call `handler(payload)` for each signal of this name, also for those that came before.
+        """Call `handler(payload)` for each signal of this name, also for those that came earlier.
 
         `payload` is a dict, or None for a signal without one. The handler may be a coroutine function.
         """
         self._instance.on_signal(name, handler)
 
     def on_query(self, name: str, handler: Handler) -> None:
-        """Answer queries of this name with what `handler(payload)` returns; also after the run has closed.
+        """Answer queries of this name with what `handler(payload)` returns, also after the run has ended.
 
         A `Failure` that it raises is the query's error. Return `UNDEFINED` for an empty answer.
         """
         self._instance.on_query(name, handler)
 
     def on_update(self, name: str, handler: Handler, *, validator: Handler | None = None) -> None:
-        """Serve updates of this name: `handler(payload)`, plain or a coroutine function, gives the answer.
+        """Answer updates of this name with what `handler(payload)` returns; it may be a coroutine function.
 
         The `validator` is called first; when it raises, the update is refused and leaves no trace. A
         `Failure` that the handler raises fails the update.
@@ -321,21 +321,21 @@ class Context:
         return await self._instance.wait_for_signal(name, None if timeout is None else nanoseconds(timeout))
 
     async def condition(self, predicate: Callable[[], bool], *, timeout: Duration | None = None) -> bool:
-        """Wait until `predicate()` holds. Returns True, or False when `timeout` passed first."""
+        """Wait until `predicate()` is true. Returns True, or False if `timeout` passed first."""
         return await self._instance.condition(predicate, None if timeout is None else nanoseconds(timeout))
 
     def continue_as_new(self, input: Any = UNDEFINED) -> NoReturn:
-        """End this run and go on with a new one of the same workflow id (continue_as_new)."""
+        """End this run and start the next one of the same workflow id (continue_as_new)."""
         raise ContinueAsNew(input)
 
     # Who and what
 
     @property
     def info(self) -> RunInfo:
-        """Ids, name, catalog and start of this run."""
+        """The ids, the name, the catalog and the start time of this run."""
         return self._instance.run_info()
 
     @property
     def random(self) -> random.Random:
-        """A source of chance that is the same every time the run is played, and when it is reset."""
+        """Random numbers that are the same each time this run is played, also after a reset."""
         return self._instance.random()

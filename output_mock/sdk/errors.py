@@ -6,9 +6,10 @@ from output_mock.contract.errors import OutputError
 
 
 class ScriptError(OutputError):
-    """The script itself is wrong: it raised an error of its own, blocked, or awaited something foreign.
+    """The script has a bug: it raised an error, blocked, or awaited something from outside of the fake. The
+    message says where.
 
-    Never an answer of the real server: it tells the author of a script what to mend, and where.
+    The real server never answers this. It tells the author of the script what to fix.
     """
 
     name = "ScriptError"

@@ -25,9 +25,7 @@ from output_mock.http import trace_log
 from output_mock.openapi import document as api_document
 from output_mock.scripts.demo import script as demonstration
 from output_mock.scripts.loading import load_file
-from output_mock.scripts.yaml.expressions import NAMES
-from output_mock.scripts.yaml.functions import FILTERS, TESTS
-from output_mock.scripts.yaml.language import ACTIONS, FILE, WORKFLOW, document
+from output_mock.scripts.yaml.language import document
 from output_mock.sdk.options import activity_options
 from output_mock.server import running
 from output_mock.traces.drawing import drawn
@@ -141,6 +139,7 @@ def test_what_is_quoted_from_a_file_stands_there() -> None:
 
 def test_the_tests_pass_or_fail_as_is_shown(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(**{f"test_{number}": code for number, (code, _) in enumerate(SUITES)})
+    pytester.makeini(blocks("docs/start/python-tests.md", "ini")[0])
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
     reports = [report for _, report in SUITES if report]
     result.assert_outcomes(failed=len(reports), passed=len(SUITES) - len(reports))
@@ -150,11 +149,11 @@ def test_the_tests_pass_or_fail_as_is_shown(pytester: pytest.Pytester) -> None:
 
 
 def test_the_fixtures_marker_and_options_are_told(pytestconfig: pytest.Config) -> None:
-    told = re.findall(r"^\| `([^`(=]+)", page("docs/guides/pytest.md"), re.MULTILINE)
+    told = re.findall(r"^\| `([^`(=]+)", page("docs/reference/pytest.md"), re.MULTILINE)
     assert set(settings.NAMES) <= set(told)
     assert {name for name in vars(plugin) if name.startswith("output_")} <= set(told)
     assert {"--output-url", "--output-token", "--output-seed"} <= set(told)
-    ini = re.findall(r"^\| `\w+=[^|]*\| `(output_\w+)` \|", page("docs/guides/pytest.md"), re.MULTILINE)
+    ini = re.findall(r"^\| `\w+` \| `(output_\w+)` \|", page("docs/reference/pytest.md"), re.MULTILINE)
     assert {f"output_{name}" for name in settings.NAMES} - set(ini) == {"output_start"}
     for name in ini:
         pytestconfig.getini(name)
@@ -180,7 +179,7 @@ def test_the_yaml_examples_are_good_scripts(example: tuple[str, int, str], tmp_p
 
 def test_the_yaml_example_does_what_it_says(tmp_path: Path) -> None:
     file = tmp_path / "workflows.yaml"
-    file.write_text(blocks("docs/guides/scripts-yaml.md", "yaml")[0])
+    file.write_text(blocks("docs/guides/scripts-yaml.md", "yaml")[1])
     mock = OutputMock(scripts=[file])
     client = mock.app.test_client()
 
@@ -206,15 +205,6 @@ def test_the_yaml_example_does_what_it_says(tmp_path: Path) -> None:
     assert [mock.runs["first"].status, mock.runs["first"].error["message"]] == ["failed", "busy"]
     assert mock.runs["second"].output == {"url": "https://example.com/1", "by": "ana"}
     assert mock.script_errors == []
-
-
-def test_the_tables_of_yaml_scripts_name_every_key_filter_and_test() -> None:
-    section = page("docs/guides/scripts-yaml.md")
-    for shape in (FILE, WORKFLOW, *ACTIONS.values()):
-        for key in shape.keys:
-            assert re.search(rf"\b{key}\b", section), f"{shape.name}: {key}"
-    for word in (*FILTERS, *TESTS, *NAMES):
-        assert f"`{word}`" in section or f"is {word}`" in section or word in ("undefined", "null"), word
 
 
 def test_the_two_commands_name_what_the_package_offers() -> None:

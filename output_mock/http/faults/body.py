@@ -19,7 +19,7 @@ _PIECES = 20
 class MalformedBody(Effect):
     """The body is no JSON (`malformed`)."""
 
-    options: ClassVar[OptionSchemas] = {"malformed": flag("Whether the body of the answer is no JSON.")}
+    options: ClassVar[OptionSchemas] = {"malformed": flag("Whether the body of the answer is broken JSON.")}
     strikes_any = False
     damages = True
 
@@ -35,7 +35,10 @@ class DribbledBody(Effect):
     """The body comes in small pieces over a duration on the wall (`dribble`)."""
 
     options: ClassVar[OptionSchemas] = {
-        "dribble": {**DURATION, "description": "How long, on the wall, the body takes, in small pieces."}
+        "dribble": {
+            **DURATION,
+            "description": "How long, in real time, the body takes to arrive, in small pieces.",
+        }
     }
     strikes_any = False
     damages = True

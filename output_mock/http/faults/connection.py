@@ -24,10 +24,11 @@ class DroppedConnection(Effect):
 
     options: ClassVar[OptionSchemas] = {
         "drop": text(
-            "What is lost as the connection is dropped: the request, the answer, or half of its body.",
+            "What is lost when the connection is dropped: the request (nothing is done), the answer (all "
+            "is done), or half of the answer's body.",
             enum=list(get_args(Loss)),
         ),
-        "reset": flag("Whether it is dropped by a TCP reset."),
+        "reset": flag("Whether the connection is dropped with a TCP reset."),
     }
     needs = "a reset needs to be told what is lost: drop='request', 'answer' or 'body'"
 

@@ -27,16 +27,19 @@ class ErrorAnswer(Effect):
 
     options: ClassVar[OptionSchemas] = {
         "status": number(
-            "The status to answer with, in place of what was asked for.", minimum=200, maximum=599
+            "The status of the answer that is sent instead of the real one.", minimum=200, maximum=599
         ),
-        "body": {"description": "The body of that answer: any JSON, or text."},
+        "body": {
+            "description": "The body of that answer: any JSON, or text. Default: the real server's "
+            "body for this status."
+        },
         "headers": {
-            "description": "Headers of that answer.",
+            "description": "Further headers of that answer.",
             "type": "object",
             "maxProperties": 50,
             "additionalProperties": text(maxLength=4000),
         },
-        "retry_after": number("Retry-After of that answer, in seconds.", minimum=0, maximum=86_400),
+        "retry_after": number("`Retry-After` of that answer, in seconds.", minimum=0, maximum=86_400),
     }
     needs = "a body, headers and retry_after are those of an answer: give its status, too"
 

@@ -20,31 +20,32 @@ _OPTIONS = [name for kind in KINDS for name in kind.options]
 
 
 class Fault:
-    """Something that goes wrong with some of the calls that are of this method, route, workflow, …
+    """A fault: something that goes wrong with certain calls, chosen by method, route, workflow and so on.
 
-    How often: `times` is a number of calls or `"always"`; by default once, and always when it strikes by
-    chance (`probability`) or beyond a limit. The first `after` calls that fit are left alone.
+    How often: `times` is a number of calls or `"always"`; by default once, and always with a `probability`
+    or a `limit`. The first `after` calls that match are not affected.
 
     What goes wrong:
 
-    - an error `status` (with `body`: any JSON or text, `headers`, and `retry_after` seconds) in place of
-      what was asked for;
-    - `limit` calls `per` duration on the fake's clock are done, and those beyond get a 429 (or `status`);
-    - a token is good for `token_lasts` from its first use on, and then gets a 401 (or `status`);
+    - the answer is an error `status` (with `body`: any JSON or text, `headers`, and `retry_after` seconds);
+    - `limit` calls `per` duration on the fake's clock are answered, and all further ones get a 429 (or
+      `status`);
+    - a token is valid for `token_lasts` from its first use on, and then gets a 401 (or `status`);
     - a `delay` of the answer: a duration, `{"uniform": ["1s", "3s"]}` or
-      `{"lognormal": {"median": "200ms", "sigma": 0.5}}`, on the fake's clock or (`wall`) on the wall;
-    - the connection is dropped, and lost is (`drop`) the request, only its answer, or half of the answer's
-      body; with `reset` by a TCP reset;
-    - the body is no JSON (`malformed`), or comes in small pieces over a duration on the wall (`dribble`);
-    - a history stream is cut after so many events (`cut_after`); it strikes no other calls;
-    - the worker of the default catalog goes away for a while on the fake's clock (`worker_away`);
-    - a trace log is asked for and `s3` has some trouble: the object is `missing`, `not_json`, `empty` or
-      `huge` (200 MB), there is `no_bucket`, access is `denied`, it is the `wrong_region`, S3 is `down`, or
+      `{"lognormal": {"median": "200ms", "sigma": 0.5}}`, on the fake's clock or (`wall`) in real time;
+    - the connection is dropped, and what is lost (`drop`) is the request, only its answer, or half of the
+      answer's body; with `reset` by a TCP reset;
+    - the body is broken JSON (`malformed`), or arrives in small pieces over a duration of real time
+      (`dribble`);
+    - a history stream is cut after so many events (`cut_after`); it affects no other calls;
+    - the worker of the default catalog goes away for some time on the fake's clock (`worker_away`);
+    - a trace log is requested, and something is wrong with `s3`: the object is `missing`, `not_json`, `empty`
+      or `huge` (200 MB), there is `no_bucket`, access is `denied`, it is the `wrong_region`, S3 is `down`, or
       the server has `no_keys`.
 
-    A delay that always strikes comes on top of whatever else does; of all others, one strikes at a time. A
-    call that a fault could do nothing to (no body to break, no stream to cut) does not count as struck.
-    Raises `ValueError` for what makes no sense, `TypeError` for an option that there is not.
+    A delay that always applies is added to whatever else happens. Of all other faults, one affects a call. A
+    call to which a fault can do nothing (no body to break, no stream to cut) does not count.
+    Raises `ValueError` for values that make no sense, and `TypeError` for an unknown option.
     """
 
     def __init__(

@@ -17,7 +17,8 @@ class Late(Effect):
 
     options: ClassVar[OptionSchemas] = {
         "delay": {
-            "description": "A duration, or one by chance: evenly between two, or lognormal around a median.",
+            "description": "How late the answer is: a duration; or by chance, even between two "
+            "(`uniform`) or around a median (`lognormal`).",
             "anyOf": [
                 *DURATION["anyOf"],
                 fields({"uniform": many(DURATION, minItems=2, maxItems=2)}, "uniform"),
@@ -32,7 +33,7 @@ class Late(Effect):
                 ),
             ],
         },
-        "wall": flag("Whether the delay is on the wall, and not on the world's clock."),
+        "wall": flag("Whether the delay is real time, and not time on the world's clock."),
     }
 
     def __init__(self, options: Options) -> None:

@@ -22,9 +22,11 @@ class RateLimit(Condition):
 
     options: ClassVar[OptionSchemas] = {
         "limit": number(
-            "How many calls `per` duration are done; those beyond get a 429.", minimum=0, maximum=10**6
+            "How many calls are answered in each `per`; all further calls get a 429.",
+            minimum=0,
+            maximum=10**6,
         ),
-        "per": DURATION,
+        "per": {**DURATION, "description": "The duration for `limit`, on the world's clock. Default: 1m."},
     }
 
     def __init__(self, options: Options) -> None:
@@ -72,7 +74,7 @@ class ExpiringToken(Condition):
     options: ClassVar[OptionSchemas] = {
         "token_lasts": {
             **DURATION,
-            "description": "How long a token is good, from its first use; then it gets a 401.",
+            "description": "How long a token is valid after its first use; then it gets a 401.",
         }
     }
 

@@ -45,17 +45,18 @@ def _deploying() -> list[Fault]:
 # What each is, in words, and what makes its faults.
 PRESETS: dict[str, tuple[str, Callable[[], list[Fault]]]] = {
     "flaky": (
-        "One call in five fails: 503 with Retry-After, 502, resets before and within the body, broken JSON; "
-        "streams are cut.",
+        "One call in five fails: 503 with Retry-After, 502, connections reset before or in the body, broken "
+        "JSON. Streams are cut.",
         _flaky,
     ),
     "slow": (
-        "Answers are late by about 400 ms of the wall, some much more, and one body in ten dribbles.",
+        "Answers are about 400 ms late in real time, some much more. One body in ten arrives in small "
+        "pieces.",
         _slow,
     ),
     "deploying": (
-        "No catalog for the first three calls that need it; then the API restarts, and the worker goes away "
-        "for 30 seconds of the fake's clock.",
+        "The first three calls that need the catalog find none. Then the API restarts. Then the worker goes "
+        "away for 30 seconds on the fake's clock.",
         _deploying,
     ),
 }

@@ -86,7 +86,7 @@ class Faults:
                 self._waiting.remove(fault)
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         with self._lock:
             self._waiting.clear()
 

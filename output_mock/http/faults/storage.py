@@ -18,7 +18,7 @@ class StorageTrouble(Effect):
     """
 
     options: ClassVar[OptionSchemas] = {
-        "s3": text("The trouble that a trace log has with S3.", enum=list(get_args(Trouble)))
+        "s3": text("What is wrong with S3 when a trace log is requested.", enum=list(get_args(Trouble)))
     }
     only = ("trouble with S3", "trace_log")
     strikes_any = False

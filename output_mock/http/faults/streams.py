@@ -14,7 +14,11 @@ class CutStream(Effect):
     """A history stream is cut after so many events (`cut_after`); it strikes no other calls."""
 
     options: ClassVar[OptionSchemas] = {
-        "cut_after": number("After how many events a history stream is cut.", minimum=0, maximum=10**6)
+        "cut_after": number(
+            "After how many events a history stream is cut. A client that resumes loses nothing.",
+            minimum=0,
+            maximum=10**6,
+        )
     }
     only = ("a stream that is cut", "history_stream")
     strikes_any = False

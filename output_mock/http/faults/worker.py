@@ -13,7 +13,10 @@ class WorkerAway(Effect):
     """The worker of the default catalog goes away for a while on the fake's clock (`worker_away`)."""
 
     options: ClassVar[OptionSchemas] = {
-        "worker_away": {**DURATION, "description": "How long the worker of the default catalog goes away."}
+        "worker_away": {
+            **DURATION,
+            "description": "How long the worker of the default catalog goes away, on the world's clock.",
+        }
     }
 
     def __init__(self, options: Options) -> None:

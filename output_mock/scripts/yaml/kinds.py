@@ -148,16 +148,16 @@ class Duration(FieldType):
     """A length of time; with expressions unless it is `fixed`."""
 
     def __init__(self, *, fixed: bool = False) -> None:
-        self._fixed = fixed
+        self.fixed = fixed
 
     def schema(self) -> JSONSchema:
         forms = [{"type": "number", "minimum": 0}, {"type": "string", "pattern": _DURATION}]
-        if not self._fixed:
+        if not self.fixed:
             forms.append({"type": "string", "pattern": _HAS_EXPRESSION})
         return {"anyOf": forms}
 
     def read(self, node: Node, reader: Reader, key: str) -> Template:
-        if not self._fixed and node.is_text and "{{" in node.value:
+        if not self.fixed and node.is_text and "{{" in node.value:
             return reader.template(node)
         try:
             if node.value is None or node.is_list or node.is_object:
@@ -233,11 +233,11 @@ class Map(FieldType):
     """An object with any names, and values of one kind."""
 
     def __init__(self, kind: FieldType, words: str) -> None:
-        self._kind = kind
+        self.kind = kind
         self._words = words
 
     def schema(self) -> JSONSchema:
-        return {"type": "object", "additionalProperties": self._kind.schema()}
+        return {"type": "object", "additionalProperties": self.kind.schema()}
 
     def read(self, node: Node, reader: Reader, key: str) -> dict[str, Any]:
         if not node.is_object:
@@ -247,7 +247,7 @@ class Map(FieldType):
         for name, place, value in node.items():
             if "{{" in name:
                 reader.mistake(place, "a name has no expressions")
-            found[name] = self._kind.read(value, reader, name)
+            found[name] = self.kind.read(value, reader, name)
         return found
 
 
@@ -255,23 +255,23 @@ class ListOf(FieldType):
     """A list with items of one kind; with `or_one`, also one item by itself."""
 
     def __init__(self, kind: FieldType, words: str, *, or_one: bool = False) -> None:
-        self._kind = kind
+        self.kind = kind
         self._words = words
-        self._or_one = or_one
+        self.or_one = or_one
 
     def schema(self) -> JSONSchema:
-        one = self._kind.schema()
+        one = self.kind.schema()
         several = {"type": "array", "items": one}
-        return {"anyOf": [one, several]} if self._or_one else several
+        return {"anyOf": [one, several]} if self.or_one else several
 
     def read(self, node: Node, reader: Reader, key: str) -> list[Any]:
         if not node.is_list:
-            if self._or_one:
-                return [self._kind.read(node, reader, key)]
+            if self.or_one:
+                return [self.kind.read(node, reader, key)]
             hint = "; begin each with a dash" if node.is_object else ""
             reader.mistake(node.place, f"{key} is a list of {self._words}, not {node.kind}{hint}")
             return []
-        return [self._kind.read(item, reader, key) for item in node.value]
+        return [self.kind.read(item, reader, key) for item in node.value]
 
 
 class Key(NamedTuple):

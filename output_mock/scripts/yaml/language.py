@@ -131,11 +131,11 @@ class Fails(FieldType):
     """How something fails: text, an object, or, when `each` attempt may fail otherwise, a list of those."""
 
     def __init__(self, *, each: bool = False) -> None:
-        self._each = each
+        self.each = each
 
     def schema(self) -> JSONSchema:
         one = [{"type": "string"}, FAILURE.schema()]
-        if not self._each:
+        if not self.each:
             return {"anyOf": one}
         return {
             "anyOf": [*one, {"type": "null"}, {"type": "array", "items": {"anyOf": [*one, {"type": "null"}]}}]
@@ -144,12 +144,12 @@ class Fails(FieldType):
     def read(self, node: Node, reader: Reader, key: str) -> Any:
         if node.is_object:
             return FAILURE.read(node, reader, key)
-        if node.is_text or (self._each and node.value is None):
+        if node.is_text or (self.each and node.value is None):
             return reader.template(node)
-        if self._each and node.is_list:
+        if self.each and node.is_list:
             return [self._one(item, reader, key) for item in node.value]
         forms = "text, an object with message and name, or a list of those, one for each attempt"
-        if not self._each:
+        if not self.each:
             forms = "text, or an object with message and name"
         reader.mistake(node.place, f"{key} is {forms}, not {node.kind}")
         return reader.template(node)
@@ -215,47 +215,49 @@ FAILURE = ObjectType(
             "The error's class. FatalError and ValidationError are never tried again. "
             "Default: FatalError where a run fails, Error elsewhere.",
         ),
-        "retryable": Key(FLAG, "Whether it may be tried again; by default all but the fatal ones."),
-        "properties": Key(VALUE, "Further properties of the error, an object."),
-        "thrown": Key(VALUE, "What was thrown, in the place of an error: code that does `throw 'words'`."),
+        "retryable": Key(FLAG, "Whether it may be tried again. Default: true, except for the fatal errors."),
+        "properties": Key(VALUE, "Further properties of the error: an object."),
+        "thrown": Key(VALUE, "A value that is thrown in place of an error, as `throw 'words'` does."),
     },
     needs=[("message", "name", "thrown")],
     excludes=[("thrown", "message"), ("thrown", "name"), ("thrown", "properties"), ("thrown", "cause")],
 )
-FAILURE.keys["cause"] = Key(FAILURE, "The error that has led to this one.")
+FAILURE.keys["cause"] = Key(FAILURE, "The error that caused this one.")
 
 RETRY = ObjectType(
     "retry",
     "retry",
-    "How often, and how soon, a step that has failed is tried again.",
+    "How often and how soon a failed step is tried again.",
     {
-        "initialInterval": Key(SDK_DURATION, "How long to wait before the second attempt (10s)."),
-        "backoffCoefficient": Key(LITERAL, "By how much the wait grows with each attempt (2)."),
-        "maximumInterval": Key(SDK_DURATION, "The longest wait (2m)."),
-        "maximumAttempts": Key(LITERAL, "How many attempts there are (3)."),
-        "nonRetryableErrorTypes": Key(LITERAL, "Names of errors that are not tried again."),
+        "initialInterval": Key(SDK_DURATION, "The wait before the second attempt. Default: 10s."),
+        "backoffCoefficient": Key(
+            LITERAL, "The factor by which the wait grows with each attempt. Default: 2."
+        ),
+        "maximumInterval": Key(SDK_DURATION, "The longest wait. Default: 2m."),
+        "maximumAttempts": Key(LITERAL, "How many attempts there are. Default: 3."),
+        "nonRetryableErrorTypes": Key(LITERAL, "Names of errors after which the step is not tried again."),
     },
 )
 OPTIONS = Options(
     "options",
     "options",
-    "Options of steps, with the SDK's own names.",
+    "Options of steps, with the names that they have in the SDK.",
     {
-        "startToCloseTimeout": Key(SDK_DURATION, "How long one attempt may take (20m)."),
-        "heartbeatTimeout": Key(SDK_DURATION, "How long a step may be silent (5m)."),
+        "startToCloseTimeout": Key(SDK_DURATION, "How long one attempt may take. Default: 20m."),
+        "heartbeatTimeout": Key(SDK_DURATION, "How long a step may send no heartbeat. Default: 5m."),
         "scheduleToCloseTimeout": Key(SDK_DURATION, "How long all attempts together may take."),
-        "scheduleToStartTimeout": Key(SDK_DURATION, "How long a step may wait for a worker."),
-        "retry": Key(RETRY, "How it is tried again."),
+        "scheduleToStartTimeout": Key(SDK_DURATION, "How long a step may wait for a worker to take it."),
+        "retry": Key(RETRY, "How a failed step is tried again."),
         "priority": Key(LITERAL, "The priority of the step's task."),
         "activityId": Key(TEXT, "The activity's id in the history."),
-        "summary": Key(TEXT, "Taken, and without consequence in a fake."),
-        "cancellationType": Key(TEXT, "Taken, and without consequence in a fake."),
+        "summary": Key(TEXT, "Accepted, but it has no effect in the fake."),
+        "cancellationType": Key(TEXT, "Accepted, but it has no effect in the fake."),
     },
 )
 
 _NODE = {
-    "fails": Key(FAIL, "How it fails; its step fails only with `fails:` of its own."),
-    "takes": Key(DURATION, "How long it takes; without it, a share of what is left of the step's time."),
+    "fails": Key(FAIL, "How it fails. The step itself fails only if it has `fails:`, too."),
+    "takes": Key(DURATION, "How long it takes. Default: an equal share of the rest of the step's time."),
 }
 NODES: dict[str, ObjectType] = {
     shape.name: shape
@@ -263,52 +265,58 @@ NODES: dict[str, ObjectType] = {
         ObjectType(
             "llm",
             "a model's call",
-            "A call of a language model, for the trace.",
+            "A call of a language model.",
             {
                 "llm": Key(
-                    MESSAGE, "The function: generateText, streamText, Agent.generate, ….", required=True
+                    MESSAGE,
+                    "The function that is called: generateText, streamText, Agent.generate, ….",
+                    required=True,
                 ),
-                "model": Key(MESSAGE, "The model.", required=True),
-                "provider": Key(MESSAGE, "Its provider (anthropic)."),
+                "model": Key(MESSAGE, "The model's name.", required=True),
+                "provider": Key(MESSAGE, "The model's provider. Default: anthropic."),
                 "prompt": Key(MESSAGE, "The name of the prompt file."),
-                "variables": Key(VALUE, "The prompt's variables, an object."),
-                "result": Key(VALUE, "What the model has answered."),
-                "usage": Key(VALUE, "Tokens: an object with input, cached_input, output, reasoning."),
-                "price": Key(VALUE, "Dollars for a million tokens of each of those kinds."),
-                "version": Key(MESSAGE, "Whose traces it is like: of the LLM package '0.11' or '0.13'."),
+                "variables": Key(VALUE, "The prompt's variables: an object."),
+                "result": Key(VALUE, "The model's answer."),
+                "usage": Key(
+                    VALUE, "The numbers of tokens: an object with input, cached_input, output, reasoning."
+                ),
+                "price": Key(VALUE, "Dollars for a million tokens, for each of these kinds."),
+                "version": Key(
+                    MESSAGE, "The version of the LLM package whose trace format is written: '0.11' or '0.13'."
+                ),
                 **_NODE,
             },
         ),
         ObjectType(
             "http",
             "a request",
-            "An HTTP request, for the trace.",
+            "An HTTP request.",
             {
-                "http": Key(MESSAGE, "Method and URL: GET https://….", required=True),
-                "status": Key(VALUE, "The status of its answer (200)."),
-                "cost": Key(VALUE, "What it has cost, in dollars."),
+                "http": Key(MESSAGE, "The method and the URL: GET https://….", required=True),
+                "status": Key(VALUE, "The status of the response. Default: 200."),
+                "cost": Key(VALUE, "What the request cost, in dollars."),
                 **_NODE,
             },
         ),
         ObjectType(
             "event",
             "an event",
-            "Anything else that a step notes in the trace.",
+            "Anything else that a step writes into the trace.",
             {
-                "event": Key(MESSAGE, "Its name.", required=True),
-                "kind": Key(MESSAGE, "Its kind.", required=True),
-                "input": Key(VALUE, "What went in."),
-                "output": Key(VALUE, "What came out."),
-                "attributes": Key(VALUE, "An object of attributes by their types, each an object."),
+                "event": Key(MESSAGE, "The event's name.", required=True),
+                "kind": Key(MESSAGE, "The event's kind.", required=True),
+                "input": Key(VALUE, "The event's input."),
+                "output": Key(VALUE, "The event's output."),
+                "attributes": Key(VALUE, "The event's attributes: an object with one object for each type."),
                 **_NODE,
             },
         ),
     )
 }
 _TRACE = Key(Inside(), "What each attempt does inside, for the trace: calls of models, requests.")
-_AS = Key(RESULT_NAME, "The name of the result: expressions reach it as steps.NAME.")
-_TIMEOUT = Key(DURATION, "How long to wait at most. Then the run fails, unless there is `on_timeout:`.")
-_ON_TIMEOUT = Key(STEPS, "What to do when the timeout has passed; the run goes on after it.")
+_AS = Key(RESULT_NAME, "The name of the result. Expressions get it as steps.NAME.")
+_TIMEOUT = Key(DURATION, "How long to wait. After that the run fails, unless there is `on_timeout:`.")
+_ON_TIMEOUT = Key(STEPS, "What to do when the timeout has passed. After it the run continues.")
 
 ACTIONS: dict[str, ObjectType] = {
     shape.name: shape
@@ -316,19 +324,20 @@ ACTIONS: dict[str, ObjectType] = {
         ObjectType(
             "step",
             "a step",
-            "Runs a step (an activity). Its result is steps.NAME.",
+            "Runs a step (an activity). Expressions get its result as steps.NAME.",
             {
                 "step": Key(NAME, "The step's name.", required=True),
-                "input": Key(VALUE, "What the step is given."),
-                "returns": Key(VALUE, "What the step returns."),
+                "input": Key(VALUE, "The step's input."),
+                "returns": Key(VALUE, "The step's result."),
                 "fails": Key(
                     FAILS,
-                    "How the step fails: always, or, as a list, one entry for each attempt (null works).",
+                    "How the step fails: always; or a list, one entry for each attempt, where null means "
+                    "success.",
                 ),
                 "takes": Key(DURATION, "How long each attempt takes."),
-                "options": Key(OPTIONS, "Options of this step: timeouts, retries."),
-                "input_schema": Key(SCHEMA, "What the step's input is held against."),
-                "output_schema": Key(SCHEMA, "What the step's output is held against."),
+                "options": Key(OPTIONS, "Options of this step: timeouts and retries."),
+                "input_schema": Key(SCHEMA, "The JSON Schema that the step's input must fit."),
+                "output_schema": Key(SCHEMA, "The JSON Schema that the step's output must fit."),
                 "trace": _TRACE,
                 "as": _AS,
             },
@@ -336,19 +345,19 @@ ACTIONS: dict[str, ObjectType] = {
         ObjectType(
             "evaluate",
             "an evaluator",
-            "Runs an evaluator. Its result, steps.NAME, has value, confidence, reasoning, ….",
+            "Runs an evaluator. Its result, steps.NAME, has value, confidence, reasoning, and so on.",
             {
                 "evaluate": Key(NAME, "The evaluator's name.", required=True),
-                "input": Key(VALUE, "What the evaluator is given."),
+                "input": Key(VALUE, "The evaluator's input."),
                 "value": Key(VALUE, "The verdict."),
-                "confidence": Key(VALUE, "How sure it is, from 0 to 1 (1)."),
-                "reasoning": Key(VALUE, "Why."),
-                "label": Key(MESSAGE, "The result's own name."),
-                "feedback": Key(VALUE, "A list of objects: what to do better."),
-                "dimensions": Key(VALUE, "A list of objects: further results below this one."),
-                "fails": Key(FAILS, "How the evaluator fails; as for a step."),
+                "confidence": Key(VALUE, "How sure the evaluator is, from 0 to 1. Default: 1."),
+                "reasoning": Key(VALUE, "Why the evaluator decided so."),
+                "label": Key(MESSAGE, "The result's `name`."),
+                "feedback": Key(VALUE, "What could be better: a list of objects."),
+                "dimensions": Key(VALUE, "Further results below this one: a list of objects."),
+                "fails": Key(FAILS, "How the evaluator fails, as for a step."),
                 "takes": Key(DURATION, "How long each attempt takes."),
-                "options": Key(OPTIONS, "Options of this step: timeouts, retries."),
+                "options": Key(OPTIONS, "Options of this step: timeouts and retries."),
                 "trace": _TRACE,
                 "as": _AS,
             },
@@ -356,12 +365,12 @@ ACTIONS: dict[str, ObjectType] = {
         ObjectType(
             "child",
             "a child",
-            "Runs another workflow of the same catalog as a child. Its output is steps.NAME.",
+            "Runs another workflow of the same catalog as a child. Expressions get its output as steps.NAME.",
             {
                 "child": Key(WORKFLOW_NAME, "The workflow's name.", required=True),
-                "input": Key(VALUE, "What the child is given."),
-                "detached": Key(FLAG, "Whether the child goes on when its parent ends (false)."),
-                "wait": Key(FLAG, "Whether to wait for the child's output (true)."),
+                "input": Key(VALUE, "The child's input."),
+                "detached": Key(FLAG, "Whether the child continues when its parent ends. Default: false."),
+                "wait": Key(FLAG, "Whether to wait for the child's output. Default: true."),
                 "options": Key(OPTIONS, "Options of the child's steps."),
                 "as": _AS,
             },
@@ -369,17 +378,22 @@ ACTIONS: dict[str, ObjectType] = {
         ObjectType(
             "sleep",
             "a sleep",
-            "Pauses the run.",
-            {"sleep": Key(DURATION, "How long: 500ms, 10s, 1h30m, 7d, or seconds.", required=True)},
+            "Waits for some time: a timer.",
+            {
+                "sleep": Key(
+                    DURATION, "How long: 500ms, 10s, 1h30m, 7d, or a number of seconds.", required=True
+                )
+            },
         ),
         ObjectType(
             "wait_for_signal",
             "a wait for a signal",
-            "Waits for the next signal of a name, also one that came before. Its payload is signals.NAME.",
+            "Waits for the next signal of this name. A signal that came earlier counts. Expressions get "
+            "its payload as signals.NAME.",
             {
                 "wait_for_signal": Key(NAME, "The signal's name.", required=True),
                 "timeout": _TIMEOUT,
-                "then": Key(STEPS, "What to do when it came."),
+                "then": Key(STEPS, "What to do when the signal has come."),
                 "on_timeout": _ON_TIMEOUT,
                 "as": _AS,
             },
@@ -387,11 +401,11 @@ ACTIONS: dict[str, ObjectType] = {
         ObjectType(
             "wait_until",
             "a wait",
-            "Waits until something holds: until a signal or an update has set the state so.",
+            "Waits until a condition is true, because a signal or an update has changed the state.",
             {
-                "wait_until": Key(CONDITION, "What has to hold.", required=True),
+                "wait_until": Key(CONDITION, "The condition.", required=True),
                 "timeout": _TIMEOUT,
-                "then": Key(STEPS, "What to do when it holds."),
+                "then": Key(STEPS, "What to do when the condition is true."),
                 "on_timeout": _ON_TIMEOUT,
             },
         ),
@@ -404,44 +418,45 @@ ACTIONS: dict[str, ObjectType] = {
         ObjectType(
             "if",
             "an if",
-            "Does one thing or another.",
+            "Chooses between two lists of actions.",
             {
-                "if": Key(CONDITION, "What has to hold.", required=True),
-                "then": Key(STEPS, "What to do when it holds.", required=True),
-                "else": Key(STEPS, "What to do when it does not."),
+                "if": Key(CONDITION, "The condition.", required=True),
+                "then": Key(STEPS, "What to do when the condition is true.", required=True),
+                "else": Key(STEPS, "What to do when the condition is false."),
             },
         ),
         ObjectType(
             "switch",
             "a switch",
-            "Does what is said for a value.",
+            "Chooses actions by a value.",
             {
-                "switch": Key(VALUE, "The value, compared with the cases as text.", required=True),
-                "cases": Key(Map(STEPS, "values and actions"), "What to do for which value.", required=True),
-                "else": Key(STEPS, "What to do for every other value."),
+                "switch": Key(VALUE, "The value. It is compared with the cases as text.", required=True),
+                "cases": Key(Map(STEPS, "values and actions"), "The actions for each value.", required=True),
+                "else": Key(STEPS, "The actions for all other values."),
             },
         ),
         ObjectType(
             "for_each",
             "a for_each",
-            "Does the same for every item of a list. Its result, with `as:`, is the list of results.",
+            "Does the same for every item of a list. With `as:`, its result is the list of results.",
             {
                 "for_each": Key(Items(), "The list.", required=True),
                 "do": Key(
                     STEPS,
-                    "What to do for each: expressions have item and index. Results are known only here.",
+                    "What to do for each item. Expressions get item and index. Results of steps are known "
+                    "only in here.",
                     required=True,
                     names=("item", "index"),
                     own_results=True,
                 ),
-                "at_once": Key(FLAG, "Whether to do it for all items side by side (false)."),
+                "at_once": Key(FLAG, "Whether to do it for all items at the same time. Default: false."),
                 "as": _AS,
             },
         ),
         ObjectType(
             "parallel",
             "a parallel",
-            "Does several things side by side, and waits for all of them.",
+            "Does several things at the same time, and waits for all of them.",
             {
                 "parallel": Key(Branches(), "Actions, or lists of actions.", required=True),
                 "as": _AS,
@@ -455,7 +470,7 @@ ACTIONS: dict[str, ObjectType] = {
                 "try": Key(STEPS, "What to do.", required=True),
                 "catch": Key(
                     STEPS,
-                    "What to do when it fails: expressions have error.name, error.message.",
+                    "What to do when it fails. Expressions get error.name and error.message.",
                     required=True,
                     names=("error",),
                 ),
@@ -473,20 +488,20 @@ ACTIONS: dict[str, ObjectType] = {
         ObjectType(
             "fail",
             "a fail",
-            "Fails the run; inside of a try, goes on with its catch.",
-            {"fail": Key(FAIL, "How.", required=True)},
+            "Fails the run. In a `try`, continues with its `catch`.",
+            {"fail": Key(FAIL, "How the run fails.", required=True)},
         ),
         ObjectType(
             "return",
             "a return",
-            "Completes the run, at once.",
+            "Completes the run at once.",
             {"return": Key(VALUE, "The output.", required=True)},
         ),
         ObjectType(
             "continue_as_new",
             "a continue_as_new",
-            "Ends the run and begins the next one of the chain.",
-            {"continue_as_new": Key(VALUE, "The next run's input; nothing for none.", required=True)},
+            "Ends the run and starts the next run of the chain.",
+            {"continue_as_new": Key(VALUE, "The next run's input. Empty for none.", required=True)},
         ),
     )
 }
@@ -496,8 +511,8 @@ ACTIONS: dict[str, ObjectType] = {
 
 def _answer(what: str) -> dict[str, Key]:
     return {
-        "takes": Key(DURATION, "How long it takes before anything else."),
-        "steps": Key(STEPS, "What happens, one action after the other."),
+        "takes": Key(DURATION, "How long to wait before anything else."),
+        "steps": Key(STEPS, "The actions, one after the other."),
         "returns": Key(VALUE, f"The output of {what}, once the steps are done."),
         "fails": Key(FAIL, f"How {what} fails, once the steps are done."),
     }
@@ -514,17 +529,17 @@ ANSWER = ObjectType(
 )
 _ANSWERS = Key(
     ListOf(ANSWER, "answers"),
-    "What successive runs do: the first run the first entry, and so on; the last one again and again.",
+    "What successive runs do: the first run does the first entry, and so on. The last entry is repeated.",
 )
 _NOT_BOTH = [("returns", "fails"), *(("answers", key) for key in _ONE_ANSWER)]
-_MATCH = "What the {} has to have: an object's entries (others are ignored), or any other JSON."
+_MATCH = "What the {} must have: an object with entries (others are ignored), or any other JSON."
 WHEN = ObjectType(
     "when",
     "a when",
-    "What a run does whose input fits.",
+    "What a run does if its input matches.",
     {
         "match": Key(LITERAL, _MATCH.format("input")),
-        "if": Key(CONDITION, "What has to hold."),
+        "if": Key(CONDITION, "The condition."),
         **_answer("such runs"),
         "answers": _ANSWERS,
     },
@@ -534,10 +549,10 @@ WHEN = ObjectType(
 QUERY_WHEN = ObjectType(
     "query_when",
     "a when",
-    "The answer to queries whose payload fits.",
+    "The answer to queries whose payload matches.",
     {
         "match": Key(LITERAL, _MATCH.format("payload")),
-        "if": Key(CONDITION, "What has to hold."),
+        "if": Key(CONDITION, "The condition."),
         "returns": Key(VALUE, "The answer."),
         "fails": Key(FAIL, "How the query fails."),
     },
@@ -547,9 +562,9 @@ QUERY_WHEN = ObjectType(
 QUERY = ObjectType(
     "query",
     "a query",
-    "What a query is answered; nothing, when nothing is said.",
+    "How a query is answered. Without any key, the answer is empty.",
     {
-        "when": Key(ListOf(QUERY_WHEN, "answers"), "Answers to some payloads; the first that fits is given."),
+        "when": Key(ListOf(QUERY_WHEN, "answers"), "Answers to certain payloads. The first match wins."),
         "returns": Key(VALUE, "The answer."),
         "fails": Key(FAIL, "How the query fails."),
     },
@@ -559,26 +574,26 @@ _SET = Key(Settings(VALUE, "state and its new values"), "Changes the run's state
 SIGNAL = ObjectType(
     "signal",
     "a signal's handler",
-    "What happens when such a signal comes.",
-    {"set": _SET, "steps": Key(STEPS, "What else happens, beside the run's own steps.", handler=True)},
+    "What happens when this signal comes.",
+    {"set": _SET, "steps": Key(STEPS, "Actions that run beside the run's own steps.", handler=True)},
 )
 REFUSE = ObjectType(
     "refuse",
     "a refusal",
-    "An update that is not accepted.",
+    "When an update is refused.",
     {
-        "if": Key(CONDITION, "When it is refused.", required=True),
-        "message": Key(MESSAGE, "What the client is told.", required=True),
+        "if": Key(CONDITION, "The condition for refusing the update.", required=True),
+        "message": Key(MESSAGE, "The message to the client.", required=True),
     },
 )
 UPDATE = ObjectType(
     "update",
     "an update",
-    "What an update does, and what it is answered.",
+    "What an update does, and how it is answered.",
     {
-        "refuse": Key(ListOf(REFUSE, "refusals", or_one=True), "When the update is not accepted, and why."),
+        "refuse": Key(ListOf(REFUSE, "refusals", or_one=True), "When the update is refused, and why."),
         "set": _SET,
-        "steps": Key(STEPS, "What else happens before the answer.", handler=True),
+        "steps": Key(STEPS, "Actions that run before the answer.", handler=True),
         "returns": Key(VALUE, "The answer; `before` is the state before `set`.", names=("before",)),
         "fails": Key(FAIL, "How the update fails.", names=("before",)),
     },
@@ -588,11 +603,11 @@ _PAYLOAD = ("payload",)
 RECEIVED = ObjectType(
     "received",
     "a signal that comes",
-    "A signal that somebody sends to every run, after they have taken their time.",
+    "A signal that every run gets by itself, some time after its start.",
     {
         "signal": Key(TEXT, "The signal's name.", required=True),
-        "payload": Key(LITERAL, "Its payload."),
-        "after": Key(LENGTH, "How long after the run has started it comes.", required=True),
+        "payload": Key(LITERAL, "The signal's payload."),
+        "after": Key(LENGTH, "How long after the start of the run the signal comes.", required=True),
     },
 )
 WORKFLOW = ObjectType(
@@ -600,32 +615,35 @@ WORKFLOW = ObjectType(
     "a workflow",
     "A workflow: what the catalog says about it, and what it does.",
     {
-        "name": Key(WORKFLOW_NAME, "Its name.", required=True),
-        "description": Key(TEXT, "What the catalog says it is."),
-        "aliases": Key(Names(WORKFLOW_NAME), "Other names that it is known by."),
-        "catalogs": Key(CATALOGS, "The catalogs that offer it; default is the file's `catalogs:`."),
-        "input_schema": Key(SCHEMA, "The JSON Schema of its input."),
-        "output_schema": Key(SCHEMA, "The JSON Schema of its output."),
-        "options": Key(OPTIONS, "Options of its steps."),
-        "traced": Key(FLAG, "Whether it has a trace (true)."),
+        "name": Key(WORKFLOW_NAME, "The workflow's name.", required=True),
+        "description": Key(TEXT, "The description in the catalog."),
+        "aliases": Key(Names(WORKFLOW_NAME), "Other names of the workflow."),
+        "catalogs": Key(CATALOGS, "The catalogs that offer the workflow. Default: the file's `catalogs:`."),
+        "input_schema": Key(SCHEMA, "The JSON Schema of the input."),
+        "output_schema": Key(SCHEMA, "The JSON Schema of the output."),
+        "options": Key(OPTIONS, "Options of the workflow's steps."),
+        "traced": Key(FLAG, "Whether runs have a trace. Default: true."),
         "path": Key(TEXT, "The path that the catalog shows."),
         "state": Key(
             Map(VALUE, "names and values"),
-            "The state of a run, and its values at the beginning. Only what is named here can be set.",
+            "The variables of a run and their first values. `set` can change only these.",
             names=("only", "input", "run"),
         ),
-        "queries": Key(Map(QUERY, "names and answers"), "What queries are answered.", names=_PAYLOAD),
+        "queries": Key(Map(QUERY, "names and answers"), "How queries are answered.", names=_PAYLOAD),
         "signals": Key(
             Map(SIGNAL, "names and what they do"),
-            "What signals do that nothing waits for with wait_for_signal.",
+            "What signals do, if no wait_for_signal waits for them.",
             names=_PAYLOAD,
         ),
         "updates": Key(Map(UPDATE, "names and what they do"), "What updates do.", names=_PAYLOAD),
-        "receives": Key(ListOf(RECEIVED, "signals"), "Signals that come from outside by themselves."),
-        "when": Key(ListOf(WHEN, "answers"), "What runs do whose input fits; the first that fits is taken."),
+        "receives": Key(ListOf(RECEIVED, "signals"), "Signals that every run gets by itself."),
+        "when": Key(ListOf(WHEN, "answers"), "What runs with certain inputs do. The first match wins."),
         **_answer("the workflow"),
         "answers": _ANSWERS,
-        "on_stop": Key(STEPS, "What to do when the run is stopped, before it ends as cancelled."),
+        "on_stop": Key(
+            STEPS,
+            "What to do when the run is stopped. Then it ends as cancelled, unless there is a `return`.",
+        ),
     },
     needs=[(*_ONE_ANSWER, "answers", "when")],
     excludes=_NOT_BOTH,
@@ -633,12 +651,12 @@ WORKFLOW = ObjectType(
 FIRST_RUN = ObjectType(
     "first_run",
     "a first run",
-    "A run that is there from the beginning.",
+    "A run that exists from the start.",
     {
         "workflow": Key(WORKFLOW_NAME, "The workflow's name.", required=True),
-        "input": Key(LITERAL, "Its input."),
-        "workflow_id": Key(TEXT, "Its workflow id; one is made when there is none."),
-        "catalog": Key(TEXT, "The catalog; default is the server's own."),
+        "input": Key(LITERAL, "The run's input."),
+        "workflow_id": Key(TEXT, "The run's workflow id. Default: a new one."),
+        "catalog": Key(TEXT, "The catalog. Default: the server's own."),
     },
 )
 
@@ -667,11 +685,13 @@ FILE = ObjectType(
     "the file",
     "Workflows for output-mock.",
     {
-        "workflows": Key(Workflows(), "What there is to run.", required=True),
-        "catalogs": Key(CATALOGS, "The catalogs that offer them; default is the server's own."),
-        "worker_down": Key(CATALOGS, "Catalogs whose worker is away: runs start there, and nothing moves."),
-        "namespace": Key(TEXT, "The Temporal namespace that histories name."),
-        "begin_with": Key(ListOf(FIRST_RUN, "runs"), "Runs that are there from the beginning."),
+        "workflows": Key(Workflows(), "The workflows.", required=True),
+        "catalogs": Key(CATALOGS, "The catalogs that offer the workflows. Default: the server's own."),
+        "worker_down": Key(
+            CATALOGS, "Catalogs whose worker is away: runs start there, but nothing happens in them."
+        ),
+        "namespace": Key(TEXT, "The Temporal namespace that stands in histories."),
+        "begin_with": Key(ListOf(FIRST_RUN, "runs"), "Runs that exist from the start."),
     },
 )
 SHAPES = (
@@ -687,7 +707,7 @@ def document() -> JSONSchema:
     definitions: dict[str, Any] = {shape.name: shape.definition() for shape in SHAPES}
     definitions["steps"] = STEPS.definition()
     definitions["action"] = {
-        "description": "One thing that a run does.",
+        "description": "One action of a run.",
         "anyOf": [shape.schema() for shape in ACTIONS.values()],
     }
     return {

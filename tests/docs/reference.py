@@ -1,0 +1,406 @@
+"""Writes the tables of the reference from the code that knows them.
+
+`python -m tests.docs.reference` writes each table between its two markers, `<!-- table: NAME -->` and
+`<!-- end of table -->`. `test_reference.py` fails when a page is not up to date.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+import output_mock
+from output_mock.cli import command as main
+from output_mock.contract.errors import SHAPES, OutputError
+from output_mock.contract.operations import OPERATIONS, errors_of
+from output_mock.control import faults as control_faults
+from output_mock.control import plane, problems
+from output_mock.engine import errors as engine_errors
+from output_mock.http.presets import PRESETS
+from output_mock.openapi import DIFFERENCES
+from output_mock.scripts.yaml import kinds, language
+from output_mock.sdk import errors as sdk_errors
+from output_mock.sdk.context import Context
+from pytest_output import plugin, settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs/reference"
+_MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    heads = list(heads)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(_cell(text) for text in line)} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def code(text: str) -> str:
+    """Text in a fixed-width font."""
+    return f"`{text}`" if text else ""
+
+
+def first_paragraph(owner: Any) -> str:
+    """What the docstring of something says first."""
+    return (inspect.getdoc(owner) or "").partition("\n\n")[0]
+
+
+# pytest
+
+
+def fixtures() -> str:
+    """The fixtures of the plugin."""
+    return table(
+        ["fixture", "what it is"],
+        (
+            (code(name), first_paragraph(_function(value)))
+            for name, value in vars(plugin).items()
+            if name.startswith("output_")
+        ),
+    )
+
+
+def _function(fixture: Any) -> Any:
+    return inspect.unwrap(getattr(fixture, "__wrapped__", fixture))
+
+
+def ini() -> str:
+    """The arguments of the marker, and the ini options that set them for all tests."""
+    return table(
+        ["marker", "ini option", "what it sets"],
+        (
+            (code(name), code(f"output_{name}") if name in settings.INI else "", settings.ABOUT[name])
+            for name in settings.NAMES
+        ),
+    )
+
+
+def pytest_options() -> str:
+    """The plugin's options on the command line."""
+
+    class Collected:
+        def __init__(self) -> None:
+            self.rows: list[tuple[str, str]] = []
+
+        def getgroup(self, *_: str) -> Collected:
+            return self
+
+        def addoption(self, name: str, *, metavar: str, help: str) -> None:
+            self.rows.append((code(f"{name}={metavar}"), help))
+
+        def addini(self, *_: Any, **__: Any) -> None: ...
+
+    collected = Collected()
+    settings.add_options(collected)  # type: ignore[arg-type]
+    return table(["option", "what it does"], collected.rows)
+
+
+# The command line
+
+
+def commands() -> str:
+    """All commands with their options."""
+    context = click.Context(main, info_name="output-mock")
+    return "\n".join(_command(main.commands[name], context) for name in main.list_commands(context))
+
+
+def _command(command: click.Command, parent: click.Context) -> str:
+    context = click.Context(command, info_name=command.name, parent=parent)
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    about = inspect.cleandoc(command.help or "")
+    options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
+    text = f"## {command.name}\n\n```text\n{usage}\n```\n\n{about}\n\n"
+    if options:
+        text += table(["option", "what it does", "default"], (_option(one, context) for one in options))
+    return text
+
+
+def _option(option: click.Option, context: click.Context) -> tuple[str, str, str]:
+    name = max(option.opts, key=len)
+    if not (option.is_flag or option.count):
+        name += f" {option.make_metavar(context)}"
+    about = option.help or ""
+    if option.multiple:
+        about = re.sub(r" May be given (twice|several times)\.", "", about) + " Can be repeated."
+    if isinstance(option.envvar, str):
+        about += f" Environment: `{option.envvar}`."
+    if isinstance(option.show_default, str):
+        default = option.show_default
+    elif option.is_flag or option.default is None or not isinstance(option.default, (str, int, float)):
+        default = ""
+    else:
+        default = code(str(option.default))
+    return code(name), about, default
+
+
+# Python
+
+
+def python_names() -> str:
+    """The names that `output_mock` offers."""
+    names = [(name, getattr(output_mock, name)) for name in output_mock.__all__]
+    return table(["name", "what it is"], ((code(name), _about(value)) for name, value in names))
+
+
+def _about(value: Any) -> str:
+    if inspect.isclass(value) or callable(value):
+        return first_paragraph(value)
+    return "JavaScript's `undefined`: a value that JSON leaves out."
+
+
+def context() -> str:
+    """What `ctx` offers."""
+    return _members("ctx", vars(Context))
+
+
+def mock() -> str:
+    """What an `OutputMock` offers."""
+    # What it shares with `Script` besides is for the fake itself.
+    own = {"workflow": output_mock.Script.workflow, **vars(output_mock.OutputMock)}
+    return _members("mock", own)
+
+
+def _members(owner: str, members: Mapping[str, Any]) -> str:
+    rows = []
+    for member, value in members.items():
+        if member.startswith("_") or not (callable(value) or isinstance(value, property)):
+            continue
+        # The names of recordings, at the end, are for those who work on the fake.
+        about = re.sub(r" \([a-z_]+\)\.$", ".", first_paragraph(value))
+        shown = f"{owner}.{member}"
+        if callable(value):
+            shown += _arguments(value)
+        rows.append((code(shown), about))
+    return table(["", "what it does"], rows)
+
+
+def _arguments(function: Callable[..., Any]) -> str:
+    shown, keywords = [], False
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.kind is parameter.KEYWORD_ONLY and not keywords:
+            keywords = True
+            shown.append("*")
+        text = parameter.name
+        if parameter.kind is parameter.VAR_KEYWORD:
+            text = f"**{text}"
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            text, keywords = f"*{text}", True
+        elif parameter.default is not parameter.empty:
+            text += f"={parameter.default!r}"
+        shown.append(text.replace("=UNDEFINED", "=…").replace("=<UNDEFINED>", "=…"))
+    return f"({', '.join(shown)})"
+
+
+# YAML
+
+_TYPES = {
+    "Text": "text",
+    "Flag": "`true` or `false`",
+    "Value": "JSON, {{ }}",
+    "Message": "text, {{ }}",
+    "Literal": "JSON",
+    "Condition": "an expression, {{ }}",
+    "Items": "a list, {{ }}",
+    "Names": "a name, or a list of names",
+    "Map": "an object",
+    "Settings": "an object, {{ }}",
+    "Steps": "a list of [actions](#actions)",
+    "Branches": "a list of [actions](#actions), or of lists of actions",
+    "Inside": "a list of [trace entries](#trace-entries)",
+    "JSONSchemaOf": "a JSON Schema",
+    "SDKDuration": "milliseconds, or one number with one unit: `90m`",
+    "Workflows": "a list of [workflows](#workflow)",
+}
+
+
+def _type(kind: kinds.FieldType) -> str:
+    if isinstance(kind, kinds.ObjectType):
+        return f"[{kind.name}](#{kind.name})"
+    if isinstance(kind, kinds.Duration):
+        return "a duration" if kind.fixed else "a duration, {{ }}"
+    if isinstance(kind, language.Fails):
+        one = "text, {{ }}, or a [failure](#failure)"
+        return f"{one}; or a list of these and `null`" if kind.each else one
+    if type(kind) is kinds.ListOf:
+        one = f"[{kind.kind.name}](#{kind.kind.name})"
+        return f"{one}, or a list of {one}" if kind.or_one else f"a list of {one}"
+    if type(kind) is kinds.Map and isinstance(kind.kind, kinds.ObjectType):
+        return f"an object: names, each with a [{kind.kind.name}](#{kind.kind.name})"
+    return _TYPES[type(kind).__name__]
+
+
+def _keys(shape: kinds.ObjectType) -> str:
+    return table(
+        ["key", "value", "what it says"],
+        (
+            (code(name), _type(key.kind), f"{key.text}{' **Required.**' if key.required else ''}")
+            for name, key in shape.keys.items()
+        ),
+    )
+
+
+def yaml_keys() -> str:
+    """Every key of YAML scripts."""
+    parts = [f"## file\n\n{language.FILE.text}\n\n{_keys(language.FILE)}"]
+    inner = (*language.ACTIONS.values(), *language.NODES.values())
+    for shape in language.SHAPES:
+        if shape not in inner:
+            parts.append(f"## {shape.name}\n\n{shape.text}\n\n{_keys(shape)}")
+    parts.append("## Actions\n\nAn action has exactly one of these keys, which says what it does.\n")
+    parts += [f"### {shape.name}\n\n{shape.text}\n\n{_keys(shape)}" for shape in language.ACTIONS.values()]
+    parts.append("## Trace entries\n\nWhat happens inside of a step, for its `trace`.\n")
+    parts += [f"### {shape.name}\n\n{shape.text}\n\n{_keys(shape)}" for shape in language.NODES.values()]
+    return "\n".join(parts)
+
+
+# Faults
+
+
+def faults() -> str:
+    """The fields of a fault."""
+    return table(
+        ["over HTTP", "in Python", "what it does"],
+        (
+            (code(name), code(control_faults.PYTHON_NAMES[name]), _described(schema))
+            for name, schema in control_faults.FIELDS.items()
+        ),
+    )
+
+
+def _described(schema: Mapping[str, Any]) -> str:
+    text = str(schema.get("description", ""))
+    if "enum" in schema and len(schema["enum"]) < 12:
+        text += f" One of {', '.join(code(one) for one in schema['enum'])}."
+    return text
+
+
+def presets() -> str:
+    """The presets of faults."""
+    return table(["preset", "what it does"], ((code(name), about) for name, (about, _) in PRESETS.items()))
+
+
+# The control plane
+
+
+def control() -> str:
+    """The operations of the control plane."""
+    return table(
+        ["request", "what it does", "body", "query"],
+        (
+            (
+                code(f"{one.method} /__mock__{one.path}"),
+                one.about,
+                ", ".join(code(name) for name in (one.body or {}).get("properties", ())),
+                ", ".join(code(name) for name in one.query),
+            )
+            for one in plane.OPERATIONS
+        ),
+    )
+
+
+def control_errors() -> str:
+    """The errors of the control plane."""
+    return table(
+        ["status", "`error`", "what it means"],
+        sorted((str(one.status), code(one.name), first_paragraph(one)) for one in problems.CLASSES),
+    )
+
+
+# Errors
+
+
+def api_errors() -> str:
+    """The errors of the API that the real server has, too."""
+    statuses: dict[str, set[int]] = {}
+    for operation in OPERATIONS:
+        for endpoint in operation.endpoints:
+            for status, names in errors_of(operation, endpoint).items():
+                for name in names:
+                    statuses.setdefault(name, set()).add(status)
+    own = {one.name for one in own_errors()}
+    rows = [
+        (", ".join(str(status) for status in sorted(found)), code(name), _meaning(name))
+        for name, found in statuses.items()
+        if name not in own
+    ]
+    return table(["status", "`error`", "what it means"], sorted(rows))
+
+
+def _meaning(name: str) -> str:
+    if name in SHAPES:
+        return SHAPES[name].about
+    return "The body, the query or the path does not have the right form; `issues` says where, as zod does."
+
+
+def own_errors() -> list[type[OutputError]]:
+    """The errors that only the fake has."""
+    return [
+        value
+        for module in (sdk_errors, engine_errors)
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, OutputError) and value.__module__ == module.__name__
+    ]
+
+
+def fake_errors() -> str:
+    """The errors that only the fake has."""
+    return table(
+        ["status", "`error`", "what it means"],
+        sorted((str(one.status), code(one.name), first_paragraph(one)) for one in own_errors()),
+    )
+
+
+def differences() -> str:
+    """Where the fake's OpenAPI document differs from the real server's."""
+    return table(["where", "what the real document says, and what is right"], DIFFERENCES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table: the page that it stands on, and what makes it."""
+
+    page: str
+    make: Callable[[], str]
+
+
+TABLES = {
+    make.__name__: Table(page, make)
+    for page, makers in {
+        "pytest.md": (fixtures, ini, pytest_options),
+        "command-line.md": (commands,),
+        "python.md": (python_names, mock, context),
+        "yaml.md": (yaml_keys,),
+        "faults.md": (faults, presets),
+        "control-plane.md": (control, control_errors),
+        "errors.md": (api_errors, fake_errors),
+        "differences.md": (differences,),
+    }.items()
+    for make in makers
+}
+
+
+def up_to_date(page: str) -> str:
+    """The text of a page of the reference with its tables as the code has them now.
+
+    Raises `KeyError` when the page has a table that there is none of.
+    """
+
+    def written(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{TABLES[found[2]].make()}\n{found[3]}"
+
+    return _MARKED.sub(written, (PAGES / page).read_text())
+
+
+if __name__ == "__main__":
+    for name in {one.page for one in TABLES.values()}:
+        (PAGES / name).write_text(up_to_date(name))

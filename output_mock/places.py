@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 
 # Where this package lies.
-_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
 
 def place_outside() -> str:

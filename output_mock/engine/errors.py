@@ -65,8 +65,9 @@ class Ending(Enum):
 
 
 class WaitEndedError(OutputError):
-    """What the request waited for cannot come any more, as its world was wiped, restored, deleted or closed
-    (410), or as the server stops (503).
+    """What the request waited for cannot come: its world was wiped, restored or deleted, or the server stops.
+
+    410, or 503 when the server stops.
 
     The real server never answers this; it cuts the connection when it stops.
     """

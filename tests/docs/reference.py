@@ -20,7 +20,7 @@ from output_mock.cli import command as main
 from output_mock.contract.errors import SHAPES, OutputError
 from output_mock.contract.operations import OPERATIONS, errors_of
 from output_mock.control import faults as control_faults
-from output_mock.control import plane, problems
+from output_mock.control import operations, problems
 from output_mock.engine import errors as engine_errors
 from output_mock.http.presets import PRESETS
 from output_mock.openapi import DIFFERENCES
@@ -110,7 +110,7 @@ def pytest_options() -> str:
 
 def commands() -> str:
     """All commands with their options."""
-    context = click.Context(main, info_name="output-mock")
+    context = click.Context(main, info_name="output-mock", **main.context_settings)
     return "\n".join(_command(main.commands[name], context) for name in main.list_commands(context))
 
 
@@ -220,10 +220,11 @@ _TYPES = {
     "JSONSchemaOf": "a JSON Schema",
     "SDKDuration": "milliseconds, or one number with one unit: `90m`",
     "Workflows": "a list of [workflows](#workflow)",
+    "Rethrow": "`true`",
 }
 
 
-def _type(kind: kinds.FieldType) -> str:
+def _type(kind: Any) -> str:
     if isinstance(kind, kinds.ObjectType):
         return f"[{kind.name}](#{kind.name})"
     if isinstance(kind, kinds.Duration):
@@ -303,16 +304,22 @@ def control() -> str:
                 ", ".join(code(name) for name in (one.body or {}).get("properties", ())),
                 ", ".join(code(name) for name in one.query),
             )
-            for one in plane.OPERATIONS
+            for one in operations.OPERATIONS
         ),
     )
 
 
 def control_errors() -> str:
     """The errors of the control plane."""
+    found: list[tuple[str, type[Exception], str]] = [
+        (str(one.status), one, one.name) for one in problems.CLASSES
+    ]
+    found += [
+        (str(status), one, one.name) for one, all_of in problems.UNAVAILABLE.items() for status in all_of
+    ]
     return table(
         ["status", "`error`", "what it means"],
-        sorted((str(one.status), code(one.name), first_paragraph(one)) for one in problems.CLASSES),
+        sorted((status, code(name), first_paragraph(one)) for status, one, name in found),
     )
 
 

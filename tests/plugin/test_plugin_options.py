@@ -276,7 +276,7 @@ def test_help_and_markers_tell_of_the_plugin(pytester: pytest.Pytester) -> None:
     helped = pytester.runpytest("--help").stdout
     helped.fnmatch_lines(["fakes of the Output API:", "*--output-url=URL*", "*--output-seed=N*"])
     helped.fnmatch_lines(["*output_strict (bool):*"])
-    pytester.runpytest("--markers").stdout.fnmatch_lines(["@pytest.mark.output(clock, seed, catalog, *"])
+    pytester.runpytest("--markers").stdout.fnmatch_lines(["@pytest.mark.output(clock, seed, *"])
     fixtures = pytester.runpytest("--fixtures").stdout
     for name in ("output_mock", "output_server"):
         # In whatever order: pytest sorts them by their lines, as text.

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from output_mock import Context, Failure, OutputMock, Script
+from output_mock import Context, Failure, Fault, OutputMock, Script
 from output_mock.durations import MILLISECOND
 from tests.client import Answer, Client
 
@@ -924,3 +924,8 @@ def test_a_mistake_in_a_script_that_is_loaded_later_is_told_when_it_is_loaded(mo
     script.workflow("shared").returns(1)
     with pytest.raises(ValueError, match="'shared' already names workflow 'first'"):
         mock.load(script)
+
+
+def test_what_is_written_is_told_with_its_file_and_line() -> None:
+    line = sys._getframe().f_lineno + 1
+    assert Fault(status=503).place == f"{__file__}, line {line}"

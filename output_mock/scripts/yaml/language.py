@@ -475,14 +475,16 @@ ACTIONS: dict[str, ObjectType] = {
                     names=("error",),
                 ),
                 "catch_stop": Key(
-                    FLAG, "Whether the catch also takes a stop, as error.name CancelledFailure (false)."
+                    FLAG,
+                    "Whether the catch also takes a stop of the run, as error.name CancelledFailure. "
+                    "Default: false.",
                 ),
             },
         ),
         ObjectType(
             "rethrow",
             "a rethrow",
-            "Fails with what the catch has caught, as it was: a step's failure stays one.",
+            "In a `catch`: fails with what was caught, unchanged. A step's failure stays a step's failure.",
             {"rethrow": Key(Rethrow(), "Always true.", required=True)},
         ),
         ObjectType(

@@ -22,7 +22,7 @@ from output_mock.contract.operations import OPERATIONS, errors_of
 from output_mock.control import faults as control_faults
 from output_mock.control import operations, problems
 from output_mock.engine import errors as engine_errors
-from output_mock.http.presets import PRESETS
+from output_mock.http.faults import PRESETS
 from output_mock.openapi import DIFFERENCES
 from output_mock.scripts.yaml import kinds, language
 from output_mock.sdk import errors as sdk_errors

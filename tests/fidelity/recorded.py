@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from output_contract.documents import document_of
 from output_contract.versions import Judged
 from output_mock import OutputMock, Script
 from output_mock.engine.trace_storage import object_key
-from output_mock.recording.files import found_in, read
+from output_mock.recording.files import read
 from output_mock.recording.player import Player
 from output_mock.recording.replaying import replay
 from output_mock.recording.scenario import Scenario
@@ -23,9 +23,32 @@ from tests.fidelity.played_clock import PlayedClock
 FOLDER = Path(__file__).parents[1] / "recordings"
 
 
-def recordings(folder: Path) -> dict[str, Scenario]:
-    """The recordings of a folder, by name."""
-    return {path.stem: read(path) for path in found_in([folder]) if path.parent == folder}
+class Recordings(Mapping[str, Scenario]):
+    """Recordings by their names, each read when it is asked for: few tests need all of them."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = dict(paths)
+        self._read: dict[str, Scenario] = {}
+
+    def __getitem__(self, name: str) -> Scenario:
+        if name not in self._read:
+            self._read[name] = read(self._paths[name])
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __or__(self, other: Recordings) -> Recordings:
+        return Recordings(self._paths | other._paths)
+
+
+def recordings(*folders: Path, called: str = "{path.stem}") -> Recordings:
+    """The recordings in folders, by names such as `called`."""
+    paths = (path for folder in folders for path in sorted(folder.glob("*.json")))
+    return Recordings({called.format(path=path): path for path in paths})
 
 
 RECORDINGS = recordings(FOLDER / "0.11")
@@ -50,19 +73,17 @@ class Versions(NamedTuple):
     sdk: str | None = None
 
 
-def versions_of(folder: Path) -> Versions:
-    """The versions that a folder of recordings is named for: `0.10`, or `0.10+sdk0.11` for a pair."""
-    api, _, sdk = folder.name.partition("+sdk")
+def versions_of(recording: Scenario) -> Versions:
+    """The versions that the folder of a recording is named for: `0.10`, or `0.10+sdk0.11` for a pair."""
+    api, _, sdk = Path(recording.file).parent.name.partition("+sdk")
     return Versions(api, sdk or api)
 
 
 # The same of older servers, and of pairs of which only the server or only the workers are upgraded.
-OLDER = {
-    f"{folder.name}/{name}": (versions_of(folder), recording)
-    for folder in sorted(FOLDER.glob("0.*"))
-    if folder.name != "0.11"
-    for name, recording in recordings(folder).items()
-}
+OLDER = recordings(
+    *(folder for folder in sorted(FOLDER.glob("0.*")) if folder.name != "0.11"),
+    called="{path.parent.name}/{path.stem}",
+)
 
 
 class Recorded:

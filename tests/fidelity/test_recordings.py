@@ -16,7 +16,7 @@ from output_contract.pack import script as pack
 from output_mock.traces.s3 import moto_server
 from tests.docs.pages import EVERYTHING
 from tests.fidelity.further_pack import script as further_pack
-from tests.fidelity.recorded import FURTHER, OLDER, RECORDINGS, Recorded
+from tests.fidelity.recorded import FURTHER, OLDER, RECORDINGS, Recorded, versions_of
 
 # What can come out differently over a socket: raw bodies and paths, headers, streams, requests that wait.
 OVER_A_SOCKET = [
@@ -67,7 +67,8 @@ def test_the_further_recorded_exchanges_come_out_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", OLDER)
 def test_the_exchanges_of_older_versions_come_out_the_same(name: str) -> None:
-    versions, recording = OLDER[name]
+    recording = OLDER[name]
+    versions = versions_of(recording)
     different = Recorded(recording, pack, versions=versions).play(documented=True)
     assert not different, "\n".join(different)
 

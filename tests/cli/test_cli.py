@@ -1150,9 +1150,10 @@ def test_the_control_plane_asks_for_the_token_that_it_was_given(serve: Serve) ->
 
 def test_worlds_expire_when_nobody_uses_them(serve: Serve) -> None:
     fake = serve("--world-ttl", "300ms")
-    fake.get("/w/one/health")
-    assert len(fake.get("/__mock__/worlds").json["worlds"]) == 2
+    begun = fake.ask("POST", "/w/one/workflow/start", {"workflowName": "summarize_url", "workflowId": "a"})
+    assert begun.status == 200
     eventually(lambda: len(fake.get("/__mock__/worlds").json["worlds"]) == 1)
+    assert fake.get("/w/one/workflow/a/status").status == 404
 
 
 def test_faults_are_there_from_the_beginning_in_every_world(serve: Serve) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from output_mock.recording.transport import Transport
+
+T = TypeVar("T", bound="Callable[..., Any] | click.Command")
+
+
+class Option(Protocol):
+    """A decorator of a command, or of its function."""
+
+    def __call__(self, function: T, /) -> T: ...
 
 
 def base_url(context: click.Context, parameter: click.Parameter, value: str) -> Transport:
@@ -33,7 +42,7 @@ def sendable_token(context: click.Context, parameter: click.Parameter, value: st
     )
 
 
-token_option = click.option(
+token_option: Option = click.option(
     "--token",
     metavar="T",
     envvar="OUTPUT_API_AUTH_TOKEN",

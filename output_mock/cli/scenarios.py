@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from output_mock.cli.connection import Option
+
 if TYPE_CHECKING:
     from output_mock.recording.player import ByHand
     from output_mock.recording.scenario import Scenario
@@ -139,13 +141,13 @@ def some_of(names: list[str]) -> str:
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-only_option = click.option(
+only_option: Option = click.option(
     "--only", metavar="NAME", multiple=True, help="Only this scenario. May be given several times."
 )
-server_option = click.option(
+server_option: Option = click.option(
     "--server", metavar="KIND", help="Play the scenarios that need such a server, and no others."
 )
-var_option = click.option(
+var_option: Option = click.option(
     "--var",
     "variables",
     metavar="NAME=VALUE",
@@ -153,7 +155,7 @@ var_option = click.option(
     callback=named_values,
     help="A value for {{NAME}}. May be given several times.",
 )
-hand_option = click.option(
+hand_option: Option = click.option(
     "--hand",
     metavar="COMMAND",
     help="Run this for what is done by hand. It gets the words, and each variable as OUTPUT_MOCK_NAME.",

@@ -31,12 +31,12 @@ class Reply:
         headers: dict[str, str] | None = None,
         stream: Any = None,
     ) -> None:
-        self.body = body
-        self.status = status
+        self.body: Any = body
+        self.status: int = status
         self.content_type = content_type
         self.is_text: bool = content_type == TEXT_TYPE
         self.headers: dict[str, str] = {} if headers is None else headers
-        self.stream = stream
+        self.stream: Any = stream
 
     def override(self, headers: Mapping[str, str]) -> None:
         """Have these headers, in the place of its own of the same names in any case."""

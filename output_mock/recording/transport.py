@@ -121,7 +121,7 @@ class SocketTransport:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is no base URL; write it like 'http://localhost:3001'")
-        self.url = url.rstrip("/")
+        self.url: str = url.rstrip("/")
         self._https = parts.scheme == "https"
         self._host, self._port = parts.hostname, parts.port
         self._base = parts.path.rstrip("/")

@@ -37,8 +37,8 @@ class DroppedConnection(Effect):
         self.reset: bool = options.get("reset", False)
         if self.lost not in get_args(Loss):
             raise ValueError(f"what is lost is the 'request', the 'answer' or its 'body', not {self.lost!r}")
-        self.damages = self.lost == "body"
-        self.strikes_any = not self.damages
+        self.damages: bool = self.lost == "body"
+        self.strikes_any: bool = not self.damages
 
     def words(self) -> str:
         return f"{_LOST[self.lost]}{' with a reset' if self.reset else ''}"

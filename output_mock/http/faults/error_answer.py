@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from output_mock.contract import errors
 from output_mock.contract.reply import TEXT_TYPE, Reply
@@ -45,7 +45,7 @@ class ErrorAnswer(Effect):
 
     def __init__(self, options: Options) -> None:
         self.status: int = options["status"]
-        self.body = options.get("body")
+        self.body: Any = options.get("body")
         self.headers: dict[str, str] = dict(options.get("headers") or {})
         self.retry_after: int | None = options.get("retry_after")
         if not 100 < self.status < 600:

@@ -20,8 +20,8 @@ class StorageTrouble(Effect):
     options: ClassVar[OptionSchemas] = {
         "s3": text("What is wrong with S3 when a trace log is requested.", enum=list(get_args(Trouble)))
     }
-    only = ("trouble with S3", "trace_log")
-    strikes_any = False
+    only: ClassVar[tuple[str, str] | None] = ("trouble with S3", "trace_log")
+    strikes_any: bool = False
 
     def __init__(self, options: Options) -> None:
         self.trouble: Trouble = options["s3"]

@@ -20,8 +20,8 @@ class CutStream(Effect):
             maximum=10**6,
         )
     }
-    only = ("a stream that is cut", "history_stream")
-    strikes_any = False
+    only: ClassVar[tuple[str, str] | None] = ("a stream that is cut", "history_stream")
+    strikes_any: bool = False
 
     def __init__(self, options: Options) -> None:
         self.events: int = options["cut_after"]

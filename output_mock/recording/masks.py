@@ -68,6 +68,8 @@ class Masks:
         if token:
             known[token] = "token"
         self._names = known
+        # Names of fields as they are shown: there are few, and each stands in every event.
+        self._names_of_fields: dict[str, str] = {}
         self._token = token
         # But for where it is the name of a variable.
         self._only_token = re.compile(rf"(?<!{{{{){_alone_if_short(token)}(?!}}}})") if token else None
@@ -115,6 +117,8 @@ class Masks:
         """A text without ids, times and paths of traces."""
         if self._known is not None:
             text = self._known.sub(lambda found: f"{{{{{self._names[found[0]]}}}}}", text)
+        if "-" not in text:
+            return text
         text = _UUID.sub("<uuid>", text)
         text = _TIME.sub("<time>", text)
         text = _REMOTE_TRACE.sub(r"\1/\2/<date>/<time>_<id>.json", text)
@@ -150,7 +154,9 @@ class Masks:
             value = {**value, "historyLength": "<n>"}
         masked: dict[str, Any] = {}
         for name, item in value.items():
-            shown = self.text(name)
+            shown = self._names_of_fields.get(name)
+            if shown is None:
+                shown = self._names_of_fields[name] = self.text(name)
             # Two names that look the same when they are masked stay as they are, but for a token.
             masked[name if shown in masked else shown] = self.value(item, name)
         return masked

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from typing import Any, Literal, NamedTuple
 
 from output_mock.recording.masks import MASKED_FIELDS
@@ -38,6 +39,8 @@ _NUMBERING = {
 _HALF = re.compile("[\ud800-\udfff]")
 # More of a value is not shown in a line.
 _SHOWN = 300
+# How many items of a list a line names.
+_LISTED = 6
 
 
 class Missing:
@@ -67,8 +70,8 @@ class Difference(NamedTuple):
         if isinstance(self.got, Missing):
             return f"{place}: recorded {shown(self.recorded)}, missing"
         if isinstance(self.recorded, list) and isinstance(self.got, list):
-            sides = f"{shown(_outline(self.recorded))} / {shown(_outline(self.got))}"
-            return f"{place}: recorded {len(self.recorded)} items, got {len(self.got)}: {sides}"
+            words = f"recorded {len(self.recorded)} items, got {len(self.got)}"
+            return f"{place}: {words}{_not_in_both(self.recorded, self.got)}"
         return f"{place}: recorded {shown(self.recorded)}, got {shown(self.got)}"
 
 
@@ -168,11 +171,28 @@ def _differences(recorded: Any, got: Any, path: tuple[str | int, ...]) -> Iterat
                 yield Difference((*path, key), MISSING, got[key])
             else:
                 yield from _differences(recorded[key], got[key], (*path, key))
-    elif isinstance(recorded, (list, tuple)) and isinstance(got, (list, tuple)) and len(recorded) == len(got):
+    elif isinstance(recorded, (list, tuple)) and isinstance(got, (list, tuple)):
+        if len(recorded) != len(got):
+            yield Difference(path, recorded, got)
+            yield from _differences_of_histories(recorded, got, path)
+            return
         for position, (one, other) in enumerate(zip(recorded, got, strict=True)):
             yield from _differences(one, other, (*path, position))
     elif not _equal(recorded, got) and not _is_masked(recorded, got, path):
         yield Difference(path, recorded, got)
+
+
+def _differences_of_histories(
+    recorded: Sequence[Any], got: Sequence[Any], path: tuple[str | int, ...]
+) -> Iterator[Difference]:
+    """How the events differ that two histories of unequal length have in common, but for their numbers."""
+    before, after = ([_kind(event) for event in side] for side in (recorded, got))
+    if "?" in before + after:
+        return
+    for first, second, length in SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks():
+        for offset in range(length):
+            one, other = _unnumbered(recorded[first + offset]), _unnumbered(got[second + offset])
+            yield from _differences(one, other, (*path, first + offset))
 
 
 def _equal(recorded: Any, got: Any) -> bool:
@@ -190,8 +210,27 @@ def _is_below(pointer: str, place: str) -> bool:
     return pointer == place or pointer.startswith(f"{place}/")
 
 
-def _outline(items: list[Any]) -> list[Any]:
-    return [item.get("eventTypeName", "?") if isinstance(item, dict) else item for item in items]
+def _not_in_both(recorded: Sequence[Any], got: Sequence[Any]) -> str:
+    """Which items only one of two lists has, in words: events by their kinds."""
+    before, after = ([_name(item) for item in side] for side in (recorded, got))
+    only_before: list[str] = []
+    only_after: list[str] = []
+    for what, first, end, others, last in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if what != "equal":
+            only_before += (f"[{number}] {before[number]}" for number in range(first, end))
+            only_after += (f"[{number}] {after[number]}" for number in range(others, last))
+    words = ""
+    for title, items in (("only recorded", only_before), ("only got", only_after)):
+        if items:
+            more = f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
+            words += f"; {title} {', '.join(items[:_LISTED])}{more}"
+    return words
+
+
+def _name(item: Any) -> str:
+    """An item of a list in a line: an event by its kind."""
+    kind = _kind(item)
+    return shown(item) if kind == "?" else kind
 
 
 def shown(value: Any) -> str:

@@ -49,7 +49,7 @@ def test_ids_and_clocks_may_differ() -> None:
         ({"error": None}, {}, "body.error: recorded null, missing"),
         ({}, {"error": None}, "body.error: not recorded, got null"),
         ({"completedAt": None}, {"completedAt": ""}, 'body.completedAt: recorded null, got ""'),
-        ({"output": [1, 2]}, {"output": [1]}, "body.output: recorded 2 items, got 1: [1, 2] / [1]"),
+        ({"output": [1, 2]}, {"output": [1]}, "body.output: recorded 2 items, got 1; only recorded [1] 2"),
         ({"output": "1"}, {"output": 1}, 'body.output: recorded "1", got 1'),
         ({"output": True}, {"output": 1}, "body.output: recorded true, got 1"),
         ({"output": [{"a": 1}]}, {"output": [{"a": 2}]}, "body.output[0].a: recorded 1, got 2"),
@@ -105,6 +105,21 @@ def test_a_bag_of_events_may_change_its_order_but_not_its_events() -> None:
     assert compared(page("A", "B"), page("B", "A"), "unordered") == []
     assert compared(page("A", "B"), page("B", "A")) != []
     assert compared(page("A", "B"), page("B", "B"), "unordered") != []
+
+
+def test_of_histories_of_unequal_length_is_told_what_only_one_has_and_how_the_rest_differs() -> None:
+    recorded = {"events": [*page("A", "B")["events"], {"eventId": "3", "eventTypeName": "C", "x": 1}]}
+    got = {"events": [{"eventId": "1", "eventTypeName": "NEW"}, *recorded["events"][:2]]}
+    got["events"].append({"eventId": "4", "eventTypeName": "C", "x": 2})
+    assert compared(recorded, got) == [
+        "body.events: recorded 3 items, got 4; only got [0] NEW",
+        "body.events[2].x: recorded 1, got 2",
+    ]
+
+
+def test_many_items_that_only_one_list_has_are_counted() -> None:
+    (line,) = compared({"a": list(range(10))}, {"a": []})
+    assert line.endswith("only recorded [0] 0, [1] 1, [2] 2, [3] 3, [4] 4, [5] 5 and 4 more")
 
 
 def test_only_the_first_event_counts_where_chance_says_how_many_there_are() -> None:

@@ -332,35 +332,35 @@ class WorkflowExecutionStarted(Event):
 
     info: StartInfo = hidden(sized=True)
 
-    completion_callbacks = derived("completionCallbacks", LIST, _empty_list)
-    workflow_type = derived("workflowType", TYPE, lambda _info, _id, event: event.info.workflow_type)
-    parent_namespace = derived(
+    _completion_callbacks = derived("completionCallbacks", LIST, _empty_list)
+    _workflow_type = derived("workflowType", TYPE, lambda _info, _id, event: event.info.workflow_type)
+    _parent_namespace = derived(
         "parentWorkflowNamespace", TEXT, _if_child(lambda began: began.namespace), optional=True
     )
-    parent_namespace_id = derived(
+    _parent_namespace_id = derived(
         "parentWorkflowNamespaceId", TEXT, _if_child(lambda began: NAMESPACE_ID), optional=True
     )
-    parent_execution = derived(
+    _parent_execution = derived(
         "parentWorkflowExecution",
         EXECUTION,
         _if_child(lambda began: (began.parent.workflow_id, began.parent.run_id)),
         optional=True,
     )
-    parent_initiated = derived(
+    _parent_initiated = derived(
         "parentInitiatedEventId",
         LONG,
         _if_child(lambda began: began.parent.initiated_id),
         optional=True,
     )
-    task_queue = derived("taskQueue", TASK_QUEUE, lambda _info, _id, event: event.info.task_queue)
-    input = derived("input", VALUES, lambda _info, _id, event: event.info.arguments())
-    execution_timeout = derived(
+    _task_queue = derived("taskQueue", TASK_QUEUE, lambda _info, _id, event: event.info.task_queue)
+    _input = derived("input", VALUES, lambda _info, _id, event: event.info.arguments())
+    _execution_timeout = derived(
         "workflowExecutionTimeout",
         DURATION,
         lambda _info, _id, event: event.info.timeout or ABSENT,
         optional=True,
     )
-    run_timeout = derived(
+    _run_timeout = derived(
         "workflowRunTimeout",
         DURATION,
         lambda _info, _id, event: (
@@ -368,13 +368,15 @@ class WorkflowExecutionStarted(Event):
         ),
         optional=True,
     )
-    task_timeout = derived("workflowTaskTimeout", DURATION, lambda _info, _id, event: event.info.task_timeout)
-    continued_run_id = derived(
+    _task_timeout = derived(
+        "workflowTaskTimeout", DURATION, lambda _info, _id, event: event.info.task_timeout
+    )
+    _continued_run_id = derived(
         "continuedExecutionRunId", RUN_ID, _if_continued(lambda began: began.continued_run_id), optional=True
     )
-    initiator = derived("initiator", NUMBER, _if_continued(lambda began: 1), optional=True)
-    original_run_id = derived("originalExecutionRunId", RUN_ID, lambda _info, _id, event: event.info.run_id)
-    identity = derived(
+    _initiator = derived("initiator", NUMBER, _if_continued(lambda began: 1), optional=True)
+    _original_run_id = derived("originalExecutionRunId", RUN_ID, lambda _info, _id, event: event.info.run_id)
+    _identity = derived(
         "identity",
         TEXT,
         lambda _info, _id, event: (
@@ -382,15 +384,15 @@ class WorkflowExecutionStarted(Event):
         ),
         optional=True,
     )
-    first_run_id = derived("firstExecutionRunId", RUN_ID, lambda _info, _id, event: event.info.first_run_id)
-    attempt = derived("attempt", NUMBER, 1)
-    expiration = derived(
+    _first_run_id = derived("firstExecutionRunId", RUN_ID, lambda _info, _id, event: event.info.first_run_id)
+    _attempt = derived("attempt", NUMBER, 1)
+    _expiration = derived(
         "workflowExecutionExpirationTime",
         DURATION,
         lambda _info, _id, event: event.info.expiration or ABSENT,
         optional=True,
     )
-    backoff = derived(
+    _backoff = derived(
         "firstWorkflowTaskBackoff",
         DURATION,
         lambda _info, _id, event: (
@@ -400,16 +402,16 @@ class WorkflowExecutionStarted(Event):
         ),
         optional=True,
     )
-    memo = derived("memo", OBJECT, _memo_at_start, optional=True)
-    reset_points = derived("prevAutoResetPoints", OBJECT, _reset_points, optional=True)
-    header = derived(
+    _memo = derived("memo", OBJECT, _memo_at_start, optional=True)
+    _reset_points = derived("prevAutoResetPoints", OBJECT, _reset_points, optional=True)
+    _header = derived(
         "header",
         OBJECT,
         lambda _info, _id, event: {} if event.info.continued_run_id is None else ABSENT,
         optional=True,
     )
-    workflow_id = derived("workflowId", TEXT, lambda _info, _id, event: event.info.workflow_id)
-    root_execution = derived(
+    _workflow_id = derived("workflowId", TEXT, lambda _info, _id, event: event.info.workflow_id)
+    _root_execution = derived(
         "rootWorkflowExecution",
         EXECUTION,
         _if_child(lambda began: (began.parent.root_workflow_id, began.parent.root_run_id)),
@@ -430,7 +432,7 @@ class WorkflowExecutionFailed(Event):
     """The run has failed (run_fails_*)."""
 
     failure: Cause = shown("failure", FAILURE)
-    retry_state = derived("retryState", NUMBER, 5)
+    _retry_state = derived("retryState", NUMBER, 5)
     task_completed: int = shown("workflowTaskCompletedEventId", LONG)
 
 
@@ -438,7 +440,7 @@ class WorkflowExecutionFailed(Event):
 class WorkflowExecutionTimedOut(Event):
     """The run has reached its execution timeout (timed_out)."""
 
-    retry_state = derived("retryState", NUMBER, 3)
+    _retry_state = derived("retryState", NUMBER, 3)
 
 
 @_kind(20)
@@ -447,19 +449,19 @@ class WorkflowExecutionCancelRequested(Event):
 
     by: Requester | None = hidden()
 
-    initiated = derived(
+    _initiated = derived(
         "externalInitiatedEventId",
         LONG,
         lambda _info, _id, event: ABSENT if event.by is None else event.by.initiated_id,
         optional=True,
     )
-    execution = derived(
+    _execution = derived(
         "externalWorkflowExecution",
         EXECUTION,
         lambda _info, _id, event: _given(event.by),
         optional=True,
     )
-    identity = derived("identity", TEXT, IDENTITY)
+    _identity = derived("identity", TEXT, IDENTITY)
 
 
 @_kind(21)
@@ -475,9 +477,9 @@ class WorkflowExecutionSignaled(Event):
 
     signal_name: str = shown("signalName", TEXT)
     input: Json = shown("input", PAYLOAD)
-    identity = derived("identity", TEXT, IDENTITY)
-    header = derived("header", OBJECT, _nothing)
-    request_id = derived("requestId", TEXT, _request)
+    _identity = derived("identity", TEXT, IDENTITY)
+    _header = derived("header", OBJECT, _nothing)
+    _request_id = derived("requestId", TEXT, _request)
 
 
 @_kind(27)
@@ -485,7 +487,7 @@ class WorkflowExecutionTerminated(Event):
     """The run was ended by hand (terminate, reset)."""
 
     reason: str | None = shown("reason", TEXT, optional=True)
-    details = derived(
+    _details = derived(
         "details", OBJECT, lambda _info, _id, event: {} if event.has_details else ABSENT, optional=True
     )
     identity: str = shown("identity", TEXT)
@@ -497,14 +499,14 @@ class WorkflowExecutionContinuedAsNew(Event):
     """The run goes on in a new one (continue_as_new)."""
 
     new_run_id: str = shown("newExecutionRunId", RUN_ID)
-    workflow_type = derived("workflowType", TYPE, lambda info, _id, _event: info.workflow_type)
-    task_queue = derived("taskQueue", TASK_QUEUE, _task_queue)
+    _workflow_type = derived("workflowType", TYPE, lambda info, _id, _event: info.workflow_type)
+    _task_queue = derived("taskQueue", TASK_QUEUE, _task_queue)
     input: Json = shown("input", PAYLOAD)
-    run_timeout = derived("workflowRunTimeout", DURATION, lambda info, _id, _event: info.timeout)
-    task_timeout = derived("workflowTaskTimeout", DURATION, lambda info, _id, _event: info.task_timeout)
+    _run_timeout = derived("workflowRunTimeout", DURATION, lambda info, _id, _event: info.timeout)
+    _task_timeout = derived("workflowTaskTimeout", DURATION, lambda info, _id, _event: info.task_timeout)
     task_completed: int = shown("workflowTaskCompletedEventId", LONG)
-    memo = derived("memo", MEMO, lambda info, _id, _event: _given(info.memo), optional=True)
-    inherits_build = derived("inheritBuildId", FLAG, True)
+    _memo = derived("memo", MEMO, lambda info, _id, _event: _given(info.memo), optional=True)
+    _inherits_build = derived("inheritBuildId", FLAG, True)
 
 
 @_kind(46)
@@ -515,7 +517,7 @@ class WorkflowPropertiesModified(Event):
     memo: Memo = hidden()
     # The fields that it has told now; the memo holds those from before as well.
     names: tuple[str, ...] = hidden()
-    upserted = derived(
+    _upserted = derived(
         "upsertedMemo",
         OBJECT,
         lambda _info, _id, event: {
@@ -533,7 +535,7 @@ class WorkflowTaskScheduled(Event):
 
     is_sticky: bool = hidden()
 
-    task_queue = derived(
+    _task_queue = derived(
         "taskQueue",
         TASK_QUEUE._replace(write=OBJECT.write),
         lambda info, _id, event: (
@@ -542,20 +544,20 @@ class WorkflowTaskScheduled(Event):
             else TASK_QUEUE.write(info.task_queue)
         ),
     )
-    timeout = derived("startToCloseTimeout", DURATION, lambda info, _id, _event: info.task_timeout)
-    attempt = derived("attempt", NUMBER, 1)
+    _timeout = derived("startToCloseTimeout", DURATION, lambda info, _id, _event: info.task_timeout)
+    _attempt = derived("attempt", NUMBER, 1)
 
 
 @_kind(6)
 class WorkflowTaskStarted(Event):
     """The worker has begun to go on (run_completes)."""
 
-    reasons = derived("suggestContinueAsNewReasons", LIST, _empty_list)
+    _reasons = derived("suggestContinueAsNewReasons", LIST, _empty_list)
     scheduled: int = shown("scheduledEventId", EVENT_ID)
-    identity = derived("identity", TEXT, IDENTITY)
-    request_id = derived("requestId", TEXT, _request)
-    history_size = derived("historySizeBytes", LONG, lambda _info, event_id, _event: event_id * 140)
-    worker = derived("workerVersion", BUILD, _BUILD)
+    _identity = derived("identity", TEXT, IDENTITY)
+    _request_id = derived("requestId", TEXT, _request)
+    _history_size = derived("historySizeBytes", LONG, lambda _info, event_id, _event: event_id * 140)
+    _worker = derived("workerVersion", BUILD, _BUILD)
 
 
 @_kind(7)
@@ -564,17 +566,17 @@ class WorkflowTaskCompleted(Event):
 
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     started: int = shown("startedEventId", EVENT_ID)
-    identity = derived("identity", TEXT, IDENTITY)
-    worker = derived("workerVersion", BUILD, _BUILD)
+    _identity = derived("identity", TEXT, IDENTITY)
+    _worker = derived("workerVersion", BUILD, _BUILD)
     # The worker tells of its SDK with the first task.
-    sdk = derived(
+    _sdk = derived(
         "sdkMetadata",
         OBJECT,
         lambda _info, _id, event: (
             {"coreUsedFlags": [1, 2, 3], "sdkName": "output-mock"} if event.scheduled == 2 else {}
         ),
     )
-    metering = derived("meteringMetadata", OBJECT, _nothing)
+    _metering = derived("meteringMetadata", OBJECT, _nothing)
 
 
 @_kind(9)
@@ -583,14 +585,14 @@ class WorkflowTaskFailed(Event):
 
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     started: int = shown("startedEventId", EVENT_ID)
-    cause = derived("cause", NUMBER, 20)
+    _cause = derived("cause", NUMBER, 20)
     reason: str = hidden()
-    failure = derived(
+    _failure = derived(
         "failure",
         FAILURE._replace(write=OBJECT.write),
         lambda _info, _id, event: {"message": event.reason, "resetWorkflowFailureInfo": {}},
     )
-    identity = derived("identity", TEXT, "history-service")
+    _identity = derived("identity", TEXT, "history-service")
     base_run_id: str = shown("baseRunId", RUN_ID)
     new_run_id: str = shown("newRunId", RUN_ID)
 
@@ -621,11 +623,11 @@ class ActivityTaskScheduled(Event):
 
     activity_id: str = shown("activityId", TEXT)
     activity_type: str = shown("activityType", TYPE)
-    task_queue = derived("taskQueue", TASK_QUEUE, _task_queue)
+    _task_queue = derived("taskQueue", TASK_QUEUE, _task_queue)
     # What the step is told of its run.
     memo: Memo = hidden()
     details: WorkflowDetails = hidden()
-    header = derived(
+    _header = derived(
         "header",
         OBJECT,
         lambda _info, _id, event: {
@@ -633,21 +635,21 @@ class ActivityTaskScheduled(Event):
         },
     )
     input: Json = shown("input", VALUE)
-    schedule_to_close = derived(
+    _schedule_to_close = derived(
         "scheduleToCloseTimeout", DURATION, lambda info, _id, event: _step_timeouts(info, event.options)[0]
     )
-    schedule_to_start = derived("scheduleToStartTimeout", DURATION, _schedule_to_start)
-    start_to_close = derived(
+    _schedule_to_start = derived("scheduleToStartTimeout", DURATION, _schedule_to_start)
+    _start_to_close = derived(
         "startToCloseTimeout", DURATION, lambda info, _id, event: _step_timeouts(info, event.options)[1]
     )
-    heartbeat = derived("heartbeatTimeout", DURATION, _heartbeat)
+    _heartbeat = derived("heartbeatTimeout", DURATION, _heartbeat)
     task_completed: int = shown("workflowTaskCompletedEventId", LONG)
     options: ActivityOptions = shown("retryPolicy", RETRY_POLICY)
-    uses_build = derived("useWorkflowBuildId", FLAG, True)
-    priority = derived(
+    _uses_build = derived("useWorkflowBuildId", FLAG, True)
+    _priority = derived(
         "priority", OBJECT, lambda _info, _id, event: _given(event.options.priority), optional=True
     )
-    step_name = derived("stepName", TEXT, lambda _info, _id, event: event.activity_type.rpartition("#")[2])
+    _step_name = derived("stepName", TEXT, lambda _info, _id, event: event.activity_type.rpartition("#")[2])
 
 
 @_kind(11)
@@ -655,13 +657,13 @@ class ActivityTaskStarted(Event):
     """The last attempt of a step has begun; written once it has ended (run_retries_then_completes)."""
 
     scheduled: int = shown("scheduledEventId", EVENT_ID)
-    identity = derived("identity", TEXT, IDENTITY)
-    request_id = derived("requestId", TEXT, _request)
+    _identity = derived("identity", TEXT, IDENTITY)
+    _request_id = derived("requestId", TEXT, _request)
     attempt: int = shown("attempt", NUMBER)
     last_failure: Cause | None = shown("lastFailure", FAILURE, optional=True, sized=False)
     # Whether its worker has answered. Which one it was is known from its answer.
     is_answered: bool = hidden()
-    worker = derived(
+    _worker = derived(
         "workerVersion",
         BUILD,
         lambda _info, _id, event: _BUILD if event.is_answered else ABSENT,
@@ -676,7 +678,7 @@ class ActivityTaskCompleted(Event):
     result: Json = shown("result", VALUE)
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     started: int = shown("startedEventId", EVENT_ID)
-    identity = derived("identity", TEXT, IDENTITY)
+    _identity = derived("identity", TEXT, IDENTITY)
 
 
 @_kind(13)
@@ -686,7 +688,7 @@ class ActivityTaskFailed(Event):
     failure: ApplicationFailure = shown("failure", SHORT_FAILURE)
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     started: int = shown("startedEventId", EVENT_ID)
-    identity = derived("identity", TEXT, IDENTITY)
+    _identity = derived("identity", TEXT, IDENTITY)
     retry_state: int = shown("retryState", NUMBER)
     outcome: StepThrew = hidden()
 
@@ -717,7 +719,7 @@ class ActivityTaskCanceled(Event):
     cancel_requested: int = shown("latestCancelRequestedEventId", LONG)
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     started: int = shown("startedEventId", EVENT_ID)
-    identity = derived("identity", TEXT, IDENTITY)
+    _identity = derived("identity", TEXT, IDENTITY)
 
 
 # Timers
@@ -747,7 +749,7 @@ class TimerCanceled(Event):
     timer_id: str = shown("timerId", TEXT)
     started: int = shown("startedEventId", EVENT_ID)
     task_completed: int = shown("workflowTaskCompletedEventId", LONG)
-    identity = derived("identity", TEXT, IDENTITY)
+    _identity = derived("identity", TEXT, IDENTITY)
 
 
 # Children
@@ -757,46 +759,46 @@ class TimerCanceled(Event):
 class StartChildWorkflowExecutionInitiated(Event):
     """The script asks for a child (child_workflow)."""
 
-    namespace = derived("namespace", TEXT, _namespace)
+    _namespace = derived("namespace", TEXT, _namespace)
     workflow_id: str = shown("workflowId", TEXT)
     workflow_type: str = shown("workflowType", TYPE)
-    task_queue = derived("taskQueue", TASK_QUEUE, _task_queue)
+    _task_queue = derived("taskQueue", TASK_QUEUE, _task_queue)
     given: Json = hidden(sized=True)
     # The options that the parent gave in its call.
     invocation: dict[str, Any] = hidden()
-    input = derived("input", PAYLOADS, lambda _info, _id, event: [event.given, event.invocation])
-    run_timeout = derived("workflowRunTimeout", DURATION, 0)
-    task_timeout = derived("workflowTaskTimeout", DURATION, 10_000_000_000)
+    _input = derived("input", PAYLOADS, lambda _info, _id, event: [event.given, event.invocation])
+    _run_timeout = derived("workflowRunTimeout", DURATION, 0)
+    _task_timeout = derived("workflowTaskTimeout", DURATION, 10_000_000_000)
     close_policy: int = shown("parentClosePolicy", NUMBER)
     task_completed: int = shown("workflowTaskCompletedEventId", LONG)
-    reuse_policy = derived("workflowIdReusePolicy", NUMBER, 1)
-    header = derived("header", OBJECT, _nothing)
+    _reuse_policy = derived("workflowIdReusePolicy", NUMBER, 1)
+    _header = derived("header", OBJECT, _nothing)
     memo: Memo = shown("memo", MEMO)
-    namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
-    inherits_build = derived("inheritBuildId", FLAG, True)
+    _namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
+    _inherits_build = derived("inheritBuildId", FLAG, True)
 
 
 @_with_fields
 class OfChild(Event):
     """Something about a child."""
 
-    namespace = derived("namespace", TEXT, _namespace)
+    _namespace = derived("namespace", TEXT, _namespace)
     workflow_id: str = hidden()
     run_id: str = hidden()
-    execution = derived(
+    _execution = derived(
         "workflowExecution", EXECUTION, lambda _info, _id, event: (event.workflow_id, event.run_id)
     )
     workflow_type: str = shown("workflowType", TYPE)
     initiated: int = shown("initiatedEventId", LONG)
     started: int | None = shown("startedEventId", EVENT_ID, optional=True)
-    namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
+    _namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
 
 
 @_kind(31)
 class ChildWorkflowExecutionStarted(OfChild):
     """A child has started (child_workflow); `started` is None."""
 
-    header = derived("header", OBJECT, _nothing)
+    _header = derived("header", OBJECT, _nothing)
 
 
 @_with_fields
@@ -825,7 +827,7 @@ class ChildWorkflowExecutionFailed(OfFailedChild):
     """A child has failed (child_workflow)."""
 
     failure: Cause = shown("failure", FAILURE, first=True)
-    retry_state = derived("retryState", NUMBER, 5)
+    _retry_state = derived("retryState", NUMBER, 5)
 
 
 @_kind(34)
@@ -837,7 +839,7 @@ class ChildWorkflowExecutionCanceled(OfFailedChild):
 class ChildWorkflowExecutionTimedOut(OfFailedChild):
     """A child has reached its execution timeout."""
 
-    retry_state = derived("retryState", NUMBER, 3)
+    _retry_state = derived("retryState", NUMBER, 3)
 
 
 @_kind(36)
@@ -850,14 +852,14 @@ class RequestCancelExternalWorkflowExecutionInitiated(Event):
     """The script asks a child to stop."""
 
     task_completed: int = shown("workflowTaskCompletedEventId", LONG)
-    namespace = derived("namespace", TEXT, _namespace)
+    _namespace = derived("namespace", TEXT, _namespace)
     workflow_id: str = hidden()
     run_id: str = hidden()
-    execution = derived(
+    _execution = derived(
         "workflowExecution", EXECUTION, lambda _info, _id, event: (event.workflow_id, event.run_id)
     )
-    only_children = derived("childWorkflowOnly", FLAG, True)
-    namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
+    _only_children = derived("childWorkflowOnly", FLAG, True)
+    _namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
 
 
 @_kind(24)
@@ -865,13 +867,13 @@ class ExternalWorkflowExecutionCancelRequested(Event):
     """A child has been asked to stop."""
 
     initiated: int = shown("initiatedEventId", LONG)
-    namespace = derived("namespace", TEXT, _namespace)
+    _namespace = derived("namespace", TEXT, _namespace)
     workflow_id: str = hidden()
     run_id: str = hidden()
-    execution = derived(
+    _execution = derived(
         "workflowExecution", EXECUTION, lambda _info, _id, event: (event.workflow_id, event.run_id)
     )
-    namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
+    _namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
 
 
 # Updates
@@ -889,7 +891,7 @@ class WorkflowExecutionUpdateAccepted(Event):
     """The script has accepted an update (approval)."""
 
     update_id: str = shown("protocolInstanceId", TEXT)
-    request_message = derived(
+    _request_message = derived(
         "acceptedRequestMessageId", TEXT, lambda _info, _id, event: f"{event.update_id}/request"
     )
     sequencing: int = shown("acceptedRequestSequencingEventId", LONG)
@@ -897,7 +899,7 @@ class WorkflowExecutionUpdateAccepted(Event):
     given: Json = hidden(sized=True)
     # The event that has brought it over from another run's history; 0 when none has.
     admitted: int = hidden()
-    request = derived(
+    _request = derived(
         "acceptedRequest",
         OBJECT,
         lambda info, event_id, event: ABSENT if event.admitted else _update_request(info, event_id, event),
@@ -910,11 +912,11 @@ class WorkflowExecutionUpdateCompleted(Event):
     """An update has its answer (approval)."""
 
     update_id: str = hidden()
-    meta = derived("meta", UPDATE_META, lambda _info, _id, event: (event.update_id, IDENTITY))
+    _meta = derived("meta", UPDATE_META, lambda _info, _id, event: (event.update_id, IDENTITY))
     result: Json = hidden(sized=True)
     # None when it has not failed.
     failure: Cause | None = hidden()
-    outcome = derived(
+    _outcome = derived(
         "outcome",
         OBJECT,
         lambda _info, _id, event: (
@@ -933,8 +935,8 @@ class WorkflowExecutionUpdateAdmitted(Event):
     update_id: str = hidden()
     update_name: str = hidden()
     given: Json = hidden(sized=True)
-    request = derived("request", OBJECT, _update_request)
-    origin = derived("origin", NUMBER, 1)
+    _request = derived("request", OBJECT, _update_request)
+    _origin = derived("origin", NUMBER, 1)
 
 
 def kinds_in_order() -> Iterator[tuple[int, str, type[Event] | None]]:

@@ -11,7 +11,8 @@ JSON_TYPE = "application/json; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 # Whoever makes the response sets them.
-_OF_EVERY_ANSWER = ("x-request-id", "x-powered-by")
+_OF_EVERY_ANSWER = ("x-request-id", "x-powered-by", "date")
+_SET_LATER = {"etag": "ETag", "content-length": "Content-Length"}
 
 
 class Reply:
@@ -46,6 +47,7 @@ class Reply:
                 continue
             if name.lower() in _OF_EVERY_ANSWER:
                 continue
+            name = _SET_LATER.get(name.lower(), name)
             for known in [known for known in self.headers if known.lower() == name.lower()]:
                 del self.headers[known]
             self.headers[name] = value

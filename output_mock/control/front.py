@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from flask import Request, Response
+from werkzeug.wrappers import Request
 
 from output_mock.contract.errors import OutputError
 from output_mock.control.access import TARGET_HOST, Access
 from output_mock.control.problems import InvalidRequest, Problem, Unauthorized, refused
 from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.http import tokens
+from output_mock.http.response import WSGIResponse
 from output_mock.http.responses import no_content
 from output_mock.real_time import monotonic
 
@@ -67,7 +68,7 @@ class Front:
             answer = held.mock.app.answer(environ)
         return answer(environ, start_response)
 
-    def _special(self, environ: WSGIEnvironment, path: str) -> Response:
+    def _special(self, environ: WSGIEnvironment, path: str) -> WSGIResponse:
         """Answer what may be for the control plane, or for a world by its name."""
         target = _target(environ)
         try:
@@ -89,7 +90,7 @@ class Front:
 
     def _control(
         self, environ: WSGIEnvironment, target: str, world: WorldEntry | str, *, scoped: bool
-    ) -> Response:
+    ) -> WSGIResponse:
         """Answer a request for the control plane of a world, or of the one of a name."""
         try:
             self._access.check(environ)
@@ -106,7 +107,7 @@ class Front:
 
     def _done(
         self, environ: WSGIEnvironment, target: str, world: WorldEntry | str, *, scoped: bool
-    ) -> Response:
+    ) -> WSGIResponse:
         if self._made_plane is None:
             from output_mock.control.plane import Plane
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from flask import Request, Response
+from werkzeug.wrappers import Request
 
 from output_mock.contract.errors import BadEscapeError
 from output_mock.control.openapi import document
@@ -13,6 +13,7 @@ from output_mock.control.operations import OPERATIONS
 from output_mock.control.problems import InvalidRequest, MethodNotAllowed, NotFound
 from output_mock.control.reading import read_body, read_query
 from output_mock.control.worlds import WorldEntry, Worlds
+from output_mock.http.response import WSGIResponse
 from output_mock.http.responses import json_response, no_content
 from output_mock.http.routes import in_regex, unescaped
 from output_mock.suggestions import closest
@@ -26,7 +27,7 @@ class Plane:
     def __init__(self, worlds: Worlds) -> None:
         self._worlds = worlds
 
-    def answer(self, request: Request, path: str, held: WorldEntry, *, scoped: bool) -> Response:
+    def answer(self, request: Request, path: str, held: WorldEntry, *, scoped: bool) -> WSGIResponse:
         """Answer a request for the raw `path` below `/__mock__` of a world. `scoped`: it named the world.
 
         Raises `Problem`, or `OutputError` when the engine refuses; see `problems.refused`.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import Response
-
 from output_mock.contract.errors import OutputError
 from output_mock.engine.errors import WaitEndedError, WorldBusyError, WorldStuckError
+from output_mock.http.response import WSGIResponse
 from output_mock.http.responses import json_response
 from output_mock.places import Mistake
 from output_mock.suggestions import closest, nearest
@@ -167,7 +166,7 @@ UNAVAILABLE: dict[type[OutputError], tuple[int, ...]] = {
 }
 
 
-def refused(error: Problem | OutputError | RecursionError) -> Response:
+def refused(error: Problem | OutputError | RecursionError) -> WSGIResponse:
     """The answer for what cannot be done.
 
     What else the engine refuses, such as to play a script that is wrong, does not go as things stand.

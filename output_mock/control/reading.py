@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Request
+from werkzeug.wrappers import Request
 
 from output_mock.control.checking import check
 from output_mock.control.operation import ControlOperation

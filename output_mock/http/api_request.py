@@ -7,11 +7,10 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from flask import Response
-
 from output_mock.contract.view import View
 from output_mock.engine.world import World
 from output_mock.http.api import Api
+from output_mock.http.response import WSGIResponse
 from output_mock.http.responses import cors
 from output_mock.http.routes import Route
 from output_mock.http.server_hooks import GIVE_UP, RESET
@@ -51,7 +50,7 @@ class ApiRequest:
         self.s3: Trouble | None = None
         self.s3_failed: bool = False
         # The response, once there is one, and whether the client gets less than that.
-        self.response: Response | None = None
+        self.response: WSGIResponse | None = None
         self.lost: bool = False
 
     @property

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, request
+from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
 from output_mock.durations import SECOND
@@ -23,6 +24,7 @@ from output_mock.http.journal import Call, Journal
 from output_mock.http.journal_entry import call_of
 from output_mock.http.older_view import view_of
 from output_mock.http.request_handler import RequestHandler
+from output_mock.http.response import WSGIResponse, status_line
 from output_mock.http.responses import error_reply, response_of
 from output_mock.http.server_hooks import GIVE_UP
 
@@ -81,9 +83,13 @@ class OutputApp(Flask):
 
     def dispatch_request(self, *_: Any) -> Response:
         """Answer the current request."""
-        return self.answer(request.environ)
+        answered = self.answer(request.environ)
+        body = answered.body if answered.stream is None else answered.stream
+        response = Response(body, status_line(answered.status), direct_passthrough=True)
+        response.headers = Headers(answered.wsgi_headers())
+        return response
 
-    def answer(self, environ: WSGIEnvironment) -> Response:
+    def answer(self, environ: WSGIEnvironment) -> WSGIResponse:
         """Answer a request. Also without Flask's contexts, which nothing here needs and which take as long as
         all the rest.
 

@@ -10,6 +10,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.sansio.utils import get_content_length
 from werkzeug.wsgi import get_input_stream
 
@@ -41,7 +42,7 @@ def read(environ: WSGIEnvironment) -> Any:
         if kind in _TYPES:
             raise UnreadableBodyError.too_large()
         return UNDEFINED
-    body = get_input_stream(environ).read(LIMIT + 1)
+    body = _sent(environ, length)
     if kind not in _TYPES or ("CONTENT_LENGTH" not in environ and "HTTP_TRANSFER_ENCODING" not in environ):
         return UNDEFINED
     found = _CHARSET.search(content_type)
@@ -53,6 +54,17 @@ def read(environ: WSGIEnvironment) -> Any:
     if is_json:
         return {} if not text else _json(text)
     return forms.parse(text, charset)
+
+
+def _sent(environ: WSGIEnvironment, length: int | None) -> bytes:
+    """What was sent, or as much of it as shows that it is too large."""
+    if length is None or "HTTP_TRANSFER_ENCODING" in environ:
+        return get_input_stream(environ).read(LIMIT + 1)
+    wanted = min(length, LIMIT + 1)
+    body: bytes = environ["wsgi.input"].read(wanted)
+    if len(body) < wanted:
+        raise ClientDisconnected
+    return body
 
 
 def _text(encoding: str, body: bytes, charset: str) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from werkzeug.datastructures import EnvironHeaders
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from output_mock.http.api_request import ApiRequest
 from output_mock.http.journal import Call, RequestHeaders
 from output_mock.javascript_json import UNDEFINED
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 
 def call_of(request: ApiRequest, number: int) -> Call:
@@ -23,9 +28,24 @@ def call_of(request: ApiRequest, number: int) -> Call:
         request.workflow_id,
         None if route is None else request.message or None,
         None if request.body is UNDEFINED else request.body,
-        RequestHeaders(EnvironHeaders(request.environ).items()),
-        0 if response is None else response.status_code,
-        None if response is None or response.is_streamed else response.get_data(),
+        RequestHeaders(_headers(request.environ)),
+        0 if response is None else response.status,
+        None if response is None or response.stream is not None else response.body,
         request.lost,
         request.unmatched_reason,
     )
+
+
+def _headers(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
+    """The headers of a request, by their names as WSGI leaves them."""
+    for key, value in environ.items():
+        if key.startswith("HTTP_"):
+            if key not in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
+                yield _header_name(key), value
+        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+            yield _header_name(key), value
+
+
+@functools.lru_cache(maxsize=1000)
+def _header_name(key: str) -> str:
+    return key.removeprefix("HTTP_").replace("_", "-").title()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from flask import Response
-
 from output_mock.contract import headers
 from output_mock.contract.errors import BadEscapeError, NestedTooDeepError, OutputError, UnreadableBodyError
 from output_mock.contract.operations import Operation
@@ -15,6 +13,7 @@ from output_mock.http.api_request import ApiRequest
 from output_mock.http.authorization import is_allowed
 from output_mock.http.faults import Strike
 from output_mock.http.handlers import HANDLERS
+from output_mock.http.response import WSGIResponse
 from output_mock.http.routes import Route, Router
 from output_mock.zod import ZodError
 
@@ -32,7 +31,7 @@ class RequestHandler:
             if operation.open
         }
 
-    def answer(self, request: ApiRequest) -> Response:
+    def answer(self, request: ApiRequest) -> WSGIResponse:
         """The whole response, headers and all; it is the request's as well.
 
         Raises `Dropped` and `TimedOut` when a fault has it that there is none.
@@ -68,7 +67,7 @@ class RequestHandler:
             request.aim(None)
         return striking.strike(request)
 
-    def _answered(self, request: ApiRequest, problem: OutputError | None) -> Response:
+    def _answered(self, request: ApiRequest, problem: OutputError | None) -> WSGIResponse:
         if not isinstance(problem, UnreadableBodyError):
             return self._finished(request, self._guarded(request, problem))
         # The body is read before anything else, so nothing else shows (raw_bodies).
@@ -119,7 +118,7 @@ class RequestHandler:
             reply.headers.update(headers.deprecation(route.endpoint.successor))
         return reply
 
-    def _finished(self, request: ApiRequest, reply: Reply, *, identified: bool = True) -> Response:
+    def _finished(self, request: ApiRequest, reply: Reply, *, identified: bool = True) -> WSGIResponse:
         """The response, with the headers that all of them have."""
         if identified:
             platform, own = request.header("HTTP_RNDR_ID"), request.header("HTTP_X_REQUEST_ID")
@@ -132,13 +131,9 @@ class RequestHandler:
         if request.unmatched_reason is not None:
             reply.headers[diagnostics.HEADER] = diagnostics.header_text(request.unmatched_reason)
         response = responses.response_of(reply)
-        if response.is_streamed:
+        if not response.body:
             return response
-        body = response.get_data()
-        if not body:
-            return response
-        validator = responses.etag(body)
-        response.headers["ETag"] = validator
+        validator = response.headers["ETag"] = responses.etag(response.body)
         if (
             request.method in ("GET", "HEAD")
             and 200 <= reply.status < 300
@@ -146,10 +141,8 @@ class RequestHandler:
                 validator, request.header("HTTP_IF_NONE_MATCH"), request.header("HTTP_CACHE_CONTROL")
             )
         ):
-            response.status = responses.status_line(304)
-            response.set_data(b"")
-            for name in ("Content-Type", "Content-Length"):
-                response.headers.pop(name, None)
+            response.status, response.body = 304, b""
+            response.headers.pop("Content-Type", None)
         return response
 
 

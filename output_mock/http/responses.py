@@ -7,47 +7,26 @@ import hashlib
 import re
 import uuid
 from collections.abc import Collection, Mapping
-from http import HTTPStatus
 from typing import Any
-
-from flask import Response
 
 from output_mock.contract.errors import OutputError
 from output_mock.contract.headers import CORS
 from output_mock.contract.reply import JSON_TYPE, TEXT_TYPE, Reply
+from output_mock.http.response import PHRASES, WSGIResponse
 from output_mock.javascript_json import UNDEFINED, to_bytes
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-# As Node has them (`http.STATUS_CODES` of Node 20). Python has some others, and not the same in each version.
-_PHRASES: dict[int, str] = {
-    **{status.value: status.phrase for status in HTTPStatus},
-    413: "Payload Too Large",
-    414: "URI Too Long",
-    416: "Range Not Satisfiable",
-    418: "I'm a Teapot",
-    422: "Unprocessable Entity",
-    509: "Bandwidth Limit Exceeded",
-}
 
 
-def status_line(status: int) -> str:
-    """A status with its reason phrase: `404 Not Found`."""
-    return f"{status} {_PHRASES.get(status, 'unknown')}"
-
-
-def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> WSGIResponse:
     """`value` as a JSON body."""
-    response = Response(to_bytes(value), status, content_type=JSON_TYPE)
-    response.headers.update(headers or {})
-    return response
+    return WSGIResponse(status, {"Content-Type": JSON_TYPE, **(headers or {})}, to_bytes(value))
 
 
-def no_content() -> Response:
+def no_content() -> WSGIResponse:
     """`204`, which has no body and no type of one."""
-    response = Response(status=204)
-    response.headers.pop("Content-Type", None)
-    return response
+    return WSGIResponse(204, {})
 
 
 def error_body(problem: OutputError) -> dict[str, Any]:
@@ -66,7 +45,7 @@ def error_reply(problem: OutputError) -> Reply:
 
 def text_reply(status: int) -> Reply:
     """A status with its phrase as the body: `OK`, `Not Found`."""
-    return Reply(_PHRASES[status], status, content_type=TEXT_TYPE)
+    return Reply(PHRASES[status], status, content_type=TEXT_TYPE)
 
 
 def body_bytes(reply: Reply) -> bytes:
@@ -79,13 +58,13 @@ def body_bytes(reply: Reply) -> bytes:
     return to_bytes(reply.body)
 
 
-def response_of(reply: Reply) -> Response:
+def response_of(reply: Reply) -> WSGIResponse:
     """A reply as WSGI has it, with the headers that it has itself."""
-    body = body_bytes(reply) if reply.stream is None else reply.stream
-    response = Response(body, status_line(reply.status), reply.headers, content_type=reply.content_type)
-    if reply.content_type is None:
-        response.headers.pop("Content-Type", None)
-    return response
+    headers = reply.headers
+    if reply.content_type is not None:
+        headers = {"Content-Type": reply.content_type, **headers}
+    body = body_bytes(reply) if reply.stream is None else b""
+    return WSGIResponse(reply.status, headers, body, reply.stream)
 
 
 def is_header(name: object, value: object) -> bool:

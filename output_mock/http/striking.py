@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response
-
 from output_mock.contract.reply import Reply
 from output_mock.http.api_request import ApiRequest
 from output_mock.http.faults import Strike, TimedOut
 from output_mock.http.faults.body import damaged
 from output_mock.http.faults.delays import sleep
 from output_mock.http.faults.kind import DamagedBody
+from output_mock.http.response import WSGIResponse
 from output_mock.http.server_hooks import PATIENCE
 
 
@@ -33,9 +32,9 @@ def strike(request: ApiRequest) -> Strike | None:
 def struck(
     request: ApiRequest,
     strike: Strike,
-    answer: Callable[[], Response],
-    finish: Callable[[Reply], Response],
-) -> Response:
+    answer: Callable[[], WSGIResponse],
+    finish: Callable[[Reply], WSGIResponse],
+) -> WSGIResponse:
     """The response to a request that something goes wrong with.
 
     `answer` makes the one that it would get, and `finish` one of the fault's own reply.
@@ -58,8 +57,8 @@ def struck(
     for effect in fault.effects:
         effect.after(request, response)
     damages = any(effect.damages for effect in fault.effects)
-    if damages and not response.is_streamed and request.method != "HEAD" and response.get_data():
-        body = DamagedBody(response.get_data())
+    if damages and response.body and request.method != "HEAD":
+        body = DamagedBody(response.body)
         for effect in fault.effects:
             effect.damage(body)
         return damaged(request, response, body)

@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from threading import get_ident
 
-from flask import Response
+from output_mock.http.response import WSGIResponse
 
 # Whether this thread, or the task that has called it, is one of those that `busy` counts.
 _counted: ContextVar[bool] = ContextVar("counted", default=False)
 
-GiveUp = Callable[[Response], object]
+GiveUp = Callable[[WSGIResponse], object]
+
+
+class _Block:
+    """A block that is counted, but within another one. A class, because a generator takes twice as long."""
+
+    __slots__ = ("_counted", "_give_up", "_given_up_by", "_requests", "_thread_id")
+
+    def __init__(self, requests: set[object], given_up_by: dict[int, GiveUp], give_up: GiveUp | None) -> None:
+        self._requests = requests
+        self._given_up_by = given_up_by
+        self._give_up = give_up
+        self._counted: Token[bool] | None = None
+
+    def __enter__(self) -> None:
+        if not _counted.get():
+            self._requests.add(self)
+            self._counted = _counted.set(True)
+        if self._give_up is not None:
+            self._thread_id = get_ident()
+            self._given_up_by[self._thread_id] = self._give_up
+
+    def __exit__(self, *_: object) -> None:
+        if self._give_up is not None:
+            self._given_up_by.pop(self._thread_id, None)
+        if self._counted is not None:
+            _counted.reset(self._counted)
+            self._requests.discard(self)
 
 
 class UnderWay:
@@ -26,37 +53,16 @@ class UnderWay:
     def __len__(self) -> int:
         return len(self._requests)
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> AbstractContextManager[None]:
         """A request is being answered while the block runs.
 
         Who hands it on to another thread begins the block before, and it is still one request there.
         """
-        if _counted.get():
-            yield
-            return
-        request = object()
-        self._requests.add(request)
-        counted = _counted.set(True)
-        try:
-            yield
-        finally:
-            _counted.reset(counted)
-            self._requests.discard(request)
+        return _Block(self._requests, self._given_up_by, None)
 
-    @contextmanager
-    def answering(self, give_up: GiveUp | None) -> Iterator[None]:
+    def answering(self, give_up: GiveUp | None) -> AbstractContextManager[None]:
         """This thread answers a request while the block runs; `give_up` answers it from another thread."""
-        with self.busy():
-            if give_up is None:
-                yield
-                return
-            thread_id = get_ident()
-            self._given_up_by[thread_id] = give_up
-            try:
-                yield
-            finally:
-                self._given_up_by.pop(thread_id, None)
+        return _Block(self._requests, self._given_up_by, give_up)
 
     def while_busy(
         self, frames: Generator[bytes, None, None], give_up: GiveUp | None = None
@@ -72,7 +78,7 @@ class UnderWay:
         finally:
             frames.close()
 
-    def give_up(self, thread_id: int, response: Response) -> None:
+    def give_up(self, thread_id: int, response: WSGIResponse) -> None:
         """Answer the request of a thread that does not come back with this, if the server can do that."""
         function = self._given_up_by.get(thread_id)
         if function is not None:

@@ -16,7 +16,7 @@ from weakref import WeakSet
 from output_mock.durations import SECOND
 from output_mock.http import head_limit
 from output_mock.http.faults import Dropped
-from output_mock.http.responses import status_line
+from output_mock.http.response import status_line
 from output_mock.http.server_hooks import PATIENCE, RESET, WHEN_GONE
 
 if TYPE_CHECKING:
@@ -220,17 +220,17 @@ class MountedApp:
             environ["CONTENT_LENGTH"] = str(len(body))
         with connection.losses():
             response = self.app.answer(environ)
-        sent = response.get_wsgi_headers(environ).to_wsgi_list()
-        if response.is_streamed and "Content-Length" not in response.headers:
+        sent = response.wsgi_headers()
+        if response.stream is not None and "Content-Length" not in response.headers:
             sent.append(("Transfer-Encoding", "chunked"))
         pieces: Iterator[Any] | None = None
         answered: bytes | None = b""
-        if method != "HEAD" and response.is_streamed:
-            answered, pieces = None, iter(response.response)
+        if method != "HEAD" and response.stream is not None:
+            answered, pieces = None, iter(response.stream)
         elif method != "HEAD":
-            answered = response.get_data()
-        reason = response.status.partition(" ")[2]
-        answer = Answer(response.status_code, reason, sent, answered, pieces, connection, response.close)
+            answered = response.body
+        reason = status_line(response.status).partition(" ")[2]
+        answer = Answer(response.status, reason, sent, answered, pieces, connection, response.close)
         if pieces is not None:
             self._answers.add(answer)
         return answer

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from flask import Response
 from waitress.task import ErrorTask, Task, WSGITask
 from waitress.utilities import RequestHeaderFieldsTooLarge
 
 from output_mock.http import head_limit
 from output_mock.http.faults import Dropped, TimedOut
-from output_mock.http.responses import status_line
+from output_mock.http.response import WSGIResponse, status_line
 from output_mock.http.server_hooks import GIVE_UP, LOCAL_ADDRESS, RESET, WHEN_GONE
 from output_mock.real_time import monotonic
 from output_mock.server.served import OnServed, Served, Stage
@@ -100,12 +99,15 @@ class ApiTask(_ReportingTask, WSGITask):
             # with a client's socket does not come here: this is a full disk, or a date that no clock has.
             raise RuntimeError(f"the application failed: {error}") from error
 
-    def _give_up(self, answer: Response) -> None:
+    def _give_up(self, answer: WSGIResponse) -> None:
         """Have the client get this answer, as this task's thread does not come back, and end the connection.
         Called from another thread.
         """
-        head = [f"HTTP/1.1 {answer.status}", *(f"{name}: {value}" for name, value in answer.headers)]
-        text = "\r\n".join([*head, "Connection: close", "", ""]).encode("latin-1") + answer.get_data()
+        head = [
+            f"HTTP/1.1 {status_line(answer.status)}",
+            *(f"{name}: {value}" for name, value in answer.wsgi_headers()),
+        ]
+        text = "\r\n".join([*head, "Connection: close", "", ""]).encode("latin-1") + answer.body
         # In the middle of an answer there is nothing that could be said.
         _connection_of(self).give_up(b"" if self.wrote_header else text)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from flask import Response
-
 from output_mock.contract.schemas import DURATION, flag
 from output_mock.durations import SECOND, format_duration, nanoseconds
 from output_mock.http.faults.delays import LONGEST_ON_THE_WALL, sleep
 from output_mock.http.faults.kind import DamagedBody, Dropped, Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.response import WSGIResponse
 
 # A body that dribbles comes in at most so many pieces.
 _PIECES = 20
@@ -59,9 +58,9 @@ class DribbledBody(Effect):
         body.length = self.length
 
 
-def damaged(request: StruckRequest, response: Response, body: DamagedBody) -> Response:
+def damaged(request: StruckRequest, response: WSGIResponse, body: DamagedBody) -> WSGIResponse:
     """The response as it arrives with this body. Its headers still promise what they did."""
-    response.set_data(body.content)
+    response.body = body.content
     if not body.is_broken_off and not body.length:
         return response
     whole = len(body.content)
@@ -80,6 +79,5 @@ def damaged(request: StruckRequest, response: Response, body: DamagedBody) -> Re
             raise Dropped
 
     request.lost = body.is_broken_off
-    headers = response.headers.copy()
-    headers["Content-Length"] = str(whole)
-    return Response(pieces(), response.status, headers, direct_passthrough=True)
+    headers = {**response.headers, "Content-Length": str(whole)}
+    return WSGIResponse(response.status, headers, stream=pieces())

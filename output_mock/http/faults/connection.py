@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, get_args
 
-from flask import Response
-
 from output_mock.contract.schemas import flag, text
 from output_mock.http.faults.kind import DamagedBody, Dropped, Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.response import WSGIResponse
 
 Loss = Literal["request", "answer", "body"]
 _LOST = {
@@ -47,7 +46,7 @@ class DroppedConnection(Effect):
         if self.lost == "request":
             self._drop(request)
 
-    def after(self, request: StruckRequest, response: Response) -> None:
+    def after(self, request: StruckRequest, response: WSGIResponse) -> None:
         if self.lost == "answer":
             self._drop(request)
 

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, ClassVar, Protocol
 
-from flask import Response
-
 from output_mock.contract.reply import Reply
 from output_mock.contract.schemas import JsonSchema
 from output_mock.engine.world import World
+from output_mock.http.response import WSGIResponse
 from output_mock.http.trace_log import Trouble
 
 Options = Mapping[str, Any]
@@ -124,13 +123,13 @@ class Effect(Kind):
         """What is answered in the place of what was asked for; it says how many seconds to wait."""
         return None
 
-    def after(self, request: StruckRequest, response: Response) -> None:
+    def after(self, request: StruckRequest, response: WSGIResponse) -> None:
         """What happens once there is a response. May raise `Dropped`."""
 
     def damage(self, body: DamagedBody) -> None:
         """What happens to the body of a response that has one and is no stream."""
 
-    def has_struck(self, request: StruckRequest, response: Response) -> bool:
+    def has_struck(self, request: StruckRequest, response: WSGIResponse) -> bool:
         """Whether it has done something to a call that it does not strike in any case."""
         return False
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, get_args
 
-from flask import Response
-
 from output_mock.contract.schemas import text
 from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.response import WSGIResponse
 from output_mock.http.trace_log import Trouble
 
 
@@ -35,5 +34,5 @@ class StorageTrouble(Effect):
     def before(self, request: StruckRequest) -> None:
         request.s3 = self.trouble
 
-    def has_struck(self, request: StruckRequest, response: Response) -> bool:
+    def has_struck(self, request: StruckRequest, response: WSGIResponse) -> bool:
         return request.s3_failed

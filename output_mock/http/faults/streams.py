@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from flask import Response
-
 from output_mock.contract.schemas import number
 from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.response import WSGIResponse
 
 
 class CutStream(Effect):
@@ -34,5 +33,5 @@ class CutStream(Effect):
     def before(self, request: StruckRequest) -> None:
         request.cut_after = self.events
 
-    def has_struck(self, request: StruckRequest, response: Response) -> bool:
-        return response.is_streamed and request.method != "HEAD"
+    def has_struck(self, request: StruckRequest, response: WSGIResponse) -> bool:
+        return response.stream is not None and request.method != "HEAD"

@@ -41,12 +41,12 @@ class Channel(HTTPChannel):
     that ask for it (`when_gone`): then its end is taken for the client's, and noticed at once.
     """
 
-    parser_class = Parser
-    task_class = ApiTask
-    error_task_class = RefusingTask
+    parser_class: type[Parser] = Parser
+    task_class: type[ApiTask] = ApiTask
+    error_task_class: type[RefusingTask] = RefusingTask
     server: Listener
-    watched = False
-    is_idle = False
+    watched: bool = False
+    is_idle: bool = False
     _gone: Callable[[], object] | None = None
     _given_up = False
 

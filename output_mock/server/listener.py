@@ -41,7 +41,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
 class WaitressListener(Listener):
     """Waitress, with connections and threads of our own."""
 
-    channel_class = Channel
+    channel_class: type[Channel] = Channel
 
     def __init__(
         self,

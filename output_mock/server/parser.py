@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from waitress.parser import HTTPRequestParser
-from waitress.utilities import RequestHeaderFieldsTooLarge
+from waitress.utilities import Error, RequestHeaderFieldsTooLarge
 
 from output_mock.http import head_limit
 
@@ -18,6 +18,6 @@ class Parser(HTTPRequestParser):
             head = begun + data[:consumed]
             # What is counted is never more than what there is.
             if len(head) >= head_limit.LIMIT and head_limit.size_of_bytes(head) >= head_limit.LIMIT:
-                self.error = RequestHeaderFieldsTooLarge("")
+                self.error: Error | None = RequestHeaderFieldsTooLarge("")
                 self.completed = True
         return consumed

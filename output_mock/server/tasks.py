@@ -130,9 +130,9 @@ class RefusingTask(_ReportingTask, ErrorTask):
 
     def _refuse_head(self) -> None:
         """Answer as Node does, which has no more to say than this."""
-        self.status = status_line(head_limit.STATUS)
+        self.status: str = status_line(head_limit.STATUS)
         self.wrote_header = True
         self.close_on_finish = True
-        self.content_length = 0
+        self.content_length: int | None = 0
         lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in head_limit.HEADERS)]
         self.channel.write_soon("\r\n".join([*lines, "", ""]).encode())

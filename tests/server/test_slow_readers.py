@@ -82,7 +82,8 @@ def test_streams_that_nobody_reads_cost_less_than_twice_the_history(steps: int, 
 
 
 def test_a_stream_that_is_read_late_is_whole() -> None:
-    mock = mock_with(3, 1_000_000)
+    # More than what a system keeps for a connection, which may be 4 MB.
+    mock = mock_with(8, 1_000_000)
     with serving(mock) as server, opened(server.port) as late, opened(server.port) as later:
         eventually(lambda: all(one.total_outbufs_len > 2**17 for one in server._channels()))
         for connection in (later, late):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -46,7 +47,9 @@ def _cell(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text in a fixed-width font."""
+    """Text in a fixed-width font. In a table, a bar within backquotes is not read alike everywhere."""
+    if "|" in text:
+        return f"<code>{html.escape(text, quote=False).replace('|', '&#124;')}</code>"
     return f"`{text}`" if text else ""
 
 

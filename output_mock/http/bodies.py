@@ -45,7 +45,7 @@ def read(environ: WSGIEnvironment) -> Any:
     body = _sent(environ, length)
     if kind not in _TYPES or ("CONTENT_LENGTH" not in environ and "HTTP_TRANSFER_ENCODING" not in environ):
         return UNDEFINED
-    found = _CHARSET.search(content_type)
+    found = _CHARSET.search(content_type) if ";" in content_type else None
     charset = found.group(1).lower() if found else "utf-8"
     is_json = kind == "application/json"
     if not (charset.startswith("utf-") if is_json else charset in ("utf-8", "iso-8859-1")):

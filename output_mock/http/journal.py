@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from sys import getsizeof
 from typing import Any, NamedTuple, overload
 
@@ -21,6 +21,8 @@ _SHOWN = 100
 MOST_BYTES = 64 * 1024 * 1024
 # What a call holds besides its values, and its place among the others.
 _BARE = 600
+# What a header holds besides the characters of its name, twice, and of its value.
+_BARE_HEADER = 280
 
 
 class RequestHeaders(Mapping[str, str]):
@@ -31,8 +33,8 @@ class RequestHeaders(Mapping[str, str]):
 
     __slots__ = ("_as_sent", "_by_name")
 
-    def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
-        self._as_sent = dict(headers)
+    def __init__(self, headers: dict[str, str] | Iterable[tuple[str, str]]) -> None:
+        self._as_sent: dict[str, str] = headers if isinstance(headers, dict) else dict(headers)
         self._by_name: dict[str, str] | None = None
 
     def __getitem__(self, name: str) -> str:
@@ -48,6 +50,10 @@ class RequestHeaders(Mapping[str, str]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._as_sent)
+
+    def values(self) -> ValuesView[str]:
+        """Their values."""
+        return self._as_sent.values()
 
     def __len__(self) -> int:
         return len(self._as_sent)
@@ -209,9 +215,9 @@ class Journal:
 
 def held_by(call: Call) -> int:
     """How many bytes of memory a call holds: its body as it was parsed, its headers, and all texts of it."""
+    headers = call.headers
     # The names of headers are there in lower case as well, once somebody has looked one up.
-    headers = call.headers.items()
-    texts = sum(2 * getsizeof(name) + getsizeof(value) + 120 for name, value in headers)
+    texts = 2 * sum(map(len, headers)) + sum(map(len, headers.values())) + _BARE_HEADER * len(headers)
     size = _BARE + texts + getsizeof(call.path) + getsizeof(call.answer) + getsizeof(call.unmatched_reason)
     todo: list[Any] = [call.query, call.json, call.workflow_id, call.name, call.workflow]
     # Not by recursion: a body may be nested as deep as Python can read it.

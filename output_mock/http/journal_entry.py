@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from output_mock.http.api_request import ApiRequest
@@ -36,14 +35,14 @@ def call_of(request: ApiRequest, number: int) -> Call:
     )
 
 
-def _headers(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
+def _headers(environ: WSGIEnvironment) -> dict[str, str]:
     """The headers of a request, by their names as WSGI leaves them."""
-    for key, value in environ.items():
-        if key.startswith("HTTP_"):
-            if key not in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
-                yield _header_name(key), value
-        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
-            yield _header_name(key), value
+    found = {_header_name(key): value for key, value in environ.items() if key.startswith("HTTP_")}
+    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        # Those do not begin with HTTP_, and count.
+        if environ.get(key):
+            found[_header_name(key)] = environ[key]
+    return found
 
 
 @functools.lru_cache(maxsize=1000)

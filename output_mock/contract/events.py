@@ -51,6 +51,7 @@ from output_mock.contract.wire_forms import (
     Form,
     request_id,
 )
+from output_mock.javascript_json import UNDEFINED
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform
@@ -617,6 +618,10 @@ def _heartbeat(info: StartInfo, _id: int, event: Any) -> int:
     return min(options.heartbeat, _step_timeouts(info, options)[1])
 
 
+def _if_given(value: Json) -> Any:
+    return ABSENT if value is UNDEFINED else value
+
+
 @_kind(10)
 class ActivityTaskScheduled(Event):
     """The script asks for a step (run_completes, timed_out)."""
@@ -634,7 +639,9 @@ class ActivityTaskScheduled(Event):
             "fields": {**event.memo.fields(), "workflowDetails": payload(event.details.as_json())}
         },
     )
-    input: Json = shown("input", VALUE)
+    # A step that is given nothing has no input, and not null (nothing_given).
+    input: Json = hidden(sized=True)
+    _shown_input = derived("input", VALUE, lambda _info, _id, event: _if_given(event.input), optional=True)
     _schedule_to_close = derived(
         "scheduleToCloseTimeout", DURATION, lambda info, _id, event: _step_timeouts(info, event.options)[0]
     )

@@ -15,6 +15,7 @@ from output_mock.contract import events, failures
 from output_mock.contract.failures import Cause
 from output_mock.contract.history import History
 from output_mock.contract.run_start import Memo, ParentInfo, StartInfo, WorkflowDetails
+from output_mock.contract.versions import Trait
 from output_mock.engine.history_limits import Measured
 from output_mock.engine.instance import (
     ACCEPT,
@@ -578,7 +579,12 @@ class Run:
                     self._perform, activity, strict=False, run=self, step=plan.name
                 )
             except Failure as failure:
-                cause = plan.cause(failure, self.definition.path, activity.options.non_retryable)
+                cause = plan.cause(
+                    failure,
+                    self.definition.path,
+                    activity.options.non_retryable,
+                    by_name=Trait.FATAL_BY_NAME in self.world.deployment.traits,
+                )
                 self._step_failed(activity, failure, cause)
                 return
             except BaseException as error:
@@ -591,7 +597,12 @@ class Run:
     def _perform(self, activity: Activity) -> Any:
         """What an attempt returns. Raises the failure that it fails with."""
         self._look_inside(activity)
-        return activity.plan.perform(self.definition.step_schema, activity.input, activity.attempt)
+        return activity.plan.perform(
+            self.definition.step_schema,
+            activity.input,
+            activity.attempt,
+            only_checked=Trait.SCHEMAS_ONLY_CHECK in self.world.deployment.traits,
+        )
 
     def _close_step(self, activity: Activity, result: Any) -> None:
         now = self.world.clock.nanoseconds()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NoReturn, Protocol
 
+from output_mock.contract.versions.fatal_errors import never_retried
 from output_mock.durations import Duration, nanoseconds
 from output_mock.javascript_json import UNDEFINED
-from output_mock.sdk.failures import Application, Failure, invalid
+from output_mock.sdk.failures import FATAL_NAMES, Application, Failure, invalid
 from output_mock.sdk.trace_nodes import Node, checked_nodes
 from output_mock.sdk.values import copy_for_script, named_json
 from output_mock.zod import Schema
@@ -75,15 +76,26 @@ class StepPlan:
             return fails
         return fails[attempt - 1] if attempt <= len(fails) else None
 
-    def perform(self, schema: Callable[[Mapping[str, Any], str], Schema], given: Any, attempt: int) -> Any:
+    def perform(
+        self,
+        schema: Callable[[Mapping[str, Any], str], Schema],
+        given: Any,
+        attempt: int,
+        *,
+        only_checked: bool = False,
+    ) -> Any:
         """What attempt number `attempt` (from 1) returns for this input; `schema` compiles schemas.
+
+        With `only_checked` they change nothing, as before SDK 0.11.0.
 
         Raises the `Failure` that it fails with, and whatever a function given as `returns` raises.
         """
         if self.input_schema is not None:
-            given, issues = schema(self.input_schema, f"input_schema of step {self.name!r}").safe_parse(given)
+            compiled = schema(self.input_schema, f"input_schema of step {self.name!r}")
+            checked, issues = compiled.safe_parse(given)
             if issues:
                 raise invalid(f'{self.kind} "{self.name}" input', issues)
+            given = given if only_checked else checked
         failure = self.failure(attempt)
         if failure is not None:
             raise failure
@@ -93,19 +105,36 @@ class StepPlan:
         result = named_json(result, "the result of step {!r}", self.name)
         if self.output_schema is not None:
             compiled = schema(self.output_schema, f"output_schema of step {self.name!r}")
-            result, issues = compiled.safe_parse(result)
+            checked, issues = compiled.safe_parse(result)
             if issues:
                 raise invalid(f'{self.kind} "{self.name}" output', issues)
+            result = result if only_checked else checked
         return result
 
     def where(self, workflow_path: str) -> str:
         """The place that stack traces name."""
         return f"fn ({workflow_path.rpartition('/')[0]}/steps.js:{self.name})"
 
-    def cause(self, failure: Failure, workflow_path: str, non_retryable: Collection[str]) -> Application:
-        """What an attempt that failed so tells the server; failures of `non_retryable` names end the step."""
-        fatal = not failure.retryable or failure.name in non_retryable
-        return Application(failure, where=self.where(workflow_path), non_retryable=fatal)
+    def cause(
+        self, failure: Failure, workflow_path: str, non_retryable: Sequence[str], *, by_name: bool = False
+    ) -> Application:
+        """What an attempt that failed so tells the server; failures of `non_retryable` names end the step.
+
+        With `by_name` the SDK's own errors are no exception, as before SDK 0.11.0.
+        """
+        fatal = not failure.retryable
+        if by_name:
+            fatal = fatal and failure.name not in FATAL_NAMES
+            non_retryable = never_retried(non_retryable)
+        cause = Application(
+            failure,
+            where=self.where(workflow_path),
+            non_retryable=fatal or failure.name in non_retryable,
+        )
+        if by_name and not fatal:
+            # It is the server that knows the names, and not the error.
+            cause.info["applicationFailureInfo"].pop("nonRetryable", None)
+        return cause
 
 
 def _failures(fails: Fails, step: str) -> Failure | list[Failure | None]:

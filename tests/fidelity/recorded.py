@@ -86,6 +86,49 @@ OLDER = recordings(
 )
 
 
+# Those of the scenarios `more` whose workflows can be scripts (`more_pack.py`), of each version.
+_MORE = (
+    "body_sizes",
+    "child_asked_itself",
+    "child_bare",
+    "child_options",
+    "child_step_error",
+    "child_step_fatal",
+    "child_value",
+    "deprecations",
+    "documents",
+    "history_stream_asked",
+    "input_asked",
+    "long_poll_running",
+    "long_poll_values",
+    "messages_in_history",
+    "nothing_false",
+    "nothing_given",
+    "nothing_none",
+    "nothing_null",
+    "nothing_score",
+    "nothing_text",
+    "nothing_zero",
+    "step_tries_bad_input",
+    "step_tries_busy",
+    "step_tries_error",
+    "step_tries_fatal",
+    "step_tries_validation",
+    "token_asked",
+    "unknown_ids",
+    "unknown_workflow_names",
+    "workflow_throws_fatal",
+    "workflow_throws_fatal_cause",
+    "workflow_throws_validation",
+)
+MORE = {
+    f"{folder.parent.name}/{name}": (versions_of(folder.parent), recording)
+    for folder in sorted(FOLDER.glob("0.*/more"))
+    for name, recording in recordings(folder).items()
+    if name in _MORE
+}
+
+
 class Recorded:
     """A fake that stands in for the server that a scenario was recorded on.
 

@@ -27,6 +27,8 @@ class Trait(Enum):
     SCHEMAS_ONLY_CHECK = "schemas only check"
     # The step options of a parent lie over those of its child's definition.
     PARENTS_OPTIONS_WIN = "a parent's options win"
+    # A step is tried again whatever it throws, unless the name of that is listed.
+    FATAL_BY_NAME = "fatal by name"
     # The server looks for a trace only where the older shape of results has it.
     NESTED_TRACES_ONLY = "nested traces only"
     # An untraced run asks for the places of its trace like any other.

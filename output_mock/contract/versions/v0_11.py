@@ -15,11 +15,8 @@ from output_mock.contract.failure_links import Proto, kind_of, proto_of
 from output_mock.contract.payloads import payload, value_of
 from output_mock.contract.reply import Reply
 from output_mock.contract.versions.change import Change, Facts, ShownEvent, Trait
+from output_mock.contract.versions.fatal_errors import NEVER_RETRIED, never_retried
 from output_mock.javascript_json import UNDEFINED
-
-_FATAL = "FatalError"
-_NEVER_RETRIED = ["ValidationError", _FATAL]
-
 
 # What workers leave behind
 
@@ -88,7 +85,9 @@ def _without_details(proto: Proto) -> Proto:
     if info is None:
         return {**proto, "cause": _without_details(proto["cause"])} if "cause" in proto else proto
     plain = {key: value for key, value in proto.items() if key != "cause"}
-    return {**plain, "applicationFailureInfo": {key: info[key] for key in ("type",) if key in info}}
+    # An error of the SDK's own is fatal by its name alone.
+    kept = ("type",) if info.get("type") in NEVER_RETRIED else ("type", "nonRetryable")
+    return {**plain, "applicationFailureInfo": {key: info[key] for key in kept if key in info}}
 
 
 def _bare(proto: Proto) -> Proto:
@@ -115,14 +114,16 @@ def _event(shown: ShownEvent) -> None:
 def _started(attributes: dict[str, Any], run: Facts) -> None:
     if "memo" in attributes and not run.root:
         attributes["memo"] = {"fields": _fields(attributes["memo"]["fields"], run, run.stack[:-1])}
-        if "input" in attributes:
-            attributes["input"] = [] if run.input is UNDEFINED else attributes["input"][:1]
+        if "input" in attributes and run.input is UNDEFINED:
+            del attributes["input"]
+        elif "input" in attributes:
+            attributes["input"] = attributes["input"][:1]
 
 
 def _step_scheduled(attributes: dict[str, Any], run: Facts) -> None:
     attributes["header"] = {"fields": _fields(attributes["header"]["fields"], run, run.stack)}
     policy = attributes["retryPolicy"]
-    policy["nonRetryableErrorTypes"] = _never_retried(policy["nonRetryableErrorTypes"])
+    policy["nonRetryableErrorTypes"] = never_retried(policy["nonRetryableErrorTypes"])
 
 
 def _step_started(attributes: dict[str, Any], _run: Facts) -> None:
@@ -167,7 +168,10 @@ def _child_initiated(attributes: dict[str, Any], run: Facts) -> None:
     if "input" in attributes:
         given, called = attributes["input"]["payloads"]
         invocation = value_of(called)
-        attributes["input"] = {"payloads": [] if value_of(given) is UNDEFINED else [given]}
+        if value_of(given) is UNDEFINED:
+            del attributes["input"]
+        else:
+            attributes["input"] = {"payloads": [given]}
     fields = _fields(attributes["memo"]["fields"], run, run.stack)
     if isinstance(invocation, dict) and invocation.get("activityOptions"):
         options = value_of(fields["activityOptions"])
@@ -211,17 +215,11 @@ def _fields(fields: Mapping[str, Any], run: Facts, stack: Sequence[str]) -> dict
     options = value_of(fields["activityOptions"]) if "activityOptions" in fields else run.options.text
     retry = {
         **options["retry"],
-        "nonRetryableErrorTypes": _never_retried(options["retry"]["nonRetryableErrorTypes"]),
+        "nonRetryableErrorTypes": never_retried(options["retry"]["nonRetryableErrorTypes"]),
     }
     older = {"stack": payload(list(stack)), "activityOptions": payload({**options, "retry": retry})}
     kept = {name: fields[name] for name in ("traceInfo", "workflowDetails") if name in fields}
     return {**older, **kept}
-
-
-def _never_retried(types: Sequence[str]) -> list[str]:
-    # The newer SDK adds its own class to what a workflow says; the older one has a default instead.
-    said = list(types[:-1]) if types and types[-1] == _FATAL else list(types)
-    return said or _NEVER_RETRIED
 
 
 def _merged(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -345,7 +343,10 @@ CHANGES = (
         id="schemas-fill-in",
         since="0.11.0",
         axis="sdk",
-        says="What a schema fills in or strips reaches the workflow; before, a schema only checked.",
+        says=(
+            "What a schema fills in or strips reaches workflows and steps, and what they return; before, a "
+            "schema only checked."
+        ),
         before=frozenset({Trait.SCHEMAS_ONLY_CHECK}),
     ),
     Change(
@@ -354,5 +355,15 @@ CHANGES = (
         axis="sdk",
         says="The step options of a child workflow lie over those of its parent; before, the parent's won.",
         before=frozenset({Trait.PARENTS_OPTIONS_WIN}),
+    ),
+    Change(
+        id="fatal-whatever-is-listed",
+        since="0.11.0",
+        axis="sdk",
+        says=(
+            "A step that throws a `FatalError` is never tried again; before, it was if its "
+            "`nonRetryableErrorTypes` were set and did not list that."
+        ),
+        before=frozenset({Trait.FATAL_BY_NAME}),
     ),
 )

@@ -13,6 +13,7 @@ from output_mock.contract.versions import (
     NEXT,
     Change,
     UnknownVersionError,
+    next_release,
     number_of,
     resolved,
 )
@@ -88,7 +89,8 @@ def _changed(old: str, new: str) -> list[str]:
     """What changes for a client whose deployment goes from one version to another."""
     back = number_of(new) < number_of(old)
     low, high = (new, old) if back else (old, new)
-    between = [one for one in CHANGES if number_of(low) < number_of(one.since) <= number_of(high)]
+    changes = (*next_release.CHANGES, *CHANGES)
+    between = [one for one in changes if number_of(low) < number_of(one.since) <= number_of(high)]
     if not between:
         return [f"Nothing that clients see changes between {old} and {new}."]
     lines = [

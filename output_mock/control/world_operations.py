@@ -23,9 +23,9 @@ SCHEMAS = {
             "name": text(),
             "path": text("What to put before the paths of the API to reach it."),
             "seed": number(),
+            "clock": ref("Clock"),
             "apiVersion": text("The version of the server that it stands in for."),
             "sdkVersion": text("The version of its workers."),
-            "clock": ref("Clock"),
             "stuck": or_null(
                 text("Which script holds the world and does not give its thread back, where and since when.")
             ),
@@ -72,9 +72,9 @@ def _described(held: WorldEntry) -> dict[str, Any]:
         "name": held.name,
         "path": f"/w/{held.name}",
         "seed": world.seed,
+        "clock": time,
         "apiVersion": world.deployment.api,
         "sdkVersion": world.deployment.sdk,
-        "clock": time,
         "stuck": stuck,
         "workflows": len(offered),
         "runs": len(world.workflow_ids()),

@@ -40,7 +40,7 @@ def llm(
     price: Mapping[str, float] | None = None,
     fails: Failure | str | None = None,
     takes: Duration | None = None,
-    version: LLMVersion = "0.11",
+    version: LLMVersion | None = None,
 ) -> Node:
     """A call of a language model.
 
@@ -50,6 +50,7 @@ def llm(
     are part of the input), the `price` of a million tokens of each of those kinds in dollars, how it `fails`
     instead, and how long it `takes`, though not beyond its step's end; without that, calls share their step's
     time. `version` is that of the LLM package whose traces the node is like: `"0.13"` for 0.13 and later.
+    Without it the node is as in 0.11, unless the fake stands in for workers of `next`.
 
     A price of `{"input": 3, "output": 15}` with a usage of `{"input": 1000, "output": 200}` costs $0.006.
     Without a price the call has no cost, as with a model whose price the real SDK does not know. Raises
@@ -58,7 +59,7 @@ def llm(
     for what, given in (("variables", variables), ("usage", usage), ("price", price)):
         if given is not None and not isinstance(given, Mapping):
             raise TypeError(f"llm({name!r}): {what} is an object, not {given!r}")
-    if version not in get_args(LLMVersion):
+    if version is not None and version not in get_args(LLMVersion):
         raise ValueError(
             f"llm({name!r}): version is one of {', '.join(get_args(LLMVersion))}, not {version!r}"
         )
@@ -67,11 +68,12 @@ def llm(
     call = _Call(
         name, model, provider, prompt, dict(variables or {}), result, tokens, usage is not None, price
     )
-    if version == "0.11":
-        parts = call.input_before_0_13(), call.output_before_0_13(), call.attributes_before_0_13()
-    else:
-        parts = call.input(), call.output(), call.attributes()
-    return node_of("llm", name, *parts, fails, takes)
+    older = call.input_before_0_13(), call.output_before_0_13(), call.attributes_before_0_13()
+    newer = call.input(), call.output(), call.attributes()
+    if version is not None:
+        return node_of("llm", name, *(older if version == "0.11" else newer), fails, takes)
+    in_next = node_of("llm", name, *newer, fails, takes)
+    return node_of("llm", name, *older, fails, takes)._replace(in_next=in_next)
 
 
 class _Call(NamedTuple):

@@ -33,6 +33,8 @@ class Node(NamedTuple):
     takes: int | None
     # Whether its id is a request's, a UUID, which its attributes repeat; others have the name and the time.
     request: bool = False
+    # How workers of the next release show it, where that is otherwise.
+    in_next: Node | None = None
 
 
 def checked_nodes(trace: Any, step: str) -> Any:

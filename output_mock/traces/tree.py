@@ -12,11 +12,14 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from output_mock.contract import events
+from output_mock.contract.versions import NEXT
 from output_mock.durations import MILLISECOND
 from output_mock.engine.instance import TRACE_DESTINATIONS
+from output_mock.engine.run_facts import facts_of
 from output_mock.javascript_json import UNDEFINED
 from output_mock.sdk.failures import Application
 from output_mock.traces import errors
@@ -68,7 +71,9 @@ def trace_tree(run: Run, *, with_children: bool = True) -> dict[str, Any]:
         # Of what happens at the same time, a parent's comes first, and what a history has first.
         noted += sorted(_entries(one, run, taken), key=lambda entry: (entry.time, entry.order))
     noted.sort(key=lambda entry: entry.time)
-    return _built(noted, run.run_id)
+    tree = _built(noted, run.run_id)
+    run.world.deployment.trace(tree, partial(facts_of, run))
+    return tree
 
 
 def _with_children(run: Run) -> Iterator[Run]:
@@ -177,20 +182,23 @@ def _inside(run: Run, attempt: Attempt, taken: set[str]) -> Iterator[Entry]:
     if not attempt.ended:
         return
     timed_out = attempt.failure is not None and not isinstance(attempt.failure, Application)
-    left = attempt.ended - attempt.began - sum(node.takes or 0 for node in attempt.nodes)
-    free = [node for node in attempt.nodes if node.takes is None]
+    nodes = attempt.nodes
+    if run.world.deployment.sdk == NEXT:
+        nodes = [node.in_next or node for node in nodes]
+    left = attempt.ended - attempt.began - sum(node.takes or 0 for node in nodes)
+    free = [node for node in nodes if node.takes is None]
     share = max(0, left) // len(free) if free else 0
     time = attempt.began
-    for position, node in enumerate(attempt.nodes, 1):
+    for position, node in enumerate(nodes, 1):
         end = min(attempt.ended, time + (share if node.takes is None else node.takes))
         name = _node_id(run, attempt, position, node, time, taken)
         yield Entry(time, _START, name, node.input, node.kind, node.name, attempt.activity_id)
         error: Any = UNDEFINED
         if node.failure is not None:
             error = errors.of_failure(node.failure)
-        elif isinstance(attempt.failure, Application) and position == len(attempt.nodes):
+        elif isinstance(attempt.failure, Application) and position == len(nodes):
             error = errors.of_step(attempt.failure)
-        open_end = timed_out and position == len(attempt.nodes)
+        open_end = timed_out and position == len(nodes)
         for kind, details in node.attributes.items():
             if node.request:
                 shown = {"type": kind, "url": details["url"], "requestId": name, **details}

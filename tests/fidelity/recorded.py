@@ -146,15 +146,16 @@ class Recorded:
         self.recording = recording
         self.clock: PlayedClock = PlayedClock()
         version = versions or Versions()
+        # On the older servers nothing had run before that list was asked for.
+        is_first = versions is not None and recording.name == "runs"
         self.mock: OutputMock = OutputMock(
             self.clock,
-            scripts=scripts if versions is None else (),
+            scripts=() if is_first else scripts,
             api_version=version.api,
             sdk_version=version.sdk,
             **SERVERS[recording.server],
         )
-        if versions is not None:
-            # On the older servers nothing had run before.
+        if is_first:
             for script in scripts:
                 assert isinstance(script, Script)
                 script.offer_in(self.mock.world)

@@ -97,7 +97,7 @@ class Change:
     closed: Callable[[Closed, Facts], None] | None = None
     # The attributes of one event, turned back in place. Of the events that `made` adds, too.
     event: Callable[[ShownEvent], None] | None = None
-    # The tree of a trace, turned back in place.
-    trace: Callable[[dict[str, Any]], None] | None = None
+    # A node of a trace, turned back in place; its children follow by themselves.
+    trace: Callable[[dict[str, Any], Facts], None] | None = None
     # The OpenAPI document, turned back in place.
     document: Callable[[dict[str, Any]], None] | None = None

@@ -41,6 +41,7 @@ class Deployment:
             *(change.hides for change in self.changes)
         )
         self._missing: frozenset[str] = frozenset().union(*(change.adds for change in self.changes))
+        self._traces = [change.trace for change in self.changes if change.trace is not None]
         self._answers = [change for change in self.changes if change.answer is not None]
 
     def __repr__(self) -> str:
@@ -86,11 +87,18 @@ class Deployment:
             if change.event is not None:
                 change.event(shown)
 
-    def trace(self, tree: dict[str, Any]) -> None:
-        """Turn the tree of a trace back, in place."""
-        for change in self.changes:
-            if change.trace is not None:
-                change.trace(tree)
+    def trace(self, tree: dict[str, Any], facts: Callable[[], Facts]) -> None:
+        """Turn the tree of a trace back, in place; `facts` tells more about its run if that is needed."""
+        if not self._traces:
+            return
+        run, seen, waiting = facts(), set[int](), [tree]
+        for node in waiting:
+            # What was tried again is there several times, and is one node.
+            if id(node) not in seen:
+                seen.add(id(node))
+                for turn in self._traces:
+                    turn(node, run)
+                waiting += node["children"]
 
     def document(self, document: dict[str, Any]) -> None:
         """Turn the OpenAPI document back, in place."""

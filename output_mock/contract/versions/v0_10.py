@@ -63,10 +63,8 @@ def _flagged(trace_info: Mapping[str, Any], run: Facts) -> dict[str, Any]:
     return {**trace_info, "disableTrace": not run.traced}
 
 
-def _no_internal_steps(node: dict[str, Any]) -> None:
+def _no_internal_steps(node: dict[str, Any], _run: Facts) -> None:
     node["children"] = [child for child in node["children"] if child["kind"] != "internal_step"]
-    for child in node["children"]:
-        _no_internal_steps(child)
 
 
 def _null_places(document: dict[str, Any]) -> None:

@@ -227,6 +227,41 @@ def _merged(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
     return {**options, **over, "retry": retry}
 
 
+# What traces show
+
+_CONTINUED = "<<continued_as_new>>"
+
+
+def _node(node: dict[str, Any], run: Facts) -> None:
+    is_workflow = node["kind"] == "workflow"
+    if isinstance(node.get("error"), dict):
+        node["error"] = _shown_error(node["error"], is_workflow=is_workflow)
+    elif is_workflow and node["endedAt"] is not None and node.get("output") != _CONTINUED:
+        is_root = node["id"] == run.trace_info["runId"]
+        places = _trace(run) if is_root else {}
+        node["output"] = {"__output_workflow_wrapper_version": 1, **_output(node), **places}
+
+
+def _output(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {"output": node["output"]} if "output" in node else {}
+
+
+def _shown_error(error: Mapping[str, Any], *, is_workflow: bool) -> dict[str, Any]:
+    """An error with nothing of its own. What a workflow throws loses its class on the way to the trace."""
+    shown = {
+        "name": "Error" if is_workflow else error.get("name", "Error"),
+        "message": error.get("message", ""),
+        "stack": error.get("stack", ""),
+    }
+    # Below what was made of a step's error there was nothing.
+    below = None if "nonRetryable" in error else error.get("cause")
+    if isinstance(below, dict):
+        shown["cause"] = _shown_error(below, is_workflow=is_workflow)
+    elif below is not None:
+        shown["cause"] = below
+    return shown
+
+
 # What the server does
 
 
@@ -337,6 +372,7 @@ CHANGES = (
         hides=frozenset({events.WorkflowPropertiesModified}),
         closed=_closed,
         event=_event,
+        trace=_node,
         document=_no_versioned_results,
     ),
     Change(

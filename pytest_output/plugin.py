@@ -124,13 +124,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def output_versions(request: pytest.FixtureRequest) -> dict[str, str | None]:
-    """The versions that the test's fake stands in for, where it is run against several."""
-    found: dict[str, str | None] = getattr(request, "param", {})
-    return found
-
-
-@pytest.fixture
 def output_mock(request: pytest.FixtureRequest) -> Iterator[OutputMock]:
     """A fresh fake in the same process, for `requests`, `httpx` and `httpx2`, sync, async and streaming.
 
@@ -206,6 +199,12 @@ def output_mock_module_factory(request: pytest.FixtureRequest) -> Iterator[Fakes
     Each has its URL in `.url`.
     """
     yield from _factory(request)
+
+
+@pytest.fixture
+def _output_versions(request: pytest.FixtureRequest) -> object:
+    """The versions that the test's fake stands in for, where it is run against several."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

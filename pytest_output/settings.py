@@ -204,7 +204,7 @@ def _check_sleep(sleep: Sequence[str] | None) -> None:
 
 
 # The parameter of a test that runs against several versions.
-VERSIONS = "output_versions"
+VERSIONS = "_output_versions"
 _EVERY = "all"
 _VERSIONS = ("api_version", "sdk_version")
 

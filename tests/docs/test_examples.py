@@ -142,7 +142,10 @@ def test_the_tests_pass_or_fail_as_is_shown(pytester: pytest.Pytester) -> None:
     pytester.makeini(blocks("docs/start/python-tests.md", "ini")[0])
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
     reports = [report for _, report in SUITES if report]
-    result.assert_outcomes(failed=len(reports), passed=len(SUITES) - len(reports))
+    # A test that is run against each version passes several times.
+    outcomes = result.parseoutcomes()
+    assert outcomes.pop("passed") >= len(SUITES) - len(reports)
+    assert outcomes == {"failed": len(reports)}
     for report in reports:
         pattern = as_pattern(report)
         assert re.search(pattern, result.stdout.str(), re.DOTALL), f"{report}\n{result.stdout.str()}"

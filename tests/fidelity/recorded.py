@@ -148,13 +148,19 @@ class Recorded:
         version = versions or Versions()
         # On the older servers nothing had run before that list was asked for.
         is_first = versions is not None and recording.name == "runs"
+        options = dict(SERVERS[recording.server])
+        catalog = options.get("catalog", "main")
+        if versions is not None:
+            # Their own catalog is the one that came last.
+            options.pop("catalog", None)
         self.mock: OutputMock = OutputMock(
             self.clock,
             scripts=() if is_first else scripts,
             api_version=version.api,
             sdk_version=version.sdk,
-            **SERVERS[recording.server],
+            **options,
         )
+        self.mock.world.default_catalog = catalog
         if is_first:
             for script in scripts:
                 assert isinstance(script, Script)

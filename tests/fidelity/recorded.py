@@ -75,7 +75,8 @@ class Versions(NamedTuple):
 
 def versions_of(recording: Scenario) -> Versions:
     """The versions that the folder of a recording is named for: `0.10`, or `0.10+sdk0.11` for a pair."""
-    api, _, sdk = Path(recording.file).parent.name.partition("+sdk")
+    name = Path(recording.file).relative_to(FOLDER).parts[0]
+    api, _, sdk = name.partition("+sdk")
     return Versions(api, sdk or api)
 
 
@@ -121,12 +122,13 @@ _MORE = (
     "workflow_throws_fatal_cause",
     "workflow_throws_validation",
 )
-MORE = {
-    f"{folder.parent.name}/{name}": (versions_of(folder.parent), recording)
-    for folder in sorted(FOLDER.glob("0.*/more"))
-    for name, recording in recordings(folder).items()
-    if name in _MORE
-}
+MORE = Recordings(
+    {
+        f"{path.parent.parent.name}/{path.stem}": path
+        for path in sorted(FOLDER.glob("0.*/more/*.json"))
+        if path.stem in _MORE
+    }
+)
 
 
 class Recorded:

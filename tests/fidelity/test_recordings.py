@@ -76,8 +76,8 @@ def test_the_exchanges_of_older_versions_come_out_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", MORE)
 def test_what_versions_differ_in_comes_out_as_each_of_them_answered(name: str) -> None:
-    versions, recording = MORE[name]
-    different = Recorded(recording, pack, more_pack, versions=versions).play(documented=True)
+    recording = MORE[name]
+    different = Recorded(recording, pack, more_pack, versions=versions_of(recording)).play(documented=True)
     assert not different, "\n".join(different)
 
 

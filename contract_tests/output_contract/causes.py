@@ -67,9 +67,11 @@ def _header_removed(group: _Group) -> Told:
     present = group.seen.get(f"has {group.detail}", 0)
     if present:
         return f"Some answers lack the header {name}; {present} of {answers} answers have it.", ""
+    # nginx keeps what is meant for itself, unless it is told otherwise.
+    setting = "proxy_pass_header" if name.startswith("X-Accel-") else "no proxy_hide_header"
     return (
         f"{group.front} removes the header {name}: none of {answers} answers has it.",
-        f"Let the proxy pass it on (nginx: no proxy_hide_header {name}; elsewhere: no filter of headers).",
+        f"Let the proxy pass it on (nginx: {setting} {name}; elsewhere: no filter of headers).",
     )
 
 
@@ -194,10 +196,16 @@ def _path_refused(group: _Group) -> Told:
     )
 
 
-def _request_id_replaced(group: _Group) -> Told:
+def _request_header_lost(group: _Group) -> Told:
+    name = _header(group.detail)
+    if group.detail == "x-request-id":
+        return (
+            f"{group.front} puts its own X-Request-ID in place of the client's.",
+            "Let the client's pass (nginx: no proxy_set_header X-Request-ID $request_id).",
+        )
     return (
-        f"{group.front} puts its own X-Request-ID in place of the client's.",
-        "Let the client's pass (nginx: no proxy_set_header X-Request-ID $request_id).",
+        f"{group.front} takes the header {name} from requests: the server answers as if it were not there.",
+        f"Let it pass (nginx: no proxy_set_header {name}; a CDN: forward all request headers).",
     )
 
 
@@ -210,7 +218,7 @@ def _too_many_requests(group: _Group) -> Told:
 
 def _cached(group: _Group) -> Told:
     return (
-        f"{group.front} answers from a cache (the header Age).",
+        f"{group.front} answers from a cache ({group.detail}).",
         "Switch caching off for the API: every answer is of the moment.",
     )
 
@@ -239,7 +247,7 @@ KINDS: dict[str, Callable[[_Group], Told]] = {
     "foreign answer": _foreign_answer,
     "path rewritten": _path_rewritten,
     "path refused": _path_refused,
-    "request id replaced": _request_id_replaced,
+    "request header lost": _request_header_lost,
     "too many requests": _too_many_requests,
     "cached": _cached,
     "no answer": _no_answer,
@@ -247,6 +255,7 @@ KINDS: dict[str, Callable[[_Group], Told]] = {
 }
 # Kinds of which each detail is a cause of its own; of the others details are only examples.
 _TOLD_APART = {
+    "request header lost",
     "header removed",
     "header added",
     "header changed",
@@ -259,7 +268,8 @@ _TOLD_APART = {
 
 def _header(name: str) -> str:
     """A header's name as documents write it."""
-    return {"x-request-id": "X-Request-ID", "etag": "ETag"}.get(name, name.title())
+    known = {"x-request-id": "X-Request-ID", "etag": "ETag", "last-event-id": "Last-Event-ID"}
+    return known.get(name, name.title())
 
 
 def find(failed: Iterable[Outcome], seen: Mapping[str, int]) -> list[Cause]:

@@ -29,6 +29,8 @@ _PAGE = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body)", r
 _FRAGILE = re.compile(r"%(?:2[fF]|5[cC]|23|3[fF]|25|2[eE]|3[bB]|0)|//|/\.")
 _PROBLEM = re.compile(r"header ([\w-]+): (is missing|should not be there|)")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CACHES = ("x-cache", "x-cache-status", "cf-cache-status", "x-proxy-cache")
+_FIRST_EVENT = re.compile(rb'"eventId": ?"1"')
 _REQUEST_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 
 
@@ -48,6 +50,8 @@ def evidence_of(exchange: RecordedExchange, problems: Sequence[str] = ()) -> lis
 
 
 def _found(exchange: RecordedExchange, problems: Sequence[str]) -> Iterator[Evidence]:
+    if exchange.broken and exchange.encoding not in ("", "identity"):
+        yield Evidence("compressed", exchange.encoding)
     if exchange.silent and is_stream(exchange):
         yield Evidence("stream held back")
     elif exchange.broken:
@@ -57,9 +61,11 @@ def _found(exchange: RecordedExchange, problems: Sequence[str]) -> Iterator[Evid
     yield from _redirect(exchange)
     yield from _foreign(exchange)
     yield from _rewritten_path(exchange)
-    if exchange.answer_headers.get("age", "0").strip() not in ("", "0"):
-        yield Evidence("cached")
-    yield from _own_request_id(exchange)
+    if exchange.answer_headers.get("age", "0").strip() not in ("", "0") or any(
+        "hit" in exchange.answer_headers.get(name, "").lower() for name in _CACHES
+    ):
+        yield Evidence("cached", "the header Age or X-Cache")
+    yield from _lost_request_headers(exchange)
     for problem in problems:
         yield from _about_header(problem)
 
@@ -145,7 +151,7 @@ def _is_of_the_api(exchange: RecordedExchange) -> bool:
 def looks_like_output(exchange: RecordedExchange) -> bool:
     """Whether an answer with an error status has one of the forms that the API's own have."""
     if exchange.method == "HEAD" or exchange.status == 304:
-        return True
+        return exchange.status < 400
     text = exchange.answer.decode("utf-8", "replace").strip()
     if text in _TEXTS:
         return True
@@ -194,13 +200,33 @@ def _readings(sent: str) -> set[str]:
     return {form.lower() for form in forms}
 
 
-def _own_request_id(exchange: RecordedExchange) -> Iterator[Evidence]:
-    """A valid request id was sent, and another one came back."""
-    sent = [value for name, value in exchange.headers if name.lower() == "x-request-id"]
+def _lost_request_headers(exchange: RecordedExchange) -> Iterator[Evidence]:
+    """The server has answered as if a header of the request had not been there."""
+    sent = {name.lower(): value for name, value in exchange.headers}
     came = exchange.answer_headers.get("x-request-id")
-    hosted = any(name.lower() == "rndr-id" for name, _ in exchange.headers)
-    if sent and came and not hosted and _REQUEST_ID.fullmatch(sent[0]) and came != sent[0]:
-        yield Evidence("request id replaced")
+    for name in ("rndr-id", "x-request-id"):
+        if came and _REQUEST_ID.fullmatch(sent.get(name, "")):
+            if came != sent[name]:
+                yield Evidence("request header lost", name)
+            break
+    tag = sent.get("if-none-match")
+    if tag is not None and exchange.status == 200 and exchange.answer_headers.get("etag") == tag:
+        yield Evidence("request header lost", "if-none-match")
+    resumed = sent.get("last-event-id", "")
+    if re.fullmatch(r"[\d, ]+", resumed) and is_stream(exchange) and _FIRST_EVENT.search(exchange.answer):
+        yield Evidence("request header lost", "last-event-id")
+
+
+def repeated_ids(exchanges: Iterable[RecordedExchange]) -> list[Evidence]:
+    """Whether answers that belong to different requests bear the same request id."""
+    minted = Counter(
+        one.answer_headers["x-request-id"]
+        for one in exchanges
+        if "x-request-id" in one.answer_headers
+        and not {"x-request-id", "rndr-id"} & {name.lower() for name, _ in one.headers}
+    )
+    repeated = [number for number in minted.values() if number > 1]
+    return [Evidence("cached", "the same X-Request-ID comes more than once")] if repeated else []
 
 
 def seen(exchanges: Iterable[RecordedExchange]) -> Counter[str]:
@@ -210,7 +236,7 @@ def seen(exchanges: Iterable[RecordedExchange]) -> Counter[str]:
         if not one.status:
             continue
         counts["answers"] += 1
-        counts.update(f"has {name}" for name in NEWEST.headers if name in one.answer_headers)
+        counts.update(f"has {name}" for name in (*NEWEST.headers, "etag") if name in one.answer_headers)
         counts.update(
             f"{name} {one.answer_headers[name][:60]}"
             for name in ("server", "via")

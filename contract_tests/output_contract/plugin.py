@@ -20,7 +20,7 @@ from output_contract.checks import AREAS, Check, check_of
 from output_contract.client import Client, Deviation, end
 from output_contract.collector import JUDGED, PROPERTY, SEEN, Collector
 from output_contract.detection import detect
-from output_contract.evidence import Evidence, evidence_of, seen
+from output_contract.evidence import Evidence, evidence_of, repeated_ids, seen
 from output_contract.exchange import RecordedExchange, Secrets, secret_values
 from output_contract.preflight import NotChecked, look
 from output_contract.server import PATIENCE, MapError, NotApplicable, Role, Server, read_map
@@ -359,8 +359,10 @@ def _evidence(
     if isinstance(error, Deviation):
         return evidence_of(error.exchange, error.problems)
     found = [] if exchange is None else evidence_of(exchange)
-    for noted in () if client is None else client.noted:
-        found += evidence_of(noted.exchange, noted.problems)
+    if client is not None:
+        for noted in client.noted:
+            found += evidence_of(noted.exchange, noted.problems)
+        found += repeated_ids(client.exchanges)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
 
@@ -65,6 +66,11 @@ def _is_refusal(answer: RecordedExchange) -> bool:
 
 def _unreachable(url: str, answer: RecordedExchange, server: Server) -> str:
     what = answer.broken
+    if answer.encoding not in ("", "identity"):
+        return (
+            f"what stands in front of {url} compresses answers with {answer.encoding}, which cannot be read "
+            "here; switch compression off for the API"
+        )
     if what.startswith("what came is not"):
         return f"no Output API at all at {url}: what answers there does not speak HTTP ({what})"
     if "TLS" in what:
@@ -75,12 +81,23 @@ def _unreachable(url: str, answer: RecordedExchange, server: Server) -> str:
         return (
             f"what answers at {url} does not end its answer ({what}); see what stands in front of the server"
         )
-    if "not whole" in what or "in time" in what:
+    if ("not whole" in what or "in time" in what) and _takes_connections(url):
         return (
             f"something takes connections at {url}, and does not answer within {2 * _PATIENCE:.0f} seconds; "
             "see whether the server is stuck, or whether the port is another one's"
         )
     return f"no server answers at {url} ({what}); start it, or correct the URL"
+
+
+def _takes_connections(url: str) -> bool:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname, port), _PATIENCE / 2).close()
+    except OSError:
+        return False
+    return True
 
 
 def _something_else(server: Server, runs: RecordedExchange) -> str:

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import brotli
 import pytest
 from click.testing import CliRunner, Result
 
@@ -137,6 +138,40 @@ def refuses_slashes(passing: Passing, ask: Ask) -> None:
         ask()
 
 
+def strips_etags(passing: Passing, ask: Ask) -> None:
+    ask()
+    passing.answer_without("etag")
+
+
+def strips_stream_headers(passing: Passing, ask: Ask) -> None:
+    ask()
+    passing.answer_without("x-accel-buffering")
+
+
+def forwards_no_last_event_id(passing: Passing, ask: Ask) -> None:
+    passing.without("last-event-id")
+    ask()
+
+
+def forwards_no_validators(passing: Passing, ask: Ask) -> None:
+    passing.without("if-none-match")
+    ask()
+
+
+def knows_no_head(passing: Passing, ask: Ask) -> None:
+    if passing.method == "HEAD":
+        passing.say(405, "")
+    else:
+        ask()
+
+
+def caches_silently(passing: Passing, ask: Ask) -> None:
+    ask()
+    if passing.path.startswith("/workflow/runs?limit=0"):
+        passing.answer_without("x-request-id")
+        passing.answer_headers.append(("X-Request-ID", "0d9d0a6e-1b4e-4f0e-9d0c-2f9f6f1d7a11"))
+
+
 def mints_request_ids(passing: Passing, ask: Ask) -> None:
     passing.without("x-request-id", "rndr-id")
     ask()
@@ -225,6 +260,37 @@ FRONTS: dict[str, tuple[Front, str, str]] = {
     "decodes slashes": (decodes_slashes, "routing.escaped-id", "rewrites paths"),
     "decodes twice": (decodes_twice, "routing.escaped-id", "rewrites paths"),
     "refuses slashes": (refuses_slashes, "routing.escaped-id", "refuses paths with escapes (404 "),
+    "removes ETags": (strips_etags, "system.etag", "removes the header ETag: none of "),
+    "removes a header of streams": (
+        strips_stream_headers,
+        "stream.headers",
+        "removes the header X-Accel-Buffering: none of ",
+    ),
+    "no Last-Event-ID": (
+        forwards_no_last_event_id,
+        "stream.joined-header",
+        "takes the header Last-Event-ID from requests",
+    ),
+    "no If-None-Match": (
+        forwards_no_validators,
+        "system.etag",
+        "takes the header If-None-Match from requests",
+    ),
+    "no HEAD": (
+        knows_no_head,
+        "routing.head",
+        "answers 405 with an answer that does not look like the API's",
+    ),
+    "silent cache": (
+        caches_silently,
+        "system.request-id",
+        "from a cache (the same X-Request-ID comes more than",
+    ),
+    "brotli": (
+        _compressing("br", lambda body: bytes(brotli.compress(body))),
+        "catalog.unknown",
+        "compresses answers (br) for a client",
+    ),
     "own request ids": (mints_request_ids, "system.request-id-echoed", "puts its own X-Request-ID in place"),
     "rate limit": (allows_few_requests, "messages.signal", "limits the rate of requests (429)"),
     "cache": (caches, "system.request-id-echoed", "answers from a cache"),
@@ -281,6 +347,29 @@ def test_a_compressed_body_is_shown_as_text(server: str) -> None:
         result = run(url, "--only", "catalog.unknown")
     assert '{"error": "WorkflowNotFoundError"' in result.output
     assert "�" not in result.output
+
+
+def test_a_compression_that_cannot_be_read_is_told_in_one_line(server: str) -> None:
+    with in_front_of(server, _compressing("zstd", bytes)) as url:
+        result = run(url)
+    assert result.exit_code == 2
+    assert (
+        f"what stands in front of {url} compresses answers with zstd, which cannot be read" in result.output
+    )
+
+
+def test_a_stream_that_is_compressed_in_a_way_that_cannot_be_read_is_told(
+    server: str, tmp_path: Path
+) -> None:
+    zstd = _compressing("zstd", bytes)
+
+    def front(passing: Passing, ask: Ask) -> None:
+        (zstd if "/stream" in passing.path else lambda _, ask: ask())(passing, ask)
+
+    with in_front_of(server, front) as url:
+        verdict = reported(tmp_path, url, "stream.closed")
+    (cause,) = verdict["causes"]
+    assert "compresses answers (zstd)" in cause["seen"]
 
 
 def test_a_body_that_is_no_text_is_not_shown_as_such(server: str) -> None:

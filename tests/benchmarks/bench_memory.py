@@ -1,4 +1,4 @@
-"""The bound of a server's memory that the README states, against what Python really holds.
+"""The bound of a server's memory that docs/guides/scaling.md states, against what Python really holds.
 
 `pytest tests/benchmarks/bench_memory.py -s` prints both. Bytes are counted (`tracemalloc`), so it does not
 matter how fast the machine is.
@@ -17,7 +17,7 @@ from output_mock.http.journal import Journal
 from tests.benchmarks.soaked import script
 
 KEEP_RUNS = 100
-# The README's formula: for each kept run so many bytes an event, and its payloads.
+# The formula of docs/guides/scaling.md: for each kept run so many bytes an event, and its payloads.
 AN_EVENT = 500
 JOURNAL = 2**19
 # What any fake holds: its application, its workflows, the caches of Python.

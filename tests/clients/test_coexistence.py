@@ -371,7 +371,7 @@ def test_a_cassette_that_records_does_not_record_the_fake(fake: OutputMock, tmp_
 
 
 def test_calls_to_a_server_on_a_real_socket_are_let_through_by_tools_that_are_told_to(tmp_path: Path) -> None:
-    """As the README says."""
+    """As docs/guides/other-test-tools.md says."""
     recorder = vcr.VCR(ignore_localhost=True)
     with script(OutputMock()).serve() as url:
         with responses.RequestsMock() as theirs:

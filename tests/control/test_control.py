@@ -574,7 +574,7 @@ def test_with_a_token_everything_asks_for_it() -> None:
 
 
 def test_a_test_in_another_language_can_do_what_a_test_in_python_does(client: Client) -> None:
-    """The flow of the README's first Python example, without Python."""
+    """The flow of the first example of docs/guides/scripts-python.md, without Python."""
     client.control("PUT", "/workflows/report", {"takes": "45m", "returns": {"pages": "{{ input.n }}"}})
     client.control("POST", "/faults", {"status": 503, "route": "start"})
     start = {"workflowName": "report", "workflowId": "report-1", "input": {"n": 3}}

@@ -16,7 +16,7 @@ class Spent(Exception):
 
 
 class Bounds:
-    """A number of requests and a time of the wall, after which no further request is made.
+    """A number of requests and a point in real time after which no further request is made.
 
     With a folder, the number of requests that were made is the size of a file there, one for each process, so
     that another process knows what is left of them.
@@ -109,7 +109,7 @@ def left_open(folder: Path) -> Iterator[str]:
 
 
 def eventually(attempt: Callable[[], bool], within: float) -> bool:
-    """Whether `attempt()` was true within so many seconds of the wall; it is made at least once."""
+    """Whether `attempt()` was true within so many seconds of real time; it is made at least once."""
     limit = time.monotonic() + within
     pause = 0.02
     while not attempt():

@@ -1,4 +1,4 @@
-"""Random calls to one workflow id, against a small model of what a true server does."""
+"""Random calls to one workflow id, against a small model of what a real server does."""
 
 from __future__ import annotations
 

@@ -107,9 +107,9 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     "--catalog",
     metavar="C",
     callback=_catalog,
-    help="The catalog to check; the server's own default if not given.",
+    help="The catalog to check.  [default: the server's own]",
 )
-@click.option("--read-only", is_flag=True, help="Start no run; what needs one is not checked.")
+@click.option("--read-only", is_flag=True, help="Start no run. Checks that need one are not made.")
 @click.option(
     "--only",
     metavar="AREA",
@@ -122,20 +122,21 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     "map_file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="YAML that says which of the deployment's own workflows succeed, fail, take long and wait.",
+    help="A YAML file that names workflows of your own for the checks: one that succeeds, one that fails, "
+    "one that takes long, and one that waits for a signal.",
 )
 @click.option(
     "--temporal",
     metavar="HOST:PORT",
     callback=_temporal,
-    help="Offer the pack's workflows on the deployment's Temporal while it is checked.",
+    help="Offer the workflows that checks need on the deployment's Temporal while it is checked.",
 )
 @click.option(
     "--namespace",
     metavar="N",
     default="default",
     show_default=True,
-    help="The namespace there, for --temporal.",
+    help="The Temporal namespace for --temporal.",
 )
 @click.option(
     "--report",
@@ -148,7 +149,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     "--against",
     metavar="URL|DIR",
     callback=_url,
-    help="Compare with another server, or with the report in a folder, and say what is different.",
+    help="Check another server as well, or read the report in a folder, and say what is different.",
 )
 @click.option(
     "--against-token",
@@ -158,21 +159,19 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     callback=sendable_token,
     help="The token of that server.",
 )
-@click.option(
-    "--require-all", is_flag=True, help="End with 2 when something was not checked, whatever else was found."
-)
+@click.option("--require-all", is_flag=True, help="Exit with 2 if a check that applies was not made.")
 @click.option("--strict", is_flag=True, help="Count every failed check, and not only the required ones.")
 @click.option(
     "--api-version",
     metavar="V",
     callback=_version,
-    help="Judge it as this version of the API, such as 0.9; found out by asking if not given.",
+    help="Judge the server as this version of the API, such as 0.9.  [default: found out by asking]",
 )
 @click.option(
     "--sdk-version",
     metavar="V",
     callback=_version,
-    help="Judge it as a deployment whose workers run this version of the SDK; found out if not given.",
+    help="Judge the workers as this version of the SDK.  [default: found out by running one workflow]",
 )
 @click.option(
     "--examples",
@@ -180,7 +179,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="N",
     default=25,
     show_default=True,
-    help="How many examples each property is tried with.",
+    help="How many random examples each property is tried with.",
 )
 @click.option(
     "--patience",
@@ -188,7 +187,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="S",
     default=60,
     show_default=True,
-    help="How many seconds a run may take that has nothing to wait for.",
+    help="How many seconds a run may take that waits for nothing.",
 )
 @click.option(
     "--max-requests",
@@ -196,7 +195,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="N",
     default=6000,
     show_default=True,
-    help="How many requests it may make.",
+    help="How many requests to make at most.",
 )
 @click.option(
     "--max-seconds",
@@ -204,7 +203,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="N",
     default=600,
     show_default=True,
-    help="How long it may take.",
+    help="How many seconds to take at most.",
 )
 @click.pass_context
 def verify(
@@ -283,11 +282,13 @@ def verify(
             one.made += 1
     with _terminated_as_interrupted(), _offered(wanted, temporal, namespace) as ready:
         verdict = _checked(ready)
-        left_out = [one for one in verdict.outcomes if one.reason is not None]
+        left_out = verdict.of("not_checked")
         if temporal is not None and any("conf_" in (one.reason or "") for one in left_out):
             verdict.problems.append("the server does not know the workflows that --temporal offers")
         if require_all and left_out:
-            verdict.problems.append(f"{len(left_out)} checks were not made, and --require-all asks for all")
+            verdict.problems.append(
+                f"{len(left_out)} checks were not made, and --require-all asks for all of them"
+            )
         # Written first: whoever reads the lines may go away.
         if report is not None:
             _write(verdict, report)

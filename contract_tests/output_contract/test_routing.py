@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,25 +11,29 @@ from hypothesis import strategies as st
 
 from output_contract.checks import case, check
 from output_contract.client import Client
+from output_mock.contract.operations import OPERATIONS
 
 UNKNOWN_RUN = "00000000-0000-4000-8000-000000000000"
-READS = ("status", "result", "input", "trace-log", "history", "history/stream")
 # The versions of the API that some of them came with.
 SINCE = {"input": "0.10.0", "history/stream": "0.9.0"}
-# Every operation on a workflow: method, what follows the id, body.
-ON_A_WORKFLOW: list[tuple[str, str, Any]] = [
-    *(("GET", what, None) for what in READS),
-    ("PATCH", "stop", None),
-    ("POST", "terminate", {}),
-    ("POST", "reset", {"stepName": "x"}),
-    ("POST", "signal/s", None),
-    ("POST", "query/q", None),
-    ("POST", "update/u", None),
-    ("POST", "feedback", None),
-]
-ON_A_RUN = [
-    one for one in ON_A_WORKFLOW if one[1].split("/")[0] not in ("signal", "query", "update", "feedback")
-]
+
+
+def _operations(prefix: str) -> list[tuple[str, str, Any]]:
+    """The operations below a path: method, what follows the path, and a body where one is needed."""
+    found: list[tuple[str, str, Any]] = []
+    for operation in OPERATIONS:
+        fields = () if operation.body is None else operation.body.fields
+        for endpoint in operation.endpoints:
+            what = re.sub(r"\{(\w)\w*\}", r"\1", endpoint.path.removeprefix(prefix))
+            if endpoint.path.startswith(prefix) and not what.startswith("runs/"):
+                found.append(
+                    (operation.method, what, {one.name: "x" for one in fields if one.required} or None)
+                )
+    return found
+
+
+ON_A_WORKFLOW = _operations("/workflow/{id}/")
+ON_A_RUN = _operations("/workflow/{id}/runs/{rid}/")
 
 
 def _ask(api: Client, method: str, path: str, body: Any) -> Any:

@@ -125,5 +125,7 @@ def _marked(recording: Scenario, step: Step, other: Mapping[str, Any]) -> Step:
         return step
     if mode == "exact" and not unstable and not differences(step.answer, other, "unordered"):
         return replace(step, written={**step.written, "compare": "unordered"})
-    places = sorted({*unstable, *(one.pointer for one in found)})
-    return replace(step, written={**step.written, "unstable": places})
+    places = {*unstable, *(one.pointer for one in found)}
+    # What lies below another place goes with it.
+    places = {one for one in places if not any(one.startswith(f"{other}/") for other in places)}
+    return replace(step, written={**step.written, "unstable": sorted(places)})

@@ -53,6 +53,13 @@ def test_what_differs_the_third_time_only_is_marked_as_well() -> None:
     assert recording.steps[0].unstable == ("/body/a", "/body/b")
 
 
+def test_a_history_of_another_length_is_marked_as_a_whole() -> None:
+    first = [event("A"), {**event("B", 2), "x": 1}]
+    second = [event("A"), event("C", 2), {**event("B", 3), "x": 2}]
+    recording = recorded({"events": first}, {"events": second}, times=2)
+    assert recording.steps[0].unstable == ("/body/events",)
+
+
 def test_events_in_another_order_are_compared_as_a_bag() -> None:
     first, second = [event("A"), event("B", 2)], [event("B"), event("A", 2)]
     recording = recorded({"events": first}, {"events": second}, times=2)

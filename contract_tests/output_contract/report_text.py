@@ -93,15 +93,15 @@ def _whole(verdict: Verdict) -> Iterator[str]:
         yield f"✗ and {others} more; --report DIR writes all of them down"
         yield ""
     if causes:
+        # A line each, however long: whoever looks for a cause in a log finds it.
         yield "Why checks failed:"
         for cause in causes:
-            checks = f"{len(cause.checks)} check{'' if len(cause.checks) == 1 else 's'}"
-            yield from _wrapped(f"  {checks}: ", cause.words)
-        rest = [outcome for outcome in failed if outcome.id not in explained]
-        if rest:
-            one = len(rest) == 1
-            words = "for a reason of its own" if one else "each for a reason of its own"
-            yield from _wrapped(f"  {len(rest)} more check{'' if one else 's'}: ", f"{words}, see above.")
+            yield f"  {_checks(len(cause.checks))}: {cause.words}"
+        rest = len([outcome for outcome in failed if outcome.id not in explained])
+        if rest == 1:
+            yield "  1 more check: for a reason of its own, see above"
+        elif rest:
+            yield f"  {rest} more checks: each for a reason of its own, see above"
         yield ""
     excluded = verdict.of("not_applicable")
     if excluded:
@@ -117,12 +117,16 @@ def _whole(verdict: Verdict) -> Iterator[str]:
     for problem in verdict.problems:
         yield f"problem: {problem}"
     for note in verdict.notes:
-        yield from _wrapped("note: ", note)
+        yield f"note: {note}"
     for workflow_id in verdict.left_running:
         yield f"left running: {workflow_id}; end it with POST /workflow/{workflow_id}/terminate"
     requests = sum(outcome.requests for outcome in verdict.outcomes)
     yield f"{verdict.judged_as}; {requests} requests in {verdict.seconds:.1f} s"
     yield f"{verdict.url} {verdict.words}"
+
+
+def _checks(number: int) -> str:
+    return f"{number} check{'' if number == 1 else 's'}"
 
 
 def _wrapped(head: str, text: str) -> list[str]:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,13 +15,10 @@ from click.testing import CliRunner
 from output_contract.pack import script
 from output_mock import OutputMock
 from output_mock.cli.verify import verify
-from tests.conftest import eventually
+from tests.server.nginx import LACKING, a_free_port, nginx
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-if NGINX is None:
-    pytest.skip("needs nginx: apt-get install nginx-light", allow_module_level=True)
-if not hasattr(os, "geteuid") or os.geteuid() != 0:
-    pytest.skip("needs root, whom the folders of nginx belong to", allow_module_level=True)
+if LACKING is not None:
+    pytest.skip(LACKING, allow_module_level=True)
 
 # What the server block has beside its port, what is checked, and what is told of it.
 SETUPS: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -72,20 +65,11 @@ def server() -> Iterator[str]:
         mock.close()
 
 
-def a_free_port() -> int:
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 @contextmanager
-def nginx(folder: Path, upstream: str, block: str) -> Iterator[str]:
-    """The URL of an nginx in front of a server."""
-    assert NGINX is not None
+def in_front(folder: Path, upstream: str, block: str) -> Iterator[str]:
+    """The URL of an nginx in front of a server, with a server block that has this."""
     port = a_free_port()
-    configuration = folder / "nginx.conf"
-    configuration.write_text(f"""
+    configuration = f"""
         user root;
         worker_processes 1;
         events {{ worker_connections 256; }}
@@ -95,20 +79,9 @@ def nginx(folder: Path, upstream: str, block: str) -> Iterator[str]:
             uwsgi_temp_path {folder}; scgi_temp_path {folder};
             upstream api {{ server {urlsplit(upstream).netloc}; }}
             server {{ listen 127.0.0.1:{port}; proxy_http_version 1.1; {block} }}
-        }}""")
-    command = [NGINX, "-p", str(folder), "-c", str(configuration), "-e", "stderr"]
-    process = subprocess.Popen([*command, "-g", f"pid {folder}/pid; daemon off;"], stderr=subprocess.DEVNULL)
-
-    def answers() -> bool:
-        with closing(socket.socket()) as connection:
-            return connection.connect_ex(("127.0.0.1", port)) == 0
-
-    try:
-        eventually(answers)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
+        }}"""
+    with nginx(folder, configuration, port) as url:
+        yield url
 
 
 def verdict_on(folder: Path, url: str, *only: str) -> dict[str, Any]:
@@ -124,7 +97,7 @@ def test_what_nginx_does_is_told_as_the_one_cause_of_all_failures(
     server: str, tmp_path: Path, name: str
 ) -> None:
     block, only, words = SETUPS[name]
-    with nginx(tmp_path, server, block) as url:
+    with in_front(tmp_path, server, block) as url:
         verdict = verdict_on(tmp_path, url, *only)
     failed = [check["id"] for check in verdict["checks"] if check["status"] == "failed"]
     (cause,) = verdict["causes"]
@@ -136,7 +109,7 @@ def test_nginx_as_it_should_be_set_up_is_no_cause(server: str, tmp_path: Path) -
     # It compresses for those that accept it, and streams say themselves that they are not to be buffered.
     block = "client_max_body_size 3m; gzip on; gzip_proxied any; gzip_types *;"
     block += "location / { proxy_pass http://api; }"
-    with nginx(tmp_path, server, block) as url:
+    with in_front(tmp_path, server, block) as url:
         verdict = verdict_on(
             tmp_path, url, "system", "catalog", "limits", "stream.follows", "routing.escaped-id"
         )
@@ -144,7 +117,7 @@ def test_nginx_as_it_should_be_set_up_is_no_cause(server: str, tmp_path: Path) -
 
 
 def test_an_nginx_without_an_api_is_told_in_one_line(server: str, tmp_path: Path) -> None:
-    with nginx(tmp_path, server, f"root {tmp_path};") as url:
+    with in_front(tmp_path, server, f"root {tmp_path};") as url:
         result = CliRunner().invoke(verify, [url], env={"OUTPUT_API_AUTH_TOKEN": ""})
     assert result.exit_code == 2
     assert (

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -19,16 +15,13 @@ from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from output_mock.server import running
 from tests.client import Client
-from tests.conftest import eventually
 from tests.control.served import worlds_of
 from tests.docs.pages import blocks
+from tests.server.nginx import LACKING, a_free_port, nginx
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 CONFIGURATIONS = blocks("docs/guides/scaling.md", "nginx")
-if NGINX is None:
-    pytest.skip("needs nginx: apt-get install nginx-light", allow_module_level=True)
-if not hasattr(os, "geteuid") or os.geteuid() != 0:
-    pytest.skip("needs root, whom the folders of nginx belong to", allow_module_level=True)
+if LACKING is not None:
+    pytest.skip(LACKING, allow_module_level=True)
 
 
 class Spread(NamedTuple):
@@ -40,13 +33,6 @@ class Spread(NamedTuple):
     def holders(self, name: str) -> list[int]:
         """Which of the servers have a world of that name."""
         return [number for number, worlds in enumerate(self.worlds) if name in [held.name for held in worlds]]
-
-
-def a_free_port() -> int:
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -61,7 +47,6 @@ def stops() -> Iterator[list[ExitStack]]:
 @pytest.fixture
 def spread(tmp_path: Path, stops: list[ExitStack]) -> Iterator[Spread]:
     """The guide's configuration, but for the ports."""
-    assert NGINX is not None
     (text,) = CONFIGURATIONS
     worlds = [worlds_of() for _ in stops]
     for number, (stop, one) in enumerate(zip(stops, worlds, strict=True)):
@@ -71,26 +56,8 @@ def spread(tmp_path: Path, stops: list[ExitStack]) -> Iterator[Spread]:
     port = a_free_port()
     text = text.replace("listen 127.0.0.1:3001;", f"listen 127.0.0.1:{port};")
     assert not re.search(r"127\.0\.0\.1:3[01]0", text)
-    file = tmp_path / "nginx.conf"
-    file.write_text(text)
-    command = [NGINX, "-p", str(tmp_path), "-c", str(file), "-e", "stderr", "-g", f"pid {tmp_path}/pid;"]
-    tested = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=20, check=False)
-    assert tested.returncode == 0, tested.stderr
-    assert "warn" not in tested.stderr
-    command[-1] += " daemon off;"
-    nginx = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        client = Client(f"http://127.0.0.1:{port}")
-        eventually(lambda: answers(port))
-        yield Spread(client, worlds)
-    finally:
-        nginx.terminate()
-        nginx.wait(20)
-
-
-def answers(port: int) -> bool:
-    with closing(socket.socket()) as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
+    with nginx(tmp_path, text, port) as url:
+        yield Spread(Client(url), worlds)
 
 
 def test_each_world_is_in_one_server_and_they_are_spread(spread: Spread) -> None:

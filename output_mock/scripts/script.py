@@ -34,8 +34,12 @@ class FirstRun(NamedTuple):
             raise ValueError(
                 f"begin_with: there is no catalog {self.catalog!r}{there} ({self.place})"
             ) from None
-        except UnsupportedWorkflowError:
+        except UnsupportedWorkflowError as refusal:
             queue = world.known_catalog(self.catalog)
+            if world.deployment.finds_no_workflow:
+                raise ValueError(
+                    f"begin_with: {self.name!r} cannot begin: {refusal.unmatched_reason} ({self.place})"
+                ) from None
             there = listed("; it has", self.name, list(queue.names))
             raise ValueError(
                 f"begin_with: there is no workflow {self.name!r} in catalog {queue.name!r}{there} "

@@ -11,6 +11,7 @@ from output_contract.conformity import Document
 from output_contract.documents import document_of
 from output_contract.versions import Judged
 from output_mock import OutputMock, Script
+from output_mock.contract.versions.deployment import deployment
 from output_mock.engine.trace_storage import object_key
 from output_mock.recording.files import read
 from output_mock.recording.player import Player
@@ -148,8 +149,10 @@ class Recorded:
         self.recording = recording
         self.clock: PlayedClock = PlayedClock()
         version = versions or Versions()
-        # On the older servers nothing had run before that list was asked for.
-        is_first = versions is not None and recording.name == "runs"
+        # On the older servers nothing had run before that list was asked for; with some workers nothing runs.
+        is_first = versions is not None and (
+            recording.name == "runs" or deployment(*version).finds_no_workflow
+        )
         options = dict(SERVERS[recording.server])
         catalog = options.get("catalog", "main")
         if versions is not None:
@@ -167,8 +170,8 @@ class Recorded:
             for script in scripts:
                 assert isinstance(script, Script)
                 script.offer_in(self.mock.world)
-        deployment = self.mock.world.deployment
-        self._document: Document = document_of(Judged(deployment.api, deployment.sdk))
+        played = self.mock.world.deployment
+        self._document: Document = document_of(Judged(played.api, played.sdk))
         self._bucket: Bucket | None = None
         if recording.name.startswith("remote_trace"):
             traces = in_bucket("traces-bucket", endpoint=s3, upload_delay="1s")

@@ -648,6 +648,17 @@ def test_a_first_run_of_no_workflow_is_told_with_file_and_line() -> None:
         mock.begin_with("summarize", catalog="mian")
 
 
+def test_a_first_run_that_these_versions_cannot_begin_is_told_why() -> None:
+    script = Script()
+    script.workflow("summarize").returns(1)
+    script.begin_with("summarize")
+    with pytest.raises(
+        ValueError, match=r"'summarize' cannot begin: a server of .* finds no workflow"
+    ) as caught:
+        OutputMock(scripts=[script], api_version="0.11", sdk_version="0.8")
+    assert __file__ in str(caught.value)
+
+
 @pytest.mark.parametrize("returned", [object(), {1, 2}, b"bytes", {"deep": [object()]}])
 def test_an_answer_that_is_no_json_is_refused_where_it_is_written(returned: Any) -> None:
     mock = OutputMock()

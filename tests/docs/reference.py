@@ -143,6 +143,8 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str, str
         default = ""
     else:
         default = code(str(option.default))
+    if told := re.search(r" \[default: ([^\]]+)\]", about):
+        about, default = about.replace(told[0], ""), told[1]
     return code(name), about, default
 
 

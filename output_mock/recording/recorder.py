@@ -51,7 +51,7 @@ def record(
     warnings = [
         f"step {played.number + 1}, {played.step.request}: {words}"
         for played in first
-        for words in _wrong(played)
+        for words in _wrong(played, scenario)
     ]
     return Recorded(recording, tuple(warnings), tuple(one.raw for one in first if one.raw is not None))
 
@@ -86,7 +86,7 @@ def _answers(scenario: Scenario, played: list[Played]) -> dict[int, dict[str, An
     }
 
 
-def _wrong(played: Played) -> list[str]:
+def _wrong(played: Played, scenario: Scenario) -> list[str]:
     answer = played.answer
     words = []
     if "skipped" in answer:
@@ -98,7 +98,8 @@ def _wrong(played: Played) -> list[str]:
             f"{place} {' or '.join(map(str, values))}" for place, values in played.step.until.items()
         )
         words.append(f"{wanted} did not come; the last answer is kept")
-    words += [f"the answer has no value for {{{{{name}}}}}" for name in played.unsaved]
+    needed = {name for step in scenario.steps[played.number + 1 :] for name in step.names()}
+    words += [f"the answer has no value for {{{{{name}}}}}" for name in played.unsaved if name in needed]
     return words
 
 

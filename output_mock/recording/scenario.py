@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from output_mock.durations import SECOND, nanoseconds
 from output_mock.recording.checking import mistakes
 from output_mock.recording.comparison import Mode
-from output_mock.recording.variables import TOKEN, fill, fill_path, fill_text
+from output_mock.recording.variables import TOKEN, fill, fill_path, fill_text, names_in
 
 
 class ScenarioError(ValueError):
@@ -85,6 +85,11 @@ class Step:
     def unstable(self) -> tuple[str, ...]:
         """Pointers to what replay leaves out."""
         return tuple(self.written.get("unstable", ()))
+
+    def names(self) -> Iterator[str]:
+        """The names of the variables that the request needs."""
+        for part in ("request", "headers", "json", "text"):
+            yield from names_in(self.written.get(part))
 
     def message(self, variables: Mapping[str, Any]) -> Message:
         """The request with the values of variables. Raises `UnknownVariable`."""

@@ -112,7 +112,7 @@ def player_of(body: Any) -> Player:
 
 def test_what_did_not_go_as_planned_is_told() -> None:
     steps = (
-        {**GET, "save": {"id": "workflowId"}},
+        {**GET, "save": {"id": "workflowId", "unused": "runId"}},
         {"request": "GET /{{id}}"},
         {**GET, "until": {"status": ["completed", "failed"]}},
     )

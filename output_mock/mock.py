@@ -12,7 +12,6 @@ from output_mock.contract.closed_runs import error as error_of
 from output_mock.contract.errors import WorkflowNotFoundError
 from output_mock.contract.versions import deployment
 from output_mock.durations import Duration, nanoseconds
-from output_mock.engine import results
 from output_mock.engine.clock import Clock, Mode
 from output_mock.engine.errors import Ending
 from output_mock.engine.kept_runs import KeptRuns
@@ -22,7 +21,7 @@ from output_mock.engine.trace_storage import Traces
 from output_mock.engine.watchdog import checked_limit
 from output_mock.engine.world import World
 from output_mock.expected import Expected
-from output_mock.http import pages
+from output_mock.http import pages, results
 from output_mock.http.app import OutputApp
 from output_mock.http.faults import Fault, Faults, Loss
 from output_mock.http.journal import Calls, check_route
@@ -41,9 +40,9 @@ if TYPE_CHECKING:
 class RunView:
     """A run as a test looks at it. Looking does not move the clock."""
 
-    def __init__(self, run: Run, world: World) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
-        self._world = world
+        self._world = run.world
 
     @property
     def workflow_id(self) -> str:
@@ -121,7 +120,7 @@ class Runs(Mapping[str, RunView]):
             raise KeyError(workflow_id) from None
         if isinstance(run.definition, CatalogDefinition):
             raise KeyError(workflow_id)
-        return RunView(run, self._world)
+        return RunView(run)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._world.workflow_ids())

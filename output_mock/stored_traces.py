@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from output_mock.engine.run import Run
-from output_mock.engine.trace_storage import Traces, object_key
+from output_mock.engine.trace_places import object_key
+from output_mock.engine.trace_storage import Traces
 from output_mock.engine.world import World
 from output_mock.http.faults import Fault
 from output_mock.http.trace_log import Trouble

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from output_mock.durations import format_duration
-from output_mock.engine.run import IncomingSignal
+from output_mock.engine.on_the_way import IncomingSignal
 from output_mock.scripts.parts import parts_of, place_of
 
 if TYPE_CHECKING:

@@ -230,7 +230,7 @@ def _skip_if_elsewhere(request: pytest.FixtureRequest) -> None:
 
 def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]:
     """A fake for a test, in its place; strict at the end."""
-    from output_mock.scripts.loading import ScriptFileError
+    from output_mock.scripts.file_error import ScriptFileError
     from pytest_output.fakes import FakeOfTest, in_process
 
     _skip_if_elsewhere(request)

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from output_mock.places import Mistake
-    from output_mock.scripts.loading import ScriptFileError
+    from output_mock.scripts.file_error import ScriptFileError
     from output_mock.scripts.script import Scripted
 
 
@@ -70,7 +70,8 @@ def counted(number: int) -> str:
 def loaded_files(files: tuple[str, ...]) -> tuple[dict[str, list[Scripted]], list[ScriptFileError]]:
     """What each of the files scripts, and what is wrong with those that cannot be loaded."""
     from output_mock.cli.reading import ended_by_ctrl_c, told_when_slow
-    from output_mock.scripts.loading import ScriptFileError, load_file
+    from output_mock.scripts.file_error import ScriptFileError
+    from output_mock.scripts.loading import load_file
 
     loaded: dict[str, list[Scripted]] = {}
     problems: list[ScriptFileError] = []

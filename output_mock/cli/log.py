@@ -155,7 +155,7 @@ class RequestLog:
 
 
 def _as_json(when: float, entry: Served | str | _Text) -> dict[str, Any]:
-    from output_mock.contract.wire_forms import iso
+    from output_mock.contract.iso_time import iso
 
     now = iso(int(when * 1e9))
     if isinstance(entry, _Text):

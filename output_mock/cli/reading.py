@@ -72,7 +72,8 @@ def read_within_limit(file: str) -> list[Scripted]:
     Raises `ScriptFileError`, also for a file that takes longer; that is broken off, unless it blocks.
     """
     from output_mock.places import Mistake
-    from output_mock.scripts.loading import ScriptFileError, load_file
+    from output_mock.scripts.file_error import ScriptFileError
+    from output_mock.scripts.loading import load_file
 
     found: list[list[Scripted]] = []
     problems: list[ScriptFileError] = []

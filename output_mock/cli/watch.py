@@ -70,7 +70,7 @@ class Watcher:
             self._take_up(file)
 
     def _take_up(self, file: str) -> None:
-        from output_mock.scripts.loading import ScriptFileError
+        from output_mock.scripts.file_error import ScriptFileError
         from output_mock.scripts.script import replace
 
         kept = "the workflows that it had go on being served"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from output_mock.contract.events import ABSENT, Event
+from output_mock.contract.iso_time import iso
 from output_mock.contract.run_start import StartInfo
-from output_mock.contract.wire_forms import iso
 
 
 def render(info: StartInfo, event_id: int, event: Event, *, include_payloads: bool) -> dict[str, Any]:

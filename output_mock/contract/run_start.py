@@ -7,6 +7,9 @@ from typing import Any
 
 from output_mock.contract.payloads import payload
 
+# The step in which a traced run asks where its trace goes.
+TRACE_DESTINATIONS = "__internal#getTraceDestinations"
+
 
 class Memo:
     """What a run knows about its trace and its steps' options; sent with every step and child."""

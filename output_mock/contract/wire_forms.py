@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from output_mock.contract.failures import Cause
@@ -22,18 +20,6 @@ class Form(NamedTuple):
     write: Callable[[Any], Any]
     # Whether its size counts towards the limit of the history (`engine.history_limits`).
     is_sized: bool = False
-
-
-def iso(time: int) -> str:
-    """A time in nanoseconds as ISO 8601 with milliseconds, in UTC."""
-    return _iso_milliseconds(time // 1_000_000)
-
-
-@functools.lru_cache(maxsize=1024)
-def _iso_milliseconds(time: int) -> str:
-    seconds, milliseconds = divmod(time, 1000)
-    stamp = datetime.fromtimestamp(seconds, tz=timezone.utc)
-    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
 def request_id(run_id: str, event_id: int) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from output_mock.contract.iso_time import iso
 from output_mock.contract.operations import NAMES
 from output_mock.contract.schemas import DURATION, JsonSchema, flag, many, number, or_null, ref, shape, text
-from output_mock.contract.wire_forms import iso
 from output_mock.control.names import LONGEST_ID
 from output_mock.control.operation import (
     ANYTHING,

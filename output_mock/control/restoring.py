@@ -8,7 +8,7 @@ from typing import Any
 
 from output_mock.control.problems import InvalidRequest
 from output_mock.control.worlds import WorldEntry, Worlds
-from output_mock.engine.records import world_of
+from output_mock.engine.record_restoring import world_of
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.state import json_form

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from output_mock.contract.errors import OutputError, WorkflowNotFoundError
+from output_mock.contract.iso_time import iso
 from output_mock.contract.schemas import (
     DURATION,
     JsonSchema,
@@ -19,7 +20,6 @@ from output_mock.contract.schemas import (
     shape,
     text,
 )
-from output_mock.contract.wire_forms import iso
 from output_mock.control.names import LONGEST_ID
 from output_mock.control.operation import (
     ANYTHING,
@@ -30,11 +30,11 @@ from output_mock.control.operation import (
     duration,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
-from output_mock.engine import results
-from output_mock.engine.instance import Activity
+from output_mock.engine.commands import Activity
 from output_mock.engine.progress import progress
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
+from output_mock.http import results
 from output_mock.javascript_json import UNDEFINED, null_if_undefined
 from output_mock.mock import RunView
 from output_mock.scripts.definition import CatalogDefinition
@@ -180,7 +180,7 @@ def _in_full(run: Run, *, history: bool) -> dict[str, Any]:
     given = results.given_input(run)
     if "input" in given:
         shown["input"] = given["input"]
-    view = RunView(run, run.world)
+    view = RunView(run)
     shown["output"], shown["error"] = view.output, view.error
     if history:
         shown["history"] = view.history
@@ -218,8 +218,8 @@ def show(asked: ControlRequest) -> ControlResponse:
 
 def trace(asked: ControlRequest) -> ControlResponse:
     """The trace of a run, as it stands."""
-    world, run = _find(asked)
-    tree = RunView(run, world).trace
+    _, run = _find(asked)
+    tree = RunView(run).trace
     if tree is None:
         raise NotFound(f"run {run.run_id} of {run.workflow_id!r} has no trace: {_untraced(run)}")
     return ControlResponse(200, tree)

@@ -16,7 +16,8 @@ from typing import Any
 
 from output_mock.control.restoring import Restored, restore
 from output_mock.control.worlds import WorldEntry, Worlds
-from output_mock.engine.records import RunRecord, WorldRecord, record_of
+from output_mock.engine.record_taking import record_of
+from output_mock.engine.records import RunRecord, WorldRecord
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.http import tokens

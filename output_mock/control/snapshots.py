@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from output_mock.contract.iso_time import iso
 from output_mock.contract.schemas import JsonSchema, fields, many, number, ref, shape, text
-from output_mock.contract.wire_forms import iso
 from output_mock.control.names import NAME, NAME_WORDS
 from output_mock.control.operation import TIME, ControlOperation, ControlRequest, ControlResponse, name_of
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from output_mock.contract.iso_time import iso
 from output_mock.contract.schemas import DURATION, JsonSchema, fields, flag, many, or_null, ref, shape, text
-from output_mock.contract.wire_forms import iso
 from output_mock.control.operation import (
     ANYTHING,
     TIME,
@@ -21,8 +21,8 @@ from output_mock.control.operation import (
 from output_mock.control.problems import Conflict, InvalidRequest, InvalidScript, NotFound
 from output_mock.engine.world import Catalog, World
 from output_mock.scripts.definition import WorkflowDefinition
-from output_mock.scripts.loading import ScriptFileError
-from output_mock.scripts.script import Script, Scripted, replace
+from output_mock.scripts.file_error import ScriptFileError
+from output_mock.scripts.script import Script, Scripted, ServingWorld, replace
 
 # How many workflows and catalogs a world may have.
 MOST_WORKFLOWS = 2000
@@ -219,7 +219,7 @@ def _offer(world: World, old: list[Scripted], script: Script) -> None:
 class _Everything(Scripted):
     """All that a world offers."""
 
-    def withdraw_from(self, world: World) -> None:
+    def withdraw_from(self, world: ServingWorld) -> None:
         for catalog in world.catalogs.values():
             for name in list(catalog.workflows):
                 catalog.withhold(name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from output_mock.contract.iso_time import iso
 from output_mock.contract.schemas import DURATION, fields, many, number, or_null, ref, shape, text
-from output_mock.contract.wire_forms import iso
 from output_mock.control import clock
 from output_mock.control.names import NAME
 from output_mock.control.operation import ControlOperation, ControlRequest, ControlResponse

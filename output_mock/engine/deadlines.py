@@ -7,17 +7,25 @@ which they started, and only the first of them has a timer on the clock.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
-from output_mock.engine.pending import Work
+from output_mock.engine.pending import Work, Worked
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Clock, Timer
-    from output_mock.engine.run import Run
 
 
 # After so many have closed, the queue is looked through for them.
 _SWEEP_AT = 100
+
+
+class Timed(Worked, Protocol):
+    """A run, as far as its execution timeout goes."""
+
+    deadline: int
+
+    def time_out(self) -> None: ...
 
 
 class Deadlines:
@@ -25,14 +33,14 @@ class Deadlines:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._queue: deque[Run] = deque()
+        self._queue: deque[Timed] = deque()
         self._timer: Timer | None = None
         # How many have closed since those that have were last taken out of the queue.
         self._closed = 0
         # The timers of runs that reach theirs before one that started earlier does.
-        self._own: dict[Run, Timer] = {}
+        self._own: dict[Timed, Timer] = {}
 
-    def add(self, run: Run) -> None:
+    def add(self, run: Timed) -> None:
         """Time `run` out at its `deadline`, should it still run then."""
         queue = self._queue
         while queue and not queue[0].running:
@@ -44,7 +52,7 @@ class Deadlines:
         if self._timer is None:
             self._timer = self._clock.call_at(queue[0].deadline, self.ring, is_timeout=True)
 
-    def forget(self, run: Run) -> None:
+    def forget(self, run: Timed) -> None:
         """`run` has closed: nothing of it is due any more."""
         own = self._own.pop(run, None)
         if own is not None:
@@ -68,13 +76,13 @@ class Deadlines:
         """What lets the first of those in the queue reach its timeout."""
         return self._timer
 
-    def take_over(self, queue: deque[Run], timer: Timer | None, own: dict[Run, Timer]) -> None:
+    def take_over(self, queue: Iterable[Timed], timer: Timer | None, own: Mapping[Any, Timer]) -> None:
         """Go on from where others were: the runs in the queue, the timer for them, and runs with one of
         their own.
         """
-        self._queue, self._timer, self._own = queue, timer, own
-        if queue and timer is None:
-            self._timer = self._clock.call_at(queue[0].deadline, self.ring, is_timeout=True)
+        self._queue, self._timer, self._own = deque(queue), timer, dict(own)
+        if self._queue and timer is None:
+            self._timer = self._clock.call_at(self._queue[0].deadline, self.ring, is_timeout=True)
 
     def ring(self) -> None:
         """The first of the timeouts has come."""

@@ -10,194 +10,121 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import random
-import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.contract import failures
-from output_mock.contract.errors import OutputError, QueryNotRegisteredError
-from output_mock.contract.failures import Cause
-from output_mock.contract.run_start import ActivityOptions, Memo
+from output_mock.contract.errors import QueryNotRegisteredError
+from output_mock.contract.run_start import TRACE_DESTINATIONS, ActivityOptions, Memo
 from output_mock.contract.versions import Trait
-from output_mock.durations import format_duration
+from output_mock.engine.commands import (
+    ACCEPT,
+    CANCEL,
+    CANCEL_CHILD,
+    CANCEL_STEP,
+    CANCEL_TIMER,
+    CHILD,
+    CHILD_CLOSED,
+    COMPLETE,
+    CONTINUE,
+    DESTINATIONS,
+    FAIL,
+    FINISH,
+    MEMO,
+    SIGNAL,
+    STEP,
+    STEP_CLOSED,
+    STOP,
+    TIMER,
+    TIMER_FIRED,
+    UPDATE,
+    Activity,
+    Child,
+    Command,
+    Job,
+    Update,
+    WorkflowTimer,
+)
 from output_mock.engine.loop import ScriptLoop
-from output_mock.engine.outlasting import note_if_outlasting
-from output_mock.javascript_json import UNDEFINED, as_json, null_if_undefined
-from output_mock.places import was_raised
+from output_mock.engine.watchdog import Watchdog, is_for_the_process
+from output_mock.javascript_json import as_json, null_if_undefined
+from output_mock.scripts.playing import (
+    Mistaken,
+    cause_of,
+    cause_of_update,
+    describe,
+    ending_of,
+    is_mistake,
+    play,
+)
+from output_mock.sdk.built_in_queries import BUILT_IN_QUERIES, metadata
 from output_mock.sdk.context import (
     Context,
-    ContinueAsNew,
     Handler,
     RunInfo,
-    SignalTimeout,
     StepPlan,
     answer_of,
 )
 from output_mock.sdk.errors import ScriptError
-from output_mock.sdk.failures import FATAL_NAMES, Application, ChildFailure, Failure, StepFailure, invalid
-from output_mock.sdk.trace_nodes import Node
+from output_mock.sdk.failures import ChildFailure, Failure
+from output_mock.sdk.signals import Signals, check_predicate, timed_out
 from output_mock.sdk.values import named_json
 
 if TYPE_CHECKING:
-    from output_mock.engine.clock import Timer
-    from output_mock.engine.run import Run
+    from output_mock.contract.run_start import StartInfo
+    from output_mock.contract.versions import Deployment
+    from output_mock.engine.clock import Clock
+    from output_mock.engine.ids import Ids
     from output_mock.scripts.definition import WorkflowDefinition
 
-TRACE_DESTINATIONS = "__internal#getTraceDestinations"
-# Where this package lies: lines in it are not what the author of a script looks for.
-_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _Future: Any = asyncio.Future
 _get_running_loop: Callable[[], Any] = asyncio._get_running_loop
 _NO_MEMO = Memo()
-DESTINATIONS = StepPlan("getTraceDestinations", None, None, 0, "Internal")
+_ENDINGS = {"completes": COMPLETE, "fails": FAIL, "stops": CANCEL, "continues": CONTINUE}
 # The fields that the upserts of a run's memo name, in the order of the SDK.
 _FIRST: tuple[str, ...] = ("payloadVersion",)
 _FIRST_TRACED = ("payloadVersion", "traceInfo")
 _SECOND: tuple[str, ...] = ("activityOptions",)
 _SECOND_TRACED = ("activityOptions", "trace")
-# Queries that the TypeScript SDK always answers; named in the message for an unknown one (approval).
-BUILT_IN_QUERIES = {
-    "__stack_trace": "Returns a sensible stack trace.",
-    "__enhanced_stack_trace": "Returns a stack trace annotated with source information.",
-    "__temporal_workflow_metadata": "Returns metadata associated with this workflow.",
-}
 
 
-class Activity:
-    """A step that the script has asked for."""
+class InstanceWorld(Protocol):
+    """What a script needs of its world."""
 
-    # The number of its ACTIVITY_TASK_SCHEDULED event, and when that was.
-    scheduled = 0
-    scheduled_at = 0
-    started_at = 0
-    attempt = 1
-    last_failure: Cause | None = None
-    timer: Timer | None = None
-    due = 0
-    is_timeout = False
-    # The event that asks the step to stop, once there is one.
-    cancel_requested = 0
-    closed = False
-    # What it has returned.
-    result: Any = None
-    # What the attempt that has just ended has done inside.
-    inside: Sequence[Node] = ()
-
-    def __init__(
-        self,
-        activity_id: str,
-        activity_type: str,
-        plan: StepPlan,
-        input: Any,
-        options: ActivityOptions,
-        future: asyncio.Future[Any],
-    ) -> None:
-        self.activity_id = activity_id
-        self.activity_type = activity_type
-        self.plan = plan
-        self.input = input
-        self.options = options
-        self.future = future
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def watchdog(self) -> Watchdog: ...
+    @property
+    def ids(self) -> Ids: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def deployment(self) -> Deployment: ...
+    @property
+    def answers_given(self) -> dict[object, int]: ...
+    @property
+    def script_errors(self) -> list[ScriptError]: ...
+    def note(self, error: ScriptError) -> None: ...
 
 
-class WorkflowTimer:
-    """A timer that the script has started."""
+class InstanceRun(Protocol):
+    """What a script needs of its run."""
 
-    # The number of its TIMER_STARTED event.
-    started = 0
-    timer: Timer | None = None
-    due = 0
-    closed = False
-
-    def __init__(self, timer_id: str, length: int, fire: Callable[[], None], is_timeout: bool) -> None:
-        self.timer_id = timer_id
-        self.length = length
-        self.fire = fire
-        self.is_timeout = is_timeout
-
-
-class Child:
-    """A child workflow that the script has started."""
-
-    # The numbers of the events that have asked for it, have seen it start, and ask it to stop.
-    initiated = 0
-    started = 0
-    cancel_requested = 0
-    run: Run | None = None
-    closed = False
-
-    def __init__(
-        self,
-        workflow_id: str,
-        workflow_type: str,
-        input: Any,
-        invocation: dict[str, Any],
-        detached: bool,
-        memo: Memo,
-        future: asyncio.Future[Any],
-    ) -> None:
-        self.workflow_id = workflow_id
-        self.workflow_type = workflow_type
-        self.input = input
-        self.invocation = invocation
-        self.detached = detached
-        self.memo = memo
-        self.future = future
-
-
-class Update:
-    """An update that a client has sent, and what became of it."""
-
-    # The number of its WORKFLOW_EXECUTION_UPDATE_ACCEPTED event.
-    accepted = 0
-    # The event that has brought it over from another run's history, for a run that was reset.
-    admitted = 0
-    rejected: str | None = None
-    # Whether it was refused because nobody handles updates of its name.
-    unknown = False
-    # What is wrong with the validator that refused it.
-    mistake: ScriptError | None = None
-    done = False
-    result: Any = UNDEFINED
-    failure: Cause | None = None
-
-    def __init__(self, update_id: str, name: str, payload: Any) -> None:
-        self.update_id = update_id
-        self.name = name
-        self.payload = payload
-
-
-class Query:
-    """A question that a client asks, and its answer."""
-
-    answered: bool = False
-    answer: Any = UNDEFINED
-    error: OutputError | None = None
-
-    def __init__(self, name: str, payload: Any) -> None:
-        self.name = name
-        self.payload = payload
-
-    def ask(self, instance: Instance) -> None:
-        """Have the script answer, or keep the error that it answers with."""
-        self.answered = True
-        try:
-            self.answer = instance.query(self.name, self.payload)
-        except OutputError as error:
-            self.error = error
-
-
-# Commands, as the workflow task's batch writes them. A pair: what kind, and what it is about.
-MEMO, STEP, CANCEL_STEP, TIMER, CANCEL_TIMER, CHILD, CANCEL_CHILD, ACCEPT, FINISH = range(9)
-COMPLETE, FAIL, CANCEL, CONTINUE = range(9, 13)
-Command = tuple[int, Any]
-# Jobs, as what has happened reaches the script.
-STEP_CLOSED, TIMER_FIRED, SIGNAL, UPDATE, STOP, CHILD_STARTED, CHILD_CLOSED = range(7)
-Job = tuple[int, Any, Any]
+    @property
+    def world(self) -> InstanceWorld: ...
+    @property
+    def definition(self) -> WorkflowDefinition: ...
+    @property
+    def info(self) -> StartInfo: ...
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def workflow_id(self) -> str: ...
+    def child_type(self, name: str) -> str: ...
+    def note_if_outlasting(self, what: str, length: int, *, is_timeout: bool) -> None: ...
 
 
 class Instance:
@@ -214,7 +141,7 @@ class Instance:
     destinations: Activity | None = None
     _random: random.Random | None = None
 
-    def __init__(self, run: Run, definition: WorkflowDefinition) -> None:
+    def __init__(self, run: InstanceRun, definition: WorkflowDefinition) -> None:
         self.run = run
         self.definition = definition
         self.main: asyncio.Task[Any] | None = None
@@ -224,9 +151,7 @@ class Instance:
         self.commands: list[Command] = []
         self.queries: dict[str, Handler] = {}
         self.update_handlers: dict[str, tuple[Handler, Handler | None]] = {}
-        self._signal_handlers: dict[str, Handler] = {}
-        self._signals: dict[str, list[Any]] = {}
-        self._signal_waits: dict[str, list[asyncio.Future[Any]]] = {}
+        self._signals: Signals = Signals()
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[Any]]] = []
         # Since when each signal and condition is waited for.
         self._since: dict[asyncio.Future[Any], int] = {}
@@ -335,7 +260,7 @@ class Instance:
     def _not_yet(self, jobs: list[Job]) -> bool:
         for kind, subject, detail in jobs:
             if kind == SIGNAL:
-                self._signals.setdefault(subject, []).append(detail)
+                self._signals.keep(subject, detail)
             elif kind == UPDATE:
                 self._buffered_updates.append(subject)
             elif kind == STOP and self.destinations is not None:
@@ -395,7 +320,7 @@ class Instance:
         if name == "__enhanced_stack_trace":
             return lambda _payload: {"sdk": {"name": "output-mock"}, "sources": {}, "stacks": []}
         if name == "__temporal_workflow_metadata":
-            handlers = (self.queries, self._signal_handlers, self.update_handlers)
+            handlers = (self.queries, self._signals.handlers, self.update_handlers)
             return lambda _payload: metadata(self.definition.name, *handlers)
         return None
 
@@ -419,9 +344,7 @@ class Instance:
             return
         self.main = None
         self.commands = []
-        self._signal_handlers = {}
-        self._signals = {}
-        self._signal_waits = {}
+        self._signals = Signals()
         self._handling = []
         self._conditions = []
         self._since = {}
@@ -429,12 +352,7 @@ class Instance:
 
     def awaited_signals(self) -> list[tuple[str, int]]:
         """The names of the signals that the script waits for at the moment, and since when."""
-        return [
-            (name, self._since[future])
-            for name, waits in self._signal_waits.items()
-            for future in waits
-            if not future.done()
-        ]
+        return [(name, self._since[future]) for name, future in self._signals.awaited()]
 
     def open_conditions(self) -> list[int]:
         """Since when the script waits for each of its conditions."""
@@ -442,7 +360,7 @@ class Instance:
 
     def unread_signals(self) -> list[str]:
         """The names of the signals that have come and that nothing has read."""
-        return [name for name, payloads in self._signals.items() if payloads]
+        return self._signals.unread()
 
     # What the loop asks of its host
 
@@ -455,8 +373,8 @@ class Instance:
         self._check_running()
         if not self.replaying:
             self.run.world.clock.due_in(length, "the end of this wait")
-            note_if_outlasting(
-                self.run, "a timeout" if is_timeout else "a pause", length, is_timeout=is_timeout
+            self.run.note_if_outlasting(
+                "a timeout" if is_timeout else "a pause", length, is_timeout=is_timeout
             )
         self.timer_count += 1
         timer = WorkflowTimer(str(self.timer_count), length, fire, is_timeout)
@@ -514,14 +432,14 @@ class Instance:
         self._check_running()
         input = named_json(input, "the input of child {!r}", name)
         try:
-            child_type = self.run.world.resolve_child(self.run, name)
+            child_type = self.run.child_type(name)
         except LookupError:
             if not self.replaying:
                 raise
             # It is offered no longer; the history knows what it was.
             child_type = name
         invocation: dict[str, Any] = {} if options is None else {"activityOptions": dict(options)}
-        child = Child(
+        child: Child[Any] = Child(
             f"{self.run.workflow_id}-{self.run.world.ids.child_suffix()}",
             child_type,
             input,
@@ -533,7 +451,7 @@ class Instance:
         self.commands.append((CHILD, child))
         return await self._outcome_of_child(child)
 
-    async def _outcome_of_child(self, child: Child) -> Any:
+    async def _outcome_of_child(self, child: Child[Any]) -> Any:
         try:
             return await child.future
         except asyncio.CancelledError:
@@ -567,23 +485,18 @@ class Instance:
 
     async def wait_for_signal(self, name: str, timeout: int | None) -> Any:
         self._check_running()
-        waiting = self._signals.get(name)
-        if waiting:
-            return waiting.pop(0)
+        kept = self._signals.kept(name)
+        if kept:
+            return kept.pop(0)
         future: asyncio.Future[Any] = self.loop.create_future()
-        waits = self._signal_waits.setdefault(name, [])
-        waits.append(future)
+        self._signals.wait(name, future)
         if not await self._guarded(future, timeout):
-            limit = format_duration(timeout or 0)
-            raise SignalTimeout(f"no signal {name!r} within {limit}")
+            raise timed_out(name, timeout)
         return future.result()
 
     async def condition(self, predicate: Callable[[], bool], timeout: int | None) -> bool:
         self._check_running()
-        if inspect.iscoroutinefunction(predicate):
-            raise TypeError(
-                "ctx.condition takes a plain function, not a coroutine function, which cannot wait"
-            )
+        check_predicate(predicate)
         if predicate():
             return True
         future: asyncio.Future[Any] = self.loop.create_future()
@@ -613,9 +526,8 @@ class Instance:
 
     def on_signal(self, name: str, handler: Handler) -> None:
         self._check_running()
-        self._signal_handlers[name] = handler
-        for payload in self._signals.pop(name, ()):
-            self._call_signal_handler(name, handler, payload)
+        for payload in self._signals.handle(name, handler):
+            self._call_signal_handler(handler, payload)
 
     def on_query(self, name: str, handler: Handler) -> None:
         self._check_running()
@@ -669,27 +581,11 @@ class Instance:
 
     def _ending(self, main: asyncio.Task[Any]) -> Command:
         """The command that closes the run."""
-        if main.cancelled():
-            return (CANCEL, None) if self.stopped else (FAIL, failures.stopped())
-        error = main.exception()
-        if error is None:
-            return (COMPLETE, main.result())
-        if isinstance(error, ContinueAsNew):
-            try:
-                return (
-                    CONTINUE,
-                    named_json(
-                        error.input, "the input that workflow {!r} continues with", self.definition.name
-                    ),
-                )
-            except TypeError as problem:
-                raise self.script_error(problem) from error
-        cause = cause_of(error, self.definition)
-        if cause is None:
-            raise self.script_error(error) from error
-        if self.stopped and cause.is_cancellation():
-            return (CANCEL, None)
-        return (FAIL, cause)
+        try:
+            how, what = ending_of(main, self.definition, stopped=self.stopped)
+        except Mistaken as mistaken:
+            raise self.script_error(mistaken.error) from mistaken.error
+        return (_ENDINGS[how], what)
 
     def _stop(self) -> None:
         self.stopped = True
@@ -709,19 +605,11 @@ class Instance:
     # Messages
 
     def _deliver_signal(self, name: str, payload: Any) -> None:
-        waits = self._signal_waits.get(name)
-        handler = self._signal_handlers.get(name)
+        handler = self._signals.deliver(name, payload)
         if handler is not None:
-            self._call_signal_handler(name, handler, payload)
-            return
-        while waits:
-            future = waits.pop(0)
-            if not future.done():
-                future.set_result(payload)
-                return
-        self._signals.setdefault(name, []).append(payload)
+            self._call_signal_handler(handler, payload)
 
-    def _call_signal_handler(self, name: str, handler: Handler, payload: Any) -> None:
+    def _call_signal_handler(self, handler: Handler, payload: Any) -> None:
         answer = handler(payload)
         if inspect.iscoroutine(answer):
             self._handle(answer).add_done_callback(self._signal_handled)
@@ -748,7 +636,7 @@ class Instance:
                 validator(payload)
             except Exception as refusal:
                 update.rejected = str(refusal) or type(refusal).__name__
-                if _is_mistake(refusal):
+                if is_mistake(refusal):
                     update.mistake = self._mistaken_validator(update.name, refusal)
                 return
         self.commands.append((ACCEPT, update))
@@ -788,14 +676,9 @@ class Instance:
         self.commands.append((FINISH, update))
 
     def _update_failed(self, update: Update, error: BaseException) -> None:
-        if isinstance(error, Failure):
-            where = f"update {update.name} ({self.definition.path})"
-            non_retryable = not error.retryable
-            update.failure = Application(error, where=where, non_retryable=non_retryable, detailed=False)
-        else:
-            update.failure = cause_of(error, self.definition)
-            if update.failure is None:
-                raise error
+        update.failure = cause_of_update(update.name, error, self.definition)
+        if update.failure is None:
+            raise error
         self.commands.append((FINISH, update))
 
     def _resolve(self, future: asyncio.Future[Any], detail: Any) -> None:
@@ -825,85 +708,6 @@ class Instance:
         return describe(error, self.definition, self.run.workflow_id)
 
 
-def is_for_the_process(error: BaseException) -> bool:
-    """Whether an error that a script let through may be meant for the whole process.
-
-    Ctrl-C and what ends a test reach the main thread only; all else, wherever it is raised, is the script's.
-    """
-    return not isinstance(error, (Exception, SystemExit)) and (
-        threading.current_thread() is threading.main_thread()
-    )
-
-
-def metadata(
-    workflow_type: str, queries: Iterable[str], signals: Iterable[str], updates: Iterable[str]
-) -> dict[str, Any]:
-    """What a run says of itself: the names that it handles (fact_query_running)."""
-    described = [{"name": name, "description": words} for name, words in BUILT_IN_QUERIES.items()]
-    return {
-        "definition": {
-            "type": workflow_type,
-            "queryDefinitions": [*described, *({"name": name} for name in queries)],
-            "signalDefinitions": [{"name": name} for name in signals],
-            "updateDefinitions": [{"name": name} for name in updates],
-        },
-        "currentDetails": "",
-    }
-
-
-async def play(
-    definition: WorkflowDefinition, context: Context, given: Any, *, only_checked: bool = False
-) -> Any:
-    """The script, between the schemas of its input and output; with `only_checked` they change nothing."""
-    if definition.input_schema is None:
-        given = as_json(given)
-    else:
-        checked, issues = definition.input_schema.safe_parse(given)
-        if issues:
-            raise invalid(f'Workflow "{definition.name}" input', issues)
-        given = as_json(given) if only_checked else checked
-    output = await definition.script(context, null_if_undefined(given))
-    output = named_json(output, "the output of workflow {!r}", definition.name)
-    if definition.output_schema is not None:
-        checked, issues = definition.output_schema.safe_parse(output)
-        if issues:
-            raise invalid(f'Workflow "{definition.name}" output', issues)
-        output = output if only_checked else checked
-    return output
-
-
-def cause_of(error: BaseException, definition: WorkflowDefinition) -> Cause | None:
-    """The chain of failures that an exception of a script stands for; None for a mistake in the script."""
-    if isinstance(error, (StepFailure, ChildFailure)):
-        return error.chain
-    if isinstance(error, SignalTimeout):
-        error = Failure(str(error), name="TimeoutError", retryable=False)
-    if isinstance(error, Failure):
-        where = f"fn ({definition.path})"
-        # The SDK wraps its own fatal errors, and leaves the failures of Temporal as they are.
-        detailed = error.name in FATAL_NAMES or bool(error.properties) or not error.is_error
-        return Application(error, where=where, non_retryable=not error.retryable, detailed=detailed)
-    inner = getattr(error, "exceptions", None)  # an ExceptionGroup of asyncio.TaskGroup
-    if inner and not isinstance(error, Exception):
-        return None
-    for one in inner or ():
-        cause = cause_of(one, definition)
-        if cause is not None:
-            return cause
-    return None
-
-
-# What nobody raises to refuse something, unless they say so in a `raise` of their own.
-_MISTAKES = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, RecursionError, TypeError)
-
-
-def _is_mistake(error: Exception) -> bool:
-    """Whether a validator raised this by mistake, and not in order to refuse an update."""
-    if isinstance(error, ScriptError):
-        return True
-    return isinstance(error, _MISTAKES) and error.__traceback__ is not None and not was_raised(error)
-
-
 class _GaveUp(Exception):
     """A wait's timer fired."""
 
@@ -916,38 +720,3 @@ def _give_up(future: asyncio.Future[Any]) -> None:
 def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def describe(error: BaseException, definition: WorkflowDefinition, workflow_id: str) -> ScriptError:
-    """The `ScriptError` for a mistake in the script of `definition`: where it is and what it says."""
-    if isinstance(error, ScriptError):
-        return error
-    script = inspect.unwrap(definition.script)
-    code = getattr(script, "__code__", None)
-    source = code.co_filename if code is not None else ""
-    # The innermost line of the script's own file; of the test's, for a workflow that is said in calls.
-    place = elsewhere = None
-    traceback = error.__traceback__
-    while traceback is not None:
-        filename = traceback.tb_frame.f_code.co_filename
-        if not filename.startswith(_PACKAGE):
-            elsewhere = f"{filename}, line {traceback.tb_lineno}"
-            if filename == source:
-                place = elsewhere
-        traceback = traceback.tb_next
-    if place is None and code is not None and not source.startswith(_PACKAGE):
-        place = f"{source}, line {code.co_firstlineno}"
-    place = place or elsewhere or getattr(getattr(script, "__self__", None), "place", None)
-    message = str(error)
-    hint = ""
-    if "'coroutine' object" in message:
-        hint = ". Was `await` forgotten?"
-    elif isinstance(error, RuntimeError) and "different loop" in message:
-        hint = (
-            ". The script awaits a future of another event loop; scripts can only await what their own loop "
-            "makes: ctx.step, ctx.child, ctx.wait_for_signal, ctx.condition and asyncio's primitives"
-        )
-    text = f"the script of workflow {definition.name!r} raised {type(error).__name__}: {message}{hint}"
-    mistake = ScriptError(f"{text} ({place})" if place else text, workflow_id=workflow_id)
-    mistake.__cause__ = error
-    return mistake

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from output_mock.engine.world import World
+    from output_mock.engine.clock import Clock
+
+
+class KeepsRuns(Protocol):
+    """A world, as far as its closed runs go."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def closed_runs(self) -> int: ...
+    @property
+    def may_forget(self) -> int: ...
+    def forget_oldest(self) -> int: ...
 
 
 class KeptRuns:
@@ -24,7 +36,7 @@ class KeptRuns:
         self.most = most
         # How many runs have gone so far.
         self.gone: int = 0
-        self._worlds: list[World] = []
+        self._worlds: list[KeepsRuns] = []
         self._lock = threading.Lock()
 
     @property
@@ -32,26 +44,26 @@ class KeptRuns:
         """How many there are."""
         return sum(one.closed_runs for one in tuple(self._worlds))
 
-    def add(self, world: World) -> None:
+    def add(self, world: KeepsRuns) -> None:
         """Count the runs of a world from now on."""
         with self._lock:
             if world not in self._worlds:
                 self._worlds.append(world)
 
-    def remove(self, world: World) -> None:
+    def remove(self, world: KeepsRuns) -> None:
         """A world is over: its runs count no longer."""
         with self._lock:
             if world in self._worlds:
                 self._worlds.remove(world)
 
-    def make_room(self, world: World) -> None:
+    def make_room(self, world: KeepsRuns) -> None:
         """A run of `world`, which holds its lock, has closed: let the oldest ones go that are too many, but
         not that one, however many children it has.
         """
         most = self.most
         if most is None:
             return
-        busy: set[World] = set()
+        busy: set[KeepsRuns] = set()
         while self.total > most:
             there = [
                 other

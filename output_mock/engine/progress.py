@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from output_mock.durations import format_duration
-from output_mock.engine.instance import DESTINATIONS, Activity, WorkflowTimer
-from output_mock.engine.outlasting import deadline_of
-from output_mock.engine.run import ContinueAsNewBackoff, IncomingSignal
+from output_mock.engine.commands import DESTINATIONS, Activity, WorkflowTimer
+from output_mock.engine.on_the_way import ContinueAsNewBackoff, IncomingSignal
 
 if TYPE_CHECKING:
     from output_mock.engine.run import Run
@@ -101,7 +100,7 @@ def _more(run: Run) -> str:
     ]
     timeouts = [thing.due for thing in run.work if thing.is_timeout]
     if timeouts:
-        ahead, deadline = min(timeouts), deadline_of(run)
+        ahead, deadline = min(timeouts), run.ends_by()
         if deadline and deadline <= ahead:
             more.append(f"the run's execution timeout is in {_left(run, deadline)}, before that of the wait")
         else:

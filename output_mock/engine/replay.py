@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from output_mock.contract import events
 from output_mock.contract.errors import StepNotCompletedError, StepNotFoundError
 from output_mock.contract.run_start import WorkflowDetails
-from output_mock.engine import instance
-from output_mock.engine.instance import Activity, Child, Command, Instance, Job, Update, WorkflowTimer
+from output_mock.engine import commands
+from output_mock.engine.commands import Activity, Child, Command, Job, Update, WorkflowTimer
+from output_mock.engine.instance import Instance
 from output_mock.engine.run import Run
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.values import copy_for_script
 
-if TYPE_CHECKING:
-    from output_mock.engine.world import World
-
 # The events that a workflow task's commands leave, in the order in which a script gave them.
 _COMMANDS = {
-    instance.MEMO: events.WorkflowPropertiesModified,
-    instance.STEP: events.ActivityTaskScheduled,
-    instance.CANCEL_STEP: events.ActivityTaskCancelRequested,
-    instance.TIMER: events.TimerStarted,
-    instance.CANCEL_TIMER: events.TimerCanceled,
-    instance.CHILD: events.StartChildWorkflowExecutionInitiated,
-    instance.CANCEL_CHILD: events.RequestCancelExternalWorkflowExecutionInitiated,
-    instance.ACCEPT: events.WorkflowExecutionUpdateAccepted,
-    instance.FINISH: events.WorkflowExecutionUpdateCompleted,
+    commands.MEMO: events.WorkflowPropertiesModified,
+    commands.STEP: events.ActivityTaskScheduled,
+    commands.CANCEL_STEP: events.ActivityTaskCancelRequested,
+    commands.TIMER: events.TimerStarted,
+    commands.CANCEL_TIMER: events.TimerCanceled,
+    commands.CHILD: events.StartChildWorkflowExecutionInitiated,
+    commands.CANCEL_CHILD: events.RequestCancelExternalWorkflowExecutionInitiated,
+    commands.ACCEPT: events.WorkflowExecutionUpdateAccepted,
+    commands.FINISH: events.WorkflowExecutionUpdateCompleted,
 }
 _COMMAND_EVENTS = tuple(_COMMANDS.values())
 # The events that end a run together with a workflow task.
@@ -59,13 +57,12 @@ def reset_point(run: Run, step_name: str) -> int:
     raise StepNotCompletedError(step_name)
 
 
-def reset_run(
-    world: World, base: Run, event_id: int, reason: str
-) -> tuple[Run, list[Activity | WorkflowTimer]]:
+def reset_run(base: Run, event_id: int, reason: str) -> tuple[Run, list[Activity | WorkflowTimer]]:
     """The run that begins with `base`'s history up to before `event_id`, and what is under way there.
 
     Hand both to `Run.go_on`. Raises `ScriptError` when the script does not do again what it did.
     """
+    world = base.world
     now = world.clock.nanoseconds()
     run_id = world.ids.uuid4()
     run = Run(world, base.catalog, base.definition, base.info, run_id)
@@ -84,7 +81,7 @@ def reset_run(
     for event in base.history.events[event_id:]:
         if isinstance(event, events.WorkflowExecutionSignaled):
             batch.append(events.WorkflowExecutionSignaled(now, event.signal_name, event.input))
-            run.jobs.append((instance.SIGNAL, event.signal_name, copy_for_script(event.input)))
+            run.jobs.append((commands.SIGNAL, event.signal_name, copy_for_script(event.input)))
         elif isinstance(event, events.WorkflowExecutionUpdateAccepted):
             update = Update(event.update_id, event.update_name, event.given)
             # The event that it is admitted by, which its acceptance will refer to.
@@ -92,7 +89,7 @@ def reset_run(
             batch.append(
                 events.WorkflowExecutionUpdateAdmitted(now, update.update_id, update.name, update.payload)
             )
-            run.jobs.append((instance.UPDATE, update, None))
+            run.jobs.append((commands.UPDATE, update, None))
     run.history.append(*batch, events.WorkflowTaskScheduled(now, False))
     return run, [*replay.activities.values(), *replay.timers.values()]
 
@@ -126,7 +123,7 @@ class Replay:
         self.events: list[events.Event] = run.history.events
         self.activities: dict[int, Activity] = {}
         self.timers: dict[int, WorkflowTimer] = {}
-        self.children: dict[int, Child] = {}
+        self.children: dict[int, Child[Run]] = {}
         self.updates: dict[int, Update] = {}
 
     def play(self) -> None:
@@ -156,7 +153,7 @@ class Replay:
         run = self.run
         match event:
             case events.WorkflowExecutionSignaled():
-                return (instance.SIGNAL, event.signal_name, copy_for_script(event.input))
+                return (commands.SIGNAL, event.signal_name, copy_for_script(event.input))
             case events.ActivityTaskCompleted():
                 return self._step_closed(event.scheduled, event.result)
             case events.ActivityTaskFailed() | events.ActivityTaskTimedOut():
@@ -164,15 +161,15 @@ class Replay:
             case events.TimerFired():
                 timer = self.timers.pop(event.started)
                 timer.closed = True
-                return (instance.TIMER_FIRED, timer, None)
+                return (commands.TIMER_FIRED, timer, None)
             case events.WorkflowExecutionCancelRequested():
                 run.cancel_requested = True
-                return (instance.STOP, None, None)
+                return (commands.STOP, None, None)
             case events.ChildWorkflowExecutionStarted():
                 child = self.children[event.initiated]
                 child.run = run.world.begun_as(event.workflow_id, event.run_id)
                 child.started = event_id
-                return (instance.CHILD_STARTED, child, None)
+                return (commands.CHILD_STARTED, child, None)
             case events.ChildWorkflowExecutionCompleted():
                 return self._child_closed(event.initiated, event.result)
             case events.OfFailedChild():
@@ -183,12 +180,12 @@ class Replay:
         activity = self.activities.pop(scheduled)
         activity.closed = True
         activity.result = outcome
-        return (instance.STEP_CLOSED, activity, outcome)
+        return (commands.STEP_CLOSED, activity, outcome)
 
     def _child_closed(self, initiated: int, outcome: Any) -> Job:
         child = self.children.pop(initiated)
         child.closed = True
-        return (instance.CHILD_CLOSED, child, outcome)
+        return (commands.CHILD_CLOSED, child, outcome)
 
     def _task(self, position: int) -> int:
         """Replay a workflow task; returns the position after the commands that it left."""
@@ -209,13 +206,13 @@ class Replay:
                 update = Update(event.update_id, event.update_name, event.given)
                 update.admitted = event.admitted
                 self.updates[position + 3 + offset] = update
-                jobs.append((instance.UPDATE, update, None))
-        commands = run.instance.activate(jobs)
+                jobs.append((commands.UPDATE, update, None))
+        given = run.instance.activate(jobs)
         if last:
             return end
-        if [_COMMANDS.get(kind) for kind, _ in commands] != [type(event) for event in written] or any(
+        if [_COMMANDS.get(kind) for kind, _ in given] != [type(event) for event in written] or any(
             isinstance(event, events.ActivityTaskScheduled) and subject.activity_type != event.activity_type
-            for (_, subject), event in zip(commands, written, strict=True)
+            for (_, subject), event in zip(given, written, strict=True)
         ):
             raise ScriptError(
                 f"the script of workflow {run.definition.name!r} did something else when it was played again "
@@ -223,31 +220,31 @@ class Replay:
                 "and ctx.now instead of random and datetime), and let its runs end before you change it",
                 workflow_id=run.workflow_id,
             )
-        for offset, (command, event) in enumerate(zip(commands, written, strict=True)):
+        for offset, (command, event) in enumerate(zip(given, written, strict=True)):
             self._match(command, event, position + 3 + offset)
         run.began = True
         return end
 
     def _match(self, command: Command, event: events.Event, event_id: int) -> None:
         kind, subject = command
-        if kind == instance.MEMO:
+        if kind == commands.MEMO:
             self.run.memo = subject[0]
-        elif kind == instance.STEP:
+        elif kind == commands.STEP:
             subject.scheduled, subject.scheduled_at = event_id, event.time
             self.activities[event_id] = subject
-        elif kind == instance.TIMER:
+        elif kind == commands.TIMER:
             subject.started, subject.due = event_id, event.time + subject.length
             self.timers[event_id] = subject
-        elif kind == instance.CANCEL_TIMER:
+        elif kind == commands.CANCEL_TIMER:
             self.timers.pop(subject.started, None)
-        elif kind == instance.CANCEL_STEP:
+        elif kind == commands.CANCEL_STEP:
             subject.cancel_requested = event_id
         elif isinstance(event, events.StartChildWorkflowExecutionInitiated):
             subject.initiated = event_id
             subject.workflow_id, subject.workflow_type = event.workflow_id, event.workflow_type
             self.children[event_id] = subject
             self.run.children = (*self.run.children, subject)
-        elif kind == instance.ACCEPT:
+        elif kind == commands.ACCEPT:
             subject.accepted = event_id
-        elif kind == instance.FINISH:
+        elif kind == commands.FINISH:
             subject.done = True

@@ -8,16 +8,16 @@ completion together with the commands that it carried (history_paging).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.contract import events, failures
 from output_mock.contract.failures import Cause
 from output_mock.contract.history import History
 from output_mock.contract.run_start import Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.contract.versions import Trait
-from output_mock.engine.history_limits import Measured
-from output_mock.engine.instance import (
+from output_mock.engine.attempts import Attempt
+from output_mock.engine.commands import (
     ACCEPT,
     CANCEL,
     CANCEL_CHILD,
@@ -41,27 +41,33 @@ from output_mock.engine.instance import (
     Activity,
     Child,
     Command,
-    Instance,
     Job,
     Query,
     Update,
     WorkflowTimer,
-    describe,
-    is_for_the_process,
 )
-from output_mock.engine.outlasting import note_if_outlasting, note_if_too_late
+from output_mock.engine.history_limits import Measured
+from output_mock.engine.instance import Instance
+from output_mock.engine.on_the_way import ContinueAsNewBackoff, IncomingSignal
+from output_mock.engine.outlasting import note_signal, note_wait
 from output_mock.engine.pending import Kind, Work
-from output_mock.engine.trace_storage import Attempt
+from output_mock.engine.watchdog import is_for_the_process
 from output_mock.javascript_json import UNDEFINED
+from output_mock.scripts.playing import describe
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.failures import Application, ChildFailure, Failure, StepFailure
 from output_mock.sdk.values import copy_for_script
 
 if TYPE_CHECKING:
+    from output_mock.contract.versions import Deployment
     from output_mock.contract.versions.history_view import HistoryView
-    from output_mock.engine.clock import Timer
+    from output_mock.engine.clock import Clock
+    from output_mock.engine.deadlines import Deadlines
+    from output_mock.engine.ids import Ids
+    from output_mock.engine.latency import Latency
+    from output_mock.engine.outlasting import Noted
     from output_mock.engine.records import RunRecord, UnderWay
-    from output_mock.engine.world import Catalog, World
+    from output_mock.engine.watchdog import Watchdog
     from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition
 
 _TERMINATE, _ABANDON = 1, 2
@@ -74,31 +80,97 @@ _CHILD_CLOSED: dict[str, Callable[..., events.Event]] = {
 _NOT_BY_ITS_WORKER = frozenset({"terminated", "timed_out"})
 
 
-class ContinueAsNewBackoff:
-    """The pause before the first workflow task of a run that continues another one."""
+class TraceWriter(Protocol):
+    """Writes the traces of root runs to where they can be read at once. Called with the world's lock held."""
 
-    __slots__ = ("due", "is_timeout", "timer")
+    def changed(self, run: Run) -> None:
+        """There is an error in the trace of this root run, which goes on."""
 
-    def __init__(self, due: int) -> None:
-        self.due: int = due
-        self.is_timeout: bool = False
-        self.timer: Timer | None = None
+    def ended(self, run: Run) -> None:
+        """This root run has ended, in whatever way."""
+
+    def forget(self, run: Run) -> None:
+        """This root run has gone (`--keep-runs`), and its trace is of no use any more."""
 
 
-class IncomingSignal:
-    """A signal that is on its way from outside, from somebody who takes as long as they take."""
+class TraceUploader(Protocol):
+    """Uploads the traces of root runs. Called with the world's lock held."""
 
-    __slots__ = ("due", "is_timeout", "name", "payload", "scheduled", "timer")
+    def ended(self, run: Run) -> None:
+        """This root run had ended `upload_delay` ago: whatever else belongs into its trace is there."""
 
-    def __init__(self, name: str, payload: Any, due: int, scheduled: ScheduledSignal | None) -> None:
-        self.name: str = name
-        self.payload: Any = payload
-        self.due: int = due
-        # What the workflow's definition says of it; None for one that the test itself has sent.
-        self.scheduled: ScheduledSignal | None = scheduled
-        # For whoever waits for the run, it is a thing that will happen by itself.
-        self.is_timeout: bool = False
-        self.timer: Timer | None = None
+    def forget(self, run: Run) -> None:
+        """This root run has gone (`--keep-runs`), and its trace is of no use any more."""
+
+
+class RunTraces(Protocol):
+    """What a run needs to know of where traces are kept."""
+
+    @property
+    def writer(self) -> TraceWriter | None: ...
+    @property
+    def uploader(self) -> TraceUploader | None: ...
+    @property
+    def upload_delay(self) -> int: ...
+    def destinations(self, workflow_type: str, workflow_id: str, start: int) -> dict[str, str]: ...
+
+
+class RunCatalog(Protocol):
+    """What a run needs of the catalog that its workflow is offered in."""
+
+    @property
+    def name(self) -> str: ...
+    # Whether there is a worker, and when one comes back that has gone for a while.
+    @property
+    def worker(self) -> bool: ...
+    @property
+    def returns(self) -> int | None: ...
+    @property
+    def waiting(self) -> Sequence[Work]: ...
+    @property
+    def workflows(self) -> Mapping[str, WorkflowDefinition]: ...
+    def child(self, name: str) -> str: ...
+    def when_worker_returns(self, work: Work) -> None: ...
+
+
+class RunWorld(Protocol):
+    """What a run needs of its world."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def deadlines(self) -> Deadlines: ...
+    @property
+    def deployment(self) -> Deployment: ...
+    @property
+    def ids(self) -> Ids: ...
+    @property
+    def latency(self) -> Latency: ...
+    @property
+    def traces(self) -> RunTraces: ...
+    @property
+    def watchdog(self) -> Watchdog: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def execution_timeout(self) -> int: ...
+    @property
+    def answers_given(self) -> dict[object, int]: ...
+    @property
+    def script_errors(self) -> list[ScriptError]: ...
+    @property
+    def outlasting(self) -> Noted: ...
+    @property
+    def changed(self) -> set[Run] | None: ...
+    def after(self, delay: int, work: Work) -> None: ...
+    def note(self, error: ScriptError) -> None: ...
+    def resolve_child(self, parent: Run, name: str) -> str: ...
+    def start_child(self, parent: Run, child: Child[Run], about: ParentInfo) -> Run: ...
+    def continue_as_new(self, run: Run, run_id: str, input: Any) -> None: ...
+    def closed(self, run: Run) -> None: ...
+    def stay_with(self, parent: Run, run: Run) -> None: ...
+    def has(self, run: Run) -> bool: ...
+    def begun_as(self, workflow_id: str, run_id: str) -> Run | None: ...
 
 
 class Family:
@@ -146,12 +218,12 @@ class Run:
     # Whether a workflow task is due that is written only if an update is accepted.
     speculative: bool = False
     cancel_requested: bool = False
-    children: tuple[Child, ...] = ()
+    children: tuple[Child[Run], ...] = ()
     # Queries that wait for the workflow task that is due.
     queries: tuple[Query, ...] = ()
     # Whose child it is, as long as both go on, and how many it has above it.
     parent: Run | None = None
-    child: Child | None = None
+    child: Child[Run] | None = None
     depth: int = 0
     # The run that it has been continued by, or a later one of the chain.
     following: Run | None = None
@@ -180,10 +252,15 @@ class Run:
     unsent: tuple[tuple[ScheduledSignal, int], ...] = ()
 
     def __init__(
-        self, world: World, catalog: Catalog, definition: WorkflowDefinition, info: StartInfo, run_id: str
+        self,
+        world: RunWorld,
+        catalog: RunCatalog,
+        definition: WorkflowDefinition,
+        info: StartInfo,
+        run_id: str,
     ) -> None:
-        self.world = world
-        self.catalog = catalog
+        self.world: RunWorld = world
+        self.catalog: RunCatalog = catalog
         self.definition = definition
         self.info = info
         self.run_id = run_id
@@ -209,6 +286,32 @@ class Run:
     def do(self, kind: Kind, about: Any) -> None:
         """Do a piece of work that was pending (`pending.Work`)."""
         _HOW[kind](self, about)
+
+    # How long it may take
+
+    def ends_by(self) -> int:
+        """When it reaches its execution timeout, or a parent does and takes it along; 0 for never."""
+        run, deadline = self, self.deadline
+        while run.parent is not None and run.child is not None and not run.child.detached:
+            run = run.parent
+            if run.deadline and (not deadline or run.deadline < deadline):
+                deadline = run.deadline
+        return deadline
+
+    def _left(self) -> int | None:
+        """How many nanoseconds it may still take; None for as long as it takes."""
+        deadline = self.ends_by()
+        return deadline - self.world.clock.nanoseconds() if deadline else None
+
+    def note_if_outlasting(self, what: str, length: int, *, is_timeout: bool) -> None:
+        """Note for the author of the script that something takes so many nanoseconds, if that is too long."""
+        left = self._left()
+        if left is not None and length >= left:
+            note_wait(self.world.outlasting, self.definition, what, length, left, is_timeout=is_timeout)
+
+    def child_type(self, name: str) -> str:
+        """The workflow that its script means; see `World.resolve_child`."""
+        return self.world.resolve_child(self, name)
 
     # Beginning
 
@@ -261,7 +364,7 @@ class Run:
             if child.run is not None and not child.closed:
                 self._adopt(child, child.run.latest())
 
-    def _adopt(self, child: Child, run: Run) -> None:
+    def _adopt(self, child: Child[Run], run: Run) -> None:
         run.changed()
         if run.running:
             run.parent, run.child = self, child
@@ -475,7 +578,7 @@ class Run:
         assert self.instance is not None
         questions, self.queries = self.queries, ()
         for question in questions:
-            question.ask(self.instance)
+            question.ask(self.instance.query)
 
     def _start_work(self, kind: int, subject: Any, now: int) -> None:
         if kind == STEP:
@@ -537,7 +640,7 @@ class Run:
         whole = options.schedule_to_close or self.info.timeout
         limit = min(options.start_to_close, whole or options.start_to_close)
         if length:
-            note_if_outlasting(self, f"step {activity.plan.name!r}", min(length, limit), is_timeout=False)
+            self.note_if_outlasting(f"step {activity.plan.name!r}", min(length, limit), is_timeout=False)
         if length > limit:
             self._after(limit, activity, Work(self, "step takes too long", activity))
         elif length:
@@ -740,7 +843,7 @@ class Run:
 
     # Children
 
-    def _start_child(self, child: Child) -> None:
+    def _start_child(self, child: Child[Run]) -> None:
         if not self.running or child.closed:
             return
         root = self.info.parent
@@ -769,7 +872,7 @@ class Run:
             ),
         )
 
-    def _cancel_child(self, child: Child) -> None:
+    def _cancel_child(self, child: Child[Run]) -> None:
         if not self.running or child.closed or child.run is None:
             return
         now = self.world.clock.nanoseconds()
@@ -781,7 +884,7 @@ class Run:
         )
         run.request_cancel(events.Requester(self.workflow_id, self.run_id, initiated))
 
-    def child_closed(self, child: Child, run: Run) -> None:
+    def child_closed(self, child: Child[Run], run: Run) -> None:
         """A child of this run has ended."""
         if not self.running or child.closed:
             return
@@ -830,10 +933,18 @@ class Run:
         """
         self.changed()
         due = self.world.clock.due_in(after, f"signal {name!r}")
-        note_if_too_late(self, name, after, None if scheduled is None else scheduled.place)
+        self._note_if_too_late(name, after, None if scheduled is None else scheduled.place)
         arrival = IncomingSignal(name, payload, due, scheduled)
         self.work[arrival] = None
         arrival.timer = self.world.clock.call_at(due, Work(self, "signal arrives", arrival))
+
+    def _note_if_too_late(self, name: str, after: int, place: str | None) -> None:
+        left = self._left()
+        if left is not None and after >= left:
+            timeout = self.world.execution_timeout
+            note_signal(
+                self.world.outlasting, self.definition, name, after, left, timeout=timeout, place=place
+            )
 
     def _arrived(self, arrival: IncomingSignal) -> None:
         self.work.pop(arrival, None)

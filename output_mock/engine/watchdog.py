@@ -27,13 +27,13 @@ from functools import partial
 from pathlib import Path
 from threading import get_ident
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from output_mock.durations import SECOND, Duration, format_duration, nanoseconds
 from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
-    from output_mock.engine.run import Run
+    from output_mock.scripts.definition import WorkflowDefinition
 
 T = TypeVar("T")
 _log = logging.getLogger("output_mock.engine")
@@ -51,6 +51,27 @@ _COLLECTING = 10
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 # Where a script has just begun, or is over already: an interruption must not come there.
 _NOT_HERE = frozenset(str(Path(__file__).with_name(f"{name}.py")) for name in ("instance", "run", "watchdog"))
+
+
+def is_for_the_process(error: BaseException) -> bool:
+    """Whether an error that a script let through may be meant for the whole process.
+
+    Ctrl-C and what ends a test reach the main thread only; all else, wherever it is raised, is the script's.
+    """
+    return not isinstance(error, (Exception, SystemExit)) and (
+        threading.current_thread() is threading.main_thread()
+    )
+
+
+class Watched(Protocol):
+    """The run whose script is watched."""
+
+    @property
+    def definition(self) -> WorkflowDefinition: ...
+    @property
+    def workflow_id(self) -> str: ...
+    @property
+    def run_id(self) -> str: ...
 
 
 def checked_limit(limit: Duration) -> int:
@@ -209,7 +230,7 @@ class Watchdog:
         # Whether that script has given its thread back meanwhile.
         self.over: bool = False
         # The run whose script runs, and the name of its step, if it is a step's function that does.
-        self._about: tuple[Run | None, str | None] = None, None
+        self._about: tuple[Watched | None, str | None] = None, None
         self._began = 0.0
         # What the script that ran last was refused.
         self.refusal: ScriptBlockedError | None = None
@@ -221,7 +242,7 @@ class Watchdog:
         function: Callable[..., T],
         *args: Any,
         strict: bool,
-        run: Run | None = None,
+        run: Watched | None = None,
         step: str | None = None,
     ) -> T:
         """Return what code of a script returns; if `strict`, it is refused whatever leaves the world.
@@ -374,7 +395,7 @@ class Watchdog:
         self.interruptions = 0
 
 
-def _place(frame: FrameType | None, run: Run | None) -> str:
+def _place(frame: FrameType | None, run: Watched | None) -> str:
     """The file and the line that a script is at: in its own file if it can be, else where it is inside."""
     script: Any = None if run is None else inspect.unwrap(run.definition.script)
     code = getattr(script, "__code__", None)

@@ -9,26 +9,26 @@ import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from output_mock.contract import errors
 from output_mock.contract.run_start import ParentInfo, StartInfo
 from output_mock.contract.versions import NEWEST, Deployment, Trait
 from output_mock.durations import MILLISECOND
-from output_mock.engine import results
 from output_mock.engine.clock import LATEST, Clock, Mode, Timer
+from output_mock.engine.commands import Child, Query, Update
 from output_mock.engine.deadlines import Deadlines
 from output_mock.engine.errors import Ending, StalledError
 from output_mock.engine.ids import Ids
-from output_mock.engine.instance import Child, Instance, Query, Update
+from output_mock.engine.instance import Instance
 from output_mock.engine.kept_runs import KeptRuns
+from output_mock.engine.latency import Latency, latency_of
+from output_mock.engine.outlasting import Noted
 from output_mock.engine.pending import Work
 from output_mock.engine.replay import reset_point, reset_run, script_again
 from output_mock.engine.run import Run
-from output_mock.engine.run_facts import facts_of
 from output_mock.engine.trace_storage import Traces
 from output_mock.engine.watchdog import LIMIT as SCRIPT_LIMIT
 from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
@@ -61,28 +61,12 @@ _SWEEP_AT = 1_000
 _RESET_POINTS_KEPT = 259_200_000_000_000  # three days
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """How long things take that take no time in a script, in nanoseconds."""
+class Ended(NamedTuple):
+    """How a run has ended that somebody waited for."""
 
-    first_task: int = 0
-    task: int = 0
-    step: int = 0
-    # From a signal to the answer to whoever has sent it.
-    signal: int = 0
-
-
-# About as long as on the deployment that was recorded, so that a client on a real clock sees a run that
-# it has just started running, as it would there. A client that sends signals one after another gets them in
-# at least 10 ms apart (fact_signals_early), and so each has a workflow task of its own (approval).
-_REAL_LATENCY = Latency(
-    first_task=20 * MILLISECOND, task=5 * MILLISECOND, step=5 * MILLISECOND, signal=10 * MILLISECOND
-)
-
-
-def latency_of(mode: Mode) -> Latency:
-    """How long things take on a clock of this mode that take no time in a script."""
-    return _REAL_LATENCY if mode == "real" else Latency()
+    # The latest run of its workflow id, whose status is told, and the last one of its chain.
+    reported: Run
+    outcome: Run
 
 
 class PassesTime(Protocol):
@@ -192,7 +176,7 @@ class World:
         self.script_errors: list[ScriptError] = []
         # Waits and pauses that outlast their run: by place and kind, what is said of each, and whether it is
         # the timeout of a wait.
-        self.outlasting: dict[tuple[str, str], tuple[str, bool]] = {}
+        self.outlasting: Noted = {}
         self.watchdog: Watchdog = Watchdog(script_limit)
         self.clock.lock.watchdog = self.watchdog
         self.deadlines: Deadlines = Deadlines(self.clock)
@@ -311,7 +295,7 @@ class World:
         run.begin()
         return run
 
-    def start_child(self, parent: Run, child: Child, about: ParentInfo) -> Run:
+    def start_child(self, parent: Run, child: Child[Run], about: ParentInfo) -> Run:
         """Start the run of a child workflow. Called by the parent's run, with the lock held.
 
         Raises `ScriptError` when children bring about children without end.
@@ -627,9 +611,10 @@ class World:
                     raise errors.ServiceError("Failed to query Workflow", status=409)
                 if run.script_error is not None:
                     raise run.script_error
-                question.ask(
-                    run.instance or (script_again(run) if run.answers else Instance(run, run.definition))
+                instance = run.instance or (
+                    script_again(run) if run.answers else Instance(run, run.definition)
                 )
+                question.ask(instance.query)
         if question.error is not None:
             raise question.error
         return question.answer
@@ -703,7 +688,7 @@ class World:
             run = self.find(workflow_id, run_id)
             event_id = reset_point(run, step_name)
             words = reason or f'Reset to re-run from after step "{step_name}"'
-            following, under_way = reset_run(self, run, event_id, words)
+            following, under_way = reset_run(run, event_id, words)
             latest = self._latest[workflow_id]
             if latest.running:
                 latest.terminate(words, identity="history-resetter")
@@ -967,8 +952,8 @@ class World:
         if self.latency.signal:
             self.clock.wait(threading.Event(), self.latency.signal / 1e9)
 
-    def wait_for_result(self, run: Run, timeout: int | None = None) -> dict[str, Any]:
-        """Wait for a run that `/workflow/run` has started, and return the result.
+    def wait_for_result(self, run: Run, timeout: int | None = None) -> Ended:
+        """Wait for a run that `/workflow/run` has started, and return how it ended.
 
         `timeout` is in milliseconds; default is the world's. Raises `WorkflowExecutionTimedOutError` when
         it passes first, and `ScriptError` when the script itself is wrong.
@@ -989,19 +974,19 @@ class World:
             if outcome.script_error is not None:
                 raise outcome.script_error
             # It may have gone since.
-            reported = self._latest.get(run.workflow_id, outcome)
-            closed = results.closed(reported, run_id=run.run_id, outcome=outcome, given=run.info.input)
-            return self.deployment.result(closed, lambda: facts_of(outcome))
+            return Ended(self._latest.get(run.workflow_id, outcome), outcome)
 
-    def result(self, workflow_id: str, run_id: str | None = None) -> dict[str, Any]:
-        """The result of a closed run. Raises `WorkflowNotCompletedError` while it runs."""
+    def closed_run(self, workflow_id: str, run_id: str | None = None) -> Run:
+        """A closed run. Raises `WorkflowNotCompletedError` while it runs, and `ScriptError` when the script
+        itself is wrong.
+        """
         with self.clock.lock:
             run = self.find(workflow_id, run_id)
             if run.running:
                 raise errors.WorkflowNotCompletedError
             if run.script_error is not None:
                 raise run.script_error
-            return self.deployment.result(results.closed(run), lambda: facts_of(run))
+            return run
 
     # Ending
 

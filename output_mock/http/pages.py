@@ -10,8 +10,8 @@ from typing import Any
 from output_mock.contract.errors import InvalidPageTokenError
 from output_mock.contract.history import History
 from output_mock.contract.view import View
-from output_mock.engine import results
 from output_mock.engine.run import Run
+from output_mock.http import results
 
 
 def encode_page_token(run: Run, batch: int) -> str:

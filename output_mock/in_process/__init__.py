@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 from output_mock.in_process import imports
-from output_mock.in_process.mount import MountedApp
+from output_mock.in_process.mount import MOUNTED, MountedApp
 
 if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
@@ -39,19 +39,10 @@ class _Client(Protocol):
         """Leave the package as it was."""
 
 
-_mounted: list[MountedApp] = []
 # How the calls of each package that was imported are caught, and which ones are at the moment.
 _known: dict[ModuleType, _Client] = {}
 _installed: dict[ModuleType, _Client] = {}
 _lock = threading.RLock()
-
-
-def app_for_url(url: str) -> MountedApp | None:
-    """The open fake that a request to `url` is for; None when it is for somebody else."""
-    for mounted in reversed(_mounted):
-        if mounted.answers(url):
-            return mounted
-    return None
 
 
 @contextmanager
@@ -62,7 +53,7 @@ def reach(app: OutputApp, url: str | None = None) -> Iterator[str]:
     """
     with _lock:
         mounted = MountedApp(app, url or _free_url())
-        _mounted.append(mounted)
+        MOUNTED.append(mounted)
         imports.when_imported(CLIENTS, _install)
     try:
         for name in CLIENTS:
@@ -72,16 +63,16 @@ def reach(app: OutputApp, url: str | None = None) -> Iterator[str]:
         yield mounted.url
     finally:
         with _lock:
-            _mounted.remove(mounted)
+            MOUNTED.remove(mounted)
             mounted.close()
-            if not _mounted:
+            if not MOUNTED:
                 imports.forget()
                 while _installed:
                     _installed.popitem()[1].uninstall()
 
 
 def _free_url() -> str:
-    taken = {mounted.url for mounted in _mounted}
+    taken = {mounted.url for mounted in MOUNTED}
     for last in range(_FIRST, _LAST):
         url = f"http://127.0.0.{last}:{_PORT}"
         if url not in taken:
@@ -97,7 +88,7 @@ def _install(package: ModuleType) -> None:
         client = _client(package)
     with _lock:
         client = _known.setdefault(package, client)
-        if _mounted and package not in _installed:
+        if MOUNTED and package not in _installed:
             client.install()
             _installed[package] = client
 

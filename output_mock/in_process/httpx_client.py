@@ -18,8 +18,7 @@ import anyio
 import anyio.to_thread
 
 from output_mock.http.faults import Dropped, TimedOut
-from output_mock.in_process import app_for_url
-from output_mock.in_process.mount import Answer, MountedApp
+from output_mock.in_process.mount import Answer, MountedApp, app_for_url
 from output_mock.real_time import monotonic
 
 # As httpx words what happens when a server breaks off.

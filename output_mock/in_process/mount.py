@@ -234,3 +234,15 @@ class MountedApp:
         if pieces is not None:
             self._answers.add(answer)
         return answer
+
+
+# Those that are open at the moment.
+MOUNTED: list[MountedApp] = []
+
+
+def app_for_url(url: str) -> MountedApp | None:
+    """The open fake that a request to `url` is for; None when it is for somebody else."""
+    for mounted in reversed(MOUNTED):
+        if mounted.answers(url):
+            return mounted
+    return None

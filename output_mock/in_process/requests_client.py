@@ -25,8 +25,8 @@ from urllib3.util.retry import Retry
 
 from output_mock.durations import SECOND
 from output_mock.http.faults import Dropped, TimedOut
-from output_mock.in_process import app_for_url, wire
-from output_mock.in_process.mount import Answer, MountedApp
+from output_mock.in_process import wire
+from output_mock.in_process.mount import Answer, MountedApp, app_for_url
 
 
 class _Socket:

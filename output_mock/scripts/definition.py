@@ -11,7 +11,6 @@ from output_mock.sdk.options import activity_options
 from output_mock.zod import Schema, from_json_schema
 
 if TYPE_CHECKING:
-    from output_mock.scripts.builder import WorkflowBuilder
     from output_mock.sdk.context import Context
 
 ScriptFunction = Callable[["Context", Any], Awaitable[Any]]
@@ -45,7 +44,7 @@ class WorkflowDefinition:
     # Whether a request has brought it, and no script of the command line.
     brought = False
     # What it was scripted on in calls, besides its script.
-    builder: WorkflowBuilder | None = None
+    builder: object | None = None
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import stat
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from os import PathLike
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from output_mock.places import Mistake, was_raised
-from output_mock.scripts.script import Mentions, Scripted
+from output_mock.scripts.file_error import ScriptFileError
+from output_mock.scripts.script import Scripted
 
 # How many bytes a script has at most.
 LARGEST = 10_000_000
@@ -27,24 +28,6 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 YAML_ENDINGS = (".yaml", ".yml")
-
-
-class ScriptFileError(Exception):
-    """A file that cannot be loaded; the message names the file, the line and what to do.
-
-    `mistakes` has everything that is wrong with it, one by one; `mentions`, where they can be read all the
-    same, the workflows that the file speaks of.
-    """
-
-    def __init__(self, message: str, mistakes: Sequence[Mistake], mentions: Mentions | None = None) -> None:
-        super().__init__(message)
-        self.mistakes: tuple[Mistake, ...] = tuple(mistakes)
-        self.mentions = mentions
-
-    @classmethod
-    def of(cls, mistakes: Sequence[Mistake], mentions: Mentions | None = None) -> ScriptFileError:
-        """The error whose message is the mistakes, one a line."""
-        return cls("\n".join(map(str, mistakes)), mistakes, mentions)
 
 
 def load_file(path: str | PathLike[str]) -> list[Scripted]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
 
 from output_mock.contract.errors import CatalogNotAvailableError, UnsupportedWorkflowError
 from output_mock.javascript_json import UNDEFINED
@@ -12,8 +13,50 @@ from output_mock.scripts.builder import WorkflowBuilder, calling_place
 from output_mock.scripts.definition import JSONSchema, WorkflowDefinition
 from output_mock.suggestions import listed
 
-if TYPE_CHECKING:
-    from output_mock.engine.world import World
+
+class ServingCatalog(Protocol):
+    """What scripts need of a catalog that they are offered in."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def workflows(self) -> dict[str, WorkflowDefinition]: ...
+    @property
+    def names(self) -> Mapping[str, str]: ...
+    def add(self, definition: WorkflowDefinition) -> None: ...
+    def remove(self, name: str) -> None: ...
+    def withhold(self, name: str) -> None: ...
+    def set_worker(self, present: bool) -> None: ...
+
+
+class ServingClock(Protocol):
+    """The clock of such a world, which has its lock."""
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]: ...
+
+
+class ServingWorld(Protocol):
+    """What scripts need of a world that they are loaded into."""
+
+    namespace: str
+
+    @property
+    def clock(self) -> ServingClock: ...
+    @property
+    def catalogs(self) -> Mapping[str, ServingCatalog]: ...
+    @property
+    def default_catalog(self) -> str: ...
+    def catalog(self, name: str | None = None) -> ServingCatalog: ...
+    def known_catalog(self, name: str | None) -> ServingCatalog: ...
+    def start(
+        self,
+        workflow_name: str,
+        input: Any = UNDEFINED,
+        *,
+        workflow_id: str | None = None,
+        catalog: str | None = None,
+    ) -> object: ...
 
 
 class FirstRun(NamedTuple):
@@ -25,7 +68,7 @@ class FirstRun(NamedTuple):
     catalog: str | None
     place: str
 
-    def start(self, world: World) -> None:
+    def start(self, world: ServingWorld) -> None:
         """Start it. Raises `ValueError` that tells what there is, when there is no such workflow."""
         try:
             world.start(self.name, self.input, workflow_id=self.workflow_id, catalog=self.catalog)
@@ -150,7 +193,7 @@ class Scripted:
         """Have a run of this workflow that is there from the beginning, before the first request."""
         self._first_runs.append(FirstRun(name, input, workflow_id, catalog, calling_place()))
 
-    def load_into(self, world: World) -> None:
+    def load_into(self, world: ServingWorld) -> None:
         """Offer these workflows in a world, and begin with the runs that are there from the beginning.
 
         Raises `ValueError` for a name that belongs to another workflow, and for a first run of no workflow.
@@ -159,13 +202,13 @@ class Scripted:
         for run in self._first_runs:
             run.start(world)
 
-    def offer_in(self, world: World) -> None:
+    def offer_in(self, world: ServingWorld) -> None:
         """Offer these workflows in a world. Raises `ValueError` for a name that belongs to another one."""
         for (catalog, _), builder in self._builders.items():
             for name in self._catalogs(world) if catalog is None else (catalog,):
                 world.catalog(name).add(builder.definition)
 
-    def withdraw_from(self, world: World) -> None:
+    def withdraw_from(self, world: ServingWorld) -> None:
         """Offer these workflows no longer, where they are still offered; their runs go on."""
         own = {id(builder.definition) for builder in self._builders.values()}
         for catalog in world.catalogs.values():
@@ -178,7 +221,7 @@ class Scripted:
         """The catalogs whose worker is gone."""
         return set()
 
-    def set_workers(self, world: World) -> None:
+    def set_workers(self, world: ServingWorld) -> None:
         """Let the workers of catalogs come or go, as far as anything is said of them."""
 
     def definitions(self, catalog: str) -> list[WorkflowDefinition]:
@@ -198,7 +241,7 @@ class Scripted:
         """The runs that a catalog of that name begins with."""
         return [run for run in self._first_runs if run.catalog in (None, catalog)]
 
-    def _catalogs(self, world: World) -> Sequence[str]:
+    def _catalogs(self, world: ServingWorld) -> Sequence[str]:
         """Where workflows are offered that name no catalog of their own."""
         return (world.default_catalog,)
 
@@ -217,7 +260,7 @@ class Scripted:
         return Mentions({name for one in self.all_definitions for name in (one.name, *one.aliases)})
 
 
-def replace(world: World, old: Sequence[Scripted], new: Sequence[Scripted]) -> None:
+def replace(world: ServingWorld, old: Sequence[Scripted], new: Sequence[Scripted]) -> None:
     """Offer `new` in a world in the place of `old`. Runs that are under way go on as they began.
 
     Raises `ValueError` for a name that belongs to another workflow, and leaves everything as it was then.
@@ -267,13 +310,13 @@ class Script(Scripted):
         """Have a catalog of that name, also an empty one; without `worker`, its worker is gone."""
         self._workers[name] = worker
 
-    def load_into(self, world: World) -> None:
+    def load_into(self, world: ServingWorld) -> None:
         """Offer these workflows in a world, in the catalogs that they belong to; see `Scripted.load_into`."""
         super().load_into(world)
         # A first run has begun before its worker goes.
         self.set_workers(world)
 
-    def offer_in(self, world: World) -> None:
+    def offer_in(self, world: ServingWorld) -> None:
         """Offer these workflows in a world. Raises `ValueError` for a name that belongs to another one."""
         if self.namespace is not None:
             world.namespace = self.namespace
@@ -281,7 +324,7 @@ class Script(Scripted):
             world.catalog(name)
         super().offer_in(world)
 
-    def _catalogs(self, world: World) -> Sequence[str]:
+    def _catalogs(self, world: ServingWorld) -> Sequence[str]:
         return self.catalogs or (world.default_catalog,)
 
     @property
@@ -289,7 +332,7 @@ class Script(Scripted):
         """The catalogs whose worker is gone."""
         return {name for name, worker in self._workers.items() if not worker}
 
-    def set_workers(self, world: World) -> None:
+    def set_workers(self, world: ServingWorld) -> None:
         """Let the workers of catalogs come or go, as far as anything is said of them."""
         for name, worker in self._workers.items():
             world.catalog(name).set_worker(worker)

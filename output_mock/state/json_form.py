@@ -19,9 +19,16 @@ from output_mock.contract import events
 from output_mock.contract.events import Event
 from output_mock.contract.failures import ApplicationFailure, Cause
 from output_mock.contract.history import History
-from output_mock.contract.run_start import ActivityOptions, Memo, ParentInfo, StartInfo, WorkflowDetails
+from output_mock.contract.run_start import (
+    TRACE_DESTINATIONS,
+    ActivityOptions,
+    Memo,
+    ParentInfo,
+    StartInfo,
+    WorkflowDetails,
+)
+from output_mock.engine.attempts import Attempt
 from output_mock.engine.clock import LATEST
-from output_mock.engine.instance import TRACE_DESTINATIONS
 from output_mock.engine.pending import Kind
 from output_mock.engine.records import (
     CatalogRecord,
@@ -39,7 +46,6 @@ from output_mock.engine.records import (
     WorldRecord,
 )
 from output_mock.engine.run import Run
-from output_mock.engine.trace_storage import Attempt
 from output_mock.javascript_json import UNDEFINED, as_json
 from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition
 from output_mock.sdk.errors import ScriptError

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from output_mock.engine.world import World
 from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
-from output_mock.scripts.loading import ScriptFileError
+from output_mock.scripts.file_error import ScriptFileError
 from output_mock.scripts.parts import parts_of
 from output_mock.sdk.errors import ScriptError
 from output_mock.state.checked import Unreadable, below, fields, flag, maybe, text, whole

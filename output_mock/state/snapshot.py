@@ -12,7 +12,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from output_mock.engine.errors import Ending
-from output_mock.engine.records import WorldRecord, check_playable, record_of, world_of
+from output_mock.engine.record_restoring import check_playable, world_of
+from output_mock.engine.record_taking import record_of
+from output_mock.engine.records import WorldRecord
 from output_mock.http.app import OutputApp
 from output_mock.mock import OutputMock
 

@@ -13,12 +13,13 @@ from output_mock.contract.events import Event
 from output_mock.contract.history import History
 from output_mock.contract.rendering import render
 from output_mock.contract.run_start import StartInfo
-from output_mock.engine import results
 from output_mock.engine.progress import progress
-from output_mock.engine.records import RunRecord, WorldRecord, record_of, world_of
+from output_mock.engine.record_restoring import world_of
+from output_mock.engine.record_taking import record_of
+from output_mock.engine.records import RunRecord, WorldRecord
 from output_mock.engine.run import Run
-from output_mock.engine.run_facts import facts_of
 from output_mock.engine.world import World
+from output_mock.http import results
 from output_mock.javascript_json import stringify
 from output_mock.scripts.definition import WorkflowDefinition
 from output_mock.sdk.errors import ScriptError
@@ -217,11 +218,12 @@ def _look_at(run: Run) -> None:
     for look in (results.status, results.given_input, results.listed, results.described, progress):
         look(run)
     if not run.running:
-        run.world.deployment.result(results.closed(run), lambda: facts_of(run))
+        results.result(run)
     run.latest().next_due(guards=True)
     # The trace of a child's children is in that of its root.
     parent = run.info.parent
-    stringify(trace_tree(run, with_children=parent is None or parent.run_id not in run.world._runs))
+    alone = parent is None or run.world.begun_as(parent.workflow_id, parent.run_id) is None
+    stringify(trace_tree(run, with_children=alone))
 
 
 def _key(key: str) -> int:

@@ -24,32 +24,27 @@ from temporalio.exceptions import ActivityError, CancelledError, ChildWorkflowEr
 from output_mock.contract import failures
 from output_mock.contract.errors import OutputError, QueryNotRegisteredError
 from output_mock.contract.failures import Cause
-from output_mock.durations import MILLISECOND, SECOND, format_duration
-from output_mock.engine.instance import (
-    BUILT_IN_QUERIES,
-    TRACE_DESTINATIONS,
-    cause_of,
-    describe,
-    metadata,
-    play,
-)
+from output_mock.contract.run_start import TRACE_DESTINATIONS
+from output_mock.durations import MILLISECOND, SECOND
 from output_mock.javascript_json import UNDEFINED
 from output_mock.scripts.definition import WorkflowDefinition
+from output_mock.scripts.playing import Mistaken, cause_of, cause_of_update, describe, ending_of, play
+from output_mock.sdk.built_in_queries import BUILT_IN_QUERIES, metadata
 from output_mock.sdk.context import (
     Context,
-    ContinueAsNew,
     Handler,
     RunInfo,
-    SignalTimeout,
     StepPlan,
     answer_of,
 )
 from output_mock.sdk.errors import ScriptError
-from output_mock.sdk.failures import Application, ChildFailure, Failure
+from output_mock.sdk.failures import ChildFailure, Failure
 from output_mock.sdk.options import activity_options
+from output_mock.sdk.signals import Signals, check_predicate, timed_out
 from output_mock.sdk.values import copy_for_script, named_json
 from output_mock.temporal.failures import Sent, child_failure, mistaken, saying, step_failure
-from output_mock.temporal.steps import STEP_QUERY, TAKE_TURN, StepOutcomes, precomputed_outcomes
+from output_mock.temporal.step_outcomes import StepOutcomes, precomputed_outcomes
+from output_mock.temporal.steps import STEP_QUERY, TAKE_TURN
 
 if TYPE_CHECKING:
     from output_mock.contract.run_start import ActivityOptions
@@ -94,9 +89,7 @@ class ScriptRun:
         )
         self._options: ActivityOptions | None = None
         self._updates: dict[str, tuple[Handler, Handler | None]] = {}
-        self._signal_handlers: dict[str, Handler] = {}
-        self._signals: dict[str, list[Any]] = {}
-        self._signal_waits: dict[str, list[asyncio.Future[Any]]] = {}
+        self._signals: Signals = Signals()
         self._open: dict[int, asyncio.Task[Any]] = {}
         self._handling: list[asyncio.Task[Any]] = []
         self._activities = 0
@@ -169,27 +162,19 @@ class ScriptRun:
         if self.wrong is not None:
             main.cancel()
             raise Sent.of(self.wrong)
+        try:
+            how, what = ending_of(main, self.definition, stopped=self.stopped)
+        except Mistaken as mistaken:
+            raise self._mistake(mistaken.error) from mistaken.error
+        if how == "completes":
+            return what
+        if how == "continues":
+            workflow.continue_as_new(args=[] if what is UNDEFINED else [what])
+        if how == "fails":
+            raise Sent.of(what)
         if main.cancelled():
-            if not self.stopped:
-                raise Sent.of(failures.stopped())
             await self._stop_the_rest()
-            raise asyncio.CancelledError
-        error = main.exception()
-        if error is None:
-            return main.result()
-        if isinstance(error, ContinueAsNew):
-            what = "the input that workflow {!r} continues with"
-            try:
-                following = named_json(error.input, what, self.definition.name)
-            except TypeError as problem:
-                raise self._mistake(problem) from error
-            workflow.continue_as_new(args=[] if following is UNDEFINED else [following])
-        cause = cause_of(error, self.definition)
-        if cause is None:
-            raise self._mistake(error) from error
-        if self.stopped and cause.is_cancellation():
-            raise asyncio.CancelledError
-        raise Sent.of(cause) from error
+        raise asyncio.CancelledError
 
     async def _stop_the_rest(self) -> None:
         """A stop reaches everything that the script has begun, also what it does not wait for."""
@@ -330,21 +315,18 @@ class ScriptRun:
     # What the context asks: messages
 
     async def wait_for_signal(self, name: str, timeout: int | None) -> Any:
-        waiting = self._signals.get(name)
-        if waiting:
-            return waiting.pop(0)
+        kept = self._signals.kept(name)
+        if kept:
+            return kept.pop(0)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._signal_waits.setdefault(name, []).append(future)
+        self._signals.wait(name, future)
         if not await self.condition(future.done, timeout):
             future.cancel()
-            raise SignalTimeout(f"no signal {name!r} within {format_duration(timeout or 0)}")
+            raise timed_out(name, timeout)
         return future.result()
 
     async def condition(self, predicate: Callable[[], bool], timeout: int | None) -> bool:
-        if inspect.iscoroutinefunction(predicate):
-            raise TypeError(
-                "ctx.condition takes a plain function, not a coroutine function, which cannot wait"
-            )
+        check_predicate(predicate)
         if predicate():
             return True
         limit = None if timeout is None else _length(max(MILLISECOND, timeout))
@@ -365,8 +347,7 @@ class ScriptRun:
             return False
 
     def on_signal(self, name: str, handler: Handler) -> None:
-        self._signal_handlers[name] = handler
-        for payload in self._signals.pop(name, ()):
+        for payload in self._signals.handle(name, handler):
             self._call_signal_handler(handler, payload)
 
     def on_query(self, name: str, handler: Handler) -> None:
@@ -399,17 +380,9 @@ class ScriptRun:
 
     def signal(self, name: str, payload: Any) -> None:
         """A signal has come."""
-        handler = self._signal_handlers.get(name)
+        handler = self._signals.deliver(name, payload)
         if handler is not None:
             self._call_signal_handler(handler, payload)
-            return
-        waits = self._signal_waits.get(name)
-        while waits:
-            future = waits.pop(0)
-            if not future.done():
-                future.set_result(payload)
-                return
-        self._signals.setdefault(name, []).append(payload)
 
     async def _arrive(self, after: int, name: str, payload: Any) -> None:
         """Somebody whom the script has foreseen sends a signal, so long after the run has started."""
@@ -454,7 +427,7 @@ class ScriptRun:
 
     def metadata(self) -> dict[str, Any]:
         """What the run says of itself; the SDK knows of no single handler, only that there are any."""
-        return metadata(self.info.workflow_type, self.queries, self._signal_handlers, self._updates)
+        return metadata(self.info.workflow_type, self.queries, self._signals.handlers, self._updates)
 
     def check_update(self, name: str, payload: Any) -> None:
         """Refuse an update that nobody handles, or that its validator does not like: raises `Sent`."""
@@ -484,14 +457,8 @@ class ScriptRun:
             if not self.stopped:
                 raise
             raise Sent.of(failures.stopped()) from None
-        except Failure as failure:
-            where = f"update {name} ({self.definition.path})"
-            retryable = failure.retryable
-            raise Sent.of(
-                Application(failure, where=where, non_retryable=not retryable, detailed=False)
-            ) from None
         except Exception as error:
-            cause = cause_of(error, self.definition)
+            cause = cause_of_update(name, error, self.definition)
             if cause is None:
                 self._fail(error)
                 cause = self.wrong

@@ -14,7 +14,7 @@ from output_mock.engine.trace_storage import Traces
 from output_mock.scripts.catalog import CatalogContents
 from output_mock.scripts.script import FirstRun, Scripted
 from output_mock.suggestions import listed
-from output_mock.temporal.steps import StepOutcomes
+from output_mock.temporal.step_outcomes import StepOutcomes
 
 # Says that a catalog is one of ours, for another worker that offers the same.
 HASH_PREFIX = "output-mock:"

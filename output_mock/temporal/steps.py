@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.json_format import ParseDict
 from temporalio import activity
@@ -21,16 +21,13 @@ from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.common import RawValue
 from temporalio.service import RPCError, RPCStatusCode
 
+from output_mock.contract.run_start import TRACE_DESTINATIONS
 from output_mock.durations import MILLISECOND, SECOND
-from output_mock.engine.instance import TRACE_DESTINATIONS
 from output_mock.javascript_json import UNDEFINED
-from output_mock.sdk.context import StepPlan
-from output_mock.sdk.failures import Failure
 from output_mock.temporal.failures import Sent, saying
+from output_mock.temporal.step_outcomes import StepOutcomes
 
 if TYPE_CHECKING:
-    from output_mock.contract.run_start import ActivityOptions
-    from output_mock.scripts.definition import WorkflowDefinition
     from output_mock.temporal.served_catalog import ServedCatalog
 
 # The query that tells what a step does, and the local activity that counts whose turn it is.
@@ -40,37 +37,6 @@ TAKE_TURN = "__internal#takeTurn"
 _BEAT = 30.0
 _ASK_TIMEOUT = timedelta(seconds=10)
 _ASK_AGAIN = 0.5
-
-
-class StepOutcomes(NamedTuple):
-    """What a step does: how many nanoseconds an attempt takes, and how each ends; the last one stays.
-
-    An outcome is JSON: `{"returns": …}`, `{}` for nothing at all, or `{"fails": …}` with the failure in
-    Temporal's JSON form.
-    """
-
-    takes: int
-    outcomes: list[dict[str, Any]]
-
-    def of(self, attempt: int) -> dict[str, Any]:
-        """The outcome of attempt number `attempt`, from 1."""
-        return self.outcomes[min(attempt, len(self.outcomes)) - 1]
-
-
-def precomputed_outcomes(
-    definition: WorkflowDefinition, plan: StepPlan, given: Any, options: ActivityOptions
-) -> StepOutcomes:
-    """What each attempt of a step will do. Raises what a function given as `returns` raises."""
-    scripted = len(plan.fails) + 1 if isinstance(plan.fails, list) else 1
-    outcomes: list[dict[str, Any]] = []
-    for attempt in range(1, min(scripted, options.maximum_attempts) + 1):
-        try:
-            result = plan.perform(definition.step_schema, given, attempt)
-        except Failure as failure:
-            outcomes.append({"fails": plan.cause(failure, definition.path, options.non_retryable).proto()})
-        else:
-            outcomes.append({} if result is UNDEFINED else {"returns": result})
-    return StepOutcomes(plan.takes, outcomes)
 
 
 class StepActivities:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from output_mock.engine.trace_storage import file_name, safe_name
+from output_mock.engine.trace_places import file_name, safe_name
 from output_mock.javascript_json import to_bytes
 from output_mock.real_time import monotonic
 from output_mock.traces.tree import trace_tree

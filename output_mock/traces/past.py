@@ -23,7 +23,8 @@ from output_mock.contract.failures import Cause
 from output_mock.contract.run_start import Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.durations import MILLISECOND
 from output_mock.engine.run import Run
-from output_mock.engine.trace_storage import ObjectPlace, Source, object_key
+from output_mock.engine.trace_places import ObjectPlace, object_key
+from output_mock.engine.trace_storage import Source
 from output_mock.javascript_json import UNDEFINED, as_json
 from output_mock.scripts.definition import NAME, WorkflowDefinition
 from output_mock.sdk.errors import ScriptError

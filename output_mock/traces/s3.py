@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from output_mock.contract.errors import TraceFileDownloadError
-from output_mock.engine.trace_storage import ObjectPlace, object_key
+from output_mock.engine.trace_places import ObjectPlace, object_key
 from output_mock.javascript_json import parse, to_bytes
 from output_mock.sdk.errors import ScriptError
 from output_mock.traces.tree import trace_tree

@@ -16,18 +16,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from output_mock.contract import events
+from output_mock.contract.run_start import TRACE_DESTINATIONS
 from output_mock.contract.versions import NEXT
 from output_mock.durations import MILLISECOND
-from output_mock.engine.instance import TRACE_DESTINATIONS
 from output_mock.engine.run_facts import facts_of
 from output_mock.javascript_json import UNDEFINED
 from output_mock.sdk.failures import Application
 from output_mock.traces import errors
 
 if TYPE_CHECKING:
-    from output_mock.engine.run import Run
-    from output_mock.engine.trace_storage import Attempt
-    from output_mock.engine.world import World
+    from output_mock.engine.attempts import Attempt
+    from output_mock.engine.run import Run, RunWorld
     from output_mock.sdk.trace_nodes import Node
 
 # The output of a run that goes on in another one, which has a trace of its own.
@@ -87,7 +86,7 @@ def _with_children(run: Run) -> Iterator[Run]:
                 queue.append(child)
 
 
-def _children(world: World, run: Run) -> Iterator[Run]:
+def _children(world: RunWorld, run: Run) -> Iterator[Run]:
     if run.info.parent is not None and run.next_run_id is not None and run.status == "continued_as_new":
         # A child that goes on in a new run is still a child; a root's next run has a trace of its own.
         begun = world.begun_as(run.workflow_id, run.next_run_id)

@@ -6,7 +6,7 @@ import datetime as datetime_module
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.durations import SECOND
 from output_mock.real_time import unfrozen
@@ -14,7 +14,7 @@ from output_mock.virtual_time import builtin_functions
 from output_mock.virtual_time.builtin_functions import Changed, ChangedMethod, taken_methods
 
 if TYPE_CHECKING:
-    from output_mock.virtual_time import VirtualTime
+    from output_mock.virtual_time.callers import Callers
 
 _REAL_DATETIME: Any = unfrozen(datetime_module, "datetime")
 _REAL_DATE: Any = unfrozen(datetime_module, "date")
@@ -48,10 +48,22 @@ def frozen() -> bool:
     return time.monotonic is not FUNCTIONS["monotonic"]
 
 
+class TellsTime(Protocol):
+    """Virtual time, as far as clocks go."""
+
+    on: bool
+
+    @property
+    def callers(self) -> Callers: ...
+    def now(self) -> int: ...
+    def monotonic(self) -> int: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
 class Clocks:
     """The functions and methods that are changed, until they are put back."""
 
-    def __init__(self, virtual: VirtualTime) -> None:
+    def __init__(self, virtual: TellsTime) -> None:
         self._virtual = virtual
         self._changed: list[Changed | ChangedMethod] = []
 

@@ -9,15 +9,12 @@ from asyncio import base_events, selector_events
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from output_mock.real_time import monotonic
 from output_mock.virtual_time import sockets
 from output_mock.virtual_time.threads import Work
-
-if TYPE_CHECKING:
-    from output_mock.virtual_time import VirtualTime
 
 _real_time = base_events.BaseEventLoop.time
 _real_run_once: Callable[[Any], None] = base_events.BaseEventLoop._run_once  # type: ignore[attr-defined]
@@ -30,10 +27,19 @@ SILENCE = 1.0
 _SLEEPS = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
 
 
+class LoopTime(Protocol):
+    """Virtual time, as far as event loops go."""
+
+    def loop_time(self) -> float: ...
+    def at_loop_time(self, when: float) -> int: ...
+    def let_pass(self, seconds: float) -> None: ...
+    def wait(self, waiter: LoopWaiter) -> bool: ...
+
+
 class Loops:
     """The event loops while virtual time is on."""
 
-    def __init__(self, virtual: VirtualTime) -> None:
+    def __init__(self, virtual: LoopTime) -> None:
         self._virtual = virtual
         # Up to what time each loop's timers may run, in its own seconds.
         self._allowed: WeakKeyDictionary[Any, float] = WeakKeyDictionary()

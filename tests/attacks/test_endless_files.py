@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from output_mock import OutputMock
-from output_mock.scripts.loading import ScriptFileError, load_file
+from output_mock.scripts.file_error import ScriptFileError
+from output_mock.scripts.loading import load_file
 from tests.cli.forked import Forked
 from tests.cli.test_cli import ENVIRONMENT, Serve, one_line, run, serve, until  # noqa: F401
 from tests.cli.test_watch import Watched, watch  # noqa: F401

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from output_mock.places import Place
-from output_mock.scripts.loading import ScriptFileError
+from output_mock.scripts.file_error import ScriptFileError
 from output_mock.scripts.yaml.document import load
 from output_mock.scripts.yaml.json_source import JSONSource
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from output_mock import Context, OutputMock
-from output_mock.in_process import app_for_url
+from output_mock.in_process.mount import app_for_url
 
 
 class Answer:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from output_mock import Context, Failure, Fault, OutputMock
 from output_mock.control.worlds import WorldEntry
 from output_mock.engine.clock import Mode
-from output_mock.engine.records import copy_of
+from output_mock.engine.record_restoring import copy_of
 from output_mock.sdk.errors import ScriptError
 from output_mock.state.snapshot import Snapshot
 from tests.client import Client

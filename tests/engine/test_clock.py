@@ -460,7 +460,7 @@ def test_real_a_wait_that_was_over_is_over_however_late_that_is_noticed() -> Non
         time.sleep(1)
         with pytest.raises(WorkflowExecutionTimedOutError):
             mock.world.wait_for_result(run, timeout=200)
-        assert mock.world.wait_for_result(run, timeout=500)["output"] == "done"
+        assert mock.world.wait_for_result(run, timeout=500).outcome.result == "done"
     mock.close()
 
 

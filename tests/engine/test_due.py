@@ -10,7 +10,7 @@ import pytest
 
 from output_mock import Context, Failure, OutputMock
 from output_mock.engine.clock import LATEST
-from output_mock.engine.records import copy_of
+from output_mock.engine.record_restoring import copy_of
 
 DAY = 24 * 3600 * 10**9
 

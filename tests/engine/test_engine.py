@@ -53,10 +53,10 @@ def world(mock: OutputMock) -> World:
 def test_a_world_runs_a_workflow_without_any_request(world: World) -> None:
     run = world.start("echo", {"x": 1}, workflow_id="wf")
     assert run.status == "running"
-    result = world.wait_for_result(run)
-    assert (result["status"], result["output"]) == ("completed", {"x": 1})
-    assert world.result("wf") == result
-    assert world.find("wf") is run
+    ended = world.wait_for_result(run)
+    assert ended.reported is ended.outcome is run
+    assert (run.status, run.result) == ("completed", {"x": 1})
+    assert world.closed_run("wf") is world.find("wf") is run
 
 
 def test_a_world_takes_signals_queries_and_updates(world: World) -> None:
@@ -64,7 +64,7 @@ def test_a_world_takes_signals_queries_and_updates(world: World) -> None:
     assert world.query("wf", "state") == {"stage": "review"}
     assert world.update("wf", "set", {"threshold": 1}) is None
     world.signal("wf", "approve", {"by": "ana"})
-    assert world.wait_for_result(run)["output"] == {"by": "ana"}
+    assert world.wait_for_result(run).outcome.result == {"by": "ana"}
     assert world.query("wf", "state") == {"stage": "review", "threshold": 1}
 
 
@@ -94,7 +94,7 @@ def test_a_world_stops_terminates_and_resets(world: World) -> None:
         (lambda world: world.query("main", "nope"), errors.QueryNotRegisteredError),
         (lambda world: world.update("main", "nope"), errors.WorkflowUpdateFailedError),
         (lambda world: world.reset("main", "nope"), errors.StepNotFoundError),
-        (lambda world: world.result("main"), errors.WorkflowNotCompletedError),
+        (lambda world: world.closed_run("main"), errors.WorkflowNotCompletedError),
         (lambda world: world.terminate("none"), errors.WorkflowNotFoundError),
         (lambda world: world.stop("none"), errors.WorkflowNotFoundError),
     ],
@@ -109,13 +109,13 @@ def test_values_that_travel_are_copies(world: World) -> None:
     world.start("approval", workflow_id="wf")
     world.signal("wf", "approve", sent)
     sent["list"].append(2)
-    assert world.wait_for_result(world.find("wf"))["output"] == {"list": [1]}
+    assert world.wait_for_result(world.find("wf")).outcome.result == {"list": [1]}
 
 
 def test_a_signal_without_a_payload_is_told_from_one_with_null(world: World) -> None:
     world.start("approval", workflow_id="wf")
     world.signal("wf", "approve", UNDEFINED)
-    assert world.wait_for_result(world.find("wf"))["output"] is None
+    assert world.wait_for_result(world.find("wf")).outcome.result is None
 
 
 def test_catalogs_offer_aliases_and_forget_what_is_removed(world: World) -> None:
@@ -132,7 +132,7 @@ def test_a_run_goes_on_when_its_workflow_is_no_longer_offered(world: World) -> N
     world.query("wf", "state")
     world.catalog().remove("approval")
     world.signal("wf", "approve", {"n": 1})
-    assert world.wait_for_result(run)["output"] == {"n": 1}
+    assert world.wait_for_result(run).outcome.result == {"n": 1}
 
 
 # --- threads ---------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def test_many_threads_can_use_one_world_at_once(world: World) -> None:
                 run = world.start("approval", workflow_id=f"{n}-{turn}")
                 world.query(run.workflow_id, "state")
                 world.signal(run.workflow_id, "approve", {"n": n, "turn": turn})
-                outputs.append(world.wait_for_result(run)["output"])
+                outputs.append(world.wait_for_result(run).outcome.result)
         except BaseException as problem:
             problems.append(problem)
 
@@ -189,7 +189,7 @@ def test_signals_from_many_threads_all_arrive_once(mock: OutputMock, world: Worl
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert world.wait_for_result(run)["output"] == list(range(80))
+    assert world.wait_for_result(run).outcome.result == list(range(80))
 
 
 def test_nobody_holds_the_lock_while_they_wait(world: World) -> None:
@@ -225,7 +225,7 @@ def test_a_script_may_call_back_into_its_own_fake(mock: OutputMock, world: World
         answer = mock.app.test_client().get(f"/workflow/{ctx.info.workflow_id}/status")
         return {"code": answer.status_code, "status": answer.get_json()["status"]}
 
-    assert world.wait_for_result(world.start("nosy"))["output"] == {"code": 200, "status": "running"}
+    assert world.wait_for_result(world.start("nosy")).outcome.result == {"code": 200, "status": "running"}
 
 
 def test_a_script_may_signal_another_run(mock: OutputMock, world: World) -> None:
@@ -236,7 +236,7 @@ def test_a_script_may_signal_another_run(mock: OutputMock, world: World) -> None
     other = world.start("approval", workflow_id="other")
     world.query("other", "state")
     world.wait_for_result(world.start("sends"))
-    assert world.wait_for_result(other)["output"] == {"from": "sends"}
+    assert world.wait_for_result(other).outcome.result == {"from": "sends"}
 
 
 # --- ids -------------------------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ def test_a_run_whose_base_went_can_be_reset_and_one_that_went_cannot() -> None:
     assert again.status == "terminated"
     assert once_more.running
     mock.signal("above", "end", {})
-    assert mock.world.wait_for_result(once_more)["output"] == "grown"
+    assert mock.world.wait_for_result(once_more).outcome.result == "grown"
 
 
 def test_a_stream_and_a_waiter_that_read_a_run_when_it_goes_come_to_their_end() -> None:

@@ -246,7 +246,7 @@ class Session:
         """The history as the engine has it; no request, so no time passes."""
         from output_mock.mock import RunView
 
-        return RunView(run, self.mock.world).history
+        return RunView(run).history
 
 
 # --- laws ------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from output_contract.documents import document_of
 from output_contract.versions import Judged
 from output_mock import OutputMock, Script
 from output_mock.contract.versions.deployment import deployment
-from output_mock.engine.trace_storage import object_key
+from output_mock.engine.trace_places import object_key
 from output_mock.recording.files import read
 from output_mock.recording.player import Player
 from output_mock.recording.replaying import replay

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from output_mock import UNDEFINED, Context, Failure, OutputMock, Script, SignalTimeout
-from output_mock.scripts.loading import ScriptFileError
+from output_mock.scripts.file_error import ScriptFileError
 from output_mock.server import Server
 from tests.client import Client
 

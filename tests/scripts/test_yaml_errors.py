@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from output_mock import OutputMock, Script
-from output_mock.scripts.loading import ScriptFileError, load_file
+from output_mock.scripts.file_error import ScriptFileError
+from output_mock.scripts.loading import load_file
 from output_mock.scripts.yaml.document import read
 from output_mock.scripts.yaml.language import ACTIONS, NODES, document
 from tests.client import Client

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from output_mock import Context, Failure, OutputMock, StepFailure
-from output_mock.engine.trace_storage import InvalidTraceFileUrl, object_place, safe_name
+from output_mock.contract.errors import InvalidTraceFileUrl
+from output_mock.engine.trace_places import object_place, safe_name
 from output_mock.traces import event, http, in_folder, llm
 from tests.client import Client
 

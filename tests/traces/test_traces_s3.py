@@ -155,7 +155,7 @@ def test_a_bucket_that_no_url_can_name_is_refused_as_the_real_server_does() -> N
 
 
 def test_a_world_that_is_restored_uploads_what_it_still_had_to(mock: OutputMock) -> None:
-    from output_mock.engine.records import copy_of
+    from output_mock.engine.record_restoring import copy_of
 
     client = Client(mock)
     client.run("w", workflowId="w")

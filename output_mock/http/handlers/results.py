@@ -6,8 +6,8 @@ from typing import Any
 
 from output_mock.contract.errors import WorkflowNotCompletedError, WorkflowNotFoundError
 from output_mock.contract.reply import Reply
-from output_mock.engine import results
 from output_mock.engine.run import Run
+from output_mock.http import results
 from output_mock.http.api_request import ApiRequest
 
 
@@ -34,10 +34,12 @@ def result_of(request: ApiRequest, run: Run) -> dict[str, Any]:
     Raises `WorkflowNotCompletedError`.
     """
     try:
-        return request.world.result(run.workflow_id, run.run_id)
+        closed = request.world.closed_run(run.workflow_id, run.run_id)
     except WorkflowNotCompletedError:
         request.world.poll(run)
         raise
+    with request.world.clock.lock:
+        return results.result(closed)
 
 
 def input(request: ApiRequest) -> Reply:

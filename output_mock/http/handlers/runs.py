@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from output_mock.contract.errors import OutputError, WorkflowNotFoundError
 from output_mock.contract.reply import Reply
-from output_mock.engine.results import listed
 from output_mock.engine.run import Run
 from output_mock.http.api_request import ApiRequest
+from output_mock.http.results import listed, result
 from output_mock.javascript_json import UNDEFINED
 
 
 def run(request: ApiRequest) -> Reply:
     """`/workflow/run`: the result of a new run, once it is there (run_completes, run_times_out_waiting)."""
-    return Reply(request.world.wait_for_result(_begun(request), request.fields.get("timeout")))
+    begun = _begun(request)
+    ended = request.world.wait_for_result(begun, request.fields.get("timeout"))
+    with request.world.clock.lock:
+        return Reply(
+            result(ended.reported, run_id=begun.run_id, outcome=ended.outcome, given=begun.info.input)
+        )
 
 
 def start(request: ApiRequest) -> Reply:

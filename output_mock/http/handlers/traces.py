@@ -5,7 +5,7 @@ from __future__ import annotations
 from output_mock.contract.errors import TraceFileDownloadError, TraceNotAvailableError
 from output_mock.contract.reply import Reply
 from output_mock.engine.run import Run
-from output_mock.engine.trace_storage import object_place
+from output_mock.engine.trace_places import object_place
 from output_mock.http import trace_log as logs
 from output_mock.http.api_request import ApiRequest
 from output_mock.http.handlers.results import result_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from output_mock.javascript_json import UNDEFINED
 from output_mock.places import Mistake
-from output_mock.scripts.loading import ScriptFileError
+from output_mock.scripts.file_error import ScriptFileError
 from output_mock.scripts.script import FirstRun, Mentions, Script
 from output_mock.scripts.yaml.interpreter import PlayedWorkflow
 from output_mock.scripts.yaml.json_source import JSONSource

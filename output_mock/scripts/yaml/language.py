@@ -75,7 +75,7 @@ class Steps(FieldType):
         keywords = [name for name in node.value if name in ACTIONS]
         if len(keywords) == 1:
             said = ACTIONS[keywords[0]].read(node, reader, keywords[0])
-            reader.acted(said)
+            reader.acted(keywords[0], said)
             return said
         if keywords:
             place = node.value[keywords[1]][0]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from output_mock.places import Place
 from output_mock.scripts.yaml.expressions import ExpressionFault, Reference, expression, parts
-from output_mock.scripts.yaml.kinds import Key, ParsedMapping
 from output_mock.scripts.yaml.source import Node, Source, shortened
 from output_mock.scripts.yaml.templates import Listed, Mapped, Mixed, Template, Whole
 from output_mock.suggestions import nearest
@@ -50,6 +49,28 @@ class _Used(NamedTuple):
     results: Results
 
 
+class Scope(Protocol):
+    """What expressions below a key can speak of; see `kinds.Key`."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def own_results(self) -> bool: ...
+    @property
+    def handler(self) -> bool: ...
+
+
+class Said(Protocol):
+    """What an object of the file says, key by key, and where; see `kinds.ParsedMapping`."""
+
+    place: Place
+
+    def __contains__(self, key: object, /) -> bool: ...
+    def __getitem__(self, key: str, /) -> Any: ...
+    def get(self, key: str, /) -> Any: ...
+    def place_of(self, key: str) -> Place: ...
+
+
 class Reader:
     """What is read, where in it the reader is, and what is known of the workflow there."""
 
@@ -81,13 +102,13 @@ class Reader:
             self._names = ()
 
     @contextmanager
-    def below(self, key: Key) -> Iterator[None]:
+    def below(self, scope: Scope) -> Iterator[None]:
         """Read the value of a key."""
         names, results, in_handler = self._names, self._results, self.in_handler
-        self._names = key.names[1:] if key.names[:1] == ("only",) else (*names, *key.names)
-        if key.own_results:
+        self._names = scope.names[1:] if scope.names[:1] == ("only",) else (*names, *scope.names)
+        if scope.own_results:
             self._results = Results(results)
-        self.in_handler = in_handler or key.handler
+        self.in_handler = in_handler or scope.handler
         try:
             yield
         finally:
@@ -95,9 +116,8 @@ class Reader:
 
     # What is found on the way
 
-    def acted(self, said: ParsedMapping) -> None:
+    def acted(self, keyword: str, said: Said) -> None:
         """An action was read."""
-        keyword = said.shape.name
         if keyword in ("step", "evaluate", "child") and "as" not in said and keyword in said:
             self._results.add(said[keyword])
         if "as" in said:
@@ -198,7 +218,7 @@ class Reader:
 
     # What can be told once a workflow has been read
 
-    def finish(self, said: ParsedMapping) -> None:
+    def finish(self, said: Said) -> None:
         """Hold what the expressions of a workflow speak of against what it has."""
         state = list(said.get("state") or ())
         signals = sorted({*self._waited, *(said.get("signals") or ())})

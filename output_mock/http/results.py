@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from output_mock.contract.closed_runs import Closed
-from output_mock.contract.wire_forms import iso
+from output_mock.contract.iso_time import iso
+from output_mock.engine.run_facts import facts_of
 from output_mock.javascript_json import UNDEFINED
 
 if TYPE_CHECKING:
@@ -62,6 +63,15 @@ def described(run: Run) -> dict[str, Any]:
         "historyLength": len(run.history),
         "taskQueue": run.info.task_queue,
     }
+
+
+def result(
+    run: Run, *, run_id: str | None = None, outcome: Run | None = None, given: Any = None
+) -> dict[str, Any]:
+    """`/result`, and the answer of `/workflow/run`; see `closed`."""
+    outcome = outcome or run
+    held = closed(run, run_id=run_id, outcome=outcome, given=given)
+    return run.world.deployment.result(held, lambda: facts_of(outcome))
 
 
 def closed(run: Run, *, run_id: str | None = None, outcome: Run | None = None, given: Any = None) -> Closed:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from output_mock.contract.errors import CatalogNotAvailableError, UnsupportedWorkflowError
+from output_mock.contract.versions import Deployment
 from output_mock.javascript_json import UNDEFINED
 from output_mock.places import Mistake, Place
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
@@ -47,6 +48,8 @@ class ServingWorld(Protocol):
     def catalogs(self) -> Mapping[str, ServingCatalog]: ...
     @property
     def default_catalog(self) -> str: ...
+    @property
+    def deployment(self) -> Deployment: ...
     def catalog(self, name: str | None = None) -> ServingCatalog: ...
     def known_catalog(self, name: str | None) -> ServingCatalog: ...
     def start(

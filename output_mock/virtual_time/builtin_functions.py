@@ -168,6 +168,9 @@ def taken_methods(kinds: Iterable[type], names: Iterable[str]) -> list[BuiltinFu
     modules, found = _taken
     if modules != len(sys.modules):
         kinds, names = tuple(kinds), frozenset(names)
+        # What is frozen (`gc.freeze`) is not looked through.
+        frozen = gc.get_freeze_count() > 0
+        gc.unfreeze()
         found = [
             one
             for one in gc.get_referrers(*kinds)
@@ -175,5 +178,7 @@ def taken_methods(kinds: Iterable[type], names: Iterable[str]) -> list[BuiltinFu
             and one.__name__ in names
             and any(one.__self__ is kind for kind in kinds)
         ]
+        if frozen:
+            gc.freeze()
         _taken = len(sys.modules), found
     return found

@@ -63,8 +63,12 @@ def _flagged(trace_info: Mapping[str, Any], run: Facts) -> dict[str, Any]:
     return {**trace_info, "disableTrace": not run.traced}
 
 
-def _no_internal_steps(node: dict[str, Any], _run: Facts) -> None:
-    node["children"] = [child for child in node["children"] if child["kind"] != "internal_step"]
+def _no_internal_steps(node: dict[str, Any], run: Facts) -> None:
+    # The first one of the root is the SDK's own, also where a child's first step has taken its place.
+    own = "1" if node["id"] == run.trace_info["runId"] else None
+    node["children"] = [
+        child for child in node["children"] if child["kind"] != "internal_step" and child["id"] != own
+    ]
 
 
 def _null_places(document: dict[str, Any]) -> None:

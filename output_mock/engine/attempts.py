@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from output_mock.contract.failures import Cause
-from output_mock.sdk.trace_nodes import Node
+from output_mock.sdk.trace_nodes import TraceNode
 
 
 class Attempt(NamedTuple):
@@ -20,4 +20,4 @@ class Attempt(NamedTuple):
     failure: Cause | None
     result: Any
     # What happened inside.
-    nodes: Sequence[Node]
+    nodes: Sequence[TraceNode]

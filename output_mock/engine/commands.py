@@ -16,7 +16,7 @@ from output_mock.contract.run_start import ActivityOptions, Memo
 from output_mock.javascript_json import UNDEFINED
 from output_mock.sdk.context import StepPlan
 from output_mock.sdk.errors import ScriptError
-from output_mock.sdk.trace_nodes import Node
+from output_mock.sdk.trace_nodes import TraceNode
 
 if TYPE_CHECKING:
     from output_mock.engine.clock import Timer
@@ -45,7 +45,7 @@ class Activity:
     # What it has returned.
     result: Any = None
     # What the attempt that has just ended has done inside.
-    inside: Sequence[Node] = ()
+    inside: Sequence[TraceNode] = ()
 
     def __init__(
         self,

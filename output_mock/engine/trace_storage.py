@@ -31,7 +31,7 @@ class Traces:
     # How long after a run's end its worker waits for what other workers have to say, in nanoseconds.
     upload_delay: int = 10 * SECOND
     # What the server fetches traces from S3 with; None when there is no S3.
-    source: Source | None = None
+    source: TraceSource | None = None
 
     def forget(self, run: Run) -> None:
         """A root run has gone, and what was kept of its trace goes with it."""
@@ -52,7 +52,7 @@ class Traces:
         return places
 
 
-class Source(Protocol):
+class TraceSource(Protocol):
     """Has the objects of a bucket."""
 
     def fetch(self, place: ObjectPlace) -> IO[bytes]:

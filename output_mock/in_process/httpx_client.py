@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from output_mock.http.faults import Dropped, TimedOut
-from output_mock.in_process.mount import Answer, MountedApp, app_for_url
+from output_mock.in_process.mount import InProcessAnswer, MountedApp, app_for_url
 from output_mock.real_time import monotonic
 
 # As httpx words what happens when a server breaks off.
@@ -231,7 +231,7 @@ class HttpxClient:
             lease.end()
             raise
 
-    def _ask(self, mounted: MountedApp, request: Any, body: bytes) -> Answer:
+    def _ask(self, mounted: MountedApp, request: Any, body: bytes) -> InProcessAnswer:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
         with self.errors(_NO_ANSWER):
             return mounted.ask(
@@ -256,7 +256,7 @@ class HttpxClient:
             raise package.ReadTimeout(str(error)) from None
 
     def _response(
-        self, answer: Answer, request: Any, stream: type, mounted: MountedApp, lease: _Lease
+        self, answer: InProcessAnswer, request: Any, stream: type, mounted: MountedApp, lease: _Lease
     ) -> Any:
         return self.package.Response(
             answer.status,
@@ -367,7 +367,9 @@ def _answering_transports(client: HttpxClient) -> tuple[type, type]:
 class _Body:
     """The body of an answer, and the connection that it comes on."""
 
-    def __init__(self, client: HttpxClient, answer: Answer, mounted: MountedApp, lease: _Lease) -> None:
+    def __init__(
+        self, client: HttpxClient, answer: InProcessAnswer, mounted: MountedApp, lease: _Lease
+    ) -> None:
         self._client = client
         self._answer = answer
         self._mounted = mounted

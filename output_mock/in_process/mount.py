@@ -29,7 +29,7 @@ def _nothing() -> None:
     """Close what need not be closed."""
 
 
-class Answer:
+class InProcessAnswer:
     """What the application has answered. The body of a stream comes in pieces, as they are made."""
 
     def __init__(
@@ -117,7 +117,7 @@ class MountedApp:
             raise ValueError(f"{url!r} is no base URL; write it like 'http://localhost:3001'")
         self._app: OutputApp | None = app
         # Those whose clients may still be reading them.
-        self._answers: WeakSet[Answer] = WeakSet()
+        self._answers: WeakSet[InProcessAnswer] = WeakSet()
         self.url: str = url.rstrip("/")
         self.host: str = parts.hostname
         self.default_port: int = _PORTS[parts.scheme]
@@ -174,7 +174,7 @@ class MountedApp:
         body: bytes,
         *,
         patience: float | None = None,
-    ) -> Answer:
+    ) -> InProcessAnswer:
         """Send a request and return the answer.
 
         `target` is the path and query as they would be sent, `patience` how many seconds the client waits
@@ -184,7 +184,7 @@ class MountedApp:
         if head_limit.too_large(target, headers):
             # As with Node, the application does not hear of it.
             reason = status_line(head_limit.STATUS).partition(" ")[2]
-            return Answer(head_limit.STATUS, reason, list(head_limit.HEADERS), b"")
+            return InProcessAnswer(head_limit.STATUS, reason, list(head_limit.HEADERS), b"")
         target = target[len(self._path) :] or "/"
         path, _, query = target.partition("?")
         connection = _Connection()
@@ -230,7 +230,7 @@ class MountedApp:
         elif method != "HEAD":
             answered = response.body
         reason = status_line(response.status).partition(" ")[2]
-        answer = Answer(response.status, reason, sent, answered, pieces, connection, response.close)
+        answer = InProcessAnswer(response.status, reason, sent, answered, pieces, connection, response.close)
         if pieces is not None:
             self._answers.add(answer)
         return answer

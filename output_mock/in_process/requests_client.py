@@ -26,7 +26,7 @@ from urllib3.util.retry import Retry
 from output_mock.durations import SECOND
 from output_mock.http.faults import Dropped, TimedOut
 from output_mock.in_process import wire
-from output_mock.in_process.mount import Answer, MountedApp, app_for_url
+from output_mock.in_process.mount import InProcessAnswer, MountedApp, app_for_url
 
 
 class _Socket:
@@ -64,7 +64,7 @@ class _Incoming(io.RawIOBase):
     def __init__(self, connection: _Socket, sent: bytes) -> None:
         self._connection = connection
         self._sent = sent
-        self._answer: Answer | None = None
+        self._answer: InProcessAnswer | None = None
         self._rest = b""
         self._ended = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from output_mock.in_process.mount import Answer
+from output_mock.in_process.mount import InProcessAnswer
 
 
 class Request(NamedTuple):
@@ -44,12 +44,12 @@ def _joined(body: bytes) -> bytes:
         begin = end + 2 + size + 2
 
 
-def is_chunked(answer: Answer) -> bool:
+def is_chunked(answer: InProcessAnswer) -> bool:
     """Whether the body comes in chunks, as its length is not known before its end."""
     return answer.body is None and ("Transfer-Encoding", "chunked") in answer.headers
 
 
-def head(answer: Answer) -> bytes:
+def head(answer: InProcessAnswer) -> bytes:
     """The status line and the headers of an answer."""
     lines = [f"HTTP/1.1 {answer.status} {answer.reason}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]

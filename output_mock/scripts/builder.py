@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Match = Callable[[Any], bool] | Any
 
 
-class Answer:
+class ScriptedAnswer:
     """One answer of a workflow: how long it takes, and what it returns or how it fails."""
 
     __slots__ = ("duration", "failure", "given", "place", "value")
@@ -41,7 +41,7 @@ class Branch:
     def __init__(self, builder: WorkflowBuilder, match: Match) -> None:
         self._builder = builder
         self.match = match
-        self.answers: list[Answer] = [Answer()]
+        self.answers: list[ScriptedAnswer] = [ScriptedAnswer()]
 
     def returns(self, value: Any = None) -> Branch:
         """Complete with `value`: any JSON, or a function of the input.
@@ -75,7 +75,7 @@ class Branch:
     @property
     def then(self) -> Branch:
         """Begin the answer that the next run gets: `.fails("busy").then.returns(1)`."""
-        self.answers.append(Answer())
+        self.answers.append(ScriptedAnswer())
         return self
 
     def when(self, match: Match) -> Branch:
@@ -205,12 +205,12 @@ class WorkflowBuilder(Branch):
         own = any(answer.given or answer.duration for answer in self.answers)
         return not own and not any(branch.fits(given) for branch in self.branches)
 
-    async def _answer(self, ctx: Context, given: Any) -> Answer:
-        def pick() -> tuple[object, list[Answer]]:
+    async def _answer(self, ctx: Context, given: Any) -> ScriptedAnswer:
+        def pick() -> tuple[object, list[ScriptedAnswer]]:
             branch = next((one for one in self.branches if one.fits(given)), self)
             return branch, branch.answers
 
-        answer: Answer = await next_scripted_answer(ctx, pick)
+        answer: ScriptedAnswer = await next_scripted_answer(ctx, pick)
         if not answer.given:
             raise ScriptError(self._nothing_fits(given), workflow_id=ctx.info.workflow_id)
         return answer

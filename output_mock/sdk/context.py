@@ -13,14 +13,14 @@ from output_mock.contract.versions.fatal_errors import never_retried
 from output_mock.durations import Duration, nanoseconds
 from output_mock.javascript_json import UNDEFINED
 from output_mock.sdk.failures import FATAL_NAMES, Application, Failure, invalid
-from output_mock.sdk.trace_nodes import Node, checked_nodes
+from output_mock.sdk.trace_nodes import TraceNode, checked_nodes
 from output_mock.sdk.values import copy_for_script, named_json
 from output_mock.zod import Schema
 
 Handler = Callable[[Any], Any]
 Fails = Failure | str | Sequence[Failure | str | None] | None
 # What happens inside of a step, for the trace: nodes, or a function of the step's input that returns some.
-Inside = Sequence[Node] | Callable[[Any], Sequence[Node]]
+Inside = Sequence[TraceNode] | Callable[[Any], Sequence[TraceNode]]
 
 
 def answer_of(handler: Handler, name: str, payload: Any) -> Any:

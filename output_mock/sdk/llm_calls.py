@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from output_mock.durations import Duration
 from output_mock.sdk.failures import Failure
-from output_mock.sdk.trace_nodes import Node, is_amount, node_of
+from output_mock.sdk.trace_nodes import TraceNode, is_amount, node_of
 
 LLMVersion = Literal["0.11", "0.13"]
 # What `usage` may say, the short word for it and what the price of such a token goes by.
@@ -41,7 +41,7 @@ def llm(
     fails: Failure | str | None = None,
     takes: Duration | None = None,
     version: LLMVersion | None = None,
-) -> Node:
+) -> TraceNode:
     """A call of a language model.
 
     Takes the function's `name` (`generateText`, `streamText`, `Agent.generate`, …), the `model` and its

@@ -18,7 +18,7 @@ from output_mock.sdk.failures import Failure
 from output_mock.sdk.values import named_json
 
 
-class Node(NamedTuple):
+class TraceNode(NamedTuple):
     """Something that happens inside of a step: a call of a model, an HTTP request."""
 
     kind: str
@@ -34,20 +34,20 @@ class Node(NamedTuple):
     # Whether its id is a request's, a UUID, which its attributes repeat; others have the name and the time.
     request: bool = False
     # How workers of the next release show it, where that is otherwise.
-    in_next: Node | None = None
+    in_next: TraceNode | None = None
 
 
 def checked_nodes(trace: Any, step: str) -> Any:
     """What a script gives as a step's `trace`. Raises `TypeError` for what is no list of nodes."""
-    if callable(trace) and not isinstance(trace, Node):
+    if callable(trace) and not isinstance(trace, TraceNode):
         return lambda input: checked_nodes(trace(input), step)
-    if isinstance(trace, Node) or not isinstance(trace, (list, tuple)):
+    if isinstance(trace, TraceNode) or not isinstance(trace, (list, tuple)):
         raise TypeError(
             f"step {step!r}: trace is a list of llm(…), http(…) and event(…), or a function of the input "
             f"that returns one, not {trace!r}"
         )
     for one in trace:
-        if not isinstance(one, Node):
+        if not isinstance(one, TraceNode):
             raise TypeError(f"step {step!r}: trace has {one!r}, which is no llm(…), http(…) or event(…)")
     return tuple(trace)
 
@@ -60,7 +60,7 @@ def http(
     cost: float | None = None,
     fails: Failure | str | None = None,
     takes: Duration | None = None,
-) -> Node:
+) -> TraceNode:
     """A request with the project's own HTTP client.
 
     Takes its `method`, `url`, the `status` of the answer (from 400 on, the node has it as its error), what it
@@ -93,7 +93,7 @@ def event(
     attributes: Mapping[str, Mapping[str, Any]] | None = None,
     fails: Failure | str | None = None,
     takes: Duration | None = None,
-) -> Node:
+) -> TraceNode:
     """Anything else that the code of a step notes in its trace: its `kind`, `name`, what went in and out,
     `attributes` by their types, how it `fails` instead, and how long it `takes`.
     """
@@ -113,11 +113,11 @@ def node_of(
     takes: Duration | None,
     *,
     request: bool = False,
-) -> Node:
+) -> TraceNode:
     """A node of these parts. Raises `TypeError` for what has no JSON, and for what is no failure."""
     if fails is not None and not isinstance(fails, (Failure, str)):
         raise TypeError(f"trace node {name!r}: fails is a Failure or text, not {fails!r}")
-    return Node(
+    return TraceNode(
         kind,
         name,
         named_json(given, "the input of trace node {!r}", name),

@@ -51,7 +51,7 @@ from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.failures import Application, ChildFailure, Failure, StepFailure
 from output_mock.sdk.options import plain_options, resolved_options
-from output_mock.sdk.trace_nodes import Node
+from output_mock.sdk.trace_nodes import TraceNode
 from output_mock.state.checked import (
     Unreadable,
     base_64,
@@ -577,7 +577,7 @@ def _event(given: Any, readers: Mapping[Any, Callable[[Any], Any]]) -> Event:
 # Attempts
 
 
-def _node_json(node: Node) -> list[Any]:
+def _node_json(node: TraceNode) -> list[Any]:
     return [
         node.kind,
         node.name,
@@ -598,8 +598,8 @@ def _attributes(given: Any) -> dict[str, Any]:
     return found
 
 
-def _node(given: Any) -> Node:
-    return Node(*row(given, text, text, value, value, maybe(failure), _attributes, maybe(length), flag))
+def _node(given: Any) -> TraceNode:
+    return TraceNode(*row(given, text, text, value, value, maybe(failure), _attributes, maybe(length), flag))
 
 
 def _attempt_json(attempt: Attempt) -> list[Any]:

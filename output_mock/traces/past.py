@@ -24,7 +24,7 @@ from output_mock.contract.run_start import Memo, ParentInfo, StartInfo, Workflow
 from output_mock.durations import MILLISECOND
 from output_mock.engine.run import Run
 from output_mock.engine.trace_places import ObjectPlace, object_key
-from output_mock.engine.trace_storage import Source
+from output_mock.engine.trace_storage import TraceSource
 from output_mock.javascript_json import UNDEFINED, as_json
 from output_mock.scripts.definition import NAME, WorkflowDefinition
 from output_mock.sdk.errors import ScriptError
@@ -43,7 +43,7 @@ _OWN_WORDS = frozenset({"message", "name", "cause", "stack", "retryable", "self"
 class PastTraces:
     """The files of runs of the past, in the place of the objects that they stand for."""
 
-    def __init__(self, below: Source | None) -> None:
+    def __init__(self, below: TraceSource | None) -> None:
         self._below = below
         self.files: dict[str, Path] = {}
 

@@ -27,7 +27,7 @@ from output_mock.traces import errors
 if TYPE_CHECKING:
     from output_mock.engine.attempts import Attempt
     from output_mock.engine.run import Run, RunWorld
-    from output_mock.sdk.trace_nodes import Node
+    from output_mock.sdk.trace_nodes import TraceNode
 
 # The output of a run that goes on in another one, which has a trace of its own.
 CONTINUED = "<<continued_as_new>>"
@@ -211,7 +211,7 @@ def _inside(run: Run, attempt: Attempt, taken: set[str]) -> Iterator[Entry]:
         time = end
 
 
-def _node_id(run: Run, attempt: Attempt, position: int, node: Node, time: int, taken: set[str]) -> str:
+def _node_id(run: Run, attempt: Attempt, position: int, node: TraceNode, time: int, taken: set[str]) -> str:
     """A request has a UUID; everything else is called after the millisecond in which it began.
 
     Real calls hardly ever begin in the same one; where they do here, the next free one is taken.

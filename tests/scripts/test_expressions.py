@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from output_mock.scripts.yaml import expressions
-from output_mock.scripts.yaml.expressions import NAMES, Expression, ExpressionFault, parts
+from output_mock.scripts.yaml.expressions import NAMES, Expression, InvalidExpression, parts
 from output_mock.scripts.yaml.functions import FILTERS, TESTS
 from tests.conftest import no_hang
 
@@ -35,7 +35,7 @@ def value(text: str) -> Any:
 
 
 def fault(text: str) -> str:
-    with pytest.raises(ExpressionFault) as caught:
+    with pytest.raises(InvalidExpression) as caught:
         value(text)
     return str(caught.value)
 
@@ -261,14 +261,14 @@ def test_what_fails_is_said_in_words_about_json(text: str, words: str) -> None:
     ],
 )
 def test_what_cannot_be_read_is_said_before_it_is_played(text: str, words: str) -> None:
-    with pytest.raises(ExpressionFault) as caught:
+    with pytest.raises(InvalidExpression) as caught:
         Expression(text)
     assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["{{ x", "{{ 'x }}", "a {{", "{{ [ }}"])
 def test_braces_and_quotes_have_an_end(text: str) -> None:
-    with pytest.raises(ExpressionFault, match=r"has no"):
+    with pytest.raises(InvalidExpression, match=r"has no"):
         list(parts(text))
 
 
@@ -359,7 +359,7 @@ ESCAPES = [
 def test_there_is_no_way_to_python(text: str) -> None:
     try:
         got = value(text)
-    except ExpressionFault:
+    except InvalidExpression:
         return
     raise AssertionError(f"{text} came to {got!r}")
 
@@ -395,7 +395,7 @@ def test_an_object_may_have_any_names_and_they_are_entries() -> None:
     ],
 )
 def test_what_would_take_for_ever_is_refused_at_once(text: str) -> None:
-    with no_hang(), pytest.raises(ExpressionFault):
+    with no_hang(), pytest.raises(InvalidExpression):
         value(text)
 
 
@@ -421,7 +421,7 @@ def test_what_would_take_for_ever_is_refused_at_once(text: str) -> None:
 )
 def test_what_an_expression_builds_is_bounded(text: str, words: str) -> None:
     names = {"input": {"text": "a" * 600_000, "many": [0] * 60_000, "large": 1.7e308, "big": 2**300}}
-    with no_hang(), pytest.raises(ExpressionFault, match=words):
+    with no_hang(), pytest.raises(InvalidExpression, match=words):
         Expression(text).value(names)
 
 
@@ -435,7 +435,7 @@ def test_a_value_that_holds_itself_many_times_is_bounded(monkeypatch: pytest.Mon
         return state
 
     assert doubled(1, 3) == [[[1, 1], [1, 1]], [[1, 1], [1, 1]]]
-    with pytest.raises(ExpressionFault, match="too large a value"):
+    with pytest.raises(InvalidExpression, match="too large a value"):
         doubled(1, 40)
 
 
@@ -462,7 +462,7 @@ OPERATORS = ["+", "-", "*", "/", "//", "%", "**", "~", "==", "<", "in", "and", "
 def test_whatever_is_written_comes_to_json_or_to_a_fault(text: str) -> None:
     try:
         got = value(text)
-    except ExpressionFault:
+    except InvalidExpression:
         return
     assert is_json(got), got
 

@@ -20,7 +20,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from output_mock.scripts.yaml import functions
-from output_mock.scripts.yaml.functions import FILTERS, TESTS, Fault
+from output_mock.scripts.yaml.functions import FILTERS, TESTS, FunctionError
 from output_mock.suggestions import nearest
 
 LONGEST_EXPRESSION = 2000
@@ -33,7 +33,7 @@ LARGEST_VALUE = 5_000_000
 NAMES = ("input", "state", "steps", "signals", "run", "payload", "before", "item", "index", "error")
 
 
-class ExpressionFault(ValueError):
+class InvalidExpression(ValueError):
     """An expression that cannot be read, or that fails; the message says why."""
 
 
@@ -66,13 +66,13 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     # The expression is rewritten before it is compiled, so that nothing of this is ever asked for.
 
     def getattr(self, obj: Any, attribute: str) -> NoReturn:
-        raise Fault("there are no attributes")
+        raise FunctionError("there are no attributes")
 
     def getitem(self, obj: Any, argument: Any) -> NoReturn:
-        raise Fault("there are no attributes")
+        raise FunctionError("there are no attributes")
 
     def call(self, context: Any, obj: Any, *args: Any, **kwargs: Any) -> NoReturn:
-        raise Fault("nothing can be called")
+        raise FunctionError("nothing can be called")
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         return False
@@ -118,7 +118,7 @@ def _entry(value: Any, key: Any, spelled: str) -> Any:
         what = "items" if type(value) is list else "characters"
         return _missing(f"{spelled} has {len(value)} {what}, and no number {key}")
     if type(value) is dict:
-        raise Fault(f"the names in {spelled} are text, not {functions.kind(key)}")
+        raise FunctionError(f"the names in {spelled} are text, not {functions.kind(key)}")
     if type(value) is list:
         return _missing(f"{spelled} is a list, and its items have numbers, not names such as {key!r}")
     return _missing(f"{spelled} is {functions.kind(value)}, and has no {key!r}")
@@ -144,12 +144,12 @@ def _no_entry(value: dict[str, Any], key: str, spelled: str) -> str:
 
 def _slice(value: Any, start: Any, stop: Any, step: Any) -> Any:
     if type(value) not in (list, str):
-        raise Fault(f"{functions.kind(value)} has no parts; a list and a text have")
+        raise FunctionError(f"{functions.kind(value)} has no parts; a list and a text have")
     for bound in (start, stop, step):
         if bound is not None and type(bound) is not int:
-            raise Fault(f"parts go from and to whole numbers, not {functions.kind(bound)}")
+            raise FunctionError(f"parts go from and to whole numbers, not {functions.kind(bound)}")
     if step == 0:
-        raise Fault("parts cannot go in steps of 0")
+        raise FunctionError("parts cannot go in steps of 0")
     return value[start:stop:step]
 
 
@@ -163,47 +163,47 @@ _PARTS: dict[str, Callable[..., Any]] = {" entry": _entry, " slice": _slice, " j
 class Expression:
     """A compiled expression.
 
-    Takes its text, without the braces. Raises `ExpressionFault` for one that cannot be.
+    Takes its text, without the braces. Raises `InvalidExpression` for one that cannot be.
     """
 
     def __init__(self, text: str) -> None:
         self.text: str = text.strip()
         self.references: set[Reference] = set()
         if not self.text:
-            raise ExpressionFault("there is nothing between the braces")
+            raise InvalidExpression("there is nothing between the braces")
         if len(self.text) > LONGEST_EXPRESSION:
-            raise ExpressionFault(f"it is longer than {LONGEST_EXPRESSION} characters")
+            raise InvalidExpression(f"it is longer than {LONGEST_EXPRESSION} characters")
         try:
             parser = Parser(_SANDBOX, self.text, state="variable")
             parsed = parser.parse_expression()
             if not parser.stream.eos:
-                raise ExpressionFault(f"it should have ended before {parser.stream.current.value!r}")
+                raise InvalidExpression(f"it should have ended before {parser.stream.current.value!r}")
             rewritten = _Rewriting(self.references).expression(parsed, 0)
             target = nodes.Name("result", "store")
             template = nodes.Template([nodes.Assign(target, rewritten)]).set_lineno(1)
             template.set_environment(_SANDBOX)
             self._template = _SANDBOX.from_string(cast(nodes.Template, template))
         except TemplateSyntaxError as error:
-            raise ExpressionFault(_in_words(error.message or "it makes no sense")) from None
+            raise InvalidExpression(_in_words(error.message or "it makes no sense")) from None
         except (RecursionError, MemoryError, ValueError, SyntaxError) as error:
-            if isinstance(error, ExpressionFault):
+            if isinstance(error, InvalidExpression):
                 raise
-            raise ExpressionFault("it is too deeply nested, or a number in it is too long") from None
+            raise InvalidExpression("it is too deeply nested, or a number in it is too long") from None
 
     def value(self, names: Mapping[str, Any]) -> Any:
         """What the expression comes to, a JSON value of its own, given what its names mean.
 
-        Raises `ExpressionFault` when it fails.
+        Raises `InvalidExpression` when it fails.
         """
         context = self._template.new_context({name: names.get(name) for name in NAMES})
         try:
             for _ in self._template.root_render_func(context):
                 pass
             return settled(context.vars["result"])
-        except (_Missing, Fault) as error:
-            raise ExpressionFault(str(error)) from None
+        except (_Missing, FunctionError) as error:
+            raise InvalidExpression(str(error)) from None
         except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
-            raise ExpressionFault(_python_in_words(error)) from None
+            raise InvalidExpression(_python_in_words(error)) from None
 
 
 _SANDBOX = _Sandbox()
@@ -216,20 +216,20 @@ def expression(text: str) -> Expression:
 
 
 def settled(value: Any) -> Any:
-    """A copy of a value that an expression has come to. Raises `Fault` when it is missing or too large."""
+    """A copy of what an expression has come to. Raises `FunctionError` when it is missing or too large."""
     budget = LARGEST_VALUE
 
     def copied(one: Any, depth: int) -> Any:
         nonlocal budget
         budget -= len(one) if type(one) is str else 1
         if budget < 0 or depth > 200:
-            raise Fault("it comes to too large a value")
+            raise FunctionError("it comes to too large a value")
         kind = type(one)
         if kind is dict:
             fields = {}
             for key, item in one.items():
                 if type(key) is not str:
-                    raise Fault(f"the names in an object are text, not {functions.kind(key)}")
+                    raise FunctionError(f"the names in an object are text, not {functions.kind(key)}")
                 budget -= len(key)
                 fields[key] = copied(item, depth + 1)
             return fields
@@ -238,7 +238,7 @@ def settled(value: Any) -> Any:
         if isinstance(one, Undefined):
             _there(one)
         if one is not None and kind not in (str, int, float, bool):
-            raise Fault("it comes to something that is no JSON")
+            raise FunctionError("it comes to something that is no JSON")
         return one
 
     return copied(value, 0)
@@ -251,20 +251,20 @@ class _Rewriting:
         self._references = references
 
     def expression(self, node: Any, depth: int) -> Any:
-        """The rewritten form. Raises `ExpressionFault` for what cannot be said."""
+        """The rewritten form. Raises `InvalidExpression` for what cannot be said."""
         if depth > DEEPEST_EXPRESSION:
-            raise ExpressionFault("it is too deeply nested")
+            raise InvalidExpression("it is too deeply nested")
         handler = getattr(self, f"_{type(node).__name__.lower()}", None)
         if handler is None:
-            raise ExpressionFault(f"{type(node).__name__} is not part of the language")
+            raise InvalidExpression(f"{type(node).__name__} is not part of the language")
         return handler(node, depth + 1)
 
     def _const(self, node: Any, depth: int) -> Any:
         value = node.value
         if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 1024:
-            raise ExpressionFault("a number in it is too long")
+            raise InvalidExpression("a number in it is too long")
         if isinstance(value, complex) or value in (float("inf"), float("-inf")):
-            raise ExpressionFault("a number in it is too large")
+            raise InvalidExpression("a number in it is too large")
         return node
 
     def _name(self, node: Any, depth: int) -> Any:
@@ -272,7 +272,7 @@ class _Rewriting:
             return nodes.Const(None)
         if node.name not in NAMES:
             hint = nearest(node.name, NAMES) or "; text needs quotes in an expression"
-            raise ExpressionFault(f"there is nothing named {node.name!r}{hint}")
+            raise InvalidExpression(f"there is nothing named {node.name!r}{hint}")
         self._references.add(Reference(node.name, None))
         return nodes.Name(node.name, "load")
 
@@ -316,15 +316,15 @@ class _Rewriting:
     def _applied(self, kind: Any, node: Any, known: Mapping[str, Any], what: str, depth: int) -> Any:
         if node.name not in known:
             there = nearest(node.name, list(known)) or f"; there are {', '.join(known)}"
-            raise ExpressionFault(f"there is no {what} {node.name!r}{there}")
+            raise InvalidExpression(f"there is no {what} {node.name!r}{there}")
         if node.kwargs or node.dyn_args is not None or node.dyn_kwargs is not None:
-            raise ExpressionFault(f"{node.name} takes its values in order, without names and stars")
+            raise InvalidExpression(f"{node.name} takes its values in order, without names and stars")
         parameters = list(inspect.signature(known[node.name]).parameters.values())[1:]
         least = sum(parameter.default is parameter.empty for parameter in parameters)
         given = len(node.args or ())
         if not least <= given <= len(parameters):
             wanted = str(least) if least == len(parameters) else f"{least} to {len(parameters)}"
-            raise ExpressionFault(f"{what} {node.name} takes {wanted} values in parentheses, not {given}")
+            raise InvalidExpression(f"{what} {node.name} takes {wanted} values in parentheses, not {given}")
         args = [self.expression(arg, depth) for arg in node.args or ()]
         return kind(self.expression(node.node, depth), node.name, args, [], None, None)
 
@@ -338,7 +338,7 @@ class _Rewriting:
     _and = _or = _add = _sub = _mul = _div = _floordiv = _mod = _binary
 
     def _pow(self, node: Any, depth: int) -> Any:
-        raise ExpressionFault("there are no powers; multiply")
+        raise InvalidExpression("there are no powers; multiply")
 
     def _unary(self, node: Any, depth: int) -> Any:
         return type(node)(self.expression(node.node, depth))
@@ -359,7 +359,7 @@ class _Rewriting:
         called = node.node
         name = getattr(called, "attr", None) or getattr(called, "name", None)
         hint = f"; there is a filter of that name: {_spelled_or(called, 'value')} | {name}"
-        raise ExpressionFault(f"nothing can be called{hint if name in FILTERS else ''}")
+        raise InvalidExpression(f"nothing can be called{hint if name in FILTERS else ''}")
 
 
 def _part(value: Any, name: str, *args: Any) -> Any:
@@ -403,7 +403,7 @@ def _python_in_words(error: BaseException) -> str:
 def parts(text: str) -> Iterator[tuple[str, bool, int]]:
     """The parts of a text: what stands there, whether it is an expression, and where it begins.
 
-    Raises `ExpressionFault` for braces that do not end.
+    Raises `InvalidExpression` for braces that do not end.
     """
     position = 0
     while (begin := text.find("{{", position)) >= 0:
@@ -425,10 +425,10 @@ def _end_of(text: str, begin: int) -> int:
     while True:
         found = _TOKEN.search(text, position)
         if found is None:
-            raise ExpressionFault("{{ has no }}")
+            raise InvalidExpression("{{ has no }}")
         token = found[0]
         if token in ("'", '"'):
-            raise ExpressionFault(f"the quote {token} has no end")
+            raise InvalidExpression(f"the quote {token} has no end")
         if token in "([{":
             depth += 1
         elif token in ")]}":

@@ -26,7 +26,7 @@ _KINDS = {
 }
 
 
-class Fault(Exception):
+class FunctionError(Exception):
     """A calculation that cannot be; the message says why."""
 
 
@@ -49,15 +49,15 @@ def as_text(value: Any) -> str:
 
 
 def bounded(value: Any) -> Any:
-    """The value. Raises `Fault` when it is too long, or a number that JSON cannot say."""
+    """The value. Raises `FunctionError` when it is too long, or a number that JSON cannot say."""
     if type(value) is str and len(value) > LONGEST_TEXT:
-        raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
+        raise FunctionError(f"the text becomes longer than {LONGEST_TEXT} characters")
     if type(value) is list and len(value) > LONGEST_LIST:
-        raise Fault(f"the list becomes longer than {LONGEST_LIST} items")
+        raise FunctionError(f"the list becomes longer than {LONGEST_LIST} items")
     if _is_number(value):
         value = as_double(value)
         if not -_INFINITY < value < _INFINITY:
-            raise Fault("the number becomes too large")
+            raise FunctionError("the number becomes too large")
     return value
 
 
@@ -70,7 +70,7 @@ def _measured(value: Any) -> None:
             one._fail_with_undefined_error()
         rest -= len(one) if type(one) is str else 1
         if rest < 0:
-            raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
+            raise FunctionError(f"the text becomes longer than {LONGEST_TEXT} characters")
         if type(one) is dict:
             waiting += one.keys()
             waiting += one.values()
@@ -83,16 +83,16 @@ def _is_number(value: Any) -> bool:
 
 
 def calculated(operator: str, left: Any, right: Any) -> Any:
-    """`left operator right`. Raises `Fault` when there is no such thing, or it is too large."""
+    """`left operator right`. Raises `FunctionError` when there is no such thing, or it is too large."""
     if operator == "+" and type(left) is type(right) and type(left) in (str, list):
         return bounded(left + right)
     if not (_is_number(left) and _is_number(right)):
         hint = ""
         if operator == "+" and str in (type(left), type(right)):
             hint = "; write text ~ value to put things together as text"
-        raise Fault(f"{kind(left)} {operator} {kind(right)} is nothing{hint}")
+        raise FunctionError(f"{kind(left)} {operator} {kind(right)} is nothing{hint}")
     if operator in ("/", "//", "%") and right == 0:
-        raise Fault("it divides by 0")
+        raise FunctionError("it divides by 0")
     try:
         if operator == "+":
             return bounded(left + right)
@@ -107,14 +107,14 @@ def calculated(operator: str, left: Any, right: Any) -> Any:
         if operator == "%":
             return bounded(left % right)
     except OverflowError:
-        raise Fault("the number becomes too large") from None
-    raise Fault(f"there is no operator {operator}")
+        raise FunctionError("the number becomes too large") from None
+    raise FunctionError(f"there is no operator {operator}")
 
 
 def signed(operator: str, value: Any) -> Any:
-    """`-value` or `+value`. Raises `Fault` when it is no number."""
+    """`-value` or `+value`. Raises `FunctionError` when it is no number."""
     if not _is_number(value):
-        raise Fault(f"{operator} {kind(value)} is nothing")
+        raise FunctionError(f"{operator} {kind(value)} is nothing")
     return -value if operator == "-" else value
 
 
@@ -123,25 +123,25 @@ def signed(operator: str, value: Any) -> Any:
 
 def _text(value: Any, filter: str) -> str:
     if type(value) is not str:
-        raise Fault(f"{filter} takes text, not {kind(value)}")
+        raise FunctionError(f"{filter} takes text, not {kind(value)}")
     return value
 
 
 def _list(value: Any, filter: str) -> list[Any]:
     if type(value) is not list:
-        raise Fault(f"{filter} takes a list, not {kind(value)}")
+        raise FunctionError(f"{filter} takes a list, not {kind(value)}")
     return value
 
 
 def _object(value: Any, filter: str) -> dict[str, Any]:
     if type(value) is not dict:
-        raise Fault(f"{filter} takes an object, not {kind(value)}")
+        raise FunctionError(f"{filter} takes an object, not {kind(value)}")
     return value
 
 
 def _number(value: Any, filter: str) -> Any:
     if not _is_number(value):
-        raise Fault(f"{filter} takes a number, not {kind(value)}")
+        raise FunctionError(f"{filter} takes a number, not {kind(value)}")
     return value
 
 
@@ -151,7 +151,7 @@ def _default(value: Any, otherwise: Any) -> Any:
 
 def _length(value: Any) -> int:
     if type(value) not in (str, list, dict):
-        raise Fault(f"length takes text, a list or an object, not {kind(value)}")
+        raise FunctionError(f"length takes text, a list or an object, not {kind(value)}")
     return len(value)
 
 
@@ -159,7 +159,7 @@ def _replace(value: Any, old: Any, new: Any) -> str:
     text, old, new = _text(value, "replace"), _text(old, "replace"), _text(new, "replace")
     found = text.count(old)
     if len(text) + found * (len(new) - len(old)) > LONGEST_TEXT:
-        raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
+        raise FunctionError(f"the text becomes longer than {LONGEST_TEXT} characters")
     return text.replace(old, new)
 
 
@@ -168,7 +168,7 @@ def _split(value: Any, separator: Any = None) -> list[str]:
     if separator is None:
         return list(bounded(text.split()))
     if not _text(separator, "split"):
-        raise Fault("split takes a text that is not empty to split at")
+        raise FunctionError("split takes a text that is not empty to split at")
     return list(bounded(text.split(separator)))
 
 
@@ -176,14 +176,14 @@ def _join(value: Any, separator: Any = "") -> str:
     between = _text(separator, "join")
     items = _list(value, "join")
     if len(between) * len(items) > LONGEST_TEXT:
-        raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
+        raise FunctionError(f"the text becomes longer than {LONGEST_TEXT} characters")
     rest = LONGEST_TEXT
     words = []
     for item in items:
         words.append(as_text(item))
         rest -= len(words[-1])
         if rest < 0:
-            raise Fault(f"the text becomes longer than {LONGEST_TEXT} characters")
+            raise FunctionError(f"the text becomes longer than {LONGEST_TEXT} characters")
     return str(bounded(between.join(words)))
 
 
@@ -199,7 +199,7 @@ def _end(value: Any, index: int, filter: str) -> Any:
     if type(value) is not str:
         _list(value, filter)
     if not value:
-        raise Fault(f"{filter} takes something that is not empty")
+        raise FunctionError(f"{filter} takes something that is not empty")
     return value[index]
 
 
@@ -210,7 +210,7 @@ def _sum(value: Any) -> Any:
 def _ordered(value: Any, filter: str) -> list[Any]:
     items = _list(value, filter)
     if not (all(_is_number(item) for item in items) or all(type(item) is str for item in items)):
-        raise Fault(f"{filter} takes a list of numbers or a list of texts")
+        raise FunctionError(f"{filter} takes a list of numbers or a list of texts")
     return items
 
 
@@ -224,7 +224,7 @@ def _max(value: Any) -> Any:
 
 def _not_empty(items: list[Any], filter: str) -> list[Any]:
     if not items:
-        raise Fault(f"{filter} takes something that is not empty")
+        raise FunctionError(f"{filter} takes something that is not empty")
     return items
 
 
@@ -249,7 +249,7 @@ def _unique(value: Any) -> list[Any]:
 def _round(value: Any, digits: Any = 0) -> Any:
     number = _number(value, "round")
     if type(digits) is not int or not 0 <= digits <= 15:
-        raise Fault("round takes 0 to 15 digits")
+        raise FunctionError("round takes 0 to 15 digits")
     return round(number, digits) if digits else round(number)
 
 
@@ -267,8 +267,8 @@ def _from_text(value: Any, filter: str) -> Any:
     text = _text(value, filter)
     try:
         return bounded(int(text)) if text.strip().lstrip("+-").isdigit() else bounded(float(text))
-    except (ValueError, Fault):
-        raise Fault(f"{filter}: {text[:40]!r} is no number") from None
+    except (ValueError, FunctionError):
+        raise FunctionError(f"{filter}: {text[:40]!r} is no number") from None
 
 
 def _json(value: Any) -> str:
@@ -281,7 +281,7 @@ def _map(value: Any, name: Any) -> list[Any]:
     found = []
     for index, item in enumerate(_list(value, "map")):
         if key not in _object(item, "map of a name"):
-            raise Fault(f"item {index} has no {key!r}")
+            raise FunctionError(f"item {index} has no {key!r}")
         found.append(item[key])
     return found
 

@@ -22,7 +22,7 @@ from output_mock.sdk.llm_calls import llm
 
 if TYPE_CHECKING:
     from output_mock.sdk.context import Context
-    from output_mock.sdk.trace_nodes import Node as Inside
+    from output_mock.sdk.trace_nodes import TraceNode as Inside
 
 _DOES = ("takes", "steps", "returns", "fails", "answers")
 _FAILURE_KEYS = ("message", "name", "cause", "retryable", "properties", "thrown")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 from output_mock.places import Place
-from output_mock.scripts.yaml.expressions import ExpressionFault, Reference, expression, parts
+from output_mock.scripts.yaml.expressions import InvalidExpression, Reference, expression, parts
 from output_mock.scripts.yaml.source import Node, Source, shortened
 from output_mock.scripts.yaml.templates import Listed, Mapped, Mixed, Template, Whole
 from output_mock.suggestions import nearest
@@ -192,7 +192,7 @@ class Reader:
                 whole = self._expression(part, next(places))
                 if whole is not None:
                     found.append(whole)
-        except ExpressionFault as fault:
+        except InvalidExpression as fault:
             self.mistake(node.place, str(fault))
             return Template(text, node.place)
         texts = [part for part in found if isinstance(part, str) and part.strip()]
@@ -205,7 +205,7 @@ class Reader:
         shown = f"{{{{ {shortened(text)} }}}}"
         try:
             compiled = expression(text)
-        except ExpressionFault as fault:
+        except InvalidExpression as fault:
             self.mistake(place, f"{shown}: {fault}")
             return None
         for reference in sorted(compiled.references, key=str):

@@ -7,7 +7,7 @@ from typing import Any
 
 from output_mock.places import Place
 from output_mock.scripts.yaml import functions
-from output_mock.scripts.yaml.expressions import Expression, ExpressionFault
+from output_mock.scripts.yaml.expressions import Expression, InvalidExpression
 
 Names = Mapping[str, Any]
 
@@ -46,7 +46,7 @@ class Whole(Template):
     def value(self, names: Names) -> Any:
         try:
             return self._value.value(names)
-        except ExpressionFault as fault:
+        except InvalidExpression as fault:
             raise ExpressionError(self._value.text, fault, self.place) from None
 
 
@@ -66,7 +66,7 @@ class Mixed(Template):
                 value = part.value(names)
                 try:
                     words.append(functions.as_text(value))
-                except functions.Fault as fault:
+                except functions.FunctionError as fault:
                     raise ExpressionError(part._value.text, fault, part.place) from None
             length += len(words[-1])
             if length > functions.LONGEST_TEXT:

@@ -33,6 +33,7 @@ from output_mock.engine.trace_storage import Traces
 from output_mock.engine.watchdog import LIMIT as SCRIPT_LIMIT
 from output_mock.engine.watchdog import ScriptBlockedError, Watchdog
 from output_mock.javascript_json import UNDEFINED, as_json
+from output_mock.patience import give_up, given_up_at
 from output_mock.real_time import monotonic
 from output_mock.scripts.catalog import CatalogContents
 from output_mock.scripts.definition import CatalogDefinition
@@ -939,11 +940,19 @@ class World:
                     float("inf") if wall is None else rest,
                     float("inf") if until is None else (until - now) / 1e9,
                 )
+            client_end = None if self.virtual is not None else given_up_at()
+            if client_end is not None:
+                rest = min(rest, client_end - clock.monotonic())
             woken = clock.wait(waiter, None if rest == float("inf") else max(0.0, rest))
             with clock.lock:
                 watched.unwatch(waiter)
                 if alarm is not None:
                     alarm.cancel()
+                if not woken and client_end is not None and clock.monotonic() >= client_end:
+                    clock.run_due()
+                    if done():
+                        return True
+                    raise give_up()
                 if not woken and clock.monotonic() >= limit and not (clock.mode == "real" and wall is None):
                     return done()
 

@@ -19,7 +19,7 @@ from output_mock.engine.errors import Ending
 from output_mock.engine.world import World
 from output_mock.http.api import Api
 from output_mock.http.api_request import ApiRequest
-from output_mock.http.faults import Dropped, Faults, TimedOut
+from output_mock.http.faults import Dropped, Faults
 from output_mock.http.journal import Call, Journal
 from output_mock.http.journal_entry import call_of
 from output_mock.http.older_view import view_of
@@ -27,6 +27,7 @@ from output_mock.http.request_handler import RequestHandler
 from output_mock.http.response import WSGIResponse, status_line
 from output_mock.http.responses import error_reply, response_of
 from output_mock.http.server_hooks import GIVE_UP
+from output_mock.patience import TimedOut
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -13,5 +13,3 @@ GIVE_UP = "output_mock.give_up"
 RESET = "output_mock.reset"
 # Returns the IP address that the connection has come in by.
 LOCAL_ADDRESS = "output_mock.local_address"
-# How many seconds an in-process client waits for an answer: a number, not a function.
-PATIENCE = "output_mock.patience"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from output_mock.contract.reply import Reply
 from output_mock.http.api_request import ApiRequest
-from output_mock.http.faults import Strike, TimedOut
+from output_mock.http.faults import Strike
 from output_mock.http.faults.body import damaged
 from output_mock.http.faults.delays import sleep
 from output_mock.http.faults.kind import DamagedBody
 from output_mock.http.response import WSGIResponse
-from output_mock.http.server_hooks import PATIENCE
+from output_mock.patience import give_up, patience
 
 
 def strike(request: ApiRequest) -> Strike | None:
@@ -72,10 +71,10 @@ def _delay(request: ApiRequest, strike: Strike) -> None:
     virtual, wall, world = strike.delay, strike.wall, request.world
     if world.clock.mode == "real":
         virtual, wall = 0, wall + virtual
-    patience: Any = request.environ.get(PATIENCE)
-    late = patience is not None and virtual + wall > float(patience) * 1e9
-    if late:
-        limit = round(float(patience) * 1e9)
+    waits = patience()
+    late = waits is not None and virtual + wall > waits * 1e9
+    if waits is not None and late:
+        limit = round(waits * 1e9)
         virtual = min(virtual, limit)
         wall = min(wall, limit - virtual)
     if virtual:
@@ -83,4 +82,4 @@ def _delay(request: ApiRequest, strike: Strike) -> None:
     if wall:
         sleep(world, wall / 1e9)
     if late:
-        raise TimedOut(f"no answer within {float(patience):g} s")
+        raise give_up()

@@ -17,8 +17,9 @@ from weakref import WeakKeyDictionary
 import anyio
 import anyio.to_thread
 
-from output_mock.http.faults import Dropped, TimedOut
+from output_mock.http.faults import Dropped
 from output_mock.in_process.mount import InProcessAnswer, MountedApp, app_for_url
+from output_mock.patience import TimedOut
 from output_mock.real_time import monotonic
 
 # As httpx words what happens when a server breaks off.

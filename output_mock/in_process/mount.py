@@ -17,7 +17,8 @@ from output_mock.durations import SECOND
 from output_mock.http import head_limit
 from output_mock.http.faults import Dropped
 from output_mock.http.response import status_line
-from output_mock.http.server_hooks import PATIENCE, RESET, WHEN_GONE
+from output_mock.http.server_hooks import RESET, WHEN_GONE
+from output_mock.patience import waiting_at_most
 
 if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
@@ -41,6 +42,8 @@ class InProcessAnswer:
         pieces: Iterator[bytes] | None = None,
         connection: _Connection | None = None,
         close: Callable[[], object] = _nothing,
+        *,
+        patience: float | None = None,
     ) -> None:
         self.status = status
         self.reason = reason
@@ -50,6 +53,8 @@ class InProcessAnswer:
         self._pieces: Iterator[bytes] = iter(()) if pieces is None else pieces
         self._connection = connection or _Connection()
         self._close = close
+        # How many seconds the client waits for the next piece.
+        self._patience = patience
         self._reading = False
 
     def next_piece(self) -> bytes | None:
@@ -60,7 +65,7 @@ class InProcessAnswer:
         """
         self._reading = True
         try:
-            with self._connection.losses():
+            with self._connection.losses(), waiting_at_most(self._patience):
                 piece: bytes | None = next(self._pieces, None)
         finally:
             self._reading = False
@@ -178,7 +183,9 @@ class MountedApp:
         """Send a request and return the answer.
 
         `target` is the path and query as they would be sent, `patience` how many seconds the client waits
-        for an answer. Raises `Dropped`, `ConnectionResetError` and `TimedOut` when there is none.
+        for an answer, and then for each piece of it.
+
+        Raises `Dropped`, `ConnectionResetError` and `TimedOut` when there is none.
         """
         headers = list(headers)
         if head_limit.too_large(target, headers):
@@ -207,8 +214,6 @@ class MountedApp:
             "wsgi.run_once": False,
             **connection.environment(),
         }
-        if patience is not None:
-            environ[PATIENCE] = patience
         for name, value in headers:
             key = name.upper().replace("-", "_")
             if key == "TRANSFER_ENCODING":
@@ -218,7 +223,7 @@ class MountedApp:
             environ[key] = f"{environ[key]}, {value}" if key in environ else value
         if body:
             environ["CONTENT_LENGTH"] = str(len(body))
-        with connection.losses():
+        with connection.losses(), waiting_at_most(patience):
             response = self.app.answer(environ)
         sent = response.wsgi_headers()
         if response.stream is not None and "Content-Length" not in response.headers:
@@ -230,7 +235,9 @@ class MountedApp:
         elif method != "HEAD":
             answered = response.body
         reason = status_line(response.status).partition(" ")[2]
-        answer = InProcessAnswer(response.status, reason, sent, answered, pieces, connection, response.close)
+        answer = InProcessAnswer(
+            response.status, reason, sent, answered, pieces, connection, response.close, patience=patience
+        )
         if pieces is not None:
             self._answers.add(answer)
         return answer

@@ -24,9 +24,10 @@ from urllib3.exceptions import InvalidHeader, MaxRetryError, ProtocolError, Read
 from urllib3.util.retry import Retry
 
 from output_mock.durations import SECOND
-from output_mock.http.faults import Dropped, TimedOut
+from output_mock.http.faults import Dropped
 from output_mock.in_process import wire
 from output_mock.in_process.mount import InProcessAnswer, MountedApp, app_for_url
+from output_mock.patience import TimedOut
 
 
 class _Socket:

@@ -9,9 +9,10 @@ from waitress.task import ErrorTask, Task, WSGITask
 from waitress.utilities import RequestHeaderFieldsTooLarge
 
 from output_mock.http import head_limit
-from output_mock.http.faults import Dropped, TimedOut
+from output_mock.http.faults import Dropped
 from output_mock.http.response import WSGIResponse, status_line
 from output_mock.http.server_hooks import GIVE_UP, LOCAL_ADDRESS, RESET, WHEN_GONE
+from output_mock.patience import TimedOut
 from output_mock.real_time import monotonic
 from output_mock.server.served import OnServed, Served, Stage
 

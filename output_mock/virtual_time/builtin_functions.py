@@ -168,8 +168,7 @@ def taken_methods(kinds: Iterable[type], names: Iterable[str]) -> list[BuiltinFu
     modules, found = _taken
     if modules != len(sys.modules):
         kinds, names = tuple(kinds), frozenset(names)
-        # What is frozen (`gc.freeze`) is not looked through.
-        frozen = gc.get_freeze_count() > 0
+        # What is frozen (`gc.freeze`) is not looked through. To freeze again would keep what lives only now.
         gc.unfreeze()
         found = [
             one
@@ -178,7 +177,5 @@ def taken_methods(kinds: Iterable[type], names: Iterable[str]) -> list[BuiltinFu
             and one.__name__ in names
             and any(one.__self__ is kind for kind in kinds)
         ]
-        if frozen:
-            gc.freeze()
         _taken = len(sys.modules), found
     return found

@@ -7,6 +7,7 @@ import gzip
 import importlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from output_mock import Fault, OutputMock
+from output_mock import Context, Fault, OutputMock
 
 RUN = {"workflowName": "echo", "input": {"n": 3}}
 JSON = {"Content-Type": "application/json"}
@@ -576,3 +577,64 @@ def test_a_package_imported_anew_is_answered_too() -> None:
         anew = importlib.import_module("httpx")
         assert anew.get(f"{url}/health").text == "OK"
     mock.close()
+
+
+# Runs that take longer than a client waits
+
+
+def sent_by_requests(url: str, path: str) -> None:
+    requests.post(url + path, json={"workflowName": "waits", "workflowId": "a"}, timeout=(5, 0.2))
+
+
+def read_by_requests(url: str, path: str) -> None:
+    with requests.get(url + path, timeout=(5, 0.2), stream=True) as answer:
+        answer.content  # noqa: B018
+
+
+def sent_by(package: str, url: str, path: str) -> None:
+    client = importlib.import_module(package)
+    timeout = client.Timeout(5, read=0.2)
+    client.post(url + path, json={"workflowName": "waits", "workflowId": "a"}, timeout=timeout)
+
+
+def sent_by_async(package: str, url: str, path: str) -> None:
+    async def send() -> None:
+        client = importlib.import_module(package)
+        timeout = client.Timeout(5, read=0.2)
+        async with client.AsyncClient() as sender:
+            await sender.post(url + path, json={"workflowName": "waits", "workflowId": "a"}, timeout=timeout)
+
+    asyncio.run(send())
+
+
+WAITING = {
+    "requests": (sent_by_requests, "/workflow/run"),
+    "a stream by requests": (read_by_requests, "/workflow/b/history/stream"),
+    **{package: (partial(sent_by, package), "/workflow/run") for package in PACKAGES},
+    **{f"async {package}": (partial(sent_by_async, package), "/workflow/run") for package in PACKAGES},
+}
+
+
+@pytest.mark.parametrize("clock", ["real", "manual"])
+@pytest.mark.parametrize(("program", "path"), WAITING.values(), ids=WAITING.keys())
+def test_a_client_waits_no_longer_for_a_run_than_it_says(
+    program: Callable[[str, str], None], path: str, clock: Any
+) -> None:
+    seen = []
+    for way in ("in_process", "serve"):
+        mock = OutputMock(clock, seed=3)
+
+        @mock.workflow("waits")
+        async def waits(ctx: Context, given: Any) -> Any:
+            return await ctx.wait_for_signal("go")
+
+        mock.begin_with("waits", workflow_id="b")
+        with getattr(mock, way)() as url:
+            raised, _ = error(lambda url=url: program(url, path))
+            # The runs go on, whoever waits for them.
+            seen.append((raised, [view.status for view in mock.runs.values()]))
+        mock.close()
+    in_process, served = seen
+    assert in_process == served
+    assert in_process[0] in ("ReadTimeout", "ConnectionError")
+    assert set(in_process[1]) == {"running"}

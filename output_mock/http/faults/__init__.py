@@ -6,8 +6,8 @@ presets and the control plane.
 
 from output_mock.http.faults.connection import Loss
 from output_mock.http.faults.fault import Fault
-from output_mock.http.faults.kind import Dropped, TimedOut
+from output_mock.http.faults.kind import Dropped
 from output_mock.http.faults.presets import PRESETS, preset
 from output_mock.http.faults.standing import Faults, Strike
 
-__all__ = ["PRESETS", "Dropped", "Fault", "Faults", "Loss", "Strike", "TimedOut", "preset"]
+__all__ = ["PRESETS", "Dropped", "Fault", "Faults", "Loss", "Strike", "preset"]

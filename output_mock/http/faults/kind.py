@@ -24,10 +24,6 @@ class Dropped(ConnectionResetError):
     """The connection ends here, whatever was to come. Servers and in-process clients know what to do."""
 
 
-class TimedOut(TimeoutError):
-    """The client has stopped waiting before the answer was there."""
-
-
 class StruckRequest(Protocol):
     """What a fault sees of the request that it strikes (`ApiRequest`)."""
 

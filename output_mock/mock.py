@@ -461,7 +461,7 @@ class OutputMock(Scripted):
     def url(self) -> str:
         """The URL at which the fake answers now. Raises `RuntimeError` if it answers nowhere."""
         if not self._urls:
-            raise RuntimeError("this fake is not reached by any URL; use serve() or in_process()")
+            raise RuntimeError("this fake answers at no URL now; use serve() or in_process()")
         return self._urls[-1]
 
     @contextmanager

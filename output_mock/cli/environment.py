@@ -50,7 +50,7 @@ def s3(environment: Mapping[str, str], *, complete: bool) -> S3Settings:
     """The bucket for traces. Raises `ValueError` when it has to be `complete` and is not."""
     missing = [name for name in _OWN if not environment.get(name)]
     if complete and missing:
-        raise ValueError(f"an S3 of your own needs to be told about; set {', '.join(missing)}")
+        raise ValueError(f"an S3 server of your own needs settings; set {', '.join(missing)}")
     return S3Settings(*(environment.get(name) or default for name, default in _OWN.items()))
 
 
@@ -103,7 +103,7 @@ def milliseconds(text: str) -> timedelta:
     """A number of milliseconds. Raises `ValueError` for anything else."""
     found = _NUMBER.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no number of milliseconds")
+        raise ValueError(f"{text!r} is not a number of milliseconds")
     return _checked(float(found[1]) / 1000, text)
 
 

@@ -39,7 +39,7 @@ def _other_side(context: click.Context, parameter: click.Parameter, value: str) 
     path = Path(value)
     if not path.exists():
         raise click.BadParameter(
-            f"{value!r} is no URL, and there is no such folder; write a URL like 'http://localhost:3001'",
+            f"{value!r} is not a URL, and there is no such folder; write a URL like 'http://localhost:3001'",
             context,
             parameter,
         )

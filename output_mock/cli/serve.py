@@ -57,7 +57,7 @@ def _port(context: click.Context, _: click.Parameter, value: str | None) -> int 
     if value is None:
         return None
     if not (value.isascii() and value.isdigit()) or int(value) > 65535:
-        raise click.BadParameter(f"{value!r} is no port; give a number from 0 (takes a free one) to 65535")
+        raise click.BadParameter(f"{value!r} is not a port; give a number from 0 (takes a free one) to 65535")
     return int(value)
 
 
@@ -65,7 +65,7 @@ def _seed(context: click.Context, _: click.Parameter, value: str | None) -> int:
     if value is None:
         return secrets.randbelow(10**9)
     if not (value.isascii() and value.isdigit()):
-        raise click.BadParameter(f"{value!r} is no seed; give a whole number, 0 or more")
+        raise click.BadParameter(f"{value!r} is not a seed; give a whole number, 0 or more")
     return int(value)
 
 

@@ -25,7 +25,7 @@ _ADDRESS = re.compile(r".*[^:]:\d{1,5}")
 
 def address(context: click.Context, _: click.Parameter, value: str) -> str:
     if not _ADDRESS.fullmatch(value) or int(value.rpartition(":")[2]) > 65535:
-        raise click.BadParameter(f"{value!r} is no HOST:PORT; write it like 127.0.0.1:7233")
+        raise click.BadParameter(f"{value!r} is not HOST:PORT; write it like 127.0.0.1:7233")
     return value
 
 

@@ -43,7 +43,7 @@ def host_name(text: str) -> str:
         name = ""
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{text!r} is no host; write a name or an IP address, without scheme and port, like fakes.test"
+            f"{text!r} is not a host; write a name or an IP address, without scheme and port, like fakes.test"
         )
     return name
 

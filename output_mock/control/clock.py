@@ -83,7 +83,7 @@ def advance(asked: ControlRequest) -> ControlResponse:
         raise InvalidRequest("the clock would be beyond the year 2998")
     if not world.let_pass(length, patience=PATIENCE):
         raise Conflict(
-            f"so much happens in that time that {PATIENCE:g} s of the wall were not enough; the clock is at "
+            f"so much happens in that time that {PATIENCE:g} s of real time were not enough; the clock is at "
             f"{iso(clock.nanoseconds())}, advance it further from there"
         )
     return ControlResponse(200, described(world))

@@ -192,7 +192,7 @@ OPERATIONS = [
         "listPresets",
         "GET",
         "/presets",
-        "A preset: several faults together.",
+        "List the presets.",
         presets,
         {200: shape({"presets": many(ref("Preset"))})},
     ),

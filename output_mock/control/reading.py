@@ -79,6 +79,6 @@ def read_body(operation: ControlOperation, request: Request) -> tuple[Any, str |
     try:
         value = parse(text)
     except ValueError as error:
-        raise InvalidRequest(f"the body is no JSON: {error}") from None
+        raise InvalidRequest(f"the body is not JSON: {error}") from None
     check(value, operation.body, "the body")
     return value, None

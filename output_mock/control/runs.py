@@ -279,7 +279,7 @@ def _properties(body: dict[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = body.get("properties") or {}
     taken = [name for name in properties if name in ("message", "name", "cause", "retryable", "self")]
     if taken:
-        raise InvalidRequest(f"the property {taken[0]!r} of an error is none of its own; leave it out")
+        raise InvalidRequest(f"the property {taken[0]!r} of an error cannot be set here; leave it out")
     return properties
 
 

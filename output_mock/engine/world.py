@@ -392,7 +392,7 @@ class World:
         if family.burst > MOST_DESCENDANTS:
             if family.endless is None:
                 family.endless = ScriptError(
-                    f"workflow {family.workflow!r} has brought about {MOST_DESCENDANTS} runs within a "
+                    f"workflow {family.workflow!r} has started {MOST_DESCENDANTS} runs within a "
                     f"second of the clock, the last of them by {run.definition.name!r}; do its children have "
                     "children without end? Let time pass between them (ctx.sleep, or takes)",
                     workflow_id=family.workflow_id,
@@ -753,7 +753,7 @@ class World:
         """Let so many nanoseconds pass on a virtual clock, though never beyond the latest time that it has.
 
         Whoever asks for something else gets in between. Returns False when so much has happened on the way
-        that `patience` seconds of the wall were not enough, and the clock stands where it got to.
+        that `patience` seconds of real time were not enough, and the clock stands where it got to.
         """
         clock = self.clock
         target = min(clock.nanoseconds() + length, LATEST)

@@ -113,13 +113,13 @@ class _Connection:
 class MountedApp:
     """A URL of this process, and the application that answers there.
 
-    Raises `ValueError` for what is no base URL.
+    Raises `ValueError` for what is not a base URL.
     """
 
     def __init__(self, app: OutputApp, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no base URL; write it like 'http://localhost:3001'")
+            raise ValueError(f"{url!r} is not a base URL; write it like 'http://localhost:3001'")
         self._app: OutputApp | None = app
         # Those whose clients may still be reading them.
         self._answers: WeakSet[InProcessAnswer] = WeakSet()

@@ -27,7 +27,7 @@ def read(path: Path) -> Scenario:
         except (ValueError, RecursionError) as error:
             line = f"{error.lineno}:{error.colno}" if isinstance(error, json.JSONDecodeError) else "1:1"
             words = error.msg if isinstance(error, json.JSONDecodeError) else error
-            raise ScenarioError(f"{path}:{line}: it is no JSON: {words}") from None
+            raise ScenarioError(f"{path}:{line}: it is not JSON: {words}") from None
         return from_json(value, str(path), _InText(str(path), text))
     source = Source(text, str(path))
     if source.root is None or source.mistakes:

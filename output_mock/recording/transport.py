@@ -120,7 +120,7 @@ class SocketTransport:
     def __init__(self, url: str, *, most_bytes: int = MOST_BYTES) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no base URL; write it like 'http://localhost:3001'")
+            raise ValueError(f"{url!r} is not a base URL; write it like 'http://localhost:3001'")
         self.url: str = url.rstrip("/")
         self._https = parts.scheme == "https"
         self._host, self._port = parts.hostname, parts.port

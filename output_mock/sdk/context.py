@@ -152,7 +152,7 @@ def _failures(fails: Fails, step: str) -> Failure | list[Failure | None]:
         if isinstance(one, str):
             one = Failure(one)
         if one is not None and not isinstance(one, Failure):
-            raise TypeError(f"step {step!r}: fails has {one!r}, which is no Failure, text or None")
+            raise TypeError(f"step {step!r}: fails has {one!r}, which is not a Failure, text or None")
         found.append(one)
     return found
 

@@ -48,7 +48,7 @@ def checked_nodes(trace: Any, step: str) -> Any:
         )
     for one in trace:
         if not isinstance(one, TraceNode):
-            raise TypeError(f"step {step!r}: trace has {one!r}, which is no llm(…), http(…) or event(…)")
+            raise TypeError(f"step {step!r}: trace has {one!r}, which is not llm(…), http(…) or event(…)")
     return tuple(trace)
 
 
@@ -70,7 +70,7 @@ def http(
     if not (isinstance(method, str) and isinstance(url, str)):
         raise TypeError(f"http(…) takes a method and a URL, which are text, not {method!r} and {url!r}")
     if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status < 600:
-        raise ValueError(f"http({method!r}, {url!r}): {status!r} is no HTTP status")
+        raise ValueError(f"http({method!r}, {url!r}): {status!r} is not an HTTP status")
     phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
     attributes: dict[str, Any] = {"http:request:count": {"type": "http:request:count", "url": url}}
     if cost is not None:

@@ -54,7 +54,7 @@ def parsed(content: bytes, where: str) -> Any:
         raise NoTrace(f"{where}: cannot be read: it is not UTF-8") from None
     except JSONSyntaxError as error:
         raise NoTrace(
-            f"{where}, line {error.line}, column {error.column}: this is no JSON: {error}"
+            f"{where}, line {error.line}, column {error.column}: this is not JSON: {error}"
         ) from None
     except RecursionError:
         raise NoTrace(f"{where}: it is nested too deep") from None

@@ -260,5 +260,5 @@ def test_hosts_are_compared_however_they_are_written(written: str, compared: str
     "written", ["", "*", "http://fakes.test", "fakes.test:3001", "a b", "a/b", "a@b", "*.test", "a..b"]
 )
 def test_what_is_no_host_is_refused(written: str) -> None:
-    with pytest.raises(ValueError, match="is no host; write a name or an IP address"):
+    with pytest.raises(ValueError, match="is not a host; write a name or an IP address"):
         host_name(written)

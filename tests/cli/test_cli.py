@@ -524,10 +524,14 @@ def test_worlds_are_made_though_s3_is_down(serve: Serve, script: Path) -> None:
         (
             ["--s3", "http://127.0.0.1:9"],
             {"OUTPUT_AWS_REGION": "eu-west-1"},
-            "an S3 of your own needs to be told about; set OUTPUT_TRACE_REMOTE_S3_BUCKET, "
+            "an S3 server of your own needs settings; set OUTPUT_TRACE_REMOTE_S3_BUCKET, "
             "OUTPUT_AWS_ACCESS_KEY_ID, OUTPUT_AWS_SECRET_ACCESS_KEY",
         ),
-        ([], {"OUTPUT_TRACE_UPLOAD_DELAY_MS": "soon"}, "OUTPUT_TRACE_UPLOAD_DELAY_MS: 'soon' is no number"),
+        (
+            [],
+            {"OUTPUT_TRACE_UPLOAD_DELAY_MS": "soon"},
+            "OUTPUT_TRACE_UPLOAD_DELAY_MS: 'soon' is not a number",
+        ),
         (["--traces", "nowhere"], {}, "'nowhere' does not exist"),
     ],
 )
@@ -551,7 +555,7 @@ def test_traces_of_the_past_are_served(serve: Serve, script: Path, tmp_path: Pat
     # What is wrong with a file keeps no other from being served, and does not show later.
     (tmp_path / "logs" / "bad.json").write_text("{")
     fake = serve(script, "--traces", tmp_path / "logs")
-    assert "bad.json, line 1, column 2: this is no JSON" in fake.log
+    assert "bad.json, line 1, column 2: this is not JSON" in fake.log
     assert "; it is left out\n" in fake.log
     next((tmp_path / "logs").rglob("*Z_*.json")).write_text("{")
     assert fake.ask("POST", "/__mock__/worlds", {"name": "another"}).status == 201
@@ -746,14 +750,14 @@ def test_ctrl_c_while_a_script_is_loaded_prints_no_traceback(serve: Serve, tmp_p
         (["--clock", "nonsense"], "'--clock': 'nonsense' is not one of 'real', 'auto', 'manual'"),
         (
             ["--port", "99999"],
-            "'--port': '99999' is no port; give a number from 0 (takes a free one) to 65535",
+            "'--port': '99999' is not a port; give a number from 0 (takes a free one) to 65535",
         ),
-        (["--port", "http"], "'--port': 'http' is no port"),
-        (["--port", "-1"], "'--port': '-1' is no port"),
+        (["--port", "http"], "'--port': 'http' is not a port"),
+        (["--port", "-1"], "'--port': '-1' is not a port"),
         (["--execution-timeout", "soon"], "'--execution-timeout': 'soon' is not a duration; write it like"),
         (["--execution-timeout", "600000"], "'--execution-timeout': '600000' is not a duration"),
         (["--script-limit", "0s"], "'--script-limit': a script needs some time to run; write its limit like"),
-        (["--seed", "x"], "'--seed': 'x' is no seed; give a whole number, 0 or more"),
+        (["--seed", "x"], "'--seed': 'x' is not a seed; give a whole number, 0 or more"),
         (["--catalog", "a/b"], "'--catalog': 'a/b' cannot name a catalog; names are letters, digits and"),
         (["--worker-down", ""], "'--worker-down': '' cannot name a catalog"),
         (["--auth-token", " "], "'--auth-token': it is empty"),
@@ -1128,7 +1132,7 @@ def test_the_control_plane_answers_to_the_hosts_and_pages_that_it_is_told(serve:
     [
         (
             ["--allow-host", "http://x"],
-            "'--allow-host': 'http://x' is no host; write a name or an IP address",
+            "'--allow-host': 'http://x' is not a host; write a name or an IP address",
         ),
         (["--allow-origin", "null"], "'--allow-origin': 'null' is every page's; name the origin of your own"),
         (["--allow-origin", "localhost:5173"], "'--allow-origin': 'localhost:5173' is no origin"),

@@ -261,8 +261,8 @@ def test_dropped_connections_are_tried_again_as_often_as_the_adapter_says(fake: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"times": 0}, "a fault strikes once or more often, not 0 times"),
-        ({"status": 9}, "9 is no HTTP status"),
+        ({"times": 0}, "times is 1 or more, not 0 times"),
+        ({"status": 9}, "9 is not an HTTP status"),
         ({"drop": "both"}, "what is lost is the 'request', the 'answer' or its 'body', not 'both'"),
         ({"cut_after": -1}, "a stream is cut after 0 events or more, not -1"),
         ({"route": "strat"}, "there is no route 'strat'; did you mean 'start'"),

@@ -175,7 +175,7 @@ def test_a_closed_fake_is_refused_at_once_and_no_other_host_is_asked(ask: Ask, m
 
 def test_a_url_that_is_none_is_refused(mock: OutputMock) -> None:
     for url in ("nowhere", "ftp://a", "http://", "http://a?b=c"):
-        with pytest.raises(ValueError, match="is no base URL"), mock.in_process(url):
+        with pytest.raises(ValueError, match="is not a base URL"), mock.in_process(url):
             pass
     with pytest.raises(RuntimeError, match="use serve\\(\\) or in_process\\(\\)"):
         _ = mock.url

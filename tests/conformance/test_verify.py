@@ -319,7 +319,7 @@ def test_a_server_that_is_not_there_could_not_be_checked() -> None:
         f"no server answers at {url} (the connection was refused); start it, or correct the URL"
         in failure(url)
     )
-    assert "'localhost:3001' is no base URL; write it like" in failure("localhost:3001")
+    assert "'localhost:3001' is not a base URL; write it like" in failure("localhost:3001")
 
 
 def test_a_server_that_does_not_let_us_in_could_not_be_checked() -> None:
@@ -424,7 +424,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 @pytest.mark.parametrize("url", ["ftp://a", "http://", "http://a?b=c", "a.example"])
 def test_what_is_no_url_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="is no base URL"):
+    with pytest.raises(ValueError, match="is not a base URL"):
         SocketTransport(url)
 
 
@@ -1109,7 +1109,7 @@ def test_whoever_looks_on_sees_how_far_it_is(fake: tuple[OutputMock, str]) -> No
         (["https://user:secret@127.0.0.1:9"], 2, "a URL has no user in it here"),
         (["http://127.0.0.1:9", "--against", "http://me@127.0.0.1:9"], 2, "a URL has no user in it here"),
         (["http://127.0.0.1:9", "--catalog", "a b"], 2, "cannot name a catalog"),
-        (["http://127.0.0.1:9", "--temporal", "nowhere"], 2, "is no HOST:PORT"),
+        (["http://127.0.0.1:9", "--temporal", "nowhere"], 2, "is not HOST:PORT"),
         (["http://127.0.0.1:9", "--temporal", "127.0.0.1:7233", "--read-only"], 2, "leave --read-only out"),
         (["http://127.0.0.1:9", "--temporal", "127.0.0.1:7233", "--catalog", "c"], 2, "leave --catalog out"),
         (["--only", "run.no-such-check", *QUICK], 2, "there is no check 'run.no-such-check'"),

@@ -506,9 +506,9 @@ def test_what_is_not_there_is_told_with_what_is(
     ("body", "words"),
     [
         (b"", "there is no body"),
-        (b"{", "no JSON"),
+        (b"{", "not JSON"),
         (b"\xff", "no UTF-8"),
-        (b"NaN", "no JSON"),
+        (b"NaN", "not JSON"),
         (b"[" * 50_000, "nested too deep"),
         (b"5", "is not of type 'object'"),
         (b'{"bye": "1h"}', "did you mean 'by'?"),

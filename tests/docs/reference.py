@@ -239,9 +239,9 @@ def _type(kind: Any) -> str:
         return f"{one}; or a list of these and `null`" if kind.each else one
     if type(kind) is kinds.ListOf:
         one = f"[{kind.kind.name}](#{kind.kind.name})"
-        return f"{one}, or a list of {one}" if kind.or_one else f"a list of {one}"
+        return f"{one}, or a list of them" if kind.or_one else f"a list of {one}"
     if type(kind) is kinds.Map and isinstance(kind.kind, kinds.ObjectType):
-        return f"an object: names, each with a [{kind.kind.name}](#{kind.kind.name})"
+        return f"an object: each name has {kind.kind.words} ([{kind.kind.name}](#{kind.kind.name}))"
     return _TYPES[type(kind).__name__]
 
 
@@ -364,11 +364,18 @@ def own_errors() -> list[type[OutputError]]:
     ]
 
 
+def _statuses(error: type[OutputError]) -> tuple[int, ...]:
+    return problems.UNAVAILABLE.get(error, (error.status,))
+
+
 def fake_errors() -> str:
     """The errors that only the fake has."""
     return table(
         ["status", "`error`", "what it means"],
-        sorted((str(one.status), code(one.name), first_paragraph(one)) for one in own_errors()),
+        sorted(
+            (", ".join(map(str, _statuses(one))), code(one.name), first_paragraph(one))
+            for one in own_errors()
+        ),
     )
 
 

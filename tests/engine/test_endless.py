@@ -54,7 +54,7 @@ def test_children_without_end_are_a_mistake(clock: Any, script: Any, monkeypatch
     eventually(over)
     assert len(mock.script_errors) == 1
     message = mock.script_errors[0].message
-    assert "workflow 'endless' has brought about 20 runs within a second" in message
+    assert "workflow 'endless' has started 20 runs within a second" in message
     assert client.get("/workflow/wf/result").json["message"] == message or script is forks_detached
     eventually(lambda: not any(mock.runs[one].status == "running" for one in mock.runs))
     assert len(mock.runs) <= 22

@@ -97,7 +97,7 @@ def test_an_argument_with_no_name_is_an_error(suite: Suite) -> None:
         ("clock='fast'", "clock must be one of real, auto, manual, not 'fast'"),
         ("execution_timeout='soon'", "'soon' is not a duration*"),
         ("scripts=['missing.py']", "*missing.py: there is no such file*"),
-        ("url='nowhere'", "'nowhere' is no base URL; write it like 'http://localhost:3001'"),
+        ("url='nowhere'", "'nowhere' is not a base URL; write it like 'http://localhost:3001'"),
         ("sleep=[3]", "sleep is 'virtual', 'real', or a list of modules and their names, and has 3 in it"),
         ("sleep='virtual', clock='real'", "virtual time needs a virtual clock*"),
     ],

@@ -141,10 +141,10 @@ def test_every_mistake_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "mistake"),
     [
-        (b'{"name": "a",}', ":1:14: it is no JSON: "),
+        (b'{"name": "a",}', ":1:14: it is not JSON: "),
         (b"\xff", ": a scenario is UTF-8, and this is not"),
         (b'{\n "name": "a",\n "steps": [\n  {"wait": "soon"}\n ]\n}', ":4:4: step 1, wait: 'soon' is not"),
-        (b"[" * 100_000, ": it is no JSON: "),
+        (b"[" * 100_000, ": it is not JSON: "),
         (
             b'{"name": "a", "steps": [{"request": "GET /x", "json": [NaN]}]}',
             "step 1, json: JSON has no NaN and no infinite numbers",

@@ -275,7 +275,7 @@ def test_a_server_that_is_none_is_told(scenario: Path, tmp_path: Path) -> None:
     nobody = run("record", "http://127.0.0.1:9", scenario, "-o", tmp_path)
     assert nobody.returncode == 2
     assert "nothing answers there" in one_line(nobody)
-    assert "is no base URL" in one_line(run("record", "ftp://x", scenario, "-o", tmp_path))
+    assert "is not a base URL" in one_line(run("record", "ftp://x", scenario, "-o", tmp_path))
     assert "--token" in one_line(run("record", "http://u:p@127.0.0.1:9", scenario, "-o", tmp_path))
 
 
@@ -298,7 +298,7 @@ def test_a_folder_without_scenarios_and_a_file_that_is_not_there_are_told(tmp_pa
     missing = run("replay", tmp_path / "x", "http://127.0.0.1:9")
     assert "there is no such file" in one_line(missing)
     neither = run("replay", tmp_path, "localhost:3001")
-    assert "is no URL, and there is no such folder" in one_line(neither)
+    assert "is not a URL, and there is no such folder" in one_line(neither)
 
 
 def test_a_scenario_cannot_be_replayed(url: str, scenario: Path) -> None:

@@ -57,8 +57,8 @@ def value(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "1:1: the file says nothing; begin it with `workflows:`"),
-        ("# nothing\n", "1:1: the file says nothing; begin it with `workflows:`"),
+        ("", "1:1: the file is empty; begin it with `workflows:`"),
+        ("# nothing\n", "1:1: the file is empty; begin it with `workflows:`"),
         (
             "workflows:\n\t- name: w\n",
             "2:1: this is no YAML: found character '\\t' that cannot start any token",
@@ -81,26 +81,26 @@ def value(text: str) -> str:
         ("a: &a {x: 1}\nb: {<<: *a}\n", "2:5: merge keys (<<) are not read; write out what they stand for"),
         (value("*nothing"), "3:14: *nothing repeats nothing; there is no &nothing above it"),
         (value("&a [*a]"), "3:18: *a repeats itself without end"),
-        ("a: 1\nworkflows: []\na: 2\n", "3:1: 'a' is said twice; the first time in line 1"),
+        ("a: 1\nworkflows: []\na: 2\n", "3:1: 'a' is given twice; the first time in line 1"),
         (
             value("no"),
-            '3:14: YAML 1.1 takes no for false, and 1.2 for text; write false, or put it in quotes: "no"',
+            '3:14: YAML 1.1 reads no as false, and YAML 1.2 as text; write false, or put it in quotes: "no"',
         ),
         (
             value("On"),
-            '3:14: YAML 1.1 takes On for true, and 1.2 for text; write true, or put it in quotes: "On"',
+            '3:14: YAML 1.1 reads On as true, and YAML 1.2 as text; write true, or put it in quotes: "On"',
         ),
-        (value("{on: 1}"), '3:15: YAML 1.1 takes on for true, and 1.2 for text; put it in quotes: "on"'),
-        (value("{no: 1}"), '3:15: YAML 1.1 takes no for false, and 1.2 for text; put it in quotes: "no"'),
+        (value("{on: 1}"), '3:15: YAML 1.1 reads on as true, and YAML 1.2 as text; put it in quotes: "on"'),
+        (value("{no: 1}"), '3:15: YAML 1.1 reads no as false, and YAML 1.2 as text; put it in quotes: "no"'),
         (value("{~: 1}"), '3:15: a name is text, not nothing; put it in quotes: "~"'),
         (value("{[a]: 1}"), "3:15: a name is text, not a list"),
-        (value("1:30"), "3:14: YAML 1.1 takes 1:30 for another number than it seems to be"),
-        (value("010"), "3:14: YAML 1.1 takes 010 for another number than it seems to be"),
-        (value("0x10"), "3:14: YAML 1.1 takes 0x10 for another number than it seems to be"),
-        (value("1_000"), "3:14: YAML 1.1 takes 1_000 for another number than it seems to be"),
-        (value("1e3"), "3:14: YAML 1.1 takes 1e3 for text, and 1.2 for a number; write 1000.0"),
-        (value(".inf"), "3:14: .inf is no number that JSON can say"),
-        (value(".nan"), "3:14: .nan is no number that JSON can say"),
+        (value("1:30"), "3:14: YAML 1.1 reads 1:30 as another number than it looks like"),
+        (value("010"), "3:14: YAML 1.1 reads 010 as another number than it looks like"),
+        (value("0x10"), "3:14: YAML 1.1 reads 0x10 as another number than it looks like"),
+        (value("1_000"), "3:14: YAML 1.1 reads 1_000 as another number than it looks like"),
+        (value("1e3"), "3:14: YAML 1.1 reads 1e3 as text, and YAML 1.2 as a number; write 1000.0"),
+        (value(".inf"), "3:14: .inf is not a number that JSON can express"),
+        (value(".nan"), "3:14: .nan is not a number that JSON can express"),
         (value("9" * 400), "3:14: the number is too long"),
         (
             value("'\x07'"),
@@ -170,7 +170,7 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ("workflows: [{name: '', returns: 1}]", "1:20: name is the name of a workflow, and is empty here"),
         (
             "workflows: [{name: '{{ input }}', returns: 1}]",
-            "1:20: name is the same for every run, and has no expressions",
+            "1:20: name is the same for every run, and cannot have expressions",
         ),
         ("workflows: [{name: w, aliases: [1a], returns: 1}]", "1:33: '1a' cannot be the name of a workflow"),
         (
@@ -241,11 +241,11 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         (workflow("when: [{returns: 1}]"), "4:12: a when needs `match:` or `if:`"),
         (
             workflow("when: [{match: '{{ input }}', returns: 1}]"),
-            "4:20: match is taken as it stands, and has no expressions",
+            "4:20: match is used as it is written, and cannot have expressions",
         ),
         (
             workflow("when: [{match: {a: ['{{ input }}']}, returns: 1}]"),
-            "4:25: match is taken as it stands, and has no expressions",
+            "4:25: match is used as it is written, and cannot have expressions",
         ),
         (
             workflow("when: [{if: input.n > 1, returns: 1}]"),
@@ -268,7 +268,7 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
         (
             workflow("signals: {s: {steps: [{return: 1}]}}"),
-            "4:27: `return:` ends a run; what answers a message cannot do that",
+            "4:27: `return:` ends a run; a handler of a signal, query or update cannot do that",
         ),
         (workflow("updates: {s: {steps: [{continue_as_new: 1}]}}"), "4:27: `continue_as_new:` ends a run"),
         (action("step: a\n        take: 1m"), "5:9: a step has no key 'take'; did you mean 'takes'?"),
@@ -327,7 +327,7 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
         (
             action("for_each: abc\n        do: []"),
-            '4:19: for_each is a list, or one expression, "{{ … }}", that comes to a list',
+            '4:19: for_each is a list, or one expression, "{{ … }}", whose value is a list',
         ),
         (
             action("parallel: {step: a}"),
@@ -347,7 +347,7 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
         (
             "workflows: [{name: w, returns: 1}]\nbegin_with: [{workflow: w, input: '{{ x }}'}]",
-            "2:35: input is taken as it stands, and has no expressions",
+            "2:35: input is used as it is written, and cannot have expressions",
         ),
         (
             "workflows: [{name: w, returns: 1}]\ncatalogs: [[a]]",
@@ -503,7 +503,7 @@ def client_of(text: str) -> Client:
         ),
         (
             value('"a {{ input.topic + 1 }}"'),
-            "{{ input.topic + 1 }}: text + a number is nothing; "
+            "{{ input.topic + 1 }}: text + a number cannot be calculated; "
             "write text ~ value to put things together as text (f.yaml, line 3, column 17)",
         ),
         (
@@ -522,7 +522,7 @@ def client_of(text: str) -> Client:
         ),
         (
             action("fail: '{{ none }}'"),
-            "a failure has a message; this comes to null (f.yaml, line 4, column 16)",
+            "a failure has a message; the value of this one is null (f.yaml, line 4, column 16)",
         ),
         (action("fail: {message: '{{ 5 }}'}"), "the message and the name of a failure are text"),
         (

@@ -218,13 +218,13 @@ def test_a_trace_without_an_end_is_of_a_run_that_was_ended(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", r"a\.json, line 1, column 2: this is no JSON"),
+        ("{", r"a\.json, line 1, column 2: this is not JSON"),
         ("[]", r"a\.json: a node of a trace is an object"),
         ("{}", "has 'id', which is text; is this a trace"),
         (json.dumps({**ROOT, "kind": "step"}), "begins with a workflow, not with a step"),
         (json.dumps({**ROOT, "name": "a b"}), "'a b' cannot name a workflow"),
         (json.dumps({**ROOT, "startedAt": "x"}), "has 'startedAt', milliseconds since 1970"),
-        (json.dumps({**ROOT, "startedAt": float("inf")}), "this is no JSON: Unexpected token 'I'"),
+        (json.dumps({**ROOT, "startedAt": float("inf")}), "this is not JSON: Unexpected token 'I'"),
         (
             json.dumps({**ROOT, "startedAt": 0}).replace('"startedAt": 0', '"startedAt": 1e999'),
             "has 'startedAt', milliseconds since 1970",
@@ -256,7 +256,7 @@ def test_a_folder_without_traces_is_refused_and_a_file_that_is_none_left_out(tmp
     assert [file.workflow_id for file in files] == ["a"]
     assert [str(problem).removeprefix(f"{tmp_path}/") for problem in problems] == [
         f"b.json: {tmp_path}/a.json has the run 01a20ae8-b5dc-7f3c-b6b3-183cfe79dd19, too",
-        "c.json, line 1, column 2: this is no JSON: Expected property name or '}' in JSON at "
+        "c.json, line 1, column 2: this is not JSON: Expected property name or '}' in JSON at "
         "position 1 (line 1 column 2)",
     ]
 

@@ -267,4 +267,4 @@ def test_what_cannot_be_drawn_is_told_in_one_line(tmp_path: Path) -> None:
         Client(mock).run("w", workflowId="w")
         # This server has no control plane, which would have it.
         assert "a fake writes it with --trace-dir" in told("w", "--url", url)
-        assert "this is no JSON" in told(f"{url}/health")
+        assert "this is not JSON" in told(f"{url}/health")

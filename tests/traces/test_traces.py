@@ -530,7 +530,7 @@ def test_an_evaluator_has_an_inside_as_well() -> None:
         (lambda: llm(model="m", usage=[1]), "usage is an object, not"),  # type: ignore[arg-type]
         (lambda: llm(model="m", price={"in": 1}), "price has 'in'"),
         (lambda: llm(model="m", price={"input": "3"}), "the price of input is a number of dollars"),  # type: ignore[dict-item]
-        (lambda: http("GET", "https://a.example", 1000), "1000 is no HTTP status"),
+        (lambda: http("GET", "https://a.example", 1000), "1000 is not an HTTP status"),
         (lambda: http("GET", "https://a.example", cost="1"), "cost is a number of dollars"),  # type: ignore[arg-type]
         (lambda: event("k", "n", attributes={"a": 1}), "attribute 'a' is an object"),  # type: ignore[dict-item]
         (lambda: llm(model="m", price={"input": float("nan")}), "the price of input is a number of dollars"),

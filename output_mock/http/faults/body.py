@@ -45,7 +45,9 @@ class DribbledBody(Effect):
     def __init__(self, options: Options) -> None:
         self.length: int = nanoseconds(options["dribble"])
         if self.length > LONGEST_ON_THE_WALL * SECOND:
-            raise ValueError(f"a body dribbles for an hour at most, not for {format_duration(self.length)}")
+            raise ValueError(
+                f"a body takes an hour at most to arrive, not for {format_duration(self.length)}"
+            )
 
     @property
     def is_nothing(self) -> bool:

@@ -49,7 +49,7 @@ class ErrorAnswer(Effect):
         self.headers: dict[str, str] = dict(options.get("headers") or {})
         self.retry_after: int | None = options.get("retry_after")
         if not 100 < self.status < 600:
-            raise ValueError(f"{self.status} is no HTTP status")
+            raise ValueError(f"{self.status} is not an HTTP status")
         if self._has_no_body() and self.body is not None:
             raise ValueError(f"an answer {self.status} has no body")
         if self.retry_after is not None and self.retry_after < 0:

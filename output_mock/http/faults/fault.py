@@ -68,11 +68,11 @@ class Fault:
         if times is None:
             times = "always" if probability != 1 or conditions else 1
         if times != "always" and times < 1:
-            raise ValueError(f"a fault strikes once or more often, not {times} times")
+            raise ValueError(f"times is 1 or more, not {times} times")
         if not 0 < probability <= 1:
             raise ValueError(f"a probability is more than 0 and at most 1, not {probability}")
         if after < 0:
-            raise ValueError(f"a fault leaves 0 calls or more alone, not {after}")
+            raise ValueError(f"after is 0 or more, not {after}")
         for effect in effects:
             if effect.only is not None:
                 route = _only(*effect.only, route, method, given.get("status"))

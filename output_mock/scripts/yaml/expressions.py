@@ -223,7 +223,7 @@ def settled(value: Any) -> Any:
         nonlocal budget
         budget -= len(one) if type(one) is str else 1
         if budget < 0 or depth > 200:
-            raise FunctionError("it comes to too large a value")
+            raise FunctionError("its value is too large")
         kind = type(one)
         if kind is dict:
             fields = {}
@@ -238,7 +238,7 @@ def settled(value: Any) -> Any:
         if isinstance(one, Undefined):
             _there(one)
         if one is not None and kind not in (str, int, float, bool):
-            raise FunctionError("it comes to something that is no JSON")
+            raise FunctionError("its value is not JSON")
         return one
 
     return copied(value, 0)
@@ -338,7 +338,7 @@ class _Rewriting:
     _and = _or = _add = _sub = _mul = _div = _floordiv = _mod = _binary
 
     def _pow(self, node: Any, depth: int) -> Any:
-        raise InvalidExpression("there are no powers; multiply")
+        raise InvalidExpression("there is no operator for powers; multiply")
 
     def _unary(self, node: Any, depth: int) -> Any:
         return type(node)(self.expression(node.node, depth))

@@ -90,7 +90,7 @@ def calculated(operator: str, left: Any, right: Any) -> Any:
         hint = ""
         if operator == "+" and str in (type(left), type(right)):
             hint = "; write text ~ value to put things together as text"
-        raise FunctionError(f"{kind(left)} {operator} {kind(right)} is nothing{hint}")
+        raise FunctionError(f"{kind(left)} {operator} {kind(right)} cannot be calculated{hint}")
     if operator in ("/", "//", "%") and right == 0:
         raise FunctionError("it divides by 0")
     try:
@@ -114,7 +114,7 @@ def calculated(operator: str, left: Any, right: Any) -> Any:
 def signed(operator: str, value: Any) -> Any:
     """`-value` or `+value`. Raises `FunctionError` when it is no number."""
     if not _is_number(value):
-        raise FunctionError(f"{operator} {kind(value)} is nothing")
+        raise FunctionError(f"{operator} {kind(value)} cannot be calculated")
     return -value if operator == "-" else value
 
 
@@ -268,7 +268,7 @@ def _from_text(value: Any, filter: str) -> Any:
     try:
         return bounded(int(text)) if text.strip().lstrip("+-").isdigit() else bounded(float(text))
     except (ValueError, FunctionError):
-        raise FunctionError(f"{filter}: {text[:40]!r} is no number") from None
+        raise FunctionError(f"{filter}: {text[:40]!r} is not a number") from None
 
 
 def _json(value: Any) -> str:

@@ -411,7 +411,7 @@ class _Interpreter:
     def _failure(self, fails: Any, names: Names, name: str) -> Failure:
         failure = self._failure_or_none(fails, names, name)
         if failure is None:
-            raise self._mistake("a failure has a message; this comes to null", fails.place)
+            raise self._mistake("a failure has a message; the value of this one is null", fails.place)
         return failure
 
     def _failure_or_none(self, fails: ParsedMapping | Template, names: Names, name: str) -> Failure | None:

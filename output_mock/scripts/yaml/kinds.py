@@ -51,7 +51,7 @@ class Text(FieldType):
         elif not node.value:
             reader.mistake(node.place, f"{key} is {self._words}, and is empty here")
         elif "{{" in node.value:
-            reader.mistake(node.place, f"{key} is the same for every run, and has no expressions")
+            reader.mistake(node.place, f"{key} is the same for every run, and cannot have expressions")
         elif self._pattern is not None and not NAME.fullmatch(node.value):
             reader.mistake(
                 node.place,
@@ -139,7 +139,7 @@ class Items(FieldType):
         template = reader.template(node)
         if not (node.is_list or isinstance(template, Whole)):
             reader.mistake(
-                node.place, f'{key} is a list, or one expression, "{{{{ … }}}}", that comes to a list'
+                node.place, f'{key} is a list, or one expression, "{{{{ … }}}}", whose value is a list'
             )
         return template
 

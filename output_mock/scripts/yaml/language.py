@@ -542,7 +542,7 @@ WHEN = ObjectType(
     {
         "match": Key(LITERAL, _MATCH.format("input")),
         "if": Key(CONDITION, "The condition."),
-        **_answer("such runs"),
+        **_answer("such a run"),
         "answers": _ANSWERS,
     },
     needs=[("match", "if"), (*_ONE_ANSWER, "answers")],

@@ -127,7 +127,9 @@ class Reader:
         if keyword == "wait_for_signal" and "wait_for_signal" in said:
             self._waited.add(said["wait_for_signal"])
         if keyword in ("return", "continue_as_new") and self.in_handler:
-            self.mistake(said.place, f"`{keyword}:` ends a run; what answers a message cannot do that")
+            self.mistake(
+                said.place, f"`{keyword}:` ends a run; a handler of a signal, query or update cannot do that"
+            )
 
     def has_set(self, name: str, place: Place) -> None:
         """A `set:` has set this."""
@@ -161,7 +163,7 @@ class Reader:
     def no_expressions(self, node: Node, key: str) -> None:
         """Note expressions where there can be none."""
         if node.is_text and "{{" in node.value:
-            self.mistake(node.place, f"{key} is taken as it stands, and has no expressions")
+            self.mistake(node.place, f"{key} is used as it is written, and cannot have expressions")
         elif node.is_list:
             for item in node.value:
                 self.no_expressions(item, key)

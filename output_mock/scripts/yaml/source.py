@@ -161,7 +161,7 @@ class Source:
         loader.get_event()
         event = loader.get_event()
         if isinstance(event, yaml.StreamEndEvent):
-            self.mistake(Place(self.file, 1, 1), "the file says nothing; begin it with `workflows:`")
+            self.mistake(Place(self.file, 1, 1), "the file is empty; begin it with `workflows:`")
             return None
         root = self._node(loader, 1)
         loader.get_event()
@@ -230,7 +230,7 @@ class Source:
                 continue
             if name in fields:
                 line = fields[name][0].line
-                self.mistake(place, f"{name!r} is said twice; the first time in line {line}")
+                self.mistake(place, f"{name!r} is given twice; the first time in line {line}")
                 continue
             fields[name] = (place, node)
         return fields
@@ -257,7 +257,8 @@ class Source:
         if tag == "bool" and value not in _BOOLEANS:
             self.mistake(
                 place,
-                f'YAML 1.1 takes {value} for {_truth(value)}, and 1.2 for text; put it in quotes: "{value}"',
+                f"YAML 1.1 reads {value} as {_truth(value)}, and YAML 1.2 as text; "
+                f'put it in quotes: "{value}"',
             )
             return None, place
         if tag == "merge":
@@ -280,7 +281,7 @@ class Source:
             if value not in _BOOLEANS:
                 self.mistake(
                     place,
-                    f"YAML 1.1 takes {value} for {_truth(value)}, and 1.2 for text; "
+                    f"YAML 1.1 reads {value} as {_truth(value)}, and YAML 1.2 as text; "
                     f'write {_truth(value)}, or put it in quotes: "{value}"',
                 )
             return Node(_BOOLEANS.get(value, value), place, span)
@@ -291,7 +292,7 @@ class Source:
         if _EXPONENT.fullmatch(value):
             self.mistake(
                 place,
-                f"YAML 1.1 takes {value} for text, and 1.2 for a number; "
+                f"YAML 1.1 reads {value} as text, and YAML 1.2 as a number; "
                 f'write {float(value)!r}, or put it in quotes: "{value}"',
             )
         return Node(value, place, span)
@@ -305,11 +306,13 @@ class Source:
             if number not in (float("inf"), float("-inf")):
                 return number
         if re.search("inf|nan", text, re.IGNORECASE) or written.fullmatch(text):
-            self.mistake(place, f'{text} is no number that JSON can say; as text, put it in quotes: "{text}"')
+            self.mistake(
+                place, f'{text} is not a number that JSON can express; as text, put it in quotes: "{text}"'
+            )
         else:
             self.mistake(
                 place,
-                f"YAML 1.1 takes {text} for another number than it seems to be; "
+                f"YAML 1.1 reads {text} as another number than it looks like; "
                 f'write it with digits only, or put it in quotes: "{text}"',
             )
         return 0

@@ -28,7 +28,7 @@ _WRAPPERS = frozenset(
 )
 
 
-@dataclass
+@dataclass(slots=True)
 class Closed:
     """What Temporal holds of a run that has ended.
 

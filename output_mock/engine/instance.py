@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from output_mock.contract import failures
 from output_mock.contract.errors import QueryNotRegisteredError
 from output_mock.contract.run_start import TRACE_DESTINATIONS, ActivityOptions, Memo
-from output_mock.contract.versions import Trait
 from output_mock.engine.commands import (
     ACCEPT,
     CANCEL,
@@ -241,9 +240,9 @@ class Instance:
             trace, names = destinations.result, _SECOND_TRACED
         else:
             return self._not_yet(jobs)
-        traits = run.world.deployment.traits
+        deployment = run.world.deployment
         options = definition.options_below(
-            info.memo, info.invocation, parents_win=Trait.PARENTS_OPTIONS_WIN in traits
+            info.memo, info.invocation, parents_win=deployment.parents_options_win
         )
         self.memo = Memo(self.memo.trace_info, options, trace)
         self.commands.append((MEMO, (self.memo, names)))
@@ -252,7 +251,7 @@ class Instance:
                 self.definition,
                 self.context,
                 run.info.input,
-                only_checked=Trait.SCHEMAS_ONLY_CHECK in traits,
+                only_checked=deployment.schemas_only_check,
             )
         )
         return True

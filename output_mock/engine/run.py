@@ -15,7 +15,6 @@ from output_mock.contract import events, failures
 from output_mock.contract.failures import Cause
 from output_mock.contract.history import History
 from output_mock.contract.run_start import Memo, ParentInfo, StartInfo, WorkflowDetails
-from output_mock.contract.versions import Trait
 from output_mock.engine.attempts import Attempt
 from output_mock.engine.commands import (
     ACCEPT,
@@ -686,7 +685,7 @@ class Run:
                     failure,
                     self.definition.path,
                     activity.options.non_retryable,
-                    by_name=Trait.FATAL_BY_NAME in self.world.deployment.traits,
+                    by_name=self.world.deployment.fatal_by_name,
                 )
                 self._step_failed(activity, failure, cause)
                 return
@@ -704,7 +703,7 @@ class Run:
             self.definition.step_schema,
             activity.input,
             activity.attempt,
-            only_checked=Trait.SCHEMAS_ONLY_CHECK in self.world.deployment.traits,
+            only_checked=self.world.deployment.schemas_only_check,
         )
 
     def _close_step(self, activity: Activity, result: Any) -> None:

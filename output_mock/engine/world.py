@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from output_mock.contract import errors
 from output_mock.contract.run_start import ParentInfo, StartInfo
-from output_mock.contract.versions import NEWEST, Deployment, Trait
+from output_mock.contract.versions import NEWEST, Deployment
 from output_mock.durations import MILLISECOND
 from output_mock.engine.clock import LATEST, Clock, Mode, Timer
 from output_mock.engine.commands import Child, Query, Update
@@ -249,7 +249,7 @@ class World:
         input = as_json(input)
         with self.clock.lock:
             queue = self.known_catalog(catalog)
-            if Trait.ASKS_THE_CATALOG in self.deployment.traits and not queue.worker:
+            if self.deployment.asks_the_catalog and not queue.worker:
                 raise errors.ServiceError("Failed to query Workflow", status=409)
             name = queue.names.get(workflow_name)
             if self.deployment.finds_no_workflow:

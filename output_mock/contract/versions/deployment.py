@@ -36,7 +36,15 @@ class Deployment:
             if change.axis == axis and number_of(change.since) > mine[axis]
         )
         self.is_newest: bool = not self.changes
-        self.traits: frozenset[Trait] = frozenset().union(*(change.before for change in self.changes))
+        traits: frozenset[Trait] = frozenset().union(*(change.before for change in self.changes))
+        # Looked at for every run and step, so each is ready as it is.
+        self.asks_the_catalog: bool = Trait.ASKS_THE_CATALOG in traits
+        self.finds_no_workflow: bool = Trait.NO_NAMES_IN_THE_MEMO in traits and not self.asks_the_catalog
+        self.schemas_only_check: bool = Trait.SCHEMAS_ONLY_CHECK in traits
+        self.parents_options_win: bool = Trait.PARENTS_OPTIONS_WIN in traits
+        self.fatal_by_name: bool = Trait.FATAL_BY_NAME in traits
+        self.untraced_runs_ask: bool = Trait.UNTRACED_RUNS_ASK in traits
+        self._nested_traces_only: bool = Trait.NESTED_TRACES_ONLY in traits
         self.hidden_events: frozenset[type[Event]] = frozenset().union(
             *(change.hides for change in self.changes)
         )
@@ -50,11 +58,6 @@ class Deployment:
     def has(self, operation: str) -> bool:
         """Whether the server has that operation."""
         return operation not in self._missing
-
-    @property
-    def finds_no_workflow(self) -> bool:
-        """Whether the server looks for the names of workflows where these workers do not write any."""
-        return Trait.NO_NAMES_IN_THE_MEMO in self.traits and Trait.ASKS_THE_CATALOG not in self.traits
 
     def query(self, operation: str, query: dict[str, Any]) -> None:
         """Turn the parameters of a request forth, in place."""
@@ -79,7 +82,7 @@ class Deployment:
 
     def places(self, result: dict[str, Any]) -> dict[str, Any]:
         """Where the server finds the trace of a run with this result."""
-        return closed_runs.places(result, nested_only=Trait.NESTED_TRACES_ONLY in self.traits)
+        return closed_runs.places(result, nested_only=self._nested_traces_only)
 
     def event(self, shown: ShownEvent) -> None:
         """Turn the attributes of an event back, in place."""

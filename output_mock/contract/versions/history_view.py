@@ -15,7 +15,7 @@ from output_mock.contract.events import Event
 from output_mock.contract.history import History
 from output_mock.contract.rendering import render
 from output_mock.contract.run_start import Memo, StartInfo, WorkflowDetails
-from output_mock.contract.versions.change import Facts, ShownEvent, Trait
+from output_mock.contract.versions.change import Facts, ShownEvent
 from output_mock.contract.versions.deployment import Deployment
 from output_mock.javascript_json import UNDEFINED
 
@@ -135,7 +135,7 @@ class HistoryView(History):
         """Whether this run asked for the places of a trace that it does not write."""
         facts = self._facts()
         asks = facts.root and facts.scripted and not facts.traced
-        return asks and Trait.UNTRACED_RUNS_ASK in self._deployment.traits
+        return asks and self._deployment.untraced_runs_ask
 
     def _ask_for_nothing(self, completed: Event) -> None:
         """Put in the step that asks for them, after the first workflow task."""

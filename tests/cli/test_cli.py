@@ -1152,6 +1152,29 @@ def test_the_control_plane_asks_for_the_token_that_it_was_given(serve: Serve) ->
         assert fake.get("/workflow/catalog").status == 200
 
 
+def test_a_world_has_versions_of_its_own_and_keeps_them(serve: Serve, script: Path, tmp_path: Path) -> None:
+    arguments = (script, "--api-version", "0.10", "--state", tmp_path / "fake.state")
+    fake = serve(*arguments)
+    assert "as API 0.10.0 with workers of SDK 0.10.0" in fake.first_line
+    half = {"name": "half", "sdkVersion": "0.11"}
+    old = {"name": "old", "apiVersion": "0.9"}
+    for body, versions in ((half, ("0.10.0", "0.11.0")), (old, ("0.9.2", "0.9.2"))):
+        made = fake.ask("POST", "/__mock__/worlds", body).json
+        assert (made["apiVersion"], made["sdkVersion"]) == versions
+    unknown = fake.ask("POST", "/__mock__/worlds", {"name": "none", "apiVersion": "0.7"})
+    assert unknown.status == 400
+    assert "0.9.2" in unknown.text
+    for path in ("", "/w/half", "/w/old"):
+        started = {"workflowName": "echo", "input": {"n": 1}}
+        result = fake.ask("POST", f"{path}/workflow/run", started).json
+        assert result.get("output", "lost") == ("lost" if path == "/w/half" else {"n": 1})
+    assert fake.ask("POST", "/__mock__/worlds/old/wipe").json["apiVersion"] == "0.9.2"
+    assert fake.stop() == 0
+    again = serve(*arguments)
+    worlds = {world["name"]: world["apiVersion"] for world in again.get("/__mock__/worlds").json["worlds"]}
+    assert worlds == {"default": "0.10.0", "half": "0.10.0", "old": "0.9.2"}
+
+
 def test_worlds_expire_when_nobody_uses_them(serve: Serve) -> None:
     fake = serve("--world-ttl", "300ms")
     begun = fake.ask("POST", "/w/one/workflow/start", {"workflowName": "summarize_url", "workflowId": "a"})

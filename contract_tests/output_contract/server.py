@@ -245,7 +245,8 @@ class Server:
             if names or attempt == attempts - 1:
                 self.found["names"] = names
             else:
-                time.sleep(_PAUSE)
+                # Who has no patience for runs has none for this.
+                time.sleep(min(_PAUSE, self.patience / 20))
         return dict(self.found["names"])
 
     def _names(self, path: str) -> dict[str, str]:

@@ -4,7 +4,7 @@
 to the Output API. The modules, from the bottom up:
 
     versions      which versions a deployment is judged as, and which versions a check holds for
-    conformity    does an answer fit an OpenAPI document? documents has the document of each version
+    conformity    does an answer fit the OpenAPI document of a version?
     exchange      a request and its answer, as a curl line, with what is secret left out
     coding        reads bodies that came compressed; network_errors says in words what went wrong
     checks        what each test says of itself: an id, a level, a source, versions

@@ -17,7 +17,7 @@ import pytest
 from output_contract import results
 from output_contract.bounds import eventually
 from output_contract.coding import Undecodable, decoder
-from output_contract.documents import document_of
+from output_contract.conformity import document_for
 from output_contract.exchange import RecordedExchange
 from output_contract.network_errors import explain
 from output_contract.server import CLOSED, UNSENT, Role, Server
@@ -330,7 +330,7 @@ class Client:
         __tracebackhide__ = True
         if exchange.status == 304:
             return
-        found = document_of(self.server.judged).response_problems(
+        found = document_for(self.server.judged.api, self.server.judged.sdk).response_problems(
             exchange.method, exchange.path, exchange.status, exchange.answer_headers, exchange.answer
         )
         problems = [problem.strip() for problem in found]

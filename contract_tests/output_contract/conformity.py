@@ -7,6 +7,7 @@ there.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -20,13 +21,15 @@ from jsonschema.validators import extend
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from output_mock.openapi import document
+from output_mock.contract.versions import NEWEST_VERSION, Deployment
+from output_mock.openapi import document_of
 
 __all__ = [
     "DOCUMENT",
     "NEWEST",
     "Document",
     "check_response",
+    "document_for",
     "find_operation",
     "resolve",
     "response_problems",
@@ -244,8 +247,13 @@ class Document:
                 last_id = ids[-1]
 
 
-# The newest version's.
-NEWEST = Document(document())
+@functools.cache
+def document_for(api: str, sdk: str) -> Document:
+    """The document of a deployment of these versions of the API and of the workers' SDK, such as `0.9.2`."""
+    return Document(document_of(Deployment(api, sdk)))
+
+
+NEWEST = document_for(NEWEST_VERSION, NEWEST_VERSION)
 DOCUMENT = NEWEST.value
 response_problems, schema_problems = NEWEST.response_problems, NEWEST.schema_problems
 find_operation, resolve = NEWEST.find_operation, NEWEST.resolve

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from output_contract import report_text, verification
 from output_contract.checks import Check
+from output_contract.conformity import document_for
 from output_contract.detection import detect
-from output_contract.documents import document_of
 from output_contract.pack import script
 from output_contract.server import Server
 from output_contract.target import Target
@@ -197,7 +197,7 @@ def _recorded(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("folder", RECORDED)
 def test_the_document_of_a_version_fits_what_was_recorded_of_it(folder: str) -> None:
     """But for what recordings mask: `<uuid>` is no id, `{{rid}}` stands for one."""
-    document = document_of(Judged(*RECORDED[folder]))
+    document = document_for(*RECORDED[folder])
     found = []
     for name, step in _recorded(folder):
         method, _, path = step["request"].partition(" ")

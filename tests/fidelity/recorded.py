@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from output_contract.conformity import Document
-from output_contract.documents import document_of
-from output_contract.versions import Judged
+from output_contract.conformity import Document, document_for
 from output_mock import OutputMock, Script
 from output_mock.contract.versions.deployment import deployment
 from output_mock.engine.trace_places import object_key
@@ -171,7 +169,7 @@ class Recorded:
                 assert isinstance(script, Script)
                 script.offer_in(self.mock.world)
         played = self.mock.world.deployment
-        self._document: Document = document_of(Judged(played.api, played.sdk))
+        self._document: Document = document_for(played.api, played.sdk)
         self._bucket: Bucket | None = None
         if recording.name.startswith("remote_trace"):
             traces = in_bucket("traces-bucket", endpoint=s3, upload_delay="1s")

@@ -174,7 +174,10 @@ def parse(text: str) -> Any:
 
 # Writing
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+# What `parse` and `as_json` return holds nothing that holds itself.
+_encode = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+).encode
 # Text, which stays, or a small number, which Python and JavaScript print in two ways: 1e-07 and 1e-7.
 _SMALL = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9.]+e-0[0-9]')
 _SURROGATE = re.compile("[\ud800-\udfff]")

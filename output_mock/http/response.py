@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -37,12 +37,12 @@ class WSGIResponse:
     def __init__(
         self,
         status: int,
-        headers: Mapping[str, str],
+        headers: dict[str, str],
         body: bytes = b"",
         stream: Generator[bytes, None, None] | Iterator[bytes] | None = None,
     ) -> None:
         self.status = status
-        self.headers: dict[str, str] = dict(headers)
+        self.headers: dict[str, str] = headers
         # The body; empty for a stream.
         self.body = body
         self.stream = stream

@@ -62,7 +62,7 @@ def response_of(reply: Reply) -> WSGIResponse:
     """A reply as WSGI has it, with the headers that it has itself."""
     headers = reply.headers
     if reply.content_type is not None:
-        headers = {"Content-Type": reply.content_type, **headers}
+        headers["Content-Type"] = reply.content_type
     body = body_bytes(reply) if reply.stream is None else b""
     return WSGIResponse(reply.status, headers, body, reply.stream)
 

@@ -14,7 +14,6 @@ import pytest
 
 from output_contract.server import CLOSED, UNSENT, Server
 from output_contract.versions import NEWEST, Judged, known
-from output_mock.contract.versions import number_of
 from output_mock.recording.versions import api_of
 
 _PATIENCE = 20.0
@@ -42,16 +41,11 @@ def _api(server: Server) -> str | None:
     unknown = f"/workflow/{server.new_id()}"
     with suppress(_NotTold):
         version = api_of(lambda path: _error(server, f"{unknown}{path}"))
-        if version is not None and number_of(version) >= (0, 10):
-            return known(version)
-        # There is no such workflow, so that nothing begins.
-        body = {"workflowName": server.new_id()} | _named_catalog(server)
-        if _error(server, "/workflow/start", body) in (
-            "UnsupportedWorkflowError",
-            "CatalogNotAvailableError",
-        ):
-            return "0.9.2"
-        return None if version is None else f"{version}.0"
+        if version == "0.9":
+            # There is no such workflow, so that nothing begins. Without a catalog nobody can tell.
+            body = {"workflowName": server.new_id()} | _named_catalog(server)
+            return "0.9.0" if _error(server, "/workflow/start", body) == "WorkflowNotFoundError" else "0.9.2"
+        return None if version is None else known(version)
     return None
 
 

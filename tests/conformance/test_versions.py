@@ -133,6 +133,16 @@ def test_without_a_workflow_to_run_the_workers_are_taken_to_be_of_the_apis_versi
         mock.close()
 
 
+@pytest.mark.parametrize("version", ["0.8.0", "0.9.2", "0.10.0", "0.11.0"])
+def test_the_version_of_an_api_is_found_out_without_a_worker(version: str) -> None:
+    mock = OutputMock("real", api_version=version)
+    try:
+        server = Server(InProcessTransport(mock.app), catalog="not-there-yet")
+        assert detect(server) == Judged(version, version, "found", "assumed")
+    finally:
+        mock.close()
+
+
 def test_to_find_out_the_versions_read_only_starts_nothing() -> None:
     mock = OutputMock("real", scripts=[script], api_version="0.9", sdk_version="0.10")
     before = set(mock.runs)

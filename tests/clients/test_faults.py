@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -13,6 +15,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from output_mock import Context, Fault, OutputMock, started
+from output_mock.http.faults import Faults
+from output_mock.http.faults.kinds import KINDS, FaultOptions
+from output_mock.state.faults import faults_json, read_faults
 
 
 @pytest.fixture(params=["in_process", "socket"])
@@ -272,3 +277,46 @@ def test_dropped_connections_are_tried_again_as_often_as_the_adapter_says(fake: 
 def test_faults_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Fault(**options)
+
+
+def test_an_option_that_there_is_not_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(TypeError, match="a fault has no option 'statsu'; did you mean 'status'"):
+        Fault(statsu=503)  # type: ignore[call-arg]
+
+
+def test_type_checkers_know_the_options_of_every_kind() -> None:
+    assert set(FaultOptions.__annotations__) == {name for kind in KINDS for name in kind.options}
+
+
+# One of each kind, with what it has seen.
+OF_EACH_KIND: list[dict[str, Any]] = [
+    {"status": 503, "body": {"a": [1, None]}, "headers": {"X-A": "b"}, "retry_after": 2, "after": 1},
+    {"limit": 2, "per": timedelta(seconds=90)},
+    {"token_lasts": "1h", "status": 403},
+    {"delay": {"lognormal": {"median": timedelta(seconds=1), "sigma": 0.5}}, "wall": True, "times": "always"},
+    {"drop": "body", "reset": True, "probability": 0.5, "workflow": "report"},
+    {"malformed": True, "times": 3},
+    {"dribble": "100ms"},
+    {"cut_after": 0, "workflow_id": "r"},
+    {"worker_away": 1.5},
+    {"s3": "denied"},
+]
+
+
+@pytest.mark.parametrize("options", OF_EACH_KIND, ids=[next(iter(options)) for options in OF_EACH_KIND])
+def test_a_fault_of_each_kind_survives_a_state_file(options: dict[str, Any]) -> None:
+    faults = Faults(3)
+    fault = faults.add(Fault(**options))
+    call = {"method": "GET", "route": None, "workflow": "report", "workflow_id": "r", "token": "t"}
+    for now in range(3):
+        faults.take({**call, "route": fault.where.get("route", "status")}, now)
+    written = json.dumps(faults_json(faults.state(), tokens=True))
+    again = Faults(4)
+    again.restore(read_faults(json.loads(written)))
+    assert faults_json(again.state(), tokens=True) == json.loads(written)
+    assert [repr(one) for one in again] == [repr(one) for one in faults]
+
+
+def test_each_kind_of_fault_is_tried() -> None:
+    given = set[str]().union(*OF_EACH_KIND)
+    assert {kind.__name__ for kind in KINDS if next(iter(kind.options)) not in given} == set()

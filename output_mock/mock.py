@@ -132,13 +132,22 @@ class Runs(Mapping[str, RunView]):
 class OutputMock(Scripted):
     """A fake of the Output API, with its workflows, runs, clock and calls.
 
-    Takes the clock's mode (`auto`: nobody waits; `manual`: time moves when told; `real`: the wall) or a
-    `Clock`, the `seed` of every id, the name of the `catalog` that it serves by default, the `auth_token`
-    that requests must bring, the run's `execution_timeout`, how long `/workflow/run` waits by default
-    (`max_waiting`), the longest long poll (`history_max_waiting`), how long a script may compute or block at
-    a time before it is broken off (`script_limit`, on the wall), where a virtual clock starts, where `traces`
-    are kept (`output_mock.traces`; by default they are said to be in files, and are nowhere), how many closed
-    runs to keep at most (`keep_runs`; the oldest go first; None: all), and `scripts` to load.
+    Takes:
+
+    - `clock`: `auto` (nobody waits), `manual` (time moves when you say so), `real` (real time), or a `Clock`
+    - `seed`: the number from which all ids and all chance come
+    - `catalog`: the catalog that is used when a request names none
+    - `auth_token`: the token that requests must send
+    - `execution_timeout`: how long a run may take
+    - `max_waiting`: how long `/workflow/run` waits if the request does not say
+    - `history_max_waiting`: how long a long poll waits at most
+    - `script_limit`: how long, in real time, a script may compute or block at a time before it is stopped
+    - `start`: when a virtual clock starts; 1 January 2026 by default
+    - `traces`: where traces are kept (`output_mock.traces`); by default the API reports files, and there are
+      none
+    - `keep_runs`: how many closed runs to keep; the oldest are removed first; None keeps all
+    - `api_version`, `sdk_version`: the versions of the server and of its workers; the newest by default
+    - `scripts`: `Script`s, and Python or YAML files, to load
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a test sees of the traces that lie in S3, and what it does to them."""
+"""The traces of a fake in S3, for tests that read or break them."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ class StoredTraces:
 
     @property
     def client(self) -> Any:
-        """A boto3 client for the S3 in which it is."""
+        """A boto3 client for this S3."""
         return self.bucket.client
 
     def key(self, workflow_id: str, run_id: str | None = None) -> str:
-        """The key of a run's trace, whether it is there or not. Raises `WorkflowNotFoundError`."""
+        """The key of a run's trace, whether the trace is there or not. Raises `WorkflowNotFoundError`."""
         info = self._run(workflow_id, run_id).info
         return object_key(info.workflow_type, info.workflow_id, info.trace_start)
 
     def keys(self) -> list[str]:
-        """The keys of all objects that are there, in order."""
+        """The keys of all objects in the bucket, in order."""
         return self.bucket.keys()
 
     def get(self, workflow_id: str, run_id: str | None = None) -> Any:
-        """A trace that is there. Raises `KeyError` when it is not, and says why; `ValueError` for no JSON."""
+        """A run's trace. Raises `KeyError`, and says why, if there is none, `ValueError` if it is not JSON."""
         return parse(self._read(workflow_id, run_id).decode())
 
     def _read(self, workflow_id: str, run_id: str | None) -> bytes:
@@ -61,7 +61,7 @@ class StoredTraces:
             raise KeyError(f"there is no {key}: {self._why(self._run(workflow_id, run_id))}") from None
 
     def put(self, workflow_id: str, trace: Any, run_id: str | None = None) -> None:
-        """Put something in the place of a run's trace: JSON, or bytes as they are.
+        """Replace a run's trace, by JSON or by bytes.
 
         Raises `ValueError` as long as the worker has not uploaded its own, which would take its place.
         """
@@ -72,16 +72,16 @@ class StoredTraces:
         self.bucket.put(self.key(workflow_id, run_id), content)
 
     def corrupt(self, workflow_id: str, run_id: str | None = None) -> None:
-        """Let a run's trace be no JSON: half of what it was."""
+        """Break a run's trace: half of it is left, which is not JSON."""
         content = self._read(workflow_id, run_id)
         self.bucket.put(self.key(workflow_id, run_id), content[: len(content) // 2])
 
     def delete(self, workflow_id: str, run_id: str | None = None) -> None:
-        """Let a run's trace be gone."""
+        """Delete a run's trace."""
         self.bucket.delete(self.key(workflow_id, run_id))
 
     def upload(self) -> None:
-        """Let so much time pass on a virtual clock that all runs that have ended are uploaded.
+        """Let enough time pass on a virtual clock that the traces of all ended runs are uploaded.
 
         Raises `RuntimeError` on a real clock, on which it has to be waited for.
         """
@@ -91,7 +91,7 @@ class StoredTraces:
             clock.advance(delay / 1e9)
 
     def fail(self, trouble: Trouble, times: int = 1, *, workflow_id: str | None = None) -> Fault:
-        """Have the next requests for trace logs find S3 in trouble: `denied`, `missing`, `down`, ….
+        """Let S3 have a problem at the next requests for trace logs: `denied`, `missing`, `down`, ….
 
         Whatever is wrong with S3 itself needs no real trouble; see `Fault` for what there is.
         """

@@ -74,35 +74,39 @@ class RequestHeaders(Mapping[str, str]):
 class Call(NamedTuple):
     """A request that the fake has answered.
 
-    It has all that was sent, tokens and passwords too, so that a test can look at them. What is shown of it
-    (`str`, `repr`, reports, the log, the control plane) is without them; see `masked`.
+    It has all that was sent, even tokens and passwords, so that a test can look at them. They are left out
+    wherever it is shown: `str`, `repr`, reports, the log, the control plane; see `masked`.
     """
 
-    # Which one it was, from 1.
+    # Its number, from 1.
     number: int
     # When it was answered, on the fake's clock: nanoseconds since 1970.
     time: int
+    # The method of the request.
     method: str
+    # The path, without the query.
     path: str
+    # The parsed query.
     query: dict[str, Any]
-    # The operation that it asked for, such as `start`; None when there is none on this path.
+    # The operation, such as `start`; None if the path has none.
     route: str | None
-    # The name of the workflow that it was about, as the run or the request has it; None when about none.
+    # The name of the workflow; None if the call was about none.
     workflow: str | None
+    # The workflow id; None if the call was about none.
     workflow_id: str | None
     # The name of the signal, query or update.
     name: str | None
-    # The parsed body; None when there was none.
+    # The parsed body; None if there was none.
     json: Any
-    # As they were sent; looked up whatever their case.
+    # The headers of the request; a name is found in any case.
     headers: Mapping[str, str]
-    # 0 when the connection was dropped before anything was done.
+    # The status of the answer; 0 if the connection was dropped before anything was done.
     status: int
     # The body of the answer; None for a stream.
     answer: bytes | None
-    # Whether the answer has not reached the client: the connection was dropped, or it has not waited so long.
+    # Whether the answer did not reach the client: the connection was dropped, or the client did not wait.
     lost: bool
-    # What nothing foresaw about it, and the nearest that there is; None when all was well.
+    # Why no script matches the call, with the closest one; None if one does.
     unmatched_reason: str | None
 
     def masked(self) -> Call:
@@ -249,7 +253,7 @@ class Calls(Sequence[Call]):
         workflow_id: str | None = None,
         status: int | None = None,
     ) -> Calls:
-        """The calls of this method, path, route, workflow, workflow id and status, as far as they are given.
+        """The calls with this method, path, route, workflow, workflow id and status, where they are given.
 
         A route is the name of an operation: `run`, `start`, `status`, `signal`, `history_stream`. Raises
         `ValueError` for one that does not exist.
@@ -271,7 +275,7 @@ class Calls(Sequence[Call]):
         )
 
     def one(self) -> Call:
-        """The only call. Raises `AssertionError` that lists them when there are more, or none."""
+        """The only call. If there are more, or none, raises an `AssertionError` that lists them."""
         __tracebackhide__ = True
         if len(self._calls) == 1:
             return self._calls[0]

@@ -2,57 +2,59 @@
 
 from __future__ import annotations
 
-# What the real server's document says, where the recordings show otherwise. Quoted in the README.
+# What the real server's document says, and what the recordings show.
 DIFFERENCES: tuple[tuple[str, str], ...] = (
     (
         "every operation but /health and /ready",
-        "Names neither the 401 nor how to avoid it: it declares HTTP Basic and asks for it nowhere. In "
-        "production the answer is `401 Unauthorized` in plain text, and what is wanted is the bare token, "
+        "Does not mention the 401. It declares HTTP Basic, but no operation uses it. In production, a "
+        "request without the token gets a plain text `401 Unauthorized`. The token is sent as it is, "
         "with or without `Basic ` before it (`production_auth`).",
     ),
     (
         "every answer",
-        "Names no headers. All answers carry `X-Request-ID`, all but those of /health and /ready and the 401 "
-        "carry the three CORS headers (`health`), and the unpinned stop, terminate and reset carry "
-        "`Deprecation`, `Sunset` and `Link` (`stop_default`, `terminate`, `reset`). The exception: a body "
-        "that is refused unread gets none of them (`raw_bodies`).",
+        "Mentions no headers. All answers have `X-Request-ID`. All except those of /health and /ready "
+        "and the 401 have the three CORS headers (`health`). The unpinned stop, terminate and reset have "
+        "`Deprecation`, `Sunset` and `Link` (`stop_default`, `terminate`, `reset`). A body that is "
+        "refused before it is read gets none of them (`raw_bodies`).",
     ),
     (
         "every operation with a body",
-        "Lacks `413` and `415`, and the `400 SyntaxError` where no other 400 is listed; form bodies are "
-        "understood too (`raw_bodies`). A broken body is refused before the token is looked at "
+        "Does not mention `413` and `415`, nor `400 SyntaxError` where it mentions no other 400. Form "
+        "bodies are accepted, too (`raw_bodies`). A broken body is refused before the token is checked "
         "(`production_auth`).",
     ),
     (
         "every path with a parameter",
-        "Some list no 400. All have one: `URIError`, for a percent-escape that cannot be decoded "
-        "(`workflow_id`).",
+        "Some operations mention no 400. All can answer `400 URIError`, for a percent-escape that cannot "
+        "be decoded (`workflow_id`).",
     ),
     (
         "error bodies",
-        "One loose shape, nothing required, `workflowId` nullable. `error` and `message` are always there "
-        "and `workflowId` comes with certain errors only, never null; `issues` always comes with a "
-        "ValidationError, whose message is always `Invalid Payload` (`body_validation`, `unknown_workflow`). "
-        "Ours has a closed schema for each error, and names those that each status can have.",
+        "Has one schema for all errors, in which nothing is required and `workflowId` may be null. In "
+        "fact `error` and `message` are always there, and `workflowId` only in certain errors, and never "
+        "null. A ValidationError always has `issues`, and its message is always `Invalid Payload` "
+        "(`body_validation`, `unknown_workflow`). The fake's document has a schema for each error, and "
+        "lists the errors of each status.",
     ),
     (
         "answers of start, status, stop, terminate, reset, runs and history",
-        "No key is required, and some `runId`s are nullable. All keys were there in every answer, and none "
-        "of the run ids was null (`start_and_poll`, `runs`, `history_paging`).",
+        "Requires no key, and says that some `runId`s may be null. All keys were in every answer, and no "
+        "run id was null (`start_and_poll`, `runs`, `history_paging`).",
     ),
     (
         "POST /workflow/run and /workflow/start: request",
-        "Requires `input`, which may be left out: the workflow then sees none (`run_values`, "
+        "Requires `input`. You may leave it out, and the workflow then gets none (`run_values`, "
         "`run_input_invalid`).",
     ),
     (
         "POST /workflow/run: timeout",
-        "Calls it a number with a default of 30 seconds. It is a whole number of milliseconds, 250 or more; "
-        "fractions and less are a 400 (`body_validation`). The default is 300000 milliseconds.",
+        "Calls it a number, with a default of 30 seconds. It is a whole number of milliseconds, at least "
+        "250. Fractions and smaller numbers get a 400 (`body_validation`). The default is 300000 "
+        "milliseconds.",
     ),
     (
         "POST /workflow/run and /workflow/start: 404",
-        "Lists a 404. An unknown workflow is a 424 and an unknown catalog a 503 (`body_validation`).",
+        "Mentions a 404. An unknown workflow is a 424, and an unknown catalog a 503 (`body_validation`).",
     ),
     (
         "POST /workflow/run and /workflow/start: 503",
@@ -60,73 +62,79 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         "catalog, taskQueue and workflowType",
-        "Any string. Where they route or filter, only letters, digits and `_ . @ -` pass (`runs`, "
-        "`body_validation`).",
+        "Allows any string. Where they filter or route, only letters, digits and `_ . @ -` are accepted "
+        "(`runs`, `body_validation`).",
     ),
     (
         "GET …/status: completedAt",
-        "Always a number. While the run runs it is an empty string (`start_and_poll`, `worker_down`).",
+        "Says that it is always a number. While the run is open, it is an empty string "
+        "(`start_and_poll`, `worker_down`).",
     ),
     (
         "stop and terminate: 409",
-        "Lists a 409 for closed runs. Stopping one is a 200, terminating one a 404 (`stop_default`).",
+        "Mentions a 409 for closed runs. Stopping a closed run is a 200, and terminating one is a 404 "
+        "(`stop_default`).",
     ),
     (
         "POST /workflow/{id}/runs/{rid}/reset: 404",
-        "An unknown run is a `500` with the error `Error` here, and a 404 everywhere else "
-        "(`known_workflow_unknown_run`, `unknown_workflow`).",
+        "Mentions a 404. An unknown run is a `500` with the error `Error` here, and a 404 everywhere "
+        "else (`known_workflow_unknown_run`, `unknown_workflow`).",
     ),
     (
         "GET …/input: input",
-        "Required, null if unavailable. The key is missing when no input was sent (`feedback`).",
+        "Requires it, and says that it is null if there is none. The key is missing if no input was sent "
+        "(`feedback`).",
     ),
     (
         "GET …/result",
-        "Calls the result without `v` legacy. Current servers still answer it, for a run that closed before "
+        "Calls a result without `v` old. Current servers still answer one for a run that closed before "
         "its first workflow task (`worker_down`).",
     ),
     (
         "GET …/trace-log: data",
-        "An object of `workflowId`, `input`, `output` and `steps`. It is a tree of `id`, `kind`, `name`, "
-        "`startedAt`, `endedAt`, `children` and `attributes`, with `input`, `output` and `error` where there "
-        "are any (`remote_trace`).",
+        "Describes an object of `workflowId`, `input`, `output` and `steps`. It is a tree of `id`, "
+        "`kind`, `name`, `startedAt`, `endedAt`, `children` and `attributes`, with `input`, `output` and "
+        "`error` if there are any (`remote_trace`).",
     ),
     (
         "GET …/history",
-        "`workflow` and `events` are objects of any kind, and `workflow` is null after the first page. Both "
-        "have a fixed form, and a long poll gets `workflow` on every page (`history_long_poll`). A page is "
-        "`pageSize` batches, not events, and a `runId` that is no UUID is a `400 ServiceError` "
-        "(`history_paging`).",
+        "Describes `workflow` and `events` as objects of any kind, and says that `workflow` is null "
+        "after the first page. Both have a fixed form, and a long poll gets `workflow` on every page "
+        "(`history_long_poll`). `pageSize` counts batches, not events, and a `runId` that is not a UUID "
+        "gets a `400 ServiceError` (`history_paging`).",
     ),
     (
         "GET …/history/stream",
-        "Lacks the `204` for when nothing is left to come, the `Last-Event-ID` header, the minimum of "
-        "`lastEventId`, which is 1, and the form of the frames; the first one has a `closed` that a page's "
-        "`workflow` lacks (`stream_completed`, `stream_live`).",
+        "Does not mention the `204` when no event is left, the header `Last-Event-ID`, the minimum of "
+        "`lastEventId`, which is 1, and the form of the frames. The first frame has a `closed` that the "
+        "`workflow` of a page does not have (`stream_completed`, `stream_live`).",
     ),
     (
         "GET /workflow/catalog",
-        "Lacks `workflowNames` and each workflow's `activities`; schemas are null where there are none "
-        "(`routing`).",
+        "Does not mention `workflowNames`, nor the `activities` of a workflow. A schema is null if there "
+        "is none (`routing`).",
     ),
     (
         "GET /workflow/catalog/{id}: 409",
-        "Lacks the `409 ServiceError` of a catalog whose worker has gone (`worker_down`).",
+        "Does not mention the `409 ServiceError` of a catalog whose worker is gone (`worker_down`).",
     ),
     (
         "feedback, signal, query and update: request",
-        "Requires a body. None is needed, and `payload` may be left out (`approval`, "
+        "Requires a body. You need none, and you may leave `payload` out (`approval`, "
         "`approval_signal_without_body`).",
     ),
-    ("feedback and signal: 200", "Gives no content. It is `OK` in plain text (`feedback`, `approval`)."),
+    (
+        "feedback and signal: 200",
+        "Describes no content. It is `OK` in plain text (`feedback`, `approval`).",
+    ),
     (
         "query and update: 200",
-        "Gives no content. It is what the handler returned, any JSON; one that returns nothing is answered "
-        "with a JSON content type and no body (`approval`).",
+        "Describes no content. It is what the handler returned: any JSON. A handler that returns nothing "
+        "gets a JSON content type and no body (`approval`).",
     ),
     (
         "query and update: 500",
-        "Speaks of connection failures. An unknown query or update, and a handler that fails, is a 500 too "
-        "(`approval`).",
+        "Describes connection failures. An unknown query or update, and a handler that fails, are a 500, "
+        "too (`approval`).",
     ),
 )

@@ -44,7 +44,7 @@ class Branch:
         self.answers: list[ScriptedAnswer] = [ScriptedAnswer()]
 
     def returns(self, value: Any = None) -> Branch:
-        """Complete with `value`: any JSON, or a function of the input.
+        """Complete with `value`: any JSON, or a function of the input, which may raise a `Failure`.
 
         Raises `TypeError` for anything else.
         """
@@ -59,7 +59,7 @@ class Branch:
         return self
 
     def fails(self, failure: str | Failure, name: str = "FatalError", **properties: Any) -> Branch:
-        """Fail with a `Failure`, or with this message, name and properties of the error."""
+        """Fail with a `Failure`, or with an error of this message, name and further properties."""
         answer = self.answers[-1]
         if isinstance(failure, str):
             failure = Failure(failure, name, **properties)
@@ -68,18 +68,18 @@ class Branch:
         return self
 
     def takes(self, duration: Duration) -> Branch:
-        """Take this long before the answer is there."""
+        """Take this long before it completes or fails."""
         self.answers[-1].duration = nanoseconds(duration)
         return self
 
     @property
     def then(self) -> Branch:
-        """Begin the answer that the next run gets: `.fails("busy").then.returns(1)`."""
+        """Start the answer for the next run: `.fails("busy").then.returns(1)`."""
         self.answers.append(ScriptedAnswer())
         return self
 
     def when(self, match: Match) -> Branch:
-        """Begin the answers for another kind of input; see `WorkflowBuilder.when`."""
+        """Start the answers for another kind of input; see `WorkflowBuilder.when`."""
         return self._builder.when(match)
 
     @property
@@ -96,7 +96,7 @@ class Branch:
 
 
 class WorkflowBuilder(Branch):
-    """What a workflow does, said in calls; or, as a decorator, the coroutine function that it is."""
+    """The script of a workflow: lines such as `.returns(…)`, or, as a decorator, a coroutine function."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class WorkflowBuilder(Branch):
         self._script, self._options = script, options
 
     def __call__(self, script: ScriptFunction) -> ScriptFunction:
-        """Use as a decorator: the coroutine function plays the workflow."""
+        """Use as a decorator: the coroutine function is the workflow's script."""
         if not inspect.iscoroutinefunction(script):
             raise TypeError(
                 f"workflow {self.name!r} ({self.place}): a script is a coroutine function, "
@@ -161,19 +161,20 @@ class WorkflowBuilder(Branch):
         return script
 
     def when(self, match: Match) -> Branch:
-        """Begin the answers for inputs that fit `match`: a dict whose entries the input has (others are
-        ignored, at every depth), any other JSON that it equals, or a predicate. The first fit wins.
+        """Start the answers for inputs that match: a dict whose entries the input must have (others are
+        ignored, at every depth), any other JSON that it must equal, or a function that returns true. The
+        first match wins.
         """
         branch = Branch(self, match)
         self.branches.append(branch)
         return branch
 
     def receives(self, name: str, payload: Any = UNDEFINED, *, after: Duration) -> WorkflowBuilder:
-        """Have somebody send this signal to every run, so long after it has started.
+        """Send this signal to every run, so long after its start.
 
-        Stands for the person who approves after a day, or the system that calls back: on an `auto` clock a
-        client that waits for the run makes time jump to it, as to everything else that will happen. It does
-        not make the run wait: its script does, with `ctx.wait_for_signal`.
+        It stands for a person who approves after a day, or a system that calls back. On an `auto` clock, a
+        client that waits for the run makes time jump to it, as to everything else that will happen. The run
+        itself has to wait for it: with `ctx.wait_for_signal` in its script.
         """
         self.receives_at(calling_place(), name, payload, after)
         return self

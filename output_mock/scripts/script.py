@@ -193,7 +193,7 @@ class Scripted:
         workflow_id: str | None = None,
         catalog: str | None = None,
     ) -> None:
-        """Have a run of this workflow that is there from the beginning, before the first request."""
+        """Start a run of this workflow at the very beginning, before the first request."""
         self._first_runs.append(FirstRun(name, input, workflow_id, catalog, calling_place()))
 
     def load_into(self, world: ServingWorld) -> None:
@@ -290,10 +290,10 @@ def replace(world: ServingWorld, old: Sequence[Scripted], new: Sequence[Scripted
 
 
 class Script(Scripted):
-    """Workflows, and the catalogs that offer them.
+    """Workflows for a server or for several fakes, and the catalogs that offer them.
 
-    With `catalogs`, every workflow that names no catalog of its own is offered in each of those; without,
-    in the server's own. `namespace` is the Temporal namespace that histories name.
+    Each workflow that names no catalog is offered in all `catalogs`; without them, in the server's own
+    catalog. `namespace` is the Temporal namespace that stands in histories.
     """
 
     _once = True
@@ -310,7 +310,7 @@ class Script(Scripted):
         return super().empty and not (self.catalogs or self._workers)
 
     def add_catalog(self, name: str, *, worker: bool = True) -> None:
-        """Have a catalog of that name, also an empty one; without `worker`, its worker is gone."""
+        """Add a catalog, which may be empty. With `worker=False` its worker is gone."""
         self._workers[name] = worker
 
     def load_into(self, world: ServingWorld) -> None:

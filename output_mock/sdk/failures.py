@@ -27,7 +27,7 @@ class Failure(Exception):
 
     Takes the error's `message`, its class `name` (`"FatalError"` and `"ValidationError"` are never
     retried), an optional `cause` (another `Failure`), whether it may be retried (`retryable`; by
-    default everything but the fatal names), and further properties of the error as keywords.
+    default all errors except those two), and further properties of the error as keywords.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Failure(Exception):
 
     @classmethod
     def value(cls, thrown: Any) -> Failure:
-        """Code that threw something that is no error: `throw "just a string"` (run_fails_string)."""
+        """A thrown value that is not an error, as in `throw "just a string"` (run_fails_string)."""
         thrown = as_json(thrown)
         failure = cls(thrown if isinstance(thrown, str) else stringify(null_if_undefined(thrown)), "")
         failure.thrown = null_if_undefined(thrown)

@@ -23,11 +23,14 @@ from output_mock.contract.operations import OPERATIONS, errors_of
 from output_mock.control import faults as control_faults
 from output_mock.control import operations, problems
 from output_mock.engine import errors as engine_errors
+from output_mock.engine.clock import Clock
 from output_mock.http.faults import PRESETS
 from output_mock.openapi import DIFFERENCES
+from output_mock.scripts.builder import Branch, WorkflowBuilder
 from output_mock.scripts.yaml import kinds, language
 from output_mock.sdk import errors as sdk_errors
 from output_mock.sdk.context import Context
+from output_mock.stored_traces import StoredTraces
 from pytest_output import plugin, settings
 
 ROOT = Path(__file__).parents[2]
@@ -172,7 +175,71 @@ def mock() -> str:
     """What an `OutputMock` offers."""
     # What it shares with `Script` besides is for the fake itself.
     own = {"workflow": output_mock.Script.workflow, **vars(output_mock.OutputMock)}
-    return _members("mock", own)
+    made = f"OutputMock{_arguments(output_mock.OutputMock.__init__)}"
+    first = table(
+        ["", "what it does"], [(code(made), "Makes a fake. `help(OutputMock)` explains the arguments.")]
+    )
+    # For the plugin and the control plane.
+    for name in ("reached_by", "end"):
+        del own[name]
+    return first + _members("mock", own).partition("| --- | --- |\n")[2]
+
+
+def builder() -> str:
+    """What a workflow's script is written with."""
+    inherited = {**vars(Branch), **vars(WorkflowBuilder)}
+    names = ("returns", "fails", "takes", "then", "when", "receives")
+    return _members("…", {name: inherited[name] for name in names})
+
+
+def script() -> str:
+    """What a `Script` offers."""
+    own = vars(output_mock.Script)
+    names = {"workflow": output_mock.Script.workflow, "begin_with": output_mock.Script.begin_with}
+    return _members("script", {**names, "add_catalog": own["add_catalog"]})
+
+
+def clock() -> str:
+    """What a clock offers to tests."""
+    return _members("mock.clock", {name: vars(Clock)[name] for name in ("now", "advance", "set_mode")})
+
+
+def run() -> str:
+    """What a run shows."""
+    return _members("run", vars(output_mock.RunView))
+
+
+def call() -> str:
+    """What a call shows, and what a list of calls offers."""
+    about: list[str] = []
+    rows = []
+    for line in inspect.getsource(output_mock.Call).splitlines():
+        if comment := re.fullmatch(r"    # (.*)", line):
+            about.append(comment[1])
+        elif found := re.match(r"    (\w+): ", line):
+            rows.append((code(f"call.{found[1]}"), " ".join(about)))
+            about = []
+    return table(["", "what it is"], rows)
+
+
+def calls() -> str:
+    """What a list of calls offers."""
+    shown = {"__call__": "mock.calls", "one": "mock.calls.one"}
+    return table(
+        ["", "what it does"],
+        (
+            (
+                code(name + _arguments(vars(output_mock.Calls)[member])),
+                first_paragraph(vars(output_mock.Calls)[member]),
+            )
+            for member, name in shown.items()
+        ),
+    )
+
+
+def stored_traces() -> str:
+    """What the fixture `output_traces` offers."""
+    return _members("output_traces", vars(StoredTraces))
 
 
 def _members(owner: str, members: Mapping[str, Any]) -> str:
@@ -397,7 +464,7 @@ TABLES = {
     for page, makers in {
         "pytest.md": (fixtures, ini, pytest_options),
         "command-line.md": (commands,),
-        "python.md": (python_names, mock, context),
+        "python.md": (python_names, mock, builder, script, clock, run, call, calls, context, stored_traces),
         "yaml.md": (yaml_keys,),
         "faults.md": (faults, presets),
         "control-plane.md": (control, control_errors),

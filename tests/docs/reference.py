@@ -305,7 +305,8 @@ def _type(kind: Any) -> str:
         one = "text, {{ }}, or a [failure](#failure)"
         return f"{one}; or a list of these and `null`" if kind.each else one
     if type(kind) is kinds.ListOf:
-        one = f"[{kind.kind.name}](#{kind.kind.name})"
+        item: Any = kind.kind
+        one = f"[{item.name}](#{item.name})"
         return f"{one}, or a list of them" if kind.or_one else f"a list of {one}"
     if type(kind) is kinds.Map and isinstance(kind.kind, kinds.ObjectType):
         return f"an object: each name has {kind.kind.words} ([{kind.kind.name}](#{kind.kind.name}))"

@@ -389,7 +389,7 @@ def test_a_proxy_that_holds_streams_back_is_told_soon(server: str, tmp_path: Pat
         passing.whole()
 
     with in_front_of(server, front) as url:
-        verdict = reported(tmp_path, url, "stream.follows", "stream.terminated", "stream.closed", patience=5)
+        verdict = reported(tmp_path, url, "stream.follows", "stream.terminated", "stream.closed", patience=10)
     (cause,) = verdict["causes"]
     assert "holds live streams back: while a run goes on, its stream brings nothing" in cause["seen"]
     assert "streams of closed runs come at once" in cause["seen"]

@@ -50,7 +50,10 @@ class StoredTraces:
         return self.bucket.keys()
 
     def get(self, workflow_id: str, run_id: str | None = None) -> Any:
-        """A run's trace. Raises `KeyError`, which says why, if there is none, `ValueError` if it is no JSON."""
+        """A run's trace.
+
+        Raises `KeyError`, which says why, if there is none, and `ValueError` if it is not JSON.
+        """
         return parse(self._read(workflow_id, run_id).decode())
 
     def _read(self, workflow_id: str, run_id: str | None) -> bytes:

@@ -40,7 +40,10 @@ class OlderView(View):
     def event(
         self, run: HasHistory, event_id: int, event: Event, *, include_payloads: bool
     ) -> dict[str, Any]:
-        return _view(cast("Run", run)).render(event_id, event, include_payloads=include_payloads)
+        shown = cast("Run", run)
+        # A stream shows events without it; the view grows, and looks at other runs.
+        with shown.world.clock.lock:
+            return _view(shown).render(event_id, event, include_payloads=include_payloads)
 
 
 def view_of(deployment: Deployment) -> View:
@@ -49,6 +52,7 @@ def view_of(deployment: Deployment) -> View:
 
 
 def _view(run: Run) -> HistoryView:
+    """The view of a run's history, up to date. Called with the lock of its world held."""
     if run.older_history is None:
         run.older_history = HistoryView(
             run.info, run.history, run.world.deployment, partial(facts_of, run), partial(_numbering, run)

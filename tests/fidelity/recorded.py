@@ -147,13 +147,13 @@ class Recorded:
         self.recording = recording
         self.clock: PlayedClock = PlayedClock()
         version = versions or Versions()
-        # On the older servers nothing had run before that list was asked for; with some workers nothing runs.
-        is_first = versions is not None and (
-            recording.name == "runs" or deployment(*version).finds_no_workflow
-        )
+        # The first server had been used for long. On the others nothing had run before the list of runs was
+        # asked for; with some workers nothing runs at all.
+        is_fresh = versions not in (None, Versions("0.11", "0.11"))
+        is_first = is_fresh and (recording.name == "runs" or deployment(*version).finds_no_workflow)
         options = dict(SERVERS[recording.server])
         catalog = options.get("catalog", "main")
-        if versions is not None:
+        if is_fresh:
             # Their own catalog is the one that came last.
             options.pop("catalog", None)
         self.mock: OutputMock = OutputMock(

@@ -76,7 +76,7 @@ class RunView:
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """How the run failed, as `/result` says it."""
+        """How the run failed, as `/result` of the newest server says it."""
         return None if self._run.failure is None else error_of(self._run.failure)
 
     @property

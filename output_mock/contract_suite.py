@@ -1,4 +1,4 @@
-"""Finds the contract suite that was installed together with this package, whatever else bears its name."""
+"""Finds the conformance suite that was installed with this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test expects its program to have asked for, and assertions that say what was asked for instead.
+"""The calls that a test expects, and assertions that name the closest call.
 
 mock.assert_called(started("report", {"n": 3}), times=1)
 mock.assert_called_in_order(started("report"), signalled("report-1", "approve"), stopped("report-1"))

@@ -1,4 +1,4 @@
-"""What is secret about a request, and the same request without it, for those who only look.
+"""Leaves tokens, keys and passwords out of what is shown of a request.
 
 Secret are tokens and cookies in headers, and parameters of an address and fields of a body by their names. A
 Python test that asks for such a value gets it. Reports, logs and the control plane show `[redacted]` instead.

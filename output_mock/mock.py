@@ -1,4 +1,4 @@
-"""`OutputMock`: a fake of the Output API, with its scripts, its clock and what it has seen."""
+"""`OutputMock`: the fake as users see it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where something is written, and what is wrong there."""
+"""Places in files, and the mistakes there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wall's own time, also where a test has frozen it (freezegun) or travels (time-machine).
+"""Real time, even in a test that has frozen it (freezegun) or travels (time-machine).
 
 What waits for threads and sockets must not be fooled: with the time that a test sees it would wait for ever,
 or not at all.

@@ -1,4 +1,4 @@
-"""What a fake has seen, as text for somebody who looks for the reason of a failure."""
+"""What a fake has seen, as text for the report of a failed test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The known name that is most like a wrong one, for messages: "did you mean …?"."""
+"""The known name that is most similar to a wrong one: "did you mean …?"."""
 
 from __future__ import annotations
 

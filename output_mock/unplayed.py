@@ -1,4 +1,4 @@
-"""What was scripted and never played: workflows, their `when`s and answers, faults that struck no call."""
+"""What was scripted and never used: workflows, their `when`s and answers, faults that affected no call."""
 
 from __future__ import annotations
 

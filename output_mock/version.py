@@ -1,4 +1,4 @@
-"""What this is called, and which version of it is installed."""
+"""The name and the installed version of this project."""
 
 from __future__ import annotations
 

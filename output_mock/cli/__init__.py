@@ -1,4 +1,4 @@
-"""The command `output-mock`: serve a fake, check its scripts, verify servers, print what describes them."""
+"""The commands of `output-mock`: serve a fake, check scripts, verify and record servers, print documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control plane: everything that a test in Python can do with a fake, over HTTP and for any language.
+"""The control plane: what a Python test can do with a fake, over HTTP for every language; and worlds.
 
 worlds      the fakes that one server holds, by name
 front       the server's application: which world a request is for, or whether it is for the control plane

@@ -1,4 +1,4 @@
-"""Reaching a fake with no socket: `requests`, `httpx` and `httpx2` are answered in process.
+"""The fake without a socket: answers `requests`, `httpx` and `httpx2` in the same process.
 
 Only calls to the URL of a fake that is open here are taken, before anything else that a test has put in the
 way of HTTP sees them; all other calls go where they would have gone. A client is imported by whoever uses it,

@@ -1,4 +1,4 @@
-"""A client's own waiting moves the fake's clock instead of the wall.
+"""Virtual time: a client's own waiting moves the fake's clock instead of taking real time.
 
 While virtual time is on, `time.sleep`, `time.monotonic`, `time.time`, `datetime.now` and their kin mean the
 fake's clock for the code under test, and so do the timers of asyncio's event loops. A loop that would poll

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -34,7 +35,7 @@ from output_mock.stored_traces import StoredTraces
 from pytest_output import plugin, settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = ROOT / "docs/reference"
+PAGES = ROOT / "docs"
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -447,6 +448,19 @@ def fake_errors() -> str:
     )
 
 
+def layers() -> str:
+    """The layers of `output_mock`, top first, as import-linter checks them."""
+    written = (ROOT / "pyproject.toml").read_text()
+    (told,) = re.findall(r"^layers = \[\n(.*?)^\]", written, re.DOTALL | re.MULTILINE)
+    rows = []
+    for number, layer in enumerate(re.findall(r'"([^"]+)"', told)):
+        for name in layer.split(" | "):
+            if name != "__main__":
+                about = first_paragraph(importlib.import_module(f"output_mock.{name}"))
+                rows.append((str(number), code(name), about))
+    return table(["layer", "module", "what it is"], rows)
+
+
 def differences() -> str:
     """Where the fake's OpenAPI document differs from the real server's."""
     return table(["where", "what the real document says, and what is right"], DIFFERENCES)
@@ -463,14 +477,26 @@ class Table:
 TABLES = {
     make.__name__: Table(page, make)
     for page, makers in {
-        "pytest.md": (fixtures, ini, pytest_options),
-        "command-line.md": (commands,),
-        "python.md": (python_names, mock, builder, script, clock, run, call, calls, context, stored_traces),
-        "yaml.md": (yaml_keys,),
-        "faults.md": (faults, presets),
-        "control-plane.md": (control, control_errors),
-        "errors.md": (api_errors, fake_errors),
-        "differences.md": (differences,),
+        "contribute/architecture.md": (layers,),
+        "reference/pytest.md": (fixtures, ini, pytest_options),
+        "reference/command-line.md": (commands,),
+        "reference/python.md": (
+            python_names,
+            mock,
+            builder,
+            script,
+            clock,
+            run,
+            call,
+            calls,
+            context,
+            stored_traces,
+        ),
+        "reference/yaml.md": (yaml_keys,),
+        "reference/faults.md": (faults, presets),
+        "reference/control-plane.md": (control, control_errors),
+        "reference/errors.md": (api_errors, fake_errors),
+        "reference/differences.md": (differences,),
     }.items()
     for make in makers
 }

@@ -23,7 +23,7 @@ and take it out again when there is nothing more to check. They call no model an
 def pack(folder: Path, force: bool) -> None:
     """Write the workflows that `output-mock verify` runs into DIR, as TypeScript for an Output project.
 
-    For deployments whose Temporal cannot be reached; elsewhere `verify --temporal` brings them along.
+    Use it for deployments whose Temporal you cannot reach. For others, use `verify --temporal`.
     """
     source = contract_suite.folder() / "typescript"
     files = {path.relative_to(source): path.read_bytes() for path in sorted(source.rglob("*.ts"))}

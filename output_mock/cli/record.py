@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder that the recordings are written into, each as NAME.json.",
+    help="The folder for the recordings. Each is a file NAME.json.",
 )
 @token_option
 @only_option
@@ -46,11 +46,13 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     default=1,
     show_default=True,
-    help="Play each scenario so often and mark what is not stable, which replay leaves out.",
+    help="Send each scenario so often, and mark what changes. `replay` leaves that out.",
 )
-@click.option("--api-version", metavar="V", help="The version of the API server, such as 0.11.0.")
-@click.option("--sdk-version", metavar="V", help="The version of the SDK that the worker runs on.")
-@click.option("--temporal-version", metavar="V", help="The version of the Temporal server.")
+@click.option(
+    "--api-version", metavar="V", help="The version of the API server, such as 0.11.0, to be noted."
+)
+@click.option("--sdk-version", metavar="V", help="The version of the worker's SDK, to be noted.")
+@click.option("--temporal-version", metavar="V", help="The version of the Temporal server, to be noted.")
 @click.pass_context
 def record(
     context: click.Context,
@@ -67,10 +69,10 @@ def record(
     sdk_version: str | None,
     temporal_version: str | None,
 ) -> None:
-    """Play scenarios to the server at URL and write what it answers into DIR.
+    """Send scenarios to the server at URL, and write what it answers into DIR.
 
-    SCENARIO is a file or a folder of them; a recording is a scenario, too, and is made anew. Ends with status
-    1 when something did not go as a scenario has it; all recordings are written nevertheless.
+    SCENARIO is a file, or a folder of files. A recording is a scenario, too, and is made again. The exit
+    status is 1 if something did not go as a scenario says; all recordings are written in any case.
     """
     from output_mock.recording import versions
     from output_mock.recording.files import write

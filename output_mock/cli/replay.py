@@ -71,10 +71,10 @@ def replay(
     as_json: bool,
     show_all: bool,
 ) -> None:
-    """Play the recordings in DIR to the server at URL and say what differs, field by field.
+    """Send the recordings in DIR to the server at URL again, and say what differs, field by field.
 
-    DIR may be a single recording. With another folder in the place of the URL, compares the recordings in
-    both, and sends nothing. Ends with status 0 when all is the same, 1 when something differs, and 2 when
+    DIR may be a single recording. If you give another folder instead of the URL, the recordings in both are
+    compared, and nothing is sent. The exit status is 0 if all is the same, 1 if something differs, and 2 if
     nothing could be compared.
     """
     wanted, others = scenarios((folder,), only, server)

@@ -145,7 +145,7 @@ only_option: Option = click.option(
     "--only", metavar="NAME", multiple=True, help="Only this scenario. May be given several times."
 )
 server_option: Option = click.option(
-    "--server", metavar="KIND", help="Play the scenarios that need such a server, and no others."
+    "--server", metavar="KIND", help="Only the scenarios for this kind of server."
 )
 var_option: Option = click.option(
     "--var",

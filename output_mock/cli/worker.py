@@ -98,11 +98,11 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
 def worker(
     scripts: tuple[str, ...], target: str, namespace: str, catalog: str, traces: Traces, leave_no_trace: bool
 ) -> None:
-    """Play the workflows of Python and YAML scripts on a real Temporal.
+    """Run the workflows of Python and YAML scripts on a real Temporal.
 
     They are offered in a catalog of their own, which a real API server on the same Temporal finds like any
-    other. Several workers, on as many machines, may offer the same scripts in one catalog. Needs the extra
-    output-mock[temporal]. TEMPORAL_API_KEY is sent, and TLS used, where it is set.
+    other. Several workers, on several machines, may offer the same scripts in one catalog. This needs the
+    extra output-mock[temporal]. If TEMPORAL_API_KEY is set, it is sent, and TLS is used.
 
     Ctrl-C or SIGTERM ends the worker and the catalog; a second Ctrl-C ends the command at once, and the
     catalog stays.

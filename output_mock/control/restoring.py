@@ -11,7 +11,7 @@ from output_mock.control.worlds import WorldEntry, Worlds
 from output_mock.engine.record_restoring import world_of
 from output_mock.engine.run import Run
 from output_mock.engine.world import World
-from output_mock.state import json_form
+from output_mock.state import json_runs, json_worlds
 from output_mock.state.checked import Unreadable, below, fields
 from output_mock.state.database import StateFile, StoredWorld, damaged
 from output_mock.state.scripts import Definitions, DefinitionsAgain
@@ -84,16 +84,16 @@ def _restored(
     written: dict[int, int] = {}
     runs = []
     for one in file.runs(stored.id):
-        record = json_form.run(from_bytes(one.body), again)
+        record = json_runs.run(from_bytes(one.body), again)
         if record.number != one.number:
             raise Unreadable(f"the run {one.number} is another one")
         if record.ended:
             record = record._replace(history=StoredHistory(one.history, record.values["info"]))
         else:
-            record = json_form.with_history(record, [from_bytes(piece) for piece in one.history])
+            record = json_runs.with_history(record, [from_bytes(piece) for piece in one.history])
             written[record.number] = record.length
         runs.append(record)
-    whole = json_form.world(
+    whole = json_worlds.world(
         read["world"], runs, lambda catalog: offered(catalog, again, like, tell_of), again.part
     )
     for key, definition in again.used:

@@ -30,6 +30,7 @@ from output_mock.control.operation import (
     duration,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
+from output_mock.engine import steps
 from output_mock.engine.commands import Activity
 from output_mock.engine.progress import progress
 from output_mock.engine.run import Run
@@ -252,7 +253,7 @@ def complete(asked: ControlRequest) -> ControlResponse:
 
     def change(world: World, run: Run) -> None:
         if "step" in body:
-            run.complete_step(_open_step(run, body["step"]), output)
+            steps.complete(run, _open_step(run, body["step"]), output)
         else:
             run.complete(output)
 
@@ -268,7 +269,7 @@ def fail(asked: ControlRequest) -> ControlResponse:
 
     def change(world: World, run: Run) -> None:
         if "step" in body:
-            run.fail_step(_open_step(run, body["step"]), failure)
+            steps.fail(run, _open_step(run, body["step"]), failure)
         else:
             run.fail(failure)
 

@@ -22,7 +22,7 @@ from output_mock.engine.run import Run
 from output_mock.engine.world import World
 from output_mock.http import tokens
 from output_mock.real_time import monotonic, time_ns
-from output_mock.state import json_form
+from output_mock.state import json_runs
 from output_mock.state.database import Changes, StateFile, StateFileError, StoredRun, StoredWorld, opened
 from output_mock.state.scripts import Definitions, definition_json
 from output_mock.state.worlds import history_json, to_bytes, world_body
@@ -326,7 +326,7 @@ class Saver:
             changes.worlds.append(StoredWorld(number, held.name, taken.body))
 
     def _note_run(self, world: int, record: RunRecord, written: dict[int, int], changes: Changes) -> None:
-        body = to_bytes(json_form.run_json(record, self._definitions.key_of))
+        body = to_bytes(json_runs.run_json(record, self._definitions.key_of))
         before = written.get(record.number)
         if record.ended:
             written.pop(record.number, None)

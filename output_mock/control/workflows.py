@@ -19,7 +19,8 @@ from output_mock.control.operation import (
     duration,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, InvalidScript, NotFound
-from output_mock.engine.world import Catalog, World
+from output_mock.engine.catalog import Catalog
+from output_mock.engine.world import World
 from output_mock.scripts.definition import WorkflowDefinition
 from output_mock.scripts.file_error import ScriptFileError
 from output_mock.scripts.script import Script, Scripted, ServingWorld, replace

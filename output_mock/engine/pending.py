@@ -1,7 +1,7 @@
 """Work that is pending: a record of what is to be done for which run.
 
-The clock keeps it until its time has come, and a catalog while it has no worker. `Run.do` has the table that
-says how each kind is done.
+The clock keeps it until its time has come, and a catalog while it has no worker. `machines.HOW` says how
+each kind is done.
 """
 
 from __future__ import annotations
@@ -25,14 +25,20 @@ Kind = Literal[
 ]
 
 
+class DoesWork(Protocol):
+    """A world, which does the work for its runs."""
+
+    def do(self, work: Work) -> None: ...
+
+
 class Worked(Protocol):
     """A run, as far as work for it needs to know one."""
 
     run_id: str
     running: bool
 
-    def do(self, kind: Kind, about: Any) -> None:
-        """Do a piece of work that was pending."""
+    @property
+    def world(self) -> DoesWork: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -47,4 +53,4 @@ class Work:
     about: Any = None
 
     def __call__(self) -> None:
-        self.run.do(self.kind, self.about)
+        self.run.world.do(self)

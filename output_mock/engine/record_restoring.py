@@ -12,6 +12,7 @@ from typing import Any
 
 from output_mock.contract.events import WorkflowExecutionStarted
 from output_mock.contract.history import History
+from output_mock.engine.catalog import Catalog
 from output_mock.engine.clock import Clock, Timer
 from output_mock.engine.commands import UPDATE, Job, Update
 from output_mock.engine.deadlines import Deadlines
@@ -36,7 +37,7 @@ from output_mock.engine.records import (
 from output_mock.engine.replay import Replay
 from output_mock.engine.run import Family, Run
 from output_mock.engine.watchdog import Watchdog
-from output_mock.engine.world import Catalog, World
+from output_mock.engine.world import World
 from output_mock.scripts.definition import CatalogDefinition
 from output_mock.sdk.errors import ScriptError
 
@@ -120,7 +121,7 @@ class _Making:
         return new
 
     def _catalog(self, record: CatalogRecord) -> Catalog:
-        catalog = Catalog(record.name, self._new)
+        catalog = Catalog(record.name, self._new.clock)
         for definition in record.workflows:
             catalog.add(definition)
         catalog.worker, catalog.returns = record.worker, record.returns

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
 
+from output_mock.engine.catalog import Catalog
 from output_mock.engine.commands import UPDATE, Activity, Child, WorkflowTimer
 from output_mock.engine.on_the_way import ContinueAsNewBackoff, IncomingSignal
 from output_mock.engine.pending import Work
@@ -27,7 +28,7 @@ from output_mock.engine.records import (
     WorldRecord,
 )
 from output_mock.engine.run import Run
-from output_mock.engine.world import Catalog, World
+from output_mock.engine.world import World
 
 
 def record_of(world: World, runs: Iterable[Run] | None = None) -> WorldRecord:

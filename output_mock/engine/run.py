@@ -8,7 +8,7 @@ completion together with the commands that it carried (history_paging).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.contract import events, failures
@@ -16,26 +16,16 @@ from output_mock.contract.failures import Cause
 from output_mock.contract.history import History
 from output_mock.contract.run_start import Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.engine.attempts import Attempt
+from output_mock.engine.command_events import EVENT_OF, Written
 from output_mock.engine.commands import (
-    ACCEPT,
     CANCEL,
-    CANCEL_CHILD,
-    CANCEL_STEP,
-    CANCEL_TIMER,
-    CHILD,
-    CHILD_CLOSED,
-    CHILD_STARTED,
     COMPLETE,
     DESTINATIONS,
     FAIL,
-    FINISH,
     MEMO,
     SIGNAL,
     STEP,
-    STEP_CLOSED,
     STOP,
-    TIMER,
-    TIMER_FIRED,
     UPDATE,
     Activity,
     Child,
@@ -49,12 +39,11 @@ from output_mock.engine.history_limits import Measured
 from output_mock.engine.instance import Instance
 from output_mock.engine.on_the_way import ContinueAsNewBackoff, IncomingSignal
 from output_mock.engine.outlasting import note_signal, note_wait
-from output_mock.engine.pending import Kind, Work
-from output_mock.engine.watchdog import is_for_the_process
+from output_mock.engine.pending import Work
 from output_mock.javascript_json import UNDEFINED
 from output_mock.scripts.playing import describe
 from output_mock.sdk.errors import ScriptError
-from output_mock.sdk.failures import Application, ChildFailure, Failure, StepFailure
+from output_mock.sdk.failures import Application, Failure
 from output_mock.sdk.values import copy_for_script
 
 if TYPE_CHECKING:
@@ -69,12 +58,6 @@ if TYPE_CHECKING:
     from output_mock.engine.watchdog import Watchdog
     from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition
 
-_TERMINATE, _ABANDON = 1, 2
-_CHILD_CLOSED: dict[str, Callable[..., events.Event]] = {
-    "cancelled": events.ChildWorkflowExecutionCanceled,
-    "timed_out": events.ChildWorkflowExecutionTimedOut,
-    "terminated": events.ChildWorkflowExecutionTerminated,
-}
 # A worker never hears of these ends, so that no trace is written (remote_trace_terminated).
 _NOT_BY_ITS_WORKER = frozenset({"terminated", "timed_out"})
 
@@ -161,6 +144,9 @@ class RunWorld(Protocol):
     def outlasting(self) -> Noted: ...
     @property
     def changed(self) -> set[Run] | None: ...
+    def do(self, work: Work) -> None: ...
+    def begin(self, run: Run, kind: int, subject: Any, now: int) -> None: ...
+    def child_closed(self, parent: Run, child: Child[Run], run: Run) -> None: ...
     def after(self, delay: int, work: Work) -> None: ...
     def note(self, error: ScriptError) -> None: ...
     def resolve_child(self, parent: Run, name: str) -> str: ...
@@ -282,10 +268,6 @@ class Run:
         if self.world.changed is not None:
             self.world.changed.add(self)
 
-    def do(self, kind: Kind, about: Any) -> None:
-        """Do a piece of work that was pending (`pending.Work`)."""
-        _HOW[kind](self, about)
-
     # How long it may take
 
     def ends_by(self) -> int:
@@ -330,52 +312,23 @@ class Run:
                 self.history.append(started)
                 self.history.append(scheduled)
             self.task_scheduled = 2
-            self._enqueue_task()
+            self.enqueue_task()
             try:
                 for signal in self.definition.signals:
                     self.expect_signal(signal.name, signal.payload, signal.after, signal)
             except ValueError as error:
-                self._fail_as_mistaken(error)
+                self.fail_as_mistaken(error)
             return
         self.history.append(events.WorkflowExecutionStarted(now, info))
         pause = ContinueAsNewBackoff(self.world.clock.last(now + info.backoff))
         self.work[pause] = None
         pause.timer = self.world.clock.call_at(pause.due, Work(self, "first task after a pause", pause))
 
-    def resume(self, under_way: Iterable[Activity | WorkflowTimer]) -> None:
-        """Begin where another run's history ends: this run has been reset (`replay.reset_run`).
-
-        What was under way at that point is done anew.
-        """
-        self.changed()
-        now = self.start_time
-        if self.info.timeout:
-            self.deadline = self.world.clock.last(now + self.info.timeout)
-            self.world.deadlines.add(self)
-        self.task_scheduled = len(self.history)
-        self._enqueue_task()
-        for thing in under_way:
-            if isinstance(thing, WorkflowTimer):
-                self._start_timer(thing, max(now, thing.due))
-            else:
-                self._start_step(thing, now)
-        for child in self.children:
-            if child.run is not None and not child.closed:
-                self._adopt(child, child.run.latest())
-
-    def _adopt(self, child: Child[Run], run: Run) -> None:
-        run.changed()
-        if run.running:
-            run.parent, run.child = self, child
-        else:
-            self.world.stay_with(self, run)
-            self.child_closed(child, run)
-
-    def _after_backoff(self, pause: ContinueAsNewBackoff) -> None:
+    def end_pause(self, pause: ContinueAsNewBackoff) -> None:
         self.work.pop(pause, None)
         self.changed()
         if self.running and not self.task_scheduled:
-            self._record(self.world.clock.nanoseconds())
+            self.write(self.world.clock.nanoseconds())
 
     # Workflow tasks
 
@@ -386,7 +339,7 @@ class Run:
             self.terminate(reason, identity="history-service")
         return reason is not None
 
-    def _record(self, now: int, *happened: events.Event) -> bool:
+    def write(self, now: int, *happened: events.Event) -> bool:
         """Write what has happened, and ask the worker for a workflow task unless one is due already.
 
         Returns False when there is no room for it, and the run has ended instead.
@@ -404,7 +357,7 @@ class Run:
         ):
             written.append(events.WorkflowTaskScheduled(now, self.details is not None))
             self.task_scheduled = len(written)
-            self._enqueue_task()
+            self.enqueue_task()
         history.batches.append(len(written))
         if self.waiters:
             self.wake()
@@ -414,7 +367,7 @@ class Run:
         """Whether the first workflow task of a continued run is not due yet."""
         return bool(self.info.backoff) and any(isinstance(thing, ContinueAsNewBackoff) for thing in self.work)
 
-    def _enqueue_task(self) -> None:
+    def enqueue_task(self) -> None:
         world = self.world
         delay = world.latency.task if self.began else world.latency.first_task
         if delay:
@@ -469,93 +422,24 @@ class Run:
         self.run_task()
         destinations = None if self.instance is None else self.instance.destinations
         if destinations is not None and not destinations.closed:
-            self._end_step(destinations)
+            Work(self, "step ends", destinations)()
 
     def _apply_commands(self, commands: list[Command], batch: list[events.Event], now: int) -> None:
         """Write a workflow task's batch, then set going what its commands ask for."""
         first = len(self.history.events)
         completed = first + len(batch)
         closing: Command | None = None
+        at = Written(now, completed, self.memo, self.details)
         for command in commands:
             kind, subject = command
-            event_id = first + len(batch) + 1
-            if kind == STEP:
-                subject.scheduled = event_id
-                assert self.memo is not None
-                assert self.details is not None
-                if subject.plan.kind == "Evaluator":
-                    self.evaluators |= {subject.activity_type}
-                batch.append(
-                    events.ActivityTaskScheduled(
-                        now,
-                        subject.activity_id,
-                        subject.activity_type,
-                        self.memo,
-                        self.details,
-                        subject.input,
-                        completed,
-                        subject.options,
-                    )
-                )
-            elif kind == MEMO:
-                self.memo, names = subject
-                batch.append(events.WorkflowPropertiesModified(now, completed, self.memo, names))
-            elif kind == TIMER:
-                subject.started = event_id
-                batch.append(events.TimerStarted(now, subject.timer_id, subject.length, completed))
-            elif kind == CANCEL_TIMER:
-                batch.append(events.TimerCanceled(now, subject.timer_id, subject.started, completed))
-            elif kind == CANCEL_STEP:
-                subject.cancel_requested = event_id
-                batch.append(events.ActivityTaskCancelRequested(now, subject.scheduled, completed))
-            elif kind == CHILD:
-                subject.initiated = event_id
-                batch.append(
-                    events.StartChildWorkflowExecutionInitiated(
-                        now,
-                        workflow_id=subject.workflow_id,
-                        workflow_type=subject.workflow_type,
-                        given=subject.input,
-                        invocation=subject.invocation,
-                        close_policy=_ABANDON if subject.detached else _TERMINATE,
-                        task_completed=completed,
-                        memo=subject.memo,
-                    )
-                )
-            elif kind == CANCEL_CHILD:
-                run_id = "" if subject.run is None else subject.run.run_id
-                batch.append(
-                    events.RequestCancelExternalWorkflowExecutionInitiated(
-                        now, completed, subject.workflow_id, run_id
-                    )
-                )
-                subject.cancel_requested = event_id
-            elif kind == ACCEPT:
-                subject.accepted = event_id
-                batch.append(
-                    events.WorkflowExecutionUpdateAccepted(
-                        now,
-                        subject.update_id,
-                        sequencing=subject.admitted or completed - 2,
-                        update_name=subject.name,
-                        given=subject.payload,
-                        admitted=subject.admitted,
-                    )
-                )
-            elif kind == FINISH:
-                subject.done = True
-                batch.append(
-                    events.WorkflowExecutionUpdateCompleted(
-                        now,
-                        subject.update_id,
-                        result=subject.result,
-                        failure=subject.failure,
-                        accepted=subject.accepted,
-                    )
-                )
-            else:
+            write = EVENT_OF.get(kind)
+            if write is None:
                 closing = command
                 break
+            batch.append(write(subject, first + len(batch) + 1, at))
+            if kind == STEP and subject.plan.kind == "Evaluator":
+                self.evaluators |= {subject.activity_type}
+        self.memo = at.memo
         if self._has_no_room(len(batch) + (closing is not None)):
             return
         if closing is not None:
@@ -566,7 +450,7 @@ class Run:
         written.batches.append(len(written.events))
         for kind, subject in commands:
             if kind != MEMO:
-                self._start_work(kind, subject, now)
+                self.world.begin(self, kind, subject, now)
         if self.queries:
             self._answer()
         if self.waiters:
@@ -579,218 +463,13 @@ class Run:
         for question in questions:
             question.ask(self.instance.query)
 
-    def _start_work(self, kind: int, subject: Any, now: int) -> None:
-        if kind == STEP:
-            subject.scheduled_at = now
-            self._start_step(subject, now)
-        elif kind == TIMER:
-            self._start_timer(subject, now + subject.length)
-        elif kind == CANCEL_TIMER:
-            self._forget(subject)
-        elif kind == CHILD:
-            self.children = (*self.children, subject)
-            self.world.after(0, Work(self, "child starts", subject))
-        elif kind == CANCEL_CHILD:
-            self.world.after(0, Work(self, "child is asked to stop", subject))
-
-    # Timers
-
-    def _start_timer(self, timer: WorkflowTimer, due: int) -> None:
-        timer.due = due
-        self.work[timer] = None
-        timer.timer = self.world.clock.call_at(
-            due, Work(self, "timer fires", timer), is_timeout=timer.is_timeout
-        )
-
-    def _timer_fired(self, timer: WorkflowTimer) -> None:
-        self.work.pop(timer, None)
-        if not self.running or timer.closed:
-            return
-        timer.closed = True
-        self.jobs.append((TIMER_FIRED, timer, None))
-        now = self.world.clock.nanoseconds()
-        self._record(now, events.TimerFired(now, timer.timer_id, timer.started))
-
-    def _forget(self, thing: Activity | WorkflowTimer) -> None:
+    def forget(self, thing: Activity | WorkflowTimer) -> None:
         self.work.pop(thing, None)
         if thing.timer is not None:
             thing.timer.cancel()
             thing.timer = None
 
-    # Steps
-
-    def _retry_step(self, activity: Activity) -> None:
-        self._start_step(activity, self.world.clock.nanoseconds())
-
-    def _start_step(self, activity: Activity, now: int) -> None:
-        """Begin an attempt."""
-        if not self.running or activity.closed:
-            return
-        self.changed()
-        if not self.catalog.worker:
-            # From here on nothing of it happens by itself: nobody may wait for it to.
-            self.work.pop(activity, None)
-            activity.due = 0
-            self.catalog.when_worker_returns(Work(self, "step is tried again", activity))
-            return
-        activity.started_at = now
-        length = activity.plan.takes + self.world.latency.step
-        options = activity.options
-        whole = options.schedule_to_close or self.info.timeout
-        limit = min(options.start_to_close, whole or options.start_to_close)
-        if length:
-            self.note_if_outlasting(f"step {activity.plan.name!r}", min(length, limit), is_timeout=False)
-        if length > limit:
-            self._after(limit, activity, Work(self, "step takes too long", activity))
-        elif length:
-            self._after(length, activity, Work(self, "step ends", activity))
-        else:
-            self.world.clock.call_soon(Work(self, "step ends", activity))
-
-    def _after(self, length: int, activity: Activity, work: Work) -> None:
-        try:
-            due = self.world.clock.due_in(
-                length, f"the end of step {activity.plan.name!r}, or its next attempt,"
-            )
-        except ValueError as error:
-            self._fail_as_mistaken(error)
-            return
-        activity.due = due
-        self.work[activity] = None
-        activity.timer = self.world.clock.call_at(due, work)
-
-    def _end_step(self, activity: Activity) -> None:
-        """The end of an attempt: how did it go?"""
-        if self.work:
-            self.work.pop(activity, None)
-        if not self.running or activity.closed:
-            return
-        self.changed()
-        if not self.catalog.worker:
-            self.catalog.when_worker_returns(Work(self, "step ends", activity))
-            return
-        if activity.plan is DESTINATIONS:
-            info = self.info
-            result: Any = self.world.traces.destinations(
-                info.workflow_type, info.workflow_id, info.trace_start
-            )
-        else:
-            plan = activity.plan
-            try:
-                result = self.world.watchdog.run(
-                    self._perform, activity, strict=False, run=self, step=plan.name
-                )
-            except Failure as failure:
-                cause = plan.cause(
-                    failure,
-                    self.definition.path,
-                    activity.options.non_retryable,
-                    by_name=self.world.deployment.fatal_by_name,
-                )
-                self._step_failed(activity, failure, cause)
-                return
-            except BaseException as error:
-                if is_for_the_process(error):
-                    raise
-                self._script_is_wrong(error)
-                return
-        self._close_step(activity, result)
-
-    def _perform(self, activity: Activity) -> Any:
-        """What an attempt returns. Raises the failure that it fails with."""
-        self._look_inside(activity)
-        return activity.plan.perform(
-            self.definition.step_schema,
-            activity.input,
-            activity.attempt,
-            only_checked=self.world.deployment.schemas_only_check,
-        )
-
-    def _close_step(self, activity: Activity, result: Any) -> None:
-        now = self.world.clock.nanoseconds()
-        if not activity.started_at:
-            activity.started_at = now
-        started = len(self.history.events) + 1
-        activity.closed = True
-        activity.result = result
-        if activity.inside:
-            self._note(activity, now, None, result)
-        self.jobs.append((STEP_CLOSED, activity, result))
-        self._record(
-            now,
-            _began(activity, answered=True),
-            events.ActivityTaskCompleted(now, result, activity.scheduled, started),
-        )
-
-    def _look_inside(self, activity: Activity) -> None:
-        """See what an attempt does inside."""
-        trace = activity.plan.trace
-        if trace:
-            activity.inside = trace(copy_for_script(activity.input)) if callable(trace) else trace
-
-    def _step_too_slow(self, activity: Activity) -> None:
-        self.work.pop(activity, None)
-        if not self.running or activity.closed:
-            return
-        try:
-            self.world.watchdog.run(
-                self._look_inside, activity, strict=False, run=self, step=activity.plan.name
-            )
-        except BaseException as error:
-            if is_for_the_process(error):
-                raise
-            self._script_is_wrong(error)
-            return
-        cause = failures.step_timeout(
-            "START_TO_CLOSE", "activity StartToClose timeout", activity.last_failure
-        )
-        self._step_failed(activity, Failure(cause.message, name="TimeoutFailure"), cause)
-
-    def _step_failed(self, activity: Activity, failure: Failure, cause: Cause) -> None:
-        """An attempt failed: try again later, or give up."""
-        self.changed()
-        now = self.world.clock.nanoseconds()
-        options = activity.options
-        self._note(activity, now, cause, UNDEFINED)
-        again = now + options.interval(activity.attempt)
-        limit = options.schedule_to_close or self.info.timeout
-        if isinstance(cause, Application) and cause.non_retryable:
-            state = failures.NON_RETRYABLE
-        elif activity.cancel_requested:
-            state = failures.CANCEL_REQUESTED
-        elif activity.attempt >= options.maximum_attempts:
-            state = failures.MAXIMUM_ATTEMPTS
-        elif limit and again > activity.scheduled_at + limit:
-            state = failures.TIMEOUT
-            words = (
-                "Not enough time to schedule next retry before activity ScheduleToClose timeout, "
-                "giving up retrying"
-            )
-            before = cause if isinstance(cause, Application) else activity.last_failure
-            cause = failures.step_timeout("SCHEDULE_TO_CLOSE", words, before)
-        else:
-            activity.attempt += 1
-            activity.last_failure = cause
-            # The next attempt has not begun, and has done nothing yet.
-            activity.started_at, activity.inside = 0, ()
-            self._after(again - now, activity, Work(self, "step is tried again", activity))
-            self.wake()
-            return
-        activity.closed = True
-        started = len(self.history) + 1
-        chain = failures.activity_failure(
-            activity.activity_type, activity.activity_id, activity.scheduled, started, state, cause
-        )
-        outcome = StepFailure(failure, chain)
-        self.jobs.append((STEP_CLOSED, activity, outcome))
-        closed: events.Event
-        if isinstance(cause, Application):
-            closed = events.ActivityTaskFailed(now, cause, activity.scheduled, started, state, outcome)
-        else:
-            closed = events.ActivityTaskTimedOut(now, cause, activity.scheduled, started, state, outcome)
-        self._record(now, _began(activity, answered=isinstance(cause, Application)), closed)
-
-    def _note(self, activity: Activity, now: int, cause: Cause | None, result: Any) -> None:
+    def note_attempt(self, activity: Activity, now: int, cause: Cause | None, result: Any) -> None:
         """Keep of an attempt what its trace will show."""
         if self.memo is None or self.memo.trace_info is None:
             return
@@ -816,7 +495,7 @@ class Run:
             self.uploaded = True
             self.world.traces.uploader.ended(self)
 
-    def _script_is_wrong(self, error: BaseException) -> None:
+    def script_is_wrong(self, error: BaseException) -> None:
         """A function that a script gave to a step raised an error of its own: the run fails with it."""
         cause = self._mistaken(describe(error, self.definition, self.workflow_id))
         now = self.world.clock.nanoseconds()
@@ -826,9 +505,9 @@ class Run:
         """End this run, and the one that it comes of with all its children, as they have no end."""
         for run in (self.family.first, self):
             if run is not None and run.running:
-                run._fail_as_mistaken(error)
+                run.fail_as_mistaken(error)
 
-    def _fail_as_mistaken(self, error: BaseException) -> None:
+    def fail_as_mistaken(self, error: BaseException) -> None:
         """End the run with a mistake that its script was not running to make."""
         self._end_by_hand((FAIL, self._mistaken(describe(error, self.definition, self.workflow_id))))
 
@@ -840,87 +519,13 @@ class Run:
         failure = Failure(error.message, name=error.name, retryable=False)
         return Application(failure, where=f"fn ({self.definition.path})", non_retryable=True)
 
-    # Children
-
-    def _start_child(self, child: Child[Run]) -> None:
-        if not self.running or child.closed:
-            return
-        root = self.info.parent
-        parent = ParentInfo(
-            self.workflow_id,
-            self.run_id,
-            child.initiated,
-            root.root_workflow_id if root is not None else self.workflow_id,
-            root.root_run_id if root is not None else self.run_id,
-        )
-        try:
-            run = self.world.start_child(self, child, parent)
-        except ScriptError as error:
-            self.end_endless(error)
-            return
-        child.run = run
-        run.parent = self
-        run.child = child
-        now = self.world.clock.nanoseconds()
-        child.started = len(self.history) + 1
-        self.jobs.append((CHILD_STARTED, child, None))
-        self._record(
-            now,
-            events.ChildWorkflowExecutionStarted(
-                now, child.workflow_id, run.run_id, child.workflow_type, child.initiated, None
-            ),
-        )
-
-    def _cancel_child(self, child: Child[Run]) -> None:
-        if not self.running or child.closed or child.run is None:
-            return
-        now = self.world.clock.nanoseconds()
-        run = child.run
-        initiated = int(child.cancel_requested)
-        self._record(
-            now,
-            events.ExternalWorkflowExecutionCancelRequested(now, initiated, child.workflow_id, run.run_id),
-        )
-        run.request_cancel(events.Requester(self.workflow_id, self.run_id, initiated))
-
-    def child_closed(self, child: Child[Run], run: Run) -> None:
-        """A child of this run has ended."""
-        if not self.running or child.closed:
-            return
-        child.closed = True
-        now = self.world.clock.nanoseconds()
-        about = (child.workflow_id, run.run_id, child.workflow_type, child.initiated, child.started)
-        if run.status == "completed":
-            self.jobs.append((CHILD_CLOSED, child, run.result))
-            self._record(now, events.ChildWorkflowExecutionCompleted(now, *about, run.result))
-            return
-        cause = failures.as_seen_by_parent(run.status, run.failure or failures.cancelled())
-        chain = failures.child_failure(
-            run.status,
-            self.info.namespace,
-            child.workflow_id,
-            run.run_id,
-            child.workflow_type,
-            child.initiated,
-            child.started,
-            cause,
-        )
-        outcome = ChildFailure(run.status, chain)
-        self.jobs.append((CHILD_CLOSED, child, outcome))
-        closed: events.Event
-        if run.status == "failed":
-            closed = events.ChildWorkflowExecutionFailed(now, *about, outcome, cause)
-        else:
-            closed = _CHILD_CLOSED[run.status](now, *about, outcome)
-        self._record(now, closed)
-
     # Messages
 
     def signal(self, name: str, payload: Any) -> bool:
         """Write a signal and let the worker know. Returns False when the history has no room for it."""
         now = self.world.clock.nanoseconds()
         self.jobs.append((SIGNAL, name, copy_for_script(payload)))
-        return self._record(now, events.WorkflowExecutionSignaled(now, name, payload))
+        return self.write(now, events.WorkflowExecutionSignaled(now, name, payload))
 
     def expect_signal(
         self, name: str, payload: Any, after: int, scheduled: ScheduledSignal | None = None
@@ -945,7 +550,7 @@ class Run:
                 self.world.outlasting, self.definition, name, after, left, timeout=timeout, place=place
             )
 
-    def _arrived(self, arrival: IncomingSignal) -> None:
+    def take_signal(self, arrival: IncomingSignal) -> None:
         self.work.pop(arrival, None)
         if self.running:
             if arrival.scheduled is not None:
@@ -958,7 +563,7 @@ class Run:
         self.jobs.append((UPDATE, update, None))
         if not self.task_scheduled and not self.speculative:
             self.speculative = True
-            self._enqueue_task()
+            self.enqueue_task()
 
     def request_cancel(self, by: events.Requester | None = None) -> None:
         """Ask the run to stop. Asking twice is asking once."""
@@ -967,7 +572,7 @@ class Run:
         self.cancel_requested = True
         now = self.world.clock.nanoseconds()
         self.jobs.append((STOP, None, None))
-        self._record(now, events.WorkflowExecutionCancelRequested(now, by))
+        self.write(now, events.WorkflowExecutionCancelRequested(now, by))
 
     # By hand
 
@@ -985,19 +590,6 @@ class Run:
     def _unheard(self) -> list[Any]:
         """What waits for the worker to come back."""
         return [work.about for work in self.catalog.waiting if work.run is self]
-
-    def complete_step(self, step: Activity, result: Any) -> None:
-        """End a step with this result, whatever its script says of it."""
-        self._forget(step)
-        self._close_step(step, result)
-
-    def fail_step(self, step: Activity, failure: Failure) -> None:
-        """End a step with this failure; it is not tried again."""
-        self._forget(step)
-        if not step.started_at:
-            step.started_at = self.world.clock.nanoseconds()
-        where = step.plan.where(self.definition.path)
-        self._step_failed(step, failure, Application(failure, where=where, non_retryable=True))
 
     def complete(self, output: Any) -> None:
         """End the run with this output; its script is not asked."""
@@ -1087,7 +679,7 @@ class Run:
                 thing.timer.cancel()
             if isinstance(thing, Activity) and thing.started_at:
                 # It goes on, and nobody will hear of its end.
-                self._note(thing, 0, None, UNDEFINED)
+                self.note_attempt(thing, 0, None, UNDEFINED)
             elif isinstance(thing, IncomingSignal) and thing.scheduled and status != "continued_as_new":
                 self.unsent += ((thing.scheduled, thing.due - now),)
         self.work = {}
@@ -1120,7 +712,7 @@ class Run:
             parent, begun_as = self.parent, self.child
             self.parent = self.child = None
             if parent is not None and begun_as is not None:
-                parent.child_closed(begun_as, self)
+                self.world.child_closed(parent, begun_as, self)
         self.wake()
 
     @property
@@ -1211,26 +803,3 @@ class Run:
         if guards and self.deadline and (due is None or self.deadline < due):
             due = self.deadline
         return due
-
-
-# How each kind of work is done that is pending for a run.
-_HOW: dict[Kind, Callable[[Run, Any], None]] = {
-    "workflow task": lambda run, _: run.run_task(),
-    "first task after a pause": Run._after_backoff,
-    "timer fires": Run._timer_fired,
-    "step ends": Run._end_step,
-    "step takes too long": Run._step_too_slow,
-    "step is tried again": Run._retry_step,
-    "child starts": Run._start_child,
-    "child is asked to stop": Run._cancel_child,
-    "signal arrives": Run._arrived,
-    "run times out": lambda run, _: run.time_out(),
-    "trace is complete": lambda run, _: run.trace_settled(),
-}
-
-
-def _began(activity: Activity, *, answered: bool) -> events.Event:
-    """The event that the last attempt has begun, written once it has ended; `answered` by its worker."""
-    return events.ActivityTaskStarted(
-        activity.started_at, activity.scheduled, activity.attempt, activity.last_failure, answered
-    )

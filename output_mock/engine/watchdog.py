@@ -50,7 +50,10 @@ _WAITING, _STARVED = 0.02, 0.1
 _COLLECTING = 10
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 # Where a script has just begun, or is over already: an interruption must not come there.
-_NOT_HERE = frozenset(str(Path(__file__).with_name(f"{name}.py")) for name in ("instance", "run", "watchdog"))
+_NOT_HERE = frozenset(
+    str(Path(__file__).parents[1] / f"{name}.py")
+    for name in ("engine/instance", "engine/run", "engine/steps", "engine/watchdog", "scripts/playing")
+)
 
 
 def is_for_the_process(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from output_mock.http.faults import Fault
 from output_mock.http.faults.kinds import KINDS
 from output_mock.javascript_json import as_json
 from output_mock.state.checked import Unreadable, below, fields, flag, many, mapping, maybe, text, whole
-from output_mock.state.json_form import random_json, random_state
+from output_mock.state.json_values import random_json, random_state
 
 # How many faults a file may have.
 _MOST = 10_000

@@ -23,7 +23,7 @@ from output_mock.http import results
 from output_mock.javascript_json import stringify
 from output_mock.scripts.definition import WorkflowDefinition
 from output_mock.sdk.errors import ScriptError
-from output_mock.state import json_form
+from output_mock.state import json_history, json_runs, json_values, json_worlds
 from output_mock.state.calls import calls_json, read_calls
 from output_mock.state.checked import (
     Unreadable,
@@ -72,7 +72,7 @@ def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
     definitions = Definitions()
     runs = [
         {
-            "run": json_form.run_json(record, definitions.key_of),
+            "run": json_runs.run_json(record, definitions.key_of),
             "history": history_json(record),
         }
         for record in snapshot.world.runs
@@ -80,7 +80,7 @@ def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
     for catalog in snapshot.world.catalogs:
         for definition in catalog.workflows:
             definitions.key_of(definition)
-    world = json_form.world_json(snapshot.world, definitions.key_of, definitions.part_of)
+    world = json_worlds.world_json(snapshot.world, definitions.key_of, definitions.part_of)
     return {
         "kind": KIND,
         "version": VERSION,
@@ -102,18 +102,18 @@ def history_json(record: RunRecord, first: int = 0) -> dict[str, Any]:
     if record.ended:
         length, batches = len(history.events), len(history.batches)
     ends = [end for end in history.batches[:batches] if end > first]
-    return json_form.events_json(history.events[first:length], ends)
+    return json_history.events_json(history.events[first:length], ends)
 
 
 def request_ids_json(request_ids: Any) -> list[Any]:
     """Where the source of request ids and the numbers of calls are."""
     random, number = request_ids
-    return [json_form.random_json(random), number]
+    return [json_values.random_json(random), number]
 
 
 def read_request_ids(given: Any) -> Any:
     """See `request_ids_json`."""
-    random, number = row(given, json_form.random_state, whole)
+    random, number = row(given, json_values.random_state, whole)
     return random, number
 
 
@@ -155,14 +155,14 @@ def read_snapshot(given: Any, like: World) -> Snapshot:
         for number, one in enumerate(read["runs"]):
             with below(number):
                 parts = fields(one, {"run": mapping, "history": mapping})
-                record = json_form.run(parts["run"], definitions)
-                runs.append(json_form.with_history(record, [parts["history"]]))
+                record = json_runs.run(parts["run"], definitions)
+                runs.append(json_runs.with_history(record, [parts["history"]]))
     with below("world"):
 
         def offered(catalog: Mapping[str, Any]) -> tuple[WorkflowDefinition, ...]:
             return tuple(definitions(key, catalog["name"]) for key in catalog["workflows"])
 
-        world = json_form.world(read["world"], runs, offered, definitions.part)
+        world = json_worlds.world(read["world"], runs, offered, definitions.part)
     return Snapshot(world, read["now"], read["ids"], read["faults"], read["calls"], read["requestIds"])
 
 
@@ -261,7 +261,7 @@ class StoredHistory(History):
     def _read(self) -> None:
         history = History()
         for piece in self._pieces:
-            json_form.read_events(from_bytes(piece), self._info, history)
+            json_history.read_events(from_bytes(piece), self._info, history)
         self._events, self._batches = history.events, history.batches
         self._pieces = ()
 
@@ -314,7 +314,7 @@ def world_body(
     return {
         "options": dict(options),
         "marks": [mark.hex() for mark in marks],
-        "world": json_form.world_json(record, definitions.key_of, definitions.part_of),
+        "world": json_worlds.world_json(record, definitions.key_of, definitions.part_of),
         "faults": faults_json(faults, tokens=True),
         "requestIds": request_ids_json(request_ids),
     }

@@ -17,7 +17,7 @@ from output_mock.control.worlds import WorldEntry
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.failures import Application
 from output_mock.state.checked import Unreadable
-from output_mock.state.json_form import cause, cause_json, random_state
+from output_mock.state.json_values import cause, cause_json, random_state
 from output_mock.state.snapshot import Snapshot
 from output_mock.state.worlds import checked_snapshot, snapshot_json
 from tests.client import Client

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from output_mock import Context, Failure, OutputMock, StepFailure
 from output_mock.contract.errors import InvalidTraceFileUrl
+from output_mock.engine.steps import complete
 from output_mock.engine.trace_places import object_place, safe_name
 from output_mock.traces import event, http, in_folder, llm
 from tests.client import Client
@@ -142,7 +143,7 @@ def test_a_step_that_is_ended_by_hand_in_a_pause_has_done_nothing_more() -> None
     run = mock.world.find("w")
     (step,) = run.open_steps()
     with mock.clock.lock:
-        run.complete_step(step, "by hand")
+        complete(run, step, "by hand")
         mock.clock.run_due()
     tree = mock.runs["w"].trace
     assert tree is not None

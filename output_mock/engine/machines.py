@@ -1,0 +1,75 @@
+"""What becomes of the commands of a workflow task, and how each kind of pending work is done.
+
+A command that a script has given sets a state machine going: `steps`, `timers`, `children`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from output_mock.engine import children, steps, timers
+from output_mock.engine.commands import (
+    CANCEL_CHILD,
+    CANCEL_TIMER,
+    CHILD,
+    STEP,
+    TIMER,
+    Activity,
+    WorkflowTimer,
+)
+from output_mock.engine.pending import Kind, Work
+from output_mock.engine.run import Run
+
+# How each kind of work is done that is pending for a run.
+HOW: dict[Kind, Callable[[Any, Any], None]] = {
+    "workflow task": lambda run, _: run.run_task(),
+    "first task after a pause": Run.end_pause,
+    "timer fires": timers.fire,
+    "step ends": steps.end,
+    "step takes too long": steps.take_too_long,
+    "step is tried again": steps.retry,
+    "child starts": children.start,
+    "child is asked to stop": children.cancel,
+    "signal arrives": Run.take_signal,
+    "run times out": lambda run, _: run.time_out(),
+    "trace is complete": lambda run, _: run.trace_settled(),
+}
+
+
+def begin(run: Run, kind: int, subject: Any, now: int) -> None:
+    """Set going what a command asks for that has just been written."""
+    if kind == STEP:
+        subject.scheduled_at = now
+        steps.start(run, subject, now)
+    elif kind == TIMER:
+        timers.start(run, subject, now + subject.length)
+    elif kind == CANCEL_TIMER:
+        run.forget(subject)
+    elif kind == CHILD:
+        run.children = (*run.children, subject)
+        run.world.after(0, Work(run, "child starts", subject))
+    elif kind == CANCEL_CHILD:
+        run.world.after(0, Work(run, "child is asked to stop", subject))
+
+
+def resume(run: Run, under_way: Iterable[Activity | WorkflowTimer]) -> None:
+    """Begin where another run's history ends: this run has been reset (`replay.reset_run`).
+
+    What was under way at that point is done anew.
+    """
+    run.changed()
+    now = run.start_time
+    if run.info.timeout:
+        run.deadline = run.world.clock.last(now + run.info.timeout)
+        run.world.deadlines.add(run)
+    run.task_scheduled = len(run.history)
+    run.enqueue_task()
+    for thing in under_way:
+        if isinstance(thing, WorkflowTimer):
+            timers.start(run, thing, max(now, thing.due))
+        else:
+            steps.start(run, thing, now)
+    for child in run.children:
+        if child.run is not None and not child.closed:
+            children.adopt(run, child, child.run.latest())

@@ -1,0 +1,215 @@
+"""The states of a step: an attempt is under way, is tried again, and has ended in one way or another.
+
+All of it happens with the world's lock held.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from output_mock.contract import events, failures
+from output_mock.contract.failures import Cause
+from output_mock.engine.commands import DESTINATIONS, STEP_CLOSED, Activity
+from output_mock.engine.pending import Work
+from output_mock.engine.run import Run
+from output_mock.engine.watchdog import is_for_the_process
+from output_mock.javascript_json import UNDEFINED
+from output_mock.sdk.failures import Application, Failure, StepFailure
+from output_mock.sdk.values import copy_for_script
+
+
+def retry(run: Run, activity: Activity) -> None:
+    start(run, activity, run.world.clock.nanoseconds())
+
+
+def start(run: Run, activity: Activity, now: int) -> None:
+    """Begin an attempt."""
+    if not run.running or activity.closed:
+        return
+    run.changed()
+    if not run.catalog.worker:
+        # From here on nothing of it happens by itself: nobody may wait for it to.
+        run.work.pop(activity, None)
+        activity.due = 0
+        run.catalog.when_worker_returns(Work(run, "step is tried again", activity))
+        return
+    activity.started_at = now
+    length = activity.plan.takes + run.world.latency.step
+    options = activity.options
+    whole = options.schedule_to_close or run.info.timeout
+    limit = min(options.start_to_close, whole or options.start_to_close)
+    if length:
+        run.note_if_outlasting(f"step {activity.plan.name!r}", min(length, limit), is_timeout=False)
+    if length > limit:
+        _after(run, limit, activity, Work(run, "step takes too long", activity))
+    elif length:
+        _after(run, length, activity, Work(run, "step ends", activity))
+    else:
+        run.world.clock.call_soon(Work(run, "step ends", activity))
+
+
+def _after(run: Run, length: int, activity: Activity, work: Work) -> None:
+    try:
+        due = run.world.clock.due_in(length, f"the end of step {activity.plan.name!r}, or its next attempt,")
+    except ValueError as error:
+        run.fail_as_mistaken(error)
+        return
+    activity.due = due
+    run.work[activity] = None
+    activity.timer = run.world.clock.call_at(due, work)
+
+
+def end(run: Run, activity: Activity) -> None:
+    """The end of an attempt: how did it go?"""
+    if run.work:
+        run.work.pop(activity, None)
+    if not run.running or activity.closed:
+        return
+    run.changed()
+    if not run.catalog.worker:
+        run.catalog.when_worker_returns(Work(run, "step ends", activity))
+        return
+    if activity.plan is DESTINATIONS:
+        info = run.info
+        result: Any = run.world.traces.destinations(info.workflow_type, info.workflow_id, info.trace_start)
+    else:
+        plan = activity.plan
+        try:
+            result = run.world.watchdog.run(
+                partial(_perform, run), activity, strict=False, run=run, step=plan.name
+            )
+        except Failure as failure:
+            cause = plan.cause(
+                failure,
+                run.definition.path,
+                activity.options.non_retryable,
+                by_name=run.world.deployment.fatal_by_name,
+            )
+            _fail(run, activity, failure, cause)
+            return
+        except BaseException as error:
+            if is_for_the_process(error):
+                raise
+            run.script_is_wrong(error)
+            return
+    _complete(run, activity, result)
+
+
+def _perform(run: Run, activity: Activity) -> Any:
+    """What an attempt returns. Raises the failure that it fails with."""
+    _look_inside(run, activity)
+    return activity.plan.perform(
+        run.definition.step_schema,
+        activity.input,
+        activity.attempt,
+        only_checked=run.world.deployment.schemas_only_check,
+    )
+
+
+def _complete(run: Run, activity: Activity, result: Any) -> None:
+    now = run.world.clock.nanoseconds()
+    if not activity.started_at:
+        activity.started_at = now
+    started = len(run.history.events) + 1
+    activity.closed = True
+    activity.result = result
+    if activity.inside:
+        run.note_attempt(activity, now, None, result)
+    run.jobs.append((STEP_CLOSED, activity, result))
+    run.write(
+        now,
+        _began(activity, answered=True),
+        events.ActivityTaskCompleted(now, result, activity.scheduled, started),
+    )
+
+
+def _look_inside(run: Run, activity: Activity) -> None:
+    """See what an attempt does inside."""
+    trace = activity.plan.trace
+    if trace:
+        activity.inside = trace(copy_for_script(activity.input)) if callable(trace) else trace
+
+
+def take_too_long(run: Run, activity: Activity) -> None:
+    run.work.pop(activity, None)
+    if not run.running or activity.closed:
+        return
+    try:
+        run.world.watchdog.run(
+            partial(_look_inside, run), activity, strict=False, run=run, step=activity.plan.name
+        )
+    except BaseException as error:
+        if is_for_the_process(error):
+            raise
+        run.script_is_wrong(error)
+        return
+    cause = failures.step_timeout("START_TO_CLOSE", "activity StartToClose timeout", activity.last_failure)
+    _fail(run, activity, Failure(cause.message, name="TimeoutFailure"), cause)
+
+
+def _fail(run: Run, activity: Activity, failure: Failure, cause: Cause) -> None:
+    """An attempt failed: try again later, or give up."""
+    run.changed()
+    now = run.world.clock.nanoseconds()
+    options = activity.options
+    run.note_attempt(activity, now, cause, UNDEFINED)
+    again = now + options.interval(activity.attempt)
+    limit = options.schedule_to_close or run.info.timeout
+    if isinstance(cause, Application) and cause.non_retryable:
+        state = failures.NON_RETRYABLE
+    elif activity.cancel_requested:
+        state = failures.CANCEL_REQUESTED
+    elif activity.attempt >= options.maximum_attempts:
+        state = failures.MAXIMUM_ATTEMPTS
+    elif limit and again > activity.scheduled_at + limit:
+        state = failures.TIMEOUT
+        words = (
+            "Not enough time to schedule next retry before activity ScheduleToClose timeout, "
+            "giving up retrying"
+        )
+        before = cause if isinstance(cause, Application) else activity.last_failure
+        cause = failures.step_timeout("SCHEDULE_TO_CLOSE", words, before)
+    else:
+        activity.attempt += 1
+        activity.last_failure = cause
+        # The next attempt has not begun, and has done nothing yet.
+        activity.started_at, activity.inside = 0, ()
+        _after(run, again - now, activity, Work(run, "step is tried again", activity))
+        run.wake()
+        return
+    activity.closed = True
+    started = len(run.history) + 1
+    chain = failures.activity_failure(
+        activity.activity_type, activity.activity_id, activity.scheduled, started, state, cause
+    )
+    outcome = StepFailure(failure, chain)
+    run.jobs.append((STEP_CLOSED, activity, outcome))
+    closed: events.Event
+    if isinstance(cause, Application):
+        closed = events.ActivityTaskFailed(now, cause, activity.scheduled, started, state, outcome)
+    else:
+        closed = events.ActivityTaskTimedOut(now, cause, activity.scheduled, started, state, outcome)
+    run.write(now, _began(activity, answered=isinstance(cause, Application)), closed)
+
+
+def complete(run: Run, step: Activity, result: Any) -> None:
+    """End a step with this result, whatever its script says of it."""
+    run.forget(step)
+    _complete(run, step, result)
+
+
+def fail(run: Run, step: Activity, failure: Failure) -> None:
+    """End a step with this failure; it is not tried again."""
+    run.forget(step)
+    if not step.started_at:
+        step.started_at = run.world.clock.nanoseconds()
+    where = step.plan.where(run.definition.path)
+    _fail(run, step, failure, Application(failure, where=where, non_retryable=True))
+
+
+def _began(activity: Activity, *, answered: bool) -> events.Event:
+    """The event that the last attempt has begun, written once it has ended; `answered` by its worker."""
+    return events.ActivityTaskStarted(
+        activity.started_at, activity.scheduled, activity.attempt, activity.last_failure, answered
+    )

@@ -149,3 +149,15 @@ async def tries(ctx: Context, input: Any) -> Any:
     name, words = _TRIED[input["mode"]]
     fails = [Failure(f"{words} {attempt}", name=name) for attempt in (1, 2, 3)]
     return await ctx.step("attempt", input["mode"], fails=fails)
+
+
+@script.workflow(
+    "more_ends",
+    description="Is stopped or terminated while somebody waits in /workflow/run",
+    input_schema=_object(how=STRING),
+    output_schema=ANY,
+    path=_path("ends"),
+)
+async def ends(ctx: Context, input: Any) -> Any:
+    # Those that wait: to stop itself, it would have to call the API.
+    await ctx.condition(lambda: False)

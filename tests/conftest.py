@@ -106,6 +106,18 @@ def _without_work_that_nobody_needs() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Iterator[None]:
+    """No test leaves a handler of a signal behind: later ones would be ended by it, or not be interrupted."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    after = [signal.getsignal(number) for number in numbers]
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+    assert after == before
+
+
 Connect = Callable[[OutputMock], Client]
 
 

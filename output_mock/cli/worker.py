@@ -15,6 +15,7 @@ import click
 from output_mock.cli import environment
 from output_mock.cli.check import all_mistakes, counted, loaded_files
 from output_mock.cli.serve import catalog_name, refused
+from output_mock.cli.signals import ending_signals
 
 if TYPE_CHECKING:
     from output_mock.engine.trace_storage import Traces
@@ -134,12 +135,11 @@ def worker(
         told.append(number)
         playing.stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
     number_of = counted(len(offer.workflows))
     line = f"Playing {number_of} in catalog {catalog} on Temporal at {target} (namespace {namespace})"
     try:
-        asyncio.run(playing.run(lambda: click.echo(line)))
+        with ending_signals(stop):
+            asyncio.run(playing.run(lambda: click.echo(line)))
     except TemporalError as error:
         raise click.ClickException(str(error)) from None
     if playing.shared:

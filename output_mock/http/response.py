@@ -41,11 +41,11 @@ class WSGIResponse:
         body: bytes = b"",
         stream: Generator[bytes, None, None] | Iterator[bytes] | None = None,
     ) -> None:
-        self.status = status
+        self.status: int = status
         self.headers: dict[str, str] = headers
         # The body; empty for a stream.
-        self.body = body
-        self.stream = stream
+        self.body: bytes = body
+        self.stream: Generator[bytes, None, None] | Iterator[bytes] | None = stream
 
     def wsgi_headers(self) -> list[tuple[str, str]]:
         """All headers. A stream does not say how long it is, unless it knows."""

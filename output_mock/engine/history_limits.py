@@ -26,6 +26,9 @@ _STEP = 900
 # The largest that an event can be on the real server, which takes no payload of more than 2 MiB.
 _LARGEST = 2 * 1024 * 1024 + _BARE + _STEP
 
+# There is always room for fewer events than this, however large they are.
+ALWAYS_ROOM = MOST_BYTES // _LARGEST
+
 
 class Measured:
     """The size of a history, which is measured as it grows: each event once, and only when it may matter."""

@@ -23,7 +23,7 @@ from output_mock.engine.run import Run
 
 # How each kind of work is done that is pending for a run.
 HOW: dict[Kind, Callable[[Any, Any], None]] = {
-    "workflow task": lambda run, _: run.run_task(),
+    "workflow task": Run.run_task,
     "first task after a pause": Run.end_pause,
     "timer fires": timers.fire,
     "step ends": steps.end,

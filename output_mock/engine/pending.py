@@ -6,6 +6,7 @@ each kind is done.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -26,9 +27,10 @@ Kind = Literal[
 
 
 class DoesWork(Protocol):
-    """A world, which does the work for its runs."""
+    """A world, which knows how each kind of work is done."""
 
-    def do(self, work: Work) -> None: ...
+    @property
+    def how(self) -> Mapping[Kind, Callable[[Any, Any], None]]: ...
 
 
 class Worked(Protocol):
@@ -53,4 +55,4 @@ class Work:
     about: Any = None
 
     def __call__(self) -> None:
-        self.run.world.do(self)
+        self.run.world.how[self.kind](self.run, self.about)

@@ -8,7 +8,7 @@ completion together with the commands that it carried (history_paging).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.contract import events, failures
@@ -35,11 +35,11 @@ from output_mock.engine.commands import (
     Update,
     WorkflowTimer,
 )
-from output_mock.engine.history_limits import Measured
+from output_mock.engine.history_limits import ALWAYS_ROOM, Measured
 from output_mock.engine.instance import Instance
 from output_mock.engine.on_the_way import ContinueAsNewBackoff, IncomingSignal
 from output_mock.engine.outlasting import note_signal, note_wait
-from output_mock.engine.pending import Work
+from output_mock.engine.pending import Kind, Work
 from output_mock.javascript_json import UNDEFINED
 from output_mock.scripts.playing import describe
 from output_mock.sdk.errors import ScriptError
@@ -144,7 +144,8 @@ class RunWorld(Protocol):
     def outlasting(self) -> Noted: ...
     @property
     def changed(self) -> set[Run] | None: ...
-    def do(self, work: Work) -> None: ...
+    @property
+    def how(self) -> Mapping[Kind, Callable[[Any, Any], None]]: ...
     def begin(self, run: Run, kind: int, subject: Any, now: int) -> None: ...
     def child_closed(self, parent: Run, child: Child[Run], run: Run) -> None: ...
     def after(self, delay: int, work: Work) -> None: ...
@@ -334,6 +335,8 @@ class Run:
 
     def _has_no_room(self, more: int) -> bool:
         """Whether the history has no room for so many events more; then the run has been ended instead."""
+        if len(self.history.events) + more < ALWAYS_ROOM:
+            return False
         reason = self.measured.exceeded(self.history, more)
         if reason is not None:
             self.terminate(reason, identity="history-service")
@@ -375,7 +378,7 @@ class Run:
         else:
             world.clock.call_soon(Work(self, "workflow task"))
 
-    def run_task(self) -> None:
+    def run_task(self, _about: None = None) -> None:
         """Let the worker do the workflow task that is due, and carry out its commands."""
         if not self.running or not (self.task_scheduled or self.speculative) or self.unplayable is not None:
             return

@@ -73,6 +73,9 @@ class Ended(NamedTuple):
 class World(Waiting):
     """Everything that one fake holds."""
 
+    # How each kind of work is done that is pending for a run.
+    how = HOW
+
     def __init__(
         self,
         *,
@@ -410,10 +413,6 @@ class World(Waiting):
             played.update((signal.name, signal.place, signal.after) for signal in run.sent)
             self.traces.forget(run)
         return size
-
-    def do(self, work: Work) -> None:
-        """Do a piece of work that was pending."""
-        HOW[work.kind](work.run, work.about)
 
     def begin(self, run: Run, kind: int, subject: Any, now: int) -> None:
         """Set going what a command of a run asks for; see `machines.begin`."""

@@ -16,7 +16,7 @@ from output_mock.contract.failures import Cause
 from output_mock.contract.history import History
 from output_mock.contract.run_start import Memo, ParentInfo, StartInfo, WorkflowDetails
 from output_mock.engine.attempts import Attempt
-from output_mock.engine.command_events import EVENT_OF, Written
+from output_mock.engine.command_events import EVENT_OF
 from output_mock.engine.commands import (
     CANCEL,
     COMPLETE,
@@ -432,17 +432,15 @@ class Run:
         first = len(self.history.events)
         completed = first + len(batch)
         closing: Command | None = None
-        at = Written(now, completed, self.memo, self.details)
         for command in commands:
             kind, subject = command
             write = EVENT_OF.get(kind)
             if write is None:
                 closing = command
                 break
-            batch.append(write(subject, first + len(batch) + 1, at))
+            batch.append(write(subject, first + len(batch) + 1, now, completed, self))
             if kind == STEP and subject.plan.kind == "Evaluator":
                 self.evaluators |= {subject.activity_type}
-        self.memo = at.memo
         if self._has_no_room(len(batch) + (closing is not None)):
             return
         if closing is not None:

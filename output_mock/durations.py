@@ -37,7 +37,8 @@ def nanoseconds(duration: Duration) -> int:
     elif isinstance(duration, (int, float)):
         if duration != duration or duration in (float("inf"), float("-inf")):
             raise ValueError(f"a duration cannot be {duration!r}")
-        length = round(duration * SECOND)
+        # Bounded before it is rounded, as a product may be infinite.
+        length = round(max(-1, min(duration * SECOND, LONGEST + 1)))
     elif isinstance(duration, str):
         length = _parse(duration)
     else:

@@ -42,6 +42,17 @@ def named_values(
     return found
 
 
+def _command(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A command that can be split into words."""
+    try:
+        words = None if value is None else shlex.split(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no command: {error}", context, parameter) from None
+    if words == []:
+        raise click.BadParameter("this is no command: it is empty", context, parameter)
+    return value
+
+
 def scenarios(
     paths: tuple[Path, ...], only: tuple[str, ...], server: str | None
 ) -> tuple[list[Scenario], list[Scenario]]:
@@ -86,6 +97,7 @@ def done_by(command: str | None) -> ByHand:
     """
 
     def do(words: str, variables: Mapping[str, Any]) -> None:
+        from output_mock.recording.comparison import printable
         from output_mock.recording.player import NobodyThere
 
         known = {name: str(value) for name, value in variables.items() if name != "token"}
@@ -97,10 +109,14 @@ def done_by(command: str | None) -> ByHand:
                 )
             except OSError as error:
                 raise NobodyThere(f"{command} cannot be run: {error.strerror}") from None
+            except ValueError:
+                raise NobodyThere(
+                    f"{command} cannot be run: a variable has characters that no environment can hold"
+                ) from None
             if ended.returncode:
                 raise NobodyThere(f"{command} ended with status {ended.returncode}; it was to do: {words}")
             return
-        listed = "".join(f"\n  {name}: {value}" for name, value in known.items())
+        listed = "".join(f"\n  {name}: {printable(value)}" for name, value in known.items())
         click.echo(f"By hand: {words}{listed}", err=True)
         try:
             click.prompt(
@@ -158,5 +174,6 @@ var_option: Option = click.option(
 hand_option: Option = click.option(
     "--hand",
     metavar="COMMAND",
+    callback=_command,
     help="Run this for what is done by hand. It gets the words, and each variable as OUTPUT_MOCK_NAME.",
 )

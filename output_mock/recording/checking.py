@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import pathlib
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -17,6 +18,8 @@ from output_mock.suggestions import listed, nearest
 Path = tuple[str | int, ...]
 _NO_VALUE = "; save it from an earlier answer, or give it a value under 'variables'"
 _LENGTHS = ("wait", "within", "every", "timeout")
+# How deep what is sent may be nested. Whatever looks through it does so by recursion.
+_DEEPEST = 200
 
 
 def schema() -> dict[str, Any]:
@@ -28,6 +31,9 @@ def schema() -> dict[str, Any]:
 
 def mistakes(scenario: Any) -> list[tuple[Path, str]]:
     """What is wrong with a JSON value that shall be a scenario: the place in it, and words."""
+    too_deep = list(_too_deep(scenario))
+    if too_deep:
+        return too_deep
     found = [_of_schema(error) for error in _validator().iter_errors(scenario)]
     return sorted(found or [*_lengths(scenario), *_bodies(scenario), *_unknown(scenario)], key=_order)
 
@@ -38,9 +44,37 @@ def _order(mistake: tuple[Path, str]) -> list[tuple[bool, Any]]:
 
 @cache
 def _validator() -> Any:
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, ValidationError, validators
 
-    return Draft202012Validator(schema())
+    def pattern(validator: Any, expression: str, value: Any, schema: Any) -> Iterator[ValidationError]:
+        # The end of a text in JSON Schema. Python's `$` is also in front of a line end.
+        if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", expression), value):
+            yield ValidationError(f"{value!r} does not match {expression!r}")
+
+    extend: Any = validators.extend  # type: ignore[attr-defined, unused-ignore]
+    return extend(Draft202012Validator, {"pattern": pattern})(schema())
+
+
+def _too_deep(scenario: Any) -> Iterator[tuple[Path, str]]:
+    """What of a scenario is nested too deep; answers may be nested as deep as they are."""
+    if not isinstance(scenario, dict):
+        return
+    steps = scenario.get("steps")
+    parts: list[tuple[Path, Any]] = [((name,), item) for name, item in scenario.items() if name != "steps"]
+    for number, step in enumerate(steps if isinstance(steps, list) else ()):
+        if isinstance(step, dict):
+            parts += ((("steps", number, name), item) for name, item in step.items() if name != "answer")
+    for path, part in parts:
+        level = [part]
+        for _ in range(_DEEPEST):
+            level = [
+                item
+                for each in level
+                if isinstance(each, (dict, list))
+                for item in (each.values() if isinstance(each, dict) else each)
+            ]
+        if level:
+            yield path, f"this is nested deeper than {_DEEPEST} levels"
 
 
 def _of_schema(error: Any) -> tuple[Path, str]:

@@ -63,8 +63,8 @@ class Difference(NamedTuple):
         return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in self.path)
 
     def __str__(self) -> str:
-        parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
-        place = encodable("".join(parts)[1:])
+        parts = (f"[{part}]" if isinstance(part, int) else f".{printable(part)}" for part in self.path)
+        place = "".join(parts)[1:]
         if isinstance(self.recorded, Missing):
             return f"{place}: not recorded, got {shown(self.got)}"
         if isinstance(self.got, Missing):
@@ -112,7 +112,8 @@ def _body(answer: Mapping[str, Any], mode: Mode) -> Any:
         # What else has run before is nobody's business.
         return {**body, "count": "<n>", "runs": sorted({tuple(sorted(run)) for run in runs})}
     if mode == "first_event":  # how much has happened by then is chance
-        return {"runId": body.get("runId"), "first": body.get("events", [None])[:1]}
+        events = body.get("events", [None])
+        return {"runId": body.get("runId"), "first": events[:1] if isinstance(events, list) else events}
     if mode == "unordered" and isinstance(body.get("events"), list):
         return _unordered(body)
     return body
@@ -145,7 +146,9 @@ def _unordered(body: dict[str, Any]) -> dict[str, Any]:
     if isinstance(body.get("frames"), list):
         body["frames"] = [
             {**frame, "data": {**frame["data"], "historyLength": "<n>"}}
-            if frame["event"] == "workflow" and isinstance(frame["data"], dict)
+            if isinstance(frame, dict)
+            and frame.get("event") == "workflow"
+            and isinstance(frame.get("data"), dict)
             else frame
             for frame in body["frames"]
         ]
@@ -237,6 +240,11 @@ def shown(value: Any) -> str:
     """A value as JSON, cut when it is long."""
     text = encodable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def printable(text: str) -> str:
+    """A text of a server that a terminal can show, and that tells it to do nothing."""
+    return text if text.isprintable() else json.dumps(text)[1:-1]
 
 
 def encodable(text: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,16 +14,21 @@ from output_mock.recording.scenario import Places, Scenario, ScenarioError, from
 from output_mock.scripts.yaml.source import LONGEST_FILE, Node, Source
 
 _SUFFIXES = (".json", ".yaml", ".yml")
+# In characters. The longest recordings have a few millions.
+_LONGEST = 64 * 1024 * 1024
 
 
 def read(path: Path) -> Scenario:
     """The scenario or recording in a file. Raises `ScenarioError`, whose message names file and line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 1)
     except OSError as error:
         raise ScenarioError(f"{path}: it cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ScenarioError(f"{path}: a scenario is UTF-8, and this is not") from None
+    if len(text) > _LONGEST:
+        raise ScenarioError(f"{path}: this is no scenario: it has more than {_LONGEST // 1024**2} MiB")
     if path.suffix == ".json":
         try:
             value = json.loads(text)
@@ -83,10 +91,21 @@ def found_in(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def write(recording: Scenario, folder: Path) -> Path:
-    """Write a recording into a folder, as NAME.json; returns the path. Raises `OSError`."""
+    """Write a recording into a folder, as NAME.json; returns the path. Raises `OSError`.
+
+    The file that was there before stays until the new one is whole. A link is replaced and not followed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{recording.name}.json"
-    path.write_text(text_of(recording), encoding="utf-8")
+    beside = folder / f".{recording.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        with beside.open("x", encoding="utf-8") as file:
+            file.write(text_of(recording))
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
     return path
 
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from output_mock.masking import masked_header
 
@@ -65,14 +66,15 @@ class Masks:
         for name, value in variables.items():
             if isinstance(value, (str, int)) and len(str(value)) >= _SHORTEST:
                 known.setdefault(str(value), name)
-        if token:
-            known[token] = "token"
+        forms = _forms(token) if token else []
+        known |= dict.fromkeys(forms, "token")
         self._names = known
         # Names of fields as they are shown: there are few, and each stands in every event.
         self._names_of_fields: dict[str, str] = {}
-        self._token = token
+        self._forms = forms
         # But for where it is the name of a variable.
-        self._only_token = re.compile(rf"(?<!{{{{){_alone_if_short(token)}(?!}}}})") if token else None
+        either = "|".join(map(_alone_if_short, forms))
+        self._only_token = re.compile(rf"(?<!{{{{)(?:{either})(?!}}}})") if forms else None
         # Of two of which one holds the other, the longer one.
         longest_first = sorted(known, key=len, reverse=True)
         self._known = re.compile("|".join(map(_alone_if_short, longest_first))) if known else None
@@ -96,17 +98,27 @@ class Masks:
                 out[part] = self.value(out[part])
         if "text" in out:
             out["text"] = self.text(out["text"])
-        if "base64" in out and self._token:
-            body = base64.b64decode(out["base64"]).replace(self._token.encode(), b"{{token}}")
+        if "broken_off" in out:
+            out["broken_off"] = self.sent(out["broken_off"])
+        if "base64" in out and self._forms:
+            body = base64.b64decode(out["base64"])
+            for form in self._forms:
+                body = body.replace(form.encode(), b"{{token}}")
             out["base64"] = base64.b64encode(body).decode()
         if "headers" in out:
             changed = any(out[part] != answer[part] for part in ("json", "text") if part in out)
             out["headers"] = {
                 # It is made from the body.
-                name: "<etag>" if name == "etag" and changed else self._header(name, value)
+                self._name_of_header(name): "<etag>"
+                if name == "etag" and changed
+                else self._header(name, value)
                 for name, value in out["headers"].items()
             }
         return out
+
+    def _name_of_header(self, name: str) -> str:
+        """The name, which is in lower case, without the token."""
+        return next(("{{token}}" for form in self._forms if form.lower() in name), name)
 
     def _header(self, name: str, value: str | list[str]) -> str | list[str]:
         if isinstance(value, list):
@@ -121,8 +133,9 @@ class Masks:
             return text
         text = _UUID.sub("<uuid>", text)
         text = _TIME.sub("<time>", text)
-        text = _REMOTE_TRACE.sub(r"\1/\2/<date>/<time>_<id>.json", text)
-        text = _LOCAL_TRACE.sub(r"<folder>/\1/<time>_<id>.json", text)
+        if text.endswith((".json", ".json\n")):  # or else a long text is searched to its end again and again
+            text = _REMOTE_TRACE.sub(r"\1/\2/<date>/<time>_<id>.json", text)
+            text = _LOCAL_TRACE.sub(r"<folder>/\1/<time>_<id>.json", text)
         return _CHILD.sub(r"\1-<child>", text)
 
     def value(self, value: Any, field: str = "") -> Any:
@@ -158,7 +171,7 @@ class Masks:
             if shown is None:
                 shown = self._names_of_fields[name] = self.text(name)
             # Two names that look the same when they are masked stay as they are, but for a token.
-            masked[name if shown in masked else shown] = self.value(item, name)
+            masked[self.sent(name) if shown in masked else shown] = self.value(item, name)
         return masked
 
     def _field(self, text: str, field: str) -> Any:
@@ -174,6 +187,17 @@ class Masks:
             except (ValueError, RecursionError):
                 return self.text(text)
         return self.text(text)
+
+
+def _forms(token: str) -> list[str]:
+    """The token, and how it stands in an address, in quoted JSON and in base 64; the longest first."""
+    forms = {
+        token,
+        quote(token, safe=""),
+        json.dumps(token)[1:-1],
+        base64.b64encode(token.encode("utf-8", "surrogatepass")).decode(),
+    }
+    return sorted(forms, key=len, reverse=True)
 
 
 def _alone_if_short(value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from output_mock.recording.answers import Answer, frames, written
+from output_mock.recording.comparison import printable
 from output_mock.recording.masks import Masks
 from output_mock.recording.scenario import Message, Scenario, Step
 from output_mock.recording.transport import Transport
@@ -18,6 +20,9 @@ from output_mock.recording.variables import NONCE, TOKEN, UnknownVariable, at
 # In seconds: how long `until` goes on, how long it waits in between, and how long an answer may take.
 WITHIN, EVERY, TIMEOUT = 20.0, 0.05, 60.0
 _NOTHING = object()
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+# More of what an error says is not kept.
+_LONGEST_REASON = 300
 
 
 class Pace(Protocol):
@@ -124,6 +129,8 @@ class Player:
             message = step.message(variables)
         except UnknownVariable as unknown:
             return Played(number, step, None, {"skipped": str(unknown)})
+        except UnicodeEncodeError:
+            return Played(number, step, None, {"skipped": "half of a character cannot be sent"})
         moment = None if step.answer is None else step.answer.get("at")
         if moment is not None:
             self._pace.reach(moment)
@@ -186,6 +193,8 @@ class _Reading:
         self._frames: int | None = limits.get("frames")
         self._seconds: float | None = limits.get("seconds")
         self._began = time.monotonic()
+        # How many frames are whole, where the next one begins, and up to where there is no end of it.
+        self._seen = self._next_frame = self._searched = 0
         self.body = bytearray()
         # How many seconds the whole answer may take.
         self.timeout: float = step.seconds("timeout", TIMEOUT)
@@ -210,13 +219,15 @@ class _Reading:
             return True
         if self._frames is None:
             return False
-        end, seen = 0, 0
-        while (next_end := self.body.find(b"\n\n", end) + 2) > 1:
-            seen += "event" in frames(self.body[end:next_end].decode("utf-8", "replace"))[-1]
-            end = next_end
-            if seen == self._frames:
-                del self.body[end:]
+        while blank := _BLANK_LINE.search(self.body, self._searched):
+            found = frames(self.body[self._next_frame : blank.end()].decode("utf-8", "replace"))
+            self._next_frame = self._searched = blank.end()
+            self._seen += any("event" in frame for frame in found)
+            if self._seen == self._frames:
+                del self.body[self._next_frame :]
                 return True
+        # Of a blank line, all but the last byte may have come.
+        self._searched = max(self._next_frame, len(self.body) - 3)
         return False
 
 
@@ -228,4 +239,4 @@ def _why(error: Exception) -> str:
         return "the connection was refused"
     if isinstance(error, (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead)):
         return "the connection was closed"
-    return f"{type(error).__name__}: {error}"
+    return printable(f"{type(error).__name__}: {error}"[:_LONGEST_REASON])

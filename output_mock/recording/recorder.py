@@ -13,8 +13,8 @@ from output_mock.recording.player import Played, Player
 from output_mock.recording.scenario import Scenario, Step
 from output_mock.recording.timing import Exchange, moments
 
-# What of a step is sent, or said of it.
-_SENT = {"request", "headers", "json", "text", "repeat", "about", "by_hand"}
+# What of a step is sent, waited for, or said of it.
+_SENT = {"request", "headers", "json", "text", "repeat", "until", "about", "by_hand"}
 
 
 @dataclass(frozen=True)

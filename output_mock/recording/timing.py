@@ -88,11 +88,12 @@ def _milliseconds(time: Any) -> int | None:
 def _trace(event: dict[str, Any]) -> Trace | None:
     kind = event.get("eventTypeName")
     if kind == "WORKFLOW_EXECUTION_SIGNALED":
-        return Trace("signal", at(event, "workflowExecutionSignaledEventAttributes.signalName"))
+        name = at(event, "workflowExecutionSignaledEventAttributes.signalName")
+        return Trace("signal", name) if isinstance(name, str) else None
     if kind == "WORKFLOW_EXECUTION_UPDATE_ACCEPTED":
         name = at(event, "workflowExecutionUpdateAcceptedEventAttributes.acceptedRequest.input.name")
         # A run that was reset has accepted what came to the run before it.
-        return None if name is None else Trace("update", name)
+        return Trace("update", name) if isinstance(name, str) else None
     if kind == "WORKFLOW_EXECUTION_CANCEL_REQUESTED":
         return Trace("stop", None)
     if kind == "WORKFLOW_EXECUTION_TERMINATED":

@@ -188,3 +188,24 @@ def test_a_field_that_was_masked_whole_may_hold_anything_but_nothing() -> None:
 def test_any_name_can_be_pointed_at(name: str) -> None:
     (one,) = differences(answer({"x": {name: 1}}), answer({"x": {name: 2}}))
     assert compared({"x": {name: 1}}, {"x": {name: 2}}, unstable=(one.pointer,)) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"events": {}},
+        {"events": None},
+        {"events": [], "frames": [1, {}, {"event": "workflow"}]},
+        {"events": [1], "frames": {}, "workflow": []},
+        {"events": [{"eventTypeName": {}}], "runs": [1, 2]},
+    ],
+)
+@pytest.mark.parametrize("mode", ["exact", "unordered", "first_event"])
+def test_an_answer_of_wrong_types_is_compared_all_the_same(body: Any, mode: Mode) -> None:
+    assert compared(body, body, mode) == []
+    assert compared(body, {**body, "events": [{"other": 1}]}, mode) != []
+
+
+def test_a_name_in_an_answer_controls_no_terminal() -> None:
+    (line,) = compared({"\x1b[2J\u009b": 1}, {"\x1b[2J\u009b": 2})
+    assert line.isprintable()

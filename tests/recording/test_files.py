@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,72 @@ def test_a_json_file_that_is_none_is_refused_with_the_place(
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="No such file or directory"):
         read(tmp_path / "a.yaml")
+
+
+def nested(levels: int) -> Any:
+    return json.loads("[" * levels + "]" * levels)
+
+
+@pytest.mark.parametrize(
+    ("value", "mistake"),
+    [
+        ({"name": "a\n", "steps": [{"wait": 1}]}, "name: "),
+        ({"name": "a", "steps": [{"request": "GET /x\n"}]}, "request: "),
+        ({"name": "a", "steps": [{"request": "GET /x", "headers": {"A": "b\n"}}]}, "headers, A: "),
+        ({"name": "a", "steps": [{"wait": 1e300}]}, "a duration cannot be longer than a century"),
+        (
+            {"name": "a", "steps": [{"request": "GET /x", "json": nested(900)}]},
+            "step 1, json: this is nested",
+        ),
+        ({"name": "a", "steps": [{"request": "GET /x", "until": {"a": nested(900)}}]}, "step 1, until: this"),
+        ({"name": "a", "variables": {"a": nested(900)}, "steps": [{"wait": 1}]}, "variables: this is nested"),
+    ],
+)
+def test_what_could_not_be_played_is_refused(value: Any, mistake: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(value))
+    with pytest.raises(ScenarioError, match=mistake):
+        read(path)
+
+
+def test_a_file_without_end_is_no_scenario(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    try:
+        path.symlink_to("/dev/zero")
+    except OSError:
+        pytest.skip("this system has no links")
+    if not path.exists():
+        pytest.skip("this system has no file without end")
+    with pytest.raises(ScenarioError, match="it has more than 64 MiB"):
+        read(path)
+
+
+def test_a_recording_replaces_a_link_and_does_not_follow_it(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    try:
+        (folder / "a.json").symlink_to(elsewhere)
+    except OSError:
+        pytest.skip("this system has no links")
+    write(from_json({"name": "a", "steps": [{"wait": 1}]}), folder)
+    assert elsewhere.read_text() == "mine"
+    assert read(folder / "a.json").name == "a"
+
+
+def test_a_recording_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = from_json({"name": "a", "steps": [{"wait": 1}]})
+    path = write(recording, tmp_path)
+    before = path.read_bytes()
+
+    def full(*where: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("output_mock.recording.files.os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write(recording, tmp_path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from output_mock.recording.masks import Masks
+from tests.conftest import no_hang
 from tests.fidelity.recorded import FURTHER, RECORDINGS
 from tests.recording.samples import TIME, UUID, sample
 
@@ -161,3 +163,29 @@ def test_an_etag_is_kept_where_it_says_something() -> None:
 
     assert etag("OK") == 'W/"2-x"'
     assert etag({"runId": UUID}) == "<etag>"
+
+
+TOKEN = 's3cret/t"ken\\=='
+
+
+@pytest.mark.parametrize(
+    "form",
+    [TOKEN, quote(TOKEN, safe=""), json.dumps(TOKEN)[1:-1], base64.b64encode(TOKEN.encode()).decode()],
+    ids=["as it is", "in an address", "in JSON", "in base 64"],
+)
+def test_a_token_is_masked_however_it_is_written(form: str) -> None:
+    answer = {
+        "status": 200,
+        "headers": {f"x-{form.lower()}": "1", "x-echo": form},
+        "json": {"text": f"a {form} b", f"{form}-{UUID}": 1, f"{form}-{UUID[::-1]}": 2},
+        "broken_off": f"BadStatusLine: {form}",
+    }
+    masked = Masks({}, TOKEN).answer(answer)
+    assert form.lower() not in str(masked).lower()
+    assert form not in str(Masks({}, TOKEN).sent({"until": {"a": form}}))
+
+
+@pytest.mark.parametrize("piece", ["/a/2026-01-01-01-01-01-001Z_", "https://a/b/2026/01/01/2-1Z_"])
+def test_a_long_text_of_paths_is_masked_without_being_searched_again_and_again(piece: str) -> None:
+    with no_hang():
+        assert Masks({}).text(piece * 100_000) == piece * 100_000

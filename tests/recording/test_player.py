@@ -107,6 +107,21 @@ def test_a_request_is_not_sent_when_no_answer_has_brought_what_it_needs() -> Non
     assert len(transport.sent) == 1
 
 
+@pytest.mark.parametrize("step", [{"request": "GET /{{id}}"}, {"request": "POST /x", "text": "{{id}}"}])
+def test_half_of_a_character_from_an_answer_is_not_sent_and_that_is_said(step: Any) -> None:
+    transport = Answering(lambda sent: json_reply({"id": "\ud800"}))
+    _, second = played(transport, {**GET, "save": {"id": "id"}}, step)
+    assert second.answer == {"skipped": "half of a character cannot be sent"}
+    assert len(transport.sent) == 1
+
+
+@pytest.mark.parametrize("control", ["\x1b[2J", "\u009b2J", "\u202e"])
+def test_the_reason_for_no_answer_controls_no_terminal(control: str) -> None:
+    (one,) = played(Answering(http.client.BadStatusLine(control + "x" * 100_000)), GET)
+    assert one.answer["broken_off"].isprintable()
+    assert len(one.answer["broken_off"]) < 1000
+
+
 def test_null_in_an_answer_leaves_the_variable_as_it_was() -> None:
     transport = Answering(
         lambda sent: json_reply({"token": "t1"}),
@@ -258,6 +273,23 @@ def test_a_stream_is_read_up_to_so_many_frames(count: int) -> None:
         )
         (one,) = played(transport, {**GET, "read": {"frames": count}})
         assert [frame["event"] for frame in one.answer["stream"] if "event" in frame] == list("abc"[:count])
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"\n\nevent: a\n\nevent: b\n\n",
+        b"retry: 3\n\nevent: a\n\n",
+        b"event: a\r\ndata: 1\r\n\r\nevent: b\r\n\r\n",
+    ],
+    ids=["blank lines", "only a retry", "other line ends"],
+)
+def test_unusual_frames_are_no_reason_to_read_on_or_to_stop(stream: bytes) -> None:
+    for pieces in ([stream], [bytes([byte]) for byte in stream]):
+        (one,) = played(
+            Answering(lambda sent, pieces=pieces: reply(200, STREAM, *pieces)), {**GET, "read": {"frames": 1}}
+        )
+        assert [frame.get("event") for frame in one.answer["stream"]] == ["a"]
 
 
 def test_a_stream_that_ends_before_is_no_mistake() -> None:

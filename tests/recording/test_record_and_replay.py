@@ -322,3 +322,23 @@ def test_recordings_that_only_one_folder_has_are_told(url: str, tmp_path: Path) 
 
 def test_the_schema_of_scenarios_is_printed() -> None:
     assert json.loads(run("schema", "scenario").stdout) == schema()
+
+
+@pytest.mark.parametrize(
+    ("command", "words"), [("echo 'x", "is no command: No closing quotation"), (" ", "this is no command")]
+)
+def test_a_command_that_is_none_is_told_before_anything_is_sent(
+    url: str, command: str, words: str, tmp_path: Path
+) -> None:
+    path = a_scenario(tmp_path / "in", "hand", {"by_hand": "stop the worker"})
+    ended = run("record", url, path, "-o", tmp_path / "out", "--hand", command)
+    assert words in one_line(ended)
+    assert ended.returncode == 2
+
+
+def test_a_value_that_no_environment_can_hold_is_told(url: str, tmp_path: Path) -> None:
+    start = {"request": "POST /workflow/run", "json": {"workflowName": "conf_echo", "input": {"t": "a\0b"}}}
+    path = a_scenario(tmp_path / "in", "hand", {**start, "save": {"t": "input.t"}}, {"by_hand": "stop it"})
+    ended = run("record", url, path, "-o", tmp_path / "out", "--hand", f"{sys.executable} -c pass")
+    assert "a variable has characters that no environment can hold" in one_line(ended)
+    assert ended.returncode == 2

@@ -258,3 +258,28 @@ def test_no_recording_of_a_real_deployment_contradicts_the_version_of_its_sdk(fo
         ]
         said, possible = recording.recorded["sdk"], versions.of_sdk(answers)
         assert not possible or said.rpartition(".")[0] in possible, recording.name
+
+
+@pytest.mark.parametrize("name", [{"a": []}, ["x"], 1, None])
+def test_a_history_of_wrong_types_is_recorded_as_it_is(name: Any) -> None:
+    when = {"eventTime": "2026-01-01T00:00:00.000Z"}
+    update = {"acceptedRequest": {"input": {"name": name}}}
+    events = [
+        {
+            **when,
+            "eventTypeName": "WORKFLOW_EXECUTION_SIGNALED",
+            "workflowExecutionSignaledEventAttributes": {"signalName": name},
+        },
+        {
+            **when,
+            "eventTypeName": "WORKFLOW_EXECUTION_UPDATE_ACCEPTED",
+            "workflowExecutionUpdateAcceptedEventAttributes": update,
+        },
+    ]
+    made = recorded({"events": events}, times=1)
+    answer = made.steps[0].answer
+    assert answer is not None
+    assert [each["eventTypeName"] for each in answer["json"]["events"]] == [
+        each["eventTypeName"] for each in events
+    ]
+    assert "at" not in answer

@@ -26,8 +26,10 @@ def _object(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
 )
 async def summarize_url(ctx: Context, input: Any) -> Any:
     url = input["url"]
+    # Workers before 0.11 only check with a schema: what it would fill in is then missing.
+    words = input.get("words", 50)
     summary = await ctx.step(
-        "summarize", input, returns=f"What {url} says, in {input['words']} words.", output_schema=STRING
+        "summarize", input, returns=f"What {url} says, in {words} words.", output_schema=STRING
     )
     return {"url": url, "summary": summary}
 
@@ -100,7 +102,7 @@ script.workflow(
     description="Takes 45 minutes",
     input_schema=_object((), pages={"type": "integer", "default": 12}),
     output_schema=_object(("pages", "title"), pages={"type": "integer"}, title=STRING),
-).takes("45m").returns(lambda input: {"pages": input["pages"], "title": "The quarter in numbers"})
+).takes("45m").returns(lambda input: {"pages": input.get("pages", 12), "title": "The quarter in numbers"})
 
 
 @script.workflow(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from output_mock import OutputMock
+from output_mock.contract.versions.numbers import known
 from output_mock.scripts.demo import script
 
 
@@ -149,6 +150,20 @@ def test_always_fails_fails_without_a_second_attempt(mock: OutputMock) -> None:
         "message": "the card was declined",
         "code": "declined",
     }
+
+
+@pytest.mark.parametrize("version", known("api"))
+def test_what_may_be_left_out_of_an_input_may_be_left_out_on_every_version(version: str) -> None:
+    # Workers before 0.11 check with a schema, and do not fill in its defaults.
+    mock = OutputMock("manual", api_version=version, scripts=[script])
+    mock.begin_with("summarize_url", {"url": "u"}, workflow_id="summarize_url")
+    mock.begin_with("report", {}, workflow_id="report")
+    mock.begin_with("publish", {"title": "t", "text": ""}, workflow_id="publish")
+    mock.clock.advance("1h")
+    assert mock.runs["summarize_url"].output == {"url": "u", "summary": "What u says, in 50 words."}
+    assert mock.runs["report"].output == {"pages": 12, "title": "The quarter in numbers"}
+    assert mock.runs["publish"].output == {"url": "https://blog.example/t"}
+    mock.close()
 
 
 def test_nothing_is_wrong_with_the_scripts(mock: OutputMock) -> None:

@@ -601,7 +601,7 @@ class WorkflowTaskFailed(Event):
 # Steps
 
 
-def _step_timeouts(info: StartInfo, options: ActivityOptions) -> tuple[int, int]:
+def step_timeouts(info: StartInfo, options: ActivityOptions) -> tuple[int, int]:
     """How long a step may take with all its attempts, 0 for as long as it takes, and one attempt of it."""
     whole = options.schedule_to_close or info.timeout
     return whole, min(options.start_to_close, whole or options.start_to_close)
@@ -609,13 +609,13 @@ def _step_timeouts(info: StartInfo, options: ActivityOptions) -> tuple[int, int]
 
 def _schedule_to_start(info: StartInfo, _id: int, event: Any) -> int:
     options: ActivityOptions = event.options
-    whole, _ = _step_timeouts(info, options)
+    whole, _ = step_timeouts(info, options)
     return min(options.schedule_to_start or whole, whole or _FOREVER)
 
 
 def _heartbeat(info: StartInfo, _id: int, event: Any) -> int:
     options: ActivityOptions = event.options
-    return min(options.heartbeat, _step_timeouts(info, options)[1])
+    return min(options.heartbeat, step_timeouts(info, options)[1])
 
 
 def _if_given(value: Json) -> Any:
@@ -643,11 +643,11 @@ class ActivityTaskScheduled(Event):
     input: Json = hidden(sized=True)
     _shown_input = derived("input", VALUE, lambda _info, _id, event: _if_given(event.input), optional=True)
     _schedule_to_close = derived(
-        "scheduleToCloseTimeout", DURATION, lambda info, _id, event: _step_timeouts(info, event.options)[0]
+        "scheduleToCloseTimeout", DURATION, lambda info, _id, event: step_timeouts(info, event.options)[0]
     )
     _schedule_to_start = derived("scheduleToStartTimeout", DURATION, _schedule_to_start)
     _start_to_close = derived(
-        "startToCloseTimeout", DURATION, lambda info, _id, event: _step_timeouts(info, event.options)[1]
+        "startToCloseTimeout", DURATION, lambda info, _id, event: step_timeouts(info, event.options)[1]
     )
     _heartbeat = derived("heartbeatTimeout", DURATION, _heartbeat)
     task_completed: int = shown("workflowTaskCompletedEventId", LONG)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from output_mock.contract.events import ActivityTaskScheduled, step_timeouts
 from output_mock.durations import format_duration
 from output_mock.engine.commands import DESTINATIONS, Activity, WorkflowTimer
 from output_mock.engine.on_the_way import ContinueAsNewBackoff, IncomingSignal
 
 if TYPE_CHECKING:
+    from output_mock.contract.failures import Cause
     from output_mock.engine.run import Run
 
 
@@ -40,9 +42,26 @@ def _ended(run: Run) -> str:
             for signal, left in run.unsent
         )
     if run.failure is not None and run.status in ("failed", "timed_out"):
+        late = _too_long(run, run.failure) + late
         root = run.failure.root()
         return f"{run.status}: {root.message}{late}" if root.message else f"{run.status}{late}"
     return run.status
+
+
+def _too_long(run: Run, failure: Cause) -> str:
+    """Which step took too long and how long it may take, if this is why the run failed."""
+    for link in failure.chain():
+        info = link.info.get("activityFailureInfo")
+        if info is not None and link.cause is not None:
+            kind = link.cause.info.get("timeoutFailureInfo", {}).get("timeoutType")
+            event = run.history.events[int(info["scheduledEventId"]) - 1]
+            if kind == "TIMEOUT_TYPE_START_TO_CLOSE" and isinstance(event, ActivityTaskScheduled):
+                name = event.activity_type.rpartition("#")[2]
+                limit = format_duration(step_timeouts(run.info, event.options)[1])
+                return f"; step {name!r} took longer than its startToCloseTimeout, {limit}"
+        if link.kind != "ActivityFailure":
+            break  # What is below happened in a child: the event is one of its history.
+    return ""
 
 
 def _left(run: Run, due: int) -> str:

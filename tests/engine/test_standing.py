@@ -50,6 +50,11 @@ async def waits_for_a_child(ctx: Context, input: Any) -> None:
     await ctx.child("child")
 
 
+async def takes_too_long(ctx: Context, input: Any) -> None:
+    options = {"startToCloseTimeout": "2s", "retry": {"maximumAttempts": 1}}
+    await ctx.step("research", takes="10m", options=options)
+
+
 async def fails(ctx: Context, input: Any) -> None:
     raise Failure("no credit")
 
@@ -76,6 +81,11 @@ async def returns(ctx: Context, input: Any) -> None:
             "2 conditions since 5s, virtual",
         ),
         (fails, "failed: no credit"),
+        (
+            takes_too_long,
+            "failed: activity StartToClose timeout; step 'research' took longer than its "
+            "startToCloseTimeout, 2s",
+        ),
         (is_wrong, "failed: the script of workflow 'w' raised KeyError: 'missing' (*)"),
         (returns, "completed"),
     ],
@@ -111,6 +121,18 @@ def test_a_parent_waits_for_its_child(mock: OutputMock) -> None:
     mock.begin_with("w", workflow_id="w")
     mock.clock.advance(0)
     assert mock.runs["w"].progress.startswith("waiting for child 'child' (w-")
+
+
+def test_a_parent_whose_child_had_a_step_that_took_too_long_names_none(mock: OutputMock) -> None:
+    @mock.workflow("w")
+    async def w(ctx: Context, input: Any) -> None:
+        await ctx.step("publish")
+        await ctx.child("child")
+
+    mock.workflow("child")(takes_too_long)
+    mock.begin_with("w", workflow_id="w")
+    mock.clock.advance("5s")
+    assert mock.runs["w"].progress == "failed: activity StartToClose timeout"
 
 
 def test_a_run_with_no_worker_waits_for_one(mock: OutputMock) -> None:

@@ -12,6 +12,7 @@ from output_mock.recording.masks import Masks
 from output_mock.recording.player import Played, Player
 from output_mock.recording.scenario import Scenario, Step
 from output_mock.recording.timing import Exchange, moments
+from output_mock.recording.variables import at
 
 # What of a step is sent, waited for, or said of it.
 _SENT = {"request", "headers", "json", "text", "repeat", "until", "about", "by_hand"}
@@ -86,6 +87,12 @@ def _answers(scenario: Scenario, played: list[Played]) -> dict[int, dict[str, An
     }
 
 
+def _has(answer: dict[str, Any], place: str) -> str:
+    """What an answer has at a place in its body, in words."""
+    value = at(answer.get("json"), place)
+    return "has none" if value is None else f"has {value}"
+
+
 def _wrong(played: Played, scenario: Scenario) -> list[str]:
     answer = played.answer
     words = []
@@ -94,10 +101,13 @@ def _wrong(played: Played, scenario: Scenario) -> list[str]:
     if "broken_off" in answer:
         words.append(answer["broken_off"])
     if "not_reached" in answer:
-        wanted = " and ".join(
-            f"{place} {' or '.join(map(str, values))}" for place, values in played.step.until.items()
+        body = played.raw.json() if played.raw is not None else None
+        missed = " and ".join(
+            f"{place} to be {' or '.join(map(str, values))}, and the last answer {_has(answer, place)}"
+            for place, values in played.step.until.items()
+            if at(body, place) not in values
         )
-        words.append(f"{wanted} did not come; the last answer is kept")
+        words.append(f"waited for {missed}; correct 'until', or give it more time with 'within'")
     needed = {name for step in scenario.steps[played.number + 1 :] for name in step.names()}
     words += [f"the answer has no value for {{{{{name}}}}}" for name in played.unsaved if name in needed]
     return words

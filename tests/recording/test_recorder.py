@@ -115,12 +115,16 @@ def test_what_did_not_go_as_planned_is_told() -> None:
         {**GET, "save": {"id": "workflowId", "unused": "runId"}},
         {"request": "GET /{{id}}"},
         {**GET, "until": {"status": ["completed", "failed"]}},
+        {**GET, "until": {"status": "running", "stage": "review"}},
     )
     made = record(scenario(*steps), player_of({"status": "running"}), V11)
     assert made.warnings == (
         "step 1, GET /x: the answer has no value for {{id}}",
         "step 2, GET /{{id}}: not sent, as {{id}} has no value",
-        "step 3, GET /x: status completed or failed did not come; the last answer is kept",
+        "step 3, GET /x: waited for status to be completed or failed, and the last answer has running; "
+        "correct 'until', or give it more time with 'within'",
+        "step 4, GET /x: waited for stage to be review, and the last answer has none; "
+        "correct 'until', or give it more time with 'within'",
     )
 
 

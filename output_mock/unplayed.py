@@ -67,7 +67,7 @@ def _of_workflow(world: World, definition: WorkflowDefinition, runs: list[Run]) 
     name, parts = f"workflow {definition.name!r}", parts_of(definition)
     if not runs:
         places = [place for part in parts for place in part.answers]
-        yield Unplayed(f"{name} was never run", (place_of(definition), *places))
+        yield Unplayed(f"{name} was never run", tuple(dict.fromkeys((place_of(definition), *places))))
         return
     if any(_is_open(run) for run in runs):
         return

@@ -44,6 +44,19 @@ def test_what_was_scripted_over_http_and_never_played_is_told() -> None:
         assert unplayed(client, "price") == []
 
 
+def test_each_place_in_a_yaml_text_is_named_once() -> None:
+    with served(worlds_of()) as client:
+        client.control(
+            "PUT",
+            "/workflows/short",
+            data="name: short\nreturns: 1\n",
+            headers={"Content-Type": "application/yaml"},
+            expect=201,
+        )
+        (whole,) = unplayed(client, "short")
+        assert whole["places"] == ["the body, line 1, column 1"]
+
+
 def test_a_run_that_has_not_begun_may_still_play_anything() -> None:
     with served(worlds_of()) as client:
         client.control("PUT", "/workflows/price", SCRIPT)

@@ -90,7 +90,7 @@ def _whole(verdict: Verdict) -> Iterator[str]:
         yield ""
     if len(failed) > len(shown[:_MOST]):
         others = len(failed) - len(shown[:_MOST])
-        yield f"✗ and {others} more; --report DIR writes all of them down"
+        yield f"✗ and {others} more; the report of --report DIR has all of them"
         yield ""
     if causes:
         # A line each, however long: whoever looks for a cause in a log finds it.

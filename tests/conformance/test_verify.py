@@ -174,7 +174,7 @@ def test_a_terminal_is_not_flooded() -> None:
         verdict.add(Outcome(f"run.alias[{number}]", "required", "s", "failed", failure=failure))
     lines = verification_text(verdict)
     assert len([line for line in lines if line.startswith("✗ run.alias")]) == 20
-    assert "✗ and 10 more; --report DIR writes all of them down" in lines
+    assert "✗ and 10 more; the report of --report DIR has all of them" in lines
 
 
 def test_what_is_only_recommended_counts_when_that_is_wanted() -> None:

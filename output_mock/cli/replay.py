@@ -87,7 +87,7 @@ def replay(
         wanted, compare = _with(wanted + others, other, only)
     else:
         tell_left_out(others)
-        compare = _on(other, token, variables, hand)
+        compare = _on(other, wanted, token, variables, hand)
     if not wanted:
         raise CouldNotBePlayed("there is no recording to play")
     check_variables(variables, wanted)
@@ -116,16 +116,23 @@ def replay(
 _Compare = Callable[["Scenario"], "Iterator[Compared]"]
 
 
-def _on(transport: Transport, token: str | None, variables: dict[str, str], hand: str | None) -> _Compare:
+def _on(
+    transport: Transport,
+    recordings: list[Scenario],
+    token: str | None,
+    variables: dict[str, str],
+    hand: str | None,
+) -> _Compare:
     """Compares recordings with what a server answers."""
     from output_mock.recording import versions
     from output_mock.recording.player import NobodyThere, Player
     from output_mock.recording.replaying import replay as replayed
 
     try:
-        versions.of_api(transport, token)
+        found = versions.of_api(transport, token)
     except versions.NoServer as error:
         raise CouldNotBePlayed(str(error)) from None
+    _tell_versions({str((one.recorded or {}).get("api")) for one in recordings}, found)
     player = Player(transport, token=token, variables=variables, by_hand=done_by(hand))
 
     def compare(recording: Scenario) -> Iterator[Compared]:
@@ -135,6 +142,23 @@ def _on(transport: Transport, token: str | None, variables: dict[str, str], hand
             raise CouldNotBePlayed(f"{recording.name}: {error}") from None
 
     return compare
+
+
+def _tell_versions(recorded: set[str], found: str | None) -> None:
+    """Say which recordings come from a server of another known version than the one that answers."""
+    from output_mock.contract.versions import UnknownVersionError, number_of, resolved
+
+    for api in sorted(recorded):
+        try:
+            then, now = resolved(api, "api"), resolved(found, "api")
+        except UnknownVersionError:
+            continue
+        if found is not None and number_of(then)[:2] != number_of(now)[:2]:
+            click.echo(
+                f"recorded with API {api}, and this server is API {found}: what changes by that is told by "
+                f"'output-mock versions {api} {found}'",
+                err=True,
+            )
 
 
 def _with(recordings: list[Scenario], folder: Path, only: tuple[str, ...]) -> tuple[list[Scenario], _Compare]:

@@ -301,6 +301,20 @@ def test_a_folder_without_scenarios_and_a_file_that_is_not_there_are_told(tmp_pa
     assert "is not a URL, and there is no such folder" in one_line(neither)
 
 
+def test_a_server_of_another_version_than_the_recordings_is_told(
+    scenario: Path, url: str, tmp_path: Path
+) -> None:
+    run("record", url, scenario, "-o", tmp_path / "out")
+    assert run("replay", tmp_path / "out", url).stderr == ""
+    for older in serving("auto", api_version="0.9"):
+        replayed = run("replay", tmp_path / "out", older)
+    assert replayed.returncode == 1
+    assert replayed.stderr == (
+        "recorded with API 0.11, and this server is API 0.9: what changes by that is told by "
+        "'output-mock versions 0.11 0.9'\n"
+    )
+
+
 def test_a_scenario_cannot_be_replayed(url: str, scenario: Path) -> None:
     ended = run("replay", scenario, url)
     assert ended.returncode == 2

@@ -8,24 +8,49 @@ with mock.serve() as url:
     ...
 """
 
-from output_mock.expected import (
-    Expected,
-    called,
-    queried,
-    reset,
-    signalled,
-    started,
-    stopped,
-    terminated,
-    updated,
-)
-from output_mock.http.faults import Fault
-from output_mock.http.journal import Call, Calls
-from output_mock.javascript_json import UNDEFINED
-from output_mock.mock import OutputMock, Runs, RunView
-from output_mock.scripts.script import Script
-from output_mock.sdk.context import Context, SignalTimeout
-from output_mock.sdk.failures import ChildFailure, Failure, StepFailure
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from output_mock.expected import (
+        Expected,
+        called,
+        queried,
+        reset,
+        signalled,
+        started,
+        stopped,
+        terminated,
+        updated,
+    )
+    from output_mock.http.faults import Fault
+    from output_mock.http.journal import Call, Calls
+    from output_mock.javascript_json import UNDEFINED
+    from output_mock.mock import OutputMock, Runs, RunView
+    from output_mock.scripts.script import Script
+    from output_mock.sdk.context import Context, SignalTimeout
+    from output_mock.sdk.failures import ChildFailure, Failure, StepFailure
+
+# Where each name is. It is imported when somebody asks for it: the command line starts sooner so, and can
+# already end quietly on Ctrl-C while the rest is being imported.
+_PLACES = {
+    **dict.fromkeys(
+        (
+            *("Expected", "called", "queried", "reset", "signalled", "started", "stopped"),
+            *("terminated", "updated"),
+        ),
+        "expected",
+    ),
+    "Fault": "http.faults",
+    **dict.fromkeys(("Call", "Calls"), "http.journal"),
+    "UNDEFINED": "javascript_json",
+    **dict.fromkeys(("OutputMock", "RunView", "Runs"), "mock"),
+    "Script": "scripts.script",
+    **dict.fromkeys(("Context", "SignalTimeout"), "sdk.context"),
+    **dict.fromkeys(("ChildFailure", "Failure", "StepFailure"), "sdk.failures"),
+}
 
 __all__ = [
     "UNDEFINED",
@@ -51,3 +76,16 @@ __all__ = [
     "terminated",
     "updated",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{place}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

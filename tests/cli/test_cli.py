@@ -741,6 +741,30 @@ def test_ctrl_c_while_a_script_is_loaded_prints_no_traceback(serve: Serve, tmp_p
     assert fake.log.strip() == ""
 
 
+INTERRUPTED = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, *rest):
+        if name == "{}":
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupt())
+sys.argv[1:] = ["openapi"]
+from output_mock.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["output_mock.cli", "click", "output_mock.openapi"])
+def test_ctrl_c_while_the_command_is_being_imported_prints_no_traceback(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED.format(module)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
+
+
 # What cannot be
 
 

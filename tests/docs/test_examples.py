@@ -215,7 +215,7 @@ def test_the_two_commands_name_what_the_package_offers() -> None:
     assert len(commands) == 2
     project = (ROOT / "pyproject.toml").read_text()
     assert "output-mock serve" in commands[0]
-    assert 'output-mock = "output_mock.cli:main"' in project
+    assert 'output-mock = "output_mock.__main__:main"' in project
     assert ".[dev]" in commands[1]
     assert re.search(r"^dev = \[", project, re.MULTILINE)
 

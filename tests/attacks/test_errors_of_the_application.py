@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from output_mock import OutputMock
-from output_mock.http.faults import Dropped, TimedOut
+from output_mock.http.faults import Dropped
+from output_mock.patience import TimedOut
 from output_mock.server import running
 from tests.attacks.raw import send
 from tests.client import Client

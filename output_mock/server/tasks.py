@@ -102,15 +102,28 @@ class ApiTask(_ReportingTask, WSGITask):
 
     def _give_up(self, answer: WSGIResponse) -> None:
         """Have the client get this answer, as this task's thread does not come back, and end the connection.
-        Called from another thread.
+        Called from another thread. In the middle of a stream the answer is its last frame.
         """
+        if self.wrote_header:
+            _connection_of(self).give_up(self._last_frame(answer))
+            return
         head = [
             f"HTTP/1.1 {status_line(answer.status)}",
             *(f"{name}: {value}" for name, value in answer.wsgi_headers()),
         ]
         text = "\r\n".join([*head, "Connection: close", "", ""]).encode("latin-1") + answer.body
-        # In the middle of an answer there is nothing that could be said.
-        _connection_of(self).give_up(b"" if self.wrote_header else text)
+        _connection_of(self).give_up(text)
+
+    def _last_frame(self, answer: WSGIResponse) -> bytes:
+        """The end of a stream of events that tells this answer; nothing in the middle of another answer, or
+        where the client has not taken what was there before.
+        """
+        kinds = [value for name, value in self.response_headers if name.lower() == "content-type"]
+        unread = self.channel.total_outbufs_len
+        if unread or not self.chunked_response or not kinds or not kinds[0].startswith("text/event-stream"):
+            return b""
+        frame = b"event: server_error\ndata: " + answer.body + b"\n\n"
+        return b"%x\r\n%s\r\n0\r\n\r\n" % (len(frame), frame)
 
     def get_environment(self) -> WSGIEnvironment:
         environ = super().get_environment()

@@ -79,6 +79,12 @@ def scripts(holding: Holding) -> Script:
     async def steps(ctx: Context, input: Any) -> None:
         await ctx.step("fetch", input, returns=lambda given: (holding.begun.set(), holding.over.wait()))
 
+    @script.workflow("blocks_later")
+    async def later(ctx: Context, input: Any) -> None:
+        await ctx.sleep("1h")
+        holding.begun.set()
+        holding.over.wait()
+
     @script.workflow("waits")
     async def waits(ctx: Context, input: Any) -> Any:
         ctx.on_query("stage", lambda payload: "waiting")
@@ -276,6 +282,23 @@ def test_a_stream_of_a_world_that_gets_stuck_ends_with_an_error(clock: Any) -> N
             assert last.startswith(b"event: server_error\n")
             assert b'"error":"WaitEndedError"' in last
             assert not holding.over.is_set()
+
+
+def test_a_stream_whose_own_thread_is_stuck_ends_with_an_error_too() -> None:
+    with server() as (client, holding, _):
+        one = client.of("one")
+        one.start("blocks_later", workflowId="w")
+        # On this clock the thread that waits for the run plays what is due for it.
+        _, chunks, close = one.open("GET", "/workflow/w/history/stream", [], None)
+        received = next(chunks)
+        assert holding.begun.wait(60)
+        client.control("POST", "/worlds/one/wipe", expect=200)
+        received += b"".join(chunks)
+        close()
+        last = received.split(b"\n\n")[-2]
+        assert last.startswith(b"event: server_error\n")
+        assert b'"error":"WaitEndedError"' in last
+        assert not holding.over.is_set()
 
 
 def test_in_process_a_stuck_fake_says_so_and_can_be_closed() -> None:

@@ -53,8 +53,11 @@ def runs(mock: OutputMock) -> str:
     lines += [f"warning: {text}" for text in mock.script_warnings]
     if not lines:
         lines = ["no runs"]
-    clock = mock.clock
-    lines.append(f"clock {clock.mode}, at {clock.now():%Y-%m-%d %H:%M:%S} UTC; seed {mock.world.seed}")
+    clock, deployment = mock.clock, mock.world.deployment
+    versions = "" if deployment.is_newest else f"; API {deployment.api}, workers of SDK {deployment.sdk}"
+    lines.append(
+        f"clock {clock.mode}, at {clock.now():%Y-%m-%d %H:%M:%S} UTC; seed {mock.world.seed}{versions}"
+    )
     return "\n".join(lines)
 
 

@@ -74,6 +74,20 @@ def test_every_version_of_the_ini_file_leaves_fakes_of_a_factory_the_newest(
     pytester.runpytest().assert_outcomes(passed=4 + 1)
 
 
+def test_the_report_of_a_failing_test_names_an_older_version(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.output(api_version="0.10", sdk_version="0.9")
+        def test_older(output_mock):
+            assert False
+        """
+    )
+    result = pytester.runpytest()
+    result.stdout.fnmatch_lines(["clock auto, *; seed 0; API 0.10.0, workers of SDK 0.9.2"])
+
+
 def test_an_unknown_version_fails_the_test_and_names_the_known_ones(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_TEST.format(settings='api_version="0.7"', fixture="output_mock"))
     result = pytester.runpytest()

@@ -75,6 +75,7 @@ def record(
     status is 1 if something did not go as a scenario says; all recordings are written in any case.
     """
     from output_mock.recording import versions
+    from output_mock.recording.comparison import printable
     from output_mock.recording.files import write
     from output_mock.recording.player import NobodyThere, Player
     from output_mock.recording.recorder import record as recorded
@@ -118,7 +119,7 @@ def record(
         click.echo(f"{path}: {words}")
         for warning in made.warnings:
             failed = True
-            click.echo(f"{scenario.name}: {warning}", err=True)
+            click.echo(f"{scenario.name}: {printable(warning)}", err=True)
     if failed:
         context.exit(1)
 

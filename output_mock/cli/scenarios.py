@@ -77,11 +77,14 @@ def scenarios(
             continue
         other = found.setdefault(scenario.name, scenario)
         if other is not scenario:
-            problems.append(f"{file}: {other.file} is called {scenario.name!r}, too")
+            problems.append(
+                f"{file}: {other.file} is called {scenario.name!r}, too; "
+                "rename one, or move it to another folder"
+            )
     if problems:
         for problem in problems:
             click.echo(problem, err=True)
-        raise CouldNotBePlayed("nothing was sent, as these files are no scenarios")
+        raise CouldNotBePlayed("nothing was sent; correct these files first")
     for name in only:
         if name not in found:
             raise CouldNotBePlayed(f"there is no scenario {name!r}; there are {', '.join(sorted(found))}")

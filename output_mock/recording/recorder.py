@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from output_mock.recording.answers import Answer
-from output_mock.recording.comparison import differences
+from output_mock.recording.comparison import differences, shown
 from output_mock.recording.masks import Masks
 from output_mock.recording.player import Played, Player
 from output_mock.recording.scenario import Scenario, Step
@@ -90,7 +90,7 @@ def _answers(scenario: Scenario, played: list[Played]) -> dict[int, dict[str, An
 def _has(answer: dict[str, Any], place: str) -> str:
     """What an answer has at a place in its body, in words."""
     value = at(answer.get("json"), place)
-    return "has none" if value is None else f"has {value}"
+    return "has none" if value is None else f"has {shown(value)}"
 
 
 def _wrong(played: Played, scenario: Scenario) -> list[str]:
@@ -109,7 +109,12 @@ def _wrong(played: Played, scenario: Scenario) -> list[str]:
         )
         words.append(f"waited for {missed}; correct 'until', or give it more time with 'within'")
     needed = {name for step in scenario.steps[played.number + 1 :] for name in step.names()}
-    words += [f"the answer has no value for {{{{{name}}}}}" for name in played.unsaved if name in needed]
+    what, error = str(answer.get("status", "broken off")), at(answer.get("json"), "error")
+    if isinstance(error, str):
+        what += f" {shown(error)}"
+    words += [
+        f"the answer, {what}, has no value for {{{{{name}}}}}" for name in played.unsaved if name in needed
+    ]
     return words
 
 

@@ -179,7 +179,8 @@ def test_what_did_not_go_as_planned_is_told_and_recorded(url: str, tmp_path: Pat
     recorded = run("record", url, tmp_path / "s", "-o", tmp_path / "out")
     assert recorded.returncode == 1
     assert recorded.stderr == (
-        "odd: step 1, POST /workflow/start: the answer has no value for {{id}}\n"
+        'odd: step 1, POST /workflow/start: the answer, 424 "UnsupportedWorkflowError", '
+        "has no value for {{id}}\n"
         "odd: step 2, GET /workflow/{{id}}/status: not sent, as {{id}} has no value\n"
     )
     assert run("replay", tmp_path / "out", url).returncode == 0
@@ -279,6 +280,26 @@ def test_a_server_that_is_none_is_told(scenario: Path, tmp_path: Path) -> None:
     assert "--token" in one_line(run("record", "http://u:p@127.0.0.1:9", scenario, "-o", tmp_path))
 
 
+def test_what_a_server_says_gives_the_terminal_no_orders(tmp_path: Path) -> None:
+    mock = OutputMock()
+    mock.workflow("title").returns("\x9b2J")
+    a_scenario(
+        tmp_path / "s",
+        "odd",
+        {
+            "request": "POST /workflow/run",
+            "json": {"workflowName": "title"},
+            "until": {"output": "x"},
+            "within": 0,
+        },
+    )
+    with mock.serve() as url:
+        told = run("record", url, tmp_path / "s", "-o", tmp_path / "out").stderr
+    mock.close()
+    assert "\x9b" not in told
+    assert "u009b2J" in told
+
+
 def test_files_that_are_no_scenarios_are_told_before_anything_is_sent(tmp_path: Path) -> None:
     a_scenario(tmp_path / "s", "good", {"request": "GET /health"})
     (tmp_path / "s" / "bad.yaml").write_text("name: bad\nsteps:\n  - wait: soon\n")
@@ -287,8 +308,8 @@ def test_files_that_are_no_scenarios_are_told_before_anything_is_sent(tmp_path: 
     assert ended.returncode == 2
     bad, twice, last = ended.stderr.splitlines()
     assert bad.startswith(f"{tmp_path / 's' / 'bad.yaml'}:3:5: step 1, wait: 'soon' is not a duration")
-    assert twice.endswith("good.json is called 'good', too")
-    assert last == "output-mock record: nothing was sent, as these files are no scenarios"
+    assert twice.endswith("good.json is called 'good', too; rename one, or move it to another folder")
+    assert last == "output-mock record: nothing was sent; correct these files first"
     assert not (tmp_path / "out").exists()
 
 

@@ -119,9 +119,9 @@ def test_what_did_not_go_as_planned_is_told() -> None:
     )
     made = record(scenario(*steps), player_of({"status": "running"}), V11)
     assert made.warnings == (
-        "step 1, GET /x: the answer has no value for {{id}}",
+        "step 1, GET /x: the answer, 200, has no value for {{id}}",
         "step 2, GET /{{id}}: not sent, as {{id}} has no value",
-        "step 3, GET /x: waited for status to be completed or failed, and the last answer has running; "
+        'step 3, GET /x: waited for status to be completed or failed, and the last answer has "running"; '
         "correct 'until', or give it more time with 'within'",
         "step 4, GET /x: waited for stage to be review, and the last answer has none; "
         "correct 'until', or give it more time with 'within'",

@@ -53,8 +53,12 @@ def body_bytes(reply: Reply) -> bytes:
     if reply.body is UNDEFINED:
         return b""
     if reply.is_text:
-        body: bytes = reply.body.encode()
-        return body
+        text: str = reply.body
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            # Node sends U+FFFD for half of a character.
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
     return to_bytes(reply.body)
 
 

@@ -36,6 +36,11 @@ def start(fake: OutputMock, **options: Any) -> requests.Response:
     return requests.post(f"{fake.url}/workflow/start", json=BODY, **options)
 
 
+def test_half_of_a_character_in_the_body_of_a_fault_is_sent_as_node_sends_it(fake: OutputMock) -> None:
+    fake.fail_next(500, body="a\ud800b")
+    assert start(fake).content.decode() == "a\ufffdb"
+
+
 def test_the_next_calls_fail_with_the_real_servers_words_and_nothing_is_done(fake: OutputMock) -> None:
     fault = fake.fail_next(503, times=2)
     answers = [start(fake), start(fake)]
@@ -268,6 +273,11 @@ def test_dropped_connections_are_tried_again_as_often_as_the_adapter_says(fake: 
     [
         ({"times": 0}, "times is 1 or more, not 0 times"),
         ({"status": 9}, "9 is not an HTTP status"),
+        (
+            {"status": 500, "headers": {"Transfer-Encoding": "chunked"}},
+            "'Transfer-Encoding' is of the connection",
+        ),
+        ({"status": 500, "headers": {"connection": "close"}}, "'connection' is of the connection"),
         ({"drop": "both"}, "what is lost is the 'request', the 'answer' or its 'body', not 'both'"),
         ({"cut_after": -1}, "a stream is cut after 0 events or more, not -1"),
         ({"route": "strat"}, "there is no route 'strat'; did you mean 'start'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any, ClassVar
+from wsgiref.util import is_hop_by_hop
 
 from output_mock.contract import errors
 from output_mock.contract.reply import TEXT_TYPE, Reply
@@ -57,6 +58,8 @@ class ErrorAnswer(Effect):
         for name, value in self.headers.items():
             if not responses.is_header(name, value):
                 raise ValueError(f"{name!r}: {value!r} cannot be a header")
+            if is_hop_by_hop(name):
+                raise ValueError(f"the header {name!r} is of the connection, which the server itself manages")
 
     def _has_no_body(self) -> bool:
         return self.status < 200 or self.status in (204, 205, 304)

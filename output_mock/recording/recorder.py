@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from output_mock.recording.answers import Answer
-from output_mock.recording.comparison import differences, shown
+from output_mock.recording.comparison import differences, places_above, shown
 from output_mock.recording.masks import Masks
 from output_mock.recording.player import Played, Player
 from output_mock.recording.scenario import Scenario, Step
@@ -143,5 +143,5 @@ def _marked(recording: Scenario, step: Step, other: Mapping[str, Any]) -> Step:
         return replace(step, written={**step.written, "compare": "unordered"})
     places = {*unstable, *(one.pointer for one in found)}
     # What lies below another place goes with it.
-    places = {one for one in places if not any(one.startswith(f"{other}/") for other in places)}
+    places = {one for one in places if places.isdisjoint(places_above(one))}
     return replace(step, written={**step.written, "unstable": sorted(places)})

@@ -16,6 +16,7 @@ from output_mock.recording.recorder import record
 from output_mock.recording.replaying import between, replay
 from output_mock.recording.scenario import Scenario
 from output_mock.recording.transport import InProcessTransport, Reply
+from tests.conftest import no_hang
 from tests.fidelity.played_clock import PlayedClock
 from tests.fidelity.recorded import FOLDER, RECORDINGS, PlayedPace, recordings
 from tests.recording.answering import JSON, Answering, CountedPace, Sent, json_reply, reply, scenario
@@ -287,3 +288,12 @@ def test_a_history_of_wrong_types_is_recorded_as_it_is(name: Any) -> None:
         each["eventTypeName"] for each in events
     ]
     assert "at" not in answer
+
+
+def test_a_large_answer_in_which_all_has_changed_is_marked_and_compared_in_good_time() -> None:
+    fields = 30_000
+    with no_hang():
+        made = recorded(*({f"f{n}": each for n in range(fields)} for each in (1, 2)), times=2)
+        again = Player(Answering(lambda sent: json_reply({f"f{n}": 3 for n in range(fields)})))
+        assert len(made.steps[0].unstable) == fields
+        assert [each.is_same for each in replay(made, again)] == [True]

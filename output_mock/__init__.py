@@ -33,24 +33,29 @@ if TYPE_CHECKING:
     from output_mock.sdk.context import Context, SignalTimeout
     from output_mock.sdk.failures import ChildFailure, Failure, StepFailure
 
-# Where each name is. It is imported when somebody asks for it: the command line starts sooner so, and can
-# already end quietly on Ctrl-C while the rest is being imported.
-_PLACES = {
-    **dict.fromkeys(
-        (
-            *("Expected", "called", "queried", "reset", "signalled", "started", "stopped"),
-            *("terminated", "updated"),
-        ),
-        "expected",
+# Which names are in which module. Each is imported when somebody asks for it: the command line starts sooner
+# so, and can already end quietly on Ctrl-C while the rest is being imported.
+_NAMES = {
+    "expected": (
+        "Expected",
+        "called",
+        "queried",
+        "reset",
+        "signalled",
+        "started",
+        "stopped",
+        "terminated",
+        "updated",
     ),
-    "Fault": "http.faults",
-    **dict.fromkeys(("Call", "Calls"), "http.journal"),
-    "UNDEFINED": "javascript_json",
-    **dict.fromkeys(("OutputMock", "RunView", "Runs"), "mock"),
-    "Script": "scripts.script",
-    **dict.fromkeys(("Context", "SignalTimeout"), "sdk.context"),
-    **dict.fromkeys(("ChildFailure", "Failure", "StepFailure"), "sdk.failures"),
+    "http.faults": ("Fault",),
+    "http.journal": ("Call", "Calls"),
+    "javascript_json": ("UNDEFINED",),
+    "mock": ("OutputMock", "RunView", "Runs"),
+    "scripts.script": ("Script",),
+    "sdk.context": ("Context", "SignalTimeout"),
+    "sdk.failures": ("ChildFailure", "Failure", "StepFailure"),
 }
+_PLACES = {name: place for place, names in _NAMES.items() for name in names}
 
 __all__ = [
     "UNDEFINED",

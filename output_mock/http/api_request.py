@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from output_mock.contract.errors import OutputError
 from output_mock.contract.view import View
 from output_mock.engine.world import World
 from output_mock.http.api import Api
@@ -80,9 +81,16 @@ class ApiRequest:
         if function is not None:
             function()
 
-    def while_busy(self, frames: Generator[bytes, None, None]) -> Iterator[bytes]:
-        """The frames of a stream; only while one is made the request counts as one that is being answered."""
-        return self.api.under_way.while_busy(frames, self.environ.get(GIVE_UP))
+    def while_busy(
+        self, frames: Generator[bytes, None, None], last_frame: Callable[[OutputError], bytes]
+    ) -> Iterator[bytes]:
+        """The frames of a stream; only while one is made the request counts as one that is being answered.
+
+        `last_frame` is what the server sends when the thread that makes them does not come back.
+        """
+        function = self.environ.get(GIVE_UP)
+        give_up = None if function is None else lambda error: function(error, last_frame(error))
+        return self.api.under_way.while_busy(frames, give_up)
 
     def workflow(self) -> str | None:
         """The name of the workflow that it is about; None when it is about none."""

@@ -25,7 +25,6 @@ from output_mock.http.journal_entry import call_of
 from output_mock.http.older_view import view_of
 from output_mock.http.request_handler import RequestHandler
 from output_mock.http.response import WSGIResponse, status_line
-from output_mock.http.responses import error_reply, response_of
 from output_mock.http.server_hooks import GIVE_UP
 from output_mock.patience import TimedOut
 
@@ -121,7 +120,7 @@ class OutputApp(Flask):
         """Answer the request whose thread does not come back from a script, if the server can do that from
         another thread.
         """
-        self.api.under_way.give_up(thread_id, response_of(error_reply(ending.error())))
+        self.api.under_way.give_up(thread_id, ending.error())
 
     def request_ids_state(self) -> Any:
         """Where the source of request ids and of the calls' numbers is; see `set_request_ids_state`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # Takes a function to call once the client has gone.
 WHEN_GONE = "output_mock.when_gone"
-# Sends an answer in the place of the one that does not come.
+# Sends an error in the place of the answer that does not come; takes also the last frame of a stream.
 GIVE_UP = "output_mock.give_up"
 # Makes the end of the connection a TCP reset.
 RESET = "output_mock.reset"

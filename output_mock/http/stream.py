@@ -66,8 +66,13 @@ def frames(
     try:
         yield from _followed(world, run, client, renderings, view, after, include_payloads, cut_after)
     except OutputError as problem:
-        told = {**error_body(problem), "workflowId": run.workflow_id, "runId": run.run_id}
-        yield _frame(view, "server_error", told)
+        yield last_frame(run, view, problem)
+
+
+def last_frame(run: Run, view: View, problem: OutputError) -> bytes:
+    """The frame `server_error`, after which nothing comes."""
+    told = {**error_body(problem), "workflowId": run.workflow_id, "runId": run.run_id}
+    return _frame(view, "server_error", told)
 
 
 def _followed(

@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from threading import get_ident
 
-from output_mock.http.response import WSGIResponse
+from output_mock.contract.errors import OutputError
 
 # Whether this thread, or the task that has called it, is one of those that `busy` counts.
 _counted: ContextVar[bool] = ContextVar("counted", default=False)
 
-GiveUp = Callable[[WSGIResponse], object]
+GiveUp = Callable[[OutputError], object]
 
 
 class _Block:
@@ -78,8 +78,8 @@ class UnderWay:
         finally:
             frames.close()
 
-    def give_up(self, thread_id: int, response: WSGIResponse) -> None:
+    def give_up(self, thread_id: int, error: OutputError) -> None:
         """Answer the request of a thread that does not come back with this, if the server can do that."""
         function = self._given_up_by.get(thread_id)
         if function is not None:
-            function(response)
+            function(error)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from waitress.task import ErrorTask, Task, WSGITask
 from waitress.utilities import RequestHeaderFieldsTooLarge
 
+from output_mock.contract.errors import OutputError
 from output_mock.http import head_limit
 from output_mock.http.faults import Dropped
-from output_mock.http.response import WSGIResponse, status_line
+from output_mock.http.response import status_line
+from output_mock.http.responses import error_reply, response_of
 from output_mock.http.server_hooks import GIVE_UP, LOCAL_ADDRESS, RESET, WHEN_GONE
 from output_mock.patience import TimedOut
 from output_mock.real_time import monotonic
@@ -100,13 +102,14 @@ class ApiTask(_ReportingTask, WSGITask):
             # with a client's socket does not come here: this is a full disk, or a date that no clock has.
             raise RuntimeError(f"the application failed: {error}") from error
 
-    def _give_up(self, answer: WSGIResponse) -> None:
-        """Have the client get this answer, as this task's thread does not come back, and end the connection.
-        Called from another thread. In the middle of a stream the answer is its last frame.
+    def _give_up(self, error: OutputError, last_frame: bytes = b"") -> None:
+        """Have the client get this error, as this task's thread does not come back, and end the connection.
+        Called from another thread. A stream that has begun ends with `last_frame`.
         """
         if self.wrote_header:
-            _connection_of(self).give_up(self._last_frame(answer))
+            _connection_of(self).give_up(self._end_of_stream(last_frame))
             return
+        answer = response_of(error_reply(error))
         head = [
             f"HTTP/1.1 {status_line(answer.status)}",
             *(f"{name}: {value}" for name, value in answer.wsgi_headers()),
@@ -114,15 +117,12 @@ class ApiTask(_ReportingTask, WSGITask):
         text = "\r\n".join([*head, "Connection: close", "", ""]).encode("latin-1") + answer.body
         _connection_of(self).give_up(text)
 
-    def _last_frame(self, answer: WSGIResponse) -> bytes:
-        """The end of a stream of events that tells this answer; nothing in the middle of another answer, or
-        where the client has not taken what was there before.
+    def _end_of_stream(self, frame: bytes) -> bytes:
+        """A stream's last frame as it is sent; nothing in the middle of another answer, or where the client
+        has not taken what was there before.
         """
-        kinds = [value for name, value in self.response_headers if name.lower() == "content-type"]
-        unread = self.channel.total_outbufs_len
-        if unread or not self.chunked_response or not kinds or not kinds[0].startswith("text/event-stream"):
+        if not frame or not self.chunked_response or self.channel.total_outbufs_len:
             return b""
-        frame = b"event: server_error\ndata: " + answer.body + b"\n\n"
         return b"%x\r\n%s\r\n0\r\n\r\n" % (len(frame), frame)
 
     def get_environment(self) -> WSGIEnvironment:

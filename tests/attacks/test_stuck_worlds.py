@@ -298,6 +298,7 @@ def test_a_stream_whose_own_thread_is_stuck_ends_with_an_error_too() -> None:
         last = received.split(b"\n\n")[-2]
         assert last.startswith(b"event: server_error\n")
         assert b'"error":"WaitEndedError"' in last
+        assert b'"workflowId":"w","runId":"' in last
         assert not holding.over.is_set()
 
 

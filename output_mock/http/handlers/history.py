@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from functools import partial
 
 from output_mock.contract import headers
 from output_mock.contract.errors import ServiceError, WorkflowNotFoundError
@@ -96,7 +97,8 @@ def history_stream(request: ApiRequest) -> Reply:
             include_payloads=_with_payloads(request),
             cut_after=request.cut_after,
         )
-    return Reply(content_type=STREAM_TYPE, headers=dict(headers.STREAM), stream=request.while_busy(frames))
+    busy = request.while_busy(frames, partial(stream.last_frame, run, view))
+    return Reply(content_type=STREAM_TYPE, headers=dict(headers.STREAM), stream=busy)
 
 
 def _with_payloads(request: ApiRequest) -> bool:

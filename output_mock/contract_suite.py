@@ -9,6 +9,15 @@ from pathlib import Path
 NAME = "output_contract"
 
 
+# What the checks import, and what installs it.
+_NEEDED = {
+    "pytest": "pytest",
+    "hypothesis": "hypothesis",
+    "referencing": "referencing",
+    "xdist": "pytest-xdist",
+}
+
+
 class SuiteError(RuntimeError):
     """The suite cannot be loaded; the message says why, and what to do."""
 
@@ -48,3 +57,18 @@ def load() -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[NAME] = module
     spec.loader.exec_module(module)
+
+
+def load_checks(*, in_parallel: bool = False) -> None:
+    """As `load`, for whoever wants the checks, and not only the workflows that they run.
+
+    Raises `SuiteError` also when a package is missing that they need, or need in order to run in parallel.
+    """
+    lacking = [
+        package
+        for module, package in _NEEDED.items()
+        if (in_parallel or module != "xdist") and importlib.util.find_spec(module) is None
+    ]
+    if lacking:
+        raise SuiteError(f"it needs {', '.join(lacking)}; run: pip install 'output-mock[contract]'")
+    load()

@@ -231,14 +231,18 @@ class Fakes:
 
 def reachable(url: str) -> None:
     """Fail the test unless an Output API answers at `url`."""
-    import requests
+    import http.client
+    import urllib.error
+    import urllib.request
 
     try:
-        answer = requests.get(f"{url.rstrip('/')}/health", timeout=5)
-    except requests.RequestException as error:
-        pytest.fail(f"--output-url {url}: nothing answers there: {error}", pytrace=False)
-    if answer.status_code != 200:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5):
+            pass
+    except urllib.error.HTTPError as error:
         pytest.fail(
-            f"--output-url {url}: GET /health was answered with {answer.status_code}; is it an Output API?",
+            f"--output-url {url}: GET /health was answered with {error.code}; is it an Output API?",
             pytrace=False,
         )
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        pytest.fail(f"--output-url {url}: nothing answers there: {reason}", pytrace=False)

@@ -37,6 +37,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if pytest.version_tuple < (8,):
+        # pytest is there already, whoever installed it: output-mock does not require it.
+        raise pytest.UsageError(
+            f"output-mock's plugin needs pytest 8 or later, and this is {pytest.__version__}; run: pip install "
+            "'output-mock[pytest]', or leave the plugin out with -p no:output"
+        )
     config.addinivalue_line(
         "markers",
         f"output({', '.join(settings.NAMES)}): configure the fake of the Output API that this test gets from "

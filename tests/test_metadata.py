@@ -79,6 +79,30 @@ def test_everything_that_is_imported_is_declared() -> None:
     assert not missing
 
 
+# What only an extra brings may be imported here, and in nothing that a server or `check` needs.
+PLACES_OF_EXTRAS = re.compile(
+    r"pytest_output/|contract_tests/"
+    r"|output_mock/(temporal/|traces/s3\.py|stored_traces\.py|in_process/requests_client\.py)"
+    # They do without.
+    r"|output_mock/http/(bodies|trace_log)\.py"
+)
+
+
+def test_a_server_imports_nothing_that_only_an_extra_brings() -> None:
+    plain = {
+        re.match(r"[\w.-]+", one)[0].lower() for one in requires("output-mock") or [] if "extra ==" not in one
+    }  # type: ignore[index]
+    distributions = packages_distributions()
+    elsewhere = {
+        package: sorted(file for file in files if not PLACES_OF_EXTRAS.match(file))
+        for package, files in imported().items()
+        if not plain & {one.lower() for one in distributions.get(package, [package])}
+        and package not in BROUGHT_BY_THE_TEST | set(BROUGHT_BY)
+    }
+    assert {"pytest", "requests", "urllib3"} <= set(elsewhere)
+    assert {package: files for package, files in elsewhere.items() if files} == {}
+
+
 def test_everything_that_is_declared_is_imported() -> None:
     distributions = packages_distributions()
     used = {one.lower() for package in imported() for one in distributions.get(package, [package])}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -204,16 +203,6 @@ def _server(wanted: Wanted) -> Server:
         return Server(SocketTransport(wanted.url), wanted.token)
     assert wanted.target is not None
     return Server(InProcessTransport(wanted.target.app), wanted.target.token)
-
-
-def missing(workers: str | None) -> str | None:
-    """What is not installed and is needed, in words; None if there is nothing."""
-    wanted = ["hypothesis", *(["xdist"] if workers is not None else [])]
-    names = {"xdist": "pytest-xdist"}
-    lacking = [names.get(one, one) for one in wanted if importlib.util.find_spec(one) is None]
-    if not lacking:
-        return None
-    return f"it needs {' and '.join(lacking)}; run: pip install 'output-mock[contract]'"
 
 
 def write_reports(verdict: Verdict, folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from output_mock.javascript_json import stringify
 from output_mock.traces.reading import MOST_BYTES, NoTrace, answered, checked, parsed, read_trace
 
 if TYPE_CHECKING:
-    from requests import Response
+    from http.client import HTTPResponse
 
 _SERVER = "http://localhost:3001"
 
@@ -110,17 +110,26 @@ def _from_environment(name: str) -> bool:
 
 
 def _asked(url: str, token: str | None) -> Any:
-    import requests
+    import http.client
+    import urllib.error
+    import urllib.request
 
-    headers = {} if token is None else {"Authorization": f"Basic {token}"}
+    request = urllib.request.Request(url)
+    if token is not None:
+        # Where an answer leads elsewhere, the token stays here.
+        request.add_unredirected_header("Authorization", f"Basic {token}")
     try:
-        with requests.get(url, headers=headers, timeout=60, stream=True) as answer:
-            content = _content(answer)
-    except requests.RequestException as error:
-        raise NoTrace(
-            f"{url}: nothing answers there ({type(error).__name__}); is the server running?"
-        ) from None
-    if answer.status_code != 200:
+        try:
+            answer = urllib.request.urlopen(request, timeout=60)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            status, content = answer.status, _content(answer)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        reason = getattr(reason, "strerror", None) or reason
+        raise NoTrace(f"{url}: nothing answers there ({reason}); is the server running?") from None
+    if status != 200:
         try:
             body = parsed(content, url)
         except NoTrace:
@@ -128,18 +137,16 @@ def _asked(url: str, token: str | None) -> Any:
         told = body if isinstance(body, dict) else {}
         text = content[:200].decode("utf-8", "replace")
         words = f"{told.get('error')}: {told.get('message')}" if "error" in told else text
-        hint = "; give --token" if answer.status_code == 401 else ""
-        raise NoTrace(f"{url}: answered {answer.status_code}, {words}{hint}")
+        hint = "; give --token" if status == 401 else ""
+        raise NoTrace(f"{url}: answered {status}, {words}{hint}")
     return parsed(content, url)
 
 
-def _content(answer: Response) -> bytes:
+def _content(answer: HTTPResponse) -> bytes:
     """The body of an answer, and not much more than a trace may have."""
     content = bytearray()
-    for piece in answer.iter_content(64 * 1024):
+    while len(content) <= MOST_BYTES and (piece := answer.read(64 * 1024)):
         content += piece
-        if len(content) > MOST_BYTES:
-            break
     return bytes(content)
 
 

@@ -32,11 +32,15 @@ class CouldNotBeChecked(click.ClickException):
     exit_code = _COULD_NOT
 
 
-def _areas(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[str]:
+def _load_checks(*, in_parallel: bool = False) -> None:
     try:
-        contract_suite.load()
+        contract_suite.load_checks(in_parallel=in_parallel)
     except contract_suite.SuiteError as problem:
         raise CouldNotBeChecked(str(problem)) from None
+
+
+def _areas(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[str]:
+    _load_checks()
     from output_contract.checks import AREAS
 
     given = [one for value in values for one in value.split(",") if one]
@@ -63,10 +67,7 @@ def _url(context: click.Context, parameter: click.Parameter, value: str | None) 
 def _version(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is None:
         return None
-    try:
-        contract_suite.load()
-    except contract_suite.SuiteError as problem:
-        raise CouldNotBeChecked(str(problem)) from None
+    _load_checks()
     from output_contract.versions import known
 
     try:
@@ -240,9 +241,7 @@ def verify(
     from output_contract import comparison, report_text, verification
     from output_contract import verdict as verdicts
 
-    lacking = verification.missing(workers)
-    if lacking is not None:
-        raise CouldNotBeChecked(lacking)
+    _load_checks(in_parallel=workers is not None)
     if url is None and (catalog is not None or temporal is not None or map_file is not None):
         raise click.UsageError("--catalog, --map and --temporal are for a server; give its URL", context)
     if temporal is not None and (catalog is not None or read_only):

@@ -1103,7 +1103,7 @@ def test_serving_imports_nothing_that_it_does_not_need(tmp_path: Path, script: P
         "import output_mock.server, output_mock.cli.log\n"
         f"OutputMock(scripts=[{str(script)!r}])\n"
         "print(sorted(sys.modules.keys() & "
-        "{'jsonschema', 'requests', 'responses', 'pytest', 'yaml', 'hypothesis', 'boto3', 'moto'}))"
+        "{'jsonschema', 'requests', 'urllib3', 'pytest', 'yaml', 'hypothesis', 'boto3', 'moto'}))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT

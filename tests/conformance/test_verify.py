@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -336,11 +337,17 @@ def test_an_area_that_is_not_there_is_told() -> None:
     assert "give its URL" in failure("--catalog", "main")
 
 
-def test_what_is_not_installed_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification.importlib.util, "find_spec", lambda name: None)  # type: ignore[attr-defined]
-    assert "it needs hypothesis and pytest-xdist; run: pip install 'output-mock[contract]'" in failure(
-        "-n", "2"
-    )
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [({"pytest", "hypothesis"}, "pytest, hypothesis"), ({"xdist"}, "pytest-xdist")],
+    ids=["checks", "in parallel"],
+)
+def test_what_is_not_installed_is_told_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, lacking: set[str], told: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in lacking else find(name))
+    assert f"it needs {told}; run: pip install 'output-mock[contract]'" in failure("-n", "2")
 
 
 def test_temporal_needs_its_sdk(monkeypatch: pytest.MonkeyPatch, fake: tuple[OutputMock, str]) -> None:

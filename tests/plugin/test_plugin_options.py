@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from output_mock import OutputMock
+from pytest_output import plugin
 from tests.conftest import Suite
 
 
@@ -269,6 +270,16 @@ def test_options_that_make_no_sense_are_refused(
     result = suite("def test_it(): pass", *arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+def test_a_pytest_that_is_too_old_is_told_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    monkeypatch.setattr(pytest, "version_tuple", (7, 4, 4))
+    with pytest.raises(
+        pytest.UsageError, match=r"pip install 'output-mock\[pytest\]', or leave the plugin out"
+    ):
+        plugin.pytest_configure(pytestconfig)
 
 
 @pytest.mark.usefixtures("suite")

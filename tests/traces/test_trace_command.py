@@ -259,7 +259,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"a": 1}')
     assert "has 'id', which is text; is this a trace?" in told(str(tmp_path / "bad.json"))
     assert "there is no such file" in told("no/such.json")
-    assert "nothing answers there (ConnectionError); is the server running?" in told("some-id")
+    assert "nothing answers there (Connection refused); is the server running?" in told("some-id")
     mock = OutputMock()
     mock.workflow("w").returns(1)
     with mock.serve() as url:

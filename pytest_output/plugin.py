@@ -40,8 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if pytest.version_tuple < (8,):
         # pytest is there already, whoever installed it: output-mock does not require it.
         raise pytest.UsageError(
-            f"output-mock's plugin needs pytest 8 or later, and this is {pytest.__version__}; run: pip install "
-            "'output-mock[pytest]', or leave the plugin out with -p no:output"
+            f"output-mock's plugin needs pytest 8 or later, and this is {pytest.__version__}; run: "
+            "pip install 'output-mock[pytest]', or leave the plugin out with -p no:output"
         )
     config.addinivalue_line(
         "markers",

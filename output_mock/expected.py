@@ -25,6 +25,12 @@ class _Anything:
 
 
 ANY: Any = _Anything()
+
+
+class _Containing(dict[str, Any]):
+    """An object of which an expected call names only some keys."""
+
+
 # The operations that change something; the others only look.
 _CHANGING = frozenset({"run", "start", "signal", "feedback", "update", "stop", "terminate", "reset"})
 
@@ -128,6 +134,15 @@ def _value(call: Call, name: str) -> Any:
     return body.get({"step": "stepName"}.get(name, name), UNDEFINED if name == "input" else None)
 
 
+def containing(wanted: Any) -> Any:
+    """The same value, but objects in it may have other keys besides, at any depth."""
+    if isinstance(wanted, Mapping):
+        return _Containing({key: containing(value) for key, value in wanted.items()})
+    if isinstance(wanted, (list, tuple)):
+        return [containing(value) for value in wanted]
+    return wanted
+
+
 def _anything(wanted: Any) -> bool:
     """Whether everything is wanted, also what nobody has ever heard of."""
     return bool(wanted == object())
@@ -143,6 +158,8 @@ def unequal(given: Any, wanted: Any, where: str) -> list[str]:
             if key not in given:
                 found.append(f"{where}.{key} is missing")
             elif key not in wanted:
+                if isinstance(wanted, _Containing):
+                    continue
                 shown = masked({key: given[key]})[key]
                 found.append(f"{where}.{key} is {short(shown)}, and was not expected")
             else:

@@ -103,14 +103,18 @@ def _fitting(asked: ControlRequest) -> Calls:
     )
 
 
-def _listed(asked: ControlRequest, found: Calls) -> dict[str, Any]:
-    limit = asked.query.get("limit", 100)
+def listed(found: Calls, limit: int) -> dict[str, Any]:
+    """The last calls of these, as answers have them."""
     return {"calls": [_described(call) for call in found[-limit:]], "count": len(found)}
+
+
+def _limit(asked: ControlRequest) -> int:
+    return int(asked.query.get("limit", 100))
 
 
 def list_calls(asked: ControlRequest) -> ControlResponse:
     """The calls that fit."""
-    return ControlResponse(200, _listed(asked, _fitting(asked)))
+    return ControlResponse(200, listed(_fitting(asked), _limit(asked)))
 
 
 def count(asked: ControlRequest) -> ControlResponse:
@@ -132,7 +136,7 @@ def wait(asked: ControlRequest) -> ControlResponse:
             f"there were {len(_fitting(asked))} such calls within {format_duration(length)}, not {wanted}; "
             f"the last calls:\n{listing(Calls(journal)[-10:]) or 'none'}"
         )
-    return ControlResponse(200, _listed(asked, _fitting(asked)))
+    return ControlResponse(200, listed(_fitting(asked), _limit(asked)))
 
 
 def clear(asked: ControlRequest) -> ControlResponse:
@@ -153,7 +157,7 @@ _FILTERS: dict[str, JsonSchema] = {
     "since": number("Only calls after the one of this number.", minimum=0, maximum=2**53),
 }
 _LIMIT = {"limit": number("How many at most, the last ones.", minimum=1, maximum=1000, default=100)}
-_CALLS = shape({"calls": many(ref("Call")), "count": number("How many fit, also those beyond the limit.")})
+CALLS = shape({"calls": many(ref("Call")), "count": number("How many fit, also those beyond the limit.")})
 OPERATIONS = [
     ControlOperation(
         "listCalls",
@@ -161,7 +165,7 @@ OPERATIONS = [
         "/calls",
         "List the calls that match, oldest first.",
         list_calls,
-        {200: _CALLS},
+        {200: CALLS},
         query={**_FILTERS, **_LIMIT},
     ),
     ControlOperation("clearCalls", "DELETE", "/calls", "Delete all calls.", clear, {204: None}),
@@ -180,7 +184,7 @@ OPERATIONS = [
         "/calls/wait",
         "Wait, in real time, until so many calls match. 408 if there are not enough in time.",
         wait,
-        {200: _CALLS},
+        {200: CALLS},
         errors=(408,),
         query={
             **_FILTERS,

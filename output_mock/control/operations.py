@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from output_mock.contract.schemas import JsonSchema
-from output_mock.control import calls, clock, faults, runs, snapshots, unplayed, workflows, world_operations
+from output_mock.control import (
+    calls,
+    clock,
+    expectations,
+    faults,
+    runs,
+    snapshots,
+    unplayed,
+    workflows,
+    world_operations,
+)
 from output_mock.control.operation import ControlOperation
 
-_MODULES = (world_operations, workflows, runs, clock, faults, calls, unplayed, snapshots)
+_MODULES = (world_operations, workflows, runs, clock, faults, calls, expectations, unplayed, snapshots)
 OPERATIONS: tuple[ControlOperation, ...] = tuple(
     operation for module in _MODULES for operation in module.OPERATIONS
 )

@@ -137,6 +137,13 @@ class UnsupportedMediaType(Problem):
     name = "UnsupportedMediaTypeError"
 
 
+class AssertionFailed(Problem):
+    """The calls that were expected were not made, or others were."""
+
+    status = 422
+    name = "AssertionFailedError"
+
+
 class Full(Problem):
     """There are as many worlds as `--worlds` allows."""
 
@@ -155,6 +162,7 @@ CLASSES: tuple[type[Problem], ...] = (
     Conflict,
     TooLarge,
     UnsupportedMediaType,
+    AssertionFailed,
     Full,
 )
 # What a world says that cannot do anything at the moment, with the statuses that it has: these errors are

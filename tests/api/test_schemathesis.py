@@ -67,6 +67,7 @@ FIELDS: dict[str, list[Any]] = {
 }
 # Bodies where by chance there is hardly ever one that means something.
 BODIES = {
+    "/__mock__/calls/assert": {"expected": [{"call": "started", "workflow": "echo"}]},
     "/__mock__/workflows/{name}": {"returns": "{{ input }}"},
     "/__mock__/runs/{workflowId}/complete": {"output": 1},
     "/__mock__/runs/{workflowId}/signal": {"name": "approve"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from output_mock.contract.errors import InvalidPageTokenError
 from output_mock.contract.history import History
@@ -14,27 +14,55 @@ from output_mock.engine.run import Run
 from output_mock.http import results
 
 
-def encode_page_token(run: Run, batch: int) -> str:
-    """The token for what comes after `batch` batches of a run."""
-    text = json.dumps({"run": run.run_id, "batch": batch}, separators=(",", ":"))
-    return base64.b64encode(text.encode()).decode()
+class Place(NamedTuple):
+    """Where a page begins, as its token says it. All are numbers of batches.
+
+    The events from `first` on are read; they went to `end` when somebody looked last, while the run was
+    `running`. `read` is how far pages have read them, None before the first page and after the last one.
+    """
+
+    first: int
+    end: int
+    running: bool
+    read: int | None = None
+
+    @property
+    def begin(self) -> int:
+        """The first batch of the page."""
+        return self.first if self.read is None else self.read
+
+    def token(self, run: Run) -> str:
+        """The token that says so."""
+        fields: dict[str, Any] = {"run": run.run_id, "first": self.first, "end": self.end}
+        if self.running:
+            fields["running"] = True
+        if self.read is not None:
+            fields["read"] = self.read
+        return base64.b64encode(json.dumps(fields, separators=(",", ":")).encode()).decode()
 
 
-def decode_page_token(run: Run, history: History, token: str) -> int:
-    """How many batches of the history come before the page of that token.
+def first_place(run: Run, history: History) -> Place:
+    """Where the first page begins, which needs no token."""
+    return Place(0, len(history.batches), run.running)
+
+
+def place_of(run: Run, history: History, token: str) -> Place:
+    """Where the page of that token begins.
 
     Raises `InvalidPageTokenError`.
     """
     if len(token.rstrip("=")) < 2:
-        return 0  # too short to hold anything, and read as nothing
+        return first_place(run, history)  # too short to hold anything, and read as nothing
     try:
         read = json.loads(base64.b64decode(token, validate=True))
-        batch, run_id = read["batch"], read["run"]
-    except (binascii.Error, ValueError, TypeError, KeyError, RecursionError):
+        run_id, place = read["run"], Place(read["first"], read["end"], "running" in read, read.get("read"))
+    except (binascii.Error, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InvalidPageTokenError from None
-    if run_id != run.run_id or type(batch) is not int or not 0 <= batch <= len(history.batches):
+    written = len(history.batches)
+    numbers = [place.first, place.end, place.first if place.read is None else place.read]
+    if run_id != run.run_id or any(type(one) is not int or not 0 <= one <= written for one in numbers):
         raise InvalidPageTokenError
-    return batch
+    return place
 
 
 def events(
@@ -60,25 +88,38 @@ def described(run: Run, view: View) -> dict[str, Any]:
 def page(
     run: Run,
     view: View,
-    first: int,
+    place: Place,
     size: int,
     *,
     with_workflow: bool,
     include_payloads: bool,
     live: bool,
 ) -> dict[str, Any]:
-    """One answer of `/history`. With `live`, the end of a running history has a token as well."""
-    last = min(first + size, len(view.history(run).batches))
-    # A full page has a token, also when nothing comes after it; then the next page is empty.
-    more = last - first == size or (live and run.running)
+    """One answer of `/history`. With `live`, the end of a running history has a token as well.
+
+    That token has no page of its own: without a wait it begins again where the pages before it began
+    (long_poll_tokens).
+    """
+    written = len(view.history(run).batches)
+    following: Place | None = None
+    if place.read is None and place.running and place.first >= place.end:
+        # Everything had been read when somebody looked last.
+        last, following = place.begin, place
+    else:
+        last = min(place.begin + size, written)
+        if last - place.begin == size:
+            # A full page has a token, also when nothing comes after it; then the next page is empty.
+            following = place._replace(read=last)
+        elif live and place.running:
+            following = place._replace(end=written, read=None)
     return {
         "workflow": described(run, view) if with_workflow else None,
-        "events": events(run, view, first, last, include_payloads=include_payloads),
+        "events": events(run, view, place.begin, last, include_payloads=include_payloads),
         "runId": run.run_id,
-        "nextPageToken": encode_page_token(run, last) if more else None,
+        "nextPageToken": None if following is None else following.token(run),
     }
 
 
 def empty_page(run: Run, view: View, token: str | None) -> dict[str, Any]:
-    """The answer of a long poll during which nothing has come; `token` is the one that it was asked with."""
+    """The answer of a long poll that has no time for events; `token` is the one that it was asked with."""
     return {"workflow": described(run, view), "events": [], "runId": run.run_id, "nextPageToken": token}

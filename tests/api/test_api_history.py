@@ -79,10 +79,12 @@ def patient(mock: OutputMock) -> None:
 
 def drained(client: Client, workflow_id: str) -> dict[str, Any]:
     """The whole history of a run that waits, by a long poll that leaves nothing to come; has a token."""
-    page: dict[str, Any] = client.get(f"/workflow/{workflow_id}/history?pageSize=50&longPollTimeoutMs=1").json
+    page: dict[str, Any] = client.get(
+        f"/workflow/{workflow_id}/history?pageSize=50&longPollTimeoutMs=10"
+    ).json
     while page["events"]:
         page = client.get(
-            f"/workflow/{workflow_id}/history?pageSize=50&longPollTimeoutMs=1"
+            f"/workflow/{workflow_id}/history?pageSize=50&longPollTimeoutMs=10"
             f"&runId={page['runId']}&pageToken={escaped(page['nextPageToken'])}"
         ).json
     return page

@@ -341,7 +341,7 @@ def test_unpinned_stop_terminate_and_reset_are_deprecated(
 ) -> None:
     client.start("approval", workflowId="wf")
     client.get("/workflow/wf/status")
-    client.get("/workflow/wf/history?longPollTimeoutMs=1")
+    client.get("/workflow/wf/history?longPollTimeoutMs=10")
     body = {"stepName": "draft"} if operation == "reset" else {}
     for workflow_id, status in (("wf", 200), ("none", 404)):
         answer = client.request(method, f"/workflow/{workflow_id}/{operation}", body)
@@ -365,7 +365,7 @@ def test_pinned_stop_terminate_and_reset_are_not_deprecated(
     client: Client, method: str, operation: str
 ) -> None:
     run_id = client.start("approval", workflowId="wf")["runId"]
-    client.get("/workflow/wf/history?longPollTimeoutMs=1")
+    client.get("/workflow/wf/history?longPollTimeoutMs=10")
     answer = client.request(method, f"/workflow/wf/runs/{run_id}/{operation}", {"stepName": "draft"})
     assert answer.status == 200, answer.text
     assert not {"deprecation", "sunset", "link"} & set(answer.headers)

@@ -72,7 +72,7 @@ def request_of(kind: str, mock: OutputMock, one: Client) -> Callable[[], Answer]
         return lambda: one.unchecked("GET", "/workflow/w/history/stream")
     if kind == "calls":
         return lambda: one.unchecked("GET", "/__mock__/calls/wait?count=1000&timeout=60s")
-    page = one.get("/workflow/w/history?pageSize=50&longPollTimeoutMs=1").json
+    page = one.get("/workflow/w/history?pageSize=50&longPollTimeoutMs=10").json
     token = quote(page["nextPageToken"], safe="")
     path = f"/workflow/w/history?runId={page['runId']}&pageToken={token}&longPollTimeoutMs=3000000"
     return lambda: one.unchecked("GET", path)

@@ -15,9 +15,10 @@ from moto import mock_aws
 from output_contract.pack import script as pack
 from output_mock.traces.s3 import moto_server
 from tests.docs.pages import EVERYTHING
+from tests.fidelity.beside_pack import script as beside_pack
 from tests.fidelity.further_pack import script as further_pack
 from tests.fidelity.more_pack import script as more_pack
-from tests.fidelity.recorded import FURTHER, MORE, OLDER, RECORDINGS, Recorded, versions_of
+from tests.fidelity.recorded import BESIDE, FURTHER, MORE, OLDER, RECORDINGS, Recorded, versions_of
 
 # What can come out differently over a socket: raw bodies and paths, headers, streams, requests that wait.
 OVER_A_SOCKET = [
@@ -78,6 +79,12 @@ def test_the_exchanges_of_older_versions_come_out_the_same(name: str) -> None:
 def test_what_versions_differ_in_comes_out_as_each_of_them_answered(name: str) -> None:
     recording = MORE[name]
     different = Recorded(recording, pack, more_pack, versions=versions_of(recording)).play(documented=True)
+    assert not different, "\n".join(different)
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_was_asked_beside_comes_out_the_same(name: str) -> None:
+    different = Recorded(BESIDE[name], pack, beside_pack).play(documented=True)
     assert not different, "\n".join(different)
 
 

@@ -485,7 +485,7 @@ def test_a_request_that_cannot_be_read_is_reported_all_the_same(running: Running
 def test_a_stop_ends_streams_and_long_polls_and_leaves_no_thread(running: Running) -> None:
     with ExitStack() as stack:
         opened = stack.enter_context(streams(running, 20))
-        page = json.loads(running.ask("GET", "/workflow/followed/history?longPollTimeoutMs=1")[1])
+        page = json.loads(running.ask("GET", "/workflow/followed/history?longPollTimeoutMs=10")[1])
         token = urllib.parse.quote(page["nextPageToken"], safe="")
         poll = f"/workflow/followed/history?longPollTimeoutMs=15000&runId={page['runId']}&pageToken={token}"
         polling = stack.enter_context(closing(running.send(f"GET {poll} HTTP/1.1")))

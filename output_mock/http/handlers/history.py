@@ -16,6 +16,10 @@ from output_mock.http import pages, stream
 from output_mock.http.api_request import ApiRequest
 from output_mock.http.server_hooks import WHEN_GONE
 
+# Temporal answers a long poll so long before its time is over (long_poll_tokens).
+_TO_ANSWER = 1000 * MILLISECOND
+# In fewer milliseconds the server behind the API cannot answer (long_poll_of_a_moment).
+_SHORTEST_POLL = 3
 # A UUID as Temporal's server reads one: also in braces, as a URN, or without dashes.
 _UUID = re.compile(
     r"(?:urn:uuid:|\{)?([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})\}?", re.IGNORECASE
@@ -34,33 +38,40 @@ def history(request: ApiRequest) -> Reply:
         raise
     show = request.view.history
     with world.clock.lock:
-        first = 0 if token is None else pages.decode_page_token(run, show(run), token)
-    if poll is None or _moved(request, run, first, poll):
+        place = pages.first_place(run, show(run)) if token is None else pages.place_of(run, show(run), token)
+    if poll is not None and poll < _SHORTEST_POLL:
         with world.clock.lock:
-            page = pages.page(
-                run,
-                request.view,
-                first,
-                parameters["pageSize"],
-                with_workflow=token is None or poll is not None,
-                include_payloads=_with_payloads(request),
-                live=poll is not None,
-            )
-    else:
+            nothing = pages.empty_page(run, request.view, token)
+        world.poll(run)
+        return Reply(nothing)
+    moved = True
+    if poll is not None and place.read is None and place.running:
+        # Who polls has read up to where the last one who polled has looked.
+        first = 0 if token is None else place.end
+        moved = _moved(request, run, first, poll)
         with world.clock.lock:
-            page = pages.empty_page(run, request.view, token)
-        # Who has waited in vain asks again; or a run would need a poll for each few seconds it takes.
-        poll = None
-    # It tells what stands now; the next thing may happen after it.
-    if poll is None and run.running:
+            place = pages.Place(first, len(show(run).batches), run.running)
+    with world.clock.lock:
+        page = pages.page(
+            run,
+            request.view,
+            place,
+            parameters["pageSize"],
+            with_workflow=token is None or poll is not None,
+            include_payloads=_with_payloads(request),
+            live=poll is not None,
+        )
+    # Who asks without waiting, or has waited in vain, asks again: it tells what stands now, and the next
+    # thing may happen after it. Or a run would need a poll for each few seconds it takes.
+    if run.running and (poll is None or not moved):
         world.poll(run)
     return Reply(page)
 
 
 def _moved(request: ApiRequest, run: Run, first: int, poll: int) -> bool:
-    """Wait until a run has more than `first` batches, or has closed, for `poll` milliseconds at most."""
+    """Wait until a run has more than `first` batches, or has closed, in a poll of `poll` milliseconds."""
     world, show = request.world, request.view.history
-    length = min(poll * MILLISECOND, world.history_max_waiting)
+    length = max(0, min(poll * MILLISECOND, world.history_max_waiting) - _TO_ANSWER)
     return world.wait(
         run,
         lambda: len(show(run).batches) > first or not run.running,

@@ -7,9 +7,9 @@ import os
 import sys
 
 import click
-from click.core import ParameterSource
 
 from output_mock.cli.check import check
+from output_mock.cli.configured import source_of
 from output_mock.cli.pack import pack
 from output_mock.cli.record import record
 from output_mock.cli.replay import replay
@@ -106,9 +106,7 @@ def _line(problem: click.ClickException) -> str:
     called = next((word for word in sys.argv[1:] if word in command.commands), "serve")
     path = context.command_path if context is not None else f"{NAME} {called}"
     if isinstance(problem, click.BadParameter) and problem.param is not None and context is not None:
-        param = problem.param
-        from_environment = context.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
-        problem.param_hint = f"'{param.envvar if from_environment else param.opts[0]}'"
+        problem.param_hint = source_of(context, problem.param)
     text = " ".join(problem.format_message().split()).rstrip(".")
     if isinstance(problem, click.UsageError):
         text += f"; see '{path} --help'"

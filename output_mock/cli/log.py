@@ -38,14 +38,19 @@ class _Text(NamedTuple):
 class RequestLog:
     """Writes to `stream`, which has a file descriptor, what a server reports, until `close`.
 
-    A line is text, or (`structured`) a JSON object.
+    A line is text, or (`structured`) a JSON object. There is one for each request unless `requests` is false;
+    answers 200 to `GET /health` are left out unless `health` is true.
     """
 
-    def __init__(self, stream: TextIO, *, structured: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO, *, structured: bool = False, requests: bool = True, health: bool = True
+    ) -> None:
         # Past the stream's own lock, which a thread that is stuck in a write would hold when Python ends.
         self._file = stream.fileno()
         self._encoding = stream.encoding
         self._structured = structured
+        self._requests = requests
+        self._health = health
         # The fakes that are looked after, and which mistake in their scripts was seen last.
         self._followed: WeakKeyDictionary[OutputMock, object] = WeakKeyDictionary()
         # The number of the script of each fake of which was told that it keeps its world to itself.
@@ -65,6 +70,8 @@ class RequestLog:
 
     def served(self, done: Served) -> None:
         """Note what the server has done. Called from any thread; never waits."""
+        if not self._requests or (not self._health and done.target == "/health" and done.status == 200):
+            return
         self._waiting.append((time.time(), done))
         if not self._something.is_set():
             self._something.set()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from output_mock.cli.configured import Configured
 from output_mock.cli.connection import base_url, token_option
 from output_mock.cli.scenarios import (
     CouldNotBePlayed,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from output_mock.recording.transport import Transport
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("url", metavar="URL", callback=base_url)
 @click.argument("paths", metavar="SCENARIO...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(

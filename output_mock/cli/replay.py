@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from output_mock.cli.configured import Configured
 from output_mock.cli.connection import base_url, token_option
 from output_mock.cli.scenarios import (
     CouldNotBePlayed,
@@ -46,7 +47,7 @@ def _other_side(context: click.Context, parameter: click.Parameter, value: str) 
     return path
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("other", metavar="URL|DIR", callback=_other_side)
 @token_option

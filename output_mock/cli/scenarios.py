@@ -105,7 +105,7 @@ def done_by(command: str | None) -> ByHand:
 
         known = {name: str(value) for name, value in variables.items() if name != "token"}
         if command is not None:
-            given = {f"OUTPUT_MOCK_{name.upper()}": value for name, value in known.items()}
+            given = {f"SCENARIO_{name.upper()}": value for name, value in known.items()}
             try:
                 ended = subprocess.run(
                     [*shlex.split(command), words], env={**os.environ, **given}, check=False
@@ -178,5 +178,5 @@ hand_option: Option = click.option(
     "--hand",
     metavar="COMMAND",
     callback=_command,
-    help="Run this for what is done by hand. It gets the words, and each variable as OUTPUT_MOCK_NAME.",
+    help="Run this for what is done by hand. It gets the words, and each variable as SCENARIO_NAME.",
 )

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from output_mock import contract_suite
+from output_mock.cli.configured import Configured
 from output_mock.cli.connection import sendable_token
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _version(context: click.Context, parameter: click.Parameter, value: str | No
 
 
 def _catalog(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-    from output_mock.cli.serve import catalog_name
+    from output_mock.cli.values import catalog_name
 
     return None if value is None else catalog_name(context, parameter, value)
 
@@ -94,7 +95,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     raise click.BadParameter(f"{value!r} is neither a number nor 'auto'", context, parameter)
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("url", required=False, callback=_url)
 @click.option(
     "--token",
@@ -155,8 +156,6 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--against-token",
     metavar="T",
-    envvar="OUTPUT_MOCK_AGAINST_TOKEN",
-    show_envvar=True,
     callback=sendable_token,
     help="The token of that server.",
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from output_mock.cli.check import all_mistakes, counted
 from output_mock.cli.reading import read_within_limit
+from output_mock.cli.script_files import STDIN, all_mistakes, counted, script_files
 from output_mock.contract.errors import OutputError
 
 if TYPE_CHECKING:
@@ -21,18 +22,18 @@ _Stamp = tuple[int, int, int] | None
 
 
 class Watcher:
-    """Looks after the files that a served fake was loaded from.
+    """Looks after the files and folders that a served fake was loaded from.
 
-    From `begin` on, a file that has changed is loaded again, and what it offers takes the place of what it
-    offered, in the first world and in others (asked for each time, by name). One that is wrong changes
-    nothing; what is wrong with it is told. Runs from the beginning are not begun again, and of a Python
-    script its own file is looked at and not what it imports.
+    From `begin` on, a file that has changed, or is new in a folder, is loaded again, and what it offers takes
+    the place of what it offered, in the first world and in others (asked for each time, by name). One that is
+    wrong changes nothing; what is wrong with it is told. Runs from the beginning are not begun again, and of
+    a Python script its own file is looked at and not what it imports.
     """
 
-    def __init__(self, mock: OutputMock, files: tuple[str, ...]) -> None:
-        self._mock = mock
+    def __init__(self, paths: tuple[str, ...]) -> None:
+        self._paths = [path for path in paths if path != STDIN]
         self._others: Callable[[], Mapping[str, OutputMock]] = dict
-        self._stamps = {file: _stamp(file) for file in files}
+        self._stamps = {file: _stamp(file) for file in script_files(self._paths)}
         self._seen = dict(self._stamps)
         self._loaded: dict[str, list[Scripted]] = {}
         self._tell: Callable[[str], None] = print
@@ -41,14 +42,15 @@ class Watcher:
 
     def begin(
         self,
+        mock: OutputMock,
         loaded: dict[str, list[Scripted]],
         tell: Callable[[str], None],
         others: Callable[[], Mapping[str, OutputMock]] = dict,
     ) -> None:
-        """Begin to watch, given what each file has offered so far, whom to tell what happens, and the other
-        worlds that have what the files offer.
+        """Begin to watch, given the first world, what each file has offered so far, whom to tell,
+        and the other worlds that have what the files offer.
         """
-        self._loaded, self._tell, self._others = loaded, tell, others
+        self._mock, self._loaded, self._tell, self._others = mock, loaded, tell, others
         self._thread.start()
 
     def close(self) -> None:
@@ -58,13 +60,17 @@ class Watcher:
 
     def _run(self) -> None:
         while not self._closing.wait(_LOOK):
+            with suppress(OSError):
+                for file in script_files(self._paths):
+                    # One that is new in a folder was never loaded.
+                    self._stamps.setdefault(file, None)
             for file in self._stamps:
                 self._look_at(file)
 
     def _look_at(self, file: str) -> None:
         stamp = _stamp(file)
         # Editors write in several strokes, and some move the file away first: wait until it lies still.
-        settled, self._seen[file] = stamp == self._seen[file], stamp
+        settled, self._seen[file] = stamp == self._seen.get(file), stamp
         if settled and stamp != self._stamps[file]:
             self._stamps[file] = stamp
             self._take_up(file)
@@ -79,7 +85,7 @@ class Watcher:
             mistakes = all_mistakes({**self._loaded, file: new}, ())
             if mistakes:
                 raise ScriptFileError.of(mistakes)
-            replace(self._mock.world, self._loaded[file], new)
+            replace(self._mock.world, self._loaded.get(file, []), new)
         except ScriptFileError as error:
             for mistake in error.mistakes:
                 self._tell(str(mistake))
@@ -89,7 +95,7 @@ class Watcher:
             self._tell(f"{file}: not taken up; {kept}")
         else:
             # Worlds that are made from now on have the new text, those before it the old one.
-            old, self._loaded[file] = self._loaded[file], new
+            old, self._loaded[file] = self._loaded.get(file, []), new
             self._take_up_elsewhere(file, old, new)
             number = len({name for script in new for name in script.names})
             self._tell(f"{file}: taken up, {counted(number)}")

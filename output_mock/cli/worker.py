@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from output_mock.cli import environment
-from output_mock.cli.check import all_mistakes, counted, loaded_files
-from output_mock.cli.serve import catalog_name, refused
+from output_mock.cli.configured import Configured
+from output_mock.cli.script_files import ScriptPath, counted, sound_files
 from output_mock.cli.signals import ending_signals
+from output_mock.cli.values import catalog_name
 
 if TYPE_CHECKING:
     from output_mock.engine.trace_storage import Traces
-    from output_mock.scripts.script import Scripted
 
 _ADDRESS = re.compile(r".*[^:]:\d{1,5}")
 
@@ -49,8 +49,8 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
     return Traces(folder, bucket)
 
 
-@click.command()
-@click.argument("scripts", nargs=-1, required=True, metavar="SCRIPT...")
+@click.command(cls=Configured)
+@click.argument("scripts", nargs=-1, required=True, metavar="SCRIPT...", type=ScriptPath())
 @click.option(
     "--temporal",
     "target",
@@ -99,7 +99,9 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
 def worker(
     scripts: tuple[str, ...], target: str, namespace: str, catalog: str, traces: Traces, leave_no_trace: bool
 ) -> None:
-    """Run the workflows of Python and YAML scripts on a real Temporal.
+    """Run the workflows of scripts on a real Temporal.
+
+    SCRIPT is a Python or YAML file, a folder of them, or - for YAML on standard input.
 
     They are offered in a catalog of their own, which a real API server on the same Temporal finds like any
     other. Several workers, on several machines, may offer the same scripts in one catalog. This needs the
@@ -108,7 +110,7 @@ def worker(
     Ctrl-C or SIGTERM ends the worker and the catalog; a second Ctrl-C ends the command at once, and the
     catalog stays.
     """
-    loaded = _loaded(scripts)
+    loaded = sound_files(scripts)
     try:
         from output_mock.temporal import ScriptWorker, ServedCatalog, TemporalError
     except ModuleNotFoundError as error:
@@ -149,11 +151,3 @@ def worker(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
-
-
-def _loaded(scripts: tuple[str, ...]) -> dict[str, list[Scripted]]:
-    loaded, problems = loaded_files(scripts)
-    mistakes = all_mistakes(loaded, problems)
-    if mistakes:
-        raise click.ClickException(refused(mistakes, problems[0] if problems else mistakes[0]).message)
-    return loaded

@@ -28,6 +28,7 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 YAML_ENDINGS = (".yaml", ".yml")
+ENDINGS = (".py", *YAML_ENDINGS)
 
 
 def load_file(path: str | PathLike[str]) -> list[Scripted]:
@@ -50,6 +51,14 @@ def load_file(path: str | PathLike[str]) -> list[Scripted]:
     return _load_python(file)
 
 
+def load_yaml(data: bytes, name: str) -> Scripted:
+    """The script that some bytes of YAML are, which messages name so. Raises `ScriptFileError`."""
+    from output_mock.scripts.yaml.document import decoded
+
+    _check_size(Path(name), len(data))
+    return decoded(data, name)
+
+
 def _check(file: Path) -> None:
     """Raise `ScriptFileError` for what cannot be read as a file: a folder, a pipe, a device, or too much."""
     try:
@@ -64,11 +73,13 @@ def _check(file: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = next((words for test, words in _KINDS if test(status.st_mode)), "no file")
         raise _wrong(file, f"it is {kind}, which may have no end; a script is an ordinary file")
-    if status.st_size > LARGEST:
-        size = status.st_size / 1_000_000
-        raise _wrong(
-            file, f"it has {size:.1f} MB, and a script has {LARGEST // 1_000_000} MB at most; split it"
-        )
+    _check_size(file, status.st_size)
+
+
+def _check_size(file: Path, size: int) -> None:
+    if size > LARGEST:
+        most = LARGEST // 1_000_000
+        raise _wrong(file, f"it has {size / 1_000_000:.1f} MB, and a script has {most} MB at most; split it")
 
 
 def _wrong(file: Path, problem: str, line: int | None = None, column: int = 1) -> ScriptFileError:
@@ -109,7 +120,9 @@ def _load_python(file: Path) -> list[Scripted]:
     found = [value for value in vars(module).values() if isinstance(value, Scripted)]
     if not found:
         raise _wrong(
-            file, "it makes no Script; write `script = output_mock.Script()` and script workflows on it"
+            file,
+            "it makes no Script; write `script = output_mock.Script()` and script workflows on it (of a "
+            "folder, files whose names begin with _ are left out)",
         )
     if all(one.empty for one in found):
         raise _wrong(

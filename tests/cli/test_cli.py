@@ -194,8 +194,8 @@ def test_several_scripts_are_served_together_and_may_import_their_neighbours(
     assert list(fake.get("/workflow/catalog").json["workflowNames"]) == ["first", "second"]
 
 
-def test_a_script_with_its_own_catalogs_is_served_in_those(serve: Serve) -> None:
-    fake = serve(ROOT / "contract_tests" / "pack.py", "--clock", "real")
+def test_the_workflows_of_the_contract_suite_are_served_in_their_own_catalogs(serve: Serve) -> None:
+    fake = serve("--pack", "--clock", "real")
     assert re.match(r"Serving \d+ workflows in catalogs main, remote on \S+ \(clock real", fake.first_line)
     assert fake.get("/workflow/catalog/remote").json == fake.get("/workflow/catalog/main").json
 
@@ -299,6 +299,7 @@ def test_in_production_the_variable_is_the_token(serve: Serve) -> None:
     flagged = serve("--auth-token", "flag", environment=variables)
     assert flagged.get("/workflow/catalog", Authorization="Basic secret").status == 401
     assert flagged.get("/workflow/catalog", Authorization="Basic flag").status == 200
+    assert "OUTPUT_API_AUTH_TOKEN is set and not used: --auth-token says another token" in flagged.log
 
 
 @pytest.mark.parametrize("node_env", ["", "development", "test"])
@@ -597,6 +598,13 @@ def test_each_request_gets_a_line(serve: Serve) -> None:
     assert re.fullmatch(r"POST /workflow/nobody/signal/go 404 \d+\.\d ms", second)
 
 
+def test_lines_of_health_checks_can_be_left_out(serve: Serve) -> None:
+    fake = serve("--no-health-log")
+    fake.get("/health")
+    fake.get("/workflow/catalog")
+    until(lambda: fake.log.startswith("GET /workflow/catalog 200 "))
+
+
 def test_a_stream_gets_a_line_when_it_begins_and_one_when_it_ends(serve: Serve, script: Path) -> None:
     fake = serve(script)
     fake.start("waits", "w")
@@ -870,14 +878,6 @@ def test_a_script_that_cannot_be_loaded_is_said_in_one_line(
     assert expected.rstrip(".") in line
 
 
-def test_a_folder_is_no_script(tmp_path: Path) -> None:
-    ended = run("serve", "--port", "0", str(tmp_path))
-    assert ended.returncode == 1
-    assert f"{tmp_path}: it is a folder; name the Python and YAML files in it that hold scripts" in one_line(
-        ended
-    )
-
-
 def test_a_script_that_may_not_be_read_is_said_in_one_line(
     script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1029,7 +1029,7 @@ def test_check_sees_what_shows_only_when_files_are_served_together(tmp_path: Pat
 def test_check_needs_a_file() -> None:
     ended = run("check")
     assert ended.returncode == 2
-    assert "Missing argument 'files'" in one_line(ended)
+    assert "Missing argument 'SCRIPT...'" in one_line(ended)
 
 
 def test_schema_prints_the_schema_of_yaml_scripts() -> None:

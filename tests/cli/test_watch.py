@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from output_mock import OutputMock, Script
-from output_mock.cli.check import loaded_files
+from output_mock.cli.script_files import loaded_files
 from output_mock.cli.watch import Watcher
 from output_mock.scripts.script import replace
 from output_mock.scripts.yaml.document import read
@@ -119,13 +119,13 @@ class Watched:
         self.folder = folder
         self.mock = OutputMock()
         self.told: list[str] = []
-        self.watcher = Watcher(self.mock, files)
+        self.watcher = Watcher(files)
         loaded, problems = loaded_files(files)
         assert not problems
         for scripts in loaded.values():
             for script in scripts:
                 self.mock.load(script)
-        self.watcher.begin(loaded, self.told.append)
+        self.watcher.begin(self.mock, loaded, self.told.append)
         self.client: Client = Client(self.mock)
 
     def write(self, name: str, text: str) -> None:
@@ -264,3 +264,17 @@ def test_serve_has_to_have_something_to_watch() -> None:
     ended = run("serve", "--watch", "--port", "0")
     assert ended.returncode == 2
     assert "--watch has nothing to watch; name a script to serve" in ended.stderr
+
+
+def test_a_script_that_is_new_in_a_folder_is_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("output_mock.cli.watch._LOOK", 0.01)
+    (tmp_path / "a.yaml").write_text("workflows: [{name: a, returns: 1}]")
+    watched = Watched(tmp_path, (str(tmp_path),))
+    try:
+        watched.write("b.yaml", "workflows: [{name: b, returns: 2}]")
+        watched.until_told("b.yaml: taken up, 1 workflow")
+        assert [watched.client.run(name)["output"] for name in ("a", "b")] == [1, 2]
+    finally:
+        watched.watcher.close()

@@ -19,6 +19,7 @@ import click
 
 import output_mock
 from output_mock.cli import command as main
+from output_mock.cli.configured import CONFIG_VARIABLE, variables_of
 from output_mock.contract.errors import SHAPES, OutputError
 from output_mock.contract.operations import OPERATIONS, errors_of
 from output_mock.control import faults as control_faults
@@ -139,8 +140,9 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str, str
     about = option.help or ""
     if option.multiple:
         about = re.sub(r" May be given (twice|several times)\.", "", about) + " Can be repeated."
-    if isinstance(option.envvar, str):
-        about += f" Environment: `{option.envvar}`."
+    others = [option.envvar] if isinstance(option.envvar, str) else (option.envvar or [])[1:]
+    for variable in others:
+        about += f" Environment: `{variable}`."
     if isinstance(option.show_default, str):
         default = option.show_default
     elif option.is_flag or option.default is None or not isinstance(option.default, (str, int, float)):
@@ -150,6 +152,24 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str, str
     if told := re.search(r" \[default: ([^\]]+)\]", about):
         about, default = about.replace(told[0], ""), told[1]
     return code(name), about, default
+
+
+def variables() -> str:
+    """The variables that set the options and arguments of commands."""
+    rows = []
+    for name, (configured, param) in variables_of(main).items():
+        shown = max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
+        flag = isinstance(param, click.Option) and param.is_flag
+        several = param.nargs == -1 or getattr(param, "multiple", False)
+        apart = "" if not several else "paths, as in PATH" if param.type.envvar_list_splitter else "words"
+        form = (
+            "`true` or `false`" if flag else f"{apart}, separated by {'`:`' if 'PATH' in apart else 'spaces'}"
+        )
+        rows.append(
+            (code(name), code(f"{configured.name} {shown}"), form if flag or several else "one value")
+        )
+    rows.append((code(CONFIG_VARIABLE), code("--config"), "the path of the file"))
+    return table(["variable", "what it sets", "form"], rows)
 
 
 # Python
@@ -480,6 +500,7 @@ TABLES = {
         "contribute/architecture.md": (layers,),
         "reference/pytest.md": (fixtures, ini, pytest_options),
         "reference/command-line.md": (commands,),
+        "reference/environment.md": (variables,),
         "reference/python.md": (
             python_names,
             mock,

@@ -30,6 +30,7 @@ from output_mock.sdk.options import activity_options
 from output_mock.server import running
 from output_mock.traces.drawing import drawn
 from pytest_output import plugin, settings
+from tests.cli.commands import one_line, run
 from tests.docs.pages import EVERYTHING, PAGES, ROOT, blocks, everywhere, page
 
 README = page("README.md")
@@ -208,6 +209,17 @@ def test_the_yaml_example_does_what_it_says(tmp_path: Path) -> None:
     assert [mock.runs["first"].status, mock.runs["first"].error["message"]] == ["failed", "busy"]
     assert mock.runs["second"].output == {"url": "https://example.com/1", "by": "ana"}
     assert mock.script_errors == []
+
+
+def test_the_configuration_file_that_is_shown_has_settings_that_there_are(tmp_path: Path) -> None:
+    (file,) = blocks("docs/reference/environment.md", "toml")
+    (tmp_path / "output-mock.toml").write_text(file)
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "hello.yaml").write_text("workflows: [{name: hello, returns: 1}]\n")
+    assert run("check", cwd=tmp_path).stdout == "workflows/hello.yaml: ok, 1 workflow: hello\n"
+    # The file is read before anything else is looked at.
+    assert "'--port': 'x' is not a port" in one_line(run("serve", "--port", "x", cwd=tmp_path))
+    assert "'x' is neither a number nor 'auto'" in one_line(run("verify", "-n", "x", cwd=tmp_path))
 
 
 def test_the_two_commands_name_what_the_package_offers() -> None:

@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 
 from output_mock.cli import command
+from output_mock.cli.configured import CONFIG_VARIABLE, PREFIX, variables_of
 from output_mock.http.trace_log import Trouble
 from output_mock.scripts.yaml.expressions import NAMES, Expression
 from output_mock.scripts.yaml.functions import FILTERS, TESTS
@@ -52,6 +53,10 @@ def test_every_environment_variable_is_told_and_exists() -> None:
     told = set(re.findall(r"^\| `([A-Z0-9_]+)", page("docs/reference/environment.md"), re.MULTILINE))
     named = variables(ROOT / "output_mock") | variables(ROOT / "pytest_output")
     named |= variables(ROOT / "contract_tests")
+    named = {name for name in named if not name.startswith(PREFIX)} | {
+        CONFIG_VARIABLE,
+        *variables_of(command),
+    }
     assert told == named
 
 

@@ -213,7 +213,7 @@ def test_a_command_does_what_is_done_by_hand(url: str, tmp_path: Path) -> None:
     command = tmp_path / "do.py"
     command.write_text(
         "import os, pathlib, sys\n"
-        f"pathlib.Path({str(noted)!r}).write_text(sys.argv[1] + ' ' + os.environ['OUTPUT_MOCK_ID'])\n"
+        f"pathlib.Path({str(noted)!r}).write_text(sys.argv[1] + ' ' + os.environ['SCENARIO_ID'])\n"
     )
     arguments = ("record", url, tmp_path / "s", "-o", tmp_path / "out", "--hand")
     recorded = run(*arguments, f"{sys.executable} {command}")

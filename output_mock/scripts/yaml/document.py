@@ -32,15 +32,17 @@ class YAMLScript(Script):
 
 def load(path: Path) -> YAMLScript:
     """The script that a YAML file is. Raises `ScriptFileError` with everything that is wrong with it."""
-    data = path.read_bytes()
+    return decoded(path.read_bytes(), str(path))
+
+
+def decoded(data: bytes, file: str) -> YAMLScript:
+    """The script that the bytes of a YAML file are; `file` names it in messages. Raises `ScriptFileError`."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ScriptFileError.of(
-            [Mistake(str(path), "a YAML file is UTF-8, and this is not", line)]
-        ) from None
-    return read(text, str(path))
+        raise ScriptFileError.of([Mistake(file, "a YAML file is UTF-8, and this is not", line)]) from None
+    return read(text, file)
 
 
 def read(text: str, file: str) -> YAMLScript:

@@ -50,6 +50,21 @@ def nanoseconds(duration: Duration) -> int:
     return length
 
 
+def pause(duration: Duration) -> int:
+    """How long a sleep of `duration` is, in nanoseconds: one of no length, or less, takes a millisecond.
+
+    Takes what `nanoseconds` takes, and the same below zero. Raises `ValueError` for anything else.
+    """
+    if isinstance(duration, str) and duration.lstrip().startswith("-"):
+        nanoseconds(duration.lstrip()[1:])
+        return MILLISECOND
+    if isinstance(duration, timedelta):
+        duration = max(duration, timedelta())
+    elif isinstance(duration, (int, float)) and -float("inf") < duration < 0:
+        return MILLISECOND
+    return max(MILLISECOND, nanoseconds(duration))
+
+
 def format_duration(length: int) -> str:
     """A number of nanoseconds as people write it: `2h`, `1h30m`, `1.5s`."""
     if length < SECOND:

@@ -721,11 +721,11 @@ class ActivityTaskCancelRequested(Event):
 
 @_kind(16)
 class ActivityTaskCanceled(Event):
-    """A step has stopped because it was asked to."""
+    """A step was waiting for its next attempt when it was asked to stop (backoff_cancelled)."""
 
+    _details = derived("details", PAYLOAD, "ACTIVITY_ID_NOT_STARTED")
     cancel_requested: int = shown("latestCancelRequestedEventId", LONG)
     scheduled: int = shown("scheduledEventId", EVENT_ID)
-    started: int = shown("startedEventId", EVENT_ID)
     _identity = derived("identity", TEXT, IDENTITY)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from output_mock.engine import children, steps, timers
 from output_mock.engine.commands import (
     CANCEL_CHILD,
+    CANCEL_STEP,
     CANCEL_TIMER,
     CHILD,
     STEP,
@@ -42,6 +43,8 @@ def begin(run: Run, kind: int, subject: Any, now: int) -> None:
     if kind == STEP:
         subject.scheduled_at = now
         steps.start(run, subject, now)
+    elif kind == CANCEL_STEP:
+        steps.stop_waiting(run, subject, now)
     elif kind == TIMER:
         timers.start(run, subject, now + subject.length)
     elif kind == CANCEL_TIMER:

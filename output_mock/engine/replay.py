@@ -156,6 +156,8 @@ class Replay:
                 return (commands.SIGNAL, event.signal_name, copy_for_script(event.input))
             case events.ActivityTaskCompleted():
                 return self._step_closed(event.scheduled, event.result)
+            case events.ActivityTaskCanceled():
+                return self._step_closed(event.scheduled, None)
             case events.ActivityTaskFailed() | events.ActivityTaskTimedOut():
                 return self._step_closed(event.scheduled, event.outcome)
             case events.TimerFired():

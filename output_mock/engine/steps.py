@@ -164,12 +164,13 @@ def _fail(run: Run, activity: Activity, failure: Failure, cause: Cause) -> None:
         state = failures.MAXIMUM_ATTEMPTS
     elif limit and again > activity.scheduled_at + limit:
         state = failures.TIMEOUT
-        words = (
-            "Not enough time to schedule next retry before activity ScheduleToClose timeout, "
-            "giving up retrying"
-        )
-        before = cause if isinstance(cause, Application) else activity.last_failure
-        cause = failures.step_timeout("SCHEDULE_TO_CLOSE", words, before)
+        # An attempt that has failed keeps its error (no_time_left_fails, no_time_left_times_out).
+        if not isinstance(cause, Application):
+            words = (
+                "Not enough time to schedule next retry before activity ScheduleToClose timeout, "
+                "giving up retrying"
+            )
+            cause = failures.step_timeout("SCHEDULE_TO_CLOSE", words, activity.last_failure)
     else:
         activity.attempt += 1
         activity.last_failure = cause
@@ -191,6 +192,16 @@ def _fail(run: Run, activity: Activity, failure: Failure, cause: Cause) -> None:
     else:
         closed = events.ActivityTaskTimedOut(now, cause, activity.scheduled, started, state, outcome)
     run.write(now, _began(activity, answered=isinstance(cause, Application)), closed)
+
+
+def stop_waiting(run: Run, activity: Activity, now: int) -> None:
+    """A step was asked to stop: one that waits for its next attempt ends at once (backoff_cancelled)."""
+    if activity.closed or activity.started_at or activity not in run.work:
+        return
+    run.forget(activity)
+    activity.closed = True
+    run.jobs.append((STEP_CLOSED, activity, None))
+    run.write(now, events.ActivityTaskCanceled(now, activity.cancel_requested, activity.scheduled))
 
 
 def complete(run: Run, step: Activity, result: Any) -> None:

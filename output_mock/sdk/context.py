@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, NoReturn, Protocol
 
 from output_mock.contract.versions.fatal_errors import never_retried
-from output_mock.durations import Duration, nanoseconds
+from output_mock.durations import Duration, nanoseconds, pause
 from output_mock.javascript_json import UNDEFINED
 from output_mock.sdk.failures import FATAL_NAMES, Application, Failure, invalid
 from output_mock.sdk.trace_nodes import TraceNode, checked_nodes
@@ -310,8 +310,10 @@ class Context:
     # Time
 
     async def sleep(self, duration: Duration) -> None:
-        """Wait: a timer in the history, of at least a millisecond, as in the real SDK."""
-        await self._instance.sleep(max(1_000_000, nanoseconds(duration)))
+        """Wait: a timer in the history, of at least a millisecond, also for a length of 0 or less, as in the
+        real SDK (sleeps_of_no_length).
+        """
+        await self._instance.sleep(pause(duration))
 
     def now(self) -> datetime:
         """The time on the fake's clock."""

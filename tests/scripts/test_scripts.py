@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -646,3 +647,14 @@ def test_numbers_in_options_are_milliseconds_as_in_the_sdk(
         return (ctx.now() - begun).total_seconds()
 
     assert client.run("tries")["output"] == pytest.approx(seconds, abs=0.001)
+
+
+def test_a_sleep_of_nothing_or_less_is_a_timer_of_a_millisecond(mock: OutputMock, client: Client) -> None:
+    @mock.workflow("sleeps")
+    async def sleeps(ctx: Context, input: Any) -> None:
+        for length in (0, -5, "0s", "-2m", timedelta(days=-1), timedelta(0), 0.0001):
+            await ctx.sleep(length)
+
+    client.run("sleeps", workflowId="wf")
+    status = client.get("/workflow/wf/status").json
+    assert status["completedAt"] - status["startedAt"] == 7

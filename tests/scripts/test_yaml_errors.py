@@ -276,7 +276,8 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
             action("step: a\n        takes: 10 minutes"),
             "5:16: takes: '10 minutes' is not a duration; write it like '500ms', '10s'",
         ),
-        (action("sleep: -1"), "4:16: sleep: a duration cannot be negative: -1"),
+        (action("step: a\n        takes: -1"), "5:16: takes: a duration cannot be negative: -1"),
+        (action("sleep: -1 hour"), "4:16: sleep: '1 hour' is not a duration"),
         (
             action("sleep: [1]"),
             "4:16: sleep: a duration is written like '10s', '45m' or '24h', not as a list",

@@ -1064,3 +1064,10 @@ def test_no_yaml_is_imported_before_a_yaml_file_is_loaded(tmp_path: Path) -> Non
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert (ended.stdout, ended.stderr) == ("good\n", "")
+
+
+def test_a_sleep_that_comes_to_less_than_nothing_takes_a_millisecond(play: Play) -> None:
+    client = play(steps("- sleep: '{{ input.wait - 10 }}'\n- sleep: -3\n- sleep: '-1h'"))
+    client.run("w", {"wait": 3}, workflowId="wf")
+    status = client.get("/workflow/wf/status").json
+    assert status["completedAt"] - status["startedAt"] == 3

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from output_mock.durations import Duration, nanoseconds
+from output_mock.durations import Duration, nanoseconds, pause
 from output_mock.javascript_json import UNDEFINED, null_if_undefined
 from output_mock.places import Place
 from output_mock.scripts.builder import contains, next_scripted_answer, no_answer
@@ -264,7 +264,7 @@ class _Interpreter:
             raise self._mistake(problem.args[0], said.place_of("child")) from None
 
     async def _sleep(self, said: ParsedMapping, names: Names) -> None:
-        await self._ctx.sleep(self._duration(said["sleep"], names))
+        await self._ctx.sleep(self._duration(said["sleep"], names, pause))
 
     async def _wait_for_signal(self, said: ParsedMapping, names: Names) -> Any:
         name = said["wait_for_signal"]
@@ -460,10 +460,12 @@ class _Interpreter:
     def _timeout(self, said: ParsedMapping, names: Names) -> Duration | None:
         return self._duration(said["timeout"], names) if "timeout" in said else None
 
-    def _duration(self, template: Template, names: Names) -> Duration:
+    def _duration(
+        self, template: Template, names: Names, check: Callable[[Duration], int] = nanoseconds
+    ) -> Duration:
         value: Duration = self._value(template, names)
         try:
-            nanoseconds(value)
+            check(value)
         except ValueError as error:
             raise self._mistake(str(error), template.place) from None
         return value

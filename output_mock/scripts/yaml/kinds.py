@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from output_mock.durations import nanoseconds
+from output_mock.durations import nanoseconds, pause
 from output_mock.places import Place
 from output_mock.scripts.definition import NAME
 from output_mock.scripts.yaml.source import Node
@@ -145,13 +145,19 @@ class Items(FieldType):
 
 
 class Duration(FieldType):
-    """A length of time; with expressions unless it is `fixed`."""
+    """A length of time; with expressions unless it is `fixed`. A `pause` may be less than nothing."""
 
-    def __init__(self, *, fixed: bool = False) -> None:
+    def __init__(self, *, fixed: bool = False, pause: bool = False) -> None:
         self.fixed = fixed
+        self.pause = pause
 
     def schema(self) -> JSONSchema:
-        forms = [{"type": "number", "minimum": 0}, {"type": "string", "pattern": _DURATION}]
+        forms: list[JSONSchema] = [
+            {"type": "number", "minimum": 0},
+            {"type": "string", "pattern": _DURATION},
+        ]
+        if self.pause:
+            forms = [{"type": "number"}, {"type": "string", "pattern": _DURATION.replace("^", "^-?")}]
         if not self.fixed:
             forms.append({"type": "string", "pattern": _HAS_EXPRESSION})
         return {"anyOf": forms}
@@ -162,7 +168,7 @@ class Duration(FieldType):
         try:
             if node.value is None or node.is_list or node.is_object:
                 raise ValueError(f"a duration is written like '10s', '45m' or '24h', not as {node.kind}")
-            nanoseconds(node.value)
+            (pause if self.pause else nanoseconds)(node.value)
         except ValueError as error:
             reader.mistake(node.place, f"{key}: {error}")
         return Template(node.value, node.place)

@@ -35,7 +35,7 @@ from output_mock.suggestions import nearest
 _IDENTIFIER = "^[a-zA-Z_][a-zA-Z0-9_]*$"
 TEXT, FLAG, VALUE, MESSAGE, LITERAL = Text(), Flag(), Value(), Message(), Literal()
 CONDITION, SCHEMA, DURATION, LENGTH = Condition(), JSONSchemaOf(), Duration(), Duration(fixed=True)
-SDK_DURATION = SDKDuration()
+SDK_DURATION, PAUSE = SDKDuration(), Duration(pause=True)
 NAME = Text("a name")
 RESULT_NAME = Text("the name of a result", _IDENTIFIER)
 WORKFLOW_NAME = Text("the name of a workflow", _IDENTIFIER)
@@ -381,7 +381,9 @@ ACTIONS: dict[str, ObjectType] = {
             "Waits for some time: a timer.",
             {
                 "sleep": Key(
-                    DURATION, "How long: 500ms, 10s, 1h30m, 7d, or a number of seconds.", required=True
+                    PAUSE,
+                    "How long: 500ms, 10s, 1h30m, 7d, or a number of seconds. 0 or less is a millisecond.",
+                    required=True,
                 )
             },
         ),

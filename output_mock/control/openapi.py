@@ -98,8 +98,8 @@ def _failure(status: int) -> JsonSchema:
     return _content(about, ref("Error"))
 
 
-def _content(about: str, schema: JsonSchema) -> JsonSchema:
-    return {"description": about, "content": {"application/json": {"schema": schema}}}
+def _content(about: str, schema: JsonSchema, media_type: str = "application/json") -> JsonSchema:
+    return {"description": about, "content": {media_type.partition(";")[0]: {"schema": schema}}}
 
 
 def _described(operation: ControlOperation) -> JsonSchema:
@@ -121,7 +121,9 @@ def _described(operation: ControlOperation) -> JsonSchema:
         errors.add(413)
     described["responses"] = {
         **{
-            str(status): {"description": "It is done."} if schema is None else _content("It is done.", schema)
+            str(status): {"description": "It is done."}
+            if schema is None
+            else _content("It is done.", schema, operation.media_type)
             for status, schema in operation.answers.items()
         },
         **{str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(errors)},

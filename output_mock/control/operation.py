@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from output_mock.contract.reply import JSON_TYPE
 from output_mock.contract.schemas import JsonSchema, text
 from output_mock.control.names import LONGEST_ID, NAME
 from output_mock.control.problems import InvalidRequest
@@ -59,6 +60,8 @@ class ControlOperation(NamedTuple):
     body_required: bool = True
     # How many bytes the body may have.
     most_bytes: int = LIMIT
+    # What the answer is; for anything but JSON, its value is text.
+    media_type: str = JSON_TYPE
     # Whether the body may be the text of a YAML file.
     yaml: bool = False
     # Whether it is about all worlds, and so is not there below a world's own prefix.

@@ -8,6 +8,7 @@ from output_mock.control import (
     clock,
     expectations,
     faults,
+    metrics,
     runs,
     snapshots,
     unplayed,
@@ -16,7 +17,18 @@ from output_mock.control import (
 )
 from output_mock.control.operation import ControlOperation
 
-_MODULES = (world_operations, workflows, runs, clock, faults, calls, expectations, unplayed, snapshots)
+_MODULES = (
+    world_operations,
+    workflows,
+    runs,
+    clock,
+    faults,
+    calls,
+    expectations,
+    unplayed,
+    snapshots,
+    metrics,
+)
 OPERATIONS: tuple[ControlOperation, ...] = tuple(
     operation for module in _MODULES for operation in module.OPERATIONS
 )

@@ -7,8 +7,9 @@ import re
 from werkzeug.wrappers import Request
 
 from output_mock.contract.errors import BadEscapeError
+from output_mock.contract.reply import JSON_TYPE
 from output_mock.control.openapi import document
-from output_mock.control.operation import ControlOperation, ControlRequest, ControlResponse
+from output_mock.control.operation import ControlOperation, ControlRequest
 from output_mock.control.operations import OPERATIONS
 from output_mock.control.problems import InvalidRequest, MethodNotAllowed, NotFound
 from output_mock.control.reading import read_body, read_query
@@ -32,20 +33,21 @@ class Plane:
 
         Raises `Problem`, or `OutputError` when the engine refuses; see `problems.refused`.
         """
-        reply = self._reply(request, path, held, scoped)
-        return no_content() if reply.value is None else json_response(reply.value, reply.status)
-
-    def _reply(self, request: Request, path: str, held: WorldEntry, scoped: bool) -> ControlResponse:
         raw, _, query = path.partition("?")
         method = "GET" if request.method == "HEAD" else request.method
         if raw == "/openapi.json" and method == "GET":
-            return ControlResponse(200, document())
+            return json_response(document())
         operation, names = _route(method, raw, scoped)
         parameters = read_query(operation, query)
         body, yaml = read_body(operation, request)
         if operation.method != "GET" and not operation.for_all:
             held.disposable = False
-        return operation.do(ControlRequest(self._worlds, held, names, parameters, body, yaml))
+        reply = operation.do(ControlRequest(self._worlds, held, names, parameters, body, yaml))
+        if reply.value is None:
+            return no_content()
+        if operation.media_type != JSON_TYPE:
+            return WSGIResponse(reply.status, {"Content-Type": operation.media_type}, reply.value.encode())
+        return json_response(reply.value, reply.status)
 
 
 def _route(method: str, raw: str, scoped: bool) -> tuple[ControlOperation, dict[str, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from output_mock.control.names import NAME, NAME_WORDS
 from output_mock.control.problems import Conflict, Full, InvalidRequest, NotFound
 from output_mock.engine.errors import Ending
+from output_mock.http.request_counts import RequestCounts
 from output_mock.http.tokens import bare, fingerprint
 from output_mock.real_time import monotonic
 
@@ -128,6 +129,8 @@ class Worlds:
         self._sweeper: threading.Thread | None = None
         # What writes the state of the worlds to a file, if they are to outlast the process.
         self.saver: KeptState | None = None
+        # What was counted of the requests to worlds that are there no longer.
+        self.gone: RequestCounts = RequestCounts()
 
     def __iter__(self) -> Any:
         return iter(list(self._held.values()))
@@ -257,7 +260,7 @@ class Worlds:
             old = held.mock
             held.hold(self._new(held.name, held.options))
             held.snapshots = {}
-        _end(old, Ending.WIPED)
+        self._end(old, Ending.WIPED)
 
     def delete(self, held: WorldEntry) -> None:
         """Let a world be gone. Raises `Conflict` for the default one."""
@@ -268,9 +271,13 @@ class Worlds:
                 del self._held[held.name]
             for mark in held.marks:
                 self._tokens.pop(mark, None)
-        _end(held.mock, Ending.DELETED)
+        self._end(held.mock, Ending.DELETED)
         if self._on_end is not None:
             self._on_end(held.name)
+
+    def _end(self, mock: OutputMock, ending: Ending) -> None:
+        mock.end(ending)
+        self.gone.include(mock.app.counts)
 
     def wake_all_waiters(self) -> None:
         """Whoever waits for something in any world stops waiting."""
@@ -302,7 +309,3 @@ class Worlds:
 def _check_name(name: str) -> None:
     if not re.fullmatch(NAME, name) or set(name) == {"."}:
         raise InvalidRequest(f"{name[:100]!r} cannot name a world; {NAME_WORDS}")
-
-
-def _end(mock: OutputMock, ending: Ending) -> None:
-    mock.end(ending)

@@ -393,6 +393,11 @@ class World(Waiting):
         run.stay_with(parent)
 
     @property
+    def open_runs(self) -> int:
+        """How many runs have not ended."""
+        return len(self._open)
+
+    @property
     def may_forget(self) -> int:
         """How many closed runs, each with those that stay for it, may go."""
         return len(self._leaving)

@@ -23,6 +23,7 @@ from output_mock.http.faults import Dropped, Faults
 from output_mock.http.journal import Call, Journal
 from output_mock.http.journal_entry import call_of
 from output_mock.http.older_view import view_of
+from output_mock.http.request_counts import RequestCounts
 from output_mock.http.request_handler import RequestHandler
 from output_mock.http.response import WSGIResponse, status_line
 from output_mock.http.server_hooks import GIVE_UP
@@ -59,6 +60,7 @@ class OutputApp(Flask):
         self.api: Api = Api(world, view=view_of(world.deployment), auth_token=auth_token)
         self.faults: Faults = self.api.faults
         self.calls: Journal = Journal(kept_calls)
+        self.counts: RequestCounts = RequestCounts()
         # Whether answers say how long they took.
         self.timing = False
         # How many requests it was asked, about: whoever has seen the number knows whether there were more.
@@ -95,7 +97,7 @@ class OutputApp(Flask):
 
         Raises `Dropped` and `TimedOut` when a fault has it that there is no answer.
         """
-        began = perf_counter() if self.timing else 0.0
+        began = perf_counter()
         self.asked += 1
         asked = ApiRequest(environ, self.api)
         try:
@@ -103,11 +105,11 @@ class OutputApp(Flask):
                 response = self._handler.answer(asked)
         except (Dropped, TimedOut):
             asked.lost = True
-            self._record(asked)
+            self._record(asked, 0, began)
             raise
-        self._record(asked)
+        self._record(asked, response.status, began)
         response.headers["Date"] = _http_date(self.world.clock.nanoseconds() // SECOND)
-        if began:
+        if self.timing:
             response.headers["Server-Timing"] = f"fake;dur={(perf_counter() - began) * 1000:.2f}"
         return response
 
@@ -150,7 +152,10 @@ class OutputApp(Flask):
         """Whether all requests that are being answered wait for something to happen."""
         return len(self.api.under_way) <= self.world.waiting_requests()
 
-    def _record(self, asked: ApiRequest) -> None:
+    def _record(self, asked: ApiRequest, status: int, began: float) -> None:
+        route = None if asked.route is None else asked.route.operation.name
+        unmatched = asked.unmatched_reason is not None
+        self.counts.add(route, status, perf_counter() - began, unmatched=unmatched)
         if not self.calls.most and self.on_answer is None:
             return
         with self._numbering:

@@ -37,8 +37,12 @@ def problems(method: str, path: str, status: int, headers: Mapping[str, str], bo
     content = response.get("content")
     if content is None:
         return [f"there is a body: {body.decode()}"] if body and status != 503 else []
-    if headers.get("content-type") != "application/json; charset=utf-8":
-        return [f"the type is {headers.get('content-type')}"]
+    (media_type,) = content
+    sent = headers.get("content-type", "")
+    if media_type != "application/json" and sent.partition(";")[0] == media_type:
+        return []
+    if sent != "application/json; charset=utf-8":
+        return [f"the type is {sent}"]
     schema = _absolute(content["application/json"]["schema"])
     validator = Draft202012Validator(schema, registry=_REGISTRY)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(json.loads(body))]

@@ -49,7 +49,7 @@ def test_requests_and_runs_are_counted(client: Client) -> None:
     found = metrics(client)
     assert of(found, "requests_total", route="run", status="200") == 1
     assert of(found, "requests_total", route="start", status="200") == 1
-    assert of(found, "requests_total", route="start", status="400") == 1
+    assert of(found, "requests_total", route="start", status="424") == 1
     assert of(found, "requests_total", route="none", status="404") == 1
     assert of(found, "unmatched_requests_total") == 2
     assert of(found, "request_duration_seconds_count", route="start") == 2

@@ -72,15 +72,31 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+# Not asked of `gc.get_freeze_count`, which counts hundreds of thousands of objects one by one.
+_frozen = False
+_unfreeze = gc.unfreeze
+
+
+def _unfreeze_and_remember() -> None:
+    global _frozen
+    _frozen = False
+    _unfreeze()
+
+
+gc.unfreeze = _unfreeze_and_remember
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """Let no collection of garbage look at what stays to the end: all modules, and thousands of tests.
 
     Virtual time has to look at all there is, and ends that.
     """
-    if not gc.get_freeze_count():
+    global _frozen
+    if not _frozen:
         gc.collect()
         gc.freeze()
+        _frozen = True
 
 
 @pytest.fixture(autouse=True, scope="session")

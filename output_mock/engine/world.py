@@ -394,8 +394,8 @@ class World(Waiting):
 
     @property
     def open_runs(self) -> int:
-        """How many runs have not ended."""
-        return len(self._open)
+        """How many runs have not ended; catalogs aside."""
+        return sum(not isinstance(run.definition, CatalogDefinition) for run in self._open.copy())
 
     @property
     def may_forget(self) -> int:

@@ -243,9 +243,12 @@ class OutputMock(Scripted):
     @property
     def script_warnings(self) -> list[str]:
         """The waits, pauses, steps and signals that take longer than what is left of their run's execution
-        timeout, each with its place in the script.
+        timeout, and faults for a route that this version of the API lacks, each with its place in the script.
         """
-        return [text for text, _ in self.world.outlasting.copy().values()]
+        found = [text for text, _ in self.world.outlasting.copy().values()]
+        # Those of a preset are for any version.
+        unreachable = (self.app.why_out_of_reach(fault) for fault in self.faults if not fault.of_preset)
+        return found + [text for text in unreachable if text is not None]
 
     # Messages from the test itself
 

@@ -18,6 +18,7 @@ from output_mock.contract.schemas import (
 from output_mock.control.names import LONGEST_ID
 from output_mock.control.operation import ANYTHING, ControlOperation, ControlRequest, ControlResponse
 from output_mock.control.problems import Conflict, InvalidRequest, NotFound
+from output_mock.http.app import OutputApp
 from output_mock.http.faults import PRESETS, Fault, preset
 from output_mock.http.faults.delays import Delay
 from output_mock.http.faults.kinds import KINDS
@@ -71,6 +72,7 @@ SCHEMAS = {
             "probability": {"type": "number"},
             "where": {"type": "object", "additionalProperties": text()},
             "delay": or_null(ANYTHING),
+            "warning": or_null(text("Why it can affect no call: this version of the API lacks its route.")),
         },
         about="A fault that is still active.",
     ),
@@ -80,7 +82,7 @@ SCHEMAS = {
 }
 
 
-def _described(fault: Fault) -> dict[str, Any]:
+def _described(fault: Fault, app: OutputApp) -> dict[str, Any]:
     return {
         "id": fault.id,
         "what": str(fault),
@@ -90,6 +92,7 @@ def _described(fault: Fault) -> dict[str, Any]:
         "probability": fault.probability,
         "where": {_in_json(name): value for name, value in fault.where.items()},
         "delay": next((_delay(one.delay) for one in fault.effects if isinstance(one, Late)), None),
+        "warning": app.why_out_of_reach(fault),
     }
 
 
@@ -97,13 +100,13 @@ def _delay(delay: Delay) -> Any:
     return delay.written if isinstance(delay.written, (dict, str)) else delay.words
 
 
-def _listing(faults: list[Fault]) -> dict[str, Any]:
-    return {"faults": [_described(fault) for fault in faults]}
+def _listing(faults: list[Fault], app: OutputApp) -> dict[str, Any]:
+    return {"faults": [_described(fault, app) for fault in faults]}
 
 
 def list_faults(asked: ControlRequest) -> ControlResponse:
     """The faults that are still active."""
-    return ControlResponse(200, _listing(list(asked.held.app.faults)))
+    return ControlResponse(200, _listing(list(asked.held.app.faults), asked.held.app))
 
 
 def add(asked: ControlRequest) -> ControlResponse:
@@ -114,7 +117,14 @@ def add(asked: ControlRequest) -> ControlResponse:
         fault = Fault(**given)
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
-    return ControlResponse(201, _described(asked.held.app.faults.add(fault)))
+    return ControlResponse(201, _described(_added(asked, fault), asked.held.app))
+
+
+def _added(asked: ControlRequest, fault: Fault) -> Fault:
+    """A fault that strikes from now on. Where it is written, messages say by its own path."""
+    asked.held.app.faults.add(fault)
+    fault.place = f"/__mock__/faults/{fault.id}"
+    return fault
 
 
 def _room(asked: ControlRequest, more: int) -> None:
@@ -160,7 +170,7 @@ def add_preset(asked: ControlRequest) -> ControlResponse:
         raise NotFound.named("preset", name, list(PRESETS), listed="presets")
     new = preset(name)
     _room(asked, len(new))
-    return ControlResponse(201, _listing([asked.held.app.faults.add(fault) for fault in new]))
+    return ControlResponse(201, _listing([_added(asked, fault) for fault in new], asked.held.app))
 
 
 _LISTED = shape({"faults": many(ref("Fault"))})

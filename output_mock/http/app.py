@@ -19,7 +19,7 @@ from output_mock.engine.errors import Ending
 from output_mock.engine.world import World
 from output_mock.http.api import Api
 from output_mock.http.api_request import ApiRequest
-from output_mock.http.faults import Dropped, Faults
+from output_mock.http.faults import Dropped, Fault, Faults
 from output_mock.http.journal import Call, Journal
 from output_mock.http.journal_entry import call_of
 from output_mock.http.older_view import view_of
@@ -112,6 +112,18 @@ class OutputApp(Flask):
         if self.timing:
             response.headers["Server-Timing"] = f"fake;dur={(perf_counter() - began) * 1000:.2f}"
         return response
+
+    def why_out_of_reach(self, fault: Fault) -> str | None:
+        """Why a fault can affect no call, whatever clients do: this version of the API lacks its route. None
+        where it can.
+        """
+        route = fault.where.get("route")
+        if route is None or any(one.name == route for one in self.api.view.operations):
+            return None
+        version = self.world.deployment.api
+        return (
+            f"the fault {str(fault)!r} affects no call: API {version} has no route {route!r} ({fault.place})"
+        )
 
     def wake_all_waiters(self, ending: Ending = Ending.STOPPED) -> None:
         """Whoever waits for something of this fake stops waiting; the fake itself goes on."""

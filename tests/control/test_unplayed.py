@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from output_mock import OutputMock
+from output_mock.control.worlds import Worlds
 from tests.client import Client
 from tests.control.served import served, worlds_of
 
@@ -62,3 +64,20 @@ def test_a_run_that_has_not_begun_may_still_play_anything() -> None:
         client.control("PUT", "/workflows/price", SCRIPT)
         client.start("price", {"currency": "USD"})
         assert unplayed(client, "price") == []
+
+
+def test_a_fault_says_where_it_is_kept_and_whether_it_can_affect_a_call() -> None:
+    mock = OutputMock(api_version="0.8")
+    with served(Worlds(mock)) as client:
+        # Those of a preset are for any version, and need not affect anything.
+        client.control("POST", "/presets/deploying")
+        client.control("POST", "/presets/flaky")
+        fault = client.control("POST", "/faults", {"status": 503, "route": "input"}).json
+        place = f"/__mock__/faults/{fault['id']}"
+        what = "the fault 'answer 503 for route input'"
+        warning = f"{what} affects no call: API 0.8.0 has no route 'input' ({place})"
+        assert fault["warning"] == warning
+        assert mock.script_warnings == [warning]
+        (one,) = client.control("GET", "/unplayed").json["unplayed"]
+        assert one["places"] == [place]
+        assert client.control("POST", "/faults", {"status": 503, "route": "run"}).json["warning"] is None

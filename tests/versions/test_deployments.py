@@ -246,3 +246,14 @@ def test_a_route_that_is_not_there_yet_is_a_plain_404_which_the_fake_tells_of() 
     answer = mock.app.test_client().get(f"/workflow/{workflow_id}/input")
     assert (answer.status_code, answer.get_data(as_text=True)) == (404, "Not Found")
     assert mock.calls[-1].unmatched_reason is not None
+
+
+def test_a_fault_for_a_route_that_the_version_lacks_is_told() -> None:
+    mock = OutputMock(api_version="0.8", clock="manual")
+    mock.faults.preset("flaky")
+    mock.fail_next(route="start")
+    assert mock.script_warnings == []
+    mock.cut_next_stream(after=3)
+    (text,) = mock.script_warnings
+    assert "affects no call: API 0.8.0 has no route 'history_stream'" in text
+    assert "test_deployments.py, line" in text

@@ -68,4 +68,7 @@ def preset(name: str) -> list[Fault]:
         raise ValueError(
             f"there is no preset {name!r}{nearest(name, list(PRESETS))}; presets are {', '.join(PRESETS)}"
         )
-    return PRESETS[name][1]()
+    faults = PRESETS[name][1]()
+    for fault in faults:
+        fault.of_preset = True
+    return faults

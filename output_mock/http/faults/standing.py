@@ -44,10 +44,7 @@ class Faults:
 
     def preset(self, name: str) -> list[Fault]:
         """Add the faults of a preset: `flaky`, `slow`, `deploying`. Raises `ValueError` for another name."""
-        faults = preset(name)
-        for fault in faults:
-            fault.of_preset = True
-        return [self.add(fault) for fault in faults]
+        return [self.add(fault) for fault in preset(name)]
 
     def take(self, call: Mapping[str, str | None], now: int = 0) -> Strike | None:
         """What strikes this call at that time on the fake's clock; None when nothing does."""

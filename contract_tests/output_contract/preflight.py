@@ -9,8 +9,9 @@ from urllib.parse import urljoin, urlsplit
 
 from output_contract.evidence import Evidence, evidence_of, is_page, title_of
 from output_contract.exchange import RecordedExchange
-from output_contract.server import Server
+from output_contract.server import NOT_THERE, Server
 from output_mock.recording.transport import SocketTransport
+from output_mock.suggestions import listed
 
 # How many seconds each of these requests may take.
 _PATIENCE = 10.0
@@ -41,6 +42,18 @@ def look(server: Server, token_option: str = "--token") -> None:
         raise NotChecked(f"the server at {url} {asked if server.token is None else refused}")
     if not _is_output(runs) and not _knows_workflows(server):
         raise NotChecked(_something_else(server, runs))
+
+
+def look_at_map(server: Server) -> None:
+    """Return if the catalog has every workflow that the server's roles name, or cannot be had.
+
+    Makes one request. Raises `NotChecked`.
+    """
+    names = server.workflow_names(attempts=1) if server.roles else {}
+    for role, own in server.roles.items():
+        if names and own.workflow not in names:
+            missing = NOT_THERE.format(role=role, workflow=own.workflow)
+            raise NotChecked(f"{missing}{listed('; it has', own.workflow, names)}")
 
 
 def _is_output(answer: RecordedExchange) -> bool:

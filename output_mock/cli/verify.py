@@ -276,8 +276,8 @@ def verify(
             raise click.UsageError(f"--against: {problem}", context) from None
     for one in (wanted, other):
         if isinstance(one, verification.Wanted) and one.url is not None:
-            _reach(one.url, one.token, "--token" if one is wanted else "--against-token")
-            one.made += 1
+            option = "--token" if one is wanted else "--against-token"
+            _reach(one, option, with_map=temporal is None)
     with _terminated_as_interrupted(), _offered(wanted, temporal, namespace) as ready:
         verdict = _checked(ready)
         left_out = verdict.of("not_checked")
@@ -372,14 +372,23 @@ def _write(verdict: Verdict, folder: Path) -> None:
     click.echo(f"Wrote {', '.join(str(path) for path in written)}", err=True)
 
 
-def _reach(url: str, token: str | None, option: str) -> None:
-    """Raise `CouldNotBeChecked` unless there is an Output API that lets us in."""
-    from output_contract.preflight import NotChecked, look
-    from output_contract.server import Server
+def _reach(wanted: Wanted, option: str, *, with_map: bool) -> None:
+    """Raise `CouldNotBeChecked` unless there is an Output API that lets us in, and has the workflows that the
+    file of `--map` names (`with_map`; the catalog of `--temporal` is not there yet).
+    """
+    from output_contract.preflight import NotChecked, look, look_at_map
+    from output_contract.server import Server, read_map
     from output_mock.recording.transport import SocketTransport
 
+    assert wanted.url is not None
     try:
-        look(Server(SocketTransport(url), token), option)
+        roles = {} if wanted.map is None else read_map(wanted.map)
+        server = Server(SocketTransport(wanted.url), wanted.token, wanted.catalog, roles)
+        look(server, option)
+        wanted.made += 1
+        if roles and with_map:
+            look_at_map(server)
+            wanted.made += 1
     except (ValueError, NotChecked) as problem:
         raise CouldNotBeChecked(str(problem)) from None
 

@@ -9,6 +9,7 @@ import sys
 import click
 
 from output_mock.cli.check import check
+from output_mock.cli.client import client
 from output_mock.cli.configured import source_of
 from output_mock.cli.pack import pack
 from output_mock.cli.record import record
@@ -75,6 +76,7 @@ command.add_command(verify)
 command.add_command(record)
 command.add_command(replay)
 command.add_command(pack)
+command.add_command(client)
 command.add_command(versions)
 
 

@@ -128,4 +128,6 @@ def _described(operation: ControlOperation) -> JsonSchema:
         },
         **{str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(errors)},
     }
+    if operation.for_all:
+        described["x-all-worlds"] = True
     return described

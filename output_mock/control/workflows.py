@@ -281,12 +281,14 @@ def put_catalog(asked: ControlRequest) -> ControlResponse:
 _FILE: JsonSchema = {
     "type": "object",
     "description": "What a YAML file would say, as JSON: `output-mock schema` prints its JSON Schema.",
+    "x-script": "file",
     "required": ["workflows"],
     "properties": {"workflows": {"type": "array", "items": {"type": "object"}}},
 }
 _ONE: JsonSchema = {
     "type": "object",
     "description": "What a YAML file would say of the workflow, as JSON; `name` may be left out.",
+    "x-script": "workflow",
 }
 _CATALOG = {"catalog": text("Only in this catalog; default is in all.", maxLength=64)}
 _ALL = shape({"workflows": many(ref("Workflow"))})

@@ -46,6 +46,9 @@ def variables(folder: Path) -> set[str]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.update(re.findall(r"^(?:OUTPUT|TEMPORAL|NODE)_[A-Z0-9_]*[A-Z0-9]$", node.value))
+    for file in folder.rglob("*.ts"):
+        # Read by a function, or as a key of the environment.
+        found.update(re.findall(r'(?:variable\(|\benv\[)"([A-Z0-9_]+)"', file.read_text()))
     return found
 
 

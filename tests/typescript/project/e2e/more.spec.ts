@@ -1,0 +1,49 @@
+import { expect, test } from "./output-mock.js";
+
+const PAGE = "http://127.0.0.1:5173/empty.html";
+
+test("all pages of a test share a fake, by each name of the machine, and stream from it", async ({
+  context,
+  page,
+  outputMock,
+}) => {
+  await outputMock.workflow("report", { takes: "45m", returns: 3 });
+  await page.goto(PAGE);
+  await page.evaluate(async () => {
+    const headers = { "Content-Type": "application/json" };
+    const body = JSON.stringify({ workflowName: "report", workflowId: "r" });
+    await fetch("http://localhost:3001/workflow/start", { method: "POST", headers, body });
+  });
+  const other = await context.newPage();
+  await other.goto(PAGE);
+  const last = await other.evaluate(
+    () =>
+      new Promise<string>((resolve) => {
+        const source = new EventSource("http://127.0.0.1:3001/workflow/r/history/stream");
+        source.addEventListener("done", (event) => {
+          source.close();
+          resolve(event.data);
+        });
+      }),
+  );
+  expect(last).toContain("WORKFLOW_EXECUTION_COMPLETED");
+  expect((await outputMock.run("r")).output).toBe(3);
+  expect(await outputMock.calls({ route: "start" })).toHaveLength(1);
+});
+
+test.describe("behind a proxy of the page's own server", () => {
+  test.use({ outputApiUrl: "/api" });
+
+  test("a page can stop a run, since CORS has no say", async ({ page, outputMock }) => {
+    await outputMock.workflow("report", { takes: "45m", returns: 3 });
+    await page.goto(PAGE);
+    const status = await page.evaluate(async () => {
+      const headers = { "Content-Type": "application/json" };
+      const body = JSON.stringify({ workflowName: "report", workflowId: "r" });
+      await fetch("/api/workflow/start", { method: "POST", headers, body });
+      return (await fetch("/api/workflow/r/stop", { method: "PATCH" })).status;
+    });
+    expect(status).toBe(200);
+    expect((await outputMock.run("r")).status).toBe("cancelled");
+  });
+});

@@ -1,0 +1,87 @@
+"""Answers to requests of workflows that a test scripts: `mock.callbacks.respond(URL, status=500)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Literal
+
+from output_mock.callbacks.request import METHODS, Headers, Request, Response, normal
+from output_mock.durations import Duration, nanoseconds
+from output_mock.javascript_json import UNDEFINED, to_bytes
+
+Trouble = Literal["refused", "reset", "timeout"]
+_TROUBLES: dict[str, str] = {
+    "refused": "Error: connect ECONNREFUSED {host}:{port}",
+    "reset": "SocketError: other side closed",
+}
+
+
+class ScriptedAnswer:
+    """An answer for one URL, as often as `times` says; without it, for ever.
+
+    Takes the `url` (one that ends with `*` stands for all that begin so; a query counts only when it is
+    written), the `method` (any, when none is given), the `status`, the body (`json`, or `body` as text or
+    bytes), `headers`, how long it takes on the fake's clock (`after`), and `fails` for no answer at all:
+    `"refused"`, `"reset"`, or `"timeout"`. Raises `ValueError` for what makes no sense.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        method: str | None = None,
+        status: int = 200,
+        json: Any = UNDEFINED,
+        body: str | bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        times: int | None = None,
+        after: Duration = 0,
+        fails: Trouble | None = None,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is no URL; it begins with http:// or https://")
+        if method is not None and method not in METHODS:
+            raise ValueError(f"workflows send {', '.join(METHODS)}, not {method!r}")
+        if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status < 600:
+            raise ValueError(f"{status!r} is no status of an answer")
+        if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
+            raise ValueError(f"times is a number of requests from 1 on, not {times!r}")
+        if fails is not None and fails not in (*_TROUBLES, "timeout"):
+            raise ValueError(f"fails is one of {', '.join((*_TROUBLES, 'timeout'))}, not {fails!r}")
+        if json is not UNDEFINED and body:
+            raise ValueError("an answer has json or body, not both")
+        self.url = normal(url)
+        self.method = method
+        self.status = status
+        self.left = times
+        self.fails: Trouble | None = fails
+        self.after = nanoseconds(after)
+        self._headers = {name.lower(): value for name, value in (headers or {}).items()}
+        self._body = body.encode() if isinstance(body, str) else body
+        if json is not UNDEFINED:
+            self._body = to_bytes(json)
+            self._headers.setdefault("content-type", "application/json")
+        elif isinstance(body, str) and body:
+            self._headers.setdefault("content-type", "text/plain; charset=utf-8")
+
+    def fits(self, request: Request) -> bool:
+        """Whether the request is one of those that it answers, and it has an answer left."""
+        if self.left == 0 or (self.method is not None and self.method != request.method):
+            return False
+        if self.url.endswith("*"):
+            return request.url.startswith(self.url[:-1])
+        return self.url in (request.url, request.url.partition("?")[0])
+
+    def response(self, request: Request) -> Response:
+        """The answer."""
+        reason = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else ""
+        headers: Headers = tuple(self._headers.items())
+        return Response(request.url, self.status, reason, headers, self._body)
+
+    def trouble(self, request: Request) -> str:
+        """Why there is no answer, in the words of Node's `fetch`."""
+        parts = request.parts
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        assert self.fails is not None
+        return _TROUBLES[self.fails].format(host=parts.hostname, port=port)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from output_mock import expected as expectations
+from output_mock.callbacks.sending import Callbacks
 from output_mock.contract.closed_runs import error as error_of
 from output_mock.contract.errors import WorkflowNotFoundError
 from output_mock.contract.versions import deployment
@@ -147,6 +148,7 @@ class OutputMock(Scripted):
       none
     - `keep_runs`: how many closed runs to keep; the oldest are removed first; None keeps all
     - `api_version`, `sdk_version`: the versions of the server and of its workers; the newest by default
+    - `callback_hosts`: the hosts, besides this machine, that requests of workflows may go to
     - `scripts`: `Script`s, and Python or YAML files, to load
     """
 
@@ -166,6 +168,7 @@ class OutputMock(Scripted):
         keep_runs: int | KeptRuns | None = None,
         api_version: str | None = None,
         sdk_version: str | None = None,
+        callback_hosts: Collection[str] = (),
         scripts: Sequence[Scripted | str | PathLike[str]] = (),
     ) -> None:
         super().__init__()
@@ -179,10 +182,12 @@ class OutputMock(Scripted):
             history_max_waiting=nanoseconds(history_max_waiting),
             script_limit=checked_limit(script_limit),
             traces=traces,
+            callbacks=Callbacks(callback_hosts),
             kept_runs=keep_runs if isinstance(keep_runs, KeptRuns) else KeptRuns(keep_runs),
             deployment=deployment(api_version, sdk_version),
         )
         self.app: OutputApp = OutputApp(self.world, auth_token=auth_token)
+        self.world.callbacks.before_looking = lambda: self.app.world.do_what_is_due()
         self._urls: list[str] = []
         # What is to be closed where it is reached.
         self._places: list[ExitStack] = []
@@ -258,6 +263,24 @@ class OutputMock(Scripted):
         Raises `WorkflowNotFoundError` when there is no such run, or it has closed.
         """
         self.world.signal(workflow_id, name, payload, after=nanoseconds(after))
+
+    # The application that workflows call
+
+    def application(self, url: str, application: Callable[..., Any]) -> None:
+        """Have your application, a WSGI or ASGI callable, answer requests of workflows to this URL and below
+        it: Flask, Django, FastAPI, Starlette. It is called in this process, without a socket.
+
+        On a virtual clock a WSGI application runs in the thread that lets time pass. An ASGI application has
+        an event loop of its own.
+        """
+        self.callbacks.application(url, application)
+
+    @property
+    def callbacks(self) -> Callbacks:
+        """Where requests of workflows go (`callbacks.respond(url, status=500, times=2)`), and those that
+        there were: `callbacks(url).one().json`.
+        """
+        return self.world.callbacks
 
     # Looking back
 
@@ -548,5 +571,6 @@ class OutputMock(Scripted):
         """Close it, and tell whoever waits why."""
         self.world.close(ending, on_stuck=lambda thread_id: self.app.give_up(thread_id, ending))
         self.app.calls.wake_all_waiters(ending)
+        self.callbacks.close()
         while self._places:
             self._places.pop().close()

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+from output_mock.callbacks.no_answer import TookTooLong
 from output_mock.callbacks.request import Headers, Request, Response
 
 # How long, in seconds, an ASGI application may take to start, and to stop.
@@ -23,10 +24,6 @@ _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
 class ApplicationError(Exception):
     """The application raised an error; the message is its traceback."""
-
-
-class TookTooLong(Exception):
-    """The application has not answered in time."""
 
 
 class Application:
@@ -90,6 +87,7 @@ def _wsgi(application: Callable[..., Iterable[bytes]], request: Request, mounted
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": "127.0.0.1",
         "HTTP_HOST": parts.netloc,
+        "HTTP_CONNECTION": "keep-alive",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": parts.scheme,
         "wsgi.input": io.BytesIO(request.body),
@@ -167,7 +165,7 @@ class _Asgi:
                 return self._loop
             ready = threading.Event()
             self._thread = threading.Thread(
-                target=self._serve, args=(ready,), name="output-mock-application", daemon=True
+                target=self._serve, args=(ready,), name="asgi-application", daemon=True
             )
             self._thread.start()
             ready.wait(_LIFESPAN)
@@ -222,6 +220,7 @@ class _Asgi:
             "query_string": parts.query.encode(),
             "headers": [
                 (b"host", parts.netloc.encode()),
+                (b"connection", b"keep-alive"),
                 *((name.encode(), value.encode("latin-1")) for name, value in request.headers),
             ],
             "client": ("127.0.0.1", 50000),

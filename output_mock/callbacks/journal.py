@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
+from output_mock.callbacks.faults import is_at
 from output_mock.callbacks.request import Headers, normal
 from output_mock.javascript_json import parse
 
@@ -24,11 +25,13 @@ class Callback(NamedTuple):
     headers: Headers
     body: bytes
     # Of the answer; 0 when there was none.
-    status: int
+    status: int = 0
     # Why there was no answer, or what the application raised.
-    problem: str | None
+    problem: str | None = None
     # What nothing matches about it, and the nearest thing that there is; None when something answered.
-    unmatched_reason: str | None
+    unmatched_reason: str | None = None
+    # Whether it has not come to its end.
+    under_way: bool = True
 
     @property
     def json(self) -> Any:
@@ -46,6 +49,8 @@ class Callback(NamedTuple):
 
     def __str__(self) -> str:
         outcome = self.problem.strip().splitlines()[-1] if self.problem else str(self.status)
+        if self.under_way:
+            outcome = "under way"
         again = f" (attempt {self.attempt})" if self.attempt > 1 else ""
         return f"#{self.number} {self.workflow_id}: {self.method} {self.url}{again} -> {outcome}"
 
@@ -70,7 +75,7 @@ class CallbackList(Sequence[Callback]):
             [
                 one
                 for one in self
-                if (wanted is None or _is_at(one.url, wanted))
+                if (wanted is None or is_at(one.url, wanted))
                 and method in (None, one.method)
                 and workflow_id in (None, one.workflow_id)
                 and status in (None, one.status)
@@ -101,9 +106,3 @@ class CallbackList(Sequence[Callback]):
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self)) or "(no request of a workflow)"
-
-
-def _is_at(url: str, wanted: str) -> bool:
-    if wanted.endswith("*"):
-        return url.startswith(wanted[:-1])
-    return wanted in (url, url.partition("?")[0])

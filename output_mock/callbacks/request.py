@@ -16,7 +16,6 @@ from output_mock.sdk.failures import Failure
 
 Headers = tuple[tuple[str, str], ...]
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _WITH_BODY = ("DELETE", "PATCH", "POST", "PUT")
 # What `fetch` adds to the headers of a request that has none of these.
 _DEFAULTS = {
@@ -66,12 +65,13 @@ class Response(NamedTuple):
 
 
 def request_of(
-    method: str, url: str, payload: Any, headers: Mapping[str, str], environ: Mapping[str, str]
+    method: str, url: str, payload: Any, headers: Mapping[str, str], environ: Mapping[str, str] | None
 ) -> Request:
     """The request that the SDK sends.
 
-    Takes what a script has given, and the environment whose values `$NAME` in a header stands for. Raises the
-    `Failure` that the attempt ends with: for a variable that is missing, and for what is no header or URL.
+    Takes what a script has given, and the environment whose values `$NAME` in a header stands for (None: it
+    stands for itself). Raises the `Failure` that the attempt ends with: for a variable that is missing, and
+    for what is no header or URL.
     """
     written = {name.lower(): _header(name, value, environ) for name, value in headers.items()}
     body = b""
@@ -89,18 +89,19 @@ def request_of(
     return Request(method, target, tuple(known), body)
 
 
-def _header(name: str, value: str, environ: Mapping[str, str]) -> str:
+def _header(name: str, value: str, environ: Mapping[str, str] | None) -> str:
     if not _TOKEN.fullmatch(name):
         raise Failure(f'Headers.append: "{name}" is an invalid header name.', name="TypeError")
 
     def filled_in(found: re.Match[str]) -> str:
+        assert environ is not None
         given = environ.get(found[1])
         if given is None:
             words = f'Missing environment variable "{found[1]}" while hydrating headers.'
             raise Failure(words, name="FatalError")
         return given
 
-    filled = _VARIABLE.sub(filled_in, str(value)).strip(" \t\r\n")
+    filled = (str(value) if environ is None else _VARIABLE.sub(filled_in, value)).strip(" \t\r\n")
     if re.search(r"[\0\r\n]|[^\0-\xff]", filled):
         raise Failure(f"Headers.append: {filled!r} is an invalid header value.", name="TypeError")
     return filled
@@ -161,13 +162,32 @@ def result_of(response: Response, *, headers: bool, body: bool) -> dict[str, Any
     return shown
 
 
+def whole_result_of(response: Response) -> dict[str, Any]:
+    """What it returned before SDK 0.10: all of the answer, nothing hidden. Raises what `result_of` raises."""
+    kind = next((value for name, value in response.headers if name == "content-type"), "")
+    return {
+        "url": response.url,
+        "status": response.status,
+        "statusText": response.reason,
+        "ok": True,
+        "headers": dict(sorted(response.headers)),
+        "body": _json(response) if "application/json" in kind else _text(response, kind),
+    }
+
+
 def _consumed(response: Response) -> Any:
     kind = next((value for name, value in response.headers if name == "content-type"), "").strip().lower()
-    if _JSON.fullmatch(kind):
-        try:
-            return parse(response.body.decode("utf-8", "replace"))
-        except ValueError as error:
-            raise Failure(str(error), name="SyntaxError") from None
+    return _json(response) if _JSON.fullmatch(kind) else _text(response, kind)
+
+
+def _json(response: Response) -> Any:
+    try:
+        return parse(response.body.decode("utf-8", "replace"))
+    except ValueError as error:
+        raise Failure(str(error), name="SyntaxError") from None
+
+
+def _text(response: Response, kind: str) -> str:
     if kind.startswith("text/"):
         return response.body.decode("utf-8", "replace")
     return base64.b64encode(response.body).decode()

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
-from output_mock.callbacks.request import METHODS, Headers, Request, Response, normal
+from output_mock.callbacks.faults import is_at
+from output_mock.callbacks.request import Headers, Request, Response, normal
 from output_mock.durations import Duration, nanoseconds
 from output_mock.javascript_json import UNDEFINED, to_bytes
+from output_mock.sdk.http_requests import METHODS
 
-Trouble = Literal["refused", "reset", "timeout"]
+Trouble = Literal["refused", "reset", "timeout", "unknown_host"]
 _TROUBLES: dict[str, str] = {
-    "refused": "Error: connect ECONNREFUSED {host}:{port}",
+    "refused": "Error: connect ECONNREFUSED 127.0.0.1:{port}",
     "reset": "SocketError: other side closed",
+    "unknown_host": "Error: getaddrinfo ENOTFOUND {host}",
 }
 
 
@@ -23,7 +26,7 @@ class ScriptedAnswer:
     Takes the `url` (one that ends with `*` stands for all that begin so; a query counts only when it is
     written), the `method` (any, when none is given), the `status`, the body (`json`, or `body` as text or
     bytes), `headers`, how long it takes on the fake's clock (`after`), and `fails` for no answer at all:
-    `"refused"`, `"reset"`, or `"timeout"`. Raises `ValueError` for what makes no sense.
+    `"refused"`, `"reset"`, `"unknown_host"`, or `"timeout"`. Raises `ValueError` for what makes no sense.
     """
 
     def __init__(
@@ -69,9 +72,7 @@ class ScriptedAnswer:
         """Whether the request is one of those that it answers, and it has an answer left."""
         if self.left == 0 or (self.method is not None and self.method != request.method):
             return False
-        if self.url.endswith("*"):
-            return request.url.startswith(self.url[:-1])
-        return self.url in (request.url, request.url.partition("?")[0])
+        return is_at(request.url, self.url)
 
     def response(self, request: Request) -> Response:
         """The answer."""

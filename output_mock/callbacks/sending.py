@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from output_mock.callbacks.application import Application, ApplicationError, TookTooLong
+from output_mock.callbacks.application import Application, ApplicationError
+from output_mock.callbacks.faults import ON_TIME, CallbackFault, Delivery, Way, delayed, dropped
 from output_mock.callbacks.journal import Callback, CallbackList
-from output_mock.callbacks.network import Network, NotAllowed, NotSent
-from output_mock.callbacks.request import Request, Response, normal, request_of, result_of
+from output_mock.callbacks.no_answer import NotAllowed, NotSent, TookTooLong
+from output_mock.callbacks.request import Request, Response, normal, request_of, result_of, whole_result_of
 from output_mock.callbacks.scripted import ScriptedAnswer, Trouble
 from output_mock.durations import SECOND, Duration
 from output_mock.javascript_json import UNDEFINED
@@ -19,7 +20,9 @@ from output_mock.suggestions import closest
 
 # How long the SDK waits for an answer, in seconds, and how many redirects it follows.
 TIMEOUT = 30
+TIMEOUT_WORDS = "The operation was aborted due to timeout"
 _REDIRECTS = 20
+_CLOSED = "SocketError: other side closed"
 _MOVED = (301, 302, 303, 307, 308)
 # How many requests are kept, and how many bytes of their bodies.
 _MOST, _MOST_BYTES = 1000, 64 * 1024 * 1024
@@ -32,6 +35,12 @@ class Sent(NamedTuple):
     failure: Failure | None
     takes: int
 
+    def result(self) -> Any:
+        """What the step returns. Raises the `Failure` that it fails with."""
+        if self.failure is not None:
+            raise self.failure
+        return self.output
+
 
 class Sender(NamedTuple):
     """Who sends a request: which attempt of which run, and when on the fake's clock."""
@@ -42,6 +51,10 @@ class Sender(NamedTuple):
     time: int
 
 
+def _nothing() -> None:
+    """There is nothing to send."""
+
+
 class Callbacks:
     """Where requests of workflows go, and those that there were.
 
@@ -50,11 +63,14 @@ class Callbacks:
     """
 
     def __init__(self, hosts: Collection[str] = (), environ: Mapping[str, str] | None = None) -> None:
-        self._network = Network(hosts)
+        self.hosts: frozenset[str] = frozenset(host.lower() for host in hosts)
         self._environ = os.environ if environ is None else environ
+        # Sends what is due.
+        self.before_looking: Callable[[], None] = _nothing
         self._applications: list[Application] = []
         self._scripted: list[ScriptedAnswer] = []
-        self._sent: list[Callback] = []
+        self._faults: list[CallbackFault] = []
+        self._sent: dict[int, Callback] = {}
         self._number = 0
         self._bytes = 0
         self._lock = threading.Lock()
@@ -100,13 +116,53 @@ class Callbacks:
         with self._lock:
             self._scripted.append(answer)
 
+    # What goes wrong on the way
+
+    def drop_next(self, times: int | None = 1, *, url: str | None = None, lose: Way = "request") -> None:
+        """Break the connection of the next requests (None: of all), before the application has the `request`
+        or, with `lose="answer"`, when it has done its work.
+        """
+        self._add_fault(CallbackFault(dropped(lose), url=url, times=times))
+
+    def delay_next(
+        self, delay: Duration, times: int | None = 1, *, url: str | None = None, late: Way = "request"
+    ) -> None:
+        """Have the next requests come late, on the fake's clock, or with `late="answer"` their answers.
+
+        Workflows wait 30 s. What comes later than that comes nevertheless.
+        """
+        self._add_fault(CallbackFault(delayed(delay, late), url=url, times=times))
+
+    def duplicate_next(self, times: int | None = 1, *, url: str | None = None) -> None:
+        """Have the next requests come twice: a worker that goes before it has noted an answer asks again."""
+        self._add_fault(CallbackFault(Delivery(copies=2), url=url, times=times))
+
+    def reorder_next(self, times: int | None = 1, *, url: str | None = None) -> None:
+        """Have the next request come only when another one, sent later, has been answered."""
+        self._add_fault(CallbackFault(Delivery(is_overtaken=True), url=url, times=times))
+
+    def _add_fault(self, fault: CallbackFault) -> None:
+        with self._lock:
+            self._faults.append(fault)
+
+    def delivery(self, url: str) -> Delivery:
+        """How a request that is sent now travels."""
+        with self._lock:
+            fault = next((fault for fault in self._faults if fault.fits(normal(url))), None)
+            if fault is None:
+                return ON_TIME
+            if fault.left is not None:
+                fault.left -= 1
+            return fault.delivery
+
     # What there was
 
     @property
     def sent(self) -> CallbackList:
-        """The requests that there were, the latest 1,000 of them."""
+        """The requests that there were, the latest 1,000 of them. Those that are due now are sent before."""
+        self.before_looking()
         with self._lock:
-            return CallbackList(self._sent)
+            return CallbackList(list(self._sent.values()))
 
     def __call__(self, url: str | None = None, **wanted: Any) -> CallbackList:
         """The requests that there were: all, or those to a URL (`method`, `workflow_id`, `status`)."""
@@ -126,28 +182,47 @@ class Callbacks:
 
     # Sending
 
+    def is_outside(self, method: str, url: str) -> bool:
+        """Whether nothing in this process answers a request."""
+        request = Request(method, normal(url), (), b"")
+        scripted = any(answer.fits(request) for answer in self._scripted)
+        return not scripted and self._application_for(request) is None
+
     def send(
         self,
         sender: Sender,
+        given: Mapping[str, Any],
         *,
-        method: str,
-        url: str,
-        payload: Any = UNDEFINED,
-        headers: Mapping[str, str] | None = None,
-        include_headers: bool = False,
-        include_body: bool = False,
+        delivery: Delivery = ON_TIME,
+        as_written: bool = False,
     ) -> Sent:
-        """Send a request, follow redirects, and say what the activity returns or fails with.
+        """Send a request, follow redirects, and say what the step returns or fails with.
+
+        Takes what `sendHttpRequest` is given: `method`, `url`, and maybe `payload`, `headers` and
+        `responseOptions`. With `as_written`, headers go out as they stand, and all of the answer is returned,
+        as before SDK 0.10.
 
         May take as long as the application does: call it with no lock held.
         """
+        method, url = given["method"], given["url"]
+        options = given.get("responseOptions", {})
         try:
-            request = request_of(method, url, payload, headers or {}, self._environ)
+            request = request_of(
+                method,
+                url,
+                given.get("payload", UNDEFINED),
+                given.get("headers", {}),
+                None if as_written else self._environ,
+            )
         except Failure as error:
             return Sent(None, error, 0)
-        exchange = _Exchange(self, request, f"{method} {url}")
-        response = exchange.response()
-        self._note(sender, request, exchange)
+        for _ in range(delivery.copies):
+            exchange = _Exchange(self, request, f"{method} {url}", delivery)
+            number = self._note(sender, request)
+            try:
+                response = exchange.response()
+            finally:
+                self._note_outcome(number, exchange)
         if exchange.failure is not None:
             return Sent(None, exchange.failure, exchange.takes)
         assert response is not None
@@ -155,7 +230,14 @@ class Callbacks:
             failure = Failure(f"{method} {url} {response.status}", name="FatalError")
             return Sent(None, failure, exchange.takes)
         try:
-            output = result_of(response, headers=include_headers, body=include_body)
+            if as_written:
+                output = whole_result_of(response)
+            else:
+                output = result_of(
+                    response,
+                    headers=options.get("includeHeaders", False),
+                    body=options.get("includeBody", False),
+                )
         except Failure as error:
             return Sent(None, error, exchange.takes)
         return Sent(output, None, exchange.takes)
@@ -182,38 +264,45 @@ class Callbacks:
             return f"; the nearest is {near}"
         return f"; there is {', '.join(known[:5])}" if known else ""
 
-    def _note(self, sender: Sender, request: Request, exchange: _Exchange) -> None:
+    def _note(self, sender: Sender, request: Request) -> int:
         with self._lock:
             self._number += 1
-            self._sent.append(
-                Callback(
-                    self._number,
-                    sender.time,
-                    sender.workflow_id,
-                    sender.run_id,
-                    sender.attempt,
-                    request.method,
-                    request.url,
-                    request.headers,
-                    request.body,
-                    exchange.status,
-                    exchange.problem,
-                    exchange.unmatched_reason,
-                )
+            self._sent[self._number] = Callback(
+                self._number,
+                sender.time,
+                sender.workflow_id,
+                sender.run_id,
+                sender.attempt,
+                request.method,
+                request.url,
+                request.headers,
+                request.body,
             )
             self._bytes += len(request.body)
             while len(self._sent) > _MOST or (self._bytes > _MOST_BYTES and len(self._sent) > 1):
-                self._bytes -= len(self._sent.pop(0).body)
+                self._bytes -= len(self._sent.pop(next(iter(self._sent))).body)
+            return self._number
+
+    def _note_outcome(self, number: int, exchange: _Exchange) -> None:
+        with self._lock:
+            if number in self._sent:
+                self._sent[number] = self._sent[number]._replace(
+                    status=exchange.status,
+                    problem=exchange.problem,
+                    unmatched_reason=exchange.unmatched_reason,
+                    under_way=False,
+                )
 
 
 class _Exchange:
     """One request with its redirects."""
 
-    def __init__(self, callbacks: Callbacks, request: Request, words: str) -> None:
+    def __init__(self, callbacks: Callbacks, request: Request, words: str, delivery: Delivery) -> None:
         self._callbacks = callbacks
         self._request = request
         self._words = words
-        self.takes = 0
+        self._delivery = delivery
+        self.takes = delivery.answer_late
         self.status = 0
         self.failure: Failure | None = None
         self.problem: str | None = None
@@ -221,6 +310,19 @@ class _Exchange:
 
     def response(self) -> Response | None:
         """The last answer; None when there was none (`failure` says why)."""
+        if self._delivery.lost == "request":
+            self._fail(f"{_CLOSED} (a fault: the application does not have the request)")
+            return None
+        response = self._followed()
+        if response is not None and self._delivery.lost == "answer":
+            self._fail(f"{_CLOSED} (a fault: the application has answered {response.status})")
+            return None
+        if response is not None and self.takes >= TIMEOUT * SECOND:
+            self._too_long()
+            return None
+        return response
+
+    def _followed(self) -> Response | None:
         request = self._request
         for _ in range(_REDIRECTS + 1):
             response = self._once(request)
@@ -249,7 +351,10 @@ class _Exchange:
         try:
             if application is not None:
                 return application.send(request, TIMEOUT)
-            return self._callbacks._network.send(request, TIMEOUT)
+            # What speaks to the network takes its time to be imported.
+            from output_mock.callbacks.network import send
+
+            return send(request, self._callbacks.hosts, TIMEOUT)
         except ApplicationError as error:
             self.problem = str(error)
             reason = "Internal Server Error"
@@ -270,11 +375,13 @@ class _Exchange:
 
     def _too_long(self) -> None:
         self.takes = TIMEOUT * SECOND
-        self._fail("The operation was aborted due to timeout")
+        self._fail(TIMEOUT_WORDS)
 
     def _fail(self, why: str) -> None:
         self.status, self.problem = 0, why
-        self.failure = Failure(f"{self._words} {why}", name="FatalError")
+        # What the fake knows better is in the journal only.
+        words = why.partition(" (a fault:")[0]
+        self.failure = Failure(f"{self._words} {words}", name="FatalError")
 
 
 def _redirected(request: Request, response: Response) -> Request | None:

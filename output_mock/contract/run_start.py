@@ -9,6 +9,10 @@ from output_mock.contract.payloads import payload
 
 # The step in which a traced run asks where its trace goes.
 TRACE_DESTINATIONS = "__internal#getTraceDestinations"
+# The step in which a workflow sends a request.
+SEND_HTTP_REQUEST = "__internal#sendHttpRequest"
+# How the types of the SDK's own steps begin.
+INTERNAL = "__internal#"
 
 
 class Memo:

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from output_mock.durations import Duration, format_duration, nanoseconds
 from output_mock.engine.lock import WorldLock
@@ -25,6 +25,16 @@ EPOCH = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_000_000_0
 LATEST = int(datetime(2999, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_000_000_000
 # Cancelled timers are dropped lazily; past this many the heap is swept.
 _SWEEP_AT = 4096
+
+
+class HoldsTime(Protocol):
+    """What the clock stands still for: requests of workflows that are under way (`outgoing`)."""
+
+    def holds(self) -> bool:
+        """Whether the clock has to stand still. Called with the lock held."""
+
+    def wait_until_free(self) -> None:
+        """Wait until it need not. Called without the lock."""
 
 
 class Timer:
@@ -54,6 +64,7 @@ class Clock:
         self.mode: Mode = mode
         self.lock: WorldLock = WorldLock()
         self.closed: bool = False
+        self.outgoing: HoldsTime | None = None
         self._now = EPOCH if start is None else int(start.timestamp() * 1000) * 1_000_000
         if not 0 <= self._now < LATEST:
             raise ValueError(f"a clock begins between 1970 and 2998, not at {start}")
@@ -101,8 +112,15 @@ class Clock:
         """
         return waiter.wait(seconds)
 
+    @property
+    def drives_itself(self) -> bool:
+        """Whether what is due happens by itself, in a thread of the clock's own."""
+        return self._on_the_wall
+
     def advance(self, duration: Duration) -> None:
         """Move a virtual clock forward by `duration` and run everything that falls due on the way.
+
+        Requests of workflows are carried out on the way, in this thread, and the clock stands meanwhile.
 
         Raises `RuntimeError` on a `real` clock, which nobody can move, and `ValueError` beyond the year 2998.
         """
@@ -111,10 +129,23 @@ class Clock:
                 "a real clock cannot be advanced; use OutputMock(clock='manual') or clock='auto'"
             )
         length = nanoseconds(duration)
-        with self.lock:
-            if self._now + length > LATEST:
-                raise ValueError(f"the clock would be beyond the year 2998 after {duration!r}")
-            self.jump(self._now + length)
+        target = self._now + length
+        if target > LATEST:
+            raise ValueError(f"the clock would be beyond the year 2998 after {duration!r}")
+        self.move_to(target)
+
+    def move_to(self, when: int) -> None:
+        """Move a virtual clock to `when`; it stands for requests of workflows on the way. Called without the
+        lock.
+        """
+        while True:
+            with self.lock:
+                self.jump(when)
+            if self.outgoing is None or self.lock.is_mine():
+                return
+            self.outgoing.wait_until_free()
+            if self._now >= when:
+                return
 
     @property
     def runs_here(self) -> bool:
@@ -215,13 +246,16 @@ class Clock:
     def jump(self, to: int, *, stop: Callable[[], bool] | None = None) -> None:
         """Move a virtual clock to `to`, running everything due on the way at its own time.
 
-        It stays where it is as soon as `stop` holds, and never passes the last time that it has.
+        It stays where it is as soon as `stop` holds, or a request of a workflow is under way, and never
+        passes the last time that it has.
         """
         to = self.last(to)
         self.run_due()
         if self._running:
             raise RuntimeError("a script cannot move the clock that it runs on")
         while True:
+            if self.outgoing is not None and self.outgoing.holds():
+                return
             heap = self._first_heap()
             if heap is None or heap[0][0] > to:
                 break

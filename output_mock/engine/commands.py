@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from output_mock.contract.errors import OutputError
 from output_mock.contract.failures import Cause
 from output_mock.contract.run_start import ActivityOptions, Memo
 from output_mock.javascript_json import UNDEFINED
-from output_mock.sdk.context import StepPlan
 from output_mock.sdk.errors import ScriptError
+from output_mock.sdk.step_plans import StepPlan
 from output_mock.sdk.trace_nodes import TraceNode
 
 if TYPE_CHECKING:
+    from output_mock.callbacks.faults import Delivery
+    from output_mock.callbacks.sending import Sent
     from output_mock.engine.clock import Timer
 
 # The run of a child.
 R = TypeVar("R")
 # The step that every traced run begins with.
 DESTINATIONS = StepPlan("getTraceDestinations", None, None, 0, "Internal")
+
+
+class Travelling(Protocol):
+    """A request on its way."""
+
+    @property
+    def delivery(self) -> Delivery: ...
 
 
 class Activity:
@@ -44,6 +53,9 @@ class Activity:
     closed = False
     # What it has returned.
     result: Any = None
+    # The request that is under way, and what has come of the last one, for a step that sends one.
+    request: Travelling | None = None
+    sent: Sent | None = None
     # What the attempt that has just ended has done inside.
     inside: Sequence[TraceNode] = ()
 

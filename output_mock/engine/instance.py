@@ -13,11 +13,12 @@ import inspect
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.contract import failures
 from output_mock.contract.errors import QueryNotRegisteredError
-from output_mock.contract.run_start import TRACE_DESTINATIONS, ActivityOptions, Memo
+from output_mock.contract.run_start import SEND_HTTP_REQUEST, TRACE_DESTINATIONS, ActivityOptions, Memo
 from output_mock.engine.commands import (
     ACCEPT,
     CANCEL,
@@ -63,12 +64,13 @@ from output_mock.sdk.context import (
     Context,
     Handler,
     RunInfo,
-    StepPlan,
     answer_of,
 )
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.failures import ChildFailure, Failure
-from output_mock.sdk.signals import Signals, check_predicate, timed_out
+from output_mock.sdk.http_requests import REQUEST_OPTIONS, RequestPlan
+from output_mock.sdk.signals import Signals, check_predicate, set_first, timed_out
+from output_mock.sdk.step_plans import StepPlan
 from output_mock.sdk.values import named_json
 
 if TYPE_CHECKING:
@@ -403,6 +405,12 @@ class Instance:
             resolved = definition.step_options(resolved, options)
         return self._schedule(f"{definition.name}#{plan.name}", plan, input, resolved)
 
+    def schedule_request(self, plan: RequestPlan, input: dict[str, Any]) -> Activity:
+        """Ask for the step that sends a request."""
+        self._check_running()
+        given = named_json(input, "the arguments of {}", plan.name)
+        return self._schedule(SEND_HTTP_REQUEST, plan, given, REQUEST_OPTIONS)
+
     def _schedule(self, activity_type: str, plan: StepPlan, input: Any, options: ActivityOptions) -> Activity:
         self.activity_count += 1
         activity = Activity(
@@ -489,6 +497,15 @@ class Instance:
             return kept.pop(0)
         future: asyncio.Future[Any] = self.loop.create_future()
         self._signals.wait(name, future)
+        if not await self._guarded(future, timeout):
+            raise timed_out(name, timeout)
+        return future.result()
+
+    async def first_signal(self, name: str, timeout: int | None) -> Any:
+        """The first signal of this name; later ones go to the same handler, which ignores them."""
+        future: asyncio.Future[Any] = self.loop.create_future()
+        self._signals.wait(name, future)
+        self.on_signal(name, partial(set_first, future))
         if not await self._guarded(future, timeout):
             raise timed_out(name, timeout)
         return future.result()

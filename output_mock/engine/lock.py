@@ -63,6 +63,11 @@ class WorldLock(_RLock):
     def __enter__(self) -> bool:
         return self.acquire(False) or self.wait_for_turn()
 
+    def is_mine(self) -> bool:
+        """Whether this thread holds it."""
+        mine: bool = self._is_owned()  # type: ignore[attr-defined]
+        return mine
+
     def wait_for_turn(self) -> bool:
         """Take it as soon as it can be had.
 

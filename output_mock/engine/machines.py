@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from output_mock.engine import children, steps, timers
+from output_mock.engine import children, requests, steps, timers
 from output_mock.engine.commands import (
     CANCEL_CHILD,
     CANCEL_STEP,
@@ -29,6 +29,9 @@ HOW: dict[Kind, Callable[[Any, Any], None]] = {
     "timer fires": timers.fire,
     "step ends": steps.end,
     "step takes too long": steps.take_too_long,
+    "request is sent": requests.send,
+    "request arrives": requests.arrive,
+    "request takes too long": requests.take_too_long,
     "step is tried again": steps.retry,
     "child starts": children.start,
     "child is asked to stop": children.cancel,

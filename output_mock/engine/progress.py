@@ -8,6 +8,7 @@ from output_mock.contract.events import ActivityTaskScheduled, step_timeouts
 from output_mock.durations import format_duration
 from output_mock.engine.commands import DESTINATIONS, Activity, WorkflowTimer
 from output_mock.engine.on_the_way import ContinueAsNewBackoff, IncomingSignal
+from output_mock.sdk.http_requests import RequestPlan
 
 if TYPE_CHECKING:
     from output_mock.contract.failures import Cause
@@ -77,7 +78,7 @@ def _work(run: Run) -> list[Wait]:
     for thing in run.work:
         left = _left(run, thing.due)
         if isinstance(thing, Activity):
-            name = "its traces' destinations" if thing.plan is DESTINATIONS else f"step {thing.plan.name!r}"
+            name = _step(thing)
             attempt = f"attempt {thing.attempt}, " if thing.attempt > 1 else ""
             waits.append((f"{name} ({attempt}{left} to go)", thing.scheduled_at))
         elif isinstance(thing, WorkflowTimer) and not thing.is_timeout:
@@ -85,6 +86,14 @@ def _work(run: Run) -> list[Wait]:
         elif isinstance(thing, ContinueAsNewBackoff):
             waits.append((f"its first task after continuing as new ({left} to go)", run.start_time))
     return waits
+
+
+def _step(step: Activity) -> str:
+    if step.plan is DESTINATIONS:
+        return "its traces' destinations"
+    if isinstance(step.plan, RequestPlan):
+        return f"the answer to {step.input['method']} {step.input['url']}"
+    return f"step {step.plan.name!r}"
 
 
 def _children(run: Run) -> list[Wait]:

@@ -20,6 +20,7 @@ from output_mock.engine.history_limits import Measured
 from output_mock.engine.ids import Ids
 from output_mock.engine.latency import latency_of
 from output_mock.engine.on_the_way import ContinueAsNewBackoff, IncomingSignal
+from output_mock.engine.outgoing import Outgoing
 from output_mock.engine.pending import Kind, Work
 from output_mock.engine.record_taking import record_of
 from output_mock.engine.records import (
@@ -93,6 +94,7 @@ class _Making:
             new.latency = latency_of(record.mode)
         new.ids = Ids(0)
         new.deadlines = Deadlines(clock)
+        new.outgoing = clock.outgoing = Outgoing(clock, new.callbacks)
         new.watchdog = clock.lock.watchdog = Watchdog(self._like.watchdog.limit)
         new.script_errors = list(record.script_errors)
         new.outlasting = dict(record.outlasting)

@@ -102,8 +102,13 @@ class _Recording:
             work = timer.callback
             if isinstance(work, Work) and work.run in new:
                 call = self._call(work)
-                if call is not None:
-                    new[work.run].append(DueWork(number, when, timer.is_timeout, call.kind, call.subject))
+                if call is None:
+                    continue
+                due = DueWork(number, when, timer.is_timeout, call.kind, call.subject)
+                if work.kind == "request takes too long":
+                    # Nobody else hears the answer: it is sent again.
+                    due = DueWork(number, clock._now, False, "request is sent", call.subject)
+                new[work.run].append(due)
 
     def _next_calls(self, callbacks: Iterable[Callable[[], None]]) -> tuple[NextWork, ...]:
         """The work among these callbacks; the others are requests that wait."""

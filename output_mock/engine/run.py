@@ -32,6 +32,7 @@ from output_mock.engine.commands import (
     Command,
     Job,
     Query,
+    Travelling,
     Update,
     WorkflowTimer,
 )
@@ -115,6 +116,13 @@ class RunCatalog(Protocol):
     def when_worker_returns(self, work: Work) -> None: ...
 
 
+class RunRequests(Protocol):
+    """What carries out the requests that steps send."""
+
+    def made(self, run: Run, activity: Activity) -> Travelling: ...
+    def ask(self, request: Any) -> None: ...
+
+
 class RunWorld(Protocol):
     """What a run needs of its world."""
 
@@ -122,6 +130,8 @@ class RunWorld(Protocol):
     def clock(self) -> Clock: ...
     @property
     def deadlines(self) -> Deadlines: ...
+    @property
+    def outgoing(self) -> RunRequests: ...
     @property
     def deployment(self) -> Deployment: ...
     @property

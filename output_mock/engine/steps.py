@@ -16,6 +16,7 @@ from output_mock.engine.run import Run
 from output_mock.engine.watchdog import is_for_the_process
 from output_mock.javascript_json import UNDEFINED
 from output_mock.sdk.failures import Application, Failure, StepFailure
+from output_mock.sdk.http_requests import RequestPlan
 from output_mock.sdk.values import copy_for_script
 
 
@@ -42,14 +43,21 @@ def start(run: Run, activity: Activity, now: int) -> None:
     if length:
         run.note_if_outlasting(f"step {activity.plan.name!r}", min(length, limit), is_timeout=False)
     if length > limit:
-        _after(run, limit, activity, Work(run, "step takes too long", activity))
-    elif length:
-        _after(run, length, activity, Work(run, "step ends", activity))
+        after(run, limit, activity, Work(run, "step takes too long", activity))
+        return
+    work = Work(run, "request is sent" if _sends(activity) else "step ends", activity)
+    if length:
+        after(run, length, activity, work)
     else:
-        run.world.clock.call_soon(Work(run, "step ends", activity))
+        run.world.clock.call_soon(work)
 
 
-def _after(run: Run, length: int, activity: Activity, work: Work) -> None:
+def _sends(activity: Activity) -> bool:
+    return isinstance(activity.plan, RequestPlan)
+
+
+def after(run: Run, length: int, activity: Activity, work: Work) -> None:
+    """Have this done for a step after so many nanoseconds."""
     try:
         due = run.world.clock.due_in(length, f"the end of step {activity.plan.name!r}, or its next attempt,")
     except ValueError as error:
@@ -57,7 +65,7 @@ def _after(run: Run, length: int, activity: Activity, work: Work) -> None:
         return
     activity.due = due
     run.work[activity] = None
-    activity.timer = run.world.clock.call_at(due, work)
+    activity.timer = run.world.clock.call_at(due, work, is_timeout=activity.is_timeout)
 
 
 def end(run: Run, activity: Activity) -> None:
@@ -70,6 +78,10 @@ def end(run: Run, activity: Activity) -> None:
     if not run.catalog.worker:
         run.catalog.when_worker_returns(Work(run, "step ends", activity))
         return
+    if _sends(activity) and activity.sent is None:
+        # The world has been restored since it was answered.
+        run.world.clock.call_soon(Work(run, "request is sent", activity))
+        return
     if activity.plan is DESTINATIONS:
         info = run.info
         result: Any = run.world.traces.destinations(info.workflow_type, info.workflow_id, info.trace_start)
@@ -80,13 +92,7 @@ def end(run: Run, activity: Activity) -> None:
                 partial(_perform, run), activity, strict=False, run=run, step=plan.name
             )
         except Failure as failure:
-            cause = plan.cause(
-                failure,
-                run.definition.path,
-                activity.options.non_retryable,
-                by_name=run.world.deployment.fatal_by_name,
-            )
-            _fail(run, activity, failure, cause)
+            fail_attempt(run, activity, failure)
             return
         except BaseException as error:
             if is_for_the_process(error):
@@ -96,8 +102,21 @@ def end(run: Run, activity: Activity) -> None:
     _complete(run, activity, result)
 
 
+def fail_attempt(run: Run, activity: Activity, failure: Failure) -> None:
+    """An attempt has failed."""
+    cause = activity.plan.cause(
+        failure,
+        run.definition.path,
+        activity.options.non_retryable,
+        by_name=run.world.deployment.fatal_by_name,
+    )
+    _fail(run, activity, failure, cause)
+
+
 def _perform(run: Run, activity: Activity) -> Any:
     """What an attempt returns. Raises the failure that it fails with."""
+    if activity.sent is not None:
+        return activity.sent.result()
     _look_inside(run, activity)
     return activity.plan.perform(
         run.definition.step_schema,
@@ -176,7 +195,8 @@ def _fail(run: Run, activity: Activity, failure: Failure, cause: Cause) -> None:
         activity.last_failure = cause
         # The next attempt has not begun, and has done nothing yet.
         activity.started_at, activity.inside = 0, ()
-        _after(run, again - now, activity, Work(run, "step is tried again", activity))
+        activity.sent = None
+        after(run, again - now, activity, Work(run, "step is tried again", activity))
         run.wake()
         return
     activity.closed = True

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from output_mock.engine.clock import LATEST, Clock
 from output_mock.engine.latency import Latency
+from output_mock.engine.outgoing import LOOK_OUTSIDE, Outgoing, is_asked_by
+from output_mock.engine.outgoing import Waiting as WaitingRequest
 from output_mock.engine.run import Run
 from output_mock.engine.trace_storage import Traces
 from output_mock.patience import give_up, given_up_at
@@ -26,6 +28,7 @@ class Waiting:
 
     clock: Clock
     latency: Latency
+    outgoing: Outgoing
     traces: Traces
     # How long, on the wall, a request waits for what only another request can bring.
     patience: float
@@ -45,13 +48,13 @@ class Waiting:
         target = min(clock.nanoseconds() + length, LATEST)
         limit = monotonic() + patience
         while True:
+            self.outgoing.wait_until_free()
             with clock.lock:
                 clock.run_due()
                 due = clock.next_due()
-                if due is None or due > target:
-                    clock.jump(target)
+                clock.jump(target if due is None else min(due, target))
+                if clock.nanoseconds() >= target and not self.outgoing.asked:
                     return True
-                clock.jump(due)
             if monotonic() > limit:
                 return False
 
@@ -77,15 +80,18 @@ class Waiting:
         """
         if self.clock.mode == "real":
             raise RuntimeError("a real clock cannot be advanced; things happen when their time has come")
+        self.outgoing.wait_until_free()
         with self.clock.lock:
-            if self.clock.run_due():
-                return True
-            return self._jump_to_next(lambda: run.latest().next_due(guards=guards))
+            moved = self.clock.run_due() or self._jump_to_next(lambda: run.latest().next_due(guards=guards))
+        self.outgoing.carry_out()
+        return moved
 
     def waiting_requests(self) -> int:
-        """How many requests wait for something to happen that has not happened yet."""
+        """How many requests wait for something to happen that has not happened yet, or for an application
+        that a workflow has asked.
+        """
         with self.clock.lock:
-            return self._late + sum(run.waiting_requests() for run in self._open)
+            return self._late + len(self.outgoing) + sum(run.waiting_requests() for run in self._open)
 
     def poll(self, run: Run | None = None) -> None:
         """Somebody has looked at a run (or at all) and may look again: on an `auto` clock, let the next
@@ -96,11 +102,15 @@ class Waiting:
             return
         with clock.lock:
             if clock.run_due():
-                return
-            if run is None:
+                pass
+            elif is_asked_by(run):
+                # No time passes for an application that only looks.
+                pass
+            elif run is None:
                 self._jump_to_next(clock.next_work)
             else:
                 self._jump_to_next(lambda: run.latest().next_due(guards=False))
+        self.outgoing.carry_out()
 
     def _jump_to_next(
         self, next_due: Callable[[], int | None], done: Callable[[], bool] | None = None
@@ -142,23 +152,42 @@ class Waiting:
         Raises `WaitEndedError` when the world ends meanwhile, or everybody who waits is let go.
         """
         clock = self.clock
-        if until is None or clock.mode != "real":
-            return self._wait(run, done, until, guards, wall)
+        with self.outgoing.waiting() as waiting:
+            if until is None or clock.mode != "real":
+                return self._wait(run, done, until, guards, wall, waiting)
+            return self._wait_on_the_wall(run, done, until, guards, wall, waiting)
+
+    def _wait_on_the_wall(
+        self,
+        run: Run,
+        done: Callable[[], bool],
+        until: int,
+        guards: bool,
+        wall: float | None,
+        waiting: WaitingRequest,
+    ) -> bool:
+        clock = self.clock
         # How it stood at that time: a machine that stood still comes to it late, and what was due after it
         # may have happened then, too.
         stood: list[bool] = []
         with clock.lock:
             end = clock.call_at(until, lambda: stood.append(done()), is_timeout=True)
         try:
-            return self._wait(run, lambda: stood[0] if stood else done(), until, guards, wall)
+            return self._wait(run, lambda: stood[0] if stood else done(), until, guards, wall, waiting)
         finally:
             with clock.lock:
                 end.cancel()
 
     def _wait(
-        self, run: Run, done: Callable[[], bool], until: int | None, guards: bool, wall: float | None
+        self,
+        run: Run,
+        done: Callable[[], bool],
+        until: int | None,
+        guards: bool,
+        wall: float | None,
+        waiting: WaitingRequest,
     ) -> bool:
-        clock = self.clock
+        clock, outgoing = self.clock, self.outgoing
         limit = 0.0
         # In virtual time, the wall of whoever waits is the clock.
         virtual_end: int | None = None
@@ -166,11 +195,17 @@ class Waiting:
         interruptions = lock.interruptions
         if until is not None:
             until = clock.last(until)
+        # A script that asks its own fake holds the lock; then nobody can carry anything out.
+        free = not lock.is_mine()
         while True:
+            outgoing.carry_out(waits=True)
             with clock.lock:
                 clock.run_due()
                 if done():
                     return True
+                if free and outgoing.asked:
+                    continue
+                held = free and outgoing.holds()
                 now = clock.nanoseconds()
                 if virtual_end is None and wall is not None and self.virtual is not None:
                     virtual_end = clock.last(now + round(wall * 1e9))
@@ -180,16 +215,18 @@ class Waiting:
                 ending = lock.ended or (lock.interrupted if lock.interruptions != interruptions else None)
                 if ending is not None:
                     raise ending.error(run.workflow_id)
-                if clock.mode == "auto":
+                if clock.mode == "auto" and not held:
                     due = run.latest().next_due(guards=guards)
                     if due is not None and (until is None or due <= until):
                         self._jump_to_next(lambda: run.latest().next_due(guards=guards), done)
                         continue
                     if until is not None and (guards or due is not None):
                         clock.jump(until, stop=done)
+                        if free and outgoing.asked:
+                            continue
                         return done()
                 watched = run.latest()
-                waiter = watched.watch()
+                waiter = outgoing.watch(watched.watch())
                 # Should somebody else move a virtual clock past the end of this wait.
                 alarm = None
                 if until is not None and clock.mode != "real":
@@ -202,11 +239,12 @@ class Waiting:
                 finally:
                     with clock.lock:
                         watched.unwatch(waiter)
+                        outgoing.unwatch(waiter)
                         if alarm is not None:
                             alarm.cancel()
                 continue
             # Nothing happens by itself: others, or on a real clock the wall, have to bring it about.
-            if not limit:
+            if not limit or (held and wall is None):
                 limit = clock.monotonic() + (self.patience if wall is None else wall)
             rest = limit - clock.monotonic()
             if clock.mode == "real":
@@ -217,9 +255,14 @@ class Waiting:
             client_end = None if self.virtual is not None else given_up_at()
             if client_end is not None:
                 rest = min(rest, client_end - clock.monotonic())
+            if held:
+                rest = min(rest, LOOK_OUTSIDE)
             woken = clock.wait(waiter, None if rest == float("inf") else max(0.0, rest))
+            if held:
+                waiting.look_outside()
             with clock.lock:
                 watched.unwatch(waiter)
+                outgoing.unwatch(waiter)
                 if alarm is not None:
                     alarm.cancel()
                 if not woken and client_end is not None and clock.monotonic() >= client_end:

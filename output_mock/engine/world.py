@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from output_mock.callbacks.sending import Callbacks
 from output_mock.contract import errors
 from output_mock.contract.run_start import ParentInfo, StartInfo
 from output_mock.contract.versions import NEWEST, Deployment
@@ -27,6 +28,7 @@ from output_mock.engine.instance import Instance
 from output_mock.engine.kept_runs import KeptRuns
 from output_mock.engine.latency import Latency, latency_of
 from output_mock.engine.machines import HOW
+from output_mock.engine.outgoing import Outgoing
 from output_mock.engine.outlasting import Noted
 from output_mock.engine.pending import Work
 from output_mock.engine.replay import reset_point, reset_run, script_again
@@ -91,6 +93,7 @@ class World(Waiting):
         traces: Traces | None = None,
         namespace: str = "default",
         kept_runs: KeptRuns | None = None,
+        callbacks: Callbacks | None = None,
         deployment: Deployment = NEWEST,
     ) -> None:
         # Which versions it stands in for; the engine itself is the newest.
@@ -115,6 +118,10 @@ class World(Waiting):
         self.watchdog: Watchdog = Watchdog(script_limit)
         self.clock.lock.watchdog = self.watchdog
         self.deadlines: Deadlines = Deadlines(self.clock)
+        # Where requests of workflows go, and those that are under way.
+        self.callbacks: Callbacks = Callbacks() if callbacks is None else callbacks
+        self.outgoing: Outgoing = Outgoing(self.clock, self.callbacks)
+        self.clock.outgoing = self.outgoing
         # How many answers each scripted sequence has given; a world has its own count.
         self.answers_given: dict[object, int] = {}
         self._most_answers = _SWEEP_AT
@@ -531,6 +538,7 @@ class World(Waiting):
                 # As the real server says it whose history has no room (`history_limits`).
                 raise errors.ServiceError("Failed to signal Workflow", status=400)
             self._catch_up()
+        self.outgoing.carry_out()
 
     def query(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> Any:
         """Ask the latest run, also when it is closed. Returns JSON, or `UNDEFINED` for an empty answer.
@@ -613,7 +621,8 @@ class World(Waiting):
             run = self.find(workflow_id, run_id)
             run.request_cancel()
             self._catch_up()
-            return run
+        self.outgoing.carry_out()
+        return run
 
     def terminate(self, workflow_id: str, reason: str | None = None, run_id: str | None = None) -> Run:
         """End a run at once, and return it. Raises `WorkflowNotFoundError` when it is closed."""
@@ -622,7 +631,8 @@ class World(Waiting):
             run = self._running(workflow_id, run_id)
             run.terminate(reason or _NO_REASON, detailed=True)
             self._catch_up()
-            return run
+        self.outgoing.carry_out()
+        return run
 
     def reset(
         self, workflow_id: str, step_name: str, reason: str | None = None, run_id: str | None = None
@@ -643,7 +653,8 @@ class World(Waiting):
             self._enter(following)
             machines.resume(following, under_way)
             self._catch_up()
-            return following
+        self.outgoing.carry_out()
+        return following
 
     def send_worker_away(self, length: int, catalog: str | None = None) -> None:
         """Let the worker of a catalog (default: the world's own) go for so many nanoseconds.
@@ -660,6 +671,14 @@ class World(Waiting):
                 run.wake()
 
     # By hand
+
+    def do_what_is_due(self) -> None:
+        """Let happen what is due by now, requests of workflows among it; time stands still."""
+        if self.clock.lock.is_mine() or self.clock.closed:
+            return
+        with self.clock.lock:
+            self._catch_up()
+        self.outgoing.carry_out()
 
     def play_what_is_due(self, *, most: int = 10_000) -> None:
         """Let happen what is due by now and nobody has asked for yet; time stands still.
@@ -761,6 +780,7 @@ class World(Waiting):
     def _wake(self) -> None:
         for run in self._open.copy():
             run.wake()
+        self.outgoing.wake_all_waiters()
 
     def close(
         self,

@@ -9,18 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NoReturn, Protocol
 
-from output_mock.contract.versions.fatal_errors import never_retried
 from output_mock.durations import Duration, nanoseconds, pause
 from output_mock.javascript_json import UNDEFINED
-from output_mock.sdk.failures import FATAL_NAMES, Application, Failure, invalid
-from output_mock.sdk.trace_nodes import TraceNode, checked_nodes
-from output_mock.sdk.values import copy_for_script, named_json
-from output_mock.zod import Schema
+from output_mock.sdk.http_requests import RESUME, Method, RequestPlan, request_arguments
+from output_mock.sdk.step_plans import Fails, Inside, StepPlan
+from output_mock.sdk.trace_nodes import checked_nodes
+from output_mock.sdk.values import named_json
 
 Handler = Callable[[Any], Any]
-Fails = Failure | str | Sequence[Failure | str | None] | None
-# What happens inside of a step, for the trace: nodes, or a function of the step's input that returns some.
-Inside = Sequence[TraceNode] | Callable[[Any], Sequence[TraceNode]]
 
 
 def answer_of(handler: Handler, name: str, payload: Any) -> Any:
@@ -51,112 +47,6 @@ class SignalTimeout(asyncio.TimeoutError):
     """What `await ctx.wait_for_signal(…)` raises when no signal came within its timeout."""
 
 
-class StepPlan:
-    """What a step does when it is run: how long it takes, how often it fails, what it returns.
-
-    Evaluated once an attempt, so that a function given as `returns` sees the step's input.
-    """
-
-    __slots__ = ("fails", "input_schema", "kind", "name", "output_schema", "returns", "takes", "trace")
-
-    def __init__(self, name: str, returns: Any, fails: Fails, takes: int, kind: str = "Step") -> None:
-        self.name: str = name
-        self.returns: Any = returns
-        self.fails: Failure | list[Failure | None] | None = None if fails is None else _failures(fails, name)
-        self.takes: int = takes
-        self.kind: str = kind
-        self.input_schema: Mapping[str, Any] | None = None
-        self.output_schema: Mapping[str, Any] | None = None
-        self.trace: Inside = ()
-
-    def failure(self, attempt: int) -> Failure | None:
-        """How attempt number `attempt` (from 1) fails, or None when it works."""
-        fails = self.fails
-        if fails is None or isinstance(fails, Failure):
-            return fails
-        return fails[attempt - 1] if attempt <= len(fails) else None
-
-    def perform(
-        self,
-        schema: Callable[[Mapping[str, Any], str], Schema],
-        given: Any,
-        attempt: int,
-        *,
-        only_checked: bool = False,
-    ) -> Any:
-        """What attempt number `attempt` (from 1) returns for this input; `schema` compiles schemas.
-
-        With `only_checked` they change nothing, as before SDK 0.11.0.
-
-        Raises the `Failure` that it fails with, and whatever a function given as `returns` raises.
-        """
-        if self.input_schema is not None:
-            compiled = schema(self.input_schema, f"input_schema of step {self.name!r}")
-            checked, issues = compiled.safe_parse(given)
-            if issues:
-                raise invalid(f'{self.kind} "{self.name}" input', issues)
-            given = given if only_checked else checked
-        failure = self.failure(attempt)
-        if failure is not None:
-            raise failure
-        result = self.returns
-        if callable(result):
-            result = result(copy_for_script(given))
-        result = named_json(result, "the result of step {!r}", self.name)
-        if self.output_schema is not None:
-            compiled = schema(self.output_schema, f"output_schema of step {self.name!r}")
-            checked, issues = compiled.safe_parse(result)
-            if issues:
-                raise invalid(f'{self.kind} "{self.name}" output', issues)
-            result = result if only_checked else checked
-        return result
-
-    def where(self, workflow_path: str) -> str:
-        """The place that stack traces name."""
-        return f"fn ({workflow_path.rpartition('/')[0]}/steps.js:{self.name})"
-
-    def cause(
-        self, failure: Failure, workflow_path: str, non_retryable: Sequence[str], *, by_name: bool = False
-    ) -> Application:
-        """What an attempt that failed so tells the server; failures of `non_retryable` names end the step.
-
-        With `by_name` the SDK's own errors are no exception, as before SDK 0.11.0.
-        """
-        fatal = not failure.retryable
-        if by_name:
-            fatal = fatal and failure.name not in FATAL_NAMES
-            non_retryable = never_retried(non_retryable)
-        cause = Application(
-            failure,
-            where=self.where(workflow_path),
-            non_retryable=fatal or failure.name in non_retryable,
-        )
-        if by_name and not fatal:
-            # It is the server that knows the names, and not the error.
-            cause.info["applicationFailureInfo"].pop("nonRetryable", None)
-        return cause
-
-
-def _failures(fails: Fails, step: str) -> Failure | list[Failure | None]:
-    """`fails` with text turned into failures. Raises `TypeError` for anything else."""
-    if isinstance(fails, str):
-        return Failure(fails)
-    if isinstance(fails, Failure):
-        return fails
-    if not isinstance(fails, Sequence):
-        raise TypeError(
-            f"step {step!r}: fails is a Failure, text, or a list of those and None, not {fails!r}"
-        )
-    found: list[Failure | None] = []
-    for one in fails:
-        if isinstance(one, str):
-            one = Failure(one)
-        if one is not None and not isinstance(one, Failure):
-            raise TypeError(f"step {step!r}: fails has {one!r}, which is not a Failure, text or None")
-        found.append(one)
-    return found
-
-
 class RunInfo:
     """Which run a script is: ids, names and the time at which it started."""
 
@@ -184,6 +74,7 @@ class Player(Protocol):
     """What plays a run: the fake's own engine, or a worker on a real Temporal. Lengths are nanoseconds."""
 
     def schedule(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Scheduled: ...
+    def schedule_request(self, plan: RequestPlan, input: dict[str, Any]) -> Scheduled: ...
     def abandon(self, activity: Any) -> None: ...
     async def child(
         self, name: str, input: Any, *, detached: bool, options: Mapping[str, Any] | None
@@ -194,6 +85,7 @@ class Player(Protocol):
     def on_query(self, name: str, handler: Handler) -> None: ...
     def on_update(self, name: str, handler: Handler, validator: Handler | None) -> None: ...
     async def wait_for_signal(self, name: str, timeout: int | None) -> Any: ...
+    async def first_signal(self, name: str, timeout: int | None) -> Any: ...
     async def condition(self, predicate: Callable[[], bool], timeout: int | None) -> bool: ...
     def run_info(self) -> RunInfo: ...
     def random(self) -> random.Random: ...
@@ -284,13 +176,55 @@ class Context:
         return await self._outcome(plan, input, options)
 
     async def _outcome(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Any:
-        instance = self._instance
-        activity = instance.schedule(plan, input, options)
+        return await self._outcome_of(self._instance.schedule(plan, input, options))
+
+    async def _outcome_of(self, activity: Scheduled) -> Any:
         try:
             return await activity.future
         except asyncio.CancelledError:
-            instance.abandon(activity)
+            self._instance.abandon(activity)
             raise
+
+    async def send_http_request(
+        self,
+        url: str,
+        *,
+        method: Method = "GET",
+        payload: Any = UNDEFINED,
+        headers: Mapping[str, str] | None = None,
+        response_options: Mapping[str, bool] | None = None,
+    ) -> Any:
+        """Send a request to your application, as the SDK's `sendHttpRequest` does, and return the answer:
+        `{"url", "status", "statusText", "ok"}` (call_get).
+
+        Takes the `payload` (any JSON; sent with POST, PUT, PATCH and DELETE), `headers`, in which `$NAME`
+        stands for the environment's value, and `response_options` for more of the answer:
+        `{"includeHeaders": True, "includeBody": True}`.
+
+        `mock.application`, `mock.callbacks.respond` and `--callback-host` say where requests go. Raises
+        `StepFailure` when there is no answer, or one that is not 2xx, and `Failure` for wrong arguments.
+        """
+        arguments = request_arguments(url, method, payload, headers, response_options)
+        return await self._outcome_of(self._instance.schedule_request(RequestPlan(), arguments))
+
+    async def send_post_request_and_await_webhook(
+        self,
+        url: str,
+        *,
+        payload: Any = UNDEFINED,
+        headers: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+    ) -> Any:
+        """Send `{"workflowId", "payload"}` to your application, wait until it answers through `/feedback`,
+        and return the payload of that: a dict, or None without one (ask_answered_later).
+
+        Feedback that comes before your application has answered the request counts, too; of several the first
+        one does. Raises `SignalTimeout` when none comes within the `timeout`, which the SDK does not have,
+        and what `send_http_request` raises.
+        """
+        question = {"workflowId": self.info.workflow_id, "payload": payload}
+        await self.send_http_request(url, method="POST", payload=question, headers=headers)
+        return await self._instance.first_signal(RESUME, None if timeout is None else nanoseconds(timeout))
 
     async def child(
         self,

@@ -69,6 +69,12 @@ def timed_out(name: str, timeout: int | None) -> SignalTimeout:
     return SignalTimeout(f"no signal {name!r} within {format_duration(timeout or 0)}")
 
 
+def set_first(future: asyncio.Future[Any], payload: Any) -> None:
+    """The handler of who waits for one signal only; all that come later are ignored."""
+    if not future.done():
+        future.set_result(payload)
+
+
 def check_predicate(predicate: Callable[[], bool]) -> None:
     """Raise `TypeError` for what `ctx.condition` cannot ask."""
     if inspect.iscoroutinefunction(predicate):

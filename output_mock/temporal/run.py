@@ -24,7 +24,7 @@ from temporalio.exceptions import ActivityError, CancelledError, ChildWorkflowEr
 from output_mock.contract import failures
 from output_mock.contract.errors import OutputError, QueryNotRegisteredError
 from output_mock.contract.failures import Cause
-from output_mock.contract.run_start import TRACE_DESTINATIONS
+from output_mock.contract.run_start import SEND_HTTP_REQUEST, TRACE_DESTINATIONS
 from output_mock.durations import MILLISECOND, SECOND
 from output_mock.javascript_json import UNDEFINED
 from output_mock.scripts.definition import WorkflowDefinition
@@ -34,13 +34,14 @@ from output_mock.sdk.context import (
     Context,
     Handler,
     RunInfo,
-    StepPlan,
     answer_of,
 )
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.failures import ChildFailure, Failure
+from output_mock.sdk.http_requests import REQUEST_OPTIONS, RequestPlan
 from output_mock.sdk.options import activity_options
-from output_mock.sdk.signals import Signals, check_predicate, timed_out
+from output_mock.sdk.signals import Signals, check_predicate, set_first, timed_out
+from output_mock.sdk.step_plans import StepPlan
 from output_mock.sdk.values import copy_for_script, named_json
 from output_mock.temporal.failures import Sent, child_failure, mistaken, saying, step_failure
 from output_mock.temporal.step_outcomes import StepOutcomes, precomputed_outcomes
@@ -206,6 +207,17 @@ class ScriptRun:
         step.handle.add_done_callback(partial(self._step_closed, key, step.future))
         return step
 
+    def schedule_request(self, plan: RequestPlan, input: dict[str, Any]) -> Step:
+        """Ask for the step that sends a request."""
+        given = named_json(input, "the arguments of {}", plan.name)
+        activity_id = self._next_id(REQUEST_OPTIONS)
+        step = Step(asyncio.get_running_loop().create_future())
+        step.handle = self._start(SEND_HTTP_REQUEST, activity_id, given, REQUEST_OPTIONS)
+        step.handle.add_done_callback(
+            partial(self._step_closed, (self.info.run_id, activity_id), step.future)
+        )
+        return step
+
     def _next_id(self, options: ActivityOptions) -> str:
         self._activities += 1
         return options.text.get("activityId") or str(self._activities)
@@ -320,6 +332,15 @@ class ScriptRun:
             return kept.pop(0)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._signals.wait(name, future)
+        if not await self.condition(future.done, timeout):
+            future.cancel()
+            raise timed_out(name, timeout)
+        return future.result()
+
+    async def first_signal(self, name: str, timeout: int | None) -> Any:
+        """The first signal of this name; later ones go to the same handler, which ignores them."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.on_signal(name, partial(set_first, future))
         if not await self.condition(future.done, timeout):
             future.cancel()
             raise timed_out(name, timeout)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from output_mock.callbacks.sending import Callbacks
 from output_mock.engine.trace_storage import Traces
 from output_mock.scripts.catalog import CatalogContents
 from output_mock.scripts.script import FirstRun, Scripted
@@ -30,13 +31,21 @@ class ServedCatalog(CatalogContents):
     is no workflow at all.
     """
 
-    def __init__(self, name: str, scripts: Sequence[Scripted], traces: Traces) -> None:
+    def __init__(
+        self,
+        name: str,
+        scripts: Sequence[Scripted],
+        traces: Traces,
+        callbacks: Callbacks | None = None,
+    ) -> None:
         if not _NAME.fullmatch(name):
             raise ValueError(
                 f"{name!r} cannot name a catalog; names are letters, digits and the signs _ . @ -"
             )
         super().__init__(name)
         self.traces: Traces = traces
+        # Where requests of workflows go.
+        self.callbacks: Callbacks = Callbacks() if callbacks is None else callbacks
         for script in scripts:
             for definition in script.definitions(name):
                 if definition.name in self.workflows:

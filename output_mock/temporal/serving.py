@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
+from output_mock.callbacks.sending import Callbacks
 from output_mock.engine.trace_storage import Traces
 from output_mock.scripts.script import Scripted
 from output_mock.temporal.served_catalog import ServedCatalog
@@ -24,6 +25,7 @@ def serve_on_temporal(
     traces: Traces | None = None,
     api_key: str | None = None,
     leave_no_trace: bool = True,
+    callbacks: Callbacks | None = None,
 ) -> Iterator[str]:
     """Offer the workflows of a script (or of several) in a catalog on the Temporal at `target`.
 
@@ -36,7 +38,8 @@ def serve_on_temporal(
     older runs, and those of other task queues, are never touched. While other workers serve the same catalog
     it stays, with its runs: the last one to go cleans up. `traces` says where traces are said to be (nobody
     writes them), by default in the folder of the recordings; `api_key` is for a Temporal that asks for one,
-    which is then spoken to with TLS.
+    which is then spoken to with TLS; `callbacks` says where requests of workflows go, by default to this
+    machine only.
 
     Raises `NotReachableError` when no Temporal answers there or it has no such namespace,
     `CatalogTakenError` when somebody else offers a catalog of that name or has open runs on its task queue,
@@ -44,7 +47,7 @@ def serve_on_temporal(
     whose names clash.
     """
     scripts = [script] if isinstance(script, Scripted) else list(script)
-    offer = ServedCatalog(catalog, scripts, traces or Traces())
+    offer = ServedCatalog(catalog, scripts, traces or Traces(), callbacks)
     worker = ScriptWorker(
         offer, target=target, namespace=namespace, api_key=api_key, leave_no_trace=leave_no_trace
     )

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from output_mock.contract.run_start import ActivityOptions
 from output_mock.javascript_json import UNDEFINED
 from output_mock.scripts.definition import WorkflowDefinition
-from output_mock.sdk.context import StepPlan
 from output_mock.sdk.failures import Failure
+from output_mock.sdk.step_plans import StepPlan
 
 
 class StepOutcomes(NamedTuple):

@@ -21,9 +21,13 @@ from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.common import RawValue
 from temporalio.service import RPCError, RPCStatusCode
 
-from output_mock.contract.run_start import TRACE_DESTINATIONS
+from output_mock.callbacks.sending import Sender
+from output_mock.contract.run_start import SEND_HTTP_REQUEST, TRACE_DESTINATIONS
 from output_mock.durations import MILLISECOND, SECOND
 from output_mock.javascript_json import UNDEFINED
+from output_mock.real_time import time_ns
+from output_mock.sdk.failures import Failure
+from output_mock.sdk.http_requests import REQUEST_OPTIONS, RequestPlan
 from output_mock.temporal.failures import Sent, saying
 from output_mock.temporal.step_outcomes import StepOutcomes
 
@@ -54,6 +58,8 @@ class StepActivities:
             about = activity.payload_converter().from_payload(args[0].payload)
             start = about["startTime"] * MILLISECOND
             return self._offer.traces.destinations(about["workflowType"], about["workflowId"], start)
+        if info.activity_type == SEND_HTTP_REQUEST:
+            return await self._send(info, activity.payload_converter().from_payload(args[0].payload))
         if info.activity_type == TAKE_TURN:
             return self._offer.next_scripted_answer(
                 activity.payload_converter().from_payload(args[0].payload)
@@ -73,6 +79,17 @@ class StepActivities:
         if "fails" in outcome:
             raise Sent(ParseDict(outcome["fails"], Proto()))
         return outcome.get("returns", UNDEFINED)
+
+    async def _send(self, info: activity.Info, given: dict[str, Any]) -> Any:
+        """One attempt of a request to the application."""
+        sender = Sender(info.workflow_id or "", info.workflow_run_id or "", info.attempt, time_ns())
+        sent = await asyncio.to_thread(self._offer.callbacks.send, sender, given)
+        await asyncio.sleep(sent.takes / SECOND)
+        try:
+            return sent.result()
+        except Failure as failure:
+            cause = RequestPlan().cause(failure, "", REQUEST_OPTIONS.non_retryable)
+            raise Sent.of(cause) from None
 
     async def _ask(self, info: activity.Info) -> StepOutcomes:
         """What the step does, from the run, which another worker may hold."""

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from output_mock.contract import events
-from output_mock.contract.run_start import TRACE_DESTINATIONS
+from output_mock.contract.run_start import INTERNAL
 from output_mock.contract.versions import NEXT
 from output_mock.durations import MILLISECOND
 from output_mock.engine.run_facts import facts_of
@@ -152,7 +152,7 @@ _STEP_ENDS = (events.ActivityTaskCompleted, events.ActivityTaskFailed, events.Ac
 
 
 def _begins(run: Run, time: int, step: _Step) -> Entry:
-    if step.name == TRACE_DESTINATIONS:
+    if step.name.startswith(INTERNAL):
         kind = "internal_step"
     else:
         kind = "evaluator" if step.name in run.evaluators else "step"

@@ -86,7 +86,10 @@ def callbacks() -> Iterator[Callbacks]:
 
 
 def send(callbacks: Callbacks, url: str, method: str = "GET", **options: Any) -> Sent:
-    return callbacks.send(SENDER, method=method, url=url, **options)
+    wanted = {"includeHeaders": "include_headers", "includeBody": "include_body"}
+    response_options = {name: options.pop(option) for name, option in wanted.items() if option in options}
+    given = {"method": method, "url": url, "responseOptions": response_options, **options}
+    return callbacks.send(SENDER, given)
 
 
 def words(sent: Sent) -> tuple[str, str]:
@@ -102,7 +105,7 @@ def test_headers_and_bodies_are_those_of_fetch(callbacks: Callbacks, server: Ser
     assert body == '{"a":1,"b":"é"}'.encode()
     assert sent == [
         ("host", server.url.removeprefix("http://")),
-        ("connection", "close"),
+        ("connection", "keep-alive"),
         ("authorization", "Bearer tok"),
         ("content-type", "application/json; charset=UTF-8"),
         ("x-both", "tok/tok"),
@@ -241,7 +244,7 @@ def test_a_redirect_leads_to_no_host_that_was_not_named(
     monkeypatch.setattr(socket, "getaddrinfo", None)
     callbacks.respond("http://127.0.0.1/a", status=307, headers={"Location": "http://evil.example/steal"})
     sent = send(callbacks, "http://127.0.0.1/a", "POST", headers={"Authorization": "Basic $MY_TOKEN"})
-    assert words(sent)[1] == "POST http://127.0.0.1/a Error: connect ECONNREFUSED evil.example:80"
+    assert words(sent)[1] == "POST http://127.0.0.1/a Error: connect ECONNREFUSED 127.0.0.1:80"
 
 
 def test_a_token_does_not_follow_a_redirect_to_another_origin(callbacks: Callbacks, server: Server) -> None:
@@ -264,7 +267,7 @@ def test_a_flask_application_answers_with_no_socket(callbacks: Callbacks) -> Non
     callbacks.application("https://app.example/base", app)
     sent = send(callbacks, "https://app.example/base/hook/a%20b", "POST", payload={"n": 1}, include_body=True)
     assert sent.output["body"] == {"name": "a b", "json": {"n": 1}, "host": "app.example", "root": "/base"}
-    assert words(send(callbacks, "https://app.example/based"))[1].endswith("ECONNREFUSED app.example:443")
+    assert words(send(callbacks, "https://app.example/based"))[1].endswith("ECONNREFUSED 127.0.0.1:443")
 
 
 def test_what_an_application_raises_is_a_500_whose_traceback_is_kept(callbacks: Callbacks) -> None:
@@ -361,7 +364,7 @@ def test_what_takes_thirty_seconds_on_the_fakes_clock_is_a_timeout(callbacks: Ca
         ({"method": "TRACE"}, "workflows send GET"),
         ({"status": 99}, "is no status"),
         ({"times": 0}, "times is a number"),
-        ({"fails": "sometimes"}, "fails is one of refused, reset, timeout"),
+        ({"fails": "sometimes"}, "fails is one of refused, reset, unknown_host, timeout"),
         ({"json": 1, "body": "x"}, "json or body"),
     ],
 )

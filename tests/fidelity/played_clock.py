@@ -31,8 +31,7 @@ class PlayedClock(Clock):
 
     def reach(self, when: int) -> None:
         """Let time pass until `when`, in nanoseconds since 1970; nothing when that is over already."""
-        with self.lock:
-            self.jump(max(self._now, when))
+        self.move_to(max(self._now, when))
 
     def wait(self, waiter: threading.Event, seconds: float | None) -> bool:
         """Let time pass until `waiter` is set, at most so many `seconds`."""
@@ -40,9 +39,9 @@ class PlayedClock(Clock):
         while not waiter.is_set():
             with self.lock:
                 due = self.next_due()
-                if end is not None and (due is None or due >= end):
-                    self.jump(end)
-                    break
-                assert due is not None, "the request waits for what will never happen"
-                self.jump(due)
+                is_over = end is not None and (due is None or due >= end)
+                assert is_over or due is not None, "the request waits for what will never happen"
+            self.move_to(end if is_over else due)
+            if is_over and self._now >= end:
+                break
         return waiter.is_set()

@@ -54,6 +54,8 @@ RECORDINGS = recordings(FOLDER / "0.11")
 # Of workflows made to ask one question each: what a stop leaves of a running step, what a parent hears of its
 # child, what a reset takes along. `further_pack.py` has the same workflows as scripts.
 FURTHER = recordings(FOLDER / "0.11" / "further")
+# Of workflows that send requests to an application. `calls_pack.py` has both.
+CALLS = recordings(FOLDER / "0.11" / "calls")
 TOKEN = "s3cret-token"
 # The kinds of servers that scenarios were recorded on.
 SERVERS: dict[str | None, dict[str, Any]] = {
@@ -200,7 +202,7 @@ class Recorded:
         played = self.mock.world.deployment
         self._document: Document = document_for(played.api, played.sdk)
         self._bucket: Bucket | None = None
-        if recording.name.startswith("remote_trace"):
+        if recording.name.startswith("remote_trace") or recording.name == "call_traces":
             traces = in_bucket("traces-bucket", endpoint=s3, upload_delay="1s")
             assert isinstance(traces.source, Bucket)
             self._bucket = traces.source

@@ -6,8 +6,10 @@ not matter how fast the machine is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from moto import mock_aws
@@ -16,9 +18,11 @@ from output_contract.pack import script as pack
 from output_mock.traces.s3 import moto_server
 from tests.docs.pages import EVERYTHING
 from tests.fidelity.beside_pack import script as beside_pack
+from tests.fidelity.calls_pack import CalledApplication
+from tests.fidelity.calls_pack import script as calls_pack
 from tests.fidelity.further_pack import script as further_pack
 from tests.fidelity.more_pack import script as more_pack
-from tests.fidelity.recorded import BESIDE, FURTHER, MORE, OLDER, RECORDINGS, Recorded, versions_of
+from tests.fidelity.recorded import BESIDE, CALLS, FURTHER, MORE, OLDER, RECORDINGS, Recorded, versions_of
 
 # What can come out differently over a socket: raw bodies and paths, headers, streams, requests that wait.
 OVER_A_SOCKET = [
@@ -85,6 +89,18 @@ def test_what_versions_differ_in_comes_out_as_each_of_them_answered(name: str) -
 @pytest.mark.parametrize("name", BESIDE)
 def test_what_was_asked_beside_comes_out_the_same(name: str) -> None:
     different = Recorded(BESIDE[name], pack, beside_pack).play(documented=True)
+    assert not different, "\n".join(different)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_requests_of_workflows_come_out_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_WORD", "open-sesame")
+    monkeypatch.delenv("NO_SUCH_NAME", raising=False)
+    recorded = Recorded(CALLS[name], pack, calls_pack)
+    written = Path(CALLS[name].file).read_text(encoding="utf-8")
+    date = re.search(r'"date": "(\w+, [^"]+ GMT)"', written)
+    CalledApplication(recorded.mock, recorded.clock, date[1] if date else "")
+    different = recorded.play(documented=True)
     assert not different, "\n".join(different)
 
 

@@ -33,6 +33,8 @@ class Trait(Enum):
     NESTED_TRACES_ONLY = "nested traces only"
     # An untraced run asks for the places of its trace like any other.
     UNTRACED_RUNS_ASK = "untraced runs ask"
+    # Requests go out with their headers as they stand, and workflows get the whole answer.
+    REQUESTS_AS_WRITTEN = "requests as written"
 
 
 class Facts(NamedTuple):

@@ -43,6 +43,7 @@ class Deployment:
         self.schemas_only_check: bool = Trait.SCHEMAS_ONLY_CHECK in traits
         self.parents_options_win: bool = Trait.PARENTS_OPTIONS_WIN in traits
         self.fatal_by_name: bool = Trait.FATAL_BY_NAME in traits
+        self.requests_as_written: bool = Trait.REQUESTS_AS_WRITTEN in traits
         self.untraced_runs_ask: bool = Trait.UNTRACED_RUNS_ASK in traits
         self._nested_traces_only: bool = Trait.NESTED_TRACES_ONLY in traits
         self.hidden_events: frozenset[type[Event]] = frozenset().union(

@@ -12,6 +12,7 @@ from output_mock.contract import events
 from output_mock.contract.closed_runs import Closed
 from output_mock.contract.failure_links import details_of
 from output_mock.contract.payloads import payload, value_of
+from output_mock.contract.run_start import SEND_HTTP_REQUEST
 from output_mock.contract.versions.change import Change, Facts, ShownEvent, Trait
 
 _PLACES = ("local", "remote")
@@ -79,6 +80,15 @@ def _null_places(document: dict[str, Any]) -> None:
     places["required"] = list(_PLACES)
 
 
+def _no_response_options(shown: ShownEvent) -> None:
+    attributes = shown.attributes
+    if attributes.get("activityType", {}).get("name") == SEND_HTTP_REQUEST:
+        attributes["input"] = [
+            {name: value for name, value in given.items() if name != "responseOptions"}
+            for given in attributes.get("input", ())
+        ]
+
+
 CHANGES = (
     Change(
         id="run-input",
@@ -99,6 +109,18 @@ CHANGES = (
         closed=_closed,
         event=_event,
         document=_null_places,
+    ),
+    Change(
+        id="requests",
+        since="0.10.0",
+        axis="sdk",
+        says=(
+            "`responseOptions` says what a workflow gets of the answer to its request, and `$NAME` in a "
+            "header stands for the environment's value (before: it gets all of it, and headers are sent as "
+            "they stand)."
+        ),
+        before=frozenset({Trait.REQUESTS_AS_WRITTEN}),
+        event=_no_response_options,
     ),
     Change(
         id="internal-steps-in-traces",

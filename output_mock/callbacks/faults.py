@@ -1,0 +1,80 @@
+"""What can happen to a request of a workflow on its way: it is lost, late, doubled, or overtaken."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from output_mock.callbacks.request import normal
+from output_mock.durations import Duration, nanoseconds
+
+# Which way something is lost, or late.
+Way = Literal["request", "answer"]
+WAYS: tuple[Way, ...] = ("request", "answer")
+
+
+class Delivery(NamedTuple):
+    """How a request travels. Lengths are nanoseconds on the fake's clock."""
+
+    # What is lost, if anything is.
+    lost: Way | None = None
+    # How late the request comes, and the answer.
+    late: int = 0
+    answer_late: int = 0
+    # How often it comes.
+    copies: int = 1
+    # Whether the next one comes before it.
+    is_overtaken: bool = False
+
+
+ON_TIME = Delivery()
+
+
+class CallbackFault:
+    """A fault of requests of workflows.
+
+    Takes the URL of those that it affects (as `respond` does; None: all), how many of them (None: all that
+    come), and what happens to them. Raises `ValueError` for what makes no sense.
+    """
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        *,
+        url: str | None = None,
+        times: int | None = 1,
+    ) -> None:
+        if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
+            raise ValueError(f"times is a number of requests from 1 on, not {times!r}")
+        self.delivery = delivery
+        self.url: str | None = None if url is None else normal(url)
+        self.left: int | None = times
+
+    def fits(self, url: str) -> bool:
+        """Whether it affects a request to this URL."""
+        return self.left != 0 and (self.url is None or is_at(url, self.url))
+
+
+def is_at(url: str, wanted: str) -> bool:
+    """Whether a URL is the wanted one: without its query if that has none; `*` at the end stands for any
+    rest.
+    """
+    if wanted.endswith("*"):
+        return url.startswith(wanted[:-1])
+    return wanted in (url, url.partition("?")[0])
+
+
+def dropped(lose: Way) -> Delivery:
+    """The connection breaks, before the application has the request or before the workflow has the answer."""
+    return Delivery(lost=_way(lose, "lose"))
+
+
+def delayed(delay: Duration, late: Way) -> Delivery:
+    """The request comes late, or the answer does."""
+    length = nanoseconds(delay)
+    return Delivery(late=length) if _way(late, "late") == "request" else Delivery(answer_late=length)
+
+
+def _way(given: Way, name: str) -> Way:
+    if given not in WAYS:
+        raise ValueError(f"{name} is one of {', '.join(WAYS)}, not {given!r}")
+    return given

@@ -1,0 +1,306 @@
+"""Requests of workflows that are under way: who carries them out, and how the clock stands for them.
+
+The world's lock is never held while a request is carried out: the application that answers it may ask this
+very fake for anything. On a virtual clock, whoever lets things happen carries it out, in its own thread. A
+request to the fake that comes from inside belongs to it, as far as context variables reach. On a real clock
+each request has a thread.
+
+The clock stands while a request is under way, unless that waits for something in the fake.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING
+
+from output_mock.callbacks.sending import Sender
+from output_mock.engine import requests
+from output_mock.engine.errors import StalledError
+from output_mock.patience import waiting_at_most
+from output_mock.real_time import monotonic
+
+if TYPE_CHECKING:
+    from output_mock.callbacks.faults import Delivery
+    from output_mock.callbacks.sending import Callbacks, Sent
+    from output_mock.engine.clock import Clock
+    from output_mock.engine.commands import Activity
+    from output_mock.engine.run import Run
+
+# How many requests are carried out at the same time on a real clock.
+_MOST_THREADS = 100
+# For how many seconds of the wall the clock stands for a request that is answered in another process, while a
+# request waits here that began later. Nobody can know whether that comes from there.
+LOOK_OUTSIDE = 1.0
+# How long, in seconds of the wall, whoever moves the clock waits for requests that are under way.
+_LONGEST = 60.0
+
+
+class OutgoingRequest:
+    """A request that an attempt of a step sends."""
+
+    # The request inside whose application this one is carried out.
+    parent: OutgoingRequest | None = None
+    # When it began, in seconds of the wall, and whether it is answered in another process.
+    began: float = 0.0
+    outside: bool = False
+    # In how many places it waits for something in the fake.
+    waits: int = 0
+
+    def __init__(self, run: Run, activity: Activity, delivery: Delivery) -> None:
+        self.delivery: Delivery = delivery
+        self.run = run
+        self.activity = activity
+        self.sender: Sender = Sender(
+            run.workflow_id, run.run_id, activity.attempt, run.world.clock.nanoseconds()
+        )
+
+    def with_those_around(self) -> Iterator[OutgoingRequest]:
+        """This one, and those that it is carried out inside of."""
+        request: OutgoingRequest | None = self
+        while request is not None:
+            yield request
+            request = request.parent
+
+
+# The request whose application has called, in this thread or task.
+_current: ContextVar[OutgoingRequest | None] = ContextVar("current", default=None)
+
+
+def _around() -> list[OutgoingRequest]:
+    current = _current.get()
+    return [] if current is None else list(current.with_those_around())
+
+
+def is_asked_by(run: Run | None) -> bool:
+    """Whether an application has called from inside a request of this run (None: of any run)."""
+    return any(run in (None, request.run) for request in _around())
+
+
+class Outgoing:
+    """The requests of a world's workflows that are under way."""
+
+    def __init__(self, clock: Clock, callbacks: Callbacks) -> None:
+        self._clock = clock
+        self._callbacks = callbacks
+        # Those that nobody has begun with, and those that are being carried out.
+        self._asked: deque[OutgoingRequest] = deque()
+        self._under_way: dict[OutgoingRequest, None] = {}
+        # Those that wait for another one to go first.
+        self._overtaken: list[OutgoingRequest] = []
+        # Whoever waits for a change of these.
+        self._watchers: list[threading.Event] = []
+        self._in_threads: bool = clock.drives_itself
+        self._threads = 0
+
+    def __len__(self) -> int:
+        """How many are being carried out by those who wait for them."""
+        return 0 if self._in_threads else len(self._under_way)
+
+    def made(self, run: Run, activity: Activity) -> OutgoingRequest:
+        """The request of a step's attempt, and how it travels."""
+        return OutgoingRequest(run, activity, self._callbacks.delivery(activity.input["url"]))
+
+    def ask(self, request: OutgoingRequest) -> None:
+        """Have a request carried out; one that is to be overtaken, after the next one. Called with the lock
+        held.
+        """
+        if request.delivery.is_overtaken:
+            self._overtaken.append(request)
+            return
+        self._asked.append(request)
+        self._have_it_done()
+
+    def _have_it_done(self) -> None:
+        if self._in_threads and self._threads < _MOST_THREADS:
+            self._threads += 1
+            threading.Thread(target=self._work, name="output-mock-callback", daemon=True).start()
+        self._tell()
+
+    # How the clock stands
+
+    def holds(self) -> bool:
+        """Whether the clock has to stand still, for all but those that it stands still for. Called with the
+        lock held.
+        """
+        if self._in_threads:
+            return False
+        if self._asked:
+            return True
+        if not self._under_way:
+            return False
+        around = _around()
+        return any(not request.waits and request not in around for request in self._under_way)
+
+    @property
+    def asked(self) -> bool:
+        """Whether there are requests that somebody has to carry out."""
+        return bool(self._asked) and not self._in_threads
+
+    @contextmanager
+    def waiting(self) -> Iterator[Waiting]:
+        """A request waits for something in the fake while the block runs."""
+        waiting = Waiting(self, _current.get())
+        try:
+            yield waiting
+        finally:
+            waiting.end()
+
+    def wait_until_free(self) -> None:
+        """Carry out what was asked for, and wait until nothing holds the clock.
+
+        Raises `StalledError` after a minute, and what `Ending.error` says when the world ends meanwhile.
+        """
+        lock = self._clock.lock
+        if lock.is_mine():
+            return
+        limit = monotonic() + _LONGEST
+        with self.waiting():
+            while True:
+                self.carry_out(waits=True)
+                with lock:
+                    if lock.ended is not None:
+                        raise lock.ended.error()
+                    if not self.holds():
+                        return
+                    change = self.watch(threading.Event())
+                change.wait(max(0.0, limit - monotonic()))
+                self.unwatch(change)
+                if monotonic() >= limit:
+                    request = next(iter(self._under_way), None)
+                    to = "" if request is None else f" to {request.activity.input['url']}"
+                    raise StalledError(f"the clock stands still: a workflow's request{to} is not answered")
+
+    def watch(self, event: threading.Event) -> threading.Event:
+        """Have an event set when a request comes, waits or ends. Called with the lock held."""
+        self._watchers.append(event)
+        return event
+
+    def unwatch(self, event: threading.Event) -> None:
+        """Nobody waits for that event any more."""
+        with self._clock.lock:
+            self._watchers = [other for other in self._watchers if other is not event]
+
+    def wake_all_waiters(self) -> None:
+        """Whoever waits for a request looks whether the world has ended."""
+        self._tell()
+
+    def _tell(self) -> None:
+        for event in list(self._watchers):
+            event.set()
+
+    # Carrying them out
+
+    def carry_out(self, *, waits: bool = False) -> None:
+        """Carry out the requests that were asked for, those of this thread's own doing among them.
+
+        An application that has called, and does not wait here (`waits`), answers first.
+        """
+        if not self.asked or self._clock.lock.is_mine() or not (waits or _current.get() is None):
+            return
+        self._carry_all_out()
+
+    def _work(self) -> None:
+        while True:
+            self._carry_all_out()
+            with self._clock.lock:
+                if not self._asked:
+                    self._threads -= 1
+                    return
+
+    def _carry_all_out(self) -> None:
+        while (request := self._next()) is not None:
+            sent = None
+            try:
+                request.parent = _current.get()
+                # As on a server, nothing of whoever has asked is there.
+                with waiting_at_most(None):
+                    sent = Context().run(self._send, request)
+            finally:
+                self._ended(request, sent)
+
+    def _next(self) -> OutgoingRequest | None:
+        self._clock.lock.acquire()
+        try:
+            while self._asked:
+                request = self._asked.popleft()
+                is_late = request.delivery.late > 0
+                if is_late or (request.activity.request is request and request.run.running):
+                    self._under_way[request] = None
+                    return request
+            return None
+        finally:
+            self._clock.lock.release()
+
+    def _send(self, request: OutgoingRequest) -> Sent:
+        _current.set(request)
+        request.began = monotonic()
+        given = request.activity.input
+        request.outside = self._callbacks.is_outside(given["method"], given["url"])
+        return self._callbacks.send(
+            request.sender,
+            given,
+            delivery=request.delivery,
+            as_written=request.run.world.deployment.requests_as_written,
+        )
+
+    def _ended(self, request: OutgoingRequest, sent: Sent | None) -> None:
+        # Whoever holds the lock at the moment, the answer is not lost.
+        self._clock.lock.acquire()
+        try:
+            self._under_way.pop(request, None)
+            if sent is not None:
+                requests.answered(request.run, request.activity, request, sent)
+            if self._overtaken:
+                overtaken, self._overtaken = self._overtaken, []
+                self._asked.extend(overtaken)
+                self._have_it_done()
+            self._tell()
+            self._clock.run_due()
+        finally:
+            self._clock.lock.release()
+
+
+class Waiting:
+    """Somebody waits in the fake: the application of a request, or anybody else."""
+
+    def __init__(self, outgoing: Outgoing, request: OutgoingRequest | None) -> None:
+        self._outgoing = outgoing
+        self._began = monotonic()
+        self._waiting: list[OutgoingRequest] = []
+        if request is not None:
+            self._wait([request])
+
+    def look_outside(self) -> None:
+        """It has waited for a while: requests that are answered in another process may wait for it."""
+        if monotonic() - self._began >= LOOK_OUTSIDE:
+            self._wait(
+                [
+                    request
+                    for request in list(self._outgoing._under_way)
+                    if request.outside and request.began < self._began and request not in self._waiting
+                ]
+            )
+
+    def _wait(self, requests: list[OutgoingRequest]) -> None:
+        if not requests:
+            return
+        self._waiting += requests
+        with self._outgoing._clock.lock:
+            for request in requests:
+                request.waits += 1
+            self._outgoing._tell()
+
+    def end(self) -> None:
+        """It waits no more."""
+        if not self._waiting:
+            return
+        self._outgoing._clock.lock.acquire()
+        try:
+            for request in self._waiting:
+                request.waits -= 1
+        finally:
+            self._outgoing._clock.lock.release()

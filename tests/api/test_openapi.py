@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ def references(node: Any) -> Iterator[str]:
             yield from references(value)
 
 
+@functools.cache
 def recorded() -> list[Any]:
     exchanges = []
     for recording in RECORDINGS.values():
@@ -52,9 +54,6 @@ def recorded() -> list[Any]:
                     response["text"] = stream_text(response.pop("stream"))
                 exchanges.append(pytest.param(request, response, id=f"{recording.name}-{number}"))
     return exchanges
-
-
-RECORDED = recorded()
 
 
 # --- the document by itself ------------------------------------------------------------------------------
@@ -177,8 +176,8 @@ def body_of(response: dict[str, Any]) -> bytes:
 
 
 def test_every_recorded_response_fits() -> None:
-    for recorded in RECORDED:
-        request_, response = recorded.values
+    for exchange in recorded():
+        request_, response = exchange.values
         check_response(
             request_["method"], request_["path"], response["status"], response["headers"], body_of(response)
         )
@@ -223,21 +222,21 @@ def is_about_the_request(request: dict[str, Any], response: dict[str, Any]) -> b
 
 
 def test_the_document_takes_and_refuses_the_requests_that_the_server_did() -> None:
-    for recorded in RECORDED:
-        request_, response = recorded.values
+    for exchange in recorded():
+        request_, response = exchange.values
         if not is_about_the_request(request_, response):
             continue
         problems = request_problems(request_)
         answer = response["json"] if isinstance(response.get("json"), dict) else {}
         if answer.get("error") == "TypeError":
-            assert problems == ["body.workflowId: '' should be non-empty"], recorded.id
+            assert problems == ["body.workflowId: '' should be non-empty"], exchange.id
         elif answer.get("error") != "ValidationError":
             # The server is lenient here. A document that says so would only tempt its readers.
             lenient = ["body.timeout: '5000' is not of type 'integer'"]
-            assert problems in ([], lenient), recorded.id
+            assert problems in ([], lenient), exchange.id
         elif [issue["code"] for issue in answer["issues"]] != ["custom"]:
             # A rule between two parameters is beyond OpenAPI.
-            assert problems, recorded.id
+            assert problems, exchange.id
 
 
 # --- what does not fit is refused ------------------------------------------------------------------------
@@ -247,7 +246,7 @@ Answer = dict[str, Any]
 
 def answer(scenario: str, number: int) -> Answer:
     """The arguments for `check_response` of a recorded exchange, with the body as a JSON value or text."""
-    (request, response) = next(p.values for p in RECORDED if p.id == f"{scenario}-{number}")
+    (request, response) = next(p.values for p in recorded() if p.id == f"{scenario}-{number}")
     return {
         "method": request["method"],
         "path": request["path"],
@@ -431,7 +430,7 @@ def test_a_response_that_does_not_fit_is_refused_and_the_place_is_named(
 @pytest.mark.parametrize("kind", [1, 1.0, True, 5, 99, "1", None, [], {}], ids=repr)
 def test_the_parts_about_other_kinds_of_events_can_be_left_out(kind: Any) -> None:
     """What remains finds the same as a validator that looks at all of them."""
-    pages = (param.values[1].get("json") for param in RECORDED if param.id.startswith("run_completes-"))
+    pages = (param.values[1].get("json") for param in recorded() if param.id.startswith("run_completes-"))
     event = next(page["events"][0] for page in pages if isinstance(page, dict) and "events" in page)
     event = {**event, "eventType": kind}
     pointer = "/components/schemas/HistoryEvent"

@@ -11,6 +11,7 @@ import click
 from output_mock.cli.check import check
 from output_mock.cli.client import client
 from output_mock.cli.configured import source_of
+from output_mock.cli.mcp import mcp
 from output_mock.cli.pack import pack
 from output_mock.cli.record import record
 from output_mock.cli.replay import replay
@@ -77,6 +78,7 @@ command.add_command(record)
 command.add_command(replay)
 command.add_command(pack)
 command.add_command(client)
+command.add_command(mcp)
 command.add_command(versions)
 
 

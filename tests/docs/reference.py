@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import html
 import importlib
@@ -18,6 +19,8 @@ from typing import Any
 import click
 
 import output_mock
+from output_mock.agents.fake_client import FakeClient
+from output_mock.agents.tools import agent_server
 from output_mock.cli import command as main
 from output_mock.cli.configured import CONFIG_VARIABLE, variables_of
 from output_mock.contract.errors import SHAPES, OutputError
@@ -28,6 +31,7 @@ from output_mock.engine import errors as engine_errors
 from output_mock.engine.clock import Clock
 from output_mock.http.faults import PRESETS
 from output_mock.openapi import DIFFERENCES
+from output_mock.recording.transport import InProcessTransport
 from output_mock.scripts.builder import Branch, WorkflowBuilder
 from output_mock.scripts.yaml import kinds, language
 from output_mock.sdk import errors as sdk_errors
@@ -417,6 +421,28 @@ def control_errors() -> str:
     )
 
 
+# Agents
+
+
+def agent_tools() -> str:
+    """The tools for agents."""
+    # Lists all tools without a fake.
+    listed = asyncio.run(
+        agent_server(FakeClient(InProcessTransport(output_mock.OutputMock().app))).list_tools()
+    )
+    return table(
+        ["tool", "what it does", "arguments"],
+        (
+            (
+                code(one.name),
+                one.description or "",
+                ", ".join(code(name) for name in one.input_schema["properties"]),
+            )
+            for one in listed
+        ),
+    )
+
+
 # Errors
 
 
@@ -516,6 +542,7 @@ TABLES = {
         "reference/yaml.md": (yaml_keys,),
         "reference/faults.md": (faults, presets),
         "reference/control-plane.md": (control, control_errors),
+        "guides/agents.md": (agent_tools,),
         "reference/errors.md": (api_errors, fake_errors),
         "reference/differences.md": (differences,),
     }.items()

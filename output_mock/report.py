@@ -13,30 +13,30 @@ if TYPE_CHECKING:
 
 # More runs than this are not shown one by one; the last ones are.
 _MOST_RUNS = 30
-# More unplayed scripts than this are only counted.
+# More unused scripts than this are only counted.
 _MOST_UNPLAYED = 20
 
-# Which unplayed scripts fail a test: none, those that the test itself has scripted, or all.
+# Which unused scripts fail a test: none, those that the test itself has scripted, or all.
 Unused = Literal["report", "error", "all"]
 # Whether a place, `file, line 7`, lies in the test itself.
 IsOwn = Callable[[str], bool]
 
 
 def sections(mock: OutputMock, is_own: IsOwn) -> list[tuple[str, str]]:
-    """Titles and texts: the calls, where each run stands, and what was scripted and never played.
+    """Titles and texts: the calls, where each run stands, and what was scripted but never used.
 
-    `is_own` tells whether the test itself is written at a place. Of what somebody else has scripted,
-    workflows that were not run are left out.
+    `is_own` tells whether a place lies in the test itself. Workflows that others have scripted and that no
+    run used are left out.
     """
     found = [("output_mock: calls", calls(mock)), ("output_mock: runs", runs(mock))]
     rest = [one for one in mock.unplayed if one.of_run or any(map(is_own, one.places))]
     if rest:
-        found.append(("output_mock: scripted and never played", _listed(rest)))
+        found.append(("output_mock: scripted but never used", _listed(rest)))
     return found
 
 
 def calls(mock: OutputMock) -> str:
-    """The calls, and the faults that are still to strike."""
+    """The calls, and the faults that are still active."""
     lines = [listing(mock.calls) if mock.calls else "no calls"]
     lines += [f"still to come: {fault!r}" for fault in mock.app.faults]
     return "\n".join(lines)
@@ -62,10 +62,10 @@ def runs(mock: OutputMock) -> str:
 
 
 def complaint(mock: OutputMock, is_own: IsOwn, *, strict: bool, unused: Unused) -> str | None:
-    """What a test fails with at its end; None when nothing is wrong.
+    """The message that a test fails with at its end; None when nothing is wrong.
 
-    With `strict`, requests that no script matches and mistakes in scripts. With `unused="error"`, what the
-    test itself has scripted and nothing has played; with `"all"`, also what others have.
+    With `strict`, requests that no script matches and mistakes in scripts count. With `unused="error"`, what
+    the test itself has scripted and nothing has used counts; with `"all"`, also what others have scripted.
     """
     unforeseen = _unmatched(mock) if strict else None
     complaints = [unforeseen]
@@ -82,33 +82,36 @@ def _unmatched(mock: OutputMock) -> str | None:
     mistakes = [error.message for error in mock.unmatched_errors]
     told = []
     if calls:
-        told += ["no script foresaw this:", *(f"  {line}" for line in calls)]
+        told += ["no script matches these requests:", *(f"  {line}" for line in calls)]
     if mistakes:
-        told += ["nobody has polled these runs, and they fail in their script:"]
+        told += [
+            "these runs failed because of a mistake in their script, and your code did not ask for "
+            "their results:"
+        ]
         told += [f"  {line}" for line in mistakes]
     if not told:
         return None
     return "\n".join(
         [
             *told,
-            "correct the script, or say that the test expects it: output_mock.expect_unmatched(status=…) for "
-            "calls like these, @pytest.mark.output(strict=False) for a whole test",
+            "correct the script. If the test expects this, call output_mock.expect_unmatched(status=…) for "
+            "such calls, or use @pytest.mark.output(strict=False) for the whole test",
         ]
     )
 
 
 def _unplayed(mock: OutputMock, counts: IsOwn, *, follows: bool) -> str | None:
-    """`follows` says that something that no script foresaw stands above, and may be the reason."""
+    """`follows` says that requests that no script matches are listed above, and may be the cause."""
     rest = [one for one in mock.unplayed if any(map(counts, one.places))]
     if not rest:
         return None
     listed = "\n".join(f"  {line}" for line in _listed(rest).split("\n"))
-    told = f"this was scripted and never played:\n{listed}\n"
+    told = f"this was scripted but never used:\n{listed}\n"
     if follows:
-        return f"{told}mend what is listed above first: this probably comes from it"
+        return f"{told}first fix what is listed above, which is probably the cause"
     return (
-        f"{told}take it out, or have the code under test call it; if a test need not play everything, say "
-        '@pytest.mark.output(unused="report"), or output_unused = report in the ini file for all tests'
+        f"{told}remove it, or have the code under test use it. If a test need not use everything, write "
+        f'@pytest.mark.output(unused="report"), or output_unused = report in the ini file for all tests'
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from output_mock.http.faults import Faults
     from output_mock.scripts.definition import WorkflowDefinition
 
-# How runs end that do not come to an end by themselves.
+# How runs end that something ended from outside.
 _ENDINGS = {
     "cancelled": "was stopped",
     "terminated": "was terminated",
@@ -25,11 +25,11 @@ _ENDINGS = {
 
 
 class Unplayed(NamedTuple):
-    """Something that was scripted and never played."""
+    """Something that was scripted but never used."""
 
-    # In words: what it is, and that it was not played.
+    # In words: what it is, and that it was not used.
     text: str
-    # Where it is scripted: file and line, as often as it has parts that were scripted one by one.
+    # Where it is scripted: a file and line for each of its parts.
     places: tuple[str, ...]
     # Whether it is a part of a workflow that was run.
     of_run: bool = False
@@ -39,13 +39,13 @@ class Unplayed(NamedTuple):
 
 
 def unplayed(world: World, faults: Faults) -> list[Unplayed]:
-    """What is scripted and was not played so far.
+    """What is scripted and was not used so far.
 
-    A workflow is played by a run of it that was started. Which of its parts are played is open as long as
-    one of its runs has not begun, and after one that ended with a mistake in the script: then none is listed.
-    A signal that a workflow receives is listed when its runs have ended before it was due.
-    A fault is listed when it was to strike a number of calls and has struck none; not one that strikes by
-    chance, always, beyond a limit, or as part of a preset.
+    A workflow is used when a run of it was started. Its parts are not listed as long as one of its runs has
+    not begun, nor after a run that ended with a mistake in the script. A signal that a workflow receives is
+    listed when its runs have ended before it was due. A fault is listed when it should have affected a
+    number of calls and has affected none. Faults that apply by chance, always, beyond a limit, or as part of
+    a preset are not listed.
     """
     found: dict[Unplayed, None] = {}
     with world.clock.lock:
@@ -59,7 +59,7 @@ def unplayed(world: World, faults: Faults) -> list[Unplayed]:
                     found |= dict.fromkeys(_of_workflow(world, definition, there))
     for fault in faults:
         if not fault.struck and fault.is_certain:
-            found[Unplayed(f"the fault {str(fault)!r} struck no call", (fault.place,))] = None
+            found[Unplayed(f"the fault {str(fault)!r} affected no call", (fault.place,))] = None
     return list(found)
 
 
@@ -74,7 +74,9 @@ def _of_workflow(world: World, definition: WorkflowDefinition, runs: list[Run]) 
     for part in parts:
         given = world.answers_given.get(part.whose, 0)
         if not given:
-            what = f"{part.match} fitted no input" if part.match else "no run got its answer for other inputs"
+            what = "no run got its answer for other inputs"
+            if part.match:
+                what = f"{part.match} matched no input"
             yield Unplayed(f"{name}: {what}", tuple(part.answers), of_run=True)
             continue
         inputs = f" for {part.match or 'other inputs'}" if len(parts) > 1 else ""
@@ -85,8 +87,8 @@ def _of_workflow(world: World, definition: WorkflowDefinition, runs: list[Run]) 
 
 
 def _unsent(name: str, runs: list[Run], gone: set[tuple[str, str, int]]) -> Iterator[Unplayed]:
-    """The signals that the workflow was to receive, and that none of its runs was there for; those in `gone`
-    were sent to runs that have gone.
+    """The signals that the workflow should have received, but whose runs had all ended before. Those in
+    `gone` were sent to runs that have been removed.
     """
     coming = (thing.scheduled for run in runs for thing in run.work if isinstance(thing, IncomingSignal))
     sent = (signal for run in runs for signal in run.sent)
@@ -99,19 +101,20 @@ def _unsent(name: str, runs: list[Run], gone: set[tuple[str, str, int]]) -> Iter
                 continue
             played.add(key)
             ending = _ENDINGS.get(run.status, "ended")
-            when = f"{format_duration(left)} before it was due" if left else "at the moment when it was due"
+            when = f"{format_duration(left)} before it was due" if left else "just when it was due"
             text = f"{name}: the signal {signal.name!r} was never sent: the run {ending} {when}"
             if run.status == "timed_out":
                 text += "; set a longer execution_timeout"
             elif ending == "ended":
                 text += (
-                    "; receives does not make a run wait: let the script wait for it with ctx.wait_for_signal"
+                    "; .receives() only sends the signal and does not make the run wait for it: wait in the "
+                    "script with ctx.wait_for_signal"
                 )
             yield Unplayed(text, (signal.place,), of_run=True)
 
 
 def _is_open(run: Run) -> bool:
-    """Whether it may still play any part of its workflow, or could not because of a mistake."""
+    """Whether it may still use a part of its workflow, or could not because of a mistake in the script."""
     if not run.began or run.script_error is not None:
         return True
     return run.running and run.instance is not None and run.instance.main is None

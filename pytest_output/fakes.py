@@ -49,7 +49,7 @@ def environment(url: str, token: str | None) -> Iterator[None]:
 
 @contextmanager
 def in_process(wanted: Settings) -> Iterator[OutputMock]:
-    """A fresh fake that `requests` and `httpx` reach with no socket."""
+    """A fresh fake that `requests` and `httpx` reach without a socket."""
     mock = OutputMock(**wanted.options)
     with mock.in_process(wanted.url) as url, _living(mock, url, wanted):
         yield mock
@@ -78,14 +78,14 @@ def _living(mock: OutputMock, url: str, wanted: Settings) -> Iterator[None]:
         mock.close()
 
 
-# What has moved the clock of a fake, or would have.
+# What moves a fake's clock, or measures how long the test sleeps.
 _times: WeakKeyDictionary[OutputMock, object] = WeakKeyDictionary()
-# What the report of a test calls the time that it has slept.
-SLEPT = "output_mock: sleeping on the wall"
+# The title of the section about how long a test has slept.
+SLEPT = "output_mock: time slept for real"
 
 
 class FakeOfTest:
-    """A test's fake, and what the test's settings say of its end."""
+    """A test's fake, and what the test's settings demand of it at the end."""
 
     def __init__(self, mock: OutputMock, wanted: Settings, function: object, *, in_process: bool) -> None:
         self._mock = mock
@@ -96,15 +96,16 @@ class FakeOfTest:
         self._kept: list[tuple[str, str]] = []
 
     def play_what_is_due(self) -> None:
-        """Let every run begin that nobody has polled, so that mistakes in its script show."""
+        """Begin every run that no request has asked about, so that mistakes in its script show."""
         if self._wanted.strict or self._wanted.unused != "report":
             self._mock.world.play_what_is_due()
 
     def warn(self) -> None:
         """Warn of timeouts that can never pass.
 
-        Also where warnings are errors no test fails for it: a script of the real thing may be just so. What
-        else outlasts a run is not warned of, as that is how a run that times out is scripted.
+        No test fails for it, even where warnings are errors: the real workflow may be the same. There is no
+        warning about other things that take longer than the run may, as that is how you script a run that
+        times out.
         """
         for text, is_timeout in self._mock.world.outlasting.copy().values():
             if is_timeout:
@@ -116,7 +117,7 @@ class FakeOfTest:
                         warnings.warn(text, pytest.PytestWarning, stacklevel=1)
 
     def _is_own(self, place: str) -> bool:
-        """Whether it is written in the test function, and not in a fixture, a helper or a file of scripts."""
+        """Whether a place lies in the test function itself, not in a fixture, a helper or a script file."""
         code = getattr(inspect.unwrap(cast("Any", self._function)), "__code__", None)
         file, _, line = place.rpartition(", line ")
         if not isinstance(code, CodeType) or file != code.co_filename or not line.isdigit():
@@ -124,21 +125,21 @@ class FakeOfTest:
         return code.co_firstlineno <= int(line) <= _last_line(code)
 
     def slept(self) -> list[tuple[str, str]]:
-        """What the report says, whatever came of the test, when it has slept for long: a title and a text."""
+        """The title and text of the report's section about a test that slept for long, passed or not."""
         time = _times.get(self._mock)
         told = time.told() if isinstance(time, WallSleeps) else None
         return [] if told is None else [(SLEPT, told)]
 
     def complaint(self) -> str | None:
-        """What the test fails with that its settings do not allow; None when nothing is wrong."""
+        """The message that the test fails with because of its settings; None when nothing is wrong."""
         wanted, time = self._wanted, _times.get(self._mock)
         if isinstance(time, VirtualTime) and time.problem is not None:
-            # Somebody else has caught the error.
+            # The code under test has caught the error.
             return time.problem
         return complaint(self._mock, self._is_own, strict=wanted.strict, unused=wanted.unused)
 
     def sections(self, error: BaseException | None = None) -> list[tuple[str, str]]:
-        """What the report of a failure says of it: titles and texts. Takes what the test has failed with."""
+        """Titles and texts for the report of a failed test. `error` is what the test failed with."""
         if self._kept:
             return self._kept
         found = sections(self._mock, self._is_own)
@@ -151,7 +152,7 @@ class FakeOfTest:
         return found
 
     def keep_sections(self) -> None:
-        """The fake is about to be closed, which runs that wait do not outlive: keep what is to be said."""
+        """Keep the sections for the report before the fake is closed, as closing it ends runs that wait."""
         self._kept = self.sections()
 
 
@@ -162,10 +163,10 @@ def _last_line(code: CodeType) -> int:
 
 
 class Stage:
-    """The session's server, on which one test's fake after another stands."""
+    """The session's server, which serves the fake of one test after the other."""
 
     def __init__(self) -> None:
-        # There is a world also while no test has one; whoever comes late finds it empty.
+        # Requests that come while no test has a fake, or late, get this empty one.
         self._empty = OutputMock()
         self._app: OutputApp = self._empty.app
         self.url = ""
@@ -180,11 +181,11 @@ class Stage:
             yield stage
 
     def wake_all_waiters(self) -> None:
-        """Whoever waits for something of the fake that is there at the moment stops waiting."""
+        """Wake all requests that wait for something of the current fake."""
         self._app.wake_all_waiters()
 
     def waiting_requests(self) -> int:
-        """How many requests wait for something of the fake that is there at the moment."""
+        """How many requests wait for something of the current fake."""
         return self._app.waiting_requests()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -192,7 +193,7 @@ class Stage:
 
     @contextmanager
     def showing(self, mock: OutputMock) -> Iterator[str]:
-        """Have this fake answer while the block runs, and yield the URL."""
+        """Let this fake answer while the block runs, and yield the URL."""
         self._app = mock.app
         try:
             with mock.reached_by(self.url):
@@ -209,10 +210,11 @@ class Fakes:
         self._open = ExitStack()
 
     def __call__(self, *, serve: bool = False, url: str | None = None, **options: Any) -> OutputMock:
-        """A fake, reached in process (at `url`, if given), or with `serve` on a socket of its own.
+        """Make a fake that is reached in process (at `url`, if given), or, with `serve`, on a socket of its
+        own.
 
-        Takes the `options` of `OutputMock`; what is not given is as the ini file says. Its URL is `.url`;
-        `OUTPUT_API_URL` is left alone. Raises `TypeError` and `ValueError` for options that cannot be.
+        Takes the `options` of `OutputMock`; the ini file gives the defaults. Its URL is `.url`;
+        `OUTPUT_API_URL` does not change. Raises `TypeError` and `ValueError` for invalid options.
         """
         mock = OutputMock(**{**self._defaults, **options})
         self._open.callback(mock.close)

@@ -1,7 +1,6 @@
 """The plugin's hooks and fixtures.
 
-Nothing of the fake is imported before a test asks for one, so that a session that does not is as fast as
-ever.
+The fake is imported only when a test asks for one, so that the plugin does not slow down other test sessions.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from output_mock.stored_traces import StoredTraces
     from pytest_output.fakes import FakeOfTest, Fakes, Stage
 
-# The fakes that a test has.
+# The fakes of a test.
 _FAKES: pytest.StashKey[list[FakeOfTest]] = pytest.StashKey()
 # Whether a test has failed already.
 _FAILED: pytest.StashKey[bool] = pytest.StashKey()
@@ -38,10 +37,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 
 def pytest_configure(config: pytest.Config) -> None:
     if pytest.version_tuple < (8,):
-        # pytest is there already, whoever installed it: output-mock does not require it.
+        # Whoever runs this has pytest already; output-mock does not require it.
         raise pytest.UsageError(
-            f"output-mock's plugin needs pytest 8 or later, and this is {pytest.__version__}; run: "
-            "pip install 'output-mock[pytest]', or leave the plugin out with -p no:output"
+            f"output-mock's plugin needs pytest 8 or later, and this is {pytest.__version__}; run: pip "
+            f"install 'output-mock[pytest]', or switch the plugin off with -p no:output"
         )
     config.addinivalue_line(
         "markers",
@@ -64,12 +63,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     given, usual = config.stash[settings.SEEDS]
     if "random" in (config.getini("output_seed"), config.option.output_seed):
         seed = given or usual
-        return f"output-mock: seed {seed}, again with --output-seed={seed}"
+        return f"output-mock: seed {seed} (repeat with --output-seed={seed})"
     return None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    # A test that is run once more has not failed this time.
+    # A test that is run again has not failed yet.
     item.stash[_FAILED] = False
     settings.check_markers(item)
 
@@ -85,13 +84,13 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     except BaseException:
         item.stash[_FAILED] = True
         raise
-    # Before other fixtures take away what scripts use.
+    # Before other fixtures are torn down, as scripts may use them.
     fakes = item.stash.get(_FAKES, ())
     for fake in fakes:
         fake.play_what_is_due()
         fake.warn()
     if item.get_closest_marker("xfail") is not None:
-        # What a test is expected to fail with may be this.
+        # This may be the failure that the test expects.
         _fail(fake.complaint() for fake in fakes)
 
 
@@ -121,10 +120,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports
         if not (prints_failures and getattr(report, "failed", False))
         for title, text in getattr(report, "sections", ())
-        if title == "output_mock: sleeping on the wall"
+        if title == "output_mock: time slept for real"
     ]
     if slept:
-        terminalreporter.section("output-mock: tests that slept on the wall")
+        terminalreporter.section("output-mock: tests that slept in real time")
         for nodeid, text in slept:
             terminalreporter.line(f"{nodeid}: {text}")
 
@@ -156,7 +155,7 @@ def output_server(request: pytest.FixtureRequest) -> Iterator[OutputMock]:
 
 @pytest.fixture
 def output_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Only a URL: of the server that `--output-url` names, or else of `output_server`."""
+    """The URL of the server that `--output-url` names, or else of `output_server`."""
     from pytest_output.fakes import environment, reachable
 
     url: str | None = request.config.getoption("output_url")
@@ -170,7 +169,7 @@ def output_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def output_traces(request: pytest.FixtureRequest) -> Iterator[StoredTraces]:
-    """The traces of the test's fake in S3, for which moto stands in: get, put, corrupt and delete them.
+    """The traces of the test's fake in a fake S3 (moto): get, put, corrupt and delete them.
 
     The fake is that of `output_server` for a test that has it, otherwise that of `output_mock`. Needs the
     extra `output-mock[s3]`.
@@ -191,7 +190,7 @@ def output_traces(request: pytest.FixtureRequest) -> Iterator[StoredTraces]:
 
 @pytest.fixture(scope="session")
 def output_mock_factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
-    """Makes fakes that live as long as the session: `output_mock_factory(clock="manual", serve=True)`.
+    """Make fakes that live as long as the session: `output_mock_factory(clock="manual", serve=True)`.
 
     Each has its URL in `.url`.
     """
@@ -200,7 +199,7 @@ def output_mock_factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
 
 @pytest.fixture(scope="module")
 def output_mock_module_factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
-    """Makes fakes that live as long as the module: `output_mock_module_factory(clock="manual")`.
+    """Make fakes that live as long as the module: `output_mock_module_factory(clock="manual")`.
 
     Each has its URL in `.url`.
     """
@@ -209,7 +208,7 @@ def output_mock_module_factory(request: pytest.FixtureRequest) -> Iterator[Fakes
 
 @pytest.fixture
 def _output_versions(request: pytest.FixtureRequest) -> object:
-    """The versions that the test's fake stands in for, where it is run against several."""
+    """The versions that the test's fake stands in for, when the test runs against several."""
     return request.param
 
 
@@ -231,11 +230,11 @@ def _factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
 
 def _skip_if_elsewhere(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("output_url") is not None:
-        pytest.skip("it scripts a fake, and --output-url names a server that is there already")
+        pytest.skip("this test scripts a fake, and with --output-url the tests run against another server")
 
 
 def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]:
-    """A fake for a test, in its place; strict at the end."""
+    """A fake for a test, reached as `place` says, and checked at the end of the test."""
     from output_mock.scripts.file_error import ScriptFileError
     from pytest_output.fakes import FakeOfTest, in_process
 
@@ -258,7 +257,7 @@ def _of_test(request: pytest.FixtureRequest, place: Any) -> Iterator[OutputMock]
         if not item.stash[_FAILED]:
             complaint = fake.complaint()
             if complaint is None:
-                # The ends of other fixtures may have started runs, too.
+                # The teardown of other fixtures may have started runs, too.
                 fake.play_what_is_due()
                 complaint = fake.complaint()
         fake.keep_sections()

@@ -19,7 +19,8 @@ INI = {
     "clock": ("string", "How time passes: auto (default), manual or real."),
     "seed": (
         "string",
-        "What ids and chance come from: a whole number (default: 0), or random for a new one each session.",
+        "The seed of ids and of everything random: a whole number (default: 0), or random for a new one "
+        "each session.",
     ),
     "api_version": (
         "string",
@@ -39,8 +40,8 @@ INI = {
     ),
     "sleep": (
         "args",
-        "virtual: your code's own sleeping moves the fake's clock. Or a list of the modules for which it "
-        "does. Default: nobody's.",
+        "virtual: when your code sleeps, the fake's clock moves, and no real time passes. Or a list of the "
+        "modules for which this holds. Default: real.",
     ),
     "stuck_after": (
         "string",
@@ -76,7 +77,7 @@ ABOUT = {
     "start": "When a virtual clock starts: a datetime (default: 1 January 2026).",
 }
 NAMES = tuple(ABOUT)
-# What is not handed on to `OutputMock`.
+# What is not passed on to `OutputMock`.
 _OWN = ("sleep", "strict", "stuck_after", "unused", "url")
 _UNUSED = ("error", "all", "report")
 
@@ -101,15 +102,17 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def check_command_line(config: pytest.Config) -> None:
-    """Settle what is left to chance. Raises `pytest.UsageError` for options that make no sense."""
+    """Choose random seeds. Raises `pytest.UsageError` for options that make no sense."""
     config.stash[SEEDS] = _seed(config.option.output_seed), _seed(config.getini("output_seed"))
     _check_sleep(config.getini("output_sleep"))
     url = config.getoption("output_url")
     if url is None:
         if config.getoption("output_token") is not None:
-            raise pytest.UsageError("--output-token is the token of a server; give --output-url as well")
+            raise pytest.UsageError(
+                "--output-token is the token of the server at --output-url; give --output-url as well"
+            )
     elif not url.startswith(("http://", "https://")):
-        raise pytest.UsageError(f"--output-url is the base URL of a server, http(s)://…, not {url!r}")
+        raise pytest.UsageError(f"--output-url must be the base URL of a server, http(s)://…, not {url!r}")
 
 
 # The seeds of the command line and of the ini file, where they are given.
@@ -122,16 +125,16 @@ def _seed(text: str | None) -> str | None:
 
         return str(secrets.randbelow(10**6))
     if text is not None and not (text.isascii() and text.isdigit()):
-        raise pytest.UsageError(f"the seed of fakes is a whole number, or random, not {text!r}")
+        raise pytest.UsageError(f"the seed of fakes must be a whole number, or random, not {text!r}")
     return text
 
 
 def check_markers(item: pytest.Item) -> None:
-    """Fail a test whose marker says what cannot be."""
+    """Fail a test whose marker is wrong."""
     for marker in item.iter_markers("output"):
         where = f"@pytest.mark.output of {item.nodeid}"
         if marker.args:
-            pytest.fail(f"{where}: it takes names and values, such as clock='manual'", pytrace=False)
+            pytest.fail(f"{where}: give arguments by name, such as clock='manual'", pytrace=False)
         for name in marker.kwargs:
             if name not in NAMES:
                 from output_mock.suggestions import nearest
@@ -148,17 +151,17 @@ class Settings:
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.options: dict[str, Any] = {name: value for name, value in given.items() if name not in _OWN}
         self.strict: bool = given.get("strict", True)
-        # As strict, but for a test that says otherwise: what it leaves open may have no answer.
+        # By default as strict: a test that is not strict may well leave scripts unused.
         self.unused: Unused = given.get("unused", "error" if self.strict else "report")
         if self.unused not in _UNUSED:
-            raise ValueError(f"unused is one of {', '.join(_UNUSED)}, not {self.unused!r}")
+            raise ValueError(f"unused must be one of {', '.join(_UNUSED)}, not {self.unused!r}")
         self.url: str | None = given.get("url")
         self.stuck_after: Any = given.get("stuck_after", "10s")
         sleep = given.get("sleep")
         if isinstance(sleep, str):
             sleep = [sleep]
         self.virtual: bool = bool(sleep) and sleep != ["real"]
-        # The modules that live in virtual time; none: all.
+        # The modules for which time is virtual; empty for all.
         self.modules: tuple[str, ...] = ()
         if self.virtual and sleep != ["virtual"]:
             self.modules = tuple(_module_name(one) for one in sleep or ())
@@ -170,14 +173,14 @@ _SLEEPS = ("virtual", "real")
 def _module_name(module: Any) -> str:
     if inspect.ismodule(module):
         return module.__name__
-    kinds = "sleep is 'virtual', 'real', or a list of modules and their names"
+    kinds = "sleep must be 'virtual', 'real', or a list of modules and their names"
     if not isinstance(module, str) or module in _SLEEPS:
-        raise ValueError(f"{kinds}, and has {module!r} in it")
+        raise ValueError(f"{kinds}, and {module!r} is none of these")
     if not _is_module(module):
         from output_mock.suggestions import nearest
 
         meant = nearest(module, _SLEEPS)
-        raise ValueError(f"{kinds}; no module is called {module!r}{meant or ', and none can be imported'}")
+        raise ValueError(f"{kinds}; there is no module {module!r}{meant or ' that can be imported'}")
     return module
 
 
@@ -192,7 +195,7 @@ def _is_module(name: str) -> bool:
 
 
 def _check_sleep(sleep: Sequence[str] | None) -> None:
-    """Refuse a word that is nearly one of those that there are. Other modules are looked for in each test."""
+    """Refuse a misspelt `virtual` or `real`. Other modules are looked up in each test."""
     from difflib import get_close_matches
 
     for name in sleep or ():
@@ -240,7 +243,7 @@ _SESSION: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
 
 def of_session(config: pytest.Config) -> dict[str, Any]:
-    """What the command line and the ini file say; fakes of many tests are not of all versions."""
+    """What the command line and the ini file say. A fake of many tests has one version, never `all`."""
     found = config.stash.get(_SESSION, None)
     if found is None:
         found = config.stash[_SESSION] = _of_session(config)

@@ -1,4 +1,4 @@
-"""Why nothing has reached the fake of a test that has failed, as far as the failure tells."""
+"""Explain why no request has reached the fake of a failed test, as far as the failure shows it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from output_mock.in_process import CLIENTS
 
-# What clients write of an address in the words of their errors.
+# How clients write an address in their error messages.
 _WRITTEN = re.compile(
     r"(?P<host>localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)['\"]?(?:, (?:port=)?|:)(?P<port>\d{1,5})\b"
 )
@@ -20,27 +20,33 @@ Address = tuple[str, int]
 def hint(url: str, error: BaseException | None, *, in_process: bool) -> str:
     """What may be the reason that no request has come to the fake at `url`, and what to do about it.
 
-    Takes what the test has failed with, and whether the fake is reached in process only.
+    `error` is what the test failed with; `in_process` says whether the fake has no socket.
     """
     called = None if error is None else loopback_address(error)
     answered = f"{', '.join(CLIENTS[:-1])} and {CLIENTS[-1]}"
     socket = (
-        f"in process it answers {answered}; for aiohttp, urllib, niquests, other clients and other "
-        "processes, use the fixture output_server in place of output_mock, which has a socket"
+        f"output_mock only sees requests that {answered} make in this process. For aiohttp, urllib, "
+        f"niquests, other clients and other processes, use the fixture output_server, which listens on a "
+        f"socket"
     )
     if called is None:
-        lines = [f"nothing has reached this fake, which is at {url}"]
+        lines = [f"no request has reached this fake, which is at {url}"]
         if in_process:
             lines.append(socket)
         lines.append(_imported(in_process, "the address that it uses"))
     elif _is_same(called, url):
-        lines = [f"the test has failed with {_kind(error)} at {url}: that is this fake, and no request came"]
-        lines.append(socket if in_process else "what the client says of the connection is in its error")
+        lines = [
+            f"the test failed with {_kind(error)} at {url}. That is this fake's URL, but no request "
+            f"reached it"
+        ]
+        lines.append(
+            socket if in_process else "see the client's own error for what it says about the connection"
+        )
     else:
         host, port = called
         used = f"http://{host}:{port}"
         lines = [
-            f"the test has failed with {_kind(error)} at {used}, and this fake is at {url}",
+            f"the test failed with {_kind(error)} at {used}, but this fake is at {url}",
             _imported(in_process, used),
         ]
     return "\n".join(lines)
@@ -49,8 +55,9 @@ def hint(url: str, error: BaseException | None, *, in_process: bool) -> str:
 def _imported(in_process: bool, used: str) -> str:
     where = f"; or set output_url = {used} in the ini file" if in_process else ""
     return (
-        "code that reads OUTPUT_API_URL while it is imported does not see the fake's address: read it when "
-        f"you make the request{where}"
+        "code that reads OUTPUT_API_URL at import time does not see the fake's address: read it when you "
+        "make the "
+        f"request{where}"
     )
 
 
@@ -64,7 +71,7 @@ def _is_same(address: Address, url: str) -> bool:
 
 
 def loopback_address(error: BaseException) -> Address | None:
-    """The address on this machine to which no connection came about, as far as an error tells."""
+    """The local address that could not be connected to, if the error tells it."""
     for one in _chain(error):
         if not isinstance(one, OSError) and "Connect" not in type(one).__name__:
             continue
@@ -96,7 +103,7 @@ def _addresses(error: BaseException) -> Iterator[Address]:
     try:
         request = getattr(error, "request", None)
     except RuntimeError:
-        # httpx says so of an error that has none.
+        # httpx raises this for an error that has no request.
         pass
     if request is not None:
         parts = urlsplit(str(getattr(request, "url", "")))
@@ -107,7 +114,8 @@ def _addresses(error: BaseException) -> Iterator[Address]:
         yield host, port
     for found in _WRITTEN.finditer(str(error)):
         yield found["host"].strip("[]"), int(found["port"])
-    # The words of a refused connection do not name it, but the function that has opened it knows.
+    # The message of a refused connection does not name the address, but the function that tried to open it
+    # knows.
     traceback = error.__traceback__
     while traceback is not None:
         address = traceback.tb_frame.f_locals.get("address")

@@ -43,7 +43,7 @@ def command(context: click.Context) -> None:
 
 
 @command.command()
-@click.option("--control", is_flag=True, help="The document of the control plane instead.")
+@click.option("--control", is_flag=True, help="Print the document of the control plane instead.")
 @version_options
 def openapi(control: bool, api_version: str | None, sdk_version: str | None) -> None:
     """Print the API's OpenAPI document as JSON."""
@@ -85,8 +85,8 @@ command.add_command(versions)
 def main() -> None:
     """Run the command line and end the process.
 
-    The status is 0, or 2 for a command or a setting that makes no sense, or 1 for what went wrong; then
-    one line on stderr says what, and what to do.
+    The exit status is 0; 2 for a wrong command or setting; 1 for anything else that went wrong. One line on
+    stderr then says what went wrong, and what to do.
     """
     status = 1
     try:
@@ -95,17 +95,17 @@ def main() -> None:
         status = problem.exit_code
         click.echo(_line(problem), err=True)
     except (KeyboardInterrupt, click.Abort):
-        # As shells count it: a command that Ctrl-C has ended.
+        # The exit status that shells give to a command that Ctrl-C has ended.
         status = 130
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain about the rest at its end.
+        # The reader of the output has closed the pipe; otherwise Python would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     sys.exit(status)
 
 
 def _line(problem: click.ClickException) -> str:
-    """An error in one line, which names the command and where a wrong value has come from."""
+    """An error in one line that names the command and the source of a wrong value."""
     context = getattr(problem, "ctx", None)
     called = next((word for word in sys.argv[1:] if word in command.commands), "serve")
     path = context.command_path if context is not None else f"{NAME} {called}"

@@ -1,4 +1,4 @@
-"""`output-mock check`: everything that is wrong with script files, each where it is."""
+"""`output-mock check`: list everything that is wrong with script files, with its place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _length(context: click.Context, _: click.Parameter, value: str) -> int:
     callback=_length,
     default="24h",
     show_default=True,
-    help="How long a run may take. Waits, pauses and steps that take longer get a warning.",
+    help="How long a run may take (as for serve). Waits, pauses and steps that take longer get a warning.",
 )
 @click.pass_context
 def check(context: click.Context, scripts: tuple[str, ...], execution_timeout: int) -> None:
@@ -53,7 +53,7 @@ def check(context: click.Context, scripts: tuple[str, ...], execution_timeout: i
 
 
 def _warnings(loaded: dict[str, list[Scripted]], execution_timeout: int) -> list[Mistake]:
-    """What takes longer in the files than a run may take; 0 is for ever."""
+    """Warn about what takes longer than a run may take; 0 means no limit."""
     from output_mock.scripts.long_waits import in_python, in_yaml
 
     if not execution_timeout:
@@ -64,7 +64,7 @@ def _warnings(loaded: dict[str, list[Scripted]], execution_timeout: int) -> list
 
 
 def _in_a_world(loaded: dict[str, list[Scripted]]) -> list[Mistake]:
-    """What shows only when the files are loaded together, such as names that two of them use."""
+    """Mistakes that show only when the files are loaded together, such as a name that two of them use."""
     from output_mock.contract.errors import OutputError
     from output_mock.mock import OutputMock
     from output_mock.places import Mistake

@@ -1,7 +1,7 @@
 """Commands whose options may also come from environment variables and from a configuration file.
 
-Each option and argument of such a command has a key in the file and a variable, which are made of its name.
-The command line wins over a variable, and a variable over the file.
+Each option and argument of such a command has a key in the file and a variable, which are derived from its
+name. The command line wins over a variable, and a variable wins over the file.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ else:
 PREFIX = "OUTPUT_MOCK_"
 # The variable that names the file, for all commands.
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-# The command whose variables have no name of a command in them.
+# The command whose variables do not contain the command's name.
 _MAIN = "serve"
-# The files that are looked for in the working directory, and where in them the tables of commands are.
+# The files that are looked up in the current folder, and where in them the tables of commands are.
 _OWN_FILE, _PROJECT_FILE, _PROJECT_TABLE = "output-mock.toml", "pyproject.toml", ("tool", "output-mock")
-# What Kubernetes sets for a service that is called output-mock, or begins so.
+# Variables that Kubernetes sets for a service whose name begins with output-mock.
 _SERVICE_LINK = re.compile(
     rf"{PREFIX}(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
@@ -39,7 +39,7 @@ _FOUND = "output_mock.configuration"
 
 
 def key_of(param: click.Parameter) -> str:
-    """What an option or argument is called in a file: `world-ttl`."""
+    """The key of an option or argument in a file, such as `world-ttl`."""
     longest = max(param.opts, key=len)
     name = longest[2:] if longest.startswith("--") else param.name or ""
     return name.replace("_", "-")
@@ -54,12 +54,12 @@ def variable_of(command: str, param: click.Parameter) -> str:
 
 
 class Configured(click.Command):
-    """A command that also takes its values from variables and from a configuration file."""
+    """A command that also takes its values from environment variables and from a configuration file."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
         for param in self.settable():
-            # Those of the real containers come second: what is meant for the fake wins.
+            # The variables of the real containers come second, so that one meant for the fake wins.
             others = [param.envvar] if isinstance(param.envvar, str) else list(param.envvar or ())
             param.envvar = [variable_of(self.name or "", param), *others]
         self.params.append(
@@ -81,23 +81,24 @@ class Configured(click.Command):
         return [param for param in self.params if param.expose_value]
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Say how values can be given besides."""
+        """Say how else values can be given."""
         sample = variable_of(self.name or "", self.settable()[-1])
         formatter.write_paragraph()
         formatter.write_text(
-            f"Each option can also be set by a variable, such as {sample}, or in the table [{self.name}] of "
-            f"{_OWN_FILE}. The command line wins over variables, and these over the file."
+            f"You can also set each option with an environment variable, such as {sample}, or in the table "
+            f"[{self.name}] of {_OWN_FILE}. The command line wins over variables, and variables win over "
+            f"the file."
         )
 
     def invoke(self, context: click.Context) -> Any:
-        """Run it, and warn of variables that look like a mistake."""
+        """Run the command, and warn about variables that look like a mistake."""
         for warning in _unknown_variables(context.find_root()):
             click.echo(f"warning: {warning}", err=True)
         return super().invoke(context)
 
 
 def commands_of(group: click.Command) -> dict[str, Configured]:
-    """The commands of a group that are of this kind, by name; a command by itself is one."""
+    """The `Configured` commands of a group, by name; also works for a single command."""
     commands: Mapping[str, click.Command] = getattr(group, "commands", {group.name or "": group})
     return {name: one for name, one in commands.items() if isinstance(one, Configured)}
 
@@ -114,14 +115,14 @@ def variables_of(group: click.Command) -> dict[str, tuple[Configured, click.Para
 def _unknown_variables(root: click.Context) -> list[str]:
     known = [CONFIG_VARIABLE, *variables_of(root.command)]
     return [
-        f"{name} is no variable of output-mock, and sets nothing{nearest(name, known)}"
+        f"output-mock has no variable {name}, so it has no effect{nearest(name, known)}"
         for name in os.environ
         if name.startswith(PREFIX) and name not in known and not _SERVICE_LINK.fullmatch(name)
     ]
 
 
 def variable_used(context: click.Context, param: click.Parameter) -> str | None:
-    """The environment variable that a value has come from; None when it has come from elsewhere."""
+    """The environment variable that a value comes from; None if it comes from elsewhere."""
     if context.get_parameter_source(param.name or "") is not ParameterSource.ENVIRONMENT:
         return None
     names = [param.envvar] if isinstance(param.envvar, str) else list(param.envvar or ())
@@ -129,7 +130,7 @@ def variable_used(context: click.Context, param: click.Parameter) -> str | None:
 
 
 def source_of(context: click.Context, param: click.Parameter) -> str:
-    """Where the value of a parameter stands, for a message: an option, a variable, or a key of a file."""
+    """Where the value of a parameter comes from, for a message: an option, a variable, or a key of a file."""
     if (variable := variable_used(context, param)) is not None:
         return f"'{variable}'"
     if context.get_parameter_source(param.name or "") is ParameterSource.DEFAULT_MAP:
@@ -144,7 +145,7 @@ def configuration_of(context: click.Context) -> str | None:
 
 
 def _read_configuration(context: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Have the context know what the file says of this command."""
+    """Give the context the values that the file has for this command."""
     if value is not None:
         path = Path(value)
         tables = _parsed(path)
@@ -163,22 +164,24 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         tables: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise click.ClickException(f"{path}: it cannot be read: {error.strerror}") from None
+        raise click.ClickException(f"{path}: the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise click.ClickException(f"{path}: a TOML file is UTF-8, and this is not") from None
+        raise click.ClickException(f"{path}: the file is not UTF-8, as TOML must be") from None
     except tomllib.TOMLDecodeError as error:
-        raise click.ClickException(f"{path}: this is not TOML: {error}") from None
+        raise click.ClickException(f"{path}: the file is not valid TOML: {error}") from None
     return tables
 
 
 def _values(
     context: click.Context, path: Path, tables: Mapping[str, Any], below: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What the table of this command says, by the names of parameters."""
+    """The values in the table of this command, by the names of parameters."""
     for name in below:
         tables = tables.get(name, {})
         if not isinstance(tables, dict):
-            raise _wrong(context, path, f"[{'.'.join(below)}] is no table; write [{'.'.join(below)}.serve]")
+            raise _wrong(
+                context, path, f"[{'.'.join(below)}] must be a table; write [{'.'.join(below)}.serve]"
+            )
     command = context.command
     assert isinstance(command, Configured)
     known = commands_of(context.find_root().command)
@@ -192,9 +195,9 @@ def _values(
                 if name in keys
                 else nearest(name, list(known))
             )
-            raise _wrong(context, path, f"there is no command for {table!r} with settings{hint}")
+            raise _wrong(context, path, f"no command has settings in a table {table!r}{hint}")
         if not isinstance(value, dict):
-            raise _wrong(context, path, f"{table!r} is no table; write [{table}], and its settings below")
+            raise _wrong(context, path, f"{table!r} must be a table; write [{table}], and its settings below")
     table = f"[{'.'.join((*below, command.name or ''))}]"
     context.meta[_FOUND] = f"{table} in {path}"
     by_key = {key_of(param): param for param in command.settable()}
@@ -210,17 +213,17 @@ def _values(
 
 
 def _fitting(context: click.Context, path: Path, what: str, param: click.Parameter, value: Any) -> Any:
-    """A value of the file as the parameter takes it. Paths are meant from the folder of the file."""
+    """A value of the file, converted for the parameter. Paths are relative to the folder of the file."""
     if isinstance(param, click.Option) and param.is_flag:
         if not isinstance(value, bool):
-            raise _wrong(context, path, f"{what} is true or false, not {value!r}")
+            raise _wrong(context, path, f"{what} must be true or false, not {value!r}")
         return value
     several = param.nargs == -1 or getattr(param, "multiple", False)
     values = value if several and isinstance(value, list) else [value]
     for one in values:
         if isinstance(one, bool) or not isinstance(one, (str, int, float)):
             form = "a text or a number" + (", or a list of these" if several else "")
-            raise _wrong(context, path, f"{what} is {form}, not {one!r}")
+            raise _wrong(context, path, f"{what} must be {form}, not {one!r}")
     if isinstance(param.type, (click.Path, ScriptPath)):
         values = [one if one == STDIN else os.path.join(os.path.dirname(path), str(one)) for one in values]
     return values if several else values[0]

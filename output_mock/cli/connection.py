@@ -1,4 +1,4 @@
-"""How commands are told of a server: its URL, and its token."""
+"""The options that tell a command about a server: its URL, and its token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T", bound="Callable[..., Any] | click.Command")
 
 
 class Option(Protocol):
-    """A decorator of a command, or of its function."""
+    """A decorator for a command, or for its function."""
 
     def __call__(self, function: T, /) -> T: ...
 
@@ -25,7 +25,7 @@ def base_url(context: click.Context, parameter: click.Parameter, value: str) -> 
 
     if "@" in value.partition("://")[2].partition("/")[0]:
         raise click.BadParameter(
-            "a URL has no user in it here; give the token with --token", context, parameter
+            "the URL must not contain a user name; give the token with --token", context, parameter
         )
     try:
         return SocketTransport(value)
@@ -34,11 +34,11 @@ def base_url(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 
 def sendable_token(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """A token that can be sent; what it is, no message says."""
+    """A token that can be sent. No error message shows it."""
     if value is None or (value.isascii() and value.isprintable()):
         return value
     raise click.BadParameter(
-        "it has characters that no header can have; is there a line end in it?", context, parameter
+        "it has characters that a header cannot have; does it contain a line break?", context, parameter
     )
 
 
@@ -48,5 +48,5 @@ token_option: Option = click.option(
     envvar="OUTPUT_API_AUTH_TOKEN",
     show_envvar=True,
     callback=sendable_token,
-    help="The token that the server asks for. It is written nowhere.",
+    help="The token that the server asks for. It is never printed or stored.",
 )

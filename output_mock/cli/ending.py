@@ -1,4 +1,4 @@
-"""How a served fake ends: within a second of Ctrl-C or SIGTERM, whatever holds it up."""
+"""Ends a served fake within a second of Ctrl-C or SIGTERM, whatever holds it up."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from output_mock.control.saver import Saver
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# How many seconds after a signal the process ends, whatever holds it up. To free the memory of 200,000 runs
-# takes the system 0.3 s more.
+# How many seconds after a signal the process ends, whatever holds it up. Freeing the memory of 200,000 runs
+# takes the system another 0.3 s.
 _LAST = 0.5
-# How many seconds more the log has to write what the state file does not have.
+# How many more seconds the log has to report what is missing in the state file.
 _TELLING = 0.1
 
 
 class EndOfServing:
-    """Has the ending signals call `close`, from now on, and end the process soon after.
+    """Makes Ctrl-C and SIGTERM call `close`, and end the process soon after.
 
-    To be made in the main thread. Call `finish` in the end.
+    Create it in the main thread, and call `finish` at the end.
     """
 
     def __init__(self, close: Callable[[], object], saver: Saver | None) -> None:
@@ -41,13 +41,13 @@ class EndOfServing:
             signal.signal(number, self._stop)
 
     def finish(self, last_words: Callable[[], object]) -> None:
-        """Nothing is served any more: say what is left, and end the process if a signal has asked for it."""
+        """Serving is over: report what is left, and end the process if a signal asked for it."""
         # A second Ctrl-C must not disturb the end.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         last_words()
         if self._asked:
-            # It is left to the system to free what the runs take: Python needs seconds for it.
+            # The system frees the memory of runs; Python would need seconds for it.
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):
                     stream.flush()
@@ -58,11 +58,12 @@ class EndOfServing:
         self._last_resort.heard()
         if not self._asked:
             self._asked = True
-            # A collection of a large heap would take seconds, and all of it goes at once in the end.
+            # A garbage collection of a large heap would take seconds, for memory that is about to be freed
+            # anyway.
             gc.disable()
             threading.Thread(target=self._end_late, name="output-mock-exit", daemon=True).start()
             if self._saver is not None:
-                # What the last requests bring is written when they are over.
+                # What the last requests change is written when they are over.
                 self._saver.hurry()
         self._close()
 
@@ -72,13 +73,15 @@ class EndOfServing:
         if self._saver is not None:
             self._saver.tell_missing()
             time.sleep(_TELLING)
-        # Nothing is flushed: it may be a pipe that nobody reads which holds it up.
+        # Nothing is flushed: a pipe that nobody reads may be what holds the process up.
         self._end()
 
     def _end(self) -> None:
-        """End the process, in one thread: what tools do at its end, such as coverage, bears no second one."""
+        """End the process, in one thread only: tools that act at the end, such as coverage, cannot cope with
+        a second one.
+        """
         if self._ending.acquire(blocking=False):
-            # What tools do then may take its time.
+            # Tools may take some time then.
             self._last_resort.stand_down()
             os._exit(0)
         threading.Event().wait()

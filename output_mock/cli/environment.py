@@ -13,7 +13,7 @@ from output_mock.engine.trace_storage import Traces
 
 _TRUE = frozenset({"1", "true", "on"})
 _NUMBER = re.compile(r"\s*((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*", re.ASCII | re.IGNORECASE)
-# The words of the `ms` package, with which the real server reads lengths, in seconds.
+# The units of the `ms` package, with which the real server reads durations, in seconds.
 _UNITS = {
     r"ms|msecs?|milliseconds?": 0.001,
     r"s|secs?|seconds?": 1,
@@ -29,7 +29,7 @@ _LENGTH = re.compile(
 
 
 class S3Settings(NamedTuple):
-    """A bucket of S3, and who may use it."""
+    """An S3 bucket, and its credentials."""
 
     bucket: str
     region: str
@@ -37,7 +37,7 @@ class S3Settings(NamedTuple):
     secret: str
 
 
-# What a bucket of a fake's own is like, where the environment does not say.
+# The settings of a fake's own bucket, where the environment does not set them.
 _OWN = {
     "OUTPUT_TRACE_REMOTE_S3_BUCKET": "traces",
     "OUTPUT_AWS_REGION": "us-east-1",
@@ -47,22 +47,22 @@ _OWN = {
 
 
 def s3(environment: Mapping[str, str], *, complete: bool) -> S3Settings:
-    """The bucket for traces. Raises `ValueError` when it has to be `complete` and is not."""
+    """The bucket for traces. With `complete`, raises `ValueError` if a setting is missing."""
     missing = [name for name in _OWN if not environment.get(name)]
     if complete and missing:
-        raise ValueError(f"an S3 server of your own needs settings; set {', '.join(missing)}")
+        raise ValueError(f"the S3 server of --s3 URL needs settings; set {', '.join(missing)}")
     return S3Settings(*(environment.get(name) or default for name, default in _OWN.items()))
 
 
 def traces(environment: Mapping[str, str], *, local: bool = False, remote: bool = False) -> Traces:
     """Where traces go, and whether the server may fetch them.
 
-    Whoever asks has a folder for them in any case (`local`), and an S3 (`remote`).
+    `local` says that the caller has a folder for them in any case, `remote` that it has an S3.
 
-    Raises `ValueError` when they shall go to S3 and no bucket is named, and for a delay that is no number.
+    Raises `ValueError` if traces should go to S3 and no bucket is set, and for a delay that is not a number.
     """
-    # A worker that is told nothing keeps no traces; but it is the server's environment that is most often
-    # there, and beside it the project's own compose files have a worker that keeps local ones.
+    # By default, a worker keeps no traces. But what is set here is mostly the server's environment, and in
+    # the compose files of Output projects the worker next to it keeps local traces.
     local = local or (environment.get("OUTPUT_TRACE_LOCAL_ON") or "true") in _TRUE
     host = environment.get("OUTPUT_TRACE_HOST_PATH")
     folder = posixpath.normpath(posixpath.join(host, "runs")) if host else Traces.folder
@@ -71,7 +71,7 @@ def traces(environment: Mapping[str, str], *, local: bool = False, remote: bool 
         bucket = environment.get("OUTPUT_TRACE_REMOTE_S3_BUCKET")
         if not bucket:
             raise ValueError(
-                "OUTPUT_TRACE_REMOTE_ON is on and there is no bucket; set OUTPUT_TRACE_REMOTE_S3_BUCKET"
+                "OUTPUT_TRACE_REMOTE_ON is on, but no bucket is set; set OUTPUT_TRACE_REMOTE_S3_BUCKET"
             )
     names = ("OUTPUT_AWS_ACCESS_KEY_ID", "OUTPUT_AWS_SECRET_ACCESS_KEY")
     delay = environment.get("OUTPUT_TRACE_UPLOAD_DELAY_MS")
@@ -88,9 +88,9 @@ def traces(environment: Mapping[str, str], *, local: bool = False, remote: bool 
 
 
 def execution_timeout(text: str) -> timedelta:
-    """A length as `TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT` has it: `24h`, `2 days`, or milliseconds.
+    """The duration that `TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT` sets: `24h`, `2 days`, or milliseconds.
 
-    Raises `ValueError` for what the real server could not start a workflow with.
+    Raises `ValueError` for values with which the real server could not start a workflow.
     """
     found = _LENGTH.fullmatch(text)
     if found is None:

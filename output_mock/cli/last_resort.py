@@ -1,10 +1,10 @@
-"""Ends this process after a signal, also when Python itself cannot.
+"""Ends this process after a signal, even when Python itself cannot.
 
-A script's regular expression (`re.match(r"(a|a)*$", "a" * 40 + "!")`) keeps the interpreter to itself until
-it is through, which may be never: no other thread runs, and no signal handler that is written in Python. But
-the interpreter notes a signal before it runs the handler, by a byte that it writes to a file
-(`set_wakeup_fd`). So a small process of its own reads these bytes. When the byte of a signal that ends the
-server has come, and the server is still there some time later, it kills it.
+A script's regular expression (`re.match(r"(a|a)*$", "a" * 40 + "!")`) blocks the interpreter until it is
+done, which may be never: meanwhile no other thread runs, and no signal handler that is written in Python.
+But before the interpreter runs the handler, it notes the signal by writing a byte to a file
+(`set_wakeup_fd`). So a small separate process reads these bytes. When it reads the byte of a signal that
+should end the server, and the server still runs some time later, it kills the server.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import sys
 from collections.abc import Collection
 from contextlib import suppress
 
-# How many seconds after a signal: the server ends by itself before. What passes beyond a look between two of
-# them does not count: the machine has stood still.
+# How many seconds after a signal; normally the server ends by itself before. Time that a check takes longer
+# than planned does not count: then the machine stood still.
 _AFTER = 0.6
-# So much longer when Python has run the handler, and ends the process itself, however busy the machine is.
+# This much longer if Python has run the handler: it then ends the process itself, however busy the machine
+# is.
 _LONGER = 10.0
 _LOOK = 0.1
-# It holds the only other end of the pipe, so what it reads ends with this process. It must not hear what the
-# terminal sends to everybody.
+# This process holds the only other end of the pipe, so the pipe ends with this process. The small process
+# must not get the signals that the terminal sends to its whole group.
 _PROGRAM = """
 import os, select, sys
 from time import monotonic
@@ -52,9 +53,9 @@ if read:
 
 
 class LastResort:
-    """Kills this process some time after one of these signals, should it still be there.
+    """Kills this process some time after one of these signals, if it still runs.
 
-    The signals need handlers. To be made in the main thread, and closed in the end. Where the system has no
+    The signals need handlers. Create it in the main thread, and close it at the end. Where the system has no
     such pipes (Windows), or no process can be started, it does nothing.
     """
 
@@ -85,19 +86,19 @@ class LastResort:
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
 
     def heard(self) -> None:
-        """A handler of the signal has run, so Python goes on, and may take longer to end."""
+        """Tell that Python has run a handler of the signal, so that it may take longer to end."""
         if self._writing is not None:
             with suppress(OSError):
                 os.write(self._writing, b"\0")
 
     def stand_down(self) -> None:
-        """This process is about to end by itself. May be called by any thread."""
+        """Stop watching, as this process is about to end by itself. Any thread may call this."""
         if self._writing is not None:
             os.close(self._writing)
             self._writing = None
 
     def close(self) -> None:
-        """It is needed no longer, and the process goes on."""
+        """Stop watching, while the process goes on."""
         if self._writing is not None:
             signal.set_wakeup_fd(-1)
         self.stand_down()
@@ -107,11 +108,11 @@ class LastResort:
 
 
 def _deadly_signal() -> int:
-    """A signal that ends this process, whatever it does."""
+    """A signal that ends this process in any case."""
     if sys.platform == "win32" or os.getpid() != 1:
         return signal.SIGKILL
-    # The first process of a container cannot be killed from inside, but it can have a handler that is not
-    # written in Python: the number of the signal is the status that it ends with.
+    # The first process of a container cannot be killed from inside. But it can have a handler that is not
+    # written in Python, and that ends it with the number of the signal as its status.
     libc = ctypes.CDLL(None)
     libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
     libc.signal(signal.SIGUSR2, ctypes.cast(libc._exit, ctypes.c_void_p))

@@ -1,4 +1,4 @@
-"""The socket of a served fake: what it listens on, and what to do where it cannot."""
+"""The socket of a served fake, and what to tell the user if it cannot listen."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 def bound(front: Front, host: str, port: int, on_served: OnServed) -> Server:
-    """A server that listens there. Raises `ClickException` with what to do where it cannot."""
+    """A server that listens there. Raises `ClickException`, which says what to do, if it cannot."""
     from output_mock.server import Server, allow_many_connections
 
     allow_many_connections()
     try:
         return Server(front, host, port, on_served=on_served)
     except (socket.gaierror, UnicodeError):
-        problem = f"the host {host!r} has no address; give one of this machine with --host, such as 127.0.0.1"
+        problem = f"the host {host!r} has no address; choose one with --host, such as 127.0.0.1"
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             problem = (
-                f"port {port} of {host} is in use; stop what uses it, or choose another one with --port "
-                "(0 takes a free one)"
+                f"port {port} of {host} is in use; stop the program that uses it, or choose another port "
+                f"with --port (0 takes a free one)"
             )
         elif error.errno == errno.EADDRNOTAVAIL:
-            problem = f"{host} is no address of this machine; choose one with --host, such as 127.0.0.1"
+            problem = f"{host} is not an address of this machine; choose one with --host, such as 127.0.0.1"
         elif error.errno in (errno.EACCES, errno.EPERM):
-            problem = f"port {port} is not for everybody; choose one above 1023 with --port"
+            problem = f"you may not use port {port}; choose one above 1023 with --port"
         else:
             problem = f"cannot listen on port {port} of {host}: {error.strerror or error}"
     raise click.ClickException(problem)
@@ -51,5 +51,5 @@ def host_names(host: str, others: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return host_name(host), *others
     except ValueError:
-        # Nobody can ask for it by that name. That it has no address is told when it is bound.
+        # No request can use that name. Binding the socket reports that it has no address.
         return others

@@ -1,4 +1,4 @@
-"""What a served fake tells the person who watches it: a line for each request, and scripts that are wrong."""
+"""The log of a served fake: a line for each request, and mistakes in scripts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from output_mock.mock import OutputMock
     from output_mock.server import Served
 
-# Lines are written by a thread of their own, so that no request waits for a terminal or a full pipe; this
-# many wait at most, and older ones are lost.
+# A separate thread writes the lines, so that no request waits for a terminal or a full pipe. At most this
+# many lines wait; older ones are lost.
 _KEPT = 10_000
 # Seconds for which lines are collected before they are written: too short to notice.
 _COLLECT = 0.03
 # How often, in seconds, the scripts are looked at when there are no requests.
 _LOOK = 1.0
-# For how many seconds a script may keep its world to itself until it is told.
+# For how many seconds a script may block its world before a line reports it.
 _STUCK = 5.0
 
 
@@ -45,17 +45,17 @@ class RequestLog:
     def __init__(
         self, stream: TextIO, *, structured: bool = False, requests: bool = True, health: bool = True
     ) -> None:
-        # Past the stream's own lock, which a thread that is stuck in a write would hold when Python ends.
+        # Bypass the stream's own lock, which a thread that is stuck in a write would hold when Python ends.
         self._file = stream.fileno()
         self._encoding = stream.encoding
         self._structured = structured
         self._requests = requests
         self._health = health
-        # The fakes that are looked after, and which mistake in their scripts was seen last.
+        # The fakes that are followed, and the mistake in their scripts that was reported last.
         self._followed: WeakKeyDictionary[OutputMock, object] = WeakKeyDictionary()
-        # The number of the script of each fake of which was told that it keeps its world to itself.
+        # For each fake, the number of the script that was reported as stuck.
         self._stuck: WeakKeyDictionary[OutputMock, int] = WeakKeyDictionary()
-        # What has been told, and is not told again; of many things, the last ones.
+        # What was reported and is not reported again; only the newest entries are kept.
         self._told: dict[str, None] = {}
         self._waiting: deque[tuple[float, Served | str | _Text]] = deque(maxlen=_KEPT)
         self._something = threading.Event()
@@ -64,7 +64,7 @@ class RequestLog:
         self._thread.start()
 
     def follow(self, mock: OutputMock) -> None:
-        """Tell of the mistakes in the scripts of this fake, too."""
+        """Also report the mistakes in the scripts of this fake."""
         self._followed[mock] = None
         mock.app.on_answer = self._answered
 
@@ -82,13 +82,13 @@ class RequestLog:
         self._something.set()
 
     def close(self) -> None:
-        """Write what is left, unless nobody takes it, and end."""
+        """Write what is left, if it can be written, and end."""
         self._closing.set()
         self._something.set()
         self._thread.join(timeout=0.2)
 
     def _answered(self, call: Call) -> None:
-        # Handlers of queries and updates that are wrong show in nothing but the answer.
+        # Mistakes in handlers of queries and updates show only in the answer.
         if call.status == 500 and call.answer is not None and b'"ScriptError"' in call.answer:
             self._waiting.append((time.time(), str(json.loads(call.answer)["message"])))
 
@@ -132,8 +132,8 @@ class RequestLog:
             return
         self._stuck[mock] = number
         text = (
-            f"SCRIPT STUCK: {words}; requests to its world are refused meanwhile. "
-            "Wipe or delete the world over the control plane to end it"
+            f"SCRIPT STUCK: {words}; requests to its world are refused meanwhile. To stop the script, wipe "
+            f"or delete the world over the control plane"
         )
         yield self._line(time.time(), _Text(text))
 
@@ -180,5 +180,5 @@ def _as_json(when: float, entry: Served | str | _Text) -> dict[str, Any]:
 
 
 def _printable(text: str) -> str:
-    """What a client has sent, without what a terminal would obey."""
+    """Text from a client, without control characters that a terminal would obey."""
     return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]

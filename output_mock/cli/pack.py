@@ -1,4 +1,4 @@
-"""`output-mock pack`: the workflows that `verify` runs, in TypeScript, for a deployment of one's own."""
+"""`output-mock pack`: the workflows that `verify` runs, in TypeScript, for your own deployment."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import click
 from output_mock import contract_suite
 
 _NEXT = """\
-Wrote {number} files into {folder}. They are workflows for an Output project: put the folder under its
-src/workflows/, build and deploy it, then run
+Wrote {number} files into {folder}. They are workflows for an Output project.
 
-    output-mock verify URL --token T
-
-and take it out again when there is nothing more to check. They call no model and nothing outside."""
+Put the folder under its src/workflows/, build and deploy the project, then run output-mock verify URL
+--token T. Remove the folder when you have finished checking. The workflows call no models and no other
+services."""
 
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--force", is_flag=True, help="Overwrite files that are different.")
+@click.option("--force", is_flag=True, help="Overwrite existing files that are different.")
 def pack(folder: Path, force: bool) -> None:
     """Write the workflows that `output-mock verify` runs into DIR, as TypeScript for an Output project.
 
@@ -30,7 +29,7 @@ def pack(folder: Path, force: bool) -> None:
     kept = [name for name, content in files.items() if _differs(folder / name, content)]
     if kept and not force:
         raise click.ClickException(
-            f"{folder / kept[0]} is there and different; choose another folder, or overwrite it with --force"
+            f"{folder / kept[0]} exists and is different; choose another folder, or overwrite it with --force"
         )
     for name, content in files.items():
         target = folder / name

@@ -1,4 +1,4 @@
-"""Reading script files that may never come to an end, such as a Python file with an endless loop."""
+"""Read script files that may never end, such as a Python file with an endless loop."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from output_mock.real_time import monotonic
 if TYPE_CHECKING:
     from output_mock.scripts.script import Scripted
 
-# After how many seconds it is told that a file is still being read.
+# After how many seconds the user is told that a file is still being read.
 SLOW = 5.0
 # How many seconds a file that has changed may take.
 LIMIT = 10.0
-# How often whoever waits looks. What passes beyond that between two looks, the process has stood still.
+# The time between two checks, in seconds. If more time passes between them, the process stood still
+# meanwhile.
 _LOOK = 0.25
 
 
 @contextmanager
 def told_when_slow(file: str, tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell where the reading of `file`, which this thread does in the block, stands if it takes long."""
+    """If the block, in which this thread reads `file`, takes long, tell the user where it is."""
     thread_id = threading.get_ident()
     over = threading.Event()
 
@@ -45,14 +46,14 @@ def told_when_slow(file: str, tell: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def ended_by_ctrl_c() -> Iterator[None]:
-    """Have a second Ctrl-C end the process while the block runs, should a script catch the first one."""
+    """Let a second Ctrl-C end the process while the block runs, in case a script catches the first one."""
     pressed: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
         if len(pressed) > 1:
             os._exit(128 + number)
-        # Not by a `raise`, which would look as if the script had done it.
+        # A `raise` would look as if the script had done it.
         signal.default_int_handler(number, frame)
 
     before = signal.getsignal(signal.SIGINT)
@@ -67,9 +68,10 @@ def ended_by_ctrl_c() -> Iterator[None]:
 
 
 def read_within_limit(file: str) -> list[Scripted]:
-    """What `load_file` returns, as long as that does not take longer than the limit.
+    """Load a file with `load_file`, within the time limit.
 
-    Raises `ScriptFileError`, also for a file that takes longer; that is broken off, unless it blocks.
+    Raises `ScriptFileError`, also for a file that takes longer. Loading is then stopped, unless it blocks in
+    a call.
     """
     from output_mock.places import Mistake
     from output_mock.scripts.file_error import ScriptFileError
@@ -89,7 +91,7 @@ def read_within_limit(file: str) -> list[Scripted]:
     if not _ends(thread, LIMIT):
         where = _place(thread.ident, file)
         threading.Thread(target=_break_off, args=(thread,), name="output-mock-break-off", daemon=True).start()
-        problem = f"it does not come to an end: after {LIMIT:g} s it is {where}, and is broken off"
+        problem = f"loading takes too long and was stopped: after {LIMIT:g} s it is still {where}"
         raise ScriptFileError(f"{file}: {problem}", [Mistake(file, problem)])
     if problems:
         raise problems[0]
@@ -97,7 +99,7 @@ def read_within_limit(file: str) -> list[Scripted]:
 
 
 def _ends(thread: threading.Thread, seconds: float) -> bool:
-    """Whether a thread ends within so many seconds in which this process could run."""
+    """Whether a thread ends within this many seconds, not counting time in which the process stood still."""
     passed = 0.0
     while thread.is_alive() and passed < seconds:
         before = monotonic()
@@ -107,14 +109,14 @@ def _ends(thread: threading.Thread, seconds: float) -> bool:
 
 
 class _BrokenOff(BaseException):
-    """Ends what a file does at its top level."""
+    """Stops the top-level code of a file."""
 
 
 def _break_off(thread: threading.Thread) -> None:
     from output_mock.engine.watchdog import raise_in
 
     while thread.is_alive():
-        # Again and again, as the file may catch it.
+        # Repeatedly, as the file may catch it.
         raise_in(thread.ident or 0, _BrokenOff)
         thread.join(_LOOK)
 

@@ -1,4 +1,4 @@
-"""`output-mock record`: what a server answers to scenarios, written into files."""
+"""`output-mock record`: send scenarios to a server, and write what it answers into files."""
 
 from __future__ import annotations
 
@@ -47,13 +47,19 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     default=1,
     show_default=True,
-    help="Send each scenario so often, and mark what changes. `replay` leaves that out.",
+    help="Send each scenario this many times, and mark what changes. `replay` does not compare that.",
 )
 @click.option(
-    "--api-version", metavar="V", help="The version of the API server, such as 0.11.0, to be noted."
+    "--api-version",
+    metavar="V",
+    help="The version of the API server, such as 0.11.0, to note in the recordings.",
 )
-@click.option("--sdk-version", metavar="V", help="The version of the worker's SDK, to be noted.")
-@click.option("--temporal-version", metavar="V", help="The version of the Temporal server, to be noted.")
+@click.option(
+    "--sdk-version", metavar="V", help="The version of the worker's SDK, to note in the recordings."
+)
+@click.option(
+    "--temporal-version", metavar="V", help="The version of the Temporal server, to note in the recordings."
+)
 @click.pass_context
 def record(
     context: click.Context,
@@ -72,7 +78,7 @@ def record(
 ) -> None:
     """Send scenarios to the server at URL, and write what it answers into DIR.
 
-    SCENARIO is a file, or a folder of files. A recording is a scenario, too, and is made again. The exit
+    SCENARIO is a file, or a folder of files. A recording is a scenario, too, and is recorded again. The exit
     status is 1 if something did not go as a scenario says; all recordings are written in any case.
     """
     from output_mock.recording import versions
@@ -84,7 +90,7 @@ def record(
     wanted, others = scenarios(paths, only, server)
     tell_left_out(others)
     if not wanted:
-        raise CouldNotBePlayed("there is no scenario to play")
+        raise CouldNotBePlayed("there is no scenario to record")
     check_variables(variables, wanted)
     try:
         found = versions.of_api(url, token)
@@ -93,7 +99,7 @@ def record(
     _warn_unless_one_of("the API server", () if found is None else (found,), api_version)
     api = api_version or found
     if api is None:
-        raise CouldNotBePlayed("nothing tells the version of the API server; say it with --api-version")
+        raise CouldNotBePlayed("the version of the API server is unknown; give it with --api-version")
     player = Player(url, token=token, variables=variables, by_hand=done_by(hand))
     failed = False
     for scenario in wanted:
@@ -128,5 +134,5 @@ def record(
 def _warn_unless_one_of(what: str, found: tuple[str, ...], said: str | None) -> None:
     if found and said is not None and not f"{said}.".startswith(tuple(f"{one}." for one in found)):
         click.echo(
-            f"warning: {what} answers as {' or '.join(found)} does, and you say that it is {said}", err=True
+            f"warning: {what} answers like {' or '.join(found)}, but you say that it is {said}", err=True
         )

@@ -1,4 +1,4 @@
-"""`output-mock replay`: recordings, played again to any server, and what has become different."""
+"""`output-mock replay`: send recordings to a server again, and show what is different."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _other_side(context: click.Context, parameter: click.Parameter, value: str) 
     path = Path(value)
     if not path.exists():
         raise click.BadParameter(
-            f"{value!r} is not a URL, and there is no such folder; write a URL like 'http://localhost:3001'",
+            f"{value!r} is neither a URL nor an existing folder; write a URL like 'http://localhost:3001'",
             context,
             parameter,
         )
@@ -75,14 +75,14 @@ def replay(
     """Send the recordings in DIR to the server at URL again, and say what differs, field by field.
 
     DIR may be a single recording. If you give another folder instead of the URL, the recordings in both are
-    compared, and nothing is sent. The exit status is 0 if all is the same, 1 if something differs, and 2 if
-    nothing could be compared.
+    compared, and nothing is sent. The exit status is 0 if everything is the same, 1 if something differs,
+    and 2 if nothing could be compared.
     """
     wanted, others = scenarios((folder,), only, server)
     for recording in wanted:
         if recording.recorded is None:
             raise CouldNotBePlayed(
-                f"{recording.file}: this is a scenario, and no recording; record it with 'output-mock record'"
+                f"{recording.file}: this is a scenario, not a recording; record it with 'output-mock record'"
             )
     if isinstance(other, Path):
         wanted, compare = _with(wanted + others, other, only)
@@ -90,7 +90,7 @@ def replay(
         tell_left_out(others)
         compare = _on(other, wanted, token, variables, hand)
     if not wanted:
-        raise CouldNotBePlayed("there is no recording to play")
+        raise CouldNotBePlayed("there is no recording to replay")
     check_variables(variables, wanted)
     same = total = 0
     different: dict[str, list[dict[str, Any]]] = {}
@@ -124,7 +124,7 @@ def _on(
     variables: dict[str, str],
     hand: str | None,
 ) -> _Compare:
-    """Compares recordings with what a server answers."""
+    """Compares recordings with the answers of a server."""
     from output_mock.recording import versions
     from output_mock.recording.player import NobodyThere, Player
     from output_mock.recording.replaying import replay as replayed
@@ -146,7 +146,7 @@ def _on(
 
 
 def _tell_versions(recorded: set[str], found: str | None) -> None:
-    """Say which recordings come from a server of another known version than the one that answers."""
+    """Tell which recordings come from another version of the server than the one that answers."""
     from output_mock.contract.versions import UnknownVersionError, number_of, resolved
 
     for api in sorted(recorded):
@@ -156,14 +156,14 @@ def _tell_versions(recorded: set[str], found: str | None) -> None:
             continue
         if found is not None and number_of(then)[:2] != number_of(now)[:2]:
             click.echo(
-                f"recorded with API {api}, and this server is API {found}: what changes by that is told by "
-                f"'output-mock versions {api} {found}'",
+                f"recorded with API {api}, but this server is API {found}; 'output-mock versions {api} "
+                f"{found}' says what that changes",
                 err=True,
             )
 
 
 def _with(recordings: list[Scenario], folder: Path, only: tuple[str, ...]) -> tuple[list[Scenario], _Compare]:
-    """Those recordings which are in another folder, too, and what compares them with the ones there."""
+    """The recordings that another folder has, too, and a function that compares them with those."""
     from output_mock.recording.replaying import between
 
     found, more = scenarios((folder,), (), None)
@@ -179,7 +179,7 @@ def _with(recordings: list[Scenario], folder: Path, only: tuple[str, ...]) -> tu
     def compare(recording: Scenario) -> Iterator[Compared]:
         other = theirs[recording.name]
         if other.recorded is None:
-            raise CouldNotBePlayed(f"{other.file}: this is a scenario, and no recording")
+            raise CouldNotBePlayed(f"{other.file}: this is a scenario, not a recording")
         try:
             yield from between(recording, other)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""What `record` and `replay` have in common: which scenarios are played, and with what."""
+"""What `record` and `replay` have in common: which scenarios are sent, and with which variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LISTED = 8
 
 
 class CouldNotBePlayed(click.ClickException):
-    """There is no scenario, or no server; the message says which, and what to do."""
+    """There is no scenario, or no server. The message says what is missing, and what to do."""
 
     exit_code = 2
 
@@ -37,7 +37,9 @@ def named_values(
     for value in values:
         name, equals, text = value.partition("=")
         if not equals or not name.isidentifier():
-            raise click.BadParameter(f"{value!r} sets no variable; write NAME=VALUE", context, parameter)
+            raise click.BadParameter(
+                f"{value!r} does not set a variable; write NAME=VALUE", context, parameter
+            )
         found[name] = text
     return found
 
@@ -47,18 +49,18 @@ def _command(context: click.Context, parameter: click.Parameter, value: str | No
     try:
         words = None if value is None else shlex.split(value)
     except ValueError as error:
-        raise click.BadParameter(f"{value!r} is no command: {error}", context, parameter) from None
+        raise click.BadParameter(f"{value!r} is not a command: {error}", context, parameter) from None
     if words == []:
-        raise click.BadParameter("this is no command: it is empty", context, parameter)
+        raise click.BadParameter("the command is empty", context, parameter)
     return value
 
 
 def scenarios(
     paths: tuple[Path, ...], only: tuple[str, ...], server: str | None
 ) -> tuple[list[Scenario], list[Scenario]]:
-    """The scenarios of files and folders that are to be played, and those that need another server.
+    """The chosen scenarios of files and folders, and those that are left out as they need another server.
 
-    Raises `CouldNotBePlayed` for files that are none, and for names that none of them has.
+    Raises `CouldNotBePlayed` for files that are not scenarios, and for names that none of them has.
     """
     from output_mock.recording.files import found_in, read
     from output_mock.recording.scenario import ScenarioError
@@ -78,8 +80,8 @@ def scenarios(
         other = found.setdefault(scenario.name, scenario)
         if other is not scenario:
             problems.append(
-                f"{file}: {other.file} is called {scenario.name!r}, too; "
-                "rename one, or move it to another folder"
+                f"{file}: {other.file} has the same name, {scenario.name!r}; rename one, or move it to "
+                f"another folder"
             )
     if problems:
         for problem in problems:
@@ -94,9 +96,9 @@ def scenarios(
 
 
 def done_by(command: str | None) -> ByHand:
-    """What does by hand what a scenario says: a command, or else whoever sits at the terminal.
+    """A function that carries out the manual steps of a scenario: by a command, or by asking at the terminal.
 
-    Raises `NobodyThere` where neither does it.
+    Raises `NobodyThere` if there is neither.
     """
 
     def do(words: str, variables: Mapping[str, Any]) -> None:
@@ -114,27 +116,37 @@ def done_by(command: str | None) -> ByHand:
                 raise NobodyThere(f"{command} cannot be run: {error.strerror}") from None
             except ValueError:
                 raise NobodyThere(
-                    f"{command} cannot be run: a variable has characters that no environment can hold"
+                    f"{command} cannot be run: a variable has characters that an environment variable "
+                    f"cannot have"
                 ) from None
             if ended.returncode:
-                raise NobodyThere(f"{command} ended with status {ended.returncode}; it was to do: {words}")
+                raise NobodyThere(
+                    f"{command} ended with status {ended.returncode}; it should have done: {words}"
+                )
             return
         listed = "".join(f"\n  {name}: {printable(value)}" for name, value in known.items())
-        click.echo(f"By hand: {words}{listed}", err=True)
+        click.echo(f"Do this by hand: {words}{listed}", err=True)
         try:
             click.prompt(
-                "Press Enter when it is done", default="", show_default=False, prompt_suffix=" ", err=True
+                "Press Enter when you have done it",
+                default="",
+                show_default=False,
+                prompt_suffix=" ",
+                err=True,
             )
         except click.Abort:
             if not sys.stdin.isatty():
-                raise NobodyThere(f"nobody is there to do it; give a command with --hand: {words}") from None
+                raise NobodyThere(
+                    f"somebody has to do this by hand, but there is no terminal to ask at; "
+                    f"give a command with --hand: {words}"
+                ) from None
             raise
 
     return do
 
 
 def tell_left_out(others: list[Scenario]) -> None:
-    """Say which scenarios are not played, as they need another server."""
+    """Tell which scenarios are left out because they need another server."""
     for server in sorted({str(one.server) for one in others if one.server is not None}):
         names = some_of([one.name for one in others if one.server == server])
         click.echo(f"left out, as they need a server {server!r} (--server {server}): {names}", err=True)
@@ -144,7 +156,7 @@ def tell_left_out(others: list[Scenario]) -> None:
 
 
 def check_variables(given: Mapping[str, str], played: list[Scenario]) -> None:
-    """Raise `CouldNotBePlayed` for a variable of the command that no scenario has."""
+    """Raise `CouldNotBePlayed` for a variable on the command line that no scenario has."""
     from output_mock.suggestions import listed
 
     known = sorted({name for one in played for name in one.variables or {}})
@@ -155,7 +167,7 @@ def check_variables(given: Mapping[str, str], played: list[Scenario]) -> None:
 
 
 def some_of(names: list[str]) -> str:
-    """Names in a line, and of many names how many more there are."""
+    """Names in one line; if there are many, the first ones and how many more."""
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
@@ -178,5 +190,6 @@ hand_option: Option = click.option(
     "--hand",
     metavar="COMMAND",
     callback=_command,
-    help="Run this for what is done by hand. It gets the words, and each variable as SCENARIO_NAME.",
+    help="Run this command for steps that are done by hand. It gets the step's words as its argument, and "
+    "each variable as SCENARIO_NAME.",
 )

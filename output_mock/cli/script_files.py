@@ -28,9 +28,9 @@ class ScriptPath(StringParamType):
 
 
 def script_files(paths: Iterable[str]) -> list[str]:
-    """The files that are meant: for a folder, the scripts directly in it, by name.
+    """The script files of paths: for a folder, the scripts directly in it, sorted by name.
 
-    Those whose names begin with `.` or `_` are left out; Python files that only others import are named so.
+    Files whose names begin with `.` or `_` are left out: name Python files so that are only imported.
     """
     from output_mock.scripts.loading import ENDINGS
 
@@ -47,7 +47,7 @@ def script_files(paths: Iterable[str]) -> list[str]:
 
 
 def loaded_files(paths: Sequence[str]) -> tuple[dict[str, list[Scripted]], list[ScriptFileError]]:
-    """What each of the files scripts, and what is wrong with those that cannot be loaded."""
+    """Load each of the files. Returns the loaded ones, and the mistakes in those that cannot be loaded."""
     from output_mock.cli.reading import ended_by_ctrl_c, told_when_slow
     from output_mock.places import Mistake
     from output_mock.scripts.file_error import ScriptFileError
@@ -59,7 +59,7 @@ def loaded_files(paths: Sequence[str]) -> tuple[dict[str, list[Scripted]], list[
         try:
             files = script_files([path])
             if not files:
-                problem = "there is no script in this folder: no file that ends in .py, .yaml or .yml"
+                problem = "there is no script in this folder; the name of a script ends in .py, .yaml or .yml"
                 problems.append(ScriptFileError(f"{path}: {problem}", [Mistake(path, problem)]))
         except OSError as error:
             problem = f"the folder cannot be read: {error.strerror}"
@@ -86,20 +86,20 @@ def _from_stdin() -> list[Scripted]:
 
 
 def all_mistakes(loaded: dict[str, list[Scripted]], problems: Sequence[ScriptFileError]) -> list[Mistake]:
-    """What is wrong with the files, and which workflows they mention that are in none; in order."""
+    """All mistakes in the files, and the workflows that they mention but none of them has; in order."""
     mistakes = [mistake for problem in problems for mistake in problem.mistakes]
     mentions = [script.mentions() for found in loaded.values() for script in found]
     mentions += [problem.mentions for problem in problems if problem.mentions is not None]
     if all(problem.mentions is not None for problem in problems):
-        # Otherwise what is missing may be in a file that could not be read.
+        # Otherwise a missing workflow may be in a file that could not be read.
         known = {name for one in mentions for name in one.called}
         mistakes += [mistake for one in mentions for mistake in one.loose_ends(known)]
     return sorted(mistakes, key=lambda one: (one.file, one.line, one.column))
 
 
 def sound_files(paths: Sequence[str]) -> dict[str, list[Scripted]]:
-    """What each of the files scripts. Raises `ClickException` when anything is wrong with one of them: one
-    mistake by itself is told in one line, several in one line each.
+    """Load each of the files. Raises `ClickException` if anything is wrong with one of them, with a line for
+    each mistake.
     """
     loaded, problems = loaded_files(paths)
     mistakes = all_mistakes(loaded, problems)

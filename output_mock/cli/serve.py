@@ -1,4 +1,4 @@
-"""`output-mock serve`: a fake on a real socket, in the place of the real server's container."""
+"""`output-mock serve`: a fake on a real socket, which replaces the real server's container."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from output_mock.mock import OutputMock
     from output_mock.server import Server
 
-# How many objects more than there were before make the collector look at them.
+# After this many new objects, the garbage collector runs.
 _COLLECT_AFTER = 10_000
-# How many seconds the state has for being written at the end.
+# How many seconds writing the state may take at the end.
 _WRITING = 0.5
 
 
@@ -35,10 +35,13 @@ _WRITING = 0.5
 @click.option(
     "--pack",
     is_flag=True,
-    help="Serve the workflows that `output-mock verify` runs, besides those of the scripts.",
+    help="Also serve the workflows that `output-mock verify` runs.",
 )
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 stands for all."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on; 0.0.0.0 means all addresses.",
 )
 @click.option(
     "--port",
@@ -55,8 +58,8 @@ _WRITING = 0.5
     default="auto",
     show_default=True,
     help=(
-        "How time passes: as on your computer (real); it jumps to what is due whenever a client waits, so "
-        "that nobody waits (auto); only when you move it (manual)."
+        "How time passes. real: as on your computer. auto: it jumps ahead whenever a client waits, so that "
+        "nobody really waits. manual: only when you move it."
     ),
 )
 @click.option(
@@ -81,7 +84,7 @@ _WRITING = 0.5
     metavar="N",
     callback=values.seed,
     show_default="a new one each time",
-    help="What ids and chance come from: with the same seed, the same requests get the same ids.",
+    help="The seed of ids and of everything random: with the same seed, the same requests get the same ids.",
 )
 @version_options
 @click.option(
@@ -122,7 +125,7 @@ _WRITING = 0.5
     callback=values.hosts,
     multiple=True,
     help=(
-        "A further host name or address at which the control plane may be used. It always answers to "
+        "Another host name or address at which the control plane may be used. It always answers to "
         "localhost, the addresses of this machine, and --host. May be given several times."
     ),
 )
@@ -196,12 +199,8 @@ _WRITING = 0.5
     show_default=True,
     help="The format of a log line.",
 )
-@click.option(
-    "--quiet", is_flag=True, help="Write no line for a request; what is wrong is told all the same."
-)
-@click.option(
-    "--no-health-log", is_flag=True, help="Write no line for GET /health, which health checks ask often."
-)
+@click.option("--quiet", is_flag=True, help="Do not log requests. Errors are still logged.")
+@click.option("--no-health-log", is_flag=True, help="Do not log GET /health, which health checks send often.")
 @click.option(
     "--trace-dir",
     metavar="DIR",
@@ -245,12 +244,12 @@ def serve(context: click.Context, /, **given: Any) -> None:
 
     SCRIPT is a Python or YAML file, a folder of them, or - for YAML on standard input.
 
-    If an option is not given, the server reads the environment variable of the real container. Besides
-    those named below, it reads TEMPORAL_NAMESPACE, TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING,
+    If an option is not given, the server reads the environment variable of the real container. Besides the
+    variables named below, it reads TEMPORAL_NAMESPACE, TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING,
     TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS, and NODE_ENV: production needs OUTPUT_API_AUTH_TOKEN. For traces,
     it reads OUTPUT_TRACE_LOCAL_ON, OUTPUT_TRACE_HOST_PATH, OUTPUT_TRACE_REMOTE_ON,
-    OUTPUT_TRACE_REMOTE_S3_BUCKET, OUTPUT_TRACE_UPLOAD_DELAY_MS, OUTPUT_AWS_REGION,
-    OUTPUT_AWS_ACCESS_KEY_ID and OUTPUT_AWS_SECRET_ACCESS_KEY.
+    OUTPUT_TRACE_REMOTE_S3_BUCKET, OUTPUT_TRACE_UPLOAD_DELAY_MS, OUTPUT_AWS_REGION, OUTPUT_AWS_ACCESS_KEY_ID
+    and OUTPUT_AWS_SECRET_ACCESS_KEY.
 
     Ctrl-C or SIGTERM stops the server.
     """
@@ -267,8 +266,8 @@ def serve(context: click.Context, /, **given: Any) -> None:
     token = options.auth_token or (_production_token(context) if production else None)
     served = ServedWorlds(options, token)
     if options.watch and not any(path != STDIN for path in options.scripts):
-        raise click.UsageError("--watch has nothing to watch; name a script to serve", context)
-    # What has changed since is taken up: look before the files are read.
+        raise click.UsageError("--watch needs a script to watch; name a script file or folder", context)
+    # Begin before the files are read, so that no later change is missed.
     watcher = Watcher(options.scripts) if options.watch else None
     mock = served.first()
     log = RequestLog(
@@ -294,8 +293,8 @@ def serve(context: click.Context, /, **given: Any) -> None:
     # From here on a signal ends `server.run`.
     end = EndOfServing(server.close, saver)
     if not is_for_this_machine_only(server):
-        what = "its API" if options.control_token else "it"
-        guarded = f"; nothing guards {what}, see --auth-token" if token is None else ""
+        what = "requests to its API" if options.control_token else "requests"
+        guarded = f"; {what} need no token, see --auth-token" if token is None else ""
         _warn(f"{options.host} can be reached from other machines{guarded}")
     _warn(_unused_token(token))
     _warn(served.keeping.warning())
@@ -306,8 +305,8 @@ def serve(context: click.Context, /, **given: Any) -> None:
         click.echo(f"settings are from {configuration}")
     if watcher is not None:
         watcher.begin(mock, served.loaded, log.tell, lambda: served.with_scripts(held))
-    # What is there now stays for as long as the process. Runs do not, and what is left of those that went has
-    # to be looked for; Python does so when it may be a quarter of all there is, and not more often than this.
+    # Existing objects live as long as the process, so they are frozen. Runs do not, so garbage has to be
+    # collected; Python does so when garbage may be a quarter of all objects, and not more often than this.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 5, 5)
     try:
@@ -331,28 +330,28 @@ def _production_token(context: click.Context) -> str:
     token = os.environ.get("OUTPUT_API_AUTH_TOKEN", "").strip()
     if not token:
         raise click.UsageError(
-            "NODE_ENV is production and there is no token; set OUTPUT_API_AUTH_TOKEN, give --auth-token, "
-            "or unset NODE_ENV",
+            "NODE_ENV is production, which needs a token; set OUTPUT_API_AUTH_TOKEN, give --auth-token, or "
+            "unset NODE_ENV",
             context,
         )
     return token
 
 
 def _unused_token(token: str | None) -> str | None:
-    """What to say where the real container's token is set and another one is asked for, or none."""
+    """The warning for a token of the real container that is set, while another token is needed, or none."""
     told = os.environ.get("OUTPUT_API_AUTH_TOKEN", "").strip()
     if not told or told == token:
         return None
     if token is None:
         return (
-            "OUTPUT_API_AUTH_TOKEN is set, and no token is asked for: NODE_ENV is not production. "
-            "Set that, too, or give --auth-token"
+            "OUTPUT_API_AUTH_TOKEN is set, but requests need no token, as NODE_ENV is not production. Set "
+            "NODE_ENV=production, or give --auth-token"
         )
-    return "OUTPUT_API_AUTH_TOKEN is set and not used: --auth-token says another token"
+    return "OUTPUT_API_AUTH_TOKEN is set but not used, as --auth-token gives another token"
 
 
 def _saver(path: Path, worlds: Worlds, log: RequestLog) -> Saver:
-    """Put the state of a file back, and have it written from now on."""
+    """Restore the state from a file, and write it from now on."""
     try:
         from output_mock.control.saver import begun
         from output_mock.state.database import StateFileError

@@ -1,4 +1,4 @@
-"""The fakes that `serve` holds: each world is made as the options say, with the scripts that are served."""
+"""Makes the fakes of `serve`: each world is made as the options say, with the served scripts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """What `serve` was told, as its command line has it."""
+    """The options of `serve`, as on its command line."""
 
     scripts: tuple[str, ...]
     pack: bool
@@ -62,10 +62,10 @@ class ServeOptions:
 
 
 class ServedWorlds:
-    """Makes the fakes of one server, which share what is kept of runs, and where traces lie.
+    """Makes the fakes of one server, which share the limit of kept runs and the trace storage.
 
-    `loaded` has what each file has offered, once `first` was called. Raises `ClickException` for what does
-    not fit together. Close `keeping` in the end.
+    `loaded` has the workflows of each file, once `first` was called. Raises `ClickException` for options
+    that do not fit together. Close `keeping` at the end.
     """
 
     def __init__(self, options: ServeOptions, token: str | None) -> None:
@@ -81,7 +81,7 @@ class ServedWorlds:
         self.loaded: dict[str, list[Scripted]] = {}
 
     def first(self) -> OutputMock:
-        """The fake of the default world, with what the files script."""
+        """The fake of the default world, with the workflows of the files."""
         from output_mock.contract.errors import OutputError
 
         mock = self._bare({})
@@ -95,7 +95,7 @@ class ServedWorlds:
         return self._without_workers(mock)
 
     def another(self, options: Mapping[str, Any]) -> OutputMock:
-        """The fake of a world for which so much was said when it was made."""
+        """The fake of another world, with the options of the request that makes it."""
         mock = self._bare(options)
         if options.get("scripts") != "none":
             for found in self.loaded.values():
@@ -104,7 +104,7 @@ class ServedWorlds:
         return self._without_workers(mock)
 
     def with_scripts(self, held: Worlds) -> dict[str, OutputMock]:
-        """The worlds besides the first that have the server's scripts."""
+        """The other worlds that have the server's scripts."""
         return {
             one.name: one.mock
             for one in held
@@ -118,7 +118,8 @@ class ServedWorlds:
         told = self._options
         api, sdk = told.api_version, told.sdk_version
         if options.get("apiVersion") is not None:
-            # Workers of a world's own server are as old as that, not as the command line's.
+            # If a world has its own server version, its workers have that version, not the one of the
+            # command line.
             api, sdk = options["apiVersion"], None
         made = OutputMock(
             clock=options.get("clock", told.clock),
@@ -137,7 +138,7 @@ class ServedWorlds:
         made.app.calls.most = told.journal
         made.app.timing = told.timing
         made.app.api.cors_origins = frozenset(told.cors) if told.cors else None
-        # A script that names a namespace of its own keeps it.
+        # A script that names a namespace keeps it.
         made.world.namespace = os.environ.get("TEMPORAL_NAMESPACE") or made.world.namespace
         for name in told.faults:
             made.faults.preset(name)
@@ -154,7 +155,7 @@ class ServedWorlds:
 
 
 def _offered(scripts: Sequence[str], *, pack: bool) -> dict[str, list[Scripted]]:
-    """What the files script, or the demonstration, by the name of each source."""
+    """The workflows of the files, or the demonstration, by the name of each source."""
     loaded = sound_files(scripts)
     if pack:
         try:
@@ -183,7 +184,7 @@ def _milliseconds(name: str, default: Duration) -> Duration:
 
 
 def _past(folder: Path) -> list[PastFile]:
-    """The traces of the past. What is wrong with some of the files is told."""
+    """The past traces. Warns about files that are wrong."""
     from output_mock.traces.past import read_past
     from output_mock.traces.reading import NoTrace
 
@@ -192,7 +193,7 @@ def _past(folder: Path) -> list[PastFile]:
     except NoTrace as error:
         raise click.ClickException(str(error)) from None
     for problem in problems:
-        click.echo(f"warning: {problem}; it is left out", err=True)
+        click.echo(f"warning: {problem}; this trace is left out", err=True)
     return files
 
 

@@ -10,7 +10,7 @@ from types import FrameType
 
 @contextmanager
 def ending_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM call `handler` while the block runs, and do afterwards what they did before."""
+    """Let Ctrl-C and SIGTERM call `handler` while the block runs, and do what they did before afterwards."""
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

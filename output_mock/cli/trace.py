@@ -43,7 +43,7 @@ _SERVER = "http://localhost:3001"
     show_envvar=True,
     help="The token that the server asks for.",
 )
-@click.option("--internal", is_flag=True, help="Show the SDK's own steps, too.")
+@click.option("--internal", is_flag=True, help="Also show the SDK's own steps.")
 @click.option("--json", "as_json", is_flag=True, help="Print the trace itself, as JSON.")
 @click.option(
     "--width",
@@ -60,7 +60,7 @@ def trace(
     as_json: bool,
     width: int | None,
 ) -> None:
-    """Draw a trace: what was done and when, how often, what failed, tokens and costs.
+    """Draw a trace: what was done, when and how often, what failed, tokens and costs.
 
     FILE is a trace file, URL the address of one or of a server's trace log, ID a workflow id.
     """
@@ -81,7 +81,7 @@ def trace(
 
 def _found(source: str, run_id: str | None, url: str, token: str | None) -> dict[str, Any]:
     if source.startswith(("http://", "https://")):
-        # The token of one server is nothing for another.
+        # A token must not go to another server.
         theirs = urlsplit(source)[:2] == urlsplit(url)[:2] or not _from_environment("token")
         return _answered(_asked(source, token if theirs else None), source)
     path = Path(source)
@@ -95,7 +95,7 @@ def _found(source: str, run_id: str | None, url: str, token: str | None) -> dict
     try:
         return _answered(_asked(asked, token), asked)
     except NoTrace:
-        # A fake has the trace wherever it keeps it, and before it is kept.
+        # A fake shows the trace wherever it is stored, and even before it is stored.
         query = "" if run_id is None else f"?runId={quote(run_id, safe='')}"
         try:
             return checked(_asked(f"{base}/__mock__/runs/{name}/trace{query}", token), asked)
@@ -116,7 +116,7 @@ def _asked(url: str, token: str | None) -> Any:
 
     request = urllib.request.Request(url)
     if token is not None:
-        # Where an answer leads elsewhere, the token stays here.
+        # A redirect to another server does not get the token.
         request.add_unredirected_header("Authorization", f"Basic {token}")
     try:
         try:
@@ -128,7 +128,7 @@ def _asked(url: str, token: str | None) -> Any:
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         reason = getattr(reason, "strerror", None) or reason
-        raise NoTrace(f"{url}: nothing answers there ({reason}); is the server running?") from None
+        raise NoTrace(f"{url}: no server answers there ({reason}); is it running?") from None
     if status != 200:
         try:
             body = parsed(content, url)
@@ -143,7 +143,7 @@ def _asked(url: str, token: str | None) -> Any:
 
 
 def _content(answer: HTTPResponse) -> bytes:
-    """The body of an answer, and not much more than a trace may have."""
+    """The body of an answer, up to a little more than a trace may have."""
     content = bytearray()
     while len(content) <= MOST_BYTES and (piece := answer.read(64 * 1024)):
         content += piece
@@ -151,13 +151,13 @@ def _content(answer: HTTPResponse) -> bytes:
 
 
 def _answered(body: Any, url: str) -> dict[str, Any]:
-    """The trace that an answer holds, or says where it is."""
+    """The trace that an answer contains or points to."""
     if isinstance(body, dict) and body.get("source") == "local":
         path = Path(str(body.get("localPath")))
         if not path.is_file():
             raise NoTrace(
-                f"the trace lies at {path} on the worker's machine, and is not there on this one; a fake "
-                "writes it with --trace-dir"
+                f"the trace is at {path} on the worker's machine, but not on this one. A fake writes traces "
+                f"with --trace-dir"
             )
         return read_trace(path)
     return checked(answered(body), url)

@@ -1,4 +1,4 @@
-"""Where a served fake keeps the traces of runs: what `--trace-dir`, `--s3` and the environment say."""
+"""Where a served fake keeps the traces of runs, as `--trace-dir`, `--s3` and the environment say."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class TraceStorage:
-    """Makes the `Traces` of each world. Close it in the end.
+    """Makes the `Traces` of each world. Close it at the end.
 
     Takes the environment, the folder of `--trace-dir`, and what `--s3` says: `moto` starts moto's server, a
-    URL is an S3-compatible one. Raises `ValueError` for what does not fit together and for a folder
+    URL is an S3-compatible one. Raises `ValueError` for settings that do not fit together and for a folder
     that cannot be written to, and `S3Missing` when the packages for S3 are not installed.
     """
 
@@ -54,13 +54,13 @@ class TraceStorage:
         self.endpoint = s3
         self._in_memory = s3 == "moto"
         if s3 == "moto":
-            # Its own log of requests is not this server's.
+            # Do not mix moto's log of requests with this server's.
             logging.getLogger("werkzeug").setLevel(logging.WARNING)
             self.endpoint, self._stop = moto_server()
             self._bucket(DEFAULT).create()
 
     def traces(self, world: str = DEFAULT) -> Traces:
-        """Where the traces of that world go: none of another world's lie there."""
+        """Where the traces of this world go, separate from those of other worlds."""
         found = self._plain
         if self._folder is not None:
             from output_mock.traces.folder import Folder
@@ -75,7 +75,7 @@ class TraceStorage:
         return found
 
     def _of(self, folder: Path, world: str) -> Path:
-        """The folder of a world, in `folder/worlds`. Raises `ValueError` for one that would lie elsewhere."""
+        """The folder of a world, in `folder/worlds`. Raises `ValueError` for one that would be elsewhere."""
         worlds = folder / "worlds"
         found = worlds / world
         if found.parent != worlds or found.name != world or world == "..":
@@ -83,7 +83,7 @@ class TraceStorage:
         return found
 
     def _bucket(self, world: str) -> Bucket:
-        """The bucket of a world, which it keeps when it is wiped. Those of others are made when needed."""
+        """The bucket of a world, which it keeps when it is wiped. Buckets are made when needed."""
         from output_mock.traces.s3 import Bucket
 
         if world in self._buckets:
@@ -104,9 +104,7 @@ class TraceStorage:
         return bucket
 
     def forget(self, world: str) -> None:
-        """A world that was made while this server runs is gone: its traces go, too, but for those in an S3 of
-        the user's own.
-        """
+        """Delete the traces of a deleted world, except those in the user's own S3."""
         if self._folder is not None:
             shutil.rmtree(self._of(self._folder, world), ignore_errors=True)
         bucket = self._buckets.pop(world, None)
@@ -114,7 +112,7 @@ class TraceStorage:
             bucket.discard()
 
     def lines(self) -> list[str]:
-        """Where traces are, for whoever started the server."""
+        """Lines that tell the user where traces are."""
         told = []
         if self._folder is not None:
             told.append(f"traces are written to {self._folder / 'runs'}")
@@ -123,16 +121,16 @@ class TraceStorage:
         return told
 
     def warning(self) -> str | None:
-        """What would surprise whoever started the server."""
+        """A warning about settings that would surprise the user."""
         if self._plain.bucket is not None and self.endpoint is None:
             return (
-                "OUTPUT_TRACE_REMOTE_ON is on and there is no S3, so that no remote trace can be fetched; "
-                "give --s3 moto, or --s3 URL"
+                "OUTPUT_TRACE_REMOTE_ON is on, but there is no S3, so remote traces cannot be fetched; give "
+                "--s3 moto, or --s3 URL"
             )
         return None
 
     def close(self) -> None:
-        """Let uploads that are under way come to their end, and stop the server that this has started."""
+        """Let uploads that are under way finish, and stop moto's server if this has started it."""
         for bucket in self._buckets.values():
             bucket.settle()
         self._stop()

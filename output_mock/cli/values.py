@@ -1,4 +1,4 @@
-"""What the values of options may be, and what is said of others."""
+"""Checks the values of options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from output_mock.cli.configured import variable_used
 from output_mock.durations import Duration, nanoseconds
 
 _CATALOG = re.compile(r"[a-zA-Z0-9_.@-]+")
-# What Kubernetes sets a variable of a container to that is called as the port of a service would be.
+# The value of variables that Kubernetes sets in containers for the ports of a service.
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 
 
@@ -25,8 +25,9 @@ def port(context: click.Context, param: click.Parameter, value: str | None) -> i
         variable = variable_used(context, param) or "PORT"
         service = variable.removesuffix("_PORT").lower().replace("_", "-")
         raise click.BadParameter(
-            f"{value!r} is not a port but a service link: Kubernetes sets {variable} for a service that is "
-            f"called {service}; set enableServiceLinks: false in the pod, rename the service, or give --port"
+            f"{value!r} is not a port but a service link: Kubernetes sets {variable} because there is a "
+            f"service with the name {service}; set enableServiceLinks: false in the pod, rename the "
+            f"service, or give --port"
         )
     if not (value.isascii() and value.isdigit()) or int(value) > 65535:
         raise click.BadParameter(f"{value!r} is not a port; give a number from 0 (takes a free one) to 65535")
@@ -34,7 +35,7 @@ def port(context: click.Context, param: click.Parameter, value: str | None) -> i
 
 
 def seed(context: click.Context, _: click.Parameter, value: str | None) -> int:
-    """A seed; a new one where none is given."""
+    """A seed; a new one if none is given."""
     if value is None:
         return secrets.randbelow(10**9)
     if not (value.isascii() and value.isdigit()):
@@ -46,14 +47,12 @@ def catalog_name(context: click.Context, _: click.Parameter, value: str | tuple[
     """The name of a catalog, or several, as the real server takes them."""
     for name in (value,) if isinstance(value, str) else value:
         if not _CATALOG.fullmatch(name):
-            raise click.BadParameter(
-                f"{name!r} cannot name a catalog; names are letters, digits and the signs _ . @ -"
-            )
+            raise click.BadParameter(f"{name!r} is not a valid catalog name; use letters, digits and _ . @ -")
     return value
 
 
 def length(context: click.Context, param: click.Parameter, value: str) -> Duration:
-    """A duration; the variable of the real container has one as that reads it."""
+    """A duration; one from the real container's variable is read as the container reads it."""
     try:
         if variable_used(context, param) == "TEMPORAL_WORKFLOW_EXECUTION_TIMEOUT":
             return environment.execution_timeout(value)
@@ -93,7 +92,7 @@ def lifetime(context: click.Context, _: click.Parameter, value: str | None) -> f
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     if length == 0:
-        raise click.BadParameter("it is 0; leave the option out to have worlds stay")
+        raise click.BadParameter("it is 0; leave the option out to keep worlds forever")
     return None if length is None else length / 1e9
 
 
@@ -107,12 +106,12 @@ def s3(context: click.Context, _: click.Parameter, value: str | None) -> str | N
 def token(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
     """A token that is not empty."""
     if value is not None and not value.strip():
-        raise click.BadParameter("it is empty; give a token, or leave the option out to ask for none")
+        raise click.BadParameter("it is empty; give a token, or leave the option out if requests need none")
     return value
 
 
 def hosts(context: click.Context, _: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Host names, as requests name them."""
+    """Host names, as in the Host header of requests."""
     from output_mock.control.access import host_name
 
     try:

@@ -60,7 +60,7 @@ def _url(context: click.Context, parameter: click.Parameter, value: str | None) 
         and urlsplit(value).username is not None
     ):
         raise click.BadParameter(
-            "a URL has no user in it here; give the token with --token", context, parameter
+            "the URL must not contain a user name; give the token with --token", context, parameter
         )
     return value
 
@@ -92,7 +92,9 @@ def _temporal(context: click.Context, parameter: click.Parameter, value: str | N
 def _workers(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is None or value == "auto" or (value.isascii() and value.isdigit()):
         return None if value in ("0", "1") else value
-    raise click.BadParameter(f"{value!r} is neither a number nor 'auto'", context, parameter)
+    raise click.BadParameter(
+        f"{value!r} is neither a number nor 'auto'; write a number of processes, or auto", context, parameter
+    )
 
 
 @click.command(cls=Configured)
@@ -111,7 +113,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     callback=_catalog,
     help="The catalog to check.  [default: the server's own]",
 )
-@click.option("--read-only", is_flag=True, help="Start no run. Checks that need one are not made.")
+@click.option("--read-only", is_flag=True, help="Do not start runs. Checks that need one are not made.")
 @click.option(
     "--only",
     metavar="AREA",
@@ -131,7 +133,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     "--temporal",
     metavar="HOST:PORT",
     callback=_temporal,
-    help="Offer the workflows that checks need on the deployment's Temporal while it is checked.",
+    help="While checking, offer the workflows that checks need on the deployment's Temporal at HOST:PORT.",
 )
 @click.option(
     "--namespace",
@@ -151,7 +153,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     "--against",
     metavar="URL|DIR",
     callback=_url,
-    help="Check another server as well, or read the report in a folder, and say what is different.",
+    help="Also check another server, or read the report in a folder, and say what is different.",
 )
 @click.option(
     "--against-token",
@@ -159,19 +161,19 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
     callback=sendable_token,
     help="The token of that server.",
 )
-@click.option("--require-all", is_flag=True, help="Exit with 2 if a check that applies was not made.")
+@click.option("--require-all", is_flag=True, help="Exit with status 2 if a check that applies was not made.")
 @click.option("--strict", is_flag=True, help="Count every failed check, and not only the required ones.")
 @click.option(
     "--api-version",
     metavar="V",
     callback=_version,
-    help="Judge the server as this version of the API, such as 0.9.  [default: found out by asking]",
+    help="Judge the server as this version of the API, such as 0.9. [default: detected from its answers]",
 )
 @click.option(
     "--sdk-version",
     metavar="V",
     callback=_version,
-    help="Judge the workers as this version of the SDK.  [default: found out by running one workflow]",
+    help="Judge the workers as this version of the SDK. [default: detected by running one workflow]",
 )
 @click.option(
     "--examples",
@@ -229,13 +231,13 @@ def verify(
     max_requests: int,
     max_seconds: int,
 ) -> None:
-    """Check whether the server at URL conforms to the Output API; without a URL, whether the fake does.
+    """Check whether the server at URL conforms to the Output API; without a URL, check the fake.
 
     The exit status is 0 if it conforms, 1 if it does not (with --against, also if the other server comes out
-    differently), and 2 if it could not be checked. A deployment is judged as the version that it is. Every
-    run that verify starts has an id that begins with verify-, or one that the server made, and is ended.
-    Checks that need a workflow that the server does not have are reported as not checked, with what they
-    would take.
+    differently), and 2 if it could not be checked. A deployment is judged by the rules of its own version.
+    The workflow ids of runs that verify starts begin with verify-, unless the server makes the id. All these
+    runs are ended. Checks that need a workflow that the server does not have are reported as not checked,
+    with what they need.
     """
     from output_contract import comparison, report_text, verification
     from output_contract import verdict as verdicts
@@ -246,7 +248,7 @@ def verify(
     if temporal is not None and (catalog is not None or read_only):
         other_option = "--catalog" if catalog is not None else "--read-only"
         raise click.UsageError(
-            f"--temporal has a catalog of its own and starts runs; leave {other_option} out", context
+            f"--temporal uses its own catalog and starts runs; leave {other_option} out", context
         )
     if report is not None:
         _made(report)
@@ -285,9 +287,9 @@ def verify(
             verdict.problems.append("the server does not know the workflows that --temporal offers")
         if require_all and left_out:
             verdict.problems.append(
-                f"{len(left_out)} checks were not made, and --require-all asks for all of them"
+                f"{len(left_out)} checks were not made, but --require-all demands all of them"
             )
-        # Written first: whoever reads the lines may go away.
+        # Write the report first: the reader of the printed lines may close the pipe.
         if report is not None:
             _write(verdict, report)
         _say(report_text.whole(verdict))
@@ -303,7 +305,7 @@ def verify(
 
 
 def _say(lines: Iterable[str]) -> None:
-    """Print lines; whoever does not want them all changes nothing about the verdict."""
+    """Print lines. A reader that closes the pipe does not change the verdict."""
     try:
         for line in lines:
             click.echo(line)
@@ -320,7 +322,7 @@ def _made(folder: Path) -> None:
 
 
 def _shared(other: Wanted, catalog: str | None) -> str | None:
-    """The catalog that was checked, if the other server has it as well."""
+    """The catalog that was checked, if the other server has it, too."""
     from output_mock.recording.transport import SocketTransport
 
     if catalog is None or other.url is None:
@@ -347,7 +349,7 @@ def _checked(wanted: Wanted) -> Verdict:
 
 
 def _progress() -> Callable[[int, int, int, str], None] | None:
-    """Keeps one line of a terminal up to date; nothing where nobody looks."""
+    """Keeps one line of a terminal up to date. Does nothing without a terminal."""
     if not sys.stderr.isatty():
         return None
 
@@ -373,8 +375,8 @@ def _write(verdict: Verdict, folder: Path) -> None:
 
 
 def _reach(wanted: Wanted, option: str, *, with_map: bool) -> None:
-    """Raise `CouldNotBeChecked` unless there is an Output API that lets us in, and has the workflows that the
-    file of `--map` names (`with_map`; the catalog of `--temporal` is not there yet).
+    """Raise `CouldNotBeChecked` unless there is an Output API that accepts the token, and has the workflows
+    that the file of `--map` names (`with_map`; the catalog of `--temporal` does not exist yet).
     """
     from output_contract.preflight import NotChecked, look, look_at_map
     from output_contract.server import Server, read_map
@@ -395,7 +397,7 @@ def _reach(wanted: Wanted, option: str, *, with_map: bool) -> None:
 
 @contextmanager
 def _offered(wanted: Wanted, temporal: str | None, namespace: str) -> Iterator[Wanted]:
-    """Have the pack on the deployment's Temporal while the block runs, if that is wanted."""
+    """Offer the pack on the deployment's Temporal while the block runs, if asked to."""
     if temporal is None:
         yield wanted
         return
@@ -422,7 +424,7 @@ def _offered(wanted: Wanted, temporal: str | None, namespace: str) -> Iterator[W
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Have SIGTERM end what was started as Ctrl-C does."""
+    """Let SIGTERM end everything that was started, as Ctrl-C does."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -38,14 +38,15 @@ def version_options(function: Any) -> Any:
         metavar="VERSION",
         callback=version,
         show_default="that of --api-version",
-        help="The version of the workers: as 0.9, 0.10, or next for what is not released yet (unproven).",
+        help="The version of the workers, such as 0.9 or 0.10, or next for what is not released yet "
+        "(unproven).",
     )(function)
     return click.option(
         "--api-version",
         metavar="VERSION",
         callback=version,
         show_default="the newest",
-        help="The version of the server that it stands in for; 0.9 is the newest 0.9 that is known.",
+        help="The version of the real server to act as; 0.9 means the newest known 0.9.",
     )(function)
 
 

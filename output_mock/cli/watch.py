@@ -1,4 +1,4 @@
-"""Takes up scripts that change while they are served."""
+"""Loads scripts again that change while they are served."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _Stamp = tuple[int, int, int] | None
 
 
 class Watcher:
-    """Looks after the files and folders that a served fake was loaded from.
+    """Watches the files and folders that a served fake was loaded from.
 
-    From `begin` on, a file that has changed, or is new in a folder, is loaded again, and what it offers takes
-    the place of what it offered, in the first world and in others (asked for each time, by name). One that is
-    wrong changes nothing; what is wrong with it is told. Runs from the beginning are not begun again, and of
-    a Python script its own file is looked at and not what it imports.
+    From `begin` on, a file that has changed, or is new in a folder, is loaded again, and its workflows
+    replace its old ones, in the first world and in others (looked up each time, by name). A file with
+    mistakes changes nothing; its mistakes are reported. Runs of `begin_with` are not started again. For a
+    Python script, only its own file is watched, not what it imports.
     """
 
     def __init__(self, paths: tuple[str, ...]) -> None:
@@ -47,14 +47,14 @@ class Watcher:
         tell: Callable[[str], None],
         others: Callable[[], Mapping[str, OutputMock]] = dict,
     ) -> None:
-        """Begin to watch, given the first world, what each file has offered so far, whom to tell,
-        and the other worlds that have what the files offer.
+        """Begin to watch, given the first world, the workflows of each file so far, a function that reports,
+        and the other worlds that have the workflows of the files.
         """
         self._mock, self._loaded, self._tell, self._others = mock, loaded, tell, others
         self._thread.start()
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._closing.set()
         self._thread.join(timeout=1)
 
@@ -62,14 +62,14 @@ class Watcher:
         while not self._closing.wait(_LOOK):
             with suppress(OSError):
                 for file in script_files(self._paths):
-                    # One that is new in a folder was never loaded.
+                    # A new file in a folder was never loaded.
                     self._stamps.setdefault(file, None)
             for file in self._stamps:
                 self._look_at(file)
 
     def _look_at(self, file: str) -> None:
         stamp = _stamp(file)
-        # Editors write in several strokes, and some move the file away first: wait until it lies still.
+        # Editors write in several steps, and some move the file away first: wait until it no longer changes.
         settled, self._seen[file] = stamp == self._seen.get(file), stamp
         if settled and stamp != self._stamps[file]:
             self._stamps[file] = stamp
@@ -79,7 +79,7 @@ class Watcher:
         from output_mock.scripts.file_error import ScriptFileError
         from output_mock.scripts.script import replace
 
-        kept = "the workflows that it had go on being served"
+        kept = "its old workflows are still served"
         try:
             new = read_within_limit(file)
             mistakes = all_mistakes({**self._loaded, file: new}, ())
@@ -89,16 +89,16 @@ class Watcher:
         except ScriptFileError as error:
             for mistake in error.mistakes:
                 self._tell(str(mistake))
-            self._tell(f"{file}: not taken up; {kept}")
+            self._tell(f"{file}: not loaded; {kept}")
         except (ValueError, OutputError) as error:
             self._tell(f"{file}: {error}")
-            self._tell(f"{file}: not taken up; {kept}")
+            self._tell(f"{file}: not loaded; {kept}")
         else:
-            # Worlds that are made from now on have the new text, those before it the old one.
+            # Worlds that are made from now on get the new text, earlier ones had the old one.
             old, self._loaded[file] = self._loaded.get(file, []), new
             self._take_up_elsewhere(file, old, new)
             number = len({name for script in new for name in script.names})
-            self._tell(f"{file}: taken up, {counted(number)}")
+            self._tell(f"{file}: loaded, {counted(number)}")
 
     def _take_up_elsewhere(self, file: str, old: list[Scripted], new: list[Scripted]) -> None:
         from output_mock.scripts.script import replace
@@ -107,7 +107,7 @@ class Watcher:
             try:
                 replace(mock.world, old, new)
             except (ValueError, OutputError) as error:
-                self._tell(f"{file}: not taken up in world {name}: {error}")
+                self._tell(f"{file}: not loaded in world {name}: {error}")
 
 
 def _stamp(file: str) -> _Stamp:

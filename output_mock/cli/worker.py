@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r".*[^:]:\d{1,5}")
 
 def address(context: click.Context, _: click.Parameter, value: str) -> str:
     if not _ADDRESS.fullmatch(value) or int(value.rpartition(":")[2]) > 65535:
-        raise click.BadParameter(f"{value!r} is not HOST:PORT; write it like 127.0.0.1:7233")
+        raise click.BadParameter(f"{value!r} is not an address; write HOST:PORT, such as 127.0.0.1:7233")
     return value
 
 
@@ -43,7 +43,7 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
         if place.startswith("s3://"):
             bucket = place.removeprefix("s3://").rstrip("/")
             if not bucket or "/" in bucket:
-                raise click.BadParameter(f"{place!r} names no bucket; write it like s3://my-traces")
+                raise click.BadParameter(f"{place!r} does not name a bucket; write it like s3://my-traces")
         elif place != "none":
             folder = place.rstrip("/") or "/"
     return Traces(folder, bucket)
@@ -87,14 +87,14 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
     metavar="PLACE",
     callback=_traces,
     multiple=True,
-    show_default="as OUTPUT_TRACE_* say; else /app/logs/runs",
+    show_default="from OUTPUT_TRACE_*; else /app/logs/runs",
     help="The trace location that the API reports: a folder, s3://BUCKET, or none. Nothing is written "
     "there. May be given twice.",
 )
 @click.option(
     "--leave-no-trace",
     is_flag=True,
-    help="At the end, terminate and delete every run of the catalog, and not only the catalog itself.",
+    help="At the end, terminate and delete every run of the catalog, not only the catalog itself.",
 )
 def worker(
     scripts: tuple[str, ...], target: str, namespace: str, catalog: str, traces: Traces, leave_no_trace: bool
@@ -115,7 +115,7 @@ def worker(
         from output_mock.temporal import ScriptWorker, ServedCatalog, TemporalError
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from None
-    # A run that fails by a mistake in its script is told.
+    # Report runs that fail because of a mistake in their script.
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         offer = ServedCatalog(catalog, [script for found in loaded.values() for script in found], traces)
@@ -132,22 +132,22 @@ def worker(
 
     def stop(number: int, _: object) -> None:
         if told and number == signal.SIGINT:
-            # Nothing that still goes on may hold it up.
+            # Nothing that is still under way may delay the end.
             os._exit(130)
         told.append(number)
         playing.stop()
 
     number_of = counted(len(offer.workflows))
-    line = f"Playing {number_of} in catalog {catalog} on Temporal at {target} (namespace {namespace})"
+    line = f"Serving {number_of} in catalog {catalog} on Temporal at {target} (namespace {namespace})"
     try:
         with ending_signals(stop):
             asyncio.run(playing.run(lambda: click.echo(line)))
     except TemporalError as error:
         raise click.ClickException(str(error)) from None
     if playing.shared:
-        click.echo(f"Catalog {catalog} goes on: other workers serve it")
-    # Threads of the SDK's may still reach for an interpreter that is being taken down, which now and then
-    # crashes; all that there was to do is done.
+        click.echo(f"Catalog {catalog} stays: other workers still serve it")
+    # Threads of the SDK may still use the interpreter while it shuts down, which sometimes crashes.
+    # Everything is done, so end the process at once.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

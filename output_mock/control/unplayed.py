@@ -1,4 +1,4 @@
-"""What a world's scripts say that no run has played."""
+"""What a world's scripts say and nothing has used."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from output_mock.unplayed import unplayed
 SCHEMAS: dict[str, JsonSchema] = {
     "Unplayed": shape(
         {
-            "about": text("What it is, and that it was not played, for people."),
+            "about": text("What it is, and that it was not used, in words."),
             "places": many(text(), description="Where it is scripted: files and lines, JSON pointers."),
         },
-        about="A workflow that was never run, a `when` that fitted no input, an answer that no run got, or a "
-        "fault that struck no call.",
+        about="A workflow that was never run, a `when` that matched no input, an answer that no run got, or "
+        "a fault that affected no call.",
     )
 }
 
 
 def list_unplayed(asked: ControlRequest) -> ControlResponse:
-    """What was scripted and never played."""
+    """What was scripted but never used."""
     found = unplayed(asked.held.world, asked.held.app.faults)
     listed = [{"about": one.text, "places": [place for place in one.places if place]} for one in found]
     return ControlResponse(200, {"unplayed": listed, "count": len(listed)})

@@ -1,8 +1,7 @@
 """The fake without a socket: answers `requests`, `httpx` and `httpx2` in the same process.
 
-Only calls to the URL of a fake that is open here are taken, before anything else that a test has put in the
-way of HTTP sees them; all other calls go where they would have gone. A client is imported by whoever uses it,
-never from here.
+Only requests to the URL of an open fake are intercepted, before any other HTTP patches of the test see them.
+All other requests are unaffected. The clients are never imported from here, only by the code that uses them.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from output_mock.in_process.mount import MOUNTED, MountedApp
 if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
 
-# Nothing listens here (the discard service is long gone): a client that is not caught is refused at once, and
-# does not leave this machine.
+# Nothing listens here (the discard service is long gone): a request that is not intercepted is refused at
+# once, and does not leave this machine.
 _FIRST, _LAST = 1, 250
 _PORT = 9
-# The packages whose calls can be answered.
+# The packages whose requests can be answered.
 CLIENTS = ("requests", "httpx", "httpx2")
 
 
 class _Client(Protocol):
-    """How the calls of one package are caught."""
+    """Intercepts the requests of one package."""
 
     def install(self) -> None:
         """Answer what is sent to the fakes that are open."""
@@ -39,7 +38,7 @@ class _Client(Protocol):
         """Leave the package as it was."""
 
 
-# How the calls of each package that was imported are caught, and which ones are at the moment.
+# What intercepts the requests of each imported package, and which of these are installed at the moment.
 _known: dict[ModuleType, _Client] = {}
 _installed: dict[ModuleType, _Client] = {}
 _lock = threading.RLock()
@@ -47,9 +46,9 @@ _lock = threading.RLock()
 
 @contextmanager
 def reach(app: OutputApp, url: str | None = None) -> Iterator[str]:
-    """Answer what is sent to `url` by `app` while the block runs, and yield the URL.
+    """Let `app` answer what is sent to `url` while the block runs, and yield the URL.
 
-    Without one, a loopback address is taken where nothing listens. Raises `ValueError` for what is no URL.
+    Without `url`, it is a loopback address where nothing listens. Raises `ValueError` for an invalid URL.
     """
     with _lock:
         mounted = MountedApp(app, url or _free_url())
@@ -81,10 +80,10 @@ def _free_url() -> str:
 
 
 def _install(package: ModuleType) -> None:
-    """Catch the calls of a package that has been imported, as long as a fake is open."""
+    """Intercept the requests of a package that has been imported, as long as a fake is open."""
     client = _known.get(package)
     if client is None:
-        # Not with the lock held: another thread may import the package just now, and come here next.
+        # Without holding the lock: another thread may be importing the package, and then needs the lock.
         client = _client(package)
     with _lock:
         client = _known.setdefault(package, client)
@@ -100,7 +99,7 @@ def _client(package: ModuleType) -> _Client:
         return HttpxClient(package)
     requests_client = importlib.import_module("output_mock.in_process.requests_client")
     if requests_client.requests is not package:
-        # Somebody has taken `requests` out of `sys.modules` and imported it anew, as pytester does.
+        # `requests` was removed from `sys.modules` and imported again, as pytester does.
         requests_client = importlib.reload(requests_client)
     client: _Client = requests_client.RequestsClient()
     return client

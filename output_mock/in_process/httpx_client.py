@@ -1,5 +1,5 @@
-"""Calls of `httpx`, or of its successor `httpx2`, to a fake's URL, answered in process: sync ones in their
-thread, async ones in another.
+"""Answers requests of `httpx`, or of its successor `httpx2`, in process: sync ones in their thread, async
+ones in another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# Both packages bring it along.
+# Both packages depend on it.
 import anyio
 import anyio.to_thread
 
@@ -26,10 +26,10 @@ from output_mock.real_time import monotonic
 _NO_ANSWER = "Server disconnected without sending a response."
 _HALF_A_BODY = "peer closed connection without sending complete message body"
 _HALF_A_STREAM = f"{_HALF_A_BODY} (incomplete chunked read)"
-# Private to httpx, and the last place that a request comes through whatever transport sends it; below it, a
-# test's other tools (respx, pytest-httpx, vcrpy) have their own places.
+# Private to httpx. Every request passes here, whatever transport sends it. Other tools (respx, pytest-httpx,
+# vcrpy) patch places below it.
 _SEND = "_send_single_request"
-# How anyio is told that a thread may be left behind; before 4.1 it had another name.
+# The anyio option that lets a thread be abandoned; before 4.1 it had another name.
 _LEAVE_BEHIND = (
     "abandon_on_cancel"
     if "abandon_on_cancel" in inspect.signature(anyio.to_thread.run_sync).parameters
@@ -38,8 +38,8 @@ _LEAVE_BEHIND = (
 
 
 async def _in_thread(mounted: MountedApp, call: Callable[..., Any], *arguments: Any) -> Any:
-    """What waits for the fake must not hold the client's event loop."""
-    # As many as want to may wait; the event loop's own limit would hold back those whom they wait for.
+    """Run it in a thread, so that waiting for the fake does not block the client's event loop."""
+    # No limit on waiting threads: the event loop's own limit could hold back the requests that they wait for.
     nobody_else = anyio.CapacityLimiter(1)
     options: dict[str, Any] = {_LEAVE_BEHIND: True, "limiter": nobody_else}
     with mounted.busy():
@@ -47,16 +47,16 @@ async def _in_thread(mounted: MountedApp, call: Callable[..., Any], *arguments: 
 
 
 class _Pool:
-    """How many connections a transport may have at once, and how many of them are free."""
+    """Counts how many connections a transport may have at once, and how many of them are free."""
 
     def __init__(self, most: int) -> None:
         self._free = most
         self._lock = threading.Lock()
-        # Whoever waits for a connection, the first one first.
+        # Those that wait for a connection, in order.
         self._waiting: list[Callable[[], object]] = []
 
     def take(self, wake: Callable[[], object]) -> bool:
-        """Take a connection; when there is none, `wake` is called once there may be one."""
+        """Take a connection. If none is free, `wake` is called as soon as one may be."""
         with self._lock:
             if self._free > 0:
                 self._free -= 1
@@ -65,7 +65,7 @@ class _Pool:
             return False
 
     def give_up(self, wake: Callable[[], object]) -> None:
-        """Wake this one no longer, but the next one in its place."""
+        """Stop waiting; the next in the queue is woken instead."""
         with self._lock:
             if wake in self._waiting:
                 self._waiting.remove(wake)
@@ -75,7 +75,7 @@ class _Pool:
             following()
 
     def give_back(self) -> None:
-        """A connection is no longer in use."""
+        """Give back a connection that is no longer in use."""
         with self._lock:
             self._free += 1
             following = self._waiting.pop(0) if self._waiting else None
@@ -84,7 +84,7 @@ class _Pool:
 
 
 class _Lease:
-    """A connection in use; giving it back a second time does nothing."""
+    """A connection in use. Giving it back twice has no further effect."""
 
     def __init__(self, pool: _Pool | None) -> None:
         self._pool = pool
@@ -96,7 +96,7 @@ class _Lease:
 
 
 class _Sending:
-    """A client that sends by this transport."""
+    """A client that sends with this transport."""
 
     def __init__(self, client: Any, transport: Any) -> None:
         self._client = client
@@ -110,7 +110,9 @@ class _Sending:
 
 
 def _chosen(client: Any, url: Any) -> Any:
-    """The transport that a client has for this URL. Not as the client says, for whom respx may speak."""
+    """The transport that a client has for this URL. Does not ask the client, as respx may have
+    patched that.
+    """
     for pattern, transport in client._mounts.items():
         if pattern.matches(url):
             return client._transport if transport is None else transport
@@ -118,7 +120,7 @@ def _chosen(client: Any, url: Any) -> Any:
 
 
 class HttpxClient:
-    """How the calls of one of the packages are caught. Takes the package, `httpx` or `httpx2`."""
+    """Intercepts the requests of `httpx` or `httpx2`. Takes the package."""
 
     def __init__(self, package: ModuleType) -> None:
         self.package: Any = package
@@ -126,10 +128,9 @@ class HttpxClient:
         self._async_stream: type = type("AsyncAnswerStream", (_AsyncStream, package.AsyncByteStream), {})
         self._answering, self._async_answering = _answering_transports(self)
         self._sockets: tuple[type, type] = (package.HTTPTransport, package.AsyncHTTPTransport)
-        # Kinds of transports, and those that do all that they do, and send to fakes what is theirs.
+        # Classes of transports, and for each a subclass that also sends requests to fakes.
         self._kinds: dict[type, type] = {}
-        # The transports inside of clients' own that send to fakes for the time being, and what they are
-        # otherwise.
+        # The inner transports of clients that currently send to fakes, and their original classes.
         self._taught: WeakKeyDictionary[Any, type] = WeakKeyDictionary()
         self._sends: dict[type, Callable[..., Any]] = {}
         # By the connection pools of transports.
@@ -137,16 +138,16 @@ class HttpxClient:
         self._lock = threading.Lock()
 
     def install(self) -> None:
-        """Answer what clients send to the fakes that are open. Raises `RuntimeError` for a version of the
-        package whose clients send otherwise.
+        """Answer what clients send to open fakes. Raises `RuntimeError` for an unsupported version of the
+        package.
         """
         package = self.package
         for kind in (package.Client, package.AsyncClient):
             send = getattr(kind, _SEND, None)
             if send is None:
                 raise RuntimeError(
-                    f"{package.__name__} {package.__version__} cannot be reached in process; use "
-                    "output_server, or install httpx>=0.24,<1 or httpx2>=2,<3"
+                    f"requests of {package.__name__} {package.__version__} cannot be answered in process; "
+                    f"use output_server, or install httpx>=0.24,<1 or httpx2>=2,<3"
                 )
             self._sends[kind] = send
             setattr(kind, _SEND, self._sending(send))
@@ -173,8 +174,9 @@ class HttpxClient:
         return send_single_request
 
     def _teach(self, transport: Any) -> bool:
-        """Have a client's own transport send to fakes what is theirs, where it would send it to a socket: it
-        may retry, log, sign. Returns whether there is such a place, in it or in a transport that it keeps.
+        """Let a client's own transport, which may retry, log or sign, send requests for fakes to them where
+        it would otherwise use a socket. Returns whether such a place exists, in it or in a transport that it
+        wraps.
         """
         kinds = (self.package.BaseTransport, self.package.AsyncBaseTransport)
         found, seen, ahead = False, set(), [transport]
@@ -185,9 +187,8 @@ class HttpxClient:
                 if isinstance(one, self._sockets):
                     found = True
                     if not isinstance(one, (self._answering, self._async_answering)):
-                        # Its class changes, as neither a copy nor a wrapper would share its state with
-                        # whoever keeps it, and as a method of the class is what pytest-httpx and vcrpy
-                        # replace.
+                        # Change its class: a copy or a wrapper would not share its state with the code that
+                        # holds it, and pytest-httpx and vcrpy replace methods of the class.
                         self._taught[one] = kind = type(one)
                         one.__class__ = self._answering_as(kind)
                 ahead += vars(one).values()
@@ -202,7 +203,7 @@ class HttpxClient:
             sync = issubclass(kind, self.package.HTTPTransport)
             mixin = self._answering if sync else self._async_answering
             base = self._sockets[0 if sync else 1]
-            # Below what the client's own class does, and above what opens a socket.
+            # Below the client's own class, and above what opens a socket.
             below = type(base.__name__, (mixin, base), {})
             self._kinds[kind] = below if kind is base else type(kind.__name__, (kind, below), {})
         return self._kinds[kind]
@@ -210,7 +211,7 @@ class HttpxClient:
     # What a transport does
 
     def answer(self, mounted: MountedApp, request: Any, transport: Any) -> Any:
-        """The fake's response to a request of this transport. Raises what the package raises when there is
+        """The fake's response to a request of this transport. Raises the package's own errors if there is
         none.
         """
         body = request.read()
@@ -245,7 +246,9 @@ class HttpxClient:
 
     @contextmanager
     def errors(self, no_more: str) -> Iterator[None]:
-        """What happens to a connection, as the package says it; `no_more` is said of one that has ended."""
+        """Turn what happens to a connection into the package's errors; `no_more` is the message for a closed
+        one.
+        """
         package = self.package
         try:
             yield
@@ -272,7 +275,7 @@ class HttpxClient:
     # Limits of connection pools
 
     def _pool(self, transport: Any) -> _Pool | None:
-        """The pool of a transport; None when it has none, or one that is not known."""
+        """The pool of a transport; None when it has none, or one of an unknown kind."""
         pool = getattr(transport, "_pool", None)
         most = getattr(pool, "_max_connections", None)
         if not isinstance(most, int):
@@ -323,7 +326,7 @@ def _seconds(request: Any, which: str) -> float | None:
 
 
 class _Direct:
-    """Sends to fakes in the place of a transport that does nothing more than that."""
+    """Sends to fakes, in place of a plain transport."""
 
     def __init__(self, client: HttpxClient, transport: Any) -> None:
         self._client = client
@@ -344,7 +347,7 @@ def _the_app(client: HttpxClient, request: Any) -> MountedApp:
 
 
 def _answering_transports(client: HttpxClient) -> tuple[type, type]:
-    """What makes a transport, of either kind, send to fakes what is theirs."""
+    """Mixins that make a transport, sync or async, send requests for fakes to them."""
 
     class Answering:
         def handle_request(self, request: Any) -> Any:
@@ -366,7 +369,7 @@ def _answering_transports(client: HttpxClient) -> tuple[type, type]:
 
 
 class _Body:
-    """The body of an answer, and the connection that it comes on."""
+    """The body of an answer, and its connection."""
 
     def __init__(
         self, client: HttpxClient, answer: InProcessAnswer, mounted: MountedApp, lease: _Lease

@@ -1,4 +1,4 @@
-"""Hearing of a package's import, without importing it."""
+"""Get told when a package is imported, without importing it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import ModuleType
 
 
 class _Loader(Loader):
-    """Loads a package as its own loader does, and tells when that is done."""
+    """Loads a package with its own loader, and then tells that it is loaded."""
 
     def __init__(self, loader: Loader, heard: Callable[[ModuleType], None]) -> None:
         self._loader = loader
@@ -23,7 +23,7 @@ class _Loader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the package's code, and tell."""
+        """Run the package's code, and tell that it is loaded."""
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
@@ -40,7 +40,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """What the other finders have for the packages that are waited for."""
+        """Wrap what the other finders find for the watched packages."""
         if fullname not in self._names or getattr(self._asking, "now", False):
             return None
         self._asking.now = True
@@ -58,7 +58,7 @@ _finder: _Finder | None = None
 
 def when_imported(names: Sequence[str], heard: Callable[[ModuleType], None]) -> None:
     """Call `heard(module)` in the importing thread whenever one of these packages has been imported, until
-    `forget` is called. Does nothing when somebody is waiting already.
+    `forget` is called. Does nothing if the packages are watched already.
     """
     global _finder
     if _finder is None:
@@ -67,7 +67,7 @@ def when_imported(names: Sequence[str], heard: Callable[[ModuleType], None]) -> 
 
 
 def forget() -> None:
-    """Wait for no import any more."""
+    """Stop watching imports."""
     global _finder
     if _finder is not None and _finder in sys.meta_path:
         sys.meta_path.remove(_finder)

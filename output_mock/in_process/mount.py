@@ -27,11 +27,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def _nothing() -> None:
-    """Close what need not be closed."""
+    """Do nothing, where nothing needs to be closed."""
 
 
 class InProcessAnswer:
-    """What the application has answered. The body of a stream comes in pieces, as they are made."""
+    """The application's answer. The body of a stream comes in pieces, as they are made."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class InProcessAnswer:
         self._reading = False
 
     def next_piece(self) -> bytes | None:
-        """The next piece of a stream, once it is there; None at its end.
+        """Wait for the next piece of a stream; None at its end.
 
-        Raises `Dropped` or `ConnectionResetError` when the connection ends before, and `TimedOut` when the
-        client does not wait so long.
+        Raises `Dropped` or `ConnectionResetError` when the connection ends first, and `TimedOut` when the
+        client's patience does.
         """
         self._reading = True
         try:
@@ -72,23 +72,25 @@ class InProcessAnswer:
         return piece
 
     def close(self) -> None:
-        """The client has gone, or has all. May be called from any thread, also while another one reads."""
+        """The client has disconnected, or has read all. May be called from any thread, even while another
+        one reads.
+        """
         self._connection.close()
         if not self._reading:
             self._close()
-            # A response that somebody keeps must not keep the fake.
+            # A response that is kept must not keep the fake alive.
             self._pieces, self._close = iter(()), _nothing
 
 
 class _Connection:
-    """What a request knows of its client, as the application sees it."""
+    """A request's connection to its client, as the application sees it."""
 
     def __init__(self) -> None:
         self._on_close: list[Callable[[], object]] = []
         self._reset = False
 
     def environment(self) -> dict[str, Any]:
-        """What the application finds in the WSGI environment."""
+        """The keys that the application finds in the WSGI environment."""
         return {WHEN_GONE: self._on_close.append, RESET: self._end_in_reset}
 
     def _end_in_reset(self) -> None:
@@ -96,7 +98,7 @@ class _Connection:
 
     @contextmanager
     def losses(self) -> Iterator[None]:
-        """A connection that is dropped with a reset raises what it raises on a socket."""
+        """Make a connection that is reset raise what it would raise on a socket."""
         try:
             yield
         except Dropped:
@@ -105,7 +107,7 @@ class _Connection:
             raise
 
     def close(self) -> None:
-        """Tell the application that the client has gone."""
+        """Tell the application that the client has disconnected."""
         while self._on_close:
             self._on_close.pop()()
 
@@ -121,7 +123,7 @@ class MountedApp:
         if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is not a base URL; write it like 'http://localhost:3001'")
         self._app: OutputApp | None = app
-        # Those whose clients may still be reading them.
+        # The streams that clients may still be reading.
         self._answers: WeakSet[InProcessAnswer] = WeakSet()
         self.url: str = url.rstrip("/")
         self.host: str = parts.hostname
@@ -131,20 +133,20 @@ class MountedApp:
         self._path = parts.path.rstrip("/")
 
     def close(self) -> None:
-        """Answer no more, and let go of the application: clients may keep what they have of this."""
+        """Answer no more, and release the application, as clients may keep references to this object."""
         self._app = None
         for answer in list(self._answers):
             answer.close()
 
     @property
     def app(self) -> OutputApp:
-        """The application. Raises `ConnectionRefusedError` when it is mounted no longer."""
+        """The application. Raises `ConnectionRefusedError` once it is unmounted."""
         if self._app is None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"the fake at {self.url} is closed")
         return self._app
 
     def busy(self) -> AbstractContextManager[None]:
-        """The application is at work for a client while the block runs."""
+        """Count the application as busy while the block runs."""
         return nullcontext() if self._app is None else self._app.busy()
 
     def answers(self, url: str) -> bool:
@@ -160,7 +162,7 @@ class MountedApp:
         return not path or parts.path == path or parts.path.startswith(f"{path}/")
 
     def pause(self, seconds: float) -> None:
-        """A client waits so long before its next try, on the fake's clock."""
+        """Wait before a client's next try, on the fake's clock."""
         world = self.app.world
         if seconds <= 0:
             return
@@ -189,7 +191,7 @@ class MountedApp:
         """
         headers = list(headers)
         if head_limit.too_large(target, headers):
-            # As with Node, the application does not hear of it.
+            # As with Node, the application is not told.
             reason = status_line(head_limit.STATUS).partition(" ")[2]
             return InProcessAnswer(head_limit.STATUS, reason, list(head_limit.HEADERS), b"")
         target = target[len(self._path) :] or "/"
@@ -243,12 +245,12 @@ class MountedApp:
         return answer
 
 
-# Those that are open at the moment.
+# The applications that are mounted at the moment.
 MOUNTED: list[MountedApp] = []
 
 
 def app_for_url(url: str) -> MountedApp | None:
-    """The open fake that a request to `url` is for; None when it is for somebody else."""
+    """The open fake that a request to `url` is for; None if it is for none of them."""
     for mounted in reversed(MOUNTED):
         if mounted.answers(url):
             return mounted

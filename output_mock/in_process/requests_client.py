@@ -1,8 +1,8 @@
-"""Calls of `requests` to a fake's URL, answered in process.
+"""Answers requests of `requests` in process.
 
-All but the socket is real: urllib3 writes the request, reads the answer, and retries. It is not done in
-`HTTPAdapter.send`, where a test may have `responses` for its other hosts, and the innermost one takes all: a
-session that looks for the adapter of a fake's URL is given one of ours.
+Everything but the socket is real: urllib3 writes the request, reads the answer, and retries. A session that
+looks up the adapter for a fake's URL gets one of ours. Patching `HTTPAdapter.send` would not do: a test may
+have `responses` there for other hosts, and the innermost patch takes all requests.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Socket:
         self._incoming: _Incoming | None = None
 
     def sendall(self, data: Any) -> None:
-        """Send some of a request."""
+        """Send a part of a request."""
         self._sent.append(bytes(data))
 
     def settimeout(self, seconds: float | None) -> None:
@@ -48,19 +48,19 @@ class _Socket:
         self.timeout = seconds
 
     def makefile(self, mode: str, *_: Any) -> io.BufferedReader:
-        """What the answer to the request that was sent can be read from."""
+        """A file from which the answer can be read."""
         sent, self._sent = b"".join(self._sent), []
         self._incoming = _Incoming(self, sent)
         return io.BufferedReader(self._incoming)
 
     def close(self) -> None:
-        """Leave the connection."""
+        """Close the connection."""
         if self._incoming is not None:
             self._incoming.leave()
 
 
 class _Incoming(io.RawIOBase):
-    """The bytes of an answer, as they come. The fake is asked when the first of them is wanted."""
+    """The bytes of an answer, as they come. The fake gets the request when the first byte is read."""
 
     def __init__(self, connection: _Socket, sent: bytes) -> None:
         self._connection = connection
@@ -73,7 +73,7 @@ class _Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Wait for what comes next, and give as much of it as there is room for.
+        """Wait for the next bytes, and read as many as there is room for.
 
         Raises `TimeoutError` and `ConnectionResetError`, as a socket does.
         """
@@ -107,7 +107,7 @@ class _Incoming(io.RawIOBase):
         return wire.chunk(piece)
 
     def leave(self) -> None:
-        """The client has gone, or has all."""
+        """The client has disconnected, or has read all."""
         if self._answer is not None:
             self._answer.close()
 
@@ -122,16 +122,16 @@ class _Connection(urllib3.connection.HTTPConnection):
     def __init__(self, *args: Any, mounted: MountedApp, **options: Any) -> None:
         super().__init__(*args, **options)
         self._mounted = mounted
-        # Else the Host of an https URL would name its port.
+        # Otherwise the Host header of an https URL would have the port in it.
         self.default_port = mounted.default_port  # type: ignore[misc]
 
     def connect(self) -> None:
-        """Be connected to the fake."""
+        """Connect to the fake."""
         self.sock = _Socket(self._mounted)
 
     @property
     def is_connected(self) -> bool:
-        """Whether it can be used again: there is no socket to ask."""
+        """Whether it can be used again, as there is no socket to ask."""
         return self.sock is not None
 
 
@@ -145,18 +145,18 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
 
 
 class _PausingRetry(Retry):
-    """Retries whose pauses pass on the fake's clock."""
+    """Retries that pause on the fake's clock."""
 
     mounted: MountedApp
 
     def new(self, **changes: Any) -> Any:
-        """What is left of the retries after a try."""
+        """The retries that are left after a try."""
         left = super().new(**changes)
         left.mounted = self.mounted
         return left
 
     def parse_retry_after(self, retry_after: str) -> float:
-        """How many seconds a `Retry-After` means: a date is one of the fake's clock."""
+        """How many seconds a `Retry-After` asks for. A date is on the fake's clock."""
         date = None if retry_after.strip().isdigit() else parsedate_tz(retry_after)
         if date is not None:
             now = self.mounted.app.world.clock.nanoseconds()
@@ -164,14 +164,14 @@ class _PausingRetry(Retry):
         return super().parse_retry_after(retry_after)
 
     def sleep(self, response: Any = None) -> None:
-        """Wait as long as the fake has said, or as these retries do by themselves."""
+        """Wait as long as `Retry-After` says, or else as these retries do by default."""
         told = None
         if response is not None and self.respect_retry_after_header:
             told = self.get_retry_after(response)
         self.mounted.pause(told or self.get_backoff_time())
 
 
-# Kinds of retries, and those that do all that they do, and pause on the fake's clock.
+# Classes of retries, and for each a subclass that pauses on the fake's clock.
 _pausing: dict[type[Retry], type[_PausingRetry]] = {Retry: _PausingRetry}
 
 
@@ -189,7 +189,7 @@ def _pausing_on(mounted: MountedApp, retries: Retry) -> Retry:
 
 
 class InProcessAdapter(HTTPAdapter):
-    """Answers in the place of `HTTPAdapter`."""
+    """Answers instead of `HTTPAdapter`."""
 
     def __init__(self) -> None:
         # No connections, hence no pools.
@@ -205,10 +205,10 @@ class InProcessAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """Send a request, again where the adapter's retries say so.
+        """Send a request, with the adapter's retries.
 
-        Raises what `HTTPAdapter` raises: `ValueError` for a timeout that is none, and an exception of
-        `requests` when there is no answer, or were too many bad ones.
+        Raises what `HTTPAdapter` raises: `ValueError` for an invalid timeout, and an exception of `requests`
+        if there is no answer, or only bad ones.
         """
         url = request.url or ""
         mounted = app_for_url(url)
@@ -245,7 +245,7 @@ class InProcessAdapter(HTTPAdapter):
 
 
 def _timeout(given: Any) -> Timeout:
-    """A timeout as urllib3 has it. Raises `ValueError` for what is none."""
+    """A timeout in urllib3's form. Raises `ValueError` for an invalid one."""
     if isinstance(given, Timeout):
         return given
     if isinstance(given, tuple):
@@ -260,13 +260,13 @@ def _timeout(given: Any) -> Timeout:
     return Timeout(connect=given, read=given)
 
 
-# Kinds of adapters, and those that do all that they do, and are answered by fakes.
+# Classes of adapters, and for each a subclass that fakes answer.
 _answering: dict[type[HTTPAdapter], type[HTTPAdapter]] = {HTTPAdapter: InProcessAdapter}
 
 
 def _standing_in_for(given: BaseAdapter) -> BaseAdapter:
-    """An adapter that stands in for the `given` one of a session: with its retries, and what a client's own
-    kind of adapter does besides (timeouts, logging, authentication).
+    """An adapter that replaces the `given` one of a session. It keeps the retries, and whatever else the
+    client's own class does (timeouts, logging, authentication).
     """
     if not isinstance(given, HTTPAdapter):
         return InProcessAdapter()
@@ -275,7 +275,7 @@ def _standing_in_for(given: BaseAdapter) -> BaseAdapter:
     if answering is None:
         answering = _answering[kind] = type(kind.__name__, (kind, InProcessAdapter), {})
     adapter: HTTPAdapter = answering.__new__(answering)
-    # The state is one and the same.
+    # Both share one state.
     adapter.__dict__ = given.__dict__
     return adapter
 
@@ -286,10 +286,10 @@ _below: Callable[[requests.Session, str], BaseAdapter] = requests.Session.get_ad
 
 
 class _Choice:
-    """Stands in the place of `Session.get_adapter`.
+    """Replaces `Session.get_adapter`.
 
-    A data descriptor, which goes before what a session itself has by this name: requests-mock gives
-    sessions such a method, and leaves one there.
+    It is a data descriptor, so that it wins over an attribute of the session: requests-mock gives sessions
+    such an attribute, and leaves one behind.
     """
 
     def __get__(self, session: requests.Session | None, kind: type) -> Any:
@@ -314,10 +314,10 @@ def _adapter_for(session: requests.Session, url: str) -> BaseAdapter:
 
 
 class RequestsClient:
-    """How the calls of `requests` are caught."""
+    """Intercepts the requests of `requests`."""
 
     def install(self) -> None:
-        """Answer what sessions send to the fakes that are open."""
+        """Answer what sessions send to open fakes."""
         global _below
         if not isinstance(requests.Session.__dict__[_CHOICE], _Choice):
             _below = requests.Session.get_adapter

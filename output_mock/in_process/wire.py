@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes: what a client writes, and what it reads."""
+"""HTTP/1.1 as bytes: read what a client writes, and write what it reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Request(NamedTuple):
 
 
 def parse(data: bytes) -> Request:
-    """Read one whole request, as a client's library has written it."""
+    """Read one whole request, as a client library writes it."""
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ", 2)
@@ -32,7 +32,7 @@ def parse(data: bytes) -> Request:
 
 
 def _joined(body: bytes) -> bytes:
-    """The chunks of a body without what lies between them."""
+    """The chunks of a body, joined."""
     pieces: list[bytes] = []
     begin = 0
     while True:
@@ -45,7 +45,7 @@ def _joined(body: bytes) -> bytes:
 
 
 def is_chunked(answer: InProcessAnswer) -> bool:
-    """Whether the body comes in chunks, as its length is not known before its end."""
+    """Whether the body comes in chunks, because its length is not known at the start."""
     return answer.body is None and ("Transfer-Encoding", "chunked") in answer.headers
 
 

@@ -4,10 +4,9 @@ While virtual time is on, `time.sleep`, `time.monotonic`, `time.time`, `datetime
 fake's clock for the code under test, and so do the timers of asyncio's event loops. A loop that would poll
 for 45 minutes ends in milliseconds, and a deadline passes when it would have passed.
 
-Whoever sleeps, and every event loop that has nothing to do, waits for its turn. Turns are given in the
-order of the times that they wait for, and only when nothing but time can go on: no thread works, no socket
-brings anything, no request is being answered. So the fake's time stands still while anything else takes its
-time.
+Every thread that sleeps, and every event loop that has nothing to do, waits for its turn. Turns are given in
+the order of the times that they wait for, and only when everything else is idle: no thread works, no socket
+brings anything, no request is being answered. So virtual time stands still while anything else is under way.
 """
 
 from __future__ import annotations
@@ -31,33 +30,34 @@ if TYPE_CHECKING:
     from output_mock.engine.clock import Clock
     from output_mock.http.app import OutputApp
 
-# How long time stands still, by default, for one and the same thing.
+# How long, by default, one and the same thing may hold up virtual time.
 STUCK_AFTER = "10s"
-# Something that goes on, but does not end, may take so many times as long.
+# Something that makes progress but does not end may take this many times as long.
 _MUCH_LONGER = 6
-# How long it stands still, in seconds, after that.
+# How many seconds it may hold up time after that.
 _CLEANING_UP = 0.5
-# How long on the wall, in seconds, whoever waits for its turn waits before it looks again; and at most.
+# How many seconds of real time a waiter waits before it looks again: at first, and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.005
-# How long, in seconds, all has to be at rest where the system does not tell which threads are awake.
+# How many seconds everything must be idle where the system does not tell which threads are awake.
 _CERTAIN = 0.005
-# How long those wait that need not look, as another one does.
+# How many seconds a waiter waits that need not look, because another one does.
 _WAIT_FOR_TURN = 0.05
-# Who looks at a clock that often, and never sleeps, waits for it to move on: so it does, by so much a look.
+# Code that reads the clock this often, and never sleeps, waits for it to move. So each further reading moves
+# it by this much.
 _PATIENT_LOOKS = 10_000
 _STEP = SECOND // 1000
 _FROZEN = (
-    "virtual time moves, and something else (freezegun?) holds time.monotonic still; use one of the two: "
-    "@pytest.mark.output(start=…) says at what time virtual time begins"
+    "another tool (freezegun?) has frozen time.monotonic, which virtual time has to move; use only one of "
+    "the two. To choose when virtual time begins, write @pytest.mark.output(start=…)"
 )
 
 
 class StuckError(RuntimeError):
-    """Virtual time has stood still for too long, and nothing has come of what it stood still for."""
+    """Something held up virtual time for too long, and nothing came of it."""
 
 
 class Waiter(Protocol):
-    """Whoever waits for time to pass: until `due`, in nanoseconds on the fake's clock; None: for ever."""
+    """A thread or event loop that waits until `due`, in nanoseconds on the fake's clock; None: for ever."""
 
     due: int | None
     # Whether what happens at `due` only limits how long something may take.
@@ -65,16 +65,16 @@ class Waiter(Protocol):
     released: bool
 
     def ready(self) -> bool:
-        """Whether it goes on for another reason."""
+        """Whether it can go on for another reason."""
 
     def under_way(self) -> Iterator[Work]:
-        """What it waits for besides that is none of this process's threads."""
+        """What else it waits for that is not a thread of this process."""
 
     def deadlines_only(self) -> bool:
         """Whether `due` and all later times only limit how long something may take."""
 
     def pause(self, seconds: float) -> None:
-        """Wait on the wall, at most so long."""
+        """Wait in real time, at most this long."""
 
     def release(self) -> None:
         """It is its turn."""
@@ -95,7 +95,7 @@ class Sleeper:
         return self._woken is not None and self._woken.is_set()
 
     def under_way(self) -> Iterator[Work]:
-        """Nothing: what happens to runs happens at times."""
+        """Nothing: everything that happens to runs happens at a time of the clock."""
         return iter(())
 
     def deadlines_only(self) -> bool:
@@ -103,7 +103,7 @@ class Sleeper:
         return self.due is None
 
     def pause(self, seconds: float) -> None:
-        """Wait on the wall, at most so long."""
+        """Wait in real time, at most this long."""
         self._turn.wait(seconds)
 
     def release(self) -> None:
@@ -113,35 +113,37 @@ class Sleeper:
 
 
 class VirtualTime:
-    """The time that the code under test sees while it is on.
+    """The time that the code under test sees while virtual time is on.
 
-    Takes the application whose world's clock it is, the names of modules (and packages) that see it (none:
-    all but the standard library, pytest and what else needs the wall), and after how long on the wall what
-    holds time up is taken to be stuck.
+    Takes the application whose clock it is, the names of the modules and packages for which it holds (none:
+    all but the standard library, pytest and others that need real time), and how long, in real time, the
+    same thing may hold time up.
     """
 
     def __init__(
         self, app: OutputApp, modules: Sequence[str] = (), stuck_after: Duration = STUCK_AFTER
     ) -> None:
         if app.world.clock.mode == "real":
-            raise ValueError("virtual time needs a virtual clock; use clock='auto' or clock='manual'")
+            raise ValueError(
+                "virtual time does not work with a real clock; use clock='auto' or clock='manual'"
+            )
         self._app = app
         self._clock: Clock = app.world.clock
         self._stuck_after = nanoseconds(stuck_after) / SECOND
         self._began: int = self._clock.nanoseconds()
-        # Goes on at a whole second, so that differences in seconds are exact: a deadline that is 3600 seconds
+        # Starts at a whole second, so that differences in seconds are exact: a deadline that is 3600 seconds
         # away has passed after a sleep of 3600.
         self._monotonic: int = (REAL["monotonic_ns"]() // SECOND + 1) * SECOND
         self._looks = 0
         self._waiters: dict[int, Waiter] = {}
-        # The thread that looks for all that wait.
+        # The thread that looks on behalf of all that wait.
         self._looking: int | None = None
         self._turns = threading.Lock()
         self._threads: Threads
         self._held: dict[Any, float] = {}
         self._held_at_all: dict[Any, float] = {}
         self._gave_up = False
-        # Why time stood still for too long, if it did.
+        # What has held up time for too long, if anything.
         self.problem: str | None = None
         self.on: bool = False
         self.callers: Callers = Callers(modules)
@@ -158,15 +160,15 @@ class VirtualTime:
         return self._clock.nanoseconds()
 
     def monotonic(self) -> int:
-        """Nanoseconds of a clock that goes on from where the wall's was."""
+        """Nanoseconds of a clock that continues from the real monotonic clock."""
         return self._monotonic + self.now() - self._began
 
     def loop_time(self) -> float:
-        """What time it is for an event loop, in seconds."""
+        """The time for an event loop, in seconds."""
         return (self._monotonic + self._clock.nanoseconds() - self._began) / SECOND
 
     def at_loop_time(self, when: float) -> int:
-        """What the fake's clock says at a time of event loops."""
+        """The time on the fake's clock, in nanoseconds, for a time of event loops."""
         return self._began + round(when * SECOND) - self._monotonic
 
     def sleep(self, seconds: float) -> None:
@@ -174,27 +176,28 @@ class VirtualTime:
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
         if clocks.frozen():
-            # Whoever sleeps until some time is reached would do so for ever.
+            # Otherwise a loop that sleeps until some time is reached would never end.
             raise RuntimeError(_FROZEN)
         self.pass_until(self._clock.nanoseconds() + round(seconds * SECOND))
 
     def pass_until(self, due: int | None, woken: threading.Event | None = None) -> None:
-        """Wait until the clock has come to `due` (None: for ever), or `woken` is set."""
+        """Wait until the clock has reached `due` (None: for ever), or `woken` is set."""
         if self._clock.runs_here:
             raise RuntimeError("a script cannot sleep on the clock that it runs on; await ctx.sleep(…)")
         self.wait(Sleeper(due, woken))
 
     def let_pass(self, seconds: float) -> None:
-        """Let so much time pass at once."""
+        """Let this much time pass at once."""
         with self._clock.lock:
             self._clock.jump(self._clock.nanoseconds() + round(seconds * SECOND))
 
     # Whose turn it is
 
     def wait(self, waiter: Waiter) -> bool:
-        """Wait for a turn, and return whether it has come; otherwise there is another reason to go on.
+        """Wait for a turn.
 
-        Raises `StuckError` when time has stood still for too long.
+        Returns false if the waiter can go on for another reason. Raises `StuckError` when something holds up
+        time for too long.
         """
         me = threading.get_ident()
         self._waiters[me] = waiter
@@ -224,7 +227,7 @@ class VirtualTime:
                     break
 
     def _give_turn(self) -> bool:
-        """Let time pass until somebody's turn, if nothing but time can go on. Returns whether it is so."""
+        """Let time pass until the next turn, if everything else is idle. Returns whether it did."""
         waiters = list(self._waiters.values())
         if any(one.released for one in waiters):
             return False
@@ -260,7 +263,7 @@ class VirtualTime:
                 found += one.under_way()
         if not self._app.quiet or not self._served_quietly():
             found.append(Work("request", "a request that the fake is answering"))
-        # A pause on the wall holds deadlines up; among sleeps it takes its place.
+        # A pause in real time holds up deadlines; other sleeps go before or after it, by their times.
         distance = (due - self._clock.nanoseconds()) / SECOND
         limits = all(one.limits for one in waiters if one.due == due)
         found += [Work(one.key, one.words) for one in look.pauses if limits or one.seconds < distance]
@@ -273,7 +276,7 @@ class VirtualTime:
         return server is None or server.quiet()
 
     def _is_settled(self, waiters: list[Waiter], look: Look, due: int) -> bool:
-        """Whether all is at rest still after every thread that was woken has had its chance to run."""
+        """Whether everything is still idle after each woken thread has had its chance to run."""
         if not look.at_rest and len(waiters) == 1 and not self._app.answering:
             return True
         before = switches()
@@ -290,7 +293,7 @@ class VirtualTime:
         )
 
     def _hold(self, under_way: list[Work]) -> bool:
-        """Whether time stands still for this. Raises `StuckError` when it has done so for too long."""
+        """Whether this holds up time. Raises `StuckError` when it has done so for too long."""
         now = monotonic()
         for held, keys in (
             (self._held, {one.key for one in under_way}),
@@ -303,14 +306,14 @@ class VirtualTime:
         longest = min((now - since for since in self._held.values()), default=0.0)
         at_all = max((now - since for since in self._held_at_all.values()), default=0.0)
         if self._gave_up:
-            # What is left of the test may end.
+            # Let the rest of the test run to its end.
             return longest < min(_CLEANING_UP, self._stuck_after)
         if longest >= self._stuck_after or at_all >= _MUCH_LONGER * self._stuck_after:
             self._gave_up = True
             words = "; ".join(dict.fromkeys(one.words for one in under_way))
             self.problem = (
-                f"virtual time stood still for {max(longest, at_all):.1f} s, waiting for {words}. Time only "
-                "passes when nothing else is under way. If this takes so long, raise the limit: "
+                f"virtual time was held up for {max(longest, at_all):.1f} s by {words}. Virtual time only "
+                "passes when everything else is idle. If this really takes so long, raise the limit: "
                 '@pytest.mark.output(stuck_after="1m") or output_stuck_after in the ini file'
             )
             raise StuckError(self.problem)
@@ -319,10 +322,15 @@ class VirtualTime:
     # Turning it on and off
 
     def start(self) -> None:
-        """Turn it on. Raises `RuntimeError` when it is on for another fake, or time is frozen."""
+        """Turn virtual time on. Raises `RuntimeError` if it is on for another fake, or if another tool has
+        frozen time.
+        """
         global _current
         if _current is not None:
-            raise RuntimeError("virtual time is on already, for another fake; one clock can move a program")
+            raise RuntimeError(
+                "virtual time is already on for another fake, and a program can only follow "
+                "one clock; turn it on for one fake at a time"
+            )
         if clocks.frozen():
             raise RuntimeError(_FROZEN)
         unsupported = builtin_functions.unsupported()
@@ -358,7 +366,7 @@ class VirtualTime:
         self._app.world.virtual = None
         _current = None
         self.on = False
-        # Whoever still sleeps has slept enough.
+        # Wake every thread that still sleeps.
         for one in list(self._waiters.values()):
             one.release()
 
@@ -384,7 +392,9 @@ class VirtualTime:
 
 
 class _TimeMachine:
-    """Keeps time-machine from changing the same functions meanwhile; it gets to it afterwards."""
+    """Keeps time-machine from patching the same functions meanwhile; what it wants to do is done
+    afterwards.
+    """
 
     def __init__(self) -> None:
         self._module: Any = sys.modules.get("_time_machine")
@@ -395,7 +405,7 @@ class _TimeMachine:
                 setattr(self._module, name, lambda name=name: self._wanted.append(name))
 
     def wake_all_waiters(self) -> None:
-        """Let it do what it wanted to."""
+        """Let time-machine do what it wanted to."""
         if self._module is not None:
             for name, function in self._before.items():
                 setattr(self._module, name, function)

@@ -1,13 +1,13 @@
 """Change what functions of `time` and class methods of `datetime` do, and leave the objects in place.
 
-Everybody who has a name for `time.sleep` has the same object, whether they wrote `time.sleep`, `from time
-import sleep` or `def poll(sleep=time.sleep)`, and whenever they did so. So nothing has to be searched for
-and put back in other modules: the object itself is told to call a Python function for a while. In CPython
-it holds a pointer to its C function and one to its `self`; both are changed, through ctypes, so that the C
-function is one of CPython's own that calls `self`. The object stays the same builtin function, with its
-name, its module and its place in pickles.
+All code that uses `time.sleep` has the same object, whether they wrote `time.sleep`, `from time
+import sleep` or `def poll(sleep=time.sleep)`, and whenever they did so. So other modules need no patching:
+the object itself is made to call a Python function for a while. In CPython it holds a pointer to its C
+function and one to its `self`; both are changed, through ctypes, so that the C function is one of CPython's
+own that calls `self`. The object stays the same builtin function, with its name, its module and its place in
+pickles.
 
-`datetime.now` and its kin are made anew from the class's dictionary each time, so an entry of that
+`datetime.now` and the like are created from the class's dictionary at each access, so an entry of that
 dictionary is changed. The class stays the same class.
 """
 
@@ -25,7 +25,7 @@ _HEAD = object.__basicsize__
 # How a function takes its arguments, as CPython has it (METH_VARARGS and so on).
 _TUPLE, _NONE, _ONE, _FAST_WITH_NAMES = 0x1, 0x4, 0x8, 0x82
 _CONVENTION = 0x8F
-# Python 3.10 only lets others have the call for Python functions.
+# In Python 3.10, this holds for Python functions only.
 _VECTORCALL = "PyObject_Vectorcall" if sys.version_info >= (3, 11) else "_PyFunction_Vectorcall"
 
 
@@ -49,14 +49,15 @@ class _Function(ctypes.Structure):
 
 
 def unsupported() -> str | None:
-    """Why this Python's functions cannot be changed; None when they can."""
+    """Why the functions of this Python cannot be changed; None if they can."""
     if sys.implementation.name != "cpython":
         return f"virtual time needs CPython, and this is {sys.implementation.name}"
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        return "virtual time needs Python's global lock, and this is a free-threaded build"
+        return "virtual time needs Python's global interpreter lock, and this is a free-threaded build"
     inside = _Function.from_address(id(_SLEEP))
     if inside.self != id(time) or _MethodDef.from_address(inside.definition).name != b"sleep":
-        return f"virtual time does not know how Python {sys.version.split()[0]} keeps its functions"
+        version = sys.version.split()[0]
+        return f"virtual time does not support Python {version}: its functions look different in memory"
     return None
 
 
@@ -71,7 +72,7 @@ class _Call(ModuleType):
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
         super().__init__(name)
-        # A call of CPython's own that has two arguments, and the second one is no tuple.
+        # A function of CPython that takes two arguments, the second of which need not be a tuple.
         self.__dict__["function"] = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -91,7 +92,7 @@ def _address(function: Any) -> int:
 
 
 def _caller(flags: int) -> int:
-    """The C function that is called as one with these flags is, and calls its `self`."""
+    """The C function with the calling convention of these flags that calls its `self`."""
     api = ctypes.pythonapi
     return {
         _NONE: lambda: _address(api.PyObject_CallObject),
@@ -102,7 +103,7 @@ def _caller(flags: int) -> int:
 
 
 def original(function: Any) -> Any:
-    """A builtin function that does what `function` does, also while that one is changed."""
+    """A builtin function that does what `function` originally does, even while that one is changed."""
     inside = _Function.from_address(id(function))
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype = ctypes.py_object
@@ -122,18 +123,18 @@ class Changed:
         if was.flags & _CONVENTION != _FAST_WITH_NAMES:
             self._call = _Call(getattr(function.__self__, "__name__", "time"), instead)
         self._definition = _MethodDef(was.name, _caller(was.flags), was.flags & _CONVENTION, was.doc)
-        # The function gives up this reference, should it be the last thing of it that is left.
+        # The function drops this reference, which may be the last one.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._call))
         inside.definition, inside.self = ctypes.addressof(self._definition), id(self._call)
 
     def put_back(self) -> None:
-        """Have the function do again what it did."""
+        """Let the function do again what it did before."""
         self._inside.definition, self._inside.self = self._before
         ctypes.pythonapi.Py_DecRef(ctypes.py_object(self._call))
 
 
 class ChangedMethod:
-    """A class method of a builtin class that is another one, until it is put back."""
+    """Replaces a class method of a builtin class, until it is put back."""
 
     def __init__(self, kind: type, name: str, instead: Callable[..., Any]) -> None:
         self._kind, self._name = kind, name
@@ -143,7 +144,7 @@ class ChangedMethod:
         self._set(classmethod(instead))
 
     def put_back(self) -> None:
-        """Have the class the method that it had."""
+        """Give the class its own method back."""
         self._set(self._before)
 
     def _set(self, method: Any) -> None:
@@ -154,21 +155,22 @@ class ChangedMethod:
         ctypes.pythonapi.PyType_Modified(ctypes.py_object(self._kind))
 
 
-# Who took a class method, as last seen, and how many modules there were then.
+# The references to class methods that were found last, and how many modules there were then.
 _taken: tuple[int, list[BuiltinFunctionType]] = 0, []
 
 
 def taken_methods(kinds: Iterable[type], names: Iterable[str]) -> list[BuiltinFunctionType]:
-    """The class methods that somebody took before: `field(default_factory=datetime.now)`.
+    """References to class methods that were made before: `field(default_factory=datetime.now)`.
 
-    Everything that the process holds has to be looked through for them, which takes longer than many a test.
-    As it is modules that take them, this is done again only when more modules are there.
+    To find them, all objects of the process are searched, which takes longer than many tests. As modules
+    make such references, the search is repeated only when there are more modules.
     """
     global _taken
     modules, found = _taken
     if modules != len(sys.modules):
         kinds, names = tuple(kinds), frozenset(names)
-        # What is frozen (`gc.freeze`) is not looked through. To freeze again would keep what lives only now.
+        # Frozen objects (`gc.freeze`) are not searched. Freezing again would also freeze objects that live
+        # for a short time only.
         gc.unfreeze()
         found = [
             one

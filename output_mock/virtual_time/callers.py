@@ -1,4 +1,4 @@
-"""Whose calls mean the fake's clock: those of the code under test, not those of Python and pytest."""
+"""Decide whose calls get the fake's time: those of the code under test, not those of Python and pytest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import CodeType, FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# What has to keep the wall's time: what waits for real threads and sockets, and what measures tests.
+# Modules that need real time: they wait for real threads and sockets, or measure tests.
 _INFRASTRUCTURE = sys.stdlib_module_names - {"__main__"} | {
     "_pytest",
     "anyio",
@@ -38,15 +38,15 @@ _INFRASTRUCTURE = sys.stdlib_module_names - {"__main__"} | {
 class Callers:
     """Tells the calls of the code under test from others.
 
-    Takes the names of the modules and packages that are the code under test; none: all but the standard
-    library and pytest's kin.
+    Takes the names of the modules and packages under test; none: all but the standard library, pytest and
+    the like.
     """
 
     def __init__(self, modules: Sequence[str] = ()) -> None:
         self._modules = tuple(modules)
         self._known: dict[str, bool] = {}
         self._own: dict[tuple[CodeType, str], bool] = {}
-        # Who has handed a function to a thread, or to an executor.
+        # Modules that hand a function to a thread, or to an executor.
         self.threads: WeakKeyDictionary[threading.Thread, bool] = WeakKeyDictionary()
         self.futures: WeakKeyDictionary[Future[Any], bool] = WeakKeyDictionary()
 
@@ -62,10 +62,10 @@ class Callers:
         return known
 
     def concerns(self, frame: FrameType, name: str) -> bool:
-        """Whether a call of the function `name` that is made in `frame` is the code under test's.
+        """Whether a call of the function `name` in `frame` belongs to the code under test.
 
-        The standard library calls what it was given (`Thread(target=time.sleep)`, `sched.scheduler`) for
-        whoever gave it.
+        The standard library calls functions that it was given (`Thread(target=time.sleep)`,
+        `sched.scheduler`) on behalf of the code that gave them.
         """
         module: str = frame.f_globals.get("__name__", "")
         if self.includes(module):
@@ -108,7 +108,7 @@ _HANDING = ("threading", "concurrent.futures.thread")
 
 
 def _calls_by_name(frame: FrameType, name: str) -> bool:
-    """Whether the code of this frame itself says that the time be read, or that it sleep."""
+    """Whether the code of this frame itself reads the time, or sleeps."""
     names = frame.f_code.co_names
     if name in names:
         return True

@@ -29,14 +29,14 @@ def _function(name: str) -> Any:
     return unfrozen(time, name)
 
 
-# Not there on every platform: clock_gettime.
+# clock_gettime does not exist on every platform.
 FUNCTIONS: dict[str, Any] = {
     name: _function(name)
     for name in ("sleep", *_SINCE_1970, *_SINCE_SOME_TIME, *_WRITTEN, *_BY_NUMBER)
     if hasattr(time, name)
 }
 _supported = builtin_functions.unsupported() is None
-# The same functions, which keep the wall's time.
+# The same functions, with real time.
 REAL: dict[str, Any] = {
     name: builtin_functions.original(function) if _supported else function
     for name, function in FUNCTIONS.items()
@@ -44,12 +44,12 @@ REAL: dict[str, Any] = {
 
 
 def frozen() -> bool:
-    """Whether something else (freezegun) has put its own functions in the place of `time`'s."""
+    """Whether another tool (freezegun) has replaced functions of `time`."""
     return time.monotonic is not FUNCTIONS["monotonic"]
 
 
 class TellsTime(Protocol):
-    """Virtual time, as far as clocks go."""
+    """What clocks need of virtual time."""
 
     on: bool
 
@@ -61,14 +61,14 @@ class TellsTime(Protocol):
 
 
 class Clocks:
-    """The functions and methods that are changed, until they are put back."""
+    """Changes functions and methods that tell the time, until they are put back."""
 
     def __init__(self, virtual: TellsTime) -> None:
         self._virtual = virtual
         self._changed: list[Changed | ChangedMethod] = []
 
     def change(self) -> None:
-        """Have them mean the fake's clock where code under test calls them."""
+        """Let them use the fake's clock where code under test calls them."""
         for name, function in FUNCTIONS.items():
             self._changed.append(Changed(function, self._of_time(name, REAL[name])))
         taken = taken_methods((_REAL_DATETIME, _REAL_DATE), ("now", "utcnow", "today"))
@@ -80,7 +80,7 @@ class Clocks:
                     self._changed.append(Changed(one, _called_as_taken(method, one.__self__)))
 
     def put_back(self) -> None:
-        """Have them mean the wall's clock everywhere."""
+        """Let them use the real clock everywhere."""
         while self._changed:
             self._changed.pop().put_back()
 
@@ -115,7 +115,7 @@ class Clocks:
                 return real(*args, REAL["localtime"](seconds) if as_tuple else seconds)
 
         def function(*args: Any) -> Any:
-            # Above this are a frame that calls it in the place of the builtin function, and the caller's.
+            # Above this are the frame that calls it instead of the builtin function, and the caller's frame.
             return value(*args) if concerns(sys._getframe(2), name) else real(*args)
 
         return function
@@ -145,5 +145,5 @@ def _called_as_taken(method: Callable[..., Any], kind: Any) -> Callable[..., Any
     return taken
 
 
-# What lies between a caller and a method that it took before.
+# The frames between a caller and a method to which it holds a reference.
 _CALLS = {_called_as_taken(print, None).__code__, builtin_functions.CALL_CODE}

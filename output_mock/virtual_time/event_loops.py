@@ -1,4 +1,4 @@
-"""asyncio's event loops in virtual time: what time it is for them, and what they wait for."""
+"""asyncio's event loops in virtual time: their clock, and what they wait for."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _real_time = base_events.BaseEventLoop.time
 _real_run_once: Callable[[Any], None] = base_events.BaseEventLoop._run_once  # type: ignore[attr-defined]
 _RUN_ONCE: CodeType = _real_run_once.__code__
 _TRANSPORT: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
-# A loop that never pauses goes round so often before its rounds take the wall's time.
+# After this many rounds without a pause, the rounds of a loop take real time.
 _SPINNING = 10_000
-# How long, in seconds on the wall, a server outside of this process may be silent in the middle of an answer.
+# How many seconds of real time a server outside this process may be silent in the middle of an answer.
 SILENCE = 1.0
 _SLEEPS = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
 
 
 class LoopTime(Protocol):
-    """Virtual time, as far as event loops go."""
+    """What event loops need of virtual time."""
 
     def loop_time(self) -> float: ...
     def at_loop_time(self, when: float) -> int: ...
@@ -41,16 +41,16 @@ class Loops:
 
     def __init__(self, virtual: LoopTime) -> None:
         self._virtual = virtual
-        # Up to what time each loop's timers may run, in its own seconds.
+        # Up to what time each loop's timers may run, in seconds of the loop.
         self._allowed: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
         self._rounds: WeakKeyDictionary[Any, tuple[int, float]] = WeakKeyDictionary()
-        # When something was last sent and received, by transport, on the wall.
+        # When each transport last sent and received something, in real time.
         self._sent: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
         self._received: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
         self._before: list[tuple[Any, str, Any]] = []
 
     def change(self) -> None:
-        """Have all loops ask before they wait."""
+        """Make all loops ask here before they wait."""
         self._set(base_events.BaseEventLoop, "time", self._time())
         self._set(base_events.BaseEventLoop, "_run_once", self._run_once())
         for name, noted in (
@@ -62,7 +62,7 @@ class Loops:
                 self._set(_TRANSPORT, name, _noting(getattr(_TRANSPORT, name), noted))
 
     def put_back(self) -> None:
-        """Have them wait as ever."""
+        """Let them wait as usual again."""
         while self._before:
             kind, name, value = self._before.pop()
             setattr(kind, name, value)
@@ -96,7 +96,7 @@ class Loops:
         return run_once
 
     def _go_round(self, loop: Any) -> None:
-        """A loop whose tasks only ever look whether something has come takes the time that it takes."""
+        """Let time pass for a loop whose tasks keep checking for something and never wait."""
         rounds, since = self._rounds.get(loop, (0, 0.0))
         if rounds == _SPINNING:
             since = monotonic()
@@ -123,7 +123,7 @@ class Loops:
         return all(_is_deadline(one) for one in list(loop._scheduled) if not one._cancelled)
 
     def outside(self, loop: Any) -> Iterator[Work]:
-        """What a loop waits for that comes from outside of the process, or is on its way."""
+        """What a loop waits for that comes from outside the process, or has been sent already."""
         registered = [
             key
             for key in list(loop._selector.get_map().values())
@@ -143,7 +143,7 @@ class Loops:
                 continue
             transport = _transport(key.data)
             if type(transport).__name__ == "_UnixWritePipeTransport":
-                # Is only looked at for its end.
+                # It is only watched for its end.
                 continue
             if awaited is None:
                 awaited = _awaits_more_than_time(loop)
@@ -151,7 +151,7 @@ class Loops:
                 yield Work((key.fd, "outside"), _words_of_file(key.fd, one, transport))
 
     def _is_silent(self, transport: Any) -> bool:
-        """Whether the server at the other end has answered, and has been silent since."""
+        """Whether the server at the other end has answered, and has been silent since then."""
         received, sent = self._received.get(transport, 0.0), self._sent.get(transport, 0.0)
         return received > sent and monotonic() - received > SILENCE
 
@@ -172,15 +172,15 @@ class LoopWaiter:
         return bool(loop._ready or loop._stopping or loop._selector.select(0))
 
     def under_way(self) -> Iterator[Work]:
-        """What it waits for that is none of this process's threads."""
+        """What it waits for that is not a thread of this process."""
         return self._loops.outside(self.loop)
 
     def deadlines_only(self) -> bool:
-        """Whether what it waits for may take no longer than until `due`, and that is all."""
+        """Whether `due` only limits how long what it waits for may take."""
         return self._loops.deadlines_only(self.loop)
 
     def pause(self, seconds: float) -> None:
-        """Wait on the wall, at most so long, until something comes for it."""
+        """Wait in real time, at most this long, until something comes for it."""
         self.loop._selector.select(seconds)
 
     def release(self) -> None:
@@ -198,14 +198,14 @@ def _noting(function: Callable[..., Any], when: WeakKeyDictionary[Any, float]) -
 
 
 def _is_deadline(timer: Any) -> bool:
-    """Whether a timer limits how long something may take, by the name of what it calls."""
+    """Whether a timer limits how long something may take, judged by the name of its callback."""
     callback = timer._callback
     name = str(getattr(callback, "__qualname__", type(callback).__qualname__)).lower()
     return any(word in name for word in ("timeout", "release_waiter", "deadline"))
 
 
 def _transport(data: Any) -> Any:
-    """The transport whose method is called when there is something at a file."""
+    """The transport whose method is called when a file is ready."""
     for handle in data if isinstance(data, tuple) else ():
         owner = getattr(getattr(handle, "_callback", None), "__self__", None)
         if isinstance(owner, asyncio.BaseTransport):
@@ -214,7 +214,7 @@ def _transport(data: Any) -> Any:
 
 
 def _awaits_more_than_time(loop: Any) -> bool:
-    """Whether a task waits for something else than a sleep or another task."""
+    """Whether a task waits for something other than a sleep or another task."""
     sleeps = {
         id(one._args[0])
         for one in list(loop._scheduled)

@@ -1,8 +1,8 @@
-"""Whether something comes, or is to come, at the sockets and pipes that somebody waits for.
+"""Whether something arrives, or may yet arrive, at the sockets and pipes that are waited for.
 
-When both ends of a connection belong to this process, nobody but this process can send anything, so who
-waits at one end waits for the code at the other end, and not for the socket. What has been sent and not
-been read yet is under way, though. What comes from outside is under way until it has come.
+When both ends of a connection belong to this process, only this process can send anything, so waiting at one
+end means waiting for the code at the other end, not for the socket. What was sent and not read yet counts as
+under way. What comes from outside counts as under way until it has arrived.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import sys
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-# The class that pytest-socket leaves alone.
+# The class that pytest-socket does not patch.
 _Socket = _socket.socket
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
-# Where `struct tcp_info` of Linux says how many bytes were received, how many wait to be sent (until the
-# other end has confirmed the ones before), and how many were sent, also once more.
+# Where Linux's `struct tcp_info` has the numbers of bytes that were received, that wait to be sent (until
+# the other end has confirmed earlier ones), and that were sent, counting repeats.
 _RECEIVED, _UNSENT, _SENT, _SENT_AGAIN = 128, 144, 200, 208
 
 
@@ -33,7 +33,7 @@ class End(NamedTuple):
     listens: bool
     address: Any
     peer: Any
-    # Bytes that were sent, that are to be, and that were received; None where the system does not tell.
+    # The numbers of bytes sent, still to be sent, and received; None where the system does not tell.
     sent: int | None
     unsent: int
     received: int | None
@@ -60,12 +60,12 @@ def _ready(fd: int, *, writing: bool) -> bool:
 
 
 def end(fd: int) -> End | None:
-    """What is known of a socket; None for a file that is none."""
+    """What is known about a socket; None for a file that is not a socket."""
     try:
         if sys.platform != "win32" and not stat.S_ISSOCK(os.fstat(fd).st_mode):
             return None
         default = _socket.getdefaulttimeout()
-        # Such a socket would change the file's mode.
+        # Making a socket object would change the file's mode.
         if default is not None:
             _socket.setdefaulttimeout(None)
         try:
@@ -99,7 +99,7 @@ def end(fd: int) -> End | None:
 
 
 def _plain(address: Any) -> Any:
-    """An address without the scope of IPv6, and as IPv4 where it is one in disguise."""
+    """An address without the IPv6 scope, and as IPv4 if it is a mapped one."""
     if isinstance(address, tuple) and len(address) >= 2:
         host = str(address[0]).removeprefix("::ffff:")
         return host, address[1]
@@ -107,14 +107,14 @@ def _plain(address: Any) -> Any:
 
 
 class OwnSockets:
-    """The sockets of this process, looked through at most once."""
+    """The sockets of this process, listed at most once."""
 
     def __init__(self) -> None:
         self._ends: dict[tuple[Any, Any], End] | None = None
         self._listening: set[Any] = set()
 
     def is_within(self, one: End) -> bool:
-        """Whether the other end is this process's, too, or will be once it is accepted."""
+        """Whether the other end belongs to this process, too, or will once it is accepted."""
         if one.family == getattr(socket, "AF_UNIX", None):
             return self._is_within_unix(one)
         if one.peer is None:

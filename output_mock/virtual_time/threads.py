@@ -1,9 +1,8 @@
 """What threads are doing: working, or waiting for something that another thread of the process has to do.
 
-A thread that waits for a lock, a condition, a queue or another thread cannot go on by itself, so it is at
-rest. So is one that waits for a client to connect, or for the other end of a connection within the process
-to send something. Any other thread is under way: it computes, or waits for what lies outside of the
-process.
+A thread that waits for a lock, a condition, a queue or another thread cannot go on by itself, so it is idle.
+So is one that waits for a client to connect, or for the other end of a connection within the process to send
+something. Any other thread is busy: it computes, or waits for something outside the process.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _OF_SSL = {"read": "recv", "write": "send"}
 _WITH = ("BEFORE_WITH", "SETUP_WITH")
 _RECEIVING = frozenset({"_accept", "accept", "recv", "recv_into", "recvfrom", "recvfrom_into"})
 _SENDING = frozenset({"send", "sendall", "sendto"})
-# Threads of the fake itself; what they do is counted where requests are.
+# Threads of the fake itself; their work is counted with its requests.
 _OWN_NAME = "output-mock"
 
 # Places in the standard library where threads wait.
@@ -62,19 +61,21 @@ _SELECTS: set[CodeType] = {
 _STANDARD = frozenset({"threading", "queue", "selectors", "socket", "ssl", "concurrent.futures._base"})
 
 
-# The spots where threads were found to do nothing but pause; the next test need not find out again.
+# The places where threads were found to do nothing but pause, so that the next test need not find out again.
 _watching: set[Any] = set()
 
 
 class Work(NamedTuple):
-    """Something that is under way: what tells it from other things, and what it is in words."""
+    """Something that is under way: a key that identifies it, and what it is in words."""
 
     key: Any
     words: str
 
 
 class Pause(NamedTuple):
-    """A thread that waits, at most so many seconds on the wall, for something that may come from another."""
+    """A thread that waits, for so many seconds of real time at most, for something that may come from
+    another one.
+    """
 
     key: Any
     seconds: float
@@ -86,33 +87,33 @@ class Look(NamedTuple):
 
     under_way: list[Work]
     pauses: list[Pause]
-    # What executors were given that waits for another thread.
+    # Work items of executors that wait for another thread.
     blocked: list[Work]
-    # Where each thread was that is at rest.
+    # Where each idle thread was.
     at_rest: dict[int, tuple[int, int]]
 
 
 class Threads:
-    """The threads of the process. Those that are there already do not count before they do something else.
+    """The threads of the process. Threads that exist already do not count until they do something else.
 
-    Threads that only pause, again and again, for `patience` seconds are watching, and do not count either,
-    nor do those that pause for so long at once; timers that are set count for twice as long.
+    Threads that do nothing but pause for `patience` seconds, in several pauses or one, only watch something,
+    and do not count either; timers count for twice as long.
     """
 
     def __init__(self, patience: float) -> None:
         frames = sys._current_frames()
         named = dict(threading._active)  # type: ignore[attr-defined]
-        # Where each of them was. The number of one that has ended is soon another one's.
+        # Where each of them was. The number of a thread that has ended is soon reused.
         self._before = {ident: (named.get(ident), _place(frame)) for ident, frame in frames.items()}
         self._before.pop(threading.get_ident(), None)
-        # What executors have been given and have not begun.
+        # Work items that executors have not begun.
         self.submitted: WeakKeyDictionary[Future[Any], ThreadPoolExecutor] = WeakKeyDictionary()
-        # Since when a thread has done nothing but pause at some spot, and nothing came of it.
+        # Since when a thread has done nothing but pause at some place, without result.
         self._idle_since: dict[Any, float] = {}
         self._patience = patience
 
     def look(self, waiting: set[int]) -> Look:
-        """See what all threads are doing but this one, and those that are `waiting` for time to pass."""
+        """See what all threads are doing, except this one and those that are `waiting` for time to pass."""
         frames = sys._current_frames()
         named = dict(threading._active)  # type: ignore[attr-defined]
         look = Look([], [], [], {})
@@ -155,7 +156,7 @@ class Threads:
             look.blocked.append(Work((ident, _codes(frame)), f"{name}, {_where(frame)}"))
 
     def _pause(self, ident: int, frame: FrameType, seconds: float, name: str) -> Pause | None:
-        """A wait with a timeout, if it is one that time stands still for."""
+        """A wait with a timeout, if it is one that holds up time."""
         outer: FrameType | None = frame
         while outer is not None and outer.f_globals.get("__name__") in _STANDARD:
             if outer.f_code.co_name in _OF_ANOTHER_THREAD:
@@ -174,12 +175,12 @@ class Threads:
         return Pause((ident, id(frame)), seconds, f"{name}, {_where(frame)}")
 
     def something_came(self) -> None:
-        """Something has come of what threads do between their pauses."""
+        """Note that what threads do between their pauses had a result."""
         self._idle_since.clear()
 
     def _rests(self, frame: FrameType, frames: dict[int, FrameType]) -> bool | float | None:
-        """Whether a thread that is in this frame is at rest: a number for one that waits at most so many
-        seconds, None where nobody knows.
+        """Whether a thread that is in this frame is idle: a number for one that waits at most so many
+        seconds, None if unknown.
         """
         code = frame.f_code
         if code is _CONDITION_WAIT:
@@ -206,7 +207,7 @@ class Threads:
         work = frame.f_locals.get("work_queue")
         if work is None or not work.empty() or "get" not in _names_on_line(frame.f_code, frame.f_lasti):
             return False
-        # It may have taken something this moment, and not have begun.
+        # It may have just taken something, and not have begun with it.
         return not any(
             future._state == "PENDING" and executor._work_queue is work
             for future, executor in list(self.submitted.items())
@@ -216,7 +217,7 @@ class Threads:
 def _rests_in_condition(frame: FrameType) -> bool | float:
     given = frame.f_locals
     waiter = given.get("waiter")
-    # Whoever was notified is not among those that wait any more, whether it has noticed or not.
+    # A notified thread is no longer among the waiting ones, even if it has not woken up yet.
     if waiter is None or waiter not in given["self"]._waiters:
         return False
     timeout = given.get("timeout")
@@ -227,7 +228,7 @@ def _rests_in_condition(frame: FrameType) -> bool | float:
 
 
 def _rests_in_call(frame: FrameType) -> bool | None:
-    """Whether a thread waits that has itself called what it waits for."""
+    """Whether a thread waits in a call that its own code made directly."""
     code, offset = frame.f_code, frame.f_lasti
     operation = _lines(code).get(offset, (None, ""))[1]
     calls = operation.startswith("CALL")
@@ -284,7 +285,7 @@ def _codes(frame: FrameType | None) -> tuple[CodeType, ...]:
 
 
 def _is_work_item(frame: FrameType | None) -> bool:
-    """Whether a thread is busy with something that an executor, or anyio, was given."""
+    """Whether a thread works on an item of an executor, or of anyio."""
     while frame is not None:
         if frame.f_code is _WORK_ITEM:
             return True
@@ -295,7 +296,9 @@ def _is_work_item(frame: FrameType | None) -> bool:
 
 
 def _where(frame: FrameType) -> str:
-    """Where a thread is, in words: the innermost code that is not Python's own, and what that waits in."""
+    """Where a thread is, in words: the innermost code that is not Python's own, and the call that it waits
+    in.
+    """
     inner = frame
     own: FrameType | None = frame
     while own is not None and own.f_globals.get("__name__", "").partition(".")[0] in sys.stdlib_module_names:
@@ -327,7 +330,7 @@ def _line(frame: FrameType) -> str:
     return f"{code.co_name} ({Path(code.co_filename).name}:{frame.f_lineno})"
 
 
-# A name for what `with` does, from Python 3.14 on.
+# What `with` does has a name of its own from Python 3.14 on.
 _WITH_SPECIAL = "LOAD_SPECIAL"
 
 
@@ -351,7 +354,9 @@ def _names_on_line(code: CodeType, offset: int) -> frozenset[str]:
 
 
 def _within_reach(frame: FrameType) -> Iterator[Any]:
-    """What the code in a frame can mean: its variables, their attributes, and the globals that it names."""
+    """The objects that the code in a frame can use: its variables, their attributes, and the globals that it
+    names.
+    """
     named = [frame.f_globals[name] for name in frame.f_code.co_names if name in frame.f_globals]
     for one in [*frame.f_locals.values(), *named]:
         yield from _parts(one)
@@ -379,9 +384,9 @@ def _is_held(lock: Any) -> bool:
 
 
 def _nothing_comes(fd: int, ready: Callable[[int], bool]) -> bool | None:
-    """Whether only this process itself can have something come at this socket, and nothing is on its way.
+    """Whether only this process can send something to this socket, and nothing is on its way.
 
-    None for a socket at which something may come from outside.
+    None for a socket that may get something from outside.
     """
     if fd < 0 or ready(fd):
         return False
@@ -399,9 +404,9 @@ def _nothing_comes(fd: int, ready: Callable[[int], bool]) -> bool | None:
 def switches() -> dict[int, int] | None:
     """How often each other thread has gone to sleep so far, as Linux counts it; None while one is awake.
 
-    A thread that was woken runs, or waits for Python's lock, and is woken for that in its turn. So when
-    nobody has been awake, and nobody has gone to sleep, while this thread has let go of the lock, nobody is
-    about to do anything. Elsewhere nothing is known, and the dictionary is empty.
+    A thread that was woken runs, or waits for Python's lock, and is woken again for that. So if no thread
+    was awake and none went to sleep while this thread had released the lock, none is about to do anything.
+    On other systems nothing is known, and the dictionary is empty.
     """
     counts: dict[int, int] = {}
     if sys.platform != "linux":

@@ -1,4 +1,4 @@
-"""How long the code under test has slept on the wall, for a report that says how it need not."""
+"""How long the code under test has slept in real time, for a report that says how to avoid it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from output_mock.virtual_time.builtin_functions import Changed
 from output_mock.virtual_time.callers import Callers
 from output_mock.virtual_time.clocks import FUNCTIONS, REAL
 
-# A test that has slept less long, in seconds, is not told about it.
+# Sleeps that take fewer seconds than this are not reported.
 WORTH_TELLING = 1.0
 _SLEEPS = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
 _ASYNCIO_SLEEP = asyncio.sleep.__code__
 
 
 class WallSleeps:
-    """The sleeps of the code under test: where, from when, and until when."""
+    """The sleeps of the code under test: where they began, when, and until when."""
 
     def __init__(self) -> None:
         self._callers = Callers()
@@ -32,7 +32,7 @@ class WallSleeps:
 
     @property
     def seconds(self) -> float:
-        """How long there was somebody who slept."""
+        """For how many seconds some thread slept."""
         total, end = 0.0, float("-inf")
         for since, until, _ in sorted(self._sleeps):
             total += max(0.0, until - max(since, end))
@@ -40,7 +40,7 @@ class WallSleeps:
         return total
 
     def told(self) -> str | None:
-        """What a report says of them; None when it is not worth it."""
+        """What a report says about them; None if they were too short."""
         seconds = self.seconds
         if seconds < WORTH_TELLING:
             return None
@@ -50,14 +50,14 @@ class WallSleeps:
         longest = sorted(places, key=places.__getitem__, reverse=True)[:3]
         listed = ", ".join(f"{places[place]:.1f} s in {place}" for place in longest)
         return (
-            f"the code under test slept for {seconds:.1f} s on the wall: {listed}. With output_sleep = "
+            f"the code under test slept for {seconds:.1f} s in real time: {listed}. With output_sleep = "
             'virtual in the ini file, or @pytest.mark.output(sleep="virtual"), it moves the fake\'s clock '
             "instead, and takes no time"
         )
 
     @contextmanager
     def measured(self) -> Iterator[WallSleeps]:
-        """Note what sleeps while the block runs."""
+        """Note all sleeps while the block runs."""
         global _measures
         if _measures or builtin_functions.unsupported() is not None:
             yield self
@@ -110,7 +110,7 @@ class WallSleeps:
         return ended
 
 
-# Whether somebody measures already.
+# Whether sleeps are measured already.
 _measures = False
 
 

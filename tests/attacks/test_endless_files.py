@@ -61,13 +61,16 @@ def test_a_file_without_end_is_told_while_it_is_watched(
     fake.write("a.py", GOOD.format("'never'") + ENDLESS[kind])
     try:
         with no_hang():
-            fake.until_told("a.py: not taken up; the workflows that it had go on being served")
-            assert "a.py:1:1: it does not come to an end: after 0.5 s it is at " in fake.told[0]
+            fake.until_told("a.py: not loaded; its old workflows are still served")
+            assert (
+                "a.py:1:1: loading takes too long and was stopped: after 0.5 s it is still at "
+                in fake.told[0]
+            )
             assert fake.client.run("w")["output"] == "old"
             fake.write("b.yaml", "workflows: [{name: v, returns: 2}]")
-            fake.until_told("b.yaml: taken up")
+            fake.until_told("b.yaml: loaded")
             fake.write("a.py", GOOD.format("'new'"))
-            fake.until_told("a.py: taken up")
+            fake.until_told("a.py: loaded")
             assert fake.client.run("w")["output"] == "new"
     finally:
         # What cannot be broken off would keep this process busy until its end.
@@ -81,8 +84,8 @@ def test_the_line_is_told_that_a_file_does_not_come_beyond(
     monkeypatch.setattr("output_mock.cli.reading.LIMIT", 0.5)
     fake = watch(a__py=GOOD.format(1))
     fake.write("a.py", GOOD.format(1) + "import time\nwhile True: time.sleep(0.01)\n")
-    fake.until_told("not taken up")
-    assert "it is at line 5, and is broken off" in fake.told[0]
+    fake.until_told("not loaded")
+    assert "it is still at line 5" in fake.told[0]
 
 
 @pytest.mark.parametrize("kind", ENDING)
@@ -104,11 +107,11 @@ def test_while_it_is_watched_the_old_version_stays(
 ) -> None:
     fake = watch(a__py=GOOD.format("'old'"))
     fake.write("a.py", GOOD.format("'new'") + ENDING[kind])
-    fake.until_told("a.py: not taken up")
+    fake.until_told("a.py: not loaded")
     assert kind in fake.told[0]
     assert fake.client.run("w")["output"] == "old"
     fake.write("a.py", GOOD.format("'new'"))
-    fake.until_told("a.py: taken up")
+    fake.until_told("a.py: loaded")
 
 
 def test_ctrl_c_while_a_file_is_read_is_for_the_process(tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def no_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "zero.yaml": (folder / "zero.yaml", "it is a device"),
         "zero.py": (folder / "zero.py", "it is a device"),
         "socket.yaml": (folder / "socket.yaml", "it is a socket"),
-        "folder.py": (folder / "folder.py", "it is a folder"),
+        "folder.py": (folder / "folder.py", "folder"),
         "loop.yaml": (folder / "loop.yaml", "it cannot be read"),
         "huge.yaml": (folder / "huge.yaml", "it has 3000.0 MB, and a script has 10 MB at most"),
         "huge.py": (folder / "huge.py", "it has 3000.0 MB, and a script has 10 MB at most"),
@@ -189,7 +192,7 @@ def test_what_is_no_file_any_more_is_told_and_the_old_version_stays(
     file.unlink()
     path.rename(file)
     with no_hang():
-        fake.until_told("not taken up")
+        fake.until_told("not loaded")
         assert words in fake.told[0]
         assert {fake.client.run("w")["output"], fake.client.run("v")["output"]} == {"old"}
 

@@ -52,7 +52,7 @@ def requests(client: Any) -> None:
     body = {"workflowName": "echo", "workflowId": "w", "input": SECRET_INPUT}
     assert client.unchecked("POST", f"/workflow/run?{QUERY}", body, headers=SECRET_HEADERS).status == 200
     client.unchecked("GET", f"/workflow/runs?{QUERY}", headers=SECRET_HEADERS)
-    # What no script foresaw is told with what was sent.
+    # The reason why no script matches a request quotes what was sent.
     client.unchecked("POST", "/workflow/run", {"workflowName": 5, "password": TOKEN})
     client.unchecked(
         "POST", "/workflow/none/signal/go", {"payload": {"password": TOKEN}}, headers=SECRET_HEADERS

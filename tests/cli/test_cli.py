@@ -244,8 +244,8 @@ def test_host_is_the_address_that_is_listened_on(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("tokens", "unguarded"),
     [
-        ([], "; nothing guards it, see --auth-token"),
-        (["--control-token", "u"], "; nothing guards its API, see --auth-token"),
+        ([], "; requests need no token, see --auth-token"),
+        (["--control-token", "u"], "; requests to its API need no token, see --auth-token"),
         (["--auth-token", "t"], ""),
         (["--auth-token", "t", "--control-token", "u"], ""),
     ],
@@ -299,13 +299,13 @@ def test_in_production_the_variable_is_the_token(serve: Serve) -> None:
     flagged = serve("--auth-token", "flag", environment=variables)
     assert flagged.get("/workflow/catalog", Authorization="Basic secret").status == 401
     assert flagged.get("/workflow/catalog", Authorization="Basic flag").status == 200
-    assert "OUTPUT_API_AUTH_TOKEN is set and not used: --auth-token says another token" in flagged.log
+    assert "OUTPUT_API_AUTH_TOKEN is set but not used, as --auth-token gives another token" in flagged.log
 
 
 @pytest.mark.parametrize("node_env", ["", "development", "test"])
 def test_outside_of_production_the_variable_guards_nothing(serve: Serve, node_env: str) -> None:
     fake = serve(environment={"NODE_ENV": node_env, "OUTPUT_API_AUTH_TOKEN": "secret"})
-    assert "no token is asked for: NODE_ENV is not production" in fake.log
+    assert "requests need no token, as NODE_ENV is not production" in fake.log
     assert fake.get("/workflow/catalog").status == 200
 
 
@@ -314,7 +314,7 @@ def test_production_without_a_token_refuses_to_start(token: dict[str, str]) -> N
     ended = run("serve", "--port", "0", environment={"NODE_ENV": "production", **token})
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
-        "output-mock serve: NODE_ENV is production and there is no token; set OUTPUT_API_AUTH_TOKEN, give "
+        "output-mock serve: NODE_ENV is production, which needs a token; set OUTPUT_API_AUTH_TOKEN, give "
         "--auth-token, or unset NODE_ENV; see 'output-mock serve --help'\n"
     )
 
@@ -406,7 +406,7 @@ def test_variables_say_where_traces_are(serve: Serve, script: Path) -> None:
 def test_remote_traces_without_an_s3_get_a_warning(serve: Serve, script: Path) -> None:
     variables = {"OUTPUT_TRACE_REMOTE_ON": "true", "OUTPUT_TRACE_REMOTE_S3_BUCKET": "traces"}
     fake = serve(script, environment=variables)
-    assert "no remote trace can be fetched; give --s3 moto, or --s3 URL" in fake.log
+    assert "so remote traces cannot be fetched; give --s3 moto, or --s3 URL" in fake.log
 
 
 def told(fake: Fake) -> str:
@@ -525,7 +525,7 @@ def test_worlds_are_made_though_s3_is_down(serve: Serve, script: Path) -> None:
         (
             ["--s3", "http://127.0.0.1:9"],
             {"OUTPUT_AWS_REGION": "eu-west-1"},
-            "an S3 server of your own needs settings; set OUTPUT_TRACE_REMOTE_S3_BUCKET, "
+            "the S3 server of --s3 URL needs settings; set OUTPUT_TRACE_REMOTE_S3_BUCKET, "
             "OUTPUT_AWS_ACCESS_KEY_ID, OUTPUT_AWS_SECRET_ACCESS_KEY",
         ),
         (
@@ -557,7 +557,7 @@ def test_traces_of_the_past_are_served(serve: Serve, script: Path, tmp_path: Pat
     (tmp_path / "logs" / "bad.json").write_text("{")
     fake = serve(script, "--traces", tmp_path / "logs")
     assert "bad.json, line 1, column 2: this is not JSON" in fake.log
-    assert "; it is left out\n" in fake.log
+    assert "; this trace is left out\n" in fake.log
     next((tmp_path / "logs").rglob("*Z_*.json")).write_text("{")
     assert fake.ask("POST", "/__mock__/worlds", {"name": "another"}).status == 201
     assert fake.get("/w/another/workflow/runs").json == fake.get("/workflow/runs").json
@@ -571,7 +571,7 @@ def test_remote_traces_without_a_bucket_are_refused(script: Path) -> None:
     ended = run("serve", script, "--port", "0", environment={"OUTPUT_TRACE_REMOTE_ON": "1"})
     assert ended.returncode == 2
     assert one_line(ended) == (
-        "output-mock serve: OUTPUT_TRACE_REMOTE_ON is on and there is no bucket; set "
+        "output-mock serve: OUTPUT_TRACE_REMOTE_ON is on, but no bucket is set; set "
         "OUTPUT_TRACE_REMOTE_S3_BUCKET; see 'output-mock serve --help'\n"
     )
 
@@ -790,8 +790,8 @@ def test_ctrl_c_while_the_command_is_being_imported_prints_no_traceback(module: 
         (["--execution-timeout", "600000"], "'--execution-timeout': '600000' is not a duration"),
         (["--script-limit", "0s"], "'--script-limit': a script needs some time to run; write its limit like"),
         (["--seed", "x"], "'--seed': 'x' is not a seed; give a whole number, 0 or more"),
-        (["--catalog", "a/b"], "'--catalog': 'a/b' cannot name a catalog; names are letters, digits and"),
-        (["--worker-down", ""], "'--worker-down': '' cannot name a catalog"),
+        (["--catalog", "a/b"], "'--catalog': 'a/b' is not a valid catalog name; use letters, digits and"),
+        (["--worker-down", ""], "'--worker-down': '' is not a valid catalog name"),
         (["--auth-token", " "], "'--auth-token': it is empty"),
         (["--colour"], "No such option"),
         (["--port"], "'--port' requires an argument"),
@@ -909,8 +909,8 @@ def test_a_busy_port_is_said_in_one_line(serve: Serve) -> None:
     ended = run("serve", "--port", str(fake.port))
     assert ended.returncode == 1
     assert one_line(ended) == (
-        f"output-mock serve: port {fake.port} of 127.0.0.1 is in use; stop what uses it, or choose another "
-        "one with --port (0 takes a free one)\n"
+        f"output-mock serve: port {fake.port} of 127.0.0.1 is in use; stop the program that uses it, or "
+        "choose another port with --port (0 takes a free one)\n"
     )
     assert fake.get("/health") == (200, "OK")
 
@@ -919,13 +919,13 @@ def test_a_busy_port_is_said_in_one_line(serve: Serve) -> None:
 def test_a_host_without_an_address_is_said_in_one_line(host: str) -> None:
     ended = run("serve", "--port", "0", "--host", host)
     assert ended.returncode == 1
-    assert f"the host {host!r} has no address; give one of this machine" in one_line(ended)
+    assert f"the host {host!r} has no address; choose one with --host" in one_line(ended)
 
 
 def test_an_address_of_another_machine_is_said_in_one_line() -> None:
     ended = run("serve", "--port", "0", "--host", "192.0.2.1")
     assert ended.returncode == 1
-    assert "192.0.2.1 is no address of this machine" in one_line(ended)
+    assert "192.0.2.1 is not an address of this machine" in one_line(ended)
 
 
 # The rest of the command line

@@ -62,7 +62,7 @@ def test_the_command_line_wins_over_variables_and_variables_over_the_file(
         },
     )
     assert " 5 workflows in catalog of-file " in other.first_line
-    assert "OUTPUT_MOCK_CLOK is no variable of output-mock, and sets nothing; did you mean" in other.log
+    assert "output-mock has no variable OUTPUT_MOCK_CLOK, so it has no effect; did you mean" in other.log
     assert fake.stop() == 0
     assert fake.log == ""
 
@@ -77,8 +77,16 @@ def test_the_command_line_wins_over_variables_and_variables_over_the_file(
         ("OUTPUT_MOCK_EXECUTION_TIMEOUT", "600000", "'OUTPUT_MOCK_EXECUTION_TIMEOUT': '600000' is not a"),
         ("OUTPUT_MOCK_SCRIPTS", "no/such.yaml", "no/such.yaml: there is no such file"),
         ("OUTPUT_MOCK_CONFIG", "no-such.toml", "'OUTPUT_MOCK_CONFIG': File 'no-such.toml' does not exist"),
-        ("OUTPUT_API_PORT", "tcp://10.0.0.7:80", "is called output-api; set enableServiceLinks: false"),
-        ("OUTPUT_MOCK_PORT", "tcp://10.0.0.7:80", "is called output-mock; set enableServiceLinks: false"),
+        (
+            "OUTPUT_API_PORT",
+            "tcp://10.0.0.7:80",
+            "there is a service with the name output-api; set enableServiceLinks: false",
+        ),
+        (
+            "OUTPUT_MOCK_PORT",
+            "tcp://10.0.0.7:80",
+            "there is a service with the name output-mock; set enableServiceLinks: false",
+        ),
     ],
 )
 def test_an_error_names_the_variable_that_a_wrong_value_is_from(
@@ -95,14 +103,17 @@ def test_an_error_names_the_variable_that_a_wrong_value_is_from(
             "[serve]\nclok = 'auto'\n",
             "output-mock.toml: [serve] has no setting 'clok'; did you mean 'clock'?",
         ),
-        ("[serve]\nwatch = 'yes'\n", "output-mock.toml: 'watch' of [serve] is true or false, not 'yes'"),
-        ("[serve]\nhost = true\n", "'host' of [serve] is a text or a number, not True"),
-        ("[serve]\nfaults = [1.5, []]\n", "'faults' of [serve] is a text or a number, or a list of these"),
+        ("[serve]\nwatch = 'yes'\n", "output-mock.toml: 'watch' of [serve] must be true or false, not 'yes'"),
+        ("[serve]\nhost = true\n", "'host' of [serve] must be a text or a number, not True"),
+        (
+            "[serve]\nfaults = [1.5, []]\n",
+            "'faults' of [serve] must be a text or a number, or a list of these",
+        ),
         ("[serve]\nseed = -1\n", "'seed' of [serve] in output-mock.toml: '-1' is not a seed"),
-        ("[sevre]\n", "no command for 'sevre' with settings; did you mean 'serve'?"),
-        ("clock = 'auto'\n", "no command for 'clock' with settings; write it below [serve]"),
-        ("serve = 1\n", "'serve' is no table; write [serve]"),
-        ("[serve\n", "output-mock.toml: this is not TOML: "),
+        ("[sevre]\n", "no command has settings in a table 'sevre'; did you mean 'serve'?"),
+        ("clock = 'auto'\n", "no command has settings in a table 'clock'; write it below [serve]"),
+        ("serve = 1\n", "'serve' must be a table; write [serve]"),
+        ("[serve\n", "output-mock.toml: the file is not valid TOML: "),
     ],
 )
 def test_an_error_names_the_place_in_the_file_that_a_wrong_value_is_from(
@@ -140,7 +151,7 @@ def test_several_scripts_in_a_variable_are_separated_as_in_path(tmp_path: Path) 
 def test_help_says_how_options_can_be_set_besides() -> None:
     text = " ".join(run("verify", "--help").stdout.split())
     assert "such as OUTPUT_MOCK_VERIFY_" in text
-    assert "The command line wins over variables, and these over the file." in text
+    assert "The command line wins over variables, and variables win over the file." in text
 
 
 def test_commands_that_print_something_take_no_settings() -> None:

@@ -32,7 +32,10 @@ def test_of_a_folder_its_scripts_are_loaded_and_no_others(tmp_path: Path) -> Non
 
 def test_a_folder_without_scripts_is_a_mistake(tmp_path: Path) -> None:
     line = one_line(run("serve", "--port", "0", str(tmp_path)))
-    assert f"{tmp_path}: there is no script in this folder: no file that ends in .py, .yaml or .yml" in line
+    assert (
+        f"{tmp_path}: there is no script in this folder; the name of a script ends in .py, .yaml or .yml"
+        in line
+    )
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 def test_a_file_that_has_changed_is_taken_up(watch: Callable[..., Watched]) -> None:
     fake = watch(a__yaml="workflows: [{name: w, returns: old}, {name: x, returns: 1}]")
     fake.write("a.yaml", "workflows: [{name: w, returns: new}]")
-    fake.until_told("a.yaml: taken up, 1 workflow")
+    fake.until_told("a.yaml: loaded, 1 workflow")
     assert fake.client.run("w")["output"] == "new"
     assert names(fake.mock) == ["w"]
 
@@ -170,14 +170,14 @@ def test_a_python_file_is_taken_up_too(watch: Callable[..., Watched]) -> None:
     text = "from output_mock import Script\nscript = Script()\nscript.workflow('w').returns({})\n"
     fake = watch(a__py=text.format(1))
     fake.write("a.py", text.format(2))
-    fake.until_told("a.py: taken up, 1 workflow")
+    fake.until_told("a.py: loaded, 1 workflow")
     assert fake.client.run("w")["output"] == 2
 
 
 def test_a_file_that_is_wrong_leaves_the_last_good_one(watch: Callable[..., Watched]) -> None:
     fake = watch(a__yaml="workflows: [{name: w, returns: old}]")
     fake.write("a.yaml", "workflows: [{name: w, retruns: 1, zzz: 2}]")
-    fake.until_told("a.yaml: not taken up; the workflows that it had go on being served")
+    fake.until_told("a.yaml: not loaded; its old workflows are still served")
     assert [line.partition(": ")[0] for line in fake.told[:3]] == [
         "a.yaml:1:13",
         "a.yaml:1:23",
@@ -185,7 +185,7 @@ def test_a_file_that_is_wrong_leaves_the_last_good_one(watch: Callable[..., Watc
     ]
     assert fake.client.run("w")["output"] == "old"
     fake.write("a.yaml", "workflows: [{name: w, returns: mended}]")
-    fake.until_told("taken up, 1")
+    fake.until_told("loaded, 1")
     assert fake.client.run("w")["output"] == "mended"
 
 
@@ -195,7 +195,7 @@ def test_a_name_that_another_file_has_leaves_the_last_good_one(watch: Callable[.
         b__yaml="workflows: [{name: v, aliases: x, returns: 1}]",
     )
     fake.write("a.yaml", "workflows: [{name: x, returns: new}]")
-    fake.until_told("not taken up")
+    fake.until_told("not loaded")
     assert "'x' already names workflow 'v'" in fake.told[0]
     assert sorted(names(fake.mock)) == ["v", "w", "x"]
 
@@ -205,10 +205,10 @@ def test_a_child_that_no_file_has_any_more_is_told(watch: Callable[..., Watched]
         a__yaml="workflows: [{name: w, steps: [{child: v}]}]", b__yaml="workflows: [{name: v, returns: 1}]"
     )
     fake.write("b.yaml", "workflows: [{name: u, returns: 1}]")
-    fake.until_told("b.yaml: not taken up")
+    fake.until_told("b.yaml: not loaded")
     assert "a.yaml:1:39: there is no workflow 'v' to run as a child" in fake.told[0]
     fake.write("a.yaml", "workflows: [{name: w, steps: [{child: v, input: 1}]}]")
-    fake.until_told("a.yaml: taken up")
+    fake.until_told("a.yaml: loaded")
 
 
 def test_a_file_that_is_gone_is_told_and_taken_up_when_it_is_back(watch: Callable[..., Watched]) -> None:
@@ -217,7 +217,7 @@ def test_a_file_that_is_gone_is_told_and_taken_up_when_it_is_back(watch: Callabl
     fake.until_told("there is no such file")
     assert fake.client.run("w")["output"] == "old"
     fake.write("a.yaml", "workflows: [{name: w, returns: new}]")
-    fake.until_told("a.yaml: taken up")
+    fake.until_told("a.yaml: loaded")
     assert fake.client.run("w")["output"] == "new"
 
 
@@ -227,7 +227,7 @@ def test_a_run_from_the_beginning_is_not_begun_again(watch: Callable[..., Watche
     fake.mock.clock.run_due()
     run_id = fake.mock.runs["first"].run_id
     fake.write("a.yaml", text.format(2))
-    fake.until_told("taken up")
+    fake.until_told("loaded")
     assert fake.mock.runs["first"].run_id == run_id
 
 
@@ -248,13 +248,13 @@ def test_serve_watches_when_it_is_told_to(serve: Serve, tmp_path: Path) -> None:
         return fake.ask("POST", f"/w/{world}/workflow/run", {"workflowName": "w"}).json["output"]
 
     until(lambda: output() == "newer")
-    until(lambda: "a.yaml: taken up, 1 workflow\n" in fake.log)
+    until(lambda: "a.yaml: loaded, 1 workflow\n" in fake.log)
     # So is it in worlds that were there before, unless they have scripts of their own.
     until(lambda: output_in("before") == "newer")
     own = {"workflowName": "w", "workflowId": "own"}
     assert fake.ask("POST", "/w/bare/workflow/run", own).status == 424
     file.write_text("workflows: [{name: w, retruns: 1}]")
-    until(lambda: "a.yaml: not taken up" in fake.log)
+    until(lambda: "a.yaml: not loaded" in fake.log)
     assert "a.yaml:1:23: a workflow has no key 'retruns'; did you mean 'returns'?\n" in fake.log
     assert output() == "newer"
     assert fake.stop() == 0
@@ -263,7 +263,7 @@ def test_serve_watches_when_it_is_told_to(serve: Serve, tmp_path: Path) -> None:
 def test_serve_has_to_have_something_to_watch() -> None:
     ended = run("serve", "--watch", "--port", "0")
     assert ended.returncode == 2
-    assert "--watch has nothing to watch; name a script to serve" in ended.stderr
+    assert "--watch needs a script to watch; name a script file or folder" in ended.stderr
 
 
 def test_a_script_that_is_new_in_a_folder_is_taken_up(
@@ -274,7 +274,7 @@ def test_a_script_that_is_new_in_a_folder_is_taken_up(
     watched = Watched(tmp_path, (str(tmp_path),))
     try:
         watched.write("b.yaml", "workflows: [{name: b, returns: 2}]")
-        watched.until_told("b.yaml: taken up, 1 workflow")
+        watched.until_told("b.yaml: loaded, 1 workflow")
         assert [watched.client.run(name)["output"] for name in ("a", "b")] == [1, 2]
     finally:
         watched.watcher.close()

@@ -1112,11 +1112,15 @@ def test_whoever_looks_on_sees_how_far_it_is(fake: tuple[OutputMock, str]) -> No
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["http://127.0.0.1:9", "--token", "secret\n"], 2, "is there a line end in it?"),
-        (["https://user:secret@127.0.0.1:9"], 2, "a URL has no user in it here"),
-        (["http://127.0.0.1:9", "--against", "http://me@127.0.0.1:9"], 2, "a URL has no user in it here"),
-        (["http://127.0.0.1:9", "--catalog", "a b"], 2, "cannot name a catalog"),
-        (["http://127.0.0.1:9", "--temporal", "nowhere"], 2, "is not HOST:PORT"),
+        (["http://127.0.0.1:9", "--token", "secret\n"], 2, "does it contain a line break?"),
+        (["https://user:secret@127.0.0.1:9"], 2, "the URL must not contain a user name"),
+        (
+            ["http://127.0.0.1:9", "--against", "http://me@127.0.0.1:9"],
+            2,
+            "the URL must not contain a user name",
+        ),
+        (["http://127.0.0.1:9", "--catalog", "a b"], 2, "is not a valid catalog name"),
+        (["http://127.0.0.1:9", "--temporal", "nowhere"], 2, "is not an address; write HOST:PORT"),
         (["http://127.0.0.1:9", "--temporal", "127.0.0.1:7233", "--read-only"], 2, "leave --read-only out"),
         (["http://127.0.0.1:9", "--temporal", "127.0.0.1:7233", "--catalog", "c"], 2, "leave --catalog out"),
         (["--only", "run.no-such-check", *QUICK], 2, "there is no check 'run.no-such-check'"),

@@ -106,11 +106,11 @@ def test_the_report_tells_calls_runs_timelines_and_what_a_request_scripted_for_n
     parts = {
         part["title"]: part["text"] for part in client.control("GET", "/report", expect=200).json["sections"]
     }
-    assert list(parts) == ["calls", "runs", "scripted and never played", "timeline of a"]
+    assert list(parts) == ["calls", "runs", "scripted but never used", "timeline of a"]
     assert "#1 POST /workflow/start -> 200" in parts["calls"]
     assert "a (approval): completed" in parts["runs"]
     # Not those of the server's own files.
-    assert [line.split("'")[1] for line in parts["scripted and never played"].splitlines()] == [
+    assert [line.split("'")[1] for line in parts["scripted but never used"].splitlines()] == [
         "report",
         "cited",
     ]

@@ -31,14 +31,14 @@ def test_what_was_scripted_over_http_and_never_played_is_told() -> None:
         assert whole["about"] == "workflow 'price' was never run"
         client.run("price", {"currency": "USD"})
         first, second, others = unplayed(client, "price")
-        assert first["about"] == 'workflow \'price\': when({"currency": "EUR"}) fitted no input'
+        assert first["about"] == 'workflow \'price\': when({"currency": "EUR"}) matched no input'
         assert first["places"] == ["/when/0"]
         assert "no run got answer 2 of 2 for when" in second["about"]
         assert second["places"] == ["/when/1/answers/1"]
         assert others["about"] == "workflow 'price': no run got its answer for other inputs"
         client.control("POST", "/faults", {"status": 503, "route": "stop"})
         assert (
-            unplayed(client, "price")[-1]["about"] == "the fault 'answer 503 for route stop' struck no call"
+            unplayed(client, "price")[-1]["about"] == "the fault 'answer 503 for route stop' affected no call"
         )
         for currency in ("USD", "EUR", "GBP"):
             client.run("price", {"currency": currency})

@@ -72,7 +72,8 @@ def test_what_is_there_and_different_is_kept_unless_it_is_said(tmp_path: Path) -
     result = CliRunner().invoke(pack, [str(tmp_path)])
     assert result.exit_code == 1
     assert (
-        f"{file} is there and different; choose another folder, or overwrite it with --force" in result.output
+        f"{file} exists and is different; choose another folder, or overwrite it with --force"
+        in result.output
     )
     assert list(tmp_path.rglob("*.ts")) == [file], "nothing else was written"
     assert CliRunner().invoke(pack, [str(tmp_path), "--force"]).exit_code == 0

@@ -137,12 +137,12 @@ def test_a_test_that_skips_itself_is_not_judged(said: Mapping[str, Said]) -> Non
 def test_a_failing_report_lists_what_was_never_played_but_not_a_whole_catalog(
     said: Mapping[str, Said],
 ) -> None:
-    listed = said["test_reports"]["call"]["sections"]["output_mock: scripted and never played"]
+    listed = said["test_reports"]["call"]["sections"]["output_mock: scripted but never used"]
     assert re.findall(r"workflow '(\w+)'", listed) == ["c"]
 
 
 def test_a_setting_that_is_unknown_is_an_error(said: Mapping[str, Said]) -> None:
-    assert "unused is one of error, all, report, not 'sometimes'" in said["test_wrong"]["setup"]["text"]
+    assert "unused must be one of error, all, report, not 'sometimes'" in said["test_wrong"]["setup"]["text"]
 
 
 @pytest.mark.parametrize("name", names("test_unreached"))

@@ -89,7 +89,7 @@ def test_an_argument_with_no_name_is_an_error(suite: Suite) -> None:
     code = "import pytest\n@pytest.mark.output('manual')\ndef test_it(output_mock):\n    pass\n"
     result = suite(code)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*it takes names and values, such as clock='manual'*"])
+    result.stdout.fnmatch_lines(["*give arguments by name, such as clock='manual'*"])
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,11 @@ def test_an_argument_with_no_name_is_an_error(suite: Suite) -> None:
         ("execution_timeout='soon'", "'soon' is not a duration*"),
         ("scripts=['missing.py']", "*missing.py: there is no such file*"),
         ("url='nowhere'", "'nowhere' is not a base URL; write it like 'http://localhost:3001'"),
-        ("sleep=[3]", "sleep is 'virtual', 'real', or a list of modules and their names, and has 3 in it"),
-        ("sleep='virtual', clock='real'", "virtual time needs a virtual clock*"),
+        (
+            "sleep=[3]",
+            "sleep must be 'virtual', 'real', or a list of modules and their names, and 3 is none of these",
+        ),
+        ("sleep='virtual', clock='real'", "virtual time does not work with a real clock*"),
     ],
 )
 def test_a_value_that_cannot_be_is_an_error_that_names_the_test(
@@ -202,7 +205,7 @@ def test_the_command_lines_seed_lies_over_markers_and_ini(pytester: pytest.Pytes
 def test_a_seed_that_is_none_is_refused(suite: Suite) -> None:
     result = suite("def test_it(): pass", "--output-seed=often")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: the seed of fakes is a whole number, or random, not 'often'"])
+    result.stderr.fnmatch_lines(["ERROR: the seed of fakes must be a whole number, or random, not 'often'"])
 
 
 # A server that is there already
@@ -233,7 +236,9 @@ def test_a_suite_runs_against_a_server_that_is_there_and_skips_what_scripts_a_fa
     with OutputMock(auth_token="t0ken").serve() as url:
         result = suite(ELSEWHERE, "--output-url", url, "--output-token", "t0ken", "-rs")
     result.assert_outcomes(passed=1, skipped=3)
-    result.stdout.fnmatch_lines(["*it scripts a fake, and --output-url names a server that is there already"])
+    result.stdout.fnmatch_lines(
+        ["*this test scripts a fake, and with --output-url the tests run against another server"]
+    )
 
 
 def test_without_one_the_same_suite_runs_against_a_fake(suite: Suite) -> None:
@@ -260,8 +265,14 @@ def test_a_server_that_is_no_output_api_is_said_to_be_none(suite: Suite) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--output-url", "localhost:3001"), "--output-url is the base URL of a server, http(s)://…, not *"),
-        (("--output-token", "t"), "--output-token is the token of a server; give --output-url as well"),
+        (
+            ("--output-url", "localhost:3001"),
+            "--output-url must be the base URL of a server, http(s)://…, not *",
+        ),
+        (
+            ("--output-token", "t"),
+            "--output-token is the token of the server at --output-url; give --output-url as well",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
@@ -277,7 +288,7 @@ def test_a_pytest_that_is_too_old_is_told_with_the_command(
 ) -> None:
     monkeypatch.setattr(pytest, "version_tuple", (7, 4, 4))
     with pytest.raises(
-        pytest.UsageError, match=r"pip install 'output-mock\[pytest\]', or leave the plugin out"
+        pytest.UsageError, match=r"pip install 'output-mock\[pytest\]', or switch the plugin off"
     ):
         plugin.pytest_configure(pytestconfig)
 

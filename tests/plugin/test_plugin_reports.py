@@ -111,7 +111,7 @@ UNFORESEEN = {
 
 
 @pytest.mark.parametrize(("method", "path", "body", "words"), UNFORESEEN.values(), ids=UNFORESEEN)
-def test_a_call_that_no_script_foresaw_fails_the_test_and_says_what_is_nearest(
+def test_a_call_that_no_script_matches_fails_the_test_and_names_the_nearest_one(
     suite: Suite, method: str, path: str, body: str, words: str
 ) -> None:
     result = suite(
@@ -126,9 +126,9 @@ def test_a_call_that_no_script_foresaw_fails_the_test_and_says_what_is_nearest(
     )
     result.assert_outcomes(passed=1, errors=1)
     pattern = words.replace("[", "[[]").replace("?", "[?]")
-    result.stdout.fnmatch_lines(["no script foresaw this:", f"  [#]1 {pattern}"])
+    result.stdout.fnmatch_lines(["no script matches these requests:", f"  [#]1 {pattern}"])
     result.stdout.fnmatch_lines(
-        ["correct the script, or say that the test expects it: output_mock.expect_unmatched(status=…)*"]
+        ["correct the script. If the test expects this, call output_mock.expect_unmatched(status=…)*"]
     )
 
 

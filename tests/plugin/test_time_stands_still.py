@@ -34,7 +34,7 @@ pytestmark = VIRTUAL
 
 
 def on_the_wall(seconds: float) -> None:
-    """Takes so long on the wall, as what waits for something outside of the process does."""
+    """Take this long in real time, like code that waits for something outside the process."""
     threading.Event().wait(seconds)
 
 
@@ -425,7 +425,7 @@ def test_a_test_that_is_stuck_fails_even_where_the_error_was_caught(suite: Suite
             os.close(reading), os.close(writing)
     """)
     outcome.assert_outcomes(passed=1, errors=1)
-    outcome.stdout.fnmatch_lines(["*virtual time stood still*thread 'reader', in read*output_stuck_after*"])
+    outcome.stdout.fnmatch_lines(["*virtual time was held up*thread 'reader', in read*output_stuck_after*"])
 
 
 # Words that are wrong, and tests that wait
@@ -434,8 +434,8 @@ def test_a_test_that_is_stuck_fails_even_where_the_error_was_caught(suite: Suite
 @pytest.mark.parametrize(
     ("sleep", "words"),
     [
-        ('"virtuel"', "*no module is called 'virtuel'; did you mean 'virtual'?"),
-        ('["no_such_module"]', "*no module is called 'no_such_module'*"),
+        ('"virtuel"', "*there is no module 'virtuel'; did you mean 'virtual'?"),
+        ('["no_such_module"]', "*there is no module 'no_such_module'*"),
     ],
 )
 def test_a_word_that_is_no_module_is_refused(suite: Suite, sleep: str, words: str) -> None:
@@ -470,7 +470,7 @@ def test_a_test_that_slept_on_the_wall_is_told_how_it_need_not(suite: Suite) -> 
             time.sleep(0.01)
     """)
     outcome.assert_outcomes(passed=2)
-    outcome.stdout.fnmatch_lines(["*::test_waits: *slept for 1.* s on the wall*output_sleep = virtual*"])
+    outcome.stdout.fnmatch_lines(["*::test_waits: *slept for 1.* s in real time*output_sleep = virtual*"])
     outcome.stdout.no_fnmatch_line("*::test_does_not: *")
 
 
@@ -487,4 +487,4 @@ def test_a_failed_test_that_slept_on_the_wall_is_told_so_once(suite: Suite, opti
         *options,
     )
     outcome.assert_outcomes(failed=1)
-    assert outcome.stdout.str().count("s on the wall: ") == 1
+    assert outcome.stdout.str().count("s in real time: ") == 1

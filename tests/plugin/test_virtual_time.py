@@ -219,12 +219,12 @@ def test_one_fake_at_a_time_has_the_time() -> None:
     one, other = OutputMock(), OutputMock()
     with (
         one.virtual_time(),
-        pytest.raises(RuntimeError, match="on already, for another fake"),
+        pytest.raises(RuntimeError, match="is already on for another fake"),
         other.virtual_time(),
     ):
         pass
     with (
-        pytest.raises(ValueError, match="needs a virtual clock"),
+        pytest.raises(ValueError, match="does not work with a real clock"),
         OutputMock(clock="real").virtual_time(),
     ):
         pass

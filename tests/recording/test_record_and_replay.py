@@ -223,7 +223,7 @@ def test_a_command_does_what_is_done_by_hand(url: str, tmp_path: Path) -> None:
     assert len(workflow_id) == 21
     failed = run(*arguments, f"{sys.executable} -c 'raise SystemExit(3)'")
     assert failed.returncode == 2
-    assert "ended with status 3; it was to do: note it" in one_line(failed)
+    assert "ended with status 3; it should have done: note it" in one_line(failed)
 
 
 def test_a_hand_that_fails_ends_a_replay(url: str, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_hand_that_fails_ends_a_replay(url: str, tmp_path: Path) -> None:
     run("record", url, tmp_path / "s", "-o", tmp_path / "out", "--hand", "true")
     ended = run("replay", tmp_path / "out", url, "--hand", "false")
     assert ended.returncode == 2
-    assert "false ended with status 1; it was to do: note it" in one_line(ended)
+    assert "false ended with status 1; it should have done: note it" in one_line(ended)
     missing = run("replay", tmp_path / "out", url, "--hand", "./no-such-command")
     assert "./no-such-command cannot be run" in one_line(missing)
 
@@ -247,7 +247,7 @@ def test_a_kind_of_server_that_no_scenario_needs_is_told(url: str, scenario: Pat
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == [
         "left out, as they need no such server: approval",
-        "output-mock record: there is no scenario to play",
+        "output-mock record: there is no scenario to record",
     ]
 
 
@@ -269,7 +269,7 @@ def test_versions_are_found_or_said_and_a_contradiction_is_told(
     recording = json.loads((tmp_path / "approval.json").read_text())
     assert recording["recorded"] == {"api": "0.11.0", "sdk": "0.11.2", "temporal": "1.32.0"}
     wrong = run("record", url, scenario, "-o", tmp_path, "--api-version", "0.9.2")
-    assert wrong.stderr == ("warning: the API server answers as 0.11 does, and you say that it is 0.9.2\n")
+    assert wrong.stderr == ("warning: the API server answers like 0.11, but you say that it is 0.9.2\n")
 
 
 def test_a_server_that_is_none_is_told(scenario: Path, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_files_that_are_no_scenarios_are_told_before_anything_is_sent(tmp_path: 
     assert ended.returncode == 2
     bad, twice, last = ended.stderr.splitlines()
     assert bad.startswith(f"{tmp_path / 's' / 'bad.yaml'}:3:5: step 1, wait: 'soon' is not a duration")
-    assert twice.endswith("good.json is called 'good', too; rename one, or move it to another folder")
+    assert twice.endswith("good.json has the same name, 'good'; rename one, or move it to another folder")
     assert last == "output-mock record: nothing was sent; correct these files first"
     assert not (tmp_path / "out").exists()
 
@@ -319,7 +319,7 @@ def test_a_folder_without_scenarios_and_a_file_that_is_not_there_are_told(tmp_pa
     missing = run("replay", tmp_path / "x", "http://127.0.0.1:9")
     assert "there is no such file" in one_line(missing)
     neither = run("replay", tmp_path, "localhost:3001")
-    assert "is not a URL, and there is no such folder" in one_line(neither)
+    assert "is neither a URL nor an existing folder" in one_line(neither)
 
 
 def test_a_server_of_another_version_than_the_recordings_is_told(
@@ -331,15 +331,15 @@ def test_a_server_of_another_version_than_the_recordings_is_told(
         replayed = run("replay", tmp_path / "out", older)
     assert replayed.returncode == 1
     assert replayed.stderr == (
-        "recorded with API 0.11, and this server is API 0.9: what changes by that is told by "
-        "'output-mock versions 0.11 0.9'\n"
+        "recorded with API 0.11, but this server is API 0.9; 'output-mock versions 0.11 0.9' says what "
+        "that changes\n"
     )
 
 
 def test_a_scenario_cannot_be_replayed(url: str, scenario: Path) -> None:
     ended = run("replay", scenario, url)
     assert ended.returncode == 2
-    assert "this is a scenario, and no recording; record it with 'output-mock record'" in one_line(ended)
+    assert "this is a scenario, not a recording; record it with 'output-mock record'" in one_line(ended)
 
 
 def test_recordings_that_only_one_folder_has_are_told(url: str, tmp_path: Path) -> None:
@@ -360,7 +360,8 @@ def test_the_schema_of_scenarios_is_printed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "words"), [("echo 'x", "is no command: No closing quotation"), (" ", "this is no command")]
+    ("command", "words"),
+    [("echo 'x", "is not a command: No closing quotation"), (" ", "the command is empty")],
 )
 def test_a_command_that_is_none_is_told_before_anything_is_sent(
     url: str, command: str, words: str, tmp_path: Path
@@ -371,9 +372,9 @@ def test_a_command_that_is_none_is_told_before_anything_is_sent(
     assert ended.returncode == 2
 
 
-def test_a_value_that_no_environment_can_hold_is_told(url: str, tmp_path: Path) -> None:
+def test_a_value_that_cannot_be_an_environment_variable_is_reported(url: str, tmp_path: Path) -> None:
     start = {"request": "POST /workflow/run", "json": {"workflowName": "conf_echo", "input": {"t": "a\0b"}}}
     path = a_scenario(tmp_path / "in", "hand", {**start, "save": {"t": "input.t"}}, {"by_hand": "stop it"})
     ended = run("record", url, path, "-o", tmp_path / "out", "--hand", f"{sys.executable} -c pass")
-    assert "a variable has characters that no environment can hold" in one_line(ended)
+    assert "a variable has characters that an environment variable cannot have" in one_line(ended)
     assert ended.returncode == 2

@@ -1066,9 +1066,9 @@ main()
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--temporal", "nowhere"], "'nowhere' is not HOST:PORT; write it like 127.0.0.1:7233"),
-        (["--traces", "s3://"], "'s3://' names no bucket; write it like s3://my-traces"),
-        (["--catalog", "a b"], "'a b' cannot name a catalog"),
+        (["--temporal", "nowhere"], "'nowhere' is not an address; write HOST:PORT, such as 127.0.0.1:7233"),
+        (["--traces", "s3://"], "'s3://' does not name a bucket; write it like s3://my-traces"),
+        (["--catalog", "a b"], "'a b' is not a valid catalog name"),
         (["--temporal", f"127.0.0.1:{free_port()}"], "cannot reach a Temporal at 127.0.0.1:"),
     ],
 )

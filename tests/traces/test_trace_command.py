@@ -259,12 +259,12 @@ def test_what_cannot_be_drawn_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"a": 1}')
     assert "has 'id', which is text; is this a trace?" in told(str(tmp_path / "bad.json"))
     assert "there is no such file" in told("no/such.json")
-    assert "nothing answers there (Connection refused); is the server running?" in told("some-id")
+    assert "no server answers there (Connection refused); is it running?" in told("some-id")
     mock = OutputMock()
     mock.workflow("w").returns(1)
     with mock.serve() as url:
         assert "WorkflowNotFoundError: workflow not found for ID: nobody" in told("nobody", "--url", url)
         Client(mock).run("w", workflowId="w")
         # This server has no control plane, which would have it.
-        assert "a fake writes it with --trace-dir" in told("w", "--url", url)
+        assert "A fake writes traces with --trace-dir" in told("w", "--url", url)
         assert "this is not JSON" in told(f"{url}/health")

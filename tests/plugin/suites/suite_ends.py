@@ -22,7 +22,7 @@ def broken(mock, name="w"):
         return input["nope"]
 
 
-# What no script foresaw
+# Requests that no script matches
 
 
 def test_fails_when_no_when_fits(output_mock):
@@ -263,7 +263,7 @@ def test_fails_for_a_script_that_never_gives_its_thread_back(output_mock):
 
 
 def test_fails_for_a_wrong_name_and_blames_it_for_what_was_not_played(output_mock):
-    """did you mean 'price'?…'price' was never run …mend what is listed above first"""
+    """did you mean 'price'?…'price' was never run …first fix what is listed above"""
     output_mock.workflow("price").returns(1)
     body = {"workflowName": "prise", "workflowId": "a", "input": {}}
     assert not requests.post(f"{output_mock.url}/workflow/start", json=body).ok

@@ -42,14 +42,14 @@ def test_fails_for_a_function_that_was_never_run(output_mock):
 
 
 def test_fails_for_a_when_that_fitted_nothing(output_mock):
-    """workflow 'a': when({"x": 1}) fitted no input (…suite_unplayed.py, line HERE)"""
+    """workflow 'a': when({"x": 1}) matched no input (…suite_unplayed.py, line HERE)"""
     output_mock.workflow("a").when({"x": 1}).returns(1)  # here
     output_mock.workflow("a").returns(2)
     assert run(output_mock, "a", input={"x": 2}) == 2
 
 
 def test_fails_for_a_predicate_that_fitted_nothing(output_mock):
-    """workflow 'a': when(<lambda>) fitted no input"""
+    """workflow 'a': when(<lambda>) matched no input"""
     output_mock.workflow("a").when(lambda input: input["x"] > 9).returns(1).when({"x": 2}).returns(2)
     assert run(output_mock, "a", input={"x": 2}) == 2
 
@@ -69,7 +69,7 @@ def test_fails_for_an_answer_in_a_row_that_no_run_got(output_mock):
 
 
 def test_fails_for_a_when_below_a_function_that_plays_all(output_mock):
-    """workflow 'a': when({"x": 1}) fitted no input"""
+    """workflow 'a': when({"x": 1}) matched no input"""
 
     @output_mock.workflow("a")
     async def a(ctx, input):
@@ -80,7 +80,7 @@ def test_fails_for_a_when_below_a_function_that_plays_all(output_mock):
 
 
 def test_fails_for_a_fault_that_struck_nothing(output_mock):
-    """the fault 'answer 503 for route stop' struck no call (…suite_unplayed.py, line HERE)"""
+    """the fault 'answer 503 for route stop' affected no call (…suite_unplayed.py, line HERE)"""
     output_mock.fail_next(503, route="stop")  # here
 
 
@@ -97,7 +97,7 @@ def test_fails_for_a_signal_of_a_file_if_all_counts(output_mock):
 
 
 def test_fails_for_a_signal_that_is_due_when_the_run_times_out(output_mock):
-    """never sent: the run reached its execution timeout at the moment when it was due; set a longer"""
+    """never sent: the run reached its execution timeout just when it was due; set a longer"""
 
     @output_mock.workflow("post")
     async def post(ctx, input):
@@ -157,7 +157,7 @@ def test_fails_for_a_socket_too(output_server):
 
 
 def test_fails_for_what_lies_over_a_fixture(output_mock, scripts):
-    """workflow 'a': when({"x": 1}) fitted no input"""
+    """workflow 'a': when({"x": 1}) matched no input"""
     output_mock.workflow("a").when({"x": 1}).returns(3)
     assert run(output_mock, "a") == 1
 

@@ -16,17 +16,17 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 
 
 def test_unreached_urllib(output_mock):
-    """URLError at URL: that is this fake…requests, httpx and httpx2…aiohttp, urllib, niquests…"""
+    """URLError at URL. That is this fake's URL…requests, httpx and httpx2…aiohttp, urllib, niquests…"""
     urllib.request.urlopen(f"{output_mock.url}/health")
 
 
 def test_unreached_http_client(output_mock):
-    """ConnectionRefusedError at URL: that is this fake…output_server"""
+    """ConnectionRefusedError at URL. That is this fake's URL…output_server"""
     http.client.HTTPConnection(output_mock.url.removeprefix("http://")).request("GET", "/health")
 
 
 def test_unreached_aiohttp(output_mock):
-    """ClientConnectorError at URL: that is this fake…output_server"""
+    """ClientConnectorError at URL. That is this fake's URL…output_server"""
 
     async def ask():
         async with aiohttp.ClientSession() as session:
@@ -36,23 +36,23 @@ def test_unreached_aiohttp(output_mock):
 
 
 def test_unreached_asyncio(output_mock):
-    """ConnectionRefusedError at URL: that is this fake…output_server"""
+    """ConnectionRefusedError at URL. That is this fake's URL…output_server"""
     host, port = output_mock.url.removeprefix("http://").split(":")
     asyncio.run(asyncio.open_connection(host, int(port)))
 
 
 def test_unreached_requests_elsewhere(output_mock):
-    """ConnectionError at IMPORTED, and this fake is at URL…OUTPUT_API_URL…output_url = IMPORTED in the ini"""
+    """ConnectionError at IMPORTED, but this fake is at URL…OUTPUT_API_URL…output_url = IMPORTED in the ini"""
     requests.get(f"{IMPORTED}/health")
 
 
 def test_unreached_httpx_elsewhere(output_mock):
-    """ConnectError at IMPORTED, and this fake is at URL…output_url = IMPORTED"""
+    """ConnectError at IMPORTED, but this fake is at URL…output_url = IMPORTED"""
     httpx.get(f"{IMPORTED}/health")
 
 
 def test_unreached_behind_another_error(output_mock):
-    """RuntimeError at IMPORTED, and this fake is at URL"""
+    """RuntimeError at IMPORTED, but this fake is at URL"""
     try:
         requests.get(f"{IMPORTED}/health")
     except requests.ConnectionError as error:
@@ -60,12 +60,12 @@ def test_unreached_behind_another_error(output_mock):
 
 
 def test_unreached_on_a_socket(output_server):
-    """ConnectionError at IMPORTED, and this fake is at URL…read it when you make the request"""
+    """ConnectionError at IMPORTED, but this fake is at URL…read it when you make the request"""
     requests.get(f"{IMPORTED}/health")
 
 
 def test_unreached_and_nobody_says_why(output_mock):
-    """nothing has reached this fake, which is at URL…requests, httpx and httpx2…OUTPUT_API_URL"""
+    """no request has reached this fake, which is at URL…requests, httpx and httpx2…OUTPUT_API_URL"""
     pytest.fail("there is no summary")
 
 

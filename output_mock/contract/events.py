@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-from output_mock.contract.failures import IDENTITY, ApplicationFailure, Cause
+from output_mock.contract.failures import IDENTITY, Cause
 from output_mock.contract.payloads import payload
 from output_mock.contract.run_start import ActivityOptions, Memo, StartInfo, WorkflowDetails
 from output_mock.contract.schemas import JsonSchema
@@ -69,6 +69,9 @@ _BUILD = "output-mock"
 _FOREVER = 2**63
 # The attributes that the server leaves out unless a reader asks for payloads.
 _PAYLOAD_KEYS = frozenset({"input", "result", "failure", "details", "lastCompletionResult", "lastFailure"})
+
+# From so many events on, the server suggests that a run continues as new (many_events).
+EVENTS_TO_CONTINUE = 4096
 
 # What fields hold. The state file has a form for each of these types.
 Json = Any
@@ -553,12 +556,30 @@ class WorkflowTaskScheduled(Event):
 class WorkflowTaskStarted(Event):
     """The worker has begun to go on (run_completes)."""
 
-    _reasons = derived("suggestContinueAsNewReasons", LIST, _empty_list)
+    _reasons = derived(
+        "suggestContinueAsNewReasons",
+        LIST,
+        # 2 is a history of many events.
+        lambda _info, event_id, _event: [2] if event_id > EVENTS_TO_CONTINUE else [],
+    )
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     _identity = derived("identity", TEXT, IDENTITY)
     _request_id = derived("requestId", TEXT, _request)
+    _suggested = derived(
+        "suggestContinueAsNew",
+        FLAG,
+        lambda _info, event_id, _event: True if event_id > EVENTS_TO_CONTINUE else ABSENT,
+        optional=True,
+    )
     _history_size = derived("historySizeBytes", LONG, lambda _info, event_id, _event: event_id * 140)
-    _worker = derived("workerVersion", BUILD, _BUILD)
+    # Whether the server has taken what its worker has answered (too_big_update).
+    is_answered: bool = hidden()
+    _worker = derived(
+        "workerVersion",
+        BUILD,
+        lambda _info, _id, event: _BUILD if event.is_answered else ABSENT,
+        optional=True,
+    )
 
 
 @_kind(7)
@@ -580,22 +601,54 @@ class WorkflowTaskCompleted(Event):
     _metering = derived("meteringMetadata", OBJECT, _nothing)
 
 
+_RESET, _LARGE_MESSAGE = 20, 17
+# The numbers of the causes that a reason begins with.
+_CAUSES = {
+    "BadScheduleActivityAttributes": 2,
+    "BadFailWorkflowExecutionAttributes": 8,
+    "BadContinueAsNewAttributes": 11,
+    "BadStartChildExecutionAttributes": 16,
+    "GrpcMessageTooLarge": _LARGE_MESSAGE,
+    "BadUpdateWorkflowExecutionMessage": 30,
+}
+
+
 @_kind(9)
 class WorkflowTaskFailed(Event):
-    """The run was reset to before this task (reset)."""
+    """The run was reset to before this task (reset), or the task gave what the server does not take
+    (too_big_*).
+    """
 
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     started: int = shown("startedEventId", EVENT_ID)
-    _cause = derived("cause", NUMBER, 20)
+    _cause = derived("cause", NUMBER, lambda _info, _id, event: _cause_of(event))
     reason: str = hidden()
     _failure = derived(
         "failure",
         FAILURE._replace(write=OBJECT.write),
-        lambda _info, _id, event: {"message": event.reason, "resetWorkflowFailureInfo": {}},
+        lambda _info, _id, event: _failure_of(event),
+        optional=True,
     )
-    _identity = derived("identity", TEXT, "history-service")
-    base_run_id: str = shown("baseRunId", RUN_ID)
-    new_run_id: str = shown("newRunId", RUN_ID)
+    _identity = derived(
+        "identity",
+        TEXT,
+        lambda _info, _id, event: (
+            "history-service" if _cause_of(event) in (_RESET, _LARGE_MESSAGE) else IDENTITY
+        ),
+    )
+    base_run_id: str | None = shown("baseRunId", RUN_ID, optional=True)
+    new_run_id: str | None = shown("newRunId", RUN_ID, optional=True)
+
+
+def _failure_of(event: WorkflowTaskFailed) -> Any:
+    if _cause_of(event) == _LARGE_MESSAGE:
+        return ABSENT
+    kind = "serverFailureInfo" if event.base_run_id is None else "resetWorkflowFailureInfo"
+    return {"message": event.reason, kind: {}}
+
+
+def _cause_of(event: WorkflowTaskFailed) -> int:
+    return _RESET if event.base_run_id is not None else _CAUSES[event.reason.partition(":")[0]]
 
 
 # Steps
@@ -692,7 +745,7 @@ class ActivityTaskCompleted(Event):
 class ActivityTaskFailed(Event):
     """A step has failed for good (run_fails_*)."""
 
-    failure: ApplicationFailure = shown("failure", SHORT_FAILURE)
+    failure: Cause = shown("failure", SHORT_FAILURE)
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     started: int = shown("startedEventId", EVENT_ID)
     _identity = derived("identity", TEXT, IDENTITY)

@@ -20,6 +20,7 @@ KINDS = {
     "timeoutFailureInfo": "TimeoutFailure",
     "canceledFailureInfo": "CancelledFailure",
     "terminatedFailureInfo": "TerminatedFailure",
+    "serverFailureInfo": "ServerFailure",
 }
 _FIELDS = {kind: field for field, kind in KINDS.items()}
 _LONGEST_CHAIN = 20

@@ -129,6 +129,12 @@ def step_timeout(kind: str, words: str, cause: Cause | None) -> Cause:
     return Cause(words, "TimeoutFailure", info=info, cause=cause, source="Server")
 
 
+def server_failure(words: str, *, stack: str | None = None) -> Cause:
+    """What a step fails with whose worker the server does not listen to (too_big_step_result)."""
+    info = {"serverFailureInfo": {"nonRetryable": True}}
+    return Cause(words, "ServerFailure", info=info, stack=stack, source=None)
+
+
 # What a parent is told of a child that ended otherwise than by failing: the words, and the child's own
 # failure, which says less than the child's result does.
 _CHILD_WORDS = {

@@ -442,7 +442,10 @@ OPERATIONS: tuple[Operation, ...] = (
                 "updateWorkflow",
                 "Change something in the latest run and wait for its answer",
                 "The body is empty if the handler returned nothing.",
-                errors={500: ("WorkflowUpdateFailedError", "ScriptError", "StalledError")},
+                errors={
+                    409: ("ServiceError",),
+                    500: ("WorkflowUpdateFailedError", "ScriptError", "StalledError"),
+                },
             )
         ],
         _RETURNED,

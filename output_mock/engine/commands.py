@@ -134,6 +134,8 @@ class Update:
     # What is wrong with the validator that refused it.
     mistake: ScriptError | None = None
     done = False
+    # Whether the server has refused what answers it.
+    lost = False
     result: Any = UNDEFINED
     failure: Cause | None = None
 

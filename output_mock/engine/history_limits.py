@@ -58,16 +58,16 @@ def size_of(event: Event) -> int:
     """About how many bytes an event takes."""
     size = _BARE + _STEP if type(event) is ActivityTaskScheduled else _BARE
     for name in event.sized:
-        size += _length(getattr(event, name))
+        size += length_of(getattr(event, name))
     return size
 
 
-def _length(value: Any) -> int:
+def length_of(value: Any) -> int:
     """About how many bytes the JSON of a value has."""
     if isinstance(value, StartInfo):
         value = value.input
     elif isinstance(value, Cause):
-        return _length_of_failure(value)
+        return length_of_failure(value)
     if value is UNDEFINED or value is None:
         return 0
     if type(value) is str:
@@ -97,7 +97,8 @@ def _length_of_text(text: str) -> int:
     return 2 + (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")))
 
 
-def _length_of_failure(failure: Cause | None) -> int:
+def length_of_failure(failure: Cause | None) -> int:
+    """About how many bytes the words and stacks of a chain of failures take."""
     size = 0
     while failure is not None:
         size += _length_of_text(failure.message) + _length_of_text(failure.stack or "")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from output_mock.contract import failures
 from output_mock.contract.errors import QueryNotRegisteredError
+from output_mock.contract.events import EVENTS_TO_CONTINUE
 from output_mock.contract.run_start import SEND_HTTP_REQUEST, TRACE_DESTINATIONS, ActivityOptions, Memo
 from output_mock.engine.commands import (
     ACCEPT,
@@ -48,6 +49,7 @@ from output_mock.engine.commands import (
     WorkflowTimer,
 )
 from output_mock.engine.loop import ScriptLoop
+from output_mock.engine.payload_limits import refused_answer
 from output_mock.engine.watchdog import Watchdog, is_for_the_process
 from output_mock.javascript_json import as_json, null_if_undefined
 from output_mock.scripts.playing import (
@@ -138,6 +140,8 @@ class Instance:
     replaying = False
     # When what is replayed at the moment happened.
     replayed_at = 0
+    # The number of the event with which the workflow task began that it does.
+    task_started = 0
     # The step that every traced run begins with.
     destinations: Activity | None = None
     _random: random.Random | None = None
@@ -304,7 +308,9 @@ class Instance:
             raise QueryNotRegisteredError.unknown(name, self.queries, BUILT_IN_QUERIES)
         outer = self.loop.enter()
         try:
-            return self.run.world.watchdog.run(answer_of, handler, name, payload, strict=False, run=self.run)
+            answer = self.run.world.watchdog.run(
+                answer_of, handler, name, payload, strict=False, run=self.run
+            )
         except Failure as failure:
             raise QueryNotRegisteredError(failure.message) from None
         except BaseException as error:
@@ -313,6 +319,10 @@ class Instance:
             raise self.script_error(error) from error
         finally:
             self.loop.leave(outer)
+        refusal = refused_answer(answer)
+        if refusal is not None:
+            raise QueryNotRegisteredError(refusal)
+        return answer
 
     def _built_in(self, name: str) -> Handler | None:
         """The queries that the SDK itself answers, for every run that has begun."""
@@ -564,6 +574,7 @@ class Instance:
             info.workflow_type,
             info.task_queue,
             datetime.fromtimestamp(info.start / 1e9, tz=timezone.utc),
+            self.task_started > EVENTS_TO_CONTINUE,
         )
 
     def random(self) -> random.Random:

@@ -194,6 +194,7 @@ class Replay:
         run, history = self.run, self.events
         assert run.instance is not None
         began = run.instance.replayed_at = history[position].time
+        run.instance.task_started = position + 1
         if run.details is None:
             run.details = WorkflowDetails(run.info, run.run_id, began)
         end = position + 2

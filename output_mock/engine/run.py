@@ -15,13 +15,16 @@ from output_mock.contract import events, failures
 from output_mock.contract.failures import Cause
 from output_mock.contract.history import History
 from output_mock.contract.run_start import Memo, ParentInfo, StartInfo, WorkflowDetails
+from output_mock.engine import payload_limits
 from output_mock.engine.attempts import Attempt
 from output_mock.engine.command_events import EVENT_OF
 from output_mock.engine.commands import (
+    ACCEPT,
     CANCEL,
     COMPLETE,
     DESTINATIONS,
     FAIL,
+    FINISH,
     MEMO,
     SIGNAL,
     STEP,
@@ -406,7 +409,9 @@ class Run:
         scheduled, self.task_scheduled = self.task_scheduled, 0
         speculative, self.speculative = not scheduled, False
         if not speculative:
-            self.history.append(events.WorkflowTaskStarted(now, scheduled))
+            self.history.append(events.WorkflowTaskStarted(now, scheduled, True))
+        # A speculative task has its events only when something comes of it.
+        self.instance.task_started = len(self.history) + (2 if speculative else 0)
         jobs, self.jobs = self.jobs, []
         try:
             commands = self.instance.activate(jobs)
@@ -422,7 +427,7 @@ class Run:
         if speculative:
             scheduled = len(self.history) + 1
             self.history.append(
-                events.WorkflowTaskScheduled(now, True), events.WorkflowTaskStarted(now, scheduled)
+                events.WorkflowTaskScheduled(now, True), events.WorkflowTaskStarted(now, scheduled, True)
             )
         self.began = True
         completed = events.WorkflowTaskCompleted(now, scheduled, len(self.history))
@@ -439,6 +444,11 @@ class Run:
 
     def _apply_commands(self, commands: list[Command], batch: list[events.Event], now: int) -> None:
         """Write a workflow task's batch, then set going what its commands ask for."""
+        try:
+            payload_limits.check(commands)
+        except payload_limits.Oversized as refused:
+            self._refuse_task(refused.reason, commands, now)
+            return
         first = len(self.history.events)
         completed = first + len(batch)
         closing: Command | None = None
@@ -466,6 +476,20 @@ class Run:
             self._answer()
         if self.waiters:
             self.wake()
+
+    def _refuse_task(self, reason: str, commands: list[Command], now: int) -> None:
+        """End the run, as the real server does when a workflow task gives what it does not take."""
+        for kind, subject in commands:
+            if kind in (ACCEPT, FINISH):
+                subject.lost = True
+        written = self.history.events
+        begun = written[-1]
+        assert isinstance(begun, events.WorkflowTaskStarted)
+        if any(kind == FINISH for kind, _ in commands):
+            written[-1] = events.WorkflowTaskStarted(begun.time, begun.scheduled, False)
+        started = len(written)
+        written.append(events.WorkflowTaskFailed(now, begun.scheduled, started, reason, None, None))
+        self.terminate(reason, identity="history-service")
 
     def _answer(self) -> None:
         """Answer the queries that have waited for a workflow task."""
@@ -624,7 +648,7 @@ class Run:
             self.history.append(events.WorkflowTaskScheduled(now, True))
             scheduled = len(self.history)
         self.task_scheduled, self.began = 0, True
-        self.history.append(events.WorkflowTaskStarted(now, scheduled))
+        self.history.append(events.WorkflowTaskStarted(now, scheduled, True))
         started = len(self.history)
         completed = events.WorkflowTaskCompleted(now, scheduled, started)
         self._finish(closing, [completed], started + 1, now)

@@ -11,6 +11,7 @@ from typing import Any
 from output_mock.contract import events, failures
 from output_mock.contract.failures import Cause
 from output_mock.engine.commands import DESTINATIONS, STEP_CLOSED, Activity
+from output_mock.engine.payload_limits import cannot_be_sent, refused_failure, refused_result
 from output_mock.engine.pending import Work
 from output_mock.engine.run import Run
 from output_mock.engine.watchdog import is_for_the_process
@@ -37,9 +38,7 @@ def start(run: Run, activity: Activity, now: int) -> None:
         return
     activity.started_at = now
     length = activity.plan.takes + run.world.latency.step
-    options = activity.options
-    whole = options.schedule_to_close or run.info.timeout
-    limit = min(options.start_to_close, whole or options.start_to_close)
+    limit = _limit(run, activity)
     if length:
         run.note_if_outlasting(f"step {activity.plan.name!r}", min(length, limit), is_timeout=False)
     if length > limit:
@@ -54,6 +53,13 @@ def start(run: Run, activity: Activity, now: int) -> None:
 
 def _sends(activity: Activity) -> bool:
     return isinstance(activity.plan, RequestPlan)
+
+
+def _limit(run: Run, activity: Activity) -> int:
+    """How long an attempt may take."""
+    options = activity.options
+    whole = options.schedule_to_close or run.info.timeout
+    return min(options.start_to_close, whole or options.start_to_close)
 
 
 def after(run: Run, length: int, activity: Activity, work: Work) -> None:
@@ -99,6 +105,9 @@ def end(run: Run, activity: Activity) -> None:
                 raise
             run.script_is_wrong(error)
             return
+    if cannot_be_sent(result):
+        _never_end(run, activity)
+        return
     _complete(run, activity, result)
 
 
@@ -110,7 +119,28 @@ def fail_attempt(run: Run, activity: Activity, failure: Failure) -> None:
         activity.options.non_retryable,
         by_name=run.world.deployment.fatal_by_name,
     )
+    if cannot_be_sent(cause):
+        _never_end(run, activity)
+        return
+    refused = refused_failure(cause)
+    if refused is not None:
+        _refuse(run, activity, refused, answered=True)
+        return
     _fail(run, activity, failure, cause)
+
+
+def _never_end(run: Run, activity: Activity) -> None:
+    """A worker cannot tell the server how an attempt ended, and the server takes it for one that goes on."""
+    limit = _limit(run, activity)
+    run.note_if_outlasting(f"step {activity.plan.name!r}", limit, is_timeout=False)
+    left = max(0, activity.started_at + limit - run.world.clock.nanoseconds())
+    after(run, left, activity, Work(run, "step takes too long", activity))
+
+
+def _refuse(run: Run, activity: Activity, cause: Cause, *, answered: bool) -> None:
+    """The server does not take what a worker tells of an attempt, and the step has failed."""
+    failure = Failure(cause.message, name=cause.kind)
+    _end_failed(run, activity, failure, cause, failures.NON_RETRYABLE, answered=answered)
 
 
 def _perform(run: Run, activity: Activity) -> Any:
@@ -130,6 +160,11 @@ def _complete(run: Run, activity: Activity, result: Any) -> None:
     now = run.world.clock.nanoseconds()
     if not activity.started_at:
         activity.started_at = now
+    refused = refused_result(result)
+    if refused is not None:
+        run.note_attempt(activity, now, None, result)
+        _refuse(run, activity, refused, answered=False)
+        return
     started = len(run.history.events) + 1
     activity.closed = True
     activity.result = result
@@ -199,6 +234,15 @@ def _fail(run: Run, activity: Activity, failure: Failure, cause: Cause) -> None:
         after(run, again - now, activity, Work(run, "step is tried again", activity))
         run.wake()
         return
+    answered = isinstance(cause, Application)
+    _end_failed(run, activity, failure, cause, state, answered=answered)
+
+
+def _end_failed(
+    run: Run, activity: Activity, failure: Failure, cause: Cause, state: int, *, answered: bool
+) -> None:
+    """A step has failed for good; `answered` says whether the server has taken what its worker has said."""
+    now = run.world.clock.nanoseconds()
     activity.closed = True
     started = len(run.history) + 1
     chain = failures.activity_failure(
@@ -207,11 +251,11 @@ def _fail(run: Run, activity: Activity, failure: Failure, cause: Cause) -> None:
     outcome = StepFailure(failure, chain)
     run.jobs.append((STEP_CLOSED, activity, outcome))
     closed: events.Event
-    if isinstance(cause, Application):
+    if cause.kind != "TimeoutFailure":
         closed = events.ActivityTaskFailed(now, cause, activity.scheduled, started, state, outcome)
     else:
         closed = events.ActivityTaskTimedOut(now, cause, activity.scheduled, started, state, outcome)
-    run.write(now, _began(activity, answered=isinstance(cause, Application)), closed)
+    run.write(now, _began(activity, answered=answered), closed)
 
 
 def stop_waiting(run: Run, activity: Activity, now: int) -> None:

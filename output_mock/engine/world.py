@@ -5,6 +5,7 @@ A world has one lock, the clock's. Methods take it themselves and never hold it 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -47,12 +48,16 @@ if TYPE_CHECKING:
 
 # A workflow that continues as new within a second has to wait out the rest of it (continue_as_new).
 _CONTINUE_INTERVAL = 1_000_000_000
+# A longer timeout is one of a millisecond for Node (run_timeout_beyond_32_bits).
+_LONGEST_TIMEOUT = (2**31 - 1) * MILLISECOND
 # How deep children may nest.
 _DEEPEST_CHILD = 100
 # How many runs one that a client has started may bring about within a second of the clock.
 MOST_DESCENDANTS = 2_000
 # Temporal takes ids and names of at most this many bytes.
 _LONGEST_ID = 1000
+# What cannot be written in UTF-8, and so cannot be sent to Temporal (half_characters).
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 # What the real server writes when nobody gives a reason (terminate_pinned_no_body).
 _NO_REASON = "terminated by user via frontend"
 # How long, in seconds, the end of a world waits for its lock before it goes on without.
@@ -172,6 +177,15 @@ class World(Waiting):
             raise errors.CatalogNotAvailableError(name, self.catalogs)
         return catalog
 
+    def _check_no_run(self, catalog: str | None, workflow_name: str) -> None:
+        """A run that is taken for a catalog has no workflows (catalog_that_is_a_run).
+
+        Raises `UnsupportedWorkflowError` when `catalog` is the id of one.
+        """
+        deployment = self.deployment
+        if catalog in self._latest and catalog not in self.catalogs and not deployment.asks_the_catalog:
+            raise errors.UnsupportedWorkflowError(workflow_name, catalog)
+
     # Starting
 
     def start(
@@ -189,6 +203,7 @@ class World(Waiting):
         """
         input = as_json(input)
         with self.clock.lock:
+            self._check_no_run(catalog, workflow_name)
             queue = self.known_catalog(catalog)
             if self.deployment.asks_the_catalog and not queue.worker:
                 raise errors.ServiceError("Failed to query Workflow", status=409)
@@ -208,6 +223,8 @@ class World(Waiting):
                 raise errors.MissingWorkflowIdError
             elif len(workflow_id.encode("utf-8", "replace")) > _LONGEST_ID:
                 raise errors.ServiceError("Failed to start Workflow", status=400)
+            elif _HALF_CHARACTER.search(workflow_id):
+                raise errors.ServiceError("Failed to start Workflow")
             latest = self._latest.get(workflow_id)
             if latest is not None and latest.running:
                 raise errors.WorkflowExecutionAlreadyStartedError(workflow_id)
@@ -610,6 +627,8 @@ class World(Waiting):
             return update.result
         if run.script_error is not None:
             raise run.script_error
+        if update.lost:
+            raise errors.ServiceError("Workflow Update failed", status=409)
         if update.accepted:
             raise errors.WorkflowUpdateFailedError("the workflow completed before the update did")
         raise errors.WorkflowNotFoundError.completed(workflow_id)
@@ -629,6 +648,8 @@ class World(Waiting):
         with self.clock.lock:
             self._catch_up()
             run = self._running(workflow_id, run_id)
+            if reason and _HALF_CHARACTER.search(reason):
+                raise errors.ServiceError("Failed to terminate Workflow")
             run.terminate(reason or _NO_REASON, detailed=True)
             self._catch_up()
         self.outgoing.carry_out()
@@ -645,10 +666,19 @@ class World(Waiting):
             self._catch_up()
             run = self.find(workflow_id, run_id)
             event_id = reset_point(run, step_name)
+            if reason and _HALF_CHARACTER.search(reason):
+                raise errors.OutputError(
+                    "13 INTERNAL: grpc: error unmarshalling request: string field contains invalid UTF-8"
+                )
             words = reason or f'Reset to re-run from after step "{step_name}"'
             following, under_way = reset_run(run, event_id, words)
             latest = self._latest[workflow_id]
             if latest.running:
+                if latest.child is not None:
+                    # Whoever waits for it waits for the new run instead (child_reset).
+                    following.parent, following.child = latest.parent, latest.child
+                    latest.child.run = following
+                    latest.parent = latest.child = None
                 latest.terminate(words, identity="history-resetter")
             self._enter(following)
             machines.resume(following, under_way)
@@ -732,6 +762,8 @@ class World(Waiting):
         it passes first, and `ScriptError` when the script itself is wrong.
         """
         length = self.max_waiting if timeout is None else timeout * MILLISECOND
+        if length > _LONGEST_TIMEOUT:
+            length = MILLISECOND
         until = self.clock.last(run.start_time + length)
         if not self.wait(run, lambda: not run.latest().running, until=until, guards=True):
             if self.clock.nanoseconds() < until:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from weakref import WeakSet
 
+from output_mock.contract.repeated_headers import that_count
 from output_mock.durations import SECOND
 from output_mock.http import head_limit
 from output_mock.http.faults import Dropped
@@ -216,7 +217,7 @@ class MountedApp:
             "wsgi.run_once": False,
             **connection.environment(),
         }
-        for name, value in headers:
+        for name, value in that_count(headers):
             key = name.upper().replace("-", "_")
             if key == "TRANSFER_ENCODING":
                 continue

@@ -16,6 +16,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from output_mock.contract.repeated_headers import that_count
+
 Headers = list[tuple[str, str]]
 
 # How many bytes the body of an answer may have. The largest of a true server are a few megabytes.
@@ -226,7 +228,7 @@ class InProcessTransport:
         }
         if body is not None:
             environ["CONTENT_LENGTH"] = str(len(body))
-        for name, value in headers:
+        for name, value in that_count(headers):
             key = name.upper().replace("-", "_")
             key = key if key == "CONTENT_TYPE" else f"HTTP_{key}"
             environ[key] = f"{environ[key]},{value}" if key in environ else value

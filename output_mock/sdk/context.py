@@ -48,13 +48,31 @@ class SignalTimeout(asyncio.TimeoutError):
 
 
 class RunInfo:
-    """Which run a script is: ids, names and the time at which it started."""
+    """Which run a script is: ids, names and the time at which it started.
 
-    __slots__ = ("catalog", "run_id", "start_time", "workflow_id", "workflow_name")
+    `is_continue_as_new_suggested` says whether the server suggests that it continues as new, because its
+    history has more than 4096 events (many_events).
+    """
+
+    __slots__ = (
+        "catalog",
+        "is_continue_as_new_suggested",
+        "run_id",
+        "start_time",
+        "workflow_id",
+        "workflow_name",
+    )
 
     def __init__(
-        self, workflow_id: str, run_id: str, workflow_name: str, catalog: str, start_time: datetime
+        self,
+        workflow_id: str,
+        run_id: str,
+        workflow_name: str,
+        catalog: str,
+        start_time: datetime,
+        is_continue_as_new_suggested: bool,
     ) -> None:
+        self.is_continue_as_new_suggested: bool = is_continue_as_new_suggested
         self.workflow_id: str = workflow_id
         self.run_id: str = run_id
         self.workflow_name: str = workflow_name

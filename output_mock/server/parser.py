@@ -5,6 +5,7 @@ from __future__ import annotations
 from waitress.parser import HTTPRequestParser
 from waitress.utilities import Error, RequestHeaderFieldsTooLarge
 
+from output_mock.contract import repeated_headers
 from output_mock.http import head_limit
 
 
@@ -21,3 +22,6 @@ class Parser(HTTPRequestParser):
                 self.error: Error | None = RequestHeaderFieldsTooLarge("")
                 self.completed = True
         return consumed
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(repeated_headers.lines_that_count(header_plus))

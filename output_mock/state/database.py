@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 # Which form the state has; another version of it is not read.
-FORMAT = 2
+FORMAT = 3
 _APPLICATION = int.from_bytes(b"OMst", "big")
 _HEADER = 100
 _MAGIC = b"SQLite format 3\0"

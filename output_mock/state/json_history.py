@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 from output_mock.contract import events
 from output_mock.contract.events import Event
-from output_mock.contract.failures import ApplicationFailure, Cause
+from output_mock.contract.failures import Cause
 from output_mock.contract.history import History
 from output_mock.contract.run_start import (
     ActivityOptions,
@@ -21,7 +21,7 @@ from output_mock.contract.run_start import (
     WorkflowDetails,
 )
 from output_mock.scripts.definition import ScheduledSignal
-from output_mock.sdk.failures import Application, ChildFailure, StepFailure
+from output_mock.sdk.failures import ChildFailure, StepFailure
 from output_mock.sdk.options import plain_options, resolved_options
 from output_mock.state.checked import (
     Unreadable,
@@ -303,7 +303,6 @@ def _writers(shared: Shared) -> dict[Any, Callable[[Any], Any]]:
         events.Json: value_json,
         events.Length: time_json,
         Cause: cause_json,
-        ApplicationFailure: cause_json,
         Cause | None: cause_or_none_json,
         ActivityOptions: shared.option,
         Memo: shared.memo,
@@ -329,13 +328,6 @@ def events_json(written: Sequence[Event], batches: Sequence[int]) -> dict[str, A
     return {"events": found, "batches": list(batches), **shared.as_json()}
 
 
-def _application(given: Any) -> Cause:
-    found = cause(given)
-    if not isinstance(found, Application):
-        raise Unreadable("it is not the failure of an application")
-    return found
-
-
 def _step_failure(given: Any) -> StepFailure:
     return StepFailure(*row(given, failure, cause))
 
@@ -356,7 +348,6 @@ def _readers(shared: SharedAgain, info: StartInfo) -> dict[Any, Callable[[Any], 
         events.Json: value,
         events.Length: length,
         Cause: cause,
-        ApplicationFailure: _application,
         Cause | None: maybe(cause),
         ActivityOptions: shared.option,
         Memo: shared.memo,

@@ -44,7 +44,7 @@ from output_mock.state.snapshot import Snapshot
 from output_mock.traces.tree import trace_tree
 
 # Which form a snapshot file has; another version of it is not read.
-VERSION = 2
+VERSION = 3
 KIND = "output-mock snapshot"
 
 

@@ -382,7 +382,14 @@ class ScriptRun:
     def run_info(self) -> RunInfo:
         info = self.info
         start = info.workflow_start_time.astimezone(timezone.utc)
-        return RunInfo(info.workflow_id, info.run_id, info.workflow_type, info.task_queue, start)
+        return RunInfo(
+            info.workflow_id,
+            info.run_id,
+            info.workflow_type,
+            info.task_queue,
+            start,
+            info.is_continue_as_new_suggested(),
+        )
 
     def random(self) -> random.Random:
         return workflow.random()

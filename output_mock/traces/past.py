@@ -277,7 +277,7 @@ class _Past:
         if not self._task:
             log.append(events.WorkflowTaskScheduled(now, True))
             self._task = len(log)
-        log.append(events.WorkflowTaskStarted(now, self._task))
+        log.append(events.WorkflowTaskStarted(now, self._task, True))
         scheduled, self._task = self._task, 0
         return events.WorkflowTaskCompleted(now, scheduled, len(log))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from output_mock import Context, Script
+from output_mock import Context, Failure, Script, StepFailure
 
 script = Script(catalogs=["main"], namespace="conf")
 
@@ -159,3 +159,51 @@ async def big(ctx: Context, input: Any) -> Any:
         return {"text": "x" * n}
     await ctx.condition(lambda: False)
     return {}
+
+
+@script.workflow(
+    "more_bigger",
+    description="More payloads beyond the limit",
+    input_schema={**_object(mode=STRING, n=NUMBER, text=STRING), "required": ["mode", "n"]},
+    output_schema=ANY,
+    path=_path("bigger"),
+    options=_retry(initialInterval="50ms", maximumInterval="1s", maximumAttempts=3),
+)
+async def bigger(ctx: Context, input: Any) -> Any:
+    mode, n = input["mode"], input["n"]
+    text = "x" * n
+    if mode == "child_input":
+        return {"child": await ctx.child("more_small", {"text": text})}
+    if mode == "child_result":
+        return {"child": len(await ctx.child("more_small", {"n": n}))}
+    if mode == "continue":
+        ctx.continue_as_new({"mode": "continue", "n": 1, "text": text})
+    if mode == "fails":
+        raise Failure(text, name="FatalError")
+    if mode == "caught":
+        try:
+            await ctx.step("make", n, returns=text)
+        except StepFailure as error:
+            return {
+                "caught": "ActivityFailure",
+                "message": "Activity task failed",
+                "cause": error.name,
+                "words": error.message,
+            }
+    if mode == "step_fails":
+        try:
+            await ctx.step("fails", n, fails=Failure(text, name="FatalError"))
+        except StepFailure as error:
+            return {"caught": error.name, "length": len(error.message)}
+    return text
+
+
+@script.workflow(
+    "more_small",
+    description="A child that gives what it is asked for",
+    input_schema=ANY,
+    output_schema=ANY,
+    path=_path("small"),
+)
+async def small(ctx: Context, input: Any) -> Any:
+    return "x" * input["n"] if input.get("n") else "small"

@@ -94,7 +94,7 @@ def test_a_snapshot_that_needs_python_that_is_not_served_says_so() -> None:
         ({}, "'kind' is a required property"),
         ({"kind": "x", "version": 1}, "it is not a snapshot of output-mock"),
         ({"kind": "output-mock snapshot", "version": 9}, "another version"),
-        ({"kind": "output-mock snapshot", "version": 2}, "the field 'now' is missing"),
+        ({"kind": "output-mock snapshot", "version": 3}, "the field 'now' is missing"),
         ([], "is not of type 'object'"),
     ],
 )

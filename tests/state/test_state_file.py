@@ -385,7 +385,7 @@ def filled(state: Path) -> None:
         (is_a_pipe, "is not a file"),
         (is_a_text, "is not a state file of output-mock; it is left as it is"),
         (is_another_database, "is not a state file of output-mock; it is left as it is"),
-        (is_of_another_version, "its format is 99, this version reads 2"),
+        (is_of_another_version, "its format is 99, this version reads 3"),
         (can_be_written_by_others, "chmod 600"),
         (has_lost_its_end, "is damaged"),
         (has_other_bytes, "is damaged"),

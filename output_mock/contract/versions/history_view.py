@@ -166,7 +166,7 @@ class HistoryView(History):
         self._internal |= {step, step + 1, step + 2}
         self._make(events.WorkflowTaskScheduled(now, True))
         self.batches.append(len(self.events))
-        self._make(events.WorkflowTaskStarted(now, step + 3))
+        self._make(events.WorkflowTaskStarted(now, step + 3, True))
         self.batches.append(len(self.events))
         self._make(events.WorkflowTaskCompleted(now, step + 3, step + 4))
         # What the script asks for at its beginning it asks for in that task.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -125,3 +126,26 @@ def test_waitress_has_the_internals_that_the_server_builds_on() -> None:
             assert hasattr(place, name), f"{place.__name__} has no {name}"
     declares = [one for one in requires("output-mock") or [] if one.startswith("waitress")]
     assert any("<" in one for one in declares), "the next version may be otherwise"
+
+
+def test_the_package_that_pytests_list_finds_brings_this_version() -> None:
+    told = (ROOT / "packages" / "pytest-output-mock" / "pyproject.toml").read_text()
+    version = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert re.findall(r'^version = "(.*)"$', told, re.MULTILINE) == version
+    assert f'dependencies = ["output-mock[pytest]=={version[0]}"]' in told
+
+
+def test_links_of_the_readme_lead_to_the_repository_on_a_package_index() -> None:
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))
+    text = (ROOT / "README.md").read_text()
+    assert "](docs/index.md)" in text
+    repository = hook["repository_of"](
+        {"GITHUB_SERVER_URL": "https://git.example", "GITHUB_REPOSITORY": "a/b", "GITHUB_SHA": "c0ffee"}
+    )
+    assert repository == "https://git.example/a/b"
+    there = hook["with_absolute_links"](text, f"{repository}/blob/c0ffee")
+    assert "[All pages](https://git.example/a/b/blob/c0ffee/docs/index.md)" in there
+    # Whoever builds it elsewhere does not know of a repository.
+    assert hook["repository_of"]({}) is None
+    for shown in (there, hook["with_absolute_links"](text, None)):
+        assert re.findall(r"\]\((?!https?://)[^)]*\)", shown) == []

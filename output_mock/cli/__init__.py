@@ -12,6 +12,7 @@ from output_mock.cli.check import check
 from output_mock.cli.client import client
 from output_mock.cli.configured import source_of
 from output_mock.cli.mcp import mcp
+from output_mock.cli.health import health
 from output_mock.cli.pack import pack
 from output_mock.cli.record import record
 from output_mock.cli.replay import replay
@@ -71,6 +72,7 @@ def schema(what: str) -> None:
 
 command.add_command(serve)
 command.add_command(check)
+command.add_command(health)
 command.add_command(trace)
 command.add_command(worker)
 command.add_command(verify)

@@ -262,8 +262,7 @@ def serve(context: click.Context, /, **given: Any) -> None:
     from output_mock.control.worlds import Worlds
 
     options = ServeOptions(**given)
-    production = os.environ.get("NODE_ENV") == "production"
-    token = options.auth_token or (_production_token(context) if production else None)
+    token = options.auth_token or (_production_token(context) if values.is_production() else None)
     served = ServedWorlds(options, token)
     if options.watch and not any(path != STDIN for path in options.scripts):
         raise click.UsageError("--watch needs a script to watch; name a script file or folder", context)
@@ -288,8 +287,8 @@ def serve(context: click.Context, /, **given: Any) -> None:
     saver = None if options.state_file is None else _saver(options.state_file, held, log)
     access = Access(host_names(options.host, options.allow_host), options.allow_origin)
     front = Front(held, control_token=options.control_token, access=access)
-    usual_port = 3000 if production else 3001
-    server = bound(front, options.host, usual_port if options.port is None else options.port, log.served)
+    port = values.usual_port() if options.port is None else options.port
+    server = bound(front, options.host, port, log.served)
     # From here on a signal ends `server.run`.
     end = EndOfServing(server.close, saver)
     if not is_for_this_machine_only(server):

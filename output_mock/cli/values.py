@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from typing import Any
@@ -32,6 +33,16 @@ def port(context: click.Context, param: click.Parameter, value: str | None) -> i
     if not (value.isascii() and value.isdigit()) or int(value) > 65535:
         raise click.BadParameter(f"{value!r} is not a port; give a number from 0 (takes a free one) to 65535")
     return int(value)
+
+
+def is_production() -> bool:
+    """Whether the environment is that of a real container in production."""
+    return os.environ.get("NODE_ENV") == "production"
+
+
+def usual_port() -> int:
+    """The port that a server takes where none is given: the real one's."""
+    return 3000 if is_production() else 3001
 
 
 def seed(context: click.Context, _: click.Parameter, value: str | None) -> int:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import boto3
 import pytest
 
+from output_mock import OutputMock
 from output_mock.openapi import document
 from tests.cli.commands import PATIENCE, REAL_VARIABLES, one_line, run
 from tests.cli.forked import Forked
@@ -926,6 +927,30 @@ def test_an_address_of_another_machine_is_said_in_one_line() -> None:
     ended = run("serve", "--port", "0", "--host", "192.0.2.1")
     assert ended.returncode == 1
     assert "192.0.2.1 is not an address of this machine" in one_line(ended)
+
+
+# Health
+
+
+def test_health_says_whether_a_server_is_up(serve: Serve) -> None:
+    fake = serve("--auth-token", "secret")
+    url = f"http://127.0.0.1:{fake.port}"
+    assert run("health", url) == (0, f"{url} is up\n", "")
+    for variable in ("OUTPUT_API_PORT", "OUTPUT_MOCK_PORT"):
+        assert run("health", "--wait", "1m", environment={variable: str(fake.port)}).returncode == 0
+    fake.stop()
+    ended = run("health", url, "--wait", "200ms")
+    assert ended.returncode == 1
+    assert f"{url}/health: nothing answers there (Connection refused); is the server running?" in one_line(
+        ended
+    )
+
+
+def test_health_of_a_server_that_is_no_output_api_is_not_good() -> None:
+    mock = OutputMock()
+    mock.fail_next(404)
+    with mock.serve() as url:
+        assert "answered 404; is it an Output API?" in one_line(run("health", url))
 
 
 # The rest of the command line

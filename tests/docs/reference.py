@@ -22,7 +22,7 @@ import output_mock
 from output_mock.agents.fake_client import FakeClient
 from output_mock.agents.tools import agent_server
 from output_mock.cli import command as main
-from output_mock.cli.configured import CONFIG_VARIABLE, variables_of
+from output_mock.cli.configured import CONFIG_VARIABLE, Configured, variables_of
 from output_mock.contract.errors import SHAPES, OutputError
 from output_mock.contract.operations import OPERATIONS, errors_of
 from output_mock.control import faults as control_faults
@@ -144,8 +144,9 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str, str
     about = option.help or ""
     if option.multiple:
         about = re.sub(r" May be given (twice|several times)\.", "", about) + " Can be repeated."
-    others = [option.envvar] if isinstance(option.envvar, str) else (option.envvar or [])[1:]
-    for variable in others:
+    names = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
+    # Those that are made of the names of options stand in a table of their own.
+    for variable in names[isinstance(context.command, Configured) and option.expose_value :]:
         about += f" Environment: `{variable}`."
     if isinstance(option.show_default, str):
         default = option.show_default

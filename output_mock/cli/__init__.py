@@ -11,8 +11,8 @@ import click
 from output_mock.cli.check import check
 from output_mock.cli.client import client
 from output_mock.cli.configured import source_of
-from output_mock.cli.mcp import mcp
 from output_mock.cli.health import health
+from output_mock.cli.mcp import mcp
 from output_mock.cli.pack import pack
 from output_mock.cli.record import record
 from output_mock.cli.replay import replay

@@ -14,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from output_mock.callbacks.journal import Callback, CallbackList
+    from output_mock.callbacks.sending import Callbacks
     from output_mock.expected import (
         Expected,
         called,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 # Which names are in which module. Each is imported when somebody asks for it: the command line starts sooner
 # so, and can already end quietly on Ctrl-C while the rest is being imported.
 _NAMES = {
+    "callbacks.journal": ("Callback", "CallbackList"),
+    "callbacks.sending": ("Callbacks",),
     "expected": (
         "Expected",
         "called",
@@ -60,6 +64,9 @@ _PLACES = {name: place for place, names in _NAMES.items() for name in names}
 __all__ = [
     "UNDEFINED",
     "Call",
+    "Callback",
+    "CallbackList",
+    "Callbacks",
     "Calls",
     "ChildFailure",
     "Context",

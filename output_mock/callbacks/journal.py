@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, overload
 
 from output_mock.callbacks.faults import is_at
 from output_mock.callbacks.request import Headers, normal
-from output_mock.javascript_json import parse
+from output_mock.javascript_json import UNDEFINED, parse
+from output_mock.masking import masked_text
+from output_mock.sdk.values import short, unlike
 
 
 class Callback(NamedTuple):
     """A request that a workflow has sent, and what came of it."""
 
+    # Which one it was, from 1.
     number: int
     # When it was sent, in nanoseconds since 1970 on the fake's clock.
     time: int
+    # The run that has sent it.
     workflow_id: str
+    # The id of that run itself.
     run_id: str
-    # Which attempt of the activity it was, from 1 on.
+    # Which attempt of the step it was, from 1.
     attempt: int
+    # The method.
     method: str
+    # The URL, before redirects.
     url: str
+    # The headers: pairs of a name in lower case and a value.
     headers: Headers
+    # The body; `callback.json` and, without the workflow id of a question, `callback.payload` are its value.
     body: bytes
-    # Of the answer; 0 when there was none.
+    # The status of the answer; 0 when there was none.
     status: int = 0
     # Why there was no answer, or what the application raised.
     problem: str | None = None
@@ -52,7 +61,29 @@ class Callback(NamedTuple):
         if self.under_way:
             outcome = "under way"
         again = f" (attempt {self.attempt})" if self.attempt > 1 else ""
-        return f"#{self.number} {self.workflow_id}: {self.method} {self.url}{again} -> {outcome}"
+        url = masked_text(self.url)
+        return f"#{self.number} {self.workflow_id}: {self.method} {url}{again} -> {outcome}"
+
+
+def _so_many(number: int) -> str:
+    return "is none" if not number else f"{'is' if number == 1 else 'are'} {number}"
+
+
+def _differences(one: Callback, wanted: Mapping[str, Any], payload: Any) -> list[str]:
+    found = []
+    if wanted["url"] is not None and not is_at(one.url, normal(wanted["url"])):
+        found.append(unlike("url", one.url, wanted["url"]))
+    for name, given in (("method", one.method), ("workflow id", one.workflow_id)):
+        if wanted[name] not in (None, given):
+            found.append(unlike(name, given, wanted[name]))
+    if payload is not UNDEFINED:
+        try:
+            sent = one.payload
+        except ValueError:
+            sent = one.body.decode("utf-8", "replace")
+        if sent != payload:
+            found.append(unlike("payload", sent, payload))
+    return found
 
 
 class CallbackList(Sequence[Callback]):
@@ -88,6 +119,35 @@ class CallbackList(Sequence[Callback]):
             listed = "".join(f"\n  {one}" for one in self)
             raise AssertionError(f"expected one request of a workflow, and there are {len(self)}{listed}")
         return self[0]
+
+    def check(
+        self,
+        url: str | None,
+        payload: Any,
+        *,
+        method: str | None,
+        workflow_id: str | None,
+        times: int | None,
+    ) -> CallbackList:
+        """Those that fit; see `Callbacks.assert_called_back`."""
+        __tracebackhide__ = True
+        wanted = {"url": url, "method": method, "workflow id": workflow_id}
+        different = {
+            one.number: _differences(one, wanted, payload) for one in self if not one.unmatched_reason
+        }
+        found = CallbackList([one for one in self if not different.get(one.number, ["unmatched"])])
+        if len(found) == times or (times is None and found):
+            return found
+        words = ", ".join(f"{name} {value}" for name, value in wanted.items() if value is not None)
+        if payload is not UNDEFINED:
+            words += f", payload {short(payload)}"
+        often = "" if times is None else f" {times} time{'' if times == 1 else 's'}"
+        text = f"expected a request of a workflow{often} ({words}), and there {_so_many(len(found))}"
+        if not found and different:
+            nearest = min(self, key=lambda one: len(different.get(one.number, "never mind")))
+            text += f"; the nearest is {nearest}: {'; '.join(different.get(nearest.number, []))}"
+        listed = "".join(f"\n  {one}" for one in self)
+        raise AssertionError(f"{text}{listed or '. No workflow has sent any request'}")
 
     @overload
     def __getitem__(self, index: int) -> Callback: ...

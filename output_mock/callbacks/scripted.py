@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Literal
@@ -18,6 +19,7 @@ _TROUBLES: dict[str, str] = {
     "reset": "SocketError: other side closed",
     "unknown_host": "Error: getaddrinfo ENOTFOUND {host}",
 }
+TROUBLES: tuple[str, ...] = (*_TROUBLES, "timeout")
 
 
 class ScriptedAnswer:
@@ -41,6 +43,7 @@ class ScriptedAnswer:
         times: int | None = None,
         after: Duration = 0,
         fails: Trouble | None = None,
+        place: str = "",
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"{url!r} is no URL; it begins with http:// or https://")
@@ -50,14 +53,18 @@ class ScriptedAnswer:
             raise ValueError(f"{status!r} is no status of an answer")
         if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
             raise ValueError(f"times is a number of requests from 1 on, not {times!r}")
-        if fails is not None and fails not in (*_TROUBLES, "timeout"):
-            raise ValueError(f"fails is one of {', '.join((*_TROUBLES, 'timeout'))}, not {fails!r}")
+        if fails is not None and fails not in TROUBLES:
+            raise ValueError(f"fails is one of {', '.join(TROUBLES)}, not {fails!r}")
         if json is not UNDEFINED and body:
             raise ValueError("an answer has json or body, not both")
         self.url = normal(url)
         self.method = method
         self.status = status
         self.left = times
+        # Where it is written.
+        self.place = place
+        # How many requests it has answered.
+        self.answered: int = 0
         self.fails: Trouble | None = fails
         self.after = nanoseconds(after)
         self._headers = {name.lower(): value for name, value in (headers or {}).items()}
@@ -67,6 +74,12 @@ class ScriptedAnswer:
             self._headers.setdefault("content-type", "application/json")
         elif isinstance(body, str) and body:
             self._headers.setdefault("content-type", "text/plain; charset=utf-8")
+
+    def copy(self) -> ScriptedAnswer:
+        """One that has answered nothing so far."""
+        made = copy.copy(self)
+        made.answered = 0
+        return made
 
     def fits(self, request: Request) -> bool:
         """Whether the request is one of those that it answers, and it has an answer left."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from output_mock.callbacks.application import Application, ApplicationError
@@ -15,13 +16,17 @@ from output_mock.callbacks.request import Request, Response, normal, request_of,
 from output_mock.callbacks.scripted import ScriptedAnswer, Trouble
 from output_mock.durations import SECOND, Duration
 from output_mock.javascript_json import UNDEFINED
+from output_mock.real_time import monotonic
 from output_mock.sdk.failures import Failure
 from output_mock.suggestions import closest
 
+_log = logging.getLogger("output_mock.callbacks")
 # How long the SDK waits for an answer, in seconds, and how many redirects it follows.
 TIMEOUT = 30
 TIMEOUT_WORDS = "The operation was aborted due to timeout"
 _REDIRECTS = 20
+# How often, in seconds, whoever waits for a request looks.
+_LOOK = 0.2
 _CLOSED = "SocketError: other side closed"
 _MOVED = (301, 302, 303, 307, 308)
 # How many requests are kept, and how many bytes of their bodies.
@@ -73,7 +78,7 @@ class Callbacks:
         self._sent: dict[int, Callback] = {}
         self._number = 0
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     # Where they go
 
@@ -113,8 +118,23 @@ class Callbacks:
             after=after,
             fails=fails,
         )
+        self.add(answer)
+
+    def add(self, answer: ScriptedAnswer) -> None:
+        """Answer requests so."""
         with self._lock:
             self._scripted.append(answer)
+
+    def remove(self, answer: ScriptedAnswer) -> None:
+        """Answer requests so no longer."""
+        with self._lock:
+            self._scripted = [one for one in self._scripted if one is not answer]
+
+    @property
+    def scripted(self) -> list[ScriptedAnswer]:
+        """The scripted answers, in the order in which they were written."""
+        with self._lock:
+            return list(self._scripted)
 
     # What goes wrong on the way
 
@@ -171,9 +191,62 @@ class Callbacks:
     def __len__(self) -> int:
         return len(self.sent)
 
+    def __iter__(self) -> Iterator[Callback]:
+        return iter(self.sent)
+
+    def __getitem__(self, index: int) -> Callback:
+        return self.sent[index]
+
     def one(self) -> Callback:
         """The only request. Raises `AssertionError` when there are more, or none."""
+        __tracebackhide__ = True
         return self.sent.one()
+
+    def assert_called_back(
+        self,
+        url: str | None = None,
+        payload: Any = UNDEFINED,
+        *,
+        method: str | None = None,
+        workflow_id: str | None = None,
+        times: int | None = None,
+    ) -> CallbackList:
+        """Return the requests to this URL, with exactly this payload and so on.
+
+        Raises `AssertionError`, with the nearest request and what is different about it, if there are not
+        `times` of them; without `times`, if there is none.
+        """
+        __tracebackhide__ = True
+        return self.sent.check(url, payload, method=method, workflow_id=workflow_id, times=times)
+
+    def wait(self, enough: Callable[[], bool], seconds: float) -> bool:
+        """Wait so long, in real time, until it is `enough`, which is asked again for each request. Returns
+        whether it is.
+        """
+        end = monotonic() + seconds
+        while not enough():
+            with self._lock:
+                if not self._lock.wait(max(0.0, min(_LOOK, end - monotonic()))) and monotonic() >= end:
+                    break
+        return enough()
+
+    def clear(self) -> None:
+        """Forget the requests that there were."""
+        with self._lock:
+            self._sent.clear()
+            self._bytes = 0
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        with self._lock:
+            self._faults.clear()
+
+    @property
+    def fault_count(self) -> int:
+        """How many faults there are that may still affect a request."""
+        with self._lock:
+            self._faults = [fault for fault in self._faults if fault.left != 0]
+            return len(self._faults)
 
     def close(self) -> None:
         """Have applications shut down."""
@@ -249,8 +322,10 @@ class Callbacks:
             if counted is not None:
                 assert counted.left is not None
                 counted.left -= 1
-                return counted
-            return fitting[-1] if fitting else None
+            chosen = counted or (fitting[-1] if fitting else None)
+            if chosen is not None:
+                chosen.answered += 1
+            return chosen
 
     def _application_for(self, request: Request) -> Application | None:
         return next((one for one in self._applications if one.has(request.url)), None)
@@ -292,6 +367,7 @@ class Callbacks:
                     unmatched_reason=exchange.unmatched_reason,
                     under_way=False,
                 )
+            self._lock.notify_all()
 
 
 class _Exchange:
@@ -368,6 +444,7 @@ class _Exchange:
                 f"script an answer (mock.callbacks.respond), give the application "
                 f"(mock.application), or let requests to {host} out (--callback-host {host})"
             )
+            _log.warning("%s", self.unmatched_reason)
             self._fail(str(error))
         except NotSent as error:
             self._fail(str(error))

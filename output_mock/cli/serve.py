@@ -147,6 +147,7 @@ _WRITING = 0.5
     show_default="every page, as on the real server",
     help="The origin of web pages that may read the answers of the API. May be given several times.",
 )
+@values.callback_host_option
 @click.option(
     "--faults",
     metavar="PRESET",

@@ -45,6 +45,7 @@ class ServeOptions:
     allow_host: tuple[str, ...]
     allow_origin: tuple[str, ...]
     cors: tuple[str, ...]
+    callback_host: tuple[str, ...]
     faults: tuple[str, ...]
     journal: int
     keep_runs: int
@@ -134,6 +135,7 @@ class ServedWorlds:
             keep_runs=self._kept_runs,
             api_version=api,
             sdk_version=options.get("sdkVersion", sdk),
+            callback_hosts=told.callback_host,
         )
         made.app.calls.most = told.journal
         made.app.timing = told.timing

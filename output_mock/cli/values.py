@@ -131,6 +131,18 @@ def hosts(context: click.Context, _: click.Parameter, value: tuple[str, ...]) ->
         raise click.BadParameter(str(error)) from None
 
 
+callback_host_option = click.option(
+    "--callback-host",
+    metavar="NAME",
+    callback=hosts,
+    multiple=True,
+    help=(
+        "A host that workflows may send requests to, besides this machine. Requests to all others are not "
+        "sent. May be given several times."
+    ),
+)
+
+
 def origins(context: click.Context, _: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """The origins of web pages."""
     from output_mock.http.origins import origin

@@ -16,7 +16,7 @@ from output_mock.cli import environment
 from output_mock.cli.configured import Configured
 from output_mock.cli.script_files import ScriptPath, counted, sound_files
 from output_mock.cli.signals import ending_signals
-from output_mock.cli.values import catalog_name
+from output_mock.cli.values import callback_host_option, catalog_name
 
 if TYPE_CHECKING:
     from output_mock.engine.trace_storage import Traces
@@ -96,8 +96,15 @@ def _traces(context: click.Context, _: click.Parameter, value: tuple[str, ...]) 
     is_flag=True,
     help="At the end, terminate and delete every run of the catalog, not only the catalog itself.",
 )
+@callback_host_option
 def worker(
-    scripts: tuple[str, ...], target: str, namespace: str, catalog: str, traces: Traces, leave_no_trace: bool
+    scripts: tuple[str, ...],
+    target: str,
+    namespace: str,
+    catalog: str,
+    traces: Traces,
+    leave_no_trace: bool,
+    callback_host: tuple[str, ...],
 ) -> None:
     """Run the workflows of scripts on a real Temporal.
 
@@ -111,6 +118,8 @@ def worker(
     catalog stays.
     """
     loaded = sound_files(scripts)
+    from output_mock.callbacks.sending import Callbacks
+
     try:
         from output_mock.temporal import ScriptWorker, ServedCatalog, TemporalError
     except ModuleNotFoundError as error:
@@ -118,7 +127,12 @@ def worker(
     # Report runs that fail because of a mistake in their script.
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
-        offer = ServedCatalog(catalog, [script for found in loaded.values() for script in found], traces)
+        offer = ServedCatalog(
+            catalog,
+            [script for found in loaded.values() for script in found],
+            traces,
+            Callbacks(callback_host),
+        )
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     playing = ScriptWorker(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from output_mock.contract.schemas import JsonSchema
 from output_mock.control import (
+    callbacks,
     calls,
     clock,
     expectations,
@@ -24,6 +25,7 @@ _MODULES = (
     clock,
     faults,
     calls,
+    callbacks,
     expectations,
     unplayed,
     snapshots,

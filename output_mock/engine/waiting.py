@@ -244,14 +244,13 @@ class Waiting:
                             alarm.cancel()
                 continue
             # Nothing happens by itself: others, or on a real clock the wall, have to bring it about.
-            if not limit or (held and wall is None):
+            # A request of a workflow that is under way ends by itself, as things on a real clock do.
+            endless = wall is None and (held or clock.mode == "real")
+            if not limit or endless:
                 limit = clock.monotonic() + (self.patience if wall is None else wall)
-            rest = limit - clock.monotonic()
-            if clock.mode == "real":
-                rest = min(
-                    float("inf") if wall is None else rest,
-                    float("inf") if until is None else (until - now) / 1e9,
-                )
+            rest = float("inf") if endless else limit - clock.monotonic()
+            if clock.mode == "real" and until is not None:
+                rest = min(rest, (until - now) / 1e9)
             client_end = None if self.virtual is not None else given_up_at()
             if client_end is not None:
                 rest = min(rest, client_end - clock.monotonic())
@@ -270,7 +269,7 @@ class Waiting:
                     if done():
                         return True
                     raise give_up()
-                if not woken and clock.monotonic() >= limit and not (clock.mode == "real" and wall is None):
+                if not woken and clock.monotonic() >= limit and not endless:
                     return done()
 
     def let_signal_arrive(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from output_mock.durations import Duration, nanoseconds
 from output_mock.javascript_json import UNDEFINED, as_double
@@ -24,15 +24,26 @@ Match = Callable[[Any], bool] | Any
 class ScriptedAnswer:
     """One answer of a workflow: how long it takes, and what it returns or how it fails."""
 
-    __slots__ = ("duration", "failure", "given", "place", "value")
+    __slots__ = ("duration", "failure", "given", "place", "question", "value")
 
     def __init__(self) -> None:
         # Where it is written.
         self.place: str = ""
         self.duration: int = 0
         self.value: Any = UNDEFINED
+        # What the application is asked before.
+        self.question: Question | None = None
         self.failure: Failure | None = None
         self.given: bool = False
+
+
+class Question(NamedTuple):
+    """A request to the application, whose answer comes through `/feedback`."""
+
+    url: str
+    payload: Any
+    headers: Mapping[str, str] | None
+    timeout: Duration | None
 
 
 class Branch:
@@ -70,6 +81,26 @@ class Branch:
     def takes(self, duration: Duration) -> Branch:
         """Take this long before it completes or fails."""
         self.answers[-1].duration = nanoseconds(duration)
+        return self
+
+    def calls_back(
+        self,
+        url: str,
+        *,
+        payload: Any = UNDEFINED,
+        headers: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+    ) -> Branch:
+        """Ask your application, and wait until it answers through `/feedback`
+        (`ctx.send_post_request_and_await_webhook`).
+
+        Sends the workflow id and the `payload`: any JSON, or a function of the input; by default the input.
+        Without `returns`, the run completes with the payload of the feedback. A function given to `returns`
+        may take that as its second argument.
+        """
+        answer = self.answers[-1]
+        answer.question, answer.given = Question(url, payload, headers, timeout), True
+        answer.place = calling_place()
         return self
 
     @property
@@ -198,9 +229,14 @@ class WorkflowBuilder(Branch):
         answer = await self._answer(ctx, given)
         if answer.duration:
             await ctx.sleep(answer.duration / 1e9)
+        feedback = None if answer.question is None else await _asked(ctx, answer.question, given)
         if answer.failure is not None:
             raise answer.failure
-        return answer.value(given) if callable(answer.value) else answer.value
+        if answer.question is None:
+            return answer.value(given) if callable(answer.value) else answer.value
+        if callable(answer.value):
+            return answer.value(given, feedback) if _takes_two(answer.value) else answer.value(given)
+        return feedback if answer.value is UNDEFINED else answer.value
 
     def _silent_about(self, given: Any) -> bool:
         own = any(answer.given or answer.duration for answer in self.answers)
@@ -227,6 +263,25 @@ class WorkflowBuilder(Branch):
                 "ctx.wait_for_signal"
             )
         return no_answer(self.name, self.place, given, matches, hint)
+
+
+async def _asked(ctx: Context, question: Question, given: Any) -> Any:
+    payload = question.payload
+    if callable(payload):
+        payload = payload(given)
+    elif payload is UNDEFINED:
+        payload = given
+    return await ctx.send_post_request_and_await_webhook(
+        question.url, payload=payload, headers=question.headers, timeout=question.timeout
+    )
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 async def next_scripted_answer(ctx: Context, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:

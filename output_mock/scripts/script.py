@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
+from output_mock.callbacks.scripted import ScriptedAnswer
+from output_mock.callbacks.sending import Callbacks
 from output_mock.contract.errors import CatalogNotAvailableError, UnsupportedWorkflowError
 from output_mock.contract.versions import Deployment
 from output_mock.javascript_json import UNDEFINED
@@ -50,6 +52,8 @@ class ServingWorld(Protocol):
     def default_catalog(self) -> str: ...
     @property
     def deployment(self) -> Deployment: ...
+    @property
+    def callbacks(self) -> Callbacks: ...
     def catalog(self, name: str | None = None) -> ServingCatalog: ...
     def known_catalog(self, name: str | None) -> ServingCatalog: ...
     def start(
@@ -218,6 +222,11 @@ class Scripted:
             for name, definition in list(catalog.workflows.items()):
                 if id(definition) in own:
                     catalog.remove(name)
+
+    @property
+    def callback_answers(self) -> list[ScriptedAnswer]:
+        """The answers to requests that its workflows send."""
+        return []
 
     @property
     def away(self) -> set[str]:

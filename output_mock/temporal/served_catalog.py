@@ -47,6 +47,8 @@ class ServedCatalog(CatalogContents):
         # Where requests of workflows go.
         self.callbacks: Callbacks = Callbacks() if callbacks is None else callbacks
         for script in scripts:
+            for answer in script.callback_answers:
+                self.callbacks.add(answer)
             for definition in script.definitions(name):
                 if definition.name in self.workflows:
                     raise ValueError(f"workflow {definition.name!r} is scripted twice in catalog {name!r}")

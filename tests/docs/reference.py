@@ -21,6 +21,8 @@ import click
 import output_mock
 from output_mock.agents.fake_client import FakeClient
 from output_mock.agents.tools import agent_server
+from output_mock.callbacks.journal import Callback, CallbackList
+from output_mock.callbacks.sending import Callbacks
 from output_mock.cli import command as main
 from output_mock.cli.configured import CONFIG_VARIABLE, Configured, variables_of
 from output_mock.contract.errors import SHAPES, OutputError
@@ -214,7 +216,7 @@ def mock() -> str:
 def builder() -> str:
     """What a workflow's script is written with."""
     inherited = {**vars(Branch), **vars(WorkflowBuilder)}
-    names = ("returns", "fails", "takes", "then", "when", "receives")
+    names = ("returns", "fails", "takes", "calls_back", "then", "when", "receives")
     return _members("…", {name: inherited[name] for name in names})
 
 
@@ -237,13 +239,17 @@ def run() -> str:
 
 def call() -> str:
     """What a call shows, and what a list of calls offers."""
+    return _named_fields(output_mock.Call, "call")
+
+
+def _named_fields(kind: type[Any], name: str) -> str:
     about: list[str] = []
     rows = []
-    for line in inspect.getsource(output_mock.Call).splitlines():
+    for line in inspect.getsource(kind).splitlines():
         if comment := re.fullmatch(r"    # (.*)", line):
             about.append(comment[1])
         elif found := re.match(r"    (\w+): ", line):
-            rows.append((code(f"call.{found[1]}"), " ".join(about)))
+            rows.append((code(f"{name}.{found[1]}"), " ".join(about)))
             about = []
     return table(["", "what it is"], rows)
 
@@ -261,6 +267,21 @@ def calls() -> str:
             for member, name in shown.items()
         ),
     )
+
+
+def callbacks() -> str:
+    """What `mock.callbacks` offers to tests."""
+    names = ("respond", "one", "assert_called_back", "clear")
+    faults = ("drop_next", "delay_next", "duplicate_next", "reorder_next", "clear_faults")
+    members = {name: vars(Callbacks)[name] for name in (*names, *faults)}
+    called = f"mock.callbacks{_arguments(vars(CallbackList)['__call__'])}"
+    first = table(["", "what it does"], [(code(called), first_paragraph(Callbacks.__call__))])
+    return first + _members("mock.callbacks", members).partition("| --- | --- |\n")[2]
+
+
+def callback() -> str:
+    """What a request that a workflow has sent shows."""
+    return _named_fields(Callback, "callback")
 
 
 def stored_traces() -> str:
@@ -318,11 +339,14 @@ _TYPES = {
     "JSONSchemaOf": "a JSON Schema",
     "SDKDuration": "milliseconds, or one number with one unit: `90m`",
     "Workflows": "a list of [workflows](#workflow)",
+    "ScriptedCallbacks": "a list of [callbacks](#callback)",
     "Rethrow": "`true`",
 }
 
 
 def _type(kind: Any) -> str:
+    if isinstance(kind, kinds.Choice):
+        return f"one of {', '.join(map(code, kind.words))}"
     if isinstance(kind, kinds.ObjectType):
         return f"[{kind.name}](#{kind.name})"
     if isinstance(kind, kinds.Duration):
@@ -537,6 +561,8 @@ TABLES = {
             run,
             call,
             calls,
+            callbacks,
+            callback,
             context,
             stored_traces,
         ),

@@ -765,6 +765,17 @@ VALID = [
     of_action({"sleep": X}),
     of_action({"wait_for_signal": "s", "timeout": "1m", "then": [], "on_timeout": []}),
     of_action({"wait_until": X, "timeout": X}),
+    of_action(
+        {
+            "send_http_request": X,
+            "method": "PUT",
+            "payload": X,
+            "headers": {"A": X},
+            "include_body": True,
+            "include_headers": False,
+        }
+    ),
+    of_action({"send_post_request_and_await_webhook": "http://a.b", "on_timeout": [], "as": "answer"}),
     of_action({"set": {"a": X}}),
     of_action({"if": True, "then": [], "else": []}),
     of_action({"switch": X, "cases": {"a": []}, "else": []}),
@@ -836,6 +847,8 @@ INVALID = [
     of_action({"parallel": {}}),
     of_action({"try": []}),
     of_action({"rethrow": False}),
+    of_action({"send_http_request": "http://a.b", "method": "get"}),
+    of_action({"send_http_request": "http://a.b", "include_headers": 1}),
     of_action({"try": [], "catch": [], "catch_stop": "yes"}),
     of_action({"fail": None}),
     of_action({"fail": []}),

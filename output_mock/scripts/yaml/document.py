@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from output_mock.callbacks.scripted import ScriptedAnswer
 from output_mock.javascript_json import UNDEFINED
 from output_mock.places import Mistake
 from output_mock.scripts.file_error import ScriptFileError
-from output_mock.scripts.script import FirstRun, Mentions, Script
+from output_mock.scripts.script import FirstRun, Mentions, Script, ServingWorld
 from output_mock.scripts.yaml.interpreter import PlayedWorkflow
 from output_mock.scripts.yaml.json_source import JSONSource
 from output_mock.scripts.yaml.kinds import ParsedMapping
@@ -22,9 +23,33 @@ from output_mock.scripts.yaml.templates import Template
 class YAMLScript(Script):
     """What a YAML file scripts."""
 
-    def __init__(self, catalogs: Iterable[str], namespace: str | None, mentions: Mentions) -> None:
+    def __init__(
+        self,
+        catalogs: Iterable[str],
+        namespace: str | None,
+        mentions: Mentions,
+        callbacks: Iterable[ScriptedAnswer] = (),
+    ) -> None:
         super().__init__(catalogs=tuple(catalogs), namespace=namespace)
         self._mentions = mentions
+        self._callbacks = list(callbacks)
+
+    def offer_in(self, world: ServingWorld) -> None:
+        super().offer_in(world)
+        for answer in self.callback_answers:
+            world.callbacks.add(answer)
+
+    @property
+    def callback_answers(self) -> list[ScriptedAnswer]:
+        # Each world counts what it has answered by itself.
+        return [answer.copy() for answer in self._callbacks]
+
+    def withdraw_from(self, world: ServingWorld) -> None:
+        super().withdraw_from(world)
+        places = {answer.place for answer in self._callbacks}
+        for answer in world.callbacks.scripted:
+            if answer.place in places:
+                world.callbacks.remove(answer)
 
     def mentions(self) -> Mentions:
         return self._mentions
@@ -81,7 +106,7 @@ def _script(source: Source) -> YAMLScript:
     mentions = _mentions(workflows, first_runs, reader)
     if source.mistakes:
         raise ScriptFileError.of(sorted(source.mistakes, key=lambda one: (one.line, one.column)), mentions)
-    script = YAMLScript(catalogs, said.get("namespace"), mentions)
+    script = YAMLScript(catalogs, said.get("namespace"), mentions, said.get("callbacks") or ())
     written = source.root.value["workflows"][1].value
     for workflow, node in zip(workflows, written, strict=True):
         _add(script, workflow, node.json())

@@ -263,6 +263,40 @@ class _Interpreter:
         except (LookupError, RecursionError) as problem:
             raise self._mistake(problem.args[0], said.place_of("child")) from None
 
+    async def _send_http_request(self, said: ParsedMapping, names: Names) -> Any:
+        included = {"include_headers": "includeHeaders", "include_body": "includeBody"}
+        return await self._ctx.send_http_request(
+            self._text(said["send_http_request"], names),
+            **({"method": said["method"]} if "method" in said else {}),
+            **self._sent(said, names),
+            response_options={option: said[key] for key, option in included.items() if key in said},
+        )
+
+    async def _ask(self, said: ParsedMapping, names: Names) -> Any:
+        timeout = self._timeout(said, names)
+        try:
+            payload = await self._ctx.send_post_request_and_await_webhook(
+                self._text(said["send_post_request_and_await_webhook"], names),
+                **self._sent(said, names),
+                timeout=timeout,
+            )
+        except SignalTimeout:
+            if "on_timeout" not in said:
+                raise
+            return await self._block(said["on_timeout"], names)
+        if "as" in said:
+            # Also what follows may speak of it.
+            names["steps"][said["as"]] = payload
+        await self._block(said.get("then", ()), names)
+        return payload
+
+    def _sent(self, said: ParsedMapping, names: Names) -> dict[str, Any]:
+        headers = {name: self._text(value, names) for name, value in said.get("headers", {}).items()}
+        return {
+            "payload": self._value(said["payload"], names) if "payload" in said else UNDEFINED,
+            "headers": headers or None,
+        }
+
     async def _sleep(self, said: ParsedMapping, names: Names) -> None:
         await self._ctx.sleep(self._duration(said["sleep"], names, pause))
 
@@ -505,6 +539,8 @@ _ACTIONS: dict[str, Callable[[_Interpreter, ParsedMapping, Names], Any]] = {
     "step": _Interpreter._step,
     "evaluate": _Interpreter._evaluate,
     "child": _Interpreter._child,
+    "send_http_request": _Interpreter._send_http_request,
+    "send_post_request_and_await_webhook": _Interpreter._ask,
     "sleep": _Interpreter._sleep,
     "wait_for_signal": _Interpreter._wait_for_signal,
     "wait_until": _Interpreter._wait_until,

@@ -73,6 +73,22 @@ class Flag(FieldType):
         return bool(node.value)
 
 
+class Choice(FieldType):
+    """One of some words."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = words
+
+    def schema(self) -> JSONSchema:
+        return {"enum": list(self.words)}
+
+    def read(self, node: Node, reader: Reader, key: str) -> Any:
+        if node.value not in self.words:
+            hint = nearest(node.value, self.words) if node.is_text else ""
+            reader.mistake(node.place, f"{key} is one of {', '.join(self.words)}{hint}")
+        return node.value
+
+
 class Names(FieldType):
     """A name, or a list of them."""
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from output_mock.callbacks.scripted import TROUBLES, ScriptedAnswer
 from output_mock.scripts.yaml.kinds import (
+    Choice,
     Condition,
     Duration,
     FieldType,
@@ -30,6 +32,7 @@ from output_mock.scripts.yaml.kinds import (
 )
 from output_mock.scripts.yaml.reader import Reader
 from output_mock.scripts.yaml.source import Node
+from output_mock.sdk.http_requests import METHODS
 from output_mock.suggestions import nearest
 
 _IDENTIFIER = "^[a-zA-Z_][a-zA-Z0-9_]*$"
@@ -316,6 +319,9 @@ NODES: dict[str, ObjectType] = {
 _TRACE = Key(Inside(), "What each attempt does inside, for the trace: calls of models, requests.")
 _AS = Key(RESULT_NAME, "The name of the result. Expressions get it as steps.NAME.")
 _TIMEOUT = Key(DURATION, "How long to wait. After that the run fails, unless there is `on_timeout:`.")
+_HEADERS = Key(
+    Map(MESSAGE, "names and values"), "The request's headers; `$NAME` stands for the environment's value."
+)
 _ON_TIMEOUT = Key(STEPS, "What to do when the timeout has passed. After it the run continues.")
 
 ACTIONS: dict[str, ObjectType] = {
@@ -372,6 +378,37 @@ ACTIONS: dict[str, ObjectType] = {
                 "detached": Key(FLAG, "Whether the child continues when its parent ends. Default: false."),
                 "wait": Key(FLAG, "Whether to wait for the child's output. Default: true."),
                 "options": Key(OPTIONS, "Options of the child's steps."),
+                "as": _AS,
+            },
+        ),
+        ObjectType(
+            "send_http_request",
+            "a request",
+            "Sends a request to your application, as the SDK's sendHttpRequest does. With `as:`, expressions "
+            "get the answer: status, ok and so on.",
+            {
+                "send_http_request": Key(MESSAGE, "The URL.", required=True),
+                "method": Key(Choice(METHODS), "The method. Default: GET."),
+                "payload": Key(VALUE, "What is sent, with POST, PUT, PATCH and DELETE."),
+                "headers": _HEADERS,
+                "include_headers": Key(FLAG, "Whether the answer has its `headers`. Default: false."),
+                "include_body": Key(FLAG, "Whether the answer has its `body`. Default: false."),
+                "as": _AS,
+            },
+        ),
+        ObjectType(
+            "send_post_request_and_await_webhook",
+            "a question",
+            "Sends the workflow id and a payload to your application, and waits until it answers through "
+            "/feedback, as the SDK's sendPostRequestAndAwaitWebhook does. With `as:`, expressions get the "
+            "payload of that answer.",
+            {
+                "send_post_request_and_await_webhook": Key(MESSAGE, "The URL.", required=True),
+                "payload": Key(VALUE, "What is sent."),
+                "headers": _HEADERS,
+                "timeout": _TIMEOUT,
+                "then": Key(STEPS, "What to do when the answer has come."),
+                "on_timeout": _ON_TIMEOUT,
                 "as": _AS,
             },
         ),
@@ -665,6 +702,52 @@ FIRST_RUN = ObjectType(
 )
 
 
+CALLBACK = ObjectType(
+    "callback",
+    "a callback",
+    "The answer to requests that workflows send.",
+    {
+        "url": Key(TEXT, "The URL of the requests. `*` at its end stands for any rest.", required=True),
+        "method": Key(Choice(METHODS), "The method of the requests. Default: any."),
+        "status": Key(LITERAL, "The status of the answer. Default: 200."),
+        "json": Key(LITERAL, "The answer's body as JSON."),
+        "body": Key(TEXT, "The answer's body as text."),
+        "headers": Key(Map(TEXT, "names and values"), "The answer's headers."),
+        "times": Key(LITERAL, "How many requests it answers. Default: all."),
+        "after": Key(LENGTH, "How long the answer takes. Workflows wait 30 s."),
+        "fails": Key(Choice(TROUBLES), "Why there is no answer."),
+    },
+    excludes=[("json", "body"), *(("fails", key) for key in ("status", "json", "body", "headers"))],
+)
+
+
+class ScriptedCallbacks(ListOf):
+    """Answers to requests that workflows send."""
+
+    def __init__(self) -> None:
+        super().__init__(CALLBACK, "callbacks")
+
+    def read(self, node: Node, reader: Reader, key: str) -> list[ScriptedAnswer]:
+        found: list[ScriptedAnswer] = []
+        before = len(reader.source.mistakes)
+        callbacks = super().read(node, reader, key)
+        if len(reader.source.mistakes) > before:
+            return found
+        for said in callbacks:
+            try:
+                found.append(_scripted_answer(said))
+            except ValueError as error:
+                reader.mistake(said.place, str(error))
+        return found
+
+
+def _scripted_answer(said: ParsedMapping) -> ScriptedAnswer:
+    given = {name: value for name, value in said.items() if name != "after"}
+    if "after" in said:
+        given["after"] = said["after"].value({})
+    return ScriptedAnswer(**given, place=str(said.place))
+
+
 class Workflows(ListOf):
     """The workflows of a file; each has names of its own."""
 
@@ -695,11 +778,12 @@ FILE = ObjectType(
             CATALOGS, "Catalogs whose worker is away: runs start there, but nothing happens in them."
         ),
         "namespace": Key(TEXT, "The Temporal namespace that stands in histories."),
+        "callbacks": Key(ScriptedCallbacks(), "The answers to requests that the workflows send."),
         "begin_with": Key(ListOf(FIRST_RUN, "runs"), "Runs that exist from the start."),
     },
 )
 SHAPES = (
-    *(WORKFLOW, ANSWER, WHEN, QUERY, QUERY_WHEN, SIGNAL, UPDATE, REFUSE, RECEIVED, FIRST_RUN),
+    *(WORKFLOW, ANSWER, WHEN, QUERY, QUERY_WHEN, SIGNAL, UPDATE, REFUSE, RECEIVED, FIRST_RUN, CALLBACK),
     *(FAILURE, OPTIONS, RETRY),
     *NODES.values(),
     *ACTIONS.values(),

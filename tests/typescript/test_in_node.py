@@ -134,7 +134,7 @@ def test_a_failed_test_of_vitest_shows_calls_runs_and_timelines(command: Command
 def test_the_tests_of_the_guide_and_of_the_fixtures_pass_in_playwright(command: Command) -> None:
     done = command("playwright", "test", "-c", "playwright.here.config.ts", CHROMIUM=program("chromium"))
     assert re.search(r"^  2 failed$", done.stdout, re.MULTILINE), done.stdout
-    assert re.search(r"^  4 passed \(", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^  5 passed \(", done.stdout, re.MULTILINE), done.stdout
     assert "/stop is refused, as a browser does it: the server's CORS headers allow GET, POST" in done.stdout
     seen, missed = done.stdout.partition("\n  1) ")[2].split("\n  2) ")
     assert "attachment #1: output-mock: calls (text/plain)" in seen

@@ -64,7 +64,9 @@ function started(command: string, words: string[]): Promise<{ url: string; stop:
     child.stderr.on("data", read);
     child.on("error", (problem) => {
       clearTimeout(late);
-      const hint = "Put it on the PATH, or start it yourself and set OUTPUT_CONTROL_URL.";
+      const hint =
+        "Put it on the PATH, say where it is with serveOutputMock({ command: '.venv/bin/output-mock' }) in a globalSetup " +
+        "of your own, or start the server yourself and set OUTPUT_CONTROL_URL.";
       reject(new Error(`\`${command} serve\` cannot be started: ${problem.message}. ${hint}`));
     });
     child.on("exit", (code) => {

@@ -31,6 +31,19 @@ test("all pages of a test share a fake, by each name of the machine, and stream 
   expect(await outputMock.calls({ route: "start" })).toHaveLength(1);
 });
 
+test("the client works in a browser, too", async ({ page }) => {
+  await page.goto(PAGE);
+  const seen = await page.evaluate(async () => {
+    const client = "/tests/output-mock/output-mock.ts";
+    const { OutputMock } = (await import(client)) as typeof import("../tests/output-mock/output-mock.js");
+    const mock = await OutputMock.open({ server: "http://127.0.0.1:5173/api", clock: "manual" });
+    const { mode } = await mock.getClock();
+    await mock.close();
+    return mode;
+  });
+  expect(seen).toBe("manual");
+});
+
 test.describe("behind a proxy of the page's own server", () => {
   test.use({ outputApiUrl: "/api" });
 

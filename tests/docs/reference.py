@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 import output_mock
 from output_mock.agents.fake_client import FakeClient
@@ -589,6 +590,37 @@ def up_to_date(page: str) -> str:
     return _MARKED.sub(written, (PAGES / page).read_text())
 
 
+# For language models: https://llmstxt.org
+
+
+def overview() -> str:
+    """`llms.txt`: what the project is, and what each page of the documentation begins with."""
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    lines = [f"# output-mock\n\n> {_beginning('index.md')[1]}\n"]
+    lines += [
+        "The command is `output-mock`, the Python package `output_mock`. `output-mock mcp` gives agents tools "
+        "for a fake (docs/guides/agents.md). README.md has the commands that install it.\n"
+    ]
+    for entry in site["nav"]:
+        if isinstance(entry, dict):
+            ((heading, pages),) = entry.items()
+            lines.append(f"## {heading}\n")
+            for name in pages:
+                title, about = _beginning(name)
+                lines.append(f"- [{title}](docs/{name}): {about}")
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _beginning(name: str) -> tuple[str, str]:
+    """A page's title, and its first paragraph."""
+    title, *rest = (PAGES / name).read_text().split("\n\n")
+    words = " ".join(next(part for part in rest if re.match(r"[A-Za-z`*\[]", part)).split())
+    bare = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", words).replace("**", "")
+    return title.removeprefix("# "), bare
+
+
 if __name__ == "__main__":
+    (ROOT / "llms.txt").write_text(overview())
     for name in {one.page for one in TABLES.values()}:
         (PAGES / name).write_text(up_to_date(name))

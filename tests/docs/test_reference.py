@@ -6,19 +6,25 @@ import ast
 import html
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import click
 import pytest
+from _pytest.fixtures import getfixturemarker
 
 from output_mock.cli import command
 from output_mock.cli.configured import CONFIG_VARIABLE, PREFIX, variables_of
+from output_mock.control.openapi import document as control_document
 from output_mock.http.trace_log import Trouble
+from output_mock.recording.checking import schema as scenario_schema
 from output_mock.scripts.yaml.expressions import NAMES, Expression
 from output_mock.scripts.yaml.functions import FILTERS, TESTS
 from output_mock.scripts.yaml.language import ACTIONS, FILE, NODES, SHAPES
+from pytest_output import plugin
 from tests.docs.pages import ROOT, page
-from tests.docs.reference import PAGES, TABLES, up_to_date
+from tests.docs.reference import PAGES, TABLES, overview, up_to_date
 
 GENERATED = sorted({one.page for one in TABLES.values()})
 
@@ -26,6 +32,10 @@ GENERATED = sorted({one.page for one in TABLES.values()})
 @pytest.mark.parametrize("name", GENERATED)
 def test_the_tables_are_what_the_code_says(name: str) -> None:
     assert (PAGES / name).read_text() == up_to_date(name), "run python -m tests.docs.reference"
+
+
+def test_the_overview_for_language_models_is_up_to_date() -> None:
+    assert (ROOT / "llms.txt").read_text() == overview(), "run python -m tests.docs.reference"
 
 
 def test_every_table_stands_on_its_page() -> None:
@@ -95,3 +105,66 @@ def test_every_command_is_told() -> None:
 
 def test_every_trouble_with_s3_is_told() -> None:
     assert first_column("docs/reference/faults.md", "Values of `s3`") == list(get_args(Trouble))
+
+
+def told_options(path: str, heading: str) -> set[str]:
+    """The options in the first column of the tables below a heading."""
+    section = page(path).partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return set(re.findall(r"^\| (?:`|<code>)(--?[a-z][a-z0-9-]*)", section, re.MULTILINE))
+
+
+def test_every_option_of_every_command_is_told_and_no_other() -> None:
+    for name, one in command.commands.items():
+        options = [param for param in one.params if isinstance(param, click.Option) and not param.hidden]
+        told = told_options("docs/reference/command-line.md", name)
+        for option in options:
+            assert told & set(option.opts), f"{name} {option.opts}"
+        assert told <= {opt for option in options for opt in option.opts}, name
+
+
+def test_all_that_the_plugin_takes_is_told(pytestconfig: pytest.Config) -> None:
+    """What pytest itself knows of the plugin: fixtures, ini options, options of the command line."""
+    fixtures = {name for name, value in vars(plugin).items() if getfixturemarker(value) and name[0] != "_"}
+    parser = pytestconfig._parser
+    ini = {name for name in parser._inidict if name.startswith("output_")}
+    (group,) = [one for one in parser._groups if one.name == "output"]
+    options = {name for option in group.options for name in option.names()}
+    assert (len(fixtures) > 3, len(ini) > 8, len(options) > 2) == (True, True, True)
+    text = page("docs/reference/pytest.md")
+    for name in fixtures | ini:
+        assert f"| `{name}`" in text, name
+    for name in options:
+        assert f"| `{name}=" in text, name
+
+
+def test_every_operation_of_the_control_plane_and_what_it_takes_is_told() -> None:
+    rows = re.findall(
+        r"^\| `(\w+ /__mock__[^`]*)` \| (.*) \|$", page("docs/reference/control-plane.md"), re.MULTILINE
+    )
+    told = dict(rows)
+    document = control_document()
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if path == "/__mock__/openapi.json":
+                continue
+            columns = told.pop(f"{method.upper()} {path}")
+            for one in operation["parameters"]:
+                assert one["in"] == "path" or f"`{one['name']}`" in columns, (path, one)
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                for field in content["schema"].get("properties", ()):
+                    assert f"`{field}`" in columns, (path, field)
+    assert told == {}
+
+
+def test_every_key_of_scenarios_is_told() -> None:
+    text = page("docs/reference/scenarios.md")
+
+    def keys(schema: object) -> Iterator[str]:
+        if isinstance(schema, dict):
+            yield from schema.get("properties", {})
+        values = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+        for value in values:
+            yield from keys(value)
+
+    for key in keys(scenario_schema()):
+        assert re.search(rf"(?<!\w){re.escape(key)}(?!\w)", text), key

@@ -598,8 +598,8 @@ def overview() -> str:
     site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
     lines = [f"# output-mock\n\n> {_beginning('index.md')[1]}\n"]
     lines += [
-        "The command is `output-mock`, the Python package `output_mock`. `output-mock mcp` gives agents tools "
-        "for a fake (docs/guides/agents.md). README.md has the commands that install it.\n"
+        "The command is `output-mock`, the Python package `output_mock`. `output-mock mcp` gives agents "
+        "tools for a fake (docs/guides/agents.md). README.md has the commands that install it.\n"
     ]
     for entry in site["nav"]:
         if isinstance(entry, dict):

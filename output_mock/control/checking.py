@@ -57,7 +57,7 @@ def _unlike_pattern(given: str, pattern: str) -> str:
     """What is wrong with text that a pattern does not fit, in words: few people read patterns."""
     given = given if len(given) < 100 else f"{given[:100]} …"
     if pattern == NAME:
-        return f"{given!r} is not a name; {NAME_WORDS}"
+        return f"{given!r} is not a valid name; {NAME_WORDS}"
     try:
         nanoseconds(given)
     except ValueError as error:

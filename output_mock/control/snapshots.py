@@ -61,7 +61,7 @@ def take(asked: ControlRequest) -> ControlResponse:
 def _check_name(name: str, kept: Mapping[str, Snapshot]) -> None:
     """Raise unless there may be a snapshot of that name."""
     if not re.fullmatch(NAME, name):
-        raise InvalidRequest(f"{name[:100]!r} cannot name a snapshot; {NAME_WORDS}")
+        raise InvalidRequest(f"{name[:100]!r} is not a valid snapshot name; {NAME_WORDS}")
     if name not in kept and len(kept) >= MOST_SNAPSHOTS:
         raise Conflict(f"a world has at most {MOST_SNAPSHOTS} snapshots; delete one")
 

@@ -261,7 +261,7 @@ def put_catalog(asked: ControlRequest) -> ControlResponse:
     """Have a catalog, and let its worker come or go."""
     world, name, body = asked.held.world, asked.path["name"], asked.body or {}
     if not re.fullmatch(CATALOG_NAME, name):
-        raise InvalidRequest(f"{name[:100]!r} cannot name a catalog; names are letters, digits and _ . @ -")
+        raise InvalidRequest(f"{name[:100]!r} is not a valid catalog name; use letters, digits and _ . @ -")
     away = duration(body.get("awayFor", 0))
     if away and body.get("worker", False):
         raise InvalidRequest("a worker that is there is not away; leave out 'worker' or 'awayFor'")

@@ -308,4 +308,4 @@ class Worlds:
 
 def _check_name(name: str) -> None:
     if not re.fullmatch(NAME, name) or set(name) == {"."}:
-        raise InvalidRequest(f"{name[:100]!r} cannot name a world; {NAME_WORDS}")
+        raise InvalidRequest(f"{name[:100]!r} is not a valid world name; {NAME_WORDS}")

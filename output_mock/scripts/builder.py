@@ -27,7 +27,7 @@ class ScriptedAnswer:
     __slots__ = ("duration", "failure", "given", "place", "question", "value")
 
     def __init__(self) -> None:
-        # Where it is written.
+        # The file and line where it is written.
         self.place: str = ""
         self.duration: int = 0
         self.value: Any = UNDEFINED
@@ -47,7 +47,7 @@ class Question(NamedTuple):
 
 
 class Branch:
-    """The answers for one kind of input, given one after another; the last one again and again."""
+    """The answers for one kind of input: each run gets the next one, and the last one is repeated."""
 
     def __init__(self, builder: WorkflowBuilder, match: Match) -> None:
         self._builder = builder
@@ -110,7 +110,7 @@ class Branch:
         return self
 
     def when(self, match: Match) -> Branch:
-        """Start the answers for another kind of input; see `WorkflowBuilder.when`."""
+        """Start the answers for another kind of input. See `WorkflowBuilder.when`."""
         return self._builder.when(match)
 
     @property
@@ -141,11 +141,11 @@ class WorkflowBuilder(Branch):
         super().__init__(self, None)
         self.name = name
         self.place = place
-        # Whether only one function may play it: in a file, a second one of the same name is a mistake.
+        # Whether it may have only one script function: in a file, a second one of the same name is a mistake.
         self._once = once
         self.branches: list[Branch] = []
         self._changed = changed
-        # What somebody else has scripted under this name: this lies over it.
+        # What was scripted under this name elsewhere: it is used for inputs that this has no answer for.
         self._below = below
         self._options: dict[str, Any] = {} if below is None else below.said()
         self._script: ScriptFunction | None = None
@@ -153,8 +153,8 @@ class WorkflowBuilder(Branch):
         self.definition.place, self.definition.builder = place, self
 
     def configure(self, options: Mapping[str, Any], script: ScriptFunction | None = None) -> None:
-        """Take over the options that are given, and the script. Raises `ValueError` for what cannot be, and
-        leaves the workflow as it was then.
+        """Set the given options, and the script. Raises `ValueError` for invalid ones, and then leaves the
+        workflow as it was.
         """
         script, options, old = script or self._script, {**self._options, **options}, self.definition
         self.definition = WorkflowDefinition(self.name, script or self._play, **options)
@@ -170,20 +170,21 @@ class WorkflowBuilder(Branch):
         """Use as a decorator: the coroutine function is the workflow's script."""
         if not inspect.iscoroutinefunction(script):
             raise TypeError(
-                f"workflow {self.name!r} ({self.place}): a script is a coroutine function, "
+                f"workflow {self.name!r} ({self.place}): a script must be a coroutine function, "
                 f"`async def {getattr(script, '__name__', 'script')}(ctx, input)`, not {script!r}"
             )
         try:
             inspect.signature(script).bind(None, None)
         except TypeError as error:
             raise TypeError(
-                f"workflow {self.name!r} ({self.place}): a script takes the context and the input, "
-                f"`async def {script.__name__}(ctx, input)`; {script.__name__!r} cannot be called so: {error}"
+                f"workflow {self.name!r} ({self.place}): a script must take the context and the input, "
+                f"`async def {script.__name__}(ctx, input)`; {script.__name__!r} cannot be called with "
+                f"these: {error}"
             ) from None
         if self._once and self._script is not None:
             code = inspect.unwrap(self._script).__code__
             raise ValueError(
-                f"workflow {self.name!r} ({calling_place()}): it is scripted already, by "
+                f"workflow {self.name!r} ({calling_place()}): it already has a script, "
                 f"{self._script.__name__!r} ({code.co_filename}, line {code.co_firstlineno})"
             )
         summary = (script.__doc__ or "").strip().partition("\n")[0]
@@ -192,33 +193,33 @@ class WorkflowBuilder(Branch):
         return script
 
     def when(self, match: Match) -> Branch:
-        """Start the answers for inputs that match: a dict whose entries the input must have (others are
-        ignored, at every depth), any other JSON that it must equal, or a function that returns true. The
-        first match wins.
+        """Start the answers for inputs that match. A match is a dict whose entries the input must have
+        (others are ignored, at every depth), any other JSON that the input must equal, or a function of the
+        input that returns true. The first match wins.
         """
         branch = Branch(self, match)
         self.branches.append(branch)
         return branch
 
     def receives(self, name: str, payload: Any = UNDEFINED, *, after: Duration) -> WorkflowBuilder:
-        """Send this signal to every run, so long after its start.
+        """Send this signal to every run, this long after its start.
 
-        It stands for a person who approves after a day, or a system that calls back. On an `auto` clock, a
-        client that waits for the run makes time jump to it, as to everything else that will happen. The run
-        itself has to wait for it: with `ctx.wait_for_signal` in its script.
+        Use it for a person who approves after a day, or a system that calls back. On an `auto` clock, a
+        client that waits for the run makes time jump to the signal, as to everything else that will happen.
+        The script itself has to wait for the signal with `ctx.wait_for_signal`.
         """
         self.receives_at(calling_place(), name, payload, after)
         return self
 
     def receives_at(self, place: str, name: str, payload: Any, after: Duration) -> None:
-        """As `receives`, for a signal that is written at this place."""
+        """Like `receives`, for a signal that is written at this place."""
         signals: list[ScheduledSignal] = self._options.get("signals", [])
         payload = named_json(payload, "the payload of signal {!r}", name)
         self.configure({"signals": [*signals, ScheduledSignal(name, payload, nanoseconds(after), place)]})
 
     @property
     def parts(self) -> list[Part]:
-        """What was scripted in calls, and what lies below it."""
+        """The parts that were scripted by calls, and those that were scripted elsewhere."""
         own = [branch.part for branch in (*self.branches, self)]
         below = () if self._below is None else parts_of(self._below)
         return [*(part for part in own if part.answers), *below]
@@ -254,14 +255,11 @@ class WorkflowBuilder(Branch):
 
     def _nothing_fits(self, given: Any) -> str:
         matches = [branch.match for branch in self.branches if not callable(branch.match)]
-        hint = "give it one with .returns(…), .fails(…), or a script"
+        hint = "give it an answer with .returns(…), .fails(…), or a script"
         names = dict.fromkeys(repr(signal.name) for signal in self._options.get("signals", ()))
         if names:
             what = f"signal{'s' if len(names) > 1 else ''} {', '.join(names)}"
-            hint = (
-                f"all that is said of it is that it receives {what}; give it a script that waits for it with "
-                "ctx.wait_for_signal"
-            )
+            hint = f"it only has .receives() for {what}; give it a script that waits with ctx.wait_for_signal"
         return no_answer(self.name, self.place, given, matches, hint)
 
 
@@ -285,16 +283,16 @@ def _takes_two(function: Callable[..., Any]) -> bool:
 
 
 async def next_scripted_answer(ctx: Context, pick: Callable[[], tuple[object, Sequence[Any]]]) -> Any:
-    """The answer that a run gives: the next one of those that `pick` chooses, and the last one again and
-    again. A run that is played again, as a reset does, keeps the answer that it had.
+    """The answer of a run: the next one of those that `pick` chooses; the last one is repeated.
 
-    `pick` returns whose answers they are, and the answers.
+    A run that is replayed, as after a reset, keeps its answer. `pick` returns a key for the answers, and the
+    answers.
     """
     return await ctx._instance.next_scripted_answer(pick)
 
 
 def no_answer(name: str, place: str, given: Any, matches: Sequence[Any], hint: str) -> str:
-    """That a workflow has no answer for an input, and which match comes nearest."""
+    """The message that a workflow has no answer for an input, and which match is nearest."""
     text = f"workflow {name!r} ({place}) has no answer for the input {short(given)}"
     if not matches:
         return f"{text}; {hint}"
@@ -308,7 +306,7 @@ def contains(given: Any, match: Any) -> bool:
 
 
 def differences(given: Any, match: Any, where: str = "input") -> list[str]:
-    """What `match` asks for and `given` does not have, in words."""
+    """What `match` demands and `given` does not have, in words."""
     if isinstance(match, Mapping):
         if not isinstance(given, Mapping):
             return [f"{where} is {short(given)}, not an object"]

@@ -17,7 +17,7 @@ class CatalogContents:
         self.names: dict[str, str] = {}
 
     def add(self, definition: WorkflowDefinition) -> None:
-        """Offer a workflow, in the place of an earlier one of the same name.
+        """Offer a workflow; it replaces an earlier one of the same name.
 
         Raises `ValueError` when its name or an alias belongs to another workflow of this catalog.
         """
@@ -37,12 +37,12 @@ class CatalogContents:
         self.names = {name: one.name for one in self.workflows.values() for name in (one.name, *one.aliases)}
 
     def remove(self, name: str) -> None:
-        """Offer a workflow no longer; its runs go on."""
+        """Stop offering a workflow. Its runs continue."""
         del self.workflows[name]
         self.names = {alias: real for alias, real in self.names.items() if real != name}
 
     def child(self, name: str) -> str:
-        """The workflow that a parent means. Raises `LookupError` that tells what there is."""
+        """The workflow that a parent runs as a child. Raises `LookupError`, which lists the workflows."""
         resolved = self.names.get(name)
         if resolved is None:
             there = listed("; it has", name, self.names)

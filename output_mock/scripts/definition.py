@@ -1,4 +1,4 @@
-"""What a catalog says about a workflow, and the function that does it."""
+"""What a catalog says about a workflow, and its script."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class ScheduledSignal(NamedTuple):
-    """A signal that every run gets so many nanoseconds after it has started; `UNDEFINED` has no payload."""
+    """A signal that every run gets some nanoseconds after its start. The payload `UNDEFINED` means none."""
 
     name: str
     payload: Any
@@ -30,20 +30,20 @@ class ScheduledSignal(NamedTuple):
 
 
 class WorkflowDefinition:
-    """One workflow of a catalog: its name, schemas, options, and the script that plays it.
+    """One workflow of a catalog: its name, schemas, options, and its script.
 
     Takes the names and schemas as the real catalog shows them; `options` are step options with the
     SDK's own names; `traced=False` is the SDK's `disableTrace`. Raises `ValueError` for a name that
     the real SDK would refuse, and for schemas and options that make no sense.
     """
 
-    # Whether the script is all there is: no schemas, no trace destinations, no step options.
+    # Whether it is a plain Temporal workflow: no schemas, no trace destinations, no step options.
     bare = False
     # Where it is scripted: file and line.
     place = ""
-    # Whether a request has brought it, and no script of the command line.
+    # Whether a request has added it, not a script of the command line.
     brought = False
-    # What it was scripted on in calls, besides its script.
+    # The builder, if calls have scripted it, with or without a script function.
     builder: object | None = None
 
     def __init__(
@@ -64,8 +64,8 @@ class WorkflowDefinition:
         for word in (name, *aliases):
             if not isinstance(word, str) or not NAME.fullmatch(word):
                 raise ValueError(
-                    f"{where}: {word!r} cannot name a workflow; "
-                    "names are letters, digits and underscores, and begin with no digit"
+                    f"{where}: {word!r} is not a valid workflow name; use letters, digits and underscores, "
+                    f"and do not begin with a digit"
                 )
         self.name = name
         self.script = script
@@ -83,7 +83,7 @@ class WorkflowDefinition:
         self._step_schemas: dict[int, tuple[Mapping[str, Any], Schema]] = {}
 
     def said(self) -> dict[str, Any]:
-        """What it was made with, but for its name and script."""
+        """The arguments that it was made with, except its name and script."""
         said = {
             "description": self.description,
             "input_schema": self.input_json_schema,
@@ -99,9 +99,9 @@ class WorkflowDefinition:
     def options_below(
         self, memo: Memo | None, invocation: Mapping[str, Any] | None, *, parents_win: bool = False
     ) -> ActivityOptions:
-        """The step options of a run: a child's lie over its parent's, and the call's over both.
+        """The step options of a run: a child's options win over its parent's, and the call's over both.
 
-        With `parents_win`, as SDKs before 0.11.0 have it, the parent's lie over the child's.
+        With `parents_win`, as in SDKs before 0.11.0, the parent's win over the child's.
         """
         inherited = None if memo is None else memo.options
         if inherited is None and not invocation:
@@ -111,7 +111,7 @@ class WorkflowDefinition:
         return activity_options(*layers, where=f"workflow {self.name!r}")
 
     def step_options(self, base: ActivityOptions, overrides: Mapping[str, Any] | None) -> ActivityOptions:
-        """The options of one step: what the call says lies over the run's."""
+        """The options of one step: those of the call win over the run's."""
         if not overrides:
             return base
         return activity_options(base.text, overrides, where=f"a step of workflow {self.name!r}")

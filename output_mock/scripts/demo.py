@@ -26,7 +26,7 @@ def _object(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
 )
 async def summarize_url(ctx: Context, input: Any) -> Any:
     url = input["url"]
-    # Workers before 0.11 only check with a schema: what it would fill in is then missing.
+    # Workers before 0.11 use a schema only to check: defaults that it would fill in are missing then.
     words = input.get("words", 50)
     summary = await ctx.step(
         "summarize", input, returns=f"What {url} says, in {words} words.", output_schema=STRING

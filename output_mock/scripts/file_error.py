@@ -1,4 +1,4 @@
-"""What is wrong with a file of scripts."""
+"""Mistakes in a script file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from output_mock.scripts.script import Mentions
 class ScriptFileError(Exception):
     """A file that cannot be loaded; the message names the file, the line and what to do.
 
-    `mistakes` has everything that is wrong with it, one by one; `mentions`, where they can be read all the
-    same, the workflows that the file speaks of.
+    `mistakes` lists everything that is wrong with it; `mentions` has the workflows that the file mentions,
+    if they could be read.
     """
 
     def __init__(self, message: str, mistakes: Sequence[Mistake], mentions: Mentions | None = None) -> None:
@@ -22,5 +22,5 @@ class ScriptFileError(Exception):
 
     @classmethod
     def of(cls, mistakes: Sequence[Mistake], mentions: Mentions | None = None) -> ScriptFileError:
-        """The error whose message is the mistakes, one a line."""
+        """An error with the mistakes in its message, one on each line."""
         return cls("\n".join(map(str, mistakes)), mistakes, mentions)

@@ -1,4 +1,4 @@
-"""Files that hold scripts: Python and YAML."""
+"""Load script files: Python and YAML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from output_mock.places import Mistake, was_raised
 from output_mock.scripts.file_error import ScriptFileError
 from output_mock.scripts.script import Scripted
 
-# How many bytes a script has at most.
+# How many bytes a script may have.
 LARGEST = 10_000_000
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
@@ -35,7 +35,7 @@ def load_file(path: str | PathLike[str]) -> list[Scripted]:
     """The `Script` and `OutputMock` objects that a Python file makes at its top level, or the one that a
     YAML file is.
 
-    A Python file is run anew each time, and may import its neighbours. Raises `ScriptFileError`.
+    A Python file is run again each time, and may import files next to it. Raises `ScriptFileError`.
     """
     file = Path(path)
     _check(file)
@@ -45,14 +45,14 @@ def load_file(path: str | PathLike[str]) -> list[Scripted]:
         try:
             return [load(file)]
         except OSError as error:
-            raise _wrong(file, f"it cannot be read: {error.strerror}") from error
+            raise _wrong(file, f"the file cannot be read: {error.strerror}") from error
     if file.suffix != ".py":
-        raise _wrong(file, "a script is a Python or YAML file, and its name ends in .py, .yaml or .yml")
+        raise _wrong(file, "a script must be a Python or YAML file, whose name ends in .py, .yaml or .yml")
     return _load_python(file)
 
 
 def load_yaml(data: bytes, name: str) -> Scripted:
-    """The script that some bytes of YAML are, which messages name so. Raises `ScriptFileError`."""
+    """The script in some bytes of YAML, which messages call `file`. Raises `ScriptFileError`."""
     from output_mock.scripts.yaml.document import decoded
 
     _check_size(Path(name), len(data))
@@ -60,19 +60,21 @@ def load_yaml(data: bytes, name: str) -> Scripted:
 
 
 def _check(file: Path) -> None:
-    """Raise `ScriptFileError` for what cannot be read as a file: a folder, a pipe, a device, or too much."""
+    """Raise `ScriptFileError` for what cannot be read as a file: a folder, a pipe, a device, or
+    a huge file.
+    """
     try:
-        # What a link leads to counts.
+        # For a link, its target counts.
         status = os.stat(file)
     except (FileNotFoundError, NotADirectoryError):
         raise _wrong(file, f"there is no such file; looked in {file.absolute().parent}") from None
     except (OSError, ValueError) as error:
-        raise _wrong(file, f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise _wrong(file, f"the file cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if stat.S_ISDIR(status.st_mode):
-        raise _wrong(file, "it is a folder; name the Python and YAML files in it that hold scripts")
+        raise _wrong(file, "it is a folder; name the Python and YAML files in it that are scripts")
     if not stat.S_ISREG(status.st_mode):
         kind = next((words for test, words in _KINDS if test(status.st_mode)), "no file")
-        raise _wrong(file, f"it is {kind}, which may have no end; a script is an ordinary file")
+        raise _wrong(file, f"it is {kind}, which may have no end; a script must be an ordinary file")
     _check_size(file, status.st_size)
 
 
@@ -88,14 +90,14 @@ def _wrong(file: Path, problem: str, line: int | None = None, column: int = 1) -
 
 
 class _SourceOnly(SourceFileLoader):
-    """Reads what is written, never what was compiled earlier.
+    """Always reads the source, never a compiled file.
 
-    Python tells compiled files apart by size and whole seconds, so it would miss an edit in the second of the
-    last load. And nobody expects a `__pycache__` beside a script.
+    Python recognises an outdated compiled file by size and whole seconds, so it would miss an edit in the
+    second of the last load. And nobody expects a `__pycache__` next to a script.
     """
 
     def path_stats(self, path: Any) -> Mapping[str, Any]:
-        raise OSError("nothing is kept of scripts")
+        raise OSError("compiled scripts are not stored")
 
 
 def _load_python(file: Path) -> list[Scripted]:
@@ -121,18 +123,18 @@ def _load_python(file: Path) -> list[Scripted]:
     if not found:
         raise _wrong(
             file,
-            "it makes no Script; write `script = output_mock.Script()` and script workflows on it (of a "
-            "folder, files whose names begin with _ are left out)",
+            "there is no Script in it; write `script = output_mock.Script()` and script workflows on it (if "
+            "this file is only imported by others, let its name begin with _)",
         )
     if all(one.empty for one in found):
         raise _wrong(
-            file, 'its Script has no workflows; script one, such as script.workflow("hello").returns("hi")'
+            file, 'its Script has no workflows; add one, such as script.workflow("hello").returns("hi")'
         )
     return list(dict.fromkeys(found))
 
 
 def _is_for_the_process(error: BaseException) -> bool:
-    """Whether Ctrl-C was pressed while the script was read, and it did not raise that itself."""
+    """Whether Ctrl-C was pressed while the script was read, and the script did not raise this itself."""
     return (
         isinstance(error, KeyboardInterrupt)
         and threading.current_thread() is threading.main_thread()
@@ -143,17 +145,17 @@ def _is_for_the_process(error: BaseException) -> bool:
 def _what_is_wrong(file: Path, error: BaseException) -> ScriptFileError:
     own = str(file.absolute())
     if isinstance(error, SyntaxError):
-        # It may be in a neighbour that the script imports.
+        # It may be in another file that the script imports.
         where = file if error.filename in (None, own) else Path(error.filename)
         return _wrong(where, f"{type(error).__name__}: {error.msg}", error.lineno, error.offset or 1)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
     line = lines[-1] if lines else None
     if isinstance(error, OSError) and not lines:
-        return _wrong(file, f"it cannot be read: {error.strerror}")
+        return _wrong(file, f"the file cannot be read: {error.strerror}")
     if isinstance(error, SystemExit):
-        problem = f"it ends the program (SystemExit: {error}); a script only says what workflows do"
+        problem = f"it ends the program (SystemExit: {error}); a script must only define workflows"
         return _wrong(file, problem, line)
     if not isinstance(error, Exception):
-        problem = f"it raises {type(error).__name__}, which would end the program; a script only says what "
-        return _wrong(file, f"{problem}workflows do", line)
+        problem = f"it raises {type(error).__name__}, which would end the program; a script must only "
+        return _wrong(file, f"{problem}define workflows", line)
     return _wrong(file, f"{type(error).__name__}: {error}", line)

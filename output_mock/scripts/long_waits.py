@@ -1,4 +1,4 @@
-"""What scripts say that takes longer than a run may take, as far as their text tells."""
+"""Find what takes longer in scripts than a run may take, as far as their text shows it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FIRST = frozenset({"sleep", "takes"})
 
 
 def in_python(file: Path, limit: int) -> list[Mistake]:
-    """The durations that are written out in a Python file and reach the execution timeout, in nanoseconds."""
+    """The literal durations in a Python file that reach the execution timeout, in nanoseconds."""
     found = []
     for node in ast.walk(ast.parse(file.read_bytes())):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
@@ -47,8 +47,8 @@ def in_python(file: Path, limit: int) -> list[Mistake]:
 
 
 def in_yaml(scripts: Iterable[Scripted], limit: int) -> list[Mistake]:
-    """What is longer in YAML scripts than what is left of the execution timeout, in nanoseconds, when it
-    begins: what comes before it counts as far as it takes time for certain.
+    """What takes longer in YAML scripts than what is left of the execution timeout, in nanoseconds, when it
+    begins. Earlier actions count if they certainly take time.
     """
     found: dict[Mistake, None] = {}
     for script in scripts:
@@ -60,7 +60,7 @@ def in_yaml(scripts: Iterable[Scripted], limit: int) -> list[Mistake]:
 
 
 class _Walk:
-    """One workflow, walked through with the time that has passed at least."""
+    """Walks through a workflow, with the least time that has passed."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -78,7 +78,7 @@ class _Walk:
         return self._found
 
     def _takes(self, said: ParsedMapping, key: str, passed: int) -> int:
-        """The time that has passed after what takes so long."""
+        """The time that has passed after something that takes this long."""
         template = said.get(key)
         length = _length(template.value({})) if template is not None and template.is_constant else None
         if length is None:
@@ -106,7 +106,7 @@ class _Walk:
         if kind == "parallel":
             return max([passed, *(self._actions(branch, passed) for branch in said["parallel"])])
         if kind == "for_each":
-            # There may be no items at all.
+            # The list may be empty.
             self._actions(said["do"], passed)
             return passed
         ways = list(_ways(said, kind))
@@ -114,7 +114,7 @@ class _Walk:
 
 
 def _ways(said: ParsedMapping, kind: str) -> Iterator[Iterable[ParsedMapping]]:
-    """What may be done in turn."""
+    """The possible branches of an action."""
     if kind == "if":
         yield from (said["then"], said.get("else", ()))
     elif kind == "switch":

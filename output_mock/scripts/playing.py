@@ -1,4 +1,6 @@
-"""A script as either engine plays it: between its schemas, and what its exceptions stand for."""
+"""Run a script, on either engine: check its input and output against schemas, and translate its
+exceptions.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,14 @@ from output_mock.sdk.failures import FATAL_NAMES, Application, ChildFailure, Fai
 from output_mock.sdk.values import named_json
 
 How = Literal["completes", "fails", "stops", "continues"]
-# Where this package lies: lines in it are not what the author of a script looks for.
+# The folder of this package: lines in it do not help the author of a script.
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 async def play(
     definition: WorkflowDefinition, context: Context, given: Any, *, only_checked: bool = False
 ) -> Any:
-    """The script, between the schemas of its input and output; with `only_checked` they change nothing."""
+    """Run the script, with the schemas of its input and output. With `only_checked` they change nothing."""
     if definition.input_schema is None:
         given = as_json(given)
     else:
@@ -45,7 +47,7 @@ async def play(
 
 
 class Mistaken(Exception):
-    """Around an exception of a script that stands for no failure."""
+    """Wraps an exception of a script that is not a scripted failure."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
@@ -53,9 +55,9 @@ class Mistaken(Exception):
 
 
 def ending_of(main: asyncio.Task[Any], definition: WorkflowDefinition, *, stopped: bool) -> tuple[How, Any]:
-    """How a script ends that is done, and with what: its output, the failure, or the next run's input.
+    """How a finished script has ended, and with what: its output, the failure, or the next run's input.
 
-    `stopped` says whether the run was asked to stop. Raises `Mistaken` when the script itself is wrong.
+    `stopped` says whether the run was asked to stop. Raises `Mistaken` if the script has a mistake.
     """
     if main.cancelled():
         return ("stops", None) if stopped else ("fails", failures.stopped())
@@ -83,7 +85,7 @@ def cause_of_update(name: str, error: BaseException, definition: WorkflowDefinit
 
 
 def cause_of(error: BaseException, definition: WorkflowDefinition) -> Cause | None:
-    """The chain of failures that an exception of a script stands for; None for a mistake in the script."""
+    """The chain of failures for an exception of a script; None for a mistake in the script."""
     if isinstance(error, (StepFailure, ChildFailure)):
         return error.chain
     if isinstance(error, SignalTimeout):
@@ -103,25 +105,26 @@ def cause_of(error: BaseException, definition: WorkflowDefinition) -> Cause | No
     return None
 
 
-# What nobody raises to refuse something, unless they say so in a `raise` of their own.
+# Errors that refuse an update only if the validator itself raises them with `raise`.
 _MISTAKES = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, RecursionError, TypeError)
 
 
 def is_mistake(error: Exception) -> bool:
-    """Whether a validator raised this by mistake, and not in order to refuse an update."""
+    """Whether a validator raised this by mistake, and not to refuse an update."""
     if isinstance(error, ScriptError):
         return True
     return isinstance(error, _MISTAKES) and error.__traceback__ is not None and not was_raised(error)
 
 
 def describe(error: BaseException, definition: WorkflowDefinition, workflow_id: str) -> ScriptError:
-    """The `ScriptError` for a mistake in the script of `definition`: where it is and what it says."""
+    """The `ScriptError` for a mistake in the script of `definition`, with its place and message."""
     if isinstance(error, ScriptError):
         return error
     script = inspect.unwrap(definition.script)
     code = getattr(script, "__code__", None)
     source = code.co_filename if code is not None else ""
-    # The innermost line of the script's own file; of the test's, for a workflow that is said in calls.
+    # The innermost line of the script's own file, or of the test's file for a workflow that calls have
+    # scripted.
     place = elsewhere = None
     traceback = error.__traceback__
     while traceback is not None:

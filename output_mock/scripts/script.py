@@ -18,7 +18,7 @@ from output_mock.suggestions import listed
 
 
 class ServingCatalog(Protocol):
-    """What scripts need of a catalog that they are offered in."""
+    """What scripts need of a catalog that offers them."""
 
     @property
     def name(self) -> str: ...
@@ -33,14 +33,14 @@ class ServingCatalog(Protocol):
 
 
 class ServingClock(Protocol):
-    """The clock of such a world, which has its lock."""
+    """The clock of such a world, which has the world's lock."""
 
     @property
     def lock(self) -> AbstractContextManager[Any]: ...
 
 
 class ServingWorld(Protocol):
-    """What scripts need of a world that they are loaded into."""
+    """What scripts need of a world that loads them."""
 
     namespace: str
 
@@ -67,7 +67,7 @@ class ServingWorld(Protocol):
 
 
 class FirstRun(NamedTuple):
-    """A run that is there from the beginning, and where that is written."""
+    """A run that exists from the beginning, and where that is written."""
 
     name: str
     input: Any
@@ -76,7 +76,7 @@ class FirstRun(NamedTuple):
     place: str
 
     def start(self, world: ServingWorld) -> None:
-        """Start it. Raises `ValueError` that tells what there is, when there is no such workflow."""
+        """Start it. Raises `ValueError`, which lists the workflows, if there is no such workflow."""
         try:
             world.start(self.name, self.input, workflow_id=self.workflow_id, catalog=self.catalog)
         except CatalogNotAvailableError:
@@ -88,7 +88,7 @@ class FirstRun(NamedTuple):
             queue = world.known_catalog(self.catalog)
             if world.deployment.finds_no_workflow:
                 raise ValueError(
-                    f"begin_with: {self.name!r} cannot begin: {refusal.unmatched_reason} ({self.place})"
+                    f"begin_with: {self.name!r} cannot start: {refusal.unmatched_reason} ({self.place})"
                 ) from None
             there = listed("; it has", self.name, list(queue.names))
             raise ValueError(
@@ -98,15 +98,15 @@ class FirstRun(NamedTuple):
 
 
 class Mentions(NamedTuple):
-    """The workflows that a script speaks of, as far as that can be seen."""
+    """The workflows that a script mentions, as far as its text shows them."""
 
-    # What its own can be called: names and aliases.
+    # The names and aliases of its own workflows.
     called: set[str]
-    # Names that it uses: what for, and where.
+    # The names that it uses, for what, and where.
     used: Sequence[tuple[str, str, Place]] = ()
 
     def loose_ends(self, known: Collection[str]) -> list[Mistake]:
-        """Names that it uses and that are not among the known ones."""
+        """The names that it uses and that are unknown."""
         return [
             Mistake(
                 place.file,
@@ -120,7 +120,7 @@ class Mentions(NamedTuple):
 
 
 class Scripted:
-    """Something that workflows can be scripted on: a `Script`, an `OutputMock`."""
+    """Something on which you can script workflows: a `Script` or an `OutputMock`."""
 
     # Whether a workflow may be scripted once and not again.
     _once = False
@@ -142,18 +142,18 @@ class Scripted:
         traced: bool | None = None,
         path: str | None = None,
     ) -> WorkflowBuilder:
-        """Script a workflow: `.returns(…)`, `.fails(…)`, `.takes(…)`, `.when(…)`, or use it as a decorator.
+        """Script a workflow: with `.returns(…)`, `.fails(…)`, `.takes(…)`, `.when(…)`, or as a decorator.
 
-        Takes what the catalog says about it: `description`, JSON schemas that input and output are held
-        against, `aliases`, step `options` with the SDK's own names (`{"retry": {"maximumAttempts": 1}}`),
-        whether it is `traced`, its `path`; and the `catalog` that offers it (default: the server's own).
-        Called again with the same name, it goes on with the same workflow; on an `OutputMock` also with one
-        that was loaded, which is played for what nothing else is said of here. Raises `ValueError` for names,
-        schemas and options that cannot be, `TypeError` when used as a decorator without a name.
+        Takes what the catalog says about it: `description`, JSON schemas for input and output, `aliases`,
+        step `options` with the SDK's own names (`{"retry": {"maximumAttempts": 1}}`), whether it is
+        `traced`, its `path`; and the `catalog` that offers it (default: the server's own). Called again with
+        the same name, it continues with the same workflow. On an `OutputMock`, it can also extend a loaded
+        workflow, which is then used for inputs that you give no answer for here. Raises `ValueError` for
+        invalid names, schemas and options, and `TypeError` when used as a decorator without a name.
         """
         if callable(name):
             raise TypeError(
-                f'a workflow has a name: write @….workflow("{getattr(name, "__name__", "name")}")'
+                f'a workflow needs a name: write @….workflow("{getattr(name, "__name__", "name")}")'
             )
         builder = self._builders.get((catalog, name))
         if builder is None:
@@ -179,11 +179,11 @@ class Scripted:
 
     @property
     def empty(self) -> bool:
-        """Whether it says nothing at all."""
+        """Whether there is nothing in it."""
         return not (self._builders or self._first_runs)
 
     def _offered(self, catalog: str | None, name: str) -> WorkflowDefinition | None:
-        """The workflow of that name that somebody else has scripted here."""
+        """The workflow of this name that was loaded."""
         return None
 
     def _changed(self, catalog: str | None, builder: WorkflowBuilder) -> None:
@@ -201,9 +201,10 @@ class Scripted:
         self._first_runs.append(FirstRun(name, input, workflow_id, catalog, calling_place()))
 
     def load_into(self, world: ServingWorld) -> None:
-        """Offer these workflows in a world, and begin with the runs that are there from the beginning.
+        """Offer these workflows in a world, and start the runs that exist from the beginning.
 
-        Raises `ValueError` for a name that belongs to another workflow, and for a first run of no workflow.
+        Raises `ValueError` for a name that belongs to another workflow, and for a first run of an unknown
+        workflow.
         """
         self.offer_in(world)
         for run in self._first_runs:
@@ -216,7 +217,7 @@ class Scripted:
                 world.catalog(name).add(builder.definition)
 
     def withdraw_from(self, world: ServingWorld) -> None:
-        """Offer these workflows no longer, where they are still offered; their runs go on."""
+        """Stop offering these workflows. Their runs continue."""
         own = {id(builder.definition) for builder in self._builders.values()}
         for catalog in world.catalogs.values():
             for name, definition in list(catalog.workflows.items()):
@@ -234,12 +235,12 @@ class Scripted:
         return set()
 
     def set_workers(self, world: ServingWorld) -> None:
-        """Let the workers of catalogs come or go, as far as anything is said of them."""
+        """Let the workers of catalogs come or go, as the script says."""
 
     def definitions(self, catalog: str) -> list[WorkflowDefinition]:
-        """The workflows for a catalog of that name, wherever it is.
+        """The workflows for a catalog of this name.
 
-        Those that name another catalog are among them only when none here names this one: a script can be
+        Workflows that name another catalog are included only if none here names this one: a script can be
         offered under any name.
         """
         named = {name for name, _ in self._builders}
@@ -250,11 +251,11 @@ class Scripted:
         ]
 
     def first_runs(self, catalog: str) -> list[FirstRun]:
-        """The runs that a catalog of that name begins with."""
+        """The runs with which a catalog of this name begins."""
         return [run for run in self._first_runs if run.catalog in (None, catalog)]
 
     def _catalogs(self, world: ServingWorld) -> Sequence[str]:
-        """Where workflows are offered that name no catalog of their own."""
+        """The catalogs that offer workflows which name no catalog."""
         return (world.default_catalog,)
 
     @property
@@ -268,14 +269,15 @@ class Scripted:
         return [builder.definition for builder in self._builders.values()]
 
     def mentions(self) -> Mentions:
-        """The workflows that it speaks of; a function may speak of others, which cannot be seen."""
+        """The workflows that it mentions. A function may mention others, which cannot be found."""
         return Mentions({name for one in self.all_definitions for name in (one.name, *one.aliases)})
 
 
 def replace(world: ServingWorld, old: Sequence[Scripted], new: Sequence[Scripted]) -> None:
-    """Offer `new` in a world in the place of `old`. Runs that are under way go on as they began.
+    """Offer `new` in a world instead of `old`.
 
-    Raises `ValueError` for a name that belongs to another workflow, and leaves everything as it was then.
+    Open runs continue as they began. Raises `ValueError` for a name that belongs to another workflow, and
+    then changes nothing.
     """
     with world.clock.lock:
         before = {name: dict(catalog.workflows) for name, catalog in world.catalogs.items()}
@@ -301,8 +303,8 @@ def replace(world: ServingWorld, old: Sequence[Scripted], new: Sequence[Scripted
 class Script(Scripted):
     """Workflows for a server or for several fakes, and the catalogs that offer them.
 
-    Each workflow that names no catalog is offered in all `catalogs`; without them, in the server's own
-    catalog. `namespace` is the Temporal namespace that stands in histories.
+    A workflow that names no catalog is offered in all `catalogs`, or without these in the server's own
+    catalog. `namespace` is the Temporal namespace in histories.
     """
 
     _once = True
@@ -315,17 +317,17 @@ class Script(Scripted):
 
     @property
     def empty(self) -> bool:
-        """Whether it says nothing at all."""
+        """Whether there is nothing in it."""
         return super().empty and not (self.catalogs or self._workers)
 
     def add_catalog(self, name: str, *, worker: bool = True) -> None:
-        """Add a catalog, which may be empty. With `worker=False` its worker is gone."""
+        """Add a catalog, which may be empty. With `worker=False` its worker is away."""
         self._workers[name] = worker
 
     def load_into(self, world: ServingWorld) -> None:
         """Offer these workflows in a world, in the catalogs that they belong to; see `Scripted.load_into`."""
         super().load_into(world)
-        # A first run has begun before its worker goes.
+        # First runs begin before the worker goes away.
         self.set_workers(world)
 
     def offer_in(self, world: ServingWorld) -> None:
@@ -345,6 +347,6 @@ class Script(Scripted):
         return {name for name, worker in self._workers.items() if not worker}
 
     def set_workers(self, world: ServingWorld) -> None:
-        """Let the workers of catalogs come or go, as far as anything is said of them."""
+        """Let the workers of catalogs come or go, as the script says."""
         for name, worker in self._workers.items():
             world.catalog(name).set_worker(worker)

@@ -39,9 +39,7 @@ class ServedCatalog(CatalogContents):
         callbacks: Callbacks | None = None,
     ) -> None:
         if not _NAME.fullmatch(name):
-            raise ValueError(
-                f"{name!r} cannot name a catalog; names are letters, digits and the signs _ . @ -"
-            )
+            raise ValueError(f"{name!r} is not a valid catalog name; use letters, digits and _ . @ -")
         super().__init__(name)
         self.traces: Traces = traces
         # Where requests of workflows go.

@@ -138,7 +138,7 @@ def _file(path: Path) -> PastFile:
     while queue:
         node = queue.pop()
         if node["kind"] == "workflow" and not NAME.fullmatch(node["name"]):
-            raise NoTrace(f"{path}: {node['name']!r} cannot name a workflow")
+            raise NoTrace(f"{path}: {node['name']!r} is not a valid workflow name")
         queue += node.get("children", [])
     workflow_id, started = named(path)
     if not _is_text(workflow_id):

@@ -153,7 +153,7 @@ def no_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "zero.py": (folder / "zero.py", "it is a device"),
         "socket.yaml": (folder / "socket.yaml", "it is a socket"),
         "folder.py": (folder / "folder.py", "folder"),
-        "loop.yaml": (folder / "loop.yaml", "it cannot be read"),
+        "loop.yaml": (folder / "loop.yaml", "the file cannot be read"),
         "huge.yaml": (folder / "huge.yaml", "it has 3000.0 MB, and a script has 10 MB at most"),
         "huge.py": (folder / "huge.py", "it has 3000.0 MB, and a script has 10 MB at most"),
     }

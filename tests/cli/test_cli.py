@@ -832,7 +832,7 @@ def test_a_variable_that_makes_no_sense_is_named(name: str, value: str) -> None:
         (
             "script.yaml",
             "workflows: []\n",
-            "script.yaml:1:12: there is no workflow; begin one with `- name: hello`",
+            "script.yaml:1:12: there is no workflow; add one with `- name: hello`",
         ),
         ("script.py", "x = (\n", "script.py, line 1: SyntaxError: '(' was never closed"),
         ("script.py", "\n\ndef f(:\n    pass\n", "script.py, line 3: SyntaxError: invalid syntax"),
@@ -845,14 +845,18 @@ def test_a_variable_that_makes_no_sense_is_named(name: str, value: str) -> None:
         (
             "script.py",
             "import output_mock\nscript = output_mock.Script()\n",
-            "script.py: its Script has no workflows; script one, such as",
+            "script.py: its Script has no workflows; add one, such as",
         ),
-        ("script.py", "x = 1\n", "script.py: it makes no Script; write `script = output_mock.Script()` and"),
+        (
+            "script.py",
+            "x = 1\n",
+            "script.py: there is no Script in it; write `script = output_mock.Script()` and",
+        ),
         ("script.py", "import sys\nsys.exit(3)\n", "script.py, line 2: it ends the program (SystemExit: 3)"),
         (
             "script.py",
             "from output_mock import Script\nscript = Script()\n\nscript.workflow('no name')\n",
-            "script.py, line 4: ValueError: workflow 'no name': 'no name' cannot name a workflow",
+            "script.py, line 4: ValueError: workflow 'no name': 'no name' is not a valid workflow name",
         ),
         (
             "script.py",
@@ -893,7 +897,7 @@ def test_a_script_that_may_not_be_read_is_said_in_one_line(
     monkeypatch.setattr(SourceFileLoader, "get_data", refused)
     ended = run("serve", "--port", "0", str(script))
     assert ended.returncode == 1
-    assert f"{script}: it cannot be read: Permission denied" in one_line(ended)
+    assert f"{script}: the file cannot be read: Permission denied" in one_line(ended)
 
 
 def test_two_scripts_that_name_the_same_workflow_are_said_in_one_line(tmp_path: Path) -> None:

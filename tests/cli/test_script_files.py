@@ -43,7 +43,7 @@ def test_a_folder_without_scripts_is_a_mistake(tmp_path: Path) -> None:
     [
         (GOOD.encode(), "<stdin>: ok, 1 workflow: hello\n"),
         (b"workflows: [{nam: x}]", "<stdin>:1:13: "),
-        (b"\xff", "<stdin>:1:1: a YAML file is UTF-8, and this is not\n"),
+        (b"\xff", "<stdin>:1:1: the file is not UTF-8, as YAML must be\n"),
         (b" " * (LARGEST + 1), "<stdin>:1:1: it has 10.0 MB, and a script has 10 MB at most; split it\n"),
     ],
     ids=["good", "a mistake", "no text", "too much"],

@@ -74,7 +74,7 @@ def test_a_workflow_that_only_receives_signals_needs_a_script_that_waits(
 ) -> None:
     mock.workflow("w").receives("approve", {"by": "ana"}, after="1h").receives("publish", after="2h")
     text = script_error(run(client, "w"))
-    assert "it receives signals 'approve', 'publish'; give it a script that waits" in text
+    assert "it only has .receives() for signals 'approve', 'publish'; give it a script that waits" in text
 
 
 def test_a_scripted_failure_is_no_mistake(mock: OutputMock, client: Client) -> None:
@@ -795,13 +795,15 @@ def test_a_script_that_does_something_else_when_it_is_replayed_is_told(
 
 @pytest.mark.parametrize("name", ["", "two words", "1st", "a-b", "a.b", "é", "$catalog", "a/b"])
 def test_a_name_that_the_real_sdk_would_refuse_is_refused(mock: OutputMock, name: str) -> None:
-    with pytest.raises(ValueError, match="cannot name a workflow; names are letters, digits and underscores"):
+    with pytest.raises(ValueError, match="is not a valid workflow name; use letters, digits and underscores"):
         mock.workflow(name)
 
 
 @pytest.mark.parametrize("alias", ["", "two words", "a-b", 5, None])
 def test_an_alias_that_the_real_sdk_would_refuse_is_refused(mock: OutputMock, alias: Any) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"workflow 'fine': {alias!r} cannot name a workflow")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"workflow 'fine': {alias!r} is not a valid workflow name")
+    ):
         mock.workflow("fine", aliases=[alias])
 
 
@@ -872,7 +874,7 @@ def test_a_definition_that_was_refused_leaves_the_workflow_as_it_was(
     mock: OutputMock, client: Client
 ) -> None:
     mock.workflow("fine").returns(1)
-    with pytest.raises(ValueError, match="cannot name"):
+    with pytest.raises(ValueError, match="is not a valid workflow name"):
         mock.workflow("fine", aliases=["not fine"])
     assert client.run("fine")["output"] == 1
     mock.workflow("fine", description="still fine")
@@ -880,7 +882,9 @@ def test_a_definition_that_was_refused_leaves_the_workflow_as_it_was(
 
 
 def test_a_script_is_a_coroutine_function(mock: OutputMock) -> None:
-    with pytest.raises(TypeError, match=r"workflow 'plain' .*a script is a coroutine function") as caught:
+    with pytest.raises(
+        TypeError, match=r"workflow 'plain' .*a script must be a coroutine function"
+    ) as caught:
 
         @mock.workflow("plain")  # <plain>
         def plain(ctx: Context, input: Any) -> Any:

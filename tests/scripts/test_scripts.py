@@ -558,8 +558,8 @@ def test_a_script_file_is_loaded_with_its_neighbours(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("missing.py", None, "there is no such file"),
-        ("script.txt", "", "its name ends in .py"),
-        ("empty.py", "", "it makes no Script"),
+        ("script.txt", "", "whose name ends in .py"),
+        ("empty.py", "", "there is no Script in it"),
         ("syntax.py", "x = 1\ndef broken(:\n", "syntax.py, line 2: SyntaxError"),
         ("raises.py", "x = 1\n\nraise ValueError('boom')\n", "raises.py, line 3: ValueError: boom"),
         ("imports.py", "import there_is_no_such_module\n", "imports.py, line 1: ModuleNotFoundError"),

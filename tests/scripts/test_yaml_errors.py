@@ -61,25 +61,31 @@ def value(text: str) -> str:
         ("# nothing\n", "1:1: the file is empty; begin it with `workflows:`"),
         (
             "workflows:\n\t- name: w\n",
-            "2:1: this is no YAML: found character '\\t' that cannot start any token",
+            "2:1: this is not valid YAML: found character '\\t' that cannot start any token",
         ),
         ("workflows:\n\t- name: w\n", "; indent with spaces, not with tabs"),
         (value("{{ input.a }} text"), "put text with {{ … }} in quotes"),
         (value("{{ input.a }}"), '3:14: YAML takes {{ … }} for an object; put it in quotes: "{{ … }}"'),
         (value("'text"), "; a quote is missing"),
-        (value("a: b: c"), "3:15: this is no YAML: mapping values are not allowed here"),
-        ("workflows:\n  - name: w\n   returns: 1\n", "3:4: this is no YAML: "),
+        (value("a: b: c"), "3:15: this is not valid YAML: mapping values are not allowed here"),
+        ("workflows:\n  - name: w\n   returns: 1\n", "3:4: this is not valid YAML: "),
         (value("@x"), "cannot start any token"),
-        ("a: 1\n---\nb: 2\n", "2:1: a file is one document; take this `---` out"),
-        (value("!!python/object:os.system x"), "3:14: tags such as !!python/object:os.system are not read"),
-        (value("!!str 5"), "3:14: tags such as !!str are not read; take it out"),
-        (value("!mine 5"), "3:14: tags such as !mine are not read; take it out"),
+        ("a: 1\n---\nb: 2\n", "2:1: a file must be one document; remove this `---`"),
+        (
+            value("!!python/object:os.system x"),
+            "3:14: tags such as !!python/object:os.system are not supported",
+        ),
+        (value("!!str 5"), "3:14: tags such as !!str are not supported; remove it"),
+        (value("!mine 5"), "3:14: tags such as !mine are not supported; remove it"),
         (
             "workflows:\n  - !!str name: w\n    returns: 1\n",
-            "2:5: tags such as !!str are not read; take it out",
+            "2:5: tags such as !!str are not supported; remove it",
         ),
-        ("a: &a {x: 1}\nb: {<<: *a}\n", "2:5: merge keys (<<) are not read; write out what they stand for"),
-        (value("*nothing"), "3:14: *nothing repeats nothing; there is no &nothing above it"),
+        (
+            "a: &a {x: 1}\nb: {<<: *a}\n",
+            "2:5: merge keys (<<) are not supported; write out what they stand for",
+        ),
+        (value("*nothing"), "3:14: *nothing refers to nothing; there is no &nothing above it"),
         (value("&a [*a]"), "3:18: *a repeats itself without end"),
         ("a: 1\nworkflows: []\na: 2\n", "3:1: 'a' is given twice; the first time in line 1"),
         (
@@ -92,8 +98,8 @@ def value(text: str) -> str:
         ),
         (value("{on: 1}"), '3:15: YAML 1.1 reads on as true, and YAML 1.2 as text; put it in quotes: "on"'),
         (value("{no: 1}"), '3:15: YAML 1.1 reads no as false, and YAML 1.2 as text; put it in quotes: "no"'),
-        (value("{~: 1}"), '3:15: a name is text, not nothing; put it in quotes: "~"'),
-        (value("{[a]: 1}"), "3:15: a name is text, not a list"),
+        (value("{~: 1}"), '3:15: a name must be text; put it in quotes: "~"'),
+        (value("{[a]: 1}"), "3:15: a name must be text, not a list"),
         (value("1:30"), "3:14: YAML 1.1 reads 1:30 as another number than it looks like"),
         (value("010"), "3:14: YAML 1.1 reads 010 as another number than it looks like"),
         (value("0x10"), "3:14: YAML 1.1 reads 0x10 as another number than it looks like"),
@@ -115,7 +121,7 @@ def test_what_yaml_would_misread_is_told_with_its_place(text: str, expected: str
 def test_a_file_is_utf_8(tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
     file.write_bytes(b"workflows:\n  - name: \xff\n")
-    with pytest.raises(ScriptFileError, match=r"f\.yaml:2:1: a YAML file is UTF-8, and this is not"):
+    with pytest.raises(ScriptFileError, match=r"f\.yaml:2:1: the file is not UTF-8, as YAML must be"):
         load_file(file)
 
 
@@ -147,11 +153,11 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
     [
         ("[]", "1:1: the file is an object with workflows, catalogs, worker_down, namespace, …, not a list"),
         ("workflow: []", "1:1: the file has no key 'workflow'; did you mean 'workflows'?"),
-        ("workflows: []", "1:12: there is no workflow; begin one with `- name: hello`"),
+        ("workflows: []", "1:12: there is no workflow; add one with `- name: hello`"),
         ("catalogs: [a]", "1:1: the file needs `workflows:`"),
         (
             "workflows: {name: w}",
-            "1:12: workflows is a list of workflows, not an object; begin each with a dash",
+            "1:12: workflows must be a list of workflows, not an object; begin each with a dash",
         ),
         (
             "workflows: [w]",
@@ -165,12 +171,12 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ("workflows: [{name: two words, returns: 1}]", "1:20: 'two words' cannot be the name of a workflow"),
         (
             "workflows: [{name: 5, returns: 1}]",
-            '1:20: name is the name of a workflow, not the number 5; put it in quotes: "5"',
+            '1:20: name must be the name of a workflow, not the number 5; put it in quotes: "5"',
         ),
-        ("workflows: [{name: '', returns: 1}]", "1:20: name is the name of a workflow, and is empty here"),
+        ("workflows: [{name: '', returns: 1}]", "1:20: name must be the name of a workflow, but it is empty"),
         (
             "workflows: [{name: '{{ input }}', returns: 1}]",
-            "1:20: name is the same for every run, and cannot have expressions",
+            "1:20: name is the same for every run, so it cannot have expressions",
         ),
         ("workflows: [{name: w, aliases: [1a], returns: 1}]", "1:33: '1a' cannot be the name of a workflow"),
         (
@@ -185,8 +191,14 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         (workflow("zzz: 5"), "4:5: a workflow has no key 'zzz'; it can have name, description"),
         (workflow("fails: x"), "4:5: a workflow cannot have both `returns:` and `fails:`"),
         (workflow("answers: [{returns: 1}]"), "4:5: a workflow cannot have both `returns:` and `answers:`"),
-        (workflow("answers: []\n    traced: maybe"), "5:13: traced is true or false, not the text 'maybe'"),
-        (workflow("description: 5"), '4:18: description is text, not the number 5; put it in quotes: "5"'),
+        (
+            workflow("answers: []\n    traced: maybe"),
+            "5:13: traced must be true or false, not the text 'maybe'",
+        ),
+        (
+            workflow("description: 5"),
+            '4:18: description must be text, not the number 5; put it in quotes: "5"',
+        ),
         (
             workflow("input_schema: {type: objct}"),
             "4:26: input_schema: $.type: 'objct' is no type; did you mean \"object\"?",
@@ -197,7 +209,7 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
         (
             workflow("output_schema: [a]"),
-            "4:20: output_schema is a JSON Schema, such as {type: object}, not a list",
+            "4:20: output_schema must be a JSON Schema, such as {type: object}, not a list",
         ),
         (
             workflow("options: {activityOptions: {}}"),
@@ -232,8 +244,8 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
             workflow("options: {startToCloseTimeout: '{{ input }}'}"),
             "4:36: startToCloseTimeout: '{{ input }}' is not a duration that the SDK takes",
         ),
-        (workflow("state: [a]"), "4:12: state is an object of names and values, not a list"),
-        (workflow("state: {'{{ a }}': 1}"), "4:13: a name has no expressions"),
+        (workflow("state: [a]"), "4:12: state must be an object of names and values, not a list"),
+        (workflow("state: {'{{ a }}': 1}"), "4:13: a name cannot have expressions"),
         (
             workflow("when: [{match: {a: 1}}]"),
             "4:12: a when needs `steps:`, `returns:`, `fails:`, `takes:` or `answers:`",
@@ -241,34 +253,37 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         (workflow("when: [{returns: 1}]"), "4:12: a when needs `match:` or `if:`"),
         (
             workflow("when: [{match: '{{ input }}', returns: 1}]"),
-            "4:20: match is used as it is written, and cannot have expressions",
+            "4:20: match is used as it is written, so it cannot have expressions",
         ),
         (
             workflow("when: [{match: {a: ['{{ input }}']}, returns: 1}]"),
-            "4:25: match is used as it is written, and cannot have expressions",
+            "4:25: match is used as it is written, so it cannot have expressions",
         ),
         (
             workflow("when: [{if: input.n > 1, returns: 1}]"),
-            '4:17: if is an expression: write "{{ input.n > 1 }}"',
+            '4:17: if must be an expression; write "{{ input.n > 1 }}"',
         ),
         (
             workflow("when: [{if: 'a {{ input.n }}', returns: 1}]"),
-            "4:17: if is one expression, with nothing before and after it",
+            "4:17: if must be one expression, with nothing before or after it",
         ),
-        (workflow("when: [{if: [a], returns: 1}]"), '4:17: if is an expression, "{{ … }}", not a list'),
+        (workflow("when: [{if: [a], returns: 1}]"), '4:17: if must be an expression, "{{ … }}", not a list'),
         (
             workflow("queries: {q: '{{ state }}'}"),
             "4:18: q is a query, an object with when, returns, fails, not the text '{{ state }}'",
         ),
         (workflow("updates: {u: {refuse: {if: true}}}"), "4:27: a refusal needs `message:`"),
-        (workflow("updates: {u: {refuse: {if: true, message: [a]}}}"), "4:47: message is text, not a list"),
+        (
+            workflow("updates: {u: {refuse: {if: true, message: [a]}}}"),
+            "4:47: message must be text, not a list",
+        ),
         (
             workflow("signals: {s: {returns: 1}}"),
             "4:19: a signal's handler has no key 'returns'; it can have set, steps",
         ),
         (
             workflow("signals: {s: {steps: [{return: 1}]}}"),
-            "4:27: `return:` ends a run; a handler of a signal, query or update cannot do that",
+            "4:27: `return:` ends a run, which a handler of a signal, query or update cannot do",
         ),
         (workflow("updates: {s: {steps: [{continue_as_new: 1}]}}"), "4:27: `continue_as_new:` ends a run"),
         (action("step: a\n        take: 1m"), "5:9: a step has no key 'take'; did you mean 'takes'?"),
@@ -290,7 +305,7 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
         (
             action("draft"),
-            "4:9: an action is an object such as `step: draft`, "
+            "4:9: an action must be an object such as `step: draft`, "
             "not the text 'draft'; for a step, write `step: draft`",
         ),
         (action("sleep"), "not the text 'sleep'; write `sleep: …`"),
@@ -300,16 +315,17 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
         (
             "workflows: [{name: w, steps: {step: a}}]",
-            "1:30: steps is a list of actions, not an object; begin each with a dash",
+            "1:30: steps must be a list of actions, not an object; begin each with a dash",
         ),
         (
             action("step: a\n        fails: 5"),
-            "5:16: fails is text, an object with message and name, or a list of those, "
+            "5:16: fails must be text, an object with message and name, or a list of those, "
             "one for each attempt, not the number 5",
         ),
         (
             action("step: a\n        fails: [5]"),
-            "5:17: an attempt fails with text or an object, or works: null; not the number 5",
+            "5:17: each attempt must be text or an object with which it fails, or null if it succeeds, "
+            "not the number 5",
         ),
         (
             action("step: a\n        fails: {mesage: x}"),
@@ -319,27 +335,27 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
             action("step: a\n        fails: {message: x, thrown: y}"),
             "a failure cannot have both `message:` and `thrown:`",
         ),
-        (action("fail: [a]"), "4:15: fail is text, or an object with message and name, not a list"),
-        (action("fail:"), "fail is text, or an object with message and name, not nothing"),
+        (action("fail: [a]"), "4:15: fail must be text, or an object with message and name, not a list"),
+        (action("fail:"), "fail must be text, or an object with message and name, not nothing"),
         (action("if: true"), "4:9: an if needs `then:`"),
         (
             action("switch: a\n        cases: [a]"),
-            "5:16: cases is an object of values and actions, not a list",
+            "5:16: cases must be an object of values and actions, not a list",
         ),
         (
             action("for_each: abc\n        do: []"),
-            '4:19: for_each is a list, or one expression, "{{ … }}", whose value is a list',
+            '4:19: for_each must be a list, or one expression, "{{ … }}", whose value is a list',
         ),
         (
             action("parallel: {step: a}"),
-            "4:19: parallel is a list of actions and lists of actions, not an object",
+            "4:19: parallel must be a list of actions and lists of actions, not an object",
         ),
-        (action("parallel: [a]"), "4:20: an action is an object"),
+        (action("parallel: [a]"), "4:20: an action must be an object"),
         (
             action("set: {a: 1}"),
-            "4:15: there is no state 'a'; give it a value at the beginning, under `state:`",
+            "4:15: there is no state 'a'; give it a first value under `state:`",
         ),
-        (action("set: [a]"), "4:14: set is an object of state and its new values, not a list"),
+        (action("set: [a]"), "4:14: set must be an object of state and its new values, not a list"),
         (action("child: some thing"), "4:16: 'some thing' cannot be the name of a workflow"),
         (action("step: a\n        as: b-c"), "5:13: 'b-c' cannot be the name of a result"),
         (
@@ -348,11 +364,11 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
         (
             "workflows: [{name: w, returns: 1}]\nbegin_with: [{workflow: w, input: '{{ x }}'}]",
-            "2:35: input is used as it is written, and cannot have expressions",
+            "2:35: input is used as it is written, so it cannot have expressions",
         ),
         (
             "workflows: [{name: w, returns: 1}]\ncatalogs: [[a]]",
-            "2:12: catalogs is the name of a catalog, not a list",
+            "2:12: catalogs must be the name of a catalog, not a list",
         ),
     ],
 )
@@ -373,13 +389,13 @@ def test_what_the_language_does_not_have_is_told_with_its_place(text: str, expec
         (value('"{{ input"'), "3:14: {{ has no }}"),
         (
             value('"{% if input %}a{% endif %}"'),
-            "3:15: there are no {% … blocks, only {{ … }}; to say {% itself, write {{ '{%' }}",
+            "3:15: {% … blocks are not supported, only {{ … }}; to write {% itself, use {{ '{%' }}",
         ),
-        (value('"{# comment #}"'), "3:15: there are no {# … blocks"),
-        (value('{"{{ input }}": 1}'), "3:15: a name has no expressions"),
+        (value('"{# comment #}"'), "3:15: {# … blocks are not supported"),
+        (value('{"{{ input }}": 1}'), "3:15: a name cannot have expressions"),
         (
             value('"{{ state.stage }}"'),
-            "there is no state 'stage'; give it a value at the beginning, under `state:`",
+            "there is no state 'stage'; give it a first value under `state:`",
         ),
         (
             workflow("state: {stage: 1}\n    queries: {q: {returns: '{{ state.stagee }}'}}"),
@@ -398,10 +414,10 @@ def test_what_the_language_does_not_have_is_told_with_its_place(text: str, expec
             action("for_each: [1]\n        do: [{step: inner}]\n      - return: '{{ steps.inner }}'"),
             "no step here is named 'inner'",
         ),
-        (value('"{{ signals.go }}"'), "nothing takes a signal 'go'"),
+        (value('"{{ signals.go }}"'), "nothing here receives a signal 'go'"),
         (
             action("wait_for_signal: approve\n      - return: '{{ signals.aprove.by }}'"),
-            "5:18: {{ signals.aprove.by }}: nothing takes a signal 'aprove'; did you mean 'approve'?",
+            "5:18: {{ signals.aprove.by }}: nothing here receives a signal 'aprove'; did you mean 'approve'?",
         ),
         (value('"{{ run.workflowId }}"'), "run has no 'workflowId'; did you mean 'workflow_id'?"),
         (value('"{{ run.zzz }}"'), "run has no 'zzz'; it has workflow_id, run_id"),
@@ -514,21 +530,21 @@ def client_of(text: str) -> Client:
         ),
         (
             action("for_each: '{{ input.topic }}'\n        do: []"),
-            "`for_each:` goes through a list, not text (f.yaml, line 4, column 19)",
+            "`for_each:` needs a list, not text (f.yaml, line 4, column 19)",
         ),
         (
             action("step: a\n        fails: '{{ 5 }}'"),
-            "a failure is text, or an object with some of message, name, cause, retryable, properties, "
-            "thrown; not 5 (f.yaml, line 5, column 17)",
+            "a failure must be text, or an object with some of message, name, cause, retryable, properties, "
+            "thrown, not 5 (f.yaml, line 5, column 17)",
         ),
         (
             action("fail: '{{ none }}'"),
-            "a failure has a message; the value of this one is null (f.yaml, line 4, column 16)",
+            "a failure needs a message, but its value is null (f.yaml, line 4, column 16)",
         ),
-        (action("fail: {message: '{{ 5 }}'}"), "the message and the name of a failure are text"),
+        (action("fail: {message: '{{ 5 }}'}"), "the message and the name of a failure must be text"),
         (
             action("evaluate: a\n        feedback: '{{ 5 }}'"),
-            "`feedback:` is a list of objects (f.yaml, line 5, column 19)",
+            "`feedback:` must be a list of objects (f.yaml, line 5, column 19)",
         ),
         (
             action("child: somewhere"),
@@ -545,7 +561,7 @@ def client_of(text: str) -> Client:
         ),
         (
             action("step: s\n        trace: [{http: 'https://a.example'}]"),
-            "`http:` is a method and a URL, such as GET https://search.example/?q=bees (f.yaml, line 5",
+            "`http:` needs a method and a URL, such as GET https://search.example/?q=bees (f.yaml, line 5",
         ),
         (
             action("step: s\n        trace: [{llm: g, model: m, usage: {inputs: 1}}]"),
@@ -655,7 +671,7 @@ def test_a_first_run_that_these_versions_cannot_begin_is_told_why() -> None:
     script.workflow("summarize").returns(1)
     script.begin_with("summarize")
     with pytest.raises(
-        ValueError, match=r"'summarize' cannot begin: a server of .* finds no workflow"
+        ValueError, match=r"'summarize' cannot start: a server of .* finds no workflow"
     ) as caught:
         OutputMock(scripts=[script], api_version="0.11", sdk_version="0.8")
     assert __file__ in str(caught.value)
@@ -679,7 +695,7 @@ def test_two_functions_cannot_play_one_workflow_of_a_script() -> None:
     async def second(ctx: Any, input: Any) -> Any:
         return 2
 
-    with pytest.raises(ValueError, match=r"workflow 'w' \(.*line \d+\): it is scripted already, by 'first'"):
+    with pytest.raises(ValueError, match=r"workflow 'w' \(.*line \d+\): it already has a script, 'first'"):
         script.workflow("w")(second)
     # Called again in another catalog it is another one.
     script.workflow("w", catalog="other")(second)

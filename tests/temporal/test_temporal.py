@@ -943,7 +943,7 @@ def test_scripts_whose_names_clash_are_refused(temporal: str) -> None:
 @pytest.mark.parametrize("name", ['a" OR TaskQueue != "', "", "two words", "two\n", "\u212aelvin"])
 def test_a_name_that_would_change_what_temporal_is_asked_is_refused(name: str) -> None:
     with (
-        pytest.raises(ValueError, match=f"{re.escape(repr(name))} cannot name a catalog; names are letters"),
+        pytest.raises(ValueError, match=f"{re.escape(repr(name))} is not a valid catalog name; use letters"),
         serve_on_temporal(pack, target=f"127.0.0.1:{free_port()}", catalog=name),
     ):
         raise AssertionError("it was offered")

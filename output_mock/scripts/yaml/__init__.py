@@ -1,4 +1,4 @@
-"""Scripts as YAML files: reading them, the language that they are written in, and playing them.
+"""Scripts as YAML files: read them, define their language, and run them.
 
-Nothing in here, and no YAML, is imported before a YAML file is loaded.
+Nothing here, and no YAML library, is imported before a YAML file is loaded.
 """

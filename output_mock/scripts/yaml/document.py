@@ -56,27 +56,27 @@ class YAMLScript(Script):
 
 
 def load(path: Path) -> YAMLScript:
-    """The script that a YAML file is. Raises `ScriptFileError` with everything that is wrong with it."""
+    """Load a YAML file. Raises `ScriptFileError` with everything that is wrong with it."""
     return decoded(path.read_bytes(), str(path))
 
 
 def decoded(data: bytes, file: str) -> YAMLScript:
-    """The script that the bytes of a YAML file are; `file` names it in messages. Raises `ScriptFileError`."""
+    """Read the bytes of a YAML file; `file` is its name in messages. Raises `ScriptFileError`."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ScriptFileError.of([Mistake(file, "a YAML file is UTF-8, and this is not", line)]) from None
+        raise ScriptFileError.of([Mistake(file, "the file is not UTF-8, as YAML must be", line)]) from None
     return read(text, file)
 
 
 def read(text: str, file: str) -> YAMLScript:
-    """The script that the text of a YAML file is; `file` names it in messages. Raises `ScriptFileError`."""
+    """Read the text of a YAML file; `file` is its name in messages. Raises `ScriptFileError`."""
     return _script(Source(text, file))
 
 
 def read_one(text: str, file: str) -> YAMLScript:
-    """The script of one workflow: the text of what a file would say of it. Raises `ScriptFileError`."""
+    """Read one workflow: YAML text as in a file's `workflows:`. Raises `ScriptFileError`."""
     source = Source(text, file)
     root = source.root
     if root is not None and not (root.is_object and "workflows" in root.value):
@@ -86,8 +86,8 @@ def read_one(text: str, file: str) -> YAMLScript:
 
 
 def read_json(value: Any, *, below: str = "") -> YAMLScript:
-    """The script that JSON is which says what a YAML file would. Raises `ScriptFileError`, whose mistakes
-    name JSON pointers, from the value `below` on, in the place of a file.
+    """Read JSON with the structure of a YAML file. Raises `ScriptFileError`, whose mistakes name JSON
+    pointers, from the value `below` on, instead of a file.
     """
     return _script(JSONSource(value, below))
 
@@ -99,7 +99,7 @@ def _script(source: Source) -> YAMLScript:
     said = FILE.read(source.root, reader, "the file")
     workflows: list[ParsedMapping] = said.get("workflows") or []
     if "workflows" in said and not workflows and not source.mistakes:
-        reader.mistake(said.place_of("workflows"), "there is no workflow; begin one with `- name: hello`")
+        reader.mistake(said.place_of("workflows"), "there is no workflow; add one with `- name: hello`")
     catalogs = [name for name, _ in said.get("catalogs") or ()]
     _check_names(workflows, catalogs, reader)
     first_runs: list[ParsedMapping] = said.get("begin_with") or []

@@ -1,9 +1,9 @@
-"""Expressions: what stands between `{{` and `}}`.
+"""Expressions: the text between `{{` and `}}`.
 
-They have the grammar of Jinja2's expressions and run in its sandbox, with everything taken out that is not
-about JSON: nothing can be called, a dot looks up the entry of an object and nothing else, and there are
-few filters and tests, all our own. What an expression can build is bounded, and so is how long it takes: it
-has no loops and no powers, and each of its parts is checked for size.
+They have the grammar of Jinja2's expressions and run in its sandbox, without everything that is not about
+JSON: nothing can be called, a dot only looks up the entry of an object, and there are few filters and tests,
+all our own. The size of what an expression builds is limited, and so is its time: there are no loops and no
+powers, and the size of each part is checked.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from output_mock.suggestions import nearest
 
 LONGEST_EXPRESSION = 2000
 DEEPEST_EXPRESSION = 100
-# How much one value may hold: the characters of its texts and the number of its parts together.
+# The largest size of one value: the characters of its texts plus the number of its parts.
 LARGEST_VALUE = 5_000_000
 
 
-# Everything that an expression can speak of; which of them depends on where it stands.
+# All names that expressions can use; where an expression stands decides which of them are known.
 NAMES = ("input", "state", "steps", "signals", "run", "payload", "before", "item", "index", "error")
 
 
@@ -38,14 +38,14 @@ class InvalidExpression(ValueError):
 
 
 class Reference(NamedTuple):
-    """A name that an expression uses, and which of its entries when that is known: `steps.draft`."""
+    """A name that an expression uses, with the entry if that is known: `steps.draft`."""
 
     root: str
     entry: str | None
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox, with nothing in it."""
+    """Jinja2's sandbox, emptied."""
 
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
     intercepted_unops = frozenset({"+", "-"})
@@ -63,7 +63,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def call_unop(self, context: Any, operator: str, arg: Any) -> Any:
         return functions.signed(operator, _there(arg))
 
-    # The expression is rewritten before it is compiled, so that nothing of this is ever asked for.
+    # The expression is rewritten before it is compiled, so none of this is ever used.
 
     def getattr(self, obj: Any, attribute: str) -> NoReturn:
         raise FunctionError("there are no attributes")
@@ -82,14 +82,14 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _there(value: Any) -> Any:
-    """The value. Raises what is to be said of one that is not there."""
+    """The value. Raises an error with the reason if it is missing."""
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()
     return value
 
 
 def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter or test that takes only what is there, but for those that ask just that."""
+    """A filter or test that refuses missing values, except those that test for them."""
     if name in functions.TAKE_WHAT_IS_MISSING:
         return function
 
@@ -101,7 +101,7 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-# What expressions are rewritten to. No expression can name these: filters' names have no spaces.
+# The filters that expressions are rewritten to. No expression can name them, as their names contain spaces.
 
 
 def _entry(value: Any, key: Any, spelled: str) -> Any:
@@ -116,7 +116,7 @@ def _entry(value: Any, key: Any, spelled: str) -> Any:
         if -len(value) <= key < len(value):
             return value[key]
         what = "items" if type(value) is list else "characters"
-        return _missing(f"{spelled} has {len(value)} {what}, and no number {key}")
+        return _missing(f"{spelled} has {len(value)} {what}, so there is no number {key}")
     if type(value) is dict:
         raise FunctionError(f"the names in {spelled} are text, not {functions.kind(key)}")
     if type(value) is list:
@@ -129,7 +129,7 @@ def _missing(words: str) -> StrictUndefined:
 
 
 class _Missing(TemplateRuntimeError):
-    """Something was used that is not there."""
+    """Something was used that is missing."""
 
 
 def _no_entry(value: dict[str, Any], key: str, spelled: str) -> str:
@@ -163,14 +163,14 @@ _PARTS: dict[str, Callable[..., Any]] = {" entry": _entry, " slice": _slice, " j
 class Expression:
     """A compiled expression.
 
-    Takes its text, without the braces. Raises `InvalidExpression` for one that cannot be.
+    Takes its text, without the braces. Raises `InvalidExpression` for an invalid one.
     """
 
     def __init__(self, text: str) -> None:
         self.text: str = text.strip()
         self.references: set[Reference] = set()
         if not self.text:
-            raise InvalidExpression("there is nothing between the braces")
+            raise InvalidExpression("there is no expression between the braces")
         if len(self.text) > LONGEST_EXPRESSION:
             raise InvalidExpression(f"it is longer than {LONGEST_EXPRESSION} characters")
         try:
@@ -184,16 +184,16 @@ class Expression:
             template.set_environment(_SANDBOX)
             self._template = _SANDBOX.from_string(cast(nodes.Template, template))
         except TemplateSyntaxError as error:
-            raise InvalidExpression(_in_words(error.message or "it makes no sense")) from None
+            raise InvalidExpression(_in_words(error.message or "its syntax is wrong")) from None
         except (RecursionError, MemoryError, ValueError, SyntaxError) as error:
             if isinstance(error, InvalidExpression):
                 raise
             raise InvalidExpression("it is too deeply nested, or a number in it is too long") from None
 
     def value(self, names: Mapping[str, Any]) -> Any:
-        """What the expression comes to, a JSON value of its own, given what its names mean.
+        """Evaluate the expression, with these values of its names, to a new JSON value.
 
-        Raises `InvalidExpression` when it fails.
+        Raises `InvalidExpression` if it fails.
         """
         context = self._template.new_context({name: names.get(name) for name in NAMES})
         try:
@@ -211,12 +211,12 @@ _SANDBOX = _Sandbox()
 
 @lru_cache(maxsize=1024)
 def expression(text: str) -> Expression:
-    """The compiled expression of that text; compiled once, however often it is written."""
+    """The compiled expression for a text. Each text is compiled once."""
     return Expression(text)
 
 
 def settled(value: Any) -> Any:
-    """A copy of what an expression has come to. Raises `FunctionError` when it is missing or too large."""
+    """A copy of the result of an expression. Raises `FunctionError` if it is missing or too large."""
     budget = LARGEST_VALUE
 
     def copied(one: Any, depth: int) -> Any:
@@ -245,18 +245,18 @@ def settled(value: Any) -> Any:
 
 
 class _Rewriting:
-    """Lets through what an expression may say, in a form that never asks Python for anything."""
+    """Rewrites the allowed parts of an expression into a form that never uses Python's own operations."""
 
     def __init__(self, references: set[Reference]) -> None:
         self._references = references
 
     def expression(self, node: Any, depth: int) -> Any:
-        """The rewritten form. Raises `InvalidExpression` for what cannot be said."""
+        """The rewritten form. Raises `InvalidExpression` for parts that are not allowed."""
         if depth > DEEPEST_EXPRESSION:
             raise InvalidExpression("it is too deeply nested")
         handler = getattr(self, f"_{type(node).__name__.lower()}", None)
         if handler is None:
-            raise InvalidExpression(f"{type(node).__name__} is not part of the language")
+            raise InvalidExpression(f"{type(node).__name__} is not supported in expressions")
         return handler(node, depth + 1)
 
     def _const(self, node: Any, depth: int) -> Any:
@@ -318,7 +318,7 @@ class _Rewriting:
             there = nearest(node.name, list(known)) or f"; there are {', '.join(known)}"
             raise InvalidExpression(f"there is no {what} {node.name!r}{there}")
         if node.kwargs or node.dyn_args is not None or node.dyn_kwargs is not None:
-            raise InvalidExpression(f"{node.name} takes its values in order, without names and stars")
+            raise InvalidExpression(f"{node.name} takes its values in order, without names and *")
         parameters = list(inspect.signature(known[node.name]).parameters.values())[1:]
         least = sum(parameter.default is parameter.empty for parameter in parameters)
         given = len(node.args or ())
@@ -367,7 +367,7 @@ def _part(value: Any, name: str, *args: Any) -> Any:
 
 
 def _spelled(node: Any) -> str:
-    """How the author wrote the thing whose entry is looked up."""
+    """The value whose entry is looked up, as the author wrote it."""
     if isinstance(node, nodes.Name):
         return str(node.name)
     if isinstance(node, nodes.Getattr):
@@ -401,9 +401,9 @@ def _python_in_words(error: BaseException) -> str:
 
 
 def parts(text: str) -> Iterator[tuple[str, bool, int]]:
-    """The parts of a text: what stands there, whether it is an expression, and where it begins.
+    """Split a text into parts: the text of each, whether it is an expression, and where it begins.
 
-    Raises `InvalidExpression` for braces that do not end.
+    Raises `InvalidExpression` for braces that are not closed.
     """
     position = 0
     while (begin := text.find("{{", position)) >= 0:

@@ -1,4 +1,4 @@
-"""What expressions can do with JSON: the operators, filters and tests."""
+"""What expressions can do with JSON: operators, filters and tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jinja2 import Undefined
 
 from output_mock.javascript_json import as_double, as_json, stringify
 
-# What an expression may put together at once, in characters and in items.
+# How long a text or list an expression may build at once, in characters and items.
 LONGEST_TEXT = 1_000_000
 LONGEST_LIST = 100_000
 _INFINITY = float("inf")
@@ -27,11 +27,11 @@ _KINDS = {
 
 
 class FunctionError(Exception):
-    """A calculation that cannot be; the message says why."""
+    """A calculation that is not possible. The message says why."""
 
 
 def type_name(name: str) -> str:
-    """What a JSON author calls Python's type of that name."""
+    """The JSON word for a Python type."""
     return _KINDS.get(name, name)
 
 
@@ -41,7 +41,7 @@ def kind(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A value inside of a text: text as it is, everything else as JSON."""
+    """A value inside a text: text stays as it is, everything else becomes JSON."""
     if isinstance(value, str):
         return value
     _measured(value)
@@ -49,7 +49,7 @@ def as_text(value: Any) -> str:
 
 
 def bounded(value: Any) -> Any:
-    """The value. Raises `FunctionError` when it is too long, or a number that JSON cannot say."""
+    """The value. Raises `FunctionError` if it is too long, or a number that JSON does not have."""
     if type(value) is str and len(value) > LONGEST_TEXT:
         raise FunctionError(f"the text becomes longer than {LONGEST_TEXT} characters")
     if type(value) is list and len(value) > LONGEST_LIST:
@@ -83,7 +83,7 @@ def _is_number(value: Any) -> bool:
 
 
 def calculated(operator: str, left: Any, right: Any) -> Any:
-    """`left operator right`. Raises `FunctionError` when there is no such thing, or it is too large."""
+    """Calculate `left operator right`. Raises `FunctionError` if that is not possible, or too large."""
     if operator == "+" and type(left) is type(right) and type(left) in (str, list):
         return bounded(left + right)
     if not (_is_number(left) and _is_number(right)):
@@ -112,7 +112,7 @@ def calculated(operator: str, left: Any, right: Any) -> Any:
 
 
 def signed(operator: str, value: Any) -> Any:
-    """`-value` or `+value`. Raises `FunctionError` when it is no number."""
+    """Calculate `-value` or `+value`. Raises `FunctionError` if it is not a number."""
     if not _is_number(value):
         raise FunctionError(f"{operator} {kind(value)} cannot be calculated")
     return -value if operator == "-" else value
@@ -338,7 +338,7 @@ TESTS: dict[str, Callable[..., bool]] = {
     "divisibleby": _divisible,
 }
 
-# What is not there is no number either, so that a payload can be asked what it is.
+# A missing value is not a number either, so that expressions can test what a payload has.
 TAKE_WHAT_IS_MISSING = frozenset(
     {
         "default",

@@ -1,4 +1,4 @@
-"""Plays what a YAML file says a workflow does."""
+"""Runs the workflows of a YAML file."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 _DOES = ("takes", "steps", "returns", "fails", "answers")
 _FAILURE_KEYS = ("message", "name", "cause", "retryable", "properties", "thrown")
 
-# What a catch has caught, under a name that no expression can have.
+# The name for the caught error, which no expression can use.
 _CAUGHT = "what was caught"
 
 
 class PlayedWorkflow:
     """A workflow of a file. Its `play` is a script like any other.
 
-    Takes what the file says of it, and the same as plain JSON.
+    Takes the parsed workflow, and the same as plain JSON.
     """
 
     def __init__(self, said: ParsedMapping, written: Any) -> None:
@@ -46,7 +46,7 @@ class PlayedWorkflow:
 
     @property
     def parts(self) -> list[Part]:
-        """The `when`s and the answers to every other input."""
+        """The `when`s, and the answers to all other inputs."""
         said = self.said
         parts = [Part(when, _matching(when), _answers(when)) for when in said.get("when", ())]
         return [*parts, Part(said, None, _answers(said))] if self.has_answer else parts
@@ -96,9 +96,9 @@ class _Interpreter:
             "steps": {},
             "signals": self._signals,
         }
-        # Signals that a handler has had and that a step may be waiting for.
+        # Signals that a handler has received and that an action may be waiting for.
         self._received: dict[str, list[Any]] = {}
-        # Children that nobody waits for.
+        # Children that the run does not wait for.
         self._left: list[asyncio.Future[Any]] = []
 
     async def play(self) -> Any:
@@ -204,7 +204,7 @@ class _Interpreter:
     # Actions
 
     async def _block(self, actions: Any, names: Names) -> Any:
-        """Do one action after the other; the result is that of the last one."""
+        """Do one action after the other. The result is that of the last one."""
         result = None
         for said in actions:
             result = await _ACTIONS[said.shape.name](self, said, names)
@@ -234,7 +234,7 @@ class _Interpreter:
         for key in ("feedback", "dimensions"):
             items = options.get(key, [])
             if not (isinstance(items, list) and all(isinstance(item, dict) for item in items)):
-                raise self._mistake(f"`{key}:` is a list of objects", said.place_of(key))
+                raise self._mistake(f"`{key}:` must be a list of objects", said.place_of(key))
         if "label" in said:
             options["label"] = self._text(said["label"], names)
         if "options" in said:
@@ -255,7 +255,7 @@ class _Interpreter:
                 return null_if_undefined(await running)
             left = asyncio.ensure_future(running)
             self._left.append(left)
-            # Let it begin, and hear of what cannot begin at all.
+            # Let it begin, so that the failure of a child that cannot begin shows here.
             await asyncio.sleep(0)
             if left.done() and not left.cancelled():
                 left.result()
@@ -316,7 +316,7 @@ class _Interpreter:
     async def _next_signal(self, name: str, timeout: Duration | None) -> Any:
         if name not in self._said.get("signals", {}):
             return await self._ctx.wait_for_signal(name, timeout=timeout)
-        # Its handler has it first, and leaves it here.
+        # The handler gets it first, and leaves it here.
         received = self._received.setdefault(name, [])
         while await self._ctx.condition(lambda: bool(received), timeout=timeout):
             # Another branch may have been quicker.
@@ -349,7 +349,7 @@ class _Interpreter:
         items = self._value(said["for_each"], names)
         if not isinstance(items, list):
             raise self._mistake(
-                f"`for_each:` goes through a list, not {functions.kind(items)}", said.place_of("for_each")
+                f"`for_each:` needs a list, not {functions.kind(items)}", said.place_of("for_each")
             )
 
         def once(index: int, item: Any) -> Any:
@@ -407,7 +407,7 @@ class _Interpreter:
         return options
 
     def _node(self, said: ParsedMapping, names: Names) -> Inside:
-        """What happens inside of a step."""
+        """What happens inside a step."""
         what = said.shape.name
         given: dict[str, Any] = {}
         for key, value in said.items():
@@ -427,7 +427,9 @@ class _Interpreter:
                 return trace_nodes.event(given.pop("kind"), name, **given)
             method, _, url = name.strip().partition(" ")
             if not url:
-                raise ValueError("`http:` is a method and a URL, such as GET https://search.example/?q=bees")
+                raise ValueError(
+                    "`http:` needs a method and a URL, such as GET https://search.example/?q=bees"
+                )
             return trace_nodes.http(method, url.strip(), **given)
         except (ValueError, TypeError) as error:
             raise self._mistake(str(error), said.place) from None
@@ -445,7 +447,7 @@ class _Interpreter:
     def _failure(self, fails: Any, names: Names, name: str) -> Failure:
         failure = self._failure_or_none(fails, names, name)
         if failure is None:
-            raise self._mistake("a failure has a message; the value of this one is null", fails.place)
+            raise self._mistake("a failure needs a message, but its value is null", fails.place)
         return failure
 
     def _failure_or_none(self, fails: ParsedMapping | Template, names: Names, name: str) -> Failure | None:
@@ -469,7 +471,8 @@ class _Interpreter:
         if not isinstance(value, Mapping) or not set(value) <= set(_FAILURE_KEYS):
             keys = ", ".join(_FAILURE_KEYS)
             raise self._mistake(
-                f"a failure is text, or an object with some of {keys}; not {functions.as_text(value)[:200]}",
+                f"a failure must be text, or an object with some of {keys}, not "
+                f"{functions.as_text(value)[:200]}",
                 place,
             )
         if "thrown" in value:
@@ -481,14 +484,14 @@ class _Interpreter:
             cause = self._failure_of(cause, place, "Error")
         if not (isinstance(message, str) and isinstance(name, str) and isinstance(properties, dict)):
             raise self._mistake(
-                "the message and the name of a failure are text, and its properties are an object", place
+                "the message and the name of a failure must be text, and its properties an object", place
             )
         failure = Failure(message, name, cause=cause, retryable=value.get("retryable"))
         failure.properties = properties
         return failure
 
     def _set(self, settings: Mapping[str, Template], names: Names) -> None:
-        # All at once: each sees the state as it was before.
+        # Set all at once: each expression sees the state before.
         self._state.update({name: self._value(value, names) for name, value in settings.items()})
 
     def _timeout(self, said: ParsedMapping, names: Names) -> Duration | None:
@@ -521,7 +524,7 @@ class _Interpreter:
 
 
 def _as_json(failure: StepFailure | ChildFailure | SignalTimeout | Failure) -> dict[str, Any]:
-    """What expressions see of what was caught."""
+    """The caught error, as expressions see it."""
     if isinstance(failure, SignalTimeout):
         return {"name": "TimeoutError", "message": str(failure)}
     if isinstance(failure, ChildFailure):
@@ -532,7 +535,7 @@ def _as_json(failure: StepFailure | ChildFailure | SignalTimeout | Failure) -> d
     return {**inner.properties, "name": inner.name, "message": inner.message}
 
 
-# What is text where something happens inside of a step.
+# The keys whose values are text, for things that happen inside a step.
 _WORDS = frozenset({"llm", "model", "provider", "prompt", "http", "event", "kind"})
 _NAMED = frozenset({"step", "evaluate", "child"})
 _ACTIONS: dict[str, Callable[[_Interpreter, ParsedMapping, Names], Any]] = {

@@ -1,4 +1,4 @@
-"""JSON values as the nodes that files are read from; a place in them is a JSON pointer."""
+"""JSON values as nodes, like those of files. A place in them is a JSON pointer."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from output_mock.scripts.yaml.source import DEEPEST, MOST_NODES, Node, Source
 
 
 class JSONSource(Source):
-    """A JSON value in the place of a YAML file.
+    """A JSON value instead of a YAML file.
 
-    `file` of its places and mistakes is a JSON pointer, into the part of the value `below` where it can be.
+    Its places and mistakes have JSON pointers as `file`, into the part `below` of the value where possible.
     """
 
     def __init__(self, value: Any, below: str = "") -> None:

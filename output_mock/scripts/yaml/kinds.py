@@ -1,4 +1,4 @@
-"""What the value of a key can be: how it is read, and how a JSON Schema describes it."""
+"""The types of values: how each is read, and how a JSON Schema describes it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _DURATION = r"^\s*(\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*)+$"
 
 
 class FieldType:
-    """A kind of value."""
+    """A type of value."""
 
     def schema(self) -> JSONSchema:
-        """What a JSON Schema says of it."""
+        """Its JSON Schema."""
         raise NotImplementedError
 
     def read(self, node: Node, reader: Reader, key: str) -> Any:
-        """What the value of `key` says; what is wrong with it is noted, and what is returned then is void."""
+        """Read the value of `key`. Mistakes are noted, and then the result must not be used."""
         raise NotImplementedError
 
 
 class Text(FieldType):
-    """Text that has no expressions, of a pattern where names have one."""
+    """Text without expressions; names must also match a pattern."""
 
     def __init__(self, words: str = "text", pattern: str | None = None) -> None:
         self._words = words
@@ -47,16 +47,16 @@ class Text(FieldType):
     def read(self, node: Node, reader: Reader, key: str) -> str:
         if not node.is_text:
             hint = f'; put it in quotes: "{node.value}"' if type(node.value) in (int, float) else ""
-            reader.mistake(node.place, f"{key} is {self._words}, not {node.kind}{hint}")
+            reader.mistake(node.place, f"{key} must be {self._words}, not {node.kind}{hint}")
         elif not node.value:
-            reader.mistake(node.place, f"{key} is {self._words}, and is empty here")
+            reader.mistake(node.place, f"{key} must be {self._words}, but it is empty")
         elif "{{" in node.value:
-            reader.mistake(node.place, f"{key} is the same for every run, and cannot have expressions")
+            reader.mistake(node.place, f"{key} is the same for every run, so it cannot have expressions")
         elif self._pattern is not None and not NAME.fullmatch(node.value):
             reader.mistake(
                 node.place,
-                f"{node.value!r} cannot be {self._words}; names are letters, digits and underscores, "
-                "and begin with no digit",
+                f"{node.value!r} cannot be {self._words}; use letters, digits and underscores, and do not "
+                f"begin with a digit",
             )
         return node.value if node.is_text else ""
 
@@ -69,7 +69,7 @@ class Flag(FieldType):
 
     def read(self, node: Node, reader: Reader, key: str) -> bool:
         if not isinstance(node.value, bool):
-            reader.mistake(node.place, f"{key} is true or false, not {node.kind}")
+            reader.mistake(node.place, f"{key} must be true or false, not {node.kind}")
         return bool(node.value)
 
 
@@ -122,12 +122,12 @@ class Message(FieldType):
 
     def read(self, node: Node, reader: Reader, key: str) -> Template:
         if not node.is_text:
-            reader.mistake(node.place, f"{key} is text, not {node.kind}")
+            reader.mistake(node.place, f"{key} must be text, not {node.kind}")
         return reader.template(node)
 
 
 class Condition(FieldType):
-    """An expression that holds or does not."""
+    """An expression that is true or false."""
 
     def schema(self) -> JSONSchema:
         return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": _EXPRESSION}]}
@@ -137,16 +137,16 @@ class Condition(FieldType):
         if isinstance(node.value, bool) or isinstance(template, Whole):
             return template
         if node.is_text and "{{" not in node.value:
-            reader.mistake(node.place, f'{key} is an expression: write "{{{{ {node.value} }}}}"')
+            reader.mistake(node.place, f'{key} must be an expression; write "{{{{ {node.value} }}}}"')
         elif node.is_text:
-            reader.mistake(node.place, f"{key} is one expression, with nothing before and after it")
+            reader.mistake(node.place, f"{key} must be one expression, with nothing before or after it")
         else:
-            reader.mistake(node.place, f'{key} is an expression, "{{{{ … }}}}", not {node.kind}')
+            reader.mistake(node.place, f'{key} must be an expression, "{{{{ … }}}}", not {node.kind}')
         return template
 
 
 class Items(FieldType):
-    """A list, or an expression that comes to one."""
+    """A list, or an expression whose value is one."""
 
     def schema(self) -> JSONSchema:
         return {"anyOf": [{"type": "array"}, {"type": "string", "pattern": _EXPRESSION}]}
@@ -155,13 +155,13 @@ class Items(FieldType):
         template = reader.template(node)
         if not (node.is_list or isinstance(template, Whole)):
             reader.mistake(
-                node.place, f'{key} is a list, or one expression, "{{{{ … }}}}", whose value is a list'
+                node.place, f'{key} must be a list, or one expression, "{{{{ … }}}}", whose value is a list'
             )
         return template
 
 
 class Duration(FieldType):
-    """A length of time; with expressions unless it is `fixed`. A `pause` may be less than nothing."""
+    """A duration; with expressions unless it is `fixed`. A `pause` may be negative."""
 
     def __init__(self, *, fixed: bool = False, pause: bool = False) -> None:
         self.fixed = fixed
@@ -191,7 +191,7 @@ class Duration(FieldType):
 
 
 class SDKDuration(FieldType):
-    """A length of time as the SDK's options have it: milliseconds, or one number with one unit."""
+    """A duration as in the SDK's options: milliseconds, or one number with one unit."""
 
     def schema(self) -> JSONSchema:
         text = {"type": "string", "pattern": f"^{LENGTH.pattern}$"}
@@ -207,7 +207,7 @@ class SDKDuration(FieldType):
 
 
 class Literal(FieldType):
-    """Any JSON, as it stands there."""
+    """Any JSON, without expressions."""
 
     def schema(self) -> JSONSchema:
         return {}
@@ -227,7 +227,9 @@ class JSONSchemaOf(FieldType):
         from output_mock.zod import SchemaError, from_json_schema
 
         if not node.is_object:
-            reader.mistake(node.place, f"{key} is a JSON Schema, such as {{type: object}}, not {node.kind}")
+            reader.mistake(
+                node.place, f"{key} must be a JSON Schema, such as {{type: object}}, not {node.kind}"
+            )
             return None
         schema = node.json()
         try:
@@ -238,7 +240,7 @@ class JSONSchemaOf(FieldType):
 
 
 def _inside(node: Node, path: Sequence[str | int]) -> Place:
-    """The place of what a path leads to, or of the nearest thing on the way."""
+    """The place that a path leads to, or the nearest one on the way."""
     place = node.place
     for step in path:
         if isinstance(node.value, dict) and step in node.value:
@@ -263,12 +265,12 @@ class Map(FieldType):
 
     def read(self, node: Node, reader: Reader, key: str) -> dict[str, Any]:
         if not node.is_object:
-            reader.mistake(node.place, f"{key} is an object of {self._words}, not {node.kind}")
+            reader.mistake(node.place, f"{key} must be an object of {self._words}, not {node.kind}")
             return {}
         found = {}
         for name, place, value in node.items():
             if "{{" in name:
-                reader.mistake(place, "a name has no expressions")
+                reader.mistake(place, "a name cannot have expressions")
             found[name] = self.kind.read(value, reader, name)
         return found
 
@@ -291,7 +293,7 @@ class ListOf(FieldType):
             if self.or_one:
                 return [self.kind.read(node, reader, key)]
             hint = "; begin each with a dash" if node.is_object else ""
-            reader.mistake(node.place, f"{key} is a list of {self._words}, not {node.kind}{hint}")
+            reader.mistake(node.place, f"{key} must be a list of {self._words}, not {node.kind}{hint}")
             return []
         return [self.kind.read(item, reader, key) for item in node.value]
 
@@ -302,16 +304,16 @@ class Key(NamedTuple):
     kind: FieldType
     text: str
     required: bool = False
-    # What expressions below it can speak of besides what they can around it.
+    # The names that expressions below it can use in addition to those around it.
     names: tuple[str, ...] = ()
     # Whether the results of steps below it are known only there.
     own_results: bool = False
-    # Whether what is below it answers a message, and cannot end the run.
+    # Whether actions below it answer a message, and so cannot end the run.
     handler: bool = False
 
 
 class ParsedMapping(Mapping[str, Any]):
-    """What an object of the file says, key by key, and where."""
+    """The parsed values of an object of the file, by key, with their places."""
 
     def __init__(
         self, shape: ObjectType, place: Place, values: dict[str, Any], places: dict[str, Place]
@@ -337,15 +339,15 @@ class ParsedMapping(Mapping[str, Any]):
         return self is other
 
     def place_of(self, key: str) -> Place:
-        """Where the value of a key is written; the whole, when the key is not there."""
+        """Where the value of a key is written, or the whole object if the key is missing."""
         return self._places.get(key, self.place)
 
 
 class ObjectType(FieldType):
     """An object with known keys.
 
-    Takes its name, what it is in words, its keys, groups of keys of which it needs one, and groups of
-    which it can have only one.
+    Takes its name, what it is in words, its keys, groups of keys of which it needs one, and groups of which
+    it can have only one.
     """
 
     def __init__(
@@ -369,7 +371,7 @@ class ObjectType(FieldType):
         return {"$ref": f"#/$defs/{self.name}"}
 
     def definition(self) -> JSONSchema:
-        """What `schema` refers to."""
+        """The definition to which `schema` refers."""
         schema: JSONSchema = {"description": self.text, "type": "object"}
         schema["properties"] = {
             name: {"description": key.text, **key.kind.schema()} for name, key in self.keys.items()
@@ -417,7 +419,7 @@ class ObjectType(FieldType):
         for group in self._excludes:
             both = [name for name in group if name in node.value]
             if len(both) > 1:
-                # The one that was written second.
+                # The one that comes second.
                 first, second = (name for name in node.value if name in both[:2])
                 reader.mistake(
                     node.value[second][0], f"{self.words} cannot have both `{first}:` and `{second}:`"

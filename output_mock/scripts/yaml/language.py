@@ -1,6 +1,6 @@
 """The language of YAML scripts: every key, what its value can be, and what it means.
 
-The reader, the JSON Schema and the player all go by these tables.
+The reader, the JSON Schema and the interpreter all use these tables.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ WORKFLOW_NAME = Text("the name of a workflow", _IDENTIFIER)
 CATALOGS = Names(Text("the name of a catalog"))
 
 
-# Actions: each has one keyword, which says what it is, and keys that say more.
+# Actions: each has one keyword, which says what it is, and further keys.
 
 
 class Steps(FieldType):
@@ -61,19 +61,21 @@ class Steps(FieldType):
     def read(self, node: Node, reader: Reader, key: str) -> list[ParsedMapping]:
         if not node.is_list:
             hint = "; begin each with a dash" if node.is_object else ""
-            reader.mistake(node.place, f"{key} is a list of actions, not {node.kind}{hint}")
+            reader.mistake(node.place, f"{key} must be a list of actions, not {node.kind}{hint}")
             return []
         found = [self.action(item, reader) for item in node.value]
         return [said for said in found if said is not None]
 
     def action(self, node: Node, reader: Reader) -> ParsedMapping | None:
-        """One action, or None when it cannot be told which."""
+        """One action, or None if it is unclear which."""
         if not node.is_object:
             hint = ""
             if node.is_text:
                 word = node.value
                 hint = f"; write `{word}: …`" if word in ACTIONS else f"; for a step, write `step: {word}`"
-            reader.mistake(node.place, f"an action is an object such as `step: draft`, not {node.kind}{hint}")
+            reader.mistake(
+                node.place, f"an action must be an object such as `step: draft`, not {node.kind}{hint}"
+            )
             return None
         keywords = [name for name in node.value if name in ACTIONS]
         if len(keywords) == 1:
@@ -100,7 +102,7 @@ class Steps(FieldType):
 
 
 class Branches(FieldType):
-    """What happens side by side: actions, or lists of actions."""
+    """What happens at the same time: actions, or lists of actions."""
 
     def schema(self) -> JSONSchema:
         branch = {"anyOf": [{"$ref": "#/$defs/action"}, {"$ref": "#/$defs/steps"}]}
@@ -108,7 +110,9 @@ class Branches(FieldType):
 
     def read(self, node: Node, reader: Reader, key: str) -> list[list[ParsedMapping]]:
         if not node.is_list:
-            reader.mistake(node.place, f"{key} is a list of actions and lists of actions, not {node.kind}")
+            reader.mistake(
+                node.place, f"{key} must be a list of actions and lists of actions, not {node.kind}"
+            )
             return []
         found = []
         for item in node.value:
@@ -131,7 +135,7 @@ class Settings(Map):
 
 
 class Fails(FieldType):
-    """How something fails: text, an object, or, when `each` attempt may fail otherwise, a list of those."""
+    """How something fails: text, an object, or, with `each`, a list with one entry for each attempt."""
 
     def __init__(self, *, each: bool = False) -> None:
         self.each = each
@@ -154,7 +158,7 @@ class Fails(FieldType):
         forms = "text, an object with message and name, or a list of those, one for each attempt"
         if not self.each:
             forms = "text, or an object with message and name"
-        reader.mistake(node.place, f"{key} is {forms}, not {node.kind}")
+        reader.mistake(node.place, f"{key} must be {forms}, not {node.kind}")
         return reader.template(node)
 
     def _one(self, node: Node, reader: Reader, key: str) -> Any:
@@ -162,27 +166,29 @@ class Fails(FieldType):
             return FAILURE.read(node, reader, key)
         if not (node.is_text or node.value is None):
             reader.mistake(
-                node.place, f"an attempt fails with text or an object, or works: null; not {node.kind}"
+                node.place,
+                f"each attempt must be text or an object with which it fails, or null if it "
+                f"succeeds, not {node.kind}",
             )
         return reader.template(node)
 
 
 class Rethrow(FieldType):
-    """The word `true`, inside of a catch."""
+    """The word `true`, inside a catch."""
 
     def schema(self) -> JSONSchema:
         return {"const": True}
 
     def read(self, node: Node, reader: Reader, key: str) -> bool:
         if node.value is not True:
-            reader.mistake(node.place, f"{key} is always true, not {node.kind}")
+            reader.mistake(node.place, f"{key} must be true, not {node.kind}")
         elif "error" not in reader.known_names:
-            reader.mistake(node.place, "a rethrow stands in a catch; there is nothing to rethrow here")
+            reader.mistake(node.place, "`rethrow:` only works in a catch; there is nothing to rethrow here")
         return True
 
 
 class Inside(FieldType):
-    """A list of what happens inside of a step, each with one keyword that says what it is."""
+    """A list of what happens inside a step, each with one keyword that says what it is."""
 
     def schema(self) -> JSONSchema:
         return {"type": "array", "items": {"anyOf": [shape.schema() for shape in NODES.values()]}}
@@ -190,14 +196,14 @@ class Inside(FieldType):
     def read(self, node: Node, reader: Reader, key: str) -> list[ParsedMapping]:
         if not node.is_list:
             hint = "; begin each with a dash" if node.is_object else ""
-            reader.mistake(node.place, f"{key} is a list of {', '.join(NODES)}, not {node.kind}{hint}")
+            reader.mistake(node.place, f"{key} must be a list of {', '.join(NODES)}, not {node.kind}{hint}")
             return []
         found = []
         for item in node.value:
             names = [name for name in item.value if name in NODES] if item.is_object else []
             if len(names) != 1:
                 reader.mistake(
-                    item.place, f"what happens inside of a step begins with one of {', '.join(NODES)}"
+                    item.place, f"each thing that happens inside a step must have one of {', '.join(NODES)}"
                 )
                 continue
             found.append(NODES[names[0]].read(item, reader, names[0]))
@@ -749,7 +755,7 @@ def _scripted_answer(said: ParsedMapping) -> ScriptedAnswer:
 
 
 class Workflows(ListOf):
-    """The workflows of a file; each has names of its own."""
+    """The workflows of a file. Each has its own names."""
 
     def __init__(self) -> None:
         super().__init__(WORKFLOW, "workflows")

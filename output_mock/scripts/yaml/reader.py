@@ -1,4 +1,4 @@
-"""Reads a file by the language's shapes, and notes everything that is wrong with it."""
+"""Reads a file by the rules of the language, and notes everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from output_mock.suggestions import nearest
 
 _EVERYWHERE = ("input", "state", "steps", "signals", "run")
 _RUN = ("workflow_id", "run_id", "workflow_name", "catalog", "start_time")
-# Where a name is known that is not known everywhere.
+# Where the names are known that are not known everywhere.
 _ONLY = {
     "payload": "under queries, signals and updates",
     "before": "in an update's `returns:` and `fails:`",
@@ -28,7 +28,7 @@ _ONLY = {
 
 
 class Results:
-    """The names of the results that are known in some part of a workflow."""
+    """The names of the results that are known in a part of a workflow."""
 
     def __init__(self, around: Results | None = None) -> None:
         self._around = around
@@ -38,7 +38,7 @@ class Results:
         self._names.add(name)
 
     def names(self) -> set[str]:
-        """These, and those of the parts around."""
+        """These names, and those of the parts around."""
         return self._names if self._around is None else self._names | self._around.names()
 
 
@@ -50,7 +50,7 @@ class _Used(NamedTuple):
 
 
 class Scope(Protocol):
-    """What expressions below a key can speak of; see `kinds.Key`."""
+    """The names that expressions below a key can use; see `kinds.Key`."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -72,7 +72,7 @@ class Said(Protocol):
 
 
 class Reader:
-    """What is read, where in it the reader is, and what is known of the workflow there."""
+    """Reads a file: where it is, and which names of the workflow are known there."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -93,7 +93,7 @@ class Reader:
 
     @contextmanager
     def workflow(self) -> Iterator[None]:
-        """Read one workflow, whose expressions can speak of its own steps, state and signals."""
+        """Read one workflow. Its expressions can use its own steps, state and signals."""
         self._begin_workflow()
         self._names = _EVERYWHERE
         try:
@@ -117,7 +117,7 @@ class Reader:
     # What is found on the way
 
     def acted(self, keyword: str, said: Said) -> None:
-        """An action was read."""
+        """Note an action that was read."""
         if keyword in ("step", "evaluate", "child") and "as" not in said and keyword in said:
             self._results.add(said[keyword])
         if "as" in said:
@@ -128,11 +128,11 @@ class Reader:
             self._waited.add(said["wait_for_signal"])
         if keyword in ("return", "continue_as_new") and self.in_handler:
             self.mistake(
-                said.place, f"`{keyword}:` ends a run; a handler of a signal, query or update cannot do that"
+                said.place, f"`{keyword}:` ends a run, which a handler of a signal, query or update cannot do"
             )
 
     def has_set(self, name: str, place: Place) -> None:
-        """A `set:` has set this."""
+        """Note a name that `set:` sets."""
         self._set.append((name, place))
 
     def template(self, node: Node) -> Template:
@@ -148,7 +148,7 @@ class Reader:
             fields = {}
             for name, place, value in node.items():
                 if "{{" in name:
-                    self.mistake(place, "a name has no expressions")
+                    self.mistake(place, "a name cannot have expressions")
                 fields[name] = self.template(value)
             if all(field.is_constant for field in fields.values()):
                 return Template(node.json(), node.place)
@@ -161,9 +161,9 @@ class Reader:
         return self._names
 
     def no_expressions(self, node: Node, key: str) -> None:
-        """Note expressions where there can be none."""
+        """Note a mistake if there are expressions where none are allowed."""
         if node.is_text and "{{" in node.value:
-            self.mistake(node.place, f"{key} is used as it is written, and cannot have expressions")
+            self.mistake(node.place, f"{key} is used as it is written, so it cannot have expressions")
         elif node.is_list:
             for item in node.value:
                 self.no_expressions(item, key)
@@ -177,8 +177,8 @@ class Reader:
             sign = "{%" if "{%" in text else "{#"
             self.mistake(
                 self.source.place_of(sign, node),
-                f"there are no {sign} … blocks, only {{{{ … }}}}; "
-                f"to say {sign} itself, write {{{{ '{sign}' }}}}",
+                f"{sign} … blocks are not supported, only {{{{ … }}}}; to write {sign} itself, use {{{{ "
+                f"'{sign}' }}}}",
             )
         if "{{" not in text:
             return Template(text, node.place)
@@ -221,7 +221,7 @@ class Reader:
     # What can be told once a workflow has been read
 
     def finish(self, said: Said) -> None:
-        """Hold what the expressions of a workflow speak of against what it has."""
+        """Check that the names that the expressions of a workflow use exist."""
         state = list(said.get("state") or ())
         signals = sorted({*self._waited, *(said.get("signals") or ())})
         fields = _closed(said.get("input_schema"))
@@ -230,14 +230,14 @@ class Reader:
             if entry is None:
                 continue
             if root == "state" and entry not in state:
-                hint = nearest(entry, state) or "; give it a value at the beginning, under `state:`"
+                hint = nearest(entry, state) or "; give it a first value under `state:`"
                 self.mistake(used.place, f"{used.text}: there is no state {entry!r}{hint}")
             elif root == "steps" and entry not in (known := used.results.names()):
                 hint = nearest(entry, sorted(known)) or _list("; the steps are", sorted(known))
                 self.mistake(used.place, f"{used.text}: no step here is named {entry!r}{hint}")
             elif root == "signals" and entry not in signals:
                 hint = nearest(entry, signals) or _list("; the signals are", signals)
-                self.mistake(used.place, f"{used.text}: nothing takes a signal {entry!r}{hint}")
+                self.mistake(used.place, f"{used.text}: nothing here receives a signal {entry!r}{hint}")
             elif root == "run" and entry not in _RUN:
                 hint = nearest(entry, _RUN) or _list("; it has", _RUN)
                 self.mistake(used.place, f"{used.text}: run has no {entry!r}{hint}")
@@ -246,7 +246,7 @@ class Reader:
                 self.mistake(used.place, f"{used.text}: the input_schema has no {entry!r}{hint}")
         for name, place in self._set:
             if name not in state:
-                hint = nearest(name, state) or "; give it a value at the beginning, under `state:`"
+                hint = nearest(name, state) or "; give it a first value under `state:`"
                 self.mistake(place, f"there is no state {name!r}{hint}")
 
 
@@ -255,7 +255,7 @@ def _list(before: str, names: list[str] | tuple[str, ...]) -> str:
 
 
 def _closed(schema: object) -> list[str] | None:
-    """The only names that an input can have, when a schema says so (zod strips all others)."""
+    """The only names that an input can have, if a schema says so (zod strips all others)."""
     if not isinstance(schema, dict) or schema.get("type") != "object" or "properties" not in schema:
         return None
     open_words = {"patternProperties", "allOf", "anyOf", "oneOf", "$ref", "if", "dependentSchemas"}

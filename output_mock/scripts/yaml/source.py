@@ -1,8 +1,8 @@
 """YAML as JSON values that know where they are written.
 
-Reads what JSON can say, and nothing else: no tags, no merge keys, no dates. Where YAML 1.1, which PyYAML
-reads, and YAML 1.2 and JSON, which most people and editors have in mind, would read a word differently, the
-word is refused.
+Reads only what JSON has: no tags, no merge keys, no dates. Where YAML 1.1, which PyYAML
+reads, and YAML 1.2 and JSON, which most people and editors have in mind, would read a word differently, it
+is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import yaml
 
 from output_mock.places import Mistake, Place
 
-# Far beyond what anybody writes by hand, and read within a few seconds.
+# Far more than anybody writes by hand, and read within a few seconds.
 LONGEST_FILE = 1_000_000
 MOST_NODES = 50_000
 DEEPEST = 60
@@ -109,19 +109,19 @@ class Source:
         self.root: Node | None = self._read()
 
     def mistake(self, place: Place, message: str) -> None:
-        """Note that something is wrong at a place; once, however often it is come across."""
+        """Note that something is wrong at a place. The same mistake is noted once."""
         if (place, message) not in self._known:
             self._known.add((place, message))
             self.mistakes.append(Mistake(place.file, message, place.line, place.column))
 
     def place_of(self, part: str, node: Node) -> Place:
-        """Where the text `part` stands in a scalar, the first time."""
+        """The first place of the text `part` in a scalar."""
         return next(self.places_of(part, node))
 
     def places_of(self, part: str, node: Node) -> Iterator[Place]:
-        """Where the text `part` stands in a scalar, one time after the other, without end.
+        """The places of the text `part` in a scalar, one after the other, without end.
 
-        What is written otherwise, with escapes or over several lines, has the place of the scalar.
+        Text with escapes, or over several lines, has the place of the scalar.
         """
         begin, end = node.span
         index = self.text.find(part, begin, end)
@@ -167,7 +167,7 @@ class Source:
         loader.get_event()
         event = loader.get_event()
         if not isinstance(event, yaml.StreamEndEvent):
-            self.mistake(self._place(event.start_mark), "a file is one document; take this `---` out")
+            self.mistake(self._place(event.start_mark), "a file must be one document; remove this `---`")
         return root
 
     def _node(self, loader: Any, depth: int) -> Node:
@@ -178,7 +178,7 @@ class Source:
         self._count(1, depth, place)
         begin = event.start_mark.index
         if event.tag is not None:
-            self.mistake(place, f"tags such as {_tag(event.tag)} are not read; take it out")
+            self.mistake(place, f"tags such as {_tag(event.tag)} are not supported; remove it")
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
@@ -197,11 +197,11 @@ class Source:
 
     def _alias(self, name: str, place: Place, depth: int) -> Node:
         if name not in self._anchors:
-            raise _TooMuch(place, f"*{name} repeats nothing; there is no &{name} above it")
+            raise _TooMuch(place, f"*{name} refers to nothing; there is no &{name} above it")
         node = self._anchors[name]
         if node is None:
             raise _TooMuch(place, f"*{name} repeats itself without end")
-        # What is repeated counts as if it were written out: there is no small file that says a lot.
+        # Repetitions count as if they were written out, so that a small file cannot hold a huge value.
         self._repeat(node, place, depth)
         return node
 
@@ -244,13 +244,13 @@ class Source:
                 place = place._replace(column=place.column - 1)
                 self.mistake(place, 'YAML takes {{ … }} for an object; put it in quotes: "{{ … }}"')
             else:
-                self.mistake(place, f"a name is text, not {node.kind}")
+                self.mistake(place, f"a name must be text, not {node.kind}")
             return None, place
         loader.get_event()
         self._count(1, depth, place)
         value: str = event.value
         if event.tag is not None:
-            self.mistake(place, f"tags such as {_tag(event.tag)} are not read; take it out")
+            self.mistake(place, f"tags such as {_tag(event.tag)} are not supported; remove it")
         if not event.implicit[0]:
             return value, place
         tag = loader.resolve(yaml.ScalarNode, value, event.implicit).removeprefix(_TAG)
@@ -262,10 +262,10 @@ class Source:
             )
             return None, place
         if tag == "merge":
-            self.mistake(place, "merge keys (<<) are not read; write out what they stand for")
+            self.mistake(place, "merge keys (<<) are not supported; write out what they stand for")
             return None, place
         if tag == "null":
-            self.mistake(place, f'a name is text, not nothing; put it in quotes: "{value}"')
+            self.mistake(place, f'a name must be text; put it in quotes: "{value}"')
             return None, place
         return value, place
 
@@ -318,7 +318,7 @@ class Source:
         return 0
 
     def _in_words(self, error: yaml.MarkedYAMLError, line: int) -> str:
-        problem = error.problem or "it is no YAML"
+        problem = error.problem or "this is not YAML"
         hint = ""
         lines = self.text.splitlines()
         written = lines[line - 1] if line <= len(lines) else ""
@@ -338,7 +338,7 @@ class Source:
         context = ""
         if error.context and error.context_mark is not None and error.context_mark.line + 1 != line:
             context = f" ({error.context}, which begins in line {error.context_mark.line + 1})"
-        return f"this is no YAML: {problem}{context}{hint}"
+        return f"this is not valid YAML: {problem}{context}{hint}"
 
 
 class _TooMuch(Exception):

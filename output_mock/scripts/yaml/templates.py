@@ -13,7 +13,7 @@ Names = Mapping[str, Any]
 
 
 class ExpressionError(Exception):
-    """An expression that has failed; the message shows it and says why, `place` where it is written."""
+    """An expression that has failed. The message shows it and says why; `place` says where it is written."""
 
     def __init__(self, text: str, problem: object, place: Place) -> None:
         super().__init__(f"{{{{ {text} }}}}: {problem}")
@@ -21,7 +21,7 @@ class ExpressionError(Exception):
 
 
 class Template:
-    """A value that may have expressions in it; by itself, one that has none."""
+    """A value that may have expressions in it. This class itself is for values without."""
 
     def __init__(self, value: Any, place: Place) -> None:
         self._value = value
@@ -33,12 +33,12 @@ class Template:
         return type(self) is Template
 
     def value(self, names: Names) -> Any:
-        """The value, given what the names in its expressions mean. Raises `ExpressionError`."""
+        """The value, with these values of the names in its expressions. Raises `ExpressionError`."""
         return self._value
 
 
 class Whole(Template):
-    """One expression and nothing else: whatever JSON it comes to."""
+    """One expression and nothing else; its value is any JSON."""
 
     def __init__(self, expression: Expression, place: Place) -> None:
         super().__init__(expression, place)
@@ -51,7 +51,7 @@ class Whole(Template):
 
 
 class Mixed(Template):
-    """Text with expressions in it: text."""
+    """Text with expressions in it; its value is text."""
 
     def __init__(self, parts: list[str | Whole], place: Place) -> None:
         super().__init__(parts, place)

@@ -114,6 +114,7 @@ def front() -> Iterator[Front]:
     worlds.close()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("document", "path", "method"), OPERATIONS)
 def test_what_schemathesis_sends_is_answered_as_the_document_says(
     front: Front, document: dict[str, Any], path: str, method: str

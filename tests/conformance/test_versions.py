@@ -72,6 +72,7 @@ def judged(api: str, sdk: str, *only: str, **wanted: Any) -> Verdict:
         mock.close()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_deployment_conforms_to_the_versions_that_it_has(name: str) -> None:
     api, sdk = RECORDED[name]
@@ -204,6 +205,7 @@ def _recorded(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield f"{file.stem}: {step['request']}", step
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("folder", RECORDED)
 def test_the_document_of_a_version_fits_what_was_recorded_of_it(folder: str) -> None:
     """But for what recordings mask: `<uuid>` is no id, `{{rid}}` stands for one."""

@@ -85,6 +85,7 @@ def test_the_exchanges_of_older_versions_come_out_the_same(name: str) -> None:
     assert not different, "\n".join(different)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", MORE)
 def test_what_versions_differ_in_comes_out_as_each_of_them_answered(name: str) -> None:
     recording = MORE[name]

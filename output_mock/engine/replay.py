@@ -68,8 +68,6 @@ def reset_run(base: Run, event_id: int, reason: str) -> tuple[Run, list[Activity
     run = Run(world, base.catalog, base.definition, base.info, run_id)
     run.history = base.history.copied_to(event_id - 1)
     run.start_time = now
-    limit = base.history.events[event_id - 1].time
-    run.attempts = [one for one in base.attempts if 0 < one.ended <= limit]
     run.evaluators = base.evaluators
     replay = Replay(run)
     replay.play()

@@ -194,8 +194,9 @@ class WorkflowBuilder(Branch):
 
     def when(self, match: Match) -> Branch:
         """Start the answers for inputs that match. A match is a dict whose entries the input must have
-        (others are ignored, at every depth), any other JSON that the input must equal, or a function of the
-        input that returns true. The first match wins.
+        (others are ignored, at every depth; `UNDEFINED` stands for one that it must not have), any other
+        JSON that the input must equal, `UNDEFINED` for no input, or a function of the input that returns
+        true. The first match wins.
         """
         branch = Branch(self, match)
         self.branches.append(branch)
@@ -307,12 +308,17 @@ def contains(given: Any, match: Any) -> bool:
 
 def differences(given: Any, match: Any, where: str = "input") -> list[str]:
     """What `match` demands and `given` does not have, in words."""
+    if match is UNDEFINED:
+        return [] if given is None or given is UNDEFINED else [f"{where} is {short(given)}, not undefined"]
     if isinstance(match, Mapping):
         if not isinstance(given, Mapping):
             return [f"{where} is {short(given)}, not an object"]
         found: list[str] = []
         for key, wanted in match.items():
-            if key not in given:
+            if wanted is UNDEFINED:
+                if key in given:
+                    found.append(f"{where}.{key} is {short(given[key])}, not undefined")
+            elif key not in given:
                 found.append(f"{where}.{key} is missing")
             else:
                 found += differences(given[key], wanted, f"{where}.{key}")

@@ -22,6 +22,8 @@ def short(value: Any, most: int = 200) -> str:
     """JSON for people, in at most so many characters and without what is secret; what is no JSON as Python
     shows it.
     """
+    if value is UNDEFINED:
+        return repr(value)
     # What holds itself has no JSON: that is found out first.
     json.dumps(value, default=repr)
     text = json.dumps(masked(value), ensure_ascii=False, default=repr)

@@ -92,22 +92,32 @@ def _children(world: RunWorld, run: Run) -> Iterator[Run]:
         begun = world.begun_as(run.workflow_id, run.next_run_id)
         if begun is not None:
             yield begun
-    for event in run.history.events:
+    for event in run.history.events[_replayed(run) :]:
         if isinstance(event, events.ChildWorkflowExecutionStarted):
             begun = world.begun_as(event.workflow_id, event.run_id)
             if begun is not None:
                 yield begun
 
 
+def _replayed(run: Run) -> int:
+    """How many events of a run another one has written, which it was reset from; 0 when there is none."""
+    for number in range(len(run.history.events), 0, -1):
+        event = run.history.events[number - 1]
+        if isinstance(event, events.WorkflowTaskFailed) and event.new_run_id == run.run_id:
+            return number
+    return 0
+
+
 def _entries(run: Run, root: Run, taken: set[str]) -> Iterator[Entry]:
-    """What was noted of one run. Of a run that was reset, also what it had done before."""
+    """What was noted of one run. What a run replays that was reset is not noted again, nor that it begins."""
     parent = None if run is root or run.info.parent is None else run.info.parent.run_id
     attempts: dict[str, list[Attempt]] = {}
     for attempt in run.attempts:
         attempts.setdefault(attempt.activity_id, []).append(attempt)
     steps: dict[int, _Step] = {}
     begun: dict[int, int] = {}
-    started = False
+    replayed = _replayed(run)
+    started = replayed > 0
     for number, event in enumerate(run.history.events, 1):
         if isinstance(event, events.WorkflowTaskStarted) and not started:
             started = True
@@ -119,6 +129,8 @@ def _entries(run: Run, root: Run, taken: set[str]) -> Iterator[Entry]:
             begun[event.scheduled] = event.time
         elif isinstance(event, _STEP_ENDS):
             step = steps.pop(event.scheduled)
+            if number <= replayed:
+                continue
             noted = attempts.get(step.id, [])
             for attempt in noted:
                 yield from _attempt(run, step, attempt, taken)
@@ -282,7 +294,9 @@ def _built(noted: list[Entry], root_id: str) -> dict[str, Any]:
         else:
             node["output" if entry.action == _END else "error"] = entry.details
             node["endedAt"] = milliseconds
-    root = node_of(root_id)
+    # The root is what the first entry is of that names no parent. A run that was reset has no beginning, so
+    # it is whatever has ended first.
+    root = node_of(next((one.id for one in noted if one.action != _START or one.parent is None), root_id))
     if not root["endedAt"]:
         root["output"] = _UNFINISHED
     for node in nodes.values():

@@ -658,3 +658,13 @@ def test_a_sleep_of_nothing_or_less_is_a_timer_of_a_millisecond(mock: OutputMock
     client.run("sleeps", workflowId="wf")
     status = client.get("/workflow/wf/status").json
     assert status["completedAt"] - status["startedAt"] == 7
+
+
+def test_a_match_can_ask_for_what_is_undefined(mock: OutputMock, client: Client) -> None:
+    mock.workflow("w").when(UNDEFINED).returns("no input").when({"mode": UNDEFINED}).returns("no mode").when(
+        {"mode": None}
+    ).returns("null")
+    answers = [client.run("w", *given)["output"] for given in ([], [{}], [{"a": 1}], [{"mode": None}])]
+    assert answers == ["no input", "no mode", "no mode", "null"]
+    error = client.post("/workflow/run", {"workflowName": "w", "input": {"mode": "x"}}).json
+    assert 'when(UNDEFINED): input is {"mode": "x"}, not undefined' in error["message"]

@@ -1071,3 +1071,44 @@ def test_a_sleep_that_comes_to_less_than_nothing_takes_a_millisecond(play: Play)
     client.run("w", {"wait": 3}, workflowId="wf")
     status = client.get("/workflow/wf/status").json
     assert status["completedAt"] - status["startedAt"] == 3
+
+
+def test_a_step_fails_on_the_inputs_that_its_failure_names(play: Play) -> None:
+    client = play(
+        steps("""
+            - for_each: "{{ input.amounts }}"
+              do:
+                - try:
+                    - step: charge
+                      input: "{{ item }}"
+                      options: {retry: {maximumAttempts: 1}}
+                      fails: {message: "{{ item }} is too much", name: PaymentError, if: "{{ item > 100 }}"}
+                      returns: paid
+                  catch: [{set: {told: "{{ error.name ~ ': ' ~ error.message }}"}}]
+              as: results
+        """)
+        .replace("- name: w\n", "- name: w\n    state: {told: nothing}\n")
+        .rstrip()
+        + '\n    returns: {results: "{{ steps.results }}", told: "{{ state.told }}"}\n'
+    )
+    assert client.run("w", {"amounts": [5, 200]})["output"] == {
+        "results": ["paid", None],
+        "told": "PaymentError: 200 is too much",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "output"),
+    [({"mode": "x"}, "given"), ({"mode": None}, "given"), ({}, "missing"), (None, "missing")],
+)
+def test_a_when_can_ask_for_what_is_undefined(play: Play, given: Any, output: str) -> None:
+    client = play("""\
+        workflows:
+          - name: w
+            when:
+              - if: "{{ input.mode == undefined }}"
+                returns: missing
+              - if: "{{ input.mode != undefined }}"
+                returns: given
+    """)
+    assert client.run("w", given)["output"] == output

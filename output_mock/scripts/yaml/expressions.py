@@ -244,6 +244,21 @@ def settled(value: Any) -> Any:
     return copied(value, 0)
 
 
+_UNDEFINED = "undefined"
+_TESTS = {"eq": _UNDEFINED, "ne": "defined"}
+
+
+def _tested_for_undefined(node: Any) -> Any:
+    """The test that a comparison with `undefined` stands for; None for any other comparison."""
+    if len(node.ops) != 1 or node.ops[0].op not in _TESTS:
+        return None
+    sides = [node.expr, node.ops[0].expr]
+    others = [one for one in sides if not (isinstance(one, nodes.Name) and one.name == _UNDEFINED)]
+    if len(others) != 1:
+        return None
+    return nodes.Test(others[0], _TESTS[node.ops[0].op], [], [], None, None)
+
+
 class _Rewriting:
     """Rewrites the allowed parts of an expression into a form that never uses Python's own operations."""
 
@@ -270,6 +285,10 @@ class _Rewriting:
     def _name(self, node: Any, depth: int) -> Any:
         if node.name in ("null", "None"):
             return nodes.Const(None)
+        if node.name == _UNDEFINED:
+            raise InvalidExpression(
+                "undefined can only be compared, as in `input.x == undefined`; otherwise write `is undefined`"
+            )
         if node.name not in NAMES:
             hint = nearest(node.name, NAMES) or "; text needs quotes in an expression"
             raise InvalidExpression(f"there is nothing named {node.name!r}{hint}")
@@ -329,6 +348,9 @@ class _Rewriting:
         return kind(self.expression(node.node, depth), node.name, args, [], None, None)
 
     def _compare(self, node: Any, depth: int) -> Any:
+        tested = _tested_for_undefined(node)
+        if tested is not None:
+            return self.expression(tested, depth)
         ops = [nodes.Operand(operand.op, self.expression(operand.expr, depth)) for operand in node.ops]
         return nodes.Compare(self.expression(node.expr, depth), ops)
 

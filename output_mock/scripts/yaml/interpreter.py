@@ -453,8 +453,12 @@ class _Interpreter:
     def _failure_or_none(self, fails: ParsedMapping | Template, names: Names, name: str) -> Failure | None:
         if isinstance(fails, Template):
             return self._failure_of(self._value(fails, names), fails.place, name)
+        if "if" in fails and not self._value(fails["if"], names):
+            return None
         said: dict[str, Any] = {}
         for key, value in fails.items():
+            if key == "if":
+                continue
             if isinstance(value, Template):
                 said[key] = self._value(value, names)
             elif isinstance(value, ParsedMapping):

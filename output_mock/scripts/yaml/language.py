@@ -141,7 +141,7 @@ class Fails(FieldType):
         self.each = each
 
     def schema(self) -> JSONSchema:
-        one = [{"type": "string"}, FAILURE.schema()]
+        one = [{"type": "string"}, (STEP_FAILURE if self.each else FAILURE).schema()]
         if not self.each:
             return {"anyOf": one}
         return {
@@ -150,7 +150,7 @@ class Fails(FieldType):
 
     def read(self, node: Node, reader: Reader, key: str) -> Any:
         if node.is_object:
-            return FAILURE.read(node, reader, key)
+            return (STEP_FAILURE if self.each else FAILURE).read(node, reader, key)
         if node.is_text or (self.each and node.value is None):
             return reader.template(node)
         if self.each and node.is_list:
@@ -163,7 +163,7 @@ class Fails(FieldType):
 
     def _one(self, node: Node, reader: Reader, key: str) -> Any:
         if node.is_object:
-            return FAILURE.read(node, reader, key)
+            return STEP_FAILURE.read(node, reader, key)
         if not (node.is_text or node.value is None):
             reader.mistake(
                 node.place,
@@ -213,6 +213,8 @@ class Inside(FieldType):
 STEPS = Steps()
 FAIL, FAILS = Fails(), Fails(each=True)
 
+_SAID = [("message", "name", "thrown")]
+_THROWN = [("thrown", "message"), ("thrown", "name"), ("thrown", "properties"), ("thrown", "cause")]
 FAILURE = ObjectType(
     "failure",
     "a failure",
@@ -228,10 +230,21 @@ FAILURE = ObjectType(
         "properties": Key(VALUE, "Further properties of the error: an object."),
         "thrown": Key(VALUE, "A value that is thrown in place of an error, as `throw 'words'` does."),
     },
-    needs=[("message", "name", "thrown")],
-    excludes=[("thrown", "message"), ("thrown", "name"), ("thrown", "properties"), ("thrown", "cause")],
+    needs=_SAID,
+    excludes=_THROWN,
 )
 FAILURE.keys["cause"] = Key(FAILURE, "The error that caused this one.")
+STEP_FAILURE = ObjectType(
+    "step_failure",
+    "a failure",
+    "How a step or an evaluator fails: as any failure, and for which inputs.",
+    {
+        **FAILURE.keys,
+        "if": Key(CONDITION, "When it fails. When the condition is false, it works. Default: always."),
+    },
+    needs=_SAID,
+    excludes=_THROWN,
+)
 
 RETRY = ObjectType(
     "retry",
@@ -343,8 +356,8 @@ ACTIONS: dict[str, ObjectType] = {
                 "returns": Key(VALUE, "The step's result."),
                 "fails": Key(
                     FAILS,
-                    "How the step fails: always; or a list, one entry for each attempt, where null means "
-                    "success.",
+                    "How the step fails: always, or when `if:` is true; or a list, one entry for each "
+                    "attempt, where null means success.",
                 ),
                 "takes": Key(DURATION, "How long each attempt takes."),
                 "options": Key(OPTIONS, "Options of this step: timeouts and retries."),
@@ -790,7 +803,7 @@ FILE = ObjectType(
 )
 SHAPES = (
     *(WORKFLOW, ANSWER, WHEN, QUERY, QUERY_WHEN, SIGNAL, UPDATE, REFUSE, RECEIVED, FIRST_RUN, CALLBACK),
-    *(FAILURE, OPTIONS, RETRY),
+    *(FAILURE, STEP_FAILURE, OPTIONS, RETRY),
     *NODES.values(),
     *ACTIONS.values(),
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import indent
 from typing import TYPE_CHECKING, Literal
 
 from output_mock.http.journal import listing
 from output_mock.unplayed import Unplayed
 
 if TYPE_CHECKING:
+    from output_mock.callbacks.journal import CallbackList
     from output_mock.mock import OutputMock
 
 # More runs than this are not shown one by one; the last ones are.
@@ -29,6 +31,9 @@ def sections(mock: OutputMock, is_own: IsOwn) -> list[tuple[str, str]]:
     run used are left out.
     """
     found = [("output_mock: calls", calls(mock)), ("output_mock: runs", runs(mock))]
+    sent = mock.callbacks.so_far
+    if sent:
+        found.append(("output_mock: callbacks", callbacks(sent)))
     rest = [one for one in mock.unplayed if one.of_run or any(map(is_own, one.places))]
     if rest:
         found.append(("output_mock: scripted but never used", _listed(rest)))
@@ -39,6 +44,19 @@ def calls(mock: OutputMock) -> str:
     """The calls, and the faults that are still active."""
     lines = [listing(mock.calls) if mock.calls else "no calls"]
     lines += [f"still to come: {fault!r}" for fault in mock.app.faults]
+    return "\n".join(lines)
+
+
+def callbacks(sent: CallbackList) -> str:
+    """The requests that workflows have sent, why some went nowhere, and what the application raised."""
+    shown = sent[-_MOST_RUNS:]
+    lines = [f"… {len(sent) - len(shown)} earlier ones …"] if len(sent) > len(shown) else []
+    for one in shown:
+        lines.append(str(one))
+        if one.unmatched_reason is not None:
+            lines.append(f"    {one.unmatched_reason}")
+        elif one.problem is not None and "\n" in one.problem:
+            lines.append(indent(one.problem.rstrip(), "    "))
     return "\n".join(lines)
 
 
@@ -80,6 +98,7 @@ def _unmatched(mock: OutputMock) -> str | None:
         f"#{call.number} {call.method} {call.path}: {call.unmatched_reason}" for call in mock.unmatched_calls
     ]
     mistakes = [error.message for error in mock.unmatched_errors]
+    nowhere = [one for one in mock.callbacks.so_far if one.unmatched_reason is not None]
     told = []
     if calls:
         told += ["no script matches these requests:", *(f"  {line}" for line in calls)]
@@ -89,6 +108,17 @@ def _unmatched(mock: OutputMock) -> str | None:
             "their results:"
         ]
         told += [f"  {line}" for line in mistakes]
+    if nowhere:
+        told.append("these requests of workflows went nowhere:")
+        told += [f"  {one.workflow_id}: {one.unmatched_reason}" for one in nowhere]
+    if nowhere and not (calls or mistakes):
+        return "\n".join(
+            [
+                *told,
+                "correct the URL, or say who answers. If the test expects this, write callbacks.respond(url, "
+                'fails="refused"), or use @pytest.mark.output(strict=False) for the whole test',
+            ]
+        )
     if not told:
         return None
     return "\n".join(

@@ -1,4 +1,4 @@
-"""What was scripted and never used: workflows, their `when`s and answers, faults that affected no call."""
+"""What was scripted and never used: workflows, their `when`s and answers, faults, answers to callbacks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def unplayed(world: World, faults: Faults) -> list[Unplayed]:
     not begun, nor after a run that ended with a mistake in the script. A signal that a workflow receives is
     listed when its runs have ended before it was due. A fault is listed when it should have affected a
     number of calls and has affected none. Faults that apply by chance, always, beyond a limit, or as part of
-    a preset are not listed.
+    a preset are not listed. Answers to requests of workflows, and faults of these, are listed likewise.
     """
     found: dict[Unplayed, None] = {}
     with world.clock.lock:
@@ -60,6 +60,8 @@ def unplayed(world: World, faults: Faults) -> list[Unplayed]:
     for fault in faults:
         if not fault.struck and fault.is_certain:
             found[Unplayed(f"the fault {str(fault)!r} affected no call", (fault.place,))] = None
+    for text, place in world.callbacks.unused:
+        found[Unplayed(text, (place,))] = None
     return list(found)
 
 

@@ -63,6 +63,10 @@ INI = {
         "string",
         "The URL at which output_mock answers (default: a loopback address where nothing listens).",
     ),
+    "callback_hosts": (
+        "args",
+        "The hosts, besides this machine, that requests of workflows may go to (default: none).",
+    ),
     "execution_timeout": ("string", "How long a run may take (default: 24h)."),
     "max_waiting": ("string", "How long /workflow/run waits if the request does not say (default: 5m)."),
     "history_max_waiting": ("string", "How long a long poll waits at most (default: 15s)."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from output_mock.callbacks.request import normal
-from output_mock.durations import Duration, nanoseconds
+from output_mock.durations import Duration, format_duration, nanoseconds
 
 # Which way something is lost, or late.
 Way = Literal["request", "answer"]
@@ -25,6 +25,18 @@ class Delivery(NamedTuple):
     # Whether the next one comes before it.
     is_overtaken: bool = False
 
+    @property
+    def words(self) -> str:
+        """What goes wrong."""
+        if self.lost is not None:
+            return f"loses its {self.lost}"
+        if self.copies > 1:
+            return "comes twice"
+        if self.is_overtaken:
+            return "comes after the next one"
+        way = "request" if self.late else "answer"
+        return f"has its {way} come {format_duration(self.late or self.answer_late)} late"
+
 
 ON_TIME = Delivery()
 
@@ -42,12 +54,24 @@ class CallbackFault:
         *,
         url: str | None = None,
         times: int | None = 1,
+        place: str = "",
     ) -> None:
         if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
             raise ValueError(f"times is a number of requests from 1 on, not {times!r}")
         self.delivery = delivery
+        self.times = times
+        # Where it is written.
+        self.place: str = place
         self.url: str | None = None if url is None else normal(url)
         self.left: int | None = times
+
+    @property
+    def unused(self) -> str | None:
+        """That it has affected no request, in words; None when it has, or need not."""
+        if self.times is None or self.left != self.times:
+            return None
+        to = "" if self.url is None else f" to {self.url}"
+        return f"a request of a workflow{to} that {self.delivery.words} never came"
 
     def fits(self, url: str) -> bool:
         """Whether it affects a request to this URL."""

@@ -75,6 +75,17 @@ class ScriptedAnswer:
         elif isinstance(body, str) and body:
             self._headers.setdefault("content-type", "text/plain; charset=utf-8")
 
+    @property
+    def unused(self) -> str | None:
+        """That it has not answered all that it was to answer, in words; None when it has."""
+        if self.left == 0 or (self.left is None and self.answered):
+            return None
+        what = self.fails or str(self.status)
+        if not self.answered:
+            return f"the answer {what} to {self.url} was never sent"
+        times = self.answered + (self.left or 0)
+        return f"the answer {what} to {self.url} was sent {self.answered} of {times} times"
+
     def copy(self) -> ScriptedAnswer:
         """One that has answered nothing so far."""
         made = copy.copy(self)

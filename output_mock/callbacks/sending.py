@@ -16,6 +16,7 @@ from output_mock.callbacks.request import Request, Response, normal, request_of,
 from output_mock.callbacks.scripted import ScriptedAnswer, Trouble
 from output_mock.durations import SECOND, Duration
 from output_mock.javascript_json import UNDEFINED
+from output_mock.places import place_outside
 from output_mock.real_time import monotonic
 from output_mock.sdk.failures import Failure
 from output_mock.suggestions import closest
@@ -117,6 +118,7 @@ class Callbacks:
             times=times,
             after=after,
             fails=fails,
+            place=place_outside(),
         )
         self.add(answer)
 
@@ -142,7 +144,7 @@ class Callbacks:
         """Break the connection of the next requests (None: of all), before the application has the `request`
         or, with `lose="answer"`, when it has done its work.
         """
-        self._add_fault(CallbackFault(dropped(lose), url=url, times=times))
+        self._add_fault(CallbackFault(dropped(lose), url=url, times=times, place=place_outside()))
 
     def delay_next(
         self, delay: Duration, times: int | None = 1, *, url: str | None = None, late: Way = "request"
@@ -151,15 +153,17 @@ class Callbacks:
 
         Workflows wait 30 s. What comes later than that comes nevertheless.
         """
-        self._add_fault(CallbackFault(delayed(delay, late), url=url, times=times))
+        self._add_fault(CallbackFault(delayed(delay, late), url=url, times=times, place=place_outside()))
 
     def duplicate_next(self, times: int | None = 1, *, url: str | None = None) -> None:
         """Have the next requests come twice: a worker that goes before it has noted an answer asks again."""
-        self._add_fault(CallbackFault(Delivery(copies=2), url=url, times=times))
+        self._add_fault(CallbackFault(Delivery(copies=2), url=url, times=times, place=place_outside()))
 
     def reorder_next(self, times: int | None = 1, *, url: str | None = None) -> None:
         """Have the next request come only when another one, sent later, has been answered."""
-        self._add_fault(CallbackFault(Delivery(is_overtaken=True), url=url, times=times))
+        self._add_fault(
+            CallbackFault(Delivery(is_overtaken=True), url=url, times=times, place=place_outside())
+        )
 
     def _add_fault(self, fault: CallbackFault) -> None:
         with self._lock:
@@ -181,8 +185,20 @@ class Callbacks:
     def sent(self) -> CallbackList:
         """The requests that there were, the latest 1,000 of them. Those that are due now are sent before."""
         self.before_looking()
+        return self.so_far
+
+    @property
+    def so_far(self) -> CallbackList:
+        """The requests that were sent so far; nothing is sent for it."""
         with self._lock:
             return CallbackList(list(self._sent.values()))
+
+    @property
+    def unused(self) -> list[tuple[str, str]]:
+        """The answers that were never sent, and the faults that affected nothing: words, and a place."""
+        with self._lock:
+            parts: list[ScriptedAnswer | CallbackFault] = [*self._scripted, *self._faults]
+        return [(words, part.place) for part in parts if (words := part.unused) is not None]
 
     def __call__(self, url: str | None = None, **wanted: Any) -> CallbackList:
         """The requests that there were: all, or those to a URL (`method`, `workflow_id`, `status`)."""
@@ -245,8 +261,7 @@ class Callbacks:
     def fault_count(self) -> int:
         """How many faults there are that may still affect a request."""
         with self._lock:
-            self._faults = [fault for fault in self._faults if fault.left != 0]
-            return len(self._faults)
+            return sum(fault.left != 0 for fault in self._faults)
 
     def close(self) -> None:
         """Have applications shut down."""
@@ -442,7 +457,7 @@ class _Exchange:
             self.unmatched_reason = (
                 f"nothing is at {request.url}{self._callbacks.nearest(request.url)}. It was not sent: "
                 f"script an answer (mock.callbacks.respond), give the application "
-                f"(mock.application), or let requests to {host} out (--callback-host {host})"
+                f"(mock.application), or let requests to {host} out (callback_hosts, --callback-host {host})"
             )
             _log.warning("%s", self.unmatched_reason)
             self._fail(str(error))

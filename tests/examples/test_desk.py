@@ -1,0 +1,102 @@
+"""Posts are published when the desk says so, whatever happens on the way there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from publishing.desk import desk
+
+from output_mock import Context, Failure, OutputMock
+
+DRAFTS = "https://desk.example/drafts"
+
+
+@pytest.fixture
+def people(output_mock: OutputMock) -> Iterator[TestClient]:
+    """The desk, as people use it, and the workflow that calls it."""
+
+    @output_mock.workflow("publish")
+    async def publish(ctx: Context, input: Any) -> Any:
+        answer = await ctx.send_post_request_and_await_webhook(DRAFTS, payload=input, timeout="20h")
+        if answer["decision"] != "approved":
+            raise Failure("refused", name="RefusedError")
+        return {"published": input["text"]}
+
+    app = desk()
+    output_mock.application("https://desk.example", app)
+    with TestClient(app) as client:
+        yield client
+
+
+def write(people: TestClient, fake: OutputMock, text: str = "All about bees.") -> str:
+    """Write a post, and wait until it lies on the desk."""
+    post: str = people.post("/posts", json={"text": text}).json()["id"]
+    fake.callbacks.assert_called_back(DRAFTS, {"text": text}, workflow_id=post)
+    return post
+
+
+def decide(people: TestClient, post: str, decision: str) -> int:
+    return people.post(f"/drafts/{post}", data={"decision": decision}).status_code
+
+
+def test_a_post_that_somebody_approves_is_published(output_mock: OutputMock, people: TestClient) -> None:
+    post = write(people, output_mock)
+    assert "All about bees." in people.get(f"/drafts/{post}").text
+    assert decide(people, post, "approved") == 200
+    assert output_mock.runs[post].output == {"published": "All about bees."}
+
+
+def test_a_post_that_somebody_refuses_is_not(output_mock: OutputMock, people: TestClient) -> None:
+    post = write(people, output_mock)
+    assert decide(people, post, "refused") == 200
+    assert output_mock.runs[post].error == {"name": "RefusedError", "message": "refused"}
+
+
+def test_a_typo_is_approved_from_inside_of_the_request(output_mock: OutputMock, people: TestClient) -> None:
+    post = write(people, output_mock, "Typo: beess")
+    assert output_mock.runs[post].output == {"published": "Typo: beess"}
+
+
+def test_who_decides_too_late_is_told_so(output_mock: OutputMock, people: TestClient) -> None:
+    post = write(people, output_mock)
+    output_mock.clock.advance("21h")
+    assert output_mock.runs[post].status == "failed"
+    assert decide(people, post, "approved") == 410
+    assert people.get(f"/drafts/{post}").status_code == 404
+
+
+def test_a_draft_that_comes_twice_lies_on_the_desk_once(output_mock: OutputMock, people: TestClient) -> None:
+    output_mock.callbacks.duplicate_next()
+    post = write(people, output_mock)
+    assert len(output_mock.callbacks(DRAFTS)) == 2
+    assert decide(people, post, "approved") == 200
+    assert decide(people, post, "refused") == 409
+    assert output_mock.runs[post].status == "completed"
+
+
+def test_a_typo_that_comes_twice_is_approved_once(output_mock: OutputMock, people: TestClient) -> None:
+    output_mock.callbacks.duplicate_next()
+    post = write(people, output_mock, "Typo: beess")
+    assert output_mock.runs[post].status == "completed"
+    assert [call.route for call in output_mock.calls].count("feedback") == 1
+
+
+def test_a_draft_that_is_lost_fails_the_run(output_mock: OutputMock, people: TestClient) -> None:
+    output_mock.callbacks.drop_next()
+    post = people.post("/posts", json={"text": "All about bees."}).json()["id"]
+    output_mock.callbacks.one()
+    error = output_mock.runs[post].error
+    assert error is not None
+    assert error["message"] == f"POST {DRAFTS} SocketError: other side closed"
+    assert people.get(f"/drafts/{post}").status_code == 404
+
+
+def test_nobody_ever_decides(output_mock: OutputMock, people: TestClient) -> None:
+    post = write(people, output_mock)
+    output_mock.clock.advance("19h")
+    assert output_mock.runs[post].progress.startswith("waiting for signal 'resume' since 19h")
+    output_mock.clock.advance("1h")
+    assert output_mock.runs[post].status == "failed"

@@ -128,16 +128,21 @@ def test_a_failed_test_of_vitest_shows_calls_runs_and_timelines(command: Command
     assert 'workflow is "report", not "other"' in told
     # Where the test expected it, and not inside of the client.
     assert re.search(r"❯ tests/failing\.test\.ts:\d+:\d+", told)
+    assert "outputTest({ strict: false })" in told
     assert "no script foresaw this:\n  #1 POST /workflow/run: no workflow 'nobody'" in told
 
 
 def test_the_tests_of_the_guide_and_of_the_fixtures_pass_in_playwright(command: Command) -> None:
     done = command("playwright", "test", "-c", "playwright.here.config.ts", CHROMIUM=program("chromium"))
     assert re.search(r"^  2 failed$", done.stdout, re.MULTILINE), done.stdout
-    assert re.search(r"^  5 passed \(", done.stdout, re.MULTILINE), done.stdout
-    assert "/stop is refused, as a browser does it: the server's CORS headers allow GET, POST" in done.stdout
+    assert re.search(r"^  6 passed \(", done.stdout, re.MULTILINE), done.stdout
+    assert (
+        "/stop is refused, as a browser does it: the server's CORS headers allow the methods GET, POST"
+        in done.stdout
+    )
     seen, missed = done.stdout.partition("\n  1) ")[2].split("\n  2) ")
     assert "attachment #1: output-mock: calls (text/plain)" in seen
-    assert "#1 POST /workflow/start -> 200" in seen
+    assert "POST /workflow/start -> 200" in seen
     assert "(report): waiting for" in seen
-    assert "Error: no script foresaw this:" in missed
+    assert "Error: no script foresaw this:\n      #1 POST /workflow/run: no workflow 'nobody'" in missed
+    assert "test.use({ outputStrict: false })" in missed

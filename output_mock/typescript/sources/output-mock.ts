@@ -176,7 +176,7 @@ export class OutputMock extends WorldClient {
     const mistakes = scriptErrors.filter((error) => !lines.some((line) => line.includes(error)));
     lines.push(...mistakes.map((error) => `  ${error}`));
     if (!lines.length) return undefined;
-    return `no script foresaw this:\n${lines.join("\n")}\nCorrect the script, or say \`strict: false\` if the test expects it.`;
+    return `no script foresaw this:\n${lines.join("\n")}`;
   }
 }
 

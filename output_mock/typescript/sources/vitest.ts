@@ -5,6 +5,10 @@ import { OutputMock, type OutputMockOptions } from "./output-mock.js";
 export { expect, vi } from "vitest";
 export * from "./output-mock.js";
 
+const HINT = "Correct the script, or say outputTest({ strict: false }) if the test expects it.";
+// That which there was before the timers of a test.
+const realSetTimeout = globalThis.setTimeout;
+
 declare module "vitest" {
   interface ProvidedContext {
     /** The URL of the server that `vitest-server.ts` has started. */
@@ -36,7 +40,7 @@ export function outputTest(options: OutputTestOptions = {}) {
       const mock = await OutputMock.open({ label: task.name, ...made, server });
       mock.onAdvance((milliseconds) => (vi.isFakeTimers() ? vi.advanceTimersByTimeAsync(milliseconds) : undefined));
       const giveBack = setVariables(env, mock.url);
-      if (virtualTime) vi.useFakeTimers().setTimerTickMode("nextTimerAsync");
+      const endVirtualTime = virtualTime ? fireTimersAtOnce() : () => {};
       try {
         await use(mock);
         const failed = task.result?.state === "fail";
@@ -45,10 +49,10 @@ export function outputTest(options: OutputTestOptions = {}) {
           const sections = await mock.report();
           console.error(sections.map(({ title, text }) => `output-mock: ${title}\n${text}`).join("\n\n"));
         }
-        if (complaint !== undefined) throw new Error(complaint);
+        if (complaint !== undefined) throw new Error(`${complaint}\n${HINT}`);
       } finally {
         giveBack();
-        if (virtualTime) vi.useRealTimers();
+        endVirtualTime();
         await mock.close();
       }
     },
@@ -58,6 +62,22 @@ export function outputTest(options: OutputTestOptions = {}) {
 /** A `test` with a fake for each test that asks for it. `outputTest(options)` makes others. */
 export const test = outputTest();
 export const it = test;
+
+/** Have fake timers that fire at once, one after the other. Returns what ends it. */
+function fireTimersAtOnce(): () => void {
+  let ended = false;
+  const fire = async () => {
+    if (ended) return;
+    if (vi.isFakeTimers() && vi.getTimerCount() > 0) await vi.advanceTimersToNextTimerAsync();
+    realSetTimeout(fire, 0);
+  };
+  vi.useFakeTimers();
+  realSetTimeout(fire, 0);
+  return () => {
+    ended = true;
+    vi.useRealTimers();
+  };
+}
 
 /** Set variables of `process.env` and `import.meta.env`. Returns what undoes it. */
 function setVariables(names: string[], value: string): () => void {

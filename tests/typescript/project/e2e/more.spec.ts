@@ -31,6 +31,29 @@ test("all pages of a test share a fake, by each name of the machine, and stream 
   expect(await outputMock.calls({ route: "start" })).toHaveLength(1);
 });
 
+test.describe("with calls that no script matches", () => {
+  test.use({ outputStrict: false });
+
+  test("a page may send the headers that the server's CORS headers allow, and no others", async ({ page, outputMock }) => {
+    await page.goto(PAGE);
+    const ask = (headers: Record<string, string>, method = "GET") =>
+      page.evaluate(
+        ([headers, method]) =>
+          fetch("http://127.0.0.1:3001/workflow/runs", { headers, method }).then(
+            (answer) => answer.status,
+            (problem: Error) => problem.name,
+          ),
+        [headers, method] as const,
+      );
+    expect(await ask({ Authorization: "Basic t", "Content-Type": "application/json" })).toBe(200);
+    expect(await ask({ "X-Mine": "1" })).toBe("TypeError");
+    expect(await ask({ "X-Mine": "1" })).toBe("TypeError");
+    expect(await ask({}, "DELETE")).toBe(404);
+    const { calls } = await outputMock.listCalls({});
+    expect(calls.map((call) => call.method)).toEqual(["OPTIONS", "GET", "OPTIONS", "OPTIONS", "DELETE"]);
+  });
+});
+
 test("the client works in a browser, too", async ({ page }) => {
   await page.goto(PAGE);
   const seen = await page.evaluate(async () => {

@@ -132,6 +132,14 @@ def test_a_failed_test_of_vitest_shows_calls_runs_and_timelines(command: Command
     assert "no script foresaw this:\n  #1 POST /workflow/run: no workflow 'nobody'" in told
 
 
+def test_a_server_that_cannot_be_started_is_told_with_what_to_do(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "node").symlink_to(program("node"))
+    done = command("vitest", "run", "failing.test.ts", PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "`output-mock serve` cannot be started" in done.stdout
+    assert "Put it on the PATH" in done.stdout
+
+
 def test_the_tests_of_the_guide_and_of_the_fixtures_pass_in_playwright(command: Command) -> None:
     done = command("playwright", "test", "-c", "playwright.here.config.ts", CHROMIUM=program("chromium"))
     assert re.search(r"^  2 failed$", done.stdout, re.MULTILINE), done.stdout

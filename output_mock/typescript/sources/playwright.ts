@@ -95,7 +95,9 @@ class Preflights {
     const { origin } = given;
     if (origin === undefined || origin === url.origin) return undefined;
     const method = request.method();
-    const headers = Object.keys(given).filter((name) => !isSafe(name, given[name] ?? "")).sort();
+    const headers = Object.keys(given)
+      .filter((name) => !isSafe(name, given[name] ?? ""))
+      .sort();
     if (["GET", "HEAD", "POST"].includes(method) && !headers.length) return undefined;
     const key = [method, origin, ...headers].join(" ");
     const refusal = this.#refusals.get(key) ?? asked(url, origin, method, headers);
@@ -105,11 +107,17 @@ class Preflights {
 }
 
 async function asked(url: URL, origin: string, method: string, headers: string[]): Promise<string | undefined> {
-  const asking = { origin, "access-control-request-method": method, "access-control-request-headers": headers.join(",") };
+  const asking = {
+    origin,
+    "access-control-request-method": method,
+    "access-control-request-headers": headers.join(","),
+  };
   const answer = await fetch(url, { method: "OPTIONS", headers: asking });
   const allowed = (what: string) => answer.headers.get(`access-control-allow-${what}`) ?? "";
   const has = (what: string, wanted: string) =>
-    allowed(what).split(",").some((one) => one.trim() === "*" || one.trim().toLowerCase() === wanted.toLowerCase());
+    allowed(what)
+      .split(",")
+      .some((one) => one.trim() === "*" || one.trim().toLowerCase() === wanted.toLowerCase());
   if (!has("origin", origin)) return `the server's CORS headers do not allow pages of ${origin}`;
   if (method !== "POST" && method !== "GET" && !has("methods", method)) {
     return `the server's CORS headers allow the methods ${allowed("methods")}`;
@@ -129,6 +137,7 @@ const SAFE = new Set(
 );
 
 function isSafe(name: string, value: string): boolean {
-  if (name === "content-type") return /^(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)\b/i.test(value);
+  if (name === "content-type")
+    return /^(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)\b/i.test(value);
   return SAFE.has(name) || name.startsWith(":") || name.startsWith("sec-") || name.startsWith("proxy-");
 }

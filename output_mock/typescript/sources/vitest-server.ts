@@ -61,7 +61,11 @@ function started(command: string, words: string[]): Promise<{ url: string; stop:
       resolve({ url, stop });
     };
     child.stdout.on("data", read);
-    child.stderr.on("data", read);
+    child.stderr.on("data", (chunk: Buffer) => {
+      // Quiet as it is, it tells what is wrong.
+      process.stderr.write(chunk);
+      read(chunk);
+    });
     child.on("error", (problem) => {
       clearTimeout(late);
       const hint =

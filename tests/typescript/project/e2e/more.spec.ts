@@ -34,7 +34,10 @@ test("all pages of a test share a fake, by each name of the machine, and stream 
 test.describe("with calls that no script matches", () => {
   test.use({ outputStrict: false });
 
-  test("a page may send the headers that the server's CORS headers allow, and no others", async ({ page, outputMock }) => {
+  test("a page may send the headers that the server's CORS headers allow, and no others", async ({
+    page,
+    outputMock,
+  }) => {
     await page.goto(PAGE);
     const ask = (headers: Record<string, string>, method = "GET") =>
       page.evaluate(

@@ -106,14 +106,20 @@ test("the variable is gone after the test that had it", async () => {
 
 test("expected calls are checked by the server, and a fault makes one fail", async ({ outputMock }) => {
   await outputMock.workflow("talk", { steps: [{ wait_for_signal: "end" }], returns: 1 });
-  await call(`${outputMock.url}/workflow/start`, "POST", { workflowName: "talk", workflowId: "t", input: { a: 1, b: 2 } });
+  await call(`${outputMock.url}/workflow/start`, "POST", {
+    workflowName: "talk",
+    workflowId: "t",
+    input: { a: 1, b: 2 },
+  });
   await outputMock.fault({ status: 503, route: "terminate" });
   expect((await call(`${outputMock.url}/workflow/t/terminate`, "POST", { reason: "r" })).status).toBe(503);
   await outputMock.assertCalled(called("terminate", { status: 503 }), { times: 1 });
   await outputMock.assertNotCalled(terminated("t"));
   await outputMock.assertCalledInOrder(partly(started("talk", { a: 1 })), called("terminate"));
   await outputMock.assertCalledOnly(started("talk", { a: 1, b: 2 }, { workflowId: "t" }), called("terminate"));
-  await expect(outputMock.assertCalled(started("talk", { a: 1 }))).rejects.toThrow("input.b is 2, and was not expected");
+  await expect(outputMock.assertCalled(started("talk", { a: 1 }))).rejects.toThrow(
+    "input.b is 2, and was not expected",
+  );
   await expect(outputMock.assertNotCalled(started("talk"))).rejects.toThrow("0 times; there were 1");
   await expect(outputMock.assertCalled(updated("t", "set"))).rejects.toThrow("there was none like it");
   await expect(outputMock.assertCalledOnly(reset("t", "s"))).rejects.toThrow("expected a call that reset a run");

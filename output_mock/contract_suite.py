@@ -31,7 +31,7 @@ def folder() -> Path:
     for found in (beside / NAME, beside / "contract_tests" / NAME):
         if (found / "verification.py").is_file():
             return found
-    raise SuiteError(f"there is no {NAME} beside {beside / 'output_mock'}; install output-mock again")
+    raise SuiteError(f"there is no {NAME} next to {beside / 'output_mock'}; install output-mock again")
 
 
 def load() -> None:
@@ -45,8 +45,8 @@ def load() -> None:
     if known is not None:
         if Path(known.__file__ or "").resolve().parent != suite:
             raise SuiteError(
-                f"{known.__file__ or known} bears the name of the contract suite, {NAME}, and is imported "
-                "already; rename it, or run the suite from another folder"
+                f"{known.__file__ or known} has the name of the contract suite, {NAME}, and is imported "
+                f"already; rename it, or run the suite from another folder"
             )
         return
     spec = importlib.util.spec_from_file_location(

@@ -37,7 +37,7 @@ def nanoseconds(duration: Duration) -> int:
     elif isinstance(duration, (int, float)):
         if duration != duration or duration in (float("inf"), float("-inf")):
             raise ValueError(f"a duration cannot be {duration!r}")
-        # Bounded before it is rounded, as a product may be infinite.
+        # Check the limit before rounding, as the product may be infinite.
         length = round(max(-1, min(duration * SECOND, LONGEST + 1)))
     elif isinstance(duration, str):
         length = _parse(duration)
@@ -51,9 +51,9 @@ def nanoseconds(duration: Duration) -> int:
 
 
 def pause(duration: Duration) -> int:
-    """How long a sleep of `duration` is, in nanoseconds: one of no length, or less, takes a millisecond.
+    """The length of a sleep of `duration`, in nanoseconds; 0 or less becomes a millisecond.
 
-    Takes what `nanoseconds` takes, and the same below zero. Raises `ValueError` for anything else.
+    Takes what `nanoseconds` takes, and negative values. Raises `ValueError` for anything else.
     """
     if isinstance(duration, str) and duration.lstrip().startswith("-"):
         nanoseconds(duration.lstrip()[1:])

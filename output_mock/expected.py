@@ -16,7 +16,7 @@ from output_mock.sdk.values import short, unlike
 
 
 class _Anything:
-    """Equal to whatever there is. `unittest.mock.ANY`, which is as good, takes a while to import."""
+    """Equal to everything. `unittest.mock.ANY`, which works as well, takes a while to import."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -28,18 +28,18 @@ ANY: Any = _Anything()
 
 
 class _Containing(dict[str, Any]):
-    """An object of which an expected call names only some keys."""
+    """An object that may have more keys than an expected call names."""
 
 
-# The operations that change something; the others only look.
+# The operations that change something; the others only read.
 _CHANGING = frozenset({"run", "start", "signal", "feedback", "update", "stop", "terminate", "reset"})
 
 
 class Expected:
-    """A call that a test expects. Made by `started`, `signalled` and their like.
+    """A call that a test expects. Made by `started`, `signalled` and so on.
 
-    Takes the words for it, the routes that it may have, what it shall have, by the name of the thing, and
-    whether it must have succeeded.
+    Takes its description, the routes that it may have, its expected values by name, and whether it must have
+    succeeded.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class Expected:
         self._done = done
 
     def differences(self, call: Call) -> list[str]:
-        """What is different about a call, in words; nothing when it is the expected one."""
+        """What is different about a call, in words; empty if it is as expected."""
         return [*self.asked_differently(call), *self._undone(call)]
 
     def asked_differently(self, call: Call) -> list[str]:
-        """What is different about the request itself, whatever was answered."""
+        """What is different about the request itself, whatever the answer was."""
         found = [] if not self.routes or call.route in self.routes else [f"its route is {call.route!r}"]
         for name, wanted in self._wanted.items():
             found += unequal(_value(call, name), wanted, name)
@@ -135,7 +135,7 @@ def _value(call: Call, name: str) -> Any:
 
 
 def containing(wanted: Any) -> Any:
-    """The same value, but objects in it may have other keys besides, at any depth."""
+    """The same value, but objects in it may have further keys, at any depth."""
     if isinstance(wanted, Mapping):
         return _Containing({key: containing(value) for key, value in wanted.items()})
     if isinstance(wanted, (list, tuple)):
@@ -144,12 +144,12 @@ def containing(wanted: Any) -> Any:
 
 
 def _anything(wanted: Any) -> bool:
-    """Whether everything is wanted, also what nobody has ever heard of."""
+    """Whether any value is accepted, even a missing one."""
     return bool(wanted == object())
 
 
 def unequal(given: Any, wanted: Any, where: str) -> list[str]:
-    """Where `given` is not what was wanted, in words. `wanted` may hold `ANY` and the like."""
+    """Where `given` differs from `wanted`, in words. `wanted` may contain `ANY` and the like."""
     if given is UNDEFINED:
         return [] if _anything(wanted) or wanted is UNDEFINED else [f"{where} is missing"]
     if isinstance(wanted, Mapping) and isinstance(given, Mapping):
@@ -161,7 +161,7 @@ def unequal(given: Any, wanted: Any, where: str) -> list[str]:
                 if isinstance(wanted, _Containing):
                     continue
                 shown = masked({key: given[key]})[key]
-                found.append(f"{where}.{key} is {short(shown)}, and was not expected")
+                found.append(f"{where}.{key} is {short(shown)}, which was not expected")
             else:
                 found += unequal(given[key], wanted[key], f"{where}.{key}")
         return found
@@ -173,7 +173,7 @@ def unequal(given: Any, wanted: Any, where: str) -> list[str]:
             for index, (one, other) in enumerate(zip(given, wanted, strict=True))
             for difference in unequal(one, other, f"{where}[{index}]")
         ]
-    # For Python, True is 1.
+    # In Python, True equals 1.
     alike = isinstance(given, bool) == isinstance(wanted, bool) or not isinstance(wanted, (bool, int))
     if given == wanted and alike:
         return []
@@ -181,7 +181,7 @@ def unequal(given: Any, wanted: Any, where: str) -> list[str]:
 
 
 def check_called(calls: Calls, expected: Expected, times: int | None) -> Calls:
-    """The calls that were expected. Raises `AssertionError` when there are none, or not so many."""
+    """Return the expected calls. Raises `AssertionError` if there are none, or not `times` of them."""
     __tracebackhide__ = True
     found = Calls(call for call in calls if not expected.differences(call))
     if times is None:
@@ -196,7 +196,7 @@ def check_called(calls: Calls, expected: Expected, times: int | None) -> Calls:
 
 
 def check_order(calls: Calls, expected: Sequence[Expected]) -> None:
-    """Raise `AssertionError` unless these calls were made, one after another; others may be between them."""
+    """Raise `AssertionError` unless these calls were made in this order; others may be between them."""
     __tracebackhide__ = True
     rest = iter(calls)
     after: Call | None = None
@@ -207,7 +207,7 @@ def check_order(calls: Calls, expected: Sequence[Expected]) -> None:
             where = "" if after is None else f" after #{after.number}"
             if earlier:
                 raise AssertionError(
-                    f"expected {one}{where}; it was made before that, as #{earlier[-1].number}\n"
+                    f"expected {one}{where}, but it was made before that, as #{earlier[-1].number}\n"
                     f"all calls:\n{listing(calls)}"
                 )
             raise AssertionError(f"expected {one}{where}; {_instead(calls, one)}")
@@ -215,7 +215,7 @@ def check_order(calls: Calls, expected: Sequence[Expected]) -> None:
 
 
 def check_only(calls: Calls, expected: Sequence[Expected]) -> None:
-    """Raise `AssertionError` unless each of these calls was made, and no other that changes anything."""
+    """Raise `AssertionError` unless each of these calls was made, and no other call that changes anything."""
     __tracebackhide__ = True
     for one in expected:
         check_called(calls, one, None)
@@ -223,17 +223,19 @@ def check_only(calls: Calls, expected: Sequence[Expected]) -> None:
         call for call in calls if call.route in _CHANGING and all(one.differences(call) for one in expected)
     ]
     if others:
-        raise AssertionError(f"expected no other call that changes anything; there were:\n{listing(others)}")
+        raise AssertionError(
+            f"expected no other call that changes anything, but there were:\n{listing(others)}"
+        )
 
 
 def _instead(calls: Calls, expected: Expected) -> str:
-    """What there was: the call that comes nearest, with what is different about it, and all calls."""
+    """What was found instead: the closest call, with what is different about it, and all calls."""
     if not calls:
         return "there was no call at all"
     near = [call for call in calls if not expected.routes or call.route in expected.routes]
     if not near:
-        return f"there was none like it\nall calls:\n{listing(calls)}"
-    # One that asked for the same, and was refused, comes nearer than one that asked for something else.
+        return f"no call was similar\nall calls:\n{listing(calls)}"
+    # A refused call with the same request is closer than a call with another request.
     nearest = min(near, key=lambda call: len(expected.asked_differently(call)))
     different = "\n".join(f"    {one}" for one in expected.differences(nearest))
     rest = "" if len(calls) == 1 else f"\nall calls:\n{listing(calls)}"

@@ -1,7 +1,7 @@
-"""Leaves tokens, keys and passwords out of what is shown of a request.
+"""Leaves tokens, keys and passwords out of displayed requests.
 
-Secret are tokens and cookies in headers, and parameters of an address and fields of a body by their names. A
-Python test that asks for such a value gets it. Reports, logs and the control plane show `[redacted]` instead.
+Secret are tokens and cookies in headers, and parameters of a URL and fields of a body with certain names. A
+Python test can still read such values. Reports, logs and the control plane show `[redacted]` instead.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from urllib.parse import unquote_plus
 from output_mock.javascript_json import parse, to_bytes
 
 MASK = "[redacted]"
-# What the SDK keeps out of errors by its name (`engine/failures.py`), and what is like it.
+# The names that the SDK leaves out of errors (`sdk/failures.py`), and similar ones.
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)|secret|authori[sz]ation|authentication|cookie|credential|api[-_]?key|private[-_]?key"
     r"|signature|(key|token|jwt|session[-_]?id)$|^(sig|pwd)$",
     re.IGNORECASE,
 )
-# Whoever asks for the next page needs it.
+# Clients need it to request the next page.
 _PAGE_TOKEN = re.compile(r"(next[-_]?)?page[-_]?token", re.IGNORECASE)
 _PARAMETER = re.compile(r"""(^|[?&;#\s])([^=?&;#\s"']{1,200})=([^&;#\s"']+)""")
 _USER_INFO = re.compile(r"(?<=://)[^/?#@\s\"']+(?=@)")
 _SCHEME = re.compile(r"(Basic|Bearer|Digest|Negotiate|Token)\s+\S", re.IGNORECASE)
 _BEARER = re.compile(r"\b(Bearer\s+)[\w.~+/=-]{6,}")
-# The name of a field of JSON or Python that a text quotes, however often it has been escaped, and its value.
+# The name and value of a JSON or Python field that a text quotes, however often it is escaped.
 _FIELD = re.compile(r"""(\\{0,30}["'])([^"'\\\n]{1,80})\1\s*:\s*""")
 _OPENING = re.compile(r"""\\{0,30}["']""")
 _NUMBER = re.compile(r"-?[0-9][0-9.eE+-]*")
 
 
 def is_secret(name: str) -> bool:
-    """Whether what goes by this name (a header, a parameter, a field) is nobody's business."""
+    """Whether a header, parameter or field with this name is secret."""
     return _SECRET_NAME.search(name) is not None and _PAGE_TOKEN.fullmatch(name) is None
 
 
 def masked(value: Any) -> Any:
-    """A JSON value without what is secret; a copy of all that holds something else."""
+    """A copy of a JSON value without secrets."""
     whole = [value]
     todo: list[tuple[Any, Any]] = [(whole, 0)]
     # Not by recursion: a body may be nested as deep as Python can read it.
@@ -61,7 +61,9 @@ def masked(value: Any) -> Any:
 
 
 def masked_text(text: str) -> str:
-    """A text without secret parameters of addresses, passwords in them, bearer tokens and quoted fields."""
+    """A text without secret parameters and passwords in URLs, bearer tokens and secret fields
+    that it quotes.
+    """
     if "=" in text:
         text = _PARAMETER.sub(_parameter, text)
     if "@" in text:
@@ -74,7 +76,7 @@ def masked_text(text: str) -> str:
 
 
 def masked_header(name: str, value: str) -> str:
-    """The value of a header without what is secret; of credentials, what kind they are stays."""
+    """The value of a header without secrets; for credentials, their kind stays."""
     if not is_secret(name):
         return masked_text(value)
     scheme = _SCHEME.match(value)
@@ -82,12 +84,12 @@ def masked_header(name: str, value: str) -> str:
 
 
 def masked_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Headers without what is secret."""
+    """Headers without secrets."""
     return {name: masked_header(name, value) for name, value in headers}
 
 
 def masked_body(body: bytes) -> bytes:
-    """A body, of JSON or text, without what is secret; as it is when there is nothing of that."""
+    """A body of JSON or text without secrets; unchanged if there are none."""
     try:
         value = parse(body.decode())
         shown = masked(value)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class RunView:
-    """A run as a test looks at it. Looking does not move the clock."""
+    """A run, for tests to look at. Looking does not move the clock."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -67,17 +67,17 @@ class RunView:
 
     @property
     def input(self) -> Any:
-        """What the run was started with; None when nothing was sent."""
+        """The input of the run; None if none was sent."""
         return results.given_input(self._run).get("input")
 
     @property
     def output(self) -> Any:
-        """What the run returned; None while it runs, and when it did not complete."""
+        """What the run returned; None while it runs, and if it did not complete."""
         return null_if_undefined(self._run.result)
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """How the run failed, as `/result` of the newest server says it."""
+        """How the run failed, as `/result` of the newest server shows it."""
         return None if self._run.failure is None else error_of(self._run.failure)
 
     @property
@@ -88,9 +88,9 @@ class RunView:
 
     @property
     def trace(self) -> dict[str, Any] | None:
-        """The tree of what it did so far, as its trace will have it; None when it has none.
+        """The tree of what it did so far, as in its trace; None if it has none.
 
-        A child's is the part that is its own; traces in files and in S3 are those of its root.
+        For a child, this is its own part; traces in files and in S3 are those of its root.
         """
         from output_mock.traces.tree import trace_tree
 
@@ -136,7 +136,7 @@ class OutputMock(Scripted):
     Takes:
 
     - `clock`: `auto` (nobody waits), `manual` (time moves when you say so), `real` (real time), or a `Clock`
-    - `seed`: the number from which all ids and all chance come
+    - `seed`: the seed of all ids and of everything random
     - `catalog`: the catalog that is used when a request names none
     - `auth_token`: the token that requests must send
     - `execution_timeout`: how long a run may take
@@ -189,7 +189,7 @@ class OutputMock(Scripted):
         self.app: OutputApp = OutputApp(self.world, auth_token=auth_token)
         self.world.callbacks.before_looking = lambda: self.app.world.do_what_is_due()
         self._urls: list[str] = []
-        # What is to be closed where it is reached.
+        # Closes the places where it is reached.
         self._places: list[ExitStack] = []
         self._expected_unmatched: list[dict[str, Any]] = []
         self.world.catalog()
@@ -210,7 +210,7 @@ class OutputMock(Scripted):
             script.load_into(self.world)
 
     def add_catalog(self, name: str, *, worker: bool = True) -> None:
-        """Add a catalog. With `worker=False` its worker is gone: runs start, and nothing happens in them."""
+        """Add a catalog. With `worker=False` its worker is away: runs start, but nothing happens in them."""
         self.world.catalog(name).set_worker(worker)
 
     def _offered(self, catalog: str | None, name: str) -> WorkflowDefinition | None:
@@ -227,7 +227,7 @@ class OutputMock(Scripted):
         workflow_id: str | None = None,
         catalog: str | None = None,
     ) -> None:
-        """Start a run without a request. Raises `ValueError` when there is no such workflow."""
+        """Start a run without a request. Raises `ValueError` if there is no such workflow."""
         FirstRun(name, input, workflow_id, catalog, calling_place()).start(self.world)
 
     @property
@@ -251,16 +251,16 @@ class OutputMock(Scripted):
         timeout, and faults for a route that this version of the API lacks, each with its place in the script.
         """
         found = [text for text, _ in self.world.outlasting.copy().values()]
-        # Those of a preset are for any version.
+        # Faults of presets are for all versions.
         unreachable = (self.app.why_out_of_reach(fault) for fault in self.faults if not fault.of_preset)
         return found + [text for text in unreachable if text is not None]
 
     # Messages from the test itself
 
     def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED, *, after: Duration = 0) -> None:
-        """Send a signal without a request; with `after`, so much later on the clock.
+        """Send a signal without a request; with `after`, this much later on the clock.
 
-        Raises `WorkflowNotFoundError` when there is no such run, or it has closed.
+        Raises `WorkflowNotFoundError` if there is no such run, or it has closed.
         """
         self.world.signal(workflow_id, name, payload, after=nanoseconds(after))
 
@@ -277,8 +277,8 @@ class OutputMock(Scripted):
 
     @property
     def callbacks(self) -> Callbacks:
-        """Where requests of workflows go (`callbacks.respond(url, status=500, times=2)`), and those that
-        there were: `callbacks(url).one().json`.
+        """Where requests of workflows go (`callbacks.respond(url, status=500, times=2)`), and the requests
+        so far: `callbacks(url).one().json`.
         """
         return self.world.callbacks
 
@@ -302,7 +302,8 @@ class OutputMock(Scripted):
         """The requests that match nothing in the scripts, each with its `unmatched_reason`, except those
         that `expect_unmatched` allows.
 
-        An unknown workflow, an input that no `when` fits, an unknown route, a wrong body, a script's mistake.
+        An unknown workflow, an input that no `when` matches, an unknown route, a wrong body, a script's
+        mistake.
         """
         calls = self.calls
         allowed = {call.number for wanted in self._expected_unmatched for call in calls(**wanted)}
@@ -338,21 +339,21 @@ class OutputMock(Scripted):
 
     @property
     def unmatched_errors(self) -> list[ScriptError]:
-        """The mistakes in scripts that no call was told and that `expect_unmatched` does not allow."""
+        """The mistakes in scripts that no answer has reported and that `expect_unmatched` does not allow."""
         calls = self.calls
         told = {call.unmatched_reason for call in calls}
         errors = {error.message: error for error in self.script_errors if error.message not in told}
         return [error for error in errors.values() if not self._is_expected(error, calls)]
 
     def _is_expected(self, error: ScriptError, calls: Calls) -> bool:
-        """Whether `expect_unmatched` allows the call that started the run, or one that would ask for its
+        """Whether `expect_unmatched` allows the call that started the run, or one that would request its
         result; for a child, also those of its parents.
         """
         world = self.world
         try:
             run = None if error.workflow_id is None else world.find(error.workflow_id)
         except WorkflowNotFoundError:
-            # It has gone (`keep_runs`).
+            # It was removed (`keep_runs`).
             run = None
         answers: list[dict[str, Any]] = [{"status": error.status}]
         while run is not None:
@@ -388,7 +389,7 @@ class OutputMock(Scripted):
     def assert_called_only(self, *expected: Expected) -> None:
         """Raise `AssertionError` unless these calls were made, and no others that change anything.
 
-        Calls that only look (status, result, queries, streams, …) do not count.
+        Calls that only read (status, result, queries, streams, …) do not count.
         """
         __tracebackhide__ = True
         expectations.check_only(self.calls, expected)
@@ -417,8 +418,8 @@ class OutputMock(Scripted):
     ) -> Fault:
         """Answer the next calls with an error, and do nothing else: `fail_next(503, times=2, route="start")`.
 
-        The body is the one that the real server has for this status, unless `body` (any JSON, or text) and
-        `headers` say otherwise. Only calls of this method, route, workflow or workflow id fail, where given.
+        The body is the real server's for this status, unless you give `body` (any JSON, or text) and
+        `headers`. Only calls with this method, route, workflow or workflow id fail, if you give them.
         """
         fault = Fault(
             times=times,
@@ -445,8 +446,8 @@ class OutputMock(Scripted):
     ) -> Fault:
         """Answer the next calls late, on the fake's clock.
 
-        A client in process that does not wait so long gets its own timeout error at that time; what it has
-        asked for is done nevertheless.
+        A client in process with a shorter timeout gets its own timeout error at that time; what it has
+        requested is done nevertheless.
         """
         fault = Fault(
             times=times, delay=delay, method=method, route=route, workflow=workflow, workflow_id=workflow_id
@@ -465,7 +466,7 @@ class OutputMock(Scripted):
     ) -> Fault:
         """Drop the connections of the next calls without an answer.
 
-        What is lost is the `request`, and nothing is done, or only the `answer`, when all is done already.
+        `lose="request"`: nothing is done. `lose="answer"`: everything is done, and only the answer is lost.
         """
         fault = Fault(
             times=times, drop=lose, method=method, route=route, workflow=workflow, workflow_id=workflow_id
@@ -480,7 +481,7 @@ class OutputMock(Scripted):
         workflow: str | None = None,
         workflow_id: str | None = None,
     ) -> Fault:
-        """Drop the connections of the next history streams after so many events."""
+        """Drop the connections of the next history streams after this many events."""
         fault = Fault(
             times=times,
             cut_after=after,
@@ -496,7 +497,7 @@ class OutputMock(Scripted):
     def url(self) -> str:
         """The URL at which the fake answers now. Raises `RuntimeError` if it answers nowhere."""
         if not self._urls:
-            raise RuntimeError("this fake answers at no URL now; use serve() or in_process()")
+            raise RuntimeError("this fake has no URL at the moment; use serve() or in_process()")
         return self._urls[-1]
 
     @contextmanager
@@ -520,7 +521,7 @@ class OutputMock(Scripted):
 
     @contextmanager
     def _open(self, place: AbstractContextManager[str]) -> Iterator[str]:
-        """Be reached at a place while the block runs, or until the fake is closed, if that is before."""
+        """Answer at a place while the block runs, or until the fake is closed."""
         with ExitStack() as stack:
             url = stack.enter_context(place)
             stack.enter_context(self.reached_by(url))
@@ -535,7 +536,7 @@ class OutputMock(Scripted):
 
     @contextmanager
     def reached_by(self, url: str) -> Iterator[None]:
-        """Somebody else has it answer at this URL while the block runs."""
+        """Note that others let it answer at this URL while the block runs."""
         self._urls.append(url)
         try:
             yield
@@ -546,14 +547,14 @@ class OutputMock(Scripted):
     def virtual_time(self, *modules: str, stuck_after: Duration = "10s") -> Iterator[None]:
         """Make your code's own sleeping move the fake's clock instead of waiting, while the block runs.
 
-        Takes the names of the modules and packages that live in virtual time; none: all but the standard
-        library and pytest. For them `time.sleep`, `time.monotonic`, `time.time`, `datetime.now` and their kin
-        mean the fake's clock, and for everybody the timers of asyncio's event loops do.
+        Takes the names of the modules and packages for which time is virtual; none: all but the standard
+        library and pytest. For them `time.sleep`, `time.monotonic`, `time.time`, `datetime.now` and so on
+        use the fake's clock. The timers of asyncio's event loops do so for all modules.
 
-        Time passes only when nothing else is under way: threads that work, sockets, other processes. When the
-        same thing has held it up for `stuck_after` on the wall, whoever waits for time gets a `StuckError`
-        that names it. Raises `ValueError` on a real clock, `RuntimeError` when virtual time is on for another
-        fake, time is frozen (freezegun), or this is not CPython.
+        Time passes only when everything else is idle: threads, sockets, other processes. When the same thing
+        has held it up for `stuck_after` in real time, waiting code gets a `StuckError` that names it. Raises
+        `ValueError` on a real clock, and `RuntimeError` if virtual time is on for another fake, another tool
+        (freezegun) has frozen time, or this is not CPython.
         """
         from output_mock.virtual_time import virtual_time
 
@@ -561,14 +562,14 @@ class OutputMock(Scripted):
             yield
 
     def close(self) -> None:
-        """Stop the clock, tell everybody who waits, and answer nowhere any more.
+        """Stop the clock, end all waiting requests, and stop answering.
 
-        Its calls and runs can still be looked at.
+        You can still look at its calls and runs.
         """
         self.end(Ending.CLOSED)
 
     def end(self, ending: Ending) -> None:
-        """Close it, and tell whoever waits why."""
+        """Close it, and tell waiting requests why."""
         self.world.close(ending, on_stuck=lambda thread_id: self.app.give_up(thread_id, ending))
         self.app.calls.wake_all_waiters(ending)
         self.callbacks.close()

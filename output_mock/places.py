@@ -1,4 +1,4 @@
-"""Places in files, and the mistakes there."""
+"""Places in files, and mistakes in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Place(NamedTuple):
         return f"{self.file}, line {self.line}, column {self.column}"
 
 
-# Where this package lies.
+# The folder of this package.
 _PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
 
@@ -38,7 +38,7 @@ def place_outside() -> str:
 
 
 def was_raised(error: BaseException) -> bool:
-    """Whether a `raise` in the program has raised an error, and not the interpreter by itself."""
+    """Whether a `raise` statement raised an error, rather than the interpreter itself."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -50,7 +50,7 @@ def was_raised(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Mistake:
-    """Something that is wrong in a file: as text, `file:line:column: message`, as editors know it."""
+    """Something that is wrong in a file. As text: `file:line:column: message`, which editors understand."""
 
     file: str
     message: str

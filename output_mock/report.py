@@ -43,7 +43,7 @@ def sections(mock: OutputMock, is_own: IsOwn) -> list[tuple[str, str]]:
 def calls(mock: OutputMock) -> str:
     """The calls, and the faults that are still active."""
     lines = [listing(mock.calls) if mock.calls else "no calls"]
-    lines += [f"still to come: {fault!r}" for fault in mock.app.faults]
+    lines += [f"active fault: {fault!r}" for fault in mock.app.faults]
     return "\n".join(lines)
 
 

@@ -21,9 +21,9 @@ from output_mock.traces.s3 import Bucket, installed, moto_is_on
 class StoredTraces:
     """The bucket of one fake, trace by trace.
 
-    Traces are named by workflow id, and mean the latest run's, or that of `run_id`. As long as a run's worker
-    has not uploaded it, there is none: that happens ten seconds after the run has ended, on the fake's clock
-    (`upload` lets it happen).
+    Choose a trace by workflow id, for its latest run, or also by `run_id`. A run's trace is uploaded ten
+    seconds after the run has ended, on the fake's clock; before that, there is none. `upload` lets this time
+    pass.
     """
 
     def __init__(self, mock: OutputMock, bucket: Bucket) -> None:
@@ -41,7 +41,7 @@ class StoredTraces:
         return self.bucket.client
 
     def key(self, workflow_id: str, run_id: str | None = None) -> str:
-        """The key of a run's trace, whether the trace is there or not. Raises `WorkflowNotFoundError`."""
+        """The key of a run's trace, whether the trace exists or not. Raises `WorkflowNotFoundError`."""
         info = self._run(workflow_id, run_id).info
         return object_key(info.workflow_type, info.workflow_id, info.trace_start)
 
@@ -61,16 +61,16 @@ class StoredTraces:
         try:
             return self.bucket.read(key)
         except KeyError:
-            raise KeyError(f"there is no {key}: {self._why(self._run(workflow_id, run_id))}") from None
+            raise KeyError(f"there is no trace {key}: {self._why(self._run(workflow_id, run_id))}") from None
 
     def put(self, workflow_id: str, trace: Any, run_id: str | None = None) -> None:
-        """Replace a run's trace, by JSON or by bytes.
+        """Replace a run's trace by JSON or bytes.
 
-        Raises `ValueError` as long as the worker has not uploaded its own, which would take its place.
+        Raises `ValueError` before the worker has uploaded its own, which would overwrite this one.
         """
         run = self._run(workflow_id, run_id)
         if run.running or (run.worker_heard and not run.uploaded):
-            raise ValueError(f"the trace of {workflow_id!r} is yet to come: {self._why(run)}")
+            raise ValueError(f"the trace of {workflow_id!r} is not there yet: {self._why(run)}")
         content = trace if isinstance(trace, bytes) else to_bytes(as_json(trace))
         self.bucket.put(self.key(workflow_id, run_id), content)
 
@@ -84,9 +84,9 @@ class StoredTraces:
         self.bucket.delete(self.key(workflow_id, run_id))
 
     def upload(self) -> None:
-        """Let enough time pass on a virtual clock that the traces of all ended runs are uploaded.
+        """Let time pass on a virtual clock until the traces of all ended runs are uploaded.
 
-        Raises `RuntimeError` on a real clock, on which it has to be waited for.
+        Raises `RuntimeError` on a real clock, where you have to wait.
         """
         clock = self._mock.clock
         with clock.lock:
@@ -96,7 +96,7 @@ class StoredTraces:
     def fail(self, trouble: Trouble, times: int = 1, *, workflow_id: str | None = None) -> Fault:
         """Let S3 have a problem at the next requests for trace logs: `denied`, `missing`, `down`, ….
 
-        Whatever is wrong with S3 itself needs no real trouble; see `Fault` for what there is.
+        See `Fault` for all problems. They are only simulated: S3 itself keeps working.
         """
         return self._mock.faults.add(Fault(s3=trouble, times=times, workflow_id=workflow_id))
 
@@ -111,20 +111,23 @@ class StoredTraces:
         if run.running:
             return f"run {run.run_id} has not ended"
         if not run.worker_heard:
-            return f"run {run.run_id} was {run.status.replace('_', ' ')}, and such a one is never uploaded"
+            return (
+                f"run {run.run_id} was {run.status.replace('_', ' ')}, and such runs have no uploaded trace"
+            )
         if run.memo is None or run.memo.trace_info is None:
             return f"run {run.run_id} is not traced"
         if not run.uploaded:
-            return "it is not uploaded yet; `upload()` lets the time pass until then"
+            return "it is not uploaded yet; call `upload()` to let that much time pass"
         return "it has been deleted, or its upload failed"
 
 
 @contextlib.contextmanager
 def stored_in_s3(mock: OutputMock, bucket: str = "traces") -> Iterator[StoredTraces]:
-    """Have a fake keep its traces in S3 while the block runs: in the moto that is on, or in one of its own.
+    """Let a fake keep its traces in S3 while the block runs: in the moto that is already active, or in its
+    own.
 
-    The bucket is empty at first, and gone afterwards; where there is one of that name, it is `traces-2`.
-    Raises `S3Missing` when boto3 and moto are not installed.
+    The bucket is empty at first, and is deleted at the end. If its name is taken, it is `traces-2`.
+    Raises `S3Missing` if boto3 and moto are not installed.
     """
     installed()
     with contextlib.ExitStack() as stack:

@@ -10,18 +10,20 @@ _LISTED = 8
 
 
 def closest(name: str, known: Sequence[str]) -> str | None:
-    """The known name that is most like `name`; None when none is."""
+    """The known name that is most similar to `name`; None if none is similar."""
     return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """`"; did you mean 'x'?"` for the known name that is most like `name`, or nothing."""
+    """`"; did you mean 'x'?"` for the known name that is most similar to `name`, or an empty text."""
     meant = closest(name, known)
     return "" if meant is None else f"; did you mean {meant!r}?"
 
 
 def listed(before: str, name: str, known: Collection[str]) -> str:
-    """What to say after that there is no `name`: the nearest of the known ones, or some of them."""
+    """The end of a message about an unknown `name`: the most similar known name, or some of the
+    known ones.
+    """
     names = sorted(known)
     more = ", …" if len(names) > _LISTED else ""
     return nearest(name, names) or f"{before} {', '.join(names[:_LISTED]) or 'nothing'}{more}"

@@ -1,4 +1,4 @@
-"""How much a verification may ask of a server, and what it has to clean up."""
+"""How many requests a verification may send, and what it has to clean up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_SECONDS = 600
 
 
 class Spent(Exception):
-    """There are no requests or seconds left."""
+    """No requests or seconds are left."""
 
 
 class Bounds:
@@ -43,7 +43,9 @@ class Bounds:
         if left <= 0:
             raise Spent("the time is up; --max-seconds gives more")
         if not self.take_to_end(kept):
-            raise Spent("no request is left but to end what was started; --max-requests allows more")
+            raise Spent(
+                "the remaining requests are needed to end the started runs; --max-requests allows more"
+            )
         return left
 
     def take_to_end(self, kept: int = 0) -> bool:

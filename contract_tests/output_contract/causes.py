@@ -1,4 +1,4 @@
-"""Why checks failed: what many failures have in common, and what most likely stands in front of the server.
+"""Why checks failed: what failures have in common, and what most likely stands in front of the server.
 
 Each kind of evidence has an entry in `KINDS`, which says what was seen and what to do about it.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from output_contract.verdict import Outcome
 
-# So many checks that failed in the same words have a cause in common, though nobody knows which.
+# If this many checks fail with the same message, they have a common cause, even if it is unknown.
 _ALIKE = 3
 # What differs between two failures of one kind: ids, numbers, quoted texts.
 _VARYING = re.compile(r"verify-[\w-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
@@ -23,7 +23,7 @@ _VARYING = re.compile(r"verify-[\w-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12
 
 @dataclass(frozen=True)
 class Cause:
-    """What several checks failed for: what was seen, what to do about it, and the ids of the checks."""
+    """Why several checks failed: what was seen, what to do about it, and the ids of the checks."""
 
     kind: str
     seen: str
@@ -52,7 +52,7 @@ class _Group(NamedTuple):
 
     @property
     def front(self) -> str:
-        """Who stands in front, as far as the answers name anybody."""
+        """What stands in front of the server, as far as the answers name it."""
         found = [key.partition(" ")[2] for key in self.seen if key.startswith("server ")]
         if len(found) == 1:
             return f"Something in front of the server ({found[0]})"
@@ -67,7 +67,7 @@ def _header_removed(group: _Group) -> Told:
     present = group.seen.get(f"has {group.detail}", 0)
     if present:
         return f"Some answers lack the header {name}; {present} of {answers} answers have it.", ""
-    # nginx keeps what is meant for itself, unless it is told otherwise.
+    # nginx does not pass on headers that are meant for itself, unless configured to.
     setting = "proxy_pass_header" if name.startswith("X-Accel-") else "no proxy_hide_header"
     return (
         f"{group.front} removes the header {name}: none of {answers} answers has it.",
@@ -134,7 +134,7 @@ def _login(group: _Group) -> Told:
     )
 
 
-# What a proxy most likely means by a status that the API would not answer with a page.
+# What a proxy most likely means by a status, when the answer is a page, which the API would never send.
 _PAGE_ADVICE = {
     400: "It refuses requests that the API takes: see the request of one of the checks.",
     403: "A firewall (WAF) or an access rule refuses requests that the API takes: exempt /workflow/.",
@@ -145,9 +145,9 @@ _PAGE_ADVICE = {
     413: "It takes only small bodies; the API takes 2 MiB (nginx: client_max_body_size 3m).",
     414: "It takes only short paths (nginx: large_client_header_buffers 4 16k).",
     431: "It takes only short headers (nginx: large_client_header_buffers 4 16k).",
-    500: "It fails by itself: see its error log.",
+    500: "It failed: see its error log.",
     501: "It does not know every method: the API needs GET, HEAD, POST, PATCH and OPTIONS.",
-    502: "It does not reach the API, or the API closes the connection: see its error log.",
+    502: "It cannot reach the API, or the API closes the connection: see its error log.",
     503: "It has no server to pass requests on to: see its health checks.",
     504: "It gives up too early: POST /workflow/run may take minutes (nginx: proxy_read_timeout 10m).",
 }
@@ -183,7 +183,8 @@ def _reason(status: int) -> str:
 
 def _path_rewritten(group: _Group) -> Told:
     return (
-        f"{group.front} rewrites paths: the server answers for another id than the one that was sent.",
+        f"{group.front} rewrites paths: the server answers about another workflow id than the one that was "
+        f"sent.",
         "Pass paths on as they come (nginx: proxy_pass http://name; with nothing after the host; Apache: "
         "AllowEncodedSlashes NoDecode and nocanon).",
     )
@@ -204,7 +205,8 @@ def _request_header_lost(group: _Group) -> Told:
             "Let the client's pass (nginx: no proxy_set_header X-Request-ID $request_id).",
         )
     return (
-        f"{group.front} takes the header {name} from requests: the server answers as if it were not there.",
+        f"{group.front} removes the header {name} from requests: the server answers as if it had not been "
+        f"sent.",
         f"Let it pass (nginx: no proxy_set_header {name}; a CDN: forward all request headers).",
     )
 
@@ -219,7 +221,7 @@ def _too_many_requests(group: _Group) -> Told:
 def _cached(group: _Group) -> Told:
     return (
         f"{group.front} answers from a cache ({group.detail}).",
-        "Switch caching off for the API: every answer is of the moment.",
+        "Switch caching off for the API: each answer is only valid at its time.",
     )
 
 
@@ -231,7 +233,7 @@ def _cut_off(group: _Group) -> Told:
     return f"Answers break off: {group.detail}.", "See the error log of what stands in front of the server."
 
 
-# What is told of each kind of evidence.
+# The texts for each kind of evidence.
 KINDS: dict[str, Callable[[_Group], Told]] = {
     "header removed": _header_removed,
     "header added": _header_added,
@@ -295,7 +297,12 @@ def find(failed: Iterable[Outcome], seen: Mapping[str, int]) -> list[Cause]:
         if signature and len(outcomes) >= _ALIKE:
             first = _first_line(outcomes[0])
             causes.append(
-                Cause("the same words", f"The same goes wrong each time: {first}", "", _ids(outcomes))
+                Cause(
+                    "the same words",
+                    f"All of these checks failed for the same reason: {first}",
+                    "",
+                    _ids(outcomes),
+                )
             )
     return sorted(causes, key=lambda cause: (-len(cause.checks), cause.seen))
 

@@ -1,4 +1,4 @@
-"""What a test of the suite says of itself: an id that never changes, a level, its source, its versions."""
+"""The marks of a test of the suite: an id that never changes, a level, its source, its versions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from _pytest.mark.structures import ParameterSet
 
 Level = Literal["required", "recommended", "observed"]
-# What a client relies on; what a good server does besides; what the recorded one happens to do.
+# What clients rely on; what a good server does in addition; what the recorded server happens to do.
 LEVELS: tuple[Level, ...] = ("required", "recommended", "observed")
 
 # In the order of reports, with the words for people.
 AREAS = {
     "system": "health, request ids, headers",
     "routing": "paths, methods, unknown ids",
-    "validation": "what is refused, and how",
+    "validation": "invalid requests",
     "auth": "the token",
     "run": "run and wait",
     "start": "start and poll",
@@ -72,9 +72,9 @@ def check(
     """Mark a test of the suite.
 
     `id` is `area.what-it-checks` and never changes; `source` names the recordings (of `tests/recordings`) or
-    the document that show that a real server does so. A test that holds only from one version of the API on
-    says so with `since="0.9.0"`, one that a version ended with `until`; `sdk_since` and `sdk_until` do the
-    same for the version of the SDK that the workers run.
+    the document that show that a real server does so. `since="0.9.0"` marks a test that applies only from
+    this version of the API on, `until` one that applies only before; `sdk_since` and `sdk_until` do the same
+    for the version of the workers' SDK.
     """
     spans = {"api": Span(since, until), "sdk": Span(sdk_since, sdk_until)}
     return pytest.mark.contract(id=id, source=source, level=level, **spans)

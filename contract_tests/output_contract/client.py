@@ -131,7 +131,7 @@ class Stream:
                 block, _, pending = pending.partition(b"\n\n")
                 yield self._frame(block.decode("utf-8", "replace"))
         if pending:
-            raise Deviation(f"the stream ended inside of a frame: {pending[-80:]!r}", self.exchange)
+            raise Deviation(f"the stream ended inside a frame: {pending[-80:]!r}", self.exchange)
 
     def _frame(self, block: str) -> Frame:
         lines = [line for line in block.split("\n") if not line.startswith(":")]

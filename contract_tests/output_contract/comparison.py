@@ -1,4 +1,4 @@
-"""Two verdicts beside each other."""
+"""Compares two verdicts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def as_text(one: Verdict, other: Verdict) -> Iterator[str]:
     yield f"B is {other.url}, {other.judged_as}: it {other.words}"
     alike = len({outcome.id for outcome in one.outcomes} & {outcome.id for outcome in other.outcomes})
     alike -= len([pair for pair in found if pair.one is not None and pair.other is not None])
-    yield f"{alike} checks came out alike, {len(found)} did not"
+    yield f"{alike} checks have the same result, {len(found)} do not"
 
 
 def _status(outcome: Outcome | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What a network error means, in words for people."""
+"""What a network error means, in plain words."""
 
 from __future__ import annotations
 

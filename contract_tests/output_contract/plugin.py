@@ -50,15 +50,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--output-only", metavar="AREA", action="append", default=[], help="Only an area, or one check."
     )
     group.addoption("--output-map", metavar="FILE", help="Which of the deployment's own workflows do what.")
-    group.addoption("--output-api-version", metavar="V", help="The version of the API; found out by default.")
+    group.addoption("--output-api-version", metavar="V", help="The version of the API. Default: detected.")
     group.addoption("--output-sdk-version", metavar="V", help="The version of the SDK that the workers run.")
-    group.addoption("--output-fake", action="store_true", help="Check a fake of this process.")
-    group.addoption("--output-examples", metavar="N", type=int, default=25, help="Examples of each property.")
-    group.addoption("--output-patience", metavar="S", type=float, default=PATIENCE, help="For a run to end.")
+    group.addoption("--output-fake", action="store_true", help="Check a fake in this process.")
+    group.addoption(
+        "--output-examples", metavar="N", type=int, default=25, help="How many examples for each property."
+    )
+    group.addoption(
+        "--output-patience",
+        metavar="S",
+        type=float,
+        default=PATIENCE,
+        help="How many seconds a run may take.",
+    )
     group.addoption("--output-max-requests", metavar="N", type=int, default=bounds.MOST_REQUESTS)
-    group.addoption("--output-until", metavar="TIME", type=float, help="No request after this time of day.")
-    group.addoption("--output-prefix", metavar="TEXT", help="What the ids of all runs begin with.")
-    group.addoption("--output-ledger", metavar="DIR", help="Where to note which runs have been begun.")
+    group.addoption(
+        "--output-until",
+        metavar="TIME",
+        type=float,
+        help="Send no request after this time (seconds since 1970).",
+    )
+    group.addoption("--output-prefix", metavar="TEXT", help="The prefix of the ids of all runs.")
+    group.addoption("--output-ledger", metavar="DIR", help="The folder in which to note the started runs.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,8 +81,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "contract_case(api): the versions that a case of a check holds for.")
     if importlib.util.find_spec("hypothesis") is None:
         raise pytest.UsageError(
-            "the contract suite needs hypothesis, which is not installed; "
-            "`pip install 'output-mock[contract]'` brings all that it needs"
+            "the contract suite needs hypothesis, which is not installed; run: pip install "
+            "'output-mock[contract]'"
         )
     for area in config.getoption("output_only"):
         if area.partition(".")[0] not in AREAS:
@@ -133,7 +146,7 @@ def _transport(config: pytest.Config) -> tuple[Transport, str | None]:
     url = config.getoption("output_url", None)
     if url is None:
         raise pytest.UsageError(
-            "the contract suite checks a server: name it with --output-url URL, or check a fake of this "
+            "the contract suite needs a server: name it with --output-url URL, or check a fake in this "
             "process with --output-fake"
         )
     return SocketTransport(url), config.getoption("output_token", None)

@@ -25,9 +25,9 @@ class NotChecked(Exception):
 
 
 def look(server: Server, token_option: str = "--token") -> None:
-    """Return if there is an Output API that lets us in.
+    """Return if there is an Output API that accepts the token.
 
-    Makes one request, and a few more only if its answer is not one of the API's. Raises `NotChecked`.
+    Makes one request, and a few more only if its answer is not from the API. Raises `NotChecked`.
     """
     url = server.transport.url
     runs = server.exchange("GET", _RUNS, timeout=2 * _PATIENCE, counted=False)
@@ -36,8 +36,8 @@ def look(server: Server, token_option: str = "--token") -> None:
     if _is_refusal(runs):
         asked = f"asks for a token; give it with {token_option} T"
         refused = (
-            f"refuses this token; see {token_option}. Perhaps something in front of the server takes the "
-            "header Authorization away"
+            f"refuses this token; see {token_option}. Perhaps something in front of the server removes the "
+            f"header Authorization"
         )
         raise NotChecked(f"the server at {url} {asked if server.token is None else refused}")
     if not _is_output(runs) and not _knows_workflows(server):
@@ -45,7 +45,7 @@ def look(server: Server, token_option: str = "--token") -> None:
 
 
 def look_at_map(server: Server) -> None:
-    """Return if the catalog has every workflow that the server's roles name, or cannot be had.
+    """Return if the catalog has every workflow that the server's roles name, or cannot be read.
 
     Makes one request. Raises `NotChecked`.
     """
@@ -85,19 +85,17 @@ def _unreachable(url: str, answer: RecordedExchange, server: Server) -> str:
             "here; switch compression off for the API"
         )
     if what.startswith("what came is not"):
-        return f"no Output API at all at {url}: what answers there does not speak HTTP ({what})"
+        return f"there is no Output API at {url}: what answers there does not speak HTTP ({what})"
     if "TLS" in what:
         return f"no server answers at {url} with https ({what}); perhaps the URL begins with http://"
     if "certificate" in what:
         return f"{url}: {what}. Let Python trust it (SSL_CERT_FILE=ca.pem), or correct the URL"
     if answer.status:
-        return (
-            f"what answers at {url} does not end its answer ({what}); see what stands in front of the server"
-        )
+        return f"the answer from {url} does not end ({what}); check what stands in front of the server"
     if ("not whole" in what or "in time" in what) and _takes_connections(url):
         return (
-            f"something takes connections at {url}, and does not answer within {2 * _PATIENCE:.0f} seconds; "
-            "see whether the server is stuck, or whether the port is another one's"
+            f"something accepts connections at {url}, but does not answer within {2 * _PATIENCE:.0f} "
+            "seconds; check whether the server is stuck, or whether another program uses the port"
         )
     return f"no server answers at {url} ({what}); start it, or correct the URL"
 
@@ -126,13 +124,13 @@ def _something_else(server: Server, runs: RecordedExchange) -> str:
     if 300 <= runs.status < 400:
         return _redirected(url, runs, evidence)
     if runs.status in (502, 503, 504):
-        return f"{url} answers {runs.status}: what is behind it is not up; try again later"
+        return f"{url} answers {runs.status}: the server behind it is not up; try again later"
     if runs.status == 400 and b"https" in runs.answer.lower() and urlsplit(url).scheme == "http":
-        return f"{url} wants to be asked with https; give the URL with https://"
+        return f"{url} demands https; give the URL with https://"
     elsewhere = _elsewhere(server)
     if elsewhere is not None:
         return f"the Output API is not at {url}, but at {elsewhere}; give this URL"
-    return f"there is no Output API at all at {url}: GET {_RUNS} is answered {_described(runs)}"
+    return f"there is no Output API at {url}: GET {_RUNS} is answered {_described(runs)}"
 
 
 def _redirected(url: str, answer: RecordedExchange, evidence: list[Evidence]) -> str:
@@ -140,7 +138,7 @@ def _redirected(url: str, answer: RecordedExchange, evidence: list[Evidence]) ->
     base = location.partition("?")[0].removesuffix("/").removesuffix(_RUNS.partition("?")[0])
     if any(one.kind == "redirect to https" for one in evidence):
         return f"{url} redirects to https; give {base}"
-    return f"{url} leads elsewhere ({answer.status}); give the URL that it leads to: {base}"
+    return f"{url} redirects to another URL ({answer.status}); give that one: {base}"
 
 
 def _described(answer: RecordedExchange) -> str:

@@ -99,9 +99,9 @@ def _whole(verdict: Verdict) -> Iterator[str]:
             yield f"  {_checks(len(cause.checks))}: {cause.words}"
         rest = len([outcome for outcome in failed if outcome.id not in explained])
         if rest == 1:
-            yield "  1 more check: for a reason of its own, see above"
+            yield "  1 more check failed for its own reason, see above"
         elif rest:
-            yield f"  {rest} more checks: each for a reason of its own, see above"
+            yield f"  {rest} more checks failed, each for its own reason, see above"
         yield ""
     excluded = verdict.of("not_applicable")
     if excluded:

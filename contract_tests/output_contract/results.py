@@ -19,7 +19,7 @@ _ENDED = {"CancelledFailure", "TerminatedFailure"}
 def output(judged: Judged, result: dict[str, Any]) -> Any:
     """What the workflow returned; None when that is nothing. Leaves the test where results are lost."""
     if judged.loses_results and result["status"] == "completed":
-        raise NotApplicable(f"an API of {judged.api} does not read the results of SDK {judged.sdk}")
+        raise NotApplicable(f"an API of {judged.api} cannot read the results of SDK {judged.sdk}")
     return _maybe(judged, result, "output")
 
 

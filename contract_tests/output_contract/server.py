@@ -37,11 +37,12 @@ NEEDS_ROLE = (
     "--temporal HOST:PORT offers one while it checks, --map FILE names one of your own under {role!r}"
 )
 NEEDS_CATALOG = (
-    "the server has no catalog, or no worker serves it: start a worker, or name one with --catalog C"
+    "the server has no catalog, or no worker serves it: start a worker, or name another catalog with "
+    "--catalog C"
 )
 NOT_THERE = "the catalog has no workflow {workflow!r}, which the file of --map names under {role!r}"
 GONE = "the server has stopped answering"
-READ_ONLY = "the check starts a run, and --read-only starts none"
+READ_ONLY = "the check starts a run, which --read-only forbids"
 
 _GONE = "gone"
 # After so many seconds without an answer to the simplest of requests a server counts as gone.
@@ -103,13 +104,17 @@ def read_map(path: Path) -> dict[str, Role]:
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise MapError(f"{path}: it cannot be read: {error.strerror}") from None
+        raise MapError(f"{path}: the file cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where is not None else ""
-        raise MapError(f"{path}{line}: it is no YAML: {getattr(error, 'problem', error)}") from None
+        raise MapError(
+            f"{path}{line}: the file is not valid YAML: {getattr(error, 'problem', error)}"
+        ) from None
     if not isinstance(given, dict):
-        raise MapError(f"{path}: it holds roles, such as 'succeeds: {{workflow: my_workflow, input: {{}}}}'")
+        raise MapError(
+            f"{path}: write roles in it, such as 'succeeds: {{workflow: my_workflow, input: {{}}}}'"
+        )
     return {name: _role(path, name, value) for name, value in given.items()}
 
 
@@ -117,20 +122,22 @@ def _role(path: Path, name: Any, value: Any) -> Role:
     if name not in ROLES:
         raise MapError(f"{path}: there is no role {name!r}; the roles are {', '.join(ROLES)}")
     if not isinstance(value, dict) or not isinstance(value.get("workflow"), str):
-        raise MapError(f"{path}: {name} names a workflow, such as 'workflow: my_workflow'")
+        raise MapError(f"{path}: {name} needs a workflow, such as 'workflow: my_workflow'")
     unknown = sorted(set(value) - _KEYS)
     if unknown:
-        raise MapError(f"{path}: {name} has {unknown[0]!r}; it may have {', '.join(sorted(_KEYS))}")
+        raise MapError(
+            f"{path}: {name} has an unknown key {unknown[0]!r}; it may have {', '.join(sorted(_KEYS))}"
+        )
     for key in ("input", "output", "payload"):
         try:
             json.dumps(value.get(key), allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise MapError(f"{path}: {name}.{key} is no JSON: {error}; dates go in quotes") from None
+            raise MapError(f"{path}: {name}.{key} is not JSON: {error}; put dates in quotes") from None
     for key in ("step", "signal"):
         if key in value and not isinstance(value[key], str):
-            raise MapError(f"{path}: {name}.{key} is a name")
+            raise MapError(f"{path}: {name}.{key} must be a name")
     if name == "waits" and "signal" not in value:
-        raise MapError(f"{path}: waits names the signal that it waits for, such as 'signal: approve'")
+        raise MapError(f"{path}: waits needs the signal that it waits for, such as 'signal: approve'")
     return Role(**value)
 
 

@@ -188,7 +188,7 @@ def from_json(value: Mapping[str, Any]) -> Verdict:
     try:
         outcomes = [Outcome(**{k: v for k, v in one.items() if k != "area"}) for one in value["checks"]]
         if not all(one.area in AREAS and one.level in LEVELS for one in outcomes):
-            raise ValueError("it has checks of areas or levels that this version does not know")
+            raise ValueError("it has checks of unknown areas or levels")
         return Verdict(
             value["url"],
             outcomes,
@@ -204,7 +204,7 @@ def from_json(value: Mapping[str, Any]) -> Verdict:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"it is not a verdict of this version of output-mock verify: {error!r} does not fit"
+            f"it is not a verdict of this version of output-mock verify: {error!r} is wrong"
         ) from None
 
 
@@ -214,6 +214,6 @@ def read(path: Path) -> Verdict:
     try:
         return from_json(json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
-        raise ValueError(f"{file}: it cannot be read: {error.strerror}") from None
+        raise ValueError(f"{file}: the file cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None

@@ -90,15 +90,17 @@ def verify(
         finally:
             verdict.left_running = _end_what_is_left(wanted, Path(folder))
     if status == pytest.ExitCode.INTERRUPTED:
-        verdict.problems.append("it was interrupted; what is above is what was checked before")
+        verdict.problems.append("it was interrupted; the lines above show what was checked before")
     elif status == pytest.ExitCode.USAGE_ERROR and not verdict.problems:
-        verdict.problems.append("the suite could not begin, see the lines above")
+        verdict.problems.append("the suite could not start, see the lines above")
     elif status == pytest.ExitCode.INTERNAL_ERROR and not verdict.problems:
         verdict.problems.append("the suite itself has failed, see the lines above")
     if any(reason == GONE for reason, _ in verdict.reasons()):
         verdict.problems.append("the server stopped answering while it was checked")
     if any("--max-" in reason for reason, _ in verdict.reasons()):
-        verdict.problems.append("the requests or the seconds that it may take were not enough")
+        verdict.problems.append(
+            "the allowed requests or seconds were not enough (--max-requests, --max-seconds)"
+        )
     verdict.seconds = time.monotonic() - began
     return verdict
 

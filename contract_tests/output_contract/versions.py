@@ -65,8 +65,8 @@ class Judged:
             )
         if self.starts_nothing:
             return (
-                f"An API of {self.api} starts no workflow of workers of SDK {self.sdk}: it answers 424 for "
-                "all of them. Upgrade the workers before the API."
+                f"An API of {self.api} starts no workflows of workers of SDK {self.sdk}: it answers 424 for "
+                f"all of them. Upgrade the workers before the API."
             )
         return None
 
@@ -90,7 +90,7 @@ class Span(NamedTuple):
     def excludes(self, version: str, what: str) -> str | None:
         """Why a check does not apply to this version of `what`, in words; None when it does."""
         if self.since is not None and number_of(version) < number_of(self.since):
-            return f"it holds since {what} {self.since}"
+            return f"it applies from {what} {self.since} on"
         if self.until is not None and number_of(version) >= number_of(self.until):
-            return f"it held before {what} {self.until}"
+            return f"it applied only before {what} {self.until}"
         return None

@@ -1,11 +1,11 @@
-"""The control plane: what a Python test can do with a fake, over HTTP for every language; and worlds.
+"""The control plane: what a Python test can do with a fake, over HTTP and for every language; and worlds.
 
 worlds      the fakes that one server holds, by name
 front       the server's application: which world a request is for, or whether it is for the control plane
-plane       finds what is asked of the control plane, and has it done
-reading     queries and bodies, held against the operation's schemas
-problems    what is answered when something cannot be done
-operation   what an operation is
-operations  all of them; the modules named for what they are about have the operations themselves
+plane       finds the operation that a request asks for, and runs it
+reading     reads queries and bodies, and checks them against the operation's schemas
+problems    the errors
+operation   the description of an operation
+operations  all operations; they are defined in modules named after their subject
 openapi     the document that describes them
 """

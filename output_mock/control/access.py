@@ -1,9 +1,9 @@
-"""Who may use the control plane: it does what it is told, and a browser lets every page tell it something.
+"""Who may use the control plane. It obeys every request, and browsers let every page send requests.
 
 A page in the browser of somebody who runs a server can send requests to it, though it may not read what comes
 back (a form, an image, `fetch` with `mode: "no-cors"`). By DNS rebinding it can also make its own host name
-mean this machine, and then read everything. So a request needs a `Host` that is meant, and must not come from
-a page of another origin. Browsers say where a request comes from, and no page can change that.
+mean this machine, and then read everything. So a request needs an allowed `Host`, and must not come from a
+page of another origin. Browsers say where a request comes from, and pages cannot change that.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from output_mock.control.problems import Forbidden
 from output_mock.http.origins import origin
 from output_mock.http.server_hooks import LOCAL_ADDRESS
 
-# Where the application puts the host that a target such as `http://localhost:3001/health` names.
+# The key of the WSGI environment for the host of a target such as `http://localhost:3001/health`.
 TARGET_HOST = "output_mock.target_host"
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|(?P<name>[A-Za-z0-9_.-]+))(?::[0-9]{0,5})?")
 _NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-# What a browser says of requests that no page of another origin has made.
+# What browsers say about requests that do not come from a page of another origin.
 _OWN_SITE = ("same-origin", "none")
 _ALLOW_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _ALLOW_HEADERS = "Authorization, Content-Type"
@@ -30,7 +30,8 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def host_name(text: str) -> str:
-    """A host as it is compared: a name in lower case, or an IP address. Raises `ValueError` for another text.
+    """A host in the form in which hosts are compared: a name in lower case, or an IP address. Raises
+    `ValueError` for another text.
 
     Takes `fakes.test`, `192.0.2.7`, `::1` or `[::1]`; without a port.
     """
@@ -43,13 +44,14 @@ def host_name(text: str) -> str:
         name = ""
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{text!r} is not a host; write a name or an IP address, without scheme and port, like fakes.test"
+            f"{text!r} is not a host; write a name or an IP address, without scheme and port, such as "
+            f"fakes.test"
         )
     return name
 
 
 class Access:
-    """Which hosts and which pages may use the control plane.
+    """Decides which hosts and which pages may use the control plane.
 
     `hosts` are names and IP addresses besides those of the loopback interface, `localhost`, `*.localhost` and
     the address that a connection has come in by. `origins` are those of pages, such as
@@ -61,12 +63,12 @@ class Access:
         self._origins = frozenset(map(origin, origins))
 
     def check(self, environ: Mapping[str, Any]) -> None:
-        """Raise `Forbidden`, which says what to do, for a request of a host or a page that is not meant."""
+        """Raise `Forbidden`, which says what to do, for a request for another host or from another page."""
         self._check_host(environ)
         self._check_page(environ)
 
     def is_preflight(self, environ: Mapping[str, Any]) -> bool:
-        """Whether a browser asks what a page that is let in may send."""
+        """Whether a browser asks what an allowed page may send."""
         return (
             environ["REQUEST_METHOD"] == "OPTIONS"
             and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
@@ -74,7 +76,7 @@ class Access:
         )
 
     def headers(self, environ: Mapping[str, Any]) -> dict[str, str]:
-        """The headers that let a page read the answer, if it is one that is let in."""
+        """The headers that let an allowed page read the answer."""
         if not self._origins:
             return {}
         headers = {"Vary": "Origin"}
@@ -89,12 +91,12 @@ class Access:
         if not given:
             raise Forbidden("the request does not say for which host it is; send a Host header")
         own: Callable[[], str] | None = environ.get(LOCAL_ADDRESS)
-        # Where the target names a host as well, that one counts (RFC 9112), and so both have to be meant.
+        # If the target names a host, too, that one counts (RFC 9112), so both must be allowed.
         for host in (given, environ.get(TARGET_HOST)):
             if host is not None and not self._is_meant(host, own):
                 raise Forbidden(
-                    f"the control plane does not answer to the host {host[:200]!r}; ask 127.0.0.1 or "
-                    "localhost, or start the server with --allow-host NAME for a name of yours"
+                    f"the control plane does not answer to the host {host[:200]!r}; use 127.0.0.1 or "
+                    f"localhost, or start the server with --allow-host NAME for your own name"
                 )
 
     def _is_meant(self, host: str, own: Callable[[], str] | None) -> bool:
@@ -103,7 +105,7 @@ class Access:
             return False
         address = _address(found["v6"] or found["name"])
         if address is not None:
-            # No name service can make an address mean another machine.
+            # DNS cannot make an IP address mean another machine.
             return (
                 address.is_loopback
                 or str(address) in self._hosts

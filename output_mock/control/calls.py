@@ -1,4 +1,4 @@
-"""The journal of a world: the calls that were made, and waiting for some."""
+"""The journal of a world: list its calls, and wait for some."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONGEST_WAIT = 60
 SCHEMAS = {
     "Call": shape(
         {
-            "number": number("Which one it was, from 1."),
+            "number": number("Its number, from 1."),
             "time": TIME,
             "method": text(),
             "path": text(),
@@ -41,11 +41,11 @@ SCHEMAS = {
             "status": number("The status of the answer; 0 when the connection was dropped before."),
             "answer": ANYTHING,
             "lost": flag("Whether the answer has not reached the client."),
-            "unmatched": or_null(text("What no script foresaw about it, and the nearest that there is.")),
+            "unmatched": or_null(text("Why no script matches the call, with the closest one.")),
         },
         about=(
-            "A call that was made. `answer` is its body: JSON, or text; null for none and for a stream. "
-            "Tokens, cookies, and what is a key or a password by its name are `[redacted]`."
+            "A call that was made. `answer` is the body of its answer: JSON, or text; null for none and for "
+            "a stream. Tokens, cookies, and fields whose names mean a key or a password are `[redacted]`."
         ),
     )
 }
@@ -104,7 +104,7 @@ def _fitting(asked: ControlRequest) -> Calls:
 
 
 def listed(found: Calls, limit: int) -> dict[str, Any]:
-    """The last calls of these, as answers have them."""
+    """The last of these calls, in the form of answers."""
     return {"calls": [_described(call) for call in found[-limit:]], "count": len(found)}
 
 
@@ -113,28 +113,29 @@ def _limit(asked: ControlRequest) -> int:
 
 
 def list_calls(asked: ControlRequest) -> ControlResponse:
-    """The calls that fit."""
+    """The calls that match."""
     return ControlResponse(200, listed(_fitting(asked), _limit(asked)))
 
 
 def count(asked: ControlRequest) -> ControlResponse:
-    """How many fit."""
+    """How many match."""
     return ControlResponse(200, {"count": len(_fitting(asked))})
 
 
 def wait(asked: ControlRequest) -> ControlResponse:
-    """The calls that fit, once there are so many."""
+    """Wait until there are enough calls that match."""
     wanted = asked.query.get("count", 1)
     length = duration(asked.query.get("timeout", "10s"))
     if length > LONGEST_WAIT * SECOND:
         raise InvalidRequest(
-            f"one request waits {LONGEST_WAIT} s at most, not {format_duration(length)}; ask again"
+            f"a request can wait {LONGEST_WAIT} s at most, not {format_duration(length)}; send another one "
+            f"after that"
         )
     journal = asked.held.app.calls
     if not journal.wait(lambda: len(_fitting(asked)) >= wanted, length / SECOND):
         raise WaitedInVain(
-            f"there were {len(_fitting(asked))} such calls within {format_duration(length)}, not {wanted}; "
-            f"the last calls:\n{listing(Calls(journal)[-10:]) or 'none'}"
+            f"{len(_fitting(asked))} calls matched within {format_duration(length)}, not {wanted}; the last "
+            f"calls:\n{listing(Calls(journal)[-10:]) or 'none'}"
         )
     return ControlResponse(200, listed(_fitting(asked), _limit(asked)))
 
@@ -153,11 +154,13 @@ _FILTERS: dict[str, JsonSchema] = {
     "workflowId": text("The workflow id.", maxLength=LONGEST_ID),
     "name": text("The name of the signal, query or update.", maxLength=LONGEST_ID),
     "status": number("The status of the answer.", minimum=0, maximum=599),
-    "missed": flag("Only calls that no script foresaw, or (`false`) only the others."),
-    "since": number("Only calls after the one of this number.", minimum=0, maximum=2**53),
+    "missed": flag("Only calls that no script matches, or (`false`) only the others."),
+    "since": number("Only calls after the one with this number.", minimum=0, maximum=2**53),
 }
-_LIMIT = {"limit": number("How many at most, the last ones.", minimum=1, maximum=1000, default=100)}
-CALLS = shape({"calls": many(ref("Call")), "count": number("How many fit, also those beyond the limit.")})
+_LIMIT = {"limit": number("How many calls at most, the last ones.", minimum=1, maximum=1000, default=100)}
+CALLS = shape(
+    {"calls": many(ref("Call")), "count": number("How many match, including those beyond the limit.")}
+)
 OPERATIONS = [
     ControlOperation(
         "listCalls",
@@ -182,7 +185,7 @@ OPERATIONS = [
         "waitForCalls",
         "GET",
         "/calls/wait",
-        "Wait, in real time, until so many calls match. 408 if there are not enough in time.",
+        "Wait, in real time, until this many calls match. 408 if there are not enough in time.",
         wait,
         {200: CALLS},
         errors=(408,),

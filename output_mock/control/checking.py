@@ -1,4 +1,4 @@
-"""Values held against JSON Schemas, and what is wrong with them, in words."""
+"""Check values against JSON Schemas, and say what is wrong with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from output_mock.control.problems import InvalidRequest
 from output_mock.durations import nanoseconds
 from output_mock.suggestions import closest, nearest
 
-# By the schema's id: they belong to operations, and those stay.
+# By the schema's id(); schemas belong to operations, which live as long as the process.
 _validators: dict[int, Any] = {}
 
 
@@ -21,7 +21,8 @@ def _validator(schema: JsonSchema) -> Any:
 
         from jsonschema import Draft202012Validator
 
-        # Sorted, a property that there is not is told before one that is missing: it is most often that one.
+        # Sorted so that an unknown property is reported before a missing one: it is most often a misspelling
+        # of that.
         ordered = json.loads(json.dumps(schema, sort_keys=True))
         found = _validators[id(schema)] = Draft202012Validator(ordered)
     return found
@@ -54,7 +55,7 @@ def check(value: Any, schema: JsonSchema, what: str) -> None:
 
 
 def _unlike_pattern(given: str, pattern: str) -> str:
-    """What is wrong with text that a pattern does not fit, in words: few people read patterns."""
+    """What is wrong with text that does not match a pattern, in words, as few people read patterns."""
     given = given if len(given) < 100 else f"{given[:100]} …"
     if pattern == NAME:
         return f"{given!r} is not a valid name; {NAME_WORDS}"

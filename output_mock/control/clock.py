@@ -11,9 +11,9 @@ from output_mock.control.problems import Conflict, InvalidRequest
 from output_mock.engine.clock import LATEST
 from output_mock.engine.world import World
 
-# How long, in seconds of the wall, one request may move the clock.
+# How many seconds of real time one request may spend on moving the clock.
 PATIENCE = 10.0
-# How long, in seconds, a list of worlds waits for each world that a script holds.
+# How many seconds a list of worlds waits for each world that a script blocks.
 _SOON = 0.1
 
 SCHEMAS = {
@@ -24,8 +24,8 @@ SCHEMAS = {
             "milliseconds": number("Now, in milliseconds since 1970."),
             "nextDue": or_null(TIME),
         },
-        about="A world's clock. `nextDue` is when something happens next by itself, a timeout or a piece of "
-        "work; null when nothing will.",
+        about="A world's clock. `nextDue` is the time at which something happens next by itself, such as a "
+        "timeout or the end of a step; null if nothing will.",
     )
 }
 
@@ -37,7 +37,7 @@ def described(world: World) -> dict[str, Any]:
 
 
 def seen(world: World) -> tuple[dict[str, Any], str | None]:
-    """The same also of a world that is stuck, and which script it is stuck in; None when it is not."""
+    """The clock even of a stuck world, and the script that blocks the world, or None."""
     lock = world.clock.lock
     if not lock.acquire(timeout=_SOON):
         return _described(world, None), world.watchdog.described()
@@ -63,7 +63,7 @@ def show(asked: ControlRequest) -> ControlResponse:
 
 
 def change(asked: ControlRequest) -> ControlResponse:
-    """Another mode."""
+    """Change the mode."""
     world = asked.held.world
     try:
         world.set_clock_mode(asked.body["mode"])
@@ -73,18 +73,18 @@ def change(asked: ControlRequest) -> ControlResponse:
 
 
 def advance(asked: ControlRequest) -> ControlResponse:
-    """Move a virtual clock, and let everything happen that falls due on the way."""
+    """Move a virtual clock, and let everything happen that is due on the way."""
     world = asked.held.world
     clock = world.clock
     if clock.mode == "real":
         raise Conflict("a real clock cannot be advanced; use a world with an 'auto' or a 'manual' one")
     length = duration(asked.body["by"])
     if clock.nanoseconds() + length > LATEST:
-        raise InvalidRequest("the clock would be beyond the year 2998")
+        raise InvalidRequest("the clock cannot move beyond the year 2998")
     if not world.let_pass(length, patience=PATIENCE):
         raise Conflict(
             f"so much happens in that time that {PATIENCE:g} s of real time were not enough; the clock is at "
-            f"{iso(clock.nanoseconds())}, advance it further from there"
+            f"{iso(clock.nanoseconds())} now, so advance it further from there"
         )
     return ControlResponse(200, described(world))
 

@@ -1,4 +1,4 @@
-"""What a test says of the calls of a world: which ones it expects, and what to show when it fails."""
+"""Expected calls of a world, and the report for a failed test."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from output_mock.report import sections
 if TYPE_CHECKING:
     from output_mock.mock import OutputMock
 
-# What makes an expected call of what a request says of it.
+# The functions that make expected calls from a request.
 _MAKERS: dict[str, Callable[..., Expected]] = {
     maker.__name__: maker
     for maker in (started, signalled, updated, queried, stopped, terminated, reset, called)
 }
-# What a request calls the parameters that have another name in Python.
+# The JSON names of parameters that have another name in Python.
 _IN_JSON = {"workflow_id": "workflowId"}
-# So many runs, the last ones, have their timeline in a report; so wide, in characters.
+# How many of the last runs have their timeline in a report, and its width in characters.
 _MOST_TIMELINES = 10
 _WIDTH = 100
 
@@ -54,7 +54,9 @@ def check(asked: ControlRequest) -> ControlResponse:
     wanted = [_expected(one, f"the body, expected/{index}") for index, one in enumerate(body["expected"])]
     times, in_order, only = body.get("times"), body.get("inOrder", False), body.get("only", False)
     if times is not None and (in_order or only):
-        raise InvalidRequest("the body: 'times' goes with neither 'inOrder' nor 'only'; send two requests")
+        raise InvalidRequest(
+            "the body: 'times' cannot be combined with 'inOrder' or 'only'; send two requests"
+        )
     calls = Calls(asked.held.app.calls)
     try:
         if in_order:
@@ -91,7 +93,7 @@ def _expected(given: Mapping[str, Any], where: str) -> Expected:
 
 
 def report(asked: ControlRequest) -> ControlResponse:
-    """What the world has seen."""
+    """The report."""
     mock = asked.held.mock
     shown = [(title.removeprefix("output_mock: "), told) for title, told in sections(mock, _is_own)]
     shown += [(f"timeline of {name}", told) for name, told in _timelines(mock)]
@@ -99,7 +101,7 @@ def report(asked: ControlRequest) -> ControlResponse:
 
 
 def _is_own(place: str) -> bool:
-    """Whether something was scripted by a request, and not in a file that the server has."""
+    """Whether something was scripted by a request, not in a file of the server."""
     return ", line " not in place or place.startswith("the body, ")
 
 

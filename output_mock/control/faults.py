@@ -121,7 +121,7 @@ def add(asked: ControlRequest) -> ControlResponse:
 
 
 def _added(asked: ControlRequest, fault: Fault) -> Fault:
-    """A fault that strikes from now on. Where it is written, messages say by its own path."""
+    """Add a fault. Messages name its own path as the place where it is written."""
     asked.held.app.faults.add(fault)
     fault.place = f"/__mock__/faults/{fault.id}"
     return fault
@@ -145,9 +145,7 @@ def remove(asked: ControlRequest) -> ControlResponse:
         if str(fault.id) == wanted:
             faults.remove(fault)
             return ControlResponse(204, None)
-    raise NotFound(
-        f"there is no fault {wanted[:100]!r} that is still active; GET /__mock__/faults lists them"
-    )
+    raise NotFound(f"there is no active fault {wanted[:100]!r}; GET /__mock__/faults lists the active faults")
 
 
 def presets(asked: ControlRequest) -> ControlResponse:

@@ -34,11 +34,12 @@ _ABSOLUTE = re.compile(r"[A-Za-z]+://([^/?#]*)")
 
 
 class Front:
-    """A WSGI application for some worlds and their control plane, which `access` says who may use.
+    """A WSGI application for some worlds and their control plane. `access` decides who may use the control
+    plane.
 
     The control plane asks for the `control_token`; without one, for the token that the API itself asks for,
-    if any. With a control token a world is only made by the control plane, and not by a request for a new
-    name; with just a token of the API, by a request that brings it. No page of another origin makes one.
+    if any. With a control token, only the control plane makes worlds, and a request for a new name does not.
+    With only a token of the API, a request that sends it makes one. Pages of other origins never make one.
     """
 
     def __init__(
@@ -51,11 +52,11 @@ class Front:
         self._made_plane: Plane | None = None
 
     def wake_all_waiters(self) -> None:
-        """Whoever waits for something in any world stops waiting."""
+        """Wake all requests that wait for something, in all worlds."""
         self.worlds.wake_all_waiters()
 
     def waiting_requests(self) -> int:
-        """How many requests wait for something to happen in any world."""
+        """How many requests wait for something, in all worlds."""
         return self.worlds.waiting_requests()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -69,7 +70,7 @@ class Front:
         return answer(environ, start_response)
 
     def _special(self, environ: WSGIEnvironment, path: str) -> WSGIResponse:
-        """Answer what may be for the control plane, or for a world by its name."""
+        """Answer requests for the control plane, or for a world by its name."""
         target = _target(environ)
         try:
             if not path.startswith(PREFIX):
@@ -91,7 +92,7 @@ class Front:
     def _control(
         self, environ: WSGIEnvironment, target: str, world: WorldEntry | str, *, scoped: bool
     ) -> WSGIResponse:
-        """Answer a request for the control plane of a world, or of the one of a name."""
+        """Answer a request for the control plane of a world."""
         try:
             self._access.check(environ)
             if self._access.is_preflight(environ):
@@ -124,7 +125,7 @@ class Front:
     def _check_making(self, environ: Mapping[str, Any], name: str) -> None:
         """Raise unless this request may make a world by asking for it."""
         if self._control_token is not None:
-            # Only the control plane makes any.
+            # Only the control plane makes worlds.
             self.worlds.find(name)
         self._access.check(environ)
         if self._auth_token is not None and not self._brings(
@@ -136,7 +137,7 @@ class Front:
         if self._control_token is not None:
             right = self._brings(environ, self._control_token, ("bearer",))
         else:
-            # Whoever may use the API brings its token as the API takes it.
+            # Clients of the API send its token in the form that the API takes.
             right = self._auth_token is None or self._brings(
                 environ, self._auth_token, ("basic", "bearer", "")
             )
@@ -156,7 +157,7 @@ def _is_control(target: str) -> bool:
 
 
 def _target(environ: WSGIEnvironment) -> str:
-    """Path and query as they were sent, as far as the server tells. Notes the host that they name."""
+    """Path and query as they were sent, as far as the server tells. Notes the host in the target."""
     target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ["PATH_INFO"]
     absolute = _ABSOLUTE.match(target)
     if absolute is not None:
@@ -164,7 +165,7 @@ def _target(environ: WSGIEnvironment) -> str:
         target = target[absolute.end() :]
     target = target.partition("#")[0] or "/"
     query = environ.get("QUERY_STRING", "")
-    # A test client that is given the query by itself has a target without one.
+    # A test client that gets the query separately has a target without one.
     return f"{target}?{query}" if query and "?" not in target else target
 
 
@@ -173,5 +174,5 @@ def _parted(target: str) -> tuple[str, str]:
     path, mark, query = target.partition("?")
     parts = path.split("/", 3)
     if len(parts) < 3:
-        raise InvalidRequest("a world is reached by /w/NAME/…")
+        raise InvalidRequest("the path of a world needs its name: /w/NAME/…")
     return unquote(parts[2]), f"/{parts[3] if len(parts) > 3 else ''}{mark}{query}"

@@ -17,7 +17,7 @@ Labels = Mapping[str, object]
 
 
 class _Metric(NamedTuple):
-    """A number that is measured, by labels."""
+    """A metric, with a value for each set of labels."""
 
     name: str
     kind: str
@@ -25,7 +25,7 @@ class _Metric(NamedTuple):
     samples: Iterable[tuple[str, Labels, float]]
 
     def lines(self) -> Iterable[str]:
-        """It as Prometheus reads it."""
+        """The lines for Prometheus."""
         yield f"# HELP {self.name} {self.about}"
         yield f"# TYPE {self.name} {self.kind}"
         for suffix, labels, value in self.samples:
@@ -52,7 +52,7 @@ def _metrics(asked: ControlRequest) -> Iterable[_Metric]:
     yield _Metric(
         "output_mock_info",
         "gauge",
-        "The version of output-mock, and those that the asked world stands in for.",
+        "The version of output-mock, and the versions that this world stands in for.",
         [
             (
                 "",
@@ -68,7 +68,7 @@ def _metrics(asked: ControlRequest) -> Iterable[_Metric]:
     yield _Metric(
         "output_mock_requests_total",
         "counter",
-        "Requests to the API, by route and status; status 0 is an answer that was lost on the way.",
+        "Requests to the API, by route and status. Status 0 means that the answer was lost on the way.",
         [("", {"route": route, "status": status}, number) for (route, status), number in answered],
     )
     by_route: dict[str, int] = {}
@@ -77,7 +77,7 @@ def _metrics(asked: ControlRequest) -> Iterable[_Metric]:
     yield _Metric(
         "output_mock_request_duration_seconds",
         "summary",
-        "Seconds of real time until the answer, or a stream's first byte.",
+        "Seconds of real time until the answer, or until a stream's first byte.",
         [
             sample
             for route, number in by_route.items()
@@ -94,18 +94,18 @@ def _metrics(asked: ControlRequest) -> Iterable[_Metric]:
         counts.unmatched,
     )
     for name, about, value in (
-        ("worlds", "Worlds that there are.", len(worlds)),
+        ("worlds", "The number of worlds.", len(worlds)),
         ("runs_open", "Runs that have not ended.", sum(held.world.open_runs for held in worlds)),
         ("runs_closed", "Runs that have ended and are kept.", sum(held.world.closed_runs for held in worlds)),
         (
             "requests_waiting",
-            "Requests that wait for something.",
+            "Requests that are waiting at the moment.",
             sum(h.app.waiting_requests() for h in worlds),
         ),
         ("faults", "Faults that are still active.", sum(len(held.app.faults) for held in worlds)),
         (
             "script_errors",
-            "Mistakes in scripts, of worlds as they are.",
+            "Mistakes in scripts, in all current worlds.",
             sum(len(held.world.script_errors) for held in worlds),
         ),
     ):
@@ -113,13 +113,13 @@ def _metrics(asked: ControlRequest) -> Iterable[_Metric]:
     yield _one(
         "output_mock_runs_removed_total",
         "counter",
-        "Runs that have ended and were removed because there were more than are kept, in all worlds.",
+        "Ended runs that were removed because there were more than the server keeps, in all worlds.",
         asked.held.world.kept_runs.gone,
     )
 
 
 def show(asked: ControlRequest) -> ControlResponse:
-    """What is counted."""
+    """All metrics."""
     lines = [line for metric in _metrics(asked) for line in metric.lines()]
     return ControlResponse(200, "".join(f"{line}\n" for line in lines))
 
@@ -129,7 +129,7 @@ OPERATIONS = [
         "getMetrics",
         "GET",
         "/metrics",
-        "Counts for Prometheus, over all worlds; below `/w/NAME`, those of one.",
+        "Counts for Prometheus, over all worlds; below `/w/NAME`, for one world.",
         show,
         {200: text("Prometheus' text format.")},
         media_type=MEDIA_TYPE,

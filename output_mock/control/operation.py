@@ -1,7 +1,7 @@
-"""What an operation of the control plane is, and the pieces that its description is made of.
+"""Operations of the control plane, and the pieces of their descriptions.
 
-An operation's schemas are JSON Schema. They stand in the OpenAPI document, and requests are held against them
-before the operation is done.
+An operation's schemas are JSON Schema. They are in the OpenAPI document, and requests are checked against
+them before the operation runs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from output_mock.http.bodies import LIMIT
 
 
 class ControlRequest(NamedTuple):
-    """What was asked of the control plane."""
+    """A request to the control plane."""
 
     worlds: Worlds
-    # The world that it was asked of.
+    # The world that it is about.
     held: WorldEntry
     # The names in the path, the parameters of the query, the body's value.
     path: Mapping[str, str]
@@ -32,7 +32,7 @@ class ControlRequest(NamedTuple):
     yaml: str | None
 
     def visible(self) -> list[WorldEntry]:
-        """The worlds that whoever asks may see: who brings the token of a world sees that one only."""
+        """The worlds that the sender may see: with the token of a world, only that one."""
         return list(self.worlds) if self.held is self.worlds.default else [self.held]
 
 
@@ -44,7 +44,7 @@ class ControlResponse(NamedTuple):
 
 
 class ControlOperation(NamedTuple):
-    """An operation: what it is called, where it is, what it takes and answers, and what does it."""
+    """An operation: its name and path, what it takes and answers, and the function that does it."""
 
     name: str
     method: str
@@ -53,7 +53,7 @@ class ControlOperation(NamedTuple):
     do: Callable[[ControlRequest], ControlResponse]
     # The schema of the answer's body by its status; None for no body.
     answers: Mapping[int, JsonSchema | None]
-    # Which errors there are besides those that every operation has.
+    # The errors that it has in addition to those of all operations.
     errors: tuple[int, ...] = ()
     query: Mapping[str, JsonSchema] = {}
     body: JsonSchema | None = None
@@ -64,12 +64,12 @@ class ControlOperation(NamedTuple):
     media_type: str = JSON_TYPE
     # Whether the body may be the text of a YAML file.
     yaml: bool = False
-    # Whether it is about all worlds, and so is not there below a world's own prefix.
+    # Whether it is about all worlds, and so does not exist below a world's own prefix.
     for_all: bool = False
 
 
 def duration(written: Any) -> int:
-    """The nanoseconds of a duration that a request brings. Raises `InvalidRequest`."""
+    """The nanoseconds of a duration in a request. Raises `InvalidRequest`."""
     try:
         return nanoseconds(written)
     except ValueError as error:
@@ -80,7 +80,7 @@ def duration(written: Any) -> int:
 
 
 def name_of(what: str, **keywords: Any) -> JsonSchema:
-    """The name of something that is kept under it."""
+    """The schema of a name."""
     return text(f"The name of {what}.", pattern=NAME, **keywords)
 
 

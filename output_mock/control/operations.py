@@ -1,4 +1,4 @@
-"""All operations of the control plane, which the modules that are named for what they are about have."""
+"""All operations of the control plane. They are defined in modules named after their subject."""
 
 from __future__ import annotations
 

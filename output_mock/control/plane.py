@@ -1,4 +1,4 @@
-"""Answers what is asked of the control plane: checks route, query and body, and has it done."""
+"""Answers requests to the control plane: checks route, query and body, and runs the operation."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _route(method: str, raw: str, scoped: bool) -> tuple[ControlOperation, dict[
     known = [operation.path for operation in OPERATIONS if not (scoped and operation.for_all)]
     meant = closest(raw[:200], known)
     words = f"; did you mean /__mock__{meant}?" if meant else "; /__mock__/openapi.json has all that there is"
-    raise NotFound(f"there is nothing on /__mock__{raw[:200]}{words}", nearest=meant)
+    raise NotFound(f"there is nothing at /__mock__{raw[:200]}{words}", nearest=meant)
 
 
 def _decoded(part: str) -> str:

@@ -73,7 +73,7 @@ class Unauthorized(Problem):
 
     def __init__(self) -> None:
         super().__init__(
-            "the control plane asks for a token; send that of --control-token, or without one that of "
+            "the control plane needs a token; send the one of --control-token, or else the one of "
             "--auth-token, as 'Authorization: Bearer TOKEN'",
             headers={"WWW-Authenticate": 'Bearer realm="output-mock control plane"'},
         )
@@ -94,11 +94,11 @@ class NotFound(Problem):
 
     @classmethod
     def named(cls, what: str, name: str, known: Sequence[str], *, listed: str, more: str = "") -> NotFound:
-        """There is no `what` of that name. The nearest of the known ones was probably meant; `listed` is the
-        part of the path, after `/__mock__/`, that lists them. `more` is what else there is to say.
+        """There is no `what` of that name. The message suggests the nearest of the known ones; `listed` is
+        the path, after `/__mock__/`, that lists them. `more` is added to the message.
         """
         known = list(known)[:1000]
-        hint = nearest(name, known) or f"; GET /__mock__/{listed} lists what there is"
+        hint = nearest(name, known) or f"; GET /__mock__/{listed} lists what exists"
         return cls(f"there is no {what} {name!r}{hint}{more}", nearest=closest(name, known))
 
 
@@ -165,8 +165,7 @@ CLASSES: tuple[type[Problem], ...] = (
     AssertionFailed,
     Full,
 )
-# What a world says that cannot do anything at the moment, with the statuses that it has: these errors are
-# answered as they are.
+# The errors of a world that cannot do anything at the moment. They keep their own statuses.
 UNAVAILABLE: dict[type[OutputError], tuple[int, ...]] = {
     WorldStuckError: (503,),
     WorldBusyError: (503,),
@@ -175,9 +174,9 @@ UNAVAILABLE: dict[type[OutputError], tuple[int, ...]] = {
 
 
 def refused(error: Problem | OutputError | RecursionError) -> WSGIResponse:
-    """The answer for what cannot be done.
+    """The answer when something cannot be done.
 
-    What else the engine refuses, such as to play a script that is wrong, does not go as things stand.
+    Everything else that the engine refuses, such as to run a wrong script, is a `Conflict`.
     """
     if isinstance(error, RecursionError):
         error = InvalidRequest("the body is nested too deep")

@@ -1,4 +1,4 @@
-"""The query and the body of a request, read as its operation takes them."""
+"""Reads the query and the body of a request for its operation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-ya
 
 
 def read_query(operation: ControlOperation, raw: str) -> dict[str, Any]:
-    """The parameters of a query string. Raises `InvalidRequest` for what the operation does not take."""
+    """The parameters of a query string. Raises `InvalidRequest` for unknown or wrong ones."""
     found: dict[str, Any] = {}
     for name, given in query_strings.parse(raw).items():
         if name not in operation.query:
@@ -29,7 +29,7 @@ def read_query(operation: ControlOperation, raw: str) -> dict[str, Any]:
                 f"there is no query parameter {name[:100]!r}{nearest(name[:100], known) or there}"
             )
         if isinstance(given, list):
-            raise InvalidRequest(f"the query parameter {name!r} is there twice")
+            raise InvalidRequest(f"the query parameter {name!r} is given twice")
         found[name] = _converted(given, operation.query[name])
         check(found[name], operation.query[name], f"the query parameter {name!r}")
     return found
@@ -48,7 +48,7 @@ def _converted(given: str, schema: Mapping[str, Any]) -> Any:
 
 
 def read_body(operation: ControlOperation, request: Request) -> tuple[Any, str | None]:
-    """The value of a JSON body, or the text of a YAML body; None for what there is not.
+    """The value of a JSON body, or the text of a YAML body; None for the one that was not sent.
 
     Raises `InvalidRequest`, `TooLarge` and `UnsupportedMediaType` for what the operation does not take.
     """
@@ -60,20 +60,20 @@ def read_body(operation: ControlOperation, request: Request) -> tuple[Any, str |
         raise TooLarge(f"a body has at most {most} bytes")
     if not data:
         if operation.body is not None and operation.body_required:
-            raise InvalidRequest("there is no body; send JSON as application/json")
+            raise InvalidRequest("the body is missing; send JSON as application/json")
         return None, None
     if operation.body is None:
         raise InvalidRequest(f"{operation.method} {operation.path} takes no body")
     kind = request.mimetype
     if kind not in ("application/json", *(_YAML_TYPES if operation.yaml else ())):
         types = "application/json" + (" or application/yaml" if operation.yaml else "")
-        raise UnsupportedMediaType(f"a body of type {kind[:100]!r} is not read; send {types}")
+        raise UnsupportedMediaType(f"a body of type {kind[:100]!r} is not supported; send {types}")
     if "Content-Encoding" in request.headers:
-        raise UnsupportedMediaType("a body with a Content-Encoding is not read; send it as it is")
+        raise UnsupportedMediaType("a body with a Content-Encoding is not supported; send it without one")
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise InvalidRequest("the body is no UTF-8") from None
+        raise InvalidRequest("the body is not UTF-8") from None
     if kind != "application/json":
         return None, text
     try:

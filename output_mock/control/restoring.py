@@ -1,4 +1,4 @@
-"""The worlds of a state file, put back into a server that has just begun."""
+"""Restores the worlds of a state file into a server that has just started."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ from output_mock.state.database import StateFile, StoredWorld, damaged
 from output_mock.state.scripts import Definitions, DefinitionsAgain
 from output_mock.state.worlds import WORLD_BODY, StoredHistory, from_bytes, offered
 
-# Tells people what is different from what they may expect.
+# A function that tells the user what is different than expected.
 Tell = Callable[[str], None]
 
 
 class Restored:
-    """A world that is there again: which one of the file it is, and how many events each of its runs that go
-    on has there.
-    """
+    """A restored world: its number in the file, and how many events each of its open runs has there."""
 
     def __init__(self, held: WorldEntry, number: int, written: dict[int, int]) -> None:
         self.held = held
@@ -34,10 +32,9 @@ class Restored:
 
 
 def restore(file: StateFile, worlds: Worlds, tell: Tell) -> tuple[Definitions, set[int], list[Restored]]:
-    """Put the worlds of a file back, and tell what is not as it was.
+    """Restore the worlds of a file, and tell what is different.
 
-    Returns its workflows, the numbers of those that it has, and the worlds. Raises `StateFileError` for a
-    damaged file.
+    Returns its workflows, their numbers, and the worlds. Raises `StateFileError` for a damaged file.
     """
     definitions, restored = Definitions(), []
     # All worlds of a server count together.
@@ -45,7 +42,7 @@ def restore(file: StateFile, worlds: Worlds, tell: Tell) -> tuple[Definitions, s
     kept.gone += file.runs_gone_before()
     file.runs_gone = lambda: kept.gone
     stored = file.workflows()
-    # All that is made stays: there is nothing for the collector to find.
+    # Everything that is made stays, so the garbage collector would find nothing.
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -86,7 +83,7 @@ def _restored(
     for one in file.runs(stored.id):
         record = json_runs.run(from_bytes(one.body), again)
         if record.number != one.number:
-            raise Unreadable(f"the run {one.number} is another one")
+            raise Unreadable(f"the run {one.number} is stored under another number")
         if record.ended:
             record = record._replace(history=StoredHistory(one.history, record.values["info"]))
         else:
@@ -101,7 +98,7 @@ def _restored(
     try:
         world = world_of(whole, like, on_unplayable=lambda run: tell_of(_unplayable(run)))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        # Each field is what it should be, and they do not fit together.
+        # Each field is valid, but they do not fit together.
         raise Unreadable(f"its parts do not fit together ({type(error).__name__}: {error})") from None
     _take_past_runs(world, like)
     world.changed = set()
@@ -111,12 +108,12 @@ def _restored(
     app.set_request_ids_state(read["requestIds"])
     like.close()
     goes_on = len(world._open) - len(world.catalogs)
-    tell_of(f"runs that are there again: {len(runs) - len(world.catalogs)}, {goes_on} of them under way")
+    tell_of(f"restored {len(runs) - len(world.catalogs)} runs, {goes_on} of them still open")
     return Restored(held, stored.id, written)
 
 
 def _made_again(name: str, options: dict[str, Any], marks: Iterable[bytes], worlds: Worlds) -> WorldEntry:
-    """A new world of that name, with what was said when the world of the file was made."""
+    """A new world of that name, with the options of the world in the file."""
     try:
         if options:
             from output_mock.control.checking import check
@@ -131,13 +128,13 @@ def _made_again(name: str, options: dict[str, Any], marks: Iterable[bytes], worl
 def _unplayable(run: Run) -> str:
     assert run.unplayable is not None
     return (
-        f"the run {run.workflow_id!r} waits for its script and does not go on: {run.unplayable.message}. It "
-        "is kept as it is: serve the script that it began with, or end the run"
+        f"the run {run.workflow_id!r} cannot continue without its script: {run.unplayable.message}. It is "
+        f"kept as it is: serve the script that it began with, or end the run"
     )
 
 
 def _take_past_runs(world: World, like: World) -> None:
-    """Runs that were read from traces are in no state file: they come from where they are read again."""
+    """Move runs that were read from traces to the restored world. A state file does not have them."""
     past = [
         run for run in like._runs.values() if run.trace_tree is not None and run.run_id not in world._runs
     ]

@@ -1,4 +1,4 @@
-"""Runs: where each of them stands, and moving or ending one by hand."""
+"""Runs: see where each stands, and advance or end one by hand."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _RUN: JsonSchema = {
     "workflow": text("The name of the workflow."),
     "catalog": text(),
     "status": text(enum=STATUSES),
-    "progress": text("Where it stands, in words: what it waits for, how it has ended."),
+    "progress": text("Where it stands, in words: what it waits for, or how it has ended."),
     "startedAt": TIME,
     "closedAt": or_null(TIME),
     "waitsFor": shape(
@@ -58,7 +58,7 @@ _RUN: JsonSchema = {
                     {
                         "name": text(),
                         "input": ANYTHING,
-                        "attempt": number("Which attempt this is, or the next one will be."),
+                        "attempt": number("The number of this attempt, or of the next one."),
                         "due": or_null(TIME),
                     },
                     about="A step that is under way or will be tried again; `due` is when that happens.",
@@ -73,10 +73,12 @@ SCHEMAS = {
     "TraceNode": shape(
         {
             "id": text(),
-            "kind": text("workflow, step, evaluator, internal_step, llm, http, or a step's own word."),
+            "kind": text(
+                "workflow, step, evaluator, internal_step, llm, http, or another word that a step uses."
+            ),
             "name": text(),
             "startedAt": number("Milliseconds since 1970."),
-            "endedAt": or_null(number("Milliseconds since 1970; null as long as it goes on.")),
+            "endedAt": or_null(number("Milliseconds since 1970; null while it is under way.")),
             "input": ANYTHING,
             "output": ANYTHING,
             "error": ANYTHING,
@@ -84,7 +86,7 @@ SCHEMAS = {
             "attributes": {"type": "object"},
         },
         optional=("input", "output", "error"),
-        about="Something that was done, and what was done for it.",
+        about="Something that was done, with the parts that it consists of.",
     ),
     "Run": shape(_RUN, about="A run, and where it stands."),
     "RunInFull": shape(
@@ -96,7 +98,7 @@ SCHEMAS = {
             "history": many({"type": "object"}),
         },
         optional=("history", "input"),
-        about="A run with what went in and came out. `input` is missing when none was sent.",
+        about="A run with its input and output. `input` is missing when none was sent.",
     ),
 }
 
@@ -112,7 +114,7 @@ def _find(asked: ControlRequest) -> tuple[World, Run]:
         run_id = asked.query.get("runId")
         if run_id is not None and world.name_of(workflow_id) is not None:
             raise NotFound(
-                f"workflow {workflow_id!r} has no run {run_id!r}; GET /__mock__/runs lists what there is"
+                f"workflow {workflow_id!r} has no run {run_id!r}; GET /__mock__/runs lists the runs"
                 f"{world.kept_runs.told()}"
             ) from None
         raise _no_run(world, workflow_id) from None
@@ -129,7 +131,7 @@ def _no_run(world: World, workflow_id: str) -> NotFound:
 
 
 def _changing(asked: ControlRequest, change: Callable[[World, Run], None]) -> ControlResponse:
-    """The run after a change, which only a running one takes."""
+    """The run after a change. Only a running one can be changed."""
     world, run = _find(asked)
     with world.clock.lock:
         world.clock.run_due()
@@ -144,7 +146,7 @@ def _changing(asked: ControlRequest, change: Callable[[World, Run], None]) -> Co
 
 
 def described(run: Run) -> dict[str, Any]:
-    """A run, as lists show it. Called with the world's lock held."""
+    """A run, as lists show it. Call it with the world's lock held."""
     return {
         "workflowId": run.workflow_id,
         "runId": run.run_id,
@@ -192,7 +194,7 @@ def _in_full(run: Run, *, history: bool) -> dict[str, Any]:
 
 
 def list_runs(asked: ControlRequest) -> ControlResponse:
-    """The runs that fit."""
+    """The runs that match."""
     world, query = asked.held.world, asked.query
     limit = query.get("limit", 100)
     found: list[dict[str, Any]] = []
@@ -240,8 +242,8 @@ def advance(asked: ControlRequest) -> ControlResponse:
     with world.clock.lock:
         if not moved:
             raise Conflict(
-                f"nothing more of {run.workflow_id!r} happens by itself: {progress(run.latest())}; send it "
-                "what it waits for, or let a timeout pass with ?timeouts=true"
+                f"nothing will happen in {run.workflow_id!r} by itself: {progress(run.latest())}. Send it "
+                f"what it waits for, or let a timeout pass with ?timeouts=true"
             )
         return ControlResponse(200, described(run.latest()))
 
@@ -309,8 +311,10 @@ def signal(asked: ControlRequest) -> ControlResponse:
         return ControlResponse(200, described(run.latest()))
 
 
-_PINNED = {"runId": text("Which run; default is the latest one of the workflow id.", maxLength=LONGEST_ID)}
-_STEP = text("The name of an open step; without it, the run itself is meant.", maxLength=LONGEST_ID)
+_PINNED = {"runId": text("The run id. Default: the latest run of the workflow id.", maxLength=LONGEST_ID)}
+_STEP = text(
+    "The name of an open step. Without it, the request is about the run itself.", maxLength=LONGEST_ID
+)
 OPERATIONS = [
     ControlOperation(
         "listRuns",
@@ -321,7 +325,7 @@ OPERATIONS = [
         {200: shape({"runs": many(ref("Run")), "count": number()})},
         query={
             "workflow": text("The name of the workflow.", maxLength=LONGEST_ID),
-            "catalog": text("The catalog that it is of.", maxLength=LONGEST_ID),
+            "catalog": text("The catalog of the workflow.", maxLength=LONGEST_ID),
             "workflowId": text("The workflow id.", maxLength=LONGEST_ID),
             "status": text("The status.", enum=STATUSES),
             "limit": number("How many at most.", minimum=1, maximum=1000, default=100),
@@ -356,13 +360,13 @@ OPERATIONS = [
         advance,
         {200: ref("Run")},
         errors=(404, 409),
-        query={**_PINNED, "timeouts": flag("Whether a timeout is a next thing, too.")},
+        query={**_PINNED, "timeouts": flag("Whether a timeout counts as the next thing, too.")},
     ),
     ControlOperation(
         "completeRun",
         "POST",
         "/runs/{workflowId}/complete",
-        "Complete an open step, whatever its script says, or the whole run.",
+        "Complete an open step, or the whole run, whatever the script says.",
         complete,
         {200: ref("Run")},
         errors=(404, 409),
@@ -374,7 +378,7 @@ OPERATIONS = [
         "failRun",
         "POST",
         "/runs/{workflowId}/fail",
-        "Fail an open step, which is not tried again, or the whole run.",
+        "Fail an open step, without another attempt, or the whole run.",
         fail,
         {200: ref("Run")},
         errors=(404, 409),

@@ -27,9 +27,9 @@ from output_mock.state.database import Changes, StateFile, StateFileError, Store
 from output_mock.state.scripts import Definitions, definition_json
 from output_mock.state.worlds import history_json, to_bytes, world_body
 
-# How often, in seconds, it looks: of what a killed process had done, at most a second may be missing.
+# How often, in seconds, it looks for changes. If the process is killed, at most a second may be missing.
 INTERVAL = 0.4
-# How long, in seconds, it waits for the worlds in which a script is running.
+# How many seconds it waits for worlds in which a script is running.
 _PATIENCE = 0.2
 
 
@@ -39,18 +39,18 @@ class _Kept:
     def __init__(self, number: int) -> None:
         self.number = number
         self.world: World | None = None
-        # How many events of each run that goes on, by the run's number.
+        # How many events of each open run the file has, by the run's number.
         self.written: dict[int, int] = {}
         self.body: bytes = b""
-        # When it was looked at last, how much it and its control plane had been asked then, and whether an
-        # answer was under way.
+        # When it was checked last, how many requests it and its control plane had had then, and whether one
+        # was being answered.
         self.looked: float = float("-inf")
         self.asked: int = -1
         self.controlled: int = -1
         self.busy: bool = True
 
     def is_idle(self, held: WorldEntry) -> bool:
-        """Whether nothing has been asked of the world since, and nothing has happened in it."""
+        """Whether the world has had no requests since, and nothing has happened in it."""
         world, app = held.world, held.app
         return (
             self.world is world
@@ -63,7 +63,7 @@ class _Kept:
 
 
 class _Taken:
-    """What has changed in a world, as its lock was held."""
+    """What has changed in a world, taken while its lock was held."""
 
     def __init__(
         self,
@@ -88,9 +88,9 @@ class _Taken:
 
 
 def begun(path: Path, worlds: Worlds, tell: Callable[[str], None]) -> Saver:
-    """Put back into these worlds what a state file has, and write to it from now on.
+    """Restore these worlds from a state file, and write to it from now on.
 
-    Raises `StateFileError` for a file that cannot be used. `tell` is told what is not as it was.
+    Raises `StateFileError` for a file that cannot be used. `tell` gets messages about what is different.
     """
     file = opened(path)
     try:
@@ -107,10 +107,10 @@ def begun(path: Path, worlds: Worlds, tell: Callable[[str], None]) -> Saver:
 
 
 class Saver:
-    """Keeps a state file true to some worlds, from `start` until `close`.
+    """Keeps a state file up to date with some worlds, from `start` until `close`.
 
-    Takes what `restore` has returned. `tell` is told, once, that the state cannot be written, and why, and
-    that it can be again.
+    Takes the results of `restore`. `tell` gets a message, once, if the state cannot be written, and another
+    one when it can be again.
     """
 
     def __init__(
@@ -130,11 +130,11 @@ class Saver:
             kept = self._kept[one.held] = _Kept(one.number)
             kept.world, kept.written = one.world, one.written
             self._last = max(self._last, one.number)
-        # Since when the file has all that had happened by then; why it could not be written since.
+        # Up to when the file has everything; why it could not be written since then.
         self.written: datetime | None = None
         self.problem: str | None = None
         self._told_missing = False
-        # The worlds that a script kept to itself when they were looked at last.
+        # The worlds that a script blocked at the last check.
         self._kept_back: list[str] = []
         self._now = threading.Event()
         self._stopping = False
@@ -156,14 +156,14 @@ class Saver:
         self._now.set()
 
     def close(self, seconds: float) -> None:
-        """Write what has changed since, and let the file go, within so many seconds."""
+        """Write the last changes, and close the file, within this many seconds."""
         self._stopping = True
         self._now.set()
         self._thread.join(seconds)
         self.tell_missing()
 
     def tell_missing(self) -> None:
-        """Tell, once, at the end, what the file does not have, and why."""
+        """Report, once, at the end, what is missing in the file, and why."""
         if self._told_missing:
             return
         self._told_missing = True
@@ -173,16 +173,16 @@ class Saver:
             self._tell(f"{missing}: {self.problem}")
         elif self._kept_back:
             names = ", ".join(map(repr, self._kept_back))
-            self._tell(f"{missing}, in the world {names}: a script keeps it to itself")
+            self._tell(f"{missing}, in the world {names}, because a script blocks it")
         elif self._stopping and self._thread.is_alive():
-            self._tell(f"{missing}: there was too much to write before the end")
+            self._tell(f"{missing}, because there was too much to write before the end")
 
     def trouble(self) -> str | None:
-        """Why the file does not have what happens now; None when it has, but for the last second."""
+        """Why the file is not up to date; None if it is, except for the last second."""
         if self.problem is not None or not self._kept_back:
             return self.problem
         names = ", ".join(map(repr, self._kept_back))
-        return f"a script keeps the world {names} to itself, so nothing new of it is written"
+        return f"a script blocks the world {names}, so its changes are not written"
 
     def _run(self) -> None:
         while not self._stopping:
@@ -197,13 +197,13 @@ class Saver:
         try:
             self.save()
         except Exception as error:
-            # Whatever it is, it must not be silent: who trusts in the file has to know.
+            # Report every error: users rely on the file.
             problem = f"{type(error).__name__}: {error}"
             if self.problem is None:
                 self._tell(
-                    f"the state is not written to {self.path}: {problem}; the server goes on, and what it "
-                    "does is lost when it ends before the file can be written again. A snapshot (POST, then "
-                    "GET /__mock__/snapshots/NAME) keeps a world elsewhere"
+                    f"the state cannot be written to {self.path}: {problem}. The server continues, but "
+                    f"changes are lost if it ends before the file can be written again. To save a world "
+                    f"elsewhere, use a snapshot (POST, then GET /__mock__/snapshots/NAME)"
                 )
             self.problem = problem
             return
@@ -212,7 +212,7 @@ class Saver:
             self._tell(f"the state is written to {self.path} again")
 
     def save(self) -> None:
-        """Write what has changed. Raises `OSError` or `sqlite3.Error` when that cannot be done."""
+        """Write what has changed. Raises `OSError` or `sqlite3.Error` if that fails."""
         with self._saving:
             self._save()
 
@@ -224,7 +224,8 @@ class Saver:
         try:
             helds = list(self._worlds)
             busy = [held for held in helds if not self._take(held, 0.0, taken)]
-            # A script may hold a world for a while. Those that one held at the last look hold up no others.
+            # A script may block a world for a while. Worlds that were blocked at the last check do not delay
+            # the others.
             end = monotonic() + _PATIENCE
             for held in busy:
                 left = 0.0 if held.name in self._kept_back else max(0.0, end - monotonic())
@@ -272,7 +273,7 @@ class Saver:
             return False
         try:
             if held.world is not world or world.clock.closed:
-                # Another one has taken its place just now.
+                # Another world has just replaced it.
                 return held.world is world
             app = held.app
             kept.looked, kept.asked, kept.controlled = monotonic(), app.asked, held.controlled
@@ -292,7 +293,7 @@ class Saver:
             lock.release()
 
     def _give_back(self, taken: _Taken) -> None:
-        """What was taken is not written: it has changed still."""
+        """Note that what was taken could not be written, and still has to be."""
         kept, world = taken.kept, taken.world
         kept.busy = True
         if kept.world is world and world.changed is not None:

@@ -1,4 +1,4 @@
-"""The snapshots of a world, by the names that they are kept under."""
+"""The snapshots of a world, by name."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SCHEMAS = {
         {
             "name": name_of("the snapshot"),
             "now": TIME,
-            "runs": number("How many workflow ids were started."),
+            "runs": number("How many workflow ids there are."),
             "calls": number("How many calls the journal held."),
         },
-        about="The state of a world, by the name that it is kept under. `now` is the time on its clock.",
+        about="The saved state of a world, under a name. `now` is the time on its clock.",
     )
 }
 
@@ -41,13 +41,13 @@ def _described(name: str, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def list_snapshots(asked: ControlRequest) -> ControlResponse:
-    """All of them."""
+    """List the snapshots."""
     found = list(asked.held.snapshots.items())
     return ControlResponse(200, {"snapshots": [_described(name, snapshot) for name, snapshot in found]})
 
 
 def take(asked: ControlRequest) -> ControlResponse:
-    """One more; one of the same name is forgotten."""
+    """Save a snapshot. It replaces one of the same name."""
     kept = asked.held.snapshots
     name = (asked.body or {}).get("name")
     if name is None:
@@ -75,14 +75,14 @@ def _the(asked: ControlRequest) -> tuple[str, Snapshot]:
 
 
 def restore(asked: ControlRequest) -> ControlResponse:
-    """Go back to one."""
+    """Go back to a snapshot."""
     name, snapshot = _the(asked)
     snapshot.restore(asked.held.mock)
     return ControlResponse(200, _described(name, snapshot))
 
 
 def show(asked: ControlRequest) -> ControlResponse:
-    """One of them as a file."""
+    """Get a snapshot as a file."""
     from output_mock.state.worlds import snapshot_json
 
     _, snapshot = _the(asked)
@@ -90,7 +90,7 @@ def show(asked: ControlRequest) -> ControlResponse:
 
 
 def put(asked: ControlRequest) -> ControlResponse:
-    """One from a file."""
+    """Upload a snapshot from a file."""
     from output_mock.state.checked import Unreadable
     from output_mock.state.worlds import checked_snapshot
 
@@ -106,7 +106,7 @@ def put(asked: ControlRequest) -> ControlResponse:
 
 
 def delete(asked: ControlRequest) -> ControlResponse:
-    """One less."""
+    """Delete a snapshot."""
     name, _ = _the(asked)
     asked.held.snapshots.pop(name, None)
     return ControlResponse(204, None)
@@ -114,7 +114,7 @@ def delete(asked: ControlRequest) -> ControlResponse:
 
 _FILE: JsonSchema = {
     "type": "object",
-    "description": "All that a snapshot holds. What is in it may change with the version of the file.",
+    "description": "Everything in a snapshot. Its content may change with the version of the format.",
     "required": ["kind", "version"],
     "properties": {"kind": {"type": "string"}, "version": {"type": "integer"}},
 }
@@ -131,8 +131,8 @@ OPERATIONS = [
         "takeSnapshot",
         "POST",
         "/snapshots",
-        "Save the state of the whole world: runs, clock, faults and calls. 409 if a script does something "
-        "else when it is played again.",
+        "Save the state of the whole world: runs, clock, faults and calls. 409 if a script behaves "
+        "differently when it is replayed.",
         take,
         {201: ref("Snapshot")},
         errors=(409,),
@@ -162,8 +162,8 @@ OPERATIONS = [
         "putSnapshot",
         "PUT",
         "/snapshots/{name}",
-        "Upload a snapshot from a file, to restore it later. 409 if a script does something else than the "
-        "file says about its runs.",
+        "Upload a snapshot from a file, to restore it later. 409 if a script behaves differently than the "
+        "runs in the file.",
         put,
         {200: ref("Snapshot"), 201: ref("Snapshot")},
         errors=(409,),

@@ -37,22 +37,22 @@ _WORKFLOW: JsonSchema = {
     "description": or_null(text()),
     "inputSchema": ANYTHING,
     "outputSchema": ANYTHING,
-    "language": text("What it is scripted in.", enum=["python", "yaml"]),
+    "language": text("The language of its script.", enum=["python", "yaml"]),
 }
 SCHEMAS = {
-    "Workflow": shape(_WORKFLOW, about="A workflow that runs can be started of."),
+    "Workflow": shape(_WORKFLOW, about="A workflow that clients can start."),
     "WorkflowInFull": shape(
         {**_WORKFLOW, "script": ANYTHING},
-        about="A workflow with its script, in the language of YAML files; null when it is in Python.",
+        about="A workflow with its script, in the language of YAML files; null if the script is in Python.",
     ),
     "Catalog": shape(
         {
             "name": text(),
-            "worker": flag("Whether its worker is there; without, nothing of it moves."),
+            "worker": flag("Whether its worker is up. Without a worker, its runs do not continue."),
             "workerReturns": or_null(TIME),
             "workflows": many(text()),
         },
-        about="A catalog, and whether its worker is there.",
+        about="A catalog, and whether its worker is up.",
     ),
 }
 
@@ -61,7 +61,7 @@ SCHEMAS = {
 
 
 def _offered(world: World) -> dict[str, tuple[list[str], WorkflowDefinition]]:
-    """The workflows by name: the catalogs that offer one, and what the first of them offers."""
+    """The workflows by name: the catalogs that offer each, and its definition in the first of them."""
     found: dict[str, tuple[list[str], WorkflowDefinition]] = {}
     for catalog in world.catalogs.values():
         for name, definition in catalog.workflows.items():
@@ -70,7 +70,7 @@ def _offered(world: World) -> dict[str, tuple[list[str], WorkflowDefinition]]:
 
 
 def _written(definition: WorkflowDefinition) -> Any:
-    """What a YAML file or a body says of it; None for Python."""
+    """The script in the form of a YAML file; None for Python."""
     return getattr(getattr(definition.script, "__self__", None), "written", None)
 
 
@@ -135,7 +135,7 @@ def _read(asked: ControlRequest) -> Script:
 
 
 def _check(world: World, script: Script, *, kept: bool) -> None:
-    """Raise unless every child is there, and there is room."""
+    """Raise unless all children exist, and there is room."""
     known = set(script.mentions().called)
     number = len(script.names)
     if kept:
@@ -158,14 +158,14 @@ def _catalogs(script: Script) -> set[str]:
 
 
 def add(asked: ControlRequest) -> ControlResponse:
-    """Offer what the body scripts besides what there is."""
+    """Add the workflows of the body."""
     world, script = asked.held.world, _read(asked)
     _check(world, script, kept=True)
     with world.clock.lock:
         taken = [name for name in script.names if name in _offered(world)]
         if taken:
             raise Conflict(
-                f"there is a workflow {taken[0]!r} already; replace it with PUT /workflows/{taken[0]}, or "
+                f"workflow {taken[0]!r} exists already; replace it with PUT /workflows/{taken[0]}, or "
                 "all with PUT /workflows"
             )
         _offer(world, [], script)
@@ -173,7 +173,7 @@ def add(asked: ControlRequest) -> ControlResponse:
 
 
 def replace_all(asked: ControlRequest) -> ControlResponse:
-    """Offer what the body scripts, and nothing else."""
+    """Replace all workflows with those of the body."""
     world, script = asked.held.world, _read(asked)
     _check(world, script, kept=False)
     _offer(world, [_Everything()], script)
@@ -181,7 +181,7 @@ def replace_all(asked: ControlRequest) -> ControlResponse:
 
 
 def put(asked: ControlRequest) -> ControlResponse:
-    """Offer one workflow, in the place of the one of its name."""
+    """Add one workflow, or replace the one of its name."""
     world, name = asked.held.world, asked.path["name"]
     script = _read_one(asked, name)
     _check(world, script, kept=True)
@@ -218,7 +218,7 @@ def _offer(world: World, old: list[Scripted], script: Script) -> None:
 
 
 class _Everything(Scripted):
-    """All that a world offers."""
+    """All workflows of a world."""
 
     def withdraw_from(self, world: ServingWorld) -> None:
         for catalog in world.catalogs.values():
@@ -227,7 +227,7 @@ class _Everything(Scripted):
 
 
 def remove(asked: ControlRequest) -> ControlResponse:
-    """Offer a workflow no longer."""
+    """Remove a workflow."""
     world, name, catalog = asked.held.world, asked.path["name"], asked.query.get("catalog")
     with world.clock.lock:
         catalogs, _ = _the(world, name)
@@ -258,13 +258,15 @@ def list_catalogs(asked: ControlRequest) -> ControlResponse:
 
 
 def put_catalog(asked: ControlRequest) -> ControlResponse:
-    """Have a catalog, and let its worker come or go."""
+    """Add a catalog, and let its worker come or go."""
     world, name, body = asked.held.world, asked.path["name"], asked.body or {}
     if not re.fullmatch(CATALOG_NAME, name):
         raise InvalidRequest(f"{name[:100]!r} is not a valid catalog name; use letters, digits and _ . @ -")
     away = duration(body.get("awayFor", 0))
     if away and body.get("worker", False):
-        raise InvalidRequest("a worker that is there is not away; leave out 'worker' or 'awayFor'")
+        raise InvalidRequest(
+            "with 'awayFor' the worker is away, so 'worker' cannot be true; leave out one of them"
+        )
     with world.clock.lock:
         new = name not in world.catalogs
         if new and len(world.catalogs) >= MOST_CATALOGS:
@@ -280,17 +282,17 @@ def put_catalog(asked: ControlRequest) -> ControlResponse:
 
 _FILE: JsonSchema = {
     "type": "object",
-    "description": "What a YAML file would say, as JSON: `output-mock schema` prints its JSON Schema.",
+    "description": "The content of a YAML file, as JSON. `output-mock schema` prints its JSON Schema.",
     "x-script": "file",
     "required": ["workflows"],
     "properties": {"workflows": {"type": "array", "items": {"type": "object"}}},
 }
 _ONE: JsonSchema = {
     "type": "object",
-    "description": "What a YAML file would say of the workflow, as JSON; `name` may be left out.",
+    "description": "The workflow as in a YAML file, as JSON. `name` may be left out.",
     "x-script": "workflow",
 }
-_CATALOG = {"catalog": text("Only in this catalog; default is in all.", maxLength=64)}
+_CATALOG = {"catalog": text("Only in this catalog. Default: in all.", maxLength=64)}
 _ALL = shape({"workflows": many(ref("Workflow"))})
 OPERATIONS = [
     ControlOperation(

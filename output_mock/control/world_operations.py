@@ -21,41 +21,41 @@ SCHEMAS = {
     "World": shape(
         {
             "name": text(),
-            "path": text("What to put before the paths of the API to reach it."),
+            "path": text("The prefix of the API's paths for this world."),
             "seed": number(),
             "clock": ref("Clock"),
-            "apiVersion": text("The version of the server that it stands in for."),
+            "apiVersion": text("The version of the real server that it stands in for."),
             "sdkVersion": text("The version of its workers."),
-            "stuck": or_null(
-                text("Which script holds the world and does not give its thread back, where and since when.")
-            ),
+            "stuck": or_null(text("The script that blocks the world, with its place and since when.")),
             "workflows": number("How many workflows there are."),
-            "runs": number("How many workflow ids were started."),
+            "runs": number("How many workflow ids there are."),
             "calls": number("How many calls the journal holds."),
-            "misses": number("How many of them no script foresaw."),
-            "faults": number("How many faults are still to strike."),
-            "scriptErrors": many(text(), description="What is wrong with the scripts themselves."),
+            "misses": number("How many of them no script matches."),
+            "faults": number("How many faults are still active."),
+            "scriptErrors": many(text(), description="The mistakes in the scripts."),
             "snapshots": many(text()),
-            "idle": {"type": "number", "description": "Seconds since it was last asked for something."},
+            "idle": {"type": "number", "description": "Seconds since its last request."},
         },
-        about="A world: a whole fake with scripts, clock, runs, journal and faults of its own.",
+        about="A world: a complete fake with its own scripts, clock, runs, journal and faults.",
     ),
     "Version": shape(
         {
             "name": {"const": "output-mock"},
             "version": text(),
             "keepRuns": or_null(
-                number("How many closed runs are kept at most, over all worlds; null for all.")
+                number("How many closed runs are kept at most, over all worlds. null means all.")
             ),
-            "runsGone": number("How many closed runs have gone because there were more, over all worlds."),
+            "runsGone": number("How many closed runs were removed because there were more, over all worlds."),
             "state": or_null(
                 shape(
                     {
                         "file": text("The state file."),
-                        "written": or_null(text("By when all that had happened is in the file: ISO 8601.")),
-                        "problem": or_null(text("Why it cannot be written at the moment.")),
+                        "written": or_null(
+                            text("The file has everything that happened up to this time: ISO 8601.")
+                        ),
+                        "problem": or_null(text("Why the file cannot be written at the moment.")),
                     },
-                    about="With `--state`, the file that the state of all worlds is kept in.",
+                    about="With `--state`, the file with the state of all worlds.",
                 )
             ),
         }
@@ -107,12 +107,12 @@ def show(asked: ControlRequest) -> ControlResponse:
 
 
 def show_own(asked: ControlRequest) -> ControlResponse:
-    """The world that was asked."""
+    """The world of this request."""
     return ControlResponse(200, _described(asked.held))
 
 
 def make(asked: ControlRequest) -> ControlResponse:
-    """A new world."""
+    """Make a world."""
     body = dict(asked.body)
     name, tokens = body.pop("name"), body.pop("tokens", [])
     try:
@@ -122,7 +122,7 @@ def make(asked: ControlRequest) -> ControlResponse:
 
 
 def wipe(asked: ControlRequest) -> ControlResponse:
-    """Begin it anew."""
+    """Reset a world."""
     held = _named(asked)
     held.used = monotonic()
     asked.worlds.wipe(held)
@@ -130,13 +130,13 @@ def wipe(asked: ControlRequest) -> ControlResponse:
 
 
 def wipe_own(asked: ControlRequest) -> ControlResponse:
-    """Begin the world anew that was asked."""
+    """Reset the world of this request."""
     asked.worlds.wipe(asked.held)
     return ControlResponse(200, _described(asked.held))
 
 
 def delete(asked: ControlRequest) -> ControlResponse:
-    """Let it be gone."""
+    """Delete a world."""
     asked.worlds.delete(_named(asked))
     return ControlResponse(204, None)
 
@@ -161,22 +161,24 @@ def show_version(asked: ControlRequest) -> ControlResponse:
     )
 
 
-# With what a world is made.
+# The options of a new world.
 NEW = fields(
     {
         "name": text("Its name.", pattern=NAME),
         "tokens": many(
             text(minLength=1, maxLength=200, pattern=r"^[!-~]+$"),
             maxItems=MOST_TOKENS,
-            description="Requests that bring one of these in `Authorization` are for this world.",
+            description="Requests with one of these tokens in `Authorization` are for this world.",
         ),
-        "clock": text("How time passes; default is as on the server.", enum=["real", "auto", "manual"]),
-        "seed": number("Seed of every id; default is the server's.", minimum=0, maximum=2**53),
-        "apiVersion": text("The version of the server that it stands in for; default is the server's."),
-        "sdkVersion": text("The version of its workers; default is that of `apiVersion`."),
-        "catalog": text("The catalog that is meant when none is named.", pattern="^[A-Za-z0-9_.@-]{1,64}$"),
+        "clock": text("How time passes. Default: as on the server.", enum=["real", "auto", "manual"]),
+        "seed": number("The seed of all ids. Default: the server's.", minimum=0, maximum=2**53),
+        "apiVersion": text("The version of the real server to stand in for. Default: as on the server."),
+        "sdkVersion": text("The version of its workers. Default: that of `apiVersion`."),
+        "catalog": text(
+            "The catalog that is used when a request names none.", pattern="^[A-Za-z0-9_.@-]{1,64}$"
+        ),
         "executionTimeout": DURATION,
-        "scripts": text("Which scripts it has: the server's (default), or none.", enum=["server", "none"]),
+        "scripts": text("Its scripts: those of the server (default), or none.", enum=["server", "none"]),
     },
     "name",
 )

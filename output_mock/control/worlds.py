@@ -1,4 +1,4 @@
-"""The fakes that one server holds, by name: worlds that cannot see each other."""
+"""The worlds of a server: separate fakes, by name."""
 
 from __future__ import annotations
 
@@ -22,62 +22,62 @@ if TYPE_CHECKING:
     from output_mock.mock import OutputMock
     from output_mock.state.snapshot import Snapshot
 
-# The name of the world that is meant when none is named.
+# The name of the default world.
 DEFAULT = "default"
 MOST_WORLDS = 100
-# How many tokens may lead to a world.
+# How many tokens a world may have.
 MOST_TOKENS = 100
-# Makes the fake of a world from its name, `world`, and what was said when it was made: `clock`, `seed`, …
+# Makes the fake of a world from its name, `world`, and its options: `clock`, `seed`, …
 Make = Callable[[Mapping[str, Any]], "OutputMock"]
-# How often, at least, worlds are looked at that may have been idle for too long: seconds.
+# At least how often, in seconds, to look for worlds that were idle for too long.
 _LOOK = 30.0
 
 
 class KeptState(Protocol):
-    """What writes the state of worlds to a file (`saver.Saver`)."""
+    """The state file of the worlds (`saver.Saver`)."""
 
     @property
     def path(self) -> str:
-        """Where it lies."""
+        """Its path."""
 
     # When the file was written last.
     written: datetime | None
 
     def trouble(self) -> str | None:
-        """Why it cannot be written; None when it can."""
+        """Why it cannot be written; None if it can."""
 
 
 class WorldEntry:
-    """A world that is held under a name."""
+    """A world, under a name."""
 
     def __init__(
         self, name: str, mock: OutputMock, options: Mapping[str, Any], marks: Iterable[bytes] = ()
     ) -> None:
         self.name = name
         self.options: dict[str, Any] = dict(options)
-        # The fingerprints of the tokens that lead to it.
+        # The fingerprints of its tokens.
         self.marks: frozenset[bytes] = frozenset(marks)
         self.snapshots: dict[str, Snapshot] = {}
         self.used: float = monotonic()
-        # Whether a request for its name has made it, and nobody has changed anything by the control plane.
+        # Whether a request for its name has made it, and the control plane has not changed anything.
         self.disposable = False
         # How many requests are on their way to it.
         self.visits = 0
-        # How many requests its control plane answers now, and has answered.
+        # How many requests its control plane is answering, and has answered.
         self.controlling: int = 0
         self.controlled: int = 0
         self.hold(mock)
 
     def hold(self, mock: OutputMock) -> None:
-        """Have this fake answer from now on."""
+        """Let this fake answer from now on."""
         mock.app.api.tokens = self.marks
         self.mock = mock
-        # Those that have been read from traces.
+        # The runs that were read from traces.
         self._first_runs = len(mock.world.workflow_ids())
 
     @property
     def empty(self) -> bool:
-        """Whether a request for its name has made it, and nothing has come of that."""
+        """Whether a request for its name has made it, and nothing has happened in it."""
         return (
             self.disposable
             and not self.visits
@@ -116,7 +116,7 @@ class Worlds:
         on_end: Callable[[str], None] | None = None,
     ) -> None:
         self.default: WorldEntry = WorldEntry(DEFAULT, first, {})
-        # Which world a token leads to, by its fingerprint.
+        # The name of the world for each token, by the token's fingerprint.
         self._tokens: dict[bytes, WorldEntry] = {}
         self._make = make
         self._most = most
@@ -127,9 +127,9 @@ class Worlds:
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._sweeper: threading.Thread | None = None
-        # What writes the state of the worlds to a file, if they are to outlast the process.
+        # The state file, if the worlds should outlast the process.
         self.saver: KeptState | None = None
-        # What was counted of the requests to worlds that are there no longer.
+        # The request counts of deleted worlds.
         self.gone: RequestCounts = RequestCounts()
 
     def __iter__(self) -> Any:
@@ -139,20 +139,20 @@ class Worlds:
         return len(self._held)
 
     def find(self, name: str) -> WorldEntry:
-        """The world of that name; to look at it is not to use it. Raises `NotFound`."""
+        """The world of that name, without counting as use. Raises `NotFound`."""
         held = self._held.get(name)
         if held is None:
             raise NotFound.named("world", name, list(self._held), listed="worlds")
         return held
 
     def get(self, name: str) -> WorldEntry:
-        """The world of that name, which was used by that. Raises `NotFound`."""
+        """The world of that name; this counts as use. Raises `NotFound`."""
         held = self.find(name)
         held.used = monotonic()
         return held
 
     def by_token(self, authorization: str | None) -> WorldEntry | None:
-        """The world that the token of an `Authorization` header leads to; None when it leads to none."""
+        """The world of the token in an `Authorization` header; None if there is none."""
         if not authorization or not self._tokens:
             return None
         held = self._tokens.get(fingerprint(bare(authorization)))
@@ -162,7 +162,9 @@ class Worlds:
 
     @contextmanager
     def controlled(self, held: WorldEntry) -> Iterator[None]:
-        """While the block runs, a world's control plane answers a request, which may change it."""
+        """Note that a world's control plane answers a request, which may change the world, while the block
+        runs.
+        """
         with self._lock:
             held.controlling += 1
         try:
@@ -174,7 +176,7 @@ class Worlds:
 
     @contextmanager
     def visited(self, name: str, may_make: Callable[[], object]) -> Iterator[WorldEntry]:
-        """The world of that name, which stays at least as long as the block runs.
+        """The world of that name, which is kept at least while the block runs.
 
         If there is none yet it is made as the server itself was, unless `may_make` raises. Raises
         `InvalidRequest` for a name that cannot be, and `Full`.
@@ -196,19 +198,20 @@ class Worlds:
     def make(
         self, name: str, options: Mapping[str, Any] | None = None, tokens: Sequence[str] = ()
     ) -> WorldEntry:
-        """A new world; where there is no room, in the place of one that is empty. `tokens` lead to it.
+        """A new world. If there is no room, it replaces an empty one. Requests with one of the `tokens` are
+        for it.
 
         Raises `InvalidRequest`, `Conflict` for a name or token that is taken, and `Full`.
         """
         _check_name(name)
         with self._lock:
             if name in self._held:
-                raise Conflict(f"there is a world {name!r} already; wipe it, or delete it first")
+                raise Conflict(f"world {name!r} exists already; wipe it, or delete it first")
             if self._make is None:
-                raise Full("this server holds one world and no more")
+                raise Full("this server has only one world")
             marks = set(map(fingerprint, tokens))
             if not self._tokens.keys().isdisjoint(marks):
-                raise Conflict("one of the tokens leads to another world already; choose another one")
+                raise Conflict("one of the tokens belongs to another world already; choose another token")
             if len(self._held) >= self._most:
                 self._make_room()
             return self._hold(name, options or {}, marks)
@@ -224,7 +227,7 @@ class Worlds:
             if name == DEFAULT:
                 return self.default
             if self._make is None:
-                raise Full("this server holds one world and no more")
+                raise Full("this server has only one world")
             return self._hold(name, options, marks)
 
     def _hold(self, name: str, options: Mapping[str, Any], marks: Iterable[bytes]) -> WorldEntry:
@@ -240,7 +243,7 @@ class Worlds:
         empty = [held for held in self._held.values() if held.empty]
         if not empty:
             raise Full(
-                f"there are {self._most} worlds, and no room for more; delete one "
+                f"there are {self._most} worlds, which is the limit; delete one "
                 "(DELETE /__mock__/worlds/NAME), or serve with a larger --worlds or a --world-ttl"
             )
         self.delete(min(empty, key=lambda held: held.used))
@@ -253,9 +256,9 @@ class Worlds:
         return mock
 
     def wipe(self, held: WorldEntry) -> None:
-        """Begin a world anew: no runs, calls, faults or snapshots; scripts, clock and seed as at first."""
+        """Reset a world: no runs, calls, faults or snapshots; scripts, clock and seed as at its start."""
         if self._make is None:
-            raise Conflict("this server cannot begin its world anew")
+            raise Conflict("this server cannot reset its world")
         with self._lock:
             old = held.mock
             held.hold(self._new(held.name, held.options))
@@ -263,9 +266,9 @@ class Worlds:
         self._end(old, Ending.WIPED)
 
     def delete(self, held: WorldEntry) -> None:
-        """Let a world be gone. Raises `Conflict` for the default one."""
+        """Delete a world. Raises `Conflict` for the default one."""
         if held is self.default:
-            raise Conflict("the default world stays; wipe it")
+            raise Conflict("the default world cannot be deleted; wipe it instead")
         with self._lock:
             if self._held.get(held.name) is held:
                 del self._held[held.name]
@@ -280,16 +283,16 @@ class Worlds:
         self.gone.include(mock.app.counts)
 
     def wake_all_waiters(self) -> None:
-        """Whoever waits for something in any world stops waiting."""
+        """Wake all requests that wait for something, in all worlds."""
         for held in self:
             held.app.wake_all_waiters()
 
     def waiting_requests(self) -> int:
-        """How many requests wait for something to happen in any world."""
+        """How many requests wait for something, in all worlds."""
         return sum(held.app.waiting_requests() for held in self)
 
     def close(self) -> None:
-        """Look after idle worlds no longer."""
+        """Stop looking for idle worlds."""
         self._closing.set()
         if self._sweeper is not None:
             self._sweeper.join()

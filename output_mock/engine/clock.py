@@ -67,7 +67,7 @@ class Clock:
         self.outgoing: HoldsTime | None = None
         self._now = EPOCH if start is None else int(start.timestamp() * 1000) * 1_000_000
         if not 0 <= self._now < LATEST:
-            raise ValueError(f"a clock begins between 1970 and 2998, not at {start}")
+            raise ValueError(f"start must be between 1970 and 2998, not {start}")
         self._sequence = 0
         self._ready: deque[Callable[[], None]] = deque()
         # Work is what a run is doing (a step, a pause); a guard only limits how long it waits for
@@ -131,7 +131,7 @@ class Clock:
         length = nanoseconds(duration)
         target = self._now + length
         if target > LATEST:
-            raise ValueError(f"the clock would be beyond the year 2998 after {duration!r}")
+            raise ValueError(f"the clock cannot move beyond the year 2998, as it would after {duration!r}")
         self.move_to(target)
 
     def move_to(self, when: int) -> None:
@@ -156,8 +156,8 @@ class Clock:
         """Change between `auto` and `manual`. Raises `ValueError` for any other change."""
         if mode not in ("auto", "manual") or self.mode == "real":
             raise ValueError(
-                f"a clock changes between 'auto' and 'manual', not from {self.mode!r} to {mode!r}; "
-                "make a world with that clock"
+                f"a clock can only change between 'auto' and 'manual', not from {self.mode!r} to {mode!r}; "
+                f"make another world with that clock"
             )
         self.mode = mode
 
@@ -238,8 +238,8 @@ class Clock:
         due = self.nanoseconds() + length
         if due > LATEST and self.mode != "real":
             raise ValueError(
-                f"{what} would come {format_duration(length)} from now, and the clock ends with the year "
-                f"2998; it is {self.now():%Y-%m-%d}, so make it shorter, or begin earlier (start=…)"
+                f"{what} would come {format_duration(length)} from now, but the clock ends with the year "
+                f"2998. It is {self.now():%Y-%m-%d}, so make it shorter, or start the clock earlier (start=…)"
             )
         return due
 

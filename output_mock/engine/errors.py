@@ -22,7 +22,8 @@ class WorldStuckError(OutputError):
 
     def __init__(self, holder: str) -> None:
         super().__init__(
-            f"this world is stuck: {holder}. Every other request for it waits for that. In the script, use "
+            f"this world is stuck: {holder}. All other requests to it have to wait for that. In the script, "
+            f"use "
             "ctx.sleep instead of time.sleep, and ctx.step(…, returns=…, takes=…) for what comes from "
             "outside. To go on now, wipe the world (POST /__mock__/world/wipe) or delete it "
             "(DELETE /__mock__/worlds/NAME)"
@@ -43,9 +44,9 @@ class WorldBusyError(OutputError):
 
     def __init__(self) -> None:
         super().__init__(
-            "this world has been busy for so long that this request was not begun; much falls due at once "
-            "(a clock that is moved far, many runs, a snapshot). Ask again later, or wipe the world "
-            "(POST /__mock__/world/wipe)"
+            "this world has been busy for so long that this request was not begun. Too much happens at "
+            "once: the clock moved far, there are many runs, or a snapshot is made. Try again later, or "
+            "wipe the world (POST /__mock__/world/wipe)"
         )
         self.unmatched_reason: str | None = self.message
 
@@ -77,13 +78,11 @@ class WaitEndedError(OutputError):
     def __init__(self, ending: Ending, workflow_id: str | None = None) -> None:
         what = "" if workflow_id is None else f" for workflow {workflow_id!r}"
         then = (
-            "ask again when it is back"
+            "send the request again when it is back"
             if ending is Ending.STOPPED
-            else "the runs that were there are gone, so start the workflow anew"
+            else "its old runs are gone, so start the workflow again"
         )
-        super().__init__(
-            f"this request waited{what}, and meanwhile {ending.value}; {then}", workflow_id=workflow_id
-        )
+        super().__init__(f"while this request waited{what}, {ending.value}; {then}", workflow_id=workflow_id)
         self.status = 503 if ending is Ending.STOPPED else 410
 
 

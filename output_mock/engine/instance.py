@@ -625,8 +625,8 @@ class Instance:
             raise RuntimeError("the run is closed")
         if not self.loop.is_running():
             raise RuntimeError(
-                f"the context of run {self.run.run_id} was used outside of its own script; "
-                "a context belongs to one run"
+                f"the context of run {self.run.run_id} was used outside its own script; use a context only "
+                f"in the run that it was made for"
             )
 
     # Messages

@@ -32,7 +32,7 @@ class KeptRuns:
 
     def __init__(self, most: int | None = None) -> None:
         if most is not None and most < 1:
-            raise ValueError(f"keep_runs is {most}; keep at least one run, or give None to keep all of them")
+            raise ValueError(f"keep_runs must be at least 1, or None to keep all runs, not {most}")
         self.most = most
         # How many runs have gone so far.
         self.gone: int = 0
@@ -89,6 +89,6 @@ class KeptRuns:
         if not self.gone:
             return ""
         return (
-            f"; it may have gone: {self.gone} of the oldest closed runs went, as this server keeps the last "
-            f"{self.most} (--keep-runs {self.most}); to keep more, start it with a larger --keep-runs"
+            f"; perhaps it was removed: this server keeps the last {self.most} closed runs (--keep-runs "
+            f"{self.most}) and has removed {self.gone}; to keep more, start it with a larger --keep-runs"
         )

@@ -194,8 +194,8 @@ class ScriptLoop:
             self._ready = []
             self._turn.clear()
             refuse(
-                f"has {MOST_TASKS:,} tasks that have not ended, and begins another one; do its tasks begin "
-                "tasks without end? Await some of them before"
+                f"has {MOST_TASKS:,} open tasks, and starts another one; do its tasks start tasks without "
+                "end? Await some of them first"
             )
         if context is not None:
             kwargs["context"] = context
@@ -293,7 +293,8 @@ class ScriptLoop:
     def __getattr__(self, name: str) -> NoReturn:
         """Whatever else a loop can do leaves the world: sockets, threads, subprocesses, signals."""
         raise ForeignAwaitError(
-            f"a script cannot use {name} of an event loop: it runs on the fake's own, where only ctx.step, "
+            f"a script cannot use {name} of an event loop: it runs on the fake's own loop, where only "
+            f"ctx.step, "
             "ctx.child, ctx.wait_for_signal, ctx.condition, sleeps and asyncio's own primitives can be "
             "awaited. Give the value to ctx.step(…, returns=…) instead"
         )

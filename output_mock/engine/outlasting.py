@@ -51,8 +51,8 @@ def note_signal(
     place = place or place_of(definition)
     enough = format_duration(2 * (timeout - left + after))
     text = (
-        f"workflow {definition.name!r}: signal {name!r} is due after {format_duration(after)}, but the "
-        f"run may take {format_duration(max(0, left))} only: set execution_timeout={enough!r} ({place})"
+        f"workflow {definition.name!r}: signal {name!r} is due after {format_duration(after)}, but the run "
+        f"may only take {format_duration(max(0, left))}: set execution_timeout={enough!r} ({place})"
     )
     _note(noted, (place, f"signal {name!r}"), (text, False))
 

@@ -25,7 +25,7 @@ def progress(run: Run) -> str:
         return "waiting for a worker: there is none for its catalog"
     waits = [*_work(run), *_children(run), *_messages(run)]
     if not waits:
-        return "about to go on" if run.task_scheduled else "running"
+        return "about to continue" if run.task_scheduled else "running"
     clock = run.world.clock
     since = format_duration(clock.nanoseconds() - min(begun for _, begun in waits))
     virtual = "" if clock.mode == "real" else ", virtual"
@@ -130,9 +130,11 @@ def _more(run: Run) -> str:
     if timeouts:
         ahead, deadline = min(timeouts), run.ends_by()
         if deadline and deadline <= ahead:
-            more.append(f"the run's execution timeout is in {_left(run, deadline)}, before that of the wait")
+            more.append(
+                f"the run reaches its execution timeout in {_left(run, deadline)}, before the wait times out"
+            )
         else:
             more.append(f"it times out in {_left(run, ahead)}")
     if run.instance is not None:
-        more += [f"nothing has read its signal {name!r}" for name in run.instance.unread_signals()]
+        more += [f"its signal {name!r} has not been read" for name in run.instance.unread_signals()]
     return f"; {', '.join(more)}" if more else ""

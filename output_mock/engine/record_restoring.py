@@ -357,7 +357,7 @@ class _Making:
 
 def _not_again(run: Run, why: str) -> ScriptError:
     return ScriptError(
-        f"the run {run.run_id} of {run.workflow_id!r} cannot go on from where it was: {why}; has its script "
-        "changed?",
+        f"the run {run.run_id} of {run.workflow_id!r} cannot continue from where it was: {why}; has its "
+        f"script changed?",
         workflow_id=run.workflow_id,
     )

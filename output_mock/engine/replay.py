@@ -216,8 +216,8 @@ class Replay:
             for (_, subject), event in zip(given, written, strict=True)
         ):
             raise ScriptError(
-                f"the script of workflow {run.definition.name!r} did something else when it was played again "
-                "than it had done before; make it depend on its input, steps and signals only (ctx.random "
+                f"the script of workflow {run.definition.name!r} behaved differently when it was replayed; "
+                f"make it depend on its input, steps and signals only (ctx.random "
                 "and ctx.now instead of random and datetime), and let its runs end before you change it",
                 workflow_id=run.workflow_id,
             )

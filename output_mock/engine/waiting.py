@@ -79,7 +79,7 @@ class Waiting:
         Returns whether there was one. Raises `RuntimeError` on a real clock.
         """
         if self.clock.mode == "real":
-            raise RuntimeError("a real clock cannot be advanced; things happen when their time has come")
+            raise RuntimeError("a real clock cannot be advanced; wait until the next thing happens")
         self.outgoing.wait_until_free()
         with self.clock.lock:
             moved = self.clock.run_due() or self._jump_to_next(lambda: run.latest().next_due(guards=guards))

@@ -81,7 +81,7 @@ def checked_limit(limit: Duration) -> int:
     """The limit that a duration stands for, in nanoseconds. Raises `ValueError` for 0."""
     length = nanoseconds(limit)
     if not length:
-        raise ValueError("a script needs some time to run; write its limit like '500ms', '2s' or '1m'")
+        raise ValueError("the limit for scripts must be longer than 0; write it like '500ms', '2s' or '1m'")
     return length
 
 
@@ -289,7 +289,7 @@ class Watchdog:
 
     @property
     def seconds(self) -> float:
-        """For how many seconds the script that runs has not given its thread back. Asked by any thread."""
+        """For how many seconds the running script has been blocking. Any thread may call this."""
         return monotonic() - self._began if self._depth else 0.0
 
     def described(self) -> str | None:
@@ -302,7 +302,7 @@ class Watchdog:
         if step is not None:
             words += f", in step {step!r},"
         seconds = max(1, round(monotonic() - began))
-        words += f" has not given its thread back for {seconds} s, at {_place(frame, run)}"
+        words += f" has been blocking for {seconds} s, at {_place(frame, run)}"
         return words if run is None else f"{words} (workflow id {run.workflow_id!r}, run {run.run_id})"
 
     def look(self, passed: float, *, on_time: bool) -> None:
@@ -411,7 +411,7 @@ def _place(frame: FrameType | None, run: Watched | None) -> str:
             elsewhere = f"{file}, line {frame.f_lineno}"
         frame = frame.f_back
     said = getattr(getattr(script, "__self__", None), "place", None)
-    return str(said or elsewhere or "a place that is not known")
+    return str(said or elsewhere or "an unknown place")
 
 
 _RUN = Watchdog.run.__code__
@@ -555,7 +555,7 @@ def _watch() -> None:
             if text not in told:
                 told.add(text)
                 _log.warning(
-                    "something went wrong while scripts were watched; they still are: %s", text, exc_info=True
+                    "an error occurred while watching scripts; watching continues: %s", text, exc_info=True
                 )
 
 

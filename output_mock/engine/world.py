@@ -211,8 +211,8 @@ class World(Waiting):
             if self.deployment.finds_no_workflow:
                 refusal = errors.UnsupportedWorkflowError(workflow_name, queue.name)
                 refusal.unmatched_reason = (
-                    f"a server of {self.deployment.api} finds no workflow of workers of "
-                    f"{self.deployment.sdk}, which do not write their names where it looks for them"
+                    f"a server of {self.deployment.api} finds no workflows of workers of "
+                    f"{self.deployment.sdk}, as these do not write the names where the server looks for them"
                 )
                 raise refusal
             if name is None:
@@ -612,14 +612,16 @@ class World(Waiting):
 
         if not self.wait(run, answered, until=None):
             raise StalledError(
-                f"update {name!r} of workflow {workflow_id!r} waits for something that did not happen within "
-                f"{self.patience:g} s; it may need a signal, another request, or time on the clock",
+                f"update {name!r} of workflow {workflow_id!r} did not end within "
+                f"{self.patience:g} s; it may wait for a signal, another request, or time on the clock",
                 workflow_id=workflow_id,
             )
         if update.rejected is not None:
             unmatched_reason = None if update.mistake is None else update.mistake.message
             if update.unknown:
-                unmatched_reason = f"the script of {run.info.workflow_type!r} handles no update {name!r}"
+                unmatched_reason = (
+                    f"the script of {run.info.workflow_type!r} has no handler for update {name!r}"
+                )
             raise errors.WorkflowUpdateFailedError(update.rejected, unmatched_reason=unmatched_reason)
         if update.failure is not None:
             raise errors.WorkflowUpdateFailedError(update.failure.root().message)
@@ -768,9 +770,9 @@ class World(Waiting):
         if not self.wait(run, lambda: not run.latest().running, until=until, guards=True):
             if self.clock.nanoseconds() < until:
                 raise StalledError(
-                    f"workflow {run.workflow_id!r} did not end within {self.patience:g} s of the wall, and "
-                    f"the {self.clock.mode} clock stands still; advance it from another thread, or use "
-                    "/workflow/start",
+                    f"workflow {run.workflow_id!r} did not end within {self.patience:g} s of real time, as "
+                    f"the {self.clock.mode} clock does not move by itself; advance it from another thread, "
+                    f"or use /workflow/start",
                     workflow_id=run.workflow_id,
                 )
             raise errors.WorkflowExecutionTimedOutError(run.workflow_id)

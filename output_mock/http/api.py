@@ -1,4 +1,4 @@
-"""The API of one world: what all requests to it have in common."""
+"""The API of one world: what all its requests share."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from output_mock.http.under_way import UnderWay
 
 
 class Api:
-    """The world, how a version shows it, what goes wrong with calls, and who may make some.
+    """The world, its view for a version, its faults, and its tokens.
 
-    `auth_token` is the token that requests must bring (None: none).
+    `auth_token` is the token that requests must send (None: none).
     """
 
     def __init__(self, world: World, *, view: View = NEWEST, auth_token: str | None = None) -> None:
         self.world = world
         self.view = view
         self.auth_token = auth_token
-        # The fingerprints of tokens that are as good as that one: those that lead to this world.
+        # The fingerprints of other valid tokens: those that select this world.
         self.tokens: frozenset[bytes] = frozenset()
-        # The origins of the pages that may read answers; None: every page, as on the real server.
+        # The origins of pages that may read answers; None: all pages, as on the real server.
         self.cors_origins: frozenset[str] | None = None
         self.faults: Faults = Faults(world.seed)
         self.renderings: Renderings = Renderings(view)
         self.under_way: UnderWay = UnderWay()
-        # On a virtual clock the same ones every time. A source of its own, so that looking at a run does not
+        # On a virtual clock, the same ids every time. A separate source, so that looking at a run does not
         # change the ids of the next one.
         self.request_ids: Ids = Ids(world.seed + 1)

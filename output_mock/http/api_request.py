@@ -1,4 +1,4 @@
-"""A request to the API: what the client has sent, and what was read of it."""
+"""A request to the API: what the client has sent, and what was parsed from it."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ class ApiRequest:
         self.body: Any = UNDEFINED
         self.route: Route | None = None
         self.workflow_id: str | None = None
-        # What the operation takes, once it was found to be valid: parameters, fields of the body, run.
+        # The validated arguments of the operation: parameters, fields of the body, run.
         self.parameters: dict[str, Any] = {}
         self.fields: dict[str, Any] = {}
         self.run_id: str | None = None
-        # What nothing has foreseen about this request.
+        # Why no script matches this request.
         self.unmatched_reason: str | None = None
-        # What a fault does that only the operation can do: after how many events the stream is cut, and what
-        # is wrong with S3; and whether that was the answer.
+        # Faults that only the operation can apply: after how many events the stream is cut, what is wrong
+        # with S3, and whether that was the answer.
         self.cut_after: int | None = None
         self.s3: Trouble | None = None
         self.s3_failed: bool = False
-        # The response, once there is one, and whether the client gets less than that.
+        # The response, once it exists, and whether the client gets less than that.
         self.response: WSGIResponse | None = None
         self.lost: bool = False
 
@@ -67,7 +67,7 @@ class ApiRequest:
         return self.route.operation.signal or self.route.name or ""
 
     def header(self, name: str) -> str | None:
-        """The header of that name, which is written as WSGI has it: `HTTP_IF_NONE_MATCH`."""
+        """The header of that name, in WSGI's form: `HTTP_IF_NONE_MATCH`."""
         value: str | None = self.environ.get(name)
         return value
 
@@ -76,7 +76,7 @@ class ApiRequest:
         return cors(self.api.cors_origins, self.environ.get("HTTP_ORIGIN"))
 
     def end_in_reset(self) -> None:
-        """Have the connection end in a TCP reset, if the server can do that."""
+        """Let the connection end in a TCP reset, if the server can do that."""
         function = self.environ.get(RESET)
         if function is not None:
             function()
@@ -84,16 +84,17 @@ class ApiRequest:
     def while_busy(
         self, frames: Generator[bytes, None, None], last_frame: Callable[[OutputError], bytes]
     ) -> Iterator[bytes]:
-        """The frames of a stream; only while one is made the request counts as one that is being answered.
+        """The frames of a stream.
 
-        `last_frame` is what the server sends when the thread that makes them does not come back.
+        The request counts as being answered only while a frame is made. `last_frame` is what the server
+        sends if the thread that makes them never returns.
         """
         function = self.environ.get(GIVE_UP)
         give_up = None if function is None else lambda error: function(error, last_frame(error))
         return self.api.under_way.while_busy(frames, give_up)
 
     def workflow(self) -> str | None:
-        """The name of the workflow that it is about; None when it is about none."""
+        """The name of the workflow that it is about; None if there is none."""
         if self.workflow_id is not None:
             named = self.world.name_of(self.workflow_id)
             if named is not None:
@@ -104,7 +105,7 @@ class ApiRequest:
         return None
 
     def aim(self, route: Route | None) -> None:
-        """Note which route it is for, and the workflow id that it names."""
+        """Note its route, and the workflow id in its path or body."""
         self.route = route
         if route is None:
             return
@@ -127,5 +128,5 @@ def _target(environ: WSGIEnvironment) -> tuple[str, str]:
         path = quote(environ.get("PATH_INFO", "/").encode("latin-1"), safe="/:@!$&'()*+,;=~")
         target = f"{path}?{query}" if query else path
     path, _, query = target.partition("#")[0].partition("?")
-    # A test client that is given the query by itself has a target without one.
+    # A test client that gets the query separately has a target without one.
     return path, query or environ.get("QUERY_STRING", "")

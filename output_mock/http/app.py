@@ -1,4 +1,4 @@
-"""The WSGI application: the API of one world, and the journal of what it was asked."""
+"""The WSGI application: the API of one world, and the journal of its calls."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class OutputApp(Flask):
         auth_token: str | None = None,
         kept_calls: int = 10_000,
     ) -> None:
-        # Told where it lies, Flask need not look for it: every test has an application of its own.
+        # With the path given, Flask need not search for it: every test has its own application.
         super().__init__("output_mock", static_folder=None, root_path=_FOLDER, instance_path=_FOLDER)
-        # What ends a connection has to reach the server.
+        # Errors that end a connection must reach the server.
         self.config["PROPAGATE_EXCEPTIONS"] = True
         self.api: Api = Api(world, view=view_of(world.deployment), auth_token=auth_token)
         self.faults: Faults = self.api.faults
@@ -63,7 +63,7 @@ class OutputApp(Flask):
         self.counts: RequestCounts = RequestCounts()
         # Whether answers say how long they took.
         self.timing = False
-        # How many requests it was asked, about: whoever has seen the number knows whether there were more.
+        # About how many requests there were, to find out later whether there were more.
         self.asked: int = 0
         self.on_answer: Callable[[Call], None] | None = None
         # The number of the last call.
@@ -73,7 +73,7 @@ class OutputApp(Flask):
 
     @property
     def world(self) -> World:
-        """The world that requests ask; another one when a snapshot has been restored."""
+        """The world of the requests; a different one after a snapshot was restored."""
         return self.api.world
 
     @world.setter
@@ -92,10 +92,10 @@ class OutputApp(Flask):
         return response
 
     def answer(self, environ: WSGIEnvironment) -> WSGIResponse:
-        """Answer a request. Also without Flask's contexts, which nothing here needs and which take as long as
-        all the rest.
+        """Answer a request.
 
-        Raises `Dropped` and `TimedOut` when a fault has it that there is no answer.
+        Works without Flask's contexts, which are not needed here and take as long as everything else. Raises
+        `Dropped` and `TimedOut` if a fault prevents an answer.
         """
         began = perf_counter()
         self.asked += 1
@@ -126,28 +126,28 @@ class OutputApp(Flask):
         )
 
     def wake_all_waiters(self, ending: Ending = Ending.STOPPED) -> None:
-        """Whoever waits for something of this fake stops waiting; the fake itself goes on."""
+        """Wake all requests that wait for something of this fake; the fake itself continues."""
         self.world.wake_all_waiters(ending)
         self.calls.wake_all_waiters(ending)
 
     def give_up(self, thread_id: int, ending: Ending) -> None:
-        """Answer the request whose thread does not come back from a script, if the server can do that from
-        another thread.
+        """Answer the request whose thread is stuck in a script, if the server can do that from another
+        thread.
         """
         self.api.under_way.give_up(thread_id, ending.error())
 
     def request_ids_state(self) -> Any:
-        """Where the source of request ids and of the calls' numbers is; see `set_request_ids_state`."""
+        """The state of the source of request ids and call numbers; see `set_request_ids_state`."""
         return self.api.request_ids.random.getstate(), self._number
 
     def set_request_ids_state(self, state: Any) -> None:
-        """Go on with request ids and numbers from where they were."""
+        """Continue with request ids and call numbers from this state."""
         random, number = state
         self.api.request_ids.random.setstate(random)
         self._number = number
 
     def busy(self) -> AbstractContextManager[None]:
-        """A request is being answered while the block runs; see `quiet`."""
+        """Count a request as being answered while the block runs; see `quiet`."""
         return self.api.under_way.busy()
 
     def waiting_requests(self) -> int:

@@ -1,4 +1,4 @@
-"""Who may use the API: whoever brings its token (production_auth)."""
+"""Who may use the API: clients that send its token (production_auth)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Container
 from output_mock.http import tokens
 
 _BASIC = re.compile(r"Basic\s")
-# Written so and not otherwise: case and a slash at the end count here (production_auth).
+# Exactly these: case and a slash at the end matter here (production_auth).
 _OPEN = ("/health", "/ready")
 
 
 def is_allowed(path: str, authorization: str | None, token: str | None, marks: Container[bytes]) -> bool:
     """Whether a request for this path may be answered.
 
-    Takes its `Authorization`, the token of the API (None: none is asked for), and the fingerprints of those
-    that are as good as that one.
+    Takes its `Authorization`, the token of the API (None: none is needed), and the fingerprints of other
+    valid tokens.
     """
     if token is None or path in _OPEN:
         return True

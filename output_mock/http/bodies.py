@@ -114,7 +114,7 @@ def _from_brotli(body: bytes) -> bytes:
         import brotli
     except ImportError:
         raise UnreadableBodyError.unsupported(
-            'unsupported content encoding "br"; the fake decodes it once output-mock[brotli] is installed',
+            'unsupported content encoding "br"; to let the fake decode it, install output-mock[brotli]',
         ) from None
     decompressor = brotli.Decompressor()
     try:
@@ -139,12 +139,12 @@ def _json(text: str) -> Any:
         raise UnreadableBodyError.no_json(str(error)) from None
 
 
-# What stands for the rest of a body that begins with no bracket, while the message about it is made.
+# Replaces the rest of a body that does not begin with a bracket, while the message about it is made.
 _REST = "#"
 
 
 def _refused(text: str, first: str | None) -> str:
-    """What body-parser says of JSON that is neither an object nor an array (raw_bodies)."""
+    """What body-parser says about JSON that is neither an object nor an array (raw_bodies)."""
     at = len(text) if first is None else text.index(first)
     kept, rest = utf16(text[:at]), utf16(text[at:])
     try:

@@ -1,4 +1,4 @@
-"""Requests that match nothing: what is wrong with them, and what they most likely meant, in words."""
+"""Explain requests that match nothing: what is wrong with them, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from output_mock.sdk.values import short
 from output_mock.suggestions import nearest
 from output_mock.zod.issues import Issue
 
-# The answer's header that says so.
+# The header of the answer with the reason.
 HEADER = "Output-Mock-Unmatched"
 _LONGEST = 1000
 
 
 def header_text(unmatched_reason: str) -> str:
-    """A miss as a header carries it: one line of printable ASCII."""
+    """The reason as the value of a header: one line of printable ASCII."""
     text = unmatched_reason.replace("\n", " ").encode("ascii", "backslashreplace").decode()
     text = "".join(sign if sign.isprintable() else "?" for sign in text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def no_route(method: str, path: str, endpoints: Sequence[tuple[Operation, Endpoint]]) -> str:
-    """Nothing is on this path, or not for this method."""
+    """The reason for a path, or a method of it, that does not exist."""
     asked = path.split("/")
     best, likeness = "", -1.0
     for operation, endpoint in endpoints:
@@ -41,12 +41,12 @@ def no_route(method: str, path: str, endpoints: Sequence[tuple[Operation, Endpoi
 
 
 def invalid(issues: list[Issue], body: Any, known: tuple[str, ...], content_type: str | None) -> str:
-    """The request does not have the form that the operation asks for."""
+    """The reason for a request that is not valid for its operation."""
     if body is UNDEFINED and known:
         if content_type is None:
-            return "there is no body, or one with no Content-Type; send JSON as application/json"
+            return "the body is missing, or has no Content-Type; send JSON as application/json"
         if not content_type.startswith("application/json"):
-            return f"a body of type {content_type!r} is not read; send JSON as application/json"
+            return f"a body of type {content_type!r} is ignored; send JSON as application/json"
     words = []
     fields = list(body) if isinstance(body, dict) else []
     for issue in issues:
@@ -61,9 +61,9 @@ def invalid(issues: list[Issue], body: Any, known: tuple[str, ...], content_type
 
 
 def _meant(missing: str, strangers: list[str]) -> str:
-    """The field that was probably meant to be the missing one."""
+    """The unknown field that was probably meant to be the missing one."""
     for name in strangers:
         folded = name.replace("_", "").lower()
         if folded == missing.lower() or folded in missing.lower() or nearest(missing, [name]):
-            return f"; {name!r} is not read, did it mean {missing!r}?"
+            return f"; {name!r} is ignored; did you mean {missing!r}?"
     return ""

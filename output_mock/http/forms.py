@@ -9,10 +9,10 @@ from urllib.parse import unquote_to_bytes
 from output_mock.contract.errors import UnreadableBodyError
 from output_mock.javascript_json import as_json
 
-# How deep brackets of a form nest, and how many parameters it may have.
+# How deep the brackets of a form may nest, and how many parameters it may have.
 _FORM_DEPTH = 32
 _FORM_PARAMETERS = 1000
-# A place in a list; longer ones are names.
+# An index in a list; longer numbers are names.
 _PLACE = re.compile("0|[1-9][0-9]?")
 
 
@@ -27,7 +27,7 @@ def parse(text: str, charset: str = "utf-8") -> dict[str, Any]:
         raise UnreadableBodyError.too_large("too many parameters")
     values: dict[str, Any] = {}
     for part in parts:
-        # The `=` that ends a key is the first one outside of its brackets.
+        # The `=` that ends a key is the first one outside its brackets.
         bracket = part.find("]=")
         cut = part.find("=") if bracket < 0 else bracket + 1
         name, value = (part, "") if cut < 0 else (part[:cut], part[cut + 1 :])

@@ -1,14 +1,14 @@
-"""How large a request's target and headers may be together: Node's limit, measured with Node 20."""
+"""How large a request's target and headers may be in total: Node's limit, measured with Node 20."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# From this many characters on. Node counts the target, the names, and the values without the blanks before
-# them; not the method, nor what lies between.
+# Refused from this many characters on. Node counts the target, the names, and the values without leading
+# blanks; not the method and the separators.
 LIMIT = 16 * 1024
 STATUS = 431
-# All that Node answers, and then it closes the connection.
+# Node's whole answer, after which it closes the connection.
 HEADERS = (("Connection", "close"),)
 
 
@@ -23,7 +23,7 @@ def size(target: str, headers: Iterable[tuple[str, str]]) -> int:
 
 
 def size_of_bytes(head: bytes) -> int:
-    """The same, of the beginning of a request, or of as much as there is of it."""
+    """The same, for the beginning of a request, as far as it has arrived."""
     first, *lines = head.split(b"\r\n")
     counted = len(first.split(b" ", 2)[1]) if b" " in first else len(first)
     for line in lines:

@@ -1,4 +1,4 @@
-"""What the fake was asked, and what it answered: calls, and ways to pick some of them."""
+"""The calls that the fake has answered, and ways to select some of them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from output_mock.suggestions import nearest
 _SHOWN = 100
 # How many bytes of memory the calls in a journal may hold in all.
 MOST_BYTES = 64 * 1024 * 1024
-# What a call holds besides its values, and its place among the others.
+# The memory of a call without its values, including its place in the journal.
 _BARE = 600
-# What a header holds besides the characters of its name, twice, and of its value.
+# The memory of a header without the characters of its name, twice, and of its value.
 _BARE_HEADER = 280
 
 
 class RequestHeaders(Mapping[str, str]):
-    """The headers of a request, which are found by their names in any case.
+    """The headers of a request, which you find by name in upper or lower case.
 
-    They have all that was sent; `repr` and reports leave out what is secret.
+    They have everything that was sent; `repr` and reports leave out secrets.
     """
 
     __slots__ = ("_as_sent", "_by_name")
@@ -59,7 +59,7 @@ class RequestHeaders(Mapping[str, str]):
         return len(self._as_sent)
 
     def __eq__(self, other: object) -> bool:
-        """Equal to any mapping of the same names, whatever their case, to the same values."""
+        """Equal to any mapping with the same names, in upper or lower case, and the same values."""
         if not isinstance(other, Mapping):
             return NotImplemented
         mine = {name.lower(): value for name, value in self.items()}
@@ -134,9 +134,9 @@ class Call(NamedTuple):
 
 
 class Journal:
-    """The last calls of a fake, at most so many, that hold at most so many bytes of memory in all.
+    """The last calls of a fake, up to a number of calls and of bytes in memory.
 
-    The last call is kept in any case; without its answer, when it is larger than all calls may be.
+    The last call is always kept, but without its answer if it is larger than all calls may be.
     """
 
     def __init__(self, most: int, *, most_bytes: int = MOST_BYTES) -> None:
@@ -150,7 +150,7 @@ class Journal:
         self._ending = Ending.CLOSED
 
     def add(self, call: Call) -> None:
-        """Keep a call; the oldest ones go when there is no room."""
+        """Add a call. The oldest ones are removed if there is no room."""
         size = held_by(call)
         if size > self._most_bytes and call.answer is not None:
             size -= getsizeof(call.answer)
@@ -171,7 +171,7 @@ class Journal:
             self._bytes = 0
 
     def replace(self, calls: Iterable[tuple[Call, int]]) -> None:
-        """Keep these calls, with their sizes, in the place of all others."""
+        """Replace all calls with these, which have sizes."""
         with self._lock:
             self._calls = deque(calls)
             self._bytes = sum(size for _, size in self._calls)
@@ -182,10 +182,10 @@ class Journal:
             return list(self._calls)
 
     def wait(self, enough: Callable[[], bool], seconds: float) -> bool:
-        """Wait so long, on the wall, until it is `enough`. Returns whether it is.
+        """Wait this long, in real time, until it is `enough`. Returns whether it is.
 
-        `enough` is asked again whenever there is another call. Raises `WaitEndedError` when everybody who
-        waits is let go meanwhile.
+        `enough` is asked again whenever there is another call. Raises `WaitEndedError` if all waiters are
+        woken meanwhile.
         """
         end = monotonic() + seconds
         with self._lock:
@@ -204,7 +204,7 @@ class Journal:
         return True
 
     def wake_all_waiters(self, ending: Ending) -> None:
-        """Whoever waits for calls stops waiting, with the error of this ending."""
+        """Wake everything that waits for calls, with the error for this ending."""
         with self._lock:
             self._ending = ending
             self._interruptions += 1
@@ -220,7 +220,7 @@ class Journal:
 def held_by(call: Call) -> int:
     """How many bytes of memory a call holds: its body as it was parsed, its headers, and all texts of it."""
     headers = call.headers
-    # The names of headers are there in lower case as well, once somebody has looked one up.
+    # The names of headers also exist in lower case, once one was looked up.
     texts = 2 * sum(map(len, headers)) + sum(map(len, headers.values())) + _BARE_HEADER * len(headers)
     size = _BARE + texts + getsizeof(call.path) + getsizeof(call.answer) + getsizeof(call.unmatched_reason)
     todo: list[Any] = [call.query, call.json, call.workflow_id, call.name, call.workflow]
@@ -321,9 +321,10 @@ def check_route(route: str | None) -> None:
 
 
 def listing(calls: Sequence[Call], *, most: int = 40) -> str:
-    """One line a call; the same call again and again, as polls are, is one line.
+    """One line for each call.
 
-    Of more than `most` lines, those in the middle are left out.
+    Repetitions of a call, such as polls, share a line. If there are more than `most` lines, those in the
+    middle are left out.
     """
     lines: list[str] = []
     times = 0

@@ -1,4 +1,4 @@
-"""What the journal keeps of a request, once it is over."""
+"""Turns a finished request into an entry of the journal."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def call_of(request: ApiRequest, number: int) -> Call:
 
 
 def _headers(environ: WSGIEnvironment) -> dict[str, str]:
-    """The headers of a request, by their names as WSGI leaves them."""
+    """The headers of a request, named as in WSGI."""
     found = {_header_name(key): value for key, value in environ.items() if key.startswith("HTTP_")}
     for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        # Those do not begin with HTTP_, and count.
+        # These do not begin with HTTP_, but are headers, too.
         if environ.get(key):
             found[_header_name(key)] = environ[key]
     return found

@@ -1,4 +1,4 @@
-"""How a server and workers of older versions show what the engine, which is the newest, does."""
+"""Shows what the engine does, which is the newest version, as older versions would show it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class OlderView(View):
-    """The view of a deployment that is not the newest: every answer and every event is turned back."""
+    """The view of an older deployment: changes every answer and every event back."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -41,7 +41,7 @@ class OlderView(View):
         self, run: HasHistory, event_id: int, event: Event, *, include_payloads: bool
     ) -> dict[str, Any]:
         shown = cast("Run", run)
-        # A stream shows events without it; the view grows, and looks at other runs.
+        # Streams show events without the world's lock; the view grows, and looks at other runs.
         with shown.world.clock.lock:
             return _view(shown).render(event_id, event, include_payloads=include_payloads)
 

@@ -12,17 +12,20 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def origin(text: str) -> str:
-    """An origin as browsers write it: lower case, and no port where it is the scheme's own.
+    """An origin as browsers write it: in lower case, and without the scheme's default port.
 
-    Raises `ValueError`, which says what to write, for what is no origin; `null` and `*` are none either, as
-    both stand for pages of anybody.
+    Raises `ValueError`, which says what to write, for anything else, including `null` and `*`, which mean
+    pages of anybody.
     """
     if text in ("null", "*"):
-        raise ValueError(f"{text!r} is every page's; name the origin of your own, like http://localhost:5173")
+        raise ValueError(
+            f"{text!r} would allow every page; name the origin of your own page, such as "
+            f"http://localhost:5173"
+        )
     found = _ORIGIN.fullmatch(text)
     if found is None or int(found["port"] or 0) > 65535:
         raise ValueError(
-            f"{text!r} is no origin; write scheme, host and port and nothing else, like http://localhost:5173"
+            f"{text!r} is not an origin; write only scheme, host and port, such as http://localhost:5173"
         )
     scheme, host = found["scheme"].lower(), found["host"].lower()
     port = int(found["port"]) if found["port"] else None

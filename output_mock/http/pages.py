@@ -1,4 +1,4 @@
-"""History in pages: a page is a number of batches, a token is a place between two of them."""
+"""History in pages: a page is a number of batches, and a token is a place between two batches."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from output_mock.http import results
 
 
 class Place(NamedTuple):
-    """Where a page begins, as its token says it. All are numbers of batches.
+    """Where a page begins, as its token says.
 
-    The events from `first` on are read; they went to `end` when somebody looked last, while the run was
-    `running`. `read` is how far pages have read them, None before the first page and after the last one.
+    All are numbers of batches. Pages read the events from `first` on, which went to `end` at the last look,
+    when the run was `running`. `read` is how far pages have read; None before the first page and after the
+    last one.
     """
 
     first: int
@@ -47,7 +48,7 @@ def first_place(run: Run, history: History) -> Place:
 
 
 def place_of(run: Run, history: History, token: str) -> Place:
-    """Where the page of that token begins.
+    """Where the page of this token begins.
 
     Raises `InvalidPageTokenError`.
     """
@@ -81,7 +82,7 @@ def events(
 
 
 def described(run: Run, view: View) -> dict[str, Any]:
-    """What a history says of the run as a whole (history_paging)."""
+    """What a history says about the run as a whole (history_paging)."""
     return {**results.described(run), "historyLength": len(view.history(run))}
 
 
@@ -103,12 +104,12 @@ def page(
     written = len(view.history(run).batches)
     following: Place | None = None
     if place.read is None and place.running and place.first >= place.end:
-        # Everything had been read when somebody looked last.
+        # Everything had been read at the last look.
         last, following = place.begin, place
     else:
         last = min(place.begin + size, written)
         if last - place.begin == size:
-            # A full page has a token, also when nothing comes after it; then the next page is empty.
+            # A full page has a token even if nothing comes after it; then the next page is empty.
             following = place._replace(read=last)
         elif live and place.running:
             following = place._replace(end=written, read=None)
@@ -121,5 +122,5 @@ def page(
 
 
 def empty_page(run: Run, view: View, token: str | None) -> dict[str, Any]:
-    """The answer of a long poll that has no time for events; `token` is the one that it was asked with."""
+    """The answer of a long poll that has no time for events; `token` is the request's own."""
     return {"workflow": described(run, view), "events": [], "runId": run.run_id, "nextPageToken": token}

@@ -1,4 +1,4 @@
-"""Events as bytes of JSON, which all streams that are about to send the same one share."""
+"""Events as bytes of JSON, shared by all streams that are about to send the same event."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from output_mock.contract.view import View
     from output_mock.engine.run import Run
 
-# What is smaller than this is made anew for each stream.
+# Smaller events are rendered again for each stream.
 _SHARED = 16 * 1024
 
 
@@ -26,8 +26,8 @@ class _Rendered:
 
 
 class Renderings:
-    """Renders events. A large one is there once, for as long as somebody sends it: clients may read slowly,
-    and there may be many of them.
+    """Renders events. A large one exists once, while any stream sends it: clients may read slowly, and there
+    may be many.
     """
 
     def __init__(self, view: View) -> None:
@@ -37,9 +37,9 @@ class Renderings:
         self._lock = threading.Lock()
 
     def of(self, run: Run, event_id: int, event: Event, *, include_payloads: bool) -> _Rendered:
-        """The `content` of an event of a run. Keep what is returned for as long as it is being sent."""
+        """The `content` of an event of a run. Keep the result while it is being sent."""
         key = (id(run), event_id, include_payloads)
-        # One at a time: making a large one takes some times its size for a moment.
+        # One at a time: making a large one takes several times its size in memory for a moment.
         with self._lock:
             found = self._there.get(key)
             if found is None:

@@ -1,4 +1,4 @@
-"""How many requests were answered, with what, and in how much time: for as long as a fake is there."""
+"""Counts the requests of a fake: how many, with which status, and how long they took."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RequestCounts:
             self.unmatched += unmatched
 
     def include(self, other: RequestCounts) -> None:
-        """Count what another one has counted, too."""
+        """Add the counts of another one."""
         with self._lock, other._lock:
             self.answered.update(other.answered)
             for name, seconds in other.seconds.items():

@@ -1,4 +1,6 @@
-"""How a request to the API is answered: read, guarded, routed, validated, done, and made into a response."""
+"""How a request to the API is answered: read it, check its token, find the route, validate it, run the
+operation, make a response.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ class RequestHandler:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._router = Router(api.view.operations)
-        # Those that need no token, by their path.
+        # The operations that need no token, by their paths.
         self._open: dict[str, Route] = {
             endpoint.path: Route(operation, endpoint)
             for operation, endpoint in self._router.endpoints
@@ -32,9 +34,9 @@ class RequestHandler:
         }
 
     def answer(self, request: ApiRequest) -> WSGIResponse:
-        """The whole response, headers and all; it is the request's as well.
+        """The whole response, with headers; also sets it on the request.
 
-        Raises `Dropped` and `TimedOut` when a fault has it that there is none.
+        Raises `Dropped` and `TimedOut` if a fault prevents a response.
         """
         problem: OutputError | None = None
         try:
@@ -55,7 +57,7 @@ class RequestHandler:
                 lambda reply: self._finished(request, reply),
             )
         except OutputError as error:
-            # What a fault does to the world may find that stuck, too.
+            # A fault that changes the world may find it stuck, too.
             request.unmatched_reason = error.unmatched_reason
             response = request.response = self._finished(request, responses.error_reply(error))
             return response
@@ -75,7 +77,7 @@ class RequestHandler:
         return self._finished(request, responses.error_reply(problem), identified=False)
 
     def _guarded(self, request: ApiRequest, problem: OutputError | None) -> Reply:
-        """What is answered to a request of which the body could be read."""
+        """The answer to a request whose body could be read."""
         method, path, api = request.method, request.path, self._api
         if method in ("GET", "HEAD"):
             bare = path.rstrip("/").lower() if path != "/" else path
@@ -90,7 +92,7 @@ class RequestHandler:
         return api.view.reply(None if request.route is None else request.route.operation, reply)
 
     def _routed(self, request: ApiRequest, problem: OutputError | None) -> Reply:
-        """What the operation answers, or what is wrong with the request."""
+        """The answer of the operation, or what is wrong with the request."""
         route: Route | None = None
         try:
             route = request.route = self._router.match(request.method, request.path)
@@ -119,7 +121,7 @@ class RequestHandler:
         return reply
 
     def _finished(self, request: ApiRequest, reply: Reply, *, identified: bool = True) -> WSGIResponse:
-        """The response, with the headers that all of them have."""
+        """The response, with the headers that all responses have."""
         if identified:
             platform, own = request.header("HTTP_RNDR_ID"), request.header("HTTP_X_REQUEST_ID")
             reply.headers[headers.REQUEST_ID] = (

@@ -1,4 +1,4 @@
-"""Responses as WSGI has them."""
+"""Responses in WSGI's form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-# As Node has them (`http.STATUS_CODES` of Node 20). Python has some others, and not the same in each version.
+# As in Node (`http.STATUS_CODES` of Node 20). Some of Python's are different, and they change between
+# versions.
 PHRASES: dict[int, str] = {
     **{status.value: status.phrase for status in HTTPStatus},
     413: "Payload Too Large",
@@ -29,7 +30,7 @@ def status_line(status: int) -> str:
 class WSGIResponse:
     """A status, headers, and a body or a stream of pieces of it.
 
-    Werkzeug's own looks at much that nothing here needs, and takes longer than the rest of a short request.
+    Werkzeug's own class does much that is not needed here, and takes longer than the rest of a short request.
     """
 
     __slots__ = ("body", "headers", "status", "stream")
@@ -56,7 +57,7 @@ class WSGIResponse:
         return headers
 
     def close(self) -> None:
-        """Nobody reads the stream any more."""
+        """Close the stream, which nobody reads any more."""
         close = getattr(self.stream, "close", None)
         if close is not None:
             close()

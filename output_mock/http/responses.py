@@ -38,7 +38,7 @@ def error_body(problem: OutputError) -> dict[str, Any]:
 
 
 def error_reply(problem: OutputError) -> Reply:
-    """What the API says when it refuses."""
+    """The reply for an error of the API."""
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
     return Reply(error_body(problem), problem.status, headers=headers)
 
@@ -49,7 +49,7 @@ def text_reply(status: int) -> Reply:
 
 
 def body_bytes(reply: Reply) -> bytes:
-    """The body of a reply that is no stream."""
+    """The body of a reply that is not a stream."""
     if reply.body is UNDEFINED:
         return b""
     if reply.is_text:
@@ -63,7 +63,7 @@ def body_bytes(reply: Reply) -> bytes:
 
 
 def response_of(reply: Reply) -> WSGIResponse:
-    """A reply as WSGI has it, with the headers that it has itself."""
+    """A reply as a WSGI response, with its own headers."""
     headers = reply.headers
     if reply.content_type is not None:
         headers["Content-Type"] = reply.content_type
@@ -72,7 +72,7 @@ def response_of(reply: Reply) -> WSGIResponse:
 
 
 def is_header(name: object, value: object) -> bool:
-    """Whether a header of that name and value can be sent."""
+    """Whether a header with this name and value can be sent."""
     return (
         isinstance(name, str)
         and isinstance(value, str)
@@ -92,17 +92,17 @@ def cors(origins: Collection[str] | None, asking: str | None) -> dict[str, str]:
 
 
 def etag(body: bytes) -> str:
-    """The weak validator that Express makes of a body."""
+    """The weak ETag that Express makes for a body."""
     return validator(len(body), hashlib.sha1(body, usedforsecurity=False).digest())
 
 
 def validator(size: int, digest: bytes) -> str:
-    """The same, of a body of which the size and the SHA-1 are known."""
+    """The same, for a body whose size and SHA-1 are known."""
     return f'W/"{size:x}-{base64.b64encode(digest).decode()[:27]}"'
 
 
 def fresh(validator: str, if_none_match: str | None, cache_control: str | None) -> bool:
-    """Whether the client has this body already, and does not insist on getting it."""
+    """Whether the client has this body already, and does not demand it again."""
     if not if_none_match or (cache_control and re.search(r"(?:^|,)\s*?no-cache\s*?(?:,|$)", cache_control)):
         return False
     if if_none_match.strip() == "*":
@@ -112,7 +112,7 @@ def fresh(validator: str, if_none_match: str | None, cache_control: str | None) 
 
 
 def request_id(render_id: str | None, own: str | None) -> str:
-    """The id that an answer carries: the platform's, the client's, or a new one (health)."""
+    """The request id of an answer: the platform's, the client's, or a new one (health)."""
     for candidate in (render_id, own):
         if candidate is not None and _REQUEST_ID.fullmatch(candidate):
             return candidate

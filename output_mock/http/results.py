@@ -1,4 +1,4 @@
-"""What the API says of a run: its status, its input, and what its result is made of."""
+"""What the API says about a run: its status, its input, and its result."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def result(
 
 
 def closed(run: Run, *, run_id: str | None = None, outcome: Run | None = None, given: Any = None) -> Closed:
-    """What Temporal holds of a run, for its result.
+    """What Temporal knows about a run, for its result.
 
     Takes the run that is reported and, for `/workflow/run`, the id of the chain's first run, the run
     whose outcome it is, and the input that was sent.

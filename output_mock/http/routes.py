@@ -1,7 +1,7 @@
-"""Which operation a request line means, decided as the real server's router decides it.
+"""Finds the operation for a request line, as the real server's router does.
 
 Paths match without regard to case, with or without a trailing slash, in the order of the operations; ids are
-percent-decoded after they have been matched, so an id may hold a slash (workflow_id, routing).
+percent-decoded after they have been matched, so an id may contain a slash (workflow_id, routing).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class Route(NamedTuple):
-    """An operation, which of its endpoints was asked, and the ids of the path."""
+    """An operation, which of its endpoints was requested, and the ids in the path."""
 
     operation: Operation
     endpoint: Endpoint

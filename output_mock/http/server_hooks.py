@@ -1,4 +1,4 @@
-"""What a server can do for an application, by the keys of the WSGI environment that it puts the functions at.
+"""Functions that a server offers to an application, by their keys in the WSGI environment.
 
 `output_mock.server` has them all, an in-process client some, another WSGI server none.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # Takes a function to call once the client has gone.
 WHEN_GONE = "output_mock.when_gone"
-# Sends an error in the place of the answer that does not come; takes also the last frame of a stream.
+# Sends an error instead of an answer that will not come; also takes the last frame of a stream.
 GIVE_UP = "output_mock.give_up"
 # Makes the end of the connection a TCP reset.
 RESET = "output_mock.reset"

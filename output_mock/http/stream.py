@@ -17,9 +17,9 @@ from output_mock.http.responses import error_body
 from output_mock.javascript_json import to_bytes
 
 KEEPALIVE = 15.0
-# As many batches go into one frame as the real server fetches at once.
+# How many batches go into one frame: as many as the real server fetches at once.
 _FRAME_BATCHES = 50
-# About as many bytes are handed on at once: a client that does not read holds no more than that up.
+# About how many bytes are passed on at once: a client that does not read keeps no more than that in memory.
 _PIECE = 64 * 1024
 
 
@@ -31,17 +31,17 @@ class Client:
         self._run = run
 
     def leave(self) -> None:
-        """The client has gone, and nobody need wait for its sake. Called from any thread.
+        """The client has disconnected, so stop waiting for it.
 
-        Takes no lock, which a script may hold for long; should the stream begin to wait just now, it ends
-        with the next comment instead.
+        Any thread may call this. It takes no lock, as a script may hold it for long. If the stream begins to
+        wait at this moment, it ends with the next comment instead.
         """
         self.gone = True
         self._run.latest().wake()
 
 
 def nothing() -> Generator[bytes, None, None]:
-    """The frames of a stream that nobody reads: a HEAD request's."""
+    """The frames for a HEAD request, which nobody reads."""
     yield from ()
 
 
@@ -60,8 +60,8 @@ def frames(
 
     A large frame comes in pieces, each of which is made when it is asked for. While nothing happens the
     iterator waits, and yields a comment every 15 seconds. It ends early when its client has gone, and with a
-    frame `server_error` when the run cannot be followed any more: its world has ended or is stuck, or the
-    server stops. With `cut_after` it sends so many events and then raises `Dropped`.
+    frame `server_error` if the run cannot be followed any more: its world has ended or is stuck, or the
+    server stops. With `cut_after` it sends this many events and then raises `Dropped`.
     """
     try:
         yield from _followed(world, run, client, renderings, view, after, include_payloads, cut_after)

@@ -1,4 +1,4 @@
-"""What becomes of a call that a fault strikes."""
+"""Applies faults to calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from output_mock.patience import give_up, patience
 
 
 def strike(request: ApiRequest) -> Strike | None:
-    """What strikes a request, of which the route is known; None when nothing does."""
+    """Choose what affects a request, whose route is known; None for nothing."""
     return request.api.faults.take(
         {
             "method": request.method,
@@ -34,11 +34,11 @@ def struck(
     answer: Callable[[], WSGIResponse],
     finish: Callable[[Reply], WSGIResponse],
 ) -> WSGIResponse:
-    """The response to a request that something goes wrong with.
+    """The response to a request with a fault.
 
-    `answer` makes the one that it would get, and `finish` one of the fault's own reply.
+    `answer` makes the normal response, and `finish` the one with the fault's own reply.
 
-    Raises `Dropped` and `TimedOut` when there is none.
+    Raises `Dropped` and `TimedOut` if there is none.
     """
     fault = strike.fault
     if fault is None:
@@ -67,7 +67,7 @@ def struck(
 
 
 def _delay(request: ApiRequest, strike: Strike) -> None:
-    """Let an answer be late, for a client that may not wait so long."""
+    """Delay an answer, for a client that may not wait that long."""
     virtual, wall, world = strike.delay, strike.wall, request.world
     if world.clock.mode == "real":
         virtual, wall = 0, wall + virtual

@@ -1,4 +1,4 @@
-"""Tokens, compared in a time that tells nothing of them."""
+"""Compares tokens in constant time."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ def same(given: str, token: str) -> bool:
 
 
 def fingerprint(token: str) -> bytes:
-    """What to look a token up by: how long that takes says nothing, as nobody can foresee the fingerprint.
+    """The fingerprint by which to look up a token. The time of the lookup reveals nothing, as nobody can
+    predict the fingerprint.
 
-    Another process has other ones, unless it is given the same key.
+    Another process has different ones, unless it uses the same key.
     """
     return hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=16, key=_key).digest()
 
 
 def key() -> bytes:
-    """What the fingerprints of this process depend on."""
+    """The key on which the fingerprints of this process depend."""
     return _key
 
 
 def use_key(key: bytes) -> None:
-    """Have the fingerprints that another process had. Call it before there is any."""
+    """Use the fingerprints of another process. Call it before making any."""
     global _key
     _key = key
 

@@ -12,22 +12,22 @@ from output_mock.contract.reply import Reply
 from output_mock.http.responses import validator
 from output_mock.javascript_json import parse, to_bytes
 
-# Larger ones are never held in memory as a whole.
+# Larger ones are never completely in memory.
 _LARGE = 8 * 1024 * 1024
 _PIECE = 256 * 1024
 # How large a huge trace is, in bytes.
 _HUGE = 200 * 1024 * 1024
 
-# What may be wrong with a trace in S3, or with S3.
+# What can be wrong with a trace in S3, or with S3.
 Trouble = Literal[
     "missing", "no_bucket", "denied", "wrong_region", "down", "no_keys", "not_json", "empty", "huge"
 ]
 
 
 def failing(run_id: str, trouble: Trouble) -> Reply:
-    """What the server answers when that is wrong.
+    """What the server answers for one of these problems.
 
-    Recorded are a missing object, missing keys and a trace that is no JSON (remote_trace_terminated,
+    Recorded are a missing object, missing keys and a trace that is not JSON (remote_trace_terminated,
     remote_trace_no_credentials, remote_trace_corrupt). The others go by the real server's code: whatever S3
     refuses, and a connection that fails, it reports as one error, and it reads what it gets as JSON.
     """
@@ -41,7 +41,7 @@ def failing(run_id: str, trouble: Trouble) -> Reply:
 
 
 def _huge(run_id: str) -> IO[bytes]:
-    """A trace that is too large for those who hold it in memory several times."""
+    """A trace that is too large for clients that hold it in memory several times."""
     file = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115
     node = {"id": run_id, "kind": "workflow", "name": "huge", "startedAt": 0, "endedAt": 0, "children": []}
     file.write(to_bytes({**node, "attributes": {}})[:-1] + b',"output":[0')
@@ -55,7 +55,7 @@ def _huge(run_id: str) -> IO[bytes]:
 def trace_reply(run_id: str, file: IO[bytes], *, valid: bool = False) -> Reply:
     """The reply of `/trace-log` with this file's content as its data (remote_trace); it closes the file.
 
-    `valid` says that it is known to be JSON. Raises `TraceFileParseError` when it is none
+    `valid` says that it is known to be JSON. Raises `TraceFileParseError` if it is not JSON
     (remote_trace_corrupt).
     """
     size = file.seek(0, 2)
@@ -65,7 +65,7 @@ def trace_reply(run_id: str, file: IO[bytes], *, valid: bool = False) -> Reply:
             _check(file)
         return _large(run_id, file, size)
     with file:
-        # As in JavaScript: what is no UTF-8 is replaced, a mark of the byte order is no JSON.
+        # As in JavaScript: invalid UTF-8 is replaced, and a byte order mark is not JSON.
         text = file.read().decode("utf-8", "replace")
     try:
         data = parse(text)

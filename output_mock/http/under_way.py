@@ -1,4 +1,4 @@
-"""Which requests are being answered at the moment."""
+"""Counts the requests that are being answered at the moment."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from threading import get_ident
 
 from output_mock.contract.errors import OutputError
 
-# Whether this thread, or the task that has called it, is one of those that `busy` counts.
+# Whether `busy` counts this thread, or the task that has called it.
 _counted: ContextVar[bool] = ContextVar("counted", default=False)
 
 GiveUp = Callable[[OutputError], object]
 
 
 class _Block:
-    """A block that is counted, but within another one. A class, because a generator takes twice as long."""
+    """A counted block inside another one. It is a class because a generator takes twice as long."""
 
     __slots__ = ("_counted", "_give_up", "_given_up_by", "_requests", "_thread_id")
 
@@ -43,31 +43,33 @@ class _Block:
 
 
 class UnderWay:
-    """The requests to an application that are being answered, or are on their way to be."""
+    """The requests to an application that are being answered, or are about to be."""
 
     def __init__(self) -> None:
         self._requests: set[object] = set()
-        # What gives up the request that a thread answers, by the thread's number.
+        # The functions that give up the request that a thread answers, by the thread's number.
         self._given_up_by: dict[int, GiveUp] = {}
 
     def __len__(self) -> int:
         return len(self._requests)
 
     def busy(self) -> AbstractContextManager[None]:
-        """A request is being answered while the block runs.
+        """Count a request as being answered while the block runs.
 
-        Who hands it on to another thread begins the block before, and it is still one request there.
+        To pass a request to another thread, begin the block before; it still counts as one request there.
         """
         return _Block(self._requests, self._given_up_by, None)
 
     def answering(self, give_up: GiveUp | None) -> AbstractContextManager[None]:
-        """This thread answers a request while the block runs; `give_up` answers it from another thread."""
+        """Note that this thread answers a request while the block runs; `give_up` answers it from another
+        thread.
+        """
         return _Block(self._requests, self._given_up_by, give_up)
 
     def while_busy(
         self, frames: Generator[bytes, None, None], give_up: GiveUp | None = None
     ) -> Iterator[bytes]:
-        """The frames of a stream, whose client may take its time between them."""
+        """The frames of a stream; the time between them does not count."""
         try:
             while True:
                 with self.answering(give_up):
@@ -79,7 +81,7 @@ class UnderWay:
             frames.close()
 
     def give_up(self, thread_id: int, error: OutputError) -> None:
-        """Answer the request of a thread that does not come back with this, if the server can do that."""
+        """Answer the request of a thread that never returns with this, if the server can do that."""
         function = self._given_up_by.get(thread_id)
         if function is not None:
             function(error)

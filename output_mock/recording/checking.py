@@ -16,7 +16,7 @@ from output_mock.recording.variables import NONCE, TOKEN, names_in
 from output_mock.suggestions import listed, nearest
 
 Path = tuple[str | int, ...]
-_NO_VALUE = "; save it from an earlier answer, or give it a value under 'variables'"
+_NO_VALUE = "; save it from an earlier answer, or set it under 'variables'"
 _LENGTHS = ("wait", "within", "every", "timeout")
 # How deep what is sent may be nested. Whatever looks through it does so by recursion.
 _DEEPEST = 200
@@ -86,14 +86,14 @@ def _of_schema(error: Any) -> tuple[Path, str]:
         unknown = next(name for name in value if name not in known)
         return (*place, unknown), f"there is no {unknown!r} here{listed('; there may be', unknown, known)}"
     if kind == "required" and "request" in limit:
-        return place, "a step has 'request', 'wait' or 'by_hand'"
+        return place, "a step needs 'request', 'wait' or 'by_hand'"
     if kind == "required":
         return place, f"{next(name for name in limit if name not in value)!r} is missing"
     if kind == "not":
         first, second = limit["required"]
-        return (*place, second), f"a request has one body, not {first!r} and {second!r}"
+        return (*place, second), f"a request can have only one body, not {first!r} and {second!r}"
     if kind == "pattern" and place[-1:] == ("request",):
-        return place, f"{value!r} is no request; write it like 'GET /workflow/{{{{id}}}}/status'"
+        return place, f"{value!r} is not a request; write it like 'GET /workflow/{{{{id}}}}/status'"
     message = str(error.message)
     return place, message if len(message) < 300 else f"{message[:300]}…"
 
@@ -118,7 +118,7 @@ def _bodies(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         try:
             base64.b64decode(step.get("base64", ""), validate=True)
         except (binascii.Error, ValueError) as error:
-            yield (*path, "base64"), f"this is no base 64: {error}"
+            yield (*path, "base64"), f"this is not base 64: {error}"
         try:
             json.dumps(step.get("json"), allow_nan=False)
         except ValueError:
@@ -134,7 +134,7 @@ def _unknown(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
                 if name not in known:
                     hint = (
                         nearest(name, sorted(known))
-                        or "; save it from an earlier answer, or give it a value under 'variables'"
+                        or "; save it from an earlier answer, or set it under 'variables'"
                     )
                     yield (*path, part), f"{{{{{name}}}}} has no value here{hint}"
         known |= step.get("save", {}).keys()

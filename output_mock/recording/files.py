@@ -24,18 +24,18 @@ def read(path: Path) -> Scenario:
         with path.open(encoding="utf-8") as file:
             text = file.read(_LONGEST + 1)
     except OSError as error:
-        raise ScenarioError(f"{path}: it cannot be read: {error.strerror}") from None
+        raise ScenarioError(f"{path}: the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ScenarioError(f"{path}: a scenario is UTF-8, and this is not") from None
+        raise ScenarioError(f"{path}: the file is not UTF-8, as scenarios must be") from None
     if len(text) > _LONGEST:
-        raise ScenarioError(f"{path}: this is no scenario: it has more than {_LONGEST // 1024**2} MiB")
+        raise ScenarioError(f"{path}: this is not a scenario: it has more than {_LONGEST // 1024**2} MiB")
     if path.suffix == ".json":
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
             line = f"{error.lineno}:{error.colno}" if isinstance(error, json.JSONDecodeError) else "1:1"
             words = error.msg if isinstance(error, json.JSONDecodeError) else error
-            raise ScenarioError(f"{path}:{line}: it is not JSON: {words}") from None
+            raise ScenarioError(f"{path}:{line}: the file is not valid JSON: {words}") from None
         return from_json(value, str(path), _InText(str(path), text))
     source = Source(text, str(path))
     if source.root is None or source.mistakes:

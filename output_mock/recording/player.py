@@ -64,7 +64,7 @@ class NobodyThere(RuntimeError):
 
 def nobody(words: str, variables: Mapping[str, Any]) -> None:
     """Do nothing by hand. Raises `NobodyThere`."""
-    raise NobodyThere(f"this is done by hand, and nobody is there who could: {words}")
+    raise NobodyThere(f"this step is done by hand, but there is nobody to do it: {words}")
 
 
 @dataclass(frozen=True)

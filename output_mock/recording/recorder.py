@@ -107,7 +107,7 @@ def _wrong(played: Played, scenario: Scenario) -> list[str]:
             for place, values in played.step.until.items()
             if at(body, place) not in values
         )
-        words.append(f"waited for {missed}; correct 'until', or give it more time with 'within'")
+        words.append(f"waited in vain for {missed}; correct 'until', or allow more time with 'within'")
     needed = {name for step in scenario.steps[played.number + 1 :] for name in step.names()}
     what, error = str(answer.get("status", "broken off")), at(answer.get("json"), "error")
     if isinstance(error, str):

@@ -60,7 +60,7 @@ def replay(recording: Scenario, player: Player) -> Iterator[Compared]:
     Raises `ValueError` for a scenario that has not been recorded, and what the player raises.
     """
     if recording.recorded is None:
-        raise ValueError(f"{recording.file or recording.name}: this is a scenario, and no recording of one")
+        raise ValueError(f"{recording.file or recording.name}: this is a scenario, not a recording")
     for played in player.play(recording):
         step = played.step
         found = differences(_answer(step), played.answer, recording.mode(step), step.unstable)

@@ -98,7 +98,7 @@ class _Asked:
                 reply.close()
         except (OSError, http.client.HTTPException) as error:
             raise NoServer(
-                f"{self._transport.url}: nothing answers there ({error}); is it running?"
+                f"{self._transport.url}: no server answers there ({error}); is it running?"
             ) from None
         return Answer(reply.status, tuple(reply.headers), body)
 

@@ -41,7 +41,7 @@ class Failure(Exception):
     ) -> None:
         super().__init__(message)
         if not isinstance(message, str):
-            raise TypeError(f"the message of a Failure is text, not {message!r}")
+            raise TypeError(f"the message of a Failure must be text, not {message!r}")
         self.message = message
         self.name = name
         self.cause = cause
@@ -49,7 +49,7 @@ class Failure(Exception):
         try:
             self.properties: Any = as_json(properties)
         except NotJSONError as error:
-            raise TypeError(f"the properties of a Failure travel as JSON, but one {error}") from None
+            raise TypeError(f"the properties of a Failure must be JSON, but one {error}") from None
         self.thrown: Any = None
         self.is_error = True
 

@@ -58,10 +58,10 @@ def llm(
     """
     for what, given in (("variables", variables), ("usage", usage), ("price", price)):
         if given is not None and not isinstance(given, Mapping):
-            raise TypeError(f"llm({name!r}): {what} is an object, not {given!r}")
+            raise TypeError(f"llm({name!r}): {what} must be an object, not {given!r}")
     if version is not None and version not in get_args(LLMVersion):
         raise ValueError(
-            f"llm({name!r}): version is one of {', '.join(get_args(LLMVersion))}, not {version!r}"
+            f"llm({name!r}): version must be one of {', '.join(get_args(LLMVersion))}, not {version!r}"
         )
     tokens = _usage(name, usage or {})
     _check_price(name, price or {})
@@ -278,10 +278,10 @@ def _usage(name: str, usage: Mapping[str, int]) -> dict[str, int]:
         if short not in _LINES:
             raise ValueError(f"llm({name!r}): usage has {key!r}; it is {', '.join(_LINES)}")
         if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
-            raise ValueError(f"llm({name!r}): usage of {key} is a number of tokens, not {amount!r}")
+            raise ValueError(f"llm({name!r}): usage of {key} must be a number of tokens, not {amount!r}")
         tokens[short] = amount
     if tokens.get("cached_input", 0) > tokens.get("input", 0):
-        raise ValueError(f"llm({name!r}): cached_input is part of input, and cannot be more")
+        raise ValueError(f"llm({name!r}): cached_input is part of input, so it cannot be more")
     return tokens
 
 
@@ -290,7 +290,9 @@ def _check_price(name: str, price: Mapping[str, float]) -> None:
         if kind not in _LINES:
             raise ValueError(f"llm({name!r}): price has {kind!r}; it is {', '.join(_LINES)}")
         if not is_amount(dollars):
-            raise ValueError(f"llm({name!r}): the price of {kind} is a number of dollars, not {dollars!r}")
+            raise ValueError(
+                f"llm({name!r}): the price of {kind} must be a number of dollars, not {dollars!r}"
+            )
 
 
 def _dollars(amount: int, ppm: float) -> float:

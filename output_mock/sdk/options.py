@@ -60,7 +60,7 @@ def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityO
                 continue
             if not isinstance(value, Mapping):
                 raise ValueError(
-                    f"{where}: retry is an object such as {{'maximumAttempts': 3}}, not {value!r}"
+                    f"{where}: retry must be an object such as {{'maximumAttempts': 3}}, not {value!r}"
                 )
             for key, setting in value.items():
                 _check_name(key, _RETRY, "retry option", where)
@@ -136,7 +136,7 @@ def _number(name: str, written: Any, *, least: int) -> int | float:
     if isinstance(written, bool) or not isinstance(written, (int, float)) or not math.isfinite(written):
         length = "a duration such as '10s', or a number of milliseconds"
         forms = "a number" if name == "backoffCoefficient" else length
-        raise ValueError(f"{name} is {forms}, not {written!r}")
+        raise ValueError(f"{name} must be {forms}, not {written!r}")
     if written < least:
         raise ValueError(f"{name} must be {least} or more, not {written!r}")
     return written
@@ -149,7 +149,7 @@ def _attempts(written: Any) -> int:
         or not math.isfinite(written)
         or written % 1
     ):
-        raise ValueError(f"maximumAttempts is a whole number, not {written!r}")
+        raise ValueError(f"maximumAttempts must be a whole number, not {written!r}")
     if written < 1:
         raise ValueError(f"maximumAttempts must be 1 or more, not {written!r}")
     return int(written)
@@ -157,16 +157,18 @@ def _attempts(written: Any) -> int:
 
 def _names(written: Any) -> list[str]:
     if not isinstance(written, (list, tuple)) or not all(isinstance(name, str) for name in written):
-        raise ValueError(f"nonRetryableErrorTypes is a list of names of errors, not {written!r}")
+        raise ValueError(f"nonRetryableErrorTypes must be a list of names of errors, not {written!r}")
     return list(written)
 
 
 def _check_rest(merged: Mapping[str, Any]) -> None:
     for name in ("activityId", "summary"):
         if not isinstance(merged.get(name, ""), str):
-            raise ValueError(f"{name} is text, not {merged[name]!r}")
+            raise ValueError(f"{name} must be text, not {merged[name]!r}")
     kind = merged.get("cancellationType", _CANCELLATION_TYPES[0])
     if kind not in _CANCELLATION_TYPES:
-        raise ValueError(f"cancellationType is one of {', '.join(_CANCELLATION_TYPES)}, not {kind!r}")
+        raise ValueError(f"cancellationType must be one of {', '.join(_CANCELLATION_TYPES)}, not {kind!r}")
     if not isinstance(merged.get("priority", {}), Mapping):
-        raise ValueError(f"priority is an object such as {{'priorityKey': 1}}, not {merged['priority']!r}")
+        raise ValueError(
+            f"priority must be an object such as {{'priorityKey': 1}}, not {merged['priority']!r}"
+        )

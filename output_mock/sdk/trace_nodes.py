@@ -43,8 +43,8 @@ def checked_nodes(trace: Any, step: str) -> Any:
         return lambda input: checked_nodes(trace(input), step)
     if isinstance(trace, TraceNode) or not isinstance(trace, (list, tuple)):
         raise TypeError(
-            f"step {step!r}: trace is a list of llm(…), http(…) and event(…), or a function of the input "
-            f"that returns one, not {trace!r}"
+            f"step {step!r}: trace must be a list of llm(…), http(…) and event(…), or a function of the "
+            f"input that returns one, not {trace!r}"
         )
     for one in trace:
         if not isinstance(one, TraceNode):
@@ -68,14 +68,14 @@ def http(
     `ValueError` for what is no status.
     """
     if not (isinstance(method, str) and isinstance(url, str)):
-        raise TypeError(f"http(…) takes a method and a URL, which are text, not {method!r} and {url!r}")
+        raise TypeError(f"http(…) takes a method and a URL as text, not {method!r} and {url!r}")
     if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status < 600:
         raise ValueError(f"http({method!r}, {url!r}): {status!r} is not an HTTP status")
     phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
     attributes: dict[str, Any] = {"http:request:count": {"type": "http:request:count", "url": url}}
     if cost is not None:
         if not is_amount(cost):
-            raise TypeError(f"http({method!r}, {url!r}): cost is a number of dollars, not {cost!r}")
+            raise TypeError(f"http({method!r}, {url!r}): cost must be a number of dollars, not {cost!r}")
         attributes["http:request:cost"] = {"type": "http:request:cost", "url": url, "total": cost}
     given = {"method": method.upper(), "url": url}
     answer = {"status": status, "statusText": phrase}
@@ -99,7 +99,7 @@ def event(
     """
     for key, value in (attributes or {}).items():
         if not isinstance(value, Mapping):
-            raise TypeError(f"event({kind!r}, {name!r}): attribute {key!r} is an object, not {value!r}")
+            raise TypeError(f"event({kind!r}, {name!r}): attribute {key!r} must be an object, not {value!r}")
     return node_of(kind, name, input, output, dict(attributes or {}), fails, takes)
 
 
@@ -116,7 +116,7 @@ def node_of(
 ) -> TraceNode:
     """A node of these parts. Raises `TypeError` for what has no JSON, and for what is no failure."""
     if fails is not None and not isinstance(fails, (Failure, str)):
-        raise TypeError(f"trace node {name!r}: fails is a Failure or text, not {fails!r}")
+        raise TypeError(f"trace node {name!r}: fails must be a Failure or text, not {fails!r}")
     return TraceNode(
         kind,
         name,

@@ -33,7 +33,7 @@ def short(value: Any, most: int = 200) -> str:
 def unlike(where: str, given: Any, wanted: Any) -> str:
     """That something is not what it should be, in words. `where` is a path such as `input.url`."""
     if any(map(is_secret, re.split(r"[.\[\]]", where))):
-        return f"{where} is not what was expected (it is secret, and not shown)"
+        return f"{where} is not what was expected (it is secret, so it is not shown)"
     return f"{where} is {short(given)}, not {short(wanted)}"
 
 

@@ -232,7 +232,7 @@ def _checksum(*bodies: bytes) -> int:
 def damaged(path: Path, why: str) -> StateFileError:
     """That a file is a state file and cannot be read."""
     return StateFileError(
-        f"{path} is a state file and is damaged: {why}; it is left as it is. Move it away to begin anew"
+        f"the state file {path} is damaged: {why}; it is left as it is. To start with a new one, move it away"
     )
 
 
@@ -246,9 +246,7 @@ def opened(path: Path) -> StateFile:
             _make(path)
             _check(path)
     except FileNotFoundError:
-        raise StateFileError(
-            f"cannot make {path}: there is no folder {path.parent}; make it before"
-        ) from None
+        raise StateFileError(f"cannot make {path}: there is no folder {path.parent}; make it first") from None
     except OSError as error:
         raise StateFileError(f"cannot use {path} as the state file: {error.strerror or error}") from None
     return _connected(path)
@@ -261,9 +259,9 @@ def _check(path: Path) -> bool:
     except FileNotFoundError:
         return False
     if stat.S_ISLNK(found.st_mode):
-        raise StateFileError(f"{path} is a link; name the file itself, so that nobody can lead it elsewhere")
+        raise StateFileError(f"{path} is a link; name the file itself, so that nobody can redirect the link")
     if not stat.S_ISREG(found.st_mode):
-        raise StateFileError(f"{path} is not a file; name a file for the state, or one that is not there yet")
+        raise StateFileError(f"{path} is not a file; name a file for the state, which need not exist yet")
     if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
         raise StateFileError(f"{path} belongs to another user; name a file of your own for the state")
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:

@@ -149,7 +149,7 @@ def read_snapshot(given: Any, like: World) -> Snapshot:
         definitions = DefinitionsAgain(workflows, like)
     if definitions.missing:
         names = ", ".join(sorted(definitions.missing))
-        raise Unreadable(f"it needs what is scripted in Python and is not served here: {names}")
+        raise Unreadable(f"it needs workflows that are scripted in Python and not served here: {names}")
     runs = []
     with below("runs"):
         for number, one in enumerate(read["runs"]):
@@ -286,8 +286,8 @@ def offered(
             found[definition.name] = served.pop(definition.name)
         else:
             tell(
-                f"no script offers workflow {definition.name!r} of catalog {name!r} any more: runs of it "
-                "that go on wait until you serve its script again"
+                f"no script offers workflow {definition.name!r} of catalog {name!r} any more: its open runs "
+                f"wait until you serve its script again"
             )
     names = {other for one in found.values() for other in (one.name, *one.aliases)}
     for definition in served.values():

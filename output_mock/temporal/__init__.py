@@ -1,7 +1,7 @@
 """The second engine: the same scripts on a real Temporal, behind a real API server.
 
-A worker of this package offers scripted workflows under a catalog of its own: the workflow that holds the
-catalog, and one dynamic workflow that plays every script. Needs the extra `output-mock[temporal]`.
+A worker of this package offers scripted workflows in its own catalog, with two workflows: one that holds the
+catalog, and a dynamic one that runs every script. Needs the extra `output-mock[temporal]`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Chains of failures, between the engine's form and Temporal's.
+"""Converts chains of failures between the engine's form and Temporal's.
 
-The failures that a worker sends are built by the engine, link for link as the TypeScript SDK's worker would
-have sent them: a client of the API sees the same error whichever engine has played the script.
+The engine builds the failures that a worker sends, link by link as the TypeScript SDK's worker would:
+clients of the API see the same error from both engines.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from output_mock.javascript_json import parse
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.failures import Application, ChildFailure, Failure, StepFailure
 
-# What the TypeScript client makes of each kind of failure; results name it when nothing else does.
+# The TypeScript client's class for each kind of failure; results show its name if there is no other one.
 _KINDS = {
     "applicationFailureInfo": "ApplicationFailure",
     "timeoutFailureInfo": "TimeoutFailure",
@@ -28,7 +28,7 @@ _KINDS = {
     "activityFailureInfo": "ActivityFailure",
     "childWorkflowExecutionFailureInfo": "ChildWorkflowFailure",
 }
-# How a child has ended, by the failure that its parent is told of.
+# How a child has ended, by the failure that its parent gets.
 _STATUSES = {
     "CancelledFailure": "cancelled",
     "TerminatedFailure": "terminated",
@@ -37,9 +37,9 @@ _STATUSES = {
 
 
 class Sent(ApplicationError):
-    """An exception that travels as exactly this chain of failures.
+    """An exception that is sent as exactly this chain of failures.
 
-    To the SDK it is benign: that scripts fail as they say is nothing to log.
+    The SDK treats it as benign, as scripted failures need not be logged.
     """
 
     def __init__(self, failure: Proto) -> None:
@@ -53,7 +53,7 @@ class Sent(ApplicationError):
 
     @property
     def failure(self) -> Proto:
-        """What travels."""
+        """The failure that is sent."""
         return self._proto
 
 
@@ -63,7 +63,7 @@ def to_proto(cause: Cause) -> Proto:
 
 
 def from_proto(proto: Proto) -> Cause:
-    """A chain that Temporal has handed over."""
+    """The chain for a failure from Temporal."""
     return _cause(MessageToDict(proto))
 
 
@@ -82,7 +82,7 @@ def _cause(said: dict[str, Any]) -> Cause:
 
 
 def step_failure(proto: Proto) -> StepFailure:
-    """What `ctx.step` raises, for a step that has failed for good."""
+    """The error that `ctx.step` raises when a step has finally failed."""
     chain = from_proto(proto)
     below = chain.cause or chain
     if below.kind == "TimeoutFailure":
@@ -91,14 +91,14 @@ def step_failure(proto: Proto) -> StepFailure:
 
 
 def child_failure(proto: Proto) -> ChildFailure:
-    """What `ctx.child` raises, for a child that did not complete."""
+    """The error that `ctx.child` raises when a child did not complete."""
     chain = from_proto(proto)
     kind = chain.cause.kind if chain.cause is not None else chain.kind
     return ChildFailure(_STATUSES.get(kind, "failed"), chain)
 
 
 def _failure(link: Cause) -> Failure:
-    """The scripted failure that an application failure was made from."""
+    """The scripted failure from which an application failure was made."""
     info = link.info.get("applicationFailureInfo", {})
     name, error = info.get("type", ""), _details(info)
     if not name and not isinstance(error, dict):
@@ -122,7 +122,7 @@ def _cause_failure(link: Cause, said: Any) -> Failure:
 
 
 def _details(info: dict[str, Any]) -> Any:
-    """The serialised error that lies in the details, None without one."""
+    """The serialised error in the details; None if there is none."""
     for one in info.get("details", {}).get("payloads", ()):
         try:
             detail = parse(base64.b64decode(one.get("data", "")).decode())
@@ -134,11 +134,11 @@ def _details(info: dict[str, Any]) -> Any:
 
 
 def mistaken(error: ScriptError, where: str) -> Application:
-    """What a run fails with whose script is wrong; the fake says the same."""
+    """The failure of a run whose script has a mistake, as in the fake."""
     failure = Failure(error.message, name=error.name, retryable=False)
     return Application(failure, where=where, non_retryable=True)
 
 
 def saying(message: str) -> Cause:
-    """An error that says just this: the answer to a query or an update that cannot be served."""
+    """An error with just this message: the answer to a query or update that cannot be handled."""
     return Cause(message, "ApplicationFailure", info={"applicationFailureInfo": {"type": "Error"}})

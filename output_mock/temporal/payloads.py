@@ -1,7 +1,7 @@
-"""Values on their way through Temporal, as the TypeScript SDK writes and the real server reads them.
+"""Values as payloads of Temporal, as the TypeScript SDK writes and the real server reads them.
 
-Everything is `json/plain`, printed as JavaScript prints it; what is not there at all is `binary/null`, so
-that `undefined` and `null` stay two things (feedback, run_values).
+Everything is `json/plain`, printed as JavaScript prints it; a missing value is `binary/null`, so that
+`undefined` and `null` stay different (feedback, run_values).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from output_mock.javascript_json import UNDEFINED, as_json, parse, to_bytes
 
 
 class _Undefined(EncodingPayloadConverter):
-    """A value that is not there."""
+    """The encoding of `UNDEFINED`."""
 
     @property
     def encoding(self) -> str:
@@ -36,7 +36,7 @@ class _Undefined(EncodingPayloadConverter):
 
 
 class _JSON(EncodingPayloadConverter):
-    """Any JSON."""
+    """The encoding of all JSON values."""
 
     @property
     def encoding(self) -> str:

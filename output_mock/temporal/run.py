@@ -1,4 +1,4 @@
-"""One run of a script on a real Temporal: what its context asks for, in the words of Temporal's own SDK.
+"""One run of a script on a real Temporal: translates what its context does into calls of Temporal's own SDK.
 
 The counterpart of the fake's `engine.instance`. Scripts, schemas, options and failures are the same; the
 event loop, the timers and the history are Temporal's.
@@ -56,27 +56,28 @@ _log = logging.getLogger("output_mock.temporal")
 DEEPEST_CHILD = 32
 _CHILD_SUFFIX = 23
 _TURN_TIMEOUT = timedelta(seconds=10)
-# None at all, as the TypeScript SDK sends it; the SDK's own default is an empty one, which histories show.
+# No failure at all, as the TypeScript SDK sends it; the Python SDK would send an empty one, which histories
+# show.
 _NO_PRIORITY = cast(Priority, None)
 
 
 class Step:
-    """A step that the script has asked for."""
+    """A step that the script has started."""
 
     def __init__(self, future: asyncio.Future[Any]) -> None:
         self.future: asyncio.Future[Any] = future
-        # None for one that could not be asked for, in a run that is about to fail.
+        # None for a step that could not be started, in a run that is about to fail.
         self.handle: workflow.ActivityHandle[Any] | None = None
 
 
 class ScriptRun:
-    """Plays one run. Made inside of the workflow, before its first signal is delivered."""
+    """Executes one run. Created inside the workflow, before its first signal is delivered."""
 
     # The script itself, once it has begun.
     main: asyncio.Task[Any] | None = None
     # Whether the run was asked to stop.
     stopped: bool = False
-    # What the run fails with because of something that happens beside its script, such as a signal handler.
+    # The failure of the run from something outside its main script, such as a signal handler.
     wrong: Cause | None = None
 
     def __init__(self, offer: ServedCatalog) -> None:
@@ -104,7 +105,7 @@ class ScriptRun:
     # The run
 
     async def play(self, args: Sequence[Any]) -> Any:
-        """The whole run, as the real SDK's interceptors and workflow wrapper do it (run_completes)."""
+        """Execute the whole run, as the real SDK's interceptors and workflow wrapper do (run_completes)."""
         info = self.info
         if self._definition is None:
             raise Sent.of(saying(f"catalog {self.offer.name} has no workflow {info.workflow_type!r}"))
@@ -149,13 +150,13 @@ class ScriptRun:
             raise self._script_error(error) from error
 
     async def _outcome(self, main: asyncio.Task[Any]) -> Any:
-        """Wait for the script, and return or raise what Temporal shall close the run with."""
+        """Wait for the script, and return or raise what Temporal should close the run with."""
         while not (main.done() or self.wrong is not None):
             try:
                 await workflow.wait_condition(lambda: main.done() or self.wrong is not None)
             except asyncio.CancelledError:
                 if self.stopped:
-                    # Nobody asks twice: the run only leaves this worker's memory.
+                    # The run only leaves this worker's memory; nothing needs its result.
                     raise
                 self.stopped = True
                 for task in (main, *self._handling):
@@ -178,17 +179,17 @@ class ScriptRun:
         raise asyncio.CancelledError
 
     async def _stop_the_rest(self) -> None:
-        """A stop reaches everything that the script has begun, also what it does not wait for."""
+        """Cancel everything that the script has begun, even what it does not wait for."""
         for task in list(self._open.values()):
             task.cancel()
-        # Each gives its command before the run gives its own.
+        # Each sends its command before the run sends its own.
         for _ in range(3):
             await asyncio.sleep(0)
 
     # What the context asks: work
 
     def schedule(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Step:
-        """Ask for a step; its future has the outcome."""
+        """Start a step; its future has the outcome."""
         input = named_json(input, "the input of step {!r}", plan.name)
         assert self._options is not None
         resolved = self.definition.step_options(self._options, options)
@@ -197,7 +198,7 @@ class ScriptRun:
         try:
             outcomes = precomputed_outcomes(self.definition, plan, input, resolved)
         except (Exception, SystemExit) as error:
-            # A function that the script gave to the step is wrong: the run fails, as it does in the fake.
+            # A function that the script gave to the step has a mistake: the run fails, as in the fake.
             self._fail(error)
             return step
         self.steps[activity_id] = outcomes
@@ -208,7 +209,7 @@ class ScriptRun:
         return step
 
     def schedule_request(self, plan: RequestPlan, input: dict[str, Any]) -> Step:
-        """Ask for the step that sends a request."""
+        """Start the step that sends a request."""
         given = named_json(input, "the arguments of {}", plan.name)
         activity_id = self._next_id(REQUEST_OPTIONS)
         step = Step(asyncio.get_running_loop().create_future())
@@ -269,7 +270,7 @@ class ScriptRun:
             _raise_in(future, error)
 
     def abandon(self, activity: Step) -> None:
-        """The script has stopped waiting for a step: ask it to stop."""
+        """Cancel a step for which the script no longer waits."""
         if activity.handle is not None:
             activity.handle.cancel()
 
@@ -298,9 +299,9 @@ class ScriptRun:
         except ChildWorkflowError as error:
             raise _child_failure(error) from None
         except asyncio.CancelledError:
-            # Not before it waits for the child that it has asked for.
+            # Not before it waits for the child that it has started.
             asyncio.get_running_loop().call_soon(running.cancel)
-            # As in the SDK, the child ends before its parent is told; whatever it says by then.
+            # As in the SDK, the child ends before its parent hears of it, with whatever outcome.
             while not running.done():
                 try:
                     await asyncio.shield(running)
@@ -338,7 +339,7 @@ class ScriptRun:
         return future.result()
 
     async def first_signal(self, name: str, timeout: int | None) -> Any:
-        """The first signal of this name; later ones go to the same handler, which ignores them."""
+        """Wait for the first signal of this name; later ones go to the same handler, which ignores them."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.on_signal(name, partial(set_first, future))
         if not await self.condition(future.done, timeout):
@@ -358,12 +359,14 @@ class ScriptRun:
         return True
 
     def _holds(self, predicate: Callable[[], bool]) -> bool:
-        """Ask a predicate between two turns of the loop, where an error would fail the task for ever."""
+        """Evaluate a predicate between two turns of the loop, where an error would fail the workflow task
+        for ever.
+        """
         try:
             return bool(predicate())
         except (Exception, SystemExit) as error:
             self._fail(error)
-            # Another turn, in which the run sees it.
+            # Let the loop turn once more, so that the run sees it.
             asyncio.get_running_loop().call_soon(lambda: None)
             return False
 
@@ -398,7 +401,7 @@ class ScriptRun:
         whose, answers = pick()
         if len(answers) == 1:
             return answers[0]
-        # Whose turn it is depends on other runs: it has to be written down for this one.
+        # Which answer is next depends on other runs, so it must be recorded for this run.
         turn = await workflow.execute_local_activity(
             TAKE_TURN, f"{self.definition.name}/{id(whose)}", start_to_close_timeout=_TURN_TIMEOUT
         )
@@ -407,13 +410,13 @@ class ScriptRun:
     # What clients send
 
     def signal(self, name: str, payload: Any) -> None:
-        """A signal has come."""
+        """Handle a signal that has come."""
         handler = self._signals.deliver(name, payload)
         if handler is not None:
             self._call_signal_handler(handler, payload)
 
     async def _arrive(self, after: int, name: str, payload: Any) -> None:
-        """Somebody whom the script has foreseen sends a signal, so long after the run has started."""
+        """Deliver a signal that the script has scheduled, this long after the run's start."""
         due = self.info.workflow_start_time + timedelta(microseconds=after // 1000)
         await asyncio.sleep(max(0.0, (due - workflow.now()).total_seconds()))
         self.signal(name, copy_for_script(payload))
@@ -428,7 +431,7 @@ class ScriptRun:
             self._handle(answer)
 
     def _handle(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Let a handler run beside the script; stopping the run stops it too."""
+        """Run a handler at the same time as the script; stopping the run stops it, too."""
         task = asyncio.create_task(coroutine)
         self._handling = [*(other for other in self._handling if not other.done()), task]
         task.add_done_callback(self._handled)
@@ -454,11 +457,11 @@ class ScriptRun:
             raise Sent.of(saying(self._script_error(error).message)) from None
 
     def metadata(self) -> dict[str, Any]:
-        """What the run says of itself; the SDK knows of no single handler, only that there are any."""
+        """The metadata of the run; the SDK only knows that there are handlers, not which."""
         return metadata(self.info.workflow_type, self.queries, self._signals.handlers, self._updates)
 
     def check_update(self, name: str, payload: Any) -> None:
-        """Refuse an update that nobody handles, or that its validator does not like: raises `Sent`."""
+        """Refuse an update that has no handler, or that its validator rejects: raises `Sent`."""
         entry = self._updates.get(name)
         if entry is None:
             raise Sent.of(saying(f"no handler for update {name!r}"))
@@ -496,7 +499,7 @@ class ScriptRun:
     # Mistakes in the script
 
     def _fail(self, error: BaseException) -> None:
-        """End the run with what happened beside its script."""
+        """End the run because of something outside its main script."""
         if self.wrong is None:
             cause = cause_of(error, self.definition)
             self.wrong = self._mistaken(error) if cause is None else cause
@@ -515,15 +518,15 @@ class ScriptRun:
 
 
 def no_such_query(name: str, known: Collection[str]) -> Sent:
-    """What a query that nobody answers gets, in the words of the TypeScript SDK (approval)."""
+    """The error for an unknown query, in the words of the TypeScript SDK (approval)."""
     return Sent.of(saying(QueryNotRegisteredError.unknown(name, known, BUILT_IN_QUERIES).message))
 
 
 def _begun(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
-    """A coroutine that has run to where it waits for the first time.
+    """Run a coroutine to the place where it waits for the first time.
 
-    A task would give its first command only when its turn comes, after those of its neighbours: histories
-    shall show children in the place where the script has asked for them.
+    A task would send its first command only in its turn, after those of other tasks. But histories should
+    show children in the order in which the script has started them.
     """
     waits_for = coroutine.send(None)
 
@@ -564,7 +567,7 @@ def _priority(said: dict[str, Any] | None) -> Priority:
 
 def _raise_in(future: asyncio.Future[Any], error: BaseException) -> None:
     future.set_exception(error)
-    # Nobody may be waiting any more, which is the script's own business.
+    # Perhaps nothing waits for it any more, which is up to the script.
     future.exception()
 
 
@@ -577,5 +580,5 @@ def _optional_length(nanoseconds: int | None) -> timedelta | None:
 
 
 def milliseconds(time: datetime) -> int:
-    """A time as JavaScript has it."""
+    """A time in JavaScript's form."""
     return round(time.timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""What a worker offers: the workflows of scripts under one catalog."""
+"""What a worker offers: the workflows of scripts in one catalog."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from output_mock.scripts.script import FirstRun, Scripted
 from output_mock.suggestions import listed
 from output_mock.temporal.step_outcomes import StepOutcomes
 
-# Says that a catalog is one of ours, for another worker that offers the same.
+# Marks a catalog as one of output-mock's, for other workers that offer the same.
 HASH_PREFIX = "output-mock:"
-# Names go into what Temporal is asked to list, where a quote would widen it.
+# Names go into queries to Temporal, where a quote would change the query.
 _NAME = re.compile(r"[a-zA-Z0-9_.@-]+")
 
 
 class ServedCatalog(CatalogContents):
-    """The workflows of `scripts`, all in the catalog `name`, and where their traces are said to be.
+    """The workflows of `scripts`, all in the catalog `name`, and the trace locations that the API reports.
 
-    Workflows that name another catalog are left out when a script has one of this name. Raises
-    `ValueError` for a name that no catalog can have, for names that belong to two workflows, and when there
-    is no workflow at all.
+    Workflows that name another catalog are left out if a script has one with this name. Raises `ValueError`
+    for an invalid catalog name, for names that belong to two workflows, and if there is no workflow at all.
     """
 
     def __init__(
@@ -60,21 +59,21 @@ class ServedCatalog(CatalogContents):
                 raise ValueError(
                     f"begin_with: there is no workflow {run.name!r} in catalog {name!r}{there} ({run.place})"
                 )
-        # What the steps do that are under way in this process, by run and activity.
+        # The plans of the open steps in this process, by run and activity.
         self.steps: dict[tuple[str, str], StepOutcomes] = {}
-        # The runs that this process has played, and when they began; None when nobody wants to know.
+        # The runs that this process has executed, and when they began; None if that is not needed.
         self.played: dict[tuple[str, str], datetime] | None = None
-        # How many runs have had an answer of each sequence of answers.
+        # How many runs have got an answer from each sequence of answers.
         self._turns: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def seen(self, workflow_id: str, run_id: str, began: datetime) -> None:
-        """Note a run that is played here."""
+        """Note a run that this process executes."""
         if self.played is not None:
             self.played[workflow_id, run_id] = began
 
     def next_scripted_answer(self, whose: str) -> int:
-        """How many runs have had one of these answers before, among those of this process."""
+        """How many runs of this process have got one of these answers before."""
         with self._lock:
             turn = self._turns.get(whose, 0)
             self._turns[whose] = turn + 1
@@ -82,10 +81,12 @@ class ServedCatalog(CatalogContents):
 
     @property
     def hash(self) -> str:
-        """The same for workers that offer the same, also on other machines."""
+        """A hash that is the same for all workers that offer the same, even on other machines."""
         text = json.dumps(self.as_json(), sort_keys=True)
         return HASH_PREFIX + hashlib.sha256(text.encode()).hexdigest()
 
     def memo(self) -> dict[str, Any]:
-        """What the real server reads of a catalog without asking its worker, and whose it is."""
+        """The memo of a catalog, which the real server reads without asking the worker, and which says whose
+        it is.
+        """
         return {"workflowNames": dict(self.names), "hash": self.hash}

@@ -1,4 +1,4 @@
-"""Scripts on a real Temporal for as long as a `with` lasts, whatever else the program does."""
+"""Offer scripts on a real Temporal for as long as a `with` block runs."""
 
 from __future__ import annotations
 
@@ -29,22 +29,20 @@ def serve_on_temporal(
 ) -> Iterator[str]:
     """Offer the workflows of a script (or of several) in a catalog on the Temporal at `target`.
 
-    A worker in a thread of its own begins the catalog's workflow and plays the scripts; the `with` is
-    entered once the catalog answers queries, and gives the catalog's name. A real API server on the same
-    Temporal then runs them: `POST /workflow/run {"catalog": …, "workflowName": …}`.
+    A worker in its own thread starts the catalog's workflow and runs the scripts. The `with` block begins
+    once the catalog answers queries, and gets the catalog's name. A real API server on the same Temporal
+    then runs them: `POST /workflow/run {"catalog": …, "workflowName": …}`.
 
-    At the end, however it comes, the catalog is terminated, the worker leaves, and with `leave_no_trace`
-    every run of the catalog's task queue that began no earlier than the catalog is terminated and deleted;
-    older runs, and those of other task queues, are never touched. While other workers serve the same catalog
-    it stays, with its runs: the last one to go cleans up. `traces` says where traces are said to be (nobody
-    writes them), by default in the folder of the recordings; `api_key` is for a Temporal that asks for one,
-    which is then spoken to with TLS; `callbacks` says where requests of workflows go, by default to this
-    machine only.
+    At the end, in any case, the catalog is terminated and the worker stops. With `leave_no_trace`, every run
+    of the catalog's task queue that is not older than the catalog is terminated and deleted; older runs, and
+    those of other task queues, are never touched. If other workers serve the same catalog, it stays, with
+    its runs: the last worker cleans up. `traces` is the trace location that the API reports, by default the
+    folder in the recordings; nothing is written there. `api_key` is for a Temporal that needs one, and
+    implies TLS. `callbacks` says where requests of workflows go, by default to this machine only.
 
-    Raises `NotReachableError` when no Temporal answers there or it has no such namespace,
-    `CatalogTakenError` when somebody else offers a catalog of that name or has open runs on its task queue,
-    and `ValueError` for a catalog's name with other signs than letters, digits and _ . @ -, and for workflows
-    whose names clash.
+    Raises `NotReachableError` if no Temporal answers there or it has no such namespace, `CatalogTakenError`
+    if another worker offers a catalog of that name or has open runs on its task queue, and `ValueError` for
+    an invalid catalog name, and for two workflows with the same name.
     """
     scripts = [script] if isinstance(script, Scripted) else list(script)
     offer = ServedCatalog(catalog, scripts, traces or Traces(), callbacks)

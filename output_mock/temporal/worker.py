@@ -227,10 +227,10 @@ class ScriptWorker:
                 ) from None
             if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
                 raise NotReachableError(
-                    f"{where} does not let us into namespace {self.namespace!r} ({error.message}); set "
-                    "TEMPORAL_API_KEY"
+                    f"{where} denies access to namespace {self.namespace!r} ({error.message}); set "
+                    f"TEMPORAL_API_KEY"
                 ) from None
-            raise NotReachableError(f"{where} does not answer as it should: {error.message}") from None
+            raise NotReachableError(f"{where} answers with an error: {error.message}") from None
         return client
 
     async def _begin_catalog(self, client: Client) -> bool:
@@ -273,14 +273,14 @@ class ScriptWorker:
             self._own(description)
             return True
         if description.workflow_type != CATALOG_TYPE or not known.startswith(HASH_PREFIX):
-            raise self._taken("a workflow of that id is running that is not ours")
+            raise self._taken("another workflow with that id is running")
         if self.shared:
             raise self._taken("a worker with other scripts serves it")
         # Who has begun a catalog does not poll yet.
         if description.start_time > datetime.now(timezone.utc) - _POLLED_WITHIN:
             raise self._taken(
                 "a worker with other scripts has begun it just now",
-                or_else=f"try again in {_POLLED_WITHIN.total_seconds():g} s if that one is gone",
+                or_else=f"try again in {_POLLED_WITHIN.total_seconds():g} s if that one has stopped",
             )
         await _terminate(client, self.offer.name, description.run_id)
         return False
@@ -464,7 +464,7 @@ class ScriptWorker:
         except RPCError as error:
             raise TemporalError(
                 f"catalog {self.offer.name!r} could not be removed from Temporal at {self.target}: "
-                f"{error.message}; terminate the workflow {self.offer.name!r} by hand"
+                f"{error.message}; terminate the workflow {self.offer.name!r} yourself"
             ) from None
 
     async def _runs(self, client: Client) -> set[tuple[str, str]]:

@@ -98,7 +98,8 @@ def read_past(folder: Path) -> PastFiles:
     if not files:
         told = f"; {problems[0]}" if problems else ""
         raise NoTrace(
-            f"{folder}: there are no traces, which are files like {folder}/runs/WORKFLOW/TIME_ID.json{told}"
+            f"{folder}: there are no traces in it, which are files like "
+            f"{folder}/runs/WORKFLOW/TIME_ID.json{told}"
         )
     return PastFiles(sorted(files.values(), key=lambda file: file.start), problems)
 
@@ -142,7 +143,7 @@ def _file(path: Path) -> PastFile:
         queue += node.get("children", [])
     workflow_id, started = named(path)
     if not _is_text(workflow_id):
-        raise NoTrace(f"{str(path)!a}: its name is not UTF-8, and so can be no workflow id")
+        raise NoTrace(f"{str(path)!a}: its name is not UTF-8, so it cannot be a workflow id")
     start = round(tree["startedAt"]) * MILLISECOND
     if started is not None:
         try:
@@ -150,7 +151,7 @@ def _file(path: Path) -> PastFile:
                 round(datetime.fromisoformat(started.replace("Z", "+00:00")).timestamp() * 1000) * MILLISECOND
             )
         except ValueError:
-            raise NoTrace(f"{path}: {started} is no time") from None
+            raise NoTrace(f"{path}: {started} is not a time") from None
     return PastFile(path, tree, workflow_id, _run_id(tree["id"], str(path)), start)
 
 
@@ -185,7 +186,7 @@ def _run_id(id: str, where: str) -> str:
 
 async def _gone(ctx: Context, given: Any) -> Any:
     raise ScriptError(
-        "this run is of the past, made from its trace: there is no script that could play it once more",
+        "this run was loaded from a trace, so it has no script that could run it again",
         workflow_id=ctx.info.workflow_id,
     )
 

@@ -47,7 +47,7 @@ def read_trace(path: Path) -> dict[str, Any]:
 def parsed(content: bytes, where: str) -> Any:
     """The value of some JSON. Raises `NoTrace` for what is none, and for what is too large."""
     if len(content) > MOST_BYTES:
-        raise NoTrace(f"{where}: it is too large; a trace has at most {MOST_BYTES // 2**20} MB")
+        raise NoTrace(f"{where}: it is too large; a trace may have at most {MOST_BYTES // 2**20} MB")
     try:
         return parse(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -76,18 +76,18 @@ def checked(tree: Any, where: str) -> dict[str, Any]:
         node, path = queue.pop()
         place = f"{where}{f', at {path}' if path else ''}"
         if not isinstance(node, dict):
-            raise NoTrace(f"{place}: a node of a trace is an object, not {stringify(node)[:60]}")
+            raise NoTrace(f"{place}: a node of a trace must be an object, not {stringify(node)[:60]}")
         for key in ("id", "kind", "name"):
             if not isinstance(node.get(key), str):
-                raise NoTrace(f"{place}: a node of a trace has {key!r}, which is text; is this a trace?")
+                raise NoTrace(f"{place}: a node of a trace needs {key!r} as text; is this a trace?")
             if _SURROGATE.search(node[key]):
-                raise NoTrace(f"{place}: {key!r} holds half of a character, {ascii(node[key])[:60]}")
+                raise NoTrace(f"{place}: {key!r} contains half of a character, {ascii(node[key])[:60]}")
         for key in ("startedAt", "endedAt"):
             if not _is_time(node.get(key)) and not (key == "endedAt" and node.get(key) is None):
-                raise NoTrace(f"{place}: a node of a trace has {key!r}, milliseconds since 1970")
+                raise NoTrace(f"{place}: a node of a trace needs {key!r} in milliseconds since 1970")
         children = node.get("children", [])
         if not isinstance(children, list):
-            raise NoTrace(f"{place}: 'children' is a list")
+            raise NoTrace(f"{place}: 'children' must be a list")
         queue += [(child, f"{path}.children[{index}]".lstrip(".")) for index, child in enumerate(children)]
     root: dict[str, Any] = tree
     return root

@@ -228,7 +228,7 @@ class Bucket:
         if endpoint is None:
             if not moto_is_on():
                 raise S3Missing(
-                    "nobody has said where S3 is, and AWS itself is never asked: use the fixture "
+                    "it is not configured where S3 is, and AWS itself is never used: use the fixture "
                     "output_traces, moto.mock_aws() around this test, or the endpoint of an S3-compatible "
                     "server"
                 )

@@ -55,7 +55,7 @@ class SchemaError(ValueError):
 def from_json_schema(schema: dict[str, Any] | bool, *, where: str) -> Schema:
     """The schema that a JSON Schema describes; `where` names it in the message of a `SchemaError`."""
     if not isinstance(schema, (dict, bool)):
-        raise SchemaError(f"{where}: a JSON Schema is an object, not {type(schema).__name__}")
+        raise SchemaError(f"{where}: a JSON Schema must be an object, not {type(schema).__name__}")
     # Its numbers are compared with JavaScript's. What is no JSON is told with its place below.
     with suppress(NotJSONError):
         schema = as_json(schema)
@@ -84,7 +84,7 @@ def _unknown_type(types: Any) -> str | None:
     near = difflib.get_close_matches(name.lower(), _TYPES, 1)
     meant = _OTHER_NAMES.get(name.lower()) or (near[0] if near else None)
     hint = f'did you mean "{meant}"?' if meant else f"the types are {', '.join(_TYPES)}"
-    return f"{name!r} is no type; {hint}"
+    return f"{name!r} is not a type; {hint}"
 
 
 def _json_path(path: Path) -> str:
@@ -307,7 +307,7 @@ class _Builder:
 
     def _referred(self, reference: str, path: Path, inside: frozenset[str]) -> Schema:
         if reference in inside:
-            raise self._error((*path, "$ref"), f"{reference} leads back to itself, and so says nothing")
+            raise self._error((*path, "$ref"), f"{reference} refers to itself")
         lazy = self._refs.get(reference)
         if lazy is None:
             target = self._resolved(reference, path)
@@ -320,7 +320,7 @@ class _Builder:
 
     def _resolved(self, reference: str, path: Path) -> Any:
         if not re.fullmatch("#(/.*)?", reference):
-            raise self._error((*path, "$ref"), f"{reference} is elsewhere; only #/… can be followed")
+            raise self._error((*path, "$ref"), f"{reference} is in another document; only #/… is supported")
         target = self._schema
         for token in unquote(reference[1:]).split("/")[1:]:
             key = token.replace("~1", "/").replace("~0", "~")
@@ -329,7 +329,7 @@ class _Builder:
             except (LookupError, TypeError, ValueError):
                 near = difflib.get_close_matches(key, target, 1) if isinstance(target, dict) else []
                 hint = f'; did you mean "{near[0]}"?' if near else ""
-                raise self._error((*path, "$ref"), f"{reference} leads nowhere{hint}") from None
+                raise self._error((*path, "$ref"), f"{reference} refers to nothing{hint}") from None
         return target
 
     def _followed(self, schema: Any, path: Path) -> dict[str, Any]:
@@ -379,7 +379,9 @@ class _Builder:
         try:
             return javascript_regex(source) if is_own else bounded_regex(source)
         except re.error as error:
-            raise self._error(path, f"{source!r} is no regular expression of JavaScript: {error}") from None
+            raise self._error(
+                path, f"{source!r} is not a regular expression of JavaScript: {error}"
+            ) from None
 
     def _array(self, schema: dict[str, Any], path: Path) -> Schema:
         items = self._build(schema.get("items", True), (*path, "items"))

@@ -55,11 +55,9 @@ def bounded_regex(source: str) -> tuple[Callable[[str], bool], str]:
     """
     python, shown, depth = translated(source)
     if len(source) > _LONGEST:
-        raise re.error(f"it has {len(source)} characters, and {_LONGEST} are the most")
+        raise re.error(f"it has {len(source)} characters, but at most {_LONGEST} are allowed")
     if len(source) << depth > _MOST_INVOLVED:
-        raise re.error(
-            f"it has {depth} repeats inside each other in {len(source)} characters, which is too much"
-        )
+        raise re.error(f"it has {depth} nested repeats in {len(source)} characters, which is too many")
     # Takes a tenth of a second to import, for which only those who have patterns should wait.
     import regex
 

@@ -269,7 +269,7 @@ def test_the_tools_work_with_a_fake_that_runs_already_and_asks_for_tokens() -> N
 
         used(agent_server(fake), steps)
         wrong = run("mcp", "--url", client.url, "--token", "wrong")
-        assert "is no fake that can be controlled: UnauthorizedError: the control plane asks for a token" in (
+        assert "is no fake that can be controlled: UnauthorizedError: the control plane needs a token" in (
             one_line(wrong)
         )
 

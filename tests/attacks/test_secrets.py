@@ -137,7 +137,7 @@ def test_nothing_that_is_shown_of_calls_has_secrets(asked: OutputMock) -> None:
         (started("echo", {**SECRET_INPUT, "password": "another"}), "input.password is not what was expected"),
         (
             started("echo", dict(list(SECRET_INPUT.items())[1:])),
-            f'input.password is "{MASK}", and was not expected',
+            f'input.password is "{MASK}", which was not expected',
         ),
         (started("other"), "workflow"),
     ):

@@ -789,7 +789,10 @@ def test_ctrl_c_while_the_command_is_being_imported_prints_no_traceback(module: 
         (["--port", "-1"], "'--port': '-1' is not a port"),
         (["--execution-timeout", "soon"], "'--execution-timeout': 'soon' is not a duration; write it like"),
         (["--execution-timeout", "600000"], "'--execution-timeout': '600000' is not a duration"),
-        (["--script-limit", "0s"], "'--script-limit': a script needs some time to run; write its limit like"),
+        (
+            ["--script-limit", "0s"],
+            "'--script-limit': the limit for scripts must be longer than 0; write it like",
+        ),
         (["--seed", "x"], "'--seed': 'x' is not a seed; give a whole number, 0 or more"),
         (["--catalog", "a/b"], "'--catalog': 'a/b' is not a valid catalog name; use letters, digits and"),
         (["--worker-down", ""], "'--worker-down': '' is not a valid catalog name"),
@@ -945,9 +948,7 @@ def test_health_says_whether_a_server_is_up(serve: Serve) -> None:
     fake.stop()
     ended = run("health", url, "--wait", "200ms")
     assert ended.returncode == 1
-    assert f"{url}/health: nothing answers there (Connection refused); is the server running?" in one_line(
-        ended
-    )
+    assert f"{url}/health: no server answers there (Connection refused); is it running?" in one_line(ended)
 
 
 def test_health_of_a_server_that_is_no_output_api_is_not_good() -> None:
@@ -1187,9 +1188,12 @@ def test_the_control_plane_answers_to_the_hosts_and_pages_that_it_is_told(serve:
             ["--allow-host", "http://x"],
             "'--allow-host': 'http://x' is not a host; write a name or an IP address",
         ),
-        (["--allow-origin", "null"], "'--allow-origin': 'null' is every page's; name the origin of your own"),
-        (["--allow-origin", "localhost:5173"], "'--allow-origin': 'localhost:5173' is no origin"),
-        (["--cors", "*"], "'--cors': '*' is every page's"),
+        (
+            ["--allow-origin", "null"],
+            "'--allow-origin': 'null' would allow every page; name the origin of your own",
+        ),
+        (["--allow-origin", "localhost:5173"], "'--allow-origin': 'localhost:5173' is not an origin"),
+        (["--cors", "*"], "'--cors': '*' would allow every page"),
     ],
 )
 def test_hosts_and_origins_that_are_none_are_refused_at_the_start(arguments: list[str], told: str) -> None:

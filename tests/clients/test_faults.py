@@ -271,15 +271,18 @@ def test_dropped_connections_are_tried_again_as_often_as_the_adapter_says(fake: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"times": 0}, "times is 1 or more, not 0 times"),
+        ({"times": 0}, "times must be 1 or more, not 0"),
         ({"status": 9}, "9 is not an HTTP status"),
         (
             {"status": 500, "headers": {"Transfer-Encoding": "chunked"}},
-            "'Transfer-Encoding' is of the connection",
+            "the server itself sets the header 'Transfer-Encoding'",
         ),
-        ({"status": 500, "headers": {"connection": "close"}}, "'connection' is of the connection"),
-        ({"drop": "both"}, "what is lost is the 'request', the 'answer' or its 'body', not 'both'"),
-        ({"cut_after": -1}, "a stream is cut after 0 events or more, not -1"),
+        (
+            {"status": 500, "headers": {"connection": "close"}},
+            "the server itself sets the header 'connection'",
+        ),
+        ({"drop": "both"}, "drop must be 'request', 'answer' or 'body', not 'both'"),
+        ({"cut_after": -1}, "cut_after must be 0 events or more, not -1"),
         ({"route": "strat"}, "there is no route 'strat'; did you mean 'start'"),
         ({"delay": "soon"}, "'soon' is not a duration"),
     ],

@@ -269,12 +269,12 @@ FRONTS: dict[str, tuple[Front, str, str]] = {
     "no Last-Event-ID": (
         forwards_no_last_event_id,
         "stream.joined-header",
-        "takes the header Last-Event-ID from requests",
+        "removes the header Last-Event-ID from requests",
     ),
     "no If-None-Match": (
         forwards_no_validators,
         "system.etag",
-        "takes the header If-None-Match from requests",
+        "removes the header If-None-Match from requests",
     ),
     "no HEAD": (
         knows_no_head,
@@ -451,7 +451,10 @@ def test_failures_in_the_same_words_are_told_together() -> None:
         verdict.add(Outcome(f"run.alias[{number}]", "required", "s", "failed", failure=failure))
     verdict.add(Outcome("run.child", "required", "s", "failed", failure={"expected": "something else"}))
     (cause,) = verdict.causes
-    assert cause.seen == "The same goes wrong each time: expected 200, got 500: verify-0a-0 broke"
+    assert (
+        cause.seen
+        == "All of these checks failed for the same reason: expected 200, got 500: verify-0a-0 broke"
+    )
     assert len(cause.checks) == 4
 
 
@@ -502,15 +505,15 @@ def _json(status: int, text: str) -> Front:
 ELSEWHERE: dict[str, tuple[Front, str]] = {
     "a web server": (
         _page(404, "<html><head><title>404 Not Found</title></head></html>", Server="nginx/1.24.0"),
-        "there is no Output API at all at {url}: GET /workflow/runs?limit=1 is answered 404 with a page of "
+        "there is no Output API at {url}: GET /workflow/runs?limit=1 is answered 404 with a page of "
         "HTML by nginx/1.24.0, “404 Not Found”",
     ),
     "one page for every path": (
         _page(200, "<!doctype html><title>Shop</title>"),
-        "no Output API at all at {url}",
+        "no Output API at {url}",
     ),
     "another API": (_json(404, '{"detail": "Not Found"}'), 'is answered 404: {"detail": "Not Found"}'),
-    "an API that answers anything": (_json(200, "[]"), "no Output API at all at {url}"),
+    "an API that answers anything": (_json(200, "[]"), "no Output API at {url}"),
     "nothing to say": (
         lambda passing, _: passing.say(200, "", "text/plain"),
         "is answered 200 without a body",
@@ -521,7 +524,7 @@ ELSEWHERE: dict[str, tuple[Front, str]] = {
     ),
     "elsewhere": (
         lambda passing, _: passing.say(308, "", Location=f"http://new.example/base{passing.path}"),
-        "{url} leads elsewhere (308); give the URL that it leads to: http://new.example/base",
+        "{url} redirects to another URL (308); give that one: http://new.example/base",
     ),
     "sign-in": (
         lambda passing, _: passing.say(302, "", Location="/oauth2/start?rd=/workflow/runs"),
@@ -532,10 +535,13 @@ ELSEWHERE: dict[str, tuple[Front, str]] = {
         _page(401, "<html>no</html>", WWW_Authenticate='Basic realm="staff"'),
         'a login answers at {url} in place of the API: it asks for Basic realm="staff"',
     ),
-    "no upstream": (_page(502, "<html>Bad Gateway</html>"), "{url} answers 502: what is behind it is not up"),
+    "no upstream": (
+        _page(502, "<html>Bad Gateway</html>"),
+        "{url} answers 502: the server behind it is not up",
+    ),
     "wants TLS": (
         _page(400, "<title>400 The plain HTTP request was sent to HTTPS port</title>"),
-        "{url} wants to be asked with https",
+        "{url} demands https",
     ),
 }
 

@@ -122,7 +122,5 @@ def test_an_nginx_without_an_api_is_told_in_one_line(server: str, tmp_path: Path
     with in_front(tmp_path, server, f"root {tmp_path};") as url:
         result = CliRunner().invoke(verify, [url], env={"OUTPUT_API_AUTH_TOKEN": ""})
     assert result.exit_code == 2
-    assert (
-        f"there is no Output API at all at {url}: GET /workflow/runs?limit=1 is answered 404" in result.output
-    )
+    assert f"there is no Output API at {url}: GET /workflow/runs?limit=1 is answered 404" in result.output
     assert len(result.output.splitlines()) == 1

@@ -47,7 +47,9 @@ def a_verdict() -> Verdict:
     }
     verdict.add(Outcome("run.child", "required", "s", "failed", failure=nothing))
     verdict.add(Outcome("run.alias", "required", "s", "not_checked", reason=NEEDS_PACK))
-    verdict.add(Outcome("run.result", "required", "s", "not_applicable", reason="it holds since API 0.11.0"))
+    verdict.add(
+        Outcome("run.result", "required", "s", "not_applicable", reason="it applies from API 0.11.0 on")
+    )
     verdict.add(Outcome("runs.list", "required", HOSTILE, "passed"))
     verdict.problems, verdict.left_running = [HOSTILE], [HOSTILE]
     return verdict
@@ -71,7 +73,7 @@ def test_the_page_says_when_and_as_what_version_the_server_was_judged() -> None:
     assert "It was judged as API 0.9.2 (as you said) with workers of SDK 0.8.0 (found by asking)." in text
     assert "All answers come in HTTP/1.0" in text
     assert "Not applicable to these versions" in text
-    assert "1: it holds since API 0.11.0" in text
+    assert "1: it applies from API 0.11.0 on" in text
 
 
 def test_the_page_says_how_to_get_the_workflows_that_checks_need() -> None:

@@ -253,19 +253,19 @@ def test_workflows_of_ones_own_can_play_the_roles(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("succeeds: [", ":1: it is no YAML: "),
-        ("- short", "it holds roles, such as 'succeeds: "),
+        ("succeeds: [", ":1: the file is not valid YAML: "),
+        ("- short", "write roles in it, such as 'succeeds: "),
         (
             "success: {workflow: short}",
             "there is no role 'success'; the roles are succeeds, fails, takes_long",
         ),
-        ("fails: broken", "fails names a workflow, such as 'workflow: my_workflow'"),
+        ("fails: broken", "fails needs a workflow, such as 'workflow: my_workflow'"),
         (
             "fails: {workflow: b, inputs: {}}",
             "fails has 'inputs'; it may have input, output, payload, signal",
         ),
-        ("waits: {workflow: asks}", "waits names the signal that it waits for"),
-        ("fails: {workflow: b, step: 3}", "fails.step is a name"),
+        ("waits: {workflow: asks}", "waits needs the signal that it waits for"),
+        ("fails: {workflow: b, step: 3}", "fails.step must be a name"),
     ],
 )
 def test_a_mistake_in_a_map_is_told(tmp_path: Path, text: str, words: str) -> None:
@@ -366,7 +366,10 @@ def test_no_more_requests_are_made_than_are_allowed(
     before = len(mock.calls)
     result = run(url, "--only", area, "--max-requests", str(most), *workers)
     assert result.exit_code == 2
-    assert "no request is left but to end what was started; --max-requests allows more" in result.output
+    assert (
+        "the remaining requests are needed to end the started runs; --max-requests allows more"
+        in result.output
+    )
     # Also those that see whether the server lets us in, and that end what was started.
     assert len(mock.calls) - before <= most
     assert ended(mock), "it has left a run behind"
@@ -865,7 +868,7 @@ def test_two_servers_that_are_alike_are_said_to_be(fake: tuple[OutputMock, str],
     _, url = fake
     result = run(url, *QUICK, "--against", url, "--report", str(tmp_path))
     assert result.exit_code == 0, result.output
-    assert "5 checks came out alike, 0 did not" in result.output
+    assert "5 checks have the same result, 0 do not" in result.output
     again = run(url, *QUICK, "--against", str(tmp_path / "against"))
     assert again.exit_code == 0, again.output
 
@@ -879,7 +882,7 @@ def test_what_is_different_about_two_servers_is_told(fake: tuple[OutputMock, str
 
 
 def test_a_report_that_is_none_is_told(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
-    assert "it cannot be read: No such file" in failure(fake[1], "--against", str(tmp_path / "none"))
+    assert "the file cannot be read: No such file" in failure(fake[1], "--against", str(tmp_path / "none"))
 
 
 def test_what_only_one_of_two_has_checked_is_a_difference() -> None:
@@ -1152,7 +1155,7 @@ class _Gateway(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [(301, "leads elsewhere (301); give the URL that it leads to"), (502, "what is behind it is not up")],
+    [(301, "redirects to another URL (301); give that one"), (502, "the server behind it is not up")],
 )
 def test_what_stands_before_a_server_is_not_taken_for_it(answer: int, words: str) -> None:
     handler = type("Handler", (_Gateway,), {"answer": answer})

@@ -100,14 +100,16 @@ def test_checks_that_do_not_apply_are_told_with_the_version_that_they_hold_for()
     verdict = judged("0.8", "0.8", "stream", "start.input", "catalog.names")
     assert {outcome.area for outcome in verdict.of("not_applicable")} == {"stream", "start", "catalog"}
     text = "\n".join(report_text.whole(verdict))
-    assert "not applicable (19): 17 because it holds since API 0.9.0; 1 because it holds since API" in text
+    assert (
+        "not applicable (19): 17 because it applies from API 0.9.0 on; 1 because it applies from API" in text
+    )
     assert verdict.counts()["not_checked"] == 0, "nobody can do anything about them"
 
 
 def test_a_server_that_does_not_read_newer_results_is_told_of() -> None:
     verdict = judged("0.10", "0.11", "run.result", "run.failed")
     reasons = {outcome.id: outcome.reason for outcome in verdict.of("not_applicable")}
-    assert reasons == {"run.result": "an API of 0.10.0 does not read the results of SDK 0.11.0"}
+    assert reasons == {"run.result": "an API of 0.10.0 cannot read the results of SDK 0.11.0"}
     (note,) = verdict.notes
     assert "results have no output and no trace. Upgrade the API before the workers." in note
 
@@ -191,9 +193,9 @@ def test_a_check_says_since_and_until_when_it_holds() -> None:
     check = Check("a.b", "required", "s", (Span("0.9.0", "0.11.0"),), (Span("0.10.0"),))
     applying = {(api, sdk) for api in KNOWN for sdk in KNOWN if check.excluded(api, sdk) is None}
     assert applying == {(api, sdk) for api in ("0.9.0", "0.9.2", "0.10.0") for sdk in ("0.10.0", "0.11.0")}
-    assert check.excluded("0.8.0", "0.11.0") == "it holds since API 0.9.0"
-    assert check.excluded("0.11.0", "0.11.0") == "it held before API 0.11.0"
-    assert check.excluded("0.9.0", "0.9.2") == "it holds since SDK 0.10.0"
+    assert check.excluded("0.8.0", "0.11.0") == "it applies from API 0.9.0 on"
+    assert check.excluded("0.11.0", "0.11.0") == "it applied only before API 0.11.0"
+    assert check.excluded("0.9.0", "0.9.2") == "it applies from SDK 0.10.0 on"
 
 
 def _recorded(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -45,7 +45,7 @@ def test_other_keys_are_allowed_only_where_the_request_says_so(client: Client) -
     wanted = {"call": "started", "input": {"options": {"words": 50}}}
     made(client, {**wanted, "partly": True})
     words = made(client, wanted, expect=422)["message"]
-    assert 'input.topic is "bees", and was not expected' in words
+    assert 'input.topic is "bees", which was not expected' in words
     words = made(client, {**wanted, "partly": True, "input": {"options": {"words": 51}}}, expect=422)[
         "message"
     ]
@@ -57,7 +57,7 @@ def test_other_keys_are_allowed_only_where_the_request_says_so(client: Client) -
     ("expected", "how", "words"),
     [
         ({"call": "started", "workflow": "slow"}, {}, 'workflow is "approval", not "slow"'),
-        ({"call": "updated", "workflowId": "a"}, {}, "there was none like it"),
+        ({"call": "updated", "workflowId": "a"}, {}, "no call was similar"),
         ({"call": "started"}, {"times": 2}, "2 times; there were 1"),
         ({"call": "started"}, {"times": 0}, "0 times; there were 1"),
         ({"call": "started"}, {"only": True}, "no other call that changes anything"),
@@ -86,7 +86,7 @@ def test_an_order_that_was_not_kept_is_told(client: Client) -> None:
         ),
         ({"call": "called"}, {}, "'called' needs a 'route'"),
         ({"call": "beguns"}, {}, "'beguns' is not one of"),
-        ({"call": "started"}, {"times": 1, "only": True}, "'times' goes with neither"),
+        ({"call": "started"}, {"times": 1, "only": True}, "'times' cannot be combined with"),
     ],
 )
 def test_an_expectation_that_means_nothing_is_refused(

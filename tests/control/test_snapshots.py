@@ -212,7 +212,7 @@ def test_a_script_that_does_something_else_each_time_cannot_be_copied_and_nothin
 
     mock.world.start("fickle", workflow_id="a")
     mock.clock.advance(0)
-    with pytest.raises(ScriptError, match="did something else when it was played again"):
+    with pytest.raises(ScriptError, match="behaved differently when it was replayed"):
         copy_of(mock.world)
     mock.signal("a", "go", {"n": 1})
     assert mock.runs["a"].output == {"n": 1}

@@ -110,7 +110,7 @@ def test_tasks_without_end_are_a_mistake(clock: Any, script: Any, monkeypatch: p
     client.post("/workflow/start", json={"workflowName": "endless", "workflowId": "wf"})
     mock.world.play_what_is_due()
     message = client.get("/workflow/wf/result").json["message"]
-    assert "has 200 tasks that have not ended, and begins another one" in message
+    assert "has 200 open tasks, and starts another one" in message
     assert "test_endless.py, line " in message
     assert client.post("/workflow/run", json={"workflowName": "leaf"}).json["output"] == 1
     mock.close()

@@ -407,9 +407,9 @@ def test_every_fault_can_be_said_in_words() -> None:
         times=2,
     )
     assert repr(every) == (
-        "answer 503 and delay by 1s on the wall and break off within the body of the answer with a reset and "
-        "break the JSON of the answer and dribble the body over 1s and send the worker away for 1m for route "
-        "start (2 of 2 to come)"
+        "answer 503 and delay by 1s in real time and break off in the middle of the answer's body with a "
+        "reset and break the JSON of the answer and send the body slowly, over 1s and send the worker away "
+        "for 1m for route start (2 of 2 left)"
     )
     assert str(Fault(cut_after=2)) == "cut the stream after 2 events for route history_stream"
     assert repr(Fault(limit=2)) == "answer 429 beyond 2 calls per 1m (always)"
@@ -463,10 +463,10 @@ def test_trouble_with_s3_waits_for_a_trace_that_is_asked_for(client: Client) -> 
     [
         ({"cutAfter": 1, "route": "runs"}, "a stream that is cut is for route history_stream, not for runs"),
         ({"cutAfter": 1, "method": "POST"}, "a stream that is cut is for GET, not for POST"),
-        ({"cutAfter": 1, "status": 503}, "a stream that is cut and an answer 503 are two faults"),
-        ({"s3": "down", "status": 503}, "trouble with S3 and an answer 503 are two faults"),
-        ({"retryAfter": 1}, "give its status, too"),
-        ({"body": "gone"}, "give its status, too"),
+        ({"cutAfter": 1, "status": 503}, "cannot have both a stream that is cut and status 503"),
+        ({"s3": "down", "status": 503}, "cannot have both a problem with S3 and status 503"),
+        ({"retryAfter": 1}, "need a status; give one, too"),
+        ({"body": "gone"}, "need a status; give one, too"),
     ],
 )
 def test_a_fault_that_could_do_nothing_is_refused(client: Client, given: dict[str, Any], said: str) -> None:

@@ -127,7 +127,7 @@ def test_the_control_plane_says_that_runs_went_and_what_to_do() -> None:
             client.run("echo", n, workflowId=f"run-{n}")
         answer = client.control("GET", "/runs/run-0")
         assert answer.status == 404
-        for words in ("3 of the oldest closed runs went", "--keep-runs 2", "larger --keep-runs"):
+        for words in ("has removed 3", "--keep-runs 2", "larger --keep-runs"):
             assert words in answer.json["message"]
         assert client.control("GET", "/version").json["runsGone"] == 3
         listed = client.control("GET", "/runs").json["runs"]

@@ -96,7 +96,7 @@ def test_timers_of_asyncio_count_too() -> None:
 
 def test_where_a_run_stands_tells_which_timeout_comes_first() -> None:
     _, standing = standing_after_an_hour(waits, "24h")
-    assert standing.endswith("; the run's execution timeout is in 23h, before that of the wait")
+    assert standing.endswith("; the run reaches its execution timeout in 23h, before the wait times out")
     _, standing = standing_after_an_hour(waits, "20h")
     assert standing.endswith("; it times out in 19h10m")
 
@@ -116,7 +116,7 @@ def test_a_signal_that_is_due_no_earlier_than_the_execution_timeout_is_told() ->
     mock.begin_with("waits", "20h", workflow_id="r")
     (text,) = mock.script_warnings
     assert (
-        "signal 'approve' is due after 1d, but the run may take 1d only: set execution_timeout='2d'" in text
+        "signal 'approve' is due after 1d, but the run may only take 1d: set execution_timeout='2d'" in text
     )
     assert text.endswith(f"({THIS}, line {line_of('a signal')})")
 
@@ -145,7 +145,7 @@ def test_a_signal_from_the_test_itself_that_is_due_too_late_is_told() -> None:
     mock.clock.advance("1h")
     mock.signal("r", "approve", after="23h")
     (text,) = mock.script_warnings
-    assert "signal 'approve' is due after 23h, but the run may take 23h only" in text
+    assert "signal 'approve' is due after 23h, but the run may only take 23h" in text
 
 
 @pytest.mark.parametrize(("after", "options"), [("23h", {}), ("24h", {"execution_timeout": "48h"})])

@@ -94,7 +94,7 @@ def test_a_run_says_what_it_waits_for_and_for_how_long_it_has(script: Script, wo
     mock = OutputMock(clock="manual")
     mock.workflow("w")(script)
     mock.begin_with("w", workflow_id="w")
-    assert mock.runs["w"].progress == "about to go on"
+    assert mock.runs["w"].progress == "about to continue"
     mock.clock.advance("5s")
     before, _, after = words.partition("*")
     standing = mock.runs["w"].progress
@@ -111,7 +111,7 @@ def test_what_comes_in_between_does_not_make_a_wait_younger_and_unread_signals_a
     mock.signal("w", "aprove")
     assert mock.runs["w"].progress == (
         "waiting for signal 'approve' since 1h, virtual; it times out in 1h, "
-        "nothing has read its signal 'aprove'"
+        "its signal 'aprove' has not been read"
     )
 
 
@@ -182,7 +182,7 @@ def test_a_signal_that_comes_by_itself_is_what_a_waiting_client_waits_for(
     assert client.run("review", timeout=24 * 3600 * 1000)["output"] == {"by": "ana"}
     assert (mock.clock.now() - begun).total_seconds() == 20 * 3600
     client.start("review", workflowId="polled")
-    assert mock.runs["polled"].progress == "about to go on"
+    assert mock.runs["polled"].progress == "about to continue"
     assert client.until_closed("polled", polls=4) == "completed"
 
 
@@ -258,5 +258,5 @@ def test_a_query_and_an_update_that_the_script_does_not_know_are_misses(
     client.post("/workflow/other/query/progress")
     assert [call.unmatched_reason for call in mock.unmatched_calls] == [
         "the script answers no query 'progres'; did you mean 'progress'?",
-        "the script of 'w' handles no update 'limits'",
+        "the script of 'w' has no handler for update 'limits'",
     ]

@@ -382,7 +382,7 @@ def test_the_watching_goes_on_after_an_error_in_it(
     assert "blocked for more than 100ms" in answer.json["message"]
     told = [record.getMessage() for record in caplog.records if record.name == "output_mock.engine"]
     assert len(told) == 2
-    assert "something went wrong while scripts were watched; they still are: OSError: no such clock" in told
+    assert "an error occurred while watching scripts; watching continues: OSError: no such clock" in told
     mock.close()
 
 

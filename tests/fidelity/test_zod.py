@@ -751,34 +751,41 @@ def test_keys_that_are_no_keywords_are_left_to_whoever_reads_them() -> None:
             {"anyOf": [{"minlength": 1}]},
             """$.anyOf[0].minlength: there is no such keyword; did you mean "minLength"?""",
         ),
-        ({"type": "strng"}, """$.type: 'strng' is no type; did you mean "string"?"""),
+        ({"type": "strng"}, """$.type: 'strng' is not a type; did you mean "string"?"""),
         (
             {"properties": {"a": {"type": str}}},
-            """$.properties.a.type: 'str' is no type; did you mean "string"?""",
+            """$.properties.a.type: 'str' is not a type; did you mean "string"?""",
         ),
-        ({"items": {"type": ["null", "list"]}}, """$.items.type: 'list' is no type; did you mean "array"?"""),
+        (
+            {"items": {"type": ["null", "list"]}},
+            """$.items.type: 'list' is not a type; did you mean "array"?""",
+        ),
         ({"type": ["null", "null"]}, "$.type: ['null', 'null'] is not valid under any of the given schemas"),
         (
             {"type": "any"},
-            "$.type: 'any' is no type; the types are array, boolean, integer, null, number, object, string",
+            "$.type: 'any' is not a type; "
+            "the types are array, boolean, integer, null, number, object, string",
         ),
         ({"properties": {"type": 5}}, "$.properties.type: 5 is not of type 'object', 'boolean'"),
         ({"anyOf": [{"minimum": "1"}]}, "$.anyOf[0].minimum: '1' is not of type 'number'"),
         (
             {"type": "string", "pattern": "(?P<x>a)"},
-            "$.pattern: '(?P<x>a)' is no regular expression of JavaScript: invalid group",
+            "$.pattern: '(?P<x>a)' is not a regular expression of JavaScript: invalid group",
         ),
         (
             {"$ref": "#/$defs/Usr", "$defs": {"User": {}}},
-            """$.$ref: #/$defs/Usr leads nowhere; did you mean "User"?""",
+            """$.$ref: #/$defs/Usr refers to nothing; did you mean "User"?""",
         ),
-        ({"$ref": "#/x", "x": {"type": "strng"}}, """$.x.type: 'strng' is no type; did you mean "string"?"""),
+        (
+            {"$ref": "#/x", "x": {"type": "strng"}},
+            """$.x.type: 'strng' is not a type; did you mean "string"?""",
+        ),
         (
             {"$ref": "https://example.com/s"},
-            "$.$ref: https://example.com/s is elsewhere; only #/… can be followed",
+            "$.$ref: https://example.com/s is in another document; only #/… is supported",
         ),
-        ({"anyOf": [{"$ref": "#"}]}, "$.anyOf[0].$ref: # leads back to itself, and so says nothing"),
-        ([], "a JSON Schema is an object, not list"),
+        ({"anyOf": [{"$ref": "#"}]}, "$.anyOf[0].$ref: # refers to itself"),
+        ([], "a JSON Schema must be an object, not list"),
     ],
 )
 def test_an_invalid_json_schema_is_refused_with_the_place_and_a_hint(schema: Any, problem: str) -> None:

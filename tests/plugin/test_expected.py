@@ -71,7 +71,7 @@ MADE: list[Expected] = [
 ]
 NOT_MADE: list[tuple[Expected, str]] = [
     (started("review", {"n": 2, "tags": ["x"]}), "input.n is 1, not 2"),
-    (started("review", {"tags": ["x"]}), "input.n is 1, and was not expected"),
+    (started("review", {"tags": ["x"]}), "input.n is 1, which was not expected"),
     (started("review", {"n": 1, "tags": ["x"], "more": 1}), "input.more is missing"),
     (started("review", {"n": 1, "tags": ["x", "y"]}), 'input.tags has 1 items, not 2: ["x"]'),
     (started("review", {"n": 1, "tags": ["y"]}), 'input.tags[0] is "x", not "y"'),
@@ -118,7 +118,7 @@ def test_order_is_that_of_the_calls_whatever_is_between_them(history: OutputMock
     history.assert_called_in_order(started("review"), signalled("a", "approve"), stopped("b"))
     with pytest.raises(AssertionError) as failure:
         history.assert_called_in_order(stopped("b"), signalled("a", "approve"))
-    assert "after #7; it was made before that, as #5\nall calls:\n" in str(failure.value)
+    assert "after #7, but it was made before that, as #5\nall calls:\n" in str(failure.value)
     with pytest.raises(AssertionError, match="the nearest is"):
         history.assert_called_in_order(started("review"), stopped("z"))
     # The same call cannot be two of them.
@@ -136,7 +136,9 @@ def test_nothing_else_means_nothing_that_changes_anything(output_mock: OutputMoc
     with pytest.raises(AssertionError, match="expected a call that stopped a run"):
         output_mock.assert_called_only(started("report"), stopped("r"))
     requests.patch(f"{output_mock.url}/workflow/r/stop")
-    with pytest.raises(AssertionError, match="no other call that changes anything; there were:\n#3 PATCH"):
+    with pytest.raises(
+        AssertionError, match="no other call that changes anything, but there were:\n#3 PATCH"
+    ):
         output_mock.assert_called_only(started("report"))
 
 

@@ -41,7 +41,7 @@ def test_a_failing_test_shows_the_calls_and_where_the_runs_stand(
             "[#]1 POST /workflow/start -> 200  {*bees*}",
             "[#]2 GET /workflow/r-1/status -> 200  (3 times, up to [#]4)",
             "[#]5 POST /workflow/run -> 200  *",
-            "still to come: answer 503 for route signal (2 of 2 to come)",
+            "active fault: answer 503 for route signal (2 of 2 left)",
             "*- output_mock: runs -*",
             "r-1 (review): waiting for signal 'approve' since 2h, virtual; it times out in 18h",
             "q-1 (report): failed: no data",
@@ -100,8 +100,8 @@ UNFORESEEN = {
     ),
     "a wrong body": (
         "post", "/workflow/start", '{"workflow_name": "summarize"}',
-        "POST /workflow/start: the request is not valid: workflowName: *'workflow_name' is not read, "
-        "did it mean 'workflowName'? (the body is *)",
+        "POST /workflow/start: the request is not valid: workflowName: *'workflow_name' is ignored; "
+        "did you mean 'workflowName'? (the body is *)",
     ),
     "an unknown catalog": (
         "post", "/workflow/run", '{"workflowName": "summarize", "catalog": "mian"}',

@@ -88,10 +88,10 @@ def test_yaml_says_the_same_as_json(tmp_path: Path) -> None:
         ("steps: []", "1:1: 'name' is missing"),
         ("name: a\nsteps: []", "2:1: steps: [] should be non-empty"),
         ("name: a b\nsteps: [{wait: 1s}]", "1:1: name: 'a b' does not match"),
-        ("name: a\nsteps:\n  - GET: /x", "3:5: step 1: a step has 'request', 'wait' or 'by_hand'"),
+        ("name: a\nsteps:\n  - GET: /x", "3:5: step 1: a step needs 'request', 'wait' or 'by_hand'"),
         (
             "name: a\nsteps:\n  - request: /health",
-            "3:5: step 1, request: '/health' is no request; write it like 'GET /workflow/{{id}}/status'",
+            "3:5: step 1, request: '/health' is not a request; write it like 'GET /workflow/{{id}}/status'",
         ),
         (
             "name: a\nsteps:\n  - request: GET /x\n    untill: {a: 1}",
@@ -103,7 +103,7 @@ def test_yaml_says_the_same_as_json(tmp_path: Path) -> None:
         ),
         ("name: a\nsteps:\n  - wait: soon", "3:5: step 1, wait: 'soon' is not a duration; write it like"),
         ("name: a\nsteps:\n  - wait: -1", "3:5: step 1, wait: a duration cannot be negative: -1"),
-        ("name: a\nsteps:\n  - {request: GET /x, base64: é}", "step 1, base64: this is no base 64: "),
+        ("name: a\nsteps:\n  - {request: GET /x, base64: é}", "step 1, base64: this is not base 64: "),
         (
             "name: a\nsteps:\n  - request: GET /{{id}}",
             "3:5: step 1, request: {{id}} has no value here; save it from an earlier answer",
@@ -142,10 +142,10 @@ def test_every_mistake_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "mistake"),
     [
-        (b'{"name": "a",}', ":1:14: it is not JSON: "),
-        (b"\xff", ": a scenario is UTF-8, and this is not"),
+        (b'{"name": "a",}', ":1:14: the file is not valid JSON: "),
+        (b"\xff", ": the file is not UTF-8, as scenarios must be"),
         (b'{\n "name": "a",\n "steps": [\n  {"wait": "soon"}\n ]\n}', ":4:4: step 1, wait: 'soon' is not"),
-        (b"[" * 100_000, ": it is not JSON: "),
+        (b"[" * 100_000, ": the file is not valid JSON: "),
         (
             b'{"name": "a", "steps": [{"request": "GET /x", "json": [NaN]}]}',
             "step 1, json: JSON has no NaN and no infinite numbers",

@@ -122,10 +122,10 @@ def test_what_did_not_go_as_planned_is_told() -> None:
     assert made.warnings == (
         "step 1, GET /x: the answer, 200, has no value for {{id}}",
         "step 2, GET /{{id}}: not sent, as {{id}} has no value",
-        'step 3, GET /x: waited for status to be completed or failed, and the last answer has "running"; '
-        "correct 'until', or give it more time with 'within'",
-        "step 4, GET /x: waited for stage to be review, and the last answer has none; "
-        "correct 'until', or give it more time with 'within'",
+        "step 3, GET /x: waited in vain for status to be completed or failed, "
+        "and the last answer has \"running\"; correct 'until', or allow more time with 'within'",
+        "step 4, GET /x: waited in vain for stage to be review, and the last answer has none; "
+        "correct 'until', or allow more time with 'within'",
     )
 
 

@@ -742,7 +742,7 @@ def test_a_context_belongs_to_its_run(mock: OutputMock, client: Client) -> None:
 
     client.start("first")
     client.get("/workflow/runs")
-    assert "a context belongs to one run" in script_error(run(client, "second"))
+    assert "use a context only in the run that it was made for" in script_error(run(client, "second"))
 
 
 @pytest.mark.parametrize(
@@ -836,13 +836,13 @@ def test_an_alias_that_names_another_workflow_is_refused(mock: OutputMock) -> No
         ({"retry": {"initialInterval": "10m"}}, "maximumInterval (2m) is shorter than initialInterval (10m)"),
         ({"retry": {"maximumInterval": "5s"}}, "the real server never begins such a step"),
         ({"retry": {"maximumAttempts": "many"}}, "many"),
-        ({"retry": {"maximumAttempts": float("inf")}}, "maximumAttempts is a whole number, not inf"),
-        ({"retry": {"maximumAttempts": 1.5}}, "maximumAttempts is a whole number, not 1.5"),
-        ({"retry": {"backoffCoefficient": "2"}}, "backoffCoefficient is a number, not '2'"),
+        ({"retry": {"maximumAttempts": float("inf")}}, "maximumAttempts must be a whole number, not inf"),
+        ({"retry": {"maximumAttempts": 1.5}}, "maximumAttempts must be a whole number, not 1.5"),
+        ({"retry": {"backoffCoefficient": "2"}}, "backoffCoefficient must be a number, not '2'"),
         ({"retry": {"nonRetryableErrorTypes": "E"}}, "a list of names of errors, not 'E'"),
-        ({"retry": 3}, "retry is an object"),
-        ({"summary": 5}, "summary is text, not 5"),
-        ({"cancellationType": "NO"}, "cancellationType is one of TRY_CANCEL"),
+        ({"retry": 3}, "retry must be an object"),
+        ({"summary": 5}, "summary must be text, not 5"),
+        ({"cancellationType": "NO"}, "cancellationType must be one of TRY_CANCEL"),
         ({"activityOptions": {"retry": {}}}, "write what is in it directly into the options"),
         ({"disableTrace": True}, "write traced=False"),
     ],
@@ -918,7 +918,7 @@ def test_how_long_a_workflow_takes_is_a_duration(mock: OutputMock, duration: Any
 
 
 def test_the_message_of_a_failure_is_text() -> None:
-    with pytest.raises(TypeError, match="the message of a Failure is text"):
+    with pytest.raises(TypeError, match="the message of a Failure must be text"):
         Failure(5)  # type: ignore[arg-type]
 
 

@@ -201,7 +201,7 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
         (
             workflow("input_schema: {type: objct}"),
-            "4:26: input_schema: $.type: 'objct' is no type; did you mean \"object\"?",
+            "4:26: input_schema: $.type: 'objct' is not a type; did you mean \"object\"?",
         ),
         (
             workflow("input_schema: {type: object, properties: {a: {minimum: x}}}"),
@@ -671,7 +671,7 @@ def test_a_first_run_that_these_versions_cannot_begin_is_told_why() -> None:
     script.workflow("summarize").returns(1)
     script.begin_with("summarize")
     with pytest.raises(
-        ValueError, match=r"'summarize' cannot start: a server of .* finds no workflow"
+        ValueError, match=r"'summarize' cannot start: a server of .* finds no workflows"
     ) as caught:
         OutputMock(scripts=[script], api_version="0.11", sdk_version="0.8")
     assert __file__ in str(caught.value)

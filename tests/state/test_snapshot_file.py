@@ -82,7 +82,7 @@ def test_a_snapshot_that_needs_python_that_is_not_served_says_so() -> None:
     mock.world.start("mine", workflow_id="a")
     file = json.loads(json.dumps(snapshot_json(Snapshot.of(mock.app))))
     other = OutputMock()
-    with pytest.raises(Unreadable, match="scripted in Python and is not served here: mine"):
+    with pytest.raises(Unreadable, match="scripted in Python and not served here: mine"):
         checked_snapshot(file, other.world)
     other.workflow("mine").returns(1)
     checked_snapshot(file, other.world)

@@ -504,7 +504,7 @@ def test_what_a_stuck_world_keeps_from_the_file_is_told(serve: Serve, tmp_path: 
         assert "stuck.py, line 6" in fake.log
         until(lambda: fake.get("/__mock__/version").json["state"]["problem"])
         assert fake.stop() == 0
-    assert "is not in fake.state, in the world 'default': a script keeps it to itself" in fake.log
+    assert "is not in fake.state, in the world 'default', because a script blocks it" in fake.log
 
 
 @pytest.mark.parametrize("world", ["", "/w/default", "/w/other"])

@@ -832,7 +832,7 @@ def test_a_catalog_that_another_worker_serves_is_not_taken_over(temporal: str, a
 def test_a_workflow_of_somebody_else_is_not_taken_for_a_catalog(temporal: str, api: Front) -> None:
     run = api.start("hears", workflow_id="somebodys-catalog")
     with (
-        pytest.raises(CatalogTakenError, match="a workflow of that id is running that is not ours"),
+        pytest.raises(CatalogTakenError, match="another workflow with that id is running"),
         serve_on_temporal(pack, target=temporal, catalog=run),
     ):
         raise AssertionError("it was offered")

@@ -257,7 +257,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line(tmp_path: Path) -> None:
         return line
 
     (tmp_path / "bad.json").write_text('{"a": 1}')
-    assert "has 'id', which is text; is this a trace?" in told(str(tmp_path / "bad.json"))
+    assert "needs 'id' as text; is this a trace?" in told(str(tmp_path / "bad.json"))
     assert "there is no such file" in told("no/such.json")
     assert "no server answers there (Connection refused); is it running?" in told("some-id")
     mock = OutputMock()

@@ -467,7 +467,7 @@ def test_usage_and_cost_are_told_separately_as_by_llm_packages_from_0_13_on(case
 
 
 def test_a_version_of_the_llm_package_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"version is one of 0\.11, 0\.13, not '0\.12'"):
+    with pytest.raises(ValueError, match=r"version must be one of 0\.11, 0\.13, not '0\.12'"):
         llm(model="m", version="0.12")  # type: ignore[arg-type]
 
 
@@ -546,17 +546,20 @@ def test_an_evaluator_has_an_inside_as_well() -> None:
     ("make", "words"),
     [
         (lambda: llm(model="m", usage={"inputs": 1}), "usage has 'inputs'; it is input, cached_input"),
-        (lambda: llm(model="m", usage={"input": -1}), "usage of input is a number of tokens, not -1"),
+        (lambda: llm(model="m", usage={"input": -1}), "usage of input must be a number of tokens, not -1"),
         (lambda: llm(model="m", usage={"input": 1, "cached_input": 2}), "cached_input is part of input"),
-        (lambda: llm(model="m", usage=[1]), "usage is an object, not"),  # type: ignore[arg-type]
+        (lambda: llm(model="m", usage=[1]), "usage must be an object, not"),  # type: ignore[arg-type]
         (lambda: llm(model="m", price={"in": 1}), "price has 'in'"),
-        (lambda: llm(model="m", price={"input": "3"}), "the price of input is a number of dollars"),  # type: ignore[dict-item]
+        (lambda: llm(model="m", price={"input": "3"}), "the price of input must be a number of dollars"),  # type: ignore[dict-item]
         (lambda: http("GET", "https://a.example", 1000), "1000 is not an HTTP status"),
-        (lambda: http("GET", "https://a.example", cost="1"), "cost is a number of dollars"),  # type: ignore[arg-type]
-        (lambda: event("k", "n", attributes={"a": 1}), "attribute 'a' is an object"),  # type: ignore[dict-item]
-        (lambda: llm(model="m", price={"input": float("nan")}), "the price of input is a number of dollars"),
-        (lambda: llm(model="m", fails=["a"]), "fails is a Failure or text"),  # type: ignore[arg-type]
-        (lambda: http("GET", "https://a.example", cost=-1), "cost is a number of dollars"),
+        (lambda: http("GET", "https://a.example", cost="1"), "cost must be a number of dollars"),  # type: ignore[arg-type]
+        (lambda: event("k", "n", attributes={"a": 1}), "attribute 'a' must be an object"),  # type: ignore[dict-item]
+        (
+            lambda: llm(model="m", price={"input": float("nan")}),
+            "the price of input must be a number of dollars",
+        ),
+        (lambda: llm(model="m", fails=["a"]), "fails must be a Failure or text"),  # type: ignore[arg-type]
+        (lambda: http("GET", "https://a.example", cost=-1), "cost must be a number of dollars"),
         (lambda: http(5, "https://a.example"), "takes a method and a URL"),  # type: ignore[arg-type]
         (lambda: event("k", "n", output={1, 2}), "the output of trace node 'n'"),
     ],

@@ -284,9 +284,9 @@ def test_trouble_can_be_asked_for_without_any_s3(trouble: Trouble, expected: tup
 
 
 def test_trouble_that_makes_no_sense_is_refused() -> None:
-    with pytest.raises(ValueError, match="the trouble with S3 is one of missing, no_bucket"):
+    with pytest.raises(ValueError, match="s3 must be one of missing, no_bucket"):
         Fault(s3="broken")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="trouble with S3 is for route trace_log, not for run"):
+    with pytest.raises(ValueError, match="a problem with S3 is for route trace_log, not for run"):
         Fault(s3="down", route="run")
 
 
@@ -452,7 +452,7 @@ def test_a_test_sees_changes_and_removes_what_lies_in_the_bucket(
     assert traces.keys() == []
     with pytest.raises(KeyError, match="not uploaded yet"):
         traces.get("w")
-    with pytest.raises(ValueError, match="is yet to come: it is not uploaded yet"):
+    with pytest.raises(ValueError, match="is not there yet: it is not uploaded yet"):
         traces.put("w", {})
     traces.upload()
     assert traces.keys() == [traces.key("w")]
@@ -477,7 +477,7 @@ def test_a_trace_that_will_never_be_there_says_why(stored: tuple[Client, StoredT
         traces.get("w")
     client.get("/workflow/w/status")
     client.post("/workflow/w/terminate")
-    with pytest.raises(KeyError, match="was terminated, and such a one is never uploaded"):
+    with pytest.raises(KeyError, match="was terminated, and such runs have no uploaded trace"):
         traces.get("w")
 
 

@@ -38,7 +38,7 @@ def resolved(version: str | None, axis: Axis) -> str:
         return NEWEST_VERSION
     if not isinstance(version, str):
         raise UnknownVersionError(
-            f'the version of the {_WORDS[axis]} is a text such as "{NEWEST_VERSION}", not {version!r}'
+            f'the version of the {_WORDS[axis]} must be text such as "{NEWEST_VERSION}", not {version!r}'
         )
     given = version.strip()
     if given == NEXT and axis == "sdk":
@@ -50,6 +50,6 @@ def resolved(version: str | None, axis: Axis) -> str:
             if number_of(one)[: len(meant)] == meant:
                 return one
     raise UnknownVersionError(
-        f"no version {given!r} of the {_WORDS[axis]} was measured; known are {', '.join(known(axis))} "
+        f"version {given!r} of the {_WORDS[axis]} is unknown; known are {', '.join(known(axis))} "
         f'("0.9" means the newest 0.9 of them)'
     )

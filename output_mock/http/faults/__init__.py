@@ -1,7 +1,7 @@
 """What goes wrong between a client and the API: error answers, delays, dropped connections, cut streams.
 
-A fault strikes some of the calls that fit it. The plugin's `fail_next` and its like make them, and so do the
-presets and the control plane.
+A fault affects some of the calls that match it. `mock.fail_next` and similar methods, presets and the
+control plane add faults.
 """
 
 from output_mock.http.faults.connection import Loss

@@ -1,4 +1,4 @@
-"""Bodies that arrive damaged: broken off, in small pieces, no JSON."""
+"""Bodies that arrive damaged: cut off, in small pieces, or as broken JSON."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from output_mock.http.faults.delays import LONGEST_ON_THE_WALL, sleep
 from output_mock.http.faults.kind import DamagedBody, Dropped, Effect, Options, OptionSchemas, StruckRequest
 from output_mock.http.response import WSGIResponse
 
-# A body that dribbles comes in at most so many pieces.
+# The largest number of pieces of a body that arrives slowly.
 _PIECES = 20
 
 
 class MalformedBody(Effect):
-    """The body is no JSON (`malformed`)."""
+    """The body is broken JSON (`malformed`)."""
 
     options: ClassVar[OptionSchemas] = {"malformed": flag("Whether the body of the answer is broken JSON.")}
     strikes_any = False
@@ -31,7 +31,7 @@ class MalformedBody(Effect):
 
 
 class DribbledBody(Effect):
-    """The body comes in small pieces over a duration on the wall (`dribble`)."""
+    """The body comes in small pieces over a duration of real time (`dribble`)."""
 
     options: ClassVar[OptionSchemas] = {
         "dribble": {
@@ -45,23 +45,21 @@ class DribbledBody(Effect):
     def __init__(self, options: Options) -> None:
         self.length: int = nanoseconds(options["dribble"])
         if self.length > LONGEST_ON_THE_WALL * SECOND:
-            raise ValueError(
-                f"a body takes an hour at most to arrive, not for {format_duration(self.length)}"
-            )
+            raise ValueError(f"a body may take an hour at most to arrive, not {format_duration(self.length)}")
 
     @property
     def is_nothing(self) -> bool:
         return not self.length
 
     def words(self) -> str:
-        return f"dribble the body over {format_duration(self.length)}"
+        return f"send the body slowly, over {format_duration(self.length)}"
 
     def damage(self, body: DamagedBody) -> None:
         body.length = self.length
 
 
 def damaged(request: StruckRequest, response: WSGIResponse, body: DamagedBody) -> WSGIResponse:
-    """The response as it arrives with this body. Its headers still promise what they did."""
+    """The response with this body. Its headers stay as they were."""
     response.body = body.content
     if not body.is_broken_off and not body.length:
         return response

@@ -12,13 +12,13 @@ Loss = Literal["request", "answer", "body"]
 _LOST = {
     "request": "drop the request",
     "answer": "drop the answer",
-    "body": "break off within the body of the answer",
+    "body": "break off in the middle of the answer's body",
 }
 
 
 class DroppedConnection(Effect):
-    """The connection is dropped, and lost is (`drop`) the request, only its answer, or half of the answer's
-    body; with `reset` by a TCP reset.
+    """The connection is dropped. `drop` says what is lost: the request, only its answer, or half of the
+    answer's body; with `reset` it ends in a TCP reset.
     """
 
     options: ClassVar[OptionSchemas] = {
@@ -29,13 +29,13 @@ class DroppedConnection(Effect):
         ),
         "reset": flag("Whether the connection is dropped with a TCP reset."),
     }
-    needs = "a reset needs to be told what is lost: drop='request', 'answer' or 'body'"
+    needs = "with reset, say what is lost: drop='request', 'answer' or 'body'"
 
     def __init__(self, options: Options) -> None:
         self.lost: Loss = options["drop"]
         self.reset: bool = options.get("reset", False)
         if self.lost not in get_args(Loss):
-            raise ValueError(f"what is lost is the 'request', the 'answer' or its 'body', not {self.lost!r}")
+            raise ValueError(f"drop must be 'request', 'answer' or 'body', not {self.lost!r}")
         self.damages: bool = self.lost == "body"
         self.strikes_any: bool = not self.damages
 

@@ -1,4 +1,4 @@
-"""How long answers are late: by a fixed time, or by chance, on the fake's clock or on the wall."""
+"""How late answers are: a fixed or random time, on the fake's clock or in real time."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from output_mock.real_time import monotonic
 if TYPE_CHECKING:
     from output_mock.engine.world import World
 
-# As people write it: a duration, `{"uniform": ["1s", "3s"]}`, or
+# As users write it: a duration, `{"uniform": ["1s", "3s"]}`, or
 # `{"lognormal": {"median": "200ms", "sigma": 0.5}}`.
 WrittenDelay = Duration | Mapping[str, Any]
-# Nobody waits longer than this on the wall, whatever chance says.
+# The longest random delay in real time.
 LONGEST_ON_THE_WALL = 3600.0
-# How often, in seconds, whoever sleeps looks whether the server wants to end.
+# How often, in seconds, a sleeping thread checks whether the server wants to end.
 _NAP = 0.05
 _FORMS = (
-    'a delay is a duration, {"uniform": [shortest, longest]}, or {"lognormal": {"median": …, "sigma": …}}'
+    'a delay must be a duration, {"uniform": [shortest, longest]}, or {"lognormal": {"median": …, "sigma": '
+    "…}}"
 )
 
 
 class Delay:
-    """A delay as it is written, and what chance makes of it.
+    """A delay as it is written, which may be random.
 
-    Raises `ValueError` for what is no delay.
+    Raises `ValueError` for an invalid one.
     """
 
     def __init__(self, written: WrittenDelay) -> None:
@@ -38,7 +39,7 @@ class Delay:
         self._draw, self.words = _read(written)
 
     def draw(self, chance: Random) -> int:
-        """How long it is this time, in nanoseconds."""
+        """A random length, in nanoseconds."""
         return min(LONGEST, self._draw(chance))
 
     def __bool__(self) -> bool:
@@ -55,12 +56,14 @@ def _read(written: WrittenDelay) -> tuple[Callable[[Random], int], str]:
     if kind == "uniform" and isinstance(value, Sequence) and len(value) == 2 and not isinstance(value, str):
         low, high = nanoseconds(value[0]), nanoseconds(value[1])
         if low > high:
-            raise ValueError(f"a delay goes from the shortest to the longest, not from {value[0]!r}")
+            raise ValueError(
+                f"the first of the two delays must be the shorter one, but {value[0]!r} is longer"
+            )
         return lambda chance: chance.randint(low, high), f"{format_duration(low)} to {format_duration(high)}"
     if kind == "lognormal" and isinstance(value, Mapping) and set(value) <= {"median", "sigma"}:
         median, sigma = nanoseconds(value.get("median", -1)), value.get("sigma", 0.5)
         if not isinstance(sigma, (int, float)) or isinstance(sigma, bool) or not 0 <= sigma <= 10:
-            raise ValueError(f"the sigma of a lognormal delay is a number from 0 to 10, not {sigma!r}")
+            raise ValueError(f"the sigma of a lognormal delay must be a number from 0 to 10, not {sigma!r}")
         spread = float(sigma)
 
         def draw(chance: Random) -> int:
@@ -71,7 +74,7 @@ def _read(written: WrittenDelay) -> tuple[Callable[[Random], int], str]:
 
 
 def sleep(world: World, seconds: float) -> None:
-    """Sleep on the wall, unless everybody who waits is let go."""
+    """Sleep in real time, but end early when all waiters are woken."""
     lock = world.clock.lock
     interruptions = lock.interruptions
     end = monotonic() + min(seconds, LONGEST_ON_THE_WALL)

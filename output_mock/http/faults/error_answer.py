@@ -1,4 +1,4 @@
-"""An error in the place of what was asked for."""
+"""An error instead of the real answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from output_mock.http import responses
 from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
 from output_mock.javascript_json import as_json
 
-# What the real server says with these; other error statuses come from proxies in front of it.
+# The real server's bodies for these; other error statuses come from proxies in front of it.
 _REAL: dict[int, errors.OutputError] = {
     404: errors.WorkflowNotFoundError("workflow not found"),
     408: errors.WorkflowExecutionTimedOutError(""),
@@ -35,14 +35,14 @@ class ErrorAnswer(Effect):
             "body for this status."
         },
         "headers": {
-            "description": "Further headers of that answer.",
+            "description": "Additional headers of that answer.",
             "type": "object",
             "maxProperties": 50,
             "additionalProperties": text(maxLength=4000),
         },
         "retry_after": number("`Retry-After` of that answer, in seconds.", minimum=0, maximum=86_400),
     }
-    needs = "a body, headers and retry_after are those of an answer: give its status, too"
+    needs = "body, headers and retry_after need a status; give one, too"
 
     def __init__(self, options: Options) -> None:
         self.status: int = options["status"]
@@ -52,14 +52,14 @@ class ErrorAnswer(Effect):
         if not 100 < self.status < 600:
             raise ValueError(f"{self.status} is not an HTTP status")
         if self._has_no_body() and self.body is not None:
-            raise ValueError(f"an answer {self.status} has no body")
+            raise ValueError(f"an answer with status {self.status} cannot have a body")
         if self.retry_after is not None and self.retry_after < 0:
-            raise ValueError(f"Retry-After is 0 seconds or more, not {self.retry_after}")
+            raise ValueError(f"Retry-After must be 0 seconds or more, not {self.retry_after}")
         for name, value in self.headers.items():
             if not responses.is_header(name, value):
                 raise ValueError(f"{name!r}: {value!r} cannot be a header")
             if is_hop_by_hop(name):
-                raise ValueError(f"the header {name!r} is of the connection, which the server itself manages")
+                raise ValueError(f"the server itself sets the header {name!r}; leave it out")
 
     def _has_no_body(self) -> bool:
         return self.status < 200 or self.status in (204, 205, 304)

@@ -1,4 +1,4 @@
-"""A fault: what goes wrong with some calls, with which of them, and how often."""
+"""Faults: what goes wrong with some calls, with which of them, and how often."""
 
 from __future__ import annotations
 
@@ -64,20 +64,20 @@ class Fault:
         conditions = [kind(given) for kind in CONDITIONS if kind.is_given(given)]
         effects = [kind(given) for kind in EFFECTS if kind.is_given(given)]
         if len(conditions) > 1:
-            raise ValueError("a limit of calls and a token that expires are two faults")
+            raise ValueError("a fault cannot have both limit and token_lasts; add two faults")
         if times is None:
             times = "always" if probability != 1 or conditions else 1
         if times != "always" and times < 1:
-            raise ValueError(f"times is 1 or more, not {times} times")
+            raise ValueError(f"times must be 1 or more, not {times}")
         if not 0 < probability <= 1:
-            raise ValueError(f"a probability is more than 0 and at most 1, not {probability}")
+            raise ValueError(f"probability must be more than 0 and at most 1, not {probability}")
         if after < 0:
-            raise ValueError(f"after is 0 or more, not {after}")
+            raise ValueError(f"after must be 0 or more, not {after}")
         for effect in effects:
             if effect.only is not None:
                 route = _only(*effect.only, route, method, given.get("status"))
         check_route(route)
-        # The options of what goes wrong, as they were given.
+        # The given options of what goes wrong.
         self.options: dict[str, Any] = given
         self.condition: Condition | None = conditions[0] if conditions else None
         self.effects: list[Effect] = [effect for effect in effects if not effect.is_nothing]
@@ -94,9 +94,9 @@ class Fault:
             }.items()
             if value is not None
         }
-        # Which one of its world's it is, from 1; 0 as long as it is of none.
+        # Its number in its world, from 1; 0 before it is added to one.
         self.id = 0
-        # How many calls it still waits for, has struck, and has been asked about.
+        # How many calls it still lets pass, has affected, and has been asked about.
         self.left = math.inf if times == "always" else times
         self.struck: int = 0
         self.seen: int = 0
@@ -107,29 +107,29 @@ class Fault:
 
     @property
     def is_background_delay(self) -> bool:
-        """Whether it only makes answers late, and always does: then other faults strike all the same."""
+        """Whether all it does is to make every answer late: then other faults apply as well."""
         return self.times == "always" and len(self.effects) == 1 and "delay" in self.effects[0].options
 
     @property
     def is_certain(self) -> bool:
-        """Whether it strikes the next calls that fit: not by chance, always, beyond a limit, or as part of a
-        preset.
+        """Whether it certainly affects the next calls that match: not by chance, always, beyond a limit, or
+        as part of a preset.
         """
         certain = self.times != "always" and self.probability == 1
         return certain and self.condition is None and not self.of_preset
 
     @property
     def strikes_anything(self) -> bool:
-        """Whether it does something to every call, whatever the answer would be."""
+        """Whether it affects every call, whatever the answer is."""
         return not self.effects or any(effect.strikes_any for effect in self.effects)
 
     def fits(self, call: Mapping[str, str | None]) -> bool:
-        """Whether it is about calls of this method, route, workflow and workflow id."""
+        """Whether it matches calls with this method, route, workflow and workflow id."""
         return all(call[name] == value for name, value in self.where.items())
 
     def strikes(self, call: Mapping[str, str | None], now: int, chance: Random) -> int | None:
-        """Whether it strikes this call, which fits: None when not, otherwise for how many seconds it asks
-        the client to wait (0: it does not say).
+        """Whether it affects this matching call: None if not, otherwise for how many seconds it asks the
+        client to wait (0: it does not say).
         """
         self.seen += 1
         if self.seen <= self.after:
@@ -154,11 +154,11 @@ class Fault:
         if self.times == "always":
             chance = "" if self.probability == 1 else f", of {self.probability:g} of the calls"
             return f"{self} (always{chance})"
-        return f"{self} ({self.left} of {self.times} to come)"
+        return f"{self} ({self.left} of {self.times} left)"
 
 
 def _completed(options: dict[str, Any]) -> dict[str, Any]:
-    """These options without those that say nothing, and with those that others imply."""
+    """These options without empty ones, and with those that others imply."""
     for name in options:
         if name not in _OPTIONS:
             raise TypeError(f"a fault has no option {name!r}{nearest(name, _OPTIONS)}")
@@ -172,11 +172,11 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _only(what: str, wanted: str, route: str | None, method: str | None, status: int | None) -> str:
-    """The one route whose calls a fault can strike. Raises `ValueError` when others are asked for."""
+    """The one route whose calls a fault can affect. Raises `ValueError` if the fault is for others."""
     if route not in (None, wanted):
         raise ValueError(f"{what} is for route {wanted}, not for {route}")
     if method is not None and method.upper() != "GET":
         raise ValueError(f"{what} is for GET, not for {method}")
     if status is not None:
-        raise ValueError(f"{what} and an answer {status} are two faults")
+        raise ValueError(f"a fault cannot have both {what} and status {status}; add two faults")
     return wanted

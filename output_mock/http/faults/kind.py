@@ -1,7 +1,7 @@
-"""What a kind of fault is: something that goes wrong with a call, or when faults strike.
+"""Kinds of faults: what goes wrong with a call, or when faults apply.
 
-A kind is a class. Its `options` are the keywords of `Fault` that it has, with JSON Schemas that the control
-plane and the state file hold them against. The first one says whether a fault is of the kind.
+A kind is a class. Its `options` are its keywords of `Fault`, with the JSON Schemas by which the control
+plane and the state file check them. The first one decides whether a fault is of the kind.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ OptionSchemas = Mapping[str, JsonSchema]
 
 
 class Dropped(ConnectionResetError):
-    """The connection ends here, whatever was to come. Servers and in-process clients know what to do."""
+    """The connection ends here. Servers and in-process clients handle this error."""
 
 
 class StruckRequest(Protocol):
-    """What a fault sees of the request that it strikes (`ApiRequest`)."""
+    """What a fault sees of the request that it affects (`ApiRequest`)."""
 
     world: World
     method: str
@@ -40,20 +40,20 @@ class StruckRequest(Protocol):
         """The headers that let a page read the answer."""
 
     def end_in_reset(self) -> None:
-        """Have the connection end in a TCP reset, if the server can do that."""
+        """Let the connection end in a TCP reset, if the server can do that."""
 
 
 class Kind:
     """A kind of fault. Raises `ValueError` for options that make no sense."""
 
     options: ClassVar[OptionSchemas]
-    # What is said when others of its options are there without the first.
+    # The error when others of its options are given without the first.
     needs: ClassVar[str] = ""
-    # Which operation's calls alone it can strike, and what is said of it when others are asked for.
+    # The only operation whose calls it can affect, and its description in the error for others.
     only: ClassVar[tuple[str, str] | None] = None
 
     def __init__(self, options: Options) -> None:
-        """Read the options, among which others may be."""
+        """Read its own options from all that are given."""
 
     @classmethod
     def is_given(cls, options: Options) -> bool:
@@ -72,51 +72,53 @@ class Kind:
 
 
 class Condition(Kind):
-    """A kind of fault that strikes some calls only, by what has been asked before.
+    """A kind of fault that affects a call or not, depending on earlier calls.
 
-    Its words follow those of what the fault does: `beyond 5 calls per 1m`.
+    Its words follow those of the effect: `beyond 5 calls per 1m`.
     """
 
     def wait(self, token: str | None, now: int, asked: int) -> int | None:
-        """Whether it strikes a call with this token at this time (nanoseconds since 1970): None when not,
-        otherwise for how many seconds the client is to wait. `asked` is what the fault says of itself.
+        """Whether it affects a call with this token at this time (nanoseconds since 1970): None if not,
+        otherwise for how many seconds the client should wait. `asked` is the fault's own answer to that.
         """
         raise NotImplementedError
 
     def has_struck(self, world: World, wait: int) -> None:
-        """The client was told to wait so many seconds."""
+        """Note that the client was told to wait this many seconds."""
 
     def seen(self, *, tokens: bool) -> Any:
-        """What it knows of the calls so far, as JSON; fingerprints of tokens only with `tokens`."""
+        """What it knows about the calls so far, as JSON. Includes fingerprints of tokens only
+        with `tokens`.
+        """
         raise NotImplementedError
 
     def see(self, seen: Any) -> None:
-        """Go on from there. Raises `ValueError`."""
+        """Continue from what `seen` returned. Raises `ValueError`."""
         raise NotImplementedError
 
 
 class Effect(Kind):
     """A kind of fault that does something to a call."""
 
-    # Whether it does something to every call, whatever the answer would be.
+    # Whether it affects every call, whatever the answer is.
     strikes_any: bool = True
     # Whether it does something to the body of a response.
     damages: bool = False
 
     @property
     def is_nothing(self) -> bool:
-        """Whether it does nothing after all, such as a delay of no length."""
+        """Whether it has no effect, such as a delay of no length."""
         return False
 
     def lateness(self, chance: Random) -> tuple[int, int]:
-        """How late the answer is this time, in nanoseconds of the fake's clock and of the wall."""
+        """How late the answer is, in nanoseconds on the fake's clock and in real time."""
         return 0, 0
 
     def before(self, request: StruckRequest) -> None:
         """What happens before the request is looked at. May raise `Dropped`."""
 
     def reply(self, request: StruckRequest, wait: int) -> Reply | None:
-        """What is answered in the place of what was asked for; it says how many seconds to wait."""
+        """The reply instead of the real one; it says how many seconds to wait."""
         return None
 
     def after(self, request: StruckRequest, response: WSGIResponse) -> None:
@@ -126,7 +128,7 @@ class Effect(Kind):
         """What happens to the body of a response that has one and is no stream."""
 
     def has_struck(self, request: StruckRequest, response: WSGIResponse) -> bool:
-        """Whether it has done something to a call that it does not strike in any case."""
+        """Whether it did something to the call, for faults that do not affect every call."""
         return False
 
 
@@ -138,5 +140,5 @@ class DamagedBody:
         # Whether half of it is missing at the end, and whether the connection is reset there.
         self.is_broken_off = False
         self.reset = False
-        # How long it takes on the wall, in nanoseconds.
+        # How long it takes in real time, in nanoseconds.
         self.length: int = 0

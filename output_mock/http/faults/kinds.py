@@ -1,4 +1,4 @@
-"""All kinds of fault, in the order in which they are told of and do what they do."""
+"""All kinds of faults, in the order in which they are described and applied."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from output_mock.http.faults.kind import Effect, Options, OptionSchemas
 
 class Late(Effect):
     """A `delay` of the answer: a duration, `{"uniform": ["1s", "3s"]}` or
-    `{"lognormal": {"median": "200ms", "sigma": 0.5}}`, on the fake's clock or (`wall`) on the wall.
+    `{"lognormal": {"median": "200ms", "sigma": 0.5}}`, on the fake's clock or (`wall`) in real time.
     """
 
     options: ClassVar[OptionSchemas] = {
         "delay": {
-            "description": "How late the answer is: a duration; or by chance, even between two "
-            "(`uniform`) or around a median (`lognormal`).",
+            "description": "How late the answer is: a duration; or a random one, evenly distributed between "
+            "two (`uniform`) or around a median (`lognormal`).",
             "anyOf": [
                 *DURATION["anyOf"],
                 fields({"uniform": many(DURATION, minItems=2, maxItems=2)}, "uniform"),
@@ -33,7 +33,7 @@ class Late(Effect):
                 ),
             ],
         },
-        "wall": flag("Whether the delay is real time, and not time on the world's clock."),
+        "wall": flag("Whether the delay is in real time, not on the world's clock."),
     }
 
     def __init__(self, options: Options) -> None:
@@ -45,7 +45,7 @@ class Late(Effect):
         return not self.delay
 
     def words(self) -> str:
-        return f"delay by {self.delay.words}{' on the wall' if self.wall else ''}"
+        return f"delay by {self.delay.words}{' in real time' if self.wall else ''}"
 
     def lateness(self, chance: Random) -> tuple[int, int]:
         length = self.delay.draw(chance)

@@ -11,14 +11,16 @@ from output_mock.engine.world import World
 from output_mock.http import tokens
 from output_mock.http.faults.kind import Condition, Options, OptionSchemas
 
-# How many tokens a fault tells apart; of more, the oldest are forgotten.
+# How many tokens a fault remembers; if there are more, it forgets the oldest.
 _MOST_TOKENS = 1000
-# How many moments a file may have of one fault.
+# How many times a file may have for one fault.
 _MOST_SEEN = 10_000
 
 
 class RateLimit(Condition):
-    """`limit` calls `per` duration on the fake's clock are done, and those beyond get a 429 (or `status`)."""
+    """`limit` calls `per` duration on the fake's clock are answered, and all further ones get a 429 (or
+    `status`).
+    """
 
     options: ClassVar[OptionSchemas] = {
         "limit": number(
@@ -32,12 +34,12 @@ class RateLimit(Condition):
     def __init__(self, options: Options) -> None:
         self.limit: int = options["limit"]
         self.per: int = nanoseconds(options.get("per", "1m"))
-        # When those calls were that count: nanoseconds since 1970.
+        # The times of the calls that count: nanoseconds since 1970.
         self.window: deque[int] = deque()
         if self.limit < 0:
-            raise ValueError(f"a limit is 0 calls or more, not {self.limit}")
+            raise ValueError(f"limit must be 0 or more, not {self.limit}")
         if not self.per:
-            raise ValueError("a limit is so many calls per duration, and the duration is not 0")
+            raise ValueError("per must be longer than 0: limit is a number of calls per duration")
 
     @classmethod
     def implied(cls) -> Options:
@@ -58,7 +60,7 @@ class RateLimit(Condition):
 
     def has_struck(self, world: World, wait: int) -> None:
         if world.clock.mode == "auto":
-            # Nobody really waits on such a clock, so what the client is told to wait has passed.
+            # Nobody really waits on such a clock, so let the time pass that the client is told to wait.
             world.let_pass(wait * SECOND)
 
     def seen(self, *, tokens: bool) -> Any:
@@ -69,7 +71,7 @@ class RateLimit(Condition):
 
 
 class ExpiringToken(Condition):
-    """A token is good for `token_lasts` from its first use on, and then gets a 401 (or `status`)."""
+    """A token is valid for `token_lasts` from its first use on, and then gets a 401 (or `status`)."""
 
     options: ClassVar[OptionSchemas] = {
         "token_lasts": {
@@ -105,18 +107,18 @@ class ExpiringToken(Condition):
         for row in _list(seen):
             mark, first = row if type(row) is list and len(row) == 2 else (0, None)
             if mark is not None and type(mark) is not str:
-                raise ValueError("a token has a fingerprint, which is text")
+                raise ValueError("the fingerprint of a token must be text")
             self.first_used[mark] = _moment(first)
 
 
 def _list(seen: Any) -> list[Any]:
     if type(seen) is not list or len(seen) > _MOST_SEEN:
-        raise ValueError(f"what it has seen is a list of at most {_MOST_SEEN}")
+        raise ValueError(f"what it has seen must be a list of {_MOST_SEEN} at most")
     return seen
 
 
 def _moment(written: Any) -> int:
     """A time in nanoseconds, which is text in JSON."""
     if type(written) is not str or not written.isascii() or not written.isdigit() or len(written) > 20:
-        raise ValueError("a time is a number of nanoseconds, as text")
+        raise ValueError("a time must be a number of nanoseconds, as text")
     return int(written)

@@ -1,4 +1,4 @@
-"""Presets: faults that come together on real networks, by a name."""
+"""Presets: faults that occur together on real networks, under a name."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def _slow() -> list[Fault]:
 
 def _deploying() -> list[Fault]:
     return [
-        # The worker is not there yet, nor is its catalog.
+        # Neither the worker nor its catalog exists yet.
         Fault(status=503, route="run", times=3),
         Fault(status=503, route="start", times=3),
         Fault(status=503, route="catalog", times=3),
-        # The old version of the API goes while a client talks to it, and the new one is not there yet.
+        # The old version of the API stops during a request, and the new one is not up yet.
         Fault(drop="request", reset=True, after=5, times=1),
         Fault(status=502, after=6, times=2),
         # The worker is replaced last.
@@ -50,7 +50,7 @@ PRESETS: dict[str, tuple[str, Callable[[], list[Fault]]]] = {
         _flaky,
     ),
     "slow": (
-        "Answers are about 400 ms late in real time, some much more. One body in ten arrives in small "
+        "Answers are about 400 ms late in real time, some much later. One body in ten arrives in small "
         "pieces.",
         _slow,
     ),
@@ -63,7 +63,7 @@ PRESETS: dict[str, tuple[str, Callable[[], list[Fault]]]] = {
 
 
 def preset(name: str) -> list[Fault]:
-    """New faults of the preset of that name. Raises `ValueError` when there is none."""
+    """The faults of a preset, new ones each time. Raises `ValueError` for an unknown name."""
     if name not in PRESETS:
         raise ValueError(
             f"there is no preset {name!r}{nearest(name, list(PRESETS))}; presets are {', '.join(PRESETS)}"

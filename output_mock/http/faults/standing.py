@@ -1,4 +1,4 @@
-"""The faults of one world, and which of them strikes a call."""
+"""The faults of one world, and which of them affects a call."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Strike(NamedTuple):
     fault: Fault | None
     # For how many seconds it asks the client to wait.
     wait: int = 0
-    # How late the answer is, in nanoseconds of the fake's clock, and of the wall.
+    # How late the answer is, in nanoseconds on the fake's clock and in real time.
     delay: int = 0
     wall: int = 0
 
 
 class Faults:
-    """The faults of one world, in the order in which they were asked for. Chance is seeded."""
+    """The faults of one world, in the order in which they were added. Random choices are seeded."""
 
     def __init__(self, seed: int = 0) -> None:
         self._waiting: list[Fault] = []
@@ -35,7 +35,7 @@ class Faults:
         self._last = 0
 
     def add(self, fault: Fault) -> Fault:
-        """Let a fault strike, after those that fit the same call and were there before it."""
+        """Add a fault. For calls that match several faults, earlier ones come first."""
         with self._lock:
             self._last += 1
             fault.id = self._last
@@ -47,7 +47,7 @@ class Faults:
         return [self.add(fault) for fault in preset(name)]
 
     def take(self, call: Mapping[str, str | None], now: int = 0) -> Strike | None:
-        """What strikes this call at that time on the fake's clock; None when nothing does."""
+        """Choose what affects this call at this time on the fake's clock; None for nothing."""
         with self._lock:
             struck: Fault | None = None
             wait, late = 0, [0, 0]
@@ -68,7 +68,7 @@ class Faults:
             return Strike(struck, wait, late[0], late[1])
 
     def give_back(self, fault: Fault) -> None:
-        """A fault has struck a call that it could do nothing to: let it strike another."""
+        """A fault was chosen for a call to which it can do nothing: do not count that call."""
         with self._lock:
             fault.struck -= 1
             fault.left += 1
@@ -77,7 +77,7 @@ class Faults:
                 self._waiting.sort(key=lambda one: one.id)
 
     def remove(self, fault: Fault) -> None:
-        """Let a fault strike no more. Does nothing when it has struck its last."""
+        """Remove a fault. Does nothing if it has affected its last call."""
         with self._lock:
             if fault in self._waiting:
                 self._waiting.remove(fault)
@@ -94,12 +94,12 @@ class Faults:
         return len(self._waiting)
 
     def state(self) -> Sequence[Any]:
-        """What `restore` makes the same faults of."""
+        """The state from which `restore` makes the same faults."""
         with self._lock:
             return copy.deepcopy(self._waiting), self._chance.getstate(), self._last
 
     def restore(self, state: Sequence[Any]) -> None:
-        """Let strike what would have struck when `state` was asked for, in the same way."""
+        """Restore the faults as they were when `state` was called."""
         waiting, chance, last = state
         with self._lock:
             self._waiting = copy.deepcopy(waiting)

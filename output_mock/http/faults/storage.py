@@ -1,4 +1,4 @@
-"""Trouble with S3."""
+"""Problems with S3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from output_mock.http.trace_log import Trouble
 
 
 class StorageTrouble(Effect):
-    """A trace log is asked for and `s3` has some trouble: the object is `missing`, `not_json`, `empty` or
+    """A trace log is requested, and something is wrong with `s3`: the object is `missing`, `not_json`,
+    `empty` or
     `huge` (200 MB), there is `no_bucket`, access is `denied`, it is the `wrong_region`, S3 is `down`, or the
     server has `no_keys`.
     """
@@ -19,17 +20,17 @@ class StorageTrouble(Effect):
     options: ClassVar[OptionSchemas] = {
         "s3": text("What is wrong with S3 when a trace log is requested.", enum=list(get_args(Trouble)))
     }
-    only: ClassVar[tuple[str, str] | None] = ("trouble with S3", "trace_log")
+    only: ClassVar[tuple[str, str] | None] = ("a problem with S3", "trace_log")
     strikes_any: bool = False
 
     def __init__(self, options: Options) -> None:
         self.trouble: Trouble = options["s3"]
         known = get_args(Trouble)
         if self.trouble not in known:
-            raise ValueError(f"the trouble with S3 is one of {', '.join(known)}, not {self.trouble!r}")
+            raise ValueError(f"s3 must be one of {', '.join(known)}, not {self.trouble!r}")
 
     def words(self) -> str:
-        return f"find S3 in trouble: {self.trouble}"
+        return f"have a problem with S3: {self.trouble}"
 
     def before(self, request: StruckRequest) -> None:
         request.s3 = self.trouble

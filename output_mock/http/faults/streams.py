@@ -10,7 +10,7 @@ from output_mock.http.response import WSGIResponse
 
 
 class CutStream(Effect):
-    """A history stream is cut after so many events (`cut_after`); it strikes no other calls."""
+    """A history stream is cut after this many events (`cut_after`). Other calls are not affected."""
 
     options: ClassVar[OptionSchemas] = {
         "cut_after": number(
@@ -25,7 +25,7 @@ class CutStream(Effect):
     def __init__(self, options: Options) -> None:
         self.events: int = options["cut_after"]
         if self.events < 0:
-            raise ValueError(f"a stream is cut after 0 events or more, not {self.events}")
+            raise ValueError(f"cut_after must be 0 events or more, not {self.events}")
 
     def words(self) -> str:
         return f"cut the stream after {self.events} events"

@@ -1,6 +1,6 @@
-"""What each operation does: a function of the operation's name, which takes a request and returns a reply.
+"""The operations: functions with the names of the operations, which take a request and return a reply.
 
-A module has the operations that are about the same thing.
+Each module has the operations about one subject.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from output_mock.http import pages, stream
 from output_mock.http.api_request import ApiRequest
 from output_mock.http.server_hooks import WHEN_GONE
 
-# Temporal answers a long poll so long before its time is over (long_poll_tokens).
+# Temporal answers a long poll this long before its time is over (long_poll_tokens).
 _TO_ANSWER = 1000 * MILLISECOND
-# In fewer milliseconds the server behind the API cannot answer (long_poll_of_a_moment).
+# The server behind the API cannot answer in fewer milliseconds (long_poll_of_a_moment).
 _SHORTEST_POLL = 3
 # A UUID as Temporal's server reads one: also in braces, as a URN, or without dashes.
 _UUID = re.compile(
@@ -46,7 +46,7 @@ def history(request: ApiRequest) -> Reply:
         return Reply(nothing)
     moved = True
     if poll is not None and place.read is None and place.running:
-        # Who polls has read up to where the last one who polled has looked.
+        # A poll has read up to where the previous poll has looked.
         first = 0 if token is None else place.end
         moved = _moved(request, run, first, poll)
         with world.clock.lock:

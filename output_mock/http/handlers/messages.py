@@ -19,7 +19,7 @@ def signal(request: ApiRequest) -> Reply:
 
 
 def feedback(request: ApiRequest) -> Reply:
-    """`/feedback`: a signal whose name stands fast."""
+    """`/feedback`: a signal with a fixed name."""
     return signal(request)
 
 
@@ -28,7 +28,7 @@ def query(request: ApiRequest) -> Reply:
     world = request.world
     reply = Reply(world.query(request.id, request.message, _payload(request)))
     run = world.find(request.id)
-    # It tells what stands now; the next thing may happen after it.
+    # It shows the current state; the next thing may happen after it.
     if run.running:
         world.poll(run)
     return reply

@@ -1,4 +1,4 @@
-"""How runs stand, with what they began, and how they ended."""
+"""The status of runs, their input, and how they ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def status(request: ApiRequest) -> Reply:
     run = world.find(request.id, request.run_id)
     with world.clock.lock:
         reply = Reply(results.status(run))
-    # It tells what stands now; the next thing may happen after it.
+    # It shows the current state; the next thing may happen after it.
     if run.running:
         world.poll(run)
     return reply
@@ -29,9 +29,9 @@ def result(request: ApiRequest) -> Reply:
 
 
 def result_of(request: ApiRequest, run: Run) -> dict[str, Any]:
-    """The result of a closed run; one that still runs is told that somebody has looked.
+    """The result of a closed run.
 
-    Raises `WorkflowNotCompletedError`.
+    A poll of an open run is noted. Raises `WorkflowNotCompletedError`.
     """
     try:
         closed = request.world.closed_run(run.workflow_id, run.run_id)

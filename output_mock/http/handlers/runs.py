@@ -1,4 +1,4 @@
-"""Beginning and ending runs, and finding them."""
+"""Start runs, end them, and list them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from output_mock.javascript_json import UNDEFINED
 
 
 def run(request: ApiRequest) -> Reply:
-    """`/workflow/run`: the result of a new run, once it is there (run_completes, run_times_out_waiting)."""
+    """`/workflow/run`: wait for the result of a new run (run_completes, run_times_out_waiting)."""
     begun = _begun(request)
     ended = request.world.wait_for_result(begun, request.fields.get("timeout"))
     with request.world.clock.lock:
@@ -49,7 +49,7 @@ def terminate(request: ApiRequest) -> Reply:
 
 
 def reset(request: ApiRequest) -> Reply:
-    """`/reset`: the run that goes on from the end of a step (reset)."""
+    """`/reset`: start a run that continues from the end of a step (reset)."""
     fields = request.fields
     try:
         run = request.world.reset(request.id, fields["stepName"], fields.get("reason"), request.run_id)

@@ -32,7 +32,7 @@ def _remote(request: ApiRequest, run: Run, url: str) -> Reply:
         raise TraceFileDownloadError("Missing AWS keys to authenticate")
     late = traces.uploader is not None and run.worker_heard and not run.uploaded
     if traces.source is None or late:
-        # Whoever asks again shall get what is merely late. Whatever lies in its place is older.
+        # If the trace is only late, the next request should get it. Any other object under its key is older.
         request.world.poll_trace(run)
         raise TraceFileDownloadError("S3 GetObject failure")
     try:

@@ -7,6 +7,7 @@ They are offered in two catalogs, `main` and `remote`, as they were there.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from output_mock import UNDEFINED, Context, Failure, Script
@@ -177,9 +178,10 @@ async def fanout(ctx: Context, input: Any) -> Any:
     path=_path("flaky"),
 )
 async def flaky(ctx: Context, input: Any) -> Any:
-    count = input["failures"]
+    failures = input["failures"]
+    count = max(0, math.floor(min(failures, 3)))
     fails = [Failure(f"attempt {attempt} failed") for attempt in range(1, count + 1)]
-    attempt = await ctx.step("wobble", count, fails=fails, returns=count + 1, output_schema=NUMBER)
+    attempt = await ctx.step("wobble", failures, fails=fails, returns=count + 1, output_schema=NUMBER)
     return {"attempt": attempt}
 
 

@@ -10,6 +10,7 @@ import click
 
 from output_mock.cli.check import check
 from output_mock.cli.client import client
+from output_mock.cli.compare import compare
 from output_mock.cli.configured import source_of
 from output_mock.cli.health import health
 from output_mock.cli.mcp import mcp
@@ -78,6 +79,7 @@ command.add_command(worker)
 command.add_command(verify)
 command.add_command(record)
 command.add_command(replay)
+command.add_command(compare)
 command.add_command(pack)
 command.add_command(client)
 command.add_command(mcp)

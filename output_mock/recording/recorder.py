@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,17 +44,26 @@ def record(
     """
     if times > 1:
         scenario = scenario.without_marks()
-    first = [*_told(player, scenario, tell)]
-    recording = _without_token(scenario.with_answers(_answers(scenario, first), versions), player.token)
-    for _ in range(times - 1):
-        again = [*_told(player, scenario, tell)]
-        recording = marked(recording, {played.number: played.answer for played in again})
+    plays = [[*_told(player, scenario, tell)] for _ in range(times)]
+    recording = recorded_as(scenario, plays, versions, player.token)
+    first = plays[0]
     warnings = [
         f"step {played.number + 1}, {played.step.request}: {words}"
         for played in first
         for words in _wrong(played, scenario)
     ]
     return Recorded(recording, tuple(warnings), tuple(one.raw for one in first if one.raw is not None))
+
+
+def recorded_as(
+    scenario: Scenario, plays: Sequence[Sequence[Played]], versions: Mapping[str, Any], token: str | None
+) -> Scenario:
+    """The recording of a scenario that was played once or more often; what was not the same is marked."""
+    first, *others = plays
+    recording = _without_token(scenario.with_answers(_answers(first), versions), token)
+    for again in others:
+        recording = marked(recording, {played.number: played.answer for played in again})
+    return recording
 
 
 def _without_token(recording: Scenario, token: str | None) -> Scenario:
@@ -74,7 +83,7 @@ def _told(player: Player, scenario: Scenario, tell: Callable[[Played], None]) ->
         yield played
 
 
-def _answers(scenario: Scenario, played: list[Played]) -> dict[int, dict[str, Any]]:
+def _answers(played: Sequence[Played]) -> dict[int, dict[str, Any]]:
     """The answers by their steps, each with the time when its request was carried out."""
     exchanges = [
         None if one.raw is None else Exchange(one.step.path, one.raw.status, one.raw.json()) for one in played

@@ -21,6 +21,9 @@ class Parser(HTTPRequestParser):
             if len(head) >= head_limit.LIMIT and head_limit.size_of_bytes(head) >= head_limit.LIMIT:
                 self.error: Error | None = RequestHeaderFieldsTooLarge("")
                 self.completed = True
+        if self.completed:
+            # Whoever has sent all of a request is not told to go on: waitress would wait for a body for ever.
+            self.expect_continue = False
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:

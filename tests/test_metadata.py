@@ -83,7 +83,7 @@ def test_everything_that_is_imported_is_declared() -> None:
 # What only an extra brings may be imported here, and in nothing that a server or `check` needs.
 PLACES_OF_EXTRAS = re.compile(
     r"pytest_output/|contract_tests/"
-    r"|output_mock/(agents/|temporal/|traces/s3\.py|stored_traces\.py|in_process/requests_client\.py)"
+    r"|output_mock/(agents/|comparing/|cli/compare\.py|temporal/|traces/s3\.py|stored_traces\.py|in_process/requests_client\.py)"
     # They do without.
     r"|output_mock/http/(bodies|trace_log)\.py"
 )

@@ -1,16 +1,19 @@
-"""`output-mock compare`: the same random requests to two servers, and where they differ."""
+"""`output-mock compare`: send the same random requests to two servers, and show which answers differ."""
 
 from __future__ import annotations
 
 import json
 import secrets
+import tempfile
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from output_mock.cli.check import loaded_files
+from output_mock.cli.configured import Configured
 from output_mock.cli.connection import base_url, token_option
+from output_mock.cli.script_files import ScriptPath, loaded_files
 from output_mock.cli.signals import ending_signals
 
 if TYPE_CHECKING:
@@ -33,16 +36,17 @@ def _length(context: click.Context, parameter: click.Parameter, value: str) -> f
         raise click.BadParameter(str(error), context, parameter) from None
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("first", metavar="URL1", callback=base_url)
 @click.argument("second", metavar="URL2", callback=base_url)
 @click.option(
     "--script",
     "scripts",
     metavar="SCRIPT",
+    type=ScriptPath(),
     multiple=True,
     required=True,
-    help="The Python or YAML script whose workflows both servers offer. May be given several times.",
+    help="A script, or a folder of scripts, whose workflows both servers offer. May be given several times.",
 )
 @click.option(
     "--seconds",
@@ -60,7 +64,10 @@ def _length(context: click.Context, parameter: click.Parameter, value: str) -> f
     help="Stop after so many sequences of requests.",
 )
 @click.option(
-    "--seed", metavar="N", type=click.IntRange(min=0), help="Draw the same sequences again. Default: others."
+    "--seed",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Draw the same sequences again. Default: random.",
 )
 @click.option(
     "-o",
@@ -69,7 +76,7 @@ def _length(context: click.Context, parameter: click.Parameter, value: str) -> f
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("differences"),
     show_default=True,
-    help="The folder for what shows a difference. What is there already is not made smaller again.",
+    help="The folder for the recordings. Kinds of differences that it has already are only counted.",
 )
 @token_option
 @click.option(
@@ -86,7 +93,7 @@ def _length(context: click.Context, parameter: click.Parameter, value: str) -> f
     callback=_length,
     default="500ms",
     show_default=True,
-    help="How long a run gets to rest after a request that changes it. Slow servers need more.",
+    help="How long to wait after a request that changes a run. Slow servers need more.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
@@ -104,51 +111,53 @@ def compare(
     settle: float,
     as_json: bool,
 ) -> None:
-    """Send the same random requests to the servers at URL1 and URL2, and say where their answers differ.
+    """Send the same random requests to the servers at URL1 and URL2, and show where their answers differ.
 
-    Both have to offer the workflows of SCRIPT, on the real clock. Each kind of difference is made as small as
-    possible and written to DIR as a recording of URL1, for 'output-mock replay DIR URL2' and 'output-mock
-    record'. Answers that one server alone does not give twice are left out. Ctrl-C ends it with the report.
+    Both must offer the workflows of SCRIPT, and be on the real clock. For each kind of difference, the
+    command looks for the shortest sequence of requests that shows it, and writes it to DIR as a recording of
+    URL1: 'output-mock replay DIR URL2' shows it again. Whatever one server alone does not answer the same
+    each time is ignored. Ctrl-C ends the search with the report.
 
-    The exit status is 0 if nothing differs, 1 if something does, and 2 if the servers could not be compared.
+    The workflows that are started are terminated again. This needs the extra output-mock[contract].
+
+    The exit status is 0 if nothing differs, 1 if something differs, and 2 if the servers could not be
+    compared.
     """
     try:
-        import hypothesis  # noqa: F401
+        from hypothesis.configuration import set_hypothesis_home_dir
     except ModuleNotFoundError:
-        raise CouldNotBeCompared(
-            "this needs hypothesis, which is not installed; install output-mock[contract]"
-        ) from None
+        raise CouldNotBeCompared("this needs Hypothesis; install output-mock[contract]") from None
     from output_mock.comparing.pair import Pair, ServerGone
     from output_mock.comparing.search import Plan, Search
     from output_mock.comparing.sequences import sequences
     from output_mock.comparing.writing import Writer
 
-    workflows = _workflows(scripts)
-    api = _version(first, token)
-    _version(second, token)
-    for server in (first, second):
-        _check_offers(server, workflows, token)
-    pair = Pair(first, second, token)
-    plan = Plan(seconds, secrets.randbelow(10**6) if seed is None else seed, at_once, most)
-    search = Search(
-        pair,
-        sequences(workflows, settle),
-        plan,
-        Writer(folder, api, token),
-        lambda line: click.echo(line, err=True),
-    )
-    report = search.report
-    try:
-        with ending_signals(_interrupt):
-            search.run()
-    except KeyboardInterrupt:
-        report.problem = "it was interrupted; this is what was found before"
-    except ServerGone as gone:
-        report.problem = f"it ended early: {gone}"
-    except OSError as error:
-        report.problem = f"it ended early: {error.filename or folder} cannot be written: {error.strerror}"
-    finally:
-        pair.close()
+    with ExitStack() as stack:
+        # Hypothesis would leave a folder where the command is run.
+        set_hypothesis_home_dir(stack.enter_context(tempfile.TemporaryDirectory(prefix="output-mock-")))
+        stack.callback(set_hypothesis_home_dir, None)
+        workflows = _workflows(scripts)
+        api = _version(first, token)
+        _version(second, token)
+        for server in (first, second):
+            _check_offers(server, workflows, token)
+        pair = stack.enter_context(closing(Pair(first, second, token)))
+        plan = Plan(seconds, secrets.randbelow(10**6) if seed is None else seed, at_once, most)
+        writer = Writer(folder, api, token)
+        search = Search(
+            pair, sequences(workflows, settle), plan, writer, lambda line: click.echo(line, err=True)
+        )
+        report = search.report
+        try:
+            with ending_signals(_interrupt):
+                search.run()
+        except KeyboardInterrupt:
+            report.problem = "it was interrupted; this is what was found before"
+        except ServerGone as gone:
+            report.is_cut_short, report.problem = True, f"it ended early: {gone}"
+        except OSError as error:
+            report.is_cut_short = True
+            report.problem = f"it ended early: {error.filename or folder} cannot be written: {error.strerror}"
     if as_json:
         click.echo(json.dumps(report.json(), indent=1))
     else:
@@ -156,7 +165,7 @@ def compare(
             click.echo(line)
     if report.kinds:
         context.exit(1)
-    if not report.answers or "early" in report.problem:
+    if not report.answers or report.is_cut_short:
         context.exit(2)
 
 

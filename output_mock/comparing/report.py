@@ -36,8 +36,9 @@ class Report:
     # Pairs that came after an answer that differed, which makes them no news.
     afterwards: int = 0
     kinds: dict[Kind, Found] = field(default_factory=dict)
-    # Why it ended before its time.
+    # Why it ended before its time, and whether that was no wish of the user's.
     problem: str = ""
+    is_cut_short: bool = False
 
     def count(self, exchanges: int, judged: Iterable[Judged], late: Collection[Kind] = ()) -> None:
         """Count a sequence of so many exchanges, and what came of them; these kinds are known to be late."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
+from output_mock.contract.go_text import go_quoted
 from output_mock.suggestions import listed
 
 
@@ -37,11 +38,11 @@ class WorkflowNotFoundError(OutputError):
 
     @classmethod
     def unknown(cls, workflow_id: str, run_id: str | None = None) -> WorkflowNotFoundError:
-        """An id, or a run of an id, that nothing was ever started under."""
+        """An id, or a run of an id, that nothing was ever started under (workflow_ids_in_messages)."""
         if run_id is None:
             return cls(f"workflow not found for ID: {workflow_id}", workflow_id=workflow_id)
         return cls(
-            f'workflow execution not found for workflow ID "{workflow_id}" and run ID "{run_id}"',
+            f'workflow execution not found for workflow ID {go_quoted(workflow_id)} and run ID "{run_id}"',
             workflow_id=workflow_id,
         )
 

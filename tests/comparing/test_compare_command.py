@@ -39,10 +39,24 @@ def test_it_reports_writes_what_replay_shows_again_and_leaves_nothing_else_behin
     mock = OutputMock("auto", scripts=[hello])
     other = OutputMock("auto", scripts=[hello])
     other.app.wsgi_app = Broken(other.app.wsgi_app, lost_status)  # type: ignore[method-assign]
+    mock.world.patience = other.world.patience = 0.0
     folder = tmp_path / "run"
     folder.mkdir()
     with mock.serve() as first, other.serve() as second:
-        words = [first, second, "--script", hello, "--seed", "3", "--sequences", "24", "--settle", "0s"]
+        words = [
+            first,
+            second,
+            "--script",
+            hello,
+            "--seed",
+            "3",
+            "--sequences",
+            "24",
+            "--settle",
+            "0s",
+            "--at-once",
+            "1",
+        ]
         ended = run("compare", *words, "--json", cwd=folder)
         assert ended.returncode == 1, ended.stderr
         report = json.loads(ended.stdout)

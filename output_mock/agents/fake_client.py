@@ -16,7 +16,7 @@ _PATIENCE = 30.0
 
 
 class RefusedError(Exception):
-    """What a fake has refused, or that there is none. The text says why, and what to do."""
+    """The fake has refused something, or there is no fake. The text says why, and what to do."""
 
 
 class FakeClient:
@@ -36,10 +36,10 @@ class FakeClient:
         try:
             told = self.control("GET", "/version")
         except RefusedError as error:
-            raise RefusedError(f"{self.url} is no fake that can be controlled: {error}") from None
+            raise RefusedError(f"{self.url} is not a fake with a control plane: {error}") from None
         if not isinstance(told, dict) or told.get("name") != NAME:
             raise RefusedError(
-                f"{self.url} is no fake that can be controlled: it does not say that it is one"
+                f"{self.url} is not a fake with a control plane: it does not say that it is one"
             )
 
     def control(
@@ -51,10 +51,10 @@ class FakeClient:
         text: str | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> Any:
-        """What the control plane answers: a JSON value, or None for no body.
+        """Call the control plane, and return its answer: a JSON value, or None for no body.
 
-        Takes a path below `/__mock__`, and a body as a JSON value, or as the `text` of a YAML file. What is
-        None in the query is left out. Raises `RefusedError`, with all mistakes of a script.
+        Takes a path below `/__mock__`, and a body as a JSON value, or as the `text` of a YAML file. None
+        values in the query are left out. Raises `RefusedError`, with all mistakes of a script.
         """
         listed = {
             name: json.dumps(value) if isinstance(value, bool) else value
@@ -70,7 +70,7 @@ class FakeClient:
         return answer
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
-        """What the API answers. Raises `RefusedError` for an error."""
+        """Call the API, and return its answer. Raises `RefusedError` for an error."""
         data = None if body is None else json.dumps(body).encode()
         status, answer = self._sent(method, path, data, "application/json", f"Basic {self._token}")
         if status >= 400:

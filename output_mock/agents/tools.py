@@ -56,7 +56,7 @@ Name = Annotated[str, Field(description="The name of a workflow.")]
 WorkflowId = Annotated[str, Field(description="The workflow id of a run.")]
 Length = Annotated[str, Field(description='A duration, such as "90s" or "1h30m".')]
 ScriptText = Annotated[str, Field(description="One workflow, as YAML text. It needs its `name:`.")]
-Limit = Annotated[int, Field(description="How many at most.", ge=1, le=_MOST)]
+Limit = Annotated[int, Field(description="How many entries at most.", ge=1, le=_MOST)]
 
 
 class FakeTools:
@@ -87,7 +87,7 @@ class FakeTools:
         parts = {shape.name: shape for shape in (*SHAPES, *ACTIONS.values())}
         if of not in parts:
             hint = nearest(of[:100], list(parts)) or f"; there are {', '.join(parts)}"
-            raise RefusedError(f"there is no part {of[:100]!r} of a script{hint}")
+            raise RefusedError(f"scripts have no part {of[:100]!r}{hint}")
         keys = {
             name: f"{key.text}{' Required.' if key.required else ''}" for name, key in parts[of].keys.items()
         }
@@ -132,12 +132,13 @@ class FakeTools:
         return {**self.show_run(started), **({} if stays is None else {"stays": stays})}
 
     def _advance_to_end(self, workflow_id: str) -> str | None:
-        """Advance a run until it has ended; why it has not, where nothing more happens by itself."""
+        """Advance a run until it has ended. Returns why it has not, if nothing more happens by itself."""
         latest = monotonic() + _LONGEST_ADVANCE
         try:
             while self.advance_run(workflow_id)["status"] == "running":
                 if monotonic() > latest:
-                    return f"it goes on after {_LONGEST_ADVANCE:g} s of real time; advance_run goes on, too"
+                    seconds = f"{_LONGEST_ADVANCE:g} s of real time"
+                    return f"it has not ended after {seconds}; continue with advance_run"
         except RefusedError as error:
             return str(error)
         return None
@@ -172,7 +173,9 @@ class FakeTools:
     def advance_run(
         self,
         workflow_id: WorkflowId,
-        timeouts: Annotated[bool, Field(description="Whether a timeout is a next thing, too.")] = False,
+        timeouts: Annotated[
+            bool, Field(description="Whether a timeout counts as the next thing, too.")
+        ] = False,
     ) -> dict[str, Any]:
         """Move the clock to the next thing that a run does by itself, such as the end of a step."""
         query = {"timeouts": timeouts}
@@ -204,7 +207,7 @@ class FakeTools:
         ] = None,
         workflow: Annotated[str | None, Field(description="Only calls about this workflow.")] = None,
         workflow_id: Annotated[str | None, Field(description="Only calls about this workflow id.")] = None,
-        since: Annotated[int, Field(description="Only calls after the one of this number.", ge=0)] = 0,
+        since: Annotated[int, Field(description="Only calls after the one with this number.", ge=0)] = 0,
         limit: Limit = 20,
     ) -> dict[str, Any]:
         """List the last calls that the program under test made, with the answers that it got. Tokens and
@@ -222,8 +225,9 @@ class FakeTools:
         return dict(listed)
 
     def near_misses(self) -> dict[str, Any]:
-        """Say what went past the scripts: calls that no script matches, each with the nearest thing that
-        there is; mistakes in scripts; and what is scripted and was never used."""
+        """List what does not fit the scripts: calls that no script matches, each with the nearest match;
+        mistakes in scripts; and what is scripted but was never used.
+        """
         missed = self._fake.control("GET", "/calls", query={"missed": True, "limit": _MOST})["calls"]
         keys = ("number", "method", "path", "body", "status", "unmatched")
         return {
@@ -238,7 +242,7 @@ class FakeTools:
             str | None, Field(description="Which operation fails: run, status, result, …")
         ] = None,
         status: Annotated[int | None, Field(description="Answer with this status.", ge=400, le=599)] = None,
-        delay: Annotated[str | None, Field(description='Answer so much later, such as "3s".')] = None,
+        delay: Annotated[str | None, Field(description='Answer this much later, such as "3s".')] = None,
         drop: Annotated[bool, Field(description="Close the connection without an answer.")] = False,
         times: Annotated[int, Field(description="How many calls it affects.", ge=1)] = 1,
     ) -> dict[str, Any]:
@@ -249,7 +253,7 @@ class FakeTools:
         return fault
 
     def wipe_fake(self) -> dict[str, Any]:
-        """Delete all runs, calls, faults, and the workflows that were written. Clock and seed begin anew."""
+        """Delete all runs, calls, faults, and the workflows that were written. Clock and seed start again."""
         self._fake.control("POST", "/world/wipe")
         return self.about_fake()
 
@@ -285,7 +289,7 @@ def agent_server(fake: FakeClient) -> MCPServer[Any]:
 
 
 def _refusals_told(tool: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """The same tool; what the fake refuses is told to the agent."""
+    """The same tool, which reports to the agent what the fake refuses."""
 
     @wraps(tool)
     def told(*arguments: Any, **keywords: Any) -> dict[str, Any]:

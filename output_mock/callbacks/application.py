@@ -1,4 +1,4 @@
-"""An application of the test's process that answers requests of workflows: WSGI or ASGI, with no socket."""
+"""An application in the test's process that answers requests of workflows: WSGI or ASGI, without a socket."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Application:
     def __init__(self, url: str, application: Any) -> None:
         self.url = url.rstrip("/")
         if not callable(application):
-            raise TypeError(f"an application is a WSGI or ASGI callable, not {application!r}")
+            raise TypeError(f"an application must be a WSGI or ASGI callable, not {application!r}")
         self._application = application
         self._asgi = _Asgi(application) if _is_asgi(application) else None
 
     def has(self, url: str) -> bool:
-        """Whether a URL is one of this application's."""
+        """Whether a URL belongs to this application."""
         return url == self.url or url.startswith((f"{self.url}/", f"{self.url}?"))
 
     def send(self, request: Request, timeout: float) -> Response:
@@ -56,7 +56,7 @@ class Application:
         return _wsgi(self._application, request, mounted)
 
     def close(self) -> None:
-        """Have an ASGI application shut down."""
+        """Shut down an ASGI application."""
         if self._asgi is not None:
             self._asgi.close()
 
@@ -130,7 +130,7 @@ def _wsgi(application: Callable[..., Iterable[bytes]], request: Request, mounted
 
 
 class _Asgi:
-    """An ASGI application on an event loop of its own, in a thread of its own, as a server has it."""
+    """An ASGI application on its own event loop in its own thread, as on a server."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -183,7 +183,7 @@ class _Asgi:
         asyncio.run(serve())
 
     async def _lifespan(self, ready: threading.Event, stop: asyncio.Event) -> None:
-        """Start the application, and shut it down at the end; one that knows no lifespan needs neither."""
+        """Start the application, and shut it down at the end. Applications without lifespan need neither."""
         sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         await sent.put({"type": "lifespan.startup"})
 
@@ -195,7 +195,7 @@ class _Asgi:
         task = asyncio.create_task(self._application(scope, sent.get, send))
 
         def ended(done: asyncio.Task[Any]) -> None:
-            # One that knows no lifespan raises an error, which nobody has to hear of.
+            # An application without lifespan raises an error here, which is ignored.
             done.cancelled() or done.exception()
             ready.set()
 

@@ -1,4 +1,4 @@
-"""What can happen to a request of a workflow on its way: it is lost, late, doubled, or overtaken."""
+"""What can go wrong with a request of a workflow on its way: it is lost, late, sent twice, or overtaken."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 from output_mock.callbacks.request import normal
 from output_mock.durations import Duration, format_duration, nanoseconds
 
-# Which way something is lost, or late.
+# What can be lost, or late.
 Way = Literal["request", "answer"]
 WAYS: tuple[Way, ...] = ("request", "answer")
 
 
 class Delivery(NamedTuple):
-    """How a request travels. Lengths are nanoseconds on the fake's clock."""
+    """What happens to a request on its way. Durations are nanoseconds on the fake's clock."""
 
     # What is lost, if anything is.
     lost: Way | None = None
@@ -44,8 +44,8 @@ ON_TIME = Delivery()
 class CallbackFault:
     """A fault of requests of workflows.
 
-    Takes the URL of those that it affects (as `respond` does; None: all), how many of them (None: all that
-    come), and what happens to them. Raises `ValueError` for what makes no sense.
+    Takes the URL of the requests that it affects (as in `respond`; None: all), how many of them (None: all),
+    and what happens to them. Raises `ValueError` for wrong values.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class CallbackFault:
         place: str = "",
     ) -> None:
         if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
-            raise ValueError(f"times is a number of requests from 1 on, not {times!r}")
+            raise ValueError(f"times must be a number of requests, 1 or more, not {times!r}")
         self.delivery = delivery
         self.times = times
         # Where it is written.
@@ -79,9 +79,7 @@ class CallbackFault:
 
 
 def is_at(url: str, wanted: str) -> bool:
-    """Whether a URL is the wanted one: without its query if that has none; `*` at the end stands for any
-    rest.
-    """
+    """Whether a URL matches the wanted one, which may have no query, and may end with `*` for any rest."""
     if wanted.endswith("*"):
         return url.startswith(wanted[:-1])
     return wanted in (url, url.partition("?")[0])
@@ -100,5 +98,5 @@ def delayed(delay: Duration, late: Way) -> Delivery:
 
 def _way(given: Way, name: str) -> Way:
     if given not in WAYS:
-        raise ValueError(f"{name} is one of {', '.join(WAYS)}, not {given!r}")
+        raise ValueError(f"{name} must be one of {', '.join(WAYS)}, not {given!r}")
     return given

@@ -15,7 +15,7 @@ from output_mock.sdk.values import short, unlike
 class Callback(NamedTuple):
     """A request that a workflow has sent, and what came of it."""
 
-    # Which one it was, from 1.
+    # Its number, from 1.
     number: int
     # When it was sent, in nanoseconds since 1970 on the fake's clock.
     time: int
@@ -37,14 +37,14 @@ class Callback(NamedTuple):
     status: int = 0
     # Why there was no answer, or what the application raised.
     problem: str | None = None
-    # What nothing matches about it, and the nearest thing that there is; None when something answered.
+    # Why nothing has answered it, with the nearest URL; None if something has.
     unmatched_reason: str | None = None
-    # Whether it has not come to its end.
+    # Whether it has no answer yet.
     under_way: bool = True
 
     @property
     def json(self) -> Any:
-        """The body as JSON. Raises `ValueError` when it is none."""
+        """The body as JSON. Raises `ValueError` if it is not JSON."""
         return parse(self.body.decode())
 
     @property
@@ -114,10 +114,10 @@ class CallbackList(Sequence[Callback]):
         )
 
     def one(self) -> Callback:
-        """The only one. Raises `AssertionError` that lists what there is, when there are more, or none."""
+        """The only one. Raises `AssertionError`, which lists the requests, if there are more, or none."""
         if len(self) != 1:
             listed = "".join(f"\n  {one}" for one in self)
-            raise AssertionError(f"expected one request of a workflow, and there are {len(self)}{listed}")
+            raise AssertionError(f"expected one request of a workflow, but there are {len(self)}{listed}")
         return self[0]
 
     def check(
@@ -129,7 +129,7 @@ class CallbackList(Sequence[Callback]):
         workflow_id: str | None,
         times: int | None,
     ) -> CallbackList:
-        """Those that fit; see `Callbacks.assert_called_back`."""
+        """Those that match; see `Callbacks.assert_called_back`."""
         __tracebackhide__ = True
         wanted = {"url": url, "method": method, "workflow id": workflow_id}
         different = {

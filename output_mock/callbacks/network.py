@@ -1,4 +1,4 @@
-"""Requests over HTTP: to this machine, and to hosts that were named. No other name is ever resolved."""
+"""Requests over HTTP: to this machine, and to allowed hosts. No other name is ever resolved."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _exchanged(connection: http.client.HTTPConnection, request: Request) -> Resp
 
 
 def _loopback(host: str) -> str | None:
-    """The loopback address that a host is, without asking anybody; None for any other host."""
+    """The loopback address of a host, without resolving names; None for any other host."""
     if host == "localhost" or host.endswith(".localhost"):
         return "127.0.0.1"
     try:

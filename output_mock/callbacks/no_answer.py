@@ -12,4 +12,4 @@ class NotSent(Exception):
 
 
 class NotAllowed(NotSent):
-    """The request was not sent, as its host is neither this machine nor one that was named."""
+    """The request was not sent, as its host is neither this machine nor an allowed one."""

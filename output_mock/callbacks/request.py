@@ -28,7 +28,7 @@ _DEFAULTS = {
 _VARIABLE = re.compile(r"\$([A-Z_][A-Z0-9_]*)")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _JSON = re.compile(r"application/(?:json|[^;\s]+?\+json)(?:\s*;.*)?", re.IGNORECASE)
-# Of which headers the SDK shows no value: those with one of these words, or with one that ends so.
+# The headers whose values the SDK hides: those with one of these words, or a word that ends so.
 _SECRET = re.compile(
     r"(?<![a-z\d])(authorization|token|secret|password|pwd|cookie)(?![a-z\d])|key(?![a-z\d])", re.IGNORECASE
 )
@@ -115,7 +115,9 @@ def _body(payload: Any) -> tuple[bytes, str]:
 
 
 def normal(url: str, base: str = "") -> str:
-    """A URL as `fetch` writes it, without its fragment: dots resolved, letters beyond ASCII quoted."""
+    """A URL as `fetch` writes it, without its fragment: dots are resolved, and non-ASCII letters
+    are quoted.
+    """
     parts = urlsplit(urljoin(base, url))
     host = (parts.hostname or "").encode("idna").decode() if parts.hostname else ""
     if ":" in host:
@@ -163,7 +165,9 @@ def result_of(response: Response, *, headers: bool, body: bool) -> dict[str, Any
 
 
 def whole_result_of(response: Response) -> dict[str, Any]:
-    """What it returned before SDK 0.10: all of the answer, nothing hidden. Raises what `result_of` raises."""
+    """What it returned before SDK 0.10: the complete answer, without hiding anything. Raises what
+    `result_of` raises.
+    """
     kind = next((value for name, value in response.headers if name == "content-type"), "")
     return {
         "url": response.url,

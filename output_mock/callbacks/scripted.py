@@ -23,7 +23,7 @@ TROUBLES: tuple[str, ...] = (*_TROUBLES, "timeout")
 
 
 class ScriptedAnswer:
-    """An answer for one URL, as often as `times` says; without it, for ever.
+    """An answer for one URL, `times` times, or always.
 
     Takes the `url` (one that ends with `*` stands for all that begin so; a query counts only when it is
     written), the `method` (any, when none is given), the `status`, the body (`json`, or `body` as text or
@@ -46,17 +46,17 @@ class ScriptedAnswer:
         place: str = "",
     ) -> None:
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r} is no URL; it begins with http:// or https://")
+            raise ValueError(f"{url!r} is not a URL; write one that begins with http:// or https://")
         if method is not None and method not in METHODS:
             raise ValueError(f"workflows send {', '.join(METHODS)}, not {method!r}")
         if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status < 600:
-            raise ValueError(f"{status!r} is no status of an answer")
+            raise ValueError(f"{status!r} is not the status of an answer")
         if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
-            raise ValueError(f"times is a number of requests from 1 on, not {times!r}")
+            raise ValueError(f"times must be a number of requests, 1 or more, not {times!r}")
         if fails is not None and fails not in TROUBLES:
-            raise ValueError(f"fails is one of {', '.join(TROUBLES)}, not {fails!r}")
+            raise ValueError(f"fails must be one of {', '.join(TROUBLES)}, not {fails!r}")
         if json is not UNDEFINED and body:
-            raise ValueError("an answer has json or body, not both")
+            raise ValueError("an answer can have json or body, not both")
         self.url = normal(url)
         self.method = method
         self.status = status
@@ -87,13 +87,13 @@ class ScriptedAnswer:
         return f"the answer {what} to {self.url} was sent {self.answered} of {times} times"
 
     def copy(self) -> ScriptedAnswer:
-        """One that has answered nothing so far."""
+        """A copy that has not answered anything yet."""
         made = copy.copy(self)
         made.answered = 0
         return made
 
     def fits(self, request: Request) -> bool:
-        """Whether the request is one of those that it answers, and it has an answer left."""
+        """Whether it answers this request, and has an answer left."""
         if self.left == 0 or (self.method is not None and self.method != request.method):
             return False
         return is_at(request.url, self.url)

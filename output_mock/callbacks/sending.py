@@ -26,7 +26,7 @@ _log = logging.getLogger("output_mock.callbacks")
 TIMEOUT = 30
 TIMEOUT_WORDS = "The operation was aborted due to timeout"
 _REDIRECTS = 20
-# How often, in seconds, whoever waits for a request looks.
+# How often, in seconds, a waiting thread checks for requests.
 _LOOK = 0.2
 _CLOSED = "SocketError: other side closed"
 _MOVED = (301, 302, 303, 307, 308)
@@ -49,7 +49,7 @@ class Sent(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """Who sends a request: which attempt of which run, and when on the fake's clock."""
+    """The sender of a request: which attempt of which run, and when on the fake's clock."""
 
     workflow_id: str
     run_id: str
@@ -62,10 +62,10 @@ def _nothing() -> None:
 
 
 class Callbacks:
-    """Where requests of workflows go, and those that there were.
+    """Where requests of workflows go, and the requests so far.
 
     Takes the hosts, besides this machine, to which requests may be sent, and the environment whose values
-    stand in for `$NAME` in headers (default: that of the process, when a request is sent).
+    replace `$NAME` in headers (default: that of the process, when a request is sent).
     """
 
     def __init__(self, hosts: Collection[str] = (), environ: Mapping[str, str] | None = None) -> None:
@@ -84,7 +84,7 @@ class Callbacks:
     # Where they go
 
     def application(self, url: str, application: Callable[..., Any]) -> None:
-        """Have a WSGI or ASGI application answer all requests to this URL and below it."""
+        """Let a WSGI or ASGI application answer all requests to this URL and below it."""
         made = Application(normal(url), application)
         with self._lock:
             self._applications = [*(one for one in self._applications if one.url != made.url), made]
@@ -103,7 +103,7 @@ class Callbacks:
         after: Duration = 0,
         fails: Trouble | None = None,
     ) -> None:
-        """Answer requests to this URL so; see `ScriptedAnswer`.
+        """Answer requests to this URL with this; see `ScriptedAnswer`.
 
         Answers that are given a number of times come one after another, in the order in which they were
         scripted; then the last one that has no number. They come before an application's.
@@ -123,12 +123,12 @@ class Callbacks:
         self.add(answer)
 
     def add(self, answer: ScriptedAnswer) -> None:
-        """Answer requests so."""
+        """Add a scripted answer."""
         with self._lock:
             self._scripted.append(answer)
 
     def remove(self, answer: ScriptedAnswer) -> None:
-        """Answer requests so no longer."""
+        """Remove a scripted answer."""
         with self._lock:
             self._scripted = [one for one in self._scripted if one is not answer]
 
@@ -149,18 +149,20 @@ class Callbacks:
     def delay_next(
         self, delay: Duration, times: int | None = 1, *, url: str | None = None, late: Way = "request"
     ) -> None:
-        """Have the next requests come late, on the fake's clock, or with `late="answer"` their answers.
+        """Let the next requests, or with `late="answer"` their answers, come late on the fake's clock.
 
-        Workflows wait 30 s. What comes later than that comes nevertheless.
+        Workflows wait 30 s. What comes later still arrives.
         """
         self._add_fault(CallbackFault(delayed(delay, late), url=url, times=times, place=place_outside()))
 
     def duplicate_next(self, times: int | None = 1, *, url: str | None = None) -> None:
-        """Have the next requests come twice: a worker that goes before it has noted an answer asks again."""
+        """Let the next requests come twice, as when a worker stops before it has recorded an answer, and
+        sends again.
+        """
         self._add_fault(CallbackFault(Delivery(copies=2), url=url, times=times, place=place_outside()))
 
     def reorder_next(self, times: int | None = 1, *, url: str | None = None) -> None:
-        """Have the next request come only when another one, sent later, has been answered."""
+        """Let the next request come only after another one, which is sent later, was answered."""
         self._add_fault(
             CallbackFault(Delivery(is_overtaken=True), url=url, times=times, place=place_outside())
         )
@@ -170,7 +172,7 @@ class Callbacks:
             self._faults.append(fault)
 
     def delivery(self, url: str) -> Delivery:
-        """How a request that is sent now travels."""
+        """What happens to a request that is sent now."""
         with self._lock:
             fault = next((fault for fault in self._faults if fault.fits(normal(url))), None)
             if fault is None:
@@ -183,7 +185,7 @@ class Callbacks:
 
     @property
     def sent(self) -> CallbackList:
-        """The requests that there were, the latest 1,000 of them. Those that are due now are sent before."""
+        """The requests so far, the latest 1,000 of them. Requests that are due now are sent first."""
         self.before_looking()
         return self.so_far
 
@@ -201,7 +203,7 @@ class Callbacks:
         return [(words, part.place) for part in parts if (words := part.unused) is not None]
 
     def __call__(self, url: str | None = None, **wanted: Any) -> CallbackList:
-        """The requests that there were: all, or those to a URL (`method`, `workflow_id`, `status`)."""
+        """The requests so far: all, or those to a URL (`method`, `workflow_id`, `status`)."""
         return self.sent(url, **wanted)
 
     def __len__(self) -> int:
@@ -214,7 +216,7 @@ class Callbacks:
         return self.sent[index]
 
     def one(self) -> Callback:
-        """The only request. Raises `AssertionError` when there are more, or none."""
+        """The only request. Raises `AssertionError` if there are more, or none."""
         __tracebackhide__ = True
         return self.sent.one()
 
@@ -236,8 +238,8 @@ class Callbacks:
         return self.sent.check(url, payload, method=method, workflow_id=workflow_id, times=times)
 
     def wait(self, enough: Callable[[], bool], seconds: float) -> bool:
-        """Wait so long, in real time, until it is `enough`, which is asked again for each request. Returns
-        whether it is.
+        """Wait this long, in real time, until it is `enough`, which is called again for each request.
+        Returns whether it is.
         """
         end = monotonic() + seconds
         while not enough():
@@ -247,13 +249,13 @@ class Callbacks:
         return enough()
 
     def clear(self) -> None:
-        """Forget the requests that there were."""
+        """Forget the requests so far."""
         with self._lock:
             self._sent.clear()
             self._bytes = 0
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
@@ -264,7 +266,7 @@ class Callbacks:
             return sum(fault.left != 0 for fault in self._faults)
 
     def close(self) -> None:
-        """Have applications shut down."""
+        """Shut down the applications."""
         for application in self._applications:
             application.close()
 
@@ -346,7 +348,7 @@ class Callbacks:
         return next((one for one in self._applications if one.has(request.url)), None)
 
     def nearest(self, url: str) -> str:
-        """Where somebody would have answered that is most like this URL, in words."""
+        """The URL with an answer that is most similar to this one, in words."""
         with self._lock:
             known = [one.url for one in self._applications] + [one.url for one in self._scripted]
         near = closest(url, known)
@@ -442,7 +444,7 @@ class _Exchange:
         try:
             if application is not None:
                 return application.send(request, TIMEOUT)
-            # What speaks to the network takes its time to be imported.
+            # Importing the network code takes some time.
             from output_mock.callbacks.network import send
 
             return send(request, self._callbacks.hosts, TIMEOUT)
@@ -471,13 +473,13 @@ class _Exchange:
 
     def _fail(self, why: str) -> None:
         self.status, self.problem = 0, why
-        # What the fake knows better is in the journal only.
+        # What only the fake knows goes into the journal only.
         words = why.partition(" (a fault:")[0]
         self.failure = Failure(f"{self._words} {words}", name="FatalError")
 
 
 def _redirected(request: Request, response: Response) -> Request | None:
-    """The request that follows a redirect, as `fetch` has it; None when the answer is none."""
+    """The request that follows a redirect, as `fetch` makes it; None if the answer is not a redirect."""
     location = next((value for name, value in response.headers if name == "location"), None)
     if response.status not in _MOVED or location is None:
         return None

@@ -26,26 +26,26 @@ def _transport(context: click.Context, parameter: click.Parameter, value: str | 
     "--url",
     metavar="URL",
     callback=_transport,
-    help="A fake that is running, or a world of it. Default: one of its own.",
+    help="The URL of a running fake, or of one of its worlds. Default: start a new fake.",
 )
 @click.option(
     "--token",
     metavar="T",
     callback=sendable_token,
-    help="The token of the control plane and of the API of --url, if it asks for one.",
+    help="The token of the control plane and the API of --url, if it needs one.",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="The port of its own fake. Default: a free one."
+    "--port", type=click.IntRange(0, 65535), default=0, help="The port of the new fake. Default: a free one."
 )
 @click.option(
     "--clock",
     type=click.Choice(["auto", "manual", "real"]),
     default="auto",
     show_default=True,
-    help="How time passes in its own fake.",
+    help="How time passes in the new fake.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="The seed of its own fake."
+    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="The seed of the new fake."
 )
 def mcp(
     scripts: tuple[str, ...], url: Transport | None, token: str | None, port: int, clock: Mode, seed: int
@@ -77,7 +77,7 @@ def mcp(
                 ) from None
             url, token = SocketTransport(served), None
         elif scripts:
-            raise click.UsageError("scripts are for its own fake; leave them out, or leave --url out")
+            raise click.UsageError("scripts are for a new fake; leave them out, or leave --url out")
         fake = FakeClient(url, token)
         try:
             fake.check()

@@ -42,21 +42,21 @@ _URL = text("The URL. `*` at its end stands for any rest.", minLength=1, maxLeng
 SCHEMAS = {
     "Callback": shape(
         {
-            "number": number("Which one it was, from 1."),
+            "number": number("Its number, from 1."),
             "time": TIME,
             "workflowId": text(),
             "runId": text(),
-            "attempt": number("Which attempt of the step it was, from 1."),
+            "attempt": number("The number of the step's attempt, from 1."),
             "method": text(),
             "url": text(),
             "headers": {"type": "object", "additionalProperties": text()},
             "body": ANYTHING,
             "status": number("The status of the answer; 0 when there was none."),
             "problem": or_null(text("Why there was no answer, or what the application raised.")),
-            "unmatched": or_null(text("Why it was not sent, and the nearest URL that there is.")),
+            "unmatched": or_null(text("Why it was not sent, and the nearest known URL.")),
             "underWay": flag("Whether it is not answered yet."),
         },
-        about="A request that a workflow has sent. `body` is JSON, or text. What is secret is `[redacted]`.",
+        about="A request that a workflow has sent. `body` is JSON, or text. Secrets are `[redacted]`.",
     ),
     "CallbackAnswer": shape(
         {
@@ -119,17 +119,18 @@ def _listed(asked: ControlRequest) -> ControlResponse:
 
 
 def list_callbacks(asked: ControlRequest) -> ControlResponse:
-    """The requests that fit."""
+    """The requests that match."""
     return _listed(asked)
 
 
 def wait(asked: ControlRequest) -> ControlResponse:
-    """The requests that fit, once there are so many."""
+    """Wait until there are enough requests that match."""
     wanted = asked.query.get("count", 1)
     length = duration(asked.query.get("timeout", "10s"))
     if length > LONGEST_WAIT * SECOND:
         raise InvalidRequest(
-            f"one request waits {LONGEST_WAIT} s at most, not {format_duration(length)}; ask again"
+            f"a request can wait {LONGEST_WAIT} s at most, not {format_duration(length)}; send another one "
+            f"after that"
         )
     callbacks = _callbacks(asked)
     if not callbacks.wait(lambda: len(_fitting(asked)) >= wanted, length / SECOND):
@@ -196,9 +197,11 @@ def add_fault(asked: ControlRequest) -> ControlResponse:
     callbacks, body = _callbacks(asked), asked.body
     kinds = [name for name in ("drop", "delay", "duplicate", "reorder") if name in body]
     if len(kinds) != 1:
-        raise InvalidRequest("a fault of callbacks has one of 'drop', 'delay', 'duplicate' and 'reorder'")
+        raise InvalidRequest(
+            "a fault of callbacks needs exactly one of 'drop', 'delay', 'duplicate' and 'reorder'"
+        )
     if "late" in body and kinds != ["delay"]:
-        raise InvalidRequest("'late' says which way a 'delay' is")
+        raise InvalidRequest("'late' needs a 'delay'")
     if callbacks.fault_count >= _MOST:
         raise Conflict(f"a world has at most {_MOST} faults of callbacks; remove them with DELETE")
     about: dict[str, Any] = {"times": None if body.get("times") == "always" else body.get("times", 1)}
@@ -218,7 +221,7 @@ def add_fault(asked: ControlRequest) -> ControlResponse:
 
 
 def clear_faults(asked: ControlRequest) -> ControlResponse:
-    """Let nothing go wrong any more."""
+    """Remove all faults."""
     _callbacks(asked).clear_faults()
     return ControlResponse(204, None)
 
@@ -229,9 +232,11 @@ _FILTERS: dict[str, JsonSchema] = {
     "workflowId": text("The workflow id.", maxLength=LONGEST_ID),
     "status": number("The status of the answer.", minimum=0, maximum=599),
     "missed": flag("Only requests that went nowhere, or (`false`) only the others."),
-    "limit": number("How many at most, the last ones.", minimum=1, maximum=1000, default=100),
+    "limit": number("How many requests at most, the last ones.", minimum=1, maximum=1000, default=100),
 }
-_FOUND = shape({"callbacks": many(ref("Callback")), "count": number("How many fit, also beyond the limit.")})
+_FOUND = shape(
+    {"callbacks": many(ref("Callback")), "count": number("How many match, including those beyond the limit.")}
+)
 _ANSWER = fields(
     {
         "url": _URL,
@@ -249,10 +254,10 @@ _ANSWER = fields(
 _FAULT = fields(
     {
         "drop": text("What is lost.", enum=list(WAYS)),
-        "delay": {**DURATION, "description": "How late it comes."},
+        "delay": {**DURATION, "description": "How late the request or its answer comes."},
         "late": text("What is late. Default: request.", enum=list(WAYS)),
-        "duplicate": {"description": "It comes twice.", "const": True},
-        "reorder": {"description": "It comes after the next one.", "const": True},
+        "duplicate": {"description": "Whether it comes twice.", "const": True},
+        "reorder": {"description": "Whether it comes after the next one.", "const": True},
         "url": _URL,
         "times": {
             "description": "How many requests it affects. Default: 1.",
@@ -275,7 +280,7 @@ OPERATIONS = [
         "waitForCallbacks",
         "GET",
         "/callbacks/wait",
-        "Wait, in real time, until so many requests match. 408 if there are not enough in time.",
+        "Wait, in real time, until this many requests match. 408 if there are not enough in time.",
         wait,
         {200: _FOUND},
         errors=(408,),

@@ -1,1 +1,1 @@
-"""What a script may see, whichever engine plays it."""
+"""What scripts can use, on either engine."""

@@ -16,7 +16,7 @@ BUILT_IN_QUERIES = {
 def metadata(
     workflow_type: str, queries: Iterable[str], signals: Iterable[str], updates: Iterable[str]
 ) -> dict[str, Any]:
-    """What a run says of itself: the names that it handles (fact_query_running)."""
+    """The metadata of a run: the names that it handles (fact_query_running)."""
     described = [{"name": name, "description": words} for name, words in BUILT_IN_QUERIES.items()]
     return {
         "definition": {

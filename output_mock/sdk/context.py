@@ -20,9 +20,10 @@ Handler = Callable[[Any], Any]
 
 
 def answer_of(handler: Handler, name: str, payload: Any) -> Any:
-    """What the handler of a query answers, as JSON.
+    """The answer of a query's handler, as JSON.
 
-    Raises `TypeError` for one that would have to wait, or has no JSON, and whatever the handler raises.
+    Raises `TypeError` for a handler that would have to wait, or an answer that is not JSON, and whatever the
+    handler raises.
     """
     answer = handler(payload)
     if inspect.isawaitable(answer):
@@ -48,7 +49,7 @@ class SignalTimeout(asyncio.TimeoutError):
 
 
 class RunInfo:
-    """Which run a script is: ids, names and the time at which it started.
+    """The ids, names and start time of a run.
 
     `is_continue_as_new_suggested` says whether the server suggests that it continues as new, because its
     history has more than 4096 events (many_events).
@@ -81,7 +82,7 @@ class RunInfo:
 
 
 class Scheduled(Protocol):
-    """A step that was asked for."""
+    """A step that was started."""
 
     @property
     def future(self) -> Awaitable[Any]:
@@ -89,7 +90,9 @@ class Scheduled(Protocol):
 
 
 class Player(Protocol):
-    """What plays a run: the fake's own engine, or a worker on a real Temporal. Lengths are nanoseconds."""
+    """What executes a run: the fake's own engine, or a worker on a real Temporal. Durations are
+    nanoseconds.
+    """
 
     def schedule(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Scheduled: ...
     def schedule_request(self, plan: RequestPlan, input: dict[str, Any]) -> Scheduled: ...
@@ -141,11 +144,11 @@ class Context:
         Takes the step's `input` (any JSON), what it `returns` (a value, or a function of the input), how
         it `fails` (a `Failure` or its message for every attempt, or a list with one or None an attempt), how
         long each attempt `takes`, step `options` with the SDK's own names (retries, timeouts), JSON schemas
-        that its input and output are held against, and what each attempt does inside, for the run's `trace`:
-        `[llm("generateText", model="m"), http("GET", url, 200)]` (`output_mock.traces`), or a function of the
-        input that returns such a list.
+        for its input and output, and what each attempt does inside, for the run's `trace`:
+        `[llm("generateText", model="m"), http("GET", url, 200)]` (`output_mock.traces`), or a function of
+        the input that returns such a list.
 
-        Raises `StepFailure` when it has failed for good, `asyncio.CancelledError` when the run is stopped.
+        Raises `StepFailure` when it has finally failed, and `asyncio.CancelledError` when the run is stopped.
         """
         plan = StepPlan(name, returns, fails, nanoseconds(takes) if takes else 0)
         if input_schema is not None or output_schema is not None:
@@ -172,8 +175,8 @@ class Context:
     ) -> Any:
         """Run an evaluator and return its result: `{"value", "confidence", "reasoning", …}` (evaluator).
 
-        `value` may be a function of the input; `label` is the result's own `name`, `dimensions` are further
-        results below it. The other parameters are as in `step`.
+        `value` may be a function of the input; `label` is the result's own `name`, and `dimensions` are
+        further results below it. The other parameters are as in `step`.
         """
 
         def verdict(given: Any) -> dict[str, Any]:
@@ -236,9 +239,9 @@ class Context:
         """Send `{"workflowId", "payload"}` to your application, wait until it answers through `/feedback`,
         and return the payload of that: a dict, or None without one (ask_answered_later).
 
-        Feedback that comes before your application has answered the request counts, too; of several the first
-        one does. Raises `SignalTimeout` when none comes within the `timeout`, which the SDK does not have,
-        and what `send_http_request` raises.
+        Feedback that comes before your application has answered the request counts, too. If several come,
+        the first one counts. Raises `SignalTimeout` when none comes within the `timeout`, which the SDK does
+        not have, and what `send_http_request` raises.
         """
         question = {"workflowId": self.info.workflow_id, "payload": payload}
         await self.send_http_request(url, method="POST", payload=question, headers=headers)
@@ -254,7 +257,7 @@ class Context:
     ) -> Any:
         """Run another workflow of the same catalog as a child and return its output.
 
-        A `detached` child goes on when its parent ends; every other one is terminated with it. Raises
+        A `detached` child continues when its parent ends; all others are terminated with it. Raises
         `ChildFailure` when the child fails, is terminated or times out.
         """
         return await self._instance.child(name, input, detached=detached, options=options)
@@ -262,8 +265,8 @@ class Context:
     # Time
 
     async def sleep(self, duration: Duration) -> None:
-        """Wait: a timer in the history, of at least a millisecond, also for a length of 0 or less, as in the
-        real SDK (sleeps_of_no_length).
+        """Wait: a timer in the history. A duration of 0 or less takes a millisecond, as in the real SDK
+        (sleeps_of_no_length).
         """
         await self._instance.sleep(pause(duration))
 
@@ -274,14 +277,14 @@ class Context:
     # Messages
 
     def on_signal(self, name: str, handler: Handler) -> None:
-        """Call `handler(payload)` for each signal of this name, also for those that came earlier.
+        """Call `handler(payload)` for each signal of this name, including those that came earlier.
 
         `payload` is a dict, or None for a signal without one. The handler may be a coroutine function.
         """
         self._instance.on_signal(name, handler)
 
     def on_query(self, name: str, handler: Handler) -> None:
-        """Answer queries of this name with what `handler(payload)` returns, also after the run has ended.
+        """Answer queries of this name with what `handler(payload)` returns, even after the run has ended.
 
         A `Failure` that it raises is the query's error. Return `UNDEFINED` for an empty answer.
         """
@@ -290,7 +293,7 @@ class Context:
     def on_update(self, name: str, handler: Handler, *, validator: Handler | None = None) -> None:
         """Answer updates of this name with what `handler(payload)` returns; it may be a coroutine function.
 
-        The `validator` is called first; when it raises, the update is refused and leaves no trace. A
+        The `validator` is called first; if it raises, the update is refused and not recorded. A
         `Failure` that the handler raises fails the update.
         """
         self._instance.on_update(name, handler, validator)
@@ -299,7 +302,7 @@ class Context:
         """Wait for a signal of this name and return its payload: a dict, or None without one.
 
         Signals that came before are kept and taken first, in order. Raises `SignalTimeout` (an
-        `asyncio.TimeoutError`) when none comes in time.
+        `asyncio.TimeoutError`) if none comes in time.
         """
         return await self._instance.wait_for_signal(name, None if timeout is None else nanoseconds(timeout))
 
@@ -311,7 +314,7 @@ class Context:
         """End this run and start the next one of the same workflow id (continue_as_new)."""
         raise ContinueAsNew(input)
 
-    # Who and what
+    # Information
 
     @property
     def info(self) -> RunInfo:
@@ -320,5 +323,5 @@ class Context:
 
     @property
     def random(self) -> random.Random:
-        """Random numbers that are the same each time this run is played, also after a reset."""
+        """Random numbers that are the same each time this run is replayed, for example after a reset."""
         return self._instance.random()

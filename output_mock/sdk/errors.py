@@ -1,4 +1,4 @@
-"""What is wrong with a script itself."""
+"""Errors for mistakes in scripts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from output_mock.contract.errors import OutputError
 
 
 class ScriptError(OutputError):
-    """The script has a bug: it raised an error, blocked, or awaited something from outside of the fake. The
+    """The script has a bug: it raised an error, blocked, or awaited something from outside the fake. The
     message says where.
 
     The real server never answers this. It tells the author of the script what to fix.

@@ -1,6 +1,6 @@
-"""How things fail: the failures that scripts throw, and the chains that Temporal makes of them.
+"""The failures that scripts raise, and the chains that Temporal makes of them.
 
-A `Failure` is what a script says. A `Cause` is one link of the chain that a real deployment keeps in
+A `Failure` is what a script raises. A `Cause` is one link of the chain that a real deployment keeps in
 its history: an activity failure around an application failure around the error itself, and so on
 (recordings run_fails_*, child_workflow, stop_default, terminate, timed_out).
 """
@@ -80,7 +80,7 @@ class Failure(Exception):
         return f"Failure({self.message!r}, name={self.name!r})"
 
 
-# What the SDK keeps out of a serialised error, at any depth.
+# The properties that the SDK leaves out of a serialised error, at any depth.
 _SECRET = re.compile(
     r"(authorization|authentication|cookie|key|token|password|secret|credentials?)$"
     r"|^(request|response|request_?body|request_?body_?values|(request_?|response_?)?headers)$",
@@ -128,7 +128,7 @@ class Application(ApplicationFailure):
 
 
 def _plain(failure: Failure, where: str) -> Cause:
-    """The error itself, below the application failure that was made from it."""
+    """The error itself, without the application failure that was made from it."""
     if not failure.is_error:
         return Cause(failure.message + NON_ERROR, "TemporalFailure")
     return Cause(
@@ -140,7 +140,7 @@ def _plain(failure: Failure, where: str) -> Cause:
 
 
 class StepFailure(Exception):
-    """What `await ctx.step(…)` raises when the step has failed for good.
+    """What `await ctx.step(…)` raises when the step has finally failed.
 
     `failure` is the scripted `Failure` of the last attempt, `name` and `message` are its name and message.
     """
@@ -167,5 +167,5 @@ class ChildFailure(Exception):
 
 
 def invalid(what: str, issues: list[Any]) -> Failure:
-    """That `what` does not fit its schema, in the words of the SDK (run_input_invalid)."""
+    """The failure of a value that does not fit its schema, in the words of the SDK (run_input_invalid)."""
     return Failure(f"{what} validation failed: {prettify(issues)}", name="ValidationError")

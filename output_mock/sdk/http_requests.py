@@ -1,4 +1,4 @@
-"""Requests that workflows send: what `sendHttpRequest` takes, and the step that it becomes."""
+"""Requests that workflows send: the arguments of `sendHttpRequest`, and its step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ METHODS: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 # The signal that ends the wait of `sendPostRequestAndAwaitWebhook`; `/feedback` sends it.
 RESUME = "resume"
 
-# Whatever the options of its workflow are (call_get). Without a limit of its own, an interval grows to a
+# These apply whatever the options of the workflow are (call_get). Without a limit, an interval grows to a
 # hundred times the first one.
 REQUEST_OPTIONS = resolved_options(
     {
@@ -68,7 +68,7 @@ class RequestPlan(StepPlan):
 def request_arguments(
     url: Any, method: Any, payload: Any, headers: Any, response_options: Any
 ) -> dict[str, Any]:
-    """What the step is given. Raises the `Failure` of the SDK for arguments that it refuses
+    """The arguments of the step. Raises the SDK's `Failure` for arguments that the SDK refuses
     (call_refused_arguments).
     """
     given: Mapping[str, Any] = {

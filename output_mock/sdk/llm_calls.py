@@ -1,9 +1,9 @@
-"""Calls of language models inside of a step, for its trace: `trace=[llm(model="m", usage=…, price=…)]`.
+"""Calls of language models inside a step, for its trace: `trace=[llm(model="m", usage=…, price=…)]`.
 
 The real LLM package writes a call's prompt, result, usage and price into its trace. Up to version 0.12 it has
-one attribute, `llm:usage`, and only where it knows the model's price. From 0.13 on it notes what was used
-(`llm:generation:usage`) and what that costs (`llm:generation:cost`) separately, and the old one besides where
-there is a price. The forms are those of the packages 0.11.0 and 0.13.0.
+one attribute, `llm:usage`, and only where it knows the model's price. From 0.13 on it has separate
+attributes for what was used (`llm:generation:usage`) and what that costs (`llm:generation:cost`), and also
+the old one if there is a price. The forms are those of the packages 0.11.0 and 0.13.0.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from output_mock.sdk.failures import Failure
 from output_mock.sdk.trace_nodes import TraceNode, is_amount, node_of
 
 LLMVersion = Literal["0.11", "0.13"]
-# What `usage` may say, the short word for it and what the price of such a token goes by.
+# The keys of `usage`, the short word for each, and the key of the price for such tokens.
 _TOKENS = {
     "inputTokens": "input",
     "cachedInputTokens": "cached_input",
     "outputTokens": "output",
     "reasoningTokens": "reasoning",
 }
-# How the kinds of tokens are called in the attribute that costs are taken from.
+# The names of the kinds of tokens in the attribute from which costs are taken.
 _LINES = {"input": "input", "cached_input": "input_cached", "output": "output", "reasoning": "reasoning"}
 
 
@@ -48,13 +48,13 @@ def llm(
     `provider`, the `prompt` file's name and its `variables`, the `result`, the tokens of its `usage`
     (`input`, `cached_input`, `output`, `reasoning`, or the SDK's own names such as `inputTokens`; cached ones
     are part of the input), the `price` of a million tokens of each of those kinds in dollars, how it `fails`
-    instead, and how long it `takes`, though not beyond its step's end; without that, calls share their step's
-    time. `version` is that of the LLM package whose traces the node is like: `"0.13"` for 0.13 and later.
-    Without it the node is as in 0.11, unless the fake stands in for workers of `next`.
+    instead, and how long it `takes`, up to its step's end; by default, calls share their step's time.
+    `version` is the version of the LLM package whose format the node has: `"0.13"` for 0.13 and later. By
+    default, the node is as in 0.11, unless the fake stands in for workers of `next`.
 
     A price of `{"input": 3, "output": 15}` with a usage of `{"input": 1000, "output": 200}` costs $0.006.
     Without a price the call has no cost, as with a model whose price the real SDK does not know. Raises
-    `ValueError` and `TypeError` for what makes no sense.
+    `ValueError` and `TypeError` for wrong values.
     """
     for what, given in (("variables", variables), ("usage", usage), ("price", price)):
         if given is not None and not isinstance(given, Mapping):
@@ -77,7 +77,7 @@ def llm(
 
 
 class _Call(NamedTuple):
-    """A call, and what its trace shows of it."""
+    """A call, and how traces show it."""
 
     name: str
     model: str
@@ -93,7 +93,7 @@ class _Call(NamedTuple):
 
     def input_before_0_13(self) -> dict[str, Any]:
         if self.name.startswith("Agent."):
-            # An agent's call notes nothing else.
+            # An agent's call has no other attributes.
             return {"prompt": self.prompt}
         loaded = {"name": self.prompt, "config": {"provider": self.provider, "model": self.model}}
         return {"prompt": self.prompt, "variables": self.variables, "loadedPrompt": loaded}
@@ -109,7 +109,7 @@ class _Call(NamedTuple):
         if self.price is None:
             return {}
         amounts = dict(self.tokens)
-        # What comes from the cache is not paid for as input, and shows even where it has no price.
+        # Cached tokens are not paid as input, and are shown even without a price.
         cached = amounts.get("cached_input", 0)
         if cached:
             amounts["input"] = amounts.get("input", 0) - cached
@@ -121,7 +121,7 @@ class _Call(NamedTuple):
         return {"llm:usage": self._priced(lines)}
 
     def _priced(self, lines: list[tuple[str, float, int]]) -> dict[str, Any]:
-        """The attribute `llm:usage`: of each kind of token the price, the amount and what it comes to."""
+        """The attribute `llm:usage`: for each kind of token the price, the amount and the cost."""
         usage = [
             {"type": kind, "ppm": ppm, "amount": amount, "total": _dollars(amount, ppm)}
             for kind, ppm, amount in lines
@@ -174,12 +174,12 @@ class _Call(NamedTuple):
         priced = [self._item_cost(group, label, amount) for group, label, amount in items]
         attributes = {"llm:generation:cost": self._cost(priced)}
         if any(item["status"] != "missing" for item in priced):
-            # The old attribute stays for those who read no other.
+            # The old attribute stays for programs that read no other.
             attributes["llm:usage"] = self._priced(list(_old_lines(priced)))
         return {**attributes, "llm:generation:usage": self._used(items)}
 
     def _items(self) -> Iterator[tuple[str, str | None, int]]:
-        """What was used: group, label and amount. The parts are told where they are all of it."""
+        """What was used: group, label and amount. The parts are listed only if they make up the whole."""
         tokens = self.tokens
         for group, part, whole, rest in (
             ("input", "cached_input", "no_cache", "cache_read"),
@@ -257,12 +257,12 @@ class _Call(NamedTuple):
 
 
 def _old_lines(priced: list[dict[str, Any]]) -> Iterator[tuple[str, float, int]]:
-    """The lines of `llm:usage` that the package 0.13 makes of what it has priced."""
+    """The lines of `llm:usage` that package 0.13 makes for everything with a price."""
     kinds = {"cache_read": "input_cached", "reasoning": "reasoning"}
     for item in priced:
         kind, ppm = kinds.get(item["label"] or "", item["group"]), item["ppm"]
         if kind == "input_cached" and item["status"] != "ok":
-            # It shows in any case, and costs nothing without a price of its own.
+            # It is always shown, and costs nothing without its own price.
             ppm = 0
         if ppm is not None:
             yield kind, ppm, item["amount"]

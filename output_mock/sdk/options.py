@@ -1,7 +1,7 @@
 """The options of steps: timeouts and retries, with the SDK's names, forms and defaults.
 
-What is written is checked as the SDK's own schema checks it (sdk/core 0.11.0). A length of time is a number
-of milliseconds, or text with one whole number and one unit: `"500ms"`, `"10s"`, `"5m"`, `"2h"`, `"1d"`.
+Options are checked as by the SDK's own schema (sdk/core 0.11.0). A duration is a number of milliseconds, or
+text with one whole number and one unit: `"500ms"`, `"10s"`, `"5m"`, `"2h"`, `"1d"`.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ _DEFAULTS: dict[str, Any] = {
     },
 }
 _LENGTHS = ("startToCloseTimeout", "heartbeatTimeout", "scheduleToCloseTimeout", "scheduleToStartTimeout")
-# Those that a fake takes, and that change nothing in it, come last.
+# Those that the fake accepts, but that have no effect, come last.
 _OPTIONS = (*_LENGTHS, "retry", "priority", "activityId", "summary", "cancellationType")
 _RETRY = tuple(_DEFAULTS["retry"])
 _CANCELLATION_TYPES = ("TRY_CANCEL", "WAIT_CANCELLATION_COMPLETED", "ABANDON")
-# What is said in another place here than in TypeScript.
+# Options that are written in another place than in TypeScript.
 ELSEWHERE = {
     "activityOptions": "write what is in it directly into the options",
     "disableTrace": "write traced=False (Python) or `traced: false` (YAML) for the workflow instead",
 }
-# The form of a length as text.
+# The form of a duration as text.
 LENGTH = re.compile(r"(\d+)(ms|s|m|h|d)")
 
 
 def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityOptions:
-    """The options of steps after `layers` have been laid over the SDK's defaults, last one on top.
+    """The options of steps: the SDK's defaults with `layers` on top, the last one winning.
 
     A layer has the SDK's own names: `{"startToCloseTimeout": "2h", "retry": {"maximumAttempts": 1}}`.
-    Raises `ValueError` that names `where` for an unknown name, for a value that the SDK refuses, and for
+    Raises `ValueError`, which names `where`, for an unknown name, for a value that the SDK refuses, and for
     intervals with which the real server would never begin the step.
     """
     if not any(layers):
@@ -70,12 +70,12 @@ def activity_options(*layers: Mapping[str, Any] | None, where: str) -> ActivityO
 
 @functools.cache
 def plain_options() -> ActivityOptions:
-    """The SDK's own; most workflows have these."""
+    """The SDK's defaults, which most workflows have."""
     return resolved_options({**_DEFAULTS, "retry": dict(_DEFAULTS["retry"])}, "the defaults")
 
 
 def resolved_options(merged: dict[str, Any], where: str) -> ActivityOptions:
-    """The options that are written so, complete. Raises `ValueError` that names `where`."""
+    """The complete options for these written ones. Raises `ValueError`, which names `where`."""
     retry = merged["retry"]
     try:
         names = _names(retry["nonRetryableErrorTypes"])
@@ -113,7 +113,7 @@ def _check_name(name: str, known: tuple[str, ...], what: str, where: str) -> Non
 
 
 def length_of(name: str, written: Any) -> int:
-    """A length of time in nanoseconds, written in one of the forms that the SDK takes.
+    """A duration in nanoseconds, from one of the forms that the SDK takes.
 
     Raises `ValueError` that names the option, `name`.
     """

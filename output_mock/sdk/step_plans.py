@@ -12,14 +12,14 @@ from output_mock.sdk.values import copy_for_script, named_json
 from output_mock.zod import Schema
 
 Fails = Failure | str | Sequence[Failure | str | None] | None
-# What happens inside of a step, for the trace: nodes, or a function of the step's input that returns some.
+# What happens inside a step, for the trace: nodes, or a function of the step's input that returns some.
 Inside = Sequence[TraceNode] | Callable[[Any], Sequence[TraceNode]]
 
 
 class StepPlan:
     """What a step does when it is run: how long it takes, how often it fails, what it returns.
 
-    Evaluated once an attempt, so that a function given as `returns` sees the step's input.
+    Evaluated for each attempt, so that a function given as `returns` sees the step's input.
     """
 
     __slots__ = ("fails", "input_schema", "kind", "name", "output_schema", "returns", "takes", "trace")
@@ -35,7 +35,7 @@ class StepPlan:
         self.trace: Inside = ()
 
     def failure(self, attempt: int) -> Failure | None:
-        """How attempt number `attempt` (from 1) fails, or None when it works."""
+        """How attempt number `attempt` (from 1) fails, or None if it succeeds."""
         fails = self.fails
         if fails is None or isinstance(fails, Failure):
             return fails
@@ -83,9 +83,9 @@ class StepPlan:
     def cause(
         self, failure: Failure, workflow_path: str, non_retryable: Sequence[str], *, by_name: bool = False
     ) -> Application:
-        """What an attempt that failed so tells the server; failures of `non_retryable` names end the step.
+        """The failure of an attempt, as the server gets it; failures with `non_retryable` names end the step.
 
-        With `by_name` the SDK's own errors are no exception, as before SDK 0.11.0.
+        With `by_name` this also holds for the SDK's own errors, as before SDK 0.11.0.
         """
         fatal = not failure.retryable
         if by_name:
@@ -97,7 +97,7 @@ class StepPlan:
             non_retryable=fatal or failure.name in non_retryable,
         )
         if by_name and not fatal:
-            # It is the server that knows the names, and not the error.
+            # The server knows the names; the error does not.
             cause.info["applicationFailureInfo"].pop("nonRetryable", None)
         return cause
 

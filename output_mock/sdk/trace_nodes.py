@@ -1,8 +1,8 @@
-"""What happens inside of a step, for its trace: `trace=[http("GET", url), event("tool", "search")]`.
+"""What happens inside a step, for its trace: `trace=[http("GET", url), event("tool", "search")]`.
 
-A trace is what people debug with and what costs are taken from, so these nodes have what the real packages
-write into theirs: a request its method, URL, status and cost. That comes from the real project's
-documentation (Tracing, Cost Estimation) and was seen in the traces that its packages write.
+People debug with traces and take costs from them, so these nodes have what the real packages write: a
+request its method, URL, status and cost. That comes from the real project's documentation (Tracing, Cost
+Estimation) and was seen in the traces that its packages write.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from output_mock.sdk.values import named_json
 
 
 class TraceNode(NamedTuple):
-    """Something that happens inside of a step: a call of a model, an HTTP request."""
+    """Something that happens inside a step: a call of a model, an HTTP request."""
 
     kind: str
     name: str
     input: Any
-    # What came of it, and what it failed with instead.
+    # Its output, or its failure.
     output: Any
     failure: Failure | None
     # By their types, as the real SDK adds them to a node.
     attributes: Mapping[str, Mapping[str, Any]]
     # How long it takes, in nanoseconds; None shares what is left of the step's time.
     takes: int | None
-    # Whether its id is a request's, a UUID, which its attributes repeat; others have the name and the time.
+    # Whether its id is a UUID, as for requests, whose attributes repeat it; other ids have the name and the
+    # time.
     request: bool = False
-    # How workers of the next release show it, where that is otherwise.
+    # How workers of the next release show it, if that is different.
     in_next: TraceNode | None = None
 
 
 def checked_nodes(trace: Any, step: str) -> Any:
-    """What a script gives as a step's `trace`. Raises `TypeError` for what is no list of nodes."""
+    """Check what a script gives as a step's `trace`. Raises `TypeError` if it is not a list of nodes."""
     if callable(trace) and not isinstance(trace, TraceNode):
         return lambda input: checked_nodes(trace(input), step)
     if isinstance(trace, TraceNode) or not isinstance(trace, (list, tuple)):
@@ -65,7 +66,7 @@ def http(
 
     Takes its `method`, `url`, the `status` of the answer (from 400 on, the node has it as its error), what it
     `cost` in dollars, how the request `fails` instead of getting an answer, and how long it `takes`. Raises
-    `ValueError` for what is no status.
+    `ValueError` for an invalid status.
     """
     if not (isinstance(method, str) and isinstance(url, str)):
         raise TypeError(f"http(…) takes a method and a URL as text, not {method!r} and {url!r}")
@@ -94,7 +95,7 @@ def event(
     fails: Failure | str | None = None,
     takes: Duration | None = None,
 ) -> TraceNode:
-    """Anything else that the code of a step notes in its trace: its `kind`, `name`, what went in and out,
+    """Anything else that the code of a step writes into its trace: its `kind`, `name`, `input` and `output`,
     `attributes` by their types, how it `fails` instead, and how long it `takes`.
     """
     for key, value in (attributes or {}).items():
@@ -114,7 +115,7 @@ def node_of(
     *,
     request: bool = False,
 ) -> TraceNode:
-    """A node of these parts. Raises `TypeError` for what has no JSON, and for what is no failure."""
+    """A node with these parts. Raises `TypeError` for values that are not JSON, and for a wrong failure."""
     if fails is not None and not isinstance(fails, (Failure, str)):
         raise TypeError(f"trace node {name!r}: fails must be a Failure or text, not {fails!r}")
     return TraceNode(
@@ -130,5 +131,5 @@ def node_of(
 
 
 def is_amount(value: object) -> bool:
-    """Whether something is so many dollars."""
+    """Whether a value is an amount of dollars."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf

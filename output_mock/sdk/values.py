@@ -1,4 +1,4 @@
-"""Values as Temporal carries them, and values that are not there at all."""
+"""Values as Temporal transports them, and missing values."""
 
 from __future__ import annotations
 
@@ -19,26 +19,24 @@ __all__ = [
 
 
 def short(value: Any, most: int = 200) -> str:
-    """JSON for people, in at most so many characters and without what is secret; what is no JSON as Python
-    shows it.
-    """
+    """A value as short JSON for messages, without secrets; as Python shows it if it is not JSON."""
     if value is UNDEFINED:
         return repr(value)
-    # What holds itself has no JSON: that is found out first.
+    # A value that contains itself has no JSON, so check that first.
     json.dumps(value, default=repr)
     text = json.dumps(masked(value), ensure_ascii=False, default=repr)
     return text if len(text) <= most else f"{text[:most]}…"
 
 
 def unlike(where: str, given: Any, wanted: Any) -> str:
-    """That something is not what it should be, in words. `where` is a path such as `input.url`."""
+    """A message that a value is not what it should be. `where` is a path such as `input.url`."""
     if any(map(is_secret, re.split(r"[.\[\]]", where))):
         return f"{where} is not what was expected (it is secret, so it is not shown)"
     return f"{where} is {short(given)}, not {short(wanted)}"
 
 
 def named_json(value: Any, what: str, name: str) -> Any:
-    """`value` as JSON. Raises `TypeError` that says whose it is: `what`, with the name in it."""
+    """`value` as JSON. Raises `TypeError`, which says what it is: `what`, with the name in it."""
     try:
         return as_json(value)
     except NotJSONError as error:
@@ -47,5 +45,5 @@ def named_json(value: Any, what: str, name: str) -> Any:
 
 
 def copy_for_script(value: Any) -> Any:
-    """What a script gets of a value that travels: a copy of its own, None where there is none."""
+    """A copy of a value for a script; None if the value is missing."""
     return None if value is UNDEFINED else as_json(value)

@@ -40,11 +40,11 @@ def declaration(name: str, schema: Schema, names: Names) -> str:
 def type_of(schema: Schema, names: Names, indent: str = "") -> str:
     """The type of the values that fit a schema.
 
-    What TypeScript cannot say (patterns, limits, which keys exclude each other) is left to the server, which
-    checks it. Raises `ValueError` for a keyword that would be lost in silence.
+    What TypeScript cannot express (patterns, limits, which keys exclude each other), the server checks.
+    Raises `ValueError` for a keyword that would be lost silently.
     """
     if unknown := set(schema) - _OF_TYPES - _OF_PEOPLE - _OF_THE_SERVER:
-        raise ValueError(f"a schema has {sorted(unknown)}, which no TypeScript type is made of: {schema}")
+        raise ValueError(f"a schema has {sorted(unknown)}, for which there is no TypeScript type: {schema}")
     if "$ref" in schema:
         return names(schema["$ref"])
     if "const" in schema:

@@ -269,7 +269,7 @@ def test_the_tools_work_with_a_fake_that_runs_already_and_asks_for_tokens() -> N
 
         used(agent_server(fake), steps)
         wrong = run("mcp", "--url", client.url, "--token", "wrong")
-        assert "is no fake that can be controlled: UnauthorizedError: the control plane needs a token" in (
+        assert "is not a fake with a control plane: UnauthorizedError: the control plane needs a token" in (
             one_line(wrong)
         )
 
@@ -279,9 +279,9 @@ def test_the_tools_work_with_a_fake_that_runs_already_and_asks_for_tokens() -> N
     [
         (
             ["--url", "http://127.0.0.1:9"],
-            "is no fake that can be controlled: http://127.0.0.1:9 does not answer",
+            "is not a fake with a control plane: http://127.0.0.1:9 does not answer",
         ),
-        (["--url", "http://127.0.0.1:9", "script.yaml"], "scripts are for its own fake"),
+        (["--url", "http://127.0.0.1:9", "script.yaml"], "scripts are for a new fake"),
         (["--url", "ftp://here"], "is not a base URL"),
         (["missing.yaml"], "missing.yaml"),
     ],
@@ -294,6 +294,6 @@ def test_a_real_deployment_is_not_taken_for_a_fake() -> None:
     """It would start runs there."""
     mock = OutputMock()
     fake = FakeClient(InProcessTransport(mock.app, "http://deployment.example"))
-    with pytest.raises(Exception, match=r"deployment\.example is no fake that can be controlled: .* 404"):
+    with pytest.raises(Exception, match=r"deployment\.example is not a fake with a control plane: .* 404"):
         fake.check()
     mock.close()

@@ -329,7 +329,7 @@ def test_an_asgi_application_is_started_serves_at_once_and_is_shut_down() -> Non
 
 
 def test_what_is_neither_wsgi_nor_asgi_is_refused(callbacks: Callbacks) -> None:
-    with pytest.raises(TypeError, match="an application is a WSGI or ASGI callable, not 5"):
+    with pytest.raises(TypeError, match="an application must be a WSGI or ASGI callable, not 5"):
         callbacks.application("https://app.example", 5)  # type: ignore[arg-type]
 
 
@@ -360,11 +360,11 @@ def test_what_takes_thirty_seconds_on_the_fakes_clock_is_a_timeout(callbacks: Ca
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"url": "app.example"}, "is no URL"),
+        ({"url": "app.example"}, "is not a URL"),
         ({"method": "TRACE"}, "workflows send GET"),
-        ({"status": 99}, "is no status"),
-        ({"times": 0}, "times is a number"),
-        ({"fails": "sometimes"}, "fails is one of refused, reset, unknown_host, timeout"),
+        ({"status": 99}, "is not the status"),
+        ({"times": 0}, "times must be a number"),
+        ({"fails": "sometimes"}, "fails must be one of refused, reset, unknown_host, timeout"),
         ({"json": 1, "body": "x"}, "json or body"),
     ],
 )

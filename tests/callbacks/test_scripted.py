@@ -69,7 +69,7 @@ def test_a_yaml_file_sends_requests_and_scripts_their_answers() -> None:
     ("written", "problem"),
     [
         ("callbacks: [{status: 200}]", "a callback needs `url:`"),
-        ("callbacks: [{url: app.example}]", "'app.example' is no URL"),
+        ("callbacks: [{url: app.example}]", "'app.example' is not a URL"),
         ("callbacks: [{url: 'http://a.b', fails: rfused}]", "did you mean 'refused'"),
         ("callbacks: [{url: 'http://a.b', fails: reset, status: 500}]", "cannot have both"),
         ("callbacks: [{url: 'http://a.b', method: get}]", "method is one of GET, HEAD, POST"),
@@ -117,7 +117,7 @@ def test_looking_back_names_the_nearest_request() -> None:
     with pytest.raises(AssertionError, match=r"2 times .*, and there is 1\n  #1 one"):
         mock.callbacks.assert_called_back(URL, times=2)
     client.post("/workflow/start", json={"workflowName": "ask", "workflowId": "two"})
-    with pytest.raises(AssertionError, match="expected one request of a workflow, and there are 2"):
+    with pytest.raises(AssertionError, match="expected one request of a workflow, but there are 2"):
         mock.callbacks.one()
     mock.close()
 

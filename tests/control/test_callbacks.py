@@ -59,11 +59,11 @@ def test_answers_and_faults_are_scripted_and_requests_are_listed(client: Client)
 @pytest.mark.parametrize(
     ("path", "body", "problem"),
     [
-        ("answers", {"url": "app.example"}, "is no URL"),
+        ("answers", {"url": "app.example"}, "is not a URL"),
         ("answers", {"url": URL, "json": 1, "body": "x"}, "json or body"),
-        ("faults", {}, "has one of 'drop', 'delay'"),
-        ("faults", {"drop": "request", "reorder": True}, "has one of 'drop', 'delay'"),
-        ("faults", {"drop": "request", "late": "answer"}, "'late' says which way"),
+        ("faults", {}, "needs exactly one of 'drop', 'delay'"),
+        ("faults", {"drop": "request", "reorder": True}, "needs exactly one of 'drop', 'delay'"),
+        ("faults", {"drop": "request", "late": "answer"}, "'late' needs a"),
     ],
 )
 def test_what_makes_no_sense_is_refused(client: Client, path: str, body: Any, problem: str) -> None:

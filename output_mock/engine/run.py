@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from output_mock.engine.watchdog import Watchdog
     from output_mock.scripts.definition import ScheduledSignal, WorkflowDefinition
 
+# How many updates may wait for their answers (`tests/fidelity/test_waits.py`).
+_MOST_UPDATES = 10
 # A worker never hears of these ends, so that no trace is written (remote_trace_terminated).
 _NOT_BY_ITS_WORKER = frozenset({"terminated", "timed_out"})
 
@@ -220,6 +222,8 @@ class Run:
     children: tuple[Child[Run], ...] = ()
     # Queries that wait for the workflow task that is due.
     queries: tuple[Query, ...] = ()
+    # The updates that it was sent; those that are answered are dropped when another one comes.
+    updates: tuple[Update, ...] = ()
     # Whose child it is, as long as both go on, and how many it has above it.
     parent: Run | None = None
     child: Child[Run] | None = None
@@ -595,10 +599,19 @@ class Run:
     def update(self, update: Update) -> None:
         """Let the worker know of an update; it is written when it is accepted."""
         self.changed()
+        self.updates = (*self.open_updates(), update)
         self.jobs.append((UPDATE, update, None))
         if not self.task_scheduled and not self.speculative:
             self.speculative = True
             self.enqueue_task()
+
+    def takes_update(self) -> bool:
+        """Whether another update may wait for its answer."""
+        return len(self.open_updates()) < _MOST_UPDATES
+
+    def open_updates(self) -> tuple[Update, ...]:
+        """The updates that are not answered yet."""
+        return tuple(one for one in self.updates if not one.done and one.rejected is None)
 
     def request_cancel(self, by: events.Requester | None = None) -> None:
         """Ask the run to stop. Asking twice is asking once."""

@@ -599,23 +599,12 @@ class World(Waiting):
         or failed, and `StalledError` when what it waits for does not come.
         """
         payload = as_json(payload)
-        with self.clock.lock:
-            self._catch_up()
-            run = self._running(workflow_id)
-            if run.unplayable is not None:
-                raise run.unplayable
-            update = Update(self.ids.uuid4(), name, payload)
-            run.update(update)
-
-        def answered() -> bool:
-            return update.done or update.rejected is not None or not run.running
-
-        if not self.wait(run, answered, until=None):
-            raise StalledError(
-                f"update {name!r} of workflow {workflow_id!r} did not end within "
-                f"{self.patience:g} s; it may wait for a signal, another request, or time on the clock",
-                workflow_id=workflow_id,
-            )
+        run, update = self._send_update(workflow_id, name, payload)
+        while update is None:
+            self._wait_for_update(run, name, run.takes_update)
+            run, update = self._send_update(workflow_id, name, payload)
+        sent = update
+        self._wait_for_update(run, name, lambda: sent.done or sent.rejected is not None)
         if update.rejected is not None:
             unmatched_reason = None if update.mistake is None else update.mistake.message
             if update.unknown:
@@ -634,6 +623,29 @@ class World(Waiting):
         if update.accepted:
             raise errors.WorkflowUpdateFailedError("the workflow completed before the update did")
         raise errors.WorkflowNotFoundError.completed(workflow_id)
+
+    def _send_update(self, workflow_id: str, name: str, payload: Any) -> tuple[Run, Update | None]:
+        """Send an update to the latest run. There is none while too many others wait for their answers:
+        Temporal refuses it then, and the server tries again.
+        """
+        with self.clock.lock:
+            self._catch_up()
+            run = self._running(workflow_id)
+            if run.unplayable is not None:
+                raise run.unplayable
+            if not run.takes_update():
+                return run, None
+            update = Update(self.ids.uuid4(), name, payload)
+            run.update(update)
+            return run, update
+
+    def _wait_for_update(self, run: Run, name: str, done: Callable[[], bool]) -> None:
+        if not self.wait(run, lambda: done() or not run.running, until=None):
+            raise StalledError(
+                f"update {name!r} of workflow {run.workflow_id!r} did not end within "
+                f"{self.patience:g} s; it may wait for a signal, another request, or time on the clock",
+                workflow_id=run.workflow_id,
+            )
 
     def stop(self, workflow_id: str, run_id: str | None = None) -> Run:
         """Ask a run to stop, and return it. Does nothing when it is closed (stop_default)."""

@@ -50,6 +50,9 @@ class ApiRequest:
         self.cut_after: int | None = None
         self.s3: Trouble | None = None
         self.s3_failed: bool = False
+        # Whether Temporal is away, and whether that was the answer.
+        self.temporal_away: bool = False
+        self.temporal_failed: bool = False
         # The response, once it exists, and whether the client gets less than that.
         self.response: WSGIResponse | None = None
         self.lost: bool = False

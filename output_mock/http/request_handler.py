@@ -9,7 +9,7 @@ from output_mock.contract.errors import BadEscapeError, NestedTooDeepError, Outp
 from output_mock.contract.operations import Operation
 from output_mock.contract.reply import Reply
 from output_mock.contract.requests import RUN_ID
-from output_mock.http import bodies, diagnostics, query_strings, responses, striking
+from output_mock.http import bodies, diagnostics, query_strings, responses, striking, temporal_away
 from output_mock.http.api import Api
 from output_mock.http.api_request import ApiRequest
 from output_mock.http.authorization import is_allowed
@@ -84,6 +84,9 @@ class RequestHandler:
             opened = self._open.get(bare)
             if opened is not None and not path.endswith("//"):
                 request.route = opened
+                if request.temporal_away and opened.operation.name == "ready":
+                    request.temporal_failed = True
+                    return api.view.reply(opened.operation, responses.text_reply(503))
                 return api.view.reply(opened.operation, HANDLERS[opened.operation.name](request))
         if not is_allowed(path, request.header("HTTP_AUTHORIZATION"), api.auth_token, api.tokens):
             return api.view.reply(None, responses.text_reply(401))
@@ -106,6 +109,7 @@ class RequestHandler:
                 raise problem
             request.query = query_strings.parse(request.raw_query)
             _validate(request, route)
+            temporal_away.check(request)
             reply = HANDLERS[route.operation.name](request)
         except ZodError as invalid:
             reply = _invalid(request, invalid, None if route is None else route.operation)

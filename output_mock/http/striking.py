@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from output_mock.contract.reply import Reply
+from output_mock.http import temporal_away
 from output_mock.http.api_request import ApiRequest
 from output_mock.http.faults import Strike
 from output_mock.http.faults.body import damaged
@@ -50,7 +51,7 @@ def struck(
     replies = (effect.reply(request, strike.wait) for effect in fault.effects)
     reply = next((reply for reply in replies if reply is not None), None)
     response = request.response = answer() if reply is None else finish(reply)
-    _delay(request, strike)
+    _delay(request, strike, temporal_away.TRIES if _waited(request) else 0)
     if fault.condition is not None:
         fault.condition.has_struck(request.world, strike.wait)
     for effect in fault.effects:
@@ -66,9 +67,17 @@ def struck(
     return response
 
 
-def _delay(request: ApiRequest, strike: Strike) -> None:
-    """Delay an answer, for a client that may not wait that long."""
-    virtual, wall, world = strike.delay, strike.wall, request.world
+def _waited(request: ApiRequest) -> bool:
+    """Whether the server has tried to reach Temporal; whether it is ready it knows already."""
+    route = request.route
+    return request.temporal_failed and route is not None and route.operation.name != "ready"
+
+
+def _delay(request: ApiRequest, strike: Strike, more: int = 0) -> None:
+    """Delay an answer, `more` nanoseconds longer than the strike says, for a client that may not wait that
+    long.
+    """
+    virtual, wall, world = strike.delay + more, strike.wall, request.world
     if world.clock.mode == "real":
         virtual, wall = 0, wall + virtual
     waits = patience()

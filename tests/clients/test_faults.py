@@ -18,6 +18,7 @@ from output_mock import Context, Fault, OutputMock, started
 from output_mock.http.faults import Faults
 from output_mock.http.faults.kinds import KINDS, FaultOptions
 from output_mock.state.faults import faults_json, read_faults
+from tests.client import Client
 
 
 @pytest.fixture(params=["in_process", "socket"])
@@ -313,6 +314,7 @@ OF_EACH_KIND: list[dict[str, Any]] = [
     {"cut_after": 0, "workflow_id": "r"},
     {"worker_away": 1.5},
     {"s3": "denied"},
+    {"temporal_away": True},
 ]
 
 
@@ -333,3 +335,16 @@ def test_a_fault_of_each_kind_survives_a_state_file(options: dict[str, Any]) -> 
 def test_each_kind_of_fault_is_tried() -> None:
     given = set[str]().union(*OF_EACH_KIND)
     assert {kind.__name__ for kind in KINDS if next(iter(kind.options)) not in given} == set()
+
+
+def test_a_call_that_needs_no_temporal_does_not_use_up_that_it_is_away() -> None:
+    mock = OutputMock()
+    mock.faults.add(Fault(temporal_away=True))
+    client = Client(mock)
+    began = mock.clock.now()
+    assert client.get("/health").status == 200
+    assert client.post("/workflow/start", {}).status == 400
+    assert mock.clock.now() == began
+    assert client.get("/workflow/w/status").json["message"] == "Failed to describe workflow"
+    assert (mock.clock.now() - began).total_seconds() == 20
+    assert client.get("/workflow/w/status").status == 404

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from output_contract.conformity import Document, document_for
-from output_mock import OutputMock, Script
+from output_mock import Fault, OutputMock, Script
 from output_mock.contract.versions.deployment import deployment
 from output_mock.engine.trace_places import object_key
 from output_mock.recording.files import read
@@ -228,7 +228,10 @@ class Recorded:
         ]
 
     def _by_hand(self, words: str, variables: Mapping[str, Any]) -> None:
-        """Do to its bucket what was done to the real one."""
+        """Do to it what was done to the real one."""
+        if words == "Temporal is stopped":
+            self.mock.faults.add(Fault(temporal_away=True, times="always"))
+            return
         assert words == 'the object is overwritten with the bytes "not json"'
         assert self._bucket is not None
         run = self.mock.world.find(variables["id"])

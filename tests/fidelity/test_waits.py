@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
 from output_mock import Context, OutputMock
-from tests.client import Client
+from tests.client import HANG_GUARD, Client
+from tests.conftest import eventually, somebody_waits
+from tests.fidelity.beside_pack import script as beside_pack
 from tests.fidelity.played_clock import PlayedClock
 
 # How long a long poll takes that brings nothing, by what it is asked with, in milliseconds.
@@ -31,3 +36,21 @@ def test_a_long_poll_that_brings_nothing_ends_a_second_before_its_time() -> None
         assert page["events"] == []
         waited[asked] = (clock.nanoseconds() - began) / 1_000_000
     assert waited == LONG_POLLS
+
+
+def test_of_thirteen_updates_that_wait_three_find_the_run_closed() -> None:
+    """As measured: Temporal has ten under way, and the others are sent again until the run has ended."""
+    mock = OutputMock("real", scripts=[beside_pack])
+    client = Client(mock)
+    run = client.start("more_waiting")["workflowId"]
+    eventually(lambda: len(mock.runs[run].history) == 24)
+    with ThreadPoolExecutor(13) as pool:
+        sent = [pool.submit(client.post, f"/workflow/{run}/update/wait", {}) for _ in range(13)]
+        eventually(lambda: len(mock.world.find(run).open_updates()) == 10 and somebody_waits(mock, run) == 13)
+        client.post(f"/workflow/{run}/signal/go", {})
+        answers = [one.result(HANG_GUARD) for one in sent]
+    mock.close()
+    assert Counter(answer.status for answer in answers) == {200: 10, 404: 3}
+    assert {answer.json["message"] for answer in answers if answer.status == 404} == {
+        "workflow execution already completed"
+    }

@@ -39,6 +39,7 @@ class Fault:
       (`dribble`);
     - a history stream is cut after so many events (`cut_after`); it affects no other calls;
     - the worker of the default catalog goes away for some time on the fake's clock (`worker_away`);
+    - the server cannot reach Temporal (`temporal_away`), and says so after 20 seconds of the fake's clock;
     - a trace log is requested, and something is wrong with `s3`: the object is `missing`, `not_json`, `empty`
       or `huge` (200 MB), there is `no_bucket`, access is `denied`, it is the `wrong_region`, S3 is `down`, or
       the server has `no_keys`.

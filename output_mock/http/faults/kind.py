@@ -33,6 +33,9 @@ class StruckRequest(Protocol):
     cut_after: int | None
     s3: Trouble | None
     s3_failed: bool
+    # Whether Temporal is away, and whether that was the answer.
+    temporal_away: bool
+    temporal_failed: bool
     # Whether the client gets less than the response.
     lost: bool
 

@@ -15,6 +15,7 @@ from output_mock.http.faults.lateness import Late
 from output_mock.http.faults.limits import ExpiringToken, RateLimit
 from output_mock.http.faults.storage import StorageTrouble
 from output_mock.http.faults.streams import CutStream
+from output_mock.http.faults.temporal import TemporalAway
 from output_mock.http.faults.worker import WorkerAway
 from output_mock.http.trace_log import Trouble
 
@@ -28,6 +29,7 @@ EFFECTS: tuple[type[Effect], ...] = (
     CutStream,
     StorageTrouble,
     WorkerAway,
+    TemporalAway,
 )
 KINDS: tuple[type[Kind], ...] = (*CONDITIONS, *EFFECTS)
 
@@ -50,4 +52,5 @@ class FaultOptions(TypedDict, total=False):
     dribble: Duration
     cut_after: int | None
     worker_away: Duration
+    temporal_away: bool
     s3: Trouble | None

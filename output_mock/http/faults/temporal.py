@@ -1,0 +1,32 @@
+"""A Temporal that the server cannot reach."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from output_mock.contract.schemas import flag
+from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.response import WSGIResponse
+
+
+class TemporalAway(Effect):
+    """The server behind the API cannot reach Temporal (`temporal_away`); calls that need none are as ever."""
+
+    options: ClassVar[OptionSchemas] = {
+        "temporal_away": flag(
+            "Whether the server cannot reach Temporal: after 20 s on the world's clock it answers 500."
+        )
+    }
+    strikes_any: bool = False
+
+    def __init__(self, options: Options) -> None:
+        self.is_away: bool = options["temporal_away"]
+
+    def words(self) -> str:
+        return "find Temporal away"
+
+    def before(self, request: StruckRequest) -> None:
+        request.temporal_away = self.is_away
+
+    def has_struck(self, request: StruckRequest, response: WSGIResponse) -> bool:
+        return request.temporal_failed

@@ -359,7 +359,7 @@ def test_an_update_that_waits_for_what_never_comes_says_so(
     mock.world.patience = 0.01
     answer = client.post("/workflow/a/update/wait")
     assert (answer.status, answer.json["error"]) == (500, "StalledError")
-    assert "'wait' of workflow 'a' waits for something that did not happen" in answer.json["message"]
+    assert "'wait' of workflow 'a' did not end within 0.01 s" in answer.json["message"]
 
 
 def test_an_update_sent_before_the_first_workflow_task_is_answered(client: Client) -> None:

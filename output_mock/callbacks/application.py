@@ -34,7 +34,7 @@ class Application:
     """
 
     def __init__(self, url: str, application: Any) -> None:
-        self.url = url.rstrip("/")
+        self.url: str = url.rstrip("/")
         if not callable(application):
             raise TypeError(f"an application must be a WSGI or ASGI callable, not {application!r}")
         self._application = application

@@ -57,7 +57,7 @@ class ScriptedAnswer:
             raise ValueError(f"fails must be one of {', '.join(TROUBLES)}, not {fails!r}")
         if json is not UNDEFINED and body:
             raise ValueError("an answer can have json or body, not both")
-        self.url = normal(url)
+        self.url: str = normal(url)
         self.method = method
         self.status = status
         self.left = times
@@ -66,7 +66,7 @@ class ScriptedAnswer:
         # How many requests it has answered.
         self.answered: int = 0
         self.fails: Trouble | None = fails
-        self.after = nanoseconds(after)
+        self.after: int = nanoseconds(after)
         self._headers = {name.lower(): value for name, value in (headers or {}).items()}
         self._body = body.encode() if isinstance(body, str) else body
         if json is not UNDEFINED:

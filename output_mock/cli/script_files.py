@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 from click.types import StringParamType
@@ -24,7 +24,7 @@ class ScriptPath(StringParamType):
     """The path of a script file or a folder, or `-`. Several in a variable are separated as in PATH."""
 
     name = "script"
-    envvar_list_splitter = os.path.pathsep
+    envvar_list_splitter: ClassVar[str | None] = os.path.pathsep
 
 
 def script_files(paths: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ import click
 
 from output_mock.cli import environment
 from output_mock.cli.configured import variable_used
+from output_mock.cli.connection import Option
 from output_mock.durations import Duration, nanoseconds
 
 _CATALOG = re.compile(r"[a-zA-Z0-9_.@-]+")
@@ -131,7 +132,7 @@ def hosts(context: click.Context, _: click.Parameter, value: tuple[str, ...]) ->
         raise click.BadParameter(str(error)) from None
 
 
-callback_host_option = click.option(
+callback_host_option: Option = click.option(
     "--callback-host",
     metavar="NAME",
     callback=hosts,

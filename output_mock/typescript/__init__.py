@@ -13,7 +13,10 @@ from output_mock.typescript.control_plane import module
 from output_mock.version import NAME, version
 
 # What is only written for those who use this test tool.
-FIXTURES = {"vitest": ("vitest.ts", "vitest-server.ts"), "playwright": ("playwright.ts",)}
+FIXTURES: dict[str, tuple[str, ...]] = {
+    "vitest": ("vitest.ts", "vitest-server.ts"),
+    "playwright": ("playwright.ts",),
+}
 _ALWAYS = ("connection.ts", "output-mock.ts")
 _HEAD = f"""\
 // Written by `{NAME} client typescript` of {NAME} {version()}. Do not edit it, but write it again after an

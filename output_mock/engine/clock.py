@@ -30,8 +30,10 @@ _SWEEP_AT = 4096
 class HoldsTime(Protocol):
     """What the clock stands still for: requests of workflows that are under way (`outgoing`)."""
 
-    def holds(self) -> bool:
-        """Whether the clock has to stand still. Called with the lock held."""
+    def holds(self, *, at_rest: bool = False) -> bool:
+        """Whether the clock has to stand still. With `at_rest`, nothing that is under way goes on by itself.
+        Called with the lock held.
+        """
 
     def wait_until_free(self) -> None:
         """Wait until it need not. Called without the lock."""
@@ -243,18 +245,18 @@ class Clock:
             )
         return due
 
-    def jump(self, to: int, *, stop: Callable[[], bool] | None = None) -> None:
+    def jump(self, to: int, *, stop: Callable[[], bool] | None = None, at_rest: bool = False) -> None:
         """Move a virtual clock to `to`, running everything due on the way at its own time.
 
-        It stays where it is as soon as `stop` holds, or a request of a workflow is under way, and never
-        passes the last time that it has.
+        It stays where it is as soon as `stop` holds, or a request of a workflow is under way and does not
+        rest (`at_rest` says that they all do), and never passes the last time that it has.
         """
         to = self.last(to)
         self.run_due()
         if self._running:
             raise RuntimeError("a script cannot move the clock that it runs on")
         while True:
-            if self.outgoing is not None and self.outgoing.holds():
+            if self.outgoing is not None and self.outgoing.holds(at_rest=at_rest):
                 return
             heap = self._first_heap()
             if heap is None or heap[0][0] > to:

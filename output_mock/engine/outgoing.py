@@ -17,15 +17,16 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING
 
-from output_mock.callbacks.sending import Sender
+from output_mock.callbacks.sending import Sender, Sent
 from output_mock.engine import requests
 from output_mock.engine.errors import StalledError
 from output_mock.patience import waiting_at_most
 from output_mock.real_time import monotonic
+from output_mock.sdk.failures import Failure
 
 if TYPE_CHECKING:
     from output_mock.callbacks.faults import Delivery
-    from output_mock.callbacks.sending import Callbacks, Sent
+    from output_mock.callbacks.sending import Callbacks
     from output_mock.engine.clock import Clock
     from output_mock.engine.commands import Activity
     from output_mock.engine.run import Run
@@ -35,6 +36,11 @@ _MOST_THREADS = 100
 # For how many seconds of the wall the clock stands for a request that is answered in another process, while a
 # request waits here that began later. Nobody can know whether that comes from there.
 LOOK_OUTSIDE = 1.0
+# How deep requests may be carried out inside of each other, and how many of these in one thread.
+_DEEPEST, _ROOM = 60, 6
+_TOO_DEEP = (
+    f"requests are nested {_DEEPEST} deep; does the application run a workflow that calls it without end?"
+)
 # How long, in seconds of the wall, whoever moves the clock waits for requests that are under way.
 _LONGEST = 60.0
 
@@ -122,15 +128,15 @@ class Outgoing:
 
     # How the clock stands
 
-    def holds(self) -> bool:
-        """Whether the clock has to stand still, for all but those that it stands still for. Called with the
-        lock held.
+    def holds(self, *, at_rest: bool = False) -> bool:
+        """Whether the clock has to stand still, for all but those that it stands still for. With `at_rest`,
+        all that are under way wait for time to pass. Called with the lock held.
         """
         if self._in_threads:
             return False
         if self._asked:
             return True
-        if not self._under_way:
+        if at_rest or not self._under_way:
             return False
         around = _around()
         return any(not request.waits and request not in around for request in self._under_way)
@@ -213,14 +219,27 @@ class Outgoing:
 
     def _carry_all_out(self) -> None:
         while (request := self._next()) is not None:
-            sent = None
-            try:
-                request.parent = _current.get()
-                # As on a server, nothing of whoever has asked is there.
-                with waiting_at_most(None):
-                    sent = Context().run(self._send, request)
-            finally:
-                self._ended(request, sent)
+            request.parent = _current.get()
+            depth = sum(1 for _ in request.with_those_around())
+            if depth % _ROOM:
+                self._do(request, depth)
+                continue
+            # Applications that call each other need room for their frames.
+            thread = threading.Thread(target=self._do, args=(request, depth), name="callback", daemon=True)
+            thread.start()
+            thread.join()
+
+    def _do(self, request: OutgoingRequest, depth: int) -> None:
+        sent = None
+        try:
+            if depth > _DEEPEST:
+                sent = Sent(None, Failure(_TOO_DEEP, name="FatalError"), 0)
+                return
+            # As on a server, nothing of whoever has asked is there.
+            with waiting_at_most(None):
+                sent = Context().run(self._send, request)
+        finally:
+            self._ended(request, sent)
 
     def _next(self) -> OutgoingRequest | None:
         self._clock.lock.acquire()

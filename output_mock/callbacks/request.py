@@ -78,7 +78,10 @@ def request_of(
     if method in _WITH_BODY and payload is not UNDEFINED and payload is not None:
         body, kind = _body(payload)
         written.setdefault("content-type", kind)
-    target = normal(url)
+    try:
+        target = normal(url)
+    except ValueError:
+        raise Failure(f"{method} {url} TypeError: Invalid URL", name="FatalError") from None
     if "@" in urlsplit(target).netloc:
         words = f"Request cannot be constructed from a URL that includes credentials: {url}"
         raise Failure(f"{method} {url} {words}", name="FatalError")
@@ -117,9 +120,13 @@ def _body(payload: Any) -> tuple[bytes, str]:
 def normal(url: str, base: str = "") -> str:
     """A URL as `fetch` writes it, without its fragment: dots are resolved, and non-ASCII letters
     are quoted.
+
+    Raises `ValueError` for what is no URL of HTTP.
     """
     parts = urlsplit(urljoin(base, url))
-    host = (parts.hostname or "").encode("idna").decode() if parts.hostname else ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not a URL; write one that begins with http:// or https://")
+    host = parts.hostname.encode("idna").decode()
     if ":" in host:
         host = f"[{host}]"
     port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"

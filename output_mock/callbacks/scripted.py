@@ -45,8 +45,6 @@ class ScriptedAnswer:
         fails: Trouble | None = None,
         place: str = "",
     ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r} is not a URL; write one that begins with http:// or https://")
         if method is not None and method not in METHODS:
             raise ValueError(f"workflows send {', '.join(METHODS)}, not {method!r}")
         if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status < 600:

@@ -173,8 +173,12 @@ class Callbacks:
 
     def delivery(self, url: str) -> Delivery:
         """What happens to a request that is sent now."""
+        try:
+            target = normal(url)
+        except ValueError:
+            return ON_TIME
         with self._lock:
-            fault = next((fault for fault in self._faults if fault.fits(normal(url))), None)
+            fault = next((fault for fault in self._faults if fault.fits(target)), None)
             if fault is None:
                 return ON_TIME
             if fault.left is not None:
@@ -274,7 +278,10 @@ class Callbacks:
 
     def is_outside(self, method: str, url: str) -> bool:
         """Whether nothing in this process answers a request."""
-        request = Request(method, normal(url), (), b"")
+        try:
+            request = Request(method, normal(url), (), b"")
+        except ValueError:
+            return False
         scripted = any(answer.fits(request) for answer in self._scripted)
         return not scripted and self._application_for(request) is None
 
@@ -422,7 +429,11 @@ class _Exchange:
             if response is None:
                 return None
             self.status = response.status
-            followed = _redirected(request, response)
+            try:
+                followed = _redirected(request, response)
+            except ValueError:
+                self._fail("TypeError: Invalid URL")
+                return None
             if followed is None:
                 return response
             request = followed

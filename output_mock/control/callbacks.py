@@ -6,6 +6,7 @@ from typing import Any
 
 from output_mock.callbacks.faults import WAYS
 from output_mock.callbacks.journal import Callback, CallbackList
+from output_mock.callbacks.request import normal
 from output_mock.callbacks.scripted import TROUBLES, ScriptedAnswer
 from output_mock.callbacks.sending import Callbacks
 from output_mock.contract.iso_time import iso
@@ -100,7 +101,12 @@ def _callbacks(asked: ControlRequest) -> Callbacks:
 
 def _fitting(asked: ControlRequest) -> CallbackList:
     query = asked.query
-    found = _callbacks(asked)(
+    callbacks = _callbacks(asked)
+    try:
+        normal(query.get("url", "http://any"))
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+    found = callbacks(
         query.get("url"),
         method=query.get("method"),
         workflow_id=query.get("workflowId"),

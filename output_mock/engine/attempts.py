@@ -1,4 +1,4 @@
-"""What a run keeps of the attempts of its steps for its trace."""
+"""What a run remembers of the attempts of its steps, for its trace."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from output_mock.sdk.trace_nodes import TraceNode
 
 
 class Attempt(NamedTuple):
-    """An attempt of a step of which the history does not tell enough: it failed, or did something inside."""
+    """An attempt of a step that the history does not describe completely: it failed, or did
+    something inside.
+    """
 
     activity_id: str
-    # From when to when, in nanoseconds since 1970; 0 when its run was over before it.
+    # Begin and end, in nanoseconds since 1970; the end is 0 if its run ended first.
     began: int
     ended: int
-    # How it failed; None when it worked.
+    # How it failed; None if it succeeded.
     failure: Cause | None
     result: Any
     # What happened inside.

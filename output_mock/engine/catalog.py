@@ -10,7 +10,7 @@ from output_mock.engine.run import Run
 from output_mock.scripts.catalog import CatalogContents
 from output_mock.scripts.definition import WorkflowDefinition
 
-# When so much waits for the worker, it is looked through for what is of no use any more.
+# When this much waits for the worker, entries that are of no use any more are removed.
 _SWEEP_AT = 1_000
 
 
@@ -24,12 +24,12 @@ class Catalog(CatalogContents):
         self.run: Run
         # Whether a worker polls this task queue.
         self.worker: bool = True
-        # When a worker that has gone for a while comes back.
+        # When an absent worker comes back.
         self.returns: int | None = None
         self.returning: Timer | None = None
-        # The workflows of scripts that a request has taken away, and nobody has offered since.
+        # The workflows of scripts that a request has removed, and that were not added again.
         self.withheld: set[str] = set()
-        # What goes on once there is a worker again.
+        # What continues once there is a worker again.
         self.waiting: list[Work] = []
         self._sweep_at = _SWEEP_AT
 
@@ -39,15 +39,15 @@ class Catalog(CatalogContents):
         self.withheld.discard(definition.name)
 
     def withhold(self, name: str) -> None:
-        """Offer a workflow no longer, also when the world is made again of what the scripts say."""
+        """Stop offering a workflow, even when the world is made again from its scripts."""
         self.remove(name)
         self.withheld.add(name)
 
     def set_worker(self, present: bool) -> None:
-        """Let the worker come or go; without one nothing of this task queue moves."""
+        """Let the worker come or go. Without one, nothing happens on this task queue."""
         with self._clock.lock:
             if not present and not self.run.began:
-                # A worker that has gone was there once: it began the catalog (worker_down).
+                # An absent worker was there once: it began the catalog (worker_down).
                 self.run.run_task()
             self.worker = present
             self.returns = None
@@ -60,7 +60,7 @@ class Catalog(CatalogContents):
                     self._clock.call_soon(work)
 
     def send_worker_away(self, length: int) -> None:
-        """Let the worker go, and come back after so many nanoseconds."""
+        """Let the worker go away, and come back after this many nanoseconds."""
         with self._clock.lock:
             self.set_worker(False)
             clock = self._clock
@@ -68,9 +68,9 @@ class Catalog(CatalogContents):
             self.returning = clock.call_at(self.returns, functools.partial(self.set_worker, True))
 
     def when_worker_returns(self, work: Work) -> None:
-        """Have this done once there is a worker again."""
+        """Call this once there is a worker again."""
         self.waiting.append(work)
         if len(self.waiting) > self._sweep_at:
-            # Most of them may be of runs that have ended meanwhile.
+            # Most of them may belong to runs that have ended meanwhile.
             self.waiting = [one for one in self.waiting if one.run.running]
             self._sweep_at = max(_SWEEP_AT, 2 * len(self.waiting))

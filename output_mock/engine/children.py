@@ -1,4 +1,4 @@
-"""The states of a child, as its parent sees them: it has started, is asked to stop, and has ended."""
+"""The states of a child, as its parent sees them: it has started, was asked to stop, or has ended."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def cancel(parent: Run, child: Child[Run]) -> None:
 
 
 def close(parent: Run, child: Child[Run], run: Run) -> None:
-    """A child has ended: `run` is its run, or the last one of its chain."""
+    """Note that a child has ended. `run` is its run, or the last one of its chain."""
     if not parent.running or child.closed:
         return
     child.closed = True
@@ -95,7 +95,7 @@ def close(parent: Run, child: Child[Run], run: Run) -> None:
 
 
 def adopt(parent: Run, child: Child[Run], run: Run) -> None:
-    """Be the parent of a child of the run that this one is a reset of."""
+    """Become the parent of a child of the original run, for a run that is a reset."""
     run.changed()
     if run.running:
         run.parent, run.child = parent, child

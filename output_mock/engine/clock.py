@@ -1,8 +1,8 @@
-"""The one clock of a world: what time it is, and what is due when.
+"""The clock of a world: what time it is, and what is due when.
 
-`real` runs with the wall, `auto` jumps to the next thing due when somebody waits for a run, `manual`
-moves only when told. Whoever waits decides about jumps (see `world.py`); this module only knows how
-to keep time and to run what is due, in order.
+`real` shows real time, `auto` jumps to the next thing due when a client waits for a run, and `manual` moves
+only when told to. `waiting.py` decides about jumps; this module only keeps time and runs what is due, in
+order.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from output_mock.real_time import monotonic, time_ns
 Mode = Literal["real", "auto", "manual"]
 # Where virtual time begins, so that two runs of the same test see the same times.
 EPOCH = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_000_000_000
-# No clock is moved beyond this: centuries later dates cannot be written any more.
+# No clock moves beyond this: centuries later, dates cannot be written any more.
 LATEST = int(datetime(2999, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_000_000_000
-# Cancelled timers are dropped lazily; past this many the heap is swept.
+# Cancelled timers are removed lazily, once there are this many.
 _SWEEP_AT = 4096
 
 
 class HoldsTime(Protocol):
-    """What the clock stands still for: requests of workflows that are under way (`outgoing`)."""
+    """What holds up the clock: open requests of workflows (`outgoing`)."""
 
     def holds(self, *, at_rest: bool = False) -> bool:
-        """Whether the clock has to stand still. With `at_rest`, nothing that is under way goes on by itself.
-        Called with the lock held.
+        """Whether the clock must stand still. With `at_rest`, nothing that is under way continues by itself.
+        Call it with the lock held.
         """
 
     def wait_until_free(self) -> None:
-        """Wait until it need not. Called without the lock."""
+        """Wait until it need not. Call it without the lock."""
 
 
 class Timer:
-    """Something due at `when` (nanoseconds since 1970). `cancel()` forgets it."""
+    """Something due at `when` (nanoseconds since 1970). `cancel()` removes it."""
 
     __slots__ = ("_clock", "callback", "is_timeout", "when")
 
@@ -51,14 +51,14 @@ class Timer:
         self.is_timeout: bool = is_timeout
 
     def cancel(self) -> None:
-        """Never call the callback. Does nothing when it has been called already."""
+        """Cancel the callback. Does nothing if it was called already."""
         if self.callback is not None:
             self.callback = None
             self._clock.forgotten(self)
 
 
 class Clock:
-    """Keeps a world's time, and its lock: whoever touches the world's state holds `lock`."""
+    """Keeps a world's time, and its lock: hold `lock` to access the world's state."""
 
     def __init__(self, mode: Mode = "auto", *, start: datetime | None = None) -> None:
         if mode not in get_args(Mode):
@@ -72,8 +72,8 @@ class Clock:
             raise ValueError(f"start must be between 1970 and 2998, not {start}")
         self._sequence = 0
         self._ready: deque[Callable[[], None]] = deque()
-        # Work is what a run is doing (a step, a pause); a guard only limits how long it waits for
-        # something from outside. Waiting clients make time jump to work, not to guards.
+        # Work is what a run is doing (a step, a pause); a guard is a timeout of a wait for something from
+        # outside. Waiting clients make time jump to work, not to guards.
         self._work: list[tuple[int, int, Timer]] = []
         self._guards: list[tuple[int, int, Timer]] = []
         self._forgotten = 0
@@ -88,15 +88,14 @@ class Clock:
     # What time it is
 
     def nanoseconds(self) -> int:
-        """Now, in nanoseconds since 1970; for a callback, the time at which it was due.
+        """Now, in nanoseconds since 1970; in a callback, the time at which it was due.
 
-        So what follows one thing after some time follows at the same time, however late a busy machine has
-        come to the first.
+        So times that are relative to a callback do not depend on how late a busy machine has called it.
         """
         return self._now if self.runs_here else self._reached()
 
     def _reached(self) -> int:
-        """The time by which what is due may happen."""
+        """The time up to which things are due."""
         return time_ns() if self._on_the_wall else self._now
 
     def now(self) -> datetime:
@@ -104,11 +103,12 @@ class Clock:
         return datetime.fromtimestamp(self.nanoseconds() / 1e9, tz=timezone.utc)
 
     def monotonic(self) -> float:
-        """What waiting is measured with: seconds of the wall since some moment."""
+        """The clock for measuring waits: seconds of real time since some moment."""
         return monotonic()
 
     def wait(self, waiter: threading.Event, seconds: float | None) -> bool:
-        """Wait on the wall until `waiter` is set, at most so many `seconds`; None: as long as it takes.
+        """Wait in real time until `waiter` is set, for this many `seconds` at most; None: as long as it
+        takes.
 
         Returns whether it is set. Call it without the lock.
         """
@@ -116,7 +116,7 @@ class Clock:
 
     @property
     def drives_itself(self) -> bool:
-        """Whether what is due happens by itself, in a thread of the clock's own."""
+        """Whether what is due happens by itself, in the clock's own thread."""
         return self._on_the_wall
 
     def advance(self, duration: Duration) -> None:
@@ -151,7 +151,7 @@ class Clock:
 
     @property
     def runs_here(self) -> bool:
-        """Whether this thread is just running what is due: a script's code."""
+        """Whether this thread is running what is due, such as a script's code."""
         return self._running == threading.get_ident()
 
     def set_mode(self, mode: Mode) -> None:
@@ -166,14 +166,14 @@ class Clock:
     # What is due
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """Call back as soon as somebody lets what is due happen."""
+        """Queue `callback` for the next `run_due()`."""
         if self.mode == "real":
             self.call_at(self.nanoseconds(), callback)
         else:
             self._ready.append(callback)
 
     def call_at(self, when: int, callback: Callable[[], None], *, is_timeout: bool = False) -> Timer:
-        """Call back at `when` (nanoseconds since 1970)."""
+        """Call `callback` at `when` (nanoseconds since 1970)."""
         timer = Timer(self, when, callback, is_timeout)
         self._sequence += 1
         heap = self._guards if is_timeout else self._work
@@ -183,7 +183,7 @@ class Clock:
         return timer
 
     def forgotten(self, timer: Timer) -> None:
-        """A timer was cancelled; sweep the heaps when too many are."""
+        """Note that a timer was cancelled; remove cancelled ones when there are too many."""
         self._forgotten += 1
         if self._forgotten > _SWEEP_AT and self._forgotten * 2 > len(self._work) + len(self._guards):
             for heap in (self._work, self._guards):
@@ -192,12 +192,12 @@ class Clock:
             self._forgotten = 0
 
     def next_work(self) -> int | None:
-        """When the next piece of work is due, or None when there is none."""
+        """When the next piece of work is due; None if there is none."""
         self._drop_cancelled(self._work)
         return self._work[0][0] if self._work else None
 
     def next_due(self) -> int | None:
-        """When something is due, work or guard; None when nothing is."""
+        """When the next thing is due, work or guard; None if nothing is."""
         heap = self._first_heap()
         return None if heap is None else heap[0][0]
 
@@ -236,7 +236,7 @@ class Clock:
         return when if self.mode == "real" else min(when, LATEST)
 
     def due_in(self, length: int, what: str) -> int:
-        """The time in so many nanoseconds. Raises `ValueError` when the clock ends before `what` comes."""
+        """The time in this many nanoseconds. Raises `ValueError` if the clock ends before `what` comes."""
         due = self.nanoseconds() + length
         if due > LATEST and self.mode != "real":
             raise ValueError(
@@ -290,7 +290,7 @@ class Clock:
     # The wall drives a real clock
 
     def resume(self) -> None:
-        """Go on in a copy of a world, in which nothing has happened so far."""
+        """Continue in a copy of a world, in which nothing has happened so far."""
         with self.lock:
             if self.mode == "real" and (self._ready or self._work or self._guards):
                 self._wake_driver()
@@ -305,7 +305,7 @@ class Clock:
             self._alarm.notify_all()
 
     def _drive(self) -> None:
-        # Nobody hears of it that the time of a world does not come, so this waits for as long as it takes.
+        # Nothing would report that a world's time stands still, so this waits as long as it takes.
         self.lock.acquire()
         try:
             while not self.closed:
@@ -315,12 +315,12 @@ class Clock:
                     break
                 self._alarm.wait(timeout=max(0.0, (heap[0][0] - self.nanoseconds()) / 1e9))
         finally:
-            # Whatever ended it, the next thing due has a driver again.
+            # Whatever has ended the thread, the next thing due starts a new one.
             self._driver = None
             self.lock.release()
 
     def close(self) -> None:
-        """Stop driving; nothing happens on this clock any more."""
+        """Stop the thread; nothing happens on this clock any more."""
         with self.lock:
             self.closed = True
             self._ready.clear()

@@ -28,7 +28,7 @@ _TERMINATE, _ABANDON = 1, 2
 
 
 class Writes(Protocol):
-    """The run that writes, and what it knows by then."""
+    """The run that writes, and what it knows at that time."""
 
     memo: Memo | None
     details: WorkflowDetails | None

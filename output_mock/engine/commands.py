@@ -1,7 +1,7 @@
-"""What a script and its run tell each other: the commands of a workflow task, and the jobs of the next one.
+"""What a script and its run exchange: the commands of a workflow task, and the jobs of the next one.
 
-A command is a pair: what kind, and the step, timer, child or update that it is about. A job is what has
-happened, as it reaches the script.
+A command is a pair: its kind, and the step, timer, child or update that it is about. A job tells the script
+what has happened.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Travelling(Protocol):
 
 
 class Activity:
-    """A step that the script has asked for."""
+    """A step that the script has started."""
 
     # The number of its ACTIVITY_TASK_SCHEDULED event, and when that was.
     scheduled = 0
@@ -56,7 +56,7 @@ class Activity:
     # The request that is under way, and what has come of the last one, for a step that sends one.
     request: Travelling | None = None
     sent: Sent | None = None
-    # What the attempt that has just ended has done inside.
+    # What the last attempt did inside.
     inside: Sequence[TraceNode] = ()
 
     def __init__(
@@ -95,7 +95,7 @@ class WorkflowTimer:
 class Child(Generic[R]):
     """A child workflow that the script has started."""
 
-    # The numbers of the events that have asked for it, have seen it start, and ask it to stop.
+    # The numbers of the events that initiated it, saw it start, and asked it to stop.
     initiated = 0
     started = 0
     cancel_requested = 0
@@ -122,19 +122,19 @@ class Child(Generic[R]):
 
 
 class Update:
-    """An update that a client has sent, and what became of it."""
+    """An update that a client has sent, and its outcome."""
 
     # The number of its WORKFLOW_EXECUTION_UPDATE_ACCEPTED event.
     accepted = 0
-    # The event that has brought it over from another run's history, for a run that was reset.
+    # The event that has copied it from another run's history, for a run that was reset.
     admitted = 0
     rejected: str | None = None
-    # Whether it was refused because nobody handles updates of its name.
+    # Whether it was refused because there is no handler for its name.
     unknown = False
-    # What is wrong with the validator that refused it.
+    # The mistake in the validator that refused it.
     mistake: ScriptError | None = None
     done = False
-    # Whether the server has refused what answers it.
+    # Whether the server has refused its answer.
     lost = False
     result: Any = UNDEFINED
     failure: Cause | None = None
@@ -157,7 +157,7 @@ class Query:
         self.payload = payload
 
     def ask(self, ask: Callable[[str, Any], Any]) -> None:
-        """Have the script answer, or keep the error that it answers with."""
+        """Let the script answer, or keep the error with which it answers."""
         self.answered = True
         try:
             self.answer = ask(self.name, self.payload)

@@ -1,7 +1,7 @@
 """When runs reach their execution timeout.
 
-Nearly every run has the same timeout and ends long before it, so runs stand in a queue in the order in
-which they started, and only the first of them has a timer on the clock.
+Nearly all runs have the same timeout and end long before it. So runs are in a queue in the order in which
+they started, and only the first one has a timer on the clock.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from output_mock.engine.clock import Clock, Timer
 
 
-# After so many have closed, the queue is looked through for them.
+# After this many runs have closed, they are removed from the queue.
 _SWEEP_AT = 100
 
 
 class Timed(Worked, Protocol):
-    """A run, as far as its execution timeout goes."""
+    """What is needed of a run for its execution timeout."""
 
     deadline: int
 
@@ -35,13 +35,13 @@ class Deadlines:
         self._clock = clock
         self._queue: deque[Timed] = deque()
         self._timer: Timer | None = None
-        # How many have closed since those that have were last taken out of the queue.
+        # How many have closed since closed ones were last removed from the queue.
         self._closed = 0
-        # The timers of runs that reach theirs before one that started earlier does.
+        # The timers of runs that reach their timeout before a run that started earlier does.
         self._own: dict[Timed, Timer] = {}
 
     def add(self, run: Timed) -> None:
-        """Time `run` out at its `deadline`, should it still run then."""
+        """Time `run` out at its `deadline`, if it still runs then."""
         queue = self._queue
         while queue and not queue[0].running:
             queue.popleft()
@@ -53,14 +53,14 @@ class Deadlines:
             self._timer = self._clock.call_at(queue[0].deadline, self.ring, is_timeout=True)
 
     def forget(self, run: Timed) -> None:
-        """`run` has closed: nothing of it is due any more."""
+        """Forget a run that has closed."""
         own = self._own.pop(run, None)
         if own is not None:
             own.cancel()
         queue = self._queue
         self._closed += 1
         if self._closed > _SWEEP_AT and 2 * self._closed > len(queue):
-            # Behind one that runs for long, those that have closed would stay for as long.
+            # Behind a long run, closed ones would otherwise stay as long as that.
             first = queue[0] if queue else run
             queue = self._queue = deque(one for one in queue if one.running or one is first)
             self._closed = 0
@@ -73,19 +73,19 @@ class Deadlines:
 
     @property
     def timer(self) -> Timer | None:
-        """What lets the first of those in the queue reach its timeout."""
+        """The timer for the first run in the queue."""
         return self._timer
 
     def take_over(self, queue: Iterable[Timed], timer: Timer | None, own: Mapping[Any, Timer]) -> None:
-        """Go on from where others were: the runs in the queue, the timer for them, and runs with one of
-        their own.
+        """Continue from the state of another one: the runs in the queue, their timer, and the runs with
+        their own timers.
         """
         self._queue, self._timer, self._own = deque(queue), timer, dict(own)
         if self._queue and timer is None:
             self._timer = self._clock.call_at(self._queue[0].deadline, self.ring, is_timeout=True)
 
     def ring(self) -> None:
-        """The first of the timeouts has come."""
+        """Handle the first timeout."""
         self._timer = None
         queue, now = self._queue, self._clock.nanoseconds()
         while queue and (not queue[0].running or queue[0].deadline <= now):

@@ -1,6 +1,6 @@
-"""What a world answers where the real server would wait for ever, or could not be.
+"""Answers of a world where the real server would wait for ever, or in cases that it cannot have.
 
-Nothing here is an answer of the real server.
+The real server never sends these answers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class WorldBusyError(OutputError):
 
 
 class Ending(Enum):
-    """Why those that wait for something in a world wait no longer. The values say it in words."""
+    """Why all waiting for something in a world has ended. The values say it in words."""
 
     CLOSED = "the fake was closed"
     WIPED = "its world was wiped"
@@ -61,7 +61,7 @@ class Ending(Enum):
     STOPPED = "the server stops"
 
     def error(self, workflow_id: str | None = None) -> WaitEndedError:
-        """What whoever waits for this workflow (None: for something else) is told."""
+        """The error for a request that waits for this workflow (None: for something else)."""
         return WaitEndedError(self, workflow_id)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_EVENTS = 51_200
 MOST_BYTES = 50 * 1024 * 1024
-# What an event has besides its payloads, and what comes with a step: its options and what it is told.
+# The bytes of an event without its payloads, and what a step adds: its options and headers.
 _BARE = 125
 _STEP = 900
 # The largest that an event can be on the real server, which takes no payload of more than 2 MiB.
@@ -31,7 +31,7 @@ ALWAYS_ROOM = MOST_BYTES // _LARGEST
 
 
 class Measured:
-    """The size of a history, which is measured as it grows: each event once, and only when it may matter."""
+    """Measures the size of a history as it grows: each event once, and only when it may matter."""
 
     __slots__ = ("_bytes", "_events")
 
@@ -40,7 +40,7 @@ class Measured:
         self._bytes = 0
 
     def exceeded(self, written: History, more: int) -> str | None:
-        """Why the real server ends a run rather than write so many `more` events; None when it does not."""
+        """Why the real server ends a run instead of writing this many `more` events; None if it does not."""
         events = written.events
         length = len(events)
         if self._bytes + (length - self._events) * _LARGEST > MOST_BYTES:

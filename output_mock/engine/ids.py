@@ -1,11 +1,11 @@
-"""Every identifier that the fake hands out, from one seeded source."""
+"""All ids of the fake, from one seeded source."""
 
 from __future__ import annotations
 
 import random
 import uuid
 
-# The alphabet of nanoid, which the real server mints workflow ids with.
+# The alphabet of nanoid, with which the real server makes workflow ids.
 _ALPHABET = "useandom-26T198340PX75pxJACKVERYMINDBUSHWOLF_GQZbfghjklqvwyzrict"
 _BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 # Which letter each random byte stands for.
@@ -22,7 +22,7 @@ class Ids:
         self._bits = self.random.getrandbits
 
     def workflow_id(self) -> str:
-        """21 characters of nanoid's alphabet, as the real server mints them.
+        """21 characters of nanoid's alphabet, as on the real server.
 
         Never begins with `-`: the official command-line client would take it for a flag.
         """
@@ -48,7 +48,7 @@ class Ids:
         )
 
     def child_suffix(self) -> str:
-        """What the real SDK appends to a parent's id to name a child: a UUID in URL-safe base 64."""
+        """What the real SDK appends to a parent's id for the id of a child: a UUID in URL-safe base 64."""
         number = uuid.UUID(self.uuid4()).int
         digits = ""
         while number:

@@ -1,9 +1,9 @@
 """The worker's side of a run: the script, resumed by one workflow task after another.
 
-A workflow task hands the instance what has happened since the last one (`activate`), lets the script
-run until it waits again, and takes from it the commands that it gave: schedule this step, start that
-timer, complete. The same instance replays a history that another run has written, which is how a run
-is reset. What Temporal's SDK for TypeScript does in this place is what the real server's workers run.
+A workflow task tells the instance what has happened since the last one (`activate`), lets the script run
+until it waits again, and collects its commands: schedule this step, start that timer, complete. The same
+instance replays a history that another run has written, which is how a run is reset. What Temporal's SDK for
+TypeScript does in this place is what the real server's workers run.
 """
 
 from __future__ import annotations
@@ -131,16 +131,16 @@ class InstanceRun(Protocol):
 
 
 class Instance:
-    """One run's script and everything that it waits for."""
+    """A run's script, and everything that it waits for."""
 
     activity_count: int = 0
     timer_count: int = 0
     # Whether the run was asked to stop.
     stopped: bool = False
     replaying = False
-    # When what is replayed at the moment happened.
+    # The time of the events that are being replayed.
     replayed_at = 0
-    # The number of the event with which the workflow task began that it does.
+    # The number of the event with which the current workflow task began.
     task_started = 0
     # The step that every traced run begins with.
     destinations: Activity | None = None
@@ -158,7 +158,7 @@ class Instance:
         self.update_handlers: dict[str, tuple[Handler, Handler | None]] = {}
         self._signals: Signals = Signals()
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[Any]]] = []
-        # Since when each signal and condition is waited for.
+        # Since when the script waits for each signal and condition.
         self._since: dict[asyncio.Future[Any], int] = {}
         self._buffered_updates: list[Update] = []
         self._handling: list[asyncio.Task[Any]] = []
@@ -166,9 +166,9 @@ class Instance:
     # What the world asks of a worker
 
     def activate(self, jobs: list[Job]) -> list[Command]:
-        """Tell the script what has happened, let it run, and return the commands that it gave.
+        """Tell the script what has happened, let it run, and return its commands.
 
-        Raises `ScriptError` when the script itself is wrong.
+        Raises `ScriptError` if the script itself is wrong.
         """
         self.commands = []
         if self.main is None and not self._begin(jobs):
@@ -182,7 +182,7 @@ class Instance:
                 raise
             if loop.closing:
                 return []
-            # A signal handler that fails takes the run with it, as in the SDK.
+            # A signal handler that fails makes the run fail, as in the SDK.
             cause = cause_of(error, self.definition)
             if cause is None:
                 raise self.script_error(error) from error
@@ -196,7 +196,7 @@ class Instance:
         main, refusal = self.main, watchdog.refusal
         assert main is not None
         if refusal is not None and not (main.done() and not main.cancelled() and main.exception()):
-            # The script has caught it and gone on, with what it could not know.
+            # The script has caught the error and continued, without the value that it asked for.
             raise self.script_error(refusal) from refusal
         if self._buffered_updates:
             self._refuse_updates()
@@ -207,7 +207,7 @@ class Instance:
         return self.commands
 
     def _stop_the_rest(self) -> None:
-        """A stop reaches everything that the script has begun, also what it does not wait for."""
+        """Cancel everything that the script has begun, even what it does not wait for."""
         outer = self.loop.enter()
         try:
             self.loop.cancel_all()
@@ -222,7 +222,7 @@ class Instance:
     def _begin(self, jobs: list[Job]) -> bool:
         """What the SDK does before a script begins (run_completes, untraced, child_workflow).
 
-        Returns whether the script has begun; until then it hears of nothing, and signals wait for it.
+        Returns whether the script has begun; until then, signals wait for it.
         """
         run, definition, info = self.run, self.definition, self.run.info
         destinations = self.destinations
@@ -276,7 +276,7 @@ class Instance:
         return False
 
     def _refuse_updates(self) -> None:
-        """Updates for which nobody has registered a handler by the end of a workflow task."""
+        """Refuse updates that have no handler by the end of a workflow task."""
         for update in self._buffered_updates:
             update.rejected = f"no handler for update {update.name!r}"
             update.unknown = True
@@ -302,7 +302,9 @@ class Instance:
             self.loop.run_until_idle()
 
     def query(self, name: str, payload: Any) -> Any:
-        """Ask the script. Raises `QueryNotRegisteredError`, also with the words of a handler that threw."""
+        """Let the script answer a query. Raises `QueryNotRegisteredError`, also for a handler that raised an
+        error.
+        """
         handler = self.queries.get(name) or self._built_in(name)
         if handler is None:
             raise QueryNotRegisteredError.unknown(name, self.queries, BUILT_IN_QUERIES)
@@ -342,14 +344,14 @@ class Instance:
         return "\n".join(f"    at {frame.f_code.co_name} (line {frame.f_lineno})" for frame in frames)
 
     def drop_script(self) -> None:
-        """The run is closed: forget the script, keep what answers queries."""
+        """Drop the script of a closed run, but keep its query handlers."""
         if self.loop.is_alive():
             self.run.world.watchdog.run(self.loop.close, strict=False, run=self.run)
         else:
             self.loop.close()
         if not self.queries:
-            # Cut the circles that the script hangs in, so that it is gone at once and not at some
-            # later collection of all that the world holds.
+            # Break reference cycles, so that the script is freed at once and not at some later garbage
+            # collection.
             self.loop.host = None
             del self.context._instance, self.main
             return
@@ -373,7 +375,7 @@ class Instance:
         """The names of the signals that have come and that nothing has read."""
         return self._signals.unread()
 
-    # What the loop asks of its host
+    # What the event loop needs of its host
 
     def now(self) -> int:
         if self.replaying:
@@ -397,15 +399,15 @@ class Instance:
             return
         timer.closed = True
         if not timer.started:
-            # Started and cancelled within one workflow task: the server never hears of it.
+            # Started and cancelled within one workflow task, so the server never hears of it.
             self.commands = [command for command in self.commands if command[1] is not timer]
         else:
             self.commands.append((CANCEL_TIMER, timer))
 
-    # What the context asks
+    # What the context needs
 
     def schedule(self, plan: StepPlan, input: Any, options: Mapping[str, Any] | None) -> Activity:
-        """Ask for a step; its future has the outcome."""
+        """Start a step; its future has the outcome."""
         if _get_running_loop() is not self.loop:
             self._check_running()
         input = named_json(input, "the input of step {!r}", plan.name)
@@ -416,7 +418,7 @@ class Instance:
         return self._schedule(f"{definition.name}#{plan.name}", plan, input, resolved)
 
     def schedule_request(self, plan: RequestPlan, input: dict[str, Any]) -> Activity:
-        """Ask for the step that sends a request."""
+        """Start the step that sends a request."""
         self._check_running()
         given = named_json(input, "the arguments of {}", plan.name)
         return self._schedule(SEND_HTTP_REQUEST, plan, given, REQUEST_OPTIONS)
@@ -435,13 +437,13 @@ class Instance:
         return activity
 
     def abandon(self, activity: Activity) -> None:
-        """The script has stopped waiting for a step: ask it to stop (the SDK's `TRY_CANCEL`)."""
+        """Cancel a step for which the script no longer waits (the SDK's `TRY_CANCEL`)."""
         if activity.closed:
             return
         if activity.scheduled:
             self.commands.append((CANCEL_STEP, activity))
         else:
-            # Asked for and given up within one workflow task: the server never hears of it.
+            # Started and given up within one workflow task, so the server never hears of it.
             self.commands = [command for command in self.commands if command[1] is not activity]
             activity.closed = True
 
@@ -453,7 +455,7 @@ class Instance:
         except LookupError:
             if not self.replaying:
                 raise
-            # It is offered no longer; the history knows what it was.
+            # The workflow is no longer offered; the history knows what it was.
             child_type = name
         invocation: dict[str, Any] = {} if options is None else {"activityOptions": dict(options)}
         child: Child[Any] = Child(
@@ -479,7 +481,7 @@ class Instance:
                 child.closed = True
                 raise
             self.commands.append((CANCEL_CHILD, child))
-            # The SDK waits for the child to end before it tells the parent.
+            # As in the SDK, wait for the child to end before telling the parent.
             while not child.closed:
                 child.future = self.loop.create_future()
                 try:
@@ -512,7 +514,7 @@ class Instance:
         return future.result()
 
     async def first_signal(self, name: str, timeout: int | None) -> Any:
-        """The first signal of this name; later ones go to the same handler, which ignores them."""
+        """Wait for the first signal of this name; later ones go to the same handler, which ignores them."""
         future: asyncio.Future[Any] = self.loop.create_future()
         self._signals.wait(name, future)
         self.on_signal(name, partial(set_first, future))
@@ -534,7 +536,7 @@ class Instance:
         cancel = None
         self._since[future] = self.now()
         if timeout is not None:
-            # The timer resolves nothing when the future is there already, which `done` tells.
+            # The timer does nothing if the future is resolved already, which `done` tells.
             cancel = self.start_timer(max(1_000_000, timeout), lambda: _give_up(future), is_timeout=True)
         try:
             await future
@@ -642,7 +644,7 @@ class Instance:
             self._handle(answer).add_done_callback(self._signal_handled)
 
     def _handle(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Let a handler run beside the script; stopping the run stops it too."""
+        """Run a handler at the same time as the script; stopping the run stops it, too."""
         task = self.loop.create_task(coroutine)
         self._handling = [*(other for other in self._handling if not other.done()), task]
         return task
@@ -678,7 +680,9 @@ class Instance:
             self._update_finished(update, answer)
 
     def _mistaken_validator(self, name: str, error: Exception) -> ScriptError:
-        """A mistake in a validator: the update is refused, as by the real SDK, and the author hears of it."""
+        """Note a mistake in a validator: the update is refused, as by the real SDK, and the
+        author is told.
+        """
         mistake = self.script_error(error)
         if mistake is not error:
             mistake = ScriptError(
@@ -713,7 +717,7 @@ class Instance:
             return
         if isinstance(detail, Exception):
             future.set_exception(detail)
-            # Nobody may be waiting any more, which is the script's own business.
+            # Perhaps nothing waits for it any more, which is up to the script.
             future.exception()
         else:
             future.set_result(as_json(detail))
@@ -721,17 +725,17 @@ class Instance:
     # Mistakes in the script
 
     def lost(self, error: BaseException) -> None:
-        """Note the error of a task that nobody awaited, if it is a mistake in the script."""
+        """Note the error of a task that was never awaited, if it is a mistake in the script."""
         if not isinstance(error, Exception) or cause_of(error, self.definition) is not None:
             return
         mistake = self.script_error(error)
         noted = self.run.world.script_errors
-        # A script that is played again makes its mistakes again.
+        # A replayed script makes its mistakes again.
         if all(mistake.message != other.message for other in noted):
             self.run.world.note(mistake)
 
     def script_error(self, error: BaseException) -> ScriptError:
-        """An error that names the workflow, the file and the line, and what to do about it."""
+        """An error that names the workflow, the file and the line, and says what to do."""
         return describe(error, self.definition, self.run.workflow_id)
 
 

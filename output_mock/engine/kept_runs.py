@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class KeepsRuns(Protocol):
-    """A world, as far as its closed runs go."""
+    """What is needed of a world for its closed runs."""
 
     @property
     def clock(self) -> Clock: ...
@@ -22,26 +22,26 @@ class KeepsRuns(Protocol):
 
 
 class KeptRuns:
-    """The closed runs of some worlds, at most so many together (`most`; None: all of them).
+    """The closed runs of some worlds, at most `most` in total (None: all of them).
 
-    When there is one too many, the world that has the most of them gives its oldest one away, so that a busy
-    world does not push out the runs of a quiet one. A world that is busy at that moment is not waited for:
-    the next one gives. Children of a run that goes on stay as long as it does, and do not count. A child that
-    closed before its parent goes together with it.
+    If there is one too many, the world with the most closed runs removes its oldest one, so that a busy
+    world does not push out the runs of a quiet one. If that world is locked at the moment, the next one
+    does. Children of an open run stay as long as it is open, and do not count. A child that closed before
+    its parent is removed together with it.
     """
 
     def __init__(self, most: int | None = None) -> None:
         if most is not None and most < 1:
             raise ValueError(f"keep_runs must be at least 1, or None to keep all runs, not {most}")
         self.most = most
-        # How many runs have gone so far.
+        # How many runs were removed so far.
         self.gone: int = 0
         self._worlds: list[KeepsRuns] = []
         self._lock = threading.Lock()
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """The number of closed runs."""
         return sum(one.closed_runs for one in tuple(self._worlds))
 
     def add(self, world: KeepsRuns) -> None:
@@ -51,14 +51,14 @@ class KeptRuns:
                 self._worlds.append(world)
 
     def remove(self, world: KeepsRuns) -> None:
-        """A world is over: its runs count no longer."""
+        """Stop counting the runs of a world."""
         with self._lock:
             if world in self._worlds:
                 self._worlds.remove(world)
 
     def make_room(self, world: KeepsRuns) -> None:
-        """A run of `world`, which holds its lock, has closed: let the oldest ones go that are too many, but
-        not that one, however many children it has.
+        """Remove the oldest runs if there are too many, after a run of `world`, whose lock is held, has
+        closed. That run is kept, however many children it has.
         """
         most = self.most
         if most is None:
@@ -73,7 +73,8 @@ class KeptRuns:
             if not there:
                 return
             fullest = max(there, key=lambda other: other.closed_runs)
-            # Whoever holds the one lock must not wait for the other: somebody may do so the other way round.
+            # Do not wait for another world's lock while holding one: another thread may do the same the
+            # other way round.
             if not fullest.clock.lock.acquire(blocking=False):
                 busy.add(fullest)
                 continue
@@ -85,7 +86,7 @@ class KeptRuns:
                 self.gone += gone
 
     def told(self) -> str:
-        """What to say about a run that is not there; nothing when none has gone."""
+        """A hint for messages about a missing run; empty if no run was removed."""
         if not self.gone:
             return ""
         return (

@@ -15,7 +15,7 @@ class Latency:
     first_task: int = 0
     task: int = 0
     step: int = 0
-    # From a signal to the answer to whoever has sent it.
+    # From a signal to the answer to its sender.
     signal: int = 0
 
 

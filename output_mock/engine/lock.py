@@ -1,8 +1,8 @@
-"""A world's lock, and what becomes of those that wait for it while a script does not give its thread back.
+"""A world's lock, and what happens to waiting requests while a script blocks.
 
-A script runs in the thread of whichever request resumed it, with the world's lock held. So while it spins or
-blocks, everybody who wants something of this world waits here, and here they are told why. Other worlds have
-locks of their own.
+A script runs in the thread of the request that resumed it, with the world's lock held. So while it computes
+or blocks, all other requests to this world wait here, and get an error that says why. Other worlds have
+their own locks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from output_mock.engine.watchdog import Watchdog
 
     class _RLock:
-        """What the class of `threading.RLock()`, which has no public name, looks like."""
+        """The interface of `threading.RLock()`, whose class has no public name."""
 
         def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
         def release(self) -> None: ...
@@ -27,37 +27,38 @@ if TYPE_CHECKING:
 else:
     _RLock = type(threading.RLock())
 
-# How many seconds one and the same script may hold a world until those that wait for it are told.
+# For how many seconds one script may block a world before waiting requests get an error.
 PATIENCE = 10.0
-# How long anybody waits for a world that is busy with many things.
+# How long a request waits for a world that is busy with many things.
 LONGEST_WAIT = 60.0
-# How many may wait for a script that has held the world for longer than `_SHORT`: each takes a thread.
+# How many requests may wait for a script that has blocked the world for longer than `_SHORT`, as each takes
+# a thread.
 MOST_WAITING = 50
 _SHORT = 1.0
-# How often those that wait look, in seconds. So much at most counts of what passes between two looks: a
-# process that stood still has not waited.
+# How often waiting requests check, in seconds. No more than this counts between two checks, as the process
+# may have stood still.
 _LOOK = 0.2
 
 
 class WorldLock(_RLock):
-    """The lock of a world, taken by `with`, which raises when it cannot be had.
+    """The lock of a world. `with` raises an error if the lock cannot be acquired in time.
 
-    `acquire` waits for ever, as that of every lock does. The same thread may take it more than once.
+    `acquire` waits for ever, as with every lock. The same thread may acquire it more than once.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # Knows which script runs with the lock held; without one, nothing is known.
+        # The watchdog, which knows which script runs with the lock held.
         self.watchdog: Watchdog | None = None
         self.patience: float = PATIENCE
-        # Why nobody needs to wait for this world any more; None while it is there.
+        # Why waiting for this world is pointless; None while it exists.
         self.ended: Ending | None = None
-        # How often everybody who waits was let go, and why they were the last time.
+        # How often all waiters were woken, and why the last time.
         self.interruptions: int = 0
         self.interrupted: Ending | None = None
         self._waiting = 0
         self._counting = threading.Lock()
-        # The number of the script that somebody has given up waiting for.
+        # The number of the script for which a request has given up waiting.
         self._given_up = 0
 
     def __enter__(self) -> bool:
@@ -69,11 +70,10 @@ class WorldLock(_RLock):
         return mine
 
     def wait_for_turn(self) -> bool:
-        """Take it as soon as it can be had.
+        """Acquire it as soon as possible.
 
-        Raises `WorldStuckError` when the script that holds it does not give it back, `WorldBusyError` when
-        it cannot be had for other reasons, and what `Ending.error` says when the world ends meanwhile, or
-        everybody who waits is let go.
+        Raises `WorldStuckError` if a script blocks it, `WorldBusyError` if it is not free for other reasons,
+        and the error of `Ending.error` if the world ends meanwhile, or all waiters are woken.
         """
         with self._counting:
             self._waiting += 1
@@ -106,7 +106,7 @@ class WorldLock(_RLock):
                 raise WorldBusyError
 
     def _script(self) -> int:
-        """The number of the script that runs with the lock held; 0 when none does."""
+        """The number of the script that runs with the lock held; 0 for none."""
         return 0 if self.watchdog is None else self.watchdog.running
 
     def _give_up(self, script: int) -> None:
@@ -117,13 +117,13 @@ class WorldLock(_RLock):
             raise WorldStuckError(words)
 
     def stuck(self) -> str | None:
-        """Which script holds the world that somebody has given up waiting for; None when none does."""
+        """The script that blocks the world, if a request has given up waiting for it; None otherwise."""
         script = self._script()
         if not script or script != self._given_up or self.watchdog is None:
             return None
         return self.watchdog.described()
 
     def wake_all_waiters(self, ending: Ending) -> None:
-        """Whoever waits for the lock at the moment stops waiting, with the error of this ending."""
+        """Wake everything that waits for the lock, with the error for this ending."""
         self.interrupted = ending
         self.interruptions += 1

@@ -25,7 +25,9 @@ _set_running_loop: Callable[[Any], None] = events._set_running_loop
 
 
 class TimerHost(Protocol):
-    """Who turns the loop's timers into timers of the workflow, and hears of errors that nobody awaits."""
+    """Turns the loop's timers into timers of the workflow, and gets errors of tasks that are
+    never awaited.
+    """
 
     def now(self) -> int: ...
     def start_timer(
@@ -35,11 +37,11 @@ class TimerHost(Protocol):
 
 
 class ForeignAwaitError(RuntimeError, AttributeError):
-    """A script reached for something outside of its deterministic loop."""
+    """A script used something outside its deterministic loop."""
 
 
 class Handle:
-    """A callback that is to run; the part of `asyncio.Handle` that tasks and scripts use."""
+    """A queued callback: the part of `asyncio.Handle` that tasks and scripts use."""
 
     __slots__ = ("args", "callback", "context")
 
@@ -62,7 +64,7 @@ class Handle:
 
 
 class TimerHandle(Handle):
-    """A callback that is to run at a time; its timer is one of the workflow's."""
+    """A callback that is due at a time. Its timer is one of the workflow's."""
 
     __slots__ = ("_when", "stop_timer")
 
@@ -87,28 +89,28 @@ class TimerHandle(Handle):
         return self._when
 
 
-# How asyncio itself names the callbacks of its timeouts, across versions 3.10 to 3.14. They guard
-# a wait, where every other timer is a piece of work.
+# The names of asyncio's own callbacks for timeouts, in Python 3.10 to 3.14. They guard a wait, while all
+# other timers are work.
 _TIMEOUT_CALLBACKS = frozenset({"_on_timeout", "_release_waiter"})
 
 
 class ScriptLoop:
-    """An event loop for one run's script: what tasks and futures need of a loop, and nothing else."""
+    """An event loop for a run's script, with only what tasks and futures need of a loop."""
 
     __slots__ = ("_failed", "_live", "_ready", "_turn", "closing", "host")
 
     def __init__(self, host: TimerHost) -> None:
         self.host: TimerHost | None = host
         self._ready: list[Handle] = []
-        # Those that run now, and have not all run yet.
+        # The callbacks of the current turn.
         self._turn: list[Handle] = []
         # In the order in which they began.
         self._live: dict[asyncio.Task[Any], None] = {}
-        # Those that have failed, as long as somebody holds them who may still ask for their error.
+        # Failed tasks, as long as they are referenced, so that their error may still be read.
         self._failed: list[weakref.ref[asyncio.Task[Any]]] = []
         self.closing: bool = False
 
-    # What tasks, futures and scripts ask of a loop
+    # What tasks, futures and scripts need of a loop
 
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
@@ -162,8 +164,8 @@ class ScriptLoop:
         return task
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
-        """Hold on to a task until it ends; who else holds it then may still ask for its error."""
-        # The script may be closed while the task is pending, and its author did nothing wrong.
+        """Keep a task until it ends. Others that hold it may still read its error then."""
+        # The script may be closed while the task is pending, which is not the author's mistake.
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._live[task] = None
         task.add_done_callback(self._let_go)
@@ -174,7 +176,7 @@ class ScriptLoop:
             self._failed.append(weakref.ref(task))
 
     def tell_unheard(self) -> None:
-        """Nobody will see the script go on: tell the host of errors that it has not awaited."""
+        """Tell the host of errors that the script has not awaited, as it will not run any further."""
         failed, self._failed = self._failed, []
         for reference in failed:
             task = reference()
@@ -190,7 +192,7 @@ class ScriptLoop:
             coro = _wait_for(coro)
         if len(self._live) >= MOST_TASKS:
             coro.close()
-            # The run fails for it, so nothing else need run: it would be refused as well.
+            # The run fails because of it, so nothing else needs to run.
             self._ready = []
             self._turn.clear()
             refuse(
@@ -213,7 +215,7 @@ class ScriptLoop:
         return self.closing
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """The error of a task that nobody awaited, and nobody can await any more."""
+        """Report the error of a task that was never awaited, and cannot be any more."""
         error = context.get("exception")
         if error is not None and self.host is not None:
             self.host.lost(error)
@@ -237,11 +239,11 @@ class ScriptLoop:
                     else:
                         handle.context.run(callback, *handle.args)
             ready = self._ready
-        # Held any longer, a task that has failed would not be gone, and its error not told.
+        # Drop the reference, as otherwise a failed task would stay, and its error would not be reported.
         self._turn = ready
 
     def enter(self) -> Outer | None:
-        """Make this the running loop of the thread, also inside of another loop's task.
+        """Make this the running loop of the thread, even inside another loop's task.
 
         A test that is itself a coroutine may call the fake in process. Returns what `leave` takes.
         """
@@ -256,7 +258,7 @@ class ScriptLoop:
         return outer, task
 
     def leave(self, outer: Outer | None) -> None:
-        """Put back the loop that was running before `enter`."""
+        """Restore the loop that was running before `enter`."""
         if outer is None:
             _set_running_loop(None)
             return
@@ -271,7 +273,7 @@ class ScriptLoop:
             task.cancel()
 
     def is_alive(self) -> bool:
-        """Whether there is a task that has not ended, and may do something when it is closed."""
+        """Whether there is an open task, which may do something when it is closed."""
         return any(not task.done() for task in self._live)
 
     def close(self) -> None:
@@ -285,13 +287,13 @@ class ScriptLoop:
                 try:
                     task.get_coro().close()
                 except BaseException:
-                    # Whatever a script does on its way out has no consequence any more.
+                    # What a script does while it is closed has no effect any more.
                     pass
                 finally:
                     self.leave(outer)
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Whatever else a loop can do leaves the world: sockets, threads, subprocesses, signals."""
+        """Everything else that a loop can do leaves the fake: sockets, threads, subprocesses, signals."""
         raise ForeignAwaitError(
             f"a script cannot use {name} of an event loop: it runs on the fake's own loop, where only "
             f"ctx.step, "
@@ -301,7 +303,7 @@ class ScriptLoop:
 
 
 def _is_unheard(task: asyncio.Task[Any]) -> bool:
-    """Whether a task has failed, and nobody has awaited it or asked for its error."""
+    """Whether a task has failed, and was not awaited, and its error was not read."""
     return task._log_traceback
 
 

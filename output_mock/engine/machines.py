@@ -1,6 +1,6 @@
-"""What becomes of the commands of a workflow task, and how each kind of pending work is done.
+"""Executes the commands of a workflow task, and each kind of pending work.
 
-A command that a script has given sets a state machine going: `steps`, `timers`, `children`.
+A command of a script starts a state machine: `steps`, `timers`, `children`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from output_mock.engine.commands import (
 from output_mock.engine.pending import Kind, Work
 from output_mock.engine.run import Run
 
-# How each kind of work is done that is pending for a run.
+# How to do each kind of pending work for a run.
 HOW: dict[Kind, Callable[[Any, Any], None]] = {
     "workflow task": Run.run_task,
     "first task after a pause": Run.end_pause,
@@ -42,7 +42,7 @@ HOW: dict[Kind, Callable[[Any, Any], None]] = {
 
 
 def begin(run: Run, kind: int, subject: Any, now: int) -> None:
-    """Set going what a command asks for that has just been written."""
+    """Start what a command asks for, after its event was written."""
     if kind == STEP:
         subject.scheduled_at = now
         steps.start(run, subject, now)
@@ -60,9 +60,8 @@ def begin(run: Run, kind: int, subject: Any, now: int) -> None:
 
 
 def resume(run: Run, under_way: Iterable[Activity | WorkflowTimer]) -> None:
-    """Begin where another run's history ends: this run has been reset (`replay.reset_run`).
-
-    What was under way at that point is done anew.
+    """Continue where another run's history ends, for a run that was reset (`replay.reset_run`). What was
+    under way at that point is started again.
     """
     run.changed()
     now = run.start_time

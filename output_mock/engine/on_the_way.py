@@ -1,4 +1,4 @@
-"""What is on its way to a run without its script having asked for it."""
+"""What is on its way to a run without being started by its script."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ContinueAsNewBackoff:
 
 
 class IncomingSignal:
-    """A signal that is on its way from outside, from somebody who takes as long as they take."""
+    """A signal that is on its way from outside, after some time."""
 
     __slots__ = ("due", "is_timeout", "name", "payload", "scheduled", "timer")
 
@@ -29,8 +29,8 @@ class IncomingSignal:
         self.name: str = name
         self.payload: Any = payload
         self.due: int = due
-        # What the workflow's definition says of it; None for one that the test itself has sent.
+        # Its entry in the workflow's definition; None for one that the test itself has sent.
         self.scheduled: ScheduledSignal | None = scheduled
-        # For whoever waits for the run, it is a thing that will happen by itself.
+        # For clients that wait for the run, it is something that will happen by itself.
         self.is_timeout: bool = False
         self.timer: Timer | None = None

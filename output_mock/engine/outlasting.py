@@ -1,4 +1,6 @@
-"""Waits and pauses that are longer than what is left of their run: the execution timeout comes first."""
+"""Warns about waits and pauses that are longer than what is left of their run, so that the execution timeout
+comes first.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,17 @@ from output_mock.durations import format_duration
 from output_mock.scripts.definition import WorkflowDefinition
 from output_mock.scripts.parts import place_of
 
-# By place and kind, what is said of each, and whether it is the timeout of a wait.
+# By place and kind: the warning, and whether it is about the timeout of a wait.
 Noted = dict[tuple[str, str], tuple[str, bool]]
 
-# So many are noted of a world: how long a step takes may be different in every run.
+# The largest number of warnings of a world, as steps may take a different time in every run.
 _MOST = 1_000
 
 
 def note_wait(
     noted: Noted, definition: WorkflowDefinition, what: str, length: int, left: int, *, is_timeout: bool
 ) -> None:
-    """Note for the author of the script that something takes longer than what is left, in nanoseconds.
+    """Warn the author of the script that something takes longer than what is left, in nanoseconds.
 
     `is_timeout` says that it is the timeout of a wait, which can then never pass.
     """

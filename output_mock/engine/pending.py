@@ -1,7 +1,7 @@
-"""Work that is pending: a record of what is to be done for which run.
+"""Pending work: what has to be done for which run.
 
-The clock keeps it until its time has come, and a catalog while it has no worker. `machines.HOW` says how
-each kind is done.
+The clock keeps it until its time has come, and a catalog while it has no worker. `machines.HOW` does each
+kind.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Kind = Literal[
 
 
 class DoesWork(Protocol):
-    """A world, which knows how each kind of work is done."""
+    """A world, which can do each kind of work."""
 
     @property
     def how(self) -> Mapping[Kind, Callable[[Any, Any], None]]: ...
 
 
 class Worked(Protocol):
-    """A run, as far as work for it needs to know one."""
+    """What pending work needs of a run."""
 
     run_id: str
     running: bool

@@ -1,4 +1,4 @@
-"""Where a run stands, in words for people: what it waits for, and for how long it has."""
+"""Where a run stands, in words: what it waits for, and since when."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _ended(run: Run) -> str:
 
 
 def _too_long(run: Run, failure: Cause) -> str:
-    """Which step took too long and how long it may take, if this is why the run failed."""
+    """The step that took too long, and its limit, if this is why the run failed."""
     for link in failure.chain():
         info = link.info.get("activityFailureInfo")
         if info is not None and link.cause is not None:
@@ -61,7 +61,7 @@ def _too_long(run: Run, failure: Cause) -> str:
                 limit = format_duration(step_timeouts(run.info, event.options)[1])
                 return f"; step {name!r} took longer than its startToCloseTimeout, {limit}"
         if link.kind != "ActivityFailure":
-            break  # What is below happened in a child: the event is one of its history.
+            break  # The inner failures happened in a child, and their event is in the child's history.
     return ""
 
 
@@ -69,7 +69,7 @@ def _left(run: Run, due: int) -> str:
     return format_duration(max(0, due - run.world.clock.nanoseconds()))
 
 
-# What is waited for, and since when.
+# What it waits for, and since when.
 Wait = tuple[str, int]
 
 
@@ -120,7 +120,7 @@ def _messages(run: Run) -> list[Wait]:
 
 
 def _more(run: Run) -> str:
-    """What will end the waiting, and what has not."""
+    """What will end the wait, and unread signals."""
     more = [
         f"signal {thing.name!r} comes in {_left(run, thing.due)}"
         for thing in run.work

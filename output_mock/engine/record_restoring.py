@@ -1,4 +1,4 @@
-"""A world made of a record again (`records`)."""
+"""Makes a world from a record (`records`)."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ from output_mock.sdk.errors import ScriptError
 
 
 def copy_of(world: World) -> World:
-    """A world that stands where this one stands, and goes on by itself.
+    """A copy of a world, which continues separately.
 
-    Raises `ScriptError` when a script does not do again what it did.
+    Raises `ScriptError` if a script behaves differently when it is replayed.
     """
     return world_of(record_of(world), world)
 
 
 def check_playable(record: WorldRecord, like: World) -> None:
-    """Raise `ScriptError` when a script does not do again what it did in a run that goes on."""
+    """Raise `ScriptError` if the script of an open run behaves differently when it is replayed."""
     open_runs = tuple(run for run in record.runs if not run.ended)
     world_of(record._replace(runs=open_runs, ready=()), like).close()
 
@@ -76,7 +76,7 @@ class _Making:
         self._on_unplayable = on_unplayable
         self._new = World.__new__(World)
         self._runs: dict[str, Run] = {}
-        # The runs of each chain, by the id of its first one, and the families of those that go on.
+        # The runs of each chain, by the id of its first one, and the families of open runs.
         self._chains: dict[str, list[Run]] = {}
         self._families: dict[str, Family] = {}
         self._over = Family.__new__(Family)
@@ -117,7 +117,7 @@ class _Making:
         for one in runs:
             self._adopt(one, self._runs[one.values["run_id"]])
         self._let_stay(runs)
-        # Playing has asked for ids that were given long ago.
+        # Replaying has consumed ids that were given long ago.
         new.ids.random.setstate(record.random)
         self._what_is_due(runs)
         return new
@@ -164,7 +164,7 @@ class _Making:
         new._closed = dict.fromkeys(sorted(closed, key=lambda run: run.ended))
 
     def _family(self, state: FamilyState, run: Run) -> Family:
-        """The family of a run that goes on. Those that a record was made of last know it best."""
+        """The family of an open run, as in the newest record."""
         family = self._families.get(state.run_id)
         if family is None:
             family = self._families[state.run_id] = Family(run)
@@ -185,7 +185,7 @@ class _Making:
     def _following(self, run: Run) -> Run | None:
         if run.next_run_id in self._runs:
             return self._runs[run.next_run_id]
-        # That has gone; a later one of the chain is there.
+        # That one was removed, but a later one of the chain exists.
         later = (
             other
             for other in self._chains.get(run.info.first_run_id, ())
@@ -194,7 +194,7 @@ class _Making:
         return next(later, None)
 
     def _let_stay(self, runs: Iterable[RunRecord]) -> None:
-        """Have closed runs go, when there are too many, together with those that they stay for."""
+        """Restore which closed runs may be removed, together with the runs for which they stay."""
         new = self._new
         for one in sorted(runs, key=lambda one: one.ended):
             other = None if one.stays_for is None else self._runs.get(one.stays_for)
@@ -205,7 +205,7 @@ class _Making:
     # Scripts
 
     def _go_on(self, under_way: UnderWay, run: Run) -> None:
-        """Have a run's script stand where it stood, and take over what no history holds."""
+        """Bring a run's script to where it was, and restore what the history does not contain."""
         things = self._things[run] = {}
         if not run.running:
             return
@@ -250,7 +250,7 @@ class _Making:
         run.jobs = self._jobs(under_way, run)
 
     def _jobs(self, under_way: UnderWay, run: Run) -> list[Job]:
-        """What the script has not heard yet. Updates are in no history before they are accepted."""
+        """What the script has not been told yet. Updates are not in the history before they are accepted."""
         played = iter(run.jobs)
         jobs: list[Job] = []
         for kind in under_way.jobs:
@@ -268,7 +268,7 @@ class _Making:
         return jobs
 
     def _leave(self, under_way: UnderWay, run: Run, error: ScriptError) -> None:
-        """Keep a run as it is whose script cannot be played again."""
+        """Keep a run as it is, whose script cannot be replayed."""
         assert self._on_unplayable is not None
         if run.instance is not None:
             run.instance.drop_script()
@@ -280,7 +280,7 @@ class _Making:
         self._on_unplayable(run)
 
     def _adopt(self, record: RunRecord, run: Run) -> None:
-        """Have a run's parent hear of its end."""
+        """Connect a run to its parent, which has to hear of its end."""
         if record.parent is None or run.parent is None:
             return
         for child in run.parent.children:
@@ -324,7 +324,9 @@ class _Making:
         clock._ready.extend(self._works(record.ready))
 
     def _enqueue_tasks(self, runs: Iterable[RunRecord]) -> None:
-        """Ask for the workflow tasks of runs whose script has come back: nobody could do them meanwhile."""
+        """Schedule the workflow tasks of runs whose script has come back, as they could not be done
+        meanwhile.
+        """
         record = self._record
         asked = {
             call.run_id

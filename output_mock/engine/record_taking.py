@@ -1,4 +1,4 @@
-"""The record of a world as it stands (`records`)."""
+"""Makes the record of a world (`records`)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from output_mock.engine.world import World
 
 
 def record_of(world: World, runs: Iterable[Run] | None = None) -> WorldRecord:
-    """What a world is at the moment, with these of its runs (default: all)."""
+    """The current state of a world, with these of its runs (default: all)."""
     with world.clock.lock:
         return _Recording(world, world._runs.values() if runs is None else runs).recorded()
 
@@ -106,18 +106,18 @@ class _Recording:
                     continue
                 due = DueWork(number, when, timer.is_timeout, call.kind, call.subject)
                 if work.kind == "request takes too long":
-                    # Nobody else hears the answer: it is sent again.
+                    # Its answer would be lost, so it is sent again.
                     due = DueWork(number, clock._now, False, "request is sent", call.subject)
                 new[work.run].append(due)
 
     def _next_calls(self, callbacks: Iterable[Callable[[], None]]) -> tuple[NextWork, ...]:
-        """The work among these callbacks; the others are requests that wait."""
+        """The work among these callbacks; the others are waiting requests."""
         return tuple(
             call for work in callbacks if isinstance(work, Work) and (call := self._call(work)) is not None
         )
 
     def _call(self, work: Work) -> NextWork | None:
-        """A piece of work as data; None when nothing comes of it any more."""
+        """A piece of work as data; None if it has no effect any more."""
         run = work.run
         assert isinstance(run, Run)
         if not run.running and work.kind != "trace is complete":

@@ -1,15 +1,14 @@
-"""A world as a record: what of it is data, and a world made of that again.
+"""Records: the state of a world as data, from which the world can be made again.
 
-Snapshots, the state file and snapshot files are made of records. A record shares with its world what does not
-change any more: a run has the same record until something of it changes (`Run.changed`), so a hundred
-snapshots of a world hold a closed run once.
+Snapshots, the state file and snapshot files consist of records. A record shares with its world what no
+longer changes: a run keeps the same record until it changes (`Run.changed`), so a hundred snapshots of a
+world contain a closed run once.
 
-A coroutine is no data. The script of a run that goes on is played again through what the run's history
-holds, as a reset does it (`replay.py`), until it stands where it stood. What no history holds (the attempts
-of steps, signals that are on their way, what is due when) is in the record.
+A coroutine is not data. The script of an open run is replayed with the run's history, as for a reset
+(`replay.py`), until it is where it was. The record has what the history does not contain:
 
-A record does not hold requests that wait, variables that scripts share with one another or with their test,
-and what handlers of queries have changed.
+the attempts of steps, signals that are on their way, what is due when. It does not have waiting requests,
+variables that scripts share with each other or with their test, and what handlers of queries have changed.
 """
 
 from __future__ import annotations

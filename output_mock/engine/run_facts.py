@@ -1,4 +1,4 @@
-"""What older versions need to know of a run."""
+"""What the views of older versions need to know about a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def facts_of(run: Run) -> Facts:
-    """The facts of a run as they stand now. Take the lock of its world first."""
+    """The current facts of a run. Hold the lock of its world."""
     info, definition = run.info, run.definition
     above: tuple[str, ...] = ()
     root, memo = run, run.memo

@@ -1,4 +1,4 @@
-"""Where traces lie: the names of their files, and the keys and URLs of their objects."""
+"""Where traces are: the names of their files, and the keys and URLs of their objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from output_mock.contract.errors import InvalidTraceFileUrl
 from output_mock.contract.iso_time import iso
 from output_mock.durations import MILLISECOND
 
-# Longer names no usual file system takes.
+# Common file systems do not allow longer names.
 _LONGEST_NAME = 200
 
 
@@ -24,7 +24,7 @@ class ObjectPlace(NamedTuple):
     region: str | None
 
 
-# The URLs that the real server takes for objects of S3.
+# The URLs that the real server accepts for objects of S3.
 _URL = re.compile(r"https://([a-z0-9][a-z0-9.-]*[a-z0-9])\.s3(?:\.([a-z0-9-]+))?\.amazonaws\.com/(.+)")
 
 
@@ -58,7 +58,7 @@ def object_key(workflow_type: str, workflow_id: str, start: int) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A file name that leads nowhere else and is not too long, the same as `name` where that is one."""
+    """A file name that stays in its folder and is not too long; `name` itself if possible."""
     safe = quote(name, safe=" @+=,()[]{}", errors="surrogatepass")
     if safe.strip(".") == "":
         safe = safe.replace(".", "%2E")
@@ -71,5 +71,5 @@ def safe_name(name: str) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _file_stamp(milliseconds: int) -> str:
-    """A time as the names of trace files have it."""
+    """A time, as in the names of trace files."""
     return iso(milliseconds * MILLISECOND).replace(":", "-").replace("T", "-").replace(".", "-")

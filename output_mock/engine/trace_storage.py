@@ -1,7 +1,7 @@
-"""Where the traces of runs go, and who keeps them.
+"""Where the traces of runs go, and what stores them.
 
-The engine only says when there is something to keep. What a trace looks like and how it is kept is for
-`output_mock.traces`.
+The engine only says when there is something to store. `output_mock.traces` knows what a trace looks like and
+stores it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ class Traces:
 
     folder: str | None = "/app/logs/runs"
     bucket: str | None = None
-    # Whether the server, which fetches traces from S3, can show who it is.
+    # Whether the server, which fetches traces from S3, has credentials.
     keys: bool = False
-    # Who really writes them to the folder: then the names are such that every file system takes them.
+    # What really writes them to the folder; then their names are valid on all file systems.
     writer: TraceWriter | None = None
-    # Who really uploads them to the bucket.
+    # What really uploads them to the bucket.
     uploader: TraceUploader | None = None
-    # How long after a run's end its worker waits for what other workers have to say, in nanoseconds.
+    # How long after a run's end its worker waits for entries of other workers, in nanoseconds.
     upload_delay: int = 10 * SECOND
     # What the server fetches traces from S3 with; None when there is no S3.
     source: TraceSource | None = None
 
     def forget(self, run: Run) -> None:
-        """A root run has gone, and what was kept of its trace goes with it."""
+        """Delete the trace of a root run that was removed."""
         if run.memo is not None and run.memo.trace_info is not None and run.memo.trace_info[2] == run.run_id:
             for place in (self.writer, self.uploader):
                 if place is not None:
@@ -53,9 +53,9 @@ class Traces:
 
 
 class TraceSource(Protocol):
-    """Has the objects of a bucket."""
+    """Fetches the objects of a bucket."""
 
     def fetch(self, place: ObjectPlace) -> IO[bytes]:
-        """The object, from its beginning. Raises `TraceFileDownloadError` when it cannot be had, and
-        `ScriptError` when nobody has said where S3 is.
+        """The object, from its beginning. Raises `TraceFileDownloadError` if that fails, and `ScriptError`
+        if no S3 is configured.
         """

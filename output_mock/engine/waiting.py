@@ -1,4 +1,4 @@
-"""How time passes for those who wait for runs of a world: requests, and whoever polls."""
+"""How time passes for clients that wait for runs or poll them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from output_mock.real_time import monotonic
 
 
 class PassesTime(Protocol):
-    """What lets time pass for those that wait for it (`output_mock.virtual_time`)."""
+    """What lets time pass in virtual time (`output_mock.virtual_time`)."""
 
     def pass_until(self, due: int | None, woken: threading.Event | None = None) -> None:
-        """Wait until the clock has come to `due`, or `woken` is set."""
+        """Wait until the clock has reached `due`, or `woken` is set."""
 
 
 class Waiting:
@@ -30,11 +30,11 @@ class Waiting:
     latency: Latency
     outgoing: Outgoing
     traces: Traces
-    # How long, on the wall, a request waits for what only another request can bring.
+    # How long, in real time, a request waits for what only another request can bring.
     patience: float
-    # What gives time to those that wait for it, while virtual time is on.
+    # What lets time pass while virtual time is on.
     virtual: PassesTime | None
-    # How many requests are late on purpose, and wait for their time.
+    # How many requests are being delayed on purpose.
     _late: int
     _open: dict[Run, None]
 
@@ -87,15 +87,13 @@ class Waiting:
         return moved
 
     def waiting_requests(self) -> int:
-        """How many requests wait for something to happen that has not happened yet, or for an application
-        that a workflow has asked.
-        """
+        """How many requests wait for something, or for an application that a workflow has called."""
         with self.clock.lock:
             return self._late + len(self.outgoing) + sum(run.waiting_requests() for run in self._open)
 
     def poll(self, run: Run | None = None) -> None:
-        """Somebody has looked at a run (or at all) and may look again: on an `auto` clock, let the next
-        thing happen. What waits for something from outside does not make time jump.
+        """Note a poll of a run (None: of all): on an `auto` clock, let the next thing happen. Waiting for
+        something from outside does not make time jump.
         """
         clock = self.clock
         if clock.mode != "auto":
@@ -104,7 +102,7 @@ class Waiting:
             if clock.run_due():
                 pass
             elif is_asked_by(run):
-                # No time passes for an application that only looks.
+                # No time passes for polls of an application that a workflow has called.
                 pass
             elif run is None:
                 self._jump_to_next(clock.next_work)
@@ -125,8 +123,8 @@ class Waiting:
         return True
 
     def poll_trace(self, run: Run) -> None:
-        """Somebody has looked in vain for the trace of a run that has ended, and may look again: on an `auto`
-        clock, let what is late for it have come.
+        """Note a poll that has not found the trace of an ended run: on an `auto` clock, let time pass until
+        the trace is complete.
         """
         clock = self.clock
         due = run.close_time + self.traces.upload_delay
@@ -167,8 +165,7 @@ class Waiting:
         waiting: WaitingRequest,
     ) -> bool:
         clock = self.clock
-        # How it stood at that time: a machine that stood still comes to it late, and what was due after it
-        # may have happened then, too.
+        # Evaluate it as of that time: a slow machine may get here late, when later things have happened, too.
         stood: list[bool] = []
         with clock.lock:
             end = clock.call_at(until, lambda: stood.append(done()), is_timeout=True)
@@ -189,13 +186,13 @@ class Waiting:
     ) -> bool:
         clock, outgoing = self.clock, self.outgoing
         limit = 0.0
-        # In virtual time, the wall of whoever waits is the clock.
+        # In virtual time, real time is the fake's clock, too.
         virtual_end: int | None = None
         lock = clock.lock
         interruptions = lock.interruptions
         if until is not None:
             until = clock.last(until)
-        # A script that asks its own fake holds the lock; then nobody can carry anything out.
+        # A script that calls its own fake holds the lock, so nothing can be carried out.
         free = not lock.is_mine()
         while True:
             outgoing.carry_out(waits=True)
@@ -227,7 +224,7 @@ class Waiting:
                         return done()
                 watched = run.latest()
                 waiter = outgoing.watch(watched.watch())
-                # Should somebody else move a virtual clock past the end of this wait.
+                # In case another thread moves a virtual clock past the end of this wait.
                 alarm = None
                 if until is not None and clock.mode != "real":
                     alarm = clock.call_at(until, waiter.set, is_timeout=True)
@@ -243,8 +240,8 @@ class Waiting:
                         if alarm is not None:
                             alarm.cancel()
                 continue
-            # Nothing happens by itself: others, or on a real clock the wall, have to bring it about.
-            # A request of a workflow that is under way ends by itself, as things on a real clock do.
+            # Nothing happens by itself: other requests, or real time on a real clock, have to bring it about.
+            # An open request of a workflow ends by itself, like things on a real clock.
             endless = wall is None and (held or clock.mode == "real")
             if not limit or endless:
                 limit = clock.monotonic() + (self.patience if wall is None else wall)

@@ -1,12 +1,12 @@
-"""Notices a script that does not give its thread back, and breaks it off.
+"""Notices a script that blocks, and interrupts it.
 
-A script runs in the thread of whichever request resumed it, so one that never returns would hang the
-whole world. One thread looks after all watchdogs of the process; it exists only while scripts run.
+A script runs in the thread of the request that resumed it, so one that never returns would hang the whole
+world. One thread serves all watchdogs of the process; it exists only while scripts run.
 
 Only what the script itself does counts. It may compute for as long as the limit, measured as CPU time of
 its own thread, less what the garbage collector took. It may wait in a blocking call for as long: then its
 thread uses no CPU, while the thread that looks is on time again and again. Time in which the process was
-stopped, starved or without its interpreter lock is in neither of the two.
+stopped, or got no CPU or interpreter lock, does not count.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ _INSTEAD = (
 
 
 class ScriptBlockedError(Exception):
-    """Raised inside a script that does not give its thread back, or does what a script must not do.
+    """Raised inside a script that blocks, or does what a script must not do.
 
-    Without words of its own it is an interruption: the interpreter makes it in the thread that is broken off.
+    Without a message it is an interruption: the interpreter creates it in the interrupted thread.
     """
 
     def __init__(self, what: str | None = None, *, instead: str = _INSTEAD) -> None:
@@ -123,9 +123,9 @@ _FORBIDDEN = {
 }
 # The threads in which a script is running at the moment.
 _script_threads: set[int] = set()
-# What was refused in a thread, in case that the script catches the error and goes on.
+# What was refused in a thread, in case the script catches the error and continues.
 _refusals: dict[int, ScriptBlockedError] = {}
-# Why the script of a thread is broken off.
+# Why the script of a thread is interrupted.
 _break_offs: dict[int, str] = {}
 _hook_installed = False
 
@@ -147,7 +147,9 @@ def _audit(
 
 
 def refuse(what: str) -> NoReturn:
-    """Raise in the script that runs in this thread, and have its run fail also if the script catches that."""
+    """Raise an error in the script that runs in this thread, and let its run fail even if the script catches
+    that.
+    """
     _refusals[get_ident()] = refusal = ScriptBlockedError(what, instead="")
     raise refusal
 
@@ -167,7 +169,7 @@ def _is_pipe(path: object) -> bool:
 
 
 def _install_hook() -> None:
-    """Have Python tell of what a script does; a hook stays for as long as the process."""
+    """Install an audit hook that reports what a script does; it stays for the life of the process."""
     global _hook_installed
     if not _hook_installed:
         _hook_installed = True
@@ -182,7 +184,7 @@ _interrupting = threading.Lock()
 
 
 def _watchdog_of(thread_id: int) -> Watchdog | None:
-    """The watchdog that has broken off the script of this thread."""
+    """The watchdog that has interrupted the script of this thread."""
     for watchdog in list(_awake):
         if watchdog.thread_id == thread_id and watchdog.broken:
             return watchdog
@@ -216,7 +218,7 @@ class Watchdog:
         # How long, in nanoseconds, a script may compute or block.
         self.limit: int = limit
         self.thread_id: int = 0
-        # Whether the script that runs was broken off.
+        # Whether the running script was interrupted.
         self.broken: bool = False
         self._depth = 0
         # Which of the scripts that it has watched runs now, and which ran when it looked last.
@@ -230,7 +232,7 @@ class Watchdog:
         self._used = self._idle = self._collecting = 0.0
         # How often it was interrupted.
         self.interruptions: int = 0
-        # Whether that script has given its thread back meanwhile.
+        # Whether that script has returned meanwhile.
         self.over: bool = False
         # The run whose script runs, and the name of its step, if it is a step's function that does.
         self._about: tuple[Watched | None, str | None] = None, None

@@ -1,4 +1,4 @@
-"""A script that never gives its thread back holds up its own world only, which is told and can be ended."""
+"""A script that never returns blocks its own world only; requests to it get an error, and it can be ended."""
 
 from __future__ import annotations
 

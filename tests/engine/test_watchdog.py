@@ -1,4 +1,4 @@
-"""Scripts that do not give their thread back are broken off, and no others."""
+"""Scripts that block are interrupted, and no others."""
 
 from __future__ import annotations
 

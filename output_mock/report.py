@@ -7,6 +7,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Literal
 
 from output_mock.http.journal import listing
+from output_mock.masking import masked_text
 from output_mock.unplayed import Unplayed
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def callbacks(sent: CallbackList) -> str:
 def runs(mock: OutputMock) -> str:
     """A line for each run, what is wrong with the scripts, and the clock."""
     every = list(mock.runs.values())
-    lines = [f"{run.workflow_id} ({run.workflow}): {run.progress}" for run in every[-_MOST_RUNS:]]
+    lines = [
+        masked_text(f"{run.workflow_id} ({run.workflow}): {run.progress}") for run in every[-_MOST_RUNS:]
+    ]
     if len(every) > _MOST_RUNS:
         lines.insert(0, f"… {len(every) - _MOST_RUNS} earlier ones …")
     shown = "\n".join(lines)

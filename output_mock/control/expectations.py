@@ -31,6 +31,7 @@ from output_mock.expected import (
     updated,
 )
 from output_mock.http.journal import Calls
+from output_mock.masking import masked_text
 from output_mock.report import sections
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def _timelines(mock: OutputMock) -> Iterator[tuple[str, str]]:
     for run in list(mock.runs.values())[-_MOST_TIMELINES:]:
         tree = run.trace
         if tree is not None:
-            yield run.workflow_id, "\n".join(click.unstyle(line) for line in drawn(tree, width=_WIDTH))
+            lines = (click.unstyle(line) for line in drawn(tree, width=_WIDTH))
+            yield run.workflow_id, masked_text("\n".join(lines))
 
 
 _EXPECTED = fields(

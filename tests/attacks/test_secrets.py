@@ -72,6 +72,18 @@ def test_the_control_plane_shows_calls_without_secrets() -> None:
         assert (second["query"]["limit"], second["query"]["token"]) == ("3", MASK)
         for query in ({"count": 1, "timeout": "0s"}, {"count": 90, "timeout": "0s"}):
             assert TOKEN not in client.control("GET", "/calls/wait", **query).text
+        # Traces and failures quote what was sent.
+        fetch = {"step": "fetch", "fails": "no {{ input.url }}", "trace": [{"http": "GET {{ input.url }}"}]}
+        client.control("PUT", "/workflows/fetch", {"steps": [fetch], "returns": 1})
+        client.start("fetch", {"url": f"https://bucket.test/?token={TOKEN}"}, workflowId="f")
+        client.until_closed("f")
+        assert "timeline of f" in (report := client.control("GET", "/report", expect=200).text)
+        assert TOKEN not in report
+        for wanted in ({}, {"password": "other"}, {**SECRET_INPUT, "pin": 2}):
+            body = {"expected": [{"call": "started", "input": wanted}]}
+            told = client.control("POST", "/calls/assert", body, expect=422).text
+            assert TOKEN not in told
+            assert "the nearest is" in told
         client.control("POST", "/snapshots", {"name": "s"}, expect=201)
         client.control("POST", "/snapshots/s/restore", expect=200)
         assert TOKEN not in client.control("GET", "/calls").text

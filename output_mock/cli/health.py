@@ -7,6 +7,7 @@ import time
 import click
 
 from output_mock.cli import values
+from output_mock.cli.serve import serve
 from output_mock.durations import Duration, nanoseconds
 
 # How many seconds an answer may take, and how long to wait between two tries.
@@ -24,15 +25,6 @@ def _length(context: click.Context, _: click.Parameter, value: str) -> Duration:
 @click.command()
 @click.argument("url", required=False, metavar="[URL]")
 @click.option(
-    "--port",
-    metavar="PORT",
-    callback=values.port,
-    envvar=["OUTPUT_MOCK_PORT", "OUTPUT_API_PORT"],
-    show_envvar=True,
-    show_default="3001; in production 3000",
-    help="Without a URL: the port on this machine.",
-)
-@click.option(
     "--wait",
     metavar="DURATION",
     callback=_length,
@@ -40,18 +32,31 @@ def _length(context: click.Context, _: click.Parameter, value: str) -> Duration:
     show_default=True,
     help="How long to try again as long as nothing answers.",
 )
-def health(url: str | None, port: int | None, wait: int) -> None:
-    """Ask whether a server is up: the one at URL, or the one that `serve` starts on this machine.
+@click.pass_context
+def health(context: click.Context, /, url: str | None, wait: int) -> None:
+    """Ask whether a server is up: the one at URL, or the one that `serve` starts here.
 
-    The exit status is 0 if it answers GET /health as it should, and 1 if it does not.
+    That one is where environment variables and the configuration file say. The exit status is 0 if it answers
+    GET /health as it should, and 1 if it does not.
     """
-    base = f"http://127.0.0.1:{values.usual_port() if port is None else port}" if url is None else url
+    base = _served_here(context) if url is None else url
     ends = time.monotonic() + wait / 1e9
     while (problem := _problem(base)) is not None:
         if time.monotonic() >= ends:
             raise click.ClickException(f"{base.rstrip('/')}/health: {problem}")
         time.sleep(_PAUSE)
     click.echo(f"{base.rstrip('/')} is up")
+
+
+def _served_here(context: click.Context) -> str:
+    """Where `serve` listens when it is given no options."""
+    # Whatever else is wrong with the settings, `serve` itself has told.
+    options = serve.make_context("serve", [], parent=context.find_root(), resilient_parsing=True).params
+    host, port = options["host"] or "", options["port"]
+    if host in ("", "0.0.0.0", "::", "localhost"):
+        host = "127.0.0.1"
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{values.usual_port() if port is None else port}"
 
 
 def _problem(base: str) -> str | None:
@@ -67,6 +72,4 @@ def _problem(base: str) -> str | None:
         return f"answered {error.code}; is it an Output API?"
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        return (
-            f"nothing answers there ({getattr(reason, 'strerror', None) or reason}); is the server running?"
-        )
+        return f"no server answers there ({getattr(reason, 'strerror', None) or reason}); is it running?"

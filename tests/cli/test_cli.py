@@ -939,12 +939,15 @@ def test_an_address_of_another_machine_is_said_in_one_line() -> None:
 # Health
 
 
-def test_health_says_whether_a_server_is_up(serve: Serve) -> None:
+def test_health_says_whether_a_server_is_up(serve: Serve, tmp_path: Path) -> None:
     fake = serve("--auth-token", "secret")
     url = f"http://127.0.0.1:{fake.port}"
     assert run("health", url) == (0, f"{url} is up\n", "")
     for variable in ("OUTPUT_API_PORT", "OUTPUT_MOCK_PORT"):
-        assert run("health", "--wait", "1m", environment={variable: str(fake.port)}).returncode == 0
+        environment = {variable: str(fake.port), "OUTPUT_MOCK_HOST": "0.0.0.0"}
+        assert run("health", "--wait", "1m", environment=environment).stdout == f"{url} is up\n"
+    (tmp_path / "output-mock.toml").write_text(f"[serve]\nport = {fake.port}\n[verify]\nstrict = true\n")
+    assert run("health", cwd=tmp_path).returncode == 0
     fake.stop()
     ended = run("health", url, "--wait", "200ms")
     assert ended.returncode == 1

@@ -142,6 +142,9 @@ class _Asgi:
 
     def send(self, request: Request, mounted: str, timeout: float) -> Response:
         loop = self._running()
+        if threading.current_thread() is self._thread:
+            # Its event loop waits for this very answer.
+            raise TookTooLong
         future = asyncio.run_coroutine_threadsafe(self._call(request, mounted), loop)
         try:
             return future.result(timeout)

@@ -86,6 +86,9 @@ class Callbacks:
     def application(self, url: str, application: Callable[..., Any]) -> None:
         """Let a WSGI or ASGI application answer all requests to this URL and below it."""
         made = Application(normal(url), application)
+        for other in self._applications:
+            if other.url == made.url:
+                other.close()
         with self._lock:
             self._applications = [*(one for one in self._applications if one.url != made.url), made]
             self._applications.sort(key=lambda one: -len(one.url))

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.json_format import ParseDict
@@ -83,7 +84,10 @@ class StepActivities:
     async def _send(self, info: activity.Info, given: dict[str, Any]) -> Any:
         """One attempt of a request to the application."""
         sender = Sender(info.workflow_id or "", info.workflow_run_id or "", info.attempt, time_ns())
-        sent = await asyncio.to_thread(self._offer.callbacks.send, sender, given)
+        delivery = self._offer.callbacks.delivery(given["url"])
+        await asyncio.sleep(delivery.late / SECOND)
+        send = partial(self._offer.callbacks.send, sender, given, delivery=delivery)
+        sent = await asyncio.to_thread(send)
         await asyncio.sleep(sent.takes / SECOND)
         try:
             return sent.result()

@@ -225,6 +225,24 @@ def test_an_asgi_application_is_called_on_a_loop_of_its_own(jumping: OutputMock)
     assert run(mock, "publish")["output"] == {"by": "asgi"}
 
 
+def test_an_asgi_application_that_blocks_its_own_loop_is_not_waited_for(jumping: OutputMock) -> None:
+    """On a server, too, its event loop could not answer the second request before the first."""
+    inner: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        await receive()
+        inner.append(run(jumping, "tell", input={})["output"])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    jumping.application("https://app.example", app)
+    outer = run(jumping, "tell", input={})["output"]
+    assert inner == [{"failed": f"POST {URL} The operation was aborted due to timeout"}]
+    assert outer["failed"].endswith("aborted due to timeout")
+
+
 def test_what_the_application_raises_fails_the_attempt_and_can_be_looked_at(mock: OutputMock) -> None:
     def review(question: dict[str, Any]) -> Any:
         raise ValueError("no room")

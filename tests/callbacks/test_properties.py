@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from datetime import timedelta
@@ -53,7 +54,7 @@ class World:
             for _ in range(2):
                 try:
                     answers.append(await ctx.send_post_request_and_await_webhook(URL, timeout="5m"))
-                except (StepFailure, TimeoutError) as failure:
+                except (StepFailure, asyncio.TimeoutError) as failure:
                     answers.append(type(failure).__name__)
             return answers
 

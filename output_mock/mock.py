@@ -32,7 +32,7 @@ from output_mock.scripts.builder import WorkflowBuilder, calling_place
 from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
 from output_mock.scripts.script import FirstRun, Scripted
 from output_mock.sdk.errors import ScriptError
-from output_mock.unplayed import Unplayed, unplayed
+from output_mock.unused import UnusedScript, find_unused
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -290,12 +290,12 @@ class OutputMock(Scripted):
         return Calls(self.app.calls)
 
     @property
-    def unplayed(self) -> list[Unplayed]:
+    def unused(self) -> list[UnusedScript]:
         """What was scripted and never used: workflows that were never run, `when`s that matched no input,
         answers that no run got, signals that came too late for every run, faults that affected no call.
         `str` of each says what and where.
         """
-        return unplayed(self.world, self.app.faults)
+        return find_unused(self.world, self.app.faults)
 
     @property
     def unmatched_calls(self) -> Calls:

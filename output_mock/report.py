@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from output_mock.http.journal import listing
 from output_mock.masking import masked_text
-from output_mock.unplayed import Unplayed
+from output_mock.unused import UnusedScript
 
 if TYPE_CHECKING:
     from output_mock.callbacks.journal import CallbackList
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 # More runs than this are not shown one by one; the last ones are.
 _MOST_RUNS = 30
 # More unused scripts than this are only counted.
-_MOST_UNPLAYED = 20
+_MOST_UNUSED = 20
 
 # Which unused scripts fail a test: none, those that the test itself has scripted, or all.
-Unused = Literal["report", "error", "all"]
+UnusedPolicy = Literal["report", "error", "all"]
 # Whether a place, `file, line 7`, lies in the test itself.
 IsOwn = Callable[[str], bool]
 
@@ -35,7 +35,7 @@ def sections(mock: OutputMock, is_own: IsOwn) -> list[tuple[str, str]]:
     sent = mock.callbacks.so_far
     if sent:
         found.append(("output_mock: callbacks", callbacks(sent)))
-    rest = [one for one in mock.unplayed if one.of_run or any(map(is_own, one.places))]
+    rest = [one for one in mock.unused if one.of_run or any(map(is_own, one.places))]
     if rest:
         found.append(("output_mock: scripted but never used", _listed(rest)))
     return found
@@ -82,17 +82,17 @@ def runs(mock: OutputMock) -> str:
     return "\n".join(lines)
 
 
-def complaint(mock: OutputMock, is_own: IsOwn, *, strict: bool, unused: Unused) -> str | None:
+def complaint(mock: OutputMock, is_own: IsOwn, *, strict: bool, unused: UnusedPolicy) -> str | None:
     """The message that a test fails with at its end; None when nothing is wrong.
 
     With `strict`, requests that no script matches and mistakes in scripts count. With `unused="error"`, what
     the test itself has scripted and nothing has used counts; with `"all"`, also what others have scripted.
     """
-    unforeseen = _unmatched(mock) if strict else None
-    complaints = [unforeseen]
+    unmatched = _unmatched(mock) if strict else None
+    complaints = [unmatched]
     if unused != "report":
         counts = is_own if unused == "error" else bool
-        complaints.append(_unplayed(mock, counts, follows=unforeseen is not None))
+        complaints.append(_unused(mock, counts, follows=unmatched is not None))
     return "\n\n".join(text for text in complaints if text) or None
 
 
@@ -133,9 +133,9 @@ def _unmatched(mock: OutputMock) -> str | None:
     )
 
 
-def _unplayed(mock: OutputMock, counts: IsOwn, *, follows: bool) -> str | None:
+def _unused(mock: OutputMock, counts: IsOwn, *, follows: bool) -> str | None:
     """`follows` says that requests that no script matches are listed above, and may be the cause."""
-    rest = [one for one in mock.unplayed if any(map(counts, one.places))]
+    rest = [one for one in mock.unused if any(map(counts, one.places))]
     if not rest:
         return None
     listed = "\n".join(f"  {line}" for line in _listed(rest).split("\n"))
@@ -148,8 +148,8 @@ def _unplayed(mock: OutputMock, counts: IsOwn, *, follows: bool) -> str | None:
     )
 
 
-def _listed(found: list[Unplayed]) -> str:
-    lines = [str(one) for one in found[:_MOST_UNPLAYED]]
-    if len(found) > _MOST_UNPLAYED:
-        lines.append(f"… and {len(found) - _MOST_UNPLAYED} more")
+def _listed(found: list[UnusedScript]) -> str:
+    lines = [str(one) for one in found[:_MOST_UNUSED]]
+    if len(found) > _MOST_UNUSED:
+        lines.append(f"… and {len(found) - _MOST_UNUSED} more")
     return "\n".join(lines)

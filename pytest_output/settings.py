@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from output_mock.report import Unused
+    from output_mock.report import UnusedPolicy
 
 # The arguments of the marker that have an ini option for their default: its type, and what it sets.
 INI = {
@@ -156,7 +156,7 @@ class Settings:
         self.options: dict[str, Any] = {name: value for name, value in given.items() if name not in _OWN}
         self.strict: bool = given.get("strict", True)
         # By default as strict: a test that is not strict may well leave scripts unused.
-        self.unused: Unused = given.get("unused", "error" if self.strict else "report")
+        self.unused: UnusedPolicy = given.get("unused", "error" if self.strict else "report")
         if self.unused not in _UNUSED:
             raise ValueError(f"unused must be one of {', '.join(_UNUSED)}, not {self.unused!r}")
         self.url: str | None = given.get("url")

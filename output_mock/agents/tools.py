@@ -233,7 +233,7 @@ class FakeTools:
         return {
             "calls": [{key: call[key] for key in keys} for call in missed],
             "scriptErrors": self._fake.control("GET", "/world")["scriptErrors"],
-            "neverUsed": [one["about"] for one in self._fake.control("GET", "/unplayed")["unplayed"]],
+            "neverUsed": [one["about"] for one in self._fake.control("GET", "/unused")["unused"]],
         }
 
     def add_fault(

@@ -12,7 +12,7 @@ from output_mock.control import (
     metrics,
     runs,
     snapshots,
-    unplayed,
+    unused,
     workflows,
     world_operations,
 )
@@ -27,7 +27,7 @@ _MODULES = (
     calls,
     callbacks,
     expectations,
-    unplayed,
+    unused,
     snapshots,
     metrics,
 )

@@ -351,7 +351,7 @@ def test_what_runs_that_went_have_played_counts_as_played() -> None:
     run(mock, "told")
     for n in range(3):
         run(mock, "echo", n)
-    texts = [str(one) for one in mock.unplayed]
+    texts = [str(one) for one in mock.unused]
     assert not any("told" in text for text in texts), texts
     assert any("waiting" in text for text in texts)
 

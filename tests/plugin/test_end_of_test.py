@@ -111,7 +111,7 @@ def test_what_nobody_has_seen_fails_the_test_at_its_end_and_is_named(
     assert re.search(pattern, said[name]["teardown"]["text"], re.DOTALL), said[name]["teardown"]["text"]
 
 
-def test_nobody_is_told_to_take_out_what_a_wrong_name_has_left_unplayed(said: Mapping[str, Said]) -> None:
+def test_a_script_with_a_wrong_name_is_not_reported_as_one_to_remove(said: Mapping[str, Said]) -> None:
     name = "test_fails_for_a_wrong_name_and_blames_it_for_what_was_not_played"
     assert "take it out" not in said[name]["teardown"]["text"]
 

@@ -469,4 +469,4 @@ def test_skips(output_mock):
 
 
 def test_passes_and_waits_while_another_fails(output_mock):
-    assert output_mock.unplayed == []
+    assert output_mock.unused == []

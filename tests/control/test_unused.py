@@ -18,19 +18,19 @@ SCRIPT = {
 }
 
 
-def unplayed(client: Client, name: str) -> list[Any]:
-    found = client.control("GET", "/unplayed").json
-    assert found["count"] == len(found["unplayed"])
-    return [one for one in found["unplayed"] if repr(name) in one["about"] or "fault" in one["about"]]
+def unused(client: Client, name: str) -> list[Any]:
+    found = client.control("GET", "/unused").json
+    assert found["count"] == len(found["unused"])
+    return [one for one in found["unused"] if repr(name) in one["about"] or "fault" in one["about"]]
 
 
 def test_what_was_scripted_over_http_and_never_played_is_told() -> None:
     with served(worlds_of()) as client:
         client.control("PUT", "/workflows/price", SCRIPT)
-        (whole,) = unplayed(client, "price")
+        (whole,) = unused(client, "price")
         assert whole["about"] == "workflow 'price' was never run"
         client.run("price", {"currency": "USD"})
-        first, second, others = unplayed(client, "price")
+        first, second, others = unused(client, "price")
         assert first["about"] == 'workflow \'price\': when({"currency": "EUR"}) matched no input'
         assert first["places"] == ["/when/0"]
         assert "no run got answer 2 of 2 for when" in second["about"]
@@ -38,12 +38,12 @@ def test_what_was_scripted_over_http_and_never_played_is_told() -> None:
         assert others["about"] == "workflow 'price': no run got its answer for other inputs"
         client.control("POST", "/faults", {"status": 503, "route": "stop"})
         assert (
-            unplayed(client, "price")[-1]["about"] == "the fault 'answer 503 for route stop' affected no call"
+            unused(client, "price")[-1]["about"] == "the fault 'answer 503 for route stop' affected no call"
         )
         for currency in ("USD", "EUR", "GBP"):
             client.run("price", {"currency": currency})
         client.control("DELETE", "/faults")
-        assert unplayed(client, "price") == []
+        assert unused(client, "price") == []
 
 
 def test_each_place_in_a_yaml_text_is_named_once() -> None:
@@ -55,7 +55,7 @@ def test_each_place_in_a_yaml_text_is_named_once() -> None:
             headers={"Content-Type": "application/yaml"},
             expect=201,
         )
-        (whole,) = unplayed(client, "short")
+        (whole,) = unused(client, "short")
         assert whole["places"] == ["the body, line 1, column 1"]
 
 
@@ -63,7 +63,7 @@ def test_a_run_that_has_not_begun_may_still_play_anything() -> None:
     with served(worlds_of()) as client:
         client.control("PUT", "/workflows/price", SCRIPT)
         client.start("price", {"currency": "USD"})
-        assert unplayed(client, "price") == []
+        assert unused(client, "price") == []
 
 
 def test_a_fault_says_where_it_is_kept_and_whether_it_can_affect_a_call() -> None:
@@ -78,6 +78,6 @@ def test_a_fault_says_where_it_is_kept_and_whether_it_can_affect_a_call() -> Non
         warning = f"{what} affects no call: API 0.8.0 has no route 'input' ({place})"
         assert fault["warning"] == warning
         assert mock.script_warnings == [warning]
-        (one,) = client.control("GET", "/unplayed").json["unplayed"]
+        (one,) = client.control("GET", "/unused").json["unused"]
         assert one["places"] == [place]
         assert client.control("POST", "/faults", {"status": 503, "route": "run"}).json["warning"] is None

@@ -29,12 +29,12 @@ def scripts(output_mock):
 
 
 def test_fails_for_a_workflow_that_was_never_run(output_mock):
-    """workflow 'a' was never run (…suite_unplayed.py, line HERE)"""
+    """workflow 'a' was never run (…suite_unused.py, line HERE)"""
     output_mock.workflow("a").returns(1)  # here
 
 
 def test_fails_for_a_function_that_was_never_run(output_mock):
-    """workflow 'a' was never run (…suite_unplayed.py, line HERE)"""
+    """workflow 'a' was never run (…suite_unused.py, line HERE)"""
 
     @output_mock.workflow("a")  # here
     async def a(ctx, input):
@@ -42,7 +42,7 @@ def test_fails_for_a_function_that_was_never_run(output_mock):
 
 
 def test_fails_for_a_when_that_fitted_nothing(output_mock):
-    """workflow 'a': when({"x": 1}) matched no input (…suite_unplayed.py, line HERE)"""
+    """workflow 'a': when({"x": 1}) matched no input (…suite_unused.py, line HERE)"""
     output_mock.workflow("a").when({"x": 1}).returns(1)  # here
     output_mock.workflow("a").returns(2)
     assert run(output_mock, "a", input={"x": 2}) == 2
@@ -62,7 +62,7 @@ def test_fails_for_the_answer_to_other_inputs(output_mock):
 
 
 def test_fails_for_an_answer_in_a_row_that_no_run_got(output_mock):
-    """workflow 'a': no run got answer 3 of 3 (…suite_unplayed.py, line HERE)"""
+    """workflow 'a': no run got answer 3 of 3 (…suite_unused.py, line HERE)"""
     output_mock.workflow("a").fails("busy").then.returns(2).then.returns(3)  # here
     run(output_mock, "a")
     assert run(output_mock, "a") == 2
@@ -80,7 +80,7 @@ def test_fails_for_a_when_below_a_function_that_plays_all(output_mock):
 
 
 def test_fails_for_a_fault_that_struck_nothing(output_mock):
-    """the fault 'answer 503 for route stop' affected no call (…suite_unplayed.py, line HERE)"""
+    """the fault 'answer 503 for route stop' affected no call (…suite_unused.py, line HERE)"""
     output_mock.fail_next(503, route="stop")  # here
 
 
@@ -176,7 +176,7 @@ def test_fails_for_a_when_of_a_file_if_all_counts(output_mock):
 
 @pytest.mark.output(unused="all")
 def test_fails_for_a_fixture_if_all_counts(output_mock, scripts):
-    """workflow 'b' was never run (…suite_unplayed.py, line …)"""
+    """workflow 'b' was never run (…suite_unused.py, line …)"""
     assert run(output_mock, "a") == 1
 
 

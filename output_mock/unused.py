@@ -24,7 +24,7 @@ _ENDINGS = {
 }
 
 
-class Unplayed(NamedTuple):
+class UnusedScript(NamedTuple):
     """Something that was scripted but never used."""
 
     # In words: what it is, and that it was not used.
@@ -38,7 +38,7 @@ class Unplayed(NamedTuple):
         return f"{self.text} ({self.places[0]})"
 
 
-def unplayed(world: World, faults: Faults) -> list[Unplayed]:
+def find_unused(world: World, faults: Faults) -> list[UnusedScript]:
     """What is scripted and was not used so far.
 
     A workflow is used when a run of it was started. Its parts are not listed as long as one of its runs has
@@ -47,7 +47,7 @@ def unplayed(world: World, faults: Faults) -> list[Unplayed]:
     number of calls and has affected none. Faults that apply by chance, always, beyond a limit, or as part of
     a preset are not listed. Answers to requests of workflows, and faults of these, are listed likewise.
     """
-    found: dict[Unplayed, None] = {}
+    found: dict[UnusedScript, None] = {}
     with world.clock.lock:
         runs: dict[str, list[Run]] = {}
         for run in world.runs():
@@ -59,17 +59,17 @@ def unplayed(world: World, faults: Faults) -> list[Unplayed]:
                     found |= dict.fromkeys(_of_workflow(world, definition, there))
     for fault in faults:
         if not fault.struck and fault.is_certain:
-            found[Unplayed(f"the fault {str(fault)!r} affected no call", (fault.place,))] = None
+            found[UnusedScript(f"the fault {str(fault)!r} affected no call", (fault.place,))] = None
     for text, place in world.callbacks.unused:
-        found[Unplayed(text, (place,))] = None
+        found[UnusedScript(text, (place,))] = None
     return list(found)
 
 
-def _of_workflow(world: World, definition: WorkflowDefinition, runs: list[Run]) -> Iterator[Unplayed]:
+def _of_workflow(world: World, definition: WorkflowDefinition, runs: list[Run]) -> Iterator[UnusedScript]:
     name, parts = f"workflow {definition.name!r}", parts_of(definition)
     if not runs:
         places = [place for part in parts for place in part.answers]
-        yield Unplayed(f"{name} was never run", tuple(dict.fromkeys((place_of(definition), *places))))
+        yield UnusedScript(f"{name} was never run", tuple(dict.fromkeys((place_of(definition), *places))))
         return
     if any(_is_open(run) for run in runs):
         return
@@ -79,16 +79,16 @@ def _of_workflow(world: World, definition: WorkflowDefinition, runs: list[Run]) 
             what = "no run got its answer for other inputs"
             if part.match:
                 what = f"{part.match} matched no input"
-            yield Unplayed(f"{name}: {what}", tuple(part.answers), of_run=True)
+            yield UnusedScript(f"{name}: {what}", tuple(part.answers), of_run=True)
             continue
         inputs = f" for {part.match or 'other inputs'}" if len(parts) > 1 else ""
         for number, place in enumerate(part.answers[given:], given + 1):
             text = f"{name}: no run got answer {number} of {len(part.answers)}{inputs}"
-            yield Unplayed(text, (place,), of_run=True)
+            yield UnusedScript(text, (place,), of_run=True)
     yield from _unsent(name, runs, world.played.get(definition.name, set()))
 
 
-def _unsent(name: str, runs: list[Run], gone: set[tuple[str, str, int]]) -> Iterator[Unplayed]:
+def _unsent(name: str, runs: list[Run], gone: set[tuple[str, str, int]]) -> Iterator[UnusedScript]:
     """The signals that the workflow should have received, but whose runs had all ended before. Those in
     `gone` were sent to runs that have been removed.
     """
@@ -112,7 +112,7 @@ def _unsent(name: str, runs: list[Run], gone: set[tuple[str, str, int]]) -> Iter
                     "; .receives() only sends the signal and does not make the run wait for it: wait in the "
                     "script with ctx.wait_for_signal"
                 )
-            yield Unplayed(text, (signal.place,), of_run=True)
+            yield UnusedScript(text, (signal.place,), of_run=True)
 
 
 def _is_open(run: Run) -> bool:

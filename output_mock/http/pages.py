@@ -47,18 +47,36 @@ def first_place(run: Run, history: History) -> Place:
     return Place(0, len(history.batches), run.running)
 
 
+def check(token: str, run_id: str) -> None:
+    """Raise `InvalidPageTokenError` unless a token is one of a run, which may be unknown
+    (page_tokens_of_unknown_runs).
+    """
+    if not _is_empty(token) and _read(token)[0] != run_id.lower():
+        raise InvalidPageTokenError
+
+
+def _is_empty(token: str) -> bool:
+    """Whether it is too short to hold anything; it is read as nothing."""
+    return len(token.rstrip("=")) < 2
+
+
+def _read(token: str) -> tuple[Any, Place]:
+    """The run of a token, and the place. Raises `InvalidPageTokenError`."""
+    try:
+        read = json.loads(base64.b64decode(token, validate=True))
+        return read["run"], Place(read["first"], read["end"], "running" in read, read.get("read"))
+    except (binascii.Error, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise InvalidPageTokenError from None
+
+
 def place_of(run: Run, history: History, token: str) -> Place:
     """Where the page of this token begins.
 
     Raises `InvalidPageTokenError`.
     """
-    if len(token.rstrip("=")) < 2:
-        return first_place(run, history)  # too short to hold anything, and read as nothing
-    try:
-        read = json.loads(base64.b64decode(token, validate=True))
-        run_id, place = read["run"], Place(read["first"], read["end"], "running" in read, read.get("read"))
-    except (binascii.Error, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise InvalidPageTokenError from None
+    if _is_empty(token):
+        return first_place(run, history)
+    run_id, place = _read(token)
     written = len(history.batches)
     numbers = [place.first, place.end, place.first if place.read is None else place.read]
     if run_id != run.run_id or any(type(one) is not int or not 0 <= one <= written for one in numbers):

@@ -161,8 +161,7 @@ def _validate(request: ApiRequest, route: Route) -> None:
     if operation.body is not None:
         request.fields = operation.body.parse(body)
     if route.rid is not None:
-        run_id: str = RUN_ID.parse(route.rid)
-        request.run_id = run_id.lower()
+        request.run_id = RUN_ID.parse(route.rid)
     if operation.query is not None:
         pinned = {} if request.run_id is None else {"runId": request.run_id}
         request.parameters = operation.query.parse({**query, **pinned})

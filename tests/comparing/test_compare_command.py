@@ -97,7 +97,7 @@ def test_what_keeps_it_from_comparing_is_told_in_one_line(hello: Path, tmp_path:
         assert f"{url} does not offer hello; start it with the same script" in words
         gone = run("compare", url, "http://127.0.0.1:9", "--script", hello, cwd=tmp_path)
     assert gone.returncode == 2
-    assert "http://127.0.0.1:9: nothing answers there" in one_line(gone)
+    assert "http://127.0.0.1:9: no server answers there" in one_line(gone)
     missing = run("compare", url, url, "--script", tmp_path / "none.py", cwd=tmp_path)
     assert missing.returncode == 2
     assert "there is no such file" in one_line(missing)

@@ -32,9 +32,11 @@ def history(request: ApiRequest) -> Reply:
     token, poll = parameters.get("pageToken"), parameters.get("longPollTimeoutMs")
     try:
         run = _run_of(request)
-    except WorkflowNotFoundError as problem:
+    except (ServiceError, WorkflowNotFoundError) as problem:
         if token is not None and poll is None:
-            problem.message = f'Run "{parameters["runId"]}" not found for workflow "{request.id}"'
+            pages.check(token, parameters["runId"])
+            if isinstance(problem, WorkflowNotFoundError):
+                problem.message = f'Run "{parameters["runId"]}" not found for workflow "{request.id}"'
         raise
     show = request.view.history
     with world.clock.lock:
@@ -124,6 +126,11 @@ def _run_of(request: ApiRequest) -> Run:
     uuid = _UUID.fullmatch(run_id)
     if uuid is None:
         raise ServiceError("Failed to describe workflow", status=400, workflow_id=request.id)
-    digits = uuid.group(1).lower().replace("-", "")
-    run_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-    return request.world.find(request.id, run_id)
+    digits = uuid.group(1).replace("-", "")
+    try:
+        return request.world.find(
+            request.id, f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        )
+    except WorkflowNotFoundError:
+        # Messages repeat it as it was sent (run_ids_in_capitals).
+        raise WorkflowNotFoundError.unknown(request.id, run_id) from None

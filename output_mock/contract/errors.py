@@ -40,7 +40,10 @@ class WorkflowNotFoundError(OutputError):
     def unknown(cls, workflow_id: str, run_id: str | None = None) -> WorkflowNotFoundError:
         """An id, or a run of an id, that nothing was ever started under (workflow_ids_in_messages)."""
         if run_id is None:
-            return cls(f"workflow not found for ID: {workflow_id}", workflow_id=workflow_id)
+            # What ends in a space does not come through between Temporal and the API
+            # (workflow_ids_that_end_in_a_space).
+            message = "" if workflow_id.endswith(" ") else f"workflow not found for ID: {workflow_id}"
+            return cls(message, workflow_id=workflow_id)
         return cls(
             f'workflow execution not found for workflow ID {go_quoted(workflow_id)} and run ID "{run_id}"',
             workflow_id=workflow_id,

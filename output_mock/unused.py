@@ -58,7 +58,7 @@ def find_unused(world: World, faults: Faults) -> list[UnusedScript]:
                 if there or definition.name not in world.played:
                     found |= dict.fromkeys(_of_workflow(world, definition, there))
     for fault in faults:
-        if not fault.struck and fault.is_certain:
+        if not fault.affected and fault.is_certain:
             found[UnusedScript(f"the fault {str(fault)!r} affected no call", (fault.place,))] = None
     for text, place in world.callbacks.unused:
         found[UnusedScript(text, (place,))] = None

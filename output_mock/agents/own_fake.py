@@ -37,6 +37,6 @@ def own_fake(scripts: Sequence[Scripted], *, port: int, clock: Mode, seed: int) 
         with running(Front(worlds), "127.0.0.1", port) as url:
             yield url
     finally:
-        for held in worlds:
-            held.mock.close()
+        for entry in worlds:
+            entry.mock.close()
         worlds.close()

@@ -277,7 +277,7 @@ def serve(context: click.Context, /, **given: Any) -> None:
         health=not options.no_health_log,
     )
     log.follow(mock)
-    held = Worlds(
+    worlds = Worlds(
         mock,
         served.another,
         most=options.worlds,
@@ -285,9 +285,9 @@ def serve(context: click.Context, /, **given: Any) -> None:
         on_new=log.follow,
         on_end=served.keeping.forget,
     )
-    saver = None if options.state_file is None else _saver(options.state_file, held, log)
+    saver = None if options.state_file is None else _saver(options.state_file, worlds, log)
     access = Access(host_names(options.host, options.allow_host), options.allow_origin)
-    front = Front(held, control_token=options.control_token, access=access)
+    front = Front(worlds, control_token=options.control_token, access=access)
     port = values.usual_port() if options.port is None else options.port
     server = bound(front, options.host, port, log.served)
     # From here on a signal ends `server.run`.
@@ -304,7 +304,7 @@ def serve(context: click.Context, /, **given: Any) -> None:
     if (configuration := configuration_of(context)) is not None:
         click.echo(f"settings are from {configuration}")
     if watcher is not None:
-        watcher.begin(mock, served.loaded, log.tell, lambda: served.with_scripts(held))
+        watcher.begin(mock, served.loaded, log.tell, lambda: served.with_scripts(worlds))
     # Existing objects live as long as the process, so they are frozen. Runs do not, so garbage has to be
     # collected; Python does so when garbage may be a quarter of all objects, and not more often than this.
     gc.freeze()
@@ -316,7 +316,7 @@ def serve(context: click.Context, /, **given: Any) -> None:
             watcher.close()
         if saver is not None:
             saver.close(_WRITING)
-        held.close()
+        worlds.close()
         served.keeping.close()
         end.finish(log.close)
 

@@ -95,13 +95,13 @@ def _described(made: Callback) -> dict[str, Any]:
     }
 
 
-def _callbacks(asked: ControlRequest) -> Callbacks:
-    return asked.held.app.world.callbacks
+def _callbacks(request: ControlRequest) -> Callbacks:
+    return request.entry.app.world.callbacks
 
 
-def _fitting(asked: ControlRequest) -> CallbackList:
-    query = asked.query
-    callbacks = _callbacks(asked)
+def _fitting(request: ControlRequest) -> CallbackList:
+    query = request.query
+    callbacks = _callbacks(request)
     try:
         normal(query.get("url", "http://any"))
     except ValueError as error:
@@ -118,38 +118,38 @@ def _fitting(asked: ControlRequest) -> CallbackList:
     return CallbackList([one for one in found if missed == (one.unmatched_reason is not None)])
 
 
-def _listed(asked: ControlRequest) -> ControlResponse:
-    found = _fitting(asked)
-    shown = found[-int(asked.query.get("limit", 100)) :]
+def _listed(request: ControlRequest) -> ControlResponse:
+    found = _fitting(request)
+    shown = found[-int(request.query.get("limit", 100)) :]
     return ControlResponse(200, {"callbacks": [_described(one) for one in shown], "count": len(found)})
 
 
-def list_callbacks(asked: ControlRequest) -> ControlResponse:
+def list_callbacks(request: ControlRequest) -> ControlResponse:
     """The requests that match."""
-    return _listed(asked)
+    return _listed(request)
 
 
-def wait(asked: ControlRequest) -> ControlResponse:
+def wait(request: ControlRequest) -> ControlResponse:
     """Wait until there are enough requests that match."""
-    wanted = asked.query.get("count", 1)
-    length = duration(asked.query.get("timeout", "10s"))
+    wanted = request.query.get("count", 1)
+    length = duration(request.query.get("timeout", "10s"))
     if length > LONGEST_WAIT * SECOND:
         raise InvalidRequest(
             f"a request can wait {LONGEST_WAIT} s at most, not {format_duration(length)}; send another one "
             f"after that"
         )
-    callbacks = _callbacks(asked)
-    if not callbacks.wait(lambda: len(_fitting(asked)) >= wanted, length / SECOND):
+    callbacks = _callbacks(request)
+    if not callbacks.wait(lambda: len(_fitting(request)) >= wanted, length / SECOND):
         raise WaitedInVain(
-            f"there were {len(_fitting(asked))} such requests within {format_duration(length)}, not {wanted}"
-            f"; the last ones:\n{callbacks.sent[-10:]!r}"
+            f"there were {len(_fitting(request))} such requests within {format_duration(length)}, not "
+            f"{wanted}; the last ones:\n{callbacks.sent[-10:]!r}"
         )
-    return _listed(asked)
+    return _listed(request)
 
 
-def clear(asked: ControlRequest) -> ControlResponse:
+def clear(request: ControlRequest) -> ControlResponse:
     """Forget all requests."""
-    _callbacks(asked).clear()
+    _callbacks(request).clear()
     return ControlResponse(204, None)
 
 
@@ -167,29 +167,29 @@ def _answer(answer: ScriptedAnswer) -> dict[str, Any]:
     }
 
 
-def list_answers(asked: ControlRequest) -> ControlResponse:
+def list_answers(request: ControlRequest) -> ControlResponse:
     """The answers that are scripted."""
-    return ControlResponse(200, {"answers": [_answer(one) for one in _callbacks(asked).scripted]})
+    return ControlResponse(200, {"answers": [_answer(one) for one in _callbacks(request).scripted]})
 
 
-def respond(asked: ControlRequest) -> ControlResponse:
+def respond(request: ControlRequest) -> ControlResponse:
     """Script an answer."""
-    callbacks = _callbacks(asked)
+    callbacks = _callbacks(request)
     if len(callbacks.scripted) >= _MOST:
         raise Conflict(
             f"a world has at most {_MOST} answers to callbacks; remove them with DELETE /callbacks/answers"
         )
     try:
-        answer = ScriptedAnswer(**asked.body, place="/__mock__/callbacks/answers")
+        answer = ScriptedAnswer(**request.body, place="/__mock__/callbacks/answers")
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
     callbacks.add(answer)
     return ControlResponse(201, _answer(answer))
 
 
-def clear_answers(asked: ControlRequest) -> ControlResponse:
+def clear_answers(request: ControlRequest) -> ControlResponse:
     """Forget all answers."""
-    callbacks = _callbacks(asked)
+    callbacks = _callbacks(request)
     for answer in callbacks.scripted:
         callbacks.remove(answer)
     return ControlResponse(204, None)
@@ -198,9 +198,9 @@ def clear_answers(asked: ControlRequest) -> ControlResponse:
 # Faults
 
 
-def add_fault(asked: ControlRequest) -> ControlResponse:
+def add_fault(request: ControlRequest) -> ControlResponse:
     """Let something go wrong with the next requests."""
-    callbacks, body = _callbacks(asked), asked.body
+    callbacks, body = _callbacks(request), request.body
     kinds = [name for name in ("drop", "delay", "duplicate", "reorder") if name in body]
     if len(kinds) != 1:
         raise InvalidRequest(
@@ -226,9 +226,9 @@ def add_fault(asked: ControlRequest) -> ControlResponse:
     return ControlResponse(204, None)
 
 
-def clear_faults(asked: ControlRequest) -> ControlResponse:
+def clear_faults(request: ControlRequest) -> ControlResponse:
     """Remove all faults."""
-    _callbacks(asked).clear_faults()
+    _callbacks(request).clear_faults()
     return ControlResponse(204, None)
 
 

@@ -81,9 +81,9 @@ def _answer(body: bytes | None) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def _fitting(asked: ControlRequest) -> Calls:
-    query = asked.query
-    found = Calls(asked.held.app.calls)(
+def _fitting(request: ControlRequest) -> Calls:
+    query = request.query
+    found = Calls(request.entry.app.calls)(
         query.get("method"),
         query.get("path"),
         route=query.get("route"),
@@ -108,41 +108,41 @@ def listed(found: Calls, limit: int) -> dict[str, Any]:
     return {"calls": [_described(call) for call in found[-limit:]], "count": len(found)}
 
 
-def _limit(asked: ControlRequest) -> int:
-    return int(asked.query.get("limit", 100))
+def _limit(request: ControlRequest) -> int:
+    return int(request.query.get("limit", 100))
 
 
-def list_calls(asked: ControlRequest) -> ControlResponse:
+def list_calls(request: ControlRequest) -> ControlResponse:
     """The calls that match."""
-    return ControlResponse(200, listed(_fitting(asked), _limit(asked)))
+    return ControlResponse(200, listed(_fitting(request), _limit(request)))
 
 
-def count(asked: ControlRequest) -> ControlResponse:
+def count(request: ControlRequest) -> ControlResponse:
     """How many match."""
-    return ControlResponse(200, {"count": len(_fitting(asked))})
+    return ControlResponse(200, {"count": len(_fitting(request))})
 
 
-def wait(asked: ControlRequest) -> ControlResponse:
+def wait(request: ControlRequest) -> ControlResponse:
     """Wait until there are enough calls that match."""
-    wanted = asked.query.get("count", 1)
-    length = duration(asked.query.get("timeout", "10s"))
+    wanted = request.query.get("count", 1)
+    length = duration(request.query.get("timeout", "10s"))
     if length > LONGEST_WAIT * SECOND:
         raise InvalidRequest(
             f"a request can wait {LONGEST_WAIT} s at most, not {format_duration(length)}; send another one "
             f"after that"
         )
-    journal = asked.held.app.calls
-    if not journal.wait(lambda: len(_fitting(asked)) >= wanted, length / SECOND):
+    journal = request.entry.app.calls
+    if not journal.wait(lambda: len(_fitting(request)) >= wanted, length / SECOND):
         raise WaitedInVain(
-            f"{len(_fitting(asked))} calls matched within {format_duration(length)}, not {wanted}; the last "
-            f"calls:\n{listing(Calls(journal)[-10:]) or 'none'}"
+            f"{len(_fitting(request))} calls matched within {format_duration(length)}, not {wanted}; the "
+            f"last calls:\n{listing(Calls(journal)[-10:]) or 'none'}"
         )
-    return ControlResponse(200, listed(_fitting(asked), _limit(asked)))
+    return ControlResponse(200, listed(_fitting(request), _limit(request)))
 
 
-def clear(asked: ControlRequest) -> ControlResponse:
+def clear(request: ControlRequest) -> ControlResponse:
     """Delete all calls."""
-    asked.held.app.calls.clear()
+    request.entry.app.calls.clear()
     return ControlResponse(204, None)
 
 

@@ -57,28 +57,28 @@ def _described(world: World, due: int | None) -> dict[str, Any]:
     }
 
 
-def show(asked: ControlRequest) -> ControlResponse:
+def show(request: ControlRequest) -> ControlResponse:
     """The clock."""
-    return ControlResponse(200, described(asked.held.world))
+    return ControlResponse(200, described(request.entry.world))
 
 
-def change(asked: ControlRequest) -> ControlResponse:
+def change(request: ControlRequest) -> ControlResponse:
     """Change the mode."""
-    world = asked.held.world
+    world = request.entry.world
     try:
-        world.set_clock_mode(asked.body["mode"])
+        world.set_clock_mode(request.body["mode"])
     except ValueError as error:
         raise Conflict(str(error)) from None
     return ControlResponse(200, described(world))
 
 
-def advance(asked: ControlRequest) -> ControlResponse:
+def advance(request: ControlRequest) -> ControlResponse:
     """Move a virtual clock, and let everything happen that is due on the way."""
-    world = asked.held.world
+    world = request.entry.world
     clock = world.clock
     if clock.mode == "real":
         raise Conflict("a real clock cannot be advanced; use a world with an 'auto' or a 'manual' one")
-    length = duration(asked.body["by"])
+    length = duration(request.body["by"])
     if clock.nanoseconds() + length > LATEST:
         raise InvalidRequest("the clock cannot move beyond the year 2998")
     if not world.let_pass(length, patience=PATIENCE):

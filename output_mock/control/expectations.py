@@ -49,16 +49,16 @@ _MOST_TIMELINES = 10
 _WIDTH = 100
 
 
-def check(asked: ControlRequest) -> ControlResponse:
+def check(request: ControlRequest) -> ControlResponse:
     """The calls that were expected."""
-    body = asked.body
+    body = request.body
     wanted = [_expected(one, f"the body, expected/{index}") for index, one in enumerate(body["expected"])]
     times, in_order, only = body.get("times"), body.get("inOrder", False), body.get("only", False)
     if times is not None and (in_order or only):
         raise InvalidRequest(
             "the body: 'times' cannot be combined with 'inOrder' or 'only'; send two requests"
         )
-    calls = Calls(asked.held.app.calls)
+    calls = Calls(request.entry.app.calls)
     try:
         if in_order:
             check_order(calls, wanted)
@@ -93,9 +93,9 @@ def _expected(given: Mapping[str, Any], where: str) -> Expected:
     return maker(**arguments)
 
 
-def report(asked: ControlRequest) -> ControlResponse:
+def report(request: ControlRequest) -> ControlResponse:
     """The report."""
-    mock = asked.held.mock
+    mock = request.entry.mock
     shown = [(title.removeprefix("output_mock: "), told) for title, told in sections(mock, _is_own)]
     shown += [(f"timeline of {name}", told) for name, told in _timelines(mock)]
     return ControlResponse(200, {"sections": [{"title": title, "text": told} for title, told in shown]})

@@ -68,7 +68,7 @@ SCHEMAS = {
             "what": text("What it does, in words."),
             "times": {"anyOf": [{"type": "integer"}, {"const": "always"}]},
             "left": or_null(number("How many more calls it affects; null for always.")),
-            "struck": number("How many calls it has affected."),
+            "affected": number("How many calls it has affected."),
             "probability": {"type": "number"},
             "where": {"type": "object", "additionalProperties": text()},
             "delay": or_null(ANYTHING),
@@ -88,7 +88,7 @@ def _described(fault: Fault, app: OutputApp) -> dict[str, Any]:
         "what": str(fault),
         "times": fault.times,
         "left": None if fault.times == "always" else int(fault.left),
-        "struck": fault.struck,
+        "affected": fault.affected,
         "probability": fault.probability,
         "where": {_in_json(name): value for name, value in fault.where.items()},
         "delay": next((_delay(one.delay) for one in fault.effects if isinstance(one, Late)), None),
@@ -104,43 +104,43 @@ def _listing(faults: list[Fault], app: OutputApp) -> dict[str, Any]:
     return {"faults": [_described(fault, app) for fault in faults]}
 
 
-def list_faults(asked: ControlRequest) -> ControlResponse:
+def list_faults(request: ControlRequest) -> ControlResponse:
     """The faults that are still active."""
-    return ControlResponse(200, _listing(list(asked.held.app.faults), asked.held.app))
+    return ControlResponse(200, _listing(list(request.entry.app.faults), request.entry.app))
 
 
-def add(asked: ControlRequest) -> ControlResponse:
+def add(request: ControlRequest) -> ControlResponse:
     """Add a fault."""
-    given = {PYTHON_NAMES[name]: value for name, value in asked.body.items()}
-    _room(asked, 1)
+    given = {PYTHON_NAMES[name]: value for name, value in request.body.items()}
+    _room(request, 1)
     try:
         fault = Fault(**given)
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
-    return ControlResponse(201, _described(_added(asked, fault), asked.held.app))
+    return ControlResponse(201, _described(_added(request, fault), request.entry.app))
 
 
-def _added(asked: ControlRequest, fault: Fault) -> Fault:
+def _added(request: ControlRequest, fault: Fault) -> Fault:
     """Add a fault. Messages name its own path as the place where it is written."""
-    asked.held.app.faults.add(fault)
+    request.entry.app.faults.add(fault)
     fault.place = f"/__mock__/faults/{fault.id}"
     return fault
 
 
-def _room(asked: ControlRequest, more: int) -> None:
-    if len(asked.held.app.faults) + more > MOST_FAULTS:
+def _room(request: ControlRequest, more: int) -> None:
+    if len(request.entry.app.faults) + more > MOST_FAULTS:
         raise Conflict(f"a world has at most {MOST_FAULTS} faults; remove some with DELETE /faults")
 
 
-def clear(asked: ControlRequest) -> ControlResponse:
+def clear(request: ControlRequest) -> ControlResponse:
     """Remove all faults."""
-    asked.held.app.faults.clear()
+    request.entry.app.faults.clear()
     return ControlResponse(204, None)
 
 
-def remove(asked: ControlRequest) -> ControlResponse:
+def remove(request: ControlRequest) -> ControlResponse:
     """Remove one fault."""
-    faults, wanted = asked.held.app.faults, asked.path["id"]
+    faults, wanted = request.entry.app.faults, request.path["id"]
     for fault in faults:
         if str(fault.id) == wanted:
             faults.remove(fault)
@@ -148,7 +148,7 @@ def remove(asked: ControlRequest) -> ControlResponse:
     raise NotFound(f"there is no active fault {wanted[:100]!r}; GET /__mock__/faults lists the active faults")
 
 
-def presets(asked: ControlRequest) -> ControlResponse:
+def presets(request: ControlRequest) -> ControlResponse:
     """List the presets."""
     return ControlResponse(
         200,
@@ -161,14 +161,14 @@ def presets(asked: ControlRequest) -> ControlResponse:
     )
 
 
-def add_preset(asked: ControlRequest) -> ControlResponse:
+def add_preset(request: ControlRequest) -> ControlResponse:
     """Add the faults of a preset."""
-    name = asked.path["name"]
+    name = request.path["name"]
     if name not in PRESETS:
         raise NotFound.named("preset", name, list(PRESETS), listed="presets")
     new = preset(name)
-    _room(asked, len(new))
-    return ControlResponse(201, _listing([_added(asked, fault) for fault in new], asked.held.app))
+    _room(request, len(new))
+    return ControlResponse(201, _listing([_added(request, fault) for fault in new], request.entry.app))
 
 
 _LISTED = shape({"faults": many(ref("Fault"))})

@@ -64,9 +64,9 @@ class Front:
         if path.startswith((PREFIX, CONTROL)):
             answer = self._special(environ, path)
         else:
-            held = self.worlds.by_token(environ.get("HTTP_AUTHORIZATION")) or self.worlds.default
-            held.used = monotonic()
-            answer = held.mock.app.answer(environ)
+            entry = self.worlds.by_token(environ.get("HTTP_AUTHORIZATION")) or self.worlds.default
+            entry.used = monotonic()
+            answer = entry.mock.app.answer(environ)
         return answer(environ, start_response)
 
     def _special(self, environ: WSGIEnvironment, path: str) -> WSGIResponse:
@@ -74,18 +74,18 @@ class Front:
         target = _target(environ)
         try:
             if not path.startswith(PREFIX):
-                held = self.worlds.by_token(environ.get("HTTP_AUTHORIZATION")) or self.worlds.default
+                entry = self.worlds.by_token(environ.get("HTTP_AUTHORIZATION")) or self.worlds.default
                 if not _is_control(target):
-                    return held.mock.app.answer(environ)
-                return self._control(environ, target, held, scoped=False)
+                    return entry.mock.app.answer(environ)
+                return self._control(environ, target, entry, scoped=False)
             name, rest = _parted(target)
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + PREFIX + name
             environ["PATH_INFO"] = unquote(rest.partition("?")[0], "latin-1")
             environ["RAW_URI"] = rest
             if _is_control(rest):
                 return self._control(environ, rest, name, scoped=True)
-            with self.worlds.visited(name, lambda: self._check_making(environ, name)) as held:
-                return held.mock.app.answer(environ)
+            with self.worlds.visited(name, lambda: self._check_making(environ, name)) as entry:
+                return entry.mock.app.answer(environ)
         except Problem as problem:
             return refused(problem)
 
@@ -119,8 +119,8 @@ class Front:
             with self.worlds.controlled(world):
                 return plane.answer(Request(environ), path, world, scoped=scoped)
         may_make = functools.partial(self._check_making, environ, world)
-        with self.worlds.visited(world, may_make) as held, self.worlds.controlled(held):
-            return plane.answer(Request(environ), path, held, scoped=scoped)
+        with self.worlds.visited(world, may_make) as entry, self.worlds.controlled(entry):
+            return plane.answer(Request(environ), path, entry, scoped=scoped)
 
     def _check_making(self, environ: Mapping[str, Any], name: str) -> None:
         """Raise unless this request may make a world by asking for it."""

@@ -41,13 +41,13 @@ def _one(name: str, kind: str, about: str, value: float) -> _Metric:
     return _Metric(name, kind, about, [("", {}, value)])
 
 
-def _metrics(asked: ControlRequest) -> Iterable[_Metric]:
-    worlds = asked.visible()
+def _metrics(request: ControlRequest) -> Iterable[_Metric]:
+    worlds = request.visible()
     counts = RequestCounts()
-    for held in worlds:
-        counts.include(held.app.counts)
-    if asked.held is asked.worlds.default:
-        counts.include(asked.worlds.gone)
+    for entry in worlds:
+        counts.include(entry.app.counts)
+    if request.entry is request.worlds.default:
+        counts.include(request.worlds.gone)
     answered = sorted(counts.answered.items())
     yield _Metric(
         "output_mock_info",
@@ -58,8 +58,8 @@ def _metrics(asked: ControlRequest) -> Iterable[_Metric]:
                 "",
                 {
                     "version": version(),
-                    "api_version": asked.held.world.deployment.api,
-                    "sdk_version": asked.held.world.deployment.sdk,
+                    "api_version": request.entry.world.deployment.api,
+                    "sdk_version": request.entry.world.deployment.sdk,
                 },
                 1,
             )
@@ -95,18 +95,22 @@ def _metrics(asked: ControlRequest) -> Iterable[_Metric]:
     )
     for name, about, value in (
         ("worlds", "The number of worlds.", len(worlds)),
-        ("runs_open", "Runs that have not ended.", sum(held.world.open_runs for held in worlds)),
-        ("runs_closed", "Runs that have ended and are kept.", sum(held.world.closed_runs for held in worlds)),
+        ("runs_open", "Runs that have not ended.", sum(entry.world.open_runs for entry in worlds)),
+        (
+            "runs_closed",
+            "Runs that have ended and are kept.",
+            sum(entry.world.closed_runs for entry in worlds),
+        ),
         (
             "requests_waiting",
             "Requests that are waiting at the moment.",
             sum(h.app.waiting_requests() for h in worlds),
         ),
-        ("faults", "Faults that are still active.", sum(len(held.app.faults) for held in worlds)),
+        ("faults", "Faults that are still active.", sum(len(entry.app.faults) for entry in worlds)),
         (
             "script_errors",
             "Mistakes in scripts, in all current worlds.",
-            sum(len(held.world.script_errors) for held in worlds),
+            sum(len(entry.world.script_errors) for entry in worlds),
         ),
     ):
         yield _one(f"output_mock_{name}", "gauge", about, value)
@@ -114,13 +118,13 @@ def _metrics(asked: ControlRequest) -> Iterable[_Metric]:
         "output_mock_runs_removed_total",
         "counter",
         "Ended runs that were removed because there were more than the server keeps, in all worlds.",
-        asked.held.world.kept_runs.gone,
+        request.entry.world.kept_runs.gone,
     )
 
 
-def show(asked: ControlRequest) -> ControlResponse:
+def show(request: ControlRequest) -> ControlResponse:
     """All metrics."""
-    lines = [line for metric in _metrics(asked) for line in metric.lines()]
+    lines = [line for metric in _metrics(request) for line in metric.lines()]
     return ControlResponse(200, "".join(f"{line}\n" for line in lines))
 
 

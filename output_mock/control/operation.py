@@ -23,7 +23,7 @@ class ControlRequest(NamedTuple):
 
     worlds: Worlds
     # The world that it is about.
-    held: WorldEntry
+    entry: WorldEntry
     # The names in the path, the parameters of the query, the body's value.
     path: Mapping[str, str]
     query: Mapping[str, Any]
@@ -33,7 +33,7 @@ class ControlRequest(NamedTuple):
 
     def visible(self) -> list[WorldEntry]:
         """The worlds that the sender may see: with the token of a world, only that one."""
-        return list(self.worlds) if self.held is self.worlds.default else [self.held]
+        return list(self.worlds) if self.entry is self.worlds.default else [self.entry]
 
 
 class ControlResponse(NamedTuple):

@@ -28,7 +28,7 @@ class Plane:
     def __init__(self, worlds: Worlds) -> None:
         self._worlds = worlds
 
-    def answer(self, request: Request, path: str, held: WorldEntry, *, scoped: bool) -> WSGIResponse:
+    def answer(self, request: Request, path: str, entry: WorldEntry, *, scoped: bool) -> WSGIResponse:
         """Answer a request for the raw `path` below `/__mock__` of a world. `scoped`: it named the world.
 
         Raises `Problem`, or `OutputError` when the engine refuses; see `problems.refused`.
@@ -41,8 +41,8 @@ class Plane:
         parameters = read_query(operation, query)
         body, yaml = read_body(operation, request)
         if operation.method != "GET" and not operation.for_all:
-            held.disposable = False
-        reply = operation.do(ControlRequest(self._worlds, held, names, parameters, body, yaml))
+            entry.disposable = False
+        reply = operation.do(ControlRequest(self._worlds, entry, names, parameters, body, yaml))
         if reply.value is None:
             return no_content()
         if operation.media_type != JSON_TYPE:

@@ -24,9 +24,9 @@ Tell = Callable[[str], None]
 class Restored:
     """A restored world: its number in the file, and how many events each of its open runs has there."""
 
-    def __init__(self, held: WorldEntry, number: int, written: dict[int, int]) -> None:
-        self.held = held
-        self.world: World = held.world
+    def __init__(self, entry: WorldEntry, number: int, written: dict[int, int]) -> None:
+        self.entry = entry
+        self.world: World = entry.world
         self.number = number
         self.written = written
 
@@ -71,8 +71,8 @@ def _restored(
     tell: Tell,
 ) -> Restored:
     read = fields(from_bytes(stored.body), WORLD_BODY)
-    held = _made_again(stored.name, read["options"], read["marks"], worlds)
-    like, name = held.world, stored.name
+    entry = _made_again(stored.name, read["options"], read["marks"], worlds)
+    like, name = entry.world, stored.name
 
     def tell_of(words: str) -> None:
         tell(f"world {name!r}: {words}")
@@ -102,14 +102,14 @@ def _restored(
         raise Unreadable(f"its parts do not fit together ({type(error).__name__}: {error})") from None
     _take_past_runs(world, like)
     world.changed = set()
-    app = held.app
-    held.mock.world = app.world = world
+    app = entry.app
+    entry.mock.world = app.world = world
     app.faults.restore(read["faults"])
     app.set_request_ids_state(read["requestIds"])
     like.close()
     goes_on = len(world._open) - len(world.catalogs)
     tell_of(f"restored {len(runs) - len(world.catalogs)} runs, {goes_on} of them still open")
-    return Restored(held, stored.id, written)
+    return Restored(entry, stored.id, written)
 
 
 def _made_again(name: str, options: dict[str, Any], marks: Iterable[bytes], worlds: Worlds) -> WorldEntry:

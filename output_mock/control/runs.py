@@ -106,12 +106,12 @@ SCHEMAS = {
 # Which run
 
 
-def _find(asked: ControlRequest) -> tuple[World, Run]:
-    world, workflow_id = asked.held.world, asked.path["workflowId"]
+def _find(request: ControlRequest) -> tuple[World, Run]:
+    world, workflow_id = request.entry.world, request.path["workflowId"]
     try:
-        run = world.find(workflow_id, asked.query.get("runId"))
+        run = world.find(workflow_id, request.query.get("runId"))
     except WorkflowNotFoundError:
-        run_id = asked.query.get("runId")
+        run_id = request.query.get("runId")
         if run_id is not None and world.name_of(workflow_id) is not None:
             raise NotFound(
                 f"workflow {workflow_id!r} has no run {run_id!r}; GET /__mock__/runs lists the runs"
@@ -130,9 +130,9 @@ def _no_run(world: World, workflow_id: str) -> NotFound:
     )
 
 
-def _changing(asked: ControlRequest, change: Callable[[World, Run], None]) -> ControlResponse:
+def _changing(request: ControlRequest, change: Callable[[World, Run], None]) -> ControlResponse:
     """The run after a change. Only a running one can be changed."""
-    world, run = _find(asked)
+    world, run = _find(request)
     with world.clock.lock:
         world.clock.run_due()
         if not run.running:
@@ -193,9 +193,9 @@ def _in_full(run: Run, *, history: bool) -> dict[str, Any]:
 # Operations
 
 
-def list_runs(asked: ControlRequest) -> ControlResponse:
+def list_runs(request: ControlRequest) -> ControlResponse:
     """The runs that match."""
-    world, query = asked.held.world, asked.query
+    world, query = request.entry.world, request.query
     limit = query.get("limit", 100)
     found: list[dict[str, Any]] = []
     with world.clock.lock:
@@ -212,16 +212,16 @@ def list_runs(asked: ControlRequest) -> ControlResponse:
     return ControlResponse(200, {"runs": found, "count": len(found)})
 
 
-def show(asked: ControlRequest) -> ControlResponse:
+def show(request: ControlRequest) -> ControlResponse:
     """One run, in full."""
-    world, run = _find(asked)
+    world, run = _find(request)
     with world.clock.lock:
-        return ControlResponse(200, _in_full(run, history=asked.query.get("history", False)))
+        return ControlResponse(200, _in_full(run, history=request.query.get("history", False)))
 
 
-def trace(asked: ControlRequest) -> ControlResponse:
+def trace(request: ControlRequest) -> ControlResponse:
     """The trace of a run, as it stands."""
-    _, run = _find(asked)
+    _, run = _find(request)
     tree = RunView(run).trace
     if tree is None:
         raise NotFound(f"run {run.run_id} of {run.workflow_id!r} has no trace: {_untraced(run)}")
@@ -232,11 +232,11 @@ def _untraced(run: Run) -> str:
     return "it has not begun" if run.memo is None else "its workflow is not traced"
 
 
-def advance(asked: ControlRequest) -> ControlResponse:
+def advance(request: ControlRequest) -> ControlResponse:
     """Let the next thing happen."""
-    world, run = _find(asked)
+    world, run = _find(request)
     try:
-        moved = world.advance_run(run, guards=asked.query.get("timeouts", False))
+        moved = world.advance_run(run, guards=request.query.get("timeouts", False))
     except RuntimeError as error:
         raise Conflict(str(error)) from None
     with world.clock.lock:
@@ -248,9 +248,9 @@ def advance(asked: ControlRequest) -> ControlResponse:
         return ControlResponse(200, described(run.latest()))
 
 
-def complete(asked: ControlRequest) -> ControlResponse:
+def complete(request: ControlRequest) -> ControlResponse:
     """Complete the run, or one of its steps."""
-    body = asked.body or {}
+    body = request.body or {}
     output = body.get("output")
 
     def change(world: World, run: Run) -> None:
@@ -259,12 +259,12 @@ def complete(asked: ControlRequest) -> ControlResponse:
         else:
             run.complete(output)
 
-    return _changing(asked, change)
+    return _changing(request, change)
 
 
-def fail(asked: ControlRequest) -> ControlResponse:
+def fail(request: ControlRequest) -> ControlResponse:
     """Fail the run, or one of its steps."""
-    body = asked.body or {}
+    body = request.body or {}
     failure = Failure(
         body.get("message", "failed by hand"), body.get("name", "FatalError"), **_properties(body)
     )
@@ -275,7 +275,7 @@ def fail(asked: ControlRequest) -> ControlResponse:
         else:
             run.fail(failure)
 
-    return _changing(asked, change)
+    return _changing(request, change)
 
 
 def _properties(body: dict[str, Any]) -> dict[str, Any]:
@@ -296,10 +296,10 @@ def _open_step(run: Run, name: str) -> Activity:
     return found[0]
 
 
-def signal(asked: ControlRequest) -> ControlResponse:
+def signal(request: ControlRequest) -> ControlResponse:
     """Send a signal, now or later."""
-    world, run = _find(asked)
-    body = asked.body
+    world, run = _find(request)
+    body = request.body
     after = duration(body.get("after", 0))
     try:
         world.signal(run.workflow_id, body["name"], body.get("payload", UNDEFINED), after=after)

@@ -49,16 +49,16 @@ class _Kept:
         self.controlled: int = -1
         self.busy: bool = True
 
-    def is_idle(self, held: WorldEntry) -> bool:
+    def is_idle(self, entry: WorldEntry) -> bool:
         """Whether the world has had no requests since, and nothing has happened in it."""
-        world, app = held.world, held.app
+        world, app = entry.world, entry.app
         return (
             self.world is world
             and not world.changed
             and not self.busy
-            and held.used < self.looked
+            and entry.used < self.looked
             and app.asked == self.asked
-            and held.controlled == self.controlled
+            and entry.controlled == self.controlled
         )
 
 
@@ -68,7 +68,7 @@ class _Taken:
     def __init__(
         self,
         kept: _Kept,
-        held: WorldEntry,
+        entry: WorldEntry,
         world: World,
         record: WorldRecord,
         runs: Iterable[Run],
@@ -76,7 +76,7 @@ class _Taken:
         request_ids: Any,
     ) -> None:
         self.kept = kept
-        self.held = held
+        self.entry = entry
         self.world = world
         self.record = record
         self.runs = list(runs)
@@ -127,7 +127,7 @@ class Saver:
         self._kept: dict[WorldEntry, _Kept] = {}
         self._last = 0
         for one in again:
-            kept = self._kept[one.held] = _Kept(one.number)
+            kept = self._kept[one.entry] = _Kept(one.number)
             kept.world, kept.written = one.world, one.written
             self._last = max(self._last, one.number)
         # Up to when the file has everything; why it could not be written since then.
@@ -223,16 +223,16 @@ class Saver:
         kept_back: list[str] = []
         try:
             helds = list(self._worlds)
-            busy = [held for held in helds if not self._take(held, 0.0, taken)]
+            busy = [entry for entry in helds if not self._take(entry, 0.0, taken)]
             # A script may block a world for a while. Worlds that were blocked at the last check do not delay
             # the others.
             end = monotonic() + _PATIENCE
-            for held in busy:
-                left = 0.0 if held.name in self._kept_back else max(0.0, end - monotonic())
-                if not self._take(held, left, taken):
-                    kept_back.append(held.name)
+            for entry in busy:
+                left = 0.0 if entry.name in self._kept_back else max(0.0, end - monotonic())
+                if not self._take(entry, left, taken):
+                    kept_back.append(entry.name)
             gone = self._kept.keys() - set(helds)
-            changes.gone_worlds = [self._kept[held].number for held in gone]
+            changes.gone_worlds = [self._kept[entry].number for entry in gone]
             for one in taken:
                 self._note(one, changes)
             workflows = self._note_workflows(changes)
@@ -246,8 +246,8 @@ class Saver:
             kept = one.kept
             kept.world, kept.body = one.world, one.body
             kept.written = one.written
-        for held in gone:
-            del self._kept[held]
+        for entry in gone:
+            del self._kept[entry]
         self._workflows = workflows
         self._kept_back = kept_back
         if not kept_back:
@@ -255,29 +255,29 @@ class Saver:
 
     # Taking
 
-    def _take(self, held: WorldEntry, patience: float, taken: list[_Taken]) -> bool:
+    def _take(self, entry: WorldEntry, patience: float, taken: list[_Taken]) -> bool:
         """Add what has changed in a world to `taken`. Returns whether it could be looked at, with so many
         seconds of patience.
         """
-        kept = self._kept.get(held)
+        kept = self._kept.get(entry)
         if kept is None:
-            if held.disposable and held.empty:
+            if entry.disposable and entry.empty:
                 return True
             self._last += 1
-            kept = self._kept[held] = _Kept(self._last)
-        world = held.world
-        if kept.is_idle(held) and not self._stopping:
+            kept = self._kept[entry] = _Kept(self._last)
+        world = entry.world
+        if kept.is_idle(entry) and not self._stopping:
             return True
         lock = world.clock.lock
         if not lock.acquire(timeout=patience):
             return False
         try:
-            if held.world is not world or world.clock.closed:
+            if entry.world is not world or world.clock.closed:
                 # Another world has just replaced it.
-                return held.world is world
-            app = held.app
-            kept.looked, kept.asked, kept.controlled = monotonic(), app.asked, held.controlled
-            kept.busy = app.answering or held.controlling > 0
+                return entry.world is world
+            app = entry.app
+            kept.looked, kept.asked, kept.controlled = monotonic(), app.asked, entry.controlled
+            kept.busy = app.answering or entry.controlling > 0
             runs: Iterable[Run]
             if kept.world is world and world.changed is not None:
                 runs = world.changed
@@ -287,7 +287,7 @@ class Saver:
             world.changed = set()
             record = record_of(world, [run for run in runs if run.run_id in world._runs])
             faults, request_ids = app.faults.state(), app.request_ids_state()
-            taken.append(_Taken(kept, held, world, record, runs, faults, request_ids))
+            taken.append(_Taken(kept, entry, world, record, runs, faults, request_ids))
             return True
         finally:
             lock.release()
@@ -302,7 +302,7 @@ class Saver:
     # Writing down
 
     def _note(self, taken: _Taken, changes: Changes) -> None:
-        kept, held, number = taken.kept, taken.held, taken.kept.number
+        kept, entry, number = taken.kept, taken.entry, taken.kept.number
         fresh = kept.world is not taken.world
         taken.written = {} if fresh else dict(kept.written)
         if fresh and kept.world is not None:
@@ -316,15 +316,15 @@ class Saver:
             self._note_run(number, record, taken.written, changes)
         body = world_body(
             taken.record,
-            held.options,
-            sorted(held.marks),
+            entry.options,
+            sorted(entry.marks),
             taken.faults,
             taken.request_ids,
             self._definitions,
         )
         taken.body = to_bytes(body)
         if taken.body != kept.body or fresh:
-            changes.worlds.append(StoredWorld(number, held.name, taken.body))
+            changes.worlds.append(StoredWorld(number, entry.name, taken.body))
 
     def _note_run(self, world: int, record: RunRecord, written: dict[int, int], changes: Changes) -> None:
         body = to_bytes(json_runs.run_json(record, self._definitions.key_of))

@@ -40,20 +40,20 @@ def _described(name: str, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def list_snapshots(asked: ControlRequest) -> ControlResponse:
+def list_snapshots(request: ControlRequest) -> ControlResponse:
     """List the snapshots."""
-    found = list(asked.held.snapshots.items())
+    found = list(request.entry.snapshots.items())
     return ControlResponse(200, {"snapshots": [_described(name, snapshot) for name, snapshot in found]})
 
 
-def take(asked: ControlRequest) -> ControlResponse:
+def take(request: ControlRequest) -> ControlResponse:
     """Save a snapshot. It replaces one of the same name."""
-    kept = asked.held.snapshots
-    name = (asked.body or {}).get("name")
+    kept = request.entry.snapshots
+    name = (request.body or {}).get("name")
     if name is None:
         name = next(name for n in range(1, len(kept) + 2) if (name := f"snapshot-{n}") not in kept)
     _check_name(name, kept)
-    snapshot = Snapshot.of(asked.held.app)
+    snapshot = Snapshot.of(request.entry.app)
     kept[name] = snapshot
     return ControlResponse(201, _described(name, snapshot))
 
@@ -66,49 +66,49 @@ def _check_name(name: str, kept: Mapping[str, Snapshot]) -> None:
         raise Conflict(f"a world has at most {MOST_SNAPSHOTS} snapshots; delete one")
 
 
-def _the(asked: ControlRequest) -> tuple[str, Snapshot]:
-    name, kept = asked.path["name"], asked.held.snapshots
+def _the(request: ControlRequest) -> tuple[str, Snapshot]:
+    name, kept = request.path["name"], request.entry.snapshots
     snapshot = kept.get(name)
     if snapshot is None:
         raise NotFound.named("snapshot", name, list(kept), listed="snapshots")
     return name, snapshot
 
 
-def restore(asked: ControlRequest) -> ControlResponse:
+def restore(request: ControlRequest) -> ControlResponse:
     """Go back to a snapshot."""
-    name, snapshot = _the(asked)
-    snapshot.restore(asked.held.mock)
+    name, snapshot = _the(request)
+    snapshot.restore(request.entry.mock)
     return ControlResponse(200, _described(name, snapshot))
 
 
-def show(asked: ControlRequest) -> ControlResponse:
+def show(request: ControlRequest) -> ControlResponse:
     """Get a snapshot as a file."""
     from output_mock.state.worlds import snapshot_json
 
-    _, snapshot = _the(asked)
+    _, snapshot = _the(request)
     return ControlResponse(200, snapshot_json(snapshot))
 
 
-def put(asked: ControlRequest) -> ControlResponse:
+def put(request: ControlRequest) -> ControlResponse:
     """Upload a snapshot from a file."""
     from output_mock.state.checked import Unreadable
     from output_mock.state.worlds import checked_snapshot
 
-    name, kept = asked.path["name"], asked.held.snapshots
+    name, kept = request.path["name"], request.entry.snapshots
     new = name not in kept
     _check_name(name, kept)
     try:
-        snapshot = checked_snapshot(asked.body, asked.held.world)
+        snapshot = checked_snapshot(request.body, request.entry.world)
     except Unreadable as problem:
         raise InvalidRequest(f"the snapshot cannot be read: {problem}") from None
     kept[name] = snapshot
     return ControlResponse(201 if new else 200, _described(name, snapshot))
 
 
-def delete(asked: ControlRequest) -> ControlResponse:
+def delete(request: ControlRequest) -> ControlResponse:
     """Delete a snapshot."""
-    name, _ = _the(asked)
-    asked.held.snapshots.pop(name, None)
+    name, _ = _the(request)
+    request.entry.snapshots.pop(name, None)
     return ControlResponse(204, None)
 
 

@@ -18,9 +18,9 @@ SCHEMAS: dict[str, JsonSchema] = {
 }
 
 
-def list_unused(asked: ControlRequest) -> ControlResponse:
+def list_unused(request: ControlRequest) -> ControlResponse:
     """What was scripted but never used."""
-    found = find_unused(asked.held.world, asked.held.app.faults)
+    found = find_unused(request.entry.world, request.entry.app.faults)
     listed = [{"about": one.text, "places": [place for place in one.places if place]} for one in found]
     return ControlResponse(200, {"unused": listed, "count": len(listed)})
 

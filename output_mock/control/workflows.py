@@ -100,16 +100,16 @@ def _listing(world: World) -> ControlResponse:
         )
 
 
-def list_workflows(asked: ControlRequest) -> ControlResponse:
+def list_workflows(request: ControlRequest) -> ControlResponse:
     """List the workflows."""
-    return _listing(asked.held.world)
+    return _listing(request.entry.world)
 
 
-def show(asked: ControlRequest) -> ControlResponse:
+def show(request: ControlRequest) -> ControlResponse:
     """One workflow with its script."""
-    world = asked.held.world
+    world = request.entry.world
     with world.clock.lock:
-        return ControlResponse(200, _in_full(world, asked.path["name"]))
+        return ControlResponse(200, _in_full(world, request.path["name"]))
 
 
 def _the(world: World, name: str) -> tuple[list[str], WorkflowDefinition]:
@@ -122,14 +122,14 @@ def _the(world: World, name: str) -> tuple[list[str], WorkflowDefinition]:
 # Adding and taking away
 
 
-def _read(asked: ControlRequest) -> Script:
+def _read(request: ControlRequest) -> Script:
     """The script that the body is. Raises `InvalidScript`."""
     from output_mock.scripts.yaml import document
 
     try:
-        if asked.yaml is not None:
-            return document.read(asked.yaml, "the body")
-        return document.read_json(asked.body)
+        if request.yaml is not None:
+            return document.read(request.yaml, "the body")
+        return document.read_json(request.body)
     except ScriptFileError as error:
         raise InvalidScript.of(error.mistakes) from None
 
@@ -157,9 +157,9 @@ def _catalogs(script: Script) -> set[str]:
     return named | set(script.catalogs) | script.away
 
 
-def add(asked: ControlRequest) -> ControlResponse:
+def add(request: ControlRequest) -> ControlResponse:
     """Add the workflows of the body."""
-    world, script = asked.held.world, _read(asked)
+    world, script = request.entry.world, _read(request)
     _check(world, script, kept=True)
     with world.clock.lock:
         taken = [name for name in script.names if name in _offered(world)]
@@ -172,18 +172,18 @@ def add(asked: ControlRequest) -> ControlResponse:
     return ControlResponse(201, _listing(world).value)
 
 
-def replace_all(asked: ControlRequest) -> ControlResponse:
+def replace_all(request: ControlRequest) -> ControlResponse:
     """Replace all workflows with those of the body."""
-    world, script = asked.held.world, _read(asked)
+    world, script = request.entry.world, _read(request)
     _check(world, script, kept=False)
     _offer(world, [_Everything()], script)
     return _listing(world)
 
 
-def put(asked: ControlRequest) -> ControlResponse:
+def put(request: ControlRequest) -> ControlResponse:
     """Add one workflow, or replace the one of its name."""
-    world, name = asked.held.world, asked.path["name"]
-    script = _read_one(asked, name)
+    world, name = request.entry.world, request.path["name"]
+    script = _read_one(request, name)
     _check(world, script, kept=True)
     with world.clock.lock:
         new = name not in _offered(world)
@@ -191,14 +191,14 @@ def put(asked: ControlRequest) -> ControlResponse:
         return ControlResponse(201 if new else 200, _in_full(world, name))
 
 
-def _read_one(asked: ControlRequest, name: str) -> Script:
+def _read_one(request: ControlRequest, name: str) -> Script:
     from output_mock.scripts.yaml import document
 
     try:
-        if asked.yaml is not None:
-            script = document.read_one(asked.yaml, "the body")
+        if request.yaml is not None:
+            script = document.read_one(request.yaml, "the body")
         else:
-            script = document.read_json({"workflows": [{"name": name, **asked.body}]}, below="/workflows/0")
+            script = document.read_json({"workflows": [{"name": name, **request.body}]}, below="/workflows/0")
     except ScriptFileError as error:
         raise InvalidScript.of(error.mistakes) from None
     if script.names != [name]:
@@ -226,9 +226,9 @@ class _Everything(Scripted):
                 catalog.withhold(name)
 
 
-def remove(asked: ControlRequest) -> ControlResponse:
+def remove(request: ControlRequest) -> ControlResponse:
     """Remove a workflow."""
-    world, name, catalog = asked.held.world, asked.path["name"], asked.query.get("catalog")
+    world, name, catalog = request.entry.world, request.path["name"], request.query.get("catalog")
     with world.clock.lock:
         catalogs, _ = _the(world, name)
         if catalog is not None and catalog not in catalogs:
@@ -250,16 +250,16 @@ def _shown(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def list_catalogs(asked: ControlRequest) -> ControlResponse:
+def list_catalogs(request: ControlRequest) -> ControlResponse:
     """All catalogs."""
-    world = asked.held.world
+    world = request.entry.world
     with world.clock.lock:
         return ControlResponse(200, {"catalogs": [_shown(catalog) for catalog in world.catalogs.values()]})
 
 
-def put_catalog(asked: ControlRequest) -> ControlResponse:
+def put_catalog(request: ControlRequest) -> ControlResponse:
     """Add a catalog, and let its worker come or go."""
-    world, name, body = asked.held.world, asked.path["name"], asked.body or {}
+    world, name, body = request.entry.world, request.path["name"], request.body or {}
     if not re.fullmatch(CATALOG_NAME, name):
         raise InvalidRequest(f"{name[:100]!r} is not a valid catalog name; use letters, digits and _ . @ -")
     away = duration(body.get("awayFor", 0))

@@ -63,14 +63,14 @@ SCHEMAS = {
 }
 
 
-def _described(held: WorldEntry) -> dict[str, Any]:
-    world = held.world
+def _described(entry: WorldEntry) -> dict[str, Any]:
+    world = entry.world
     time, stuck = clock.seen(world)
     offered = {name for catalog in world.catalogs.copy().values() for name in catalog.workflows.copy()}
-    calls = Calls(held.app.calls)
+    calls = Calls(entry.app.calls)
     return {
-        "name": held.name,
-        "path": f"/w/{held.name}",
+        "name": entry.name,
+        "path": f"/w/{entry.name}",
         "seed": world.seed,
         "clock": time,
         "apiVersion": world.deployment.api,
@@ -80,71 +80,71 @@ def _described(held: WorldEntry) -> dict[str, Any]:
         "runs": len(world.workflow_ids()),
         "calls": len(calls),
         "misses": sum(call.unmatched_reason is not None for call in calls),
-        "faults": len(held.app.faults),
+        "faults": len(entry.app.faults),
         "scriptErrors": [error.message for error in list(world.script_errors)[-100:]],
-        "snapshots": list(held.snapshots),
-        "idle": round(max(0.0, monotonic() - held.used), 3),
+        "snapshots": list(entry.snapshots),
+        "idle": round(max(0.0, monotonic() - entry.used), 3),
     }
 
 
-def list_worlds(asked: ControlRequest) -> ControlResponse:
+def list_worlds(request: ControlRequest) -> ControlResponse:
     """List the worlds."""
-    return ControlResponse(200, {"worlds": [_described(held) for held in asked.visible()]})
+    return ControlResponse(200, {"worlds": [_described(entry) for entry in request.visible()]})
 
 
-def _named(asked: ControlRequest) -> WorldEntry:
+def _named(request: ControlRequest) -> WorldEntry:
     """The world that the path names."""
-    name, visible = asked.path["name"], asked.visible()
-    for held in visible:
-        if held.name == name:
-            return held
-    raise NotFound.named("world", name, [held.name for held in visible], listed="worlds")
+    name, visible = request.path["name"], request.visible()
+    for entry in visible:
+        if entry.name == name:
+            return entry
+    raise NotFound.named("world", name, [entry.name for entry in visible], listed="worlds")
 
 
-def show(asked: ControlRequest) -> ControlResponse:
+def show(request: ControlRequest) -> ControlResponse:
     """One world."""
-    return ControlResponse(200, _described(_named(asked)))
+    return ControlResponse(200, _described(_named(request)))
 
 
-def show_own(asked: ControlRequest) -> ControlResponse:
+def show_own(request: ControlRequest) -> ControlResponse:
     """The world of this request."""
-    return ControlResponse(200, _described(asked.held))
+    return ControlResponse(200, _described(request.entry))
 
 
-def make(asked: ControlRequest) -> ControlResponse:
+def make(request: ControlRequest) -> ControlResponse:
     """Make a world."""
-    body = dict(asked.body)
+    body = dict(request.body)
     name, tokens = body.pop("name"), body.pop("tokens", [])
     try:
-        return ControlResponse(201, _described(asked.worlds.make(name, body, tokens)))
+        return ControlResponse(201, _described(request.worlds.make(name, body, tokens)))
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
 
 
-def wipe(asked: ControlRequest) -> ControlResponse:
+def wipe(request: ControlRequest) -> ControlResponse:
     """Reset a world."""
-    held = _named(asked)
-    held.used = monotonic()
-    asked.worlds.wipe(held)
-    return ControlResponse(200, _described(held))
+    entry = _named(request)
+    entry.used = monotonic()
+    request.worlds.wipe(entry)
+    return ControlResponse(200, _described(entry))
 
 
-def wipe_own(asked: ControlRequest) -> ControlResponse:
+def wipe_own(request: ControlRequest) -> ControlResponse:
     """Reset the world of this request."""
-    asked.worlds.wipe(asked.held)
-    return ControlResponse(200, _described(asked.held))
+    request.worlds.wipe(request.entry)
+    return ControlResponse(200, _described(request.entry))
 
 
-def delete(asked: ControlRequest) -> ControlResponse:
+def delete(request: ControlRequest) -> ControlResponse:
     """Delete a world."""
-    asked.worlds.delete(_named(asked))
+    request.worlds.delete(_named(request))
     return ControlResponse(204, None)
 
 
-def show_version(asked: ControlRequest) -> ControlResponse:
+def show_version(request: ControlRequest) -> ControlResponse:
     """The version of output-mock, and the state of the server."""
-    kept = asked.held.world.kept_runs
-    saver = asked.worlds.saver
+    kept = request.entry.world.kept_runs
+    saver = request.worlds.saver
     state = None
     if saver is not None:
         written = None if saver.written is None else iso(int(saver.written.timestamp() * 1000) * MILLISECOND)

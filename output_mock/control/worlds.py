@@ -140,39 +140,39 @@ class Worlds:
 
     def find(self, name: str) -> WorldEntry:
         """The world of that name, without counting as use. Raises `NotFound`."""
-        held = self._held.get(name)
-        if held is None:
+        entry = self._held.get(name)
+        if entry is None:
             raise NotFound.named("world", name, list(self._held), listed="worlds")
-        return held
+        return entry
 
     def get(self, name: str) -> WorldEntry:
         """The world of that name; this counts as use. Raises `NotFound`."""
-        held = self.find(name)
-        held.used = monotonic()
-        return held
+        entry = self.find(name)
+        entry.used = monotonic()
+        return entry
 
     def by_token(self, authorization: str | None) -> WorldEntry | None:
         """The world of the token in an `Authorization` header; None if there is none."""
         if not authorization or not self._tokens:
             return None
-        held = self._tokens.get(fingerprint(bare(authorization)))
-        if held is not None:
-            held.used = monotonic()
-        return held
+        entry = self._tokens.get(fingerprint(bare(authorization)))
+        if entry is not None:
+            entry.used = monotonic()
+        return entry
 
     @contextmanager
-    def controlled(self, held: WorldEntry) -> Iterator[None]:
+    def controlled(self, entry: WorldEntry) -> Iterator[None]:
         """Note that a world's control plane answers a request, which may change the world, while the block
         runs.
         """
         with self._lock:
-            held.controlling += 1
+            entry.controlling += 1
         try:
             yield
         finally:
             with self._lock:
-                held.controlling -= 1
-                held.controlled += 1
+                entry.controlling -= 1
+                entry.controlled += 1
 
     @contextmanager
     def visited(self, name: str, may_make: Callable[[], object]) -> Iterator[WorldEntry]:
@@ -182,18 +182,18 @@ class Worlds:
         `InvalidRequest` for a name that cannot be, and `Full`.
         """
         with self._lock:
-            held = self._held.get(name)
-            if held is None:
+            entry = self._held.get(name)
+            if entry is None:
                 may_make()
-                held = self.make(name)
-                held.disposable = True
-            held.visits += 1
-            held.used = monotonic()
+                entry = self.make(name)
+                entry.disposable = True
+            entry.visits += 1
+            entry.used = monotonic()
         try:
-            yield held
+            yield entry
         finally:
             with self._lock:
-                held.visits -= 1
+                entry.visits -= 1
 
     def make(
         self, name: str, options: Mapping[str, Any] | None = None, tokens: Sequence[str] = ()
@@ -231,22 +231,22 @@ class Worlds:
             return self._hold(name, options, marks)
 
     def _hold(self, name: str, options: Mapping[str, Any], marks: Iterable[bytes]) -> WorldEntry:
-        held = WorldEntry(name, self._new(name, options), options, marks)
-        self._held[name] = held
-        self._tokens |= dict.fromkeys(held.marks, held)
+        entry = WorldEntry(name, self._new(name, options), options, marks)
+        self._held[name] = entry
+        self._tokens |= dict.fromkeys(entry.marks, entry)
         if self._idle is not None and self._sweeper is None:
             self._sweeper = threading.Thread(target=self._sweep, name="output-mock-worlds", daemon=True)
             self._sweeper.start()
-        return held
+        return entry
 
     def _make_room(self) -> None:
-        empty = [held for held in self._held.values() if held.empty]
+        empty = [entry for entry in self._held.values() if entry.empty]
         if not empty:
             raise Full(
                 f"there are {self._most} worlds, which is the limit; delete one "
                 "(DELETE /__mock__/worlds/NAME), or serve with a larger --worlds or a --world-ttl"
             )
-        self.delete(min(empty, key=lambda held: held.used))
+        self.delete(min(empty, key=lambda entry: entry.used))
 
     def _new(self, name: str, options: Mapping[str, Any]) -> OutputMock:
         assert self._make is not None
@@ -255,28 +255,28 @@ class Worlds:
             self._on_new(mock)
         return mock
 
-    def wipe(self, held: WorldEntry) -> None:
+    def wipe(self, entry: WorldEntry) -> None:
         """Reset a world: no runs, calls, faults or snapshots; scripts, clock and seed as at its start."""
         if self._make is None:
             raise Conflict("this server cannot reset its world")
         with self._lock:
-            old = held.mock
-            held.hold(self._new(held.name, held.options))
-            held.snapshots = {}
+            old = entry.mock
+            entry.hold(self._new(entry.name, entry.options))
+            entry.snapshots = {}
         self._end(old, Ending.WIPED)
 
-    def delete(self, held: WorldEntry) -> None:
+    def delete(self, entry: WorldEntry) -> None:
         """Delete a world. Raises `Conflict` for the default one."""
-        if held is self.default:
+        if entry is self.default:
             raise Conflict("the default world cannot be deleted; wipe it instead")
         with self._lock:
-            if self._held.get(held.name) is held:
-                del self._held[held.name]
-            for mark in held.marks:
+            if self._held.get(entry.name) is entry:
+                del self._held[entry.name]
+            for mark in entry.marks:
                 self._tokens.pop(mark, None)
-        self._end(held.mock, Ending.DELETED)
+        self._end(entry.mock, Ending.DELETED)
         if self._on_end is not None:
-            self._on_end(held.name)
+            self._on_end(entry.name)
 
     def _end(self, mock: OutputMock, ending: Ending) -> None:
         mock.end(ending)
@@ -284,12 +284,12 @@ class Worlds:
 
     def wake_all_waiters(self) -> None:
         """Wake all requests that wait for something, in all worlds."""
-        for held in self:
-            held.app.wake_all_waiters()
+        for entry in self:
+            entry.app.wake_all_waiters()
 
     def waiting_requests(self) -> int:
         """How many requests wait for something, in all worlds."""
-        return sum(held.app.waiting_requests() for held in self)
+        return sum(entry.app.waiting_requests() for entry in self)
 
     def close(self) -> None:
         """Stop looking for idle worlds."""
@@ -301,12 +301,12 @@ class Worlds:
         idle = self._idle
         assert idle is not None
         while not self._closing.wait(min(_LOOK, idle / 4)):
-            for held in self:
-                if held is not self.default and not self._in_use(held, monotonic() - idle):
-                    self.delete(held)
+            for entry in self:
+                if entry is not self.default and not self._in_use(entry, monotonic() - idle):
+                    self.delete(entry)
 
-    def _in_use(self, held: WorldEntry, since: float) -> bool:
-        return held.used > since or held.visits > 0 or held.app.answering
+    def _in_use(self, entry: WorldEntry, since: float) -> bool:
+        return entry.used > since or entry.visits > 0 or entry.app.answering
 
 
 def _check_name(name: str) -> None:

@@ -9,11 +9,11 @@ from output_mock.contract.errors import BadEscapeError, NestedTooDeepError, Outp
 from output_mock.contract.operations import Operation
 from output_mock.contract.reply import Reply
 from output_mock.contract.requests import RUN_ID
-from output_mock.http import bodies, diagnostics, query_strings, responses, striking, temporal_away
+from output_mock.http import applied_faults, bodies, diagnostics, query_strings, responses, temporal_away
 from output_mock.http.api import Api
 from output_mock.http.api_request import ApiRequest
 from output_mock.http.authorization import is_allowed
-from output_mock.http.faults import Strike
+from output_mock.http.faults import AppliedFault
 from output_mock.http.handlers import HANDLERS
 from output_mock.http.response import WSGIResponse
 from output_mock.http.routes import Route, Router
@@ -45,14 +45,14 @@ class RequestHandler:
             problem = unreadable
         except RecursionError:
             problem = NestedTooDeepError()
-        strike = self._strike(request) if self._api.faults else None
-        if strike is None:
+        applied = self._applied_fault(request) if self._api.faults else None
+        if applied is None:
             response = request.response = self._answered(request, problem)
             return response
         try:
-            return striking.struck(
+            return applied_faults.respond(
                 request,
-                strike,
+                applied,
                 lambda: self._answered(request, problem),
                 lambda reply: self._finished(request, reply),
             )
@@ -62,12 +62,12 @@ class RequestHandler:
             response = request.response = self._finished(request, responses.error_reply(error))
             return response
 
-    def _strike(self, request: ApiRequest) -> Strike | None:
+    def _applied_fault(self, request: ApiRequest) -> AppliedFault | None:
         try:
             request.aim(self._router.match(request.method, request.path))
         except BadEscapeError:
             request.aim(None)
-        return striking.strike(request)
+        return applied_faults.choose(request)
 
     def _answered(self, request: ApiRequest, problem: OutputError | None) -> WSGIResponse:
         if not isinstance(problem, UnreadableBodyError):

@@ -1,4 +1,4 @@
-"""The faults of a world as JSON, with how often they have struck and the chance that they go by."""
+"""The faults of a world as JSON, with how many calls they have affected and their random state."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _fault_json(fault: Fault, tokens: bool) -> dict[str, Any]:
         "id": fault.id,
         "times": fault.times,
         "left": None if fault.left == math.inf else int(fault.left),
-        "struck": fault.struck,
+        "struck": fault.affected,
         "seen": fault.seen,
         "probability": fault.probability,
         "after": fault.after,
@@ -145,10 +145,10 @@ def _fault(given: Any) -> Fault:
         if fault.condition is not None:
             fault.condition.see(read["condition"])
         elif read["condition"] is not None:
-            raise Unreadable("condition: the fault strikes under none")
+            raise Unreadable("condition: the fault has no condition")
     except (ValueError, TypeError, OverflowError) as error:
         raise Unreadable(str(error)) from None
-    fault.id, fault.struck, fault.seen = read["id"], read["struck"], read["seen"]
+    fault.id, fault.affected, fault.seen = read["id"], read["struck"], read["seen"]
     fault.left = math.inf if read["left"] is None else read["left"]
     fault.place, fault.of_preset = read["place"], read["ofPreset"]
     return fault

@@ -198,7 +198,7 @@ def _check_room(snapshot: Snapshot) -> None:
         raise Unreadable("world: the numbers of its runs are so large that no more runs could begin")
     counts = [world.sequence, snapshot.request_ids[1], *world.answers_given.values()]
     faults, _, last = snapshot.faults
-    counts += [last, *(number for fault in faults for number in (fault.struck, fault.seen))]
+    counts += [last, *(number for fault in faults for number in (fault.affected, fault.seen))]
     for run in world.runs:
         counts.append(0 if run.family is None else run.family.burst)
         counts += [run.values["info"].turn or 0, run.values.get("depth", 0)]

@@ -109,8 +109,8 @@ def front() -> Iterator[Front]:
     post("/__mock__/snapshots", {"name": "kept"})
     post("/__mock__/faults", {"status": 503, "workflow": "nobody's"})
     yield front
-    for held in worlds:
-        held.mock.close()
+    for entry in worlds:
+        entry.mock.close()
     worlds.close()
 
 

@@ -111,7 +111,7 @@ def test_a_start_can_fail_for_one_workflow_and_one_id(fake: OutputMock) -> None:
     assert start(fake).status_code == 500
 
 
-def test_faults_strike_in_the_order_in_which_they_were_asked_for_and_can_be_called_off(
+def test_faults_apply_in_the_order_in_which_they_were_added_and_can_be_removed(
     fake: OutputMock,
 ) -> None:
     fake.fail_next(500)

@@ -45,6 +45,6 @@ def served(worlds: Worlds, **options: Any) -> Iterator[Client]:
         with running(Front(worlds, **options)) as url:
             yield Client(url, token=options.get("control_token"))
     finally:
-        for held in worlds:
-            held.mock.close()
+        for entry in worlds:
+            entry.mock.close()
         worlds.close()

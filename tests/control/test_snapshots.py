@@ -26,7 +26,7 @@ class Rewinding(Session):
 
     def __init__(self, clock: Any, programs: Any) -> None:
         super().__init__(clock, programs)
-        self.held = WorldEntry("one", self.mock, {})
+        self.entry = WorldEntry("one", self.mock, {})
 
     def heard_of(self, requests: list[tuple[Any, ...]]) -> list[Answer]:
         """What these requests hear, and in the end the histories of all runs."""
@@ -52,12 +52,12 @@ def test_after_a_restore_the_same_requests_get_the_same_answers(
     session = Rewinding(clock, programs)
     for request in before:
         session.do(request)
-    snapshot = Snapshot.of(session.held.app)
+    snapshot = Snapshot.of(session.entry.app)
     expected = session.heard_of(after)
-    snapshot.restore(session.held.mock)
+    snapshot.restore(session.entry.mock)
     # What happens after a restore leaves the snapshot as it was.
     session.heard_of(between)
-    snapshot.restore(session.held.mock)
+    snapshot.restore(session.entry.mock)
     assert session.heard_of(after) == expected
     session.mock.close()
 
@@ -71,7 +71,7 @@ def test_taking_a_snapshot_changes_nothing(programs: Any, before: Any, clock: st
         for request in before:
             session.do(request)
             if interrupted:
-                Snapshot.of(session.held.app)
+                Snapshot.of(session.entry.app)
         heard.append(session.heard_of(before))
         session.mock.close()
     assert heard[0] == heard[1]
@@ -140,19 +140,19 @@ def test_answers_in_turn_and_ids_go_on_from_where_they_were() -> None:
     first = mock.world.start("turns")
     mock.clock.advance(0)
     assert mock.runs[first.workflow_id].output == 1
-    held = WorldEntry("one", mock, {})
-    snapshot = Snapshot.of(held.app)
+    entry = WorldEntry("one", mock, {})
+    snapshot = Snapshot.of(entry.app)
     for _ in range(2):
         run = mock.world.start("turns")
         mock.clock.advance(0)
         assert mock.runs[run.workflow_id].output == 2
-        snapshot.restore(held.mock)
+        snapshot.restore(entry.mock)
     assert run.run_id not in [one.run_id for one in mock.runs.values()]
 
 
 def test_faults_chance_and_calls_go_back_too() -> None:
     mock = a_mock()
-    held = WorldEntry("one", mock, {})
+    entry = WorldEntry("one", mock, {})
     mock.faults.add(Fault(status=503, probability=0.5))
     mock.faults.add(Fault(status=500, after=3, times=2))
     client = mock.app.test_client()
@@ -161,11 +161,11 @@ def test_faults_chance_and_calls_go_back_too() -> None:
         return [client.get("/workflow/runs").status_code for _ in range(12)]
 
     client.get("/health")
-    snapshot = Snapshot.of(held.app)
+    snapshot = Snapshot.of(entry.app)
     first = statuses()
     assert len({*first}) == 3
     mock.faults.clear()
-    snapshot.restore(held.mock)
+    snapshot.restore(entry.mock)
     assert (statuses(), len(mock.calls)) == (first, 13)
     assert [call.number for call in mock.calls] == list(range(1, 14))
 

@@ -57,16 +57,16 @@ def received(client: Client, path: str = "/workflow/catalog") -> tuple[bytes, bo
 # How often
 
 
-def test_a_fault_strikes_by_chance_and_the_same_calls_each_time_with_the_same_seed() -> None:
-    def struck(seed: int) -> list[int]:
+def test_a_fault_affects_random_calls_and_the_same_ones_with_the_same_seed() -> None:
+    def affected(seed: int) -> list[int]:
         mock = OutputMock(seed=seed)
         mock.faults.add(Fault(status=503, probability=0.3))
         client = mock.app.test_client()
         return [client.get("/workflow/runs").status_code for _ in range(200)]
 
-    first = struck(1)
+    first = affected(1)
     assert 30 < Counter(first)[503] < 90
-    assert struck(1) == first != struck(2)
+    assert affected(1) == first != affected(2)
 
 
 def test_the_first_calls_can_be_left_alone(client: Client) -> None:
@@ -75,11 +75,11 @@ def test_the_first_calls_can_be_left_alone(client: Client) -> None:
     assert client.control("GET", "/faults").json["faults"] == []
 
 
-def test_a_fault_can_strike_always_until_it_is_removed(client: Client) -> None:
+def test_a_fault_can_affect_every_call_until_it_is_removed(client: Client) -> None:
     number = fault(client, status=502, times="always", route="runs")
     assert statuses(client, 5) == [502] * 5
     shown = client.control("GET", "/faults").json["faults"][0]
-    assert (shown["id"], shown["struck"], shown["left"]) == (number, 5, None)
+    assert (shown["id"], shown["affected"], shown["left"]) == (number, 5, None)
     assert client.get("/health").status == 200
     client.control("DELETE", f"/faults/{number}", expect=204)
     client.control("DELETE", f"/faults/{number}", expect=404)
@@ -100,7 +100,7 @@ def test_faults_are_about_chosen_workflows(client: Client) -> None:
     assert client.unchecked("PATCH", "/workflow/a/stop").status == 418
 
 
-def test_a_delay_that_always_strikes_comes_on_top_of_other_faults(mock: OutputMock) -> None:
+def test_a_delay_of_every_call_is_added_to_other_faults(mock: OutputMock) -> None:
     mock.faults.add(Fault(delay="2s", times="always"))
     mock.faults.add(Fault(status=503, delay="1s"))
     client = mock.app.test_client()
@@ -427,7 +427,7 @@ def test_a_stream_is_cut_whatever_is_called_before(client: Client) -> None:
     assert statuses(client, 3) == [200, 200, 200]
     assert client.unchecked("GET", "/workflow/unknown/history/stream").status == 404
     shown = client.control("GET", "/faults").json["faults"][0]
-    assert (shown["id"], shown["left"], shown["struck"]) == (number, 1, 0)
+    assert (shown["id"], shown["left"], shown["affected"]) == (number, 1, 0)
     _, chunks, close = client.open("GET", "/workflow/a/history/stream", [], None)
     with pytest.raises((http.client.HTTPException, OSError)):
         list(chunks)
@@ -442,7 +442,7 @@ def test_a_body_is_spoiled_only_where_there_is_one(client: Client, given: dict[s
     assert client.unchecked("HEAD", "/workflow/runs").status == 200
     assert client.unchecked("GET", "/workflow/a/history/stream").status == 200
     shown = client.control("GET", "/faults").json["faults"][0]
-    assert (shown["id"], shown["left"], shown["struck"]) == (number, 1, 0)
+    assert (shown["id"], shown["left"], shown["affected"]) == (number, 1, 0)
     with contextlib.suppress(http.client.HTTPException, OSError):
         client.unchecked("GET", "/workflow/runs")
     assert client.control("GET", "/faults").json["faults"] == []

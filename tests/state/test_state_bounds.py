@@ -53,8 +53,8 @@ def kept_in(path: Path) -> Iterator[Worlds]:
         saver.save()
     finally:
         saver.close(60)
-        for held in worlds:
-            held.mock.close()
+        for entry in worlds:
+            entry.mock.close()
         worlds.close()
 
 

@@ -255,7 +255,7 @@ def test_a_run_whose_script_has_changed_or_gone_waits_for_it_and_nothing_is_lost
 
     script.write_text(change)
     other = serve(script, "--state", state)
-    until(lambda: "the run 'a' waits for its script" in other.log)
+    until(lambda: "the run 'a' cannot continue without its script" in other.log)
     assert other.get("/workflow/a/status").json["status"] == "running"
     assert other.get("/workflow/a/history").json["events"] == before
     assert other.get("/__mock__/runs/a").json["progress"].startswith("waiting for its script")

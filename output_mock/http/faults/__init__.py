@@ -4,10 +4,10 @@ A fault affects some of the calls that match it. `mock.fail_next` and similar me
 control plane add faults.
 """
 
+from output_mock.http.faults.active import AppliedFault, Faults
 from output_mock.http.faults.connection import Loss
 from output_mock.http.faults.fault import Fault
 from output_mock.http.faults.kind import Dropped
 from output_mock.http.faults.presets import PRESETS, preset
-from output_mock.http.faults.standing import Faults, Strike
 
-__all__ = ["PRESETS", "Dropped", "Fault", "Faults", "Loss", "Strike", "preset"]
+__all__ = ["PRESETS", "AppliedFault", "Dropped", "Fault", "Faults", "Loss", "preset"]

@@ -8,7 +8,7 @@ from typing import ClassVar
 from output_mock.contract.schemas import DURATION, flag
 from output_mock.durations import SECOND, format_duration, nanoseconds
 from output_mock.http.faults.delays import LONGEST_ON_THE_WALL, sleep
-from output_mock.http.faults.kind import DamagedBody, Dropped, Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.faults.kind import AffectedRequest, DamagedBody, Dropped, Effect, Options, OptionSchemas
 from output_mock.http.response import WSGIResponse
 
 # The largest number of pieces of a body that arrives slowly.
@@ -19,7 +19,7 @@ class MalformedBody(Effect):
     """The body is broken JSON (`malformed`)."""
 
     options: ClassVar[OptionSchemas] = {"malformed": flag("Whether the body of the answer is broken JSON.")}
-    strikes_any = False
+    affects_all = False
     damages = True
 
     def words(self) -> str:
@@ -39,7 +39,7 @@ class DribbledBody(Effect):
             "description": "How long, in real time, the body takes to arrive, in small pieces.",
         }
     }
-    strikes_any = False
+    affects_all = False
     damages = True
 
     def __init__(self, options: Options) -> None:
@@ -58,7 +58,7 @@ class DribbledBody(Effect):
         body.length = self.length
 
 
-def damaged(request: StruckRequest, response: WSGIResponse, body: DamagedBody) -> WSGIResponse:
+def damaged(request: AffectedRequest, response: WSGIResponse, body: DamagedBody) -> WSGIResponse:
     """The response with this body. Its headers stay as they were."""
     response.body = body.content
     if not body.is_broken_off and not body.length:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal, get_args
 
 from output_mock.contract.schemas import flag, text
-from output_mock.http.faults.kind import DamagedBody, Dropped, Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.faults.kind import AffectedRequest, DamagedBody, Dropped, Effect, Options, OptionSchemas
 from output_mock.http.response import WSGIResponse
 
 Loss = Literal["request", "answer", "body"]
@@ -37,16 +37,16 @@ class DroppedConnection(Effect):
         if self.lost not in get_args(Loss):
             raise ValueError(f"drop must be 'request', 'answer' or 'body', not {self.lost!r}")
         self.damages: bool = self.lost == "body"
-        self.strikes_any: bool = not self.damages
+        self.affects_all: bool = not self.damages
 
     def words(self) -> str:
         return f"{_LOST[self.lost]}{' with a reset' if self.reset else ''}"
 
-    def before(self, request: StruckRequest) -> None:
+    def before(self, request: AffectedRequest) -> None:
         if self.lost == "request":
             self._drop(request)
 
-    def after(self, request: StruckRequest, response: WSGIResponse) -> None:
+    def after(self, request: AffectedRequest, response: WSGIResponse) -> None:
         if self.lost == "answer":
             self._drop(request)
 
@@ -54,7 +54,7 @@ class DroppedConnection(Effect):
         if self.damages:
             body.is_broken_off, body.reset = True, self.reset
 
-    def _drop(self, request: StruckRequest) -> None:
+    def _drop(self, request: AffectedRequest) -> None:
         if self.reset:
             request.end_in_reset()
         raise Dropped

@@ -10,7 +10,7 @@ from output_mock.contract import errors
 from output_mock.contract.reply import TEXT_TYPE, Reply
 from output_mock.contract.schemas import number, text
 from output_mock.http import responses
-from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.faults.kind import AffectedRequest, Effect, Options, OptionSchemas
 from output_mock.javascript_json import as_json
 
 # The real server's bodies for these; other error statuses come from proxies in front of it.
@@ -67,7 +67,7 @@ class ErrorAnswer(Effect):
     def words(self) -> str:
         return f"answer {self.status}"
 
-    def reply(self, request: StruckRequest, wait: int) -> Reply:
+    def reply(self, request: AffectedRequest, wait: int) -> Reply:
         status = self.status
         real = _REAL.get(status)
         if isinstance(self.body, str):

@@ -99,7 +99,7 @@ class Fault:
         self.id = 0
         # How many calls it still lets pass, has affected, and has been asked about.
         self.left = math.inf if times == "always" else times
-        self.struck: int = 0
+        self.affected: int = 0
         self.seen: int = 0
         # Where it is written: file and line.
         self.place: str = place_outside()
@@ -120,15 +120,15 @@ class Fault:
         return certain and self.condition is None and not self.of_preset
 
     @property
-    def strikes_anything(self) -> bool:
+    def affects_any_call(self) -> bool:
         """Whether it affects every call, whatever the answer is."""
-        return not self.effects or any(effect.strikes_any for effect in self.effects)
+        return not self.effects or any(effect.affects_all for effect in self.effects)
 
     def fits(self, call: Mapping[str, str | None]) -> bool:
         """Whether it matches calls with this method, route, workflow and workflow id."""
         return all(call[name] == value for name, value in self.where.items())
 
-    def strikes(self, call: Mapping[str, str | None], now: int, chance: Random) -> int | None:
+    def affects(self, call: Mapping[str, str | None], now: int, chance: Random) -> int | None:
         """Whether it affects this matching call: None if not, otherwise for how many seconds it asks the
         client to wait (0: it does not say).
         """
@@ -141,7 +141,7 @@ class Fault:
         if wait is None or (self.probability < 1 and chance.random() >= self.probability):
             return None
         self.left -= 1
-        self.struck += 1
+        self.affected += 1
         return wait
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ class Dropped(ConnectionResetError):
     """The connection ends here. Servers and in-process clients handle this error."""
 
 
-class StruckRequest(Protocol):
+class AffectedRequest(Protocol):
     """What a fault sees of the request that it affects (`ApiRequest`)."""
 
     world: World
@@ -86,7 +86,7 @@ class Condition(Kind):
         """
         raise NotImplementedError
 
-    def has_struck(self, world: World, wait: int) -> None:
+    def has_affected(self, world: World, wait: int) -> None:
         """Note that the client was told to wait this many seconds."""
 
     def seen(self, *, tokens: bool) -> Any:
@@ -104,7 +104,7 @@ class Effect(Kind):
     """A kind of fault that does something to a call."""
 
     # Whether it affects every call, whatever the answer is.
-    strikes_any: bool = True
+    affects_all: bool = True
     # Whether it does something to the body of a response.
     damages: bool = False
 
@@ -117,20 +117,20 @@ class Effect(Kind):
         """How late the answer is, in nanoseconds on the fake's clock and in real time."""
         return 0, 0
 
-    def before(self, request: StruckRequest) -> None:
+    def before(self, request: AffectedRequest) -> None:
         """What happens before the request is looked at. May raise `Dropped`."""
 
-    def reply(self, request: StruckRequest, wait: int) -> Reply | None:
+    def reply(self, request: AffectedRequest, wait: int) -> Reply | None:
         """The reply instead of the real one; it says how many seconds to wait."""
         return None
 
-    def after(self, request: StruckRequest, response: WSGIResponse) -> None:
+    def after(self, request: AffectedRequest, response: WSGIResponse) -> None:
         """What happens once there is a response. May raise `Dropped`."""
 
     def damage(self, body: DamagedBody) -> None:
         """What happens to the body of a response that has one and is no stream."""
 
-    def has_struck(self, request: StruckRequest, response: WSGIResponse) -> bool:
+    def has_affected(self, request: AffectedRequest, response: WSGIResponse) -> bool:
         """Whether it did something to the call, for faults that do not affect every call."""
         return False
 

@@ -58,7 +58,7 @@ class RateLimit(Condition):
         free = (window[0] if window else now) + self.per - now
         return max(1, -(-free // SECOND))
 
-    def has_struck(self, world: World, wait: int) -> None:
+    def has_affected(self, world: World, wait: int) -> None:
         if world.clock.mode == "auto":
             # Nobody really waits on such a clock, so let the time pass that the client is told to wait.
             world.let_pass(wait * SECOND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, get_args
 
 from output_mock.contract.schemas import text
-from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.faults.kind import AffectedRequest, Effect, Options, OptionSchemas
 from output_mock.http.response import WSGIResponse
 from output_mock.http.trace_log import Trouble
 
@@ -21,7 +21,7 @@ class StorageTrouble(Effect):
         "s3": text("What is wrong with S3 when a trace log is requested.", enum=list(get_args(Trouble)))
     }
     only: ClassVar[tuple[str, str] | None] = ("a problem with S3", "trace_log")
-    strikes_any: bool = False
+    affects_all: bool = False
 
     def __init__(self, options: Options) -> None:
         self.trouble: Trouble = options["s3"]
@@ -32,8 +32,8 @@ class StorageTrouble(Effect):
     def words(self) -> str:
         return f"have a problem with S3: {self.trouble}"
 
-    def before(self, request: StruckRequest) -> None:
+    def before(self, request: AffectedRequest) -> None:
         request.s3 = self.trouble
 
-    def has_struck(self, request: StruckRequest, response: WSGIResponse) -> bool:
+    def has_affected(self, request: AffectedRequest, response: WSGIResponse) -> bool:
         return request.s3_failed

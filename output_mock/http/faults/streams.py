@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from output_mock.contract.schemas import number
-from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.faults.kind import AffectedRequest, Effect, Options, OptionSchemas
 from output_mock.http.response import WSGIResponse
 
 
@@ -20,7 +20,7 @@ class CutStream(Effect):
         )
     }
     only: ClassVar[tuple[str, str] | None] = ("a stream that is cut", "history_stream")
-    strikes_any: bool = False
+    affects_all: bool = False
 
     def __init__(self, options: Options) -> None:
         self.events: int = options["cut_after"]
@@ -30,8 +30,8 @@ class CutStream(Effect):
     def words(self) -> str:
         return f"cut the stream after {self.events} events"
 
-    def before(self, request: StruckRequest) -> None:
+    def before(self, request: AffectedRequest) -> None:
         request.cut_after = self.events
 
-    def has_struck(self, request: StruckRequest, response: WSGIResponse) -> bool:
+    def has_affected(self, request: AffectedRequest, response: WSGIResponse) -> bool:
         return response.stream is not None and request.method != "HEAD"

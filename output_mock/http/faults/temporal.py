@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from output_mock.contract.schemas import flag
-from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.faults.kind import AffectedRequest, Effect, Options, OptionSchemas
 from output_mock.http.response import WSGIResponse
 
 
@@ -17,7 +17,7 @@ class TemporalAway(Effect):
             "Whether the server cannot reach Temporal: after 20 s on the world's clock it answers 500."
         )
     }
-    strikes_any: bool = False
+    affects_all: bool = False
 
     def __init__(self, options: Options) -> None:
         self.is_away: bool = options["temporal_away"]
@@ -25,8 +25,8 @@ class TemporalAway(Effect):
     def words(self) -> str:
         return "find Temporal away"
 
-    def before(self, request: StruckRequest) -> None:
+    def before(self, request: AffectedRequest) -> None:
         request.temporal_away = self.is_away
 
-    def has_struck(self, request: StruckRequest, response: WSGIResponse) -> bool:
+    def has_affected(self, request: AffectedRequest, response: WSGIResponse) -> bool:
         return request.temporal_failed

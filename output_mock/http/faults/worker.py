@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from output_mock.contract.schemas import DURATION
 from output_mock.durations import format_duration, nanoseconds
-from output_mock.http.faults.kind import Effect, Options, OptionSchemas, StruckRequest
+from output_mock.http.faults.kind import AffectedRequest, Effect, Options, OptionSchemas
 
 
 class WorkerAway(Effect):
@@ -29,5 +29,5 @@ class WorkerAway(Effect):
     def words(self) -> str:
         return f"send the worker away for {format_duration(self.length)}"
 
-    def before(self, request: StruckRequest) -> None:
+    def before(self, request: AffectedRequest) -> None:
         request.world.send_worker_away(self.length)

@@ -79,7 +79,7 @@ def test_fails_for_a_when_below_a_function_that_plays_all(output_mock):
     assert run(output_mock, "a", input={"x": 1}) == 1
 
 
-def test_fails_for_a_fault_that_struck_nothing(output_mock):
+def test_fails_for_a_fault_that_affected_nothing(output_mock):
     """the fault 'answer 503 for route stop' affected no call (…suite_unused.py, line HERE)"""
     output_mock.fail_next(503, route="stop")  # here
 
@@ -223,13 +223,13 @@ def test_passes_for_an_alias(output_mock):
     assert run(output_mock, "old") == 1
 
 
-def test_passes_for_faults_that_may_strike(output_mock):
+def test_passes_for_faults_that_may_affect_nothing(output_mock):
     output_mock.faults.preset("flaky")
     output_mock.faults.add(Fault(status=503, times="always", route="stop"))
     output_mock.faults.add(Fault(limit=5, per="1m"))
 
 
-def test_passes_for_a_fault_that_struck_less_often_than_it_might(output_mock):
+def test_passes_for_a_fault_that_affected_fewer_calls_than_it_might(output_mock):
     output_mock.workflow("a").returns(1)
     output_mock.fail_next(503, times=9)
     requests.get(f"{output_mock.url}/workflow/runs")

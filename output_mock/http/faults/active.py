@@ -12,7 +12,7 @@ from output_mock.http.faults.fault import Fault
 from output_mock.http.faults.presets import preset
 
 
-class Strike(NamedTuple):
+class AppliedFault(NamedTuple):
     """What goes wrong with a call."""
 
     # None when the answer is only late.
@@ -46,15 +46,15 @@ class Faults:
         """Add the faults of a preset: `flaky`, `slow`, `deploying`. Raises `ValueError` for another name."""
         return [self.add(fault) for fault in preset(name)]
 
-    def take(self, call: Mapping[str, str | None], now: int = 0) -> Strike | None:
+    def take(self, call: Mapping[str, str | None], now: int = 0) -> AppliedFault | None:
         """Choose what affects this call at this time on the fake's clock; None for nothing."""
         with self._lock:
-            struck: Fault | None = None
+            chosen: Fault | None = None
             wait, late = 0, [0, 0]
             for fault in list(self._waiting):
-                if (struck is not None and not fault.is_background_delay) or not fault.fits(call):
+                if (chosen is not None and not fault.is_background_delay) or not fault.fits(call):
                     continue
-                found = fault.strikes(call, now, self._chance)
+                found = fault.affects(call, now, self._chance)
                 if found is None:
                     continue
                 for effect in fault.effects:
@@ -62,15 +62,15 @@ class Faults:
                 if fault.left <= 0:
                     self._waiting.remove(fault)
                 if not fault.is_background_delay:
-                    struck, wait = fault, found
-            if struck is None and not any(late):
+                    chosen, wait = fault, found
+            if chosen is None and not any(late):
                 return None
-            return Strike(struck, wait, late[0], late[1])
+            return AppliedFault(chosen, wait, late[0], late[1])
 
     def give_back(self, fault: Fault) -> None:
         """A fault was chosen for a call to which it can do nothing: do not count that call."""
         with self._lock:
-            fault.struck -= 1
+            fault.affected -= 1
             fault.left += 1
             if fault not in self._waiting:
                 self._waiting.append(fault)

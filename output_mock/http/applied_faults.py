@@ -7,7 +7,7 @@ from collections.abc import Callable
 from output_mock.contract.reply import Reply
 from output_mock.http import temporal_away
 from output_mock.http.api_request import ApiRequest
-from output_mock.http.faults import Strike
+from output_mock.http.faults import AppliedFault
 from output_mock.http.faults.body import damaged
 from output_mock.http.faults.delays import sleep
 from output_mock.http.faults.kind import DamagedBody
@@ -15,7 +15,7 @@ from output_mock.http.response import WSGIResponse
 from output_mock.patience import give_up, patience
 
 
-def strike(request: ApiRequest) -> Strike | None:
+def choose(request: ApiRequest) -> AppliedFault | None:
     """Choose what affects a request, whose route is known; None for nothing."""
     return request.api.faults.take(
         {
@@ -29,9 +29,9 @@ def strike(request: ApiRequest) -> Strike | None:
     )
 
 
-def struck(
+def respond(
     request: ApiRequest,
-    strike: Strike,
+    applied: AppliedFault,
     answer: Callable[[], WSGIResponse],
     finish: Callable[[Reply], WSGIResponse],
 ) -> WSGIResponse:
@@ -41,19 +41,19 @@ def struck(
 
     Raises `Dropped` and `TimedOut` if there is none.
     """
-    fault = strike.fault
+    fault = applied.fault
     if fault is None:
         response = request.response = answer()
-        _delay(request, strike)
+        _delay(request, applied)
         return response
     for effect in fault.effects:
         effect.before(request)
-    replies = (effect.reply(request, strike.wait) for effect in fault.effects)
+    replies = (effect.reply(request, applied.wait) for effect in fault.effects)
     reply = next((reply for reply in replies if reply is not None), None)
     response = request.response = answer() if reply is None else finish(reply)
-    _delay(request, strike, temporal_away.TRIES if _waited(request) else 0)
+    _delay(request, applied, temporal_away.TRIES if _waited(request) else 0)
     if fault.condition is not None:
-        fault.condition.has_struck(request.world, strike.wait)
+        fault.condition.has_affected(request.world, applied.wait)
     for effect in fault.effects:
         effect.after(request, response)
     damages = any(effect.damages for effect in fault.effects)
@@ -62,7 +62,7 @@ def struck(
         for effect in fault.effects:
             effect.damage(body)
         return damaged(request, response, body)
-    if not fault.strikes_anything and not any(one.has_struck(request, response) for one in fault.effects):
+    if not fault.affects_any_call and not any(one.has_affected(request, response) for one in fault.effects):
         request.api.faults.give_back(fault)
     return response
 
@@ -73,11 +73,11 @@ def _waited(request: ApiRequest) -> bool:
     return request.temporal_failed and route is not None and route.operation.name != "ready"
 
 
-def _delay(request: ApiRequest, strike: Strike, more: int = 0) -> None:
-    """Delay an answer, `more` nanoseconds longer than the strike says, for a client that may not wait that
+def _delay(request: ApiRequest, applied: AppliedFault, more: int = 0) -> None:
+    """Delay an answer, `more` nanoseconds longer than the applied says, for a client that may not wait that
     long.
     """
-    virtual, wall, world = strike.delay + more, strike.wall, request.world
+    virtual, wall, world = applied.delay + more, applied.wall, request.world
     if world.clock.mode == "real":
         virtual, wall = 0, wall + virtual
     waits = patience()

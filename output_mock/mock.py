@@ -142,6 +142,8 @@ class OutputMock(Scripted):
     - `execution_timeout`: how long a run may take
     - `max_waiting`: how long `/workflow/run` waits if the request does not say
     - `history_max_waiting`: how long a long poll waits at most
+    - `list_lag`: how late `/workflow/runs` shows that a run has started or ended (about 0.2 s on a real
+      deployment)
     - `script_limit`: how long, in real time, a script may compute or block at a time before it is stopped
     - `start`: when a virtual clock starts; 1 January 2026 by default
     - `traces`: where traces are kept (`output_mock.traces`); by default the API reports files, and there are
@@ -162,6 +164,7 @@ class OutputMock(Scripted):
         execution_timeout: Duration = "24h",
         max_waiting: Duration = "5m",
         history_max_waiting: Duration = "15s",
+        list_lag: Duration = 0,
         script_limit: Duration = "2s",
         start: datetime | None = None,
         traces: Traces | None = None,
@@ -180,6 +183,7 @@ class OutputMock(Scripted):
             execution_timeout=nanoseconds(execution_timeout),
             max_waiting=nanoseconds(max_waiting),
             history_max_waiting=nanoseconds(history_max_waiting),
+            list_lag=nanoseconds(list_lag),
             script_limit=checked_limit(script_limit),
             traces=traces,
             callbacks=Callbacks(callback_hosts),

@@ -69,6 +69,11 @@ INI = {
     ),
     "execution_timeout": ("string", "How long a run may take (default: 24h)."),
     "max_waiting": ("string", "How long /workflow/run waits if the request does not say (default: 5m)."),
+    "list_lag": (
+        "string",
+        "How late /workflow/runs shows that a run has started or ended (default: 0s; about 0.2s on a real "
+        "deployment).",
+    ),
     "history_max_waiting": ("string", "How long a long poll waits at most (default: 15s)."),
     "script_limit": (
         "string",

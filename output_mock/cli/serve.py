@@ -98,6 +98,14 @@ _WRITING = 0.5
     help="How long a workflow may run: 90s, 45m, 24h.",
 )
 @click.option(
+    "--list-lag",
+    metavar="DURATION",
+    callback=values.length,
+    default="0s",
+    show_default=True,
+    help="How late /workflow/runs shows that a run has started or ended: about 200ms on a real deployment.",
+)
+@click.option(
     "--script-limit",
     metavar="DURATION",
     callback=values.script_limit,

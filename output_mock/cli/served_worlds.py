@@ -39,6 +39,7 @@ class ServeOptions:
     api_version: str | None
     sdk_version: str | None
     execution_timeout: Duration
+    list_lag: Duration
     script_limit: Duration
     worker_down: tuple[str, ...]
     control_token: str | None
@@ -130,6 +131,7 @@ class ServedWorlds:
             execution_timeout=options.get("executionTimeout", told.execution_timeout),
             max_waiting=self._max_waiting,
             history_max_waiting=self._history_max_waiting,
+            list_lag=told.list_lag,
             script_limit=told.script_limit,
             traces=self.keeping.traces(options.get("world", DEFAULT)),
             keep_runs=self._kept_runs,

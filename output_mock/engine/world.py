@@ -93,6 +93,7 @@ class World(Waiting):
         execution_timeout: int = 24 * 3600 * 1_000_000_000,
         max_waiting: int = 300_000 * MILLISECOND,
         history_max_waiting: int = 15_000 * MILLISECOND,
+        list_lag: int = 0,
         script_limit: int = SCRIPT_LIMIT,
         patience: float = 10.0,
         traces: Traces | None = None,
@@ -110,6 +111,8 @@ class World(Waiting):
         self.execution_timeout = execution_timeout
         self.max_waiting = max_waiting
         self.history_max_waiting = history_max_waiting
+        # How late lists show that a run has started or ended.
+        self.list_lag = list_lag
         # How long, on the wall, a request waits for what only another request can bring.
         self.patience = patience
         self.traces: Traces = traces or Traces()
@@ -530,10 +533,32 @@ class World(Waiting):
         listed: list[Run] = []
         with self.clock.lock:
             for run in self.runs(workflow_type, catalog):
+                if self.is_late(run.start_time):
+                    continue
                 listed.append(run)
                 if len(listed) >= limit:
                     break
         return listed
+
+    def is_late(self, moment: int) -> bool:
+        """Whether lists do not show yet what has happened at that moment, in nanoseconds since 1970."""
+        return self.list_lag > 0 and moment + self.list_lag > self.clock.nanoseconds()
+
+    def poll_list(self) -> None:
+        """Somebody has listed the runs and may do so again: on an `auto` clock, let the next thing happen, or
+        what is late for lists be there.
+        """
+        with self.clock.lock:
+            late = [
+                moment + self.list_lag
+                for run in self.runs()
+                for moment in (run.start_time, run.close_time)
+                if self.is_late(moment)
+            ]
+            if late and self.clock.mode == "auto":
+                self.clock.jump(min(late))
+                return
+        self.poll()
 
     # Messages
 

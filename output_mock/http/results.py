@@ -40,15 +40,16 @@ def given_input(run: Run, *, first: bool = False) -> dict[str, Any]:
     return answer
 
 
-def listed(run: Run) -> dict[str, Any]:
-    """One entry of `/workflow/runs` (runs)."""
+def listed(run: Run, *, late: bool = False) -> dict[str, Any]:
+    """One entry of `/workflow/runs` (runs). A list that is `late` shows a run as running that has ended."""
+    running = run.running or late
     return {
         "workflowId": run.workflow_id,
         "runId": run.run_id,
         "workflowType": run.info.workflow_type,
-        "status": run.status,
+        "status": "running" if running else run.status,
         "startedAt": iso(run.start_time),
-        "completedAt": None if run.running else iso(run.close_time),
+        "completedAt": None if running else iso(run.close_time),
     }
 
 

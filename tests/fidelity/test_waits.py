@@ -54,3 +54,32 @@ def test_of_thirteen_updates_that_wait_three_find_the_run_closed() -> None:
     assert {answer.json["message"] for answer in answers if answer.status == 404} == {
         "workflow execution already completed"
     }
+
+
+def test_a_list_shows_late_that_a_run_has_started_and_ended() -> None:
+    """As measured: after 37 to 140 ms that it has started, after 0.1 to 0.5 s that it has ended."""
+    clock = PlayedClock()
+    mock = OutputMock(clock, list_lag="200ms")
+    mock.workflow("work").takes("500ms").returns("done")
+    client = Client(mock)
+    run = client.start("work")["workflowId"]
+    shown = []
+    for _ in range(10):
+        listed = client.get("/workflow/runs?workflowType=work").json["runs"]
+        shown.append([(one["status"], one["completedAt"] is None) for one in listed])
+        clock.let_pass(0.1)
+    assert client.get(f"/workflow/{run}/status").json["status"] == "completed"
+    assert shown == [[]] * 2 + [[("running", True)]] * 6 + [[("completed", False)]] * 2
+
+
+def test_whoever_asks_for_a_late_list_again_gets_what_has_happened() -> None:
+    mock = OutputMock(list_lag="200ms")
+    mock.workflow("work").returns("done")
+    client = Client(mock)
+    client.start("work")
+    shown = [
+        [one["status"] for one in client.get("/workflow/runs?workflowType=work").json["runs"]]
+        for _ in range(4)
+    ]
+    assert shown[0] == []
+    assert shown[-1] == ["completed"]

@@ -70,8 +70,8 @@ def runs(request: ApiRequest) -> Reply:
         limit=parameters["limit"],
     )
     with world.clock.lock:
-        entries = [listed(run) for run in found]
-    world.poll()
+        entries = [listed(run, late=world.is_late(run.close_time)) for run in found]
+    world.poll_list()
     return Reply({"runs": entries, "count": len(entries)})
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from output_mock.durations import LONGEST, Duration, format_duration, nanoseconds
-from output_mock.real_time import monotonic
 
 if TYPE_CHECKING:
     from output_mock.engine.world import World
@@ -75,8 +74,9 @@ def _read(written: WrittenDelay) -> tuple[Callable[[Random], int], str]:
 
 def sleep(world: World, seconds: float) -> None:
     """Sleep in real time, but end early when all waiters are woken."""
-    lock = world.clock.lock
+    clock, nobody = world.clock, threading.Event()
+    lock = clock.lock
     interruptions = lock.interruptions
-    end = monotonic() + min(seconds, LONGEST_ON_THE_WALL)
-    while lock.interruptions == interruptions and (rest := end - monotonic()) > 0:
-        time.sleep(min(rest, _NAP))
+    end = clock.monotonic() + min(seconds, LONGEST_ON_THE_WALL)
+    while lock.interruptions == interruptions and (rest := end - clock.monotonic()) > 0:
+        clock.wait(nobody, min(rest, _NAP))

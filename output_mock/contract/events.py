@@ -554,7 +554,10 @@ class WorkflowTaskScheduled(Event):
 
 @_kind(6)
 class WorkflowTaskStarted(Event):
-    """The worker has begun to go on (run_completes)."""
+    """The worker has begun to go on (run_completes).
+
+    A task that fails again and again, which no run here has, tells no worker (options_backwards).
+    """
 
     _reasons = derived(
         "suggestContinueAsNewReasons",
@@ -563,7 +566,7 @@ class WorkflowTaskStarted(Event):
         lambda _info, event_id, _event: [2] if event_id > EVENTS_TO_CONTINUE else [],
     )
     scheduled: int = shown("scheduledEventId", EVENT_ID)
-    _identity = derived("identity", TEXT, IDENTITY)
+    _identity = derived("identity", TEXT, IDENTITY, optional=True)
     _request_id = derived("requestId", TEXT, _request)
     _suggested = derived(
         "suggestContinueAsNew",

@@ -121,8 +121,13 @@ _STREAM = (
 _RETURNED = (Success(200, "What the handler returned.", "application/json", {}, {"x-may-be-empty": True}),)
 _KEPT = _ok("It is in the history.")
 
+# Never recorded. Any operation of the real server can pass on these answers of Temporal, and its document has
+# them where they are here: what is generated from either takes the answers of both.
+_LOST: Errors = {404: ("WorkflowNotFoundError",)}
+_REFUSED: Errors = {409: ("ServiceError",)}
 _START_ERRORS: dict[int, tuple[str, ...]] = {
     400: ("ServiceError",),
+    **_LOST,
     424: ("UnsupportedWorkflowError",),
     500: ("WorkflowExecutionAlreadyStartedError", "TypeError"),
     503: ("CatalogNotAvailableError",),
@@ -210,9 +215,15 @@ OPERATIONS: tuple[Operation, ...] = (
                 "stopRun",
                 "Ask this run to stop",
                 "The run sees a cancellation. It may clean up first, and may even complete.",
+                errors=_REFUSED,
             ),
             Endpoint(
-                "/workflow/{id}/stop", "stopWorkflow", "Ask the latest run to stop", _LATEST, successor="stop"
+                "/workflow/{id}/stop",
+                "stopWorkflow",
+                "Ask the latest run to stop",
+                _LATEST,
+                errors=_REFUSED,
+                successor="stop",
             ),
         ],
         _json("StopResponse", "It has been asked, or was closed already."),
@@ -227,12 +238,14 @@ OPERATIONS: tuple[Operation, ...] = (
                 "terminateRun",
                 "End this run at once",
                 "The run gets no chance to clean up.",
+                errors=_REFUSED,
             ),
             Endpoint(
                 "/workflow/{id}/terminate",
                 "terminateWorkflow",
                 "End the latest run at once",
                 _LATEST,
+                errors=_REFUSED,
                 successor="terminate",
             ),
         ],

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from output_mock import zod
-from output_mock.contract.schemas import JsonSchema
+from output_mock.contract.schemas import JsonSchema, record
 from output_mock.contract.schemas import text as text_schema
 from output_mock.zod.schemas import UUID_PATTERN
 
@@ -131,7 +131,7 @@ _REASON = _text("reason", "Kept in the history.")
 _PAYLOAD = Field(
     "payload",
     zod.object({}, zod.anything()).optional(),
-    {"type": "object"},
+    record(),
     "What the handler is given.",
 )
 

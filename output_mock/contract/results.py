@@ -6,7 +6,19 @@ the real server.
 
 from __future__ import annotations
 
-from output_mock.contract.schemas import UUID, JsonSchema, or_null, ref, shape, text, when
+from output_mock.contract.schemas import (
+    UUID,
+    JsonSchema,
+    depending,
+    flag,
+    number,
+    or_null,
+    record,
+    ref,
+    shape,
+    text,
+    when,
+)
 
 CLOSED_STATUSES = ["completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"]
 STATUSES = ["running", *CLOSED_STATUSES]
@@ -47,7 +59,11 @@ def _history() -> JsonSchema:
         "newRunId": ref("RunId"),
     }
     return {
-        "WorkflowExecution": {**_execution(), "allOf": close_time, "description": "The run of a history."},
+        "WorkflowExecution": {
+            **_execution(),
+            **depending("status", *close_time),
+            "description": "The run of a history.",
+        },
         "HistoryResponse": shape(
             {
                 "workflow": or_null(ref("WorkflowExecution")),
@@ -63,7 +79,7 @@ def _history() -> JsonSchema:
         ),
         "StreamWorkflow": {
             **_execution(closed={"type": "boolean"}),
-            "allOf": [*close_time, *closed],
+            **depending("status", *close_time, *closed),
             "description": "The first frame of a stream: the run as it stands.",
         },
         "StreamHistory": {
@@ -74,7 +90,9 @@ def _history() -> JsonSchema:
         },
         "StreamDone": {
             **shape(done, optional=("newRunId",)),
-            "allOf": [when("reason", ["WORKFLOW_EXECUTION_CONTINUED_AS_NEW"], {"required": ["newRunId"]})],
+            **depending(
+                "reason", when("reason", ["WORKFLOW_EXECUTION_CONTINUED_AS_NEW"], {"required": ["newRunId"]})
+            ),
             "description": "The last frame of a stream. `newRunId` is the run that carries on, if one does.",
         },
         "StreamError": shape(
@@ -123,10 +141,11 @@ def _result() -> JsonSchema:
                 "message": text(),
                 "cause": {"description": "What the error says caused it: an error like it, or any value."},
             },
+            "additionalProperties": True,
         },
         "TraceDestinations": shape(
             {
-                "local": text("The file's path on the worker's machine.", pattern="\\.json$"),
+                "local": text("The file's path on the worker's machine.", pattern="^.*\\.json$"),
                 "remote": text("The file's address in S3.", format="uri", pattern="^https?://.+\\.json$"),
             },
             optional=("local", "remote"),
@@ -134,7 +153,8 @@ def _result() -> JsonSchema:
         ),
         "WorkflowResult": {
             **shape(result, about="How a run ended. A workflow that failed is an answer like any other."),
-            "allOf": [
+            **depending(
+                "status",
                 when("status", ["completed"], {"properties": {"error": nothing}}),
                 when("status", ["continued_as_new"], {"properties": {"error": nothing, "output": nothing}}),
                 when(
@@ -142,7 +162,7 @@ def _result() -> JsonSchema:
                     ["failed", "cancelled", "terminated", "timed_out"],
                     {"properties": {"error": something, "output": nothing}},
                 ),
-            ],
+            ),
         },
         "LegacyCause": shape(
             {"name": text(), "message": text(), "cause": ref("LegacyCause")}, optional=("cause",)
@@ -156,18 +176,19 @@ def _result() -> JsonSchema:
             ),
             "deprecated": True,
         },
-        "WorkflowResultResponse": {"oneOf": [ref("WorkflowResult"), ref("LegacyWorkflowResult")]},
+        "WorkflowResultResponse": {"anyOf": [ref("WorkflowResult"), ref("LegacyWorkflowResult")]},
     }
 
 
 def _run() -> JsonSchema:
-    epoch: JsonSchema = {"type": "integer", "minimum": 0, "description": "Milliseconds since 1970."}
+    epoch = number("Milliseconds since 1970.", minimum=0, format="int64")
     ids: JsonSchema = {"workflowId": text(), "runId": ref("RunId")}
     status = {
         **ids,
         "status": text(enum=[*STATUSES, "unspecified"]),
         "startedAt": epoch,
-        "completedAt": {"description": "Empty while the run runs.", "anyOf": [epoch, text(const="")]},
+        # No constant: some generated clients try no other schema beside one.
+        "completedAt": {"description": "Empty while the run runs.", "anyOf": [epoch, text(maxLength=0)]},
     }
     info = {
         **ids,
@@ -179,9 +200,11 @@ def _run() -> JsonSchema:
     return {
         "StartResponse": shape(ids, about="The run that has been started."),
         "StopResponse": shape(ids, about="The run that has been asked to stop."),
-        "TerminateResponse": shape(
-            {"terminated": {"type": "boolean", "const": True}, **ids}, about="The run that has been ended."
-        ),
+        "TerminateResponse": {
+            **shape({"terminated": flag(), **ids}, about="The run that has been ended."),
+            # Constants are texts to some generators.
+            **depending("terminated", {"properties": {"terminated": {"const": True}}}),
+        },
         "ResetResponse": shape(ids, about="`runId` is the new run."),
         "InputResponse": shape(
             {**ids, "input": {"description": "The input as it was sent; missing if none was."}},
@@ -189,11 +212,11 @@ def _run() -> JsonSchema:
         ),
         "StatusResponse": {
             **shape(status),
-            "allOf": _while_running("completedAt", {"const": ""}, {"type": "integer"}),
+            **depending("status", *_while_running("completedAt", {"const": ""}, {"type": "integer"})),
         },
         "RunInfo": {
             **shape(info),
-            "allOf": _while_running("completedAt", {"type": "null"}, {"type": "string"}),
+            **depending("status", *_while_running("completedAt", {"type": "null"}, {"type": "string"})),
         },
         "RunsResponse": shape(
             {
@@ -205,14 +228,14 @@ def _run() -> JsonSchema:
 
 
 def _catalog() -> JsonSchema:
-    schema = or_null({"type": "object", "description": "A JSON Schema."})
+    schema = or_null(record("A JSON Schema."))
     workflow = {
         "name": text(),
         "description": text(),
         "inputSchema": schema,
         "outputSchema": schema,
         "path": text("The workflow's file on the worker's machine."),
-        "activities": {"type": "array", "items": {"type": "object"}},
+        "activities": {"type": "array", "items": record()},
         "aliases": {"type": "array", "items": text(), "description": "Other names for it."},
     }
     names: JsonSchema = {
@@ -229,7 +252,7 @@ def _catalog() -> JsonSchema:
 
 
 def _trace() -> JsonSchema:
-    instant: JsonSchema = {"type": "integer", "description": "Milliseconds since 1970."}
+    instant = number("Milliseconds since 1970.", format="int64")
     node = {
         "id": text("A workflow's run id, or a step's number within its run."),
         "kind": text(
@@ -245,10 +268,10 @@ def _trace() -> JsonSchema:
             "output as well."
         },
         "children": {"type": "array", "items": ref("TraceNode")},
-        "attributes": {"type": "object"},
+        "attributes": record(),
     }
     source = {"remote": text(const="remote"), "local": text(const="local")}
-    path = text("The file's path on the worker's machine.", pattern="\\.json$")
+    path = text("The file's path on the worker's machine.", pattern="^.*\\.json$")
     return {
         "TraceNode": shape(
             node,
@@ -257,7 +280,7 @@ def _trace() -> JsonSchema:
         ),
         "RemoteTrace": shape({"source": source["remote"], "runId": ref("RunId"), "data": ref("TraceNode")}),
         "LocalTrace": shape({"source": source["local"], "runId": ref("RunId"), "localPath": path}),
-        "TraceResponse": {"oneOf": [ref("RemoteTrace"), ref("LocalTrace")]},
+        "TraceResponse": {"anyOf": [ref("RemoteTrace"), ref("LocalTrace")]},
     }
 
 

@@ -51,6 +51,20 @@ def or_null(schema: JsonSchema) -> JsonSchema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+def record(about: str = "") -> JsonSchema:
+    """An object with any keys: without `additionalProperties` some generators take it for one with none."""
+    return {"type": "object", "additionalProperties": True, **({"description": about} if about else {})}
+
+
+def depending(name: str, *rules: JsonSchema) -> JsonSchema:
+    """Rules for objects that have the property `name`, to be added to their schema.
+
+    Validators keep to them. Generators of clients know no `if`, and an `allOf` is a base class to them, or a
+    reason to give up: they leave out what stands here.
+    """
+    return {"dependentSchemas": {name: {"allOf": [*rules]}}}
+
+
 def when(name: str, values: list[str] | list[int], then: JsonSchema) -> JsonSchema:
     """If the property `name` has one of `values`, the object must also fit `then`."""
     test: JsonSchema = {"const": values[0]} if len(values) == 1 else {"enum": values}

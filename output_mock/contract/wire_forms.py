@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from output_mock.contract.failures import Cause
 from output_mock.contract.payloads import payload, payloads
 from output_mock.contract.run_start import ActivityOptions, Memo
-from output_mock.contract.schemas import JsonSchema, flag, number, ref, shape, text
+from output_mock.contract.schemas import JsonSchema, flag, many, number, record, ref, shape, text
 from output_mock.javascript_json import null_if_undefined
 
 
@@ -85,18 +85,18 @@ EXECUTION = Form(
 )
 BUILD = Form(shape({"buildId": text()}), lambda build: {"buildId": build})
 # Values in the order of the arguments: as JSON where the server unwraps them, else wrapped.
-VALUES = Form({"type": "array"}, lambda values: [null_if_undefined(value) for value in values], is_sized=True)
+VALUES = Form(many({}), lambda values: [null_if_undefined(value) for value in values], is_sized=True)
 VALUE = VALUES._replace(write=lambda value: [null_if_undefined(value)])
 PAYLOADS = Form(ref("Payloads"), lambda values: {"payloads": payloads(values)}, is_sized=True)
 PAYLOAD = PAYLOADS._replace(write=lambda value: {"payloads": [payload(value)]})
 FAILURE = Form(ref("Failure"), Cause.proto, is_sized=True)
 # The shortened failure of a step.
 SHORT_FAILURE = Form(ref("StepFailure"), _short_failure, is_sized=True)
-MEMO = Form({"type": "object"}, _memo)
-RETRY_POLICY = Form({"type": "object"}, _retry_policy)
+MEMO = Form(record(), _memo)
+RETRY_POLICY = Form(record(), _retry_policy)
 # What is written just as it is given.
-OBJECT = Form({"type": "object"}, _as_it_is)
-LIST = Form({"type": "array"}, _as_it_is)
+OBJECT = Form(record(), _as_it_is)
+LIST = Form(many({}), _as_it_is)
 UPDATE_META = Form(
     shape({"updateId": text(), "identity": text()}), lambda meta: {"updateId": meta[0], "identity": meta[1]}
 )

@@ -20,7 +20,8 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
     (
         "every operation with a body",
         "Does not mention `413` and `415`, nor `400 SyntaxError` where it mentions no other 400. Form "
-        "bodies are accepted, too (`raw_bodies`). A broken body is refused before the token is checked "
+        "bodies are accepted, too (`raw_bodies`); the fake's document says so in its introduction alone, as "
+        "generated clients send JSON. A broken body is refused before the token is checked "
         "(`production_auth`).",
     ),
     (
@@ -33,8 +34,8 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
         "Has one schema for all errors, in which nothing is required and `workflowId` may be null. In "
         "fact `error` and `message` are always there, and `workflowId` only in certain errors, and never "
         "null. A ValidationError always has `issues`, and its message is always `Invalid Payload` "
-        "(`body_validation`, `unknown_workflow`). The fake's document has a schema for each error, and "
-        "lists the errors of each status.",
+        "(`body_validation`, `unknown_workflow`). The fake's document has one schema, too, with the rules of "
+        "each error, and lists the errors of each status.",
     ),
     (
         "answers of start, status, stop, terminate, reset, runs and history",
@@ -54,7 +55,9 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         "POST /workflow/run and /workflow/start: 404",
-        "Mentions a 404. An unknown workflow is a 424, and an unknown catalog a 503 (`body_validation`).",
+        "Says that an unknown workflow is a 404. It is a 424, and an unknown catalog a 503 "
+        "(`body_validation`). The fake's document has the 404, too, so that clients generated from either "
+        "take the same answers.",
     ),
     (
         "POST /workflow/run and /workflow/start: 503",
@@ -72,8 +75,8 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         "stop and terminate: 409",
-        "Mentions a 409 for closed runs. Stopping a closed run is a 200, and terminating one is a 404 "
-        "(`stop_default`).",
+        "Says that a closed run is a 409. Stopping a closed run is a 200, and terminating one is a 404 "
+        "(`stop_default`). The fake's document has the 409, too, for what else Temporal may refuse.",
     ),
     (
         "POST /workflow/{id}/runs/{rid}/reset: 404",

@@ -3,63 +3,95 @@
 from __future__ import annotations
 
 from output_mock.contract.errors import SHAPES
-from output_mock.contract.schemas import JsonSchema, ref, shape, text
+from output_mock.contract.schemas import JsonSchema, depending, many, ref, shape, text, when
+
+_VALIDATION = "ValidationError"
+_ABSENT = False
 
 
-def _error(name: str, names_workflow: bool | None, about: str) -> JsonSchema:
-    properties: JsonSchema = {
-        "error": {"type": "string", "const": name},
-        "message": text("What went wrong, for people."),
+def _error() -> JsonSchema:
+    """One schema for all errors, as clients have one class for them; `error_ref` says which can come."""
+    names = {
+        told: [name for name, one in SHAPES.items() if one.names_workflow is told] for told in (True, False)
     }
-    if names_workflow is not False:
-        properties["workflowId"] = text("The workflow that it went wrong with.")
-    return shape(properties, optional=("workflowId",) if names_workflow is None else (), about=about)
+    problems = {"required": ["issues"], "properties": {"message": {"const": "Invalid Payload"}}}
+    told = "\n".join(f"- `{name}`: {one.about}" for name, one in SHAPES.items())
+    return {
+        **shape(
+            {
+                "error": text("The error's name."),
+                "message": text("What went wrong, for people."),
+                "workflowId": text("The workflow that it went wrong with."),
+                "issues": many(ref("Issue"), description="Of a `ValidationError` alone.", minItems=1),
+            },
+            optional=("workflowId", "issues"),
+            about="What went wrong. The errors are:\n\n"
+            f"- `{_VALIDATION}`: The body, the query or the run id in the path breaks its rules; `issues` "
+            f"says which.\n{told}",
+        ),
+        **depending(
+            "error",
+            when("error", [_VALIDATION], problems),
+            when("error", [*SHAPES], {"properties": {"issues": _ABSENT}}),
+            when("error", names[True], {"required": ["workflowId"]}),
+            when("error", [_VALIDATION, *names[False]], {"properties": {"workflowId": _ABSENT}}),
+        ),
+    }
 
 
-def _validation_error() -> JsonSchema:
-    return shape(
-        {
-            "error": {"type": "string", "const": "ValidationError"},
-            "message": {"type": "string", "const": "Invalid Payload"},
-            "issues": {"type": "array", "minItems": 1, "items": ref("Issue")},
-        },
-        about="The body, the query or the run id in the path breaks its rules; `issues` says which.",
-    )
+def error_ref(*names: str) -> JsonSchema:
+    """The schema of an error that has one of these names."""
+    one: JsonSchema = {"const": names[0]} if len(names) == 1 else {"enum": [*names]}
+    return {**ref("ErrorResponse"), "dependentSchemas": {"error": {"properties": {"error": one}}}}
+
+
+# What a broken rule says besides `code`, `path` and `message`: always, and sometimes.
+_ISSUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "invalid_type": (("expected",), ("received", "format")),
+    "too_small": (("origin", "inclusive", "minimum"), ("note",)),
+    "too_big": (("origin", "inclusive", "maximum"), ("note",)),
+    "invalid_format": (("origin", "format", "pattern"), ()),
+    "invalid_value": (("values",), ()),
+    "invalid_union": (("errors",), ()),
+    "custom": ((), ()),
+}
 
 
 def _issue() -> JsonSchema:
-    def kind(code: str, optional: tuple[str, ...] = (), **more: JsonSchema) -> JsonSchema:
-        place: JsonSchema = {"type": "array", "items": {"type": ["string", "integer"]}}
-        properties: JsonSchema = {"code": {"type": "string", "const": code}, "path": place, "message": text()}
-        return shape({**properties, **more}, optional=optional)
-
-    limits: JsonSchema = {
-        "origin": text(),
-        "inclusive": {"type": "boolean"},
-        "note": text("Only where a whole number is beyond what a double holds exactly."),
+    common: JsonSchema = {
+        "code": text(enum=[*_ISSUES]),
+        "path": many({"type": ["string", "integer"]}, description="Empty for the value as a whole."),
+        "message": text(),
     }
+    more: JsonSchema = {
+        "expected": text("The type that was wanted."),
+        "received": text("Only `NaN`, for text where a number was wanted."),
+        "origin": text("The type of the value."),
+        "format": text(
+            "`safeint`, for a fraction where a whole number was wanted; or the form that text misses."
+        ),
+        "inclusive": {"type": "boolean"},
+        "minimum": {"type": "number"},
+        "maximum": {"type": "number"},
+        "note": text("Only where a whole number is beyond what a double holds exactly."),
+        "pattern": text(),
+        "values": many({}, description="The values that were wanted."),
+        "errors": many(many(ref("Issue")), description="What each of several rules finds."),
+    }
+    rules = []
+    for code, (always, sometimes) in _ISSUES.items():
+        others = [name for name in more if name not in (*always, *sometimes)]
+        then = {"required": [*always], "properties": dict.fromkeys(others, _ABSENT)}
+        rules.append(when("code", [code], then))
     return {
-        "description": "One broken rule, in the shape of zod 4. `path` is empty for the value as a whole.",
-        "oneOf": [
-            kind(
-                "invalid_type",
-                ("received", "format"),
-                expected=text("The type that was wanted."),
-                received=text("Only `NaN`, for text where a number was wanted."),
-                format=text("Only `safeint`, for a fraction where a whole number was wanted."),
-            ),
-            kind("too_small", ("note",), **limits, minimum={"type": "number"}),
-            kind("too_big", ("note",), **limits, maximum={"type": "number"}),
-            kind("invalid_format", origin=text(), format=text(), pattern=text()),
-            kind("invalid_value", values={"type": "array"}),
-            kind(
-                "invalid_union", errors={"type": "array", "items": {"type": "array", "items": ref("Issue")}}
-            ),
-            kind("custom"),
-        ],
+        **shape(
+            {**common, **more},
+            optional=tuple(more),
+            about="One broken rule, in the shape of zod 4; `code` says of which kind.",
+        ),
+        **depending("code", *rules),
     }
 
 
 def error_schemas() -> JsonSchema:
-    schemas = {name: _error(name, *error) for name, error in SHAPES.items()}
-    return {"ValidationError": _validation_error(), "Issue": _issue(), **schemas}
+    return {"ErrorResponse": _error(), "Issue": _issue()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from output_mock.contract.events import KINDS, Event, attributes_key, kinds_in_order
 from output_mock.contract.events import schema as attributes_schema
-from output_mock.contract.schemas import JsonSchema, ref, shape, text, when
+from output_mock.contract.schemas import JsonSchema, depending, record, ref, shape, text, when
 
 
 def _attributes_name(kind: type[Event]) -> str:
@@ -12,29 +12,34 @@ def _attributes_name(kind: type[Event]) -> str:
 
 
 def _history_event() -> JsonSchema:
+    shown = {
+        "eventId": text("A number from 1, as text.", pattern="^[1-9][0-9]*$"),
+        "eventType": {"type": "integer", "minimum": 1, "maximum": 60},
+        "eventTypeName": text("Temporal's name of the type.", pattern="^[A-Z]+(_[A-Z]+)+$"),
+        "eventTime": ref("IsoTime"),
+    }
+    # One of the attributes, and nothing else. There may be kinds of event that nobody here has seen.
+    one_more: JsonSchema = {
+        "properties": dict.fromkeys(shown, True),
+        "patternProperties": {"^[a-z][A-Za-z]*EventAttributes$": {"type": "object"}},
+        "additionalProperties": False,
+        "minProperties": len(shown) + 1,
+        "maxProperties": len(shown) + 1,
+    }
+    attributes: JsonSchema = {}
     rules = []
     for number, name, kind in kinds_in_order():
         key = attributes_key(name)
         # A name of its own for each kind that runs have, so that generated clients have types for them.
-        schema = {"type": "object"} if kind is None else ref(_attributes_name(kind))
-        then = {"required": [key], "properties": {"eventTypeName": {"const": name}, key: schema}}
+        attributes[key] = record() if kind is None else ref(_attributes_name(kind))
+        then = {"required": [key], "properties": {"eventTypeName": {"const": name}}}
         rules.append(when("eventType", [number], then))
     return {
         "description": "One event of a run's history, with exactly one object of attributes.",
         "type": "object",
-        "required": ["eventId", "eventType", "eventTypeName", "eventTime"],
-        "properties": {
-            "eventId": text("A number from 1, as text.", pattern="^[1-9][0-9]*$"),
-            "eventType": {"type": "integer", "minimum": 1, "maximum": 60},
-            "eventTypeName": text("Temporal's name of the type.", pattern="^[A-Z]+(_[A-Z]+)+$"),
-            "eventTime": ref("IsoTime"),
-        },
-        "patternProperties": {"^[a-z][A-Za-z]*EventAttributes$": {"type": "object"}},
-        "additionalProperties": False,
-        # The four properties above and one more.
-        "minProperties": 5,
-        "maxProperties": 5,
-        "allOf": rules,
+        "required": [*shown],
+        "properties": {**shown, **attributes},
+        **depending("eventType", one_more, *rules),
     }
 
 
@@ -84,6 +89,7 @@ def event_schemas() -> JsonSchema:
                 "stackTrace": text(),
                 "cause": ref("Failure"),
             },
+            "additionalProperties": True,
         },
         "StepFailure": shape(
             {"message": text(), "stackTrace": text(), "type": {"type": ["string", "null"]}},

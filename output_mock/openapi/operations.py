@@ -9,6 +9,7 @@ from output_mock.contract.operations import Endpoint, Operation, Success, errors
 from output_mock.contract.requests import Body, Field
 from output_mock.contract.schemas import JsonSchema, ref
 from output_mock.openapi.components import DEPRECATION
+from output_mock.openapi.errors import error_ref
 
 _TITLES = {
     400: "The request is not understood.",
@@ -77,10 +78,9 @@ def _property(field: Field) -> JsonSchema:
 
 
 def _request_body(body: Body) -> JsonSchema:
-    schema = {"schema": ref(body.name)}
-    content = {"application/json": schema, "application/x-www-form-urlencoded": schema}
-    # Where no key is needed, no body is.
-    return {"required": body.required, "content": content}
+    # Where no key is needed, no body is. A form does as well, which only the introduction tells: generated
+    # clients would have two ways to send one thing, or send it in the wrong one.
+    return {"required": body.required, "content": {"application/json": {"schema": ref(body.name)}}}
 
 
 def _success(operation: Operation, success: Success, successor: str) -> JsonSchema:
@@ -98,13 +98,6 @@ def _success(operation: Operation, success: Success, successor: str) -> JsonSche
 
 def _failure(status: int, names: tuple[str, ...], successor: str) -> JsonSchema:
     """The answer of a status that stands for one of several errors."""
-    several: JsonSchema = {
-        "oneOf": [ref(name) for name in names],
-        "discriminator": {
-            "propertyName": "error",
-            "mapping": {name: ref(name)["$ref"] for name in names},
-        },
-    }
     headers: JsonSchema = {}
     if status not in (413, 415):  # a body that is refused unread gets no headers
         every = (REQUEST_ID, *CORS, *(DEPRECATION if successor else ()))
@@ -112,8 +105,7 @@ def _failure(status: int, names: tuple[str, ...], successor: str) -> JsonSchema:
     if status == 503:
         headers["Retry-After"] = ref("Retry-After", "headers")
     headers["ETag"] = ref("ETag", "headers")
-    schema = ref(names[0]) if len(names) == 1 else several
-    return {**response(_TITLES[status], "application/json", schema), "headers": headers}
+    return {**response(_TITLES[status], "application/json", error_ref(*names)), "headers": headers}
 
 
 def response(

@@ -357,7 +357,7 @@ MISFITS: list[tuple[tuple[str, int], Callable[[Answer], None], str]] = [
     (
         ("reset", 2),
         put("body", "error", "NotFound"),
-        "body.error: 'NotFound' is not one of 'WorkflowNotFound",
+        "body.error: 'NotFound' is not one of ['WorkflowNotFound",
     ),
     (("runs", 2), put("body", "issues", []), "body.issues: [] "),
     (("runs", 2), put("body", "issues", 0, "code", "huge"), "body.issues[0].code: 'huge' is not one of"),

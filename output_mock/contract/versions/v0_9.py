@@ -35,11 +35,14 @@ def _not_found(reply: Reply) -> None:
 
 
 def _nothing_unsupported(document: dict[str, Any]) -> None:
-    error = document["components"]["schemas"]["UnsupportedWorkflowError"]
-    error["properties"]["error"]["const"] = "WorkflowNotFoundError"
+    # That 404 names no workflow id.
+    for rule in document["components"]["schemas"]["ErrorResponse"]["dependentSchemas"]["error"]["allOf"]:
+        if rule["then"].get("required") == ["workflowId"]:
+            rule["if"]["properties"]["error"]["enum"].remove("WorkflowNotFoundError")
+    document["components"]["responses"].pop("424.UnsupportedWorkflowError")
     for path in ("/workflow/run", "/workflow/start"):
         answers = document["paths"][path]["post"]["responses"]
-        answers["404"] = answers.pop("424")
+        answers.pop("424")
         # The catalog's worker is asked, and may not be there.
         answers.setdefault("409", document["paths"]["/workflow/catalog"]["get"]["responses"]["409"])
 

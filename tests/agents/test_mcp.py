@@ -286,7 +286,7 @@ def test_the_tools_work_with_a_fake_that_runs_already_and_asks_for_tokens() -> N
         (["missing.yaml"], "missing.yaml"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(arguments: list[str], words: str) -> None:
+def test_what_is_impossible_is_reported_in_one_line(arguments: list[str], words: str) -> None:
     assert words in one_line(run("mcp", *arguments))
 
 

@@ -451,7 +451,7 @@ def test_start_knows_no_timeout_and_ignores_what_it_does_not_know(client: Client
     )
 
 
-def test_all_issues_are_told_at_once_in_the_order_of_the_schema(client: Client) -> None:
+def test_all_issues_are_reported_at_once_in_the_order_of_the_schema(client: Client) -> None:
     body = {"timeout": 1, "taskQueue": "", "catalog": 1, "workflowId": 1, "workflowName": 1}
     assert [where for where, _ in issues(client, "/workflow/run", body)] == [
         ["workflowName"],
@@ -476,7 +476,7 @@ def test_a_message_is_an_object(client: Client, operation: str) -> None:
     assert (where, message) == ([], "Invalid input: expected object, received array")
 
 
-def test_a_body_is_held_against_its_schema_before_the_workflow_is_looked_for(client: Client) -> None:
+def test_a_body_is_checked_against_its_schema_before_the_workflow_is_looked_for(client: Client) -> None:
     assert issues(client, "/workflow/none/reset", {}) == [
         (["stepName"], "Invalid input: expected string, received undefined")
     ]
@@ -522,7 +522,7 @@ def test_an_empty_workflow_id_is_the_servers_own_error(client: Client) -> None:
         ("catalog=a%22", "catalog"),
     ],
 )
-def test_a_query_string_is_held_against_its_schema(client: Client, query: str, where: str) -> None:
+def test_a_query_string_is_checked_against_its_schema(client: Client, query: str, where: str) -> None:
     answer = client.get(f"/workflow/runs?{query}")
     assert (answer.status, answer.json["error"]) == (400, "ValidationError")
     assert [issue["path"] for issue in answer.json["issues"]] == [[where]]

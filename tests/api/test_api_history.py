@@ -521,7 +521,7 @@ def test_a_stream_makes_time_pass_for_its_run(client: Client) -> None:
 
 
 @BOTH_TRANSPORTS
-def test_a_stream_that_is_resumed_goes_on_following(mock: OutputMock, client: Client) -> None:
+def test_a_stream_that_is_resumed_continues_following(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     length = drained(client, "a")["workflow"]["historyLength"]
     path = f"/workflow/a/history/stream?includePayloads=true&lastEventId={length}"

@@ -306,7 +306,7 @@ def test_an_update_needs_no_payload(client: Client, approval: str) -> None:
 FAILED = {"error": "WorkflowUpdateFailedError", "message": "Workflow Update failed"}
 
 
-def test_an_update_that_fails_is_kept_in_the_history_and_the_run_goes_on(
+def test_an_update_that_fails_is_kept_in_the_history_and_the_run_continues(
     client: Client, approval: str
 ) -> None:
     answer = client.post("/workflow/a/update/broken")

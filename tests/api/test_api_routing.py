@@ -70,7 +70,7 @@ def test_every_operation_is_reached_regardless_of_case_and_trailing_slash(
 @pytest.mark.parametrize(
     "path", ["/health//", "//health", "/workflow//status", "/workflow/wf/status//", "//"]
 )
-def test_a_path_with_an_empty_part_is_no_path(client: Client, path: str) -> None:
+def test_a_path_with_an_empty_part_is_not_a_path(client: Client, path: str) -> None:
     answer = client.get(path)
     assert (answer.status, answer.text) == (404, "Not Found")
 
@@ -172,7 +172,7 @@ def test_a_target_with_scheme_and_host_is_its_path(client: Client) -> None:
     assert client.get("http://output.example/workflow/none/status").json["workflowId"] == "none"
 
 
-def test_a_workflow_that_is_no_catalog_answers_no_query_for_its_contents(client: Client) -> None:
+def test_a_workflow_that_is_not_a_catalog_answers_no_query_for_its_contents(client: Client) -> None:
     client.start("approval", workflowId="wf")
     answer = client.get("/workflow/catalog/wf")
     assert (answer.status, answer.json["error"]) == (500, "QueryNotRegisteredError")
@@ -259,7 +259,7 @@ def test_names_of_messages_are_percent_decoded(mock: OutputMock, client: Client)
 
 
 @pytest.mark.parametrize("rid", ["xyz", "0", f"{NOBODY}0", "00000000-0000-0000-8000-000000000000"])
-def test_a_run_id_that_is_no_uuid_is_refused(client: Client, rid: str) -> None:
+def test_a_run_id_that_is_not_a_uuid_is_refused(client: Client, rid: str) -> None:
     answer = client.get(f"/workflow/wf/runs/{rid}/status")
     assert (answer.status, answer.json["error"]) == (400, "ValidationError")
     (issue,) = answer.json["issues"]

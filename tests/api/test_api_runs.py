@@ -60,7 +60,7 @@ def test_a_workflow_id_is_minted_where_none_is_given(client: Client) -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{20}", one) for one in ids)
 
 
-def test_run_waits_no_longer_than_its_timeout_and_the_run_goes_on(client: Client) -> None:
+def test_run_waits_no_longer_than_its_timeout_and_the_run_continues(client: Client) -> None:
     answer = client.post("/workflow/run", {"workflowName": "hour", "workflowId": "h", "timeout": 250})
     assert (answer.status, answer.json) == (
         408,
@@ -474,7 +474,7 @@ def test_without_a_worker_nothing_moves(workerless: OutputMock, client: Client) 
     )
 
 
-def test_a_run_goes_on_when_its_worker_is_back(workerless: OutputMock, client: Client) -> None:
+def test_a_run_continues_when_its_worker_is_back(workerless: OutputMock, client: Client) -> None:
     client.start("echo", 5, workflowId="e", catalog="away")
     client.get("/workflow/e/status")
     workerless.add_catalog("away", worker=True)

@@ -452,7 +452,7 @@ def test_paths_may_have_any_case_and_a_slash_at_the_end() -> None:
     check(given)
 
 
-def test_a_keepalive_in_a_stream_is_no_frame() -> None:
+def test_a_keepalive_in_a_stream_is_not_a_frame() -> None:
     given = answer(*STREAM)
     edit("event: done", ": keepalive\n\nevent: done")(given)
     check(given)

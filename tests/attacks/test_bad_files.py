@@ -102,7 +102,7 @@ def test_a_number_that_no_double_holds_is_one_that_javascript_reads(tmp_path: Pa
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names of files are text there")
-def test_a_file_whose_name_is_no_text_is_left_out(tmp_path: Path) -> None:
+def test_a_file_whose_name_is_not_text_is_left_out(tmp_path: Path) -> None:
     for name in (b"b\xffd.json", b"good.json"):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text(
             json.dumps({**TRACE, "id": str(name)})
@@ -187,7 +187,7 @@ def test_an_answer_without_end_is_not_read_for_ever(encoding: str | None) -> Non
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_folder_for_traces_that_cannot_be_is_refused_at_the_start(tmp_path: Path, place: str) -> None:
+def test_a_folder_for_traces_that_is_impossible_is_refused_at_the_start(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
     ended = run("serve", "--port", "0", "--trace-dir", str(tmp_path / place))
     assert ended.returncode == 2
@@ -203,7 +203,9 @@ def test_a_folder_for_traces_of_somebody_else_is_refused_at_the_start(tmp_path: 
         TraceStorage({}, str(tmp_path / "traces"))
 
 
-def test_a_disk_that_is_full_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_is_reported_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 

@@ -95,7 +95,7 @@ def told(answer: Answer) -> dict[str, Any]:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize(("kind", "clock"), WAITING)
-def test_who_waits_in_a_world_that_ends_is_told_how(kind: str, clock: str, ending: str) -> None:
+def test_a_client_that_waits_in_a_world_that_ends_is_told_how(kind: str, clock: str, ending: str) -> None:
     verb, path, words = ENDINGS[ending]
     worlds = Worlds(make({}), make)
     with served(worlds) as client, no_hang(), ThreadPoolExecutor(1) as pool:
@@ -116,7 +116,7 @@ def test_who_waits_in_a_world_that_ends_is_told_how(kind: str, clock: str, endin
 
 
 @pytest.mark.parametrize(("kind", "clock"), WAITING)
-def test_who_waits_when_the_server_stops_is_told_so(kind: str, clock: Any) -> None:
+def test_a_client_that_waits_when_the_server_stops_is_told_so(kind: str, clock: Any) -> None:
     mock = make({"clock": clock})
     server = Server(Front(Worlds(mock)))
     thread = threading.Thread(target=server.run, daemon=True)

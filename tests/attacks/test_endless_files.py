@@ -50,7 +50,7 @@ def _no_module_without_a_file(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
-def test_a_file_without_end_is_told_while_it_is_watched(
+def test_a_file_without_end_is_reported_while_it_is_watched(
     watch: Callable[..., Watched],  # noqa: F811
     kind: str,
     tmp_path: Path,
@@ -89,7 +89,7 @@ def test_the_line_is_told_that_a_file_does_not_come_beyond(
 
 
 @pytest.mark.parametrize("kind", ENDING)
-def test_a_file_that_wants_to_end_the_program_is_told(kind: str, tmp_path: Path) -> None:
+def test_a_file_that_wants_to_end_the_program_is_reported(kind: str, tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     file.write_text(GOOD.format(1) + ENDING[kind])
     with pytest.raises(ScriptFileError, match=rf"a\.py, line [45]: it .*{kind}"):
@@ -167,7 +167,7 @@ NAMES = [
 
 # The command takes all scripts of a folder.
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "folder.py"])
-def test_what_is_no_file_is_refused_at_the_start(name: str, tmp_path: Path) -> None:
+def test_what_is_not_a_file_is_refused_at_the_start(name: str, tmp_path: Path) -> None:
     path, words = no_files(tmp_path)[name]
     with no_hang():
         assert words in run("check", path).stdout
@@ -177,7 +177,7 @@ def test_what_is_no_file_is_refused_at_the_start(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "loop.yaml"])
-def test_what_is_no_file_any_more_is_told_and_the_old_version_stays(
+def test_what_is_not_a_file_any_more_is_told_and_the_old_version_stays(
     watch: Callable[..., Watched],  # noqa: F811
     name: str,
     tmp_path: Path,

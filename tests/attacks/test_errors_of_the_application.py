@@ -66,7 +66,7 @@ def test_an_error_in_the_middle_of_a_stream_is_logged(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("error", [Dropped(), TimedOut("late")])
-def test_a_connection_that_a_fault_ends_is_no_error(
+def test_a_connection_that_a_fault_ends_is_not_an_error(
     caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     with (

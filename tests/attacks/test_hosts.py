@@ -41,7 +41,7 @@ def client() -> Iterator[Client]:
         ),
     ],
 )
-def test_the_control_plane_answers_to_hosts_that_are_meant(client: Client, host: str) -> None:
+def test_the_control_plane_answers_to_allowed_hosts(client: Client, host: str) -> None:
     for path in ("/__mock__/clock", "/w/default/__mock__/clock"):
         assert send(client.url, f"GET {path}", f"Host: {host}").status == 200
 
@@ -202,7 +202,7 @@ def test_every_operation_is_refused_and_does_nothing(client: Client) -> None:
     assert {**before, "idle": 0} == {**after, "idle": 0}
 
 
-def test_a_request_for_a_host_that_is_not_meant_makes_no_world(client: Client) -> None:
+def test_a_request_for_a_host_that_is_not_allowed_makes_no_world(client: Client) -> None:
     for path in ("/w/made/health", "/w/made/workflow/runs", "/w/made/__mock__/clock"):
         refused = send(client.url, f"GET {path}", "Host: evil.example")
         assert (refused.status, refused.json["error"]) == (403, "ForbiddenError")
@@ -259,6 +259,6 @@ def test_hosts_are_compared_however_they_are_written(written: str, compared: str
 @pytest.mark.parametrize(
     "written", ["", "*", "http://fakes.test", "fakes.test:3001", "a b", "a/b", "a@b", "*.test", "a..b"]
 )
-def test_what_is_no_host_is_refused(written: str) -> None:
+def test_what_is_not_a_host_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="is not a host; write a name or an IP address"):
         host_name(written)

@@ -187,7 +187,7 @@ def test_a_page_beside_a_fake_changes_nothing_and_learns_nothing(tmp_path: Path,
     worlds.default.mock.close()
 
 
-def test_a_page_that_is_let_in_drives_the_fake(tmp_path: Path) -> None:
+def test_an_allowed_page_drives_the_fake(tmp_path: Path) -> None:
     worlds = worlds_of()
     with pages() as (port, texts, told):
         app = Recorded(Front(worlds, access=Access(origins=[f"http://localhost:{port}"])))

@@ -53,7 +53,7 @@ def test_twice_the_script_takes_twice_as_much(text: Callable[[int], str], tmp_pa
     assert read(800) < 2.5 * read(400)
 
 
-def test_many_mistakes_of_a_script_that_came_as_json_are_each_told_once() -> None:
+def test_many_mistakes_of_a_script_that_came_as_json_are_each_reported_once() -> None:
     source = JSONSource({})
     for number in (1, 2, 1):
         source.mistake(Place(f"/{number}", 0, 0), "wrong")

@@ -71,7 +71,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=" | ".join)
-def test_a_page_that_is_not_meant_is_refused(client: Client, headers: list[str]) -> None:
+def test_a_page_that_is_not_allowed_is_refused(client: Client, headers: list[str]) -> None:
     client.start("approval", workflowId="kept")
     for first_line, body in (
         ("POST /__mock__/world/wipe", b""),
@@ -136,7 +136,7 @@ def test_a_page_cannot_do_any_of_the_operations(client: Client) -> None:
 
 
 @pytest.mark.parametrize("page", [MINE, "chrome-extension://abcdef"])
-def test_a_page_that_is_let_in_may_read_every_answer(client: Client, page: str) -> None:
+def test_an_allowed_page_may_read_every_answer(client: Client, page: str) -> None:
     for first_line, status in (
         ("GET /__mock__/clock", 200),
         ("POST /__mock__/world/wipe", 200),
@@ -152,7 +152,7 @@ def test_a_page_that_is_let_in_may_read_every_answer(client: Client, page: str) 
             assert "access-control-allow-credentials" not in answer.headers
 
 
-def test_a_page_that_is_let_in_gets_its_preflights_answered() -> None:
+def test_an_allowed_page_gets_its_preflights_answered() -> None:
     with served(worlds_of(), control_token="t", access=Access(origins=[MINE])) as client:
         preflight = [
             "Access-Control-Request-Method: PUT",
@@ -178,7 +178,7 @@ def test_caches_are_told_that_answers_depend_on_the_page(client: Client) -> None
     assert ask(client, "GET /__mock__/clock", "Origin: https://evil.example").headers["vary"] == "Origin"
 
 
-def test_a_page_that_is_let_in_still_has_to_name_a_host_that_is_meant(client: Client) -> None:
+def test_an_allowed_page_still_has_to_name_an_allowed_host(client: Client) -> None:
     assert send(client.url, "GET /__mock__/clock", "Host: evil.example", f"Origin: {MINE}").status == 403
 
 
@@ -219,7 +219,7 @@ def test_an_origin_is_compared_as_browsers_write_it(written: str, compared: str)
         "http://a:x",
     ],
 )
-def test_what_is_no_origin_is_refused(written: str) -> None:
+def test_what_is_not_an_origin_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="http://localhost:5173"):
         origin(written)
 
@@ -230,7 +230,7 @@ def test_what_is_no_origin_is_refused(written: str) -> None:
 @pytest.mark.parametrize(
     "headers", [["Origin: https://evil.example"], ["Sec-Fetch-Site: same-site"]], ids=str
 )
-def test_a_page_that_is_not_meant_makes_no_world(client: Client, headers: list[str]) -> None:
+def test_a_page_that_is_not_allowed_makes_no_world(client: Client, headers: list[str]) -> None:
     for first_line in ("GET /w/made/health", "GET /w/made/workflow/runs", "POST /w/made/workflow/run"):
         refused = ask(client, first_line, *headers)
         assert (refused.status, refused.json["error"]) == (403, "ForbiddenError")

@@ -114,7 +114,7 @@ def test_repeats_of_repeats_that_are_quick_to_read_are_taken() -> None:
     assert matches("aaa")
 
 
-def test_others_go_on_while_a_pattern_computes() -> None:
+def test_others_continue_while_a_pattern_computes() -> None:
     # In a process of its own, which ends although the pattern does not.
     done = subprocess.run(
         [sys.executable, "-c", _TWO_FAKES], capture_output=True, text=True, timeout=120, check=False

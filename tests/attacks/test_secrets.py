@@ -90,7 +90,7 @@ def test_the_control_plane_shows_calls_without_secrets() -> None:
         assert TOKEN not in client.control("GET", "/snapshots").text
 
 
-def test_what_is_no_secret_stays_as_it_was() -> None:
+def test_what_is_not_a_secret_stays_as_it_was() -> None:
     sent = {
         "workflowName": "echo",
         "input": {

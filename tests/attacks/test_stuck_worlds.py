@@ -180,7 +180,7 @@ def test_the_message_names_the_line_that_blocks() -> None:
         assert f"{HERE}, line {line}" in message
 
 
-def test_other_worlds_and_the_control_plane_go_on() -> None:
+def test_other_worlds_and_the_control_plane_continue() -> None:
     with server() as (client, holding, _), stuck(client, holding):
         other = client.of("other")
         assert client.run("echo", 1)["output"] == 1
@@ -242,7 +242,7 @@ def test_a_stuck_world_can_be_wiped_by_a_request_to_itself() -> None:
         assert not holding.over.is_set()
 
 
-def test_who_waits_for_a_stuck_world_is_told_that_it_was_wiped() -> None:
+def test_a_client_that_waits_for_a_stuck_world_is_told_that_it_was_wiped() -> None:
     with server() as (client, holding, worlds), stuck(client, holding) as pool:
         lock = worlds.find("one").world.clock.lock
         lock.patience = 3600
@@ -255,7 +255,7 @@ def test_who_waits_for_a_stuck_world_is_told_that_it_was_wiped() -> None:
         assert not holding.over.is_set()
 
 
-def test_a_world_goes_on_when_its_script_gives_the_thread_back() -> None:
+def test_a_world_continues_when_its_script_gives_the_thread_back() -> None:
     with server() as (client, holding, _):
         one = client.of("one")
         with stuck(client, holding):

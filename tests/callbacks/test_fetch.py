@@ -174,7 +174,7 @@ def test_redirects_are_followed_as_fetch_follows_them(
 
 
 @pytest.mark.parametrize("status", [304, 400, 404, 500, 503])
-def test_an_answer_that_is_no_success_is_a_fatal_error(
+def test_an_answer_that_is_not_a_success_is_a_fatal_error(
     callbacks: Callbacks, server: Server, status: int
 ) -> None:
     url = f"{server.url}/status/{status}"
@@ -368,14 +368,14 @@ def test_what_takes_thirty_seconds_on_the_fakes_clock_is_a_timeout(callbacks: Ca
         ({"json": 1, "body": "x"}, "json or body"),
     ],
 )
-def test_an_answer_that_makes_no_sense_is_refused(
+def test_an_answer_that_is_invalid_is_refused(
     callbacks: Callbacks, options: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         callbacks.respond(**{"url": "https://app.example", **options})
 
 
-def test_requests_can_be_looked_at_and_the_nearest_url_is_told(callbacks: Callbacks) -> None:
+def test_requests_can_be_looked_at_and_the_nearest_url_is_reported(callbacks: Callbacks) -> None:
     callbacks.respond("https://app.example/review")
     payload = {"workflowId": "post-1", "payload": {"n": 1}}
     send(callbacks, "https://app.example/review?a=1", "POST", payload=payload)

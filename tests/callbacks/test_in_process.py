@@ -174,7 +174,7 @@ def test_an_application_that_runs_what_calls_it_without_end_is_told_so(jumping: 
     assert len(deepest) == 60
 
 
-def test_whoever_polls_beside_a_request_moves_no_time(jumping: OutputMock) -> None:
+def test_a_client_that_polls_beside_a_request_moves_no_time(jumping: OutputMock) -> None:
     mock, url = jumping, jumping.url
     inside, go_on = threading.Event(), threading.Event()
 

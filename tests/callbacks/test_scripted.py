@@ -75,7 +75,7 @@ def test_a_yaml_file_sends_requests_and_scripts_their_answers() -> None:
         ("callbacks: [{url: 'http://a.b', method: get}]", "method is one of GET, HEAD, POST"),
     ],
 )
-def test_what_is_wrong_with_a_callback_in_yaml_is_told(written: str, problem: str) -> None:
+def test_what_is_wrong_with_a_callback_in_yaml_is_reported(written: str, problem: str) -> None:
     with pytest.raises(ScriptFileError, match=problem):
         document.read(f"{written}\nworkflows: [{{name: a, returns: 1}}]", "the file")
 
@@ -122,7 +122,7 @@ def test_looking_back_names_the_nearest_request() -> None:
     mock.close()
 
 
-def test_a_wrong_url_is_told_with_the_nearest_one_and_the_option_that_lets_it_out() -> None:
+def test_a_wrong_url_is_reported_with_the_nearest_one_and_the_option_that_lets_it_out() -> None:
     mock = OutputMock()
     mock.workflow("ask").calls_back("https://app.example/reveiw")
     mock.callbacks.respond(URL)
@@ -209,7 +209,7 @@ def test_an_answer_that_is_late_is_late_on_the_clock() -> None:
     mock.close()
 
 
-def test_no_name_is_resolved_and_nothing_connected_outside_of_the_list(
+def test_no_name_is_resolved_and_nothing_connected_outside_the_list(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Python tells of each name and each connection, also of those that C code asks for."""

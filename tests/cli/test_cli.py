@@ -304,7 +304,7 @@ def test_in_production_the_variable_is_the_token(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("node_env", ["", "development", "test"])
-def test_outside_of_production_the_variable_guards_nothing(serve: Serve, node_env: str) -> None:
+def test_outside_production_the_variable_guards_nothing(serve: Serve, node_env: str) -> None:
     fake = serve(environment={"NODE_ENV": node_env, "OUTPUT_API_AUTH_TOKEN": "secret"})
     assert "requests need no token, as NODE_ENV is not production" in fake.log
     assert fake.get("/workflow/catalog").status == 200
@@ -626,7 +626,7 @@ def test_what_a_client_sends_cannot_command_the_terminal(serve: Serve) -> None:
     assert fake.log.startswith("GET /\\x1b[2Jgone ")
 
 
-def test_an_error_of_a_script_is_told_once_with_file_and_line(serve: Serve, script: Path) -> None:
+def test_an_error_of_a_script_is_reported_once_with_file_and_line(serve: Serve, script: Path) -> None:
     fake = serve(script)
     for number in range(3):
         failed = fake.ask("POST", "/workflow/run", {"workflowName": "wrong", "input": {"a": number}})
@@ -640,7 +640,7 @@ def test_an_error_of_a_script_is_told_once_with_file_and_line(serve: Serve, scri
     assert f"{script}, line {line}" in told[0]
 
 
-def test_an_error_of_a_query_handler_is_told_too(serve: Serve, script: Path) -> None:
+def test_an_error_of_a_query_handler_is_reported_too(serve: Serve, script: Path) -> None:
     fake = serve(script)
     fake.start("wrong", "w", input={"nothing": 1})
     for _ in range(2):
@@ -802,7 +802,7 @@ def test_ctrl_c_while_the_command_is_being_imported_prints_no_traceback(module: 
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_flag_that_makes_no_sense_is_said_in_one_line(arguments: list[str], expected: str) -> None:
+def test_a_flag_that_is_invalid_is_reported_in_one_line(arguments: list[str], expected: str) -> None:
     ended = run("serve", *arguments)
     assert ended.returncode == 2
     line = one_line(ended)
@@ -822,7 +822,7 @@ def test_a_flag_that_makes_no_sense_is_said_in_one_line(arguments: list[str], ex
         ("TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS", "9" * 20),
     ],
 )
-def test_a_variable_that_makes_no_sense_is_named(name: str, value: str) -> None:
+def test_a_variable_that_is_invalid_is_named(name: str, value: str) -> None:
     ended = run("serve", environment={name: value})
     assert ended.returncode == 2
     assert f"Invalid value for '{name}': " in one_line(ended)
@@ -873,7 +873,7 @@ def test_a_variable_that_makes_no_sense_is_named(name: str, value: str) -> None:
         ),
     ],
 )
-def test_a_script_that_cannot_be_loaded_is_said_in_one_line(
+def test_a_script_that_cannot_be_loaded_is_reported_in_one_line(
     tmp_path: Path, name: str, text: str | None, expected: str
 ) -> None:
     (tmp_path / "neighbour.py").write_text("\nx = = 1\n")
@@ -886,7 +886,7 @@ def test_a_script_that_cannot_be_loaded_is_said_in_one_line(
     assert expected.rstrip(".") in line
 
 
-def test_a_script_that_may_not_be_read_is_said_in_one_line(
+def test_a_script_that_may_not_be_read_is_reported_in_one_line(
     script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = SourceFileLoader.get_data
@@ -903,7 +903,7 @@ def test_a_script_that_may_not_be_read_is_said_in_one_line(
     assert f"{script}: the file cannot be read: Permission denied" in one_line(ended)
 
 
-def test_two_scripts_that_name_the_same_workflow_are_said_in_one_line(tmp_path: Path) -> None:
+def test_two_scripts_that_name_the_same_workflow_are_reported_in_one_line(tmp_path: Path) -> None:
     begin = "from output_mock import Script\nscript = Script()\n"
     (tmp_path / "one.py").write_text(f"{begin}script.workflow('one', aliases=['same']).returns(1)\n")
     (tmp_path / "two.py").write_text(f"{begin}script.workflow('same').returns(2)\n")
@@ -912,7 +912,7 @@ def test_two_scripts_that_name_the_same_workflow_are_said_in_one_line(tmp_path: 
     assert "two.py: workflow 'same': 'same' already names workflow 'one' of catalog 'main'" in one_line(ended)
 
 
-def test_a_busy_port_is_said_in_one_line(serve: Serve) -> None:
+def test_a_busy_port_is_reported_in_one_line(serve: Serve) -> None:
     fake = serve()
     ended = run("serve", "--port", str(fake.port))
     assert ended.returncode == 1
@@ -924,13 +924,13 @@ def test_a_busy_port_is_said_in_one_line(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "300.1.1.1", "a" * 70])
-def test_a_host_without_an_address_is_said_in_one_line(host: str) -> None:
+def test_a_host_without_an_address_is_reported_in_one_line(host: str) -> None:
     ended = run("serve", "--port", "0", "--host", host)
     assert ended.returncode == 1
     assert f"the host {host!r} has no address; choose one with --host" in one_line(ended)
 
 
-def test_an_address_of_another_machine_is_said_in_one_line() -> None:
+def test_an_address_of_another_machine_is_reported_in_one_line() -> None:
     ended = run("serve", "--port", "0", "--host", "192.0.2.1")
     assert ended.returncode == 1
     assert "192.0.2.1 is not an address of this machine" in one_line(ended)
@@ -954,7 +954,7 @@ def test_health_says_whether_a_server_is_up(serve: Serve, tmp_path: Path) -> Non
     assert f"{url}/health: no server answers there (Connection refused); is it running?" in one_line(ended)
 
 
-def test_health_of_a_server_that_is_no_output_api_is_not_good() -> None:
+def test_health_of_a_server_that_is_not_an_output_api_is_not_good() -> None:
     mock = OutputMock()
     mock.fail_next(404)
     with mock.serve() as url:
@@ -964,7 +964,7 @@ def test_health_of_a_server_that_is_no_output_api_is_not_good() -> None:
 # The rest of the command line
 
 
-def test_several_mistakes_are_said_in_a_line_each(tmp_path: Path) -> None:
+def test_several_mistakes_are_reported_in_a_line_each(tmp_path: Path) -> None:
     (tmp_path / "wrong.yaml").write_text("workflows:\n  - name: w\n    retruns: 1\n  - name: two words\n")
     (tmp_path / "wrong.py").write_text("import not_installed_here\n")
     ended = run("serve", "--port", "0", "wrong.yaml", "wrong.py", cwd=tmp_path)
@@ -1121,7 +1121,7 @@ def test_help_of_serve_names_every_flag_and_variable() -> None:
         assert word in text
 
 
-def test_an_unknown_command_is_said_in_one_line() -> None:
+def test_an_unknown_command_is_reported_in_one_line() -> None:
     ended = run("sevre")
     assert ended.returncode == 2
     line = one_line(ended)

@@ -158,7 +158,7 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         one.mock.close()
 
 
-def test_a_file_that_has_changed_is_taken_up(watch: Callable[..., Watched]) -> None:
+def test_a_file_that_has_changed_is_loaded(watch: Callable[..., Watched]) -> None:
     fake = watch(a__yaml="workflows: [{name: w, returns: old}, {name: x, returns: 1}]")
     fake.write("a.yaml", "workflows: [{name: w, returns: new}]")
     fake.until_told("a.yaml: loaded, 1 workflow")
@@ -166,7 +166,7 @@ def test_a_file_that_has_changed_is_taken_up(watch: Callable[..., Watched]) -> N
     assert names(fake.mock) == ["w"]
 
 
-def test_a_python_file_is_taken_up_too(watch: Callable[..., Watched]) -> None:
+def test_a_python_file_is_loaded_too(watch: Callable[..., Watched]) -> None:
     text = "from output_mock import Script\nscript = Script()\nscript.workflow('w').returns({})\n"
     fake = watch(a__py=text.format(1))
     fake.write("a.py", text.format(2))
@@ -200,7 +200,7 @@ def test_a_name_that_another_file_has_leaves_the_last_good_one(watch: Callable[.
     assert sorted(names(fake.mock)) == ["v", "w", "x"]
 
 
-def test_a_child_that_no_file_has_any_more_is_told(watch: Callable[..., Watched]) -> None:
+def test_a_child_that_no_file_has_any_more_is_reported(watch: Callable[..., Watched]) -> None:
     fake = watch(
         a__yaml="workflows: [{name: w, steps: [{child: v}]}]", b__yaml="workflows: [{name: v, returns: 1}]"
     )
@@ -211,7 +211,7 @@ def test_a_child_that_no_file_has_any_more_is_told(watch: Callable[..., Watched]
     fake.until_told("a.yaml: loaded")
 
 
-def test_a_file_that_is_gone_is_told_and_taken_up_when_it_is_back(watch: Callable[..., Watched]) -> None:
+def test_a_file_that_is_gone_is_told_and_loaded_when_it_is_back(watch: Callable[..., Watched]) -> None:
     fake = watch(a__yaml="workflows: [{name: w, returns: old}]")
     (fake.folder / "a.yaml").unlink()
     fake.until_told("there is no such file")
@@ -221,7 +221,7 @@ def test_a_file_that_is_gone_is_told_and_taken_up_when_it_is_back(watch: Callabl
     assert fake.client.run("w")["output"] == "new"
 
 
-def test_a_run_from_the_beginning_is_not_begun_again(watch: Callable[..., Watched]) -> None:
+def test_a_run_from_the_beginning_is_not_started_again(watch: Callable[..., Watched]) -> None:
     text = "workflows: [{{name: w, returns: {}}}]\nbegin_with: [{{workflow: w, workflow_id: first}}]"
     fake = watch(a__yaml=text.format(1))
     fake.mock.clock.run_due()
@@ -266,9 +266,7 @@ def test_serve_has_to_have_something_to_watch() -> None:
     assert "--watch needs a script to watch; name a script file or folder" in ended.stderr
 
 
-def test_a_script_that_is_new_in_a_folder_is_taken_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_script_that_is_new_in_a_folder_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("output_mock.cli.watch._LOOK", 0.01)
     (tmp_path / "a.yaml").write_text("workflows: [{name: a, returns: 1}]")
     watched = Watched(tmp_path, (str(tmp_path),))

@@ -659,7 +659,7 @@ def test_the_fake_keeps_its_own_time_where_time_is_frozen(fake: OutputMock, froz
 
 
 @FROZEN
-def test_whoever_waits_in_vain_hears_of_it_in_frozen_time(fake: OutputMock, frozen: Frozen) -> None:
+def test_a_client_that_waits_in_vain_hears_of_it_in_frozen_time(fake: OutputMock, frozen: Frozen) -> None:
     fake.world.patience = 0.3
     fake.expect_unmatched(status=500)
 
@@ -674,7 +674,7 @@ def test_whoever_waits_in_vain_hears_of_it_in_frozen_time(fake: OutputMock, froz
 
 
 @FROZEN
-def test_whoever_waits_is_woken_in_frozen_time(fake: OutputMock, frozen: Frozen) -> None:
+def test_a_client_that_waits_is_woken_in_frozen_time(fake: OutputMock, frozen: Frozen) -> None:
     with frozen():
         url = f"{fake.url}/workflow/a"
         requests.post(
@@ -723,7 +723,7 @@ def short_limit(fake: OutputMock) -> None:
 
 
 @pytest.mark.usefixtures("short_limit")
-def test_a_script_that_thinks_for_a_while_is_not_broken_off_in_frozen_time(fake: OutputMock) -> None:
+def test_a_script_that_thinks_for_a_while_is_not_interrupted_in_frozen_time(fake: OutputMock) -> None:
     @fake.workflow("thinks")
     async def thinks(ctx: Context, input: Any) -> str:
         end = time.clock_gettime(time.CLOCK_MONOTONIC) + 0.7
@@ -737,7 +737,7 @@ def test_a_script_that_thinks_for_a_while_is_not_broken_off_in_frozen_time(fake:
 
 
 @pytest.mark.usefixtures("short_limit")
-def test_a_script_that_blocks_is_broken_off_in_frozen_time(fake: OutputMock) -> None:
+def test_a_script_that_blocks_is_interrupted_in_frozen_time(fake: OutputMock) -> None:
     @fake.workflow("blocks")
     async def blocks(ctx: Context, input: Any) -> None:
         while True:
@@ -764,7 +764,7 @@ def test_virtual_time_does_not_begin_where_time_is_frozen() -> None:
         pass
 
 
-def test_a_delay_on_the_wall_passes_in_frozen_time(output_mock: OutputMock) -> None:
+def test_a_delay_in_real_time_passes_in_frozen_time(output_mock: OutputMock) -> None:
     output_mock.faults.add(Fault(delay="50ms", wall=True))
     with freezegun.freeze_time("2020-02-02"):
         assert requests.get(f"{output_mock.url}/health").text == "OK"

@@ -147,7 +147,7 @@ def test_an_answer_that_is_lost_was_given(fake: OutputMock) -> None:
     assert fake.assert_called(started("report"), times=1).one().lost
 
 
-def test_a_stream_is_cut_between_two_events_and_goes_on_where_it_was(fake: OutputMock) -> None:
+def test_a_stream_is_cut_between_two_events_and_continues_where_it_was(fake: OutputMock) -> None:
     @fake.workflow("steps")
     async def steps(ctx: Context, input: Any) -> None:
         for number in range(3):
@@ -192,7 +192,7 @@ def test_a_stream_may_be_cut_at_either_end(fake: OutputMock, stage: str) -> None
 # Delays
 
 
-def test_a_delay_passes_on_the_fakes_clock_and_not_on_the_wall(fake: OutputMock) -> None:
+def test_a_delay_passes_on_the_fakes_clock_and_not_in_real_time(fake: OutputMock) -> None:
     fake.delay_next("10m")
     before, begun = fake.clock.now(), time.monotonic()
     assert start(fake).status_code == 200
@@ -288,7 +288,7 @@ def test_dropped_connections_are_tried_again_as_often_as_the_adapter_says(fake: 
         ({"delay": "soon"}, "'soon' is not a duration"),
     ],
 )
-def test_faults_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+def test_faults_that_are_invalid_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Fault(**options)
 

@@ -409,7 +409,7 @@ def test_a_pool_that_is_exhausted_says_so_until_a_connection_is_free(name: str) 
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_who_waits_for_a_connection_gets_it_when_it_is_free(name: str) -> None:
+def test_a_client_that_waits_for_a_connection_gets_it_when_it_is_free(name: str) -> None:
     package = pytest.importorskip(name)
 
     def program(mock: OutputMock, url: str) -> Any:
@@ -567,7 +567,7 @@ def test_a_package_is_as_it_was_when_no_fake_is_open(pytester: pytest.Pytester, 
     )
 
 
-def test_a_package_imported_anew_is_answered_too() -> None:
+def test_a_package_imported_again_is_answered_too() -> None:
     mock = fake()
     with mock.in_process() as url, pytest.MonkeyPatch.context() as patch:
         import sys

@@ -89,7 +89,7 @@ def test_ctrl_c_ends_it_with_the_report(hello: Path, tmp_path: Path) -> None:
     mock.close()
 
 
-def test_what_keeps_it_from_comparing_is_told_in_one_line(hello: Path, tmp_path: Path) -> None:
+def test_what_keeps_it_from_comparing_is_reported_in_one_line(hello: Path, tmp_path: Path) -> None:
     mock = OutputMock("auto")
     mock.workflow("other").returns(1)
     with mock.serve() as url:

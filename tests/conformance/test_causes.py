@@ -322,7 +322,7 @@ def test_what_a_proxy_does_is_told_as_the_one_cause_of_all_failures(
     assert sorted(cause["checks"]) == sorted(failed), "all of them hang on it"
 
 
-def test_a_proxy_that_does_nothing_is_no_cause(server: str, tmp_path: Path) -> None:
+def test_a_proxy_that_does_nothing_is_not_a_cause(server: str, tmp_path: Path) -> None:
     with in_front_of(server, lambda _, ask: ask()) as url:
         verdict = reported(tmp_path, url, "system", "catalog")
     assert (verdict["verdict"], verdict["causes"], verdict["notes"]) == ("conforms", [], [])
@@ -349,7 +349,7 @@ def test_a_compressed_body_is_shown_as_text(server: str) -> None:
     assert "�" not in result.output
 
 
-def test_a_compression_that_cannot_be_read_is_told_in_one_line(server: str) -> None:
+def test_a_compression_that_cannot_be_read_is_reported_in_one_line(server: str) -> None:
     with in_front_of(server, _compressing("zstd", bytes)) as url:
         result = run(url)
     assert result.exit_code == 2
@@ -358,7 +358,7 @@ def test_a_compression_that_cannot_be_read_is_told_in_one_line(server: str) -> N
     )
 
 
-def test_a_stream_that_is_compressed_in_a_way_that_cannot_be_read_is_told(
+def test_a_stream_that_is_compressed_in_a_way_that_cannot_be_read_is_reported(
     server: str, tmp_path: Path
 ) -> None:
     zstd = _compressing("zstd", bytes)
@@ -372,7 +372,7 @@ def test_a_stream_that_is_compressed_in_a_way_that_cannot_be_read_is_told(
     assert "compresses answers (zstd)" in cause["seen"]
 
 
-def test_a_body_that_is_no_text_is_not_shown_as_such(server: str) -> None:
+def test_a_body_that_is_not_text_is_not_shown_as_such(server: str) -> None:
     def front(passing: Passing, ask: Ask) -> None:
         ask()
         if passing.path.startswith("/workflow/catalog"):
@@ -547,7 +547,7 @@ ELSEWHERE: dict[str, tuple[Front, str]] = {
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_what_is_no_output_api_is_told_in_one_line(name: str) -> None:
+def test_what_is_not_an_output_api_is_reported_in_one_line(name: str) -> None:
     front, words = ELSEWHERE[name]
     asked = []
 
@@ -608,7 +608,7 @@ def saying(words: bytes | None) -> Iterator[int]:
             thread.join()
 
 
-def test_a_port_of_something_else_is_told() -> None:
+def test_a_port_of_something_else_is_reported() -> None:
     with saying(b"SSH-2.0-OpenSSH_9.6\r\n") as port:
         result = run(f"http://127.0.0.1:{port}")
         assert result.exit_code == 2
@@ -619,7 +619,7 @@ def test_a_port_of_something_else_is_told() -> None:
         )
 
 
-def test_a_port_that_takes_connections_and_says_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_takes_connections_and_says_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("output_contract.preflight._PATIENCE", 0.2)
     with saying(None) as port:
         result = run(f"http://127.0.0.1:{port}")
@@ -627,5 +627,5 @@ def test_a_port_that_takes_connections_and_says_nothing_is_told(monkeypatch: pyt
     assert "something takes connections at" in result.output
 
 
-def test_a_host_that_is_not_known_is_told() -> None:
+def test_a_host_that_is_not_known_is_reported() -> None:
     assert "the name of the host is not known" in run("http://nowhere.invalid").output

@@ -107,7 +107,7 @@ def test_what_nginx_does_is_told_as_the_one_cause_of_all_failures(
     assert sorted(cause["checks"]) == sorted(failed)
 
 
-def test_nginx_as_it_should_be_set_up_is_no_cause(server: str, tmp_path: Path) -> None:
+def test_nginx_as_it_should_be_set_up_is_not_a_cause(server: str, tmp_path: Path) -> None:
     # It compresses for those that accept it, and streams say themselves that they are not to be buffered.
     block = "client_max_body_size 3m; gzip on; gzip_proxied any; gzip_types *;"
     block += "location / { proxy_pass http://api; }"
@@ -118,7 +118,7 @@ def test_nginx_as_it_should_be_set_up_is_no_cause(server: str, tmp_path: Path) -
     assert (verdict["causes"], verdict["counts"].get("failed")) == ([], None)
 
 
-def test_an_nginx_without_an_api_is_told_in_one_line(server: str, tmp_path: Path) -> None:
+def test_an_nginx_without_an_api_is_reported_in_one_line(server: str, tmp_path: Path) -> None:
     with in_front(tmp_path, server, f"root {tmp_path};") as url:
         result = CliRunner().invoke(verify, [url], env={"OUTPUT_API_AUTH_TOKEN": ""})
     assert result.exit_code == 2

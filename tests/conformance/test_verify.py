@@ -114,7 +114,7 @@ def test_the_true_fake_passes_in_process() -> None:
     assert "a fake in process passes the checks of system, catalog, messages" in result.output
 
 
-def test_a_deviation_is_told_with_the_request_the_answer_what_was_expected_and_why() -> None:
+def test_a_deviation_is_reported_with_the_request_the_answer_what_was_expected_and_why() -> None:
     verdict = deviating("an_unknown_workflow_is_a_404", "validation.unknown-workflow")
     text = "\n".join(verification_text(verdict))
     assert verdict.exit_status == 1
@@ -147,7 +147,7 @@ def verification_text(verdict: Verdict) -> list[str]:
     return list(report_text.whole(verdict))
 
 
-def test_the_example_that_a_property_fails_with_is_told() -> None:
+def test_the_example_that_a_property_fails_with_is_reported() -> None:
     text = "\n".join(verification_text(deviating("names_are_ascii", "messages.any-name")))
     # Hypothesis does not always print the values, which the request has in any case.
     assert re.search(r"is_answered\(\s+operation=.*,\s+name=", text), text
@@ -268,7 +268,7 @@ def test_workflows_of_ones_own_can_play_the_roles(tmp_path: Path) -> None:
         ("fails: {workflow: b, step: 3}", "fails.step must be a name"),
     ],
 )
-def test_a_mistake_in_a_map_is_told(tmp_path: Path, text: str, words: str) -> None:
+def test_a_mistake_in_a_map_is_reported(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "map.yaml"
     file.write_text(text)
     with pytest.raises(MapError, match=re.escape(str(file))) as caught:
@@ -331,7 +331,7 @@ def test_a_server_that_does_not_let_us_in_could_not_be_checked() -> None:
         assert ok.exit_code == 0, ok.output
 
 
-def test_an_area_that_is_not_there_is_told() -> None:
+def test_an_area_that_is_not_there_is_reported() -> None:
     assert "there is no area 'stoop'; the areas are system, routing" in failure("--only", "stoop")
     assert "'many' is neither a number nor 'auto'" in failure("-n", "many")
     assert "give its URL" in failure("--catalog", "main")
@@ -342,7 +342,7 @@ def test_an_area_that_is_not_there_is_told() -> None:
     [({"pytest", "hypothesis"}, "pytest, hypothesis"), ({"xdist"}, "pytest-xdist")],
     ids=["checks", "in parallel"],
 )
-def test_what_is_not_installed_is_told_with_the_command(
+def test_what_is_not_installed_is_reported_with_the_command(
     monkeypatch: pytest.MonkeyPatch, lacking: set[str], told: str
 ) -> None:
     find = importlib.util.find_spec
@@ -433,7 +433,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://a", "http://", "http://a?b=c", "a.example"])
-def test_what_is_no_url_is_refused(url: str) -> None:
+def test_what_is_not_a_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="is not a base URL"):
         SocketTransport(url)
 
@@ -480,12 +480,12 @@ def test_a_run_has_ended_when_the_server_says_so_and_not_before(answer: Any, end
     assert end(Answering(*answer).server(), ["a"]) == ([] if ended else ["a"])
 
 
-def test_an_answer_that_is_no_json_ends_nothing() -> None:
+def test_an_answer_that_is_not_json_ends_nothing() -> None:
     server = Server(InProcessTransport(Response("OK")))
     assert end(server, ["a"]) == ["a"]
 
 
-def test_a_run_that_nobody_has_ended_is_told() -> None:
+def test_a_run_that_nobody_has_ended_is_reported() -> None:
     server = Answering(200, {"workflowId": "w", "runId": "r"})
     target = Target(server)
     verdict = verification.verify(Wanted(target=target, only=["validation.unknown-catalog"], patience=1))
@@ -638,7 +638,7 @@ def test_the_large_bodies_of_many_answers_are_not_all_kept() -> None:
     assert [len(one.answer) > 10**5 for one in client.exchanges] == [False, False, True]
 
 
-def test_of_very_many_problems_the_first_are_told() -> None:
+def test_of_very_many_problems_the_first_are_reported() -> None:
     body = json.dumps({"workflows": [5] * 10_000}).encode()
     headers = {"content-type": "application/json; charset=utf-8"}
     assert len(response_problems("GET", "/workflow/catalog", 200, headers, body)) == 50
@@ -873,7 +873,9 @@ def test_two_servers_that_are_alike_are_said_to_be(fake: tuple[OutputMock, str],
     assert again.exit_code == 0, again.output
 
 
-def test_what_is_different_about_two_servers_is_told(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
+def test_what_is_different_about_two_servers_is_reported(
+    fake: tuple[OutputMock, str], tmp_path: Path
+) -> None:
     verification.write_reports(deviating("a_body_may_have_any_size", "limits"), tmp_path)
     result = run(fake[1], *QUICK, "--against", str(tmp_path / "verdict.json"))
     assert result.exit_code == 1, result.output
@@ -881,7 +883,7 @@ def test_what_is_different_about_two_servers_is_told(fake: tuple[OutputMock, str
     assert "    B: expected 413 PayloadTooLargeError, got 424" in result.output
 
 
-def test_a_report_that_is_none_is_told(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
+def test_a_report_that_is_none_is_reported(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
     assert "the file cannot be read: No such file" in failure(fake[1], "--against", str(tmp_path / "none"))
 
 
@@ -1170,7 +1172,7 @@ def test_what_stands_before_a_server_is_not_taken_for_it(answer: int, words: str
     assert words in result.output
 
 
-def test_a_temporal_that_does_not_answer_is_told_in_one_line(fake: tuple[OutputMock, str]) -> None:
+def test_a_temporal_that_does_not_answer_is_reported_in_one_line(fake: tuple[OutputMock, str]) -> None:
     pytest.importorskip("temporalio")
     result = run(fake[1], "--token", TOKEN, "--temporal", "127.0.0.1:9", *QUICK)
     assert result.exit_code == 2

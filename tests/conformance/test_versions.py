@@ -96,7 +96,7 @@ def test_an_older_deployment_does_not_conform_to_the_newest_version() -> None:
     assert [outcome.id for outcome in verdict.failed] == ["history.query[longPollTimeoutMs=0]"]
 
 
-def test_checks_that_do_not_apply_are_told_with_the_version_that_they_hold_for() -> None:
+def test_checks_that_do_not_apply_are_reported_with_the_version_that_they_hold_for() -> None:
     verdict = judged("0.8", "0.8", "stream", "start.input", "catalog.names")
     assert {outcome.area for outcome in verdict.of("not_applicable")} == {"stream", "start", "catalog"}
     text = "\n".join(report_text.whole(verdict))
@@ -175,7 +175,7 @@ def test_the_versions_stand_in_the_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["new", "0", "0.7", "11", "0.11.0.1"])
-def test_what_is_no_version_is_refused(version: str) -> None:
+def test_what_is_not_a_version_is_refused(version: str) -> None:
     result = CliRunner().invoke(verify, ["--api-version", version, "--only", "system.health"])
     assert result.exit_code == 2
     assert "is not a version; write it like" in result.output or "is older than 0.8.0" in result.output

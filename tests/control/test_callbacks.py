@@ -66,7 +66,7 @@ def test_answers_and_faults_are_scripted_and_requests_are_listed(client: Client)
         ("faults", {"drop": "request", "late": "answer"}, "'late' needs a"),
     ],
 )
-def test_what_makes_no_sense_is_refused(client: Client, path: str, body: Any, problem: str) -> None:
+def test_what_is_invalid_is_refused(client: Client, path: str, body: Any, problem: str) -> None:
     assert problem in client.control("POST", f"/callbacks/{path}", body, expect=400).text
 
 

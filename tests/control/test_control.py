@@ -48,7 +48,7 @@ def test_each_operation_has_a_name_and_a_place_of_its_own() -> None:
     assert len({(operation.method, operation.path) for operation in OPERATIONS}) == len(OPERATIONS)
 
 
-def test_the_version_is_told(client: Client) -> None:
+def test_the_version_is_reported(client: Client) -> None:
     answer = client.control("GET", "/version").json
     assert answer["name"] == "output-mock"
     assert answer["version"][0].isdigit()
@@ -89,7 +89,7 @@ def test_adding_what_is_there_already_is_a_conflict_and_changes_nothing(client: 
     client.control("GET", "/workflows/new", expect=404)
 
 
-def test_runs_under_way_go_on_as_they_began_when_their_workflow_is_replaced(client: Client) -> None:
+def test_runs_under_way_continue_as_they_began_when_their_workflow_is_replaced(client: Client) -> None:
     begin(client)
     client.control("PUT", "/workflows/approval", {"returns": "at once"}, expect=200)
     assert client.run("approval")["output"] == "at once"
@@ -142,7 +142,7 @@ def test_a_removed_workflow_cannot_be_run(client: Client) -> None:
     client.control("DELETE", "/workflows/slow", catalog="remote", expect=404)
 
 
-def test_every_mistake_of_a_json_script_is_told_with_its_pointer(client: Client) -> None:
+def test_every_mistake_of_a_json_script_is_reported_with_its_pointer(client: Client) -> None:
     body = {
         "workflows": [
             {"name": "a", "retuns": 1},
@@ -156,7 +156,7 @@ def test_every_mistake_of_a_json_script_is_told_with_its_pointer(client: Client)
     assert "/workflows/1/steps/0/takes" in places
 
 
-def test_every_mistake_of_a_yaml_script_is_told_with_its_line(client: Client) -> None:
+def test_every_mistake_of_a_yaml_script_is_reported_with_its_line(client: Client) -> None:
     text = "workflows:\n  - name: a\n    retuns: 1\n  - name: b c\n    returns: 1\n"
     answer = client.control("POST", "/workflows", data=text, headers=YAML, expect=400).json
     places = [(mistake["line"], mistake["column"]) for mistake in answer["mistakes"]]
@@ -387,7 +387,7 @@ def test_a_manual_clock_moves_only_when_told(client: Client) -> None:
     assert client.get("/workflow/a/status").json["status"] == "completed"
 
 
-def test_who_waits_goes_on_when_the_clock_becomes_auto(client: Client) -> None:
+def test_a_client_that_waits_continues_when_the_clock_becomes_auto(client: Client) -> None:
     client.control("PUT", "/clock", {"mode": "manual"})
     with in_another_thread(lambda: client.run("slow", timeout=3_600_000)) as outcome:
         time.sleep(0.1)
@@ -451,7 +451,7 @@ def test_waiting_in_vain_says_what_there_was_instead(client: Client) -> None:
     client.control("GET", "/calls/wait", timeout="2m", expect=400)
 
 
-def test_who_waits_for_calls_does_not_keep_the_server_from_ending() -> None:
+def test_a_client_that_waits_for_calls_does_not_keep_the_server_from_ending() -> None:
     worlds = worlds_of()
     journal = worlds.default.mock.app.calls
     with ExitStack() as stack, served(worlds) as client:
@@ -494,7 +494,7 @@ def test_who_asks_for_what_is_not_there_is_told_where_to_look(
         ("DELETE", "/version", 405, None),
     ],
 )
-def test_what_is_not_there_is_told_with_what_is(
+def test_what_is_not_there_is_reported_with_what_is(
     client: Client, method: str, path: str, status: int, nearest: str | None
 ) -> None:
     answer = client.control(method, path, expect=status)
@@ -520,7 +520,7 @@ def test_what_is_not_there_is_told_with_what_is(
         (b'{"by": true}', "not valid under any"),
     ],
 )
-def test_a_body_that_cannot_be_is_refused_and_says_why(client: Client, body: bytes, words: str) -> None:
+def test_a_body_that_is_impossible_is_refused_and_says_why(client: Client, body: bytes, words: str) -> None:
     headers = {"Content-Type": "application/json"}
     answer = client.control("POST", "/clock/advance", data=body, headers=headers, expect=400)
     assert words in answer.json["message"]

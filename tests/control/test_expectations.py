@@ -63,7 +63,7 @@ def test_other_keys_are_allowed_only_where_the_request_says_so(client: Client) -
         ({"call": "started"}, {"only": True}, "no other call that changes anything"),
     ],
 )
-def test_what_was_not_as_expected_is_told_with_the_nearest_call(
+def test_what_was_not_as_expected_is_reported_with_the_nearest_call(
     client: Client, expected: dict[str, Any], how: dict[str, Any], words: str
 ) -> None:
     answer = made(client, expected, expect=422, **how)
@@ -71,7 +71,7 @@ def test_what_was_not_as_expected_is_told_with_the_nearest_call(
     assert words in answer["message"]
 
 
-def test_an_order_that_was_not_kept_is_told(client: Client) -> None:
+def test_an_order_that_was_not_kept_is_reported(client: Client) -> None:
     answer = made(client, {"call": "signalled"}, {"call": "started"}, expect=422, inOrder=True)
     assert "it was made before that, as #1" in answer["message"]
 

@@ -101,7 +101,7 @@ def a_mock(clock: Mode = "auto") -> OutputMock:
 
 
 @pytest.mark.parametrize("minutes", [0, 0.05, 0.2, 0.5, 1, 3, 30])
-def test_a_run_goes_on_from_wherever_it_was(minutes: float) -> None:
+def test_a_run_continues_from_wherever_it_was(minutes: float) -> None:
     mock = a_mock("manual")
     mock.world.start("everything", workflow_id="a")
     mock.clock.advance(minutes * 60)
@@ -135,7 +135,7 @@ def test_a_copy_and_its_world_know_nothing_of_each_other() -> None:
     assert "added" not in other.query("main", "get")["workflowNames"]
 
 
-def test_answers_in_turn_and_ids_go_on_from_where_they_were() -> None:
+def test_answers_in_turn_and_ids_continue_from_where_they_were() -> None:
     mock = a_mock()
     first = mock.world.start("turns")
     mock.clock.advance(0)
@@ -170,7 +170,7 @@ def test_faults_chance_and_calls_go_back_too() -> None:
     assert [call.number for call in mock.calls] == list(range(1, 14))
 
 
-def test_an_update_that_waits_goes_on_in_the_copy() -> None:
+def test_an_update_that_waits_continues_in_the_copy() -> None:
     with served(worlds_of(a_mock())) as client:
         client.start("everything", workflowId="a")
         client.control("POST", "/clock/advance", {"by": "3m"})
@@ -185,7 +185,7 @@ def test_an_update_that_waits_goes_on_in_the_copy() -> None:
         assert "WORKFLOW_EXECUTION_UPDATE_COMPLETED" in client.kinds("a")
 
 
-def test_a_run_on_a_real_clock_goes_on_by_itself() -> None:
+def test_a_run_on_a_real_clock_continues_by_itself() -> None:
     with served(worlds_of()) as client:
         client.control("POST", "/worlds", {"name": "real", "clock": "real"})
         real = client.of("real")

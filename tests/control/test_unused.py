@@ -24,7 +24,7 @@ def unused(client: Client, name: str) -> list[Any]:
     return [one for one in found["unused"] if repr(name) in one["about"] or "fault" in one["about"]]
 
 
-def test_what_was_scripted_over_http_and_never_played_is_told() -> None:
+def test_what_was_scripted_over_http_and_never_played_is_reported() -> None:
     with served(worlds_of()) as client:
         client.control("PUT", "/workflows/price", SCRIPT)
         (whole,) = unused(client, "price")

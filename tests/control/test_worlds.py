@@ -138,7 +138,7 @@ def test_paths_of_no_world_are_refused_and_make_none(client: Client, path: str) 
     assert names(client) == ["default"]
 
 
-def test_a_wiped_world_begins_anew_with_the_same_seed(client: Client) -> None:
+def test_a_wiped_world_begins_again_with_the_same_seed(client: Client) -> None:
     one = client.of("one")
     first = one.run("echo", 1)
     one.control("POST", "/faults", {"status": 500, "times": "always"})
@@ -150,7 +150,7 @@ def test_a_wiped_world_begins_anew_with_the_same_seed(client: Client) -> None:
     assert one.run("echo", 1) == first
 
 
-def test_who_waits_in_a_world_that_is_wiped_or_deleted_is_let_go(client: Client) -> None:
+def test_a_client_that_waits_in_a_world_that_is_wiped_or_deleted_is_let_go(client: Client) -> None:
     for verb, path in (("POST", "/worlds/one/wipe"), ("DELETE", "/worlds/one")):
         one = client.of("one")
         one.start("approval", workflowId="a")

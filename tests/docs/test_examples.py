@@ -152,7 +152,7 @@ def test_the_tests_pass_or_fail_as_is_shown(pytester: pytest.Pytester) -> None:
         assert re.search(pattern, result.stdout.str(), re.DOTALL), f"{report}\n{result.stdout.str()}"
 
 
-def test_the_fixtures_marker_and_options_are_told(pytestconfig: pytest.Config) -> None:
+def test_the_fixtures_marker_and_options_are_documented(pytestconfig: pytest.Config) -> None:
     told = re.findall(r"^\| `([^`(=]+)", page("docs/reference/pytest.md"), re.MULTILINE)
     assert set(settings.NAMES) <= set(told)
     assert {name for name in vars(plugin) if name.startswith("output_")} <= set(told)

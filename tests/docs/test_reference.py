@@ -73,7 +73,7 @@ def test_every_environment_variable_is_told_and_exists() -> None:
     assert told == named
 
 
-def test_every_filter_test_and_name_of_expressions_is_told() -> None:
+def test_every_filter_test_and_name_of_expressions_is_documented() -> None:
     path = "docs/reference/expressions.md"
     assert {one.partition("(")[0] for one in first_column(path, "Filters")} == set(FILTERS)
     assert {one.removeprefix("is ").partition("(")[0] for one in first_column(path, "Tests")} == set(TESTS)
@@ -91,19 +91,19 @@ def test_every_example_of_an_expression_gives_the_value_that_is_shown() -> None:
         assert Expression(html.unescape(expression)).value({}) == json.loads(shown), expression
 
 
-def test_every_key_of_yaml_scripts_is_told() -> None:
+def test_every_key_of_yaml_scripts_is_documented() -> None:
     told = page("docs/reference/yaml.md")
     for shape in (FILE, *SHAPES, *ACTIONS.values(), *NODES.values()):
         for key in shape.keys:
             assert f"| `{key}` |" in told, f"{shape.name}: {key}"
 
 
-def test_every_command_is_told() -> None:
+def test_every_command_is_documented() -> None:
     headings = re.findall(r"^## (\w+)$", page("docs/reference/command-line.md"), re.MULTILINE)
     assert headings == sorted(command.commands)
 
 
-def test_every_trouble_with_s3_is_told() -> None:
+def test_every_trouble_with_s3_is_documented() -> None:
     assert first_column("docs/reference/faults.md", "Values of `s3`") == list(get_args(Trouble))
 
 
@@ -122,7 +122,7 @@ def test_every_option_of_every_command_is_told_and_no_other() -> None:
         assert told <= {opt for option in options for opt in option.opts}, name
 
 
-def test_all_that_the_plugin_takes_is_told(pytestconfig: pytest.Config) -> None:
+def test_all_that_the_plugin_takes_is_documented(pytestconfig: pytest.Config) -> None:
     """What pytest itself knows of the plugin: fixtures, ini options, options of the command line."""
     fixtures = {name for name, value in vars(plugin).items() if getfixturemarker(value) and name[0] != "_"}
     parser = pytestconfig._parser
@@ -137,7 +137,7 @@ def test_all_that_the_plugin_takes_is_told(pytestconfig: pytest.Config) -> None:
         assert f"| `{name}=" in text, name
 
 
-def test_every_operation_of_the_control_plane_and_what_it_takes_is_told() -> None:
+def test_every_operation_of_the_control_plane_and_what_it_takes_is_documented() -> None:
     rows = re.findall(
         r"^\| `(\w+ /__mock__[^`]*)` \| (.*) \|$", page("docs/reference/control-plane.md"), re.MULTILINE
     )
@@ -156,7 +156,7 @@ def test_every_operation_of_the_control_plane_and_what_it_takes_is_told() -> Non
     assert told == {}
 
 
-def test_every_key_of_scenarios_is_told() -> None:
+def test_every_key_of_scenarios_is_documented() -> None:
     text = page("docs/reference/scenarios.md")
 
     def keys(schema: object) -> Iterator[str]:

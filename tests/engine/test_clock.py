@@ -167,7 +167,7 @@ def test_auto_run_waits_for_the_timeout_of_a_signal_within_its_own(client: Clien
     assert seconds(client) == 60
 
 
-def test_auto_a_stream_does_not_wait_on_the_wall(client: Client, mock: OutputMock) -> None:
+def test_auto_a_stream_does_not_wait_in_real_time(client: Client, mock: OutputMock) -> None:
     mock.workflow("day").takes("23h").returns("done")
     client.start("day", workflowId="wf")
     with no_hang(), client.stream("/workflow/wf/history/stream") as stream:
@@ -288,7 +288,7 @@ def test_a_clock_advances_by_any_way_to_write_a_duration(
 
 
 @pytest.mark.parametrize("duration", [-1, "-1s", "soon", "", "1", None, True, float("nan"), "2000000d"])
-def test_what_is_no_duration_is_refused_with_words(manual: OutputMock, duration: Any) -> None:
+def test_what_is_not_a_duration_is_refused_with_words(manual: OutputMock, duration: Any) -> None:
     with pytest.raises(ValueError, match="duration"):
         manual.clock.advance(duration)
     assert elapsed(manual) == timedelta(0)
@@ -391,7 +391,7 @@ def test_real_run_waits_for_the_result(connect: Connect) -> None:
     assert connect(mock).run("brief")["output"] == "done"
 
 
-def test_real_run_times_out_on_the_wall(connect: Connect) -> None:
+def test_real_run_times_out_in_real_time(connect: Connect) -> None:
     mock = OutputMock("real")
     mock.workflow("hour").takes("1h").returns("done")
     answer = connect(mock).post("/workflow/run", {"workflowName": "hour", "timeout": 250})

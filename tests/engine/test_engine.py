@@ -127,7 +127,7 @@ def test_catalogs_offer_aliases_and_forget_what_is_removed(world: World) -> None
         world.start("echo")
 
 
-def test_a_run_goes_on_when_its_workflow_is_no_longer_offered(world: World) -> None:
+def test_a_run_continues_when_its_workflow_is_no_longer_offered(world: World) -> None:
     run = world.start("approval", workflow_id="wf")
     world.query("wf", "state")
     world.catalog().remove("approval")
@@ -138,7 +138,7 @@ def test_a_run_goes_on_when_its_workflow_is_no_longer_offered(world: World) -> N
 # --- threads ---------------------------------------------------------------------------------------------
 
 
-def test_waiting_runs_are_no_threads(world: World) -> None:
+def test_waiting_runs_are_not_threads(world: World) -> None:
     world.wait_for_result(world.start("echo"))
     before = threading.active_count()
     runs = [world.start("approval") for _ in range(500)]
@@ -312,7 +312,7 @@ def test_a_duration_can_be_written_in_many_ways(written: Any, length: int) -> No
         LONGEST / 10**9 + 1,
     ],
 )
-def test_what_is_no_duration_is_refused(written: Any) -> None:
+def test_what_is_not_a_duration_is_refused(written: Any) -> None:
     with pytest.raises(ValueError, match=r"duration|\d"):
         nanoseconds(written)
 

@@ -168,7 +168,7 @@ def test_a_token_expires_and_a_new_one_does_not(client: Client) -> None:
 @pytest.mark.parametrize(
     "delay", ["300ms", {"uniform": ["250ms", "350ms"]}, {"lognormal": {"median": "300ms", "sigma": 0}}]
 )
-def test_a_delay_on_the_wall_takes_its_time(client: Client, delay: Any) -> None:
+def test_a_delay_in_real_time_takes_its_time(client: Client, delay: Any) -> None:
     fault(client, delay=delay, wall=True)
     began = time.monotonic()
     assert client.get("/workflow/runs").status == 200
@@ -388,7 +388,7 @@ def test_presets_are_listed_and_there_is_a_bound_on_faults(client: Client) -> No
         {"statsu": 500},
     ],
 )
-def test_faults_that_make_no_sense_are_refused(client: Client, given: dict[str, Any]) -> None:
+def test_faults_that_are_invalid_are_refused(client: Client, given: dict[str, Any]) -> None:
     client.control("POST", "/faults", given, expect=400)
     assert client.control("GET", "/faults").json["faults"] == []
 

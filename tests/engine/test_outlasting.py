@@ -59,7 +59,7 @@ def standing_after_an_hour(script: Any, length: str, **options: Any) -> tuple[Ou
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_what_takes_no_less_than_is_left_is_told(script: Any) -> None:
+def test_what_takes_no_less_than_is_left_is_reported(script: Any) -> None:
     mock, _ = standing_after_an_hour(script, "24h")
     (text,) = mock.script_warnings
     assert "its execution timeout" in text
@@ -101,7 +101,7 @@ def test_where_a_run_stands_tells_which_timeout_comes_first() -> None:
     assert standing.endswith("; it times out in 19h10m")
 
 
-def test_a_line_is_told_once_for_all_its_runs() -> None:
+def test_a_line_is_reported_once_for_all_its_runs() -> None:
     mock, _ = standing_after_an_hour(waits, "24h")
     for number in range(3):
         mock.begin_with("waits", "24h", workflow_id=f"r-{number}")
@@ -109,7 +109,7 @@ def test_a_line_is_told_once_for_all_its_runs() -> None:
     assert len(mock.script_warnings) == 1
 
 
-def test_a_signal_that_is_due_no_earlier_than_the_execution_timeout_is_told() -> None:
+def test_a_signal_that_is_due_no_earlier_than_the_execution_timeout_is_reported() -> None:
     mock = OutputMock()
     mock.workflow("waits")(waits)
     mock.workflow("waits").receives("approve", after="24h")  # a signal
@@ -138,7 +138,7 @@ def test_a_run_that_timed_out_tells_of_the_signal_that_came_too_late(after: str,
     assert mock.runs["r"].progress.endswith(f"; signal 'approve' {when}")
 
 
-def test_a_signal_from_the_test_itself_that_is_due_too_late_is_told() -> None:
+def test_a_signal_from_the_test_itself_that_is_due_too_late_is_reported() -> None:
     mock = OutputMock()
     mock.workflow("waits")(waits)
     mock.begin_with("waits", "20h", workflow_id="r")

@@ -102,7 +102,7 @@ def test_a_run_says_what_it_waits_for_and_for_how_long_it_has(script: Script, wo
     assert standing.endswith(after)
 
 
-def test_what_comes_in_between_does_not_make_a_wait_younger_and_unread_signals_are_told(
+def test_what_comes_in_between_does_not_make_a_wait_younger_and_unread_signals_are_reported(
     mock: OutputMock,
 ) -> None:
     mock.workflow("w")(waits_at_most_so_long)
@@ -200,7 +200,7 @@ def test_several_come_in_their_time_and_none_to_a_run_that_has_ended(
     assert not mock.script_errors
 
 
-def test_a_signal_on_its_way_reaches_the_run_that_goes_on_with_it(mock: OutputMock, client: Client) -> None:
+def test_a_signal_on_its_way_reaches_the_run_that_continues_with_it(mock: OutputMock, client: Client) -> None:
     @mock.workflow("chain")
     async def chain(ctx: Context, input: Any) -> Any:
         if input["left"]:
@@ -231,7 +231,7 @@ def test_a_test_may_send_a_signal_itself_now_or_later(mock: OutputMock) -> None:
         mock.signal("later", "approve")
 
 
-def test_a_signal_of_what_is_no_json_is_refused_where_it_is_written(mock: OutputMock) -> None:
+def test_a_signal_of_what_is_not_json_is_refused_where_it_is_written(mock: OutputMock) -> None:
     with pytest.raises(TypeError, match="the payload of signal 'approve' is of the type object"):
         mock.workflow("w").receives("approve", object(), after="1h")
     with pytest.raises(ValueError, match="'soon' is not a duration"):

@@ -124,7 +124,7 @@ async def waits_again_and_again(ctx: Context, input: Any) -> None:
         waits_again_and_again,
     ],
 )
-def test_a_script_that_keeps_its_thread_is_broken_off(
+def test_a_script_that_keeps_its_thread_is_interrupted(
     script: Callable[[Context, Any], Coroutine[Any, Any, None]],
 ) -> None:
     with contextlib.closing(OutputMock(script_limit="50ms")) as mock:
@@ -302,7 +302,7 @@ def test_cpu_time_that_cannot_have_been_used_does_not_count(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("limit", ["0s", 0, "soon", -1])
-def test_a_limit_that_cannot_be_is_refused(limit: Any) -> None:
+def test_a_limit_that_is_impossible_is_refused(limit: Any) -> None:
     with pytest.raises(ValueError, match=r"2s|duration"):
         OutputMock(script_limit=limit)
 
@@ -363,7 +363,7 @@ def test_a_script_that_begins_as_the_watching_ends_is_watched(monkeypatch: pytes
     mock.close()
 
 
-def test_the_watching_goes_on_after_an_error_in_it(
+def test_the_watching_continues_after_an_error_in_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     look, errors = Watchdog.look, iter([OSError("no such clock"), GeneratorExit()])
@@ -422,7 +422,7 @@ sys.addaudithook(lambda event, arguments, module=watchdog: None)
 """
 
 
-def test_what_is_opened_as_the_interpreter_ends_is_no_error() -> None:
+def test_what_is_opened_as_the_interpreter_ends_is_not_an_error() -> None:
     done = subprocess.run(
         [sys.executable, "-c", AT_THE_END], capture_output=True, text=True, timeout=HANG_GUARD, check=False
     )

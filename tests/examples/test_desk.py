@@ -55,7 +55,7 @@ def test_a_post_that_somebody_refuses_is_not(output_mock: OutputMock, people: Te
     assert output_mock.runs[post].error == {"name": "RefusedError", "message": "refused"}
 
 
-def test_a_typo_is_approved_from_inside_of_the_request(output_mock: OutputMock, people: TestClient) -> None:
+def test_a_typo_is_approved_from_inside_the_request(output_mock: OutputMock, people: TestClient) -> None:
     post = write(people, output_mock, "Typo: beess")
     assert output_mock.runs[post].output == {"published": "Typo: beess"}
 

@@ -32,7 +32,7 @@ async def test_the_page_shows_each_step(output_mock: OutputMock) -> None:
 
 
 @pytest.mark.output(clock="manual")
-async def test_the_page_changes_when_the_run_goes_on(output_mock: OutputMock, client: OutputClient) -> None:
+async def test_the_page_changes_when_the_run_continues(output_mock: OutputMock, client: OutputClient) -> None:
     shown = pages("post-bees")
     assert [await anext(shown), await anext(shown)] == PAGES[:2]
     output_mock.clock.advance("10m")

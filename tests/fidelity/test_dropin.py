@@ -99,7 +99,7 @@ def test_list_gets_names_aliases_schemas_and_the_paths_where_it_looks_for_scenar
 
 
 @pytest.mark.parametrize("token", ["wrong", ""])
-def test_a_wrong_token_is_no_json_so_that_the_client_has_its_own_words_for_it(
+def test_a_wrong_token_is_not_json_so_that_the_client_has_its_own_words_for_it(
     connect: Connect, token: str
 ) -> None:
     client = connect(OutputMock(auth_token=TOKEN, scripts=[script]))
@@ -257,7 +257,7 @@ def test_monitor_sees_every_event_once_and_then_the_end(
     assert whole["workflow"]["closeTime"] is not None
 
 
-def test_monitor_goes_on_with_the_run_that_the_last_event_names(cli: Cli) -> None:
+def test_monitor_continues_with_the_run_that_the_last_event_names(cli: Cli) -> None:
     ids = cli.start("conf_chain", {"value": 1, "limit": 4})
     run_id, statuses, chain = ids["runId"], [], set()
     while run_id:
@@ -394,6 +394,6 @@ def test_numbers_of_milliseconds_are_read_as_javascript_reads_numbers(text: str,
 
 
 @pytest.mark.parametrize("text", ["5m", "-1", "1_000", "Infinity", "nan", "1e99"])
-def test_what_is_no_number_of_milliseconds_is_refused(text: str) -> None:
+def test_what_is_not_a_number_of_milliseconds_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"millisecond|century"):
         milliseconds(text)

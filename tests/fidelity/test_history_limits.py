@@ -144,7 +144,7 @@ def test_what_would_be_event_51201_is_the_end_of_the_run(mock: OutputMock, steps
         assert events[-3]["eventTypeName"] == "TIMER_FIRED"
 
 
-def test_a_history_of_50_mib_goes_on_and_each_event_is_measured_once(mock: OutputMock) -> None:
+def test_a_history_of_50_mib_continues_and_each_event_is_measured_once(mock: OutputMock) -> None:
     client = Client(mock)
     ended = client.run("big", {"n": 87, "size": 600_000}, workflowId="just-so")
     assert ended["status"] == "completed"

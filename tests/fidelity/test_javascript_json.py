@@ -182,7 +182,7 @@ def test_a_value_of_a_script_travels_as_it_would_from_javascript(node: Node, val
     assert {"text": stringify(value)} == node(json.dumps(value))
 
 
-def test_what_is_no_number_or_infinite_is_null() -> None:
+def test_what_is_not_a_number_or_infinite_is_null() -> None:
     assert stringify([float("nan"), float("inf"), -float("inf"), 10**400]) == "[null,null,null,null]"
 
 
@@ -194,7 +194,7 @@ def test_what_was_read_travels_unchanged(text: str) -> None:
     assert to_bytes(parse(written.decode())) == written
 
 
-def test_what_is_no_json_is_refused_by_name() -> None:
+def test_what_is_not_json_is_refused_by_name() -> None:
     with pytest.raises(NotJSONError, match="is of the type set"):
         as_json({"a": [{1}]})
     with pytest.raises(NotJSONError, match=r"has the key \(1, 2\)"):
@@ -205,7 +205,7 @@ def test_what_is_undefined_is_left_out_of_objects_and_null_in_lists() -> None:
     assert stringify({"a": UNDEFINED, "b": [UNDEFINED]}) == '{"b":[null]}'
 
 
-def test_a_mistake_is_told_with_its_line_and_column() -> None:
+def test_a_mistake_is_reported_with_its_line_and_column() -> None:
     with pytest.raises(JSONSyntaxError) as caught:
         parse('{"a": 1,\n "b": tru}')
     assert (caught.value.line, caught.value.column) == (2, 10)

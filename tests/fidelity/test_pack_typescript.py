@@ -80,7 +80,7 @@ def test_what_is_there_and_different_is_kept_unless_it_is_said(tmp_path: Path) -
     assert file.read_text() == FILES[Path("sum/workflow.ts")]
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "sum").write_text("a file")
     result = CliRunner().invoke(pack, [str(tmp_path)])
     assert result.exit_code == 1

@@ -728,7 +728,7 @@ def test_an_object_keeps_fills_in_and_strips_what_its_json_schema_says(
     assert to_json(zod.from_json_schema(schema, where="test").parse(value)) == to_json(parsed)
 
 
-def test_keys_that_are_no_keywords_are_left_to_whoever_reads_them() -> None:
+def test_keys_that_are_not_keywords_are_left_to_whoever_reads_them() -> None:
     own = {
         "x-order": 1,
         "ui:widget": "text",
@@ -935,7 +935,7 @@ def test_an_empty_class_matches_nothing() -> None:
 
 
 @pytest.mark.parametrize("source", ["a++", "(?i)a", "(?>a)", "[b-a]", r"\p{L}", "\\", "("])
-def test_what_only_one_of_python_and_javascript_can_say_is_no_regular_expression(source: str) -> None:
+def test_what_only_one_of_python_and_javascript_can_say_is_not_a_regular_expression(source: str) -> None:
     with pytest.raises(re.error):
         regex(source)
 

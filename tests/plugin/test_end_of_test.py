@@ -125,8 +125,8 @@ def test_an_expected_failure_covers_what_shows_at_the_end(said: Mapping[str, Sai
     assert outcomes(said[name]) == "call xfailed"
 
 
-def test_what_is_foreseen_is_foreseen_also_when_nobody_looks(said: Mapping[str, Said]) -> None:
-    foreseen = {name: outcomes(phases) for name, phases in said.items() if name.startswith("test_foreseen[")}
+def test_what_is_expected_is_expected_also_when_nobody_looks(said: Mapping[str, Said]) -> None:
+    foreseen = {name: outcomes(phases) for name, phases in said.items() if name.startswith("test_expected[")}
     assert set(foreseen.values()) == {"passed"}, foreseen
 
 

@@ -105,7 +105,9 @@ def test_a_call_that_was_not_made_is_compared_with_the_nearest(
     assert "all calls:\n#1 POST /workflow/start -> 200" in text
 
 
-def test_how_often_a_call_was_made_is_held_against_the_number_that_was_expected(history: OutputMock) -> None:
+def test_how_often_a_call_was_made_is_checked_against_the_number_that_was_expected(
+    history: OutputMock,
+) -> None:
     assert len(history.assert_called(started("review"), times=3)) == 3
     history.assert_called(started("other"), times=0)
     with pytest.raises(AssertionError, match="1 time; there were 3:\n#1 POST"):

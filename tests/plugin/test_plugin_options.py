@@ -54,7 +54,7 @@ def test_the_marker_says_how_the_fake_shall_be(pytester: pytest.Pytester, suite:
     ).assert_outcomes(passed=1)
 
 
-def test_a_tests_marker_lies_over_its_classs_and_its_modules(suite: Suite) -> None:
+def test_a_tests_marker_takes_precedence_over_its_classs_and_its_modules(suite: Suite) -> None:
     suite(
         """
         import pytest
@@ -194,7 +194,9 @@ def test_the_seed_of_a_failure_is_in_its_report_and_can_be_given_again(suite: Su
     assert seeds(suite(SEED, "--output-seed=77")) == {"77"}
 
 
-def test_the_command_lines_seed_lies_over_markers_and_ini(pytester: pytest.Pytester, suite: Suite) -> None:
+def test_the_command_lines_seed_takes_precedence_over_markers_and_ini(
+    pytester: pytest.Pytester, suite: Suite
+) -> None:
     with_ini(pytester, "output_seed = 9")
     code = f"import pytest\npytestmark = pytest.mark.output(seed=4)\n{SEED.replace('    def', 'def', 1)}"
     code = code.replace("        ", "    ")
@@ -254,7 +256,7 @@ def test_a_server_that_does_not_answer_is_said_at_once(suite: Suite) -> None:
     result.stdout.fnmatch_lines([f"*--output-url {url}: nothing answers there: *"])
 
 
-def test_a_server_that_is_no_output_api_is_said_to_be_none(suite: Suite) -> None:
+def test_a_server_that_is_not_an_output_api_is_said_to_be_none(suite: Suite) -> None:
     mock = OutputMock()
     mock.fail_next(404)
     with mock.serve() as url:
@@ -275,15 +277,13 @@ def test_a_server_that_is_no_output_api_is_said_to_be_none(suite: Suite) -> None
         ),
     ],
 )
-def test_options_that_make_no_sense_are_refused(
-    suite: Suite, arguments: tuple[str, ...], message: str
-) -> None:
+def test_options_that_are_invalid_are_refused(suite: Suite, arguments: tuple[str, ...], message: str) -> None:
     result = suite("def test_it(): pass", *arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
 
 
-def test_a_pytest_that_is_too_old_is_told_with_the_command(
+def test_a_pytest_that_is_too_old_is_reported_with_the_command(
     monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
     monkeypatch.setattr(pytest, "version_tuple", (7, 4, 4))

@@ -228,7 +228,7 @@ def test_a_test_that_has_failed_already_fails_only_once(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*the client did not cope", "*there is no GET /nope; *"])
 
 
-def test_errors_that_the_api_simply_has_are_foreseen(suite: Suite) -> None:
+def test_errors_that_the_api_simply_has_are_expected(suite: Suite) -> None:
     suite(
         """
         import requests

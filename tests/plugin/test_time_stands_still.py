@@ -334,7 +334,7 @@ async def test_idle_threads_hold_nothing_up(elapsed: Elapsed) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_loop_that_only_looks_goes_on(elapsed: Elapsed) -> None:
+async def test_a_loop_that_only_looks_continues(elapsed: Elapsed) -> None:
     done: list[int] = []
     asyncio.get_running_loop().call_later(0.02, done.append, 1)
     while not done:
@@ -438,7 +438,7 @@ def test_a_test_that_is_stuck_fails_even_where_the_error_was_caught(suite: Suite
         ('["no_such_module"]', "*there is no module 'no_such_module'*"),
     ],
 )
-def test_a_word_that_is_no_module_is_refused(suite: Suite, sleep: str, words: str) -> None:
+def test_a_word_that_is_not_a_module_is_refused(suite: Suite, sleep: str, words: str) -> None:
     outcome = suite(f"""
         import pytest
 
@@ -458,7 +458,7 @@ def test_a_wrong_word_in_the_ini_file_stops_the_session(pytester: pytest.Pyteste
     outcome.stderr.fnmatch_lines(["*output_sleep*did you mean 'virtual'*"])
 
 
-def test_a_test_that_slept_on_the_wall_is_told_how_it_need_not(suite: Suite) -> None:
+def test_a_test_that_slept_in_real_time_is_told_how_it_need_not(suite: Suite) -> None:
     outcome = suite("""
         import asyncio, time
 
@@ -475,7 +475,7 @@ def test_a_test_that_slept_on_the_wall_is_told_how_it_need_not(suite: Suite) -> 
 
 
 @pytest.mark.parametrize("options", [[], ["--tb=no"], ["--show-capture=no"]], ids=str)
-def test_a_failed_test_that_slept_on_the_wall_is_told_so_once(suite: Suite, options: list[str]) -> None:
+def test_a_failed_test_that_slept_in_real_time_is_told_so_once(suite: Suite, options: list[str]) -> None:
     outcome = suite(
         """
         import time

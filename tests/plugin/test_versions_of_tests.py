@@ -40,7 +40,9 @@ def test_both_axes_together_make_every_pair(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*API 0.10.0,SDK 0.11.0*seen <API 0.10.0, SDK 0.11.0> lost None*"])
 
 
-def test_a_marker_lies_over_the_ini_file_and_reaches_fakes_of_a_factory(pytester: pytest.Pytester) -> None:
+def test_a_marker_takes_precedence_over_the_ini_file_and_reaches_fakes_of_a_factory(
+    pytester: pytest.Pytester,
+) -> None:
     pytester.makeini("[pytest]\noutput_api_version = 0.9\n")
     pytester.makepyfile(
         """

@@ -121,7 +121,7 @@ def test_yaml_says_the_same_as_json(tmp_path: Path) -> None:
         ("name: a\nsteps:\n  - request: GET /x\n    headers: {'a b': c}", "headers: 'a b' does not match"),
     ],
 )
-def test_a_mistake_is_told_with_file_line_and_step(text: str, mistake: str, tmp_path: Path) -> None:
+def test_a_mistake_is_reported_with_file_line_and_step(text: str, mistake: str, tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(text)
     with pytest.raises(ScenarioError) as problem:
@@ -131,7 +131,7 @@ def test_a_mistake_is_told_with_file_line_and_step(text: str, mistake: str, tmp_
     assert mistake in message.splitlines()[0]
 
 
-def test_every_mistake_is_told(tmp_path: Path) -> None:
+def test_every_mistake_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("name: a\nsteps:\n  - wait: soon\n  - request: GET /{{x}}\n  - wait: later\n")
     with pytest.raises(ScenarioError) as problem:
@@ -163,7 +163,7 @@ def test_a_json_file_that_is_none_is_refused_with_the_place(
     assert "\n" not in str(problem.value)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="No such file or directory"):
         read(tmp_path / "a.yaml")
 
@@ -194,7 +194,7 @@ def test_what_could_not_be_played_is_refused(value: Any, mistake: str, tmp_path:
         read(path)
 
 
-def test_a_file_without_end_is_no_scenario(tmp_path: Path) -> None:
+def test_a_file_without_end_is_not_a_scenario(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     try:
         path.symlink_to("/dev/zero")

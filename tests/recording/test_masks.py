@@ -110,7 +110,7 @@ def test_of_two_variables_with_one_value_the_first_one_is_named() -> None:
     assert Masks({"rid": UUID, "latest": UUID}).value([UUID]) == ["{{rid}}"]
 
 
-def test_a_short_value_of_a_variable_is_no_mask_for_other_texts() -> None:
+def test_a_short_value_of_a_variable_is_not_a_mask_for_other_texts() -> None:
     assert Masks({"n": "bees"}).text("bees") == "bees"
 
 

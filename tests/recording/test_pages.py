@@ -39,7 +39,7 @@ def properties(node: Any) -> set[str]:
     return set().union(*map(properties, node)) if isinstance(node, list) else set()
 
 
-def test_every_key_of_the_format_is_told() -> None:
+def test_every_key_of_the_format_is_reported() -> None:
     text = page(FORMAT)
     untold = {name for name in properties(schema()) - {"$schema"} if f"`{name}" not in text}
     assert untold - {"header", "frames", "seconds"} == set()

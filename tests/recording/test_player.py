@@ -292,7 +292,7 @@ def test_unusual_frames_are_no_reason_to_read_on_or_to_stop(stream: bytes) -> No
         assert [frame.get("event") for frame in one.answer["stream"]] == ["a"]
 
 
-def test_a_stream_that_ends_before_is_no_mistake() -> None:
+def test_a_stream_that_ends_before_is_not_a_mistake() -> None:
     (one,) = played(Answering(lambda sent: reply(200, STREAM, *FRAMES)), {**GET, "read": {"frames": 9}})
     assert "broken_off" not in one.answer
     assert len(one.answer["stream"]) == 4

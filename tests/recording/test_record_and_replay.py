@@ -236,13 +236,15 @@ def test_a_hand_that_fails_ends_a_replay(url: str, tmp_path: Path) -> None:
     assert "./no-such-command cannot be run" in one_line(missing)
 
 
-def test_a_folder_that_cannot_be_written_is_told(url: str, scenario: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(url: str, scenario: Path) -> None:
     ended = run("record", url, scenario, "-o", scenario / "out")
     assert ended.returncode == 2
     assert "cannot be written" in one_line(ended)
 
 
-def test_a_kind_of_server_that_no_scenario_needs_is_told(url: str, scenario: Path, tmp_path: Path) -> None:
+def test_a_kind_of_server_that_no_scenario_needs_is_reported(
+    url: str, scenario: Path, tmp_path: Path
+) -> None:
     ended = run("record", url, scenario, "-o", tmp_path, "--server", "staging")
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == [
@@ -260,7 +262,7 @@ def test_nothing_waits_for_a_hand_where_nobody_is(url: str, tmp_path: Path) -> N
     assert "give a command with --hand: note it" in ended.stderr
 
 
-def test_versions_are_found_or_said_and_a_contradiction_is_told(
+def test_versions_are_found_or_said_and_a_contradiction_is_reported(
     url: str, scenario: Path, tmp_path: Path
 ) -> None:
     said = ("--api-version", "0.11.0", "--sdk-version", "0.11.2", "--temporal-version", "1.32.0")
@@ -272,7 +274,7 @@ def test_versions_are_found_or_said_and_a_contradiction_is_told(
     assert wrong.stderr == ("warning: the API server answers like 0.11, but you say that it is 0.9.2\n")
 
 
-def test_a_server_that_is_none_is_told(scenario: Path, tmp_path: Path) -> None:
+def test_a_server_that_is_none_is_reported(scenario: Path, tmp_path: Path) -> None:
     nobody = run("record", "http://127.0.0.1:9", scenario, "-o", tmp_path)
     assert nobody.returncode == 2
     assert "nothing answers there" in one_line(nobody)
@@ -300,7 +302,7 @@ def test_what_a_server_says_gives_the_terminal_no_orders(tmp_path: Path) -> None
     assert "u009b2J" in told
 
 
-def test_files_that_are_no_scenarios_are_told_before_anything_is_sent(tmp_path: Path) -> None:
+def test_files_that_are_not_scenarios_are_told_before_anything_is_sent(tmp_path: Path) -> None:
     a_scenario(tmp_path / "s", "good", {"request": "GET /health"})
     (tmp_path / "s" / "bad.yaml").write_text("name: bad\nsteps:\n  - wait: soon\n")
     (tmp_path / "s" / "twice.yaml").write_text("name: good\nsteps:\n  - wait: 1s\n")
@@ -313,7 +315,7 @@ def test_files_that_are_no_scenarios_are_told_before_anything_is_sent(tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_without_scenarios_and_a_file_that_is_not_there_are_told(tmp_path: Path) -> None:
+def test_a_folder_without_scenarios_and_a_file_that_is_not_there_are_reported(tmp_path: Path) -> None:
     empty = run("replay", tmp_path, "http://127.0.0.1:9")
     assert (empty.returncode, "there is no scenario in this folder" in one_line(empty)) == (2, True)
     missing = run("replay", tmp_path / "x", "http://127.0.0.1:9")
@@ -322,7 +324,7 @@ def test_a_folder_without_scenarios_and_a_file_that_is_not_there_are_told(tmp_pa
     assert "is neither a URL nor an existing folder" in one_line(neither)
 
 
-def test_a_server_of_another_version_than_the_recordings_is_told(
+def test_a_server_of_another_version_than_the_recordings_is_reported(
     scenario: Path, url: str, tmp_path: Path
 ) -> None:
     run("record", url, scenario, "-o", tmp_path / "out")
@@ -342,7 +344,7 @@ def test_a_scenario_cannot_be_replayed(url: str, scenario: Path) -> None:
     assert "this is a scenario, not a recording; record it with 'output-mock record'" in one_line(ended)
 
 
-def test_recordings_that_only_one_folder_has_are_told(url: str, tmp_path: Path) -> None:
+def test_recordings_that_only_one_folder_has_are_reported(url: str, tmp_path: Path) -> None:
     step = {"request": "GET /health"}
     for name in ("both", "first"):
         a_scenario(tmp_path / "s1", name, step)

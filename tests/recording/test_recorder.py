@@ -111,7 +111,7 @@ def player_of(body: Any) -> Player:
     return Player(Answering(lambda sent: json_reply(body)), pace=CountedPace())
 
 
-def test_what_did_not_go_as_planned_is_told() -> None:
+def test_what_did_not_go_as_planned_is_reported() -> None:
     steps = (
         {**GET, "save": {"id": "workflowId", "unused": "runId"}},
         {"request": "GET /{{id}}"},
@@ -213,7 +213,7 @@ def test_the_fake_is_found_to_be_of_the_newest_version() -> None:
         (lambda sent: reply(404, [], b"Not Found"), "answers 404"),
     ],
 )
-def test_what_is_no_output_api_is_told(answer: Any, words: str) -> None:
+def test_what_is_not_an_output_api_is_reported(answer: Any, words: str) -> None:
     with pytest.raises(versions.NoServer, match=words):
         versions.of_api(Answering(answer))
 

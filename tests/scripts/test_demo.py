@@ -110,7 +110,7 @@ def test_a_higher_threshold_has_the_draft_revised(mock: OutputMock) -> None:
 
 
 @pytest.mark.parametrize("threshold", [None, "high", 2, -0.1])
-def test_a_threshold_that_makes_no_sense_is_refused(mock: OutputMock, threshold: Any) -> None:
+def test_a_threshold_that_is_invalid_is_refused(mock: OutputMock, threshold: Any) -> None:
     start = {"workflowName": "content_pipeline", "workflowId": "p", "input": {"topic": "T"}}
     post(mock, "/workflow/start", start)
     answer = mock.app.test_client().post(

@@ -54,7 +54,7 @@ def run(client: Client, workflow: str, input: Any = None) -> Answer:
 # --- told apart from a scripted failure ------------------------------------------------------------------
 
 
-def test_a_mistake_is_no_failure_of_the_workflow(mock: OutputMock, client: Client) -> None:
+def test_a_mistake_is_not_a_failure_of_the_workflow(mock: OutputMock, client: Client) -> None:
     @mock.workflow("mistaken")
     async def mistaken(ctx: Context, input: Any) -> Any:
         return input["missing"]  # <key>
@@ -77,7 +77,7 @@ def test_a_workflow_that_only_receives_signals_needs_a_script_that_waits(
     assert "it only has .receives() for signals 'approve', 'publish'; give it a script that waits" in text
 
 
-def test_a_scripted_failure_is_no_mistake(mock: OutputMock, client: Client) -> None:
+def test_a_scripted_failure_is_not_a_mistake(mock: OutputMock, client: Client) -> None:
     @mock.workflow("fails")
     async def fails(ctx: Context, input: Any) -> Any:
         raise Failure("as it should", name="FatalError")
@@ -184,7 +184,7 @@ def test_a_condition_may_go_wrong_later(mock: OutputMock, client: Client) -> Non
     assert place("later") in script_error(client.get("/workflow/wf/result"))
 
 
-def test_a_condition_is_no_coroutine_function(mock: OutputMock, client: Client) -> None:
+def test_a_condition_is_not_a_coroutine_function(mock: OutputMock, client: Client) -> None:
     @mock.workflow("mistaken")
     async def mistaken(ctx: Context, input: Any) -> Any:
         async def never() -> bool:
@@ -326,7 +326,7 @@ def test_a_query_handler_cannot_be_a_coroutine_function(client: Client) -> None:
 
 @pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("operation", ["query/no_json", "update/no_json"])
-def test_an_answer_that_is_no_json_names_the_message(client: Client, operation: str) -> None:
+def test_an_answer_that_is_not_json_names_the_message(client: Client, operation: str) -> None:
     message = script_error(client.post(f"/workflow/wf/{operation}"))
     assert "'no_json'" in message
     assert "which is not JSON" in message
@@ -340,7 +340,7 @@ def test_a_signal_handler_with_a_mistake_ends_the_run(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("handlers")
-def test_an_update_handler_with_a_mistake_is_told(client: Client) -> None:
+def test_an_update_handler_with_a_mistake_is_reported(client: Client) -> None:
     message = script_error(client.post("/workflow/wf/update/wrong"))
     assert "LookupError: handler broke" in message
     assert place("handler") in message
@@ -425,7 +425,7 @@ def test_a_future_of_another_loop_cannot_be_awaited(mock: OutputMock, client: Cl
     assert place("foreign") in message
 
 
-def test_a_thing_that_is_no_future_cannot_be_awaited(mock: OutputMock, client: Client) -> None:
+def test_a_thing_that_is_not_a_future_cannot_be_awaited(mock: OutputMock, client: Client) -> None:
     class Odd:
         def __await__(self) -> Any:
             yield "something odd"
@@ -491,7 +491,7 @@ def test_a_script_cannot_leave_its_world(mock: OutputMock, client: Client, leave
     assert str(HERE) in message
 
 
-def test_another_loop_cannot_be_run_inside_of_a_script(mock: OutputMock, client: Client) -> None:
+def test_another_loop_cannot_be_run_inside_a_script(mock: OutputMock, client: Client) -> None:
     @mock.workflow("nested")
     async def nested(ctx: Context, input: Any) -> Any:
         coroutine = asyncio.sleep(0)
@@ -503,7 +503,7 @@ def test_another_loop_cannot_be_run_inside_of_a_script(mock: OutputMock, client:
     assert "cannot be called from a running event loop" in script_error(run(client, "nested"))
 
 
-def test_a_blocking_future_is_no_awaitable(mock: OutputMock, client: Client) -> None:
+def test_a_blocking_future_is_not_awaitable(mock: OutputMock, client: Client) -> None:
     @mock.workflow("blocking")
     async def blocking(ctx: Context, input: Any) -> Any:
         await concurrent.futures.Future()  # type: ignore[misc]
@@ -520,7 +520,7 @@ def impatient(mock: OutputMock) -> float:
     return 0.05
 
 
-def test_a_script_that_sleeps_on_the_wall_is_told_how_to_sleep(
+def test_a_script_that_sleeps_in_real_time_is_told_how_to_sleep(
     mock: OutputMock, client: Client, impatient: float
 ) -> None:
     @mock.workflow("sleeps")
@@ -534,7 +534,7 @@ def test_a_script_that_sleeps_on_the_wall_is_told_how_to_sleep(
     assert str(HERE) in message
 
 
-def test_a_script_that_never_gives_its_thread_back_is_broken_off(
+def test_a_script_that_never_gives_its_thread_back_is_interrupted(
     mock: OutputMock, client: Client, impatient: float
 ) -> None:
     @mock.workflow("busy")
@@ -594,7 +594,7 @@ def test_a_script_may_take_long_between_waits_that_are_short(
 
 
 @pytest.mark.parametrize("caught", [Exception, BaseException])
-def test_a_script_that_catches_what_it_was_refused_is_told_all_the_same(
+def test_a_script_that_catches_what_it_was_refused_is_reported_anyway(
     mock: OutputMock, client: Client, caught: type[BaseException]
 ) -> None:
     @mock.workflow("catches")
@@ -611,7 +611,7 @@ def test_a_script_that_catches_what_it_was_refused_is_told_all_the_same(
     assert client.run("fine")["output"] == 1
 
 
-def test_a_script_that_catches_that_it_was_broken_off_is_told_all_the_same(
+def test_a_script_that_catches_that_it_was_interrupted_is_reported_anyway(
     mock: OutputMock, client: Client, impatient: float
 ) -> None:
     @mock.workflow("catches")
@@ -649,7 +649,7 @@ class Thing:
 @pytest.mark.parametrize(
     "value", [Thing(), {1, 2}, b"bytes", 1j, {"deep": [Thing()]}, {(1, 2): 3}, lambda: 1]
 )
-def test_output_that_is_no_json_is_named(mock: OutputMock, client: Client, value: Any) -> None:
+def test_output_that_is_not_json_is_named(mock: OutputMock, client: Client, value: Any) -> None:
     @mock.workflow("odd")
     async def odd(ctx: Context, input: Any) -> Any:
         return value
@@ -668,7 +668,7 @@ def test_a_step_that_returns_no_json_is_named(mock: OutputMock, client: Client) 
     assert "<a thing>" in message
 
 
-def test_the_input_of_a_step_that_is_no_json_is_named(mock: OutputMock, client: Client) -> None:
+def test_the_input_of_a_step_that_is_not_json_is_named(mock: OutputMock, client: Client) -> None:
     @mock.workflow("odd")
     async def odd(ctx: Context, input: Any) -> Any:
         await ctx.step("work", Thing())  # <input>
@@ -709,7 +709,7 @@ def test_an_unknown_child_is_told_which_workflows_there_are(mock: OutputMock, cl
     assert place("child") in message
 
 
-def test_a_mistake_in_a_child_is_told_for_the_child(mock: OutputMock, client: Client) -> None:
+def test_a_mistake_in_a_child_is_reported_for_the_child(mock: OutputMock, client: Client) -> None:
     @mock.workflow("child")
     async def child(ctx: Context, input: Any) -> Any:
         raise ValueError("the child is wrong")  # <wrong child>
@@ -758,7 +758,7 @@ def test_a_context_belongs_to_its_run(mock: OutputMock, client: Client) -> None:
         (lambda ctx: ctx.wait_for_signal("go", timeout="1 hour"), "is not a duration"),
     ],
 )
-def test_arguments_that_make_no_sense_are_told(
+def test_arguments_that_are_invalid_are_reported(
     mock: OutputMock, client: Client, wrong: Any, words: str
 ) -> None:
     @mock.workflow("wrong")
@@ -771,7 +771,7 @@ def test_arguments_that_make_no_sense_are_told(
 # --- resets ----------------------------------------------------------------------------------------------
 
 
-def test_a_script_that_does_something_else_when_it_is_replayed_is_told(
+def test_a_script_that_does_something_else_when_it_is_replayed_is_reported(
     mock: OutputMock, client: Client
 ) -> None:
     replays: list[int] = []
@@ -847,7 +847,7 @@ def test_an_alias_that_names_another_workflow_is_refused(mock: OutputMock) -> No
         ({"disableTrace": True}, "write traced=False"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(mock: OutputMock, options: Any, words: str) -> None:
+def test_options_that_are_invalid_are_refused(mock: OutputMock, options: Any, words: str) -> None:
     with pytest.raises(ValueError, match="workflow 'fine'") as caught:
         mock.workflow("fine", options=options)
     assert words in str(caught.value)
@@ -922,7 +922,7 @@ def test_the_message_of_a_failure_is_text() -> None:
         Failure(5)  # type: ignore[arg-type]
 
 
-def test_a_mistake_in_a_script_that_is_loaded_later_is_told_when_it_is_loaded(mock: OutputMock) -> None:
+def test_a_mistake_in_a_script_that_is_loaded_later_is_reported_when_it_is_loaded(mock: OutputMock) -> None:
     mock.workflow("first", aliases=["shared"])
     script = Script()
     script.workflow("shared").returns(1)
@@ -930,6 +930,6 @@ def test_a_mistake_in_a_script_that_is_loaded_later_is_told_when_it_is_loaded(mo
         mock.load(script)
 
 
-def test_what_is_written_is_told_with_its_file_and_line() -> None:
+def test_what_is_written_is_reported_with_its_file_and_line() -> None:
     line = sys._getframe().f_lineno + 1
     assert Fault(status=503).place == f"{__file__}, line {line}"

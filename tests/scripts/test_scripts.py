@@ -510,12 +510,12 @@ def loaded(mock: OutputMock) -> OutputMock:
     return mock
 
 
-def test_a_fake_goes_on_with_a_workflow_that_was_loaded(loaded: OutputMock, client: Client) -> None:
+def test_a_fake_continues_with_a_workflow_that_was_loaded(loaded: OutputMock, client: Client) -> None:
     loaded.workflow("review").receives("approve", {"by": "ana"}, after="1m")
     assert client.run("approval")["output"] == {"by": "ana"}
 
 
-def test_what_a_fake_says_lies_over_what_was_loaded(loaded: OutputMock, client: Client) -> None:
+def test_what_a_fake_says_takes_precedence_over_what_was_loaded(loaded: OutputMock, client: Client) -> None:
     loaded.workflow("review").when({"draft": "bad"}).fails("rejected")
     assert client.run("review", {"draft": "bad"})["error"]["message"] == "rejected"
     started = client.post("/workflow/start", {"workflowName": "review", "input": {"draft": "good"}}).json
@@ -570,7 +570,7 @@ def test_a_script_file_is_loaded_with_its_neighbours(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_script_file_that_cannot_be_loaded_is_told_with_file_and_line(
+def test_a_script_file_that_cannot_be_loaded_is_reported_with_file_and_line(
     tmp_path: Path, name: str, text: str | None, words: str
 ) -> None:
     file = tmp_path / name

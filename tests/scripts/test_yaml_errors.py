@@ -114,7 +114,7 @@ def value(text: str) -> str:
         ),
     ],
 )
-def test_what_yaml_would_misread_is_told_with_its_place(text: str, expected: str) -> None:
+def test_what_yaml_would_misread_is_reported_with_its_place(text: str, expected: str) -> None:
     assert any(expected in mistake for mistake in mistakes(text)), mistakes(text)
 
 
@@ -372,7 +372,7 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
     ],
 )
-def test_what_the_language_does_not_have_is_told_with_its_place(text: str, expected: str) -> None:
+def test_what_the_language_does_not_have_is_reported_with_its_place(text: str, expected: str) -> None:
     assert any(expected in mistake for mistake in mistakes(text)), mistakes(text)
 
 
@@ -440,7 +440,7 @@ def test_what_the_language_does_not_have_is_told_with_its_place(text: str, expec
         ),
     ],
 )
-def test_expressions_are_held_against_what_the_file_has(text: str, expected: str) -> None:
+def test_expressions_are_checked_against_what_the_file_has(text: str, expected: str) -> None:
     assert any(expected in mistake for mistake in mistakes(text)), mistakes(text)
 
 
@@ -454,13 +454,13 @@ def test_expressions_are_held_against_what_the_file_has(text: str, expected: str
         "{}",
     ],
 )
-def test_an_input_that_may_have_more_is_not_held_against_its_schema(schema: str) -> None:
+def test_an_input_that_may_have_more_is_not_checked_against_its_schema(schema: str) -> None:
     assert (
         mistakes(f"workflows: [{{name: w, input_schema: {schema}, returns: '{{{{ input.other }}}}'}}]") == []
     )
 
 
-def test_all_mistakes_are_told_at_once_in_order() -> None:
+def test_all_mistakes_are_reported_at_once_in_order() -> None:
     found = mistakes("""\
         workflows:
           - name: content pipeline
@@ -491,7 +491,7 @@ def test_the_error_of_a_file_says_all_that_is_wrong_a_line_each() -> None:
     ]
 
 
-def test_a_mistake_that_is_repeated_is_told_once() -> None:
+def test_a_mistake_that_is_repeated_is_reported_once() -> None:
     text = "workflows:\n- name: w\n  steps:\n  - &a {stp: x}\n  - *a\n"
     assert only(text).startswith("4:5: ")
 
@@ -648,7 +648,7 @@ def test_a_first_run_of_no_workflow_names_its_place() -> None:
 # --- the same in Python ----------------------------------------------------------------------------------
 
 
-def test_a_first_run_of_no_workflow_is_told_with_file_and_line() -> None:
+def test_a_first_run_of_no_workflow_is_reported_with_file_and_line() -> None:
     script = Script()
     script.workflow("summarize").returns(1)
     script.begin_with("summarise")
@@ -678,7 +678,7 @@ def test_a_first_run_that_these_versions_cannot_begin_is_told_why() -> None:
 
 
 @pytest.mark.parametrize("returned", [object(), {1, 2}, b"bytes", {"deep": [object()]}])
-def test_an_answer_that_is_no_json_is_refused_where_it_is_written(returned: Any) -> None:
+def test_an_answer_that_is_not_json_is_refused_where_it_is_written(returned: Any) -> None:
     mock = OutputMock()
     with pytest.raises(TypeError, match="what workflow 'w' returns is of the type") as caught:
         mock.workflow("w").returns(returned)

@@ -421,7 +421,7 @@ def test_a_catch_takes_a_stop_when_it_says_so_and_can_pass_it_on() -> None:
         assert (run.status, len(scheduled[1:])) == (status, len(cleaned))
 
 
-def test_a_step_tells_what_happens_inside_of_it() -> None:
+def test_a_step_tells_what_happens_inside_it() -> None:
     mock = mocked(
         steps(
             """
@@ -536,7 +536,7 @@ def test_children_run_and_return(play: Play) -> None:
     assert client.kinds("p").count("CHILD_WORKFLOW_EXECUTION_COMPLETED") == 2
 
 
-def test_a_detached_child_goes_on_when_its_parent_ends() -> None:
+def test_a_detached_child_continues_when_its_parent_ends() -> None:
     mock = mocked(PARENT)
     client = Client(mock)
     assert client.run("leaves", workflowId="p")["output"] == "left"
@@ -746,7 +746,7 @@ def test_switch_compares_as_text(play: Play, given: Any, expected: str) -> None:
     assert client.run("w", given)["output"] == expected
 
 
-def test_a_switch_without_a_case_goes_on(play: Play) -> None:
+def test_a_switch_without_a_case_continues(play: Play) -> None:
     client = play(steps("- switch: '{{ input }}'\n  cases: {a: [{fail: bad}]}\n- return: went on"))
     assert client.run("w", "b")["output"] == "went on"
 

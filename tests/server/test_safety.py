@@ -282,7 +282,7 @@ def test_a_world_in_which_something_never_ends_does_not_stop_another(
     client.control("DELETE", "/worlds/busy", expect=204)
 
 
-def test_a_script_that_blocks_is_broken_off_and_other_worlds_go_on(client: Client) -> None:
+def test_a_script_that_blocks_is_interrupted_and_other_worlds_continue(client: Client) -> None:
     client.control("POST", "/worlds", {"name": "stuck"})
     big = "{{ " + " + ".join(["'x' * 100000"] * 50) + " }}"
     stuck = client.of("stuck")
@@ -378,7 +378,7 @@ class LastStraw(BaseException):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit(3), LastStraw])
 @pytest.mark.parametrize("where", ["script", "step", "query", "signal"])
-def test_whatever_a_script_raises_is_told_and_the_server_goes_on(
+def test_whatever_a_script_raises_is_told_and_the_server_continues(
     error: BaseException | type[BaseException], where: str
 ) -> None:
     def fail(given: Any = None) -> Any:

@@ -217,7 +217,9 @@ def test_a_body_of_ten_megabytes_is_refused_and_does_no_harm(running: Running, k
 
 
 @pytest.mark.parametrize("length", ["", "\r\nContent-Length: 0"])
-def test_who_expects_to_be_told_to_go_on_and_has_sent_all_is_answered(running: Running, length: str) -> None:
+def test_who_expects_to_be_told_to_continue_and_has_sent_all_is_answered(
+    running: Running, length: str
+) -> None:
     head = "POST /workflow/nowhere/terminate HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue"
     with running.send(head + length) as connection:
         assert b"HTTP/1.1 404 Not Found" in rest(connection)

@@ -43,7 +43,7 @@ YAML = {
 }
 
 
-def test_another_process_goes_on_from_a_snapshot(serve: Serve) -> None:
+def test_another_process_continues_from_a_snapshot(serve: Serve) -> None:
     def fake() -> Fake:
         return serve()
 
@@ -98,7 +98,7 @@ def test_a_snapshot_that_needs_python_that_is_not_served_says_so() -> None:
         ([], "is not of type 'object'"),
     ],
 )
-def test_what_is_no_snapshot_is_refused_in_words(body: Any, words: str) -> None:
+def test_what_is_not_a_snapshot_is_refused_in_words(body: Any, words: str) -> None:
     with served(worlds_of()) as client:
         answer = client.control("PUT", "/snapshots/s", body)
         assert answer.status == 400

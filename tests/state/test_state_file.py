@@ -108,7 +108,7 @@ def whole_history(fake: Fake, workflow_id: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("end", [killed, stopped, interrupted])
-def test_whatever_ends_a_server_the_next_one_goes_on_from_there(
+def test_whatever_ends_a_server_the_next_one_continues_from_there(
     serve: Serve, script: Path, state: Path, end: Callable[[Fake], None]
 ) -> None:
     fake = serve(script, "--state", state)
@@ -283,7 +283,7 @@ def test_a_run_that_waits_for_its_script_can_be_ended(serve: Serve, script: Path
     assert other.get("/workflow/a/status").json["status"] == "terminated"
 
 
-def test_a_run_of_a_yaml_file_goes_on_as_it_began_and_new_ones_take_the_file_as_it_is(
+def test_a_run_of_a_yaml_file_continues_as_it_began_and_new_ones_take_the_file_as_it_is(
     serve: Serve, tmp_path: Path, state: Path
 ) -> None:
     file = tmp_path / "script.yaml"
@@ -391,7 +391,7 @@ def filled(state: Path) -> None:
         (has_other_bytes, "is damaged"),
     ],
 )
-def test_a_file_that_is_no_sound_state_file_is_refused_and_left_as_it_is(
+def test_a_file_that_is_not_a_sound_state_file_is_refused_and_left_as_it_is(
     state: Path, script: Path, spoil: Callable[[Path], None], words: str
 ) -> None:
     from tests.cli.commands import one_line, run
@@ -449,7 +449,7 @@ def test_an_empty_file_and_one_that_others_can_read_become_ones_own(state: Path)
 # A file that cannot be written any more
 
 
-def test_a_full_disk_is_told_once_and_shown_and_nothing_is_missing_afterwards(
+def test_a_full_disk_is_reported_once_and_shown_and_nothing_is_missing_afterwards(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mock = OutputMock()
@@ -490,7 +490,7 @@ def test_a_full_disk_is_told_once_and_shown_and_nothing_is_missing_afterwards(
     again.close()
 
 
-def test_what_a_stuck_world_keeps_from_the_file_is_told(serve: Serve, tmp_path: Path) -> None:
+def test_what_a_stuck_world_keeps_from_the_file_is_reported(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "stuck.py").write_text(
         "import os\nfrom output_mock import Script\nscript = Script()\n"
         '@script.workflow("stuck")\nasync def stuck(ctx, input):\n    os.read(os.pipe()[0], 1)\n'

@@ -534,7 +534,7 @@ def test_a_stop_reaches_children_steps_and_handlers(api: Front) -> None:
     assert events.count("ACTIVITY_TASK_CANCEL_REQUESTED") == 1
 
 
-def test_a_reset_plays_what_was_done_and_goes_on_from_there(api: Front) -> None:
+def test_a_reset_plays_what_was_done_and_continues_from_there(api: Front) -> None:
     run = api.start("conf_approval", {"topic": "bees"})
     until(api, run, "getProgress", {"stage": "review"})
     api.signal(run, "approve", {"by": "ana"})
@@ -562,7 +562,7 @@ def test_a_run_tells_what_it_handles(api: Front) -> None:
     assert told["queryDefinitions"][-1] == {"name": "heard"}
 
 
-def test_a_chain_goes_on_with_new_input(api: Front) -> None:
+def test_a_chain_continues_with_new_input(api: Front) -> None:
     run = api.start("conf_chain", {"value": 0, "limit": 3})
     result = api.result(run)
     assert (result["status"], result["output"]) == ("completed", {"value": 3})
@@ -604,7 +604,7 @@ async def mistaken_beside(ctx: Context, given: Any) -> Any:
     await ctx.condition(lambda: bool(asked) and asked[0]["nothing"])
 
 
-def test_children_without_end_fail_and_do_not_go_on_for_ever(
+def test_children_without_end_fail_and_do_not_continue_for_ever(
     api: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("output_mock.temporal.run.DEEPEST_CHILD", 4)
@@ -686,7 +686,7 @@ def test_a_step_that_another_process_has_asked_for_is_done_all_the_same(
         front.close()
 
 
-def test_a_run_goes_on_with_the_next_worker(temporal: str) -> None:
+def test_a_run_continues_with_the_next_worker(temporal: str) -> None:
     catalog = "restarts"
     with serve_on_temporal(pack, target=temporal, catalog=catalog, leave_no_trace=False):
         front = Front(temporal, catalog)
@@ -699,7 +699,7 @@ def test_a_run_goes_on_with_the_next_worker(temporal: str) -> None:
         front.close()
 
 
-def test_a_script_that_does_something_else_when_it_is_played_again_fails_its_run(temporal: str) -> None:
+def test_a_script_that_does_something_else_when_it_is_replayed_fails_its_run(temporal: str) -> None:
     def offered(*steps: str) -> Script:
         changing = Script()
 
@@ -960,7 +960,9 @@ def test_a_worker_that_ends_as_its_catalog_is_taken_away_ends_nothing_of_the_nex
     asyncio.run(taken_away())
 
 
-def test_a_catalog_that_was_left_behind_is_begun_anew(temporal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_catalog_that_was_left_behind_is_started_again(
+    temporal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its worker was killed more than a minute ago, and the scripts have changed since."""
     monkeypatch.setattr("output_mock.temporal.worker._POLLED_WITHIN", timedelta(0))
     front = Front(temporal, "left-behind")
@@ -1112,7 +1114,7 @@ main()
         (["--temporal", f"127.0.0.1:{free_port()}"], "cannot reach a Temporal at 127.0.0.1:"),
     ],
 )
-def test_the_command_says_in_one_line_what_makes_no_sense(arguments: list[str], words: str) -> None:
+def test_the_command_says_in_one_line_what_is_invalid(arguments: list[str], words: str) -> None:
     ended = run("worker", ROOT / "tests" / "fidelity" / "pack.yaml", *arguments)
     assert ended.returncode != 0
     line = one_line(ended)

@@ -161,7 +161,7 @@ def test_a_stream_tells_the_whole_history_and_ends(pair: tuple[OutputMock, Outpu
     assert len(events) == len(past.runs[workflow_id].history)
 
 
-def test_they_take_no_messages_and_cannot_be_played_once_more(pair: tuple[OutputMock, OutputMock]) -> None:
+def test_they_take_no_messages_and_cannot_be_replayed(pair: tuple[OutputMock, OutputMock]) -> None:
     client = Client(pair[1])
     workflow_id = next(one for one, run in pair[1].runs.items() if run.workflow == "conf_sum")
     assert client.post(f"/workflow/{workflow_id}/signal/x").status == 404
@@ -237,7 +237,7 @@ def test_a_trace_without_an_end_is_of_a_run_that_was_ended(tmp_path: Path) -> No
         ('{"a": ' * 50_000, "nested too deep|no JSON"),
     ],
 )
-def test_a_file_that_is_no_trace_is_named_with_what_is_wrong(
+def test_a_file_that_is_not_a_trace_is_named_with_what_is_wrong(
     tmp_path: Path, content: str, words: str
 ) -> None:
     (tmp_path / "a.json").write_text(content)

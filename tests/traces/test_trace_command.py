@@ -248,7 +248,7 @@ def test_the_answer_of_a_trace_log_can_be_drawn_from_a_file(tmp_path: Path, tree
     assert asked(str(path)).output.startswith("workflow summarise")
 
 
-def test_what_cannot_be_drawn_is_told_in_one_line(tmp_path: Path) -> None:
+def test_what_cannot_be_drawn_is_reported_in_one_line(tmp_path: Path) -> None:
     def told(*arguments: str) -> str:
         ended = run("trace", *arguments, environment={"OUTPUT_API_URL": "http://127.0.0.1:9"})
         assert ended.returncode == 1

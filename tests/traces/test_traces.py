@@ -99,7 +99,7 @@ def test_steps_side_by_side_are_in_the_order_in_which_they_began() -> None:
     assert [node["name"] for node in steps(trace_of(mock, "w"))] == ["w#slow", "w#quick"]
 
 
-def test_a_run_that_goes_on_has_a_trace_without_an_end() -> None:
+def test_a_run_that_continues_has_a_trace_without_an_end() -> None:
     mock = OutputMock(clock="manual")
 
     @mock.workflow("w")
@@ -120,7 +120,7 @@ def test_a_run_that_goes_on_has_a_trace_without_an_end() -> None:
     mock.close()
 
 
-def test_a_step_that_goes_on_when_its_run_has_ended_is_there_without_an_end() -> None:
+def test_a_step_that_continues_when_its_run_has_ended_is_there_without_an_end() -> None:
     mock = OutputMock()
 
     @mock.workflow("w")
@@ -564,7 +564,7 @@ def test_an_evaluator_has_an_inside_as_well() -> None:
         (lambda: event("k", "n", output={1, 2}), "the output of trace node 'n'"),
     ],
 )
-def test_a_node_that_makes_no_sense_is_refused(make: Any, words: str) -> None:
+def test_a_node_that_is_invalid_is_refused(make: Any, words: str) -> None:
     with pytest.raises((ValueError, TypeError), match=words.replace("(", r"\(")):
         make()
 
@@ -577,7 +577,7 @@ def test_an_agent_notes_its_prompt_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("trace", [llm(model="m"), ["text"], "text", lambda given: "text"])
-def test_a_trace_that_is_no_list_of_nodes_fails_the_run_and_says_where(trace: Any) -> None:
+def test_a_trace_that_is_not_a_list_of_nodes_fails_the_run_and_says_where(trace: Any) -> None:
     mock = OutputMock()
     stepping(mock, trace=trace)
     answer = Client(mock).post("/workflow/run", {"workflowName": "w"})
@@ -599,7 +599,7 @@ PLANS = st.lists(
 
 @settings(max_examples=60)
 @given(PLANS, st.booleans())
-def test_whatever_a_run_does_nothing_in_its_trace_lies_outside_of_what_it_is_part_of(
+def test_whatever_a_run_does_nothing_in_its_trace_lies_outside_what_it_is_part_of(
     plan: list[tuple[str, int, int, int]], together: bool
 ) -> None:
     mock = OutputMock()

@@ -136,7 +136,7 @@ def test_a_key_with_odd_characters_is_the_id_as_it_is(mock: OutputMock, workflow
     assert log_of(client, quote(workflow_id, safe=""))[0] == 200
 
 
-def test_an_id_that_is_no_escape_makes_no_url(mock: OutputMock) -> None:
+def test_an_id_that_is_not_an_escape_makes_no_url(mock: OutputMock) -> None:
     client = Client(mock)
     client.run("w", workflowId="100%")
     mock.clock.advance("1m")
@@ -199,7 +199,7 @@ def test_a_bucket_that_is_gone_is_missing_too(mock: OutputMock, caplog: pytest.L
     "content",
     [b"not json", b"", b"   ", b'{"a": 1', b"NaN", b"\xef\xbb\xbf{}", b"{}{}", b"'a'", b"[" * 100_000],
 )
-def test_what_is_no_json_is_no_trace(mock: OutputMock, content: bytes) -> None:
+def test_what_is_not_json_is_not_a_trace(mock: OutputMock, content: bytes) -> None:
     client, bucket, key = uploaded(mock)
     bucket.put(key, content)
     assert log_of(client, "w") == NO_JSON
@@ -283,7 +283,7 @@ def test_trouble_can_be_asked_for_without_any_s3(trouble: Trouble, expected: tup
     assert log_of(client, "w")[0] == 200
 
 
-def test_trouble_that_makes_no_sense_is_refused() -> None:
+def test_trouble_that_is_invalid_is_refused() -> None:
     with pytest.raises(ValueError, match="s3 must be one of missing, no_bucket"):
         Fault(s3="broken")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="a problem with S3 is for route trace_log, not for run"):

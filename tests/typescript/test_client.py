@@ -60,7 +60,7 @@ def test_a_check_says_whether_the_files_are_up_to_date_and_writes_nothing(tmp_pa
     assert changed.read_text().endswith("// mine\n")
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     assert "cannot be written" in one_line(run("client", "typescript", file / "folder"))

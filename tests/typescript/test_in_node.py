@@ -132,7 +132,9 @@ def test_a_failed_test_of_vitest_shows_calls_runs_and_timelines(command: Command
     assert "no script foresaw this:\n  #1 POST /workflow/run: " in told
 
 
-def test_a_server_that_cannot_be_started_is_told_with_what_to_do(command: Command, tmp_path: Path) -> None:
+def test_a_server_that_cannot_be_started_is_reported_with_what_to_do(
+    command: Command, tmp_path: Path
+) -> None:
     (tmp_path / "node").symlink_to(program("node"))
     done = command("vitest", "run", "failing.test.ts", PATH=str(tmp_path))
     assert done.returncode == 1

@@ -248,7 +248,7 @@ def test_a_route_that_is_not_there_yet_is_a_plain_404_which_the_fake_tells_of() 
     assert mock.calls[-1].unmatched_reason is not None
 
 
-def test_a_fault_for_a_route_that_the_version_lacks_is_told() -> None:
+def test_a_fault_for_a_route_that_the_version_lacks_is_reported() -> None:
     mock = OutputMock(api_version="0.8", clock="manual")
     mock.faults.preset("flaky")
     mock.fail_next(route="start")

@@ -346,13 +346,13 @@ def test_passes_when_it_is_not_strict(output_mock):
     [{}, {"workflow": "w"}, {"workflow_id": "a"}, {"status": 500}, {"route": "result"}, {"route": "start"}],
     ids=str,
 )
-def test_foreseen(output_mock, expected):
+def test_expected(output_mock, expected):
     output_mock.expect_unmatched(**expected)
     output_mock.workflow("w").when({"topik": "bees"}).returns(1)
     start(output_mock)
 
 
-def test_passes_when_the_failure_of_a_child_is_foreseen(output_mock):
+def test_passes_when_the_failure_of_a_child_is_expected(output_mock):
     broken(output_mock, "c")
 
     @output_mock.workflow("w")
@@ -363,7 +363,7 @@ def test_passes_when_the_failure_of_a_child_is_foreseen(output_mock):
     start(output_mock)
 
 
-def test_fails_when_something_else_is_foreseen(output_mock):
+def test_fails_when_something_else_is_expected(output_mock):
     """raised KeyError: 'nope'"""
     output_mock.expect_unmatched(workflow="other")
     output_mock.expect_unmatched(status=424)

@@ -156,7 +156,7 @@ def test_fails_for_a_socket_too(output_server):
     output_server.workflow("a").returns(1)
 
 
-def test_fails_for_what_lies_over_a_fixture(output_mock, scripts):
+def test_fails_for_what_takes_precedence_over_a_fixture(output_mock, scripts):
     """workflow 'a': when({"x": 1}) matched no input"""
     output_mock.workflow("a").when({"x": 1}).returns(3)
     assert run(output_mock, "a") == 1
@@ -202,7 +202,7 @@ def test_passes_when_the_last_answer_is_given_again(output_mock):
     assert [run(output_mock, "a"), run(output_mock, "a"), run(output_mock, "a")] == [None, 2, 2]
 
 
-def test_passes_when_it_is_scripted_anew(output_mock):
+def test_passes_when_it_is_scripted_again(output_mock):
     output_mock.workflow("a").returns(1)
     output_mock.workflow("a").returns(2)
     assert run(output_mock, "a") == 2

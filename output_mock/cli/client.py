@@ -13,7 +13,7 @@ import click
 @click.option("--vitest", is_flag=True, help="With fixtures for vitest.")
 @click.option("--playwright", is_flag=True, help="With fixtures for Playwright.")
 @click.option(
-    "--check", is_flag=True, help="Write nothing. The exit status is 1 if the files are out of date."
+    "--check", is_flag=True, help="Only check the files. The exit status is 1 if they are out of date."
 )
 def client(language: str, folder: Path, vitest: bool, playwright: bool, check: bool) -> None:
     """Write a typed client of the control plane into DIR, with fixtures for vitest and Playwright.
@@ -29,9 +29,7 @@ def client(language: str, folder: Path, vitest: bool, playwright: bool, check: b
     if check:
         old = [name for name, text in written.items() if _content(folder / name) != text]
         if old:
-            raise click.ClickException(
-                f"{folder / old[0]} is not what this version writes; run the command without --check"
-            )
+            raise click.ClickException(f"{folder / old[0]} is out of date; run the command without --check")
         click.echo(f"{folder} is up to date")
         return
     for name, text in written.items():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CouldNotBeCompared(click.ClickException):
-    """The two servers cannot be compared; the message says why, and what to do."""
+    """The two servers cannot be compared. The message says why, and what to do."""
 
     exit_code = 2
 
@@ -61,13 +61,13 @@ def _length(context: click.Context, parameter: click.Parameter, value: str) -> f
     "most",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Stop after so many sequences of requests.",
+    help="Stop after this many sequences of requests.",
 )
 @click.option(
     "--seed",
     metavar="N",
     type=click.IntRange(min=0),
-    help="Draw the same sequences again. Default: random.",
+    help="The seed, to send the same sequences again. Default: random.",
 )
 @click.option(
     "-o",
@@ -76,7 +76,7 @@ def _length(context: click.Context, parameter: click.Parameter, value: str) -> f
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("differences"),
     show_default=True,
-    help="The folder for the recordings. Kinds of differences that it has already are only counted.",
+    help="The folder for the recordings. Kinds of differences that are in it already are only counted.",
 )
 @token_option
 @click.option(
@@ -85,7 +85,7 @@ def _length(context: click.Context, parameter: click.Parameter, value: str) -> f
     type=click.IntRange(1, 64),
     default=4,
     show_default=True,
-    help="How many sequences are played at the same time.",
+    help="How many sequences to send at the same time.",
 )
 @click.option(
     "--settle",
@@ -115,7 +115,7 @@ def compare(
 
     Both must offer the workflows of SCRIPT, and be on the real clock. For each kind of difference, the
     command looks for the shortest sequence of requests that shows it, and writes it to DIR as a recording of
-    URL1: 'output-mock replay DIR URL2' shows it again. Whatever one server alone does not answer the same
+    URL1: 'output-mock replay DIR URL2' shows it again. What even one server does not answer the same way
     each time is ignored. Ctrl-C ends the search with the report.
 
     The workflows that are started are terminated again. This needs the extra output-mock[contract].
@@ -133,7 +133,7 @@ def compare(
     from output_mock.comparing.writing import Writer
 
     with ExitStack() as stack:
-        # Hypothesis would leave a folder where the command is run.
+        # Hypothesis would leave a folder in the current directory.
         set_hypothesis_home_dir(stack.enter_context(tempfile.TemporaryDirectory(prefix="output-mock-")))
         stack.callback(set_hypothesis_home_dir, None)
         workflows = _workflows(scripts)
@@ -152,7 +152,7 @@ def compare(
             with ending_signals(_interrupt):
                 search.run()
         except KeyboardInterrupt:
-            report.problem = "it was interrupted; this is what was found before"
+            report.problem = "it was interrupted; the report shows what was found before"
         except ServerGone as gone:
             report.is_cut_short, report.problem = True, f"it ended early: {gone}"
         except OSError as error:
@@ -174,7 +174,7 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _workflows(scripts: tuple[str, ...]) -> list[Workflow]:
-    """What can be said to the workflows of scripts. Raises `CouldNotBeCompared`."""
+    """The vocabulary of the workflows of scripts. Raises `CouldNotBeCompared`."""
     from output_mock.comparing.vocabulary import rehearsed
 
     loaded, problems = loaded_files(scripts)

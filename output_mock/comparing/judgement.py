@@ -1,4 +1,4 @@
-"""In what two servers differ each time that they are asked, and in what one server differs from itself."""
+"""Finds how two servers differ every time, and how one server differs from itself."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Judged:
 
 
 def judged(scenario: Scenario, plays: Sequence[Sides]) -> Iterator[Judged]:
-    """The exchanges of a scenario that was played so many times to both servers.
+    """The exchanges of a scenario that was played several times to both servers.
 
-    After a request that changes something and is answered differently, what comes next is no news: it is
-    left out.
+    What comes after a different answer to a request that changes something tells nothing new, so it is left
+    out.
     """
     for number, step in enumerate(scenario.steps):
         if step.request is None:
             continue
         answers = [_answer(side, number) for side in plays[0]]
         if ("skipped" in answers[0]) != ("skipped" in answers[1]):
-            # It needs what an earlier answer has, and only one of them had it.
+            # It needs a value of an earlier answer, which only one of them had.
             continue
         one = _of(number, step.request, plays)
         yield one

@@ -1,4 +1,4 @@
-"""Kinds of differences: what two answers differ in, without what is another one each time."""
+"""Kinds of differences: where two answers differ, without what changes each time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SLUG = re.compile(r"[^a-z0-9]+")
 _VARIABLE = re.compile(r"\{\{\w+\}\}")
 _EVENTS = ("body", "events")
 _PARAMETER = re.compile(r"\{(\w+)\}")
-# More of a value is not said.
+# Longer values are cut.
 _LONGEST = 60
 
 
@@ -43,7 +43,7 @@ def kinds_of(
     template = endpoint_of(request)
     if any(one.path[0] in ("status", "broken_off", "skipped", "not_reached") for one in found):
         return [Kind(template, f"{_outcome(first)} / {_outcome(second)}")]
-    # What else differs where there are other events follows from that.
+    # Different events imply all other differences in the same place.
     found = [one for one in found if one.path == _EVENTS] or found
     return list(dict.fromkeys(Kind(template, _place(one, first, second)) for one in found))
 

@@ -13,14 +13,14 @@ from output_mock.recording.player import Pace, Played, Player, RealTime
 from output_mock.recording.scenario import Scenario
 from output_mock.recording.transport import Headers, Reply, Transport
 
-# How long ending what a sequence has left running may take, in seconds.
+# How many seconds it may take to end the runs that a sequence has left.
 _ENDING = 10.0
-# How many of them are ended when it is over, and how many at a time.
+# How many of them are ended at the end, and how many at a time.
 _MOST_ENDED, _ENDED_AT_ONCE = 64, 16
 
 
 class ServerGone(RuntimeError):
-    """A server does not answer any more; the message says which."""
+    """A server does not answer any more. The message says which one."""
 
 
 class Sides(NamedTuple):
@@ -31,7 +31,7 @@ class Sides(NamedTuple):
 
 
 class _Counted:
-    """A transport that counts what it sends, and sends nothing more once it is over."""
+    """A transport that counts what it sends, and stops sending at the end."""
 
     def __init__(self, transport: Transport) -> None:
         self.url = transport.url
@@ -41,7 +41,7 @@ class _Counted:
         self._lock = threading.Lock()
 
     def send_anyway(self, method: str, path: str, headers: Headers, timeout: float) -> Reply:
-        """Send a request without a body, also when it is over."""
+        """Send a request without a body, even after the end."""
         return self._transport.send(method, path, headers, None, timeout)
 
     def send(
@@ -61,7 +61,7 @@ class _Counted:
 
 
 class Interruptible(RealTime):
-    """Real time, in which waits end early once it is over."""
+    """Real time, in which waits end early at the end of the search."""
 
     def __init__(self, over: threading.Event) -> None:
         self._over = over

@@ -1,4 +1,4 @@
-"""What a search has found, for people and for programs."""
+"""The result of a search, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Found:
 
 @dataclass
 class Report:
-    """What was asked, and what differed. `answers` are pairs of answers to the same request."""
+    """What was sent, and what differed. `answers` are pairs of answers to the same request."""
 
     seed: int
     seconds: float = 0.0
@@ -31,17 +31,17 @@ class Report:
     answers: int = 0
     different: int = 0
     unstable: int = 0
-    # How many were the same once runs had rested for longer.
+    # How many were the same after runs had more time to settle.
     late: int = 0
-    # Pairs that came after an answer that differed, which makes them no news.
+    # Pairs that came after a different answer, so that they tell nothing new.
     afterwards: int = 0
     kinds: dict[Kind, Found] = field(default_factory=dict)
-    # Why it ended before its time, and whether that was no wish of the user's.
+    # Why it ended early, and whether that was an error.
     problem: str = ""
     is_cut_short: bool = False
 
     def count(self, exchanges: int, judged: Iterable[Judged], late: Collection[Kind] = ()) -> None:
-        """Count a sequence of so many exchanges, and what came of them; these kinds are known to be late."""
+        """Count a sequence with this many exchanges, and its results; these kinds are known to be late."""
         self.sequences += 1
         seen = 0
         for one in judged:
@@ -78,11 +78,11 @@ class Report:
         )
         yield f"{self.answers} pairs of answers: {self.same} the same, {self.different} different"
         if self.unstable:
-            yield f"{self.unstable} left out: one server alone does not answer the same each time"
+            yield f"{self.unstable} left out: even one server does not answer the same way each time"
         if self.late:
-            yield f"{self.late} left out: one server was only later than the other; more --settle helps"
+            yield f"{self.late} left out: one server was only slower than the other; a larger --settle helps"
         if self.afterwards:
-            yield f"{self.afterwards} more came after a difference and were not compared"
+            yield f"{self.afterwards} more came after a difference, so they were not compared"
         for kind, found in self._most_frequent():
             yield f"{found.count:6} × {printable(str(kind))}"
             if found.file is not None:

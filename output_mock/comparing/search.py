@@ -1,4 +1,4 @@
-"""Looks for differences between two servers until the time is over, and makes each as small as it can."""
+"""Looks for differences between two servers until the time is over, and makes each as small as possible."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from output_mock.recording.scenario import Scenario
 
 # How many sequences are drawn before those that differ are looked into.
 _BATCH = 24
-# How often a difference has to show to be one, and how often to stay one while it is made smaller.
+# How often a difference must be seen to count, and how often while it is made smaller.
 _SURE, _AGAIN = 3, 2
-# How many times as long runs are let rest then, and in the end, so that a slow server is no different one.
+# How many times longer runs may settle then, and at the end, so that a slow server does not look different.
 _LONGER, _LONGEST = 3, 8
-# After how often a kind that was only late is not looked into any more.
+# After this many times, a kind that was only late is ignored.
 _LATE = 2
-# How many seconds one difference is made smaller for.
+# How many seconds may be spent on making one difference smaller.
 _SHRINKING = 60.0
 
 
@@ -49,7 +49,7 @@ class Over(Exception):
 class Search:
     """A search for differences between two servers, with scenarios of a strategy of Hypothesis.
 
-    What it has found so far is in `report`, whatever ends it.
+    `report` has what it has found so far, even if it is interrupted.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Search:
         self._until = 0.0
         # What was answered to scenarios, by their text.
         self._plays: dict[str, list[Sides]] = {}
-        # How often a kind has turned out to be a server that was late.
+        # How often each kind was only a slow server.
         self._late: Counter[Kind] = Counter()
         self.report: Report = Report(plan.seed)
 
@@ -115,16 +115,17 @@ class Search:
             self.report.requests = self._pair.requests
 
     def _counted(self, scenario: Scenario) -> Scenario:
-        """Count what comes of a scenario; returns the one to look into.
+        """Count the result of a scenario.
 
-        That lets runs rest for longer when there seems to be something new.
+        Returns the scenario to look into, with more time for runs to settle if there seems to be something
+        new.
         """
         found = self._judged(scenario)
         if any(not self._is_known(kind) for one in found for kind in one.kinds):
             scenario = stretched(scenario, _LONGER)
             self._again([scenario], _SURE)
             again = {one.number: one for one in self._judged(scenario)}
-            # What is the same after a longer rest was only late.
+            # What is the same with more time to settle was only late.
             late = [one for one in found if one.kinds and one.number in again and not again[one.number].kinds]
             found = [*again.values()]
             self.report.late += len(late)
@@ -136,7 +137,7 @@ class Search:
         return list(judged(scenario, self._plays[_key(scenario)]))
 
     def _again(self, scenarios: Sequence[Scenario], times: int) -> None:
-        """Have scenarios played, each so many times in all."""
+        """Play scenarios until each was played this many times in total."""
         wanted = {_key(one): one for one in scenarios}
         missing = max(times - len(self._plays.get(key, ())) for key in wanted)
         if missing > 0:
@@ -164,7 +165,7 @@ class Search:
         if not self._shows(sure, kind):
             self._late[kind] += 1
             self.report.was_late(kind)
-            self._tell("  it does not show when runs rest for longer")
+            self._tell("  it disappears when runs have more time to settle")
             return
         path = self._writer.write(kind, sure, self._plays[_key(sure)])
         for one in self._judged(sure):

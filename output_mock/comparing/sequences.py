@@ -18,12 +18,12 @@ from output_mock.recording.scenario import Scenario, Step
 
 _Draw = Callable[[Strategy], Any]
 _MOST_RUNS, _MOST_CALLS = 2, 7
-# What a sequence is called until it has shown something.
+# The name of a sequence until it has shown a difference.
 _NAME = "sequence"
 
 
 def sequences(workflows: Sequence[Workflow], settle: float) -> Strategy:
-    """Scenarios with these workflows. After what changes a run they wait so many seconds."""
+    """Scenarios with these workflows. They wait this many seconds after a request that changes a run."""
     return _steps(tuple(workflows), settle).map(scenario_of)
 
 
@@ -53,7 +53,7 @@ def _anything(actors: tuple[Actor, ...], workflows: tuple[Workflow, ...], settle
 
 
 def _waiting(actors: tuple[Actor, ...]) -> Strategy:
-    """Until a run is closed, or rests for long enough."""
+    """Wait until a run is closed, or had enough time to settle."""
     ended = ["completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"]
     return st.sampled_from(actors).map(
         lambda actor: [
@@ -93,7 +93,7 @@ def _paging(actors: tuple[Actor, ...]) -> Strategy:
 
 
 def _pages_named(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same with another variable for each page token, so that none is taken for another one's."""
+    """The same with a different variable for each page token, so that they are not mixed up."""
     named, number = [], 0
     for step in steps:
         line, saved = step.get("request", ""), step.get("save", {})

@@ -42,7 +42,7 @@ _MOST_ITEMS = 3
 
 
 def mostly(usual: Strategy, odd: Strategy, *, once_in: int = 10) -> Strategy:
-    """A usual value, and once in so many times an odd one."""
+    """Mostly a usual value, and sometimes an odd one."""
     return st.integers(1, once_in).flatmap(lambda number: odd if number == once_in else usual)
 
 

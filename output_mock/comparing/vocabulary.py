@@ -1,4 +1,5 @@
-"""What one can say to the workflows of scripts: found out by rehearsing them in a fake of this process.
+"""The signals, queries, updates and steps of scripted workflows, found by running them in a fake in this
+process.
 
 Neither a script nor a catalog lists the signals, queries, updates and steps of a workflow; a run shows them.
 """

@@ -1,4 +1,4 @@
-"""Writes what was found as recordings of the first server, which the second one differs from."""
+"""Writes the differences as recordings of the first server, from which the second one differs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The server's side of a run: its history, its status, and what is under way for it.
+"""The server's side of a run: its history, its status, and what is under way.
 
-Every method is called with the world's lock held. What a method writes, it writes in the batches of
-the real server: what has happened together with the workflow task that it causes, a workflow task's
-completion together with the commands that it carried (history_paging).
+Call every method with the world's lock held. Events are written in the batches of the real server: what has
+happened together with the workflow task that it causes, a workflow task's completion together with the
+commands that it carried (history_paging).
 """
 
 from __future__ import annotations
@@ -64,35 +64,37 @@ if TYPE_CHECKING:
 
 # How many updates may wait for their answers (`tests/fidelity/test_waits.py`).
 _MOST_UPDATES = 10
-# A worker never hears of these ends, so that no trace is written (remote_trace_terminated).
+# The worker is not told of these ends, so no trace is written (remote_trace_terminated).
 _NOT_BY_ITS_WORKER = frozenset({"terminated", "timed_out"})
 
 
 class TraceWriter(Protocol):
-    """Writes the traces of root runs to where they can be read at once. Called with the world's lock held."""
+    """Writes the traces of root runs to a place where they can be read at once. Called with the world's lock
+    held.
+    """
 
     def changed(self, run: Run) -> None:
-        """There is an error in the trace of this root run, which goes on."""
+        """Note that the trace of this open root run has an error."""
 
     def ended(self, run: Run) -> None:
-        """This root run has ended, in whatever way."""
+        """Note that this root run has ended, in any way."""
 
     def forget(self, run: Run) -> None:
-        """This root run has gone (`--keep-runs`), and its trace is of no use any more."""
+        """Delete the trace of this root run, which was removed (`--keep-runs`)."""
 
 
 class TraceUploader(Protocol):
     """Uploads the traces of root runs. Called with the world's lock held."""
 
     def ended(self, run: Run) -> None:
-        """This root run had ended `upload_delay` ago: whatever else belongs into its trace is there."""
+        """Note that this root run ended `upload_delay` ago, so that its trace is complete."""
 
     def forget(self, run: Run) -> None:
-        """This root run has gone (`--keep-runs`), and its trace is of no use any more."""
+        """Delete the trace of this root run, which was removed (`--keep-runs`)."""
 
 
 class RunTraces(Protocol):
-    """What a run needs to know of where traces are kept."""
+    """What a run needs of the trace storage."""
 
     @property
     def writer(self) -> TraceWriter | None: ...
@@ -104,11 +106,11 @@ class RunTraces(Protocol):
 
 
 class RunCatalog(Protocol):
-    """What a run needs of the catalog that its workflow is offered in."""
+    """What a run needs of the catalog that offers its workflow."""
 
     @property
     def name(self) -> str: ...
-    # Whether there is a worker, and when one comes back that has gone for a while.
+    # Whether there is a worker, and when an absent one comes back.
     @property
     def worker(self) -> bool: ...
     @property
@@ -175,12 +177,12 @@ class RunWorld(Protocol):
 
 
 class Family:
-    """All runs that come of one that a client has started."""
+    """All runs that a run of a client has led to."""
 
     __slots__ = ("burst", "burst_began", "endless", "first", "run_id", "workflow", "workflow_id")
 
     def __init__(self, first: Run) -> None:
-        # The run that a client has started, or what it goes on as; None once that is over.
+        # The run that a client has started, or the run that continues it; None once that has ended.
         self.first: Run | None = first
         self.workflow: str = first.definition.name
         self.workflow_id: str = first.workflow_id
@@ -197,7 +199,7 @@ class Run:
     status: str = "running"
     running: bool = True
     close_time: int = 0
-    # The worker's side; None before the first workflow task, and after the end when nothing can be asked.
+    # The worker's side; None before the first workflow task, and after the end if queries have no handler.
     instance: Instance | None = None
     # The memo is there once the first workflow task is done; until then a result is a legacy one.
     memo: Memo | None = None
@@ -216,7 +218,7 @@ class Run:
     details: WorkflowDetails | None = None
     # The number of the WORKFLOW_TASK_SCHEDULED event that is due; 0 when none is.
     task_scheduled: int = 0
-    # Whether a workflow task is due that is written only if an update is accepted.
+    # Whether the workflow task that is due is written only if an update is accepted.
     speculative: bool = False
     cancel_requested: bool = False
     children: tuple[Child[Run], ...] = ()
@@ -224,33 +226,33 @@ class Run:
     queries: tuple[Query, ...] = ()
     # The updates that it was sent; those that are answered are dropped when another one comes.
     updates: tuple[Update, ...] = ()
-    # Whose child it is, as long as both go on, and how many it has above it.
+    # Its parent, while both are open, and how many ancestors it has.
     parent: Run | None = None
     child: Child[Run] | None = None
     depth: int = 0
-    # The run that it has been continued by, or a later one of the chain.
+    # The run that continues it, or a later one of the chain.
     following: Run | None = None
-    # Once it has closed: the run that it stays for, and the runs that stay for this one.
+    # Once it is closed: the run for which it is kept, and the runs that are kept for this one.
     stays_for: Run | None = None
     staying: list[Run] | None = None
-    # When it reaches its execution timeout; 0 for a run that has none.
+    # When it reaches its execution timeout; 0 for none.
     deadline: int = 0
     # Which one it was to begin in its world, and which one to close, from 1; 0 as long as it is open.
     number: int = 0
     ended: int = 0
-    # Whether its script answers queries, also now that it has closed.
+    # Whether its script answers queries, even after it has closed.
     answers: bool = False
-    # Why its script cannot go on from where the run stands: it is not the script that has played it so far.
+    # Why its script cannot continue the run: it is not the script that has run it so far.
     unplayable: ScriptError | None = None
     # What was under way for the script then.
     left_over: UnderWay | None = None
-    # Its record, once somebody has asked for it, and until something of it changes.
+    # Its record, if one was made and the run has not changed since.
     record: RunRecord | None = None
     # Its history as an older version shows it.
     older_history: HistoryView | None = None
     waiters: list[threading.Event] | None = None
-    # The signals of its workflow's definition that were sent, and those that were not due yet when it ended,
-    # with how many nanoseconds were left.
+    # The scheduled signals that were sent, and those that were not due yet when it ended, with the remaining
+    # nanoseconds.
     sent: tuple[ScheduledSignal, ...] = ()
     unsent: tuple[tuple[ScheduledSignal, int], ...] = ()
 
@@ -273,7 +275,7 @@ class Run:
         self.start_time: int = world.clock.nanoseconds()
         self.jobs: list[Job] = []
         self.attempts = []
-        # What is under way for this run and will be done by itself: steps, timers, pauses.
+        # What is under way for this run and will happen by itself: steps, timers, pauses.
         self.work: dict[Activity | WorkflowTimer | ContinueAsNewBackoff | IncomingSignal, None] = {}
 
     @property
@@ -281,7 +283,7 @@ class Run:
         return self.info.workflow_id
 
     def changed(self) -> None:
-        """Something of it is different from now on: whoever writes the world down writes it down again."""
+        """Note that the run has changed, so that its record must be made again."""
         self.record = None
         if self.world.changed is not None:
             self.world.changed.add(self)
@@ -289,7 +291,7 @@ class Run:
     # How long it may take
 
     def ends_by(self) -> int:
-        """When it reaches its execution timeout, or a parent does and takes it along; 0 for never."""
+        """When it reaches its execution timeout, or an ancestor does; 0 for never."""
         run, deadline = self, self.deadline
         while run.parent is not None and run.child is not None and not run.child.detached:
             run = run.parent
@@ -298,7 +300,7 @@ class Run:
         return deadline
 
     def _left(self) -> int | None:
-        """How many nanoseconds it may still take; None for as long as it takes."""
+        """How many nanoseconds it may still take; None for no limit."""
         deadline = self.ends_by()
         return deadline - self.world.clock.nanoseconds() if deadline else None
 
@@ -309,13 +311,13 @@ class Run:
             note_wait(self.world.outlasting, self.definition, what, length, left, is_timeout=is_timeout)
 
     def child_type(self, name: str) -> str:
-        """The workflow that its script means; see `World.resolve_child`."""
+        """The workflow that its script runs as a child; see `World.resolve_child`."""
         return self.world.resolve_child(self, name)
 
     # Beginning
 
     def begin(self) -> None:
-        """Write the first events and ask for the first workflow task."""
+        """Write the first events and schedule the first workflow task."""
         self.changed()
         info, now = self.info, self.start_time
         if info.expiration:
@@ -351,7 +353,7 @@ class Run:
     # Workflow tasks
 
     def _has_no_room(self, more: int) -> bool:
-        """Whether the history has no room for so many events more; then the run has been ended instead."""
+        """Whether the history has no room for this many more events; then the run is ended instead."""
         if len(self.history.events) + more < ALWAYS_ROOM:
             return False
         reason = self.measured.exceeded(self.history, more)
@@ -360,9 +362,9 @@ class Run:
         return reason is not None
 
     def write(self, now: int, *happened: events.Event) -> bool:
-        """Write what has happened, and ask the worker for a workflow task unless one is due already.
+        """Write what has happened, and schedule a workflow task unless one is due already.
 
-        Returns False when there is no room for it, and the run has ended instead.
+        Returns False if there is no room for it, and the run has ended instead.
         """
         if self._has_no_room(len(happened) + (not self.task_scheduled)):
             return False
@@ -396,7 +398,7 @@ class Run:
             world.clock.call_soon(Work(self, "workflow task"))
 
     def run_task(self, _about: None = None) -> None:
-        """Let the worker do the workflow task that is due, and carry out its commands."""
+        """Let the worker do the workflow task that is due, and execute its commands."""
         if not self.running or not (self.task_scheduled or self.speculative) or self.unplayable is not None:
             return
         self.changed()
@@ -414,7 +416,7 @@ class Run:
         speculative, self.speculative = not scheduled, False
         if not speculative:
             self.history.append(events.WorkflowTaskStarted(now, scheduled, True))
-        # A speculative task has its events only when something comes of it.
+        # A speculative task has events only if it has a result.
         self.instance.task_started = len(self.history) + (2 if speculative else 0)
         jobs, self.jobs = self.jobs, []
         try:
@@ -422,10 +424,10 @@ class Run:
         except ScriptError as error:
             commands = [(FAIL, self._mistaken(error))]
         if not self.running:
-            # Its own script has ended it, through the fake.
+            # Its own script has ended the run, through the fake.
             return
         if speculative and not commands:
-            # Every update was refused: nothing of the task is kept (approval).
+            # Every update was refused, so nothing of the task is kept (approval).
             self.wake()
             return
         if speculative:
@@ -447,7 +449,7 @@ class Run:
             Work(self, "step ends", destinations)()
 
     def _apply_commands(self, commands: list[Command], batch: list[events.Event], now: int) -> None:
-        """Write a workflow task's batch, then set going what its commands ask for."""
+        """Write a workflow task's batch, then start what its commands ask for."""
         try:
             payload_limits.check(commands)
         except payload_limits.Oversized as refused:
@@ -509,7 +511,7 @@ class Run:
             thing.timer = None
 
     def note_attempt(self, activity: Activity, now: int, cause: Cause | None, result: Any) -> None:
-        """Keep of an attempt what its trace will show."""
+        """Remember what the trace will show of an attempt."""
         if self.memo is None or self.memo.trace_info is None:
             return
         began = activity.started_at or now
@@ -519,7 +521,7 @@ class Run:
             self._trace_changed()
 
     def _trace_changed(self) -> None:
-        """There is an error in the trace that this run is part of, or the run that it is of has ended."""
+        """Note that the trace which contains this run has an error, or that its root run has ended."""
         writer = self.world.traces.writer
         if writer is not None and self.memo is not None and self.memo.trace_info is not None:
             workflow_id, _, run_id, _ = self.memo.trace_info
@@ -528,26 +530,26 @@ class Run:
                 writer.changed(root)
 
     def trace_settled(self) -> None:
-        """Whatever else belongs into the trace of this run has had its time since its end."""
+        """Note that enough time has passed since the run's end, so that its trace is complete."""
         self.changed()
         if self.world.traces.uploader is not None and self.world.has(self):
             self.uploaded = True
             self.world.traces.uploader.ended(self)
 
     def script_is_wrong(self, error: BaseException) -> None:
-        """A function that a script gave to a step raised an error of its own: the run fails with it."""
+        """Fail the run because a function that the script gave to a step raised an error."""
         cause = self._mistaken(describe(error, self.definition, self.workflow_id))
         now = self.world.clock.nanoseconds()
         self._finish((FAIL, cause), [], len(self.history), now)
 
     def end_endless(self, error: ScriptError) -> None:
-        """End this run, and the one that it comes of with all its children, as they have no end."""
+        """End this run, and its root run with all its children, as they would run without end."""
         for run in (self.family.first, self):
             if run is not None and run.running:
                 run.fail_as_mistaken(error)
 
     def fail_as_mistaken(self, error: BaseException) -> None:
-        """End the run with a mistake that its script was not running to make."""
+        """End the run because of a mistake outside its running script."""
         self._end_by_hand((FAIL, self._mistaken(describe(error, self.definition, self.workflow_id))))
 
     def _mistaken(self, error: ScriptError) -> Cause:
@@ -561,7 +563,7 @@ class Run:
     # Messages
 
     def signal(self, name: str, payload: Any) -> bool:
-        """Write a signal and let the worker know. Returns False when the history has no room for it."""
+        """Write a signal and tell the worker. Returns False if the history has no room for it."""
         now = self.world.clock.nanoseconds()
         self.jobs.append((SIGNAL, name, copy_for_script(payload)))
         return self.write(now, events.WorkflowExecutionSignaled(now, name, payload))
@@ -569,9 +571,9 @@ class Run:
     def expect_signal(
         self, name: str, payload: Any, after: int, scheduled: ScheduledSignal | None = None
     ) -> None:
-        """Have a signal arrive after so many nanoseconds, unless the run has closed by then.
+        """Let a signal arrive after this many nanoseconds, unless the run has closed by then.
 
-        `scheduled` is what the workflow's definition says of it, if it does. Raises `ValueError` when the
+        `scheduled` is its entry in the workflow's definition, if there is one. Raises `ValueError` when the
         clock ends before.
         """
         self.changed()
@@ -597,7 +599,7 @@ class Run:
             self.signal(arrival.name, arrival.payload)
 
     def update(self, update: Update) -> None:
-        """Let the worker know of an update; it is written when it is accepted."""
+        """Tell the worker of an update; it is written when it is accepted."""
         self.changed()
         self.updates = (*self.open_updates(), update)
         self.jobs.append((UPDATE, update, None))
@@ -614,7 +616,7 @@ class Run:
         return tuple(one for one in self.updates if not one.done and one.rejected is None)
 
     def request_cancel(self, by: events.Requester | None = None) -> None:
-        """Ask the run to stop. Asking twice is asking once."""
+        """Ask the run to stop. Further requests have no effect."""
         if not self.running or self.cancel_requested:
             return
         self.cancel_requested = True
@@ -640,11 +642,11 @@ class Run:
         return [work.about for work in self.catalog.waiting if work.run is self]
 
     def complete(self, output: Any) -> None:
-        """End the run with this output; its script is not asked."""
+        """End the run with this output, whatever its script does."""
         self._end_by_hand((COMPLETE, output))
 
     def fail(self, failure: Failure) -> None:
-        """End the run with this failure; its script is not asked."""
+        """End the run with this failure, whatever its script does."""
         where = f"fn ({self.definition.path})"
         self._end_by_hand((FAIL, Application(failure, where=where, non_retryable=not failure.retryable)))
 
@@ -669,7 +671,7 @@ class Run:
     # Ending
 
     def _finish(self, closing: Command, batch: list[events.Event], completed: int, now: int) -> None:
-        """Close the run with what its script has decided."""
+        """Close the run as its script has decided."""
         kind, subject = closing
         if kind == COMPLETE:
             self.result = subject
@@ -699,7 +701,7 @@ class Run:
     def terminate(
         self, reason: str | None, *, identity: str = failures.IDENTITY, detailed: bool = False
     ) -> None:
-        """End the run at once; its script is not asked."""
+        """End the run at once, without its script."""
         if not self.running:
             return
         now = self.world.clock.nanoseconds()
@@ -717,7 +719,7 @@ class Run:
         self.close("timed_out", now)
 
     def close(self, status: str, now: int) -> None:
-        """The last event is written: let go of everything that only a running run needs."""
+        """Close the run after its last event: release everything that only an open run needs."""
         self.changed()
         self.status = status
         self.running = False
@@ -726,7 +728,7 @@ class Run:
             if thing.timer is not None:
                 thing.timer.cancel()
             if isinstance(thing, Activity) and thing.started_at:
-                # It goes on, and nobody will hear of its end.
+                # It continues, and nothing will be told of its end.
                 self.note_attempt(thing, 0, None, UNDEFINED)
             elif isinstance(thing, IncomingSignal) and thing.scheduled and status != "continued_as_new":
                 self.unsent += ((thing.scheduled, thing.due - now),)
@@ -765,13 +767,11 @@ class Run:
 
     @property
     def worker_heard(self) -> bool:
-        """Whether it has ended and its worker has heard of that, so that it uploads a trace
-        (remote_trace_terminated).
-        """
+        """Whether it has ended and its worker knows, so that it uploads a trace (remote_trace_terminated)."""
         return not self.running and self.status not in _NOT_BY_ITS_WORKER
 
     def _trace_ended(self, status: str) -> None:
-        """Have the trace kept that ends with this run, or that a child's failure is part of."""
+        """Store the trace that ends with this run, or that contains a child's failure."""
         if self.memo is None or self.memo.trace_info is None:
             return
         writer, root = self.world.traces.writer, self.memo.trace_info[2] == self.run_id
@@ -783,7 +783,7 @@ class Run:
             self.world.after(self.world.traces.upload_delay, Work(self, "trace is complete"))
 
     def latest(self) -> Run:
-        """The run that this one has been continued by, or itself."""
+        """The run that continues this one, or itself."""
         run = self
         while run.following is not None:
             run = run.following
@@ -795,19 +795,19 @@ class Run:
     # Staying
 
     def stay_with(self, parent: Run) -> None:
-        """Stay, closed, for as long as `parent` does."""
+        """Keep this closed run as long as `parent`."""
         self.stays_for = parent
         if parent.staying is None:
             parent.staying = []
         parent.staying.append(self)
 
     def with_those_that_stay(self) -> Iterator[Run]:
-        """This run, and every closed one that stays for it, for one of those, and so on."""
+        """This run, and all closed ones that are kept for it, directly or not."""
         waiting = [self]
         while waiting:
             run = waiting.pop()
             yield run
-            # One that has been taken over by a reset run stays for that one instead.
+            # A child that a reset run has adopted is kept for that one instead.
             waiting += [other for other in run.staying or () if other.stays_for is run]
 
     # Waiting
@@ -819,21 +819,21 @@ class Run:
         return waiter
 
     def unwatch(self, waiter: threading.Event) -> None:
-        """Nobody waits for `waiter` any more."""
+        """Stop waiting with `waiter`."""
         self.waiters = [other for other in self.waiters or () if other is not waiter] or None
 
     def waiting_requests(self) -> int:
-        """How many wait for this run, and nothing has been written for them yet."""
+        """How many requests wait for this run and have got nothing yet."""
         return sum(not waiter.is_set() for waiter in self.waiters or ())
 
     def wake(self) -> None:
-        """Something was written: whoever waits for this run looks again."""
+        """Wake everything that waits for this run, after something was written."""
         if self.waiters:
             for waiter in self.waiters:
                 waiter.set()
 
     def next_due(self, *, guards: bool) -> int | None:
-        """When something of this run or its children happens by itself; None when nothing will.
+        """When something of this run or its children happens next by itself; None if nothing will.
 
         With `guards`, timeouts of waits count too, and so does the execution timeout.
         """

@@ -1,4 +1,4 @@
-"""What the server answers that cannot reach Temporal, as it was measured: it tries for 20 seconds."""
+"""The answers of a server that cannot reach Temporal, as measured: it tries for 20 seconds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNAVAILABLE = (
 
 
 def check(request: ApiRequest) -> None:
-    """Look whether a request needs the Temporal that is away. Raises what is answered then."""
+    """Check whether a request needs Temporal, which cannot be reached. Raises the answer's error if so."""
     if not request.temporal_away or request.route is None:
         return
     name = request.route.operation.name

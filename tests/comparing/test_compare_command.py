@@ -84,7 +84,7 @@ def test_ctrl_c_ends_it_with_the_report(hello: Path, tmp_path: Path) -> None:
     mock.app.wsgi_app = Broken(mock.app.wsgi_app, impatient)  # type: ignore[method-assign]
     with mock.serve() as url:
         ended = run("compare", url, url, "--script", hello, cwd=tmp_path)
-    assert ended.stdout.startswith("it was interrupted; this is what was found before\n")
+    assert ended.stdout.startswith("it was interrupted; the report shows what was found before\n")
     assert ended.returncode == 2
     mock.close()
 

@@ -10,11 +10,13 @@ from output_mock.http.response import WSGIResponse
 
 
 class TemporalAway(Effect):
-    """The server behind the API cannot reach Temporal (`temporal_away`); calls that need none are as ever."""
+    """The server behind the API cannot reach Temporal (`temporal_away`); calls that do not need it work as
+    usual.
+    """
 
     options: ClassVar[OptionSchemas] = {
         "temporal_away": flag(
-            "Whether the server cannot reach Temporal: after 20 s on the world's clock it answers 500."
+            "Whether the server cannot reach Temporal: it answers 500 after 20 s on the world's clock."
         )
     }
     affects_all: bool = False
@@ -23,7 +25,7 @@ class TemporalAway(Effect):
         self.is_away: bool = options["temporal_away"]
 
     def words(self) -> str:
-        return "find Temporal away"
+        return "cannot reach Temporal"
 
     def before(self, request: AffectedRequest) -> None:
         request.temporal_away = self.is_away

@@ -159,9 +159,14 @@ class Search:
         # What comes later has nothing to do with it.
         begun = replace(scenario, steps=scenario.steps[: number + 1])
         self._plays[_key(begun)] = self._plays[_key(scenario)]
-        small = [begun, *shrunk(begun, self._showing(kind), self._plan.at_once)][-1]
-        sure = stretched(small, _LONGEST / _LONGER)
-        self._again([sure], _AGAIN)
+        try:
+            small = [begun, *shrunk(begun, self._showing(kind), self._plan.at_once)][-1]
+            sure = stretched(small, _LONGEST / _LONGER)
+            self._again([sure], _AGAIN)
+        except (Over, KeyboardInterrupt):
+            # Too large is better than lost.
+            self.report.kinds[kind].file = self._writer.write(kind, begun, self._plays[_key(begun)])
+            raise
         if not self._shows(sure, kind):
             self._late[kind] += 1
             self.report.was_late(kind)

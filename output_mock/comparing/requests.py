@@ -25,14 +25,15 @@ JsonStep = dict[str, Any]
 CHANGING = frozenset(
     {"run", "start", "stop", "terminate", "reset", "feedback", "signal", "update"},
 )
-# How long an answer may take that waits for something, in the words of a scenario.
-PATIENCE = "4s"
+# What may wait for something that another request brings.
+_WAITING = ("run", "update")
+# How long such an answer may take, in the words of a scenario.
+PATIENCE, _MEANWHILE = "4s", "12s"
 _NOBODYS_RUN = "01a00000-0000-7000-8000-000000000000"
+# Ids of nothing that runs.
 _ODD_IDS = st.sampled_from(
     [
         "nobody",
-        "catalog",
-        "main",
         "%zz",
         "%F0",
         "a%2Fb",
@@ -44,6 +45,8 @@ _ODD_IDS = st.sampled_from(
         "-x",
     ]
 )
+# Catalogs are runs, too; whoever stops one takes all its workflows away.
+_ODD_IDS_TO_READ = st.one_of(_ODD_IDS, st.sampled_from(["catalog", "main"]))
 _ODD_RUNS = st.sampled_from(
     [_NOBODYS_RUN, "latest", _NOBODYS_RUN.upper(), "00000000-0000-0000-0000-000000000000", "%zz"]
 )
@@ -168,37 +171,46 @@ def _call(number: int, actor: Actor, actors: tuple[Actor, ...], workflows: tuple
     operation, endpoint = _TABLE[number]
     return st.tuples(
         mostly(st.just(operation.method), _METHODS, once_in=25),
-        _path(endpoint.path, actor, actors),
+        _path(endpoint.path, actor, actors, _ODD_IDS_TO_READ if operation.method == "GET" else _ODD_IDS),
         _query(operation.query, actor),
         _body(operation, actor, workflows),
         mostly(st.just({}), _HEADERS, once_in=12),
+        st.booleans() if operation.name in _WAITING else st.just(False),
     ).map(lambda parts: _called(operation, *parts))
 
 
 def _called(
-    operation: Operation, method: str, path: str, query: str, body: JsonStep, headers: dict[str, str]
+    operation: Operation,
+    method: str,
+    path: str,
+    query: str,
+    body: JsonStep,
+    headers: dict[str, str],
+    meanwhile: bool,
 ) -> Call:
-    return Call(operation.name, _step(operation, f"{method} {path}{query}", body, headers))
+    return Call(operation.name, _step(operation, f"{method} {path}{query}", body, headers, meanwhile))
 
 
-def _step(operation: Operation, line: str, body: JsonStep, headers: dict[str, str]) -> JsonStep:
+def _step(
+    operation: Operation, line: str, body: JsonStep, headers: dict[str, str], meanwhile: bool
+) -> JsonStep:
     step: JsonStep = {"request": line, **body}
     if headers or "headers" in body:
         step["headers"] = {**body.get("headers", {}), **headers}
     if operation.name == "history_stream":
         step["read"] = {"seconds": 1}
-    elif operation.name in ("run", "update"):
-        step["timeout"] = PATIENCE
+    elif operation.name in _WAITING:
+        step |= {"timeout": _MEANWHILE, "meanwhile": True} if meanwhile else {"timeout": PATIENCE}
     return step
 
 
 # Paths
 
 
-def _path(template: str, actor: Actor, actors: tuple[Actor, ...]) -> Strategy:
+def _path(template: str, actor: Actor, actors: tuple[Actor, ...], odd_ids: Strategy) -> Strategy:
     parts: list[Strategy] = []
     for position, part in enumerate(_PARAMETER.split(template)):
-        parts.append(_parameter(part, actor, actors) if position % 2 else st.just(part))
+        parts.append(_parameter(part, actor, actors, odd_ids) if position % 2 else st.just(part))
     return st.builds(
         lambda path, form: form(path),
         st.tuples(*parts).map("".join),
@@ -217,9 +229,9 @@ def _capitals(path: str) -> str:
     )
 
 
-def _parameter(name: str, actor: Actor, actors: tuple[Actor, ...]) -> Strategy:
+def _parameter(name: str, actor: Actor, actors: tuple[Actor, ...], odd_ids: Strategy) -> Strategy:
     if name == "id":
-        return mostly(st.just(f"{{{{{actor.id}}}}}"), _ODD_IDS, once_in=15)
+        return mostly(st.just(f"{{{{{actor.id}}}}}"), odd_ids, once_in=15)
     if name == "rid":
         others = [st.just(f"{{{{{one.run}}}}}") for one in actors if one is not actor]
         return mostly(st.just(f"{{{{{actor.run}}}}}"), st.one_of([_ODD_RUNS, *others]))

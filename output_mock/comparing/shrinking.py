@@ -14,7 +14,7 @@ from output_mock.recording.scenario import Scenario, Step
 from output_mock.recording.variables import names_in
 
 # What a step can do without.
-_OPTIONAL = ("headers", "json", "text", "timeout", "until")
+_OPTIONAL = ("meanwhile", "headers", "json", "text", "timeout", "until")
 # Says which of some scenarios still shows it: the position of the first one, or None.
 Showing = Callable[[Sequence[Scenario]], "int | None"]
 

@@ -35,7 +35,10 @@ def mistakes(scenario: Any) -> list[tuple[Path, str]]:
     if too_deep:
         return too_deep
     found = [_of_schema(error) for error in _validator().iter_errors(scenario)]
-    return sorted(found or [*_lengths(scenario), *_bodies(scenario), *_unknown(scenario)], key=_order)
+    return sorted(
+        found or [*_lengths(scenario), *_bodies(scenario), *_saved_too_late(scenario), *_unknown(scenario)],
+        key=_order,
+    )
 
 
 def _order(mistake: tuple[Path, str]) -> list[tuple[bool, Any]]:
@@ -123,6 +126,13 @@ def _bodies(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             json.dumps(step.get("json"), allow_nan=False)
         except ValueError:
             yield (*path, "json"), "JSON has no NaN and no infinite numbers"
+
+
+def _saved_too_late(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """What steps would save at the end."""
+    for path, step in _steps(scenario):
+        if step.get("meanwhile") and "save" in step:
+            yield (*path, "save"), "the answer comes after all other steps; leave out 'save' or 'meanwhile'"
 
 
 def _unknown(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

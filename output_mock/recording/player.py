@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from output_mock.recording.answers import Answer, frames, written
@@ -107,34 +109,53 @@ class Player:
     def play(self, scenario: Scenario) -> Iterator[Played]:
         """Play a scenario; yields what comes of each request.
 
-        A request that needs what no answer has brought is not sent. Raises `NobodyThere`.
+        A request that needs what no answer has brought is not sent. One that is done meanwhile comes last.
+        Raises `NobodyThere`.
         """
         variables = {**(scenario.variables or {}), **self._variables}
         made_up: dict[str, Any] = {NONCE: secrets.token_hex(4)}
         variables |= made_up
         if self.token is not None:
             variables[TOKEN] = self.token
+        under_way: list[_UnderWay] = []
         for number, step in enumerate(scenario.steps):
             if step.wait is not None:
                 self._pace.wait(step.wait)
             elif step.by_hand is not None:
                 self._by_hand(step.by_hand, variables)
             else:
-                yield self._exchange(number, step, variables, made_up)
+                message = self._message(step, variables)
+                if isinstance(message, dict):
+                    yield Played(number, step, None, message)
+                elif step.meanwhile:
+                    under_way.append(_UnderWay(number, step, partial(self._answered, message, step)))
+                else:
+                    yield self._played(number, step, *self._answered(message, step), variables, made_up)
+        for one in under_way:
+            yield self._played(one.number, one.step, *one.answer(), variables, made_up)
 
-    def _exchange(
-        self, number: int, step: Step, variables: dict[str, Any], made_up: dict[str, Any]
-    ) -> Played:
+    def _message(self, step: Step, variables: Mapping[str, Any]) -> Message | dict[str, Any]:
+        """The request of a step, or the answer that says why it is not sent."""
         try:
             message = step.message(variables)
         except UnknownVariable as unknown:
-            return Played(number, step, None, {"skipped": str(unknown)})
+            return {"skipped": str(unknown)}
         except UnicodeEncodeError:
-            return Played(number, step, None, {"skipped": "half of a character cannot be sent"})
+            return {"skipped": "half of a character cannot be sent"}
         moment = None if step.answer is None else step.answer.get("at")
         if moment is not None:
             self._pace.reach(moment)
-        raw, reached = self._answered(message, step)
+        return message
+
+    def _played(
+        self,
+        number: int,
+        step: Step,
+        raw: Answer,
+        reached: bool,
+        variables: dict[str, Any],
+        made_up: dict[str, Any],
+    ) -> Played:
         body, unsaved = raw.json(), []
         for name, place in step.written.get("save", {}).items():
             value = at(body, place, _NOTHING) if isinstance(place, str) else raw.header(place["header"])
@@ -183,6 +204,33 @@ class Player:
         finally:
             reply.close()
         return Answer(reply.status, tuple(reply.headers), bytes(reading.body), broken_off)
+
+
+class _UnderWay:
+    """A request whose answer is not waited for at once. It takes no longer than its timeout, as any other."""
+
+    def __init__(self, number: int, step: Step, answered: Callable[[], tuple[Answer, bool]]) -> None:
+        self.number = number
+        self.step = step
+        self._answered = answered
+        self._outcome: tuple[Answer, bool] | BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._outcome = self._answered()
+        except BaseException as error:
+            self._outcome = error
+
+    def answer(self) -> tuple[Answer, bool]:
+        """The answer, when it has come."""
+        self._thread.join()
+        outcome = self._outcome
+        assert outcome is not None
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
 
 class _Reading:

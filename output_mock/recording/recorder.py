@@ -60,6 +60,7 @@ def recorded_as(
 ) -> Scenario:
     """The recording of a scenario that was played once or more often; what was not the same is marked."""
     first, *others = plays
+    first = sorted(first, key=lambda played: played.number)
     recording = _without_token(scenario.with_answers(_answers(first), versions), token)
     for again in others:
         recording = marked(recording, {played.number: played.answer for played in again})

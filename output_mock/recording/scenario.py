@@ -65,6 +65,11 @@ class Step:
         return self.written.get("request")
 
     @property
+    def meanwhile(self) -> bool:
+        """Whether the next steps are done while the request is under way."""
+        return bool(self.written.get("meanwhile", False))
+
+    @property
     def path(self) -> str:
         """Path and query of the request, with the names of variables."""
         return (self.request or "").partition(" ")[2]

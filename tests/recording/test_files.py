@@ -99,7 +99,7 @@ def test_yaml_says_the_same_as_json(tmp_path: Path) -> None:
         ),
         (
             "name: a\nsteps:\n  - request: GET /x\n    json: 1\n    text: x",
-            "5:5: step 1, text: a request has one body, not 'json' and 'text'",
+            "5:5: step 1, text: a request can have only one body, not 'json' and 'text'",
         ),
         ("name: a\nsteps:\n  - wait: soon", "3:5: step 1, wait: 'soon' is not a duration; write it like"),
         ("name: a\nsteps:\n  - wait: -1", "3:5: step 1, wait: a duration cannot be negative: -1"),

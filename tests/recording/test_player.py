@@ -15,12 +15,14 @@ import pytest
 from output_mock.recording.comparison import differences
 from output_mock.recording.files import text_of
 from output_mock.recording.player import NobodyThere, Player
-from output_mock.recording.transport import SocketTransport
+from output_mock.recording.scenario import ScenarioError
+from output_mock.recording.transport import Reply, SocketTransport
 from tests.recording.answering import (
     JSON,
     STREAM,
     Answering,
     CountedPace,
+    Sent,
     json_reply,
     played,
     reply,
@@ -385,3 +387,27 @@ def test_halves_of_characters_can_be_written_and_shown() -> None:
     assert json.loads(text_of(recording).encode()) == recording.json()
     (difference,) = differences({**one.answer, "json": {"\udc00": "x"}}, one.answer)
     assert str(difference).encode().endswith(rb'recorded "x", got "\ud800"')
+
+
+def test_a_request_that_is_done_meanwhile_is_answered_after_the_others() -> None:
+    released = threading.Event()
+
+    def slow(sent: Sent) -> Reply:
+        assert released.wait(60)
+        return json_reply({"slow": True})
+
+    def fast(sent: Sent) -> Reply:
+        released.set()
+        return json_reply({"fast": True})
+
+    class Both(Answering):
+        def send(self, method: str, path: str, *rest: Any) -> Reply:
+            return (slow if path == "/slow" else fast)(Sent(method, path, {}, None, 0.0))
+
+    answers = played(Both(fast), {"request": "GET /slow", "meanwhile": True}, {"request": "GET /fast"})
+    assert [(one.number, one.answer["json"]) for one in answers] == [(1, {"fast": True}), (0, {"slow": True})]
+
+
+def test_an_answer_that_comes_last_saves_nothing() -> None:
+    with pytest.raises(ScenarioError, match="step 1, save: the answer comes after all other steps"):
+        scenario({"request": "GET /slow", "meanwhile": True, "save": {"id": "workflowId"}})

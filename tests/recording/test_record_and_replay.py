@@ -277,7 +277,7 @@ def test_versions_are_found_or_said_and_a_contradiction_is_reported(
 def test_a_server_that_is_none_is_reported(scenario: Path, tmp_path: Path) -> None:
     nobody = run("record", "http://127.0.0.1:9", scenario, "-o", tmp_path)
     assert nobody.returncode == 2
-    assert "nothing answers there" in one_line(nobody)
+    assert "no server answers there" in one_line(nobody)
     assert "is not a base URL" in one_line(run("record", "ftp://x", scenario, "-o", tmp_path))
     assert "--token" in one_line(run("record", "http://u:p@127.0.0.1:9", scenario, "-o", tmp_path))
 

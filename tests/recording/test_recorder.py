@@ -85,7 +85,7 @@ def test_replay_leaves_out_what_is_unstable_and_nothing_else() -> None:
 
 
 def test_a_scenario_that_was_not_recorded_cannot_be_replayed() -> None:
-    with pytest.raises(ValueError, match="no recording"):
+    with pytest.raises(ValueError, match="not a recording"):
         list(replay(scenario(GET), Player(Answering(ConnectionRefusedError()))))
 
 
@@ -208,7 +208,7 @@ def test_the_fake_is_found_to_be_of_the_newest_version() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (ConnectionRefusedError(111, "Connection refused"), "nothing answers there"),
+        (ConnectionRefusedError(111, "Connection refused"), "no server answers there"),
         (lambda sent: reply(200, [], b"<html>"), "answers 200, and not 200 OK as an Output API does"),
         (lambda sent: reply(404, [], b"Not Found"), "answers 404"),
     ],

@@ -68,12 +68,28 @@ class _ReportingTask(Task):
                 self._report("stream ends" if self._streaming else "answered")
 
     def build_response_header(self) -> bytes:
-        header = super().build_response_header()
+        header = self._as_node_writes_it(super().build_response_header())
         if self.content_length is None and self.has_body:
             self._streaming = True
             _connection_of(self).watch()
             self._report("stream begins")
         return header
+
+    def _as_node_writes_it(self, header: bytes) -> bytes:
+        """The head of an answer, with what Node says of the connection."""
+        if self.version != "1.1":
+            return header
+        asked = (
+            getattr(self.request, "connection_close", False)
+            or getattr(self.request, "headers", {}).get("CONNECTION", "").lower() == "close"
+        )
+        if not self.has_body and not asked and self.status.startswith("204"):
+            # Where there is no body, nobody needs the end of the connection to see its end.
+            self.close_on_finish = False
+            header = header.replace(b"Connection: close\r\n", b"")
+        if self.close_on_finish:
+            return header
+        return header[:-2] + b"Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n"
 
     def _report(self, stage: Stage) -> None:
         on_served = _connection_of(self).on_served

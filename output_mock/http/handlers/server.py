@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from output_mock.contract.reply import Reply
 from output_mock.http.api_request import ApiRequest
-from output_mock.http.responses import text_reply
+from output_mock.http.responses import etag, text_reply
 
 
 def health(request: ApiRequest) -> Reply:
@@ -18,5 +18,6 @@ def ready(request: ApiRequest) -> Reply:
 
 
 def heartbeat(request: ApiRequest) -> Reply:
-    """`/heartbeat`, which does nothing."""
-    return Reply(status=204, content_type=None)
+    """`/heartbeat`, which does nothing (heartbeat_headers)."""
+    # The tag is of the words that Express would send if this status had a body.
+    return Reply(status=204, content_type=None, headers={"ETag": etag(b"No Content")})

@@ -68,6 +68,8 @@ FIELDS: dict[str, list[Any]] = {
 # Bodies where by chance there is hardly ever one that means something.
 BODIES = {
     "/__mock__/calls/assert": {"expected": [{"call": "started", "workflow": "echo"}]},
+    "/__mock__/callbacks/answers": {"url": "https://app.example/*", "status": 503},
+    "/__mock__/callbacks/faults": {"drop": "answer"},
     "/__mock__/workflows/{name}": {"returns": "{{ input }}"},
     "/__mock__/runs/{workflowId}/complete": {"output": 1},
     "/__mock__/runs/{workflowId}/signal": {"name": "approve"},
@@ -81,6 +83,7 @@ OPERATIONS = [
 script = Script()
 script.workflow("echo").returns(lambda given: given)
 script.workflow("slow").takes("45m").returns("done")
+script.workflow("asks").calls_back("https://app.example/review")
 
 
 @script.workflow("approval")
@@ -105,6 +108,8 @@ def front() -> Iterator[Front]:
     post("/workflow/start", {"workflowName": "approval", "workflowId": "waiting"})
     post("/__mock__/clock/advance", {"by": "1h"})
     post("/workflow/start", {"workflowName": "slow", "workflowId": "sleeping"})
+    post("/__mock__/callbacks/answers", {"url": "https://app.example/*"})
+    post("/workflow/start", {"workflowName": "asks"})
     post("/__mock__/worlds", {"name": "other"})
     post("/__mock__/snapshots", {"name": "kept"})
     post("/__mock__/faults", {"status": 503, "workflow": "nobody's"})
@@ -133,7 +138,7 @@ def test_what_schemathesis_sends_is_answered_as_the_document_says(
         case, choice = drawn
         if choice <= 2:
             name_what_there_is(case, path, choice, run_ids, bodies)
-        if path.endswith("/calls/wait"):
+        if path.endswith(("/calls/wait", "/callbacks/wait")):
             # It waits on the wall.
             case.query["timeout"] = "1ms"
         answer = case.call()

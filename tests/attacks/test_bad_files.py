@@ -120,7 +120,7 @@ def test_serve_tells_of_a_bad_trace_and_serves_the_others(serve: Serve, tmp_path
     assert fake.get("/workflow/good/status").json["status"] == "completed"
     for name in ("half a character in an id", "children nested too deep"):
         assert f"{name}.json" in fake.log
-    assert fake.log.count("it is left out") == 2
+    assert fake.log.count("this trace is left out") == 2
 
 
 # Too large

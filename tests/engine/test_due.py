@@ -229,7 +229,8 @@ def test_what_would_come_after_the_end_of_the_clock_is_a_mistake(workflow: str) 
 
 
 def test_a_run_ends_with_the_clock() -> None:
-    mock = OutputMock(start=LATE, execution_timeout="36500d", max_waiting="36500d")
+    start = datetime(2998, 12, 20, tzinfo=timezone.utc)
+    mock = OutputMock(start=start, execution_timeout="36500d", max_waiting="20d")
 
     @mock.workflow("waits")
     async def waits(ctx: Context, input: Any) -> Any:

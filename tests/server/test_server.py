@@ -509,14 +509,14 @@ def test_a_stop_ends_streams_and_long_polls_and_leaves_no_thread(running: Runnin
 def test_a_stop_does_not_wait_for_a_client_that_does_not_read(mock: OutputMock) -> None:
     @mock.workflow("bulky")
     async def bulky(ctx: Any, given: Any) -> Any:
-        for number in range(6):
-            await ctx.step(f"step_{number}", returns="x" * 6_000_000)
+        for number in range(18):
+            await ctx.step(f"step_{number}", returns="x" * 2_000_000)
         return await ctx.wait_for_signal("go")
 
     running = Running(mock.app)
     running.start("big", "bulky")
     running.ask("GET", "/workflow/big/status")
-    until(lambda: len(mock.runs["big"].history) > 30)
+    until(lambda: len(mock.runs["big"].history) > 100)
     path = "/workflow/big/history/stream?includePayloads=true"
     with closing(running.send(f"GET {path} HTTP/1.1")) as connection:
         until(lambda: running.reported("stream begins"))

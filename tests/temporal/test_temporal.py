@@ -1040,7 +1040,7 @@ def test_the_command_plays_scripts_until_a_signal_ends_it(number: int, temporal:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        wanted = f"Playing 1 workflow in catalog {catalog} on Temporal at {temporal} (namespace default)\n"
+        wanted = f"Serving 1 workflow in catalog {catalog} on Temporal at {temporal} (namespace default)\n"
         assert line == wanted
         front = Front(temporal, catalog)
         result = front.run("hello", {"name": "ana"})
@@ -1093,7 +1093,7 @@ main()
     )
     try:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("Playing ")
+        assert process.stdout.readline().startswith("Serving ")
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "stopping\n"
         assert process.poll() is None

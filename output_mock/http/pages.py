@@ -8,6 +8,7 @@ import json
 from typing import Any, NamedTuple
 
 from output_mock.contract.errors import InvalidPageTokenError
+from output_mock.contract.events import WorkflowTaskFailed
 from output_mock.contract.history import History
 from output_mock.contract.view import View
 from output_mock.engine.run import Run
@@ -119,14 +120,15 @@ def page(
     That token has no page of its own: without a wait it begins again where the pages before it began
     (long_poll_tokens).
     """
-    written = len(view.history(run).batches)
+    history = view.history(run)
+    written = len(history.batches)
     following: Place | None = None
     if place.read is None and place.running and place.first >= place.end:
         # Everything had been read at the last look.
         last, following = place.begin, place
     else:
-        last = min(place.begin + size, written)
-        if last - place.begin == size:
+        last, goes_on = _end_of_page(history, place.begin, size)
+        if goes_on:
             # A full page has a token even if nothing comes after it; then the next page is empty.
             following = place._replace(read=last)
         elif live and place.running:
@@ -137,6 +139,29 @@ def page(
         "runId": run.run_id,
         "nextPageToken": None if following is None else following.token(run),
     }
+
+
+def _end_of_page(history: History, begin: int, size: int) -> tuple[int, bool]:
+    """Where a page ends that begins at a batch, and whether another one follows.
+
+    Temporal reads so many batches, but of one branch only: a reset begins a new one. It goes on with the next
+    branch until it has at least so many events (pages_of_runs_that_were_reset).
+    """
+    ends = history.batches
+    last = begin
+    while True:
+        furthest = min(last + size, len(ends))
+        branch = next((at for at in range(last + 1, furthest) if _begins_a_branch(history, at)), None)
+        read = (furthest if branch is None else branch) - last
+        last += read
+        is_over = branch is None and read < size
+        if is_over or ends[last - 1] - (ends[begin - 1] if begin else 0) >= size:
+            return last, not is_over
+
+
+def _begins_a_branch(history: History, batch: int) -> bool:
+    event = history.events[history.batches[batch - 1]]
+    return isinstance(event, WorkflowTaskFailed) and event.base_run_id is not None
 
 
 def empty_page(run: Run, view: View, token: str | None) -> dict[str, Any]:

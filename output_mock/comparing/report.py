@@ -29,13 +29,14 @@ class Report:
     requests: int = 0
     sequences: int = 0
     answers: int = 0
-    different: int = 0
     unstable: int = 0
     # How many were the same after runs had more time to settle.
     late: int = 0
     # Pairs that came after a different answer, so that they tell nothing new.
     afterwards: int = 0
     kinds: dict[Kind, Found] = field(default_factory=dict)
+    # The kinds of each pair of answers that differed.
+    _differing: list[list[Kind]] = field(default_factory=list)
     # Why it ended early, and whether that was an error.
     problem: str = ""
     is_cut_short: bool = False
@@ -47,7 +48,8 @@ class Report:
         for one in judged:
             seen += 1
             kinds = [kind for kind in one.kinds if kind not in late]
-            self.different += bool(kinds)
+            if kinds:
+                self._differing.append(kinds)
             self.late += bool(one.kinds) and not kinds
             self.unstable += one.unstable
             for kind in kinds:
@@ -57,9 +59,16 @@ class Report:
 
     def was_late(self, kind: Kind) -> None:
         """Take back a kind: one server was only later than the other."""
-        count = self.kinds.pop(kind).count
-        self.different -= count
-        self.late += count
+        del self.kinds[kind]
+        before = self.different
+        for kinds in self._differing:
+            kinds[:] = [one for one in kinds if one != kind]
+        self.late += before - self.different
+
+    @property
+    def different(self) -> int:
+        """How many pairs of answers differed."""
+        return sum(map(bool, self._differing))
 
     @property
     def same(self) -> int:

@@ -247,4 +247,4 @@ def reachable(url: str) -> None:
         )
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        pytest.fail(f"--output-url {url}: nothing answers there: {reason}", pytrace=False)
+        pytest.fail(f"--output-url {url}: no server answers there: {reason}", pytrace=False)

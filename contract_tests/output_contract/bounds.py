@@ -43,9 +43,7 @@ class Bounds:
         if left <= 0:
             raise Spent("the time is up; --max-seconds gives more")
         if not self.take_to_end(kept):
-            raise Spent(
-                "the remaining requests are needed to end the started runs; --max-requests allows more"
-            )
+            raise Spent("the other requests are needed to end runs; --max-requests allows more")
         return left
 
     def take_to_end(self, kept: int = 0) -> bool:

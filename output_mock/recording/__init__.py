@@ -1,1 +1,1 @@
-"""Records what a server answers to a scenario of requests, and plays it again to compare."""
+"""Records what a server answers to a scenario of requests, and replays it to compare."""

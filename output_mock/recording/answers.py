@@ -1,4 +1,4 @@
-"""What a server has answered, and how that is written into a recording."""
+"""Answers of a server, and how they are written into a recording."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-# Of the connection or the moment, and nothing that the server says of its API.
+# Headers of the connection or the moment, which say nothing about the API.
 _OF_THE_CONNECTION = {"connection", "content-length", "date", "keep-alive", "transfer-encoding"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as it came: the headers in their order, the body to where it was read.
+    """An answer as it came: the headers in their order, and the body as far as it was read.
 
-    `broken_off` says why there is no whole answer; then the status may be 0.
+    `broken_off` says why the answer is incomplete; then the status may be 0.
     """
 
     status: int
@@ -31,7 +31,7 @@ class Answer:
 
     @property
     def is_json(self) -> bool:
-        """Whether it says so itself."""
+        """Whether its content type is JSON."""
         return "application/json" in (self.header("content-type") or "")
 
     @property
@@ -40,7 +40,7 @@ class Answer:
         return "text/event-stream" in (self.header("content-type") or "")
 
     def json(self) -> Any:
-        """The body as JSON; None when it is none."""
+        """The body as JSON; None if it is not JSON."""
         if not self.is_json:
             return None
         try:
@@ -94,7 +94,9 @@ def _body(answer: Answer, as_text: bool) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:
-    """JSON that a file can hold. Raises `ValueError` for any other text, `NaN` and `1e999` among them."""
+    """Parse JSON that a file can hold. Raises `ValueError` for any other text, including `NaN`
+    and `1e999`.
+    """
 
     def number(digits: str) -> float:
         value = float(digits)

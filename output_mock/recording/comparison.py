@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from output_mock.recording.masks import MASKED_FIELDS
 
-# What clients of the API see of the headers. All others depend on what stands in front of it.
+# The headers that clients of the API use. All others depend on what is in front of the server.
 HEADERS = (
     "content-type",
     "retry-after",
@@ -25,7 +25,7 @@ HEADERS = (
     "x-request-id",
 )
 Mode = Literal["exact", "unordered", "first_event"]
-# What an event is numbered with, which in a bag of events means nothing.
+# The fields with numbers of events, which mean nothing in an unordered comparison.
 _NUMBERING = {
     "eventId",
     "scheduledEventId",
@@ -37,21 +37,21 @@ _NUMBERING = {
     "taskQueue",
 }
 _HALF = re.compile("[\ud800-\udfff]")
-# More of a value is not shown in a line.
+# Longer values are cut in a line.
 _SHOWN = 300
 # How many items of a list a line names.
 _LISTED = 6
 
 
 class Missing:
-    """Stands for what one of two answers does not have."""
+    """Marks what one of two answers does not have."""
 
 
 MISSING = Missing()
 
 
 class Difference(NamedTuple):
-    """A place at which an answer differs, and what stands there; `MISSING` where nothing does."""
+    """A place at which an answer differs, and the two values; `MISSING` if there is none."""
 
     path: tuple[str | int, ...]
     recorded: Any
@@ -78,9 +78,9 @@ class Difference(NamedTuple):
 def differences(
     recorded: Mapping[str, Any], got: Mapping[str, Any], mode: Mode = "exact", unstable: Iterable[str] = ()
 ) -> list[Difference]:
-    """Where an answer differs from the recorded one, by what it says; both as recordings have them, masked.
+    """The differences between an answer and the recorded one, both masked.
 
-    Leaves out all that is at one of the `unstable` places, or below.
+    Leaves out everything at or below one of the `unstable` places.
     """
     found = _differences(comparable(recorded, mode), comparable(got, mode), ())
     left_out = frozenset(unstable)
@@ -90,7 +90,7 @@ def differences(
 
 
 def comparable(answer: Mapping[str, Any], mode: Mode) -> dict[str, Any]:
-    """What of a masked answer is compared: status, some headers, and the body by what it means."""
+    """The parts of a masked answer that are compared: status, some headers, and the body by its meaning."""
     if "skipped" in answer:
         return {"skipped": answer["skipped"]}
     out: dict[str, Any] = {
@@ -111,7 +111,7 @@ def _body(answer: Mapping[str, Any], mode: Mode) -> Any:
         return body
     runs = body.get("runs")
     if isinstance(runs, list) and len(runs) > 1 and all(isinstance(run, dict) for run in runs):
-        # What else has run before is nobody's business.
+        # Earlier runs do not matter.
         return {**body, "count": "<n>", "runs": sorted({tuple(sorted(run)) for run in runs})}
     if mode == "first_event":  # how much has happened by then is chance
         events = body.get("events", [None])
@@ -122,7 +122,7 @@ def _body(answer: Mapping[str, Any], mode: Mode) -> Any:
 
 
 def _as_one(frames: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A stream as its events, however they were cut into frames, and its other frames."""
+    """A stream as its events, regardless of their frames, and its other frames."""
     others: list[dict[str, Any]] = []
     events: list[Any] = []
     for frame in frames:
@@ -137,7 +137,7 @@ def _as_one(frames: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _unordered(body: dict[str, Any]) -> dict[str, Any]:
-    """A history as a bag of events; the number of workflow tasks depends on how events fall together."""
+    """A history as an unordered set of events; the number of workflow tasks depends on timing."""
     events = [event for event in body["events"] if "WORKFLOW_TASK" not in _kind(event)]
     bag = sorted(
         (_unnumbered(event) for event in events), key=lambda event: json.dumps(event, sort_keys=True)
@@ -201,12 +201,12 @@ def _differences_of_histories(
 
 
 def _equal(recorded: Any, got: Any) -> bool:
-    """As JSON has it: 1 and 1.0 are the same, 1 and true are not."""
+    """Equality as in JSON: 1 and 1.0 are equal, 1 and true are not."""
     return recorded == got and isinstance(recorded, bool) == isinstance(got, bool)
 
 
 def _is_masked(recorded: Any, got: Any, path: tuple[str | int, ...]) -> bool:
-    """Whether a field was masked whole: what it held is not known, but that it held something."""
+    """Whether a field was masked completely, so that only its presence is known."""
     name = path[-1] if path else None
     return name in MASKED_FIELDS and recorded == f"<{name}>" and got is not None
 
@@ -249,7 +249,7 @@ def shown(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """A text of a server that a terminal can show, and that tells it to do nothing."""
+    """A server's text, safe to print on a terminal."""
     return text if text.isprintable() else json.dumps(text)[1:-1]
 
 

@@ -1,7 +1,7 @@
-"""Masks what is another one each time: ids, times, tokens, page tokens, paths, stack traces.
+"""Masks what is different each time: ids, times, tokens, page tokens, paths, stack traces.
 
-A mask stands in angle brackets, as `<uuid>`. The value of a variable is masked by its name, as `{{rid}}`, so
-a recording shows which id is which. Masking what is masked changes nothing.
+A mask is in angle brackets, such as `<uuid>`. The value of a variable is masked by its name, such as
+`{{rid}}`, so a recording shows which id is which. Masking twice has no further effect.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _WORKFLOW_FILE = re.compile(r"^/.*?(?=/dist/.*/workflow\.js$)")
 _CHILD = re.compile(r"^(\{\{\w+\}\})-[A-Za-z0-9_-]{10,}$")
 _EPOCH = re.compile(r"[0-9]{9,}|<epoch>")
 _MADE_UP_ID = re.compile(r"[A-Za-z0-9_-]{21}")
-# Shorter values of variables are found in texts that have nothing to do with them.
+# Shorter values of variables also occur in unrelated texts.
 _SHORTEST = 6
 _TIMES_AS_NUMBERS = {"startedAt", "completedAt", "endedAt", "startTime", "runStartTime"}
-# Fields that are masked whole, by their names.
+# The names of fields that are masked completely.
 MASKED_FIELDS = frozenset(
     {
         "identity",
@@ -57,8 +57,8 @@ PAYLOAD = "<payload>"
 class Masks:
     """Masks the answers to a scenario.
 
-    `variables` are the values that were saved from answers or made up, by their names; `token` is the one
-    that went along, which is masked wherever it stands.
+    `variables` are the saved and generated values, by name; `token` was sent with the requests, and is
+    masked everywhere.
     """
 
     def __init__(self, variables: Mapping[str, Any], token: str | None = None) -> None:
@@ -69,18 +69,18 @@ class Masks:
         forms = _forms(token) if token else []
         known |= dict.fromkeys(forms, "token")
         self._names = known
-        # Names of fields as they are shown: there are few, and each stands in every event.
+        # A cache of masked field names: there are few, and each is in every event.
         self._names_of_fields: dict[str, str] = {}
         self._forms = forms
-        # But for where it is the name of a variable.
+        # Except where it is the name of a variable.
         either = "|".join(map(_alone_if_short, forms))
         self._only_token = re.compile(rf"(?<!{{{{)(?:{either})(?!}}}})") if forms else None
-        # Of two of which one holds the other, the longer one.
+        # If one value contains another, the longer one first.
         longest_first = sorted(known, key=len, reverse=True)
         self._known = re.compile("|".join(map(_alone_if_short, longest_first))) if known else None
 
     def sent(self, written: Any) -> Any:
-        """Something that a scenario sends, with `{{token}}` in the place of the token, if it is there."""
+        """Something that a scenario sends, with `{{token}}` instead of the token."""
         if isinstance(written, str):
             return written if self._only_token is None else self._only_token.sub("{{token}}", written)
         if isinstance(written, dict):
@@ -133,13 +133,15 @@ class Masks:
             return text
         text = _UUID.sub("<uuid>", text)
         text = _TIME.sub("<time>", text)
-        if text.endswith((".json", ".json\n")):  # or else a long text is searched to its end again and again
+        if text.endswith(
+            (".json", ".json\n")
+        ):  # otherwise a long text would be searched to its end again and again
             text = _REMOTE_TRACE.sub(r"\1/\2/<date>/<time>_<id>.json", text)
             text = _LOCAL_TRACE.sub(r"<folder>/\1/<time>_<id>.json", text)
         return _CHILD.sub(r"\1-<child>", text)
 
     def value(self, value: Any, field: str = "") -> Any:
-        """A JSON value, which stands in the field of that name."""
+        """A JSON value that is in the field of this name."""
         if field in MASKED_FIELDS and (isinstance(value, str) or field not in _ONLY_AS_TEXT):
             return None if value is None else f"<{field}>"
         if field in _TIMES_AS_NUMBERS and isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -157,7 +159,7 @@ class Masks:
 
     def _object(self, value: dict[str, Any]) -> dict[str, Any]:
         if _EPOCH.fullmatch(str(value.get("seconds"))):
-            # A time and no duration. Without nanoseconds it is one in a thousand.
+            # A time, not a duration. One in a thousand has no nanoseconds.
             value = {**value, "seconds": "<epoch>", "nanos": "<nanos>"}
         if value.get("kind") == "TASK_QUEUE_KIND_STICKY":
             value = {**value, "name": "<sticky>"}
@@ -170,7 +172,7 @@ class Masks:
             shown = self._names_of_fields.get(name)
             if shown is None:
                 shown = self._names_of_fields[name] = self.text(name)
-            # Two names that look the same when they are masked stay as they are, but for a token.
+            # Two names that would be the same when masked stay as they are, except for a token.
             masked[self.sent(name) if shown in masked else shown] = self.value(item, name)
         return masked
 
@@ -190,7 +192,7 @@ class Masks:
 
 
 def _forms(token: str) -> list[str]:
-    """The token, and how it stands in an address, in quoted JSON and in base 64; the longest first."""
+    """The forms of the token: as it is, in a URL, in quoted JSON and in base 64; the longest first."""
     forms = {
         token,
         quote(token, safe=""),

@@ -1,4 +1,4 @@
-"""Plays recordings again and says what has become different."""
+"""Replays recordings and says what is different."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Compared:
         return not self.differences
 
     def json(self) -> dict[str, Any]:
-        """It as JSON; what one side does not have is left out."""
+        """As JSON; what one side does not have is left out."""
         return {
             "step": self.number + 1,
             "request": self.step.request,
@@ -68,5 +68,5 @@ def replay(recording: Scenario, player: Player) -> Iterator[Compared]:
 
 
 def _answer(step: Step) -> dict[str, Any]:
-    """The recorded answer. What an older release has recorded may lack masks of today."""
+    """The recorded answer. Recordings of older releases may lack newer masks."""
     return Masks({}).answer(step.answer or {})

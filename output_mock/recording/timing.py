@@ -1,7 +1,7 @@
-"""When the requests of a recording reached the server, as far as the answers tell.
+"""When the requests of a recording reached the server, as far as the answers show it.
 
-A start has the time that is in its run id (a UUID of version 7); signals, updates, stops and terminations
-have the time of the event that they have left in a history.
+The time of a start is in its run id (a UUID of version 7); the time of signals, updates, stops and
+terminations is that of their event in a history.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MESSAGE = re.compile(r"/workflow/[^/]+(?:/runs/[^/]+)?/(signal|update|stop|term
 
 
 class Trace(NamedTuple):
-    """What a request has left in a history: the kind of the event, and whose it is."""
+    """The event of a request in a history: its kind, and which run it belongs to."""
 
     kind: str
     name: str | None
@@ -35,7 +35,7 @@ class Exchange(NamedTuple):
 def moments(exchanges: Sequence[Exchange | None]) -> list[int | None]:
     """For each exchange the time at which its request was carried out, in milliseconds since 1970.
 
-    None for what has left nothing, and in the place of None.
+    None if it is unknown, and for exchanges that are None.
     """
     left = _left([exchange for exchange in exchanges if exchange is not None])
     return [None if exchange is None else _moment(exchange, left) for exchange in exchanges]
@@ -61,7 +61,7 @@ def _in_run_id(run_id: str) -> int | None:
 
 
 def _left(exchanges: Sequence[Exchange]) -> dict[Trace, list[int]]:
-    """The times at which requests have left something in a history, oldest first."""
+    """The times of events that requests have caused, oldest first."""
     found = {(trace, when) for exchange in exchanges for trace, when in _events(exchange.json)}
     left: dict[Trace, list[int]] = {}
     for trace, when in sorted(found, key=lambda pair: pair[1]):
@@ -92,7 +92,7 @@ def _trace(event: dict[str, Any]) -> Trace | None:
         return Trace("signal", name) if isinstance(name, str) else None
     if kind == "WORKFLOW_EXECUTION_UPDATE_ACCEPTED":
         name = at(event, "workflowExecutionUpdateAcceptedEventAttributes.acceptedRequest.input.name")
-        # A run that was reset has accepted what came to the run before it.
+        # A reset run has accepted what came to the earlier run.
         return Trace("update", name) if isinstance(name, str) else None
     if kind == "WORKFLOW_EXECUTION_CANCEL_REQUESTED":
         return Trace("stop", None)

@@ -1,7 +1,7 @@
 """How requests get to a server: over a socket, or into a WSGI application of this process.
 
-Nothing is followed, guessed or rewritten on the way: a path goes out as it is written, a redirect is an
-answer like any other, and no proxy is asked.
+Nothing is followed, guessed or rewritten on the way: a path is sent as it is written, a redirect is an
+ordinary answer, and no proxy is used.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from output_mock.contract.repeated_headers import that_count
 
 Headers = list[tuple[str, str]]
 
-# How many bytes the body of an answer may have. The largest of a true server are a few megabytes.
+# How many bytes the body of an answer may have. The largest of real servers are a few megabytes.
 MOST_BYTES = 16 * 1024 * 1024
 
 
 class TooLarge(http.client.HTTPException):
-    """A body that goes on after `MOST_BYTES`."""
+    """A body that is larger than `MOST_BYTES`."""
 
 
 class Reply(NamedTuple):
@@ -173,7 +173,7 @@ class SocketTransport:
             except (OSError, http.client.HTTPException):
                 deadline.check()
                 raise
-            # What was shut looks like a body that has ended.
+            # A closed connection looks like a body that has ended.
             deadline.check()
             if response.length:
                 raise http.client.IncompleteRead(b"", response.length)
@@ -187,12 +187,12 @@ class SocketTransport:
         return Reply(response.status, response.getheaders(), bounded, close, response.version)
 
 
-# A WSGI application, of whatever making.
+# Any WSGI application.
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class InProcessTransport:
-    """Into a WSGI application of this process, with no socket between."""
+    """Sends requests to a WSGI application in this process, without a socket."""
 
     def __init__(self, app: Application, url: str = "http://fake.invalid") -> None:
         self.url = url
@@ -241,7 +241,7 @@ class InProcessTransport:
         answer = self._app(environ, start_response)
         close: Callable[[], None] = getattr(answer, "close", lambda: None)
         pieces = iter(answer)
-        # An application may call `start_response` no sooner than its first piece is asked for.
+        # An application may call `start_response` only when its first piece is requested.
         first = None if begun else next(pieces, None)
         status, given = begun[0]
 

@@ -1,6 +1,6 @@
-"""Variables in requests, `{{name}}`, and the answers that they are taken from.
+"""Variables in requests, `{{name}}`, and the answers from which they are taken.
 
-`{{!name}}` stands for the text `{{name}}` itself.
+`{{!name}}` means the text `{{name}}` itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-# Variables that every scenario has: the token of the command, and a text that is another one each time.
+# Variables of every scenario: the token of the command, and a text that is different each time.
 TOKEN, NONCE = "token", "nonce"
 _PLACEHOLDER = re.compile(r"\{\{(!*)(\w+)\}\}")
 
@@ -27,10 +27,10 @@ class UnknownVariable(KeyError):
 
 
 def fill(value: Any, variables: Mapping[str, Any]) -> Any:
-    """A JSON value with the values of variables in the place of their names.
+    """Replace variables in a JSON value by their values.
 
-    A text that is nothing but one variable becomes its value, whatever type that has; within a longer text
-    it is written as text. Raises `UnknownVariable`.
+    A text that is just one variable becomes its value, of any type; in a longer text, the value is inserted
+    as text. Raises `UnknownVariable`.
     """
     if isinstance(value, str):
         whole = _PLACEHOLDER.fullmatch(value)
@@ -55,7 +55,7 @@ def fill_path(path: str, variables: Mapping[str, Any]) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text for a scenario that is filled to `text`, whatever that has in braces."""
+    """Escape `text` so that filling variables gives `text` again, whatever braces it has."""
     return _PLACEHOLDER.sub(lambda found: f"{{{{!{found[1]}{found[2]}}}}}", text)
 
 

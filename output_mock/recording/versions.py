@@ -1,6 +1,6 @@
-"""Finds out which versions a deployment runs, by what it answers; no answer says it in words.
+"""Detects the versions of a deployment from its answers, as no answer names them.
 
-What tells them apart was measured on servers and workers of 0.8, 0.9, 0.10 and 0.11. Nothing is started.
+The differences were measured on servers and workers of 0.8, 0.9, 0.10 and 0.11. No runs are started.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _TIMEOUT = 30.0
 
 
 class NoServer(RuntimeError):
-    """Nobody answers as an Output API does; the message says what did happen."""
+    """There is no answer of an Output API. The message says what happened instead."""
 
 
 def of_api(transport: Transport, token: str | None = None) -> str | None:
-    """The version of the API server that answers there, such as `0.11`; None where nothing tells.
+    """The version of the API server, such as `0.11`; None if unknown.
 
     Raises `NoServer`.
     """
@@ -35,8 +35,8 @@ def of_api(transport: Transport, token: str | None = None) -> str | None:
     return api_of(asked.error)
 
 
-# What is answered about a workflow that is not there, the newest first: each version answers something that
-# the ones before it do not know.
+# Answers about an unknown workflow, the newest first: each version has an answer that earlier ones do not
+# have.
 _NEW_ANSWERS = (
     ("0.11", "/history?longPollTimeoutMs=0", "ValidationError"),
     ("0.10", "/input", "WorkflowNotFoundError"),
@@ -55,7 +55,7 @@ def api_of(error: Callable[[str], str | None]) -> str | None:
 
 
 def of_sdk(answers: Iterable[Answer]) -> tuple[str, ...]:
-    """The versions that the SDK of the workers can have, by these answers; none where nothing tells."""
+    """The possible versions of the workers' SDK, from these answers; empty if unknown."""
     possible: set[str] = set(_SDKS)
     for answer in answers:
         body = answer.json()
@@ -68,12 +68,12 @@ _SDKS = ("0.8", "0.9", "0.10", "0.11")
 
 
 def _told_by(body: dict[str, Any]) -> set[str]:
-    """The versions of the SDK whose workers can have led to this answer."""
+    """The versions of the SDK that can have led to this answer."""
     destinations = at(body, "trace.destinations")
     if body.get("v") == "2" and "status" in body:
         return {"0.11"}
     if isinstance(destinations, dict) and "errorDetails" in body:
-        # Before 0.10 those that are not there are null.
+        # Before 0.10, missing ones are null.
         return {"0.8", "0.9"} if None in destinations.values() else {"0.8", "0.9", "0.10"}
     events = body.get("events")
     kinds = [at(event, "eventTypeName") for event in events] if isinstance(events, list) else []
@@ -81,7 +81,7 @@ def _told_by(body: dict[str, Any]) -> set[str]:
 
 
 class _Asked:
-    """Asks a server for what is not there."""
+    """Asks a server about unknown things."""
 
     def __init__(self, transport: Transport, token: str | None) -> None:
         self._transport = transport
@@ -103,7 +103,7 @@ class _Asked:
         return Answer(reply.status, tuple(reply.headers), body)
 
     def error(self, path: str) -> str | None:
-        """The name of the error that a path below that of no workflow is answered with."""
+        """The name of the error for a path below that of an unknown workflow."""
         answer = self.get(f"{self._nowhere}{path}")
         if answer.status == 401:
             raise NoServer(f"{self._transport.url} answers 401; give the right --token")

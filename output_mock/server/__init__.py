@@ -1,7 +1,7 @@
-"""The fake on a real socket: waitress, with threads that come as they are needed.
+"""The fake on a real socket: waitress, with threads that are started when needed.
 
 A request that waits (a stream, a long poll, a run) holds a thread while it does, so there are as many
-threads as there are requests being answered at once; connections that are merely open have none.
+threads as requests that are being answered. Idle connections have none.
 """
 
 from output_mock.server.open_files import allow_many_connections

@@ -1,4 +1,4 @@
-"""Connections: how long they may be held, and what is noticed of their clients."""
+"""Connections: their time limits, and how a leaving client is noticed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from output_mock.server.parser import Parser
 from output_mock.server.served import OnServed
 from output_mock.server.tasks import ApiTask, RefusingTask
 
-# How many seconds a client has for the head of a request and for all of it, as with Node, and for taking
-# anything of an answer.
+# How many seconds a client has for the head of a request, for the whole request, as with Node, and for
+# reading a part of an answer.
 HEAD_TIME, REQUEST_TIME, SENDING_TIME = 60.0, 300.0, 120.0
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
 _NO_LINGERING = struct.pack("ii", 1, 0)
@@ -29,16 +29,16 @@ class Listener(TcpWSGIServer):
     """The socket that connections have come in by, as far as they know it (`listener.WaitressListener`)."""
 
     on_served: OnServed | None = None
-    # None where the system has nothing that they could be left to.
+    # None where the system has no epoll.
     idle_streams: IdleStreams | None = None
 
 
 class Channel(HTTPChannel):
     """A connection.
 
-    While a request is being answered nothing more is read from it, so a client that only finishes sending
-    still gets its answer. Not so when the connection is watched, which it is for streams and for requests
-    that ask for it (`when_gone`): then its end is taken for the client's, and noticed at once.
+    While a request is being answered, nothing more is read from the connection, so a client that only closes
+    its sending side still gets its answer. But when the connection is watched, as for streams and for
+    requests that ask for it (`when_gone`), its end is noticed at once and means that the client has left.
     """
 
     parser_class: type[Parser] = Parser
@@ -57,20 +57,20 @@ class Channel(HTTPChannel):
 
     @property
     def on_served(self) -> OnServed | None:
-        """Who is told what the server has done."""
+        """The function that is told what the server has done."""
         return self.server.on_served
 
     def watch(self) -> None:
-        """Notice from now on when the client leaves, while its request is being answered."""
+        """From now on, notice when the client leaves while its request is being answered."""
         if not self.watched:
             self.watched = True
             if self.server.idle_streams is not None:
                 self.server.idle_streams.add(self)
-            # The server's thread is waiting for sockets, and this is not one of them yet.
+            # Wake the server's thread, which waits for sockets, as this is not one of them yet.
             self.server.pull_trigger()
 
     def unwatch(self) -> None:
-        """The request has been answered."""
+        """Stop watching, as the request was answered."""
         self.watched, self._gone = False, None
         self._wake()
 
@@ -83,9 +83,9 @@ class Channel(HTTPChannel):
         return taken
 
     def late(self, now: float) -> bool:
-        """Whether its client takes too long to send a request that it has begun, or to take an answer."""
+        """Whether the client takes too long to send the rest of a request, or to read an answer."""
         if self.total_outbufs_len:
-            # Something has gone, or has come, at that time.
+            # The last time that something was sent or received.
             return time() - self.last_activity > SENDING_TIME
         request = self.request
         if request is None or self.requests:
@@ -93,19 +93,19 @@ class Channel(HTTPChannel):
         return now - self.since > (REQUEST_TIME if request.headers_finished else HEAD_TIME)
 
     def close_late(self) -> None:
-        """Close it. A client that has not sent all of its request is told as Node tells it."""
+        """Close it. A client that has not sent its whole request gets Node's answer."""
         if not self.total_outbufs_len:
             self.send(_LATE, do_close=False)
         self.handle_close()
 
     def fileno(self) -> int:
-        """The number of its file."""
+        """The number of its file descriptor."""
         assert self.socket is not None
         return self.socket.fileno()
 
     @property
     def silent(self) -> bool:
-        """Whether it is watched, and all that it waits for is that something comes from the client."""
+        """Whether it is watched, and only waits for something from the client."""
         return self.watched and self.readable() and not self.writable()
 
     def _wake(self) -> None:
@@ -113,7 +113,7 @@ class Channel(HTTPChannel):
             self.server.idle_streams.wake(self)
 
     def send(self, data: bytes, do_close: bool = True) -> int:
-        """Send as much as goes at once: nothing when another thread has closed the connection meanwhile."""
+        """Send as much as possible at once; nothing if another thread has closed the connection meanwhile."""
         try:
             sent: int = super().send(data, do_close)
         except AttributeError:
@@ -123,7 +123,7 @@ class Channel(HTTPChannel):
         return sent
 
     def give_up(self, data: bytes) -> None:
-        """Send this at the end, and nothing that the thread may write that answers the request."""
+        """Send this as the end, and ignore what the thread that answers the request may still write."""
         with self.outbuf_lock:
             self._given_up = True
             if data:
@@ -138,7 +138,7 @@ class Channel(HTTPChannel):
         try:
             return super().write_soon(data)
         finally:
-            # What the client has not taken at once is sent by the server's thread.
+            # The server's thread sends what the client has not read at once.
             if self.writable():
                 self._wake()
 
@@ -148,23 +148,23 @@ class Channel(HTTPChannel):
         super().del_channel(map)
 
     def when_gone(self, callback: Callable[[], object]) -> None:
-        """Call back once, from any thread, when the client has gone while its request is being answered."""
+        """Call this once, from any thread, if the client leaves while its request is being answered."""
         self._gone = callback
         self.watch()
         if not self.connected:
             self._tell()
 
     def local_address(self) -> str:
-        """The IP address of this machine that the connection has come in by."""
+        """The local IP address of the connection."""
         assert self.socket is not None
         address: str = self.socket.getsockname()[0]
         return address
 
     def end_in_reset(self) -> None:
-        """Have the connection end in a TCP reset, when what has been written is sent."""
+        """Let the connection end in a TCP reset, after sending what was written."""
         with suppress(OSError):
             assert self.socket is not None
-            # What is closed without lingering is reset.
+            # Closing without lingering resets the connection.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
 
     def _tell(self) -> None:

@@ -1,4 +1,4 @@
-"""Streams in which nothing happens, which cost nothing while they are open."""
+"""Idle streams, which cost nothing while they are open."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any, Protocol
 class Stream(Protocol):
     """The connection of a stream (`channel.Channel`)."""
 
-    # Whether it is one of those that are left to the kernel.
+    # Whether the kernel watches it.
     is_idle: bool
     watched: bool
 
     @property
     def silent(self) -> bool:
-        """Whether it is watched, and all that it waits for is that something comes from the client."""
+        """Whether it is watched, and only waits for something from the client."""
 
     def fileno(self) -> int:
-        """The number of its file."""
+        """The number of its file descriptor."""
 
 
 class IdleStreams:
-    """Where the connections are whose streams are silent.
+    """The connections with silent streams.
 
-    Waitress asks each of its sockets in each turn what to wait for, and there are some turns to a request:
-    with a thousand open streams that took longer than the request itself. Those that are idle are left to
-    the kernel (`epoll`), and cost nothing until something happens to them. For waitress this is one socket.
+    Waitress asks each of its sockets in each turn what to wait for, and a request takes several turns: with
+    a thousand open streams, that took longer than the request itself. So the kernel (`epoll`) watches idle
+    ones, and they cost nothing until something happens to them. For waitress this is one socket.
 
-    All is done by the server's thread, but for `add` and `wake`, which any thread may call.
+    The server's thread does everything except `add` and `wake`, which any thread may call.
     """
 
     accepting = False
@@ -42,27 +42,27 @@ class IdleStreams:
         look: Callable[[Any, int], object],
     ) -> None:
         self._map = map
-        # Wakes the server's thread, and has it do what has happened to a socket.
+        # Wakes the server's thread to handle what has happened to a socket.
         self._wake = wake
         self._look = look
         self._kernel = select.epoll()
         self._idle: dict[int, Stream] = {}
-        # Those that may be idle as soon as they are silent, and those that are no longer.
+        # Connections that become idle as soon as they are silent, and connections that are no longer idle.
         self._candidates: deque[Stream] = deque()
         self._woken: deque[Stream] = deque()
 
     def add(self, channel: Stream) -> None:
-        """Leave it to the kernel, as soon as it is silent."""
+        """Let the kernel watch it as soon as it is silent."""
         self._candidates.append(channel)
 
     def wake(self, channel: Stream) -> None:
-        """It is no longer silent, if it was."""
+        """Note that it is no longer silent."""
         if channel.is_idle:
             self._woken.append(channel)
             self._wake()
 
     def others(self) -> dict[int, Any]:
-        """The sockets that a turn has to look at."""
+        """The sockets that a turn has to check."""
         while self._woken:
             self._leave(self._woken.popleft())
         for _ in range(len(self._candidates)):
@@ -75,7 +75,7 @@ class IdleStreams:
 
     def _consider(self, channel: Stream) -> None:
         if channel.is_idle:
-            # It was looked at for one request, and again for the next one.
+            # It was added for one request, and again for the next one.
             return
         if channel.silent:
             number = channel.fileno()
@@ -89,7 +89,7 @@ class IdleStreams:
             self._candidates.append(channel)
 
     def _leave(self, channel: Stream) -> bool:
-        """Put it back among the others, and say whether it had been idle; it may be silent again soon."""
+        """Put it back among the others. Returns whether it was idle; it may be silent again soon."""
         if not channel.is_idle:
             return False
         self.remove(channel)
@@ -98,7 +98,7 @@ class IdleStreams:
         return True
 
     def remove(self, channel: Stream) -> None:
-        """It is idle no longer."""
+        """Remove a connection that is no longer idle."""
         if channel.is_idle:
             channel.is_idle = False
             number = channel.fileno()
@@ -106,7 +106,7 @@ class IdleStreams:
             del self._idle[number]
 
     def close(self) -> None:
-        """Give back what the kernel holds for it, when no connection is left."""
+        """Release the kernel's resources, when no connection is left."""
         self._kernel.close()
 
     # What waitress asks a socket for

@@ -1,4 +1,4 @@
-"""The socket that the server listens on, and what waitress is told about it."""
+"""The socket on which the server listens, and the settings of waitress."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _UNREAD = 256 * 1024
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises `OSError` when the address cannot be had."""
+    """A listening socket. Raises `OSError` if the address is not available."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    # Of a name with addresses of both kinds (localhost), the one that every client tries.
+    # For a name with IPv4 and IPv6 addresses (localhost), the one that every client tries.
     family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
     listener = socket.socket(family, kind, protocol)
     try:
@@ -39,7 +39,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 class WaitressListener(Listener):
-    """Waitress, with connections and threads of our own."""
+    """Waitress, with our own connections and threads."""
 
     channel_class: type[Channel] = Channel
 
@@ -57,13 +57,13 @@ class WaitressListener(Listener):
             ident=None,
             connection_limit=most_connections(),
             clear_untrusted_proxy_headers=False,
-            # A client that breaks off is no error of this server.
+            # A client that disconnects is not an error of this server.
             log_socket_errors=False,
-            # Far beyond what the API takes, and refused before it fills the disk.
+            # Far more than the API accepts, and refused before it fills the disk.
             max_request_body_size=_LARGEST_BODY,
-            # So much waits for a client that reads slowly, and then its stream waits, too.
+            # This much is buffered for a client that reads slowly; then its stream waits, too.
             outbuf_high_watermark=_UNREAD,
-            # Enough for any head: what is not read when a connection closes has it end in a reset.
+            # Enough for any head: unread data would make a closing connection end in a reset.
             recv_bytes=_READ,
         )
         super().__init__(
@@ -77,13 +77,13 @@ class WaitressListener(Listener):
         )
 
     def stop_listening(self) -> None:
-        """Accept no more connections; go on with those that there are."""
+        """Accept no more connections, but continue with the existing ones."""
         self.accepting = False
         self.del_channel()
         assert self.socket is not None
         self.socket.close()
 
     def close_trigger(self) -> None:
-        """Close what other threads wake the server's with."""
+        """Close the trigger with which other threads wake the server's thread."""
         trigger: Any = self.trigger
         trigger.close()

@@ -1,4 +1,4 @@
-"""Requests as they are read from connections."""
+"""Reads requests from connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Parser(HTTPRequestParser):
         consumed = super().received(data)
         if begun is not None:
             head = begun + data[:consumed]
-            # What is counted is never more than what there is.
+            # The counted size is never larger than the real one.
             if len(head) >= head_limit.LIMIT and head_limit.size_of_bytes(head) >= head_limit.LIMIT:
                 self.error: Error | None = RequestHeaderFieldsTooLarge("")
                 self.completed = True

@@ -1,4 +1,4 @@
-"""What a server tells of what it has done."""
+"""What a server reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Stage = Literal["answered", "stream begins", "stream ends"]
 
 
 class Served(NamedTuple):
-    """What the server has done: answered a request, begun a stream or ended one, after so many seconds."""
+    """What the server has done: answered a request, or begun or ended a stream, after this many seconds."""
 
     stage: Stage
     method: str

@@ -1,4 +1,4 @@
-"""A server: the turns of its thread, from the first connection to the last thread."""
+"""A server: the main loop, from the first connection to the end of the last thread."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 # Threads are started one by one, so a high limit costs nothing until it is needed.
 THREADS = 4000
-# How soon, in seconds, `run` looks up by itself, should a signal have reached another thread.
+# How often, in seconds, `run` wakes up by itself, in case a signal has reached another thread.
 _NAP = 0.5
 # How long requests that are being answered may take to end once the server closes, in seconds.
 _GRACE = 0.4
-# How often, in seconds, the server looks for connections that are held for nothing.
+# How often, in seconds, the server looks for stalled connections.
 _LOOK = 1.0
 # How many connections are closed at a time when there is no room for more.
 _CLOSED_AT_ONCE = 10
 
 
 class Application(Protocol):
-    """A WSGI application whose waiting requests can be made to end, as they have to when the server does."""
+    """A WSGI application whose waiting requests can be ended when the server stops."""
 
     def wake_all_waiters(self) -> None: ...
 
@@ -47,9 +47,9 @@ _servers: WeakSet[Server] = WeakSet()
 
 
 def quiet() -> bool:
-    """Whether all requests that the servers of this process have to answer wait for something to happen.
+    """Whether all requests to the servers of this process wait for something to happen.
 
-    On the loopback interface what one side has sent is there for the other one at once.
+    On the loopback interface, what one side has sent reaches the other one at once.
     """
     return all(server.under_way() <= server.app.waiting_requests() for server in list(_servers))
 
@@ -57,9 +57,9 @@ def quiet() -> bool:
 class Server:
     """A server for one application.
 
-    Takes the host and port to bind (port 0 takes a free one), how many `threads` there may be at most, and
-    a function that is told whatever the server has done, from the thread that did it. Raises `OSError` when
-    the address cannot be had, `socket.gaierror` when the host has none.
+    Takes the host and port to bind (port 0 takes a free one), how many `threads` there may be at most, and a
+    function that is told what the server has done, from the thread that did it. Raises `OSError` if the
+    address is not available, and `socket.gaierror` if the host has none.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class Server:
         self.port: int = bound.getsockname()[1]
         self._closing = False
         self._next_look = 0.0
-        # Held by whoever wakes the server, or closes what it is woken with. A signal handler may be second.
+        # Held to wake the server, or to close its trigger. A signal handler may come second.
         self._waking = threading.RLock()
         self._map: dict[int, Any] = {}
         self._workers = Workers(threads)
         self._listener = WaitressListener(app, self._map, bound, self._workers, on_served)
-        # Only Linux has what it takes.
+        # Only Linux has epoll.
         self._idle_streams = (
             IdleStreams(self._map, self._listener.pull_trigger, self._listener.asyncore.readwrite)
             if hasattr(select, "epoll")
@@ -94,7 +94,7 @@ class Server:
         _servers.add(self)
 
     def under_way(self) -> int:
-        """How many requests there are to read or to answer, those that wait for something included."""
+        """How many requests are being read or answered, including those that wait for something."""
         if self._closing:
             return 0
         channels = self._channels()
@@ -103,7 +103,7 @@ class Server:
         with closing(waiting):
             silent = [one for one in channels if one not in answering]
             for one in [self._listener, *silent]:
-                # One that closes just now has nothing more to say.
+                # A connection that is closing has no more requests.
                 with suppress(OSError, ValueError, KeyError):
                     if one.socket is not None:
                         waiting.register(one.socket, selectors.EVENT_READ)
@@ -111,12 +111,12 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it can be reached."""
+        """The URL of the server."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
     def run(self) -> None:
-        """Serve until `close` is called; then let go of whoever still waits, and end every thread."""
+        """Serve until `close` is called; then end all waiting requests and all threads."""
         try:
             while not self._closing:
                 self._turn(_NAP)
@@ -131,7 +131,7 @@ class Server:
                 self._listener.pull_trigger()
 
     def _turn(self, timeout: float) -> None:
-        """Wait for the sockets once, at most `timeout` seconds, and do what they ask for."""
+        """Wait for the sockets once, at most `timeout` seconds, and handle them."""
         now = monotonic()
         full = len(self._map) >= self._listener.adj.connection_limit
         if full or now >= self._next_look:
@@ -141,10 +141,10 @@ class Server:
         self._listener.asyncore.loop(timeout=timeout, use_poll=True, map=sockets, count=1)
 
     def _close_what_is_held_for_nothing(self, now: float, *, full: bool) -> None:
-        """Close the connections of clients that take too long to send a request or to take an answer.
+        """Close the connections of clients that take too long to send a request or to read an answer.
 
-        When there is no room for another one (`full`), close those as well that have been silent, or in the
-        middle of a request, for the longest time.
+        If there is no room for another connection (`full`), also close those that have been silent, or in
+        the middle of a request, for the longest time.
         """
         waiting: list[Channel] = []
         for channel in self._channels():
@@ -162,7 +162,7 @@ class Server:
         self._listener.stop_listening()
         self._workers.close()
         ended = threading.Event()
-        # A script that blocks holds the world's lock, and may do so for longer than anybody waits here.
+        # A script that blocks holds the world's lock, perhaps for longer than this may wait.
         letting_go = threading.Thread(
             target=self._let_go, args=(ended,), name="output-mock-let-go", daemon=True
         )
@@ -176,13 +176,13 @@ class Server:
             channel.handle_close()
         if self._idle_streams is not None:
             self._idle_streams.close()
-        # What wakes this loop is closed when no thread is left that might do so.
+        # Close the trigger of this loop once no thread is left that might use it.
         closing = threading.Thread(target=self._close_trigger, name="output-mock-end", daemon=True)
         closing.start()
         closing.join(_GRACE)
 
     def _let_go(self, ended: threading.Event) -> None:
-        """End all waiting, also that which only begins now."""
+        """End all waiting, even of requests that begin to wait now."""
         while True:
             self.app.wake_all_waiters()
             if ended.wait(0.02):
@@ -202,7 +202,7 @@ class Server:
 
 @contextmanager
 def running(app: Application, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve in a thread of its own while the block runs, and yield the URL. Port 0 takes a free one."""
+    """Serve in a separate thread while the block runs, and yield the URL. Port 0 takes a free one."""
     server = Server(app, host, port)
     thread = threading.Thread(target=server.run, name="output-mock-server", daemon=True)
     thread.start()

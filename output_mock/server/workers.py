@@ -9,7 +9,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 
 class Workers(ThreadedTaskDispatcher):
-    """As many threads as there are requests being answered at once, up to a limit."""
+    """As many threads as requests that are being answered, up to a limit."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -21,12 +21,12 @@ class Workers(ThreadedTaskDispatcher):
 
     @property
     def busy(self) -> bool:
-        """Whether a request is being answered, or waits for it."""
+        """Whether a request is being answered, or waits for a thread."""
         with self.lock:
             return bool(self.queue) or self._serving > 0
 
     def add_task(self, task: Any) -> None:
-        """Have a thread serve `task`, in its turn."""
+        """Queue `task` for a thread."""
         with self.lock:
             if self._closed:
                 task.cancel()
@@ -44,7 +44,7 @@ class Workers(ThreadedTaskDispatcher):
             try:
                 thread.start()
             except RuntimeError:
-                # The machine has no more of them: this is the limit, then.
+                # The machine cannot start more threads, so this is the limit.
                 self._limit = max(1, len(self._started))
                 self._warn()
                 return
@@ -71,7 +71,7 @@ class Workers(ThreadedTaskDispatcher):
             try:
                 task.service()
             except BaseException:
-                # Whatever it was, the thread goes on with the next request.
+                # Whatever the error was, the thread continues with the next request.
                 if not self._closed:
                     self.logger.exception("Exception when servicing %r", task)
             finally:
@@ -79,7 +79,7 @@ class Workers(ThreadedTaskDispatcher):
                     self._serving -= 1
 
     def close(self) -> None:
-        """Begin nothing more; threads end with what they are doing."""
+        """Start no more tasks; threads end after their current one."""
         with self.lock:
             self._closed = True
             waiting: list[Any] = list(self.queue)

@@ -1,4 +1,4 @@
-"""Calls of the journal as JSON, without what is secret about them."""
+"""Calls of the journal as JSON, without secrets."""
 
 from __future__ import annotations
 

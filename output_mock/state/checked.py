@@ -1,4 +1,4 @@
-"""JSON from a file, whose every field is looked at before it is used."""
+"""Reads JSON from a file, and checks each field before it is used."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from output_mock.sdk.values import short
 
 T = TypeVar("T")
 Read = Callable[[Any], T]
-# No count in a file is larger.
+# The largest count in a file.
 _LARGEST = 2**62
-# No time in a file is later. On a real clock something may be due after the time at which others end.
+# The latest time in a file. On a real clock something may be due after the end of other clocks.
 _LATEST = LATEST + 2 * LONGEST
-# JavaScript has no whole numbers beyond: larger ones are written as text.
+# JavaScript's largest whole number; larger ones are written as text.
 _SAFE = 2**53
 _LONGEST_TEXT = 64 * 1024 * 1024
 
 
 class Unreadable(ValueError):
-    """What a file says that it cannot say, and where."""
+    """Something in a file is invalid. The message says what and where."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
-        # Where it is: the names and places of what it lies in, innermost first.
+        # Its path: the names and positions of what contains it, innermost first.
         self.path: list[str] = []
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Unreadable(ValueError):
 
 @contextmanager
 def below(name: object) -> Iterator[None]:
-    """Whatever cannot be read in this block lies in the field or at the place of this name."""
+    """Add this field or position to the path of what cannot be read in the block."""
     try:
         yield
     except Unreadable as problem:
@@ -73,7 +73,7 @@ def _nanoseconds(value: Any, most: int, what: str) -> int:
 
 
 def time_json(value: int) -> int | str:
-    """A time or a duration as `time` and `length` read it."""
+    """A time or a duration, in the form that `time` and `length` read."""
     return value if value < _SAFE else str(value)
 
 
@@ -146,7 +146,7 @@ def many(read: Read[T]) -> Read[tuple[T, ...]]:
 
 
 def row(value: Any, *reads: Read[Any]) -> list[Any]:
-    """A list of just so many, each of its own kind."""
+    """A list with exactly these kinds of items."""
     if type(value) is not list or len(value) != len(reads):
         raise Unreadable(f"{short(value)} is not a list of {len(reads)}")
     found = []

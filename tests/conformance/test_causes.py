@@ -624,7 +624,7 @@ def test_a_port_that_takes_connections_and_says_nothing_is_reported(monkeypatch:
     with saying(None) as port:
         result = run(f"http://127.0.0.1:{port}")
     assert result.exit_code == 2
-    assert "something takes connections at" in result.output
+    assert "something accepts connections at" in result.output
 
 
 def test_a_host_that_is_not_known_is_reported() -> None:

@@ -253,7 +253,7 @@ def test_a_server_that_does_not_answer_is_said_at_once(suite: Suite) -> None:
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
         result = suite(ELSEWHERE, "--output-url", url, "-k", "the_server")
     result.assert_outcomes(errors=1, deselected=3)
-    result.stdout.fnmatch_lines([f"*--output-url {url}: nothing answers there: *"])
+    result.stdout.fnmatch_lines([f"*--output-url {url}: no server answers there: *"])
 
 
 def test_a_server_that_is_not_an_output_api_is_said_to_be_none(suite: Suite) -> None:

@@ -232,7 +232,7 @@ def test_a_trace_without_an_end_is_of_a_run_that_was_ended(tmp_path: Path) -> No
         (json.dumps({**ROOT, "endedAt": 1e300}), "needs 'endedAt' in milliseconds since 1970"),
         (json.dumps({**ROOT, "endedAt": -5}), "needs 'endedAt' in milliseconds since 1970"),
         (json.dumps({**ROOT, "children": [{**ROOT, "name": "a b"}]}), "'a b' is not a valid workflow name"),
-        (json.dumps({**ROOT, "children": [NODE, {**NODE, "id": 1}]}), r"at children\[1\]: .* has 'id'"),
+        (json.dumps({**ROOT, "children": [NODE, {**NODE, "id": 1}]}), r"at children\[1\]: .* needs 'id'"),
         (json.dumps({**ROOT, "children": {}}), "'children' must be a list"),
         ('{"a": ' * 50_000, "nested too deep|no JSON"),
     ],

@@ -123,9 +123,12 @@ _TO_START = (
     _identifier("catalog", "Which catalog to look in; the server's own if missing."),
     _identifier("taskQueue", "The old name of `catalog`, which wins over it.", deprecated=True),
 )
-# How long `/workflow/run` waits is up to the server when it is not said.
+# How long `/workflow/run` waits is up to the server when it is not said. No `default` here: types that are
+# generated for TypeScript would ask for the property.
 _TIMEOUT = _whole(
-    "timeout", "How many milliseconds to wait. Digits in a string are understood too.", least=250
+    "timeout",
+    "How many milliseconds to wait; 300000 if missing. Digits in a string are understood too.",
+    least=250,
 )
 _REASON = _text("reason", "Kept in the history.")
 _PAYLOAD = Field(
@@ -136,7 +139,7 @@ _PAYLOAD = Field(
 )
 
 START = Body("StartRequest", *_TO_START)
-RUN = Body("RunRequest", *_TO_START, _TIMEOUT._replace(schema={**_TIMEOUT.schema, "default": 300000}))
+RUN = Body("RunRequest", *_TO_START, _TIMEOUT)
 TERMINATE = Body("TerminateRequest", _REASON)
 RESET = Body("ResetRequest", _text("stepName", "The step to begin again after.", required=True), _REASON)
 MESSAGE = Body("MessageRequest", _PAYLOAD)

@@ -125,6 +125,8 @@ def _result() -> JsonSchema:
         "cause": or_null(ref("LegacyCause")),
     }
     legacy = {
+        # It never has one, see below. Generated clients tell by it that another result is none of these.
+        "v": text(enum=["1"]),
         **common,
         "trace": or_null(shape({"destinations": ref("TraceDestinations")}, optional=("destinations",))),
         "error": {"type": ["string", "null"]},
@@ -171,12 +173,13 @@ def _result() -> JsonSchema:
             **shape(
                 legacy,
                 # Here an input that was not sent is left out, as `…/input` leaves it out (feedback).
-                optional=("input",),
+                optional=("v", "input"),
                 about="The result of a run that closed before its first workflow task: no `v`.",
             ),
+            "dependentSchemas": {"v": False},
             "deprecated": True,
         },
-        "WorkflowResultResponse": {"anyOf": [ref("WorkflowResult"), ref("LegacyWorkflowResult")]},
+        "WorkflowResultResponse": {"oneOf": [ref("WorkflowResult"), ref("LegacyWorkflowResult")]},
     }
 
 
@@ -280,7 +283,7 @@ def _trace() -> JsonSchema:
         ),
         "RemoteTrace": shape({"source": source["remote"], "runId": ref("RunId"), "data": ref("TraceNode")}),
         "LocalTrace": shape({"source": source["local"], "runId": ref("RunId"), "localPath": path}),
-        "TraceResponse": {"anyOf": [ref("RemoteTrace"), ref("LocalTrace")]},
+        "TraceResponse": {"oneOf": [ref("RemoteTrace"), ref("LocalTrace")]},
     }
 
 

@@ -123,5 +123,6 @@ def _schemas(operations: Sequence[Operation]) -> JsonSchema:
 def document_of(deployment: Deployment, server_url: str | None = None) -> dict[str, Any]:
     """The document of a server and workers of other versions, see `document`."""
     described = document(server_url, [one for one in OPERATIONS if deployment.has(one.name)])
+    described["info"]["version"] = deployment.api
     deployment.document(described)
     return described

@@ -288,11 +288,16 @@ def _no_request_id(shown: ShownEvent) -> None:
 
 def _no_versioned_results(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    schemas["WorkflowResultResponse"] = {"$ref": "#/components/schemas/LegacyWorkflowResult"}
+    if "LegacyWorkflowResult" not in schemas:
+        return
+    # No reference: generated clients have no class for what only stands for another schema.
+    legacy = schemas["WorkflowResultResponse"] = schemas.pop("LegacyWorkflowResult")
     for name in ("WorkflowResult", "WorkflowError"):
         schemas.pop(name, None)
-    legacy = schemas["LegacyWorkflowResult"]
     legacy.pop("deprecated", None)
+    # There is no other result to tell it from.
+    legacy.pop("dependentSchemas", None)
+    legacy["properties"].pop("v", None)
     legacy["description"] = "How a run ended. A workflow that failed is an answer like any other."
     # What is not there is left out: an output that is nothing, and a child's trace, or what the server loses.
     _optional(legacy, "output", "trace")

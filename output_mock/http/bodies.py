@@ -74,13 +74,25 @@ def _text(encoding: str, body: bytes, charset: str) -> str:
     if len(body) > LIMIT:
         raise UnreadableBodyError.too_large()
     if charset == "utf-16":
-        # As iconv does it: the byte order mark decides, else it is guessed; text is little-endian.
-        charset = "utf-16" if body[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-16-le"
+        charset = _order_of_bytes(body)
+    if charset.startswith("utf-16") and len(body) % 2:
+        # Half of a character at the end is as good as none (bodies_that_end_within_a_character).
+        body = body[:-1]
     try:
         text = body.decode(charset, "replace")
     except LookupError:
         raise UnreadableBodyError.unsupported(f'unsupported charset "{charset.upper()}"') from None
     return text.removeprefix("\ufeff")
+
+
+def _order_of_bytes(body: bytes) -> str:
+    """Which kind of UTF-16 a body is: the byte order mark decides, or else where the zeros of ASCII stand."""
+    if body[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    pairs = list(zip(body[:200:2], body[1:200:2], strict=False))
+    big = sum(not first and bool(second) for first, second in pairs)
+    little = sum(bool(first) and not second for first, second in pairs)
+    return "utf-16-be" if big > little else "utf-16-le"
 
 
 def _inflated(encoding: str, body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Traces in S3: moto stands in for it, in this process or as a server; AWS itself is never asked."""
+"""Traces in S3: moto stands in for it, in this process or as a server; AWS itself is never used."""
 
 from __future__ import annotations
 
@@ -396,7 +396,7 @@ def test_without_moto_and_endpoint_nothing_is_sent_anywhere(
     mock.clock.advance("1m")
     status, body = log_of(client, "w")
     assert (status, body["error"]) == (500, "ScriptError")
-    assert "AWS itself is never asked" in body["message"]
+    assert "AWS itself is never used" in body["message"]
     assert "was not uploaded to bucket b-1" in caplog.text
     with pytest.raises(S3Missing, match="use the fixture output_traces"):
         bucket_of(mock.world.traces.source).keys()

@@ -10,10 +10,12 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as FutureTimeout
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+from output_mock.callbacks.limit import limited
 from output_mock.callbacks.no_answer import TookTooLong
 from output_mock.callbacks.request import Headers, Request, Response
 
@@ -53,7 +55,7 @@ class Application:
         mounted = f"/{path}" if path else ""
         if self._asgi is not None:
             return self._asgi.send(request, mounted, timeout)
-        return _wsgi(self._application, request, mounted)
+        return limited(partial(_wsgi, self._application, request, mounted), timeout)
 
     def close(self) -> None:
         """Shut down an ASGI application."""
@@ -87,7 +89,7 @@ def _wsgi(application: Callable[..., Iterable[bytes]], request: Request, mounted
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": "127.0.0.1",
         "HTTP_HOST": parts.netloc,
-        "HTTP_CONNECTION": "keep-alive",
+        "HTTP_CONNECTION": request.connection,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": parts.scheme,
         "wsgi.input": io.BytesIO(request.body),
@@ -223,7 +225,7 @@ class _Asgi:
             "query_string": parts.query.encode(),
             "headers": [
                 (b"host", parts.netloc.encode()),
-                (b"connection", b"keep-alive"),
+                (b"connection", request.connection.encode()),
                 *((name.encode(), value.encode("latin-1")) for name, value in request.headers),
             ],
             "client": ("127.0.0.1", 50000),

@@ -63,7 +63,7 @@ def _exchanged(connection: http.client.HTTPConnection, request: Request) -> Resp
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
     connection.putheader("host", parts.netloc)
-    connection.putheader("connection", "keep-alive")
+    connection.putheader("connection", request.connection)
     for name, value in request.headers:
         connection.putheader(name, value.encode("latin-1"))
     connection.endheaders(request.body or None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TookTooLong(Exception):
-    """There was no answer in time."""
+    """There was no answer in time. The message says where the application was, if that is known."""
 
 
 class NotSent(Exception):

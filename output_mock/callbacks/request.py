@@ -49,6 +49,11 @@ class Request(NamedTuple):
         """The parts of its URL."""
         return urlsplit(self.url)
 
+    @property
+    def connection(self) -> str:
+        """The header of this name, as `fetch` sends it (call_methods)."""
+        return "close" if self.method == "HEAD" else "keep-alive"
+
     def header(self, name: str) -> str | None:
         """The value of a header, whose name is lower case."""
         return next((value for key, value in self.headers if key == name), None)

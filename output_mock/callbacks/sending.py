@@ -466,8 +466,14 @@ class _Exchange:
             self.problem = str(error)
             reason = "Internal Server Error"
             return Response(request.url, 500, reason, (("content-type", "text/plain"),), reason.encode())
-        except TookTooLong:
+        except TookTooLong as error:
             self._too_long()
+            if str(error):
+                self.problem = (
+                    f"{request.url} was not answered in {TIMEOUT} s of real time. "
+                    f"The application was here:\n{error}"
+                )
+                _log.warning("%s", self.problem)
         except NotAllowed as error:
             host = request.parts.hostname
             self.unmatched_reason = (

@@ -14,6 +14,7 @@ from flask import Flask, Request, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
+from output_mock.callbacks.limit import stop_if_over
 from output_mock.durations import SECOND
 from output_mock.engine.errors import Ending
 from output_mock.engine.world import World
@@ -97,6 +98,7 @@ class OutputApp(Flask):
         Works without Flask's contexts, which are not needed here and take as long as everything else. Raises
         `Dropped` and `TimedOut` if a fault prevents an answer.
         """
+        stop_if_over()
         began = perf_counter()
         self.asked += 1
         asked = ApiRequest(environ, self.api)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 
 from output_mock import UNDEFINED, Context, OutputMock, Script, StepFailure
@@ -60,6 +62,37 @@ async def insists(ctx: Context, input: dict[str, Any]) -> Any:
     return {"failed": failed}
 
 
+@script.workflow(
+    "calls_twice",
+    description="Asks two questions, one after the other or both at once",
+    input_schema={},
+    output_schema={},
+)
+async def twice(ctx: Context, input: dict[str, Any]) -> Any:
+    questions = (input["first"], input["second"])
+    if input.get("together"):
+        answers = await asyncio.gather(*(_ask(ctx, question) for question in questions))
+    else:
+        answers = [await _ask(ctx, question) for question in questions]
+    return {"answers": [answer.get("answer") for answer in answers]}
+
+
+@script.workflow(
+    "calls_together", description="Sends requests in parallel", input_schema={}, output_schema={}
+)
+async def together(ctx: Context, input: dict[str, Any]) -> Any:
+    return await asyncio.gather(*(calls(ctx, request) for request in input["requests"]))
+
+
+@script.workflow(
+    "calls_parent", description="Has a child that sends the request", input_schema={}, output_schema={}
+)
+async def parent(ctx: Context, input: dict[str, Any]) -> Any:
+    if "asks" in input:
+        return {"got": await ctx.child("more_asks", input["asks"])}
+    return {"got": await ctx.child("more_calls", input["calls"])}
+
+
 class CalledApplication:
     """The application: it behaves as the path says.
 
@@ -78,7 +111,8 @@ class CalledApplication:
         respond("http://app.example:8056/*", fails="refused")
         respond("http://nobody.example/*", fails="unknown_host")
         respond(f"{URL}/hang_up", fails="reset")
-        mock.callbacks.delay_next("1.5s", None, url=f"{URL}/inside_slow", late="answer")
+        for slow in ("inside_slow", "stops", "terminates"):
+            mock.callbacks.delay_next("1.5s", None, url=f"{URL}/{slow}", late="answer")
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], object]
@@ -94,9 +128,17 @@ class CalledApplication:
 
     def _feedback(self, body: bytes, payload: Any) -> None:
         """Give feedback now, from inside the handler."""
-        path = f"/workflow/{json.loads(body)['workflowId']}/feedback"
-        answer = self._mock.app.test_client().post(path, json={"payload": payload}, headers=self._headers)
+        self._ask("POST", f"/workflow/{json.loads(body)['workflowId']}/feedback", {"payload": payload})
+
+    def _ask(self, method: str, path: str, json: dict[str, Any]) -> Any:
+        answer = self._mock.app.test_client().open(path, method=method, json=json, headers=self._headers)
         assert answer.status_code == 200
+        return answer.get_json()
+
+    def _run(self, workflow: str, path: str) -> Any:
+        return self._ask(
+            "POST", "/workflow/run", {"workflowName": workflow, "input": {"url": f"{URL}/{path}"}}
+        )
 
     def _feedback_later(self, body: bytes, payload: Any, after: str) -> None:
         self._mock.signal(json.loads(body)["workflowId"], "resume", payload, after=after)
@@ -113,6 +155,16 @@ class CalledApplication:
             case ["inside_twice"]:
                 self._feedback(body, {"by": "first"})
                 self._feedback(body, {"by": "second"})
+            case ["runs_another"]:
+                ran = self._run("more_calls", "empty")
+                return "200 OK", json.dumps({"ran": ran["status"], "output": ran["output"]}).encode(), {}
+            case ["runs_another_and_answers"]:
+                self._feedback(body, {"ran": self._run("more_asks", "inside")["output"]})
+            case ["stops"]:
+                self._ask("PATCH", f"/workflow/{json.loads(body)['workflowId']}/stop", {})
+            case ["terminates"]:
+                path = f"/workflow/{json.loads(body)['workflowId']}/terminate"
+                self._ask("POST", path, {"reason": "enough"})
             case ["slow"]:
                 self._clock.let_pass(40)
             case ["twice500"]:
@@ -122,7 +174,7 @@ class CalledApplication:
                     return "500 Internal Server Error", b'{"error":"busy"}', {}
                 self._feedback_later(body, {"by": "third"}, "500ms")
             case ["status", status]:
-                return f"{status} Whatever", b'{"status":1}', {}
+                return f"{status} {HTTPStatus(int(status)).phrase}", b'{"status":1}', {}
             case ["redirect"]:
                 return "302 Found", b"", {"Location": "/seen"}
             case ["redirect307"]:
@@ -156,5 +208,7 @@ class CalledApplication:
         }
         if body or environ["REQUEST_METHOD"] in ("POST", "PUT", "PATCH"):
             headers["content-length"] = environ["CONTENT_LENGTH"]
+        if environ["QUERY_STRING"]:
+            path += f"?{environ['QUERY_STRING']}"
         seen = {"method": environ["REQUEST_METHOD"], "path": path, "headers": headers, "body": body.decode()}
         return json.dumps(seen).encode()

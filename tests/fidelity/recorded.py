@@ -55,7 +55,10 @@ RECORDINGS = recordings(FOLDER / "0.11")
 # child, what a reset takes along. `further_pack.py` has the same workflows as scripts.
 FURTHER = recordings(FOLDER / "0.11" / "further")
 # Of workflows that send requests to an application. `calls_pack.py` has both.
-CALLS = recordings(FOLDER / "0.11" / "calls")
+CALLS = recordings(
+    *(FOLDER / version / "calls" for version in ("0.8", "0.9", "0.10")),
+    called="{path.parent.parent.name}/{path.stem}",
+) | recordings(FOLDER / "0.11" / "calls")
 TOKEN = "s3cret-token"
 # The kinds of servers that scenarios were recorded on.
 SERVERS: dict[str | None, dict[str, Any]] = {

@@ -14,6 +14,7 @@ from output_mock.contract.closed_runs import Closed
 from output_mock.contract.failure_links import Proto, kind_of, proto_of
 from output_mock.contract.payloads import payload, value_of
 from output_mock.contract.reply import Reply
+from output_mock.contract.run_start import SEND_HTTP_REQUEST
 from output_mock.contract.versions.change import Change, Facts, ShownEvent, Trait
 from output_mock.contract.versions.fatal_errors import NEVER_RETRIED, never_retried
 from output_mock.javascript_json import UNDEFINED
@@ -122,6 +123,9 @@ def _started(attributes: dict[str, Any], run: Facts) -> None:
 
 def _step_scheduled(attributes: dict[str, Any], run: Facts) -> None:
     attributes["header"] = {"fields": _fields(attributes["header"]["fields"], run, run.stack)}
+    if attributes["activityType"]["name"] == SEND_HTTP_REQUEST:
+        # Its list is the SDK's own (0.8/call_get).
+        return
     policy = attributes["retryPolicy"]
     policy["nonRetryableErrorTypes"] = never_retried(policy["nonRetryableErrorTypes"])
 

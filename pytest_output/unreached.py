@@ -15,6 +15,8 @@ _WRITTEN = re.compile(
 )
 _PORTS = {"http": 80, "https": 443}
 Address = tuple[str, int]
+# How pytest begins to say that no plugin runs a test that is a coroutine function.
+_NOT_RUN = "async def functions are not natively supported"
 
 
 def hint(url: str, error: BaseException | None, *, in_process: bool) -> str:
@@ -22,6 +24,11 @@ def hint(url: str, error: BaseException | None, *, in_process: bool) -> str:
 
     `error` is what the test failed with; `in_process` says whether the fake has no socket.
     """
+    if error is not None and str(error).startswith(_NOT_RUN):
+        return (
+            "the test itself did not run: pytest needs a plugin for async def tests. Install pytest-asyncio "
+            "and set asyncio_mode = auto in the ini file, or mark the test with @pytest.mark.asyncio"
+        )
     called = None if error is None else loopback_address(error)
     answered = f"{', '.join(CLIENTS[:-1])} and {CLIENTS[-1]}"
     socket = (

@@ -215,6 +215,27 @@ def _lost_request_headers(exchange: RecordedExchange) -> Iterator[Evidence]:
     resumed = sent.get("last-event-id", "")
     if re.fullmatch(r"[\d, ]+", resumed) and is_stream(exchange) and _FIRST_EVENT.search(exchange.answer):
         yield Evidence("request header lost", "last-event-id")
+    if sent.get("content-type", "").startswith("application/json") and _misses_the_body(exchange):
+        yield Evidence("request header lost", "content-type")
+
+
+def _misses_the_body(exchange: RecordedExchange) -> bool:
+    """Whether the server refuses a JSON object as if there were no body: without its type it reads none."""
+    if exchange.status != 400 or not exchange.body:
+        return False
+    try:
+        asked, told = json.loads(exchange.body), json.loads(exchange.answer)
+    except ValueError:
+        return False
+    if not isinstance(asked, dict) or not isinstance(told, dict):
+        return False
+    issues = told.get("issues")
+    return isinstance(issues, list) and any(
+        isinstance(issue, dict)
+        and issue.get("path") == []
+        and str(issue.get("message", "")).endswith("expected object, received undefined")
+        for issue in issues
+    )
 
 
 def repeated_ids(exchanges: Iterable[RecordedExchange]) -> list[Evidence]:

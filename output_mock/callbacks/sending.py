@@ -478,8 +478,9 @@ class _Exchange:
             host = request.parts.hostname
             self.unmatched_reason = (
                 f"nothing is at {request.url}{self._callbacks.nearest(request.url)}. It was not sent: "
-                f"script an answer (mock.callbacks.respond), give the application "
-                f"(mock.application), or let requests to {host} out (callback_hosts, --callback-host {host})"
+                f"script an answer (mock.callbacks.respond; in YAML, `callbacks:`), give the application "
+                f"(mock.application), or let requests to {host} out (callback_hosts; serve --callback-host "
+                f"{host}, or OUTPUT_MOCK_CALLBACK_HOST={host})"
             )
             _log.warning("%s", self.unmatched_reason)
             self._fail(str(error))

@@ -158,7 +158,9 @@ class RequestLog:
         line = f"{_printable(entry.method)} {_printable(masked_text(entry.target))} {entry.status}"
         if entry.stage != "answered":
             line += f" {entry.stage}"
-        return f"{line}\n" if entry.stage == "stream begins" else f"{line} {entry.seconds * 1000:.1f} ms\n"
+        if entry.stage != "stream begins":
+            line += f" {entry.seconds * 1000:.1f} ms"
+        return f"{line}\n" if entry.unmatched is None else f"{line}: {masked_text(entry.unmatched)}\n"
 
 
 def _as_json(when: float, entry: Served | str | _Text) -> dict[str, Any]:
@@ -176,6 +178,7 @@ def _as_json(when: float, entry: Served | str | _Text) -> dict[str, Any]:
         "target": masked_text(entry.target),
         "status": entry.status,
         "milliseconds": round(entry.seconds * 1000, 1),
+        **({} if entry.unmatched is None else {"unmatched": masked_text(entry.unmatched)}),
     }
 
 

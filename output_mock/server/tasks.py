@@ -10,6 +10,7 @@ from waitress.utilities import RequestHeaderFieldsTooLarge
 
 from output_mock.contract.errors import OutputError
 from output_mock.http import head_limit
+from output_mock.http.diagnostics import HEADER
 from output_mock.http.faults import Dropped
 from output_mock.http.response import status_line
 from output_mock.http.responses import error_reply, response_of
@@ -103,6 +104,7 @@ class _ReportingTask(Task):
                     getattr(request, "request_uri", "?"),
                     int(self.status[:3]),
                     monotonic() - self._began,
+                    next((text for name, text in self.response_headers if name == HEADER), None),
                 )
             )
 

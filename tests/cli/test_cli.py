@@ -589,14 +589,18 @@ def test_worker_down_may_be_given_several_times(serve: Serve, script: Path) -> N
 # What is told
 
 
-def test_each_request_gets_a_line(serve: Serve) -> None:
+def test_each_request_gets_a_line_that_says_why_it_matches_nothing(serve: Serve) -> None:
     fake = serve()
     fake.get("/health?a=1")
     fake.ask("POST", "/workflow/nobody/signal/go")
-    until(lambda: fake.log.count("\n") == 2)
-    first, second = fake.log.splitlines()
+    fake.ask("POST", "/workflow/start", {"workflowName": "simpel"})
+    fake.get("/workflow/w/statsu")
+    until(lambda: fake.log.count("\n") == 4)
+    first, second, third, fourth = fake.log.splitlines()
     assert re.fullmatch(r"GET /health\?a=1 200 \d+\.\d ms", first)
     assert re.fullmatch(r"POST /workflow/nobody/signal/go 404 \d+\.\d ms", second)
+    assert re.fullmatch(r"POST /workflow/start 424 \d+\.\d ms: .*'simpel'.*", third)
+    assert re.fullmatch(r"GET /workflow/w/statsu 404 \d+\.\d ms: .* the nearest is GET .*/status", fourth)
 
 
 def test_lines_of_health_checks_can_be_left_out(serve: Serve) -> None:

@@ -158,6 +158,11 @@ def forwards_no_validators(passing: Passing, ask: Ask) -> None:
     ask()
 
 
+def forwards_no_content_type(passing: Passing, ask: Ask) -> None:
+    passing.without("content-type")
+    ask()
+
+
 def knows_no_head(passing: Passing, ask: Ask) -> None:
     if passing.method == "HEAD":
         passing.say(405, "")
@@ -275,6 +280,11 @@ FRONTS: dict[str, tuple[Front, str, str]] = {
         forwards_no_validators,
         "system.etag",
         "removes the header If-None-Match from requests",
+    ),
+    "no Content-Type": (
+        forwards_no_content_type,
+        "reset",
+        "removes the header Content-Type from requests",
     ),
     "no HEAD": (
         knows_no_head,

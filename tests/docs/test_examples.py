@@ -22,7 +22,6 @@ from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from output_mock.durations import SECOND
 from output_mock.http import trace_log
-from output_mock.openapi import document as api_document
 from output_mock.scripts.demo import script as demonstration
 from output_mock.scripts.loading import load_file
 from output_mock.scripts.yaml.language import document
@@ -234,13 +233,10 @@ def test_the_two_commands_name_what_the_package_offers() -> None:
 
 def test_the_numbers_that_are_said_are_those_of_the_code() -> None:
     text = " ".join(EVERYTHING.split()) + " ".join((ROOT / "CHANGELOG.md").read_text().split())
-    operations = sum(len(methods) for methods in api_document()["paths"].values())
     verify_options = {option.name: option.default for option in verify.params}
     serve_options = {option.name: option.default for option in serve.params}
     hours = OutputMock().world.execution_timeout / (3600 * SECOND)
     expected = {
-        r"all (\d+) operations of the Output API": operations,
-        r"OpenAPI document of all (\d+) operations": operations,
         r"It makes ([\d,]+) requests at most": verify_options["max_requests"],
         r"takes (\w+) minutes at most": verify_options["max_seconds"] / 60,
         r"how many calls each world keeps \((\d+)\)": serve_options["journal"],

@@ -69,6 +69,11 @@ def test_unreached_and_nobody_says_why(output_mock):
     pytest.fail("there is no summary")
 
 
+async def test_unreached_as_no_plugin_runs_it(output_mock):
+    """the test itself did not run…pytest-asyncio…asyncio_mode = auto"""
+    raise AssertionError
+
+
 def test_reached(output_mock):
     requests.get(f"{output_mock.url}/health")
     requests.get(f"{IMPORTED}/health")

@@ -320,6 +320,10 @@ def check_route(route: str | None) -> None:
         raise ValueError(f"there is no route {route!r}{nearest(route, NAMES)}; routes are {', '.join(NAMES)}")
 
 
+# The operations that give a workflow the `payload` of their body.
+_MESSAGES = ("signal", "feedback", "query", "update")
+
+
 def listing(calls: Sequence[Call], *, most: int = 40) -> str:
     """One line for each call.
 
@@ -354,4 +358,17 @@ def _alike(one: Call, other: Call) -> bool:
 
 
 def _line(call: Call) -> str:
-    return str(call) if call.unmatched_reason is None else f"{call}\n     {call.unmatched_reason}"
+    told = call.unmatched_reason or _without_payload(call)
+    return str(call) if told is None else f"{call}\n     {told}"
+
+
+def _without_payload(call: Call) -> str | None:
+    """What is odd about a message of which the workflow gets nothing: it says something, but elsewhere."""
+    if (
+        call.route not in _MESSAGES
+        or not isinstance(call.json, dict)
+        or not call.json
+        or "payload" in call.json
+    ):
+        return None
+    return "the body has no 'payload', so the workflow gets undefined; send it as {\"payload\": …}"

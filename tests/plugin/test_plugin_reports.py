@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from output_mock import OutputMock
+from output_mock.report import calls
 from tests.conftest import Suite
 
 
@@ -48,6 +50,16 @@ def test_a_failing_test_shows_the_calls_and_where_the_runs_stand(
             "clock auto, at 2026-01-01 02:10:00 UTC; seed 0",
         ]
     )
+
+
+@pytest.mark.parametrize("kind", ["feedback", "signal/approve", "query/state", "update/edit"])
+def test_a_message_whose_payload_stands_elsewhere_is_explained(mock: OutputMock, kind: str) -> None:
+    client = mock.app.test_client()
+    for body in ({"approved": True}, {"payload": {"approved": True}}, {}):
+        client.post(f"/workflow/w-1/{kind}", json=body)
+    first, told, second, third = calls(mock).splitlines()
+    assert "the body has no 'payload', so the workflow gets undefined" in told
+    assert all(line.startswith("#") for line in (first, second, third))
 
 
 def test_a_passing_test_shows_nothing(suite: Suite) -> None:

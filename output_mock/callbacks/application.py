@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import io
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from functools import partial
 from http import HTTPStatus
@@ -16,16 +18,40 @@ from typing import Any
 from urllib.parse import unquote
 
 from output_mock.callbacks.limit import limited
-from output_mock.callbacks.no_answer import TookTooLong
+from output_mock.callbacks.no_answer import LARGEST_ANSWER, TookTooLong, TooLarge
 from output_mock.callbacks.request import Headers, Request, Response
+from output_mock.real_time import monotonic
 
 # How long, in seconds, an ASGI application may take to start, and to stop.
 _LIFESPAN = 10.0
+_CLOSED = "the application was closed while it answered"
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
 
 class ApplicationError(Exception):
-    """The application raised an error; the message is its traceback."""
+    """The application raised an error, or its answer is no answer of HTTP; the message is the traceback."""
+
+
+class _Body:
+    """The pieces of an answer, which may not go on without end. Raises `TooLarge` and `TookTooLong`."""
+
+    def __init__(self, timeout: float) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._end = monotonic() + timeout
+
+    def add(self, piece: object) -> None:
+        if not isinstance(piece, (bytes, bytearray, memoryview)):
+            raise TypeError(f"the body of an answer must be bytes, not {piece!r:.100}")
+        self._pieces.append(bytes(piece))
+        self._size += len(piece)
+        if self._size > LARGEST_ANSWER:
+            raise TooLarge
+        if monotonic() > self._end:
+            raise TookTooLong
+
+    def whole(self) -> bytes:
+        return b"".join(self._pieces)
 
 
 class Application:
@@ -49,13 +75,14 @@ class Application:
     def send(self, request: Request, timeout: float) -> Response:
         """What it answers.
 
-        Raises `ApplicationError` when it raised an error, and `TookTooLong` after `timeout` seconds.
+        Raises `ApplicationError` when it raised an error, `TooLarge` when it answers more than the fake
+        reads, and `TookTooLong` after `timeout` seconds.
         """
         path = self.url.partition("://")[2].partition("/")[2]
         mounted = f"/{path}" if path else ""
         if self._asgi is not None:
             return self._asgi.send(request, mounted, timeout)
-        return limited(partial(_wsgi, self._application, request, mounted), timeout)
+        return limited(partial(_wsgi, self._application, request, mounted, timeout), timeout)
 
     def close(self) -> None:
         """Shut down an ASGI application."""
@@ -70,25 +97,30 @@ def _is_asgi(application: Any) -> bool:
 
 
 def _shown(headers: Iterable[tuple[str, str]]) -> Headers:
-    return tuple((name.lower(), value) for name, value in headers if name.lower() not in _HOP_BY_HOP)
+    pairs = [(name.lower(), value) for name, value in headers]
+    for name, value in pairs:
+        if not isinstance(value, str):
+            raise TypeError(f"the header {name!r} must be text, not {value!r}")
+    return tuple(pair for pair in pairs if pair[0] not in _HOP_BY_HOP)
 
 
 # WSGI
 
 
-def _wsgi(application: Callable[..., Iterable[bytes]], request: Request, mounted: str) -> Response:
+def _wsgi(
+    application: Callable[..., Iterable[bytes]], request: Request, mounted: str, timeout: float
+) -> Response:
     parts = request.parts
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": mounted,
         "PATH_INFO": unquote(parts.path[len(mounted) :], "latin-1"),
         "QUERY_STRING": parts.query,
         "SERVER_NAME": parts.hostname or "",
-        "SERVER_PORT": str(port),
+        "SERVER_PORT": str(request.port),
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": "127.0.0.1",
-        "HTTP_HOST": parts.netloc,
+        "HTTP_HOST": request.host,
         "HTTP_CONNECTION": request.connection,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": parts.scheme,
@@ -103,29 +135,48 @@ def _wsgi(application: Callable[..., Iterable[bytes]], request: Request, mounted
         key = name.upper().replace("-", "_")
         environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
     begun: list[tuple[str, list[tuple[str, str]]]] = []
-    written: list[bytes] = []
+    body = _Body(timeout)
 
     def start_response(
         status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
         begun[:] = [(status, headers)]
-        return written.append
+        return body.add
 
     try:
         answer = application(environ, start_response)
         try:
-            written.extend(answer)
+            for piece in answer:
+                body.add(piece)
         finally:
             close = getattr(answer, "close", None)
             if close is not None:
                 close()
         if not begun:
             raise RuntimeError("the WSGI application has not called start_response")
-    except Exception:
-        raise ApplicationError(traceback.format_exc()) from None
-    status, headers = begun[0]
-    code, _, reason = status.partition(" ")
-    return Response(request.url, int(code), reason, _shown(headers), b"".join(written))
+        status, headers = begun[0]
+        code, _, reason = status.partition(" ")
+        return Response(request.url, _status(code), reason, _shown(headers), body.whole())
+    except (TooLarge, TookTooLong):
+        raise
+    except BaseException as error:
+        raise _failed(error) from None
+
+
+def _failed(error: BaseException) -> BaseException:
+    """What becomes of an error of the application: on a server, neither the end of the process that it may
+    ask for nor the end of a test reaches whoever has sent the request. Ctrl-C goes on.
+    """
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        return error
+    return ApplicationError("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+
+
+def _status(given: Any) -> int:
+    status = int(given)
+    if not 200 <= status < 600:
+        raise ValueError(f"{given!r} is not the status of an answer")
+    return status
 
 
 # ASGI
@@ -143,16 +194,26 @@ class _Asgi:
         self._state: dict[str, Any] = {}
 
     def send(self, request: Request, mounted: str, timeout: float) -> Response:
-        loop = self._running()
         if threading.current_thread() is self._thread:
             # Its event loop waits for this very answer.
             raise TookTooLong
-        future = asyncio.run_coroutine_threadsafe(self._call(request, mounted), loop)
+        loop = self._running()
+        call = self._call(request, mounted, timeout)
         try:
-            return future.result(timeout)
+            future = asyncio.run_coroutine_threadsafe(call, loop)
+        except RuntimeError:
+            call.close()
+            raise ApplicationError(_CLOSED) from None
+        try:
+            outcome = future.result(timeout)
+        except CancelledError:
+            raise ApplicationError(_CLOSED) from None
         except FutureTimeout:
             future.cancel()
             raise TookTooLong from None
+        if isinstance(outcome, Response):
+            return outcome
+        raise outcome
 
     def close(self) -> None:
         with self._lock:
@@ -185,7 +246,21 @@ class _Asgi:
             await stop.wait()
             await asyncio.wait([lifespan], timeout=_LIFESPAN)
 
-        asyncio.run(serve())
+        loop = asyncio.new_event_loop()
+        try:
+            serving = loop.create_task(serve())
+            while not serving.done():
+                # One that a task of the application raises leaves the loop, and must not end it for others.
+                with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                    loop.run_until_complete(serving)
+        finally:
+            if tasks := asyncio.all_tasks(loop):
+                for task in tasks:
+                    task.cancel()
+                loop.run_until_complete(asyncio.wait(tasks, timeout=_LIFESPAN))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
 
     async def _lifespan(self, ready: threading.Event, stop: asyncio.Event) -> None:
         """Start the application, and shut it down at the end. Applications without lifespan need neither."""
@@ -210,9 +285,17 @@ class _Asgi:
         await asyncio.wait([task], timeout=_LIFESPAN)
         task.cancel()
 
-    async def _call(self, request: Request, mounted: str) -> Response:
+    async def _call(self, request: Request, mounted: str, timeout: float) -> Response | BaseException:
+        """The answer, or why there is none: an error that is raised here could end the event loop."""
+        try:
+            return await self._answer(request, mounted, timeout)
+        except (TooLarge, TookTooLong) as error:
+            return error
+        except BaseException as error:
+            return _failed(error)
+
+    async def _answer(self, request: Request, mounted: str, timeout: float) -> Response:
         parts = request.parts
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -224,16 +307,16 @@ class _Asgi:
             "root_path": mounted,
             "query_string": parts.query.encode(),
             "headers": [
-                (b"host", parts.netloc.encode()),
+                (b"host", request.host.encode()),
                 (b"connection", request.connection.encode()),
                 *((name.encode(), value.encode("latin-1")) for name, value in request.headers),
             ],
             "client": ("127.0.0.1", 50000),
-            "server": (parts.hostname, port),
+            "server": (parts.hostname, request.port),
             "state": dict(self._state),
         }
         begun: dict[str, Any] = {}
-        pieces: list[bytes] = []
+        body = _Body(timeout)
         over = asyncio.Event()
         bodies = iter([{"type": "http.request", "body": request.body, "more_body": False}])
 
@@ -247,17 +330,16 @@ class _Asgi:
             if message["type"] == "http.response.start":
                 begun.update(message)
             elif message["type"] == "http.response.body":
-                pieces.append(bytes(message.get("body", b"")))
+                body.add(message.get("body", b""))
                 if not message.get("more_body"):
                     over.set()
 
-        try:
-            await self._application(scope, receive, send)
-            if not begun:
-                raise RuntimeError("the ASGI application has ended without an answer")
-        except Exception:
-            raise ApplicationError(traceback.format_exc()) from None
-        headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in begun["headers"])
-        status = int(begun["status"])
+        await self._application(scope, receive, send)
+        if not begun:
+            raise RuntimeError("the ASGI application has ended without an answer")
+        status = _status(begun["status"])
+        headers = (
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in begun.get("headers", ())
+        )
         reason = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
-        return Response(request.url, status, reason, _shown(headers), b"".join(pieces))
+        return Response(request.url, status, reason, _shown(headers), body.whole())

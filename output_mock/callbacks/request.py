@@ -54,6 +54,19 @@ class Request(NamedTuple):
         """The header of this name, as `fetch` sends it (call_methods)."""
         return "close" if self.method == "HEAD" else "keep-alive"
 
+    @property
+    def host(self) -> str:
+        """Its host, with the port that the URL has: what the header says."""
+        return self.parts.netloc.rpartition("@")[2]
+
+    @property
+    def port(self) -> int:
+        """The port that it goes to."""
+        parts = self.parts
+        if parts.port is not None:
+            return parts.port
+        return 443 if parts.scheme == "https" else 80
+
     def header(self, name: str) -> str | None:
         """The value of a header, whose name is lower case."""
         return next((value for key, value in self.headers if key == name), None)

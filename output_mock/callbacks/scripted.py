@@ -104,7 +104,5 @@ class ScriptedAnswer:
 
     def trouble(self, request: Request) -> str:
         """Why there is no answer, in the words of Node's `fetch`."""
-        parts = request.parts
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         assert self.fails is not None
-        return _TROUBLES[self.fails].format(host=parts.hostname, port=port)
+        return _TROUBLES[self.fails].format(host=request.parts.hostname, port=request.port)

@@ -414,11 +414,11 @@ class _Exchange:
     def response(self) -> Response | None:
         """The last answer; None when there was none (`failure` says why)."""
         if self._delivery.lost == "request":
-            self._fail(f"{_CLOSED} (a fault: the application does not have the request)")
+            self._fail(_CLOSED, "a fault: the application does not have the request")
             return None
         response = self._followed()
         if response is not None and self._delivery.lost == "answer":
-            self._fail(f"{_CLOSED} (a fault: the application has answered {response.status})")
+            self._fail(_CLOSED, f"a fault: the application has answered {response.status}")
             return None
         if response is not None and self.takes >= TIMEOUT * SECOND:
             self._too_long()
@@ -485,17 +485,16 @@ class _Exchange:
             _log.warning("%s", self.unmatched_reason)
             self._fail(str(error))
         except NotSent as error:
-            self._fail(str(error))
+            self._fail(str(error), error.hint)
         return None
 
     def _too_long(self) -> None:
         self.takes = TIMEOUT * SECOND
         self._fail(TIMEOUT_WORDS)
 
-    def _fail(self, why: str) -> None:
-        self.status, self.problem = 0, why
+    def _fail(self, words: str, hint: str | None = None) -> None:
         # What only the fake knows goes into the journal only.
-        words = why.partition(" (a fault:")[0]
+        self.status, self.problem = 0, words if hint is None else f"{words} ({hint})"
         self.failure = Failure(f"{self._words} {words}", name="FatalError")
 
 

@@ -11,6 +11,7 @@ import heapq
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Any, Literal, Protocol, get_args
 
@@ -35,8 +36,8 @@ class HoldsTime(Protocol):
         Call it with the lock held.
         """
 
-    def wait_until_free(self) -> None:
-        """Wait until it need not. Call it without the lock."""
+    def freed(self) -> AbstractContextManager[None]:
+        """Wait until it need not, and has not to while the block runs. Call it without the lock."""
 
 
 class Timer:
@@ -140,14 +141,16 @@ class Clock:
         """Move a virtual clock to `when`; it stands for requests of workflows on the way. Called without the
         lock.
         """
+        with self.lock:
+            self.jump(when)
+        if self.outgoing is None or self.lock.is_mine():
+            return
         while True:
-            with self.lock:
-                self.jump(when)
-            if self.outgoing is None or self.lock.is_mine():
-                return
-            self.outgoing.wait_until_free()
-            if self._now >= when:
-                return
+            with self.outgoing.freed():
+                if self._now >= when:
+                    return
+                with self.lock:
+                    self.jump(when)
 
     @property
     def runs_here(self) -> bool:

@@ -10,6 +10,7 @@ The clock stands while a request is under way, unless that waits for something i
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -31,16 +32,22 @@ if TYPE_CHECKING:
     from output_mock.engine.commands import Activity
     from output_mock.engine.run import Run
 
+_log = logging.getLogger("output_mock.callbacks")
 # How many requests are carried out at the same time on a real clock.
 _MOST_THREADS = 100
 # For how many seconds of the wall the clock stands for a request that is answered in another process, while a
 # request waits here that began later. Nobody can know whether that comes from there.
 LOOK_OUTSIDE = 1.0
+# The same for one that is answered in this process: the application may have begun a thread of its own,
+# which carries no context.
+LOOK_INSIDE = 5.0
 # How deep requests may be carried out inside of each other, and how many of these in one thread.
 _DEEPEST, _ROOM = 60, 6
 _TOO_DEEP = (
     f"requests are nested {_DEEPEST} deep; does the application run a workflow that calls it without end?"
 )
+# What the workflow hears when Ctrl-C breaks a request off.
+_BROKEN_OFF = Sent(None, Failure("SocketError: other side closed", name="FatalError"), 0)
 # How long, in seconds of the wall, whoever moves the clock waits for requests that are under way.
 _LONGEST = 60.0
 
@@ -155,30 +162,38 @@ class Outgoing:
         finally:
             waiting.end()
 
-    def wait_until_free(self) -> None:
-        """Carry out what was asked for, and wait until nothing holds the clock.
+    @contextmanager
+    def freed(self) -> Iterator[None]:
+        """Carry out what was asked for, and wait until nothing holds the clock. While the block runs, what
+        waits for this thread does not hold it either.
 
         Raises `StalledError` after a minute, and what `Ending.error` says when the world ends meanwhile.
         """
-        lock = self._clock.lock
-        if lock.is_mine():
+        if self._clock.lock.is_mine():
+            yield
             return
+        with self.waiting() as waiting:
+            self._wait_until_free(waiting)
+            yield
+
+    def _wait_until_free(self, waiting: Waiting) -> None:
+        lock = self._clock.lock
         limit = monotonic() + _LONGEST
-        with self.waiting():
-            while True:
-                self.carry_out(waits=True)
-                with lock:
-                    if lock.ended is not None:
-                        raise lock.ended.error()
-                    if not self.holds():
-                        return
-                    change = self.watch(threading.Event())
-                change.wait(max(0.0, limit - monotonic()))
-                self.unwatch(change)
-                if monotonic() >= limit:
-                    request = next(iter(self._under_way), None)
-                    to = "" if request is None else f" to {request.activity.input['url']}"
-                    raise StalledError(f"the clock stands still: a workflow's request{to} is not answered")
+        while True:
+            self.carry_out(waits=True)
+            with lock:
+                if lock.ended is not None:
+                    raise lock.ended.error()
+                if not self.holds():
+                    return
+                change = self.watch(threading.Event())
+            change.wait(max(0.0, min(LOOK_OUTSIDE, limit - monotonic())))
+            self.unwatch(change)
+            waiting.look_outside()
+            if monotonic() >= limit:
+                request = next(iter(self._under_way), None)
+                to = "" if request is None else f" to {request.activity.input['url']}"
+                raise StalledError(f"the clock stands still: a workflow's request{to} is not answered")
 
     def watch(self, event: threading.Event) -> threading.Event:
         """Have an event set when a request comes, waits or ends. Called with the lock held."""
@@ -210,12 +225,17 @@ class Outgoing:
         self._carry_all_out()
 
     def _work(self) -> None:
-        while True:
+        try:
             self._carry_all_out()
-            with self._clock.lock:
-                if not self._asked:
-                    self._threads -= 1
-                    return
+        finally:
+            # Whoever holds the lock at the moment, others take the place of this thread.
+            self._clock.lock.acquire()
+            try:
+                self._threads -= 1
+                if self._asked:
+                    self._have_it_done()
+            finally:
+                self._clock.lock.release()
 
     def _carry_all_out(self) -> None:
         while (request := self._next()) is not None:
@@ -230,7 +250,7 @@ class Outgoing:
             thread.join()
 
     def _do(self, request: OutgoingRequest, depth: int) -> None:
-        sent = None
+        sent = _BROKEN_OFF
         try:
             if depth > _DEEPEST:
                 sent = Sent(None, Failure(_TOO_DEEP, name="FatalError"), 0)
@@ -266,13 +286,12 @@ class Outgoing:
             as_written=request.run.world.deployment.requests_as_written,
         )
 
-    def _ended(self, request: OutgoingRequest, sent: Sent | None) -> None:
+    def _ended(self, request: OutgoingRequest, sent: Sent) -> None:
         # Whoever holds the lock at the moment, the answer is not lost.
         self._clock.lock.acquire()
         try:
             self._under_way.pop(request, None)
-            if sent is not None:
-                requests.answered(request.run, request.activity, request, sent)
+            requests.answered(request.run, request.activity, request, sent)
             if self._overtaken:
                 overtaken, self._overtaken = self._overtaken, []
                 self._asked.extend(overtaken)
@@ -294,15 +313,30 @@ class Waiting:
             self._wait([request])
 
     def look_outside(self) -> None:
-        """It has waited for a while: requests that are answered in another process may wait for it."""
-        if monotonic() - self._began >= LOOK_OUTSIDE:
-            self._wait(
-                [
-                    request
-                    for request in list(self._outgoing._under_way)
-                    if request.outside and request.began < self._began and request not in self._waiting
-                ]
-            )
+        """It has waited for a while: requests that began before may wait for it, in another process or in
+        another thread.
+        """
+        waited = monotonic() - self._began
+        if waited < LOOK_OUTSIDE:
+            return
+        found = [
+            request
+            for request in list(self._outgoing._under_way)
+            if (request.outside or waited >= LOOK_INSIDE)
+            and request.began < self._began
+            and not request.waits
+            and request not in self._waiting
+        ]
+        for request in found:
+            if not request.outside:
+                _log.warning(
+                    "a request to the fake has waited %.0f s for the clock, which stands while the "
+                    "application answers %s; now the clock moves. If the application sent it, in a thread of "
+                    "its own, start the thread's work with contextvars.copy_context().run to save this time",
+                    waited,
+                    request.activity.input["url"],
+                )
+        self._wait(found)
 
     def _wait(self, requests: list[OutgoingRequest]) -> None:
         if not requests:

@@ -48,8 +48,7 @@ class Waiting:
         target = min(clock.nanoseconds() + length, LATEST)
         limit = monotonic() + patience
         while True:
-            self.outgoing.wait_until_free()
-            with clock.lock:
+            with self.outgoing.freed(), clock.lock:
                 clock.run_due()
                 due = clock.next_due()
                 clock.jump(target if due is None else min(due, target))
@@ -80,8 +79,7 @@ class Waiting:
         """
         if self.clock.mode == "real":
             raise RuntimeError("a real clock cannot be advanced; wait until the next thing happens")
-        self.outgoing.wait_until_free()
-        with self.clock.lock:
+        with self.outgoing.freed(), self.clock.lock:
             moved = self.clock.run_due() or self._jump_to_next(lambda: run.latest().next_due(guards=guards))
         self.outgoing.carry_out()
         return moved

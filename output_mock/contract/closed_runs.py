@@ -1,8 +1,9 @@
-"""What Temporal holds of a run that has ended, and what `/result` and `/workflow/run` make of it.
+"""What Temporal stores about a closed run, and how `/result` and `/workflow/run` show it.
 
-There are two shapes. The versioned one (`v: "2"`) is what a run has whose worker says so in its memo, as
-workers do since 0.11.0 (run_completes, run_fails_*). The other one is made of the value that the run
-returned, which older workers wrap together with the places of the trace; older servers know nothing else.
+There are two shapes. A run has the versioned shape (`v: "2"`) when its worker says so in the memo, as
+workers do since 0.11.0 (run_completes, run_fails_*). The other shape comes from the value that the run
+returned. Older workers wrap that value together with the locations of the trace, and older servers know
+only this shape.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from output_mock.contract.failure_links import Link, Proto, links, proto_of
 from output_mock.contract.failures import Cause
 from output_mock.javascript_json import UNDEFINED
 
-# Types that name the way a failure took, and not the error that somebody threw.
+# Types that say how a failure was passed on, not which error the code threw.
 _WRAPPERS = frozenset(
     {
         "ActivityFailure",
@@ -30,11 +31,11 @@ _WRAPPERS = frozenset(
 
 @dataclass(slots=True)
 class Closed:
-    """What Temporal holds of a run that has ended.
+    """What Temporal stores about a closed run.
 
-    `value` is what the workflow function returned, `input` what it was given; both are `UNDEFINED` when there
-    is none. `failure` is the outermost link of its chain, None when it has not failed. `versioned` says
-    whether its memo has `payloadVersion: "2"`, and `trace` is the memo's, None when there is none there.
+    `value` is what the workflow function returned and `input` is its argument. Each is `UNDEFINED` if
+    missing. `failure` is the outermost link of the chain of failures, or None if the run did not fail.
+    `versioned` says whether the memo has `payloadVersion: "2"`. `trace` is the trace in the memo, or None.
     """
 
     workflow_id: str
@@ -45,7 +46,7 @@ class Closed:
     failure: Cause | None = None
     versioned: bool = True
     trace: dict[str, str] | None = None
-    # The chain as the history shows it, where that is not what `failure` says of itself.
+    # The chain as the history shows it, if that differs from `failure`.
     proto: Proto | None = field(default=None)
 
 
@@ -69,7 +70,7 @@ def versioned(closed: Closed) -> dict[str, Any]:
 
 
 def error(failure: Cause) -> dict[str, Any]:
-    """A chain of failures as the API sums it up (run_fails_*, stop_default, terminate, timed_out)."""
+    """The API's summary of a chain of failures (run_fails_*, stop_default, terminate, timed_out)."""
     summary: dict[str, Any] = {}
     activity_type = failure.activity_type()
     if activity_type is not None:
@@ -85,10 +86,10 @@ def error(failure: Cause) -> dict[str, Any]:
 
 
 def unversioned(closed: Closed) -> dict[str, Any]:
-    """The result as servers before 0.11.0 have it, and 0.11.0 of a run whose memo has no version.
+    """The result as servers before 0.11.0 show it; 0.11.0 also does so if the memo has no version.
 
-    Output and trace are keys of the value that the run returned. A value without such keys, because it is
-    what the workflow itself returned, leaves both out: so such a server loses the results of newer workers.
+    The server reads output and trace from keys of the value that the run returned. Newer workers return the
+    workflow's own value, which lacks these keys. So an older server loses their results.
     """
     value = closed.value
     answer: dict[str, Any] = {
@@ -114,9 +115,9 @@ def unversioned(closed: Closed) -> dict[str, Any]:
 
 
 def places(answer: dict[str, Any], *, nested_only: bool = False) -> dict[str, Any]:
-    """Where the trace of a run lies that has this result: `local`, `remote`, neither or both.
+    """Where the trace of a run with this result is: `local`, `remote`, neither or both.
 
-    With `nested_only`, as servers before 0.11.0 look for it.
+    `nested_only` searches as servers before 0.11.0 do.
     """
     trace = answer.get("trace")
     if not isinstance(trace, dict):
@@ -134,7 +135,7 @@ def _trace_in(link: Link) -> Any:
 
 
 def _details(chain: list[Link]) -> dict[str, Any]:
-    """`errorDetails`: the innermost error that somebody threw, and the whole chain."""
+    """`errorDetails`: the innermost error that the code threw, and the whole chain."""
     said = [link for link in reversed(chain) if link.non_retryable is not None]
     thrown = next((link for link in said if link.type is not None and link.type not in _WRAPPERS), None)
     shown = thrown or (said[0] if said else None)
@@ -145,7 +146,7 @@ def _details(chain: list[Link]) -> dict[str, Any]:
     return {
         "message": chain[-1].message if shown is None else shown.message,
         "name": chain[0].kind if shown is None or shown.type is None else shown.type,
-        # The outermost link that has a say in it; a step's own is further in.
+        # The outermost link that decides; the link of a step is further in.
         "retryable": not said[-1].non_retryable if said else None,
         "activityId": next((link.activity_type for link in chain if link.activity_type is not None), None),
         "cause": cause,
@@ -159,5 +160,5 @@ def _outermost(status: str, link: Link) -> str:
 
 
 def _is_falsy(value: Any) -> bool:
-    """Whether JavaScript takes a JSON value for false."""
+    """Whether a JSON value is falsy in JavaScript."""
     return value is UNDEFINED or (not isinstance(value, (dict, list)) and not value)

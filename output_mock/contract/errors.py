@@ -1,7 +1,7 @@
-"""What the API answers when a request cannot be served: one class for each error of the real server.
+"""The errors of the API: one class for each error of the real server.
 
-The `name` of a class is what the real server puts into `error`, `status` is the HTTP status that
-goes with it; both are facts of the recordings named in each class.
+The real server puts the `name` of a class into `error` and sends the HTTP `status`. The recordings named in
+each class show both.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from output_mock.suggestions import listed
 
 
 class OutputError(Exception):
-    """An error that the API answers with, as `{"error": name, "message": …}`."""
+    """An error response of the API: `{"error": name, "message": …}`."""
 
     name = "Error"
     status = 500
-    # What no script has foreseen about the request, and the nearest that there is; None when this error is
-    # simply the answer. For the author of a test, never for the body of an answer.
+    # Why no script matches the request, and the closest match. None if this error is an ordinary response.
+    # For the author of a test; never part of a response body.
     unmatched_reason: str | None = None
-    # In how many seconds it is worth another try; None when nobody says.
+    # After how many seconds the client may try again; None if not stated.
     retry_after: int | None = None
 
     def __init__(self, message: str, *, workflow_id: str | None = None) -> None:
@@ -31,16 +31,16 @@ class OutputError(Exception):
 
 
 class WorkflowNotFoundError(OutputError):
-    """No such workflow id or run, or the run is closed (unknown_workflow, approval)."""
+    """The workflow id or run does not exist, or the run is closed (unknown_workflow, approval)."""
 
     name = "WorkflowNotFoundError"
     status = 404
 
     @classmethod
     def unknown(cls, workflow_id: str, run_id: str | None = None) -> WorkflowNotFoundError:
-        """An id, or a run of an id, that nothing was ever started under (workflow_ids_in_messages)."""
+        """No run was ever started under this workflow id or run id (workflow_ids_in_messages)."""
         if run_id is None:
-            # What ends in a space does not come through between Temporal and the API
+            # A message that ends in a space gets lost between Temporal and the API
             # (workflow_ids_that_end_in_a_space).
             message = "" if workflow_id.endswith(" ") else f"workflow not found for ID: {workflow_id}"
             return cls(message, workflow_id=workflow_id)
@@ -102,7 +102,7 @@ class CatalogNotAvailableError(OutputError):
 
 
 class WorkflowNotCompletedError(OutputError):
-    """The result or trace of a running run was asked for (start_and_poll)."""
+    """A request for the result or trace of a run that is still running (start_and_poll)."""
 
     name = "WorkflowNotCompletedError"
     status = 424
@@ -112,7 +112,7 @@ class WorkflowNotCompletedError(OutputError):
 
 
 class WorkflowExecutionTimedOutError(OutputError):
-    """`/workflow/run` waited as long as it was told to; the run goes on (run_times_out_waiting)."""
+    """`/workflow/run` reached its timeout; the run continues (run_times_out_waiting)."""
 
     name = "WorkflowExecutionTimedOutError"
     status = 408
@@ -124,13 +124,13 @@ class WorkflowExecutionTimedOutError(OutputError):
 
 
 class QueryNotRegisteredError(OutputError):
-    """An unknown query, and a query whose handler threw (approval)."""
+    """An unknown query, or a query whose handler threw an error (approval)."""
 
     name = "QueryNotRegisteredError"
 
     @classmethod
     def unknown(cls, name: str, known: Collection[str], built_in: Collection[str]) -> QueryNotRegisteredError:
-        """A query that the script does not answer."""
+        """A query that the script does not define."""
         registered = " ".join((*built_in, *known))
         error = cls(f"Workflow did not register a handler for {name}. Registered queries: [{registered}]")
         error.unmatched_reason = f"the script answers no query {name!r}{listed('; there is', name, known)}"
@@ -138,7 +138,7 @@ class QueryNotRegisteredError(OutputError):
 
 
 class WorkflowUpdateFailedError(OutputError):
-    """An update that failed, was refused by its validator, or is unknown (approval)."""
+    """An update that failed, that its validator rejected, or that is unknown (approval)."""
 
     name = "WorkflowUpdateFailedError"
 
@@ -179,13 +179,14 @@ class TraceNotAvailableError(OutputError):
 
 
 class TraceFileDownloadError(OutputError):
-    """A remote trace could not be fetched (remote_trace_no_credentials, remote_trace_terminated)."""
+    """The server could not download a remote trace (remote_trace_no_credentials,
+    remote_trace_terminated)."""
 
     name = "TraceFileDownloadError"
 
 
 class TraceFileParseError(OutputError):
-    """A remote trace is no JSON (remote_trace_corrupt)."""
+    """A remote trace is not valid JSON (remote_trace_corrupt)."""
 
     name = "TraceFileParseError"
 
@@ -194,16 +195,16 @@ class TraceFileParseError(OutputError):
 
 
 class InvalidTraceFileUrl(OutputError):
-    """The URL of a remote trace is none of S3.
+    """The URL of a remote trace is not an S3 URL.
 
-    Not recorded; the real server's code gives these errors where it takes the URL apart.
+    Not recorded. The real server's code raises these errors when it parses the URL.
     """
 
     name = "InvalidTraceFileUrl"
 
 
 class InvalidPageTokenError(OutputError):
-    """A page token that no page gave (history_paging)."""
+    """A page token that the server did not issue (history_paging)."""
 
     name = "InvalidPageTokenError"
     status = 400
@@ -213,7 +214,8 @@ class InvalidPageTokenError(OutputError):
 
 
 class ServiceError(OutputError):
-    """Temporal itself refused: no worker, or an id that it cannot read (worker_down, history_paging)."""
+    """Temporal refused the request: there is no worker, or it cannot read an id (worker_down,
+    history_paging)."""
 
     name = "ServiceError"
 
@@ -223,7 +225,7 @@ class ServiceError(OutputError):
 
 
 class UnreadableBodyError(OutputError):
-    """A body that is refused unread, before anything else is looked at (raw_bodies)."""
+    """A body that the server rejects without reading it, before any other check (raw_bodies)."""
 
     def __init__(self, name: str, status: int, message: str) -> None:
         super().__init__(message)
@@ -233,27 +235,27 @@ class UnreadableBodyError(OutputError):
 
     @classmethod
     def no_json(cls, message: str) -> UnreadableBodyError:
-        """It is no JSON, or JSON that is neither an object nor an array."""
+        """The body is not JSON, or is JSON but neither an object nor an array."""
         return cls("SyntaxError", 400, message)
 
     @classmethod
     def too_large(cls, message: str = "request entity too large") -> UnreadableBodyError:
-        """It is larger than the server reads."""
+        """The body is larger than the server's limit."""
         return cls("PayloadTooLargeError", 413, message)
 
     @classmethod
     def unsupported(cls, message: str) -> UnreadableBodyError:
-        """It has a charset or an encoding that the server does not know."""
+        """The body has a charset or an encoding that the server does not support."""
         return cls("UnsupportedMediaTypeError", 415, message)
 
     @classmethod
     def not_unpacked(cls, message: str) -> UnreadableBodyError:
-        """It is not what its `Content-Encoding` says."""
+        """The body does not match its `Content-Encoding`."""
         return cls("Error", 400, message)
 
 
 class BadEscapeError(OutputError):
-    """A part of the path cannot be percent-decoded (workflow_id)."""
+    """The server cannot percent-decode a part of the path (workflow_id)."""
 
     name = "URIError"
     status = 400
@@ -264,7 +266,7 @@ class BadEscapeError(OutputError):
 
 
 class NestedTooDeepError(OutputError):
-    """What JSON that is nested too deep brings about on the real server."""
+    """The real server's error for JSON that is nested too deeply."""
 
     name = "RangeError"
 
@@ -274,9 +276,9 @@ class NestedTooDeepError(OutputError):
 
 
 class ErrorShape(NamedTuple):
-    """What the body of an error holds besides its name and its message, and when it is answered."""
+    """What an error body holds besides name and message, and when the server sends it."""
 
-    # Whether it names the workflow: always, never, or sometimes (None).
+    # Whether the body names the workflow: always, never, or sometimes (None).
     names_workflow: bool | None
     about: str
 

@@ -1,14 +1,13 @@
-"""The kinds of event that a history can have: Temporal's number and name of each, and its attributes.
+"""The kinds of history events: Temporal's number and name for each, and its attributes.
 
-This is the one table of events. The engine makes the events of these classes, replay and traces read their
-fields, `rendering` writes what clients see of them, the state file keeps their fields, and the OpenAPI
-document has its schemas from here. To add an attribute, add a line to a class.
+This is the only table of events. The engine creates instances of these classes. Replay and traces read
+their fields, `rendering` writes what clients see, the state file stores their fields, and the OpenAPI
+document takes its schemas from here. To add an attribute, add a line to a class.
 
-The lines of a class are the attributes in the order in which the server writes them (the recordings named at
-the classes show it): `shown` is a field of the event that clients see, `derived` is made of other fields or
-of what the run began with, and `hidden` is a field that only the fake itself uses. The order of fields is
-also that of a class's arguments, after `time` (nanoseconds since 1970). No argument can be left out, and to
-type checkers no field can be changed afterwards.
+A class lists its attributes in the order in which the server writes them, as the recordings named at the
+class show. `shown` is a field that clients see. `derived` is computed from other fields or from the start
+of the run. `hidden` is a field that only the fake uses. The arguments of a class have the same order, after
+`time` (nanoseconds since 1970). All are required, and for type checkers all fields are read-only.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_options: Any) -> Callable[[Any], Any]:
-        """Only type checkers need to know; `typing` has it since Python 3.11."""
+        """Only type checkers use this; `typing` has it since Python 3.11."""
         return lambda decorator: decorator
 
 
@@ -67,39 +66,39 @@ NAMESPACE_ID = "6f1c2d0e-7a58-4c3b-9d24-0b5e8f6a1c90"
 _STICKY_QUEUE = "1@worker-output-mock"
 _BUILD = "output-mock"
 _FOREVER = 2**63
-# The attributes that the server leaves out unless a reader asks for payloads.
+# The attributes that the server omits unless a client asks for payloads.
 _PAYLOAD_KEYS = frozenset({"input", "result", "failure", "details", "lastCompletionResult", "lastFailure"})
 
-# From so many events on, the server suggests that a run continues as new (many_events).
+# From this number of events on, the server suggests that a run continues as new (many_events).
 EVENTS_TO_CONTINUE = 4096
 
-# What fields hold. The state file has a form for each of these types.
+# The types of fields. The state file has a form for each of them.
 Json = Any
 Length = Annotated[int, "nanoseconds"]
 
 
 class StepThrew(Protocol):
-    """What awaiting a step raises that has failed (`sdk.failures.StepFailure`)."""
+    """What awaiting a failed step raises (`sdk.failures.StepFailure`)."""
 
     chain: Cause
 
 
 class ChildThrew(Protocol):
-    """What awaiting a child raises that has failed (`sdk.failures.ChildFailure`)."""
+    """What awaiting a failed child raises (`sdk.failures.ChildFailure`)."""
 
     status: str
     chain: Cause
 
 
 class Requester(NamedTuple):
-    """The parent that asks a child to stop, and the event there with which it does."""
+    """The parent that asks a child to stop, and the event in the parent's history that asks."""
 
     workflow_id: str
     run_id: str
     initiated_id: int
 
 
-# Takes with what the run began, the number of the event, and the event.
+# Takes the start of the run, the number of the event, and the event.
 Of = Callable[[StartInfo, int, Any], Any]
 
 
@@ -107,7 +106,7 @@ class _Absent:
     """The type of `ABSENT`."""
 
 
-# What an attribute is that an event does not have.
+# The value of an attribute that an event lacks.
 ABSENT = _Absent()
 
 
@@ -116,22 +115,22 @@ class Attribute(NamedTuple):
 
     key: str
     form: Form
-    # What it is, already in its form; `ABSENT` when the event does not have it.
+    # The value as it is written, or `ABSENT` if the event lacks the attribute.
     of: Of
-    # Whether there are events of the kind without it.
+    # Whether some events of the kind lack it.
     is_optional: bool
-    # Whether it is left out unless a reader asks for payloads.
+    # Whether the server omits it unless a client asks for payloads.
     is_payload: bool
-    # Whether it comes before those that several kinds have in common.
+    # Whether it comes before the attributes that several kinds share.
     is_first: bool = False
 
 
 def shown(key: str, form: Form, *, optional: bool = False, first: bool = False, sized: bool = True) -> Any:
     """A field that clients see, under this key and in this form.
 
-    If `optional`, it is left out when it is None. `first` puts it before what is common to several kinds.
-    Payloads and failures count towards the size of a history unless they are not `sized`, because another
-    event has them already.
+    If `optional`, the server omits it when it is None. `first` puts it before the attributes that several
+    kinds share. Payloads and failures count towards the size of a history. Set `sized` to false if another
+    event already counts them.
     """
     return dataclasses.field(
         metadata={
@@ -145,7 +144,7 @@ def shown(key: str, form: Form, *, optional: bool = False, first: bool = False, 
 
 
 def hidden(*, sized: bool = False) -> Any:
-    """A field that clients do not see, or only as part of something `derived`."""
+    """A field that clients do not see, except as part of a `derived` attribute."""
     return dataclasses.field(metadata={"sized": sized})
 
 
@@ -157,8 +156,8 @@ class _Derived(NamedTuple):
 
 
 def derived(key: str, form: Form, of: Any, *, optional: bool = False) -> _Derived:
-    """An attribute that no field holds: a constant, or made by a function of the run's start, the event's
-    number and the event. If `optional`, it is left out when the function returns `ABSENT`.
+    """An attribute without a field: a constant, or a function of the run's start, the event's number and
+    the event. If `optional`, the server omits it when the function returns `ABSENT`.
     """
     return _Derived(key, form, of, optional)
 
@@ -206,14 +205,14 @@ def _attribute_of_field(name: str, line: dataclasses.Field[Any]) -> Attribute:
 
 @_with_fields
 class Event:
-    """Something that has happened in a run, at a `time` in nanoseconds since 1970."""
+    """An event in a run, at a `time` in nanoseconds since 1970."""
 
     number: ClassVar[int]
-    # Temporal's name of the kind, and the key under which an event has its attributes.
+    # Temporal's name for the kind, and the key that holds an event's attributes.
     name: ClassVar[str]
     key: ClassVar[str]
     attributes: ClassVar[tuple[Attribute, ...]] = ()
-    # Those that every reader sees.
+    # The attributes that every client sees.
     without_payloads: ClassVar[tuple[Attribute, ...]] = ()
     # The fields whose size counts towards the limit of the history.
     sized: ClassVar[tuple[str, ...]] = ()
@@ -223,7 +222,7 @@ class Event:
 
 # The kinds by Temporal's numbers.
 KINDS: dict[int, type[Event]] = {}
-# Those that no run here has.
+# The kinds that no run of the fake has.
 OTHER_KINDS = {
     8: "WORKFLOW_TASK_TIMED_OUT",
     30: "START_CHILD_WORKFLOW_EXECUTION_FAILED",
@@ -235,7 +234,7 @@ E_ = TypeVar("E_", bound=Event)
 
 @dataclass_transform(eq_default=False, frozen_default=True, field_specifiers=(shown, hidden))
 def _kind(number: int) -> Callable[[type[E_]], type[E_]]:
-    """Make of a class the kind with this number; its name is Temporal's own."""
+    """Register a class as the kind with this number. Its name is Temporal's own."""
 
     def declared(kind: type[E_]) -> type[E_]:
         made = _with_fields(kind)
@@ -249,13 +248,13 @@ def _kind(number: int) -> Callable[[type[E_]], type[E_]]:
 
 
 def attributes_key(name: str) -> str:
-    """The key under which an event of the kind with this name has its attributes."""
+    """The key that holds the attributes of an event of this kind."""
     first, *rest = name.lower().split("_")
     return first + "".join(part.capitalize() for part in rest) + "EventAttributes"
 
 
 def schema(kind: type[Event]) -> JsonSchema:
-    """The schema of the attributes of a kind. Others may come along."""
+    """The schema of a kind's attributes. It allows further attributes."""
     return {
         "type": "object",
         "required": [one.key for one in kind.attributes if not (one.is_optional or one.is_payload)],
@@ -263,7 +262,7 @@ def schema(kind: type[Event]) -> JsonSchema:
     }
 
 
-# What several kinds derive in the same way
+# Functions that several kinds share
 
 
 def _task_queue(info: StartInfo, _id: int, _event: Any) -> str:
@@ -287,7 +286,7 @@ def _empty_list(_info: StartInfo, _id: int, _event: Any) -> list[Any]:
 
 
 def _given(value: Any) -> Any:
-    """That, unless it is None."""
+    """The value, unless it is None."""
     return ABSENT if value is None else value
 
 
@@ -310,7 +309,7 @@ def _memo_at_start(_info: StartInfo, _id: int, event: Any) -> Any:
 
 
 def _catalog_memo(catalog: dict[str, Any]) -> dict[str, Any]:
-    """What a catalog's run tells in its memo: the names that it knows, and a fingerprint of it all."""
+    """The memo of a catalog's run: the names of its workflows, and a fingerprint of all of it."""
     digest = hashlib.sha256(json.dumps(catalog, sort_keys=True, default=repr).encode()).hexdigest()
     return {"workflowNames": payload(catalog["workflowNames"]), "hash": payload(digest)}
 
@@ -449,7 +448,7 @@ class WorkflowExecutionTimedOut(Event):
 
 @_kind(20)
 class WorkflowExecutionCancelRequested(Event):
-    """The run is asked to stop (stop_default)."""
+    """A client or parent has asked the run to stop (stop_default)."""
 
     by: Requester | None = hidden()
 
@@ -477,7 +476,7 @@ class WorkflowExecutionCanceled(Event):
 
 @_kind(26)
 class WorkflowExecutionSignaled(Event):
-    """A signal has come (approval)."""
+    """The run has received a signal (approval)."""
 
     signal_name: str = shown("signalName", TEXT)
     input: Json = shown("input", PAYLOAD)
@@ -488,7 +487,7 @@ class WorkflowExecutionSignaled(Event):
 
 @_kind(27)
 class WorkflowExecutionTerminated(Event):
-    """The run was ended by hand (terminate, reset)."""
+    """A client has terminated the run (terminate, reset)."""
 
     reason: str | None = shown("reason", TEXT, optional=True)
     _details = derived(
@@ -500,7 +499,7 @@ class WorkflowExecutionTerminated(Event):
 
 @_kind(28)
 class WorkflowExecutionContinuedAsNew(Event):
-    """The run goes on in a new one (continue_as_new)."""
+    """The run has continued as new (continue_as_new)."""
 
     new_run_id: str = shown("newExecutionRunId", RUN_ID)
     _workflow_type = derived("workflowType", TYPE, lambda info, _id, _event: info.workflow_type)
@@ -515,11 +514,11 @@ class WorkflowExecutionContinuedAsNew(Event):
 
 @_kind(46)
 class WorkflowPropertiesModified(Event):
-    """The worker has told more of the run in its memo (run_completes, untraced)."""
+    """The worker has added fields to the run's memo (run_completes, untraced)."""
 
     task_completed: int = shown("workflowTaskCompletedEventId", LONG)
     memo: Memo = hidden()
-    # The fields that it has told now; the memo holds those from before as well.
+    # The fields that this event adds; the memo also keeps the earlier ones.
     names: tuple[str, ...] = hidden()
     _upserted = derived(
         "upsertedMemo",
@@ -535,7 +534,7 @@ class WorkflowPropertiesModified(Event):
 
 @_kind(5)
 class WorkflowTaskScheduled(Event):
-    """The worker is asked to go on with the run (run_completes)."""
+    """The worker has a task for the run (run_completes)."""
 
     is_sticky: bool = hidden()
 
@@ -554,15 +553,15 @@ class WorkflowTaskScheduled(Event):
 
 @_kind(6)
 class WorkflowTaskStarted(Event):
-    """The worker has begun to go on (run_completes).
+    """The worker has begun its task (run_completes).
 
-    A task that fails again and again, which no run here has, tells no worker (options_backwards).
+    A task that keeps failing, which no run of the fake has, names no worker (options_backwards).
     """
 
     _reasons = derived(
         "suggestContinueAsNewReasons",
         LIST,
-        # 2 is a history of many events.
+        # 2 means that the history has many events.
         lambda _info, event_id, _event: [2] if event_id > EVENTS_TO_CONTINUE else [],
     )
     scheduled: int = shown("scheduledEventId", EVENT_ID)
@@ -575,7 +574,7 @@ class WorkflowTaskStarted(Event):
         optional=True,
     )
     _history_size = derived("historySizeBytes", LONG, lambda _info, event_id, _event: event_id * 140)
-    # Whether the server has taken what its worker has answered (too_big_update).
+    # Whether the server has accepted the worker's answer (too_big_update).
     is_answered: bool = hidden()
     _worker = derived(
         "workerVersion",
@@ -587,13 +586,13 @@ class WorkflowTaskStarted(Event):
 
 @_kind(7)
 class WorkflowTaskCompleted(Event):
-    """The worker has gone on, and given the commands that follow (run_completes)."""
+    """The worker has completed its task; the events of its commands follow (run_completes)."""
 
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     started: int = shown("startedEventId", EVENT_ID)
     _identity = derived("identity", TEXT, IDENTITY)
     _worker = derived("workerVersion", BUILD, _BUILD)
-    # The worker tells of its SDK with the first task.
+    # The worker names its SDK with the first task.
     _sdk = derived(
         "sdkMetadata",
         OBJECT,
@@ -605,7 +604,7 @@ class WorkflowTaskCompleted(Event):
 
 
 _RESET, _LARGE_MESSAGE = 20, 17
-# The numbers of the causes that a reason begins with.
+# The number of each cause, by the words that a reason begins with.
 _CAUSES = {
     "BadScheduleActivityAttributes": 2,
     "BadFailWorkflowExecutionAttributes": 8,
@@ -618,9 +617,7 @@ _CAUSES = {
 
 @_kind(9)
 class WorkflowTaskFailed(Event):
-    """The run was reset to before this task (reset), or the task gave what the server does not take
-    (too_big_*).
-    """
+    """The run was reset to before this task (reset), or the server rejected the task's result (too_big_*)."""
 
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     started: int = shown("startedEventId", EVENT_ID)
@@ -658,7 +655,7 @@ def _cause_of(event: WorkflowTaskFailed) -> int:
 
 
 def step_timeouts(info: StartInfo, options: ActivityOptions) -> tuple[int, int]:
-    """How long a step may take with all its attempts, 0 for as long as it takes, and one attempt of it."""
+    """How long a step may take in all (0: no limit), and how long one attempt may take."""
     whole = options.schedule_to_close or info.timeout
     return whole, min(options.start_to_close, whole or options.start_to_close)
 
@@ -680,12 +677,12 @@ def _if_given(value: Json) -> Any:
 
 @_kind(10)
 class ActivityTaskScheduled(Event):
-    """The script asks for a step (run_completes, timed_out)."""
+    """The script has called a step (run_completes, timed_out)."""
 
     activity_id: str = shown("activityId", TEXT)
     activity_type: str = shown("activityType", TYPE)
     _task_queue = derived("taskQueue", TASK_QUEUE, _task_queue)
-    # What the step is told of its run.
+    # What the step learns about its run.
     memo: Memo = hidden()
     details: WorkflowDetails = hidden()
     _header = derived(
@@ -695,7 +692,7 @@ class ActivityTaskScheduled(Event):
             "fields": {**event.memo.fields(), "workflowDetails": payload(event.details.as_json())}
         },
     )
-    # A step that is given nothing has no input, and not null (nothing_given).
+    # A step that is called without an argument has no input, rather than null (nothing_given).
     input: Json = hidden(sized=True)
     _shown_input = derived("input", VALUE, lambda _info, _id, event: _if_given(event.input), optional=True)
     _schedule_to_close = derived(
@@ -717,14 +714,15 @@ class ActivityTaskScheduled(Event):
 
 @_kind(11)
 class ActivityTaskStarted(Event):
-    """The last attempt of a step has begun; written once it has ended (run_retries_then_completes)."""
+    """The last attempt of a step has begun. The server writes this once the attempt has ended
+    (run_retries_then_completes)."""
 
     scheduled: int = shown("scheduledEventId", EVENT_ID)
     _identity = derived("identity", TEXT, IDENTITY)
     _request_id = derived("requestId", TEXT, _request)
     attempt: int = shown("attempt", NUMBER)
     last_failure: Cause | None = shown("lastFailure", FAILURE, optional=True, sized=False)
-    # Whether its worker has answered. Which one it was is known from its answer.
+    # Whether its worker has answered. Only the answer says which worker it was.
     is_answered: bool = hidden()
     _worker = derived(
         "workerVersion",
@@ -758,7 +756,7 @@ class ActivityTaskFailed(Event):
 
 @_kind(14)
 class ActivityTaskTimedOut(Event):
-    """A step has taken too long, with one attempt or with all of them."""
+    """A step has exceeded its time limit, for one attempt or for all of them."""
 
     failure: Cause = shown("failure", FAILURE)
     scheduled: int = shown("scheduledEventId", EVENT_ID)
@@ -777,7 +775,7 @@ class ActivityTaskCancelRequested(Event):
 
 @_kind(16)
 class ActivityTaskCanceled(Event):
-    """A step was waiting for its next attempt when it was asked to stop (backoff_cancelled)."""
+    """A step was cancelled while it waited for its next attempt (backoff_cancelled)."""
 
     _details = derived("details", PAYLOAD, "ACTIVITY_ID_NOT_STARTED")
     cancel_requested: int = shown("latestCancelRequestedEventId", LONG)
@@ -790,7 +788,7 @@ class ActivityTaskCanceled(Event):
 
 @_kind(17)
 class TimerStarted(Event):
-    """The script waits for a time (start_and_poll)."""
+    """The script has started a timer (start_and_poll)."""
 
     timer_id: str = shown("timerId", TEXT)
     length: Length = shown("startToFireTimeout", DURATION)
@@ -799,7 +797,7 @@ class TimerStarted(Event):
 
 @_kind(18)
 class TimerFired(Event):
-    """That time is over (start_and_poll)."""
+    """A timer has fired (start_and_poll)."""
 
     timer_id: str = shown("timerId", TEXT)
     started: int = shown("startedEventId", EVENT_ID)
@@ -807,7 +805,7 @@ class TimerFired(Event):
 
 @_kind(19)
 class TimerCanceled(Event):
-    """The script waits for it no longer."""
+    """The script has stopped waiting for a timer."""
 
     timer_id: str = shown("timerId", TEXT)
     started: int = shown("startedEventId", EVENT_ID)
@@ -820,7 +818,7 @@ class TimerCanceled(Event):
 
 @_kind(29)
 class StartChildWorkflowExecutionInitiated(Event):
-    """The script asks for a child (child_workflow)."""
+    """The script has called a child workflow (child_workflow)."""
 
     _namespace = derived("namespace", TEXT, _namespace)
     workflow_id: str = shown("workflowId", TEXT)
@@ -843,7 +841,7 @@ class StartChildWorkflowExecutionInitiated(Event):
 
 @_with_fields
 class OfChild(Event):
-    """Something about a child."""
+    """Base of the events about a child."""
 
     _namespace = derived("namespace", TEXT, _namespace)
     workflow_id: str = hidden()
@@ -866,7 +864,7 @@ class ChildWorkflowExecutionStarted(OfChild):
 
 @_with_fields
 class OfClosedChild(OfChild):
-    """A child has ended; `started` is the event with which it started."""
+    """Base of the events that close a child; `started` is the event that started it."""
 
     started: int = shown("startedEventId", EVENT_ID)
 
@@ -880,7 +878,7 @@ class ChildWorkflowExecutionCompleted(OfClosedChild):
 
 @_with_fields
 class OfFailedChild(OfClosedChild):
-    """A child has ended otherwise than by completing, and what awaiting it raises."""
+    """Base of the events of a child that did not complete, with the error that awaiting it raises."""
 
     outcome: ChildThrew = hidden()
 
@@ -907,12 +905,12 @@ class ChildWorkflowExecutionTimedOut(OfFailedChild):
 
 @_kind(36)
 class ChildWorkflowExecutionTerminated(OfFailedChild):
-    """A child was ended by hand."""
+    """A client has terminated a child."""
 
 
 @_kind(22)
 class RequestCancelExternalWorkflowExecutionInitiated(Event):
-    """The script asks a child to stop."""
+    """The script has asked a child to stop."""
 
     task_completed: int = shown("workflowTaskCompletedEventId", LONG)
     _namespace = derived("namespace", TEXT, _namespace)
@@ -927,7 +925,7 @@ class RequestCancelExternalWorkflowExecutionInitiated(Event):
 
 @_kind(24)
 class ExternalWorkflowExecutionCancelRequested(Event):
-    """A child has been asked to stop."""
+    """A child has received the request to stop."""
 
     initiated: int = shown("initiatedEventId", LONG)
     _namespace = derived("namespace", TEXT, _namespace)
@@ -960,7 +958,7 @@ class WorkflowExecutionUpdateAccepted(Event):
     sequencing: int = shown("acceptedRequestSequencingEventId", LONG)
     update_name: str = hidden()
     given: Json = hidden(sized=True)
-    # The event that has brought it over from another run's history; 0 when none has.
+    # The event that copied it from the history of another run; 0 if none did.
     admitted: int = hidden()
     _request = derived(
         "acceptedRequest",
@@ -972,12 +970,12 @@ class WorkflowExecutionUpdateAccepted(Event):
 
 @_kind(43)
 class WorkflowExecutionUpdateCompleted(Event):
-    """An update has its answer (approval)."""
+    """An update has completed or failed (approval)."""
 
     update_id: str = hidden()
     _meta = derived("meta", UPDATE_META, lambda _info, _id, event: (event.update_id, IDENTITY))
     result: Json = hidden(sized=True)
-    # None when it has not failed.
+    # None if it did not fail.
     failure: Cause | None = hidden()
     _outcome = derived(
         "outcome",
@@ -993,7 +991,7 @@ class WorkflowExecutionUpdateCompleted(Event):
 
 @_kind(47)
 class WorkflowExecutionUpdateAdmitted(Event):
-    """An update of a run that was reset, brought over."""
+    """A reset has copied this update from the earlier run."""
 
     update_id: str = hidden()
     update_name: str = hidden()
@@ -1003,7 +1001,7 @@ class WorkflowExecutionUpdateAdmitted(Event):
 
 
 def kinds_in_order() -> Iterator[tuple[int, str, type[Event] | None]]:
-    """Number, name and class of every kind that Temporal has and the documents know, by number."""
+    """Number, name and class of every documented kind of Temporal's, sorted by number."""
     for number in sorted({*KINDS, *OTHER_KINDS}):
         kind = KINDS.get(number)
         yield number, OTHER_KINDS[number] if kind is None else kind.name, kind

@@ -1,4 +1,4 @@
-"""Failures as the history shows them, read link by link: what the server's client library makes of them."""
+"""How the server's client library reads the failures of a history, link by link."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Proto = dict[str, Any]
 
-# The field that says what a link is, and the class that the client library rebuilds from it.
+# The field that identifies a link, and the class that the client library builds from it.
 KINDS = {
     "applicationFailureInfo": "ApplicationFailure",
     "activityFailureInfo": "ActivityFailure",
@@ -27,7 +27,7 @@ _LONGEST_CHAIN = 20
 
 
 class Link(NamedTuple):
-    """One link of a chain. `type` is an application failure's, `details` are its details, decoded."""
+    """One link of a chain. `type` and the decoded `details` belong to an application failure."""
 
     kind: str
     message: str
@@ -38,22 +38,22 @@ class Link(NamedTuple):
 
 
 def proto_of(failure: Cause) -> Proto:
-    """A chain of failures as the history would show it, its ends by hand included."""
+    """A chain of failures as the history would show it, including stops and terminations."""
     proto = failure.proto()
     field = _FIELDS.get(failure.kind)
     if field is not None:
-        # What the server itself says of a run that ended has no such field: there is an event for it instead.
+        # The server's own way of ending a run has no such field: it is an event instead.
         proto.setdefault(field, {})
     return proto
 
 
 def kind_of(proto: Mapping[str, Any]) -> str:
-    """The class that the client library makes of a link."""
+    """The class that the client library builds from a link."""
     return next((kind for field, kind in KINDS.items() if field in proto), "TemporalFailure")
 
 
 def links(proto: Proto) -> Iterator[Link]:
-    """A chain, outermost link first. The client library drops what is below a timeout, and so does this."""
+    """A chain, outermost link first. Like the client library, it drops links below a timeout."""
     link: Proto | None = proto
     for _ in range(_LONGEST_CHAIN):
         if link is None:
@@ -73,6 +73,6 @@ def links(proto: Proto) -> Iterator[Link]:
 
 
 def details_of(proto: Mapping[str, Any]) -> list[Any]:
-    """The payloads of an application failure's details; others have none."""
+    """The payloads of an application failure's details. Other failures have none."""
     found: list[Any] = proto.get("applicationFailureInfo", {}).get("details", {}).get("payloads", [])
     return found

@@ -1,4 +1,4 @@
-"""How things fail, as Temporal keeps it: chains of failures.
+"""Chains of failures, as Temporal stores them.
 
 A `Cause` is one link: an activity failure around an application failure around the error itself, and so on
 (recordings run_fails_*, child_workflow, stop_default, terminate, timed_out).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# Who the events say did something; the recordings' own workers are not compared.
+# The identities in events. Comparisons with recordings ignore them.
 IDENTITY = "1@worker"
 _RETRY_STATES = {
     1: "RETRY_STATE_IN_PROGRESS",
@@ -22,7 +22,7 @@ NON_RETRYABLE, TIMEOUT, MAXIMUM_ATTEMPTS, NO_POLICY, CANCEL_REQUESTED = 2, 3, 4,
 
 
 class Cause:
-    """One link of a chain of failures, as Temporal keeps it."""
+    """One link of a chain of failures, as Temporal stores it."""
 
     __slots__ = ("cause", "error", "info", "kind", "message", "source", "stack", "type")
 
@@ -38,14 +38,14 @@ class Cause:
         source: str | None = "TypeScriptSDK",
     ) -> None:
         self.message: str = message
-        # The class that the TypeScript client rebuilds: what a result names when nothing else does.
+        # The class that the TypeScript client builds. A result names it if it has no other name.
         self.kind: str = kind
         self.type: str | None = type
         self.info: dict[str, Any] = info or {}
         self.cause: Cause | None = cause
         self.stack: str | None = stack
         self.source: str | None = source
-        # The error that user code threw, in its serialised form.
+        # The error that user code threw, serialised.
         self.error: Any | None = None
 
     def proto(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Cause:
         return proto
 
     def chain(self) -> list[Cause]:
-        """This link and those below it, outermost first; what is below a timeout does not count."""
+        """This link and the links below it, outermost first, without links below a timeout."""
         links: list[Cause] = []
         link: Cause | None = self
         while link is not None:
@@ -75,7 +75,7 @@ class Cause:
         return self.chain()[-1]
 
     def activity_type(self) -> str | None:
-        """The step that failed, as `workflow#step`, or None when no step did."""
+        """The step that failed, as `workflow#step`, or None if no step failed."""
         for link in self.chain():
             info = link.info.get("activityFailureInfo")
             if info is not None:
@@ -109,7 +109,7 @@ class ApplicationFailure(Cause):
 def activity_failure(
     activity_type: str, activity_id: str, scheduled: int, started: int, retry_state: int, cause: Cause
 ) -> Cause:
-    """What awaiting a step throws that failed or timed out."""
+    """What awaiting a step throws if it failed or timed out."""
     timed_out = cause.kind == "TimeoutFailure"
     info: dict[str, Any] = {"scheduledEventId": str(scheduled), "startedEventId": str(started)}
     if not timed_out:
@@ -124,19 +124,19 @@ def activity_failure(
 
 
 def step_timeout(kind: str, words: str, cause: Cause | None) -> Cause:
-    """A step that took longer than it may, after whatever had failed before."""
+    """A step that exceeded its time limit. Its `cause` is the failure before that, if any."""
     info = {"timeoutFailureInfo": {"timeoutType": f"TIMEOUT_TYPE_{kind}"}}
     return Cause(words, "TimeoutFailure", info=info, cause=cause, source="Server")
 
 
 def server_failure(words: str, *, stack: str | None = None) -> Cause:
-    """What a step fails with whose worker the server does not listen to (too_big_step_result)."""
+    """The failure of a step if the server rejects its worker's answer (too_big_step_result)."""
     info = {"serverFailureInfo": {"nonRetryable": True}}
     return Cause(words, "ServerFailure", info=info, stack=stack, source=None)
 
 
-# What a parent is told of a child that ended otherwise than by failing: the words, and the child's own
-# failure, which says less than the child's result does.
+# What a parent learns about a child that was stopped, terminated or timed out: the message, and the child's
+# own failure, which says less than the child's result.
 _CHILD_WORDS = {
     "cancelled": "Child Workflow execution cancelled",
     "terminated": "Child Workflow execution terminated",
@@ -175,7 +175,7 @@ def child_failure(
 
 
 def as_seen_by_parent(status: str, failure: Cause) -> Cause:
-    """A child's failure as its parent is told of it."""
+    """A child's failure as its parent sees it."""
     if status == "cancelled":
         return Cause("", "CancelledFailure", info={"canceledFailureInfo": {}}, source=None)
     if status == "terminated":
@@ -202,7 +202,7 @@ def cancelled() -> Cause:
 
 
 def stopped() -> Cause:
-    """What a script is told, and passes on, when its run is asked to stop."""
+    """The failure that a script receives, and rethrows, when its run is asked to stop."""
     words = "Workflow cancelled"
     stack = f"CancelledFailure: {words}"
     return Cause(words, "CancelledFailure", info={"canceledFailureInfo": {}}, stack=stack)

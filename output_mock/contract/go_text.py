@@ -1,4 +1,4 @@
-"""Text as Go quotes it: Temporal does so with workflow ids in its messages."""
+"""Text quoted as Go does it. Temporal quotes workflow ids like this in its messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORT = {
 
 
 def go_quoted(text: str) -> str:
-    """A text in quotes, in which what cannot be printed is escaped (workflow_ids_in_messages)."""
+    """A text in quotes, with unprintable characters escaped (workflow_ids_in_messages)."""
     return f'"{"".join(map(_escaped, text))}"'
 
 

@@ -1,4 +1,4 @@
-"""The headers of the API's answers (health, stop_default, terminate, reset, stream_completed)."""
+"""The headers of the API's responses (health, stop_default, terminate, reset, stream_completed)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ STREAM = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
 def deprecation(verb: str) -> dict[str, str]:
-    """Those of a path that names no run; the one of this verb that names one is to be used instead."""
+    """The headers of a deprecated path without a run id; they point to the path with one."""
     return {
         "Deprecation": "true",
         "Sunset": "Thu, 16 Jul 2026 00:00:00 GMT",
-        # The braces are really there.
+        # The real server sends these braces.
         "Link": f'</workflow/{{id}}/runs/{{rid}}/{verb}>; rel="successor-version"',
     }

@@ -1,4 +1,4 @@
-"""A run's history: its events, in the batches that the real server writes them in."""
+"""A run's history: its events, in the same batches as on the real server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class History:
         self.batches: list[int] = []
 
     def append(self, *batch: Event) -> None:
-        """Write events at once, as one batch."""
+        """Append events as one batch."""
         self.events += batch
         self.batches.append(len(self.events))
 

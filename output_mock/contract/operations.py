@@ -1,8 +1,8 @@
-"""The operations of the API: one record for each, in the order in which the real server tries their paths.
+"""The operations of the API, in the order in which the real server tries their paths.
 
-Routing, validation, the headers of deprecated paths, the OpenAPI document, and whoever speaks of operations
-by name (faults, calls, the control plane) read this table. What does an operation is found by its name in
-`output_mock.http.handlers`.
+Routing, validation, the headers of deprecated paths and the OpenAPI document read this table. So does
+everything that names operations: faults, calls and the control plane. `output_mock.http.handlers` has the
+handler of each operation, by its name.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ Errors = Mapping[int, tuple[str, ...]]
 
 
 class Success(NamedTuple):
-    """An answer that is no error of the API's own."""
+    """A response that is not one of the API's errors."""
 
     status: int
     about: str
     media_type: str = ""
     schema: JsonSchema | None = None
-    # What OpenAPI has no word for.
+    # Extensions, for what OpenAPI cannot express.
     extensions: Mapping[str, Any] = MappingProxyType({})
 
 
 class Endpoint(NamedTuple):
-    """A path of an operation, and what is said of it there alone."""
+    """A path of an operation, with the facts that hold for this path only."""
 
     path: str
-    # Its name in the document.
+    # The operation's id in the OpenAPI document.
     id: str
     summary: str
     about: str = ""
-    # The errors that can come besides those that follow from method, path and body; see `errors_of`.
+    # The possible errors, besides those that follow from method, path and body; see `errors_of`.
     errors: Errors = MappingProxyType({})
-    # The verb of the path that names the run and is to be used instead; empty for one that is not deprecated.
+    # If deprecated: the verb of the path with a run id that replaces it. Otherwise empty.
     successor: str = ""
 
     @property
     def pinned(self) -> bool:
-        """Whether it names a run."""
+        """Whether the path contains a run id."""
         return "{rid}" in self.path
 
 
 class Operation(NamedTuple):
-    """Something that the API does."""
+    """An operation of the API."""
 
-    # As faults, calls and handlers know it.
+    # The name that faults, calls and handlers use.
     name: str
     method: str
     tag: str
@@ -60,19 +60,19 @@ class Operation(NamedTuple):
     body: Body | None = None
     query: Query | None = None
     headers: Sequence[Field] = ()
-    # Whether it is answered without a token, and without the headers that let pages read it.
+    # Whether it needs no token, and has no CORS headers.
     open: bool = False
-    # The name of the signal that it always sends.
+    # The name of the signal that this operation sends.
     signal: str | None = None
 
     @property
     def begins(self) -> bool:
-        """Whether its body names the workflow that it is about."""
+        """Whether its body names the workflow."""
         return self.body is not None and "workflowName" in self.body.names
 
 
 def errors_of(operation: Operation, endpoint: Endpoint) -> dict[int, tuple[str, ...]]:
-    """The names of the errors that can come, by status."""
+    """The names of the possible errors, by status."""
     errors = dict(endpoint.errors)
     bad_request: list[str] = []
     if operation.method in ("POST", "PATCH"):
@@ -121,8 +121,8 @@ _STREAM = (
 _RETURNED = (Success(200, "What the handler returned.", "application/json", {}, {"x-may-be-empty": True}),)
 _KEPT = _ok("It is in the history.")
 
-# Never recorded. Any operation of the real server can pass on these answers of Temporal, and its document has
-# them where they are here: what is generated from either takes the answers of both.
+# Not recorded. Any operation of the real server can pass on these errors of Temporal. Its document lists
+# them at the same operations as here, so clients generated from either document accept both servers.
 _LOST: Errors = {404: ("WorkflowNotFoundError",)}
 _REFUSED: Errors = {409: ("ServiceError",)}
 _START_ERRORS: dict[int, tuple[str, ...]] = {
@@ -146,8 +146,8 @@ _RESET_ERRORS = {
 _LATEST = "Acts on the latest run. Deprecated: name the run in the path instead."
 _FOLLOW = "Ends with the run. What goes wrong before the first frame is an ordinary error."
 
-# Of two paths that fit equally well the first one wins, so `/workflow/catalog/status` asks for the status of
-# a workflow whose id is `catalog`: the catalogs come after the workflows (routing).
+# If two paths match equally well, the first wins. The workflows come before the catalogs, so
+# `/workflow/catalog/status` asks for the status of the workflow with the id `catalog` (routing).
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "health",

@@ -1,4 +1,4 @@
-"""Values as Temporal carries them."""
+"""Values as Temporal encodes them."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def payloads(values: list[Any]) -> list[dict[str, Any]]:
 
 
 def value_of(payload: Mapping[str, Any]) -> Any:
-    """The value in a payload; `UNDEFINED` for one without data."""
+    """The value in a payload; `UNDEFINED` if it has no data."""
     return parse(base64.b64decode(payload["data"]).decode()) if "data" in payload else UNDEFINED

@@ -1,4 +1,4 @@
-"""What the API shows of a history's events, as the real server renders them (`contract.events`)."""
+"""History events as the real server renders them (`contract.events`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from output_mock.contract.run_start import StartInfo
 
 
 def render(info: StartInfo, event_id: int, event: Event, *, include_payloads: bool) -> dict[str, Any]:
-    """An event as `/history` shows it; attributes that hold payloads only with `include_payloads`."""
+    """An event as `/history` shows it. `include_payloads` adds the attributes with payloads."""
     attributes = {}
     for attribute in event.attributes if include_payloads else event.without_payloads:
         value = attribute.of(info, event_id, event)

@@ -1,10 +1,10 @@
-"""Headers that a request has twice, as Node takes them: of some only the first one counts (two_tokens)."""
+"""Repeated request headers, as Node reads them: for some, only the first counts (two_tokens)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-# What comes twice of others is put together.
+# Node joins the values of all other headers.
 _FIRST_COUNTS = frozenset(
     {
         "age",
@@ -28,7 +28,7 @@ _FIRST_COUNTS = frozenset(
 
 
 def that_count(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """The headers without those that Node drops. Takes and yields pairs of name and value."""
+    """The headers without the repeated ones that Node drops, as pairs of name and value."""
     seen = set()
     for name, value in headers:
         known = name.lower()
@@ -40,11 +40,11 @@ def that_count(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def lines_that_count(head: bytes) -> bytes:
-    """The head of a request, as it came, without the headers that Node drops."""
+    """The head of a request without the repeated headers that Node drops."""
     first, *lines = head.split(b"\r\n")
     seen, kept, keeps = set(), [first], True
     for line in lines:
-        # A line that begins with a space goes on with the one before.
+        # A line that begins with a space continues the one before.
         if line[:1] not in (b" ", b"\t"):
             name = line.partition(b":")[0].lower().decode("latin-1")
             keeps = name not in seen

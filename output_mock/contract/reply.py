@@ -1,4 +1,4 @@
-"""What an operation answers, before it is made into bytes."""
+"""The response of an operation, before it becomes bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from output_mock.javascript_json import UNDEFINED
 JSON_TYPE = "application/json; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
 STREAM_TYPE = "text/event-stream; charset=utf-8"
-# Whoever makes the response sets them.
+# The code that builds the HTTP response sets these.
 _OF_EVERY_ANSWER = ("x-request-id", "x-powered-by", "date")
 _SET_LATER = {"etag": "ETag", "content-length": "Content-Length"}
 
@@ -40,7 +40,7 @@ class Reply:
         self.stream: Any = stream
 
     def override(self, headers: Mapping[str, str]) -> None:
-        """Have these headers, in the place of its own of the same names in any case."""
+        """Set these headers. They replace headers with the same name, in upper or lower case."""
         for name, value in headers.items():
             if name.lower() == "content-type":
                 self.content_type = value

@@ -1,6 +1,6 @@
-"""What the API takes: the fields of its bodies and query strings (body_validation, runs, history_paging).
+"""The fields of the API's request bodies and query strings (body_validation, runs, history_paging).
 
-A field says both how the server reads a value, issue by issue, and what the document says of it.
+A field defines how the server reads a value, issue by issue, and its schema in the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from output_mock.contract.schemas import JsonSchema, record
 from output_mock.contract.schemas import text as text_schema
 from output_mock.zod.schemas import UUID_PATTERN
 
-# Of catalogs and workflow types, where they filter or route.
+# Names of catalogs and workflow types, as filters or in paths.
 _IDENTIFIER = "^[A-Za-z0-9_.@-]+$"
 _BASE64 = "^[A-Za-z0-9+/]+={0,2}$"
-# What the server takes for a run id is wider than what it mints: capitals and the two degenerate UUIDs pass.
+# The server accepts more run ids than it creates: also capitals, and the nil and max UUIDs.
 RUN_ID_ACCEPTED = UUID_PATTERN
 
 
@@ -26,11 +26,11 @@ class Field(NamedTuple):
     name: str
     # How the server reads it.
     rule: zod.Schema
-    # What the document says of it.
+    # Its schema in the OpenAPI document.
     schema: JsonSchema
     about: str = ""
     required: bool = False
-    # Whether the document has it.
+    # Whether the OpenAPI document lists it.
     documented: bool = True
 
 
@@ -49,7 +49,7 @@ def _identifier(name: str, about: str, **keywords: Any) -> Field:
 def _whole(
     name: str, about: str, *, least: int, most: int | None = None, default: int | None = None
 ) -> Field:
-    """A whole number, also as digits in a text. Only one with a `default` is there when it was not sent."""
+    """A whole number, or a string of digits. If it is not sent, only a `default` gives it a value."""
     rule = zod.number(coerce=True).int().min(least)
     schema: JsonSchema = {"type": "integer", "minimum": least}
     if most is not None:
@@ -71,9 +71,9 @@ def _flag(name: str, about: str) -> Field:
 
 
 class Body:
-    """The body of a request: JSON, or a form. Without required fields it may be missing.
+    """The body of a request: JSON, or a form. It may be missing if no field is required.
 
-    Keys that it does not know are ignored.
+    The server ignores unknown keys.
     """
 
     def __init__(self, name: str, *fields: Field) -> None:
@@ -84,18 +84,18 @@ class Body:
         self._rule: zod.Schema = rule if self.required else rule.default({})
 
     def parse(self, value: Any) -> dict[str, Any]:
-        """What the server reads of the body's value. Raises `ZodError`."""
+        """Parse the value of the body. Raises `ZodError`."""
         parsed: dict[str, Any] = self._rule.parse(value)
         return parsed
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of its fields."""
+        """The names of the fields."""
         return tuple(field.name for field in self.fields)
 
 
 class Query:
-    """The query string of a request; parameters that it does not know are ignored."""
+    """The query string of a request. The server ignores unknown parameters."""
 
     def __init__(
         self, *fields: Field, refined: Callable[[zod.Schema], zod.Schema] = lambda rule: rule
@@ -104,7 +104,7 @@ class Query:
         self._rule: zod.Schema = refined(zod.object({field.name: field.rule for field in fields}))
 
     def parse(self, value: dict[str, Any]) -> dict[str, Any]:
-        """What the server reads of the parameters. Raises `ZodError`."""
+        """Parse the parameters. Raises `ZodError`."""
         parsed: dict[str, Any] = self._rule.parse(value)
         return parsed
 
@@ -123,8 +123,8 @@ _TO_START = (
     _identifier("catalog", "Which catalog to look in; the server's own if missing."),
     _identifier("taskQueue", "The old name of `catalog`, which wins over it.", deprecated=True),
 )
-# How long `/workflow/run` waits is up to the server when it is not said. No `default` here: types that are
-# generated for TypeScript would ask for the property.
+# Without this field the server decides how long `/workflow/run` waits. There is no `default` here, because
+# generated TypeScript types would then require the property.
 _TIMEOUT = _whole(
     "timeout",
     "How many milliseconds to wait; 300000 if missing. Digits in a string are understood too.",
@@ -186,7 +186,7 @@ HISTORY = Query(
     ),
 )
 STREAM = Query(
-    # The real server reads it here, too, and its document does not say so.
+    # The real server reads it here too, but its document does not say so.
     _RUN_ID._replace(documented=False),
     _INCLUDE_PAYLOADS,
     _positive("lastEventId", "Begin after this event."),

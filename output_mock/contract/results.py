@@ -1,7 +1,6 @@
-"""The shapes of answers: JSON Schemas of their bodies, by the names that the operations call them by.
+"""JSON Schemas of the response bodies, by the names that the operations use.
 
-They are as narrow as the recordings allow: an answer that fits its shape would have surprised no client of
-the real server.
+They are as narrow as the recordings allow: a client of the real server can handle every response that fits.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$"
 
 
 def _while_running(name: str, running: JsonSchema, closed: JsonSchema) -> list[JsonSchema]:
-    """What the property `name` holds while the run runs, and what afterwards."""
+    """The schema of the property `name` while the run is running, and afterwards."""
     return [
         when("status", ["running"], {"properties": {name: running}}),
         when("status", CLOSED_STATUSES, {"properties": {name: closed}}),
@@ -35,7 +34,7 @@ def _while_running(name: str, running: JsonSchema, closed: JsonSchema) -> list[J
 
 
 def _execution(**more: JsonSchema) -> JsonSchema:
-    """What a history and a stream say about the run as a whole."""
+    """The part of a history or a stream that describes the run as a whole."""
     return shape(
         {
             "workflowId": text(),
@@ -125,7 +124,7 @@ def _result() -> JsonSchema:
         "cause": or_null(ref("LegacyCause")),
     }
     legacy = {
-        # It never has one, see below. Generated clients tell by it that another result is none of these.
+        # It never has one, see below. Generated clients use this to tell it from other results.
         "v": text(enum=["1"]),
         **common,
         "trace": or_null(shape({"destinations": ref("TraceDestinations")}, optional=("destinations",))),
@@ -172,7 +171,7 @@ def _result() -> JsonSchema:
         "LegacyWorkflowResult": {
             **shape(
                 legacy,
-                # Here an input that was not sent is left out, as `…/input` leaves it out (feedback).
+                # The server omits an input that was not sent, here as in `…/input` (feedback).
                 optional=("v", "input"),
                 about="The result of a run that closed before its first workflow task: no `v`.",
             ),
@@ -190,7 +189,7 @@ def _run() -> JsonSchema:
         **ids,
         "status": text(enum=[*STATUSES, "unspecified"]),
         "startedAt": epoch,
-        # No constant: some generated clients try no other schema beside one.
+        # Not a constant: some generated clients would then try no other schema.
         "completedAt": {"description": "Empty while the run runs.", "anyOf": [epoch, text(maxLength=0)]},
     }
     info = {
@@ -205,7 +204,7 @@ def _run() -> JsonSchema:
         "StopResponse": shape(ids, about="The run that has been asked to stop."),
         "TerminateResponse": {
             **shape({"terminated": flag(), **ids}, about="The run that has been ended."),
-            # Constants are texts to some generators.
+            # Some generators treat constants as strings.
             **depending("terminated", {"properties": {"terminated": {"const": True}}}),
         },
         "ResetResponse": shape(ids, about="`runId` is the new run."),

@@ -1,4 +1,4 @@
-"""With what a run begins, and what it passes on to its steps and children."""
+"""How a run starts, and what it passes on to its steps and children."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from output_mock.contract.payloads import payload
 
-# The step in which a traced run asks where its trace goes.
+# The step that asks where the trace of a run goes.
 TRACE_DESTINATIONS = "__internal#getTraceDestinations"
-# The step in which a workflow sends a request.
+# The step that sends a request for a workflow.
 SEND_HTTP_REQUEST = "__internal#sendHttpRequest"
-# How the types of the SDK's own steps begin.
+# The prefix of the types of the SDK's own steps.
 INTERNAL = "__internal#"
 
 
 class Memo:
-    """What a run knows about its trace and its steps' options; sent with every step and child."""
+    """A run's trace and step options. The run sends them with every step and child."""
 
     __slots__ = ("options", "trace", "trace_info")
 
@@ -54,9 +54,9 @@ class Memo:
 
 
 class ActivityOptions:
-    """How steps are run: timeouts and the retry policy, durations in nanoseconds.
+    """Timeouts and the retry policy of steps. Durations are nanoseconds.
 
-    `text` keeps durations as they were written, because that is how the memo shows them.
+    `text` keeps durations as you wrote them, because the memo shows them like that.
     """
 
     __slots__ = (
@@ -101,7 +101,7 @@ class ActivityOptions:
         self.text: dict[str, Any] = text
 
     def as_json(self) -> dict[str, Any]:
-        """The options as the SDK keeps them in the memo."""
+        """The options as the SDK stores them in the memo."""
         return self.text
 
     def interval(self, attempt: int) -> int:
@@ -114,21 +114,21 @@ class ActivityOptions:
 
 
 class StartInfo:
-    """With what a run began: everything that its first event shows. Times are nanoseconds."""
+    """The start of a run: everything that its first event shows. Times are nanoseconds."""
 
     continued_run_id: str | None = None
-    # With what the first run of its chain began; None for that one itself.
+    # The start of the first run of its chain; None if this is the first.
     first: StartInfo | None = None
-    # How long the first workflow task of a continued run is held back.
+    # How long the first workflow task of a continued run is delayed.
     backoff = 0
     reset_points: tuple[str, int, int, int] | None = None
     parent: ParentInfo | None = None
     memo: Memo | None = None
-    # The step options that a parent gave when it called this child.
+    # The step options from the parent's call of this child.
     invocation: dict[str, Any] | None = None
-    # Of the run that holds a catalog: what the catalog holds at the moment.
+    # If this run holds a catalog: what the catalog contains now.
     catalog: Callable[[], dict[str, Any]] | None = None
-    # Which of a scripted sequence of answers this run was given, and its place; a reset is given the same.
+    # Which scripted answer this run received, and its position; a reset receives the same one.
     answer: Any = None
     turn: int | None = None
 
@@ -153,14 +153,14 @@ class StartInfo:
         self.task_queue = task_queue
         self.input = input
         self.start = start
-        # When it started, for the name of its trace: that differs from its predecessor's in any case.
+        # The start time in the name of its trace, which always differs from its predecessor's.
         self.trace_start = start
-        # Of the execution and of the run; 0 when there is none.
+        # The timeouts of the execution and of the run; 0 means none.
         self.timeout = timeout
         self.expiration = expiration
 
     def arguments(self) -> list[Any]:
-        """What the workflow function was called with; a child is told how it was called as well."""
+        """The arguments of the workflow function. A child also receives the options of its call."""
         if self.catalog is not None:
             return [self.catalog()]
         if self.parent is None or self.continued_run_id is not None:
@@ -169,12 +169,12 @@ class StartInfo:
 
     @property
     def task_timeout(self) -> int:
-        """How long one workflow task may take: ten seconds, or less when the run may not take that."""
+        """How long one workflow task may take: ten seconds, or the run's timeout if that is shorter."""
         return min(10_000_000_000, self.timeout or 10_000_000_000)
 
 
 class ParentInfo:
-    """Whose child a run is, and which run is the root of the family."""
+    """The parent of a run, and the root of its tree of runs."""
 
     __slots__ = ("initiated_id", "root_run_id", "root_workflow_id", "run_id", "workflow_id")
 
@@ -189,7 +189,7 @@ class ParentInfo:
 
 
 class WorkflowDetails:
-    """What a run tells its steps about itself, in a header of every one of them (run_completes)."""
+    """What a run tells each of its steps about itself, in a header (run_completes)."""
 
     __slots__ = ("info", "run_id", "run_start")
 

@@ -1,4 +1,4 @@
-"""The small pieces that JSON Schemas are made of: of answers, of requests, of the control plane."""
+"""Building blocks for the JSON Schemas of responses, requests and the control plane."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def ref(name: str, kind: str = "schemas") -> JsonSchema:
-    """A component of the document, by its name."""
+    """A reference to a component of the document."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def shape(properties: JsonSchema, *, optional: tuple[str, ...] = (), about: str = "") -> JsonSchema:
-    """An object with exactly these properties, all of them required but the optional ones."""
+    """An object with exactly these properties. All are required, except the optional ones."""
     required = [name for name in properties if name not in optional]
     return {
         **({"description": about} if about else {}),
@@ -47,20 +47,20 @@ def many(schema: JsonSchema, **keywords: Any) -> JsonSchema:
 
 
 def or_null(schema: JsonSchema) -> JsonSchema:
-    """That, or null."""
+    """This schema, or null."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 
 def record(about: str = "") -> JsonSchema:
-    """An object with any keys: without `additionalProperties` some generators take it for one with none."""
+    """An object with any keys. Without `additionalProperties`, some generators allow no keys."""
     return {"type": "object", "additionalProperties": True, **({"description": about} if about else {})}
 
 
 def depending(name: str, *rules: JsonSchema) -> JsonSchema:
-    """Rules for objects that have the property `name`, to be added to their schema.
+    """Rules for objects with the property `name`. Add them to the schema of the object.
 
-    Validators keep to them. Generators of clients know no `if`, and an `allOf` is a base class to them, or a
-    reason to give up: they leave out what stands here.
+    Validators apply them. Client generators ignore them: they do not support `if`, and they treat an
+    `allOf` as a base class or fail on it.
     """
     return {"dependentSchemas": {name: {"allOf": [*rules]}}}
 
@@ -72,7 +72,7 @@ def when(name: str, values: list[str] | list[int], then: JsonSchema) -> JsonSche
 
 
 def fields(properties: JsonSchema, *required: str, about: str = "") -> JsonSchema:
-    """A body with these properties, of which only the required ones have to be there."""
+    """A body with these properties. Only the required ones must be present."""
     return shape(properties, optional=tuple(set(properties) - set(required)), about=about)
 
 

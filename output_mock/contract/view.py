@@ -1,4 +1,4 @@
-"""How a version of the API shows what the engine, which is always the newest, does."""
+"""How a version of the API shows the engine, which always behaves like the newest version."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from output_mock.contract.run_start import StartInfo
 
 
 class HasHistory(Protocol):
-    """A run, as far as its history is concerned."""
+    """A run that has a history."""
 
     @property
     def info(self) -> StartInfo:
-        """With what it began."""
+        """The start of the run."""
 
     @property
     def history(self) -> History:
-        """What has happened since."""
+        """The events of the run."""
 
 
 class View:
-    """The newest version's view, which changes nothing. An older version overrides what it shows otherwise.
+    """The view of the newest version, which changes nothing. Older versions override the differences.
 
-    Where an operation is given it is None for what belongs to none: a 404 of the router, an `OPTIONS`, a 401.
+    Where a method takes an operation, None means a response without one: a 404 of the router, an `OPTIONS`,
+    a 401.
     """
 
-    # Which operations there are, in the order in which their paths are tried.
+    # The operations, in the order in which the router tries their paths.
     operations: Sequence[Operation] = OPERATIONS
 
     def request(self, operation: Operation, query: dict[str, Any], body: Any) -> tuple[dict[str, Any], Any]:
-        """The parameters and the body of a request, turned forth before they are validated."""
+        """Convert the parameters and the body of a request, before validation."""
         return query, body
 
     def reply(self, operation: Operation | None, reply: Reply) -> Reply:
-        """An answer, turned back before it becomes bytes. Errors, too."""
+        """Convert a response, also an error, before it becomes bytes."""
         return reply
 
     def history(self, run: HasHistory) -> History:
@@ -56,7 +57,7 @@ class View:
         return render(run.info, event_id, event, include_payloads=include_payloads)
 
     def frame(self, name: str, data: Any) -> Any:
-        """The data of a frame of a stream that is no event: `workflow`, `done`, `server_error`."""
+        """The data of a stream frame that is not a history event: `workflow`, `done`, `server_error`."""
         return data
 
 

@@ -1,4 +1,4 @@
-"""The forms that values have in the events of a history, each with its schema in the OpenAPI document."""
+"""The forms of values in history events, each with its schema in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from output_mock.javascript_json import null_if_undefined
 
 
 class Form(NamedTuple):
-    """How a value is written in an event, and the schema of what is written."""
+    """How to write a value in an event, and the schema of the result."""
 
     schema: JsonSchema
     write: Callable[[Any], Any]
@@ -23,7 +23,7 @@ class Form(NamedTuple):
 
 
 def request_id(run_id: str, event_id: int) -> str:
-    """The id of the request that has led to an event: always the same for the same event."""
+    """The id of the request that caused an event. The same event always has the same id."""
     digest = hashlib.md5(f"{run_id}/{event_id}".encode(), usedforsecurity=False).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
 
@@ -38,7 +38,7 @@ def _long(value: int) -> dict[str, Any]:
 
 
 def _duration(length: int) -> dict[str, Any]:
-    """A length in nanoseconds as protobuf.js prints it: zeros are left out."""
+    """A duration in nanoseconds as protobuf.js prints it, without zeros."""
     seconds, nanos = divmod(length, 1_000_000_000)
     printed: dict[str, Any] = {}
     if seconds:
@@ -67,14 +67,14 @@ def _memo(memo: Memo) -> dict[str, Any]:
     return {"fields": memo.fields()}
 
 
-# The number of an event comes in two forms, by the attribute.
+# The number of an event has two forms, depending on the attribute.
 EVENT_ID = Form(text(pattern="^[0-9]+$"), str)
 LONG = Form(ref("Long"), _long)
 NUMBER = Form(number(), _as_it_is)
 FLAG = Form(flag(), _as_it_is)
 TEXT = Form(text(), _as_it_is)
 RUN_ID = Form(ref("RunId"), _as_it_is)
-# Lengths of time, and points in time as well, in nanoseconds.
+# Durations and points in time, in nanoseconds.
 DURATION = Form(ref("Duration"), _duration)
 TASK_QUEUE = Form(ref("TaskQueue"), lambda name: {"name": name, "kind": "TASK_QUEUE_KIND_NORMAL"})
 TYPE = Form(shape({"name": text()}), lambda name: {"name": name})
@@ -84,7 +84,7 @@ EXECUTION = Form(
     lambda ids: {"workflowId": ids[0], "runId": ids[1]},
 )
 BUILD = Form(shape({"buildId": text()}), lambda build: {"buildId": build})
-# Values in the order of the arguments: as JSON where the server unwraps them, else wrapped.
+# Argument values in order: as JSON where the server unwraps them, otherwise wrapped.
 VALUES = Form(many({}), lambda values: [null_if_undefined(value) for value in values], is_sized=True)
 VALUE = VALUES._replace(write=lambda value: [null_if_undefined(value)])
 PAYLOADS = Form(ref("Payloads"), lambda values: {"payloads": payloads(values)}, is_sized=True)
@@ -94,7 +94,7 @@ FAILURE = Form(ref("Failure"), Cause.proto, is_sized=True)
 SHORT_FAILURE = Form(ref("StepFailure"), _short_failure, is_sized=True)
 MEMO = Form(record(), _memo)
 RETRY_POLICY = Form(record(), _retry_policy)
-# What is written just as it is given.
+# Values that are written unchanged.
 OBJECT = Form(record(), _as_it_is)
 LIST = Form(many({}), _as_it_is)
 UPDATE_META = Form(

@@ -1,8 +1,8 @@
-"""The document that describes the API, in OpenAPI 3.1.
+"""The OpenAPI 3.1 document of the API.
 
-It says what the recorded server *does*, so every schema is as narrow as the recordings allow: a response that
-fits this document would have surprised no client of the real server. `DIFFERENCES` lists where that disagrees
-with the document that the real server publishes.
+It describes what the recorded server *does*. Every schema is as narrow as the recordings allow: a client of
+the real server can handle every response that fits. `DIFFERENCES` lists where the document that the real
+server publishes disagrees.
 
 OpenAPI 3.1 schemas are JSON Schema 2020-12, so any validator of that draft can use the parts of
 `document()` directly. Two extensions say what OpenAPI cannot: `x-sse-events` (the schema of each kind of
@@ -32,7 +32,7 @@ _DEFAULT_SERVER = "http://localhost:3001"
 
 _INFO = {
     "title": "Output API",
-    # Of the API that is imitated, not of this package.
+    # The version of the real API, not of this package.
     "version": "0.11.0",
     "description": (
         "Runs AI workflows on Temporal, as answered by output-mock.\n\n"
@@ -70,10 +70,10 @@ _TOKEN = {
 
 
 def document(server_url: str | None = None, operations: Sequence[Operation] = OPERATIONS) -> dict[str, Any]:
-    """Return the OpenAPI document as a fresh structure of plain JSON values, the caller's to change.
+    """Return the OpenAPI document as plain JSON values: a fresh copy that you can change.
 
-    `server_url` is the address to name in it; without one it names the real server's address in development.
-    `operations` are those that it describes.
+    `server_url` is the server address in the document; the default is the real server's address in
+    development. `operations` are the operations that it describes.
     """
     responses: JsonSchema = {
         "Unauthorized": {
@@ -94,7 +94,7 @@ def document(server_url: str | None = None, operations: Sequence[Operation] = OP
         "info": _INFO,
         "servers": [{"url": server_url or _DEFAULT_SERVER}],
         "tags": _TAGS,
-        # The empty one first: outside production no token is asked for.
+        # The empty one comes first: outside production, no token is required.
         "security": [{}, {"token": []}],
         "paths": paths,
         "components": {
@@ -105,7 +105,7 @@ def document(server_url: str | None = None, operations: Sequence[Operation] = OP
             "schemas": _schemas(operations),
         },
     }
-    # The pieces above are shared between the places that use them; the caller's copy must not be.
+    # Several places share the parts above; the caller's copy must not share them.
     fresh: dict[str, Any] = json.loads(json.dumps(built))
     return fresh
 
@@ -121,7 +121,7 @@ def _schemas(operations: Sequence[Operation]) -> JsonSchema:
 
 
 def document_of(deployment: Deployment, server_url: str | None = None) -> dict[str, Any]:
-    """The document of a server and workers of other versions, see `document`."""
+    """The document of a server and workers of the given versions, see `document`."""
     described = document(server_url, [one for one in OPERATIONS if deployment.has(one.name)])
     described["info"]["version"] = deployment.api
     deployment.document(described)

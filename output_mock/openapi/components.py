@@ -1,4 +1,4 @@
-"""The parameters and the headers that operations of the document refer to."""
+"""The parameters and headers that the operations of the document reference."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _constants(headers: Mapping[str, str]) -> JsonSchema:
 
 
 def headers(operations: Sequence[Operation]) -> JsonSchema:
-    """All headers; that of a link by the verb of the path that it leads to."""
+    """All headers. A link header is named after the verb of its target path."""
     found: JsonSchema = {
         REQUEST_ID: {
             "description": "The request's `Rndr-Id` or `X-Request-ID`, if it is valid, else a new UUID.",
@@ -45,7 +45,7 @@ def headers(operations: Sequence[Operation]) -> JsonSchema:
                 constants = _constants(deprecation(endpoint.successor))
                 found[f"Link.{endpoint.successor}"] = constants.pop("Link")
                 found |= constants
-    # A 400 may also mean that the body was refused unread, before any of these was set.
+    # A 400 may also mean that the server rejected the body unread, before it set any of these.
     unsure = {
         f"{name}.maybe": {key: value for key, value in header.items() if key != "required"}
         for name, header in found.items()

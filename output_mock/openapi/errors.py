@@ -10,7 +10,7 @@ _ABSENT = False
 
 
 def _error() -> JsonSchema:
-    """One schema for all errors, as clients have one class for them; `error_ref` says which can come."""
+    """One schema for all errors, because clients have one class; `error_ref` narrows it."""
     names = {
         told: [name for name, one in SHAPES.items() if one.names_workflow is told] for told in (True, False)
     }
@@ -45,7 +45,7 @@ def error_ref(*names: str) -> JsonSchema:
     return {**ref("ErrorResponse"), "dependentSchemas": {"error": {"properties": {"error": one}}}}
 
 
-# What a broken rule says besides `code`, `path` and `message`: always, and sometimes.
+# The properties of an issue besides `code`, `path` and `message`: required, and optional.
 _ISSUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "invalid_type": (("expected",), ("received", "format")),
     "too_small": (("origin", "inclusive", "minimum"), ("note",)),

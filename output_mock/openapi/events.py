@@ -18,7 +18,7 @@ def _history_event() -> JsonSchema:
         "eventTypeName": text("Temporal's name of the type.", pattern="^[A-Z]+(_[A-Z]+)+$"),
         "eventTime": ref("IsoTime"),
     }
-    # One of the attributes, and nothing else. There may be kinds of event that nobody here has seen.
+    # Exactly one of the attributes. There may be kinds of events that the recordings lack.
     one_more: JsonSchema = {
         "properties": dict.fromkeys(shown, True),
         "patternProperties": {"^[a-z][A-Za-z]*EventAttributes$": {"type": "object"}},
@@ -30,7 +30,7 @@ def _history_event() -> JsonSchema:
     rules = []
     for number, name, kind in kinds_in_order():
         key = attributes_key(name)
-        # A name of its own for each kind that runs have, so that generated clients have types for them.
+        # A separate name for each kind that runs have, so that generated clients get types for them.
         attributes[key] = record() if kind is None else ref(_attributes_name(kind))
         then = {"required": [key], "properties": {"eventTypeName": {"const": name}}}
         rules.append(when("eventType", [number], then))
@@ -46,7 +46,7 @@ def _history_event() -> JsonSchema:
 def event_schemas() -> JsonSchema:
     schemas: JsonSchema = {"HistoryEvent": _history_event()}
     for kind in KINDS.values():
-        # Other attributes may come along; payloads only when they are asked for.
+        # Further attributes are allowed; payloads only appear on request.
         schemas[_attributes_name(kind)] = attributes_schema(kind)
     return {
         **schemas,

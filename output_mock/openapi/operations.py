@@ -25,7 +25,7 @@ _TITLES = {
 
 
 def built_operation(operation: Operation, endpoint: Endpoint, responses: JsonSchema) -> JsonSchema:
-    """One operation on one path; the errors that it shares with others are added to `responses`."""
+    """One operation on one path. Adds the errors that operations share to `responses`."""
     successor = endpoint.successor
     described: JsonSchema = {}
     for success in operation.successes:
@@ -54,7 +54,7 @@ def _parameters(operation: Operation, endpoint: Endpoint) -> list[str]:
     query = () if operation.query is None else operation.query.fields
     return [
         *re.findall(r"\{(\w+)\}", endpoint.path),
-        # A path that names the run leaves nothing for the query to name.
+        # A path with a run id needs no run id in the query.
         *(
             field.name
             for field in query
@@ -65,7 +65,7 @@ def _parameters(operation: Operation, endpoint: Endpoint) -> list[str]:
 
 
 def body_schema(body: Body) -> JsonSchema:
-    """The schema of a body: open, because keys that the server does not know are ignored."""
+    """The schema of a body. It allows any keys, because the server ignores unknown ones."""
     return {
         "type": "object",
         "required": [field.name for field in body.fields if field.required],
@@ -78,8 +78,8 @@ def _property(field: Field) -> JsonSchema:
 
 
 def _request_body(body: Body) -> JsonSchema:
-    # Where no key is needed, no body is. A form does as well, which only the introduction tells: generated
-    # clients would have two ways to send one thing, or send it in the wrong one.
+    # If no key is required, the body is optional. The server also accepts a form, which only the
+    # introduction mentions: otherwise generated clients would offer two ways, or choose the wrong one.
     return {"required": body.required, "content": {"application/json": {"schema": ref(body.name)}}}
 
 
@@ -97,9 +97,9 @@ def _success(operation: Operation, success: Success, successor: str) -> JsonSche
 
 
 def _failure(status: int, names: tuple[str, ...], successor: str) -> JsonSchema:
-    """The answer of a status that stands for one of several errors."""
+    """The response for a status that several errors share."""
     headers: JsonSchema = {}
-    if status not in (413, 415):  # a body that is refused unread gets no headers
+    if status not in (413, 415):  # a body that the server rejects unread gets no headers
         every = (REQUEST_ID, *CORS, *(DEPRECATION if successor else ()))
         headers = header_refs(every, successor, sure="SyntaxError" not in names)
     if status == 503:
@@ -114,12 +114,12 @@ def response(
     schema: JsonSchema | None = None,
     extensions: JsonSchema | None = None,
 ) -> JsonSchema:
-    """An answer of this kind, without its headers."""
+    """A response of this kind, without its headers."""
     content = {media_type: {"schema": schema, **(extensions or {})}}
     return {"description": about, **({"content": content} if media_type else {})}
 
 
 def header_refs(names: tuple[str, ...], successor: str, *, sure: bool = True) -> JsonSchema:
-    """The headers of an answer; without `sure` they may all be missing."""
+    """The headers of a response. Unless `sure`, all of them are optional."""
     components = {name: f"Link.{successor}" if name == "Link" else name for name in names}
     return {name: ref(key if sure else f"{key}.maybe", "headers") for name, key in components.items()}

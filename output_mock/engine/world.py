@@ -858,12 +858,14 @@ class World(Waiting):
         ending: Ending = Ending.CLOSED,
         on_stuck: Callable[[int], object] = lambda thread_id: None,
     ) -> None:
-        """Nothing happens in this world any more, and nobody waits for it.
+        """Nothing happens in this world any more, and nobody waits for it. You may close it more than once.
 
         A script that holds it is broken off if it computes. If it blocks, its thread stays until its call
         returns. Before, `on_stuck` is called with the number of that thread.
         """
         lock = self.clock.lock
+        if self.clock.closed:
+            return
         if lock.ended is None:
             lock.ended = ending
         self.kept_runs.remove(self)

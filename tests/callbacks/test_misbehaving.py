@@ -117,6 +117,21 @@ def test_ctrl_c_while_the_application_works_reaches_the_test_and_ends_the_reques
     mock.close()
 
 
+def test_an_application_may_close_the_fake_which_may_be_closed_again() -> None:
+    mock = OutputMock()
+
+    def application(environ: Any, start_response: Any) -> Any:
+        mock.close()
+        start_response("200 OK", [])
+        return []
+
+    mock.workflow("tell").calls_back(URL)
+    mock.application("https://app.example", application)
+    ended = mock.app.test_client().post("/workflow/run", json={"workflowName": "tell"})
+    assert ended.status_code == 410
+    mock.close()
+
+
 def test_an_answer_without_end_is_broken_off() -> None:
     async def endless(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from time import monotonic
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from mcp.server.mcpserver import MCPServer
@@ -224,14 +224,57 @@ class FakeTools:
             del call["headers"]
         return dict(listed)
 
+    def list_callbacks(
+        self,
+        url: Annotated[str | None, Field(description="Only requests to this URL.")] = None,
+        workflow_id: Annotated[str | None, Field(description="Only requests of this workflow id.")] = None,
+        limit: Limit = 20,
+    ) -> dict[str, Any]:
+        """List the last requests that workflows sent to the program under test or other hosts
+        (send_http_request, send_post_request_and_await_webhook), with the status of the answer, and why there
+        was none."""
+        query = {"url": url, "workflowId": workflow_id, "limit": limit}
+        listed = self._fake.control("GET", "/callbacks", query=query)
+        for callback in listed["callbacks"]:
+            del callback["headers"]
+        return dict(listed)
+
+    def answer_callbacks(
+        self,
+        url: Annotated[str, Field(description='Requests to this URL. A "*" at its end stands for anything.')],
+        status: Annotated[int | None, Field(description="The status. Default: 200.", ge=200, le=599)] = None,
+        json: Annotated[Any, Field(description="The body, as JSON. Default: none.")] = None,
+        after: Annotated[
+            str | None, Field(description="After how long on the clock. Workflows wait 30s.")
+        ] = None,
+        fails: Annotated[
+            Literal["refused", "reset", "timeout", "unknown_host"] | None,
+            Field(description="Let there be no answer."),
+        ] = None,
+        times: Annotated[
+            int | None, Field(description="How many requests it answers. Default: all.", ge=1)
+        ] = None,
+    ) -> dict[str, Any]:
+        """Script the answer to requests that workflows send. It comes before a program that listens at the
+        URL."""
+        given = {"url": url, "status": status, "json": json, "after": after, "fails": fails, "times": times}
+        body = {key: value for key, value in given.items() if value is not None}
+        answer: dict[str, Any] = self._fake.control("POST", "/callbacks/answers", body)
+        return answer
+
     def near_misses(self) -> dict[str, Any]:
         """List what does not fit the scripts: calls that no script matches, each with the nearest match;
-        mistakes in scripts; and what is scripted but was never used.
+        requests of workflows that went nowhere; mistakes in scripts; and what is scripted but was never used.
         """
         missed = self._fake.control("GET", "/calls", query={"missed": True, "limit": _MOST})["calls"]
+        lost = self._fake.control("GET", "/callbacks", query={"missed": True, "limit": _MOST})["callbacks"]
         keys = ("number", "method", "path", "body", "status", "unmatched")
         return {
             "calls": [{key: call[key] for key in keys} for call in missed],
+            "callbacks": [
+                {key: callback[key] for key in ("number", "workflowId", "method", "url", "unmatched")}
+                for callback in lost
+            ],
             "scriptErrors": self._fake.control("GET", "/world")["scriptErrors"],
             "neverUsed": [one["about"] for one in self._fake.control("GET", "/unused")["unused"]],
         }
@@ -271,6 +314,8 @@ _TOOLS = {
     FakeTools.advance_clock: _CHANGES,
     FakeTools.send_signal: _CHANGES,
     FakeTools.list_calls: _LOOKS,
+    FakeTools.list_callbacks: _LOOKS,
+    FakeTools.answer_callbacks: _CHANGES,
     FakeTools.near_misses: _LOOKS,
     FakeTools.add_fault: _CHANGES,
     FakeTools.wipe_fake: _DELETES,

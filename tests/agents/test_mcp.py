@@ -123,6 +123,7 @@ def test_each_tool_says_what_it_does_and_what_it_changes(server: Any) -> None:
             "list_runs",
             "show_run",
             "list_calls",
+            "list_callbacks",
             "near_misses",
         }
         for tool in tools.values():
@@ -200,6 +201,33 @@ def test_near_misses_say_what_was_meant(server: Any) -> None:
         assert "did you mean 'review'?" in told["calls"][0]["unmatched"]
         assert told["scriptErrors"]
         assert told["neverUsed"] == ["workflow 'review' was never run"]
+
+    used(server, steps)
+
+
+def test_requests_of_workflows_are_answered_and_listed(server: Any) -> None:
+    url = "https://app.example/told"
+
+    async def steps(use: Use) -> None:
+        request = f"{{send_http_request: {url}, method: PUT, payload: 1}}"
+        await use("write_workflow", script=f"name: tell\nsteps:\n  - {request}")
+        lost = await use("start_run", workflow="tell", input={}, until_end=True)
+        (missed,) = (await use("near_misses"))["callbacks"]
+        assert (missed["workflowId"], missed["url"]) == (lost["workflowId"], url)
+        assert "nothing is at https://app.example/told" in missed["unmatched"]
+        await use("answer_callbacks", url=url, status=503, times=1)
+        await use("answer_callbacks", url="https://app.example/*", json={"ok": True})
+        for status in ("failed", "completed"):
+            ended = await use("start_run", workflow="tell", input={}, until_end=True)
+            assert ended["status"] == status
+        listed = await use("list_callbacks", url=url, limit=2)
+        assert (listed["count"], [one["status"] for one in listed["callbacks"]]) == (3, [503, 200])
+        (last,) = (await use("list_callbacks", workflow_id=ended["workflowId"]))["callbacks"]
+        assert (last["method"], last["body"]) == ("PUT", 1)
+        await use("answer_callbacks", url=url, fails="refused", times=1)
+        assert (await use("start_run", workflow="tell", input={}, until_end=True))["status"] == "failed"
+        with pytest.raises(Failed, match="is not a URL"):
+            await use("answer_callbacks", url="app.example")
 
     used(server, steps)
 

@@ -15,6 +15,7 @@ from output_mock.zod.issues import Issue
 # The header of the answer with the reason.
 HEADER = "Output-Mock-Unmatched"
 _LONGEST = 1000
+_FORM = "application/x-www-form-urlencoded"
 
 
 def header_text(unmatched_reason: str) -> str:
@@ -49,6 +50,9 @@ def invalid(issues: list[Issue], body: Any, known: tuple[str, ...], content_type
             return f"a body of type {content_type!r} is ignored; send JSON as application/json"
     words = []
     fields = list(body) if isinstance(body, dict) else []
+    if known and fields and not set(known) & set(fields) and (content_type or "").startswith(_FORM):
+        # What curl says of a body unless it is told otherwise.
+        return f"a body of type {content_type!r} is read as a form; send JSON as application/json"
     for issue in issues:
         where = ".".join(str(part) for part in issue["path"])
         text = f"{where}: {issue['message']}" if where else str(issue["message"])

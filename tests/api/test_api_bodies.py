@@ -109,6 +109,13 @@ def test_a_body_of_another_type_counts_as_none(client: Client, content_type: str
     assert issue["message"] == "Invalid input: expected object, received undefined"
 
 
+def test_json_that_is_sent_as_a_form_is_explained(client: Client, mock: OutputMock) -> None:
+    client.post("/workflow/run", data=json.dumps({"workflowName": "echo"}), headers=FORM)
+    reason = mock.calls[0].unmatched_reason
+    told = "is read as a form; send JSON as application/json"
+    assert reason == f"a body of type {FORM['Content-Type']!r} {told}"
+
+
 @BOTH_TRANSPORTS
 def test_a_body_of_another_type_may_be_malformed_or_large(client: Client) -> None:
     text = {"Content-Type": "text/plain"}

@@ -41,6 +41,8 @@ class Callback(NamedTuple):
     unmatched_reason: str | None = None
     # Whether it has no answer yet.
     under_way: bool = True
+    # The values that `$NAME` in its headers stood for.
+    hidden: tuple[str, ...] = ()
 
     @property
     def json(self) -> Any:

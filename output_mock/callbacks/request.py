@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 from output_mock.javascript_json import UNDEFINED, parse, stringify, to_bytes
+from output_mock.masking import MASK, masked_text
 from output_mock.sdk.failures import Failure
 
 Headers = tuple[tuple[str, str], ...]
@@ -33,6 +34,8 @@ _SECRET = re.compile(
     r"(?<![a-z\d])(authorization|token|secret|password|pwd|cookie)(?![a-z\d])|key(?![a-z\d])", re.IGNORECASE
 )
 _NOT_SECRET = ("x-csrf-token", "public-key-pins")
+# What is shorter, such as `1`, is part of too much else.
+_SHORTEST_SECRET = 4
 REDACTED = "[REDACTED]"
 
 
@@ -43,6 +46,8 @@ class Request(NamedTuple):
     url: str
     headers: Headers
     body: bytes
+    # The values that `$NAME` stood for, which are shown to nobody.
+    hidden: tuple[str, ...] = ()
 
     @property
     def parts(self) -> SplitResult:
@@ -107,7 +112,10 @@ def request_of(
     known += [(name, value) for name, value in _DEFAULTS.items() if name not in written]
     if body or method in ("PATCH", "POST", "PUT"):
         known.append(("content-length", str(len(body))))
-    return Request(method, target, tuple(known), body)
+    hidden: set[str] = set()
+    if environ is not None:
+        hidden.update(environ[name] for value in headers.values() for name in _VARIABLE.findall(value))
+    return Request(method, target, tuple(known), body, tuple(sorted(hidden, key=len, reverse=True)))
 
 
 def _header(name: str, value: str, environ: Mapping[str, str] | None) -> str:
@@ -133,6 +141,14 @@ def _body(payload: Any) -> tuple[bytes, str]:
         return to_bytes(payload), "application/json; charset=UTF-8"
     text = payload if isinstance(payload, str) else stringify(payload)
     return text.encode("utf-8", "replace"), "text/plain; charset=UTF-8"
+
+
+def without_secrets(text: str, hidden: Sequence[str]) -> str:
+    """A text without these values, and without other secrets."""
+    for value in hidden:
+        if len(value) >= _SHORTEST_SECRET:
+            text = text.replace(value, MASK)
+    return masked_text(text)
 
 
 def normal(url: str, base: str = "") -> str:

@@ -12,10 +12,19 @@ from output_mock.callbacks.application import Application, ApplicationError
 from output_mock.callbacks.faults import ON_TIME, CallbackFault, Delivery, Way, delayed, dropped
 from output_mock.callbacks.journal import Callback, CallbackList
 from output_mock.callbacks.no_answer import NotAllowed, NotSent, TookTooLong
-from output_mock.callbacks.request import Request, Response, normal, request_of, result_of, whole_result_of
+from output_mock.callbacks.request import (
+    Request,
+    Response,
+    normal,
+    request_of,
+    result_of,
+    whole_result_of,
+    without_secrets,
+)
 from output_mock.callbacks.scripted import ScriptedAnswer, Trouble
 from output_mock.durations import SECOND, Duration
 from output_mock.javascript_json import UNDEFINED
+from output_mock.masking import masked_text
 from output_mock.places import place_outside
 from output_mock.real_time import monotonic
 from output_mock.sdk.failures import Failure
@@ -379,6 +388,7 @@ class Callbacks:
                 request.url,
                 request.headers,
                 request.body,
+                hidden=request.hidden,
             )
             self._bytes += len(request.body)
             while len(self._sent) > _MOST or (self._bytes > _MOST_BYTES and len(self._sent) > 1):
@@ -463,20 +473,21 @@ class _Exchange:
 
             return send(request, self._callbacks.hosts, TIMEOUT)
         except ApplicationError as error:
-            self.problem = str(error)
+            self.problem = without_secrets(str(error), request.hidden)
             reason = "Internal Server Error"
             return Response(request.url, 500, reason, (("content-type", "text/plain"),), reason.encode())
         except TookTooLong as error:
             self._too_long()
             if str(error):
-                self.problem = (
+                self.problem = without_secrets(
                     f"{request.url} was not answered in {TIMEOUT} s of real time. "
-                    f"The application was here:\n{error}"
+                    f"The application was here:\n{error}",
+                    request.hidden,
                 )
                 _log.warning("%s", self.problem)
         except NotAllowed as error:
             host = request.parts.hostname
-            self.unmatched_reason = (
+            self.unmatched_reason = masked_text(
                 f"nothing is at {request.url}{self._callbacks.nearest(request.url)}. It was not sent: "
                 f"script an answer (mock.callbacks.respond; in YAML, `callbacks:`), give the application "
                 f"(mock.application), or let requests to {host} out (callback_hosts; serve --callback-host "

@@ -6,7 +6,7 @@ from typing import Any
 
 from output_mock.callbacks.faults import WAYS
 from output_mock.callbacks.journal import Callback, CallbackList
-from output_mock.callbacks.request import normal
+from output_mock.callbacks.request import normal, without_secrets
 from output_mock.callbacks.scripted import TROUBLES, ScriptedAnswer
 from output_mock.callbacks.sending import Callbacks
 from output_mock.contract.iso_time import iso
@@ -86,7 +86,9 @@ def _described(made: Callback) -> dict[str, Any]:
         "attempt": made.attempt,
         "method": made.method,
         "url": masked_text(made.url),
-        "headers": {name: masked_header(name, value) for name, value in made.headers},
+        "headers": {
+            name: masked_header(name, without_secrets(value, made.hidden)) for name, value in made.headers
+        },
         "body": body,
         "status": made.status,
         "problem": made.problem,

@@ -18,7 +18,9 @@ from output_mock import Context, OutputMock
 from output_mock.callbacks import network
 from output_mock.callbacks.no_answer import NotSent, TookTooLong, TooLarge
 from output_mock.callbacks.request import Request
+from output_mock.control.callbacks import _described
 from output_mock.engine import outgoing
+from output_mock.masking import MASK
 
 URL = "https://app.example/review"
 START = "http.response.start"
@@ -130,6 +132,30 @@ def test_an_application_may_close_the_fake_which_may_be_closed_again() -> None:
     ended = mock.app.test_client().post("/workflow/run", json={"workflowName": "tell"})
     assert ended.status_code == 410
     mock.close()
+
+
+def test_what_is_shown_of_requests_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEWER", "hidden-value")
+
+    def application(environ: Any, start_response: Any) -> Any:
+        raise ValueError(f"unknown reviewer {environ['HTTP_X_REVIEWER']}")
+
+    for problem in (None, application):
+        mock = OutputMock()
+
+        @mock.workflow("ask")
+        async def ask(ctx: Context, input: Any) -> Any:
+            await ctx.send_http_request(f"{URL}?token=hidden-value", headers={"X-Reviewer": "$REVIEWER"})
+
+        if problem is not None:
+            mock.application("https://app.example", problem)
+        mock.app.test_client().post("/workflow/run", json={"workflowName": "ask"})
+        asked = mock.callbacks.one()
+        assert dict(asked.headers)["x-reviewer"] == "hidden-value"
+        shown = [str(asked), asked.problem, asked.unmatched_reason, str(_described(asked))]
+        assert "hidden-value" not in str(shown)
+        assert MASK in str(asked.problem if problem else asked.unmatched_reason)
+        mock.close()
 
 
 def test_an_answer_without_end_is_broken_off() -> None:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from output_mock.engine.run import Run
 
 _log = logging.getLogger("output_mock.callbacks")
-# How many requests are carried out at the same time on a real clock.
-_MOST_THREADS = 100
+# How many requests are carried out at the same time on a real clock, besides those whose application waits
+# for something in the fake.
+MOST_THREADS = 100
 # For how many seconds of the wall the clock stands for a request that is answered in another process, while a
 # request waits here that began later. Nobody can know whether that comes from there.
 LOOK_OUTSIDE = 1.0
@@ -128,7 +129,11 @@ class Outgoing:
         self._have_it_done()
 
     def _have_it_done(self) -> None:
-        if self._in_threads and self._threads < _MOST_THREADS:
+        if self._in_threads and (
+            self._threads < MOST_THREADS
+            # Those that wait in the fake may wait for this very request.
+            or self._threads - sum(request.waits > 0 for request in self._under_way) < MOST_THREADS
+        ):
             self._threads += 1
             threading.Thread(target=self._work, name="output-mock-callback", daemon=True).start()
         self._tell()
@@ -345,6 +350,8 @@ class Waiting:
         with self._outgoing._clock.lock:
             for request in requests:
                 request.waits += 1
+            if self._outgoing._asked:
+                self._outgoing._have_it_done()
             self._outgoing._tell()
 
     def end(self) -> None:

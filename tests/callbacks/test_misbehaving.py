@@ -204,6 +204,34 @@ def test_a_thread_that_the_application_begins_may_wait_for_the_clock(
     mock.close()
 
 
+def test_applications_that_wait_in_the_fake_leave_room_for_what_they_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outgoing, "MOST_THREADS", 2)
+    mock = OutputMock("real")
+    both = threading.Barrier(2)
+
+    def run(input: str) -> Any:
+        body = {"workflowName": "ask", "input": input}
+        return mock.app.test_client().post("/workflow/run", json=body).get_json()["output"]
+
+    def application(environ: Any, start_response: Any) -> Any:
+        asked = mock.callbacks.so_far
+        question = next(one for one in asked if one.body == environ["wsgi.input"].getvalue())
+        if question.payload != "inner":
+            both.wait(10)
+            assert run("inner") == "done"
+        mock.signal(question.workflow_id, "resume", "done")
+        start_response("200 OK", [])
+        return []
+
+    mock.workflow("ask").calls_back(URL)
+    mock.application("https://app.example", application)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(run, ["first", "second"])) == ["done", "done"]
+    mock.close()
+
+
 @contextmanager
 def server(sent: bytes, *, repeats: bool = False) -> Iterator[int]:
     """A server on loopback that sends these bytes, once or without end. Its port."""

@@ -24,6 +24,8 @@ T = TypeVar("T")
 _SIGNAL: int | None = getattr(signal, "SIGURG", None)
 # How often, in seconds, it is tried to stop an application.
 _AGAIN = 0.05
+# How often, in seconds, it is looked whether a debugger has stopped it.
+_LOOK = 1.0
 _PACKAGE = __name__.partition(".")[0]
 _DEBUGGERS = frozenset({"bdb", "pdb", "pydevd", "debugpy"})
 
@@ -43,7 +45,9 @@ class _Call:
         self.stack: str | None = None
 
     def begin_again(self) -> None:
-        """It has waited for the application of another call, and has all the time again."""
+        """It has waited for the application of another call, or for somebody at a breakpoint, and has all the
+        time again.
+        """
         self.until = monotonic() + self._seconds
 
     def end(self) -> None:
@@ -54,8 +58,10 @@ class _Call:
         main = threading.main_thread().ident
         assert main is not None
         assert _SIGNAL is not None
-        while not self._over.wait(max(_AGAIN, self.until - monotonic())):
-            if self.is_due() and not _is_debugged(main):
+        while not self._over.wait(min(_LOOK, max(_AGAIN, self.until - monotonic()))):
+            if _is_debugged(main):
+                self.begin_again()
+            elif self.is_due():
                 signal.pthread_kill(main, _SIGNAL)
 
     def is_due(self) -> bool:
@@ -144,8 +150,11 @@ def _in_another_thread(call: Callable[[], T], seconds: float) -> T:
     thread.start()
     ident = thread.ident
     assert ident is not None
-    while not over.wait(seconds):
-        if not _is_debugged(ident):
+    until = monotonic() + seconds
+    while not over.wait(min(_LOOK, max(_AGAIN, until - monotonic()))):
+        if _is_debugged(ident):
+            until = monotonic() + seconds
+        elif monotonic() >= until:
             raise TookTooLong(_stack(sys._current_frames().get(ident)))
     (answer,) = outcome
     if isinstance(answer, BaseException):

@@ -286,6 +286,11 @@ FRONTS: dict[str, tuple[Front, str, str]] = {
         "reset",
         "removes the header Content-Type from requests",
     ),
+    "no Content-Type of what is not JSON": (
+        forwards_no_content_type,
+        "validation.no-json",
+        "removes the header Content-Type from requests",
+    ),
     "no HEAD": (
         knows_no_head,
         "routing.head",

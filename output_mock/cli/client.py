@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+# How the files begin that this command has written.
+_MARK = "// Written by `output-mock client typescript`"
+
 
 @click.command()
 @click.argument("language", type=click.Choice(["typescript"]))
@@ -19,7 +22,8 @@ def client(language: str, folder: Path, vitest: bool, playwright: bool, check: b
     """Write a typed client of the control plane into DIR, with fixtures for vitest and Playwright.
 
     It needs Node 18 or a browser, and no other package. Without --vitest and --playwright it has both
-    fixtures. Write it again after an upgrade of output-mock; files that you have changed are overwritten.
+    fixtures. Write it again after an upgrade of output-mock: it overwrites what it has written before, and no
+    other files.
     """
     from output_mock.typescript import FIXTURES, files
 
@@ -32,6 +36,13 @@ def client(language: str, folder: Path, vitest: bool, playwright: bool, check: b
             raise click.ClickException(f"{folder / old[0]} is out of date; run the command without --check")
         click.echo(f"{folder} is up to date")
         return
+    for name in written:
+        path = folder / name
+        if path.exists() and not (_content(path) or "").startswith(_MARK):
+            raise click.ClickException(
+                f"{path} was not written by this command, and would be overwritten; move it, or choose "
+                f"another folder"
+            )
     for name, text in written.items():
         try:
             folder.mkdir(parents=True, exist_ok=True)

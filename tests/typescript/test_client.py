@@ -60,6 +60,16 @@ def test_a_check_says_whether_the_files_are_up_to_date_and_writes_nothing(tmp_pa
     assert changed.read_text().endswith("// mine\n")
 
 
+def test_files_that_somebody_else_has_written_are_left_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "vitest.ts"
+    mine.write_text("export const mine = 1;\n", encoding="utf-8")
+    refused = run("client", "typescript", tmp_path)
+    assert refused.returncode != 0
+    assert f"{mine} was not written by this command" in one_line(refused)
+    assert written(tmp_path) == {"vitest.ts"}
+    assert mine.read_text(encoding="utf-8") == "export const mine = 1;\n"
+
+
 def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")

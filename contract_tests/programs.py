@@ -1,4 +1,4 @@
-"""Workflows that do what their input says, for `output-mock compare`: random inputs are random workflows.
+"""Workflows that follow their input, for `output-mock compare`: random inputs give random workflows.
 
     {"do": [{"step": "a"}, {"parallel": [[{"sleep": 0.3}], [{"signal": "go"}]]}]}
 
@@ -19,7 +19,7 @@ script = Script(catalogs=["main"], namespace="conf")
 
 
 def _operation(**properties: Any) -> dict[str, Any]:
-    """A closed object, all of whose properties are required."""
+    """An object without other keys. All properties are required."""
     return {
         "type": "object",
         "properties": properties,

@@ -1,4 +1,4 @@
-"""How many requests a verification may send, and what it has to clean up."""
+"""Limits the requests of a verification, and keeps track of what it must clean up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# What `output-mock verify` may do at most, unless it is told otherwise.
+# The default limits of `output-mock verify`.
 MOST_REQUESTS = 6000
 MOST_SECONDS = 600
 
@@ -16,10 +16,10 @@ class Spent(Exception):
 
 
 class Bounds:
-    """A number of requests and a point in real time after which no further request is made.
+    """A number of requests and a point in real time. After either, no request is sent.
 
-    With a folder, the number of requests that were made is the size of a file there, one for each process, so
-    that another process knows what is left of them.
+    With a folder, each process has a file there whose size is its number of requests, so that another
+    process knows how many are left.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Bounds:
         self._file = None if folder is None else folder / f"{writer}.requests"
 
     def take(self, kept: int = 0) -> float:
-        """Count a request, when more than `kept` are left; returns how many seconds are left.
+        """Count a request if more than `kept` are left. Returns how many seconds are left.
 
         Raises `Spent`.
         """
@@ -47,7 +47,7 @@ class Bounds:
         return left
 
     def take_to_end(self, kept: int = 0) -> bool:
-        """Count a request that ends a run, which may take longer; returns whether there was one left."""
+        """Count a request that ends a run, which may take longer. Returns whether one was left."""
         if self.made + kept >= self.requests:
             return False
         self.made += 1
@@ -58,15 +58,15 @@ class Bounds:
 
 
 def requests_made(folder: Path) -> int:
-    """How many requests all processes have made that count in a folder."""
+    """The number of requests of all processes that count in this folder."""
     return sum(file.stat().st_size for file in folder.glob("*.requests"))
 
 
 class Ledger:
-    """Which runs have been begun, and which of them are known to have ended.
+    """The runs that were started, and which of them have ended.
 
-    With a folder it is kept in files there, one for each process that begins runs, so that another process
-    can end what one that was killed has left.
+    With a folder, each process writes a file there, so that another process can end the runs that a killed
+    process left.
     """
 
     def __init__(self, folder: Path | None = None, writer: str = "main") -> None:
@@ -74,13 +74,13 @@ class Ledger:
         self._open: dict[str, None] = {}
 
     def begun(self, workflow_id: str) -> None:
-        """A run of this id is about to begin."""
+        """Note that a run with this id is about to start."""
         if workflow_id not in self._open:
             self._open[workflow_id] = None
             self._write(f"+{workflow_id}")
 
     def ended(self, workflow_id: str) -> None:
-        """The latest run of this id has closed."""
+        """Note that the latest run of this id has closed."""
         if self._open.pop(workflow_id, 0) is None:
             self._write(f"-{workflow_id}")
 
@@ -96,7 +96,7 @@ class Ledger:
 
 
 def left_open(folder: Path) -> Iterator[str]:
-    """The ids whose latest run may still be running, by all ledgers in a folder."""
+    """The ids whose latest run may still be running, from all ledgers in a folder."""
     for file in sorted(folder.glob("*.runs")):
         ids: dict[str, None] = {}
         for line in file.read_text(encoding="utf-8").splitlines():
@@ -109,7 +109,7 @@ def left_open(folder: Path) -> Iterator[str]:
 
 
 def eventually(attempt: Callable[[], bool], within: float) -> bool:
-    """Whether `attempt()` was true within so many seconds of real time; it is made at least once."""
+    """Whether `attempt()` was true within a number of real seconds. Tries at least once."""
     limit = time.monotonic() + within
     pause = 0.02
     while not attempt():

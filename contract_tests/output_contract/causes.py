@@ -1,6 +1,6 @@
-"""Why checks failed: what failures have in common, and what most likely stands in front of the server.
+"""Groups failed checks by cause, and names what is most likely in front of the server.
 
-Each kind of evidence has an entry in `KINDS`, which says what was seen and what to do about it.
+Each kind of evidence has an entry in `KINDS`: what the suite saw, and what you can do about it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 # If this many checks fail with the same message, they have a common cause, even if it is unknown.
 _ALIKE = 3
-# What differs between two failures of one kind: ids, numbers, quoted texts.
+# The parts that differ between failures of the same kind: ids, numbers, quoted texts.
 _VARYING = re.compile(r"verify-[\w-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why several checks failed: what was seen, what to do about it, and the ids of the checks."""
+    """Why several checks failed: what the suite saw, what to do about it, and the ids of the checks."""
 
     kind: str
     seen: str
@@ -41,7 +41,7 @@ class Cause:
 
 
 class _Group(NamedTuple):
-    """Failures with the same kind of evidence: how often each detail came, and what all answers showed."""
+    """Failures with the same kind of evidence, the count of each detail, and facts about all answers."""
 
     details: Counter[str]
     seen: Mapping[str, int]
@@ -52,7 +52,7 @@ class _Group(NamedTuple):
 
     @property
     def front(self) -> str:
-        """What stands in front of the server, as far as the answers name it."""
+        """What is in front of the server, if the answers name it."""
         found = [key.partition(" ")[2] for key in self.seen if key.startswith("server ")]
         if len(found) == 1:
             return f"Something in front of the server ({found[0]})"
@@ -67,7 +67,7 @@ def _header_removed(group: _Group) -> Told:
     present = group.seen.get(f"has {group.detail}", 0)
     if present:
         return f"Some answers lack the header {name}; {present} of {answers} answers have it.", ""
-    # nginx does not pass on headers that are meant for itself, unless configured to.
+    # By default, nginx does not pass on headers that are meant for nginx itself.
     setting = "proxy_pass_header" if name.startswith("X-Accel-") else "no proxy_hide_header"
     return (
         f"{group.front} removes the header {name}: none of {answers} answers has it.",
@@ -134,7 +134,7 @@ def _login(group: _Group) -> Told:
     )
 
 
-# What a proxy most likely means by a status, when the answer is a page, which the API would never send.
+# What a proxy most likely means by a status, if the answer is an HTML page. The API never sends one.
 _PAGE_ADVICE = {
     400: "It refuses requests that the API takes: see the request of one of the checks.",
     403: "A firewall (WAF) or an access rule refuses requests that the API takes: exempt /workflow/.",
@@ -255,7 +255,7 @@ KINDS: dict[str, Callable[[_Group], Told]] = {
     "no answer": _no_answer,
     "cut off": _cut_off,
 }
-# Kinds of which each detail is a cause of its own; of the others details are only examples.
+# Kinds for which each detail is a separate cause. For all others, details are only examples.
 _TOLD_APART = {
     "request header lost",
     "header removed",
@@ -269,7 +269,7 @@ _TOLD_APART = {
 
 
 def _header(name: str) -> str:
-    """A header's name as documents write it."""
+    """A header's name in its usual spelling."""
     known = {"x-request-id": "X-Request-ID", "etag": "ETag", "last-event-id": "Last-Event-ID"}
     return known.get(name, name.title())
 
@@ -277,8 +277,8 @@ def _header(name: str) -> str:
 def find(failed: Iterable[Outcome], seen: Mapping[str, int]) -> list[Cause]:
     """The causes of failed checks, the one with most checks first.
 
-    `seen` is what `evidence.seen` has counted. A check counts for what its own exchanges show first; checks
-    that show nothing, and failed in other words than any two others, belong to no cause.
+    `seen` is the result of `evidence.seen`. A check belongs to the first evidence in its own exchanges. A
+    check without evidence belongs to no cause, unless at least two others failed with the same message.
     """
     groups: dict[tuple[str, str], list[tuple[Outcome, str]]] = {}
     alike: dict[str, list[Outcome]] = {}
@@ -308,7 +308,7 @@ def find(failed: Iterable[Outcome], seen: Mapping[str, int]) -> list[Cause]:
 
 
 def notes(seen: Mapping[str, int]) -> list[str]:
-    """What else the answers show of what stands in front, though no check fails for it."""
+    """Further facts about what is in front of the server, even if no check fails because of them."""
     if not seen.get("HTTP/1.0") or seen["HTTP/1.0"] < seen.get("answers", 0):
         return []
     return [

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from _pytest.mark.structures import ParameterSet
 
 Level = Literal["required", "recommended", "observed"]
-# What clients rely on; what a good server does in addition; what the recorded server happens to do.
+# What clients rely on; what a good server also does; incidental behaviour of the recorded server.
 LEVELS: tuple[Level, ...] = ("required", "recommended", "observed")
 
-# In the order of reports, with the words for people.
+# In the order of reports, with their titles.
 AREAS = {
     "system": "health, request ids, headers",
     "routing": "paths, methods, unknown ids",
@@ -38,12 +38,12 @@ AREAS = {
 
 
 class Check(NamedTuple):
-    """A test as the report names it."""
+    """The marks of a test, as reports show them."""
 
     id: str
     level: Level
     source: str
-    # The versions of the API, and those of the workers' SDK, that it holds for: all of them have to fit.
+    # The versions of the API and of the workers' SDK that it holds for. Both must fit.
     api: tuple[Span, ...] = ()
     sdk: tuple[Span, ...] = ()
 
@@ -53,7 +53,7 @@ class Check(NamedTuple):
         return self.id.partition(".")[0]
 
     def excluded(self, api: str, sdk: str) -> str | None:
-        """Why it does not apply to a deployment of these versions, in words; None when it does."""
+        """Why it does not apply to a deployment of these versions; None if it applies."""
         reasons = [span.excludes(api, "API") for span in self.api]
         reasons += [span.excludes(sdk, "SDK") for span in self.sdk]
         return next((reason for reason in reasons if reason is not None), None)
@@ -72,9 +72,9 @@ def check(
     """Mark a test of the suite.
 
     `id` is `area.what-it-checks` and never changes; `source` names the recordings (of `tests/recordings`) or
-    the document that show that a real server does so. `since="0.9.0"` marks a test that applies only from
-    this version of the API on, `until` one that applies only before; `sdk_since` and `sdk_until` do the same
-    for the version of the workers' SDK.
+    the document that show this behaviour of a real server. `since="0.9.0"` marks a test that applies only
+    from this version of the API on, `until` one that applies only before; `sdk_since` and `sdk_until` do
+    the same for the version of the workers' SDK.
     """
     spans = {"api": Span(since, until), "sdk": Span(sdk_since, sdk_until)}
     return pytest.mark.contract(id=id, source=source, level=level, **spans)
@@ -83,12 +83,12 @@ def check(
 def case(
     *values: Any, id: str | None = None, since: str | None = None, until: str | None = None
 ) -> ParameterSet:
-    """A case of a parametrized test that holds only for these versions of the API."""
+    """A case of a parametrized test that only holds for these versions of the API."""
     return pytest.param(*values, id=id, marks=pytest.mark.contract_case(api=Span(since, until)))
 
 
 def check_of(item: pytest.Item) -> Check | None:
-    """What a test says of itself; None when it says nothing. A case of a test has its name in brackets."""
+    """The marks of a test, or None. The id of a parametrized case has its name in brackets."""
     marker = item.get_closest_marker("contract")
     if marker is None:
         return None

@@ -1,4 +1,4 @@
-"""The client of one test: it sends requests, and holds every answer against the OpenAPI document."""
+"""The client of one test: sends requests, and checks every answer against the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from output_contract.network_errors import explain
 from output_contract.server import CLOSED, UNSENT, Role, Server
 from output_mock.recording.transport import Reply
 
-# How many seconds an answer may take, unless a test gives it more.
+# How many seconds an answer may take, unless a test allows more.
 PATIENCE = 30.0
-# How many seconds ending one run may take, ending those of one test, and those that are left at the end.
+# How many seconds it may take to end one run, the runs of one test, and the runs left at the end.
 _ENDING_ONE, _ENDING_A_TESTS, _ENDING_ALL = 10.0, 20.0, 60.0
-# So much is kept of the bodies of earlier answers.
+# How much to keep of the bodies of earlier answers.
 _LARGE = 64 * 1024
-# So many seconds a stream may be silent, which brings a comment every 15; and when one was before.
+# How many seconds a stream, which sends a comment every 15, may be silent; and the same after a comment.
 _SILENCE, _SILENCE_AGAIN = 20.0, 3.0
-# Problems with these do not keep the rest of an answer from being looked at.
+# Problems with these do not stop the check of the rest of an answer.
 _HEADER = re.compile("header (?!content-type: )")
-# An answer without these serves most clients as well: their own tests look at them, and no other.
+# Most clients do not need these. Only separate tests check them.
 _OPTIONAL_HEADERS = re.compile(
     r"header (access-control-|deprecation|sunset|link|cache-control|x-accel-buffering)"
 )
 
 
 class Deviation(AssertionError):
-    """The server has done something else than a real one does; `exchange` shows it.
+    """The server behaved differently from a real one; `exchange` shows how.
 
-    `problems` are the places where an answer does not fit the OpenAPI document, if that is what it is about.
+    `problems` are the places where the answer does not fit the OpenAPI document, if any.
     """
 
     def __init__(self, message: str, exchange: RecordedExchange, problems: Sequence[str] = ()) -> None:
@@ -52,7 +52,7 @@ class Deviation(AssertionError):
 
 
 class Answer:
-    """What came back: header names are in lower case."""
+    """An answer. Header names are in lower case."""
 
     def __init__(self, exchange: RecordedExchange) -> None:
         self.exchange = exchange
@@ -67,15 +67,15 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body as JSON. Raises `Deviation` when it is none."""
+        """The body as JSON. Raises `Deviation` if it is not JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
             raise Deviation(f"the body is JSON, not {self.text[:80]!r}: {error}", self.exchange) from None
 
     def must_be(self, code: int, name: str | None = None, /, **values: Any) -> Answer:
-        """Raise `Deviation` unless the status is this one, the body's `error` is called so, and the body has
-        these values; return the answer itself.
+        """Raise `Deviation` unless the answer has this status, this `error` and these values in its body.
+        Returns the answer itself.
         """
         __tracebackhide__ = True
         if self.status != code:
@@ -92,7 +92,7 @@ class Answer:
         return self
 
     def must_be_text(self, status: int, text: str) -> Answer:
-        """Raise `Deviation` unless it is this status and this plain text; return the answer itself."""
+        """Raise `Deviation` unless it has this status and plain text. Returns the answer."""
         __tracebackhide__ = True
         self.must_be(status)
         if self.text != text:
@@ -101,7 +101,7 @@ class Answer:
 
 
 class Frame(NamedTuple):
-    """A frame of a stream; a comment is one with no event."""
+    """A frame of a stream. A comment has no event."""
 
     event: str
     id: str | None
@@ -109,7 +109,7 @@ class Frame(NamedTuple):
 
 
 class Stream:
-    """A stream that is being read, frame by frame, for so many seconds at most."""
+    """Reads a stream frame by frame, for a limited number of seconds."""
 
     def __init__(self, exchange: RecordedExchange, pieces: Iterator[bytes], patience: float) -> None:
         self.exchange = exchange
@@ -122,7 +122,7 @@ class Stream:
         pending = b""
         limit = time.monotonic() + self._patience
         for piece in self._pieces:
-            # One that brings nothing but comments would never end by itself.
+            # A stream with comments only would never end by itself.
             if time.monotonic() > limit:
                 raise Deviation(f"expected the stream to end in {self._patience:.0f} seconds", self.exchange)
             self.exchange.answer += piece
@@ -166,7 +166,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class Finished(Begun):
-    """A run that has closed: who was played, and the result."""
+    """A closed run: its role, and its result."""
 
     role: Role
     result: dict[str, Any]
@@ -175,18 +175,18 @@ class Finished(Begun):
 class Client:
     """Sends the requests of one test.
 
-    Paths go out as they are written, percent-escapes and all. Every answer has to fit the OpenAPI document,
-    or the test fails; the headers that only some clients need are left to the tests of the headers.
+    The client sends paths unchanged, including percent-escapes. If an answer does not fit the OpenAPI
+    document, the test fails. Only the tests of the headers check the headers that few clients need.
     """
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.exchanges: list[RecordedExchange] = []
-        # What was wrong with answers without keeping the test from going on; it fails in the end.
+        # Problems with answers that did not stop the test. It fails at its end.
         self.noted: list[Deviation] = []
-        # The ids that this client has begun runs of.
+        # The workflow ids of the runs that this client has started.
         self._begun: dict[str, None] = {}
-        # Those of them that no request has been sent for yet.
+        # The ids for which no request was sent yet.
         self._unsent: list[str] = []
 
     # Requests
@@ -203,8 +203,8 @@ class Client:
         all_headers: bool = False,
         timeout: float = PATIENCE,
     ) -> Answer:
-        """Send a request and return the answer; a `json` body brings its type along, `token=False` leaves
-        the token out. Raises `Deviation` when no answer comes, or one that is not as documented.
+        """Send a request and return the answer. `json` also sets the content type, and `token=False` omits
+        the token. Raises `Deviation` if there is no answer, or if it is not as documented.
         """
         __tracebackhide__ = True
         limit = time.monotonic() + timeout
@@ -213,7 +213,7 @@ class Client:
         try:
             for piece in self._decoded(exchange, reply):
                 read += piece
-                # Of an application in process nothing else ends what does not end.
+                # Nothing else stops an application in this process that never answers.
                 if time.monotonic() > limit:
                     raise Deviation(f"expected the answer to end within {timeout:.0f} seconds", exchange)
         except Deviation:
@@ -224,7 +224,7 @@ class Client:
         finally:
             exchange.answer = bytes(read)
             reply.close()
-        # An answer that is not as documented may be about a run all the same.
+        # Even an undocumented answer may be about a run.
         self._observe(exchange)
         self._hold_against_document(exchange, all_headers)
         return Answer(exchange)
@@ -245,8 +245,8 @@ class Client:
     def stream(
         self, path: str, *, headers: Mapping[str, str] | None = None, timeout: float = PATIENCE
     ) -> Iterator[Stream]:
-        """Read a stream while the block runs; at its end what was read has to be as documented."""
-        # As long as it is read, and a little, so that the reader is the one who complains.
+        """Read a stream while the block runs. At its end, check that all frames are as documented."""
+        # A little longer than the reader's limit, so that the reader reports the timeout.
         whole = max(timeout, self.server.patience + 5)
         idle = min(
             self.server.patience, _SILENCE_AGAIN if self.server.found.get("streams are silent") else _SILENCE
@@ -264,7 +264,7 @@ class Client:
             self._hold_against_document(exchange, False)
 
     def _decoded(self, exchange: RecordedExchange, reply: Reply) -> Iterator[bytes]:
-        """The pieces of a body without its content encoding."""
+        """The decoded pieces of a body."""
         decode = decoder(exchange.encoding)
         for piece in reply.pieces:
             yield decode(piece)
@@ -272,7 +272,7 @@ class Client:
     def _broke(
         self, exchange: RecordedExchange, error: BaseException, timeout: float, idle: float | None = None
     ) -> None:
-        """Note why there is no answer, or not all of it. A stream may be silent for `idle` seconds."""
+        """Note why an answer is missing or incomplete. A stream may be silent for `idle` seconds."""
         kind, exchange.broken = explain(error)
         if not self.server.still_answers(timeout) or kind != "timeout":
             return
@@ -301,13 +301,13 @@ class Client:
         body = data.encode() if isinstance(data, str) else data
         exchange = RecordedExchange(method, path, sent, body)
         if self.exchanges and len(self.exchanges[-1].answer) > _LARGE:
-            # Nobody shows more of it, and a test may make many requests.
+            # Reports show no more of it, and a test may make many requests.
             self.exchanges[-1].answer = self.exchanges[-1].answer[:_LARGE]
         self.exchanges.append(exchange)
         try:
             reply = self.server.send(method, path, sent, body, timeout, idle)
         except pytest.skip.Exception:
-            # Nothing was sent, and so nothing has begun.
+            # Nothing was sent, so no run has started.
             self.exchanges.pop()
             for workflow_id in self._unsent:
                 self._begun.pop(workflow_id, None)
@@ -349,7 +349,7 @@ class Client:
             raise Deviation(message, exchange, others)
 
     def _observe(self, exchange: RecordedExchange) -> None:
-        """Keep account of which runs are open."""
+        """Keep track of the open runs."""
         if exchange.status not in (200, 408) or not exchange.answer.startswith(b'{"'):
             return
         with suppress(ValueError, RecursionError):
@@ -359,7 +359,7 @@ class Client:
                 return
             path = exchange.path.partition("?")[0].lower().rstrip("/")
             if exchange.status == 408 or path.endswith(("/reset", "/workflow/start")):
-                # A server that names the run of somebody else does not get it ended.
+                # If a server names another user's run, do not end it.
                 if workflow_id.startswith(self.server.prefix) or _names_no_id(exchange):
                     self._note_begun(workflow_id)
             elif "/runs/" not in path and _tells_of_the_end(body):
@@ -372,43 +372,43 @@ class Client:
     # Runs
 
     def run(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
-        """Run a workflow of the pack and return its result. Leaves the test unchecked without the pack."""
+        """Run a workflow of the pack and return its result. Skips the test without the pack."""
         self.server.need(workflow)
         result: dict[str, Any] = self.run_body(self.body(workflow, input, **fields)).must_be(200).json
         return result
 
     def run_body(self, body: dict[str, Any]) -> Answer:
-        """`POST /workflow/run`, which may take as long as a run may."""
+        """Send `POST /workflow/run`, and allow it as much time as a run."""
         return self.post("/workflow/run", body, timeout=self.server.patience + 5)
 
     def output(self, result: dict[str, Any]) -> Any:
-        """What the workflow returned, by its result. Leaves the test where newer results are lost."""
+        """What the workflow returned, by its result. Skips the test if the server loses newer results."""
         return results.output(self.server.judged, result)
 
     def places(self, result: dict[str, Any]) -> dict[str, str]:
-        """Where the trace of a run is kept, by its result: `local`, `remote`."""
+        """Where the trace of a run is, by its result: `local`, `remote`."""
         return results.places(self.server.judged, result)
 
     def must_have_failed(self, result: dict[str, Any], error: dict[str, Any]) -> None:
-        """Raise AssertionError unless the run ended with this error, by its result of either shape."""
+        """Raise AssertionError unless the run failed with this error, in either shape of result."""
         __tracebackhide__ = True
         results.must_have_failed(self.server.judged, result, error)
 
     @property
     def unsupported(self) -> tuple[int, str]:
-        """How a workflow is refused that the catalog does not have: the status, and the name of the error."""
+        """The answer for a workflow that is not in the catalog: the status, and the name of the error."""
         if self.server.judged.api_since("0.9.2"):
             return 424, "UnsupportedWorkflowError"
         return 404, "WorkflowNotFoundError"
 
     def run_role(self, role: str) -> dict[str, Any]:
-        """Run a workflow that plays a role and return its result; unchecked when there is none."""
+        """Run a workflow with this role and return its result. Skips the test if there is none."""
         work = self.server.role(role)
         result: dict[str, Any] = self.run_body(self.body(work.workflow, work.input)).must_be(200).json
         return result
 
     def start(self, workflow: str, input: Any = UNSENT, **fields: Any) -> Begun:
-        """Start a workflow of the pack. Leaves the test unchecked without the pack."""
+        """Start a workflow of the pack. Skips the test without the pack."""
         self.server.need(workflow)
         return self._start(workflow, input, **fields)
 
@@ -417,7 +417,7 @@ class Client:
         return Begun(begun["workflowId"], begun["runId"])
 
     def body(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
-        """What starts a workflow in the catalog under test; its run is ended when the test is over."""
+        """The body to start a workflow in the catalog under test. Its run is ended after the test."""
         body: dict[str, Any] = {"workflowName": workflow, **fields}
         if "workflowId" not in body:
             body["workflowId"] = self.server.new_id()
@@ -432,13 +432,13 @@ class Client:
         return body
 
     def start_and_end(self, workflow: str, input: Any = UNSENT) -> Begun:
-        """A closed run of a workflow of the pack. Leaves the test unchecked without the pack."""
+        """A closed run of a workflow of the pack. Skips the test without the pack."""
         begun = self.start(workflow, input)
         self.until_closed(begun.id)
         return begun
 
     def started(self, role: str) -> Begun:
-        """A run of a workflow that plays a role; leaves the test unchecked when there is none."""
+        """A run of a workflow with this role. Skips the test if there is none."""
         work = self.server.role(role)
         return self._start(work.workflow, work.input)
 
@@ -451,7 +451,8 @@ class Client:
         return work, begun
 
     def until_stage(self, begun: Begun, query: str, stage: str) -> None:
-        """Wait until a run of the pack's answers a query with this stage, which it cannot before it began."""
+        """Wait until a run of the pack answers a query with this stage. It cannot answer before it
+        began."""
 
         def reached() -> bool:
             answer = self.post(f"{begun.base}/query/{query}", {})
@@ -463,12 +464,12 @@ class Client:
         self.until(reached, f"{begun.id} reaches {stage!r}")
 
     def approve(self, work: Role, begun: Begun) -> None:
-        """Send the signal that a waiting run waits for."""
+        """Send the signal that this run waits for."""
         body = UNSENT if work.payload is UNSENT else {"payload": work.payload}
         self.post(f"{begun.base}/signal/{work.signal}", body).must_be_text(200, "OK")
 
     def finished(self, role: str) -> Finished:
-        """A closed run of a workflow that plays a role. The tests of a process share it."""
+        """A closed run of a workflow with this role. All tests of a process share it."""
         work = self.server.role(role)
         known: Finished | None = self.server.found.get(f"finished {role}")
         if known is not None:
@@ -483,14 +484,14 @@ class Client:
     # Waiting
 
     def until(self, attempt: Callable[[], bool], what: str, within: float | None = None) -> None:
-        """Try until `attempt()` is true. Raises `Deviation` when it is not within so many seconds."""
+        """Try until `attempt()` is true. Raises `Deviation` after a number of seconds."""
         __tracebackhide__ = True
         within = min(self.server.patience, within or self.server.patience)
         if not eventually(attempt, within):
             raise Deviation(f"expected that within {within:.0f} seconds {what}", self.exchanges[-1])
 
     def until_closed(self, workflow_id: str) -> str:
-        """Poll the status until the run has closed; returns what it is then."""
+        """Poll the status until the run has closed. Returns the final status."""
         __tracebackhide__ = True
         seen: list[str] = []
 
@@ -505,7 +506,7 @@ class Client:
     # Histories
 
     def walk(self, base: str, sizes: Iterator[int] | None = None, **query: Any) -> list[dict[str, Any]]:
-        """The whole history below a path, page after page, of so many batches each."""
+        """The whole history below a path, read in pages with this number of batches."""
         events: list[dict[str, Any]] = []
         asked = {"includePayloads": "true", **query}
         for _ in range(500):
@@ -521,10 +522,10 @@ class Client:
         raise Deviation("a history ends, and its last page has no token", self.exchanges[-1])
 
     def end_runs(self) -> None:
-        """End what this client has started and not seen closed, each once.
+        """Try once to end each run that this client started and did not see closed.
 
-        What cannot be ended stays in the ledger, for the end of all; so does everything once the server has
-        left a request to end a run without an answer, or when the time is up.
+        If it cannot end a run, the run stays in the ledger until the end of the session. All other runs
+        stay there too, once the server has not answered such a request or the time is up.
         """
         mine, self._begun = list(self._begun), {}
         still_open = set(self.server.ledger.open)
@@ -533,13 +534,13 @@ class Client:
 
 
 def _tells_of_the_end(body: dict[str, Any]) -> bool:
-    """Whether an answer about the latest run says that it has closed, and no other one carries on."""
+    """Whether an answer says that the latest run has closed and that no other run continues it."""
     status = body.get("status")
     return body.get("terminated") is True or (status in CLOSED and status != "continued_as_new")
 
 
 def _names_no_id(exchange: RecordedExchange) -> bool:
-    """Whether a request has begun a run and left the choice of its id to the server."""
+    """Whether a request started a run without a workflow id, so that the server chose it."""
     path = exchange.path.partition("?")[0].lower().rstrip("/")
     if exchange.method != "POST" or not path.endswith(("/workflow/start", "/workflow/run")):
         return False
@@ -550,11 +551,10 @@ def _names_no_id(exchange: RecordedExchange) -> bool:
 
 
 def end(server: Server, workflow_ids: Iterable[str], seconds: float = _ENDING_ALL) -> list[str]:
-    """End the latest runs of these ids within so many seconds in all; returns the ids of those which could
-    not be ended.
+    """End the latest runs of these ids within a total number of seconds. Returns the ids of the runs that
+    could not be ended.
 
-    Nothing more is asked of a server that has once left this without an answer: each of its runs would cost
-    as long.
+    Once the server does not answer, this stops: every other run would take as long.
     """
     limit = time.monotonic() + seconds
     left = []
@@ -573,8 +573,8 @@ def end(server: Server, workflow_ids: Iterable[str], seconds: float = _ENDING_AL
 
 
 def _terminate(server: Server, workflow_id: str, patience: float) -> bool:
-    """Whether the latest run of an id has ended now, by what the server says."""
-    # An id that no path can hold is one that no run has.
+    """End the latest run of an id. Returns whether the server says that it has ended."""
+    # If no path can hold an id, no run has it.
     path = f"/workflow/{quote(workflow_id, safe='', errors='replace')}/terminate"
     body = {"reason": "output-mock verify: the test is over"}
     exchange = server.exchange("POST", path, body, patience, counted=False)

@@ -1,4 +1,4 @@
-"""Content codings: a body that came compressed is read as what it stands for."""
+"""Content codings: decodes compressed bodies."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Undecodable(ValueError):
 
 
 def decoder(coding: str) -> Callable[[bytes], bytes]:
-    """What turns the pieces of a body with this `Content-Encoding` into plain ones.
+    """A decoder for the pieces of a body with this `Content-Encoding`.
 
-    Raises `Undecodable` for a coding that cannot be read here; so does the decoder for a body that has not
-    the coding that its header names.
+    Raises `Undecodable` for an unsupported coding. The decoder also raises it if the body does not have the
+    coding that its header names.
     """
     coding = coding.strip().lower()
     if coding in ("", "identity"):

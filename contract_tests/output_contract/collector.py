@@ -1,4 +1,4 @@
-"""Gathers what tests report, from this process and from the workers of pytest-xdist, into a verdict."""
+"""Collects the reports of tests, also from workers of pytest-xdist, into a verdict."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import pytest
 from output_contract.verdict import Outcome, Verdict
 from output_contract.versions import Judged
 
-# What the report of a test carries along for it: the outcome, and what its answers showed.
+# The keys that carry a test's outcome, and the evidence in its answers, in its report.
 PROPERTY, SEEN = "output_contract", "output_contract seen"
-# The versions that a process has judged as, when it found them itself.
+# The versions that a process detected itself.
 JUDGED = "output_contract judged"
 
 
 class Collector:
-    """A plugin that makes a verdict of what tests report; `progress(done, all, failed, id)` hears of each."""
+    """Makes a verdict from test reports. Calls `progress(done, all, failed, id)` for each."""
 
     def __init__(self, url: str, progress: Callable[[int, int, int, str], object] | None = None) -> None:
         self.verdict = Verdict(url)
-        # How many tests there are to be run.
+        # How many tests will run.
         self.expected = 0
         self._progress = progress
 
     def pytest_configure(self, config: pytest.Config) -> None:
         if not config.pluginmanager.has_plugin("terminal"):
-            # Nobody reads the tracebacks, and to lay them out as usual takes a quarter of all the time.
+            # Nothing shows the tracebacks, and formatting them takes a quarter of the whole time.
             config.option.tbstyle = "native"
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -39,14 +39,14 @@ class Collector:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            # One line tells what is wrong; the traceback is for those who work on the suite.
+            # One line says what is wrong. The traceback is for developers of the suite.
             line = str(report.longrepr).strip().splitlines()[-1]
             self.verdict.problems.append(f"{report.nodeid} cannot be loaded: {line}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         properties = dict(report.user_properties)
         noted = properties.get(PROPERTY)
-        # The properties of a test's call come along once more with its teardown.
+        # The report of the teardown repeats the properties of the call.
         if isinstance(noted, dict) and (report.when == "call" or report.outcome != "passed"):
             self.verdict.add(Outcome(**noted))
             if isinstance(counts := properties.get(SEEN), dict):

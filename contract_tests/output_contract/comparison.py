@@ -18,7 +18,7 @@ _WORDS = {
 
 
 class Difference(NamedTuple):
-    """A check that has come out differently; None is a check that only the other verdict knows."""
+    """A check with different outcomes; None means that only the other verdict has it."""
 
     id: str
     one: Outcome | None
@@ -26,7 +26,7 @@ class Difference(NamedTuple):
 
 
 def differences(one: Verdict, other: Verdict) -> list[Difference]:
-    """The checks of the first verdict that have come out differently, by area and id."""
+    """The checks with different outcomes, sorted by area and id."""
     sides = [{outcome.id: outcome for outcome in verdict.outcomes} for verdict in (one, other)]
     areas = list(AREAS)
     ids = sorted(sides[0], key=lambda id: (areas.index(id.partition(".")[0]), id))
@@ -35,14 +35,14 @@ def differences(one: Verdict, other: Verdict) -> list[Difference]:
 
 
 def exit_status(one: Verdict, other: Verdict) -> int:
-    """0: the first conforms, and they have come out alike. 1: not so. 2: one of them could not be checked."""
+    """0: the first conforms, and both agree. 1: otherwise. 2: one could not be checked."""
     if COULD_NOT_BE_CHECKED in (one.exit_status, other.exit_status):
         return COULD_NOT_BE_CHECKED
     return 1 if one.exit_status or differences(one, other) else 0
 
 
 def as_text(one: Verdict, other: Verdict) -> Iterator[str]:
-    """What has come out differently, a line each, and one sentence."""
+    """The differences, a line each, and a summary."""
     found = differences(one, other)
     if found:
         yield f"{'check':<44} {'A':<15} B"

@@ -1,8 +1,7 @@
 """Does a response fit the OpenAPI document?
 
-Besides the schemas, `check_response` knows what OpenAPI cannot express: paths match regardless of case, HEAD
-is GET without a body, what is no path of the document is a plain-text 404, and which headers must *not* be
-there.
+Besides the schemas, `check_response` knows what OpenAPI cannot express: paths match in upper and lower
+case, HEAD is GET without a body, unknown paths get a plain-text 404, and some headers must *not* be there.
 """
 
 from __future__ import annotations
@@ -37,24 +36,24 @@ __all__ = [
 ]
 
 _URI = "urn:output-mock:openapi"
-# A body that cannot be read is refused before the request gets an id, CORS or anything else.
+# The server rejects an unreadable body before the request gets an id, CORS headers or anything else.
 _REFUSED_UNREAD = {"SyntaxError", "PayloadTooLargeError", "UnsupportedMediaTypeError"}
-# A path that cannot be decoded is refused before it is known that the operation is deprecated.
+# The server rejects an undecodable path before it knows that the operation is deprecated.
 _DEPRECATION = {"deprecation", "sunset", "link"}
-# So many problems of a response are told.
+# The most problems to report for a response.
 _MOST = 50
-# So many values are remembered that fit a schema of the items of a list.
+# How many valid list items to remember for each schema.
 _MOST_FITTING = 5000
-# What a history and a stream leave out unless they are asked for payloads.
+# What a history and a stream omit unless the request asks for payloads.
 _PAYLOADS = {"input", "result", "failure", "details", "lastFailure"}
 
 
 class Document:
-    """An OpenAPI document that responses are held against."""
+    """An OpenAPI document to check responses against."""
 
     def __init__(self, value: dict[str, Any]) -> None:
         self.value = value
-        # The headers that clients may rely on: each has to be where the document says, and nowhere else.
+        # The headers that clients may rely on. Each must appear exactly where the document says.
         self.headers = {name.split(".")[0].lower() for name in value["components"]["headers"]} - {"etag"}
         self._registry: Registry[Any] = Registry().with_resource(_URI, DRAFT202012.create_resource(value))
         self._validators: dict[str, Draft202012Validator] = {}
@@ -63,7 +62,7 @@ class Document:
             pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template)
             for method in item:
                 templates.append((template, method, re.compile(f"{pattern}/?", re.IGNORECASE)))
-        # Literal before templated; the sort is stable, so that otherwise the document's order decides.
+        # Literal paths before templates. The sort is stable, so otherwise the document's order counts.
         self._templates: list[tuple[str, str, re.Pattern[str]]] = sorted(
             templates, key=lambda entry: entry[0].count("{")
         )
@@ -71,9 +70,9 @@ class Document:
     def response_problems(
         self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
     ) -> list[str]:
-        """What of a response does not fit, a line each: `  header etag: …`, `  body.runId: …`.
+        """The problems of a response, a line each: `  header etag: …`, `  body.runId: …`.
 
-        Of very many it gives the first.
+        If there are very many, it returns the first ones.
         """
         problems: list[str] = []
         try:
@@ -83,7 +82,7 @@ class Document:
         return problems
 
     def schema_problems(self, pointer: str, value: Any) -> list[str]:
-        """What is wrong with a value by the schema at a JSON pointer into the document."""
+        """The problems of a value, by the schema at a JSON pointer into the document."""
         return list(islice(self._schema_problems(pointer, value), _MOST))
 
     def find_operation(self, method: str, path: str) -> tuple[str, str, dict[str, str]] | None:
@@ -94,7 +93,7 @@ class Document:
         return None
 
     def resolve(self, node: dict[str, Any], pointer: str = "") -> tuple[dict[str, Any], str]:
-        """Follow a reference: what it leads to, and the JSON pointer to that in the document."""
+        """Follow a reference. Returns its target, and the JSON pointer of the target."""
         if "$ref" not in node:
             return node, pointer
         pointer = node["$ref"].removeprefix("#")
@@ -123,7 +122,7 @@ class Document:
             responses = self.value["paths"][template][verb]["responses"]
             where = _pointer("paths", template, verb, "responses")
         else:
-            # Bodies are read before anybody looks at the path, so it may be the body that is refused.
+            # The server reads bodies before it checks the path, so it may reject the body.
             unread = self.value["paths"]["/heartbeat"]["post"]["responses"]
             unread = {code: unread[code] for code in ("400", "413", "415")}
             responses, where = {**unread, "401": _UNAUTHORIZED, "404": self._plain("Not Found")}, ""
@@ -133,7 +132,7 @@ class Document:
         response, where = self.resolve(responses[str(status)], f"{where}/{status}")
         error = _error_name(body) if status >= 400 else ""
         if (status, error) == (400, "Error"):
-            # What cannot be unpacked; at 500 it is what Temporal says.
+            # A body that cannot be unpacked; at 500, an error from Temporal.
             error = "SyntaxError"
         yield from self._header_problems(response, given, error)
         yield from self._body_problems(
@@ -144,7 +143,7 @@ class Document:
             yield from _payload_problems(body)
 
     def _plain(self, text: str) -> dict[str, Any]:
-        """An answer that belongs to no operation of the document, written as one would have it."""
+        """Describe an answer outside of all operations in the form of an operation."""
         names = [
             name
             for name in self.value["components"]["headers"]
@@ -249,7 +248,7 @@ class Document:
 
 @functools.cache
 def document_for(api: str, sdk: str) -> Document:
-    """The document of a deployment of these versions of the API and of the workers' SDK, such as `0.9.2`."""
+    """The document for these versions of the API and of the workers' SDK, such as `0.9.2`."""
     return Document(document_of(Deployment(api, sdk)))
 
 
@@ -260,7 +259,7 @@ find_operation, resolve = NEWEST.find_operation, NEWEST.resolve
 
 
 def check_response(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Raise an AssertionError, which names the place, if a response does not fit the newest document."""
+    """Raise an AssertionError that names the place if a response does not fit the newest document."""
     __tracebackhide__ = True
     problems = response_problems(method, path, status, headers, body)
     if problems:
@@ -294,14 +293,14 @@ def _error_name(body: bytes) -> str:
 
 def _frames(text: str) -> Iterator[dict[str, str]]:
     for block in text.split("\n\n"):
-        # Not splitlines(): JSON may hold line separators that are none here.
+        # Not splitlines(): JSON may contain line separators that do not end a line here.
         fields = [line.partition(": ") for line in block.split("\n") if line and not line.startswith(":")]
         if fields:
             yield {name: value for name, _, value in fields}
 
 
 def _payload_problems(body: bytes) -> Iterator[str]:
-    """Payloads that nobody has asked for. What is malformed has been complained of already."""
+    """Payloads that the request did not ask for. Malformed ones were reported already."""
     text = body.decode("utf-8", "replace")
     try:
         pages = [_parse(text)["events"]] if text.startswith("{") else []
@@ -318,7 +317,7 @@ def _payload_problems(body: bytes) -> Iterator[str]:
 
 
 def _is_about_others(branch: dict[str, Any], instance: Any) -> bool:
-    """Whether a branch is about values that have something else under a name, by a look at that name only."""
+    """Whether a branch only applies to other values, judged by one property."""
     if branch.keys() != {"if", "then"} or not isinstance(instance, dict):
         return False
     condition = branch["if"]
@@ -334,9 +333,9 @@ def _is_about_others(branch: dict[str, Any], instance: Any) -> bool:
 def _all_of(
     validator: Any, branches: list[dict[str, Any]], instance: Any, _: object
 ) -> Iterator[ValidationError]:
-    """As `jsonschema` does it, but for branches that say nothing of this value.
+    """Like `jsonschema`, but skips branches that do not apply to this value.
 
-    Each kind of event has such a branch: to have them all looked at took four fifths of the time.
+    Each kind of event has such a branch. Checking all of them took four fifths of the time.
     """
     for index, branch in enumerate(branches):
         if not _is_about_others(branch, instance):
@@ -344,10 +343,10 @@ def _all_of(
 
 
 class _Fitting:
-    """Texts of values that fit a schema; of very many it keeps the last ones."""
+    """The texts of valid values for a schema. Keeps only the latest ones."""
 
     def __init__(self, schema: Any) -> None:
-        # Held, so that its id stays its own.
+        # Keep the object, so that its id stays unique.
         self.schema = schema
         self.texts: set[str] = set()
 
@@ -361,9 +360,9 @@ _fitting: dict[int, _Fitting] = {}
 
 
 def _items(validator: Any, items: Any, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
-    """As `jsonschema` does it, but what has fitted once is not looked at again.
+    """Like `jsonschema`, but does not check a valid item again.
 
-    Whoever polls, or follows a stream, is told the same events again and again.
+    A client that polls, or follows a stream, receives the same events again and again.
     """
     if not isinstance(instance, list):
         return
@@ -389,18 +388,18 @@ _Validator: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call
 
 
 def _quoted(pointer: str) -> str:
-    # A pointer in a reference is part of a URI, where braces may not stand as they are.
+    # A pointer in a reference is part of a URI, where braces must be escaped.
     return pointer.replace("{", "%7B").replace("}", "%7D")
 
 
 def _explain(error: ValidationError) -> Iterator[str]:
-    """Name the place; where none of several schemas fits, go on with the one that comes nearest."""
+    """Name the place. If none of several schemas fits, continue with the closest one."""
     branches: dict[Any, list[ValidationError]] = {}
     for inner in error.context or ():
         branches.setdefault(inner.schema_path[0], []).append(inner)
     if error.validator in ("oneOf", "anyOf") and branches:
         nearest = min(branches.values(), key=_distance)
-        # Schemas that a constant tells apart, and none has this one.
+        # A constant distinguishes the schemas, and none has this constant.
         tags = [inner for inner in error.context or () if inner.validator == "const"]
         if len({inner.json_path for inner in tags}) == 1 and len(tags) == len(branches):
             values = ", ".join(repr(inner.validator_value) for inner in tags)
@@ -418,6 +417,6 @@ def _place(error: ValidationError) -> str:
 
 
 def _distance(errors: list[ValidationError]) -> tuple[int, int, int]:
-    """How far a value is from a schema: of another kind altogether, or with so many details wrong."""
+    """How far a value is from a schema: a different kind, or the number of wrong details."""
     other_kind = sum(error.validator == "type" and not error.path for error in errors)
     return other_kind, len(errors), sum(error.validator == "const" for error in errors)

@@ -1,7 +1,7 @@
 """Finds out the versions of a deployment by asking it.
 
-Each version answers something that the ones before it do not know. The newest such answer counts: a server
-that lacks what an older version has already is not older, it deviates.
+Each version gives an answer that earlier versions do not know. The newest such answer counts. If a server
+lacks an answer of an older version, the server is not older: it deviates.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _PATIENCE = 20.0
 
 
 def detect(server: Server, api: str | None = None, sdk: str | None = None) -> Judged:
-    """The versions to judge a deployment as: those that are given, and else what a few requests find out.
+    """The versions to judge a deployment as: the given ones, or those that a few requests detect.
 
-    The version of the API shows in answers about a workflow that is not there. That of the workers' SDK shows
-    in the result of a run, and so one is run, if runs may be started and a workflow that succeeds is known.
-    Otherwise it is taken to be that of the API. Raises `ValueError` for what is no version.
+    Answers about an unknown workflow show the version of the API. The result of a run shows the version of
+    the workers' SDK. So this runs a workflow, if it may start runs and knows a workflow that succeeds.
+    Otherwise it assumes the version of the API. Raises `ValueError` for an invalid version.
     """
     with suppress(pytest.skip.Exception):
         api, api_known = (known(api), "said") if api is not None else (_api(server), "found")
@@ -37,12 +37,12 @@ def detect(server: Server, api: str | None = None, sdk: str | None = None) -> Ju
 
 
 def _api(server: Server) -> str | None:
-    """The version of the API; None when the answers are not those of an API of any version."""
+    """The version of the API; None if the answers fit no version."""
     unknown = f"/workflow/{server.new_id()}"
     with suppress(_NotTold):
         version = api_of(lambda path: _error(server, f"{unknown}{path}"))
         if version == "0.9":
-            # There is no such workflow, so that nothing begins. Without a catalog nobody can tell.
+            # There is no such workflow, so no run starts. Without a catalog the version stays unknown.
             body = {"workflowName": server.new_id()} | _named_catalog(server)
             return "0.9.0" if _error(server, "/workflow/start", body) == "WorkflowNotFoundError" else "0.9.2"
         return None if version is None else known(version)
@@ -50,13 +50,13 @@ def _api(server: Server) -> str | None:
 
 
 class _NotTold(Exception):
-    """An answer that comes from somebody else than the API."""
+    """An answer that does not come from the API."""
 
 
 def _error(server: Server, path: str, body: Any = UNSENT) -> str | None:
-    """The name of the error that a request is answered with; None where there is no such operation.
+    """The name of the error in the answer to a request; None if there is no such operation.
 
-    Raises `_NotTold` for any other answer, which tells nothing of versions.
+    Raises `_NotTold` for any other answer, because it says nothing about versions.
     """
     exchange = server.exchange("GET" if body is UNSENT else "POST", path, body, _PATIENCE)
     with suppress(ValueError, RecursionError):
@@ -95,13 +95,13 @@ def _sdk(server: Server) -> str | None:
 
 
 def _sdk_of(result: dict[str, Any]) -> str | None:
-    """The version of the workers that a completed run has this result of."""
+    """The version of the workers, by the result of a completed run."""
     if result.get("v") == "2" or "trace" not in result:
         return "0.11.0"
     trace = result["trace"]
     places = trace.get("destinations") if isinstance(trace, dict) else None
     if not isinstance(places, dict):
-        # An older server that does not read a newer worker's result: one that JavaScript takes for nothing.
+        # An older server that does not read a newer worker's result: a falsy value in JavaScript.
         return "0.11.0"
     return "0.9.2" if None in places.values() else "0.10.0"
 
@@ -109,7 +109,7 @@ def _sdk_of(result: dict[str, Any]) -> str | None:
 def _ask(
     server: Server, method: str, path: str, body: Any = UNSENT, patience: float = _PATIENCE
 ) -> dict[str, Any]:
-    """The JSON object that is answered; an empty one for any other answer, or none."""
+    """The JSON object in the answer; an empty one if there is none."""
     with suppress(ValueError, RecursionError, pytest.skip.Exception):
         value = json.loads(server.exchange(method, path, body, patience).answer)
         if isinstance(value, dict):

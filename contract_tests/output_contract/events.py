@@ -1,4 +1,4 @@
-"""Comparing histories, so that what is different about them can be read."""
+"""Compares histories, and describes the differences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Events = list[dict[str, Any]]
 
 
 def must_be_same(got: Events, expected: Events) -> None:
-    """Raise `AssertionError`, which says in one line what is different, unless these are the same events."""
+    """Raise `AssertionError` with a one-line difference unless these are the same events."""
     __tracebackhide__ = True
     if got == expected:
         return

@@ -1,7 +1,7 @@
-"""What an exchange shows of what stands between the suite and the server.
+"""What an exchange reveals about proxies between the suite and the server.
 
-A test knows only that an answer is not the one it expected. The exchange tells more: a page of HTML, a
-redirect, an encoding that nobody asked for. `causes` groups failed checks by this.
+A test only knows that an answer is not what it expected. The exchange says more: an HTML page, a redirect,
+an encoding that the suite did not request. `causes` groups failed checks by this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from output_contract.conformity import NEWEST
 from output_contract.exchange import RecordedExchange
 
-# The plain texts that the API itself answers with.
+# The plain-text answers of the API itself.
 _TEXTS = {"OK", "Not Found", "Unauthorized"}
 _LOGIN_PATH = re.compile(
     r"log-?in|sign-?in|/sso\b|oauth|/auth\b|authorize|saml|/oidc|accounts\.", re.IGNORECASE
@@ -25,7 +25,7 @@ _LOGIN_PATH = re.compile(
 _LOGIN_PAGE = re.compile(r"""<input[^>]+type=["']?password|<form[^>]+(?:login|sign-?in)""", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 _PAGE = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body)", re.IGNORECASE | re.DOTALL)
-# Escapes that some proxies decode on the way, or refuse, and doubled slashes.
+# Escapes and doubled slashes that some proxies decode or reject.
 _FRAGILE = re.compile(r"%(?:2[fF]|5[cC]|23|3[fF]|25|2[eE]|3[bB]|0)|//|/\.")
 _PROBLEM = re.compile(r"header ([\w-]+): (is missing|should not be there|)")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -35,16 +35,16 @@ _REQUEST_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 
 
 class Evidence(NamedTuple):
-    """One thing that an exchange shows: its kind, one of `causes.KINDS`, and a detail of it."""
+    """One fact about an exchange: its kind, from `causes.KINDS`, and a detail."""
 
     kind: str
     detail: str = ""
 
 
 def evidence_of(exchange: RecordedExchange, problems: Sequence[str] = ()) -> list[Evidence]:
-    """What an exchange shows, the most telling first; nothing when it looks like an answer of the API itself.
+    """The evidence in an exchange, most telling first; empty if the answer looks like the API's own.
 
-    `problems` are the places where the answer does not fit the document, if that is what a check failed for.
+    `problems` are the places where the answer does not fit the document, if the check failed for that.
     """
     return list(dict.fromkeys(_found(exchange, problems)))
 
@@ -110,7 +110,7 @@ def _without_query(url: str) -> str:
 
 
 def is_page(exchange: RecordedExchange) -> bool:
-    """Whether an answer is a page of HTML, which the API never sends."""
+    """Whether an answer is an HTML page, which the API never sends."""
     kind = exchange.answer_headers.get("content-type", "").lower()
     if not exchange.answer:
         return False
@@ -118,13 +118,13 @@ def is_page(exchange: RecordedExchange) -> bool:
 
 
 def title_of(exchange: RecordedExchange) -> str:
-    """The title of a page; empty when it has none."""
+    """The title of a page; empty if it has none."""
     found = _TITLE.search(exchange.answer[:20_000].decode("utf-8", "replace"))
     return " ".join(found[1].split())[:80] if found else ""
 
 
 def _foreign(exchange: RecordedExchange) -> Iterator[Evidence]:
-    """An answer that is none of the API's own."""
+    """Evidence that an answer does not come from the API."""
     text = exchange.answer[:20_000].decode("utf-8", "replace")
     if exchange.status == 401 and "www-authenticate" in exchange.answer_headers:
         yield Evidence("login", f"it asks for {exchange.answer_headers['www-authenticate'][:80]}")
@@ -149,7 +149,7 @@ def _is_of_the_api(exchange: RecordedExchange) -> bool:
 
 
 def looks_like_output(exchange: RecordedExchange) -> bool:
-    """Whether an answer with an error status has one of the forms that the API's own have."""
+    """Whether an error answer has one of the forms of the API's own errors."""
     if exchange.method == "HEAD" or exchange.status == 304:
         return exchange.status < 400
     text = exchange.answer.decode("utf-8", "replace").strip()
@@ -166,7 +166,7 @@ def _json(exchange: RecordedExchange) -> Any:
 
 
 def _rewritten_path(exchange: RecordedExchange) -> Iterator[Evidence]:
-    """The server has answered about another path than the one that was sent."""
+    """Evidence that the server received a different path from the one that the suite sent."""
     path = exchange.path.partition("?")[0]
     method = "GET" if exchange.method == "HEAD" else exchange.method
     operation = NEWEST.find_operation(method, path)
@@ -187,7 +187,7 @@ def _rewritten_path(exchange: RecordedExchange) -> Iterator[Evidence]:
 
 
 def _readings(sent: str) -> set[str]:
-    """What a proxy may make of an id in a path, in lower case."""
+    """What a proxy may turn an id in a path into, in lower case."""
     once = unquote(sent)
     forms = {
         once,
@@ -201,7 +201,7 @@ def _readings(sent: str) -> set[str]:
 
 
 def _lost_request_headers(exchange: RecordedExchange) -> Iterator[Evidence]:
-    """The server has answered as if a header of the request had not been there."""
+    """Evidence that a header of the request did not reach the server."""
     sent = {name.lower(): value for name, value in exchange.headers}
     came = exchange.answer_headers.get("x-request-id")
     for name in ("rndr-id", "x-request-id"):
@@ -237,7 +237,7 @@ def _misses_the_body(exchange: RecordedExchange) -> bool:
 
 
 def repeated_ids(exchanges: Iterable[RecordedExchange]) -> list[Evidence]:
-    """Whether answers that belong to different requests bear the same request id."""
+    """Whether answers to different requests have the same request id."""
     minted = Counter(
         one.answer_headers["x-request-id"]
         for one in exchanges
@@ -249,7 +249,7 @@ def repeated_ids(exchanges: Iterable[RecordedExchange]) -> list[Evidence]:
 
 
 def seen(exchanges: Iterable[RecordedExchange]) -> Counter[str]:
-    """What was seen in many answers, good and bad: how many there are, and how many have what."""
+    """Counts for all answers, good and bad: their number, and how many have each property."""
     counts: Counter[str] = Counter()
     for one in exchanges:
         if not one.status:

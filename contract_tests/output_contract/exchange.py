@@ -1,4 +1,4 @@
-"""A request and its answer as reports show them, without what is secret."""
+"""A request and its answer as reports show them, without secrets."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-# Names of fields whose values nobody who reads a report needs to see.
+# Names of fields whose values a report must not show.
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)|secret|authori[sz]ation|cookie|credential|api[-_]?key|private[-_]?key|signature"
     r"|token$",
     re.IGNORECASE,
 )
-# Who repeats a request needs them.
+# You need these to repeat a request.
 _PAGE_TOKEN = re.compile("(next[-_]?)?page[-_]?token", re.IGNORECASE)
-# A parameter in an address, such as one that S3 has signed.
+# A parameter in a URL, such as a URL signed by S3.
 _PARAMETER = re.compile(r"""([?&])([^=?&\s"']+)=([^&\s"']+)""")
-# What begins a field in words that quote JSON or Python, within a text of JSON as well.
+# The beginning of a field in text that quotes JSON or Python, also inside a JSON string.
 _FIELD = re.compile(r"""["']([^"'\\\n]{1,80})\\*["']\s*:\s*""")
-# Its value: a text that may be cut off, the beginning of a list or an object, or a plain word.
+# The value: a string that may be cut off, the start of a list or object, or a plain word.
 _VALUE = re.compile(
     r"""(?P<open>\\{1,30}")(?:(?!(?<!\\)(?P=open)).)*(?:(?<!\\)(?P=open)|\Z)"""
     r"""|"(?:\\.|[^"\\])*\\?(?:"|\Z)|'(?:\\.|[^'\\])*\\?(?:'|\Z)"""
@@ -31,16 +31,16 @@ _VALUE = re.compile(
 )
 _NOTHING = {"null", "None", "true", "false", "True", "False"}
 _BRACKET = re.compile(r"[\[\]{}]")
-# What may stand before the token in a header.
+# What may precede the token in a header.
 _SCHEMES = ("Basic ", "Bearer ", "basic ", "")
-# What no report can hold: half of a character.
+# What no report can contain: lone surrogates.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 HIDDEN = "[redacted]"
-# What holds the token in a curl line that can be run.
+# The variable for the token in a curl line.
 TOKEN_VARIABLE = "OUTPUT_API_AUTH_TOKEN"
-# More of a body is not shown.
+# The most that reports show of a body.
 _LONGEST = 4000
-# More of a text is not searched for secrets, and so not shown either.
+# The most text that is searched for secrets. The rest is not shown.
 _SEARCHED = 20_000
 
 
@@ -48,8 +48,8 @@ _SEARCHED = 20_000
 class RecordedExchange:
     """One request and what came back; `status` is 0 while there is no answer.
 
-    `answer` is the body without its content encoding, which `encoding` names. `broken` says in words why
-    there is no answer, or not all of it; `silent` is set when that is because nothing came any more.
+    `answer` is the decoded body; `encoding` names its content encoding. `broken` says why the answer is
+    missing or incomplete. `silent` is set if the server stopped sending.
     """
 
     method: str
@@ -66,30 +66,30 @@ class RecordedExchange:
 
 
 class Secrets:
-    """What may not be seen in a report: the token, whatever lies under a secret's name, and `more`."""
+    """What a report must not show: the token, values under a secret's name, and `more`."""
 
     def __init__(self, token: str | None = None, more: tuple[str, ...] = ()) -> None:
         self._token = token or None
         hidden = {*more, token or ""}
         if token is not None and len(token) >= 8:
-            # What the checks of wrong tokens send.
+            # The tokens that the checks of wrong tokens send.
             hidden |= {token[:-1], token.swapcase()}
-        # Short ones would be found everywhere.
+        # Short tokens would match everywhere.
         self._hidden = tuple(sorted({one for one in hidden if len(one) > 3}, key=len, reverse=True))
 
     def hidden(self, text: str) -> str:
-        """The text without what is secret, and cut when it is very long."""
+        """The text without secrets, cut if it is very long."""
         for one in self._hidden:
             text = text.replace(one, HIDDEN)
         text = _PARAMETER.sub(_parameter_hidden, text[:_SEARCHED])
         return _SURROGATE.sub("\ufffd", _fields_hidden(text))
 
     def body(self, body: bytes) -> str:
-        """A body as text, cut when it is long. Of one that is no text, its size and first bytes."""
+        """A body as text, cut if it is long. For a binary body, its size and first bytes."""
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError as problem:
-            # One that was cut off may end inside of a character.
+            # A body that was cut off may end inside a character.
             if problem.start < len(body) - 3:
                 return f"({len(body)} bytes that are not text, beginning with {body[:16].hex(' ')})"
             text = body.decode("utf-8", "replace")
@@ -103,7 +103,7 @@ class Secrets:
         return f"{shown[:_LONGEST]}… ({len(text)} characters)"
 
     def curl(self, base: str, exchange: RecordedExchange) -> str:
-        """A command line that makes the request again; the token comes from the environment."""
+        """A command line that repeats the request. The token comes from the environment."""
         words = ["curl -sS -i"]
         if exchange.method == "HEAD":
             words = ["curl -sS -I"]
@@ -111,7 +111,7 @@ class Secrets:
             words.append(f"-X {exchange.method}")
         for name, value in exchange.headers:
             if (name.lower(), value) == ("accept-encoding", "identity"):
-                # What curl accepts, too, unless it is told otherwise.
+                # curl's default for this header.
                 continue
             if name.lower() == "authorization":
                 words.append(f'-H "{name}: {self._authorization(value)}"')
@@ -125,7 +125,7 @@ class Secrets:
         return " ".join(words)
 
     def _authorization(self, value: str) -> str:
-        """The header with the variable for the token; what is not made of it may tell of it all the same."""
+        """The header with the variable for the token. Hides the rest, which may reveal the token."""
         for scheme in _SCHEMES if self._token is not None else ():
             if value == f"{scheme}{self._token}":
                 return f"{scheme}${TOKEN_VARIABLE}"
@@ -134,7 +134,7 @@ class Secrets:
         return "Basic …"
 
     def answer(self, exchange: RecordedExchange) -> dict[str, Any]:
-        """The answer as plain data. Without one, `status` is None and `broken` says why."""
+        """The answer as plain data. If there is none, `status` is None and `broken` says why."""
         return {
             "status": exchange.status or None,
             **({"broken": self.hidden(exchange.broken)} if exchange.broken else {}),
@@ -147,7 +147,7 @@ class Secrets:
 
 
 def secret_values(value: Any) -> tuple[str, ...]:
-    """The texts that lie under a secret's name in a value, however deep."""
+    """The strings under a secret's name in a value, at any depth."""
     return tuple(_texts(value, False))
 
 
@@ -181,7 +181,7 @@ def _parameter_hidden(found: re.Match[str]) -> str:
 
 
 def _fields_hidden(text: str) -> str:
-    """The text without the values of fields that have a secret's name. Looks at each place once."""
+    """The text without the values of fields with a secret's name. Reads each place once."""
     pieces = []
     at = 0
     while field_ := _FIELD.search(text, at):
@@ -205,7 +205,7 @@ def _fields_hidden(text: str) -> str:
 
 
 def _end_of(text: str, at: int) -> int:
-    """Where the list or object that begins there ends; the end of the text if it does not."""
+    """Where the list or object at this position ends; the end of the text if it is cut off."""
     depth = 0
     for bracket in _BRACKET.finditer(text, at):
         depth += 1 if bracket.group() in "[{" else -1

@@ -1,4 +1,4 @@
-"""What a network error means, in plain words."""
+"""Explains network errors in plain words."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from output_mock.recording.transport import TooLarge
 
 
 class Explained(NamedTuple):
-    """What kind of error it is, and what to tell of it: words that go on "no answer: …"."""
+    """The kind of an error, and a text that continues "no answer: …"."""
 
     kind: str
     words: str
 
 
 def explain(error: BaseException) -> Explained:
-    """Explain what kept an answer from coming, or from being whole."""
+    """Explain why there is no answer, or only part of one."""
     text = str(error) or type(error).__name__
     if isinstance(error, ConnectionRefusedError):
         return Explained("refused", "the connection was refused")
@@ -31,7 +31,7 @@ def explain(error: BaseException) -> Explained:
     if isinstance(error, TooLarge):
         return Explained("too-large", text)
     if isinstance(error, TimeoutError):
-        # The words of a socket's own timeout say nothing.
+        # The message of a socket's own timeout is not helpful.
         words = text if "seconds" in text else "nothing came in time"
         return Explained("timeout", words)
     if isinstance(error, http.client.RemoteDisconnected):

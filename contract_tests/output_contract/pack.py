@@ -1,7 +1,7 @@
-"""The recorded workflows, which the suite runs.
+"""The recorded workflows that the suite runs.
 
-Each does, event for event, what the workflow of the same name did on the deployment that was recorded.
-They are offered in two catalogs, `main` and `remote`, as they were there.
+Each produces the same events as the workflow of the same name on the recorded deployment. As there, two
+catalogs offer them: `main` and `remote`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ONCE = {"retry": {"maximumAttempts": 1}}
 
 
 def _object(**properties: Any) -> dict[str, Any]:
-    """A closed object; a property given as a list of one schema need not be there."""
+    """An object without other keys. A property given as a list of one schema is optional."""
     schemas = {name: one[0] if isinstance(one, list) else one for name, one in properties.items()}
     return {
         "type": "object",

@@ -1,6 +1,6 @@
-"""The pytest plugin of the suite: its options, its fixtures, and what it notes of each test.
+"""The pytest plugin of the suite: options, fixtures, and the outcome of each test.
 
-`pytest_output` loads it into a session whose arguments name the suite, as those of `output-mock verify` do.
+`pytest_output` loads it if the arguments of pytest name the suite, as `output-mock verify` does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from output_mock.recording.transport import InProcessTransport, SocketTransport,
 if TYPE_CHECKING:
     import hypothesis
 
-# How many of the requests before the one that deviates are told.
+# How many requests to report before the one that deviates.
 _BEFORE = 8
 _EXAMPLE = ("Falsifying example", "Failing test case")
 _SERVER: pytest.StashKey[Server] = pytest.StashKey()
@@ -105,7 +105,7 @@ _Plugin = TypeVar("_Plugin")
 
 
 def _plugin(config: pytest.Config, kind: type[_Plugin]) -> _Plugin | None:
-    """The plugin of a kind; None when there is none."""
+    """The registered plugin of this type, or None."""
     return next((one for one in config.pluginmanager.get_plugins() if isinstance(one, kind)), None)
 
 
@@ -123,7 +123,7 @@ def _server(config: pytest.Config) -> Server:
         roles,
         config.getoption("output_read_only"),
         config.getoption("output_patience"),
-        # Each worker has its share of the requests.
+        # Each worker may make its share of the requests.
         bounds.Bounds(
             config.getoption("output_max_requests") // worker["workercount"],
             config.getoption("output_until"),
@@ -153,7 +153,7 @@ def _transport(config: pytest.Config) -> tuple[Transport, str | None]:
 
 
 def fake_of_this_process(api_version: str | None, sdk_version: str | None) -> tuple[Transport, str]:
-    """A fresh fake with the pack, on a real clock, that asks for a token; and the token."""
+    """A fresh fake with the pack, on a real clock, that requires a token; and the token."""
     from output_contract.pack import script
     from output_mock import OutputMock
 
@@ -181,7 +181,7 @@ def _is_of_the_suite(file: Path) -> bool:
 
 
 def _checks(items: list[pytest.Item]) -> list[tuple[pytest.Item, Check]]:
-    """The tests of the suite; other tests may be run beside them."""
+    """The tests of the suite. Other tests may run in the same session."""
     found = []
     for item in items:
         if _is_of_the_suite(item.path):
@@ -195,7 +195,7 @@ def _checks(items: list[pytest.Item]) -> list[tuple[pytest.Item, Check]]:
 
 
 def _is(check: Check, wanted: str) -> bool:
-    """Whether a check is the wanted one, one of its cases, or one of that area."""
+    """Whether a check is the requested one, one of its cases, or a check of the requested area."""
     return wanted in (check.area, check.id, check.id.partition("[")[0])
 
 
@@ -216,7 +216,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def api(request: pytest.FixtureRequest) -> Iterator[Client]:
-    """The client of a test; what it has started is ended afterwards."""
+    """The client of a test. It ends the runs that it started after the test."""
     client = Client(request.config.stash[_SERVER])
     request.node.stash[_CLIENT] = client
     yield client
@@ -225,7 +225,7 @@ def api(request: pytest.FixtureRequest) -> Iterator[Client]:
 
 @pytest.fixture
 def examples(request: pytest.FixtureRequest) -> hypothesis.settings:
-    """How Hypothesis looks for counterexamples: the same ones each time, and only so many."""
+    """Hypothesis settings: the same examples each time, and a limited number."""
     from hypothesis import HealthCheck, Phase, settings
 
     return settings(
@@ -233,7 +233,7 @@ def examples(request: pytest.FixtureRequest) -> hypothesis.settings:
         deadline=None,
         derandomize=True,
         database=None,
-        # No shrinking: each step would be a request more.
+        # No shrinking, because each step would need another request.
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
         print_blob=False,
@@ -244,7 +244,7 @@ def examples(request: pytest.FixtureRequest) -> hypothesis.settings:
 
 
 def judged(config: pytest.Config) -> Judged:
-    """The versions that this session judges the server as; found out when they are first asked for."""
+    """The versions that this session judges the server as. Detected on first use."""
     known = config.stash.get(_JUDGED, None)
     if known is None:
         api, sdk = config.getoption("output_api_version"), config.getoption("output_sdk_version")
@@ -264,12 +264,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         raise NotApplicable(reason)
 
 
-# --- what came out ----------------------------------------------------------------------------------------
+# --- outcomes ----------------------------------------------------------------------------------------
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """A test that came to its end fails all the same for what was wrong with its answers on the way."""
+    """Fail a test that reached its end if earlier answers had problems."""
     yield
     client = item.stash.get(_CLIENT, None)
     if client is not None and client.noted:
@@ -297,7 +297,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _can_be_told(report: pytest.TestReport) -> bool:
-    """Whether what pytest has made of a failure can be written, and sent to the process that reports."""
+    """Whether pytest's report of a failure can be written, and sent to the reporting process."""
     try:
         str(report.longrepr).encode()
     except (UnicodeEncodeError, RecursionError):
@@ -308,7 +308,7 @@ def _can_be_told(report: pytest.TestReport) -> bool:
 def _noted(
     item: pytest.Item, check: Check, call: pytest.CallInfo[None], report: pytest.TestReport
 ) -> dict[str, Any]:
-    """What the verdict is told of a test, as JSON values."""
+    """The outcome of a test for the verdict, as JSON values."""
     client = item.stash.get(_CLIENT, None)
     exchanges = [] if client is None else client.exchanges
     noted: dict[str, Any] = {
@@ -334,14 +334,14 @@ def _noted(
 def _failure(item: pytest.Item, error: BaseException, client: Client | None) -> dict[str, Any]:
     exchanges = [] if client is None else client.exchanges
     secrets = item.config.stash[_SECRETS]
-    # Several examples of a property may fail, each in its own way.
+    # Several examples of a property may fail, for different reasons.
     while isinstance(getattr(error, "exceptions", None), tuple):
         error = error.exceptions[0]  # type: ignore[attr-defined]
     if isinstance(error, AssertionError):
         words = str(error)
     else:
         words = f"the answer does not have the form that the check expects ({type(error).__name__}: {error})"
-    # Hypothesis says with which example it failed.
+    # Hypothesis names the example that failed.
     notes = [
         note for note in getattr(error, "__notes__", ()) if note.startswith(_EXAMPLE) and "<" not in note
     ]
@@ -368,7 +368,7 @@ def _failure(item: pytest.Item, error: BaseException, client: Client | None) -> 
 def _evidence(
     error: BaseException, exchange: RecordedExchange | None, client: Client | None
 ) -> list[Evidence]:
-    """What the exchange that a test failed with shows, or else those that it went on after."""
+    """The evidence in the exchange that failed a test, or else in its earlier exchanges with problems."""
     if isinstance(error, Deviation):
         return evidence_of(error.exchange, error.problems)
     found = [] if exchange is None else evidence_of(exchange)
@@ -380,9 +380,10 @@ def _evidence(
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuse to begin where there is no Output API.
+    """Refuse to start if there is no Output API.
 
-    Whoever asks for ledgers has seen to that, and workers of pytest-xdist begin after their controller.
+    Skip this with ledgers, whose owner has checked it already, and in workers of pytest-xdist, which start
+    after their controller.
     """
     config = session.config
     server = config.stash[_SERVER]
@@ -397,9 +398,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """What a test could not end, or was kept from ending, is tried once more.
+    """Try once more to end the runs that tests left open.
 
-    Where there is a folder of ledgers, whoever made it does so, for all processes at once.
+    If there is a folder of ledgers, its owner does this for all processes at once.
     """
     server = session.config.stash.get(_SERVER, None)
     if server is not None and session.config.getoption("output_ledger") is None:
@@ -407,7 +408,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         end(server, server.ledger.open)
     collector = _plugin(session.config, Collector)
     if collector is not None and session.exitstatus == pytest.ExitCode.OK and not _checked(collector):
-        # Whatever kept the checks from being made: nobody shall take that for a server that conforms.
+        # If the checks could not run, the exit status must not look like a server that conforms.
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
 
@@ -417,7 +418,7 @@ def _checked(collector: Collector) -> bool:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Where pytest itself reports: what has been found, by area."""
+    """Add the results by area to pytest's own report."""
     from output_contract import report_text
 
     collector = _plugin(config, Collector)

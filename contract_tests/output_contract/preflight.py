@@ -1,4 +1,4 @@
-"""Is there an Output API at all? A few requests tell, before hundreds of checks fail for one reason."""
+"""Is there an Output API at all? Finds out before hundreds of checks fail for one reason."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from output_mock.suggestions import listed
 # How many seconds each of these requests may take.
 _PATIENCE = 10.0
 _RUNS = "/workflow/runs?limit=1"
-# Where an API may have been put, apart from the folders above the URL.
+# Where an API may be, besides the folders above the URL.
 _USUAL_BASES = ("/api", "/output", "/output-api", "/api/output", "/v1")
 
 
 class NotChecked(Exception):
-    """There is nothing to check; the message says in one line what is there instead, and what to do."""
+    """There is no API to check. The message says what is there instead, and what to do."""
 
 
 def look(server: Server, token_option: str = "--token") -> None:
     """Return if there is an Output API that accepts the token.
 
-    Makes one request, and a few more only if its answer is not from the API. Raises `NotChecked`.
+    Sends one request, and a few more only if the answer does not come from the API. Raises `NotChecked`.
     """
     url = server.transport.url
     runs = server.exchange("GET", _RUNS, timeout=2 * _PATIENCE, counted=False)
@@ -45,9 +45,9 @@ def look(server: Server, token_option: str = "--token") -> None:
 
 
 def look_at_map(server: Server) -> None:
-    """Return if the catalog has every workflow that the server's roles name, or cannot be read.
+    """Return if the catalog has every workflow of the server's roles, or is unreadable.
 
-    Makes one request. Raises `NotChecked`.
+    Sends one request. Raises `NotChecked`.
     """
     names = server.workflow_names(attempts=1) if server.roles else {}
     for role, own in server.roles.items():
@@ -57,7 +57,7 @@ def look_at_map(server: Server) -> None:
 
 
 def _is_output(answer: RecordedExchange) -> bool:
-    """Whether this is what the API answers to the request for runs, errors of its own included."""
+    """Whether this is the API's answer to the request for runs, or an error of the API."""
     with suppress(ValueError, RecursionError):
         value = json.loads(answer.answer)
         if isinstance(value, dict) and answer.status == 200:
@@ -67,13 +67,13 @@ def _is_output(answer: RecordedExchange) -> bool:
 
 
 def _knows_workflows(server: Server) -> bool:
-    """Whether it says of a workflow that is not there that it is not there."""
+    """Whether the server answers correctly that a workflow does not exist."""
     status = server.exchange("GET", f"/workflow/{server.new_id()}/status", timeout=_PATIENCE, counted=False)
     return b'"WorkflowNotFoundError"' in status.answer[:200]
 
 
 def _is_refusal(answer: RecordedExchange) -> bool:
-    """Whether the API itself asks for its token. What stands in front says how it wants to be asked."""
+    """Whether the API itself asks for its token. A proxy would name an authentication scheme."""
     return answer.status == 401 and "www-authenticate" not in answer.answer_headers and not is_page(answer)
 
 
@@ -112,7 +112,7 @@ def _takes_connections(url: str) -> bool:
 
 
 def _something_else(server: Server, runs: RecordedExchange) -> str:
-    """What is there in place of the API, and what to do."""
+    """Explain what is there instead of the API, and what to do."""
     url = server.transport.url
     evidence = evidence_of(runs)
     kinds = {one.kind: one.detail for one in evidence}
@@ -152,7 +152,7 @@ def _described(answer: RecordedExchange) -> str:
 
 
 def _elsewhere(server: Server) -> str | None:
-    """The URL on the same host where the API is, if it is at one of the places to look at."""
+    """The URL of the API on the same host, if it is at one of the usual places."""
     transport = server.transport
     if not isinstance(transport, SocketTransport):
         return None

@@ -1,4 +1,4 @@
-"""A verdict as one HTML page that needs nothing else: no script, no font, no picture from anywhere."""
+"""A verdict as one self-contained HTML page: no scripts, no external fonts or pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from output_contract.verdict import Status, Verdict
 
 @cache
 def _template() -> Template:
-    # Whatever a server has said is escaped, wherever it stands.
+    # All text from a server is escaped.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -38,7 +38,7 @@ def document(verdict: Verdict) -> str:
         requests=sum(outcome.requests for outcome in verdict.outcomes),
         causes=causes,
         numbers={outcome.id: number for number, outcome in enumerate(failed)},
-        # Of what has a cause one check is shown, and the others can be unfolded.
+        # For each cause, the page shows one check. The others can be unfolded.
         folded={id for cause in causes for id in cause.checks[1:]},
         unexplained=len(failed) - len({id for cause in causes for id in cause.checks}),
         areas=AREAS,
@@ -50,5 +50,5 @@ def document(verdict: Verdict) -> str:
 
 
 def _readable(date: str) -> str:
-    """An ISO time in words; empty for a verdict that has none."""
+    """An ISO time in readable form; empty if the verdict has none."""
     return datetime.fromisoformat(date).strftime("%d %B %Y, %H:%M UTC").lstrip("0") if date else ""

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from output_contract.report_text import answer_line
 from output_contract.verdict import Outcome, Verdict
 
-# What XML 1.0 cannot hold, not even escaped.
+# Characters that XML 1.0 cannot contain, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

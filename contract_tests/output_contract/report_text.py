@@ -13,12 +13,12 @@ from output_contract.verdict import Outcome, Verdict
 _WIDTH = 100
 # How many failed checks a terminal shows.
 _MOST = 20
-# What would move the cursor, turn the direction of what follows, or cannot be written at all.
+# Characters that move the cursor, change the text direction, or cannot be written at all.
 _NOT_FOR_A_TERMINAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def table(verdict: Verdict) -> Iterator[str]:
-    """How many checks of each area passed, failed and were not made, a line each."""
+    """A table: how many checks of each area passed, failed, and did not run."""
     yield f"{'area':<11} {'passed':>6} {'failed':>6} {'not checked':>11}"
     for area, counts in verdict.by_area():
         cells = [counts["passed"], counts["failed"], counts["not_checked"]]
@@ -29,7 +29,7 @@ def table(verdict: Verdict) -> Iterator[str]:
 
 
 def failure(outcome: Outcome) -> Iterator[str]:
-    """What a check has found: what was asked, what came, what was expected, and why."""
+    """A failed check: the request, the answer, the expectation, and the reason."""
     for line in _failure(outcome):
         yield _printable(line)
 
@@ -47,7 +47,7 @@ def _failure(outcome: Outcome) -> Iterator[str]:
 
 
 def answer_line(answer: Mapping[str, Any]) -> str:
-    """An answer's status and body; without one, why there is none."""
+    """The status and body of an answer, or why there is no answer."""
     if answer["status"] is None:
         return f"none: {answer.get('broken', 'nothing was sent')}"
     cut = f" (cut off: {answer['broken']})" if "broken" in answer else ""
@@ -55,7 +55,7 @@ def answer_line(answer: Mapping[str, Any]) -> str:
 
 
 def _indented(name: str, text: str, *, wrap: bool = True) -> Iterator[str]:
-    # Before it is cut into lines, which some of these characters end as well.
+    # Do this before the split into lines, because some of these characters also end a line.
     text = "\n".join(_printable(line) for line in text.replace("\r\n", "\n").split("\n"))
     head = f"    {name:<9}"
     lines = [
@@ -68,12 +68,12 @@ def _indented(name: str, text: str, *, wrap: bool = True) -> Iterator[str]:
 
 
 def _printable(line: str) -> str:
-    """A line of what a server has said, without what does something else to a terminal than to be shown."""
+    """A line from a server, without characters that control a terminal."""
     return _NOT_FOR_A_TERMINAL.sub("�", line)
 
 
 def whole(verdict: Verdict) -> Iterator[str]:
-    """The verdict: what failed and why, what was not checked and why, the table, and one sentence."""
+    """The verdict: failed checks, checks that did not run, the table, and a summary."""
     for line in _whole(verdict):
         yield _printable(line)
 
@@ -82,7 +82,7 @@ def _whole(verdict: Verdict) -> Iterator[str]:
     failed = verdict.of("failed")
     causes = verdict.causes
     explained = {check for cause in causes for check in cause.checks}
-    # Of what has a cause one check is an example for all.
+    # Checks with the same cause are represented by one example.
     examples = {cause.checks[0] for cause in causes}
     shown = [outcome for outcome in failed if outcome.id in examples or outcome.id not in explained]
     for outcome in shown[:_MOST]:
@@ -93,7 +93,7 @@ def _whole(verdict: Verdict) -> Iterator[str]:
         yield f"✗ and {others} more; the report of --report DIR has all of them"
         yield ""
     if causes:
-        # A line each, however long: whoever looks for a cause in a log finds it.
+        # One line for each, however long, so that you can search a log for a cause.
         yield "Why checks failed:"
         for cause in causes:
             yield f"  {_checks(len(cause.checks))}: {cause.words}"

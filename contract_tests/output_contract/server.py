@@ -1,4 +1,4 @@
-"""The server under test: how it is reached, what its catalog offers, and who of its workflows does what."""
+"""The server under test: how to reach it, its catalog, and the roles of its workflows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from output_contract.versions import Judged
 from output_mock.recording.transport import Reply, Transport
 
 PATIENCE = 60.0
-# How often a catalog is asked for that is not there, and how many seconds lie between.
+# How often to ask for a missing catalog, and how many seconds apart.
 _ATTEMPTS, _PAUSE = 3, 1.0
 # The closed statuses.
 CLOSED = ("completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new")
@@ -45,32 +45,32 @@ GONE = "the server has stopped answering"
 READ_ONLY = "the check starts a run, which --read-only forbids"
 
 _GONE = "gone"
-# After so many seconds without an answer to the simplest of requests a server counts as gone.
+# After this many seconds without an answer to the simplest request, a server counts as gone.
 _GONE_AFTER = 5.0
 
 
 class UNSENT:
-    """Stands for an input that is left out."""
+    """Marks an omitted input."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """A workflow that does something that tests need, and the input with which it does."""
+    """A workflow that does something that tests need, and the input for that."""
 
     workflow: str
     input: Any = UNSENT
-    # What it returns, where that is known.
+    # What it returns, if known.
     output: Any = UNSENT
-    # A step of it that completes, to reset to.
+    # One of its steps that completes, to reset to.
     step: str | None = None
-    # The signal that it waits for, and what to send along.
+    # The signal that it waits for, and its payload.
     signal: str | None = None
     payload: Any = UNSENT
-    # Whether it is the pack's own, of which more is known.
+    # Whether it is a workflow of the pack, about which more is known.
     packed: bool = False
 
 
-# What each role is for, in words that go on "a workflow that …".
+# The purpose of each role, in words that continue "a workflow that …".
 ROLES = {
     "succeeds": "succeeds",
     "fails": "fails",
@@ -94,7 +94,7 @@ _KEYS = {"workflow", "input", "output", "step", "signal", "payload"}
 
 
 class MapError(ValueError):
-    """The file of `--map` cannot be used; the message names the place and what to write."""
+    """The file of `--map` is invalid. The message names the place and what to write."""
 
 
 def read_map(path: Path) -> dict[str, Role]:
@@ -145,14 +145,14 @@ _BEGINNINGS = ("/workflow/start", "/workflow/run", "/reset")
 
 
 class NotApplicable(Skipped):
-    """A check does not apply to a deployment of these versions; the message says why."""
+    """A check does not apply to a deployment of these versions. The message says why."""
 
 
 @dataclass
 class Server:
-    """The server under test, as one process of the suite sees it.
+    """The server under test, in one process of the suite.
 
-    `catalog` is the one to ask; None is the server's own default. `roles` are those of `--map`.
+    `catalog` is the catalog to use; None is the default of the server. `roles` come from `--map`.
     """
 
     transport: Transport
@@ -160,24 +160,24 @@ class Server:
     catalog: str | None = None
     roles: Mapping[str, Role] = field(default_factory=dict)
     read_only: bool = False
-    # How many seconds a run may take that has nothing to wait for: a deployment may be slow or busy.
+    # How many seconds a run may take if it does not wait for anything: a deployment may be slow or busy.
     patience: float = PATIENCE
     bounds: Bounds = field(default_factory=Bounds)
     ledger: Ledger = field(default_factory=Ledger)
-    # What all ids of this verification begin with.
+    # The prefix of all ids of this verification.
     prefix: str = field(default_factory=lambda: f"verify-{secrets.token_hex(4)}")
     # The versions that it is judged as.
     judged: Judged = field(default_factory=Judged)
-    # What tests of this process have found out for all.
+    # Values that all tests of this process share.
     found: dict[str, Any] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def new_id(self) -> str:
-        """A workflow id that nobody else has."""
+        """A unique workflow id."""
         return f"{self.prefix}-{next(self._numbers)}"
 
     def headers(self) -> list[tuple[str, str]]:
-        """The token, as every request brings it."""
+        """The header with the token, for every request."""
         return [] if self.token is None else [("Authorization", f"Basic {self.token}")]
 
     def send(
@@ -189,14 +189,14 @@ class Server:
         timeout: float,
         idle: float | None = None,
     ) -> Reply:
-        """Send a request within the bounds; where none is left the test stays unchecked, and so it does once
-        the server has stopped to answer.
+        """Send a request within the limits. Skips the test if no request is left, or if the server has
+        stopped answering.
 
-        Raises what the transport raises.
+        Raises the errors of the transport.
         """
         if self.found.get(_GONE):
             pytest.skip(GONE)
-        # Each run that is open, and the one that this may begin, takes a request to end it.
+        # Keep one request to end each open run, and one for the run that this may start.
         begins = method == "POST" and path.partition("?")[0].lower().rstrip("/").endswith(_BEGINNINGS)
         try:
             left = self.bounds.take(len(self.ledger.open) + begins)
@@ -207,9 +207,9 @@ class Server:
     def exchange(
         self, method: str, path: str, body: Any = UNSENT, timeout: float = 30.0, *, counted: bool = True
     ) -> RecordedExchange:
-        """Send a request that belongs to no test and return what came, whatever it is.
+        """Send a request outside of any test, and return any answer.
 
-        It is within the bounds, and leaves the test unchecked where none is left, unless it is not `counted`.
+        If `counted`, it is within the limits, and skips the test if no request is left.
         """
         headers = [*self.headers(), ("Accept-Encoding", "identity")]
         if body is not UNSENT:
@@ -231,7 +231,7 @@ class Server:
         return exchange
 
     def still_answers(self, patience: float = _GONE_AFTER) -> bool:
-        """After a request that was left without an answer: whether the server answers the simplest one."""
+        """After a request without an answer: whether the server answers the simplest request."""
         if not self.found.get(_GONE) and self.bounds.take_to_end(len(self.ledger.open)):
             try:
                 self.transport.send("GET", "/health", [], None, min(patience, _GONE_AFTER)).close()
@@ -239,12 +239,12 @@ class Server:
                 self.found[_GONE] = True
         return not self.found.get(_GONE)
 
-    # What there is
+    # The catalog
 
     def workflow_names(self, attempts: int = _ATTEMPTS) -> dict[str, str]:
-        """Every name and alias in the catalog, with its real name; none if there is no catalog."""
+        """Every name and alias in the catalog, with its real name; empty without a catalog."""
         path = "/workflow/catalog" if self.catalog is None else f"/workflow/catalog/{quote(self.catalog)}"
-        # One answer without a catalog may be a hiccup, for which hundreds of checks shall not be left out.
+        # A catalog may be missing for a moment only. That must not skip hundreds of checks.
         for attempt in range(attempts):
             if "names" in self.found:
                 break
@@ -252,7 +252,7 @@ class Server:
             if names or attempt == attempts - 1:
                 self.found["names"] = names
             else:
-                # Who has no patience for runs has none for this.
+                # Without time for runs, there is no time for this either.
                 time.sleep(min(_PAUSE, self.patience / 20))
         return dict(self.found["names"])
 
@@ -264,29 +264,29 @@ class Server:
             aliases = {alias: one["name"] for one in catalog.get("workflows", ()) for alias in one["aliases"]}
             return names | aliases | dict(catalog.get("workflowNames", {}))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            # That it is no catalog is for the tests of the catalog to say.
+            # The tests of the catalog report an invalid catalog.
             return {}
 
     def need(self, workflow: str) -> None:
-        """Leave the test unchecked unless the catalog has this workflow and may run it."""
+        """Skip the test unless the catalog has this workflow and may run it."""
         self.need_starts()
         if workflow not in self.workflow_names():
             pytest.skip(NEEDS_PACK)
 
     def need_catalog(self) -> None:
-        """Leave the test unchecked where nobody serves the catalog."""
+        """Skip the test if no worker serves the catalog."""
         if not self.workflow_names():
             pytest.skip(NEEDS_CATALOG)
 
     def need_starts(self) -> None:
-        """Leave the test unchecked where no run may be started, or none can be."""
+        """Skip the test if it may not or cannot start runs."""
         if self.read_only:
             pytest.skip(READ_ONLY)
         if self.judged.starts_nothing:
             raise NotApplicable(f"an API of {self.judged.api} starts no workflow of SDK {self.judged.sdk}")
 
     def role(self, name: str) -> Role:
-        """A workflow that plays a role; leaves the test unchecked when there is none."""
+        """The workflow with this role. Skips the test if there is none."""
         self.need_starts()
         own = self.roles.get(name)
         if own is not None:

@@ -1,4 +1,4 @@
-"""A WSGI application of this process that is checked in place of a server."""
+"""A WSGI application in this process, to check instead of a server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from output_mock.recording.transport import Application
 
 
 class Target:
-    """A WSGI application of this process to check in place of a server, and the token that it asks for.
+    """A WSGI application to check instead of a server, and the token that it requires.
 
-    As a plugin of pytest it tells the suite's own plugin what to check.
+    As a pytest plugin, it tells the plugin of the suite what to check.
     """
 
     def __init__(self, app: Application, token: str | None = None) -> None:

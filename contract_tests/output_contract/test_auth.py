@@ -1,4 +1,4 @@
-"""Who may ask, where the server asks for a token."""
+"""Access control, if the server requires a token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPEN = (
     "and NODE_ENV=production there"
 )
 _SOMETHING = "/workflow/runs?limit=1"
-# One of these alone may be a hole; where all are open, there is no door.
+# If only one of these is open, it is a gap. If all are open, the server has no access control.
 _PROBES = (_SOMETHING, "/workflow/catalog", "/workflow/{id}/status", "/nope")
 # Every kind of request that needs the token: method, path, body.
 _GUARDED: list[tuple[str, str, Any]] = [
@@ -43,7 +43,7 @@ _GUARDED: list[tuple[str, str, Any]] = [
 
 @pytest.fixture
 def guarded(api: Client) -> Client:
-    """A client of a server that asks for a token, which is known."""
+    """A client with the token of a server that requires one."""
     if api.server.token is None:
         pytest.skip(NO_TOKEN)
     found = api.server.found

@@ -1,4 +1,4 @@
-"""What a catalog offers."""
+"""The workflows in a catalog."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_input_and_output_schemas_are_valid_json_schemas(api: Client) -> None:
 def test_a_catalog_can_be_read_by_its_name(api: Client) -> None:
     catalog = _offered(api)
     runs = api.get("/workflow/runs?workflowType=$catalog")
-    # A type has no dollar sign; the catalogs are among all the runs.
+    # A type has no dollar sign. The list of all runs includes the catalogs.
     runs.must_be(400, "ValidationError")
     listed = api.get("/workflow/runs?limit=1000").must_be(200).json["runs"]
     names = {

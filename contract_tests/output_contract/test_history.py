@@ -109,7 +109,7 @@ def test_a_run_of_one_step_has_the_usual_events(api: Client) -> None:
     step = ["ACTIVITY_TASK_SCHEDULED", "ACTIVITY_TASK_STARTED", "ACTIVITY_TASK_COMPLETED"]
     begins, ends = ["WORKFLOW_EXECUTION_STARTED", *task], [*step, *task, "WORKFLOW_EXECUTION_COMPLETED"]
     if not api.server.judged.sdk_since("0.10.0"):
-        # Older workers ask where the trace goes though there is none.
+        # Older workers ask where the trace goes even without tracing.
         begins += [*step, *task]
     noted = ["WORKFLOW_PROPERTIES_MODIFIED"] * (len(kinds) - len(begins) - len(ends))
     assert kinds == [*begins, *noted, *ends]
@@ -129,7 +129,7 @@ def test_payloads_are_included_only_on_request(api: Client) -> None:
 
 @check("history.pages", "history_paging")
 def test_pages_of_any_size_make_the_same_history(api: Client, examples: settings) -> None:
-    """Whatever the sizes of the pages, and however they change on the way, the events are the same."""
+    """Pages of any size, even of changing sizes, have the same events."""
     done = api.finished("succeeds")
     events = api.walk(done.base)
 
@@ -231,7 +231,8 @@ def test_a_long_poll_without_events_returns_the_same_token(api: Client) -> None:
         token = page["nextPageToken"]
         assert token is not None, "there may be more as long as the run runs"
         page = api.get(f"{poll}&runId={begun.run_id}&pageToken={quote(token, safe='')}").must_be(200).json
-        # The token that comes with events may name the same place in another way than one without.
+        # A token from a page with events may describe the same place differently from a token of an empty
+        # page.
         silent = 0 if page["events"] else silent + 1
         if silent == 2:
             break

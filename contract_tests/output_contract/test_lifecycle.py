@@ -1,4 +1,4 @@
-"""Random calls to one workflow id, against a small model of what a real server does."""
+"""Random calls to one workflow id, compared with a small model of a real server."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from output_contract.server import CLOSED
 
 @check("lifecycle.model", "workflow_id, approval, stop_default, terminate, reset")
 def test_random_calls_get_the_answers_that_the_model_expects(api: Client, examples: settings) -> None:
-    """A run waits for its approval; whatever is asked of it, in whatever order, is as the model says."""
+    """A run waits for approval. It answers any requests, in any order, as the model does."""
     api.server.need("conf_approval")
 
     class Lifecycle(RuleBasedStateMachine):
-        """What is known of one workflow id: the statuses of its runs, of which the last one is the latest."""
+        """The model of one workflow id: the statuses of its runs, oldest first."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -34,7 +34,7 @@ def test_random_calls_get_the_answers_that_the_model_expects(api: Client, exampl
             self.runs: list[str] = []
             self.status: dict[str, str] = {}
             self.results: dict[str, Any] = {}
-            # What the latest run answers; None where no recording shows it.
+            # The answer of the latest run; None if no recording shows it.
             self.threshold: float | None = 0.8
             self.was_reset = False
 
@@ -151,8 +151,8 @@ def test_random_calls_get_the_answers_that_the_model_expects(api: Client, exampl
             old = self.latest
             answer = api.post(f"{self.base}/runs/{old}/reset", {"stepName": "draft"}).must_be(200)
             self.status[old] = "terminated"
-            # Updates that came after the step are made once more in the new run. Whether that holds for the
-            # reset of a reset run has not been recorded.
+            # The new run repeats updates that came after the step. No recording shows whether this also
+            # holds for the reset of a reset run.
             if self.was_reset:
                 self.threshold = None
             self.was_reset = True

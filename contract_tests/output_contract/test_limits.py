@@ -1,4 +1,4 @@
-"""How much may be sent at once."""
+"""Limits for the size of requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def _sized(api: Client, size: int) -> bytes:
-    """A body of so many bytes, for a workflow that is not there."""
+    """A body with this number of bytes, for an unknown workflow."""
     empty = json.dumps({"workflowName": api.server.new_id(), "input": ""})
     return empty.replace('""', '"' + "x" * (size - len(empty)) + '"').encode()
 

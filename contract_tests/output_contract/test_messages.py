@@ -21,7 +21,7 @@ NO_OBJECTS: dict[str, Any] = {"text": "not an object", "list": [1], "null": None
 
 @pytest.fixture
 def approval(api: Client) -> Begun:
-    """A run of the pack's that waits for its approval."""
+    """A run of the pack that waits for its approval."""
     api.server.need("conf_approval")
     begun = api.start("conf_approval", {"topic": "bees"})
     api.until_stage(begun, "getProgress", "review")
@@ -105,7 +105,7 @@ def test_an_unknown_query_is_a_500_that_names_it(api: Client) -> None:
 
 @check("messages.any-name", "approval: unknown names; further/fact_http_ids")
 def test_no_name_causes_an_unexpected_answer(api: Client, examples: settings) -> None:
-    """A signal may have any name; a query and an update of a name that nobody knows is refused."""
+    """A signal may have any name. The server rejects queries and updates with an unknown name."""
     _, begun = api.waiting()
     expected = {
         "signal": (200, None),
@@ -167,13 +167,13 @@ def test_an_update_that_fails_is_a_500_and_the_run_goes_on(api: Client, approval
 def test_an_update_is_answered_once_its_handler_is_done(api: Client, approval: Begun) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(api.post, f"{approval.base}/update/waitForApproval", {"payload": {}})
-        # Whichever comes first, the update is answered by the approval.
+        # In either order, the approval answers the update.
         api.post(f"{approval.base}/signal/approve", {"payload": {"by": "bo"}}).must_be_text(200, "OK")
         answer = waiting.result(timeout=90)
     if answer.status == 200:
         assert answer.json == "bo"
     else:
-        # The run was over before the update had come.
+        # The run ended before the update arrived.
         answer.must_be(404, "WorkflowNotFoundError")
     assert api.until_closed(approval.id) == "completed"
 

@@ -1,4 +1,4 @@
-"""Reset: a new run goes on after a step of another one."""
+"""Reset: a new run continues after a step of an earlier run."""
 
 from __future__ import annotations
 

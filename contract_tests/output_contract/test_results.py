@@ -1,4 +1,4 @@
-"""What a closed run says of its end, above all of its failure."""
+"""The result of a closed run, mostly of a failed one."""
 
 from __future__ import annotations
 

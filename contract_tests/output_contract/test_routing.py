@@ -1,4 +1,4 @@
-"""Which requests reach which operation, and what is answered for what is not there."""
+"""Which requests reach which operation, and the answers for unknown paths."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from output_contract.client import Client
 from output_mock.contract.operations import OPERATIONS
 
 UNKNOWN_RUN = "00000000-0000-4000-8000-000000000000"
-# The versions of the API that some of them came with.
+# The versions of the API that introduced some of them.
 SINCE = {"input": "0.10.0", "history/stream": "0.9.0"}
 
 
 def _operations(prefix: str) -> list[tuple[str, str, Any]]:
-    """The operations below a path: method, what follows the path, and a body where one is needed."""
+    """The operations below a path: method, rest of the path, and a body if one is needed."""
     found: list[tuple[str, str, Any]] = []
     for operation in OPERATIONS:
         fields = () if operation.body is None else operation.body.fields
@@ -138,7 +138,7 @@ def test_an_unknown_run_of_an_unknown_workflow_is_not_found(
     unknown = api.server.new_id()
     answer = _ask(api, method, f"/workflow/{unknown}/runs/{UNKNOWN_RUN}/{what}", body)
     if what == "reset":
-        # The one that passes on what Temporal says.
+        # The operation that passes on Temporal's error.
         answer.must_be(500, "Error")
     else:
         answer.must_be(404, "WorkflowNotFoundError", workflowId=unknown)
@@ -173,7 +173,7 @@ _PIECES = st.text(_TEXT, min_size=1, max_size=12)
 
 @check("routing.any-path", "unknown_workflow, routing, further/fact_http_ids")
 def test_no_path_causes_an_unexpected_answer(api: Client, examples: settings) -> None:
-    """Whatever is asked about what is not there, the answer is one that the document names, and no 5xx."""
+    """Every request about something unknown gets a documented answer, and no 5xx."""
     from urllib.parse import quote
 
     unknown = api.server.new_id()

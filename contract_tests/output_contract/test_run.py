@@ -81,7 +81,7 @@ def test_whole_numbers_are_exact_up_to_two_to_the_53rd(api: Client) -> None:
 
 
 def _as_doubles(value: Any) -> str:
-    """JSON in which two values are the same if JavaScript has them so, whatever the order of their keys."""
+    """JSON that is equal for values that are equal in JavaScript, in any order of keys."""
     return json.dumps(as_json(value), sort_keys=True)
 
 
@@ -139,7 +139,7 @@ NUMBERS = {
 
 @check("run.numbers", "further/fact_http_json, run_values: 9007199254740993", "observed")
 def test_numbers_are_written_as_javascript_writes_them(api: Client) -> None:
-    """Digits are the fewest that mean the same double, then zeros; exponents begin at 1e21."""
+    """The fewest digits for the same double, then zeros. Exponents begin at 1e21."""
     sent = f"[{','.join(NUMBERS)},1e999]"
     for got in _echoed(api, sent, parse_int=str, parse_float=str):
         assert got == [*NUMBERS.values(), None]
@@ -147,7 +147,7 @@ def test_numbers_are_written_as_javascript_writes_them(api: Client) -> None:
 
 @check("run.key-order", "further/fact_http_json", "observed")
 def test_integer_keys_come_first_in_objects(api: Client) -> None:
-    """In ascending order; others stay in the order in which they came."""
+    """In ascending order. Other keys keep their order."""
     sent = '{"b": 1, "10": 2, "9": 3, "01": 4, "4294967295": 5, "4294967294": 6, "a": 7, "-1": 8, "b": 9}'
     order = ["9", "10", "4294967294", "b", "01", "4294967295", "a", "-1"]
     for got in _echoed(api, sent):
@@ -246,7 +246,7 @@ def test_run_tells_how_a_run_ended_that_somebody_else_ended(api: Client, how: st
     path = f"/workflow/{body['workflowId']}"
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(api.run_body, body)
-        # Until it has begun there is nothing to end.
+        # Before the run starts, there is nothing to end.
         api.until(lambda: api.get(f"{path}/status").status == 200, "the run has begun")
         if work.packed:
             api.until_stage(Begun(body["workflowId"], ""), "getProgress", "review")

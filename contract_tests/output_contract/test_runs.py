@@ -39,7 +39,7 @@ def _milliseconds(iso: str) -> int:
 
 @check("runs.list", "runs, routing: GET /workflow/runs/, further/fact_runs_order")
 def test_runs_are_listed_newest_first(api: Client) -> None:
-    """Those that still run come first; the others follow by when they closed."""
+    """Running runs come first. Closed ones follow, latest first."""
     runs = _listed(api)
     assert len(runs) <= 100, "without a limit it is 100"
     closed = [run["completedAt"] for run in runs if run["completedAt"] is not None]
@@ -77,7 +77,7 @@ def test_an_unknown_catalog_has_no_runs(api: Client) -> None:
 
 
 def _entry(api: Client, workflow: str, workflow_id: str) -> dict[str, Any]:
-    """The entry of a closed run. A list may lag behind."""
+    """The entry of a closed run. A list may be out of date for a moment."""
     found: list[dict[str, Any]] = []
 
     def there() -> bool:
@@ -145,7 +145,7 @@ def test_a_running_run_is_listed_as_running(api: Client) -> None:
 
 @check("runs.agree", "runs, run_completes")
 def test_status_result_and_history_agree_with_the_list(api: Client) -> None:
-    """Status, result and history say the same as the list. Runs of others are nobody's business."""
+    """Status, result and history agree with the list. Ignores the runs of other users."""
     done = api.finished("succeeds")
     runs = [run for run in _listed(api, "limit=1000") if run["workflowId"] == done.id]
     assert runs, f"{done.id} has closed, and is not listed"

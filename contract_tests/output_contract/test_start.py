@@ -69,7 +69,7 @@ def test_a_polling_client_sees_the_run_close(api: Client) -> None:
 
 
 def _told(api: Client) -> list[str]:
-    """What can be asked of a closed run."""
+    """All answers about a closed run."""
     return ["status", "result", *(["input"] if api.server.judged.api_since("0.10.0") else [])]
 
 

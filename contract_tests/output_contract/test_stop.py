@@ -87,7 +87,7 @@ def test_the_result_of_a_terminated_run_has_the_reason(api: Client) -> None:
     _, begun = api.waiting()
     api.post(f"{begun.base}/terminate", {"reason": "enough"}).must_be(200)
     result = api.get(f"{begun.base}/result").must_be(200, status="terminated", output=None).json
-    # A run that has not begun when it is ended has a result of the first version, whose error is a text.
+    # A run that ends before it begins has a result of the first version, with a string as its error.
     assert "enough" in (result["error"], *_words(result["error"]))
 
 

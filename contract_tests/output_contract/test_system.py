@@ -16,7 +16,7 @@ from output_contract.client import Client, Deviation
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CORS = ("access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers")
 _ID_TEXT = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
-# Answers of every kind that need no workflow: method, path, body.
+# Requests for every kind of answer that needs no workflow: method, path, body.
 _KINDS: list[tuple[str, str, Any]] = [
     ("GET", "/workflow/runs?limit=1", None),
     ("GET", "/workflow/runs?limit=0", None),
@@ -83,7 +83,7 @@ def test_an_invalid_request_id_is_replaced(api: Client, examples: settings) -> N
     valid = st.text(_ID_TEXT, max_size=20)
     invalid = st.sampled_from(sorted(set(string.punctuation) - set("_-")))
 
-    # What other servers take for a part of an id.
+    # Characters that other servers accept in an id.
     @example("a", ".", "1")
     @example("a", ":", "1")
     @example("a", "/", "1")

@@ -1,4 +1,4 @@
-"""Where the trace of a run is found."""
+"""Where clients find the trace of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused before anything is done, and how the refusal says why."""
+"""Validation: which requests the server rejects, and how it explains this."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NO_NAME = {
     "origin": "string",
     "pattern": _NAME_PATTERN,
 }
-# A body, of a workflow that is not there, and where and how it is wrong.
+# A body for an unknown workflow, and the place and kind of its mistake.
 WRONG: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "no-name": ({"workflowName": ...}, "workflowName", _no_string("undefined")),
     "name-null": ({"workflowName": None}, "workflowName", _no_string("null")),
@@ -188,7 +188,7 @@ def test_catalog_takes_precedence_over_task_queue(api: Client) -> None:
 
 
 def _own_catalog(api: Client) -> str:
-    """The name of the catalog under test. The default one does not say it, but its queue is called so."""
+    """The name of the catalog under test. The default catalog has the same name as its task queue."""
     if api.server.catalog is not None:
         return api.server.catalog
     done = api.finished("succeeds")
@@ -223,7 +223,7 @@ _JSON = st.recursive(
 
 @check("validation.any-body", "body_validation, raw_bodies, further/fact_http_json")
 def test_no_json_body_causes_an_unexpected_answer(api: Client, examples: settings) -> None:
-    """Whatever a body says, the answer is one that the document names, and no 5xx but for a catalog."""
+    """Any body gets a documented answer, and no 5xx unless there is no catalog."""
     names = st.just(api.server.new_id()) | _JSON.filter(lambda value: not isinstance(value, str))
     fields = st.fixed_dictionaries(
         {"workflowName": names},
@@ -242,7 +242,7 @@ def test_no_json_body_causes_an_unexpected_answer(api: Client, examples: setting
         answer = api.post(f"/workflow/{operation}", body)
         assert answer.status in (400, api.unsupported[0], 503), answer.text
 
-    # Each field with each kind of value that a text is not, which chance may leave out.
+    # Each field with each type that is not text, because random values may omit some.
     values: list[Any] = [[], {}, True, None]
     for field in ("workflowName", "workflowId", "catalog", "taskQueue", "timeout"):
         for value in values:

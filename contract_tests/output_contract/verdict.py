@@ -1,4 +1,4 @@
-"""What a verification has found, as plain data."""
+"""The findings of a verification, as plain data."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from output_contract.versions import Judged
 
 Status = Literal["passed", "failed", "not_checked", "not_applicable"]
 
-# The status that `output-mock verify` ends with.
+# The exit status of `output-mock verify`.
 CONFORMS, DOES_NOT_CONFORM, COULD_NOT_BE_CHECKED = 0, 1, 2
 
 
 @dataclass
 class Outcome:
-    """What came out of one check.
+    """The outcome of one check.
 
-    `reason` says of a check that was not made what it would take, and of one that does not apply why;
-    `failure` says of one that failed what was expected, with the request as a `curl` line, the `answer`, and
-    the `evidence` of what stands in front of the server.
+    If a check did not run, `reason` says what it needs. If it does not apply, `reason` says why. If it
+    failed, `failure` says what was expected, with the request as a `curl` line, the `answer`, and the
+    `evidence` of proxies in front of the server.
     """
 
     id: str
@@ -46,35 +46,35 @@ class Outcome:
 
 @dataclass
 class Verdict:
-    """What a verification has found."""
+    """The findings of a verification."""
 
     url: str
     outcomes: list[Outcome] = field(default_factory=list)
-    # What kept the suite itself from doing its work, a line each.
+    # Problems that stopped the suite itself, a line each.
     problems: list[str] = field(default_factory=list)
-    # Whether deviations count that are not from what is required.
+    # Whether deviations beyond the required checks count.
     strict: bool = False
     seconds: float = 0.0
     # The version of the suite.
     version: str = ""
-    # Runs that were begun and could not be ended.
+    # Runs that were started and could not be ended.
     left_running: list[str] = field(default_factory=list)
-    # The areas and checks that were asked for; none: all.
+    # The requested areas and checks; none means all.
     only: list[str] = field(default_factory=list)
     # The versions that the server was judged as.
     judged: Judged = field(default_factory=Judged)
-    # When it began, by the clock of the machine that checked, as an ISO time in UTC.
+    # The start time by the clock of the checking machine, as an ISO time in UTC.
     date: str = ""
-    # What all answers showed; see `evidence.seen`.
+    # Counts for all answers; see `evidence.seen`.
     seen: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcome: Outcome) -> None:
-        """Take an outcome in; one of a check that is known already takes its place."""
+        """Add an outcome. It replaces an earlier outcome of the same check."""
         self.outcomes = [known for known in self.outcomes if known.id != outcome.id]
         self.outcomes.append(outcome)
 
     def of(self, status: Status) -> list[Outcome]:
-        """The outcomes of a status, by level, area and id."""
+        """The outcomes with this status, sorted by level, area and id."""
         areas = list(AREAS)
         found = [outcome for outcome in self.outcomes if outcome.status == status]
         return sorted(found, key=lambda one: (LEVELS.index(one.level), areas.index(one.area), one.id))
@@ -95,7 +95,7 @@ class Verdict:
 
     @property
     def words(self) -> str:
-        """The verdict in words that go on "the server …"."""
+        """The verdict in words that continue "the server …"."""
         counts = self.counts()
         if self.exit_status == COULD_NOT_BE_CHECKED:
             why = self.problems[0] if self.problems else "nothing could be checked, see the reasons above"
@@ -114,7 +114,7 @@ class Verdict:
 
     @property
     def judged_as(self) -> str:
-        """The versions that it was judged as, in words that go on "it was …"."""
+        """The versions that it was judged as, in words that continue "it was …"."""
         words = {"said": "as you said", "found": "found by asking", "assumed": "assumed"}
         judged = self.judged
         if judged.api_known == judged.sdk_known:
@@ -127,28 +127,28 @@ class Verdict:
 
     @property
     def causes(self) -> list[Cause]:
-        """What failed checks have in common, the cause of most of them first."""
+        """The common causes of failed checks, most frequent first."""
         return causes.find(self.of("failed"), self.seen)
 
     @property
     def notes(self) -> list[str]:
-        """What else there is to know about the server and what stands in front of it."""
+        """Further notes about the server and about proxies in front of it."""
         warning = self.judged.warning
         return [*([] if warning is None else [warning]), *causes.notes(self.seen)]
 
     def counts(self) -> Counter[str]:
-        """How many checks there are of each status."""
+        """The number of checks with each status."""
         return Counter(outcome.status for outcome in self.outcomes)
 
     def by_area(self) -> Iterator[tuple[str, Counter[str]]]:
-        """Each area that was looked at, and how many checks of each status it has."""
+        """Each checked area, and its number of checks with each status."""
         for area in AREAS:
             counts: Counter[str] = Counter(one.status for one in self.outcomes if one.area == area)
             if counts:
                 yield area, counts
 
     def reasons(self, status: Status = "not_checked") -> list[tuple[str, int]]:
-        """Why checks were not made, or do not apply, and how many; the most frequent reason first."""
+        """Why checks did not run or do not apply, and how many; most frequent reason first."""
         return Counter(outcome.reason or "no reason given" for outcome in self.of(status)).most_common()
 
     def as_json(self) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def from_json(value: Mapping[str, Any]) -> Verdict:
 
 
 def read(path: Path) -> Verdict:
-    """The verdict that a report has left in a file, or in `verdict.json` in a folder. Raises `ValueError`."""
+    """Read a verdict from a file, or from `verdict.json` in a folder. Raises `ValueError`."""
     file = path / "verdict.json" if path.is_dir() else path
     try:
         return from_json(json.loads(file.read_text(encoding="utf-8")))

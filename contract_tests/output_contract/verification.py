@@ -1,4 +1,4 @@
-"""Runs the suite against a server, from a program, and makes the verdict of it."""
+"""Runs the suite against a server from a program, and returns the verdict."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from output_contract.versions import NEWEST, Judged, known
 from output_mock.recording.transport import InProcessTransport, SocketTransport
 from output_mock.version import version
 
-# Whether a report names what was checked so.
+# The names of the targets in reports.
 IN_PROCESS = "a fake in process"
-# Variables with which people change what pytest does.
+# Environment variables that change what pytest does.
 _SAY_WHAT_TO_DO = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
-# What a page may not hold, or only as an escape sequence for whoever prints it.
+# Characters that a page must not contain.
 _NOT_A_PAGE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass
 class Wanted:
-    """What to check, and how. Without a `url` and a `target` it is a fake of this process."""
+    """What to check, and how. Without `url` and `target`, it checks a fake in this process."""
 
     url: str | None = None
     token: str | None = None
@@ -47,17 +47,17 @@ class Wanted:
     read_only: bool = False
     only: Sequence[str] = ()
     map: Path | None = None
-    # How many processes check at once; None: only this one.
+    # The number of processes; None: only this one.
     workers: str | None = None
     examples: int = 25
-    # How many seconds a run may take that has nothing to wait for.
+    # How many seconds a run may take if it does not wait for anything.
     patience: float = PATIENCE
     max_requests: int = MOST_REQUESTS
     # How many of them have been made before.
     made: int = 0
     max_seconds: float = MOST_SECONDS
     strict: bool = False
-    # The versions to judge it as; None: those that it is found to have.
+    # The versions to judge it as; None: detect them.
     api_version: str | None = None
     sdk_version: str | None = None
 
@@ -65,10 +65,10 @@ class Wanted:
 def verify(
     wanted: Wanted, progress: Callable[[int, int, int, str], object] | None = None, *extra: str
 ) -> Verdict:
-    """Check a server and return the verdict; `progress(done, all, failed, id)` hears of each test.
+    """Check a server and return the verdict. Calls `progress(done, all, failed, id)` for each test.
 
-    Whatever happens, what was started is ended, also when somebody presses Ctrl-C meanwhile; the verdict then
-    says that it is not complete.
+    It always ends the runs that it started, even if you press Ctrl-C. The verdict then says that it is
+    incomplete.
     """
     began = time.monotonic()
     prefix = f"verify-{secrets.token_hex(4)}"
@@ -83,7 +83,7 @@ def verify(
             arguments = [*_arguments(wanted, judged, prefix, Path(folder)), *extra]
             with _undisturbed():
                 status = pytest.main(arguments, plugins)
-                # Those who check were told, and do not know how it is known.
+                # The checking processes received the versions, but not how they were detected.
                 verdict.judged = judged
         except KeyboardInterrupt:
             status = pytest.ExitCode.INTERRUPTED
@@ -106,7 +106,7 @@ def verify(
 
 
 def _judged(wanted: Wanted, prefix: str, ledger: Path) -> Judged:
-    """The versions to judge it as. A fake of the process that checks has the newest ones."""
+    """The versions to judge it as. A fake in this process has the newest versions."""
     if wanted.url is None and wanted.target is None:
         api, sdk = wanted.api_version, wanted.sdk_version
         return Judged(
@@ -116,7 +116,7 @@ def _judged(wanted: Wanted, prefix: str, ledger: Path) -> Judged:
     server.prefix = f"{prefix}-versions"
     server.catalog, server.read_only, server.patience = wanted.catalog, wanted.read_only, wanted.patience
     with suppress(MapError):
-        # What is wrong with the file is told when the suite begins.
+        # The suite reports problems of the file when it starts.
         server.roles = {} if wanted.map is None else read_map(wanted.map)
     server.bounds = Bounds(
         wanted.max_requests - wanted.made, time.time() + wanted.max_seconds, ledger, "versions"
@@ -127,12 +127,12 @@ def _judged(wanted: Wanted, prefix: str, ledger: Path) -> Judged:
 
 def _arguments(wanted: Wanted, judged: Judged, prefix: str, ledger: Path) -> list[str]:
     folder = Path(__file__).parent
-    # Each area has a file of its own; to read the others takes longer than to check one.
+    # Each area has its own file. Reading the other files takes longer than checking one area.
     files = {folder / f"test_{one.partition('.')[0]}.py" for one in wanted.only} or {folder}
     arguments = [
         *map(str, sorted(files)),
         f"--rootdir={folder}",
-        # What happens to lie in the current folder has no say.
+        # Files in the current folder have no effect.
         f"--confcutdir={folder}",
         "-c",
         os.devnull,
@@ -175,7 +175,7 @@ def _arguments(wanted: Wanted, judged: Judged, prefix: str, ledger: Path) -> lis
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """No plugin that happens to be installed, and no option of the environment, changes what is checked."""
+    """Keep other installed plugins and environment options from changing the checks."""
     kept = {name: os.environ.get(name) for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", *_SAY_WHAT_TO_DO)}
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in _SAY_WHAT_TO_DO:
@@ -191,9 +191,9 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _end_what_is_left(wanted: Wanted, ledger: Path) -> list[str]:
-    """End what the processes that checked have begun and not ended; returns what could not be."""
+    """End the runs that the checking processes left open. Returns those that could not be ended."""
     if wanted.url is None and wanted.target is None:
-        # The fakes have gone with their processes.
+        # The fakes ended with their processes.
         return []
     server = _server(wanted)
     server.bounds.requests = wanted.max_requests - wanted.made - requests_made(ledger)
@@ -208,7 +208,7 @@ def _server(wanted: Wanted) -> Server:
 
 
 def write_reports(verdict: Verdict, folder: Path) -> list[Path]:
-    """Write `verdict.json`, `junit.xml` and `report.html` into a folder, which is made if it is not there."""
+    """Write `verdict.json`, `junit.xml` and `report.html` into a folder. Creates the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     written = {
         "report.html": _NOT_A_PAGE.sub("�", report_html.document(verdict)).encode(),

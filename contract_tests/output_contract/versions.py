@@ -10,17 +10,17 @@ from output_mock.contract import versions
 from output_mock.contract.versions import NEWEST_VERSION, number_of
 
 NEWEST = NEWEST_VERSION
-# The versions that a deployment can be judged as, oldest first. Of 0.9.0 nothing was measured; its API lacks
-# what 0.9.2 brought.
+# The versions that a deployment can be judged as, oldest first. 0.9.0 was not measured; its API lacks the
+# additions of 0.9.2.
 KNOWN = tuple(sorted({*versions.KNOWN, "0.9.0"}, key=number_of))
 _FORM = re.compile(r"v?(\d+\.\d+)(\.\d+)?")
 
 
 def known(version: str) -> str:
-    """The known version that a deployment of this one is judged as: the newest one that is not newer.
+    """The known version for judging this one: the newest version that is not newer.
 
-    `0.9` stands for the newest 0.9 that is known. Raises `ValueError` for what is no version, or one that is
-    older than all that are known.
+    `0.9` means the newest known 0.9. Raises `ValueError` for an invalid version, and for one that is older
+    than all known versions.
     """
     found = _FORM.fullmatch(version.strip())
     if found is None:
@@ -35,7 +35,7 @@ def known(version: str) -> str:
 
 @dataclass(frozen=True)
 class Judged:
-    """The versions that a deployment is judged as, and how each is known: `said`, `found` or `assumed`."""
+    """The versions that a deployment is judged as, and their origin: `said`, `found` or `assumed`."""
 
     api: str = NEWEST
     sdk: str = NEWEST
@@ -43,21 +43,21 @@ class Judged:
     sdk_known: str = "assumed"
 
     def api_since(self, version: str) -> bool:
-        """Whether the API is of this version or a newer one."""
+        """Whether the API has this version or a newer one."""
         return number_of(self.api) >= number_of(version)
 
     def sdk_since(self, version: str) -> bool:
-        """Whether the workers' SDK is of this version or a newer one."""
+        """Whether the workers' SDK has this version or a newer one."""
         return number_of(self.sdk) >= number_of(version)
 
     @property
     def has_second_results(self) -> bool:
-        """Whether results are of the second version: `v: "2"`, a flat trace, an error that is an object."""
+        """Whether results have the second version: `v: "2"`, a flat trace, an error that is an object."""
         return self.api_since("0.11.0") and self.sdk_since("0.11.0")
 
     @property
     def warning(self) -> str | None:
-        """What goes wrong with server and workers of these versions, in words; None if nothing does."""
+        """A warning about problems between server and workers of these versions, or None."""
         if self.loses_results:
             return (
                 f"An API of {self.api} does not read what workers of SDK {self.sdk} return: results have no "
@@ -72,23 +72,23 @@ class Judged:
 
     @property
     def loses_results(self) -> bool:
-        """Whether the server does not read what newer workers return."""
+        """Whether the server cannot read the results of newer workers."""
         return not self.api_since("0.11.0") and self.sdk_since("0.11.0")
 
     @property
     def starts_nothing(self) -> bool:
-        """Whether the server does not find the workflows of older workers."""
+        """Whether the server cannot find the workflows of older workers."""
         return self.api_since("0.9.2") and not self.sdk_since("0.9.2")
 
 
 class Span(NamedTuple):
-    """The versions that a check holds for: from `since` on, and before `until`; each may be left out."""
+    """The versions that a check holds for: from `since` on, and before `until`. Both are optional."""
 
     since: str | None = None
     until: str | None = None
 
     def excludes(self, version: str, what: str) -> str | None:
-        """Why a check does not apply to this version of `what`, in words; None when it does."""
+        """Why a check does not apply to this version of `what`; None if it applies."""
         if self.since is not None and number_of(version) < number_of(self.since):
             return f"it applies from {what} {self.since} on"
         if self.until is not None and number_of(version) >= number_of(self.until):

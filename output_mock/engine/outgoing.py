@@ -1,11 +1,11 @@
-"""Requests of workflows that are under way: who carries them out, and how the clock stands for them.
+"""Requests that workflows send: which thread carries them out, and when the clock waits for them.
 
-The world's lock is never held while a request is carried out: the application that answers it may ask this
-very fake for anything. On a virtual clock, whoever lets things happen carries it out, in its own thread. A
-request to the fake that comes from inside belongs to it, as far as context variables reach. On a real clock
-each request has a thread.
+No thread holds the world's lock while it carries out a request, because the application that answers may
+call this fake. On a virtual clock, the thread that advances the clock carries the request out. A call to
+the fake from inside belongs to that request, as far as context variables reach. On a real clock each
+request has its own thread.
 
-The clock stands while a request is under way, unless that waits for something in the fake.
+The clock stands still while a request is in progress, unless the request waits for something in the fake.
 """
 
 from __future__ import annotations
@@ -33,35 +33,35 @@ if TYPE_CHECKING:
     from output_mock.engine.run import Run
 
 _log = logging.getLogger("output_mock.callbacks")
-# How many requests are carried out at the same time on a real clock, besides those whose application waits
-# for something in the fake.
+# How many requests run at the same time on a real clock, not counting requests whose application waits for
+# something in the fake.
 MOST_THREADS = 100
-# For how many seconds of the wall the clock stands for a request that is answered in another process, while a
-# request waits here that began later. Nobody can know whether that comes from there.
+# For how many real seconds the clock stands still for a request to another process while a later request
+# waits here. The fake cannot know whether the later one comes from that process.
 LOOK_OUTSIDE = 1.0
 # The same for one that is answered in this process: the application may have begun a thread of its own,
 # which carries no context.
 LOOK_INSIDE = 5.0
-# How deep requests may be carried out inside of each other, and how many of these in one thread.
+# How deep requests may be nested, and how many of these may run in one thread.
 _DEEPEST, _ROOM = 60, 6
 _TOO_DEEP = (
     f"requests are nested {_DEEPEST} deep; does the application run a workflow that calls it without end?"
 )
 # What the workflow hears when Ctrl-C breaks a request off.
 _BROKEN_OFF = Sent(None, Failure("SocketError: other side closed", name="FatalError"), 0)
-# How long, in seconds of the wall, whoever moves the clock waits for requests that are under way.
+# How many real seconds a thread that moves the clock waits for requests in progress.
 _LONGEST = 60.0
 
 
 class OutgoingRequest:
     """A request that an attempt of a step sends."""
 
-    # The request inside whose application this one is carried out.
+    # The request that this one is nested in.
     parent: OutgoingRequest | None = None
-    # When it began, in seconds of the wall, and whether it is answered in another process.
+    # When it began, in real seconds, and whether another process answers it.
     began: float = 0.0
     outside: bool = False
-    # In how many places it waits for something in the fake.
+    # How many of its calls wait for something in the fake.
     waits: int = 0
 
     def __init__(self, run: Run, activity: Activity, delivery: Delivery) -> None:
@@ -73,14 +73,14 @@ class OutgoingRequest:
         )
 
     def with_those_around(self) -> Iterator[OutgoingRequest]:
-        """This one, and those that it is carried out inside of."""
+        """This request, and the requests that it is nested in."""
         request: OutgoingRequest | None = self
         while request is not None:
             yield request
             request = request.parent
 
 
-# The request whose application has called, in this thread or task.
+# The request that the current thread or task belongs to.
 _current: ContextVar[OutgoingRequest | None] = ContextVar("current", default=None)
 
 
@@ -90,38 +90,36 @@ def _around() -> list[OutgoingRequest]:
 
 
 def is_asked_by(run: Run | None) -> bool:
-    """Whether an application has called from inside a request of this run (None: of any run)."""
+    """Whether the current call comes from inside a request of this run (None: of any run)."""
     return any(run in (None, request.run) for request in _around())
 
 
 class Outgoing:
-    """The requests of a world's workflows that are under way."""
+    """The requests in progress of a world's workflows."""
 
     def __init__(self, clock: Clock, callbacks: Callbacks) -> None:
         self._clock = clock
         self._callbacks = callbacks
-        # Those that nobody has begun with, and those that are being carried out.
+        # The requests that no thread has begun, and those that run.
         self._asked: deque[OutgoingRequest] = deque()
         self._under_way: dict[OutgoingRequest, None] = {}
-        # Those that wait for another one to go first.
+        # The requests that wait for another one to go first.
         self._overtaken: list[OutgoingRequest] = []
-        # Whoever waits for a change of these.
+        # The events to set when these change.
         self._watchers: list[threading.Event] = []
         self._in_threads: bool = clock.drives_itself
         self._threads = 0
 
     def __len__(self) -> int:
-        """How many are being carried out by those who wait for them."""
+        """How many requests run in the threads that wait for them."""
         return 0 if self._in_threads else len(self._under_way)
 
     def made(self, run: Run, activity: Activity) -> OutgoingRequest:
-        """The request of a step's attempt, and how it travels."""
+        """Make the request of a step's attempt, and decide how to send it."""
         return OutgoingRequest(run, activity, self._callbacks.delivery(activity.input["url"]))
 
     def ask(self, request: OutgoingRequest) -> None:
-        """Have a request carried out; one that is to be overtaken, after the next one. Called with the lock
-        held.
-        """
+        """Queue a request. If it is to be overtaken, the next one goes first. Hold the lock."""
         if request.delivery.is_overtaken:
             self._overtaken.append(request)
             return
@@ -138,11 +136,11 @@ class Outgoing:
             threading.Thread(target=self._work, name="output-mock-callback", daemon=True).start()
         self._tell()
 
-    # How the clock stands
+    # When the clock stands still
 
     def holds(self, *, at_rest: bool = False) -> bool:
-        """Whether the clock has to stand still, for all but those that it stands still for. With `at_rest`,
-        all that are under way wait for time to pass. Called with the lock held.
+        """Whether the clock has to stand still, except for the requests that it stands still for. With
+        `at_rest`, all requests in progress wait for time to pass. Hold the lock.
         """
         if self._in_threads:
             return False
@@ -155,7 +153,7 @@ class Outgoing:
 
     @property
     def asked(self) -> bool:
-        """Whether there are requests that somebody has to carry out."""
+        """Whether there are requests to carry out."""
         return bool(self._asked) and not self._in_threads
 
     @contextmanager
@@ -169,10 +167,10 @@ class Outgoing:
 
     @contextmanager
     def freed(self) -> Iterator[None]:
-        """Carry out what was asked for, and wait until nothing holds the clock. While the block runs, what
+        """Carry out the queued requests, and wait until nothing holds the clock. While the block runs, what
         waits for this thread does not hold it either.
 
-        Raises `StalledError` after a minute, and what `Ending.error` says when the world ends meanwhile.
+        Raises `StalledError` after a minute, and the error of `Ending.error` if the world ends meanwhile.
         """
         if self._clock.lock.is_mine():
             yield
@@ -201,29 +199,29 @@ class Outgoing:
                 raise StalledError(f"the clock stands still: a workflow's request{to} is not answered")
 
     def watch(self, event: threading.Event) -> threading.Event:
-        """Have an event set when a request comes, waits or ends. Called with the lock held."""
+        """Set this event when a request comes, waits or ends. Hold the lock."""
         self._watchers.append(event)
         return event
 
     def unwatch(self, event: threading.Event) -> None:
-        """Nobody waits for that event any more."""
+        """Stop setting this event."""
         with self._clock.lock:
             self._watchers = [other for other in self._watchers if other is not event]
 
     def wake_all_waiters(self) -> None:
-        """Whoever waits for a request looks whether the world has ended."""
+        """Wake all that wait for a request, so that they check whether the world has ended."""
         self._tell()
 
     def _tell(self) -> None:
         for event in list(self._watchers):
             event.set()
 
-    # Carrying them out
+    # Carrying requests out
 
     def carry_out(self, *, waits: bool = False) -> None:
-        """Carry out the requests that were asked for, those of this thread's own doing among them.
+        """Carry out the queued requests, including those that this thread caused.
 
-        An application that has called, and does not wait here (`waits`), answers first.
+        An application that called and does not wait here (`waits`) answers first.
         """
         if not self.asked or self._clock.lock.is_mine() or not (waits or _current.get() is None):
             return
@@ -249,7 +247,7 @@ class Outgoing:
             if depth % _ROOM:
                 self._do(request, depth)
                 continue
-            # Applications that call each other need room for their frames.
+            # Applications that call each other need stack space.
             thread = threading.Thread(target=self._do, args=(request, depth), name="callback", daemon=True)
             thread.start()
             thread.join()
@@ -260,7 +258,7 @@ class Outgoing:
             if depth > _DEEPEST:
                 sent = Sent(None, Failure(_TOO_DEEP, name="FatalError"), 0)
                 return
-            # As on a server, nothing of whoever has asked is there.
+            # As on a server, the context of the caller is not visible.
             with waiting_at_most(None):
                 sent = Context().run(self._send, request)
         finally:
@@ -292,7 +290,7 @@ class Outgoing:
         )
 
     def _ended(self, request: OutgoingRequest, sent: Sent) -> None:
-        # Whoever holds the lock at the moment, the answer is not lost.
+        # Keep the answer, even if another thread holds the lock now.
         self._clock.lock.acquire()
         try:
             self._under_way.pop(request, None)
@@ -308,7 +306,7 @@ class Outgoing:
 
 
 class Waiting:
-    """Somebody waits in the fake: the application of a request, or anybody else."""
+    """A wait in the fake, by the application of a request or by any other caller."""
 
     def __init__(self, outgoing: Outgoing, request: OutgoingRequest | None) -> None:
         self._outgoing = outgoing
@@ -355,7 +353,7 @@ class Waiting:
             self._outgoing._tell()
 
     def end(self) -> None:
-        """It waits no more."""
+        """End the wait."""
         if not self._waiting:
             return
         self._outgoing._clock.lock.acquire()

@@ -1,4 +1,4 @@
-"""Resetting: a new run whose script is led through what another run has done already."""
+"""Reset: replay the script of a run in a new run, up to a point in the old history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from output_mock.engine.run import Run
 from output_mock.sdk.errors import ScriptError
 from output_mock.sdk.values import copy_for_script
 
-# The events that a workflow task's commands leave, in the order in which a script gave them.
+# The events of a workflow task's commands, in the order in which a script gave them.
 _COMMANDS = {
     commands.MEMO: events.WorkflowPropertiesModified,
     commands.STEP: events.ActivityTaskScheduled,
@@ -37,7 +37,7 @@ _ENDINGS = (
 
 
 def reset_point(run: Run, step_name: str) -> int:
-    """The workflow task completion to reset to: the first one after the last such step completed.
+    """The workflow task completion to reset to: the first one after this step last completed.
 
     Raises `StepNotFoundError` and `StepNotCompletedError` (reset).
     """
@@ -58,9 +58,9 @@ def reset_point(run: Run, step_name: str) -> int:
 
 
 def reset_run(base: Run, event_id: int, reason: str) -> tuple[Run, list[Activity | WorkflowTimer]]:
-    """The run that begins with `base`'s history up to before `event_id`, and what is under way there.
+    """A run that begins with `base`'s history before `event_id`, and its work in progress.
 
-    Hand both to `Run.go_on`. Raises `ScriptError` when the script does not do again what it did.
+    Pass both to `machines.resume`. Raises `ScriptError` if the script does not repeat what it did.
     """
     world = base.world
     now = world.clock.nanoseconds()
@@ -82,7 +82,7 @@ def reset_run(base: Run, event_id: int, reason: str) -> tuple[Run, list[Activity
             run.jobs.append((commands.SIGNAL, event.signal_name, copy_for_script(event.input)))
         elif isinstance(event, events.WorkflowExecutionUpdateAccepted):
             update = Update(event.update_id, event.update_name, event.given)
-            # The event that it is admitted by, which its acceptance will refer to.
+            # The event that admits it. Its acceptance will refer to this event.
             update.admitted = len(run.history) + len(batch) + 1
             batch.append(
                 events.WorkflowExecutionUpdateAdmitted(now, update.update_id, update.name, update.payload)
@@ -93,9 +93,9 @@ def reset_run(base: Run, event_id: int, reason: str) -> tuple[Run, list[Activity
 
 
 def script_again(run: Run) -> Instance:
-    """The script of a run that has closed, led to where it ended, so that it answers queries again.
+    """Replay the script of a closed run to its end, so that it answers queries again.
 
-    Raises `ScriptError` when the script does not do again what it did.
+    Raises `ScriptError` if the script does not repeat what it did.
     """
     again = Run.__new__(Run)
     again.__dict__.update(run.__dict__)
@@ -105,7 +105,7 @@ def script_again(run: Run) -> Instance:
     try:
         Replay(again).play()
     finally:
-        # Playing asks for ids that were given long ago.
+        # The replay asks for ids that the first run already received.
         ids.setstate(before)
     assert again.instance is not None
     again.instance.drop_script()
@@ -114,7 +114,7 @@ def script_again(run: Run) -> Instance:
 
 
 class Replay:
-    """Feeds a run's script the events that its history holds, and matches its commands to them."""
+    """Feeds the events of a history to the script, and matches the script's commands to them."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -147,7 +147,7 @@ class Replay:
             self.run.jobs.append(job)
 
     def _job_of(self, event: events.Event, event_id: int) -> Job | None:
-        """What a script hears of an event, if it does."""
+        """What a script receives for an event, or None."""
         run = self.run
         match event:
             case events.WorkflowExecutionSignaled():
@@ -188,7 +188,7 @@ class Replay:
         return (commands.CHILD_CLOSED, child, outcome)
 
     def _task(self, position: int) -> int:
-        """Replay a workflow task; returns the position after the commands that it left."""
+        """Replay a workflow task. Returns the position after its commands."""
         run, history = self.run, self.events
         assert run.instance is not None
         began = run.instance.replayed_at = history[position].time
@@ -199,7 +199,7 @@ class Replay:
         while end < len(history) and isinstance(history[end], _COMMAND_EVENTS):
             end += 1
         written = history[position + 2 : end]
-        # What the script does at last is not compared: somebody else may have ended the run.
+        # Do not compare the script's last action: something else may have ended the run.
         last = end < len(history) and isinstance(history[end], _ENDINGS)
         jobs, run.jobs = run.jobs, []
         for offset, event in enumerate(written):

@@ -1,6 +1,6 @@
-"""The states of a step that sends a request: it is under way, answered, or takes too long.
+"""The states of a step that sends a request: in progress, answered, or timed out.
 
-All of it happens with the world's lock held, but for the request itself (`outgoing`).
+Hold the world's lock for all of this. Only the request itself runs without it (`outgoing`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def send(run: Run, activity: Activity) -> None:
-    """Have the request of an attempt carried out, once the lock is free."""
+    """Queue the request of an attempt, to be sent once the lock is free."""
     run.work.pop(activity, None)
     if not run.running or activity.closed:
         return
@@ -43,10 +43,10 @@ def send(run: Run, activity: Activity) -> None:
 
 
 def arrive(run: Run, activity: Activity) -> None:
-    """A request that is late has arrived."""
+    """A delayed request has arrived."""
     request = activity.request
     if request is None:
-        # The world has been restored since it was sent.
+        # The world was restored after the request was sent.
         send(run, activity)
         return
     run.work.pop(activity, None)
@@ -55,14 +55,14 @@ def arrive(run: Run, activity: Activity) -> None:
 
 
 def _arrives(run: Run, activity: Activity, request: Travelling, left: int) -> None:
-    # Nobody who only looks at the run is to wait for the end of what is under way.
+    # A reader of the run must not wait for the end of the request.
     activity.is_timeout = not request.delivery.is_overtaken
     steps.after(run, left, activity, Work(run, "request takes too long", activity))
     run.world.outgoing.ask(request)
 
 
 def answered(run: Run, activity: Activity, request: object, sent: Sent) -> None:
-    """A request has come to its end. Nobody hears of one that has taken too long, or whose run has ended."""
+    """A request has ended. Ignore it if it timed out, or if its run has ended."""
     if activity.request is not request or not run.running or activity.closed:
         return
     run.changed()
@@ -76,7 +76,7 @@ def answered(run: Run, activity: Activity, request: object, sent: Sent) -> None:
 
 
 def take_too_long(run: Run, activity: Activity) -> None:
-    """Nobody has answered in time (call_takes_too_long)."""
+    """The request has timed out (call_takes_too_long)."""
     run.work.pop(activity, None)
     if not run.running or activity.closed:
         return

@@ -1,6 +1,6 @@
-"""The states of a step: an attempt is under way, is tried again, and has ended in one way or another.
+"""The states of a step: an attempt is in progress, waits for a retry, or has ended.
 
-All of it happens with the world's lock held.
+Hold the world's lock for all of this.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def start(run: Run, activity: Activity, now: int) -> None:
         return
     run.changed()
     if not run.catalog.worker:
-        # From here on nothing of it happens by itself: nobody may wait for it to.
+        # From here on the step does nothing by itself, so nothing may wait for it.
         run.work.pop(activity, None)
         activity.due = 0
         run.catalog.when_worker_returns(Work(run, "step is tried again", activity))
@@ -63,7 +63,7 @@ def _limit(run: Run, activity: Activity) -> int:
 
 
 def after(run: Run, length: int, activity: Activity, work: Work) -> None:
-    """Have this done for a step after so many nanoseconds."""
+    """Schedule this work for a step after a number of nanoseconds."""
     try:
         due = run.world.clock.due_in(length, f"the end of step {activity.plan.name!r}, or its next attempt,")
     except ValueError as error:
@@ -75,7 +75,7 @@ def after(run: Run, length: int, activity: Activity, work: Work) -> None:
 
 
 def end(run: Run, activity: Activity) -> None:
-    """The end of an attempt: how did it go?"""
+    """End an attempt: find out whether it succeeded."""
     if run.work:
         run.work.pop(activity, None)
     if not run.running or activity.closed:
@@ -85,7 +85,7 @@ def end(run: Run, activity: Activity) -> None:
         run.catalog.when_worker_returns(Work(run, "step ends", activity))
         return
     if _sends(activity) and activity.sent is None:
-        # The world has been restored since it was answered.
+        # The world was restored after the answer.
         run.world.clock.call_soon(Work(run, "request is sent", activity))
         return
     if activity.plan is DESTINATIONS:
@@ -130,7 +130,7 @@ def fail_attempt(run: Run, activity: Activity, failure: Failure) -> None:
 
 
 def _never_end(run: Run, activity: Activity) -> None:
-    """A worker cannot tell the server how an attempt ended, and the server takes it for one that goes on."""
+    """The worker cannot report the end of an attempt, so the server believes that it still runs."""
     limit = _limit(run, activity)
     run.note_if_outlasting(f"step {activity.plan.name!r}", limit, is_timeout=False)
     left = max(0, activity.started_at + limit - run.world.clock.nanoseconds())
@@ -138,13 +138,13 @@ def _never_end(run: Run, activity: Activity) -> None:
 
 
 def _refuse(run: Run, activity: Activity, cause: Cause, *, answered: bool) -> None:
-    """The server does not take what a worker tells of an attempt, and the step has failed."""
+    """The server rejects the worker's report on an attempt, so the step fails."""
     failure = Failure(cause.message, name=cause.kind)
     _end_failed(run, activity, failure, cause, failures.NON_RETRYABLE, answered=answered)
 
 
 def _perform(run: Run, activity: Activity) -> Any:
-    """What an attempt returns. Raises the failure that it fails with."""
+    """Run an attempt and return its result. Raises the failure if it fails."""
     if activity.sent is not None:
         return activity.sent.result()
     _look_inside(run, activity)
@@ -179,7 +179,7 @@ def _complete(run: Run, activity: Activity, result: Any) -> None:
 
 
 def _look_inside(run: Run, activity: Activity) -> None:
-    """See what an attempt does inside."""
+    """Record what an attempt does inside."""
     trace = activity.plan.trace
     if trace:
         activity.inside = trace(copy_for_script(activity.input)) if callable(trace) else trace
@@ -218,7 +218,7 @@ def _fail(run: Run, activity: Activity, failure: Failure, cause: Cause) -> None:
         state = failures.MAXIMUM_ATTEMPTS
     elif limit and again > activity.scheduled_at + limit:
         state = failures.TIMEOUT
-        # An attempt that has failed keeps its error (no_time_left_fails, no_time_left_times_out).
+        # A failed attempt keeps its error (no_time_left_fails, no_time_left_times_out).
         if not isinstance(cause, Application):
             words = (
                 "Not enough time to schedule next retry before activity ScheduleToClose timeout, "
@@ -228,7 +228,7 @@ def _fail(run: Run, activity: Activity, failure: Failure, cause: Cause) -> None:
     else:
         activity.attempt += 1
         activity.last_failure = cause
-        # The next attempt has not begun, and has done nothing yet.
+        # The next attempt has not begun yet.
         activity.started_at, activity.inside = 0, ()
         activity.sent = None
         after(run, again - now, activity, Work(run, "step is tried again", activity))
@@ -241,7 +241,7 @@ def _fail(run: Run, activity: Activity, failure: Failure, cause: Cause) -> None:
 def _end_failed(
     run: Run, activity: Activity, failure: Failure, cause: Cause, state: int, *, answered: bool
 ) -> None:
-    """A step has failed for good; `answered` says whether the server has taken what its worker has said."""
+    """A step has failed for good. `answered`: whether the server accepted the worker's report."""
     now = run.world.clock.nanoseconds()
     activity.closed = True
     started = len(run.history) + 1
@@ -259,7 +259,7 @@ def _end_failed(
 
 
 def stop_waiting(run: Run, activity: Activity, now: int) -> None:
-    """A step was asked to stop: one that waits for its next attempt ends at once (backoff_cancelled)."""
+    """Cancel a step. If it waits for its next attempt, it ends at once (backoff_cancelled)."""
     if activity.closed or activity.started_at or activity not in run.work:
         return
     run.forget(activity)
@@ -269,13 +269,13 @@ def stop_waiting(run: Run, activity: Activity, now: int) -> None:
 
 
 def complete(run: Run, step: Activity, result: Any) -> None:
-    """End a step with this result, whatever its script says of it."""
+    """End a step with this result, and ignore its script."""
     run.forget(step)
     _complete(run, step, result)
 
 
 def fail(run: Run, step: Activity, failure: Failure) -> None:
-    """End a step with this failure; it is not tried again."""
+    """End a step with this failure, without a retry."""
     run.forget(step)
     if not step.started_at:
         step.started_at = run.world.clock.nanoseconds()
@@ -284,7 +284,7 @@ def fail(run: Run, step: Activity, failure: Failure) -> None:
 
 
 def _began(activity: Activity, *, answered: bool) -> events.Event:
-    """The event that the last attempt has begun, written once it has ended; `answered` by its worker."""
+    """Record, after its end, that the last attempt began. `answered`: by its worker."""
     return events.ActivityTaskStarted(
         activity.started_at, activity.scheduled, activity.attempt, activity.last_failure, answered
     )

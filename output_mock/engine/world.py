@@ -1,6 +1,6 @@
-"""A world: a whole fake with its catalogs, its runs and its clock; everything that a request can ask.
+"""A world: a complete fake with its catalogs, its runs and its clock.
 
-A world has one lock, the clock's. Methods take it themselves and never hold it while they wait.
+A world has one lock, the clock's. Methods take it themselves, and release it while they wait.
 """
 
 from __future__ import annotations
@@ -46,41 +46,42 @@ from output_mock.sdk.errors import ScriptError
 if TYPE_CHECKING:
     from output_mock.scripts.definition import WorkflowDefinition
 
-# A workflow that continues as new within a second has to wait out the rest of it (continue_as_new).
+# A workflow that continues as new within a second has to wait for the rest of that second
+# (continue_as_new).
 _CONTINUE_INTERVAL = 1_000_000_000
-# A longer timeout is one of a millisecond for Node (run_timeout_beyond_32_bits).
+# Node treats a longer timeout as one millisecond (run_timeout_beyond_32_bits).
 _LONGEST_TIMEOUT = (2**31 - 1) * MILLISECOND
 # How deep children may nest.
 _DEEPEST_CHILD = 100
-# How many runs one that a client has started may bring about within a second of the clock.
+# How many further runs a client's run may cause within a second of the clock.
 MOST_DESCENDANTS = 2_000
-# Temporal takes ids and names of at most this many bytes.
+# Temporal accepts ids and names of at most this many bytes.
 _LONGEST_ID = 1000
-# What cannot be written in UTF-8, and so cannot be sent to Temporal (half_characters).
+# Characters that UTF-8 cannot encode, so that they cannot be sent to Temporal (half_characters).
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-# What the real server writes when nobody gives a reason (terminate_pinned_no_body).
+# What the real server writes if the request has no reason (terminate_pinned_no_body).
 _NO_REASON = "terminated by user via frontend"
-# How long, in seconds, the end of a world waits for its lock before it goes on without.
+# How many seconds closing a world waits for its lock. Then it continues without the lock.
 _SOON = 0.1
 # How many mistakes in scripts are kept, at least.
 _KEPT_ERRORS = 1_000
-# When there are so many things of runs that have ended, or of workflows that are gone, they are looked for.
+# From this number of leftovers of closed runs or removed workflows on, the world looks for them.
 _SWEEP_AT = 1_000
 _RESET_POINTS_KEPT = 259_200_000_000_000  # three days
 
 
 class Ended(NamedTuple):
-    """How a run has ended that somebody waited for."""
+    """The end of a run that a caller waited for."""
 
-    # The latest run of its workflow id, whose status is told, and the last one of its chain.
+    # The latest run of its workflow id, which has the reported status, and the last run of its chain.
     reported: Run
     outcome: Run
 
 
 class World(Waiting):
-    """Everything that one fake holds."""
+    """The whole state of one fake."""
 
-    # How each kind of work is done that is pending for a run.
+    # How to do each kind of pending work for a run.
     how = HOW
 
     def __init__(
@@ -102,7 +103,7 @@ class World(Waiting):
         callbacks: Callbacks | None = None,
         deployment: Deployment = NEWEST,
     ) -> None:
-        # Which versions it stands in for; the engine itself is the newest.
+        # Which versions it imitates. The engine itself is the newest version.
         self.deployment: Deployment = deployment
         self.clock: Clock = clock if isinstance(clock, Clock) else Clock(clock, start=start)
         self.seed = seed
@@ -111,57 +112,56 @@ class World(Waiting):
         self.execution_timeout = execution_timeout
         self.max_waiting = max_waiting
         self.history_max_waiting = history_max_waiting
-        # How late lists show that a run has started or ended.
+        # The delay until lists show that a run has started or ended.
         self.list_lag = list_lag
-        # How long, on the wall, a request waits for what only another request can bring.
+        # How long, in real time, a request waits for something that only another request can cause.
         self.patience = patience
         self.traces: Traces = traces or Traces()
         self.namespace = namespace
         self.default_catalog = catalog
         self.catalogs: dict[str, Catalog] = {}
         self.script_errors: list[ScriptError] = []
-        # Waits and pauses that outlast their run: by place and kind, what is said of each, and whether it is
-        # the timeout of a wait.
+        # Waits and pauses that outlast their run. The key is place and kind. The value is the message, and
+        # whether it is the timeout of a wait.
         self.outlasting: Noted = {}
         self.watchdog: Watchdog = Watchdog(script_limit)
         self.clock.lock.watchdog = self.watchdog
         self.deadlines: Deadlines = Deadlines(self.clock)
-        # Where requests of workflows go, and those that are under way.
+        # Where requests of workflows go, and the requests in progress.
         self.callbacks: Callbacks = Callbacks() if callbacks is None else callbacks
         self.outgoing: Outgoing = Outgoing(self.clock, self.callbacks)
         self.clock.outgoing = self.outgoing
-        # How many answers each scripted sequence has given; a world has its own count.
+        # How many answers each scripted sequence has given in this world.
         self.answers_given: dict[object, int] = {}
         self._most_answers = _SWEEP_AT
-        # What gives time to those that wait for it, while virtual time is on.
+        # Lets waiting code continue while virtual time is on.
         self.virtual: PassesTime | None = None
-        # How many requests are late on purpose, and wait for their time.
+        # How many requests wait because they are delayed on purpose.
         self._late = 0
         self._latest: dict[str, Run] = {}
         self._runs: dict[str, Run] = {}
         self._open: dict[Run, None] = {}
-        # Those that have closed, in the order in which they did.
+        # The closed runs, in the order in which they closed.
         self._closed: dict[Run, None] = {}
-        # How many of them are kept, for how many worlds.
+        # How many of them to keep, and for how many worlds.
         self.kept_runs: KeptRuns = KeptRuns() if kept_runs is None else kept_runs
-        # Those that may go, the oldest first, each with how many runs go along, itself included; and all of
-        # these together.
+        # The runs to remove, oldest first, each with the number of runs to remove together with it, itself
+        # included; and the total of these numbers.
         self._leaving: OrderedDict[Run, int] = OrderedDict()
         self.closed_runs: int = 0
-        # The workflows of the runs that have gone, each with the signals that they were sent: name, place,
-        # and after how long.
+        # The workflows of removed runs, each with the signals that they received: name, place, and delay.
         self.played: dict[str, set[tuple[str, str, int]]] = {}
         self.kept_runs.add(self)
-        # How many runs have ever entered, and how many have closed.
+        # How many runs have ever started, and how many have closed.
         self.entered: int = 0
         self.ended: int = 0
-        # The runs that have changed since they were written down last; None while nobody writes any down.
+        # The runs that have changed since they were last saved; None if nothing saves them.
         self.changed: set[Run] | None = None
 
     # Catalogs
 
     def catalog(self, name: str | None = None) -> Catalog:
-        """The catalog of that name (default: the world's own); made when it is not there yet."""
+        """The catalog of that name (default: the world's own). Creates it if it does not exist."""
         name = name or self.default_catalog
         with self.clock.lock:
             catalog = self.catalogs.get(name)
@@ -173,7 +173,7 @@ class World(Waiting):
             return catalog
 
     def known_catalog(self, name: str | None) -> Catalog:
-        """The catalog of that name. Raises `CatalogNotAvailableError` when there is none."""
+        """The catalog of that name. Raises `CatalogNotAvailableError` if it does not exist."""
         name = self.default_catalog if name is None else name
         catalog = self.catalogs.get(name)
         if catalog is None:
@@ -181,7 +181,7 @@ class World(Waiting):
         return catalog
 
     def _check_no_run(self, catalog: str | None, workflow_name: str) -> None:
-        """A run that is taken for a catalog has no workflows (catalog_that_is_a_run).
+        """A run whose id is used as a catalog has no workflows (catalog_that_is_a_run).
 
         Raises `UnsupportedWorkflowError` when `catalog` is the id of one.
         """
@@ -199,7 +199,7 @@ class World(Waiting):
         workflow_id: str | None = None,
         catalog: str | None = None,
     ) -> Run:
-        """Start a run and return it; nothing of it has happened yet but its first events.
+        """Start a run and return it. It only has its first events so far.
 
         Raises `CatalogNotAvailableError`, `UnsupportedWorkflowError`,
         `WorkflowExecutionAlreadyStartedError` and `MissingWorkflowIdError`.
@@ -258,9 +258,9 @@ class World(Waiting):
         return run
 
     def start_child(self, parent: Run, child: Child[Run], about: ParentInfo) -> Run:
-        """Start the run of a child workflow. Called by the parent's run, with the lock held.
+        """Start the run of a child workflow. The parent's run calls this and holds the lock.
 
-        Raises `ScriptError` when children bring about children without end.
+        Raises `ScriptError` if children start children without end.
         """
         now = self.clock.nanoseconds()
         self._count(parent, now)
@@ -289,8 +289,8 @@ class World(Waiting):
     def resolve_child(self, parent: Run, name: str) -> str:
         """The workflow that a parent means.
 
-        Raises `LookupError` that tells what there is, and `RecursionError` when children have children
-        without end: as no time need pass between them, nothing else would ever stop them.
+        Raises `LookupError` that lists the known workflows, and `RecursionError` if children start children
+        without end. No time has to pass between them, so nothing else would stop them.
         """
         if parent.depth >= _DEEPEST_CHILD:
             raise RecursionError(
@@ -299,7 +299,7 @@ class World(Waiting):
         return parent.catalog.child(name)
 
     def continue_as_new(self, run: Run, run_id: str, input: Any) -> None:
-        """Begin the next run of a chain. Called by the run that ends, with the lock held."""
+        """Begin the next run of a chain. The run that ends calls this and holds the lock."""
         now = self.clock.nanoseconds()
         endless: ScriptError | None = None
         try:
@@ -324,7 +324,7 @@ class World(Waiting):
         info.continued_run_id = run.run_id
         info.backoff = backoff
         info.reset_points = (*first, now + _RESET_POINTS_KEPT)
-        # The step options that a parent gave in its call are not passed on.
+        # The step options from the parent's call are not passed on.
         info.parent, info.memo = old.parent, old.memo
         info.first = old.first or old
         following = Run(self, run.catalog, run.definition, info, run_id)
@@ -341,10 +341,9 @@ class World(Waiting):
             following.end_endless(endless)
 
     def _count(self, run: Run, now: int) -> None:
-        """A run is about to bring about another one. Raises `ScriptError` when there is no end of them.
+        """Count a run that another run starts. Raises `ScriptError` if there are too many.
 
-        As no time need pass between them, nothing else would ever stop them, and nobody could do anything in
-        this world meanwhile.
+        No time has to pass between them. So nothing else would stop them, and they would block this world.
         """
         family = run.family
         if now - family.burst_began > _CONTINUE_INTERVAL:
@@ -363,7 +362,8 @@ class World(Waiting):
     def _enter(self, run: Run) -> None:
         info, before = run.info, self._latest.get(run.workflow_id)
         if before is not None and info.run_id == run.run_id:
-            # Real runs of one id never start in the same millisecond; on a virtual clock they may.
+            # Real runs with the same id never start in the same millisecond, but on a virtual clock they
+            # may.
             info.trace_start = max(info.start, before.info.trace_start + MILLISECOND)
         self.entered += 1
         run.number = self.entered
@@ -372,7 +372,7 @@ class World(Waiting):
         self._open[run] = None
 
     def closed(self, run: Run) -> None:
-        """A run has closed; lists show it among the closed ones from now on."""
+        """Record that a run has closed. Lists show it among the closed runs from now on."""
         if run in self._open:
             del self._open[run]
             self._closed[run] = None
@@ -387,13 +387,13 @@ class World(Waiting):
             self.kept_runs.make_room(self)
 
     def note(self, error: ScriptError) -> None:
-        """Keep a mistake in a script, and forget the oldest ones when there are too many."""
+        """Keep a mistake in a script, and drop the oldest ones if there are too many."""
         self.script_errors.append(error)
         if len(self.script_errors) > 2 * _KEPT_ERRORS:
             del self.script_errors[:_KEPT_ERRORS]
 
     def _forget_answers(self) -> None:
-        """Forget how many answers were given of workflows that are offered no longer."""
+        """Forget the counts of answers of workflows that are no longer offered."""
         offered = {
             part.whose
             for catalog in self.catalogs.values()
@@ -408,31 +408,31 @@ class World(Waiting):
         self.closed_runs += size
 
     def let_leave(self) -> None:
-        """Count anew which closed runs may go."""
+        """Find out again which closed runs may be removed."""
         self._leaving, self.closed_runs = OrderedDict(), 0
         for run in self._closed:
             if run.stays_for is None:
                 self._may_leave(run)
 
     def stay_with(self, parent: Run, run: Run) -> None:
-        """A closed run stays from now on for as long as `parent`, which goes on, does."""
+        """Keep a closed run for as long as the running `parent` stays."""
         self.closed_runs -= self._leaving.pop(run, 0)
         run.stay_with(parent)
 
     @property
     def open_runs(self) -> int:
-        """How many runs have not ended; catalogs aside."""
+        """How many runs have not ended, without catalogs."""
         return sum(not isinstance(run.definition, CatalogDefinition) for run in self._open.copy())
 
     @property
     def may_forget(self) -> int:
-        """How many closed runs, each with those that stay for it, may go."""
+        """How many closed runs may be removed, each with the runs that it keeps."""
         return len(self._leaving)
 
     def forget_oldest(self) -> int:
-        """Let the run go that closed first of those that may, and return how many went along, that included.
+        """Remove the oldest closed run that may go. Returns how many runs this removed.
 
-        Called with the lock held. Whoever reads one of them at the moment can go on doing so.
+        Hold the lock. A reader that already has one of these runs can continue to read it.
         """
         oldest, size = self._leaving.popitem(last=False)
         self.closed_runs -= size
@@ -447,15 +447,15 @@ class World(Waiting):
         return size
 
     def begin(self, run: Run, kind: int, subject: Any, now: int) -> None:
-        """Set going what a command of a run asks for; see `machines.begin`."""
+        """Start what a command of a run asks for; see `machines.begin`."""
         machines.begin(run, kind, subject, now)
 
     def child_closed(self, parent: Run, child: Child[Run], run: Run) -> None:
-        """A child of a run that goes on has ended."""
+        """Tell a running parent that its child has ended."""
         children.close(parent, child, run)
 
     def after(self, delay: int, work: Work) -> None:
-        """Have this done after `delay` nanoseconds: at once, but in its turn, when that is 0."""
+        """Schedule this work after `delay` nanoseconds. If 0, it is next in the queue."""
         if delay:
             self.clock.call_at(self.clock.nanoseconds() + delay, work)
         else:
@@ -464,7 +464,7 @@ class World(Waiting):
     # Finding
 
     def find(self, workflow_id: str, run_id: str | None = None) -> Run:
-        """The latest run of a workflow id, or the one of that run id.
+        """The latest run of a workflow id, or the run with that run id.
 
         Raises `WorkflowNotFoundError`.
         """
@@ -480,12 +480,12 @@ class World(Waiting):
             return run
 
     def has(self, run: Run) -> bool:
-        """Whether a run is still there. Called with the lock held."""
+        """Whether a run still exists. Hold the lock."""
         return self._runs.get(run.run_id) is run
 
     def begun_as(self, workflow_id: str, run_id: str) -> Run | None:
-        """The run of that id or, when it has gone, the one that goes on in its place; None when there is
-        neither. Called with the lock held.
+        """The run with that id. If it was removed, the run that replaced it; None if there is neither. Hold
+        the lock.
         """
         run = self._runs.get(run_id)
         if run is None:
@@ -495,12 +495,12 @@ class World(Waiting):
         return run
 
     def parent_of(self, run: Run) -> Run | None:
-        """The run that this one is a child of; None when it is none, and when that has gone."""
+        """The parent of a run; None if it has no parent, or if the parent was removed."""
         about = run.info.parent
         return None if about is None else self.begun_as(about.workflow_id, about.run_id)
 
     def runs(self, workflow_type: str | None = None, catalog: str | None = None) -> Iterator[Run]:
-        """Runs as lists show them: those that run, newest first, then those that closed last."""
+        """Runs as lists show them: running ones, newest first, then closed ones, latest first."""
         for run in chain(reversed(self._open), reversed(self._closed)):
             if workflow_type is not None and run.info.workflow_type != workflow_type:
                 continue
@@ -509,16 +509,16 @@ class World(Waiting):
             yield run
 
     def name_of(self, workflow_id: str) -> str | None:
-        """The name of the workflow that an id stands for; None for an unknown id and for a catalog."""
+        """The name of the workflow with this id; None for an unknown id and for a catalog."""
         run = self._latest.get(workflow_id)
         return None if run is None or isinstance(run.definition, CatalogDefinition) else run.definition.name
 
     def workflow_ids(self, limit: int | None = None) -> list[str]:
-        """Every workflow id that was started, in the order in which they first were; catalogs aside.
+        """All workflow ids, in the order of their first start, without catalogs.
 
-        With a `limit`, only so many of them. Those of runs that have gone are not among them.
+        `limit` is the largest number to return. Ids of removed runs are missing.
         """
-        # Without the lock, which a script may hold for long.
+        # Without the lock, because a script may hold it for a long time.
         there = (
             workflow_id
             for workflow_id, run in self._latest.copy().items()
@@ -541,12 +541,12 @@ class World(Waiting):
         return listed
 
     def is_late(self, moment: int) -> bool:
-        """Whether lists do not show yet what has happened at that moment, in nanoseconds since 1970."""
+        """Whether lists do not show yet what happened at that time, in nanoseconds since 1970."""
         return self.list_lag > 0 and moment + self.list_lag > self.clock.nanoseconds()
 
     def poll_list(self) -> None:
-        """Somebody has listed the runs and may do so again: on an `auto` clock, let the next thing happen, or
-        what is late for lists be there.
+        """Note that a client lists the runs and may do so again. On an `auto` clock, advance to the next
+        event, or to the time when lists show the latest changes.
         """
         with self.clock.lock:
             late = [
@@ -563,7 +563,7 @@ class World(Waiting):
     # Messages
 
     def signal(self, workflow_id: str, name: str, payload: Any = UNDEFINED, *, after: int = 0) -> None:
-        """Send a signal to the latest run, now or `after` so many nanoseconds.
+        """Send a signal to the latest run, now or `after` a number of nanoseconds.
 
         Raises `WorkflowNotFoundError`, also when the run is closed.
         """
@@ -577,16 +577,16 @@ class World(Waiting):
                 run.expect_signal(name, payload, after)
                 return
             if not run.signal(name, payload):
-                # As the real server says it whose history has no room (`history_limits`).
+                # As the real server reports a history that is full (`history_limits`).
                 raise errors.ServiceError("Failed to signal Workflow", status=400)
             self._catch_up()
         self.outgoing.carry_out()
 
     def query(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> Any:
-        """Ask the latest run, also when it is closed. Returns JSON, or `UNDEFINED` for an empty answer.
+        """Query the latest run, even if it is closed. Returns JSON, or `UNDEFINED` for an empty answer.
 
-        Raises `WorkflowNotFoundError`, `QueryNotRegisteredError`, `ScriptError`, and `ServiceError`
-        when there is no worker that could answer.
+        Raises `WorkflowNotFoundError`, `QueryNotRegisteredError`, `ScriptError`, and `ServiceError` if no
+        worker can answer.
         """
         question = Query(name, None if payload is UNDEFINED else payload)
         with self.clock.lock:
@@ -598,14 +598,14 @@ class World(Waiting):
                 raise errors.ServiceError("Failed to query Workflow", status=409 if run.began else 500)
             waits = run.running and (run.task_scheduled > 0 or not run.began)
             if waits:
-                # As on the real server, a query is answered by the workflow task that is due.
+                # As on the real server, the workflow task that is due answers a query.
                 run.queries = (*run.queries, question)
         if waits:
             self.wait(run, lambda: question.answered or not run.running, until=None)
         with self.clock.lock:
             if not question.answered:
                 if not run.began:
-                    # Closed before its first workflow task: there is nothing that a worker could replay.
+                    # The run closed before its first workflow task, so a worker has nothing to replay.
                     raise errors.ServiceError("Failed to query Workflow", status=409)
                 if run.script_error is not None:
                     raise run.script_error
@@ -620,8 +620,8 @@ class World(Waiting):
     def update(self, workflow_id: str, name: str, payload: Any = UNDEFINED) -> Any:
         """Send an update to the latest run and wait for its answer.
 
-        Raises `WorkflowNotFoundError` for a closed run, `WorkflowUpdateFailedError` when it was refused
-        or failed, and `StalledError` when what it waits for does not come.
+        Raises `WorkflowNotFoundError` for a closed run, `WorkflowUpdateFailedError` if the update is
+        rejected or fails, and `StalledError` if nothing can complete it.
         """
         payload = as_json(payload)
         run, update = self._send_update(workflow_id, name, payload)
@@ -650,8 +650,8 @@ class World(Waiting):
         raise errors.WorkflowNotFoundError.completed(workflow_id)
 
     def _send_update(self, workflow_id: str, name: str, payload: Any) -> tuple[Run, Update | None]:
-        """Send an update to the latest run. There is none while too many others wait for their answers:
-        Temporal refuses it then, and the server tries again.
+        """Send an update to the latest run. Returns None while too many updates wait for their answers:
+        Temporal then refuses the update, and the server tries again.
         """
         with self.clock.lock:
             self._catch_up()
@@ -673,7 +673,7 @@ class World(Waiting):
             )
 
     def stop(self, workflow_id: str, run_id: str | None = None) -> Run:
-        """Ask a run to stop, and return it. Does nothing when it is closed (stop_default)."""
+        """Ask a run to stop, and return it. Does nothing if it is closed (stop_default)."""
         with self.clock.lock:
             self._catch_up()
             run = self.find(workflow_id, run_id)
@@ -697,7 +697,7 @@ class World(Waiting):
     def reset(
         self, workflow_id: str, step_name: str, reason: str | None = None, run_id: str | None = None
     ) -> Run:
-        """Begin a new run that has done what this one had done by the end of a step (reset).
+        """Reset: begin a new run that repeats this run up to the end of a step (reset).
 
         Returns the new run. Raises `WorkflowNotFoundError`, `StepNotFoundError`, `StepNotCompletedError`.
         """
@@ -714,7 +714,7 @@ class World(Waiting):
             latest = self._latest[workflow_id]
             if latest.running:
                 if latest.child is not None:
-                    # Whoever waits for it waits for the new run instead (child_reset).
+                    # Callers that wait for it now wait for the new run (child_reset).
                     following.parent, following.child = latest.parent, latest.child
                     latest.child.run = following
                     latest.parent = latest.child = None
@@ -726,7 +726,7 @@ class World(Waiting):
         return following
 
     def send_worker_away(self, length: int, catalog: str | None = None) -> None:
-        """Let the worker of a catalog (default: the world's own) go for so many nanoseconds.
+        """Take the worker of a catalog (default: the world's own) away for a number of nanoseconds.
 
         Raises `CatalogNotAvailableError` when there is no such catalog.
         """
@@ -742,7 +742,7 @@ class World(Waiting):
     # By hand
 
     def do_what_is_due(self) -> None:
-        """Let happen what is due by now, requests of workflows among it; time stands still."""
+        """Do everything that is due now, including requests of workflows. Time stands still."""
         if self.clock.lock.is_mine() or self.clock.closed:
             return
         with self.clock.lock:
@@ -750,11 +750,11 @@ class World(Waiting):
         self.outgoing.carry_out()
 
     def play_what_is_due(self, *, most: int = 10_000) -> None:
-        """Let happen what is due by now and nobody has asked for yet; time stands still.
+        """Do everything that is due now, even if no client has polled. Time stands still.
 
-        Every run that nobody has polled gets its first workflow task, and so do its children. As a script
-        may go on for ever while no time passes, at most so many things happen beyond those that are due
-        already, and nothing more after a script that had to be broken off.
+        Every run that no client has polled gets its first workflow task, and so do its children. A script
+        may run for ever while no time passes. So there is a limit for the work beyond what is due already,
+        and nothing happens after a script that was aborted.
         """
         with self.clock.lock:
             if self.clock.closed:
@@ -791,14 +791,14 @@ class World(Waiting):
         return run
 
     def _catch_up(self) -> None:
-        """Let everything happen that is due by now."""
+        """Do everything that is due now."""
         self.clock.run_due()
 
     def wait_for_result(self, run: Run, timeout: int | None = None) -> Ended:
-        """Wait for a run that `/workflow/run` has started, and return how it ended.
+        """Wait for a run that `/workflow/run` started, and return how it ended.
 
-        `timeout` is in milliseconds; default is the world's. Raises `WorkflowExecutionTimedOutError` when
-        it passes first, and `ScriptError` when the script itself is wrong.
+        `timeout` is in milliseconds; the default is the world's. Raises `WorkflowExecutionTimedOutError` if
+        it passes first, and `ScriptError` if the script has a mistake.
         """
         length = self.max_waiting if timeout is None else timeout * MILLISECOND
         if length > _LONGEST_TIMEOUT:
@@ -817,12 +817,12 @@ class World(Waiting):
             outcome = run.latest()
             if outcome.script_error is not None:
                 raise outcome.script_error
-            # It may have gone since.
+            # It may have been removed since.
             return Ended(self._latest.get(run.workflow_id, outcome), outcome)
 
     def closed_run(self, workflow_id: str, run_id: str | None = None) -> Run:
-        """A closed run. Raises `WorkflowNotCompletedError` while it runs, and `ScriptError` when the script
-        itself is wrong.
+        """A closed run. Raises `WorkflowNotCompletedError` while it runs, and `ScriptError` if the script
+        has a mistake.
         """
         with self.clock.lock:
             run = self.find(workflow_id, run_id)
@@ -835,14 +835,14 @@ class World(Waiting):
     # Ending
 
     def wake_all_waiters(self, ending: Ending = Ending.STOPPED) -> None:
-        """Whoever waits for something in this world stops waiting, with the error of this ending; the world
-        itself goes on. Waits for no script.
+        """End all waits in this world with the error of this ending. The world itself continues. Does not
+        wait for any script.
         """
         lock = self.clock.lock
         lock.wake_all_waiters(ending)
         self._wake()
         if lock.acquire(timeout=_SOON):
-            # Now nobody is about to wait who has not seen that.
+            # Now every thread that is about to wait has seen it.
             try:
                 self._wake()
             finally:
@@ -858,10 +858,10 @@ class World(Waiting):
         ending: Ending = Ending.CLOSED,
         on_stuck: Callable[[int], object] = lambda thread_id: None,
     ) -> None:
-        """Nothing happens in this world any more, and nobody waits for it. You may close it more than once.
+        """Stop all work in this world, and end all waits. You may call this more than once.
 
-        A script that holds it is broken off if it computes. If it blocks, its thread stays until its call
-        returns. Before, `on_stuck` is called with the number of that thread.
+        If a script holds the lock and computes, it is aborted. If it blocks, its thread stays until its
+        call returns. Before that, `on_stuck` is called with the id of the thread.
         """
         lock = self.clock.lock
         if self.clock.closed:
@@ -897,6 +897,6 @@ class World(Waiting):
         self.clock.close()
 
     def resume(self) -> None:
-        """Go on, in the place of the world that this one is a copy of."""
+        """Continue in place of the world that this one is a copy of."""
         self.kept_runs.add(self)
         self.clock.resume()

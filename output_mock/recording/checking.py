@@ -1,4 +1,4 @@
-"""The JSON Schema of scenarios and recordings, and what is wrong with one, and where."""
+"""The JSON Schema of scenarios and recordings. Finds mistakes and their places."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from output_mock.suggestions import listed, nearest
 Path = tuple[str | int, ...]
 _NO_VALUE = "; save it from an earlier answer, or set it under 'variables'"
 _LENGTHS = ("wait", "within", "every", "timeout")
-# How deep what is sent may be nested. Whatever looks through it does so by recursion.
+# How deep the JSON of a request may be nested. The code that reads it is recursive.
 _DEEPEST = 200
 
 
@@ -30,7 +30,7 @@ def schema() -> dict[str, Any]:
 
 
 def mistakes(scenario: Any) -> list[tuple[Path, str]]:
-    """What is wrong with a JSON value that shall be a scenario: the place in it, and words."""
+    """The mistakes in the JSON value of a scenario: the place of each, and a message."""
     too_deep = list(_too_deep(scenario))
     if too_deep:
         return too_deep
@@ -50,7 +50,7 @@ def _validator() -> Any:
     from jsonschema import Draft202012Validator, ValidationError, validators
 
     def pattern(validator: Any, expression: str, value: Any, schema: Any) -> Iterator[ValidationError]:
-        # The end of a text in JSON Schema. Python's `$` is also in front of a line end.
+        # The end of a string in JSON Schema. Python's `$` also matches before a final line end.
         if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", expression), value):
             yield ValidationError(f"{value!r} does not match {expression!r}")
 
@@ -59,7 +59,7 @@ def _validator() -> Any:
 
 
 def _too_deep(scenario: Any) -> Iterator[tuple[Path, str]]:
-    """What of a scenario is nested too deep; answers may be nested as deep as they are."""
+    """The parts of a scenario that are nested too deep. Answers have no limit."""
     if not isinstance(scenario, dict):
         return
     steps = scenario.get("steps")
@@ -81,7 +81,7 @@ def _too_deep(scenario: Any) -> Iterator[tuple[Path, str]]:
 
 
 def _of_schema(error: Any) -> tuple[Path, str]:
-    """An error of the schema: the place, and words."""
+    """A schema error: its place, and a message."""
     place: Path = tuple(error.absolute_path)
     kind, limit, value = error.validator, error.validator_value, error.instance
     if kind == "additionalProperties" and limit is False:
@@ -129,14 +129,14 @@ def _bodies(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 
 
 def _saved_too_late(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """What steps would save at the end."""
+    """Steps that save a value too late."""
     for path, step in _steps(scenario):
         if step.get("meanwhile") and "save" in step:
             yield (*path, "save"), "the answer comes after all other steps; leave out 'save' or 'meanwhile'"
 
 
 def _unknown(scenario: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Variables that are used before anything has given them a value."""
+    """Variables that a step uses before they have a value."""
     known = {TOKEN, NONCE, *scenario.get("variables", {})}
     for path, step in _steps(scenario):
         for part in ("request", "headers", "json", "text"):

@@ -1,4 +1,4 @@
-"""Plays a scenario to a server, and gives each answer."""
+"""Plays a scenario to a server, and yields each answer."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from output_mock.recording.scenario import Message, Scenario, Step
 from output_mock.recording.transport import Transport
 from output_mock.recording.variables import NONCE, TOKEN, UnknownVariable, at
 
-# In seconds: how long `until` goes on, how long it waits in between, and how long an answer may take.
+# In seconds: how long `until` tries, how long it waits in between, and how long an answer may take.
 WITHIN, EVERY, TIMEOUT = 20.0, 0.05, 60.0
 _NOTHING = object()
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-# More of what an error says is not kept.
+# Longer error messages are cut.
 _LONGEST_REASON = 300
 
 
 class Pace(Protocol):
-    """The time that a scenario is played in."""
+    """The clock that a scenario is played on."""
 
     def now(self) -> float:
-        """How many seconds have passed since whenever."""
+        """Seconds since some fixed moment."""
         ...
 
     def wait(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Wait for a number of seconds."""
         ...
 
     def reach(self, moment: int) -> None:
-        """A request comes that was carried out so many milliseconds after the first one, when recorded."""
+        """Wait for the time of a request: milliseconds after the first one, in the recording."""
         ...
 
 
 class RealTime:
-    """The time of the machine. Requests come as fast as they are answered, whatever the recording says."""
+    """The machine's own clock. Sends each request as soon as the one before is answered."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -53,19 +53,19 @@ class RealTime:
         time.sleep(seconds)
 
     def reach(self, moment: int) -> None:
-        """Requests come when they come."""
+        """Does not wait."""
 
 
-# Does what a scenario says is done by hand; gets its words, and the variables so far.
+# Does the manual step of a scenario. Takes its text, and the variables so far.
 ByHand = Callable[[str, Mapping[str, Any]], None]
 
 
 class NobodyThere(RuntimeError):
-    """A step is done by hand, and there is nobody who could; the message has its words."""
+    """A step is manual, and nobody can do it. The message has its text."""
 
 
 def nobody(words: str, variables: Mapping[str, Any]) -> None:
-    """Do nothing by hand. Raises `NobodyThere`."""
+    """Refuse manual steps. Raises `NobodyThere`."""
     raise NobodyThere(f"this step is done by hand, but there is nobody to do it: {words}")
 
 
@@ -73,8 +73,8 @@ def nobody(words: str, variables: Mapping[str, Any]) -> None:
 class Played:
     """A request that was sent, or could not be.
 
-    `raw` is the answer as it came, `answer` the same as recordings have it, masked. `number` counts the steps
-    of the scenario from 0. `unsaved` are variables that the answer had no value for.
+    `raw` is the answer as received. `answer` is the same, masked as in recordings. `number` is the position
+    of the step in the scenario, from 0. `unsaved` are the variables that the answer has no value for.
     """
 
     number: int
@@ -87,8 +87,8 @@ class Played:
 class Player:
     """Plays scenarios to one server.
 
-    `variables` take the place of those that a scenario brings; `token` goes along with every request that
-    does not say otherwise.
+    `variables` replace those of a scenario. The player sends `token` with every request, unless the request
+    says otherwise.
     """
 
     def __init__(
@@ -107,9 +107,9 @@ class Player:
         self._by_hand = by_hand
 
     def play(self, scenario: Scenario) -> Iterator[Played]:
-        """Play a scenario; yields what comes of each request.
+        """Play a scenario. Yields the outcome of each request.
 
-        A request that needs what no answer has brought is not sent. One that is done meanwhile comes last.
+        Does not send a request that needs a missing variable. A request marked `meanwhile` comes last.
         Raises `NobodyThere`.
         """
         variables = {**(scenario.variables or {}), **self._variables}
@@ -162,20 +162,20 @@ class Player:
             if value is _NOTHING:
                 unsaved.append(name)
             elif value is not None:
-                # The last page of a history has null for a token, and the one before stays.
+                # The last page of a history has null as its token; the token before stays.
                 variables[name] = made_up[name] = value
         masks = Masks(made_up, self.token)
         try:
             answer = masks.answer(written(raw))
         except RecursionError:
-            # Nested deeper than can be looked through.
+            # Nested too deeply to read.
             answer = masks.answer(written(raw, as_text=True))
         if not reached:
             answer["not_reached"] = True
         return Played(number, step, raw, answer, tuple(unsaved))
 
     def _answered(self, message: Message, step: Step) -> tuple[Answer, bool]:
-        """The answer to a request, sent again and again if it waits for one; whether that has come."""
+        """The answer to a request, and whether it is the expected one. Repeats the request for `until`."""
         until, limit = step.until, step.seconds("within", WITHIN)
         began = self._pace.now()
         while True:
@@ -207,7 +207,7 @@ class Player:
 
 
 class _UnderWay:
-    """A request whose answer is not waited for at once. It takes no longer than its timeout, as any other."""
+    """A request in the background. Like any other, it takes no longer than its timeout."""
 
     def __init__(self, number: int, step: Step, answered: Callable[[], tuple[Answer, bool]]) -> None:
         self.number = number
@@ -224,7 +224,7 @@ class _UnderWay:
             self._outcome = error
 
     def answer(self) -> tuple[Answer, bool]:
-        """The answer, when it has come."""
+        """Wait for the answer."""
         self._thread.join()
         outcome = self._outcome
         assert outcome is not None
@@ -234,23 +234,23 @@ class _UnderWay:
 
 
 class _Reading:
-    """Reads the body of an answer, of a stream that does not end by itself as far as the step says."""
+    """Reads the body of an answer. The step says how much to read of an endless stream."""
 
     def __init__(self, step: Step) -> None:
         limits = step.written.get("read", {})
         self._frames: int | None = limits.get("frames")
         self._seconds: float | None = limits.get("seconds")
         self._began = time.monotonic()
-        # How many frames are whole, where the next one begins, and up to where there is no end of it.
+        # How many frames are complete, where the next one begins, and how far its end was searched.
         self._seen = self._next_frame = self._searched = 0
         self.body = bytearray()
-        # How many seconds the whole answer may take.
+        # How many seconds the complete answer may take.
         self.timeout: float = step.seconds("timeout", TIMEOUT)
         if self._seconds is not None:
             self.timeout = min(self.timeout, self._seconds)
 
     def read(self, pieces: Iterator[bytes]) -> str | None:
-        """Read the pieces; returns why there are no more of them, when that is not as it should be."""
+        """Read the pieces. Returns an error message if the answer broke off."""
         try:
             for piece in pieces:
                 self.body += piece
@@ -274,13 +274,13 @@ class _Reading:
             if self._seen == self._frames:
                 del self.body[self._next_frame :]
                 return True
-        # Of a blank line, all but the last byte may have come.
+        # All but the last byte of a blank line may have arrived.
         self._searched = max(self._next_frame, len(self.body) - 3)
         return False
 
 
 def _why(error: Exception) -> str:
-    """Why there is no answer, in words that are the same on every machine."""
+    """Why there is no answer, in the same words on every machine."""
     if isinstance(error, TimeoutError):
         return "the answer took too long"
     if isinstance(error, ConnectionRefusedError):

@@ -14,17 +14,17 @@ from output_mock.recording.scenario import Scenario, Step
 from output_mock.recording.timing import Exchange, moments
 from output_mock.recording.variables import at
 
-# What of a step is sent, waited for, or said of it.
+# The parts of a step that a recording keeps, besides its answer.
 _SENT = {"request", "headers", "json", "text", "repeat", "until", "about", "by_hand"}
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A recording, and what did not go as the scenario has it, a line each."""
+    """A recording, and a line for each deviation from the scenario."""
 
     recording: Scenario
     warnings: tuple[str, ...]
-    # The answers as they came, in order.
+    # The answers as received, in order.
     raw: tuple[Answer, ...]
 
 
@@ -38,9 +38,9 @@ def record(
 ) -> Recorded:
     """Play a scenario and keep the answers.
 
-    Takes the `versions` of what is recorded. With `times`, plays it so often and marks as unstable what was
-    not the same each time, and nothing else; the answers of the first time are kept. Calls `tell` with each
-    answer.
+    `versions` are the versions of the recorded software. `times` is how often to play the scenario: the
+    recorder keeps the first answers and marks as unstable exactly the values that differed. Calls `tell`
+    with each answer.
     """
     if times > 1:
         scenario = scenario.without_marks()
@@ -58,7 +58,7 @@ def record(
 def recorded_as(
     scenario: Scenario, plays: Sequence[Sequence[Played]], versions: Mapping[str, Any], token: str | None
 ) -> Scenario:
-    """The recording of a scenario that was played once or more often; what was not the same is marked."""
+    """The recording of a scenario that was played once or more. Marks values that differed."""
     first, *others = plays
     first = sorted(first, key=lambda played: played.number)
     recording = _without_token(scenario.with_answers(_answers(first), versions), token)
@@ -68,7 +68,7 @@ def recorded_as(
 
 
 def _without_token(recording: Scenario, token: str | None) -> Scenario:
-    """The recording of a scenario in which somebody has written the token itself."""
+    """The recording of a scenario whose author wrote the token itself into it."""
     masks = Masks({}, token)
     steps = []
     for step in recording.steps:
@@ -85,7 +85,7 @@ def _told(player: Player, scenario: Scenario, tell: Callable[[Played], None]) ->
 
 
 def _answers(played: Sequence[Played]) -> dict[int, dict[str, Any]]:
-    """The answers by their steps, each with the time when its request was carried out."""
+    """The answers by step, each with the time of its request."""
     exchanges = [
         None if one.raw is None else Exchange(one.step.path, one.raw.status, one.raw.json()) for one in played
     ]
@@ -98,7 +98,7 @@ def _answers(played: Sequence[Played]) -> dict[int, dict[str, Any]]:
 
 
 def _has(answer: dict[str, Any], place: str) -> str:
-    """What an answer has at a place in its body, in words."""
+    """Describe the value at a place in the body of an answer."""
     value = at(answer.get("json"), place)
     return "has none" if value is None else f"has {shown(value)}"
 
@@ -129,10 +129,10 @@ def _wrong(played: Played, scenario: Scenario) -> list[str]:
 
 
 def marked(recording: Scenario, again: Mapping[int, Mapping[str, Any]]) -> Scenario:
-    """A recording in which is marked what differed when its scenario was played again; takes the masked
-    answers by their steps.
+    """Mark the values of a recording that differed when its scenario was played again. Takes the masked
+    answers by step.
 
-    A history that came in another order is compared as a bag of events from then on.
+    A history whose order changed is compared without regard to order from then on.
     """
     steps = []
     for number, step in enumerate(recording.steps):
@@ -152,6 +152,6 @@ def _marked(recording: Scenario, step: Step, other: Mapping[str, Any]) -> Step:
     if mode == "exact" and not unstable and not differences(step.answer, other, "unordered"):
         return replace(step, written={**step.written, "compare": "unordered"})
     places = {*unstable, *(one.pointer for one in found)}
-    # What lies below another place goes with it.
+    # A place below another marked place needs no mark.
     places = {one for one in places if places.isdisjoint(places_above(one))}
     return replace(step, written={**step.written, "unstable": sorted(places)})

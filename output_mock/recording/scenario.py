@@ -1,4 +1,4 @@
-"""Scenarios: requests that are sent to a server one after another. A recording is one with the answers.
+"""Scenarios: requests to send to a server in order. A recording is a scenario with answers.
 
     name: approval
     steps:
@@ -11,7 +11,7 @@
       - wait: 500ms
       - request: GET /workflow/{{id}}/result
 
-`scenario.schema.json` says what else there may be.
+`scenario.schema.json` defines all other keys.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from output_mock.recording.variables import TOKEN, fill, fill_path, fill_text, n
 
 
 class ScenarioError(ValueError):
-    """A file that is no scenario, or none that can be played. The message has a line for each mistake."""
+    """A file that is not a valid scenario. The message has a line for each mistake."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """A request as it is sent."""
+    """A request, ready to send."""
 
     method: str
     target: str
@@ -44,7 +44,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a scenario, as it is written, and its answer in a recording."""
+    """One step of a scenario and, in a recording, its answer."""
 
     written: Mapping[str, Any]
     answer: Mapping[str, Any] | None = None
@@ -56,7 +56,7 @@ class Step:
 
     @property
     def by_hand(self) -> str | None:
-        """What somebody does to the deployment; None for another kind of step."""
+        """What a person does to the deployment; None for another kind of step."""
         return self.written.get("by_hand")
 
     @property
@@ -66,7 +66,7 @@ class Step:
 
     @property
     def meanwhile(self) -> bool:
-        """Whether the next steps are done while the request is under way."""
+        """Whether the next steps run while the request is in progress."""
         return bool(self.written.get("meanwhile", False))
 
     @property
@@ -76,19 +76,19 @@ class Step:
 
     @property
     def until(self) -> dict[str, list[Any]]:
-        """By their places in the body, the values of which one has to come."""
+        """The values to wait for, by place in the body. One of them is enough."""
         return {
             place: value if isinstance(value, list) else [value]
             for place, value in self.written.get("until", {}).items()
         }
 
     def seconds(self, name: str, otherwise: float) -> float:
-        """The length of `within`, `every` or `timeout`."""
+        """`within`, `every` or `timeout` in seconds; `otherwise` if the step has no such key."""
         return _seconds(self.written[name]) if name in self.written else otherwise
 
     @property
     def unstable(self) -> tuple[str, ...]:
-        """Pointers to what replay leaves out."""
+        """Pointers to the values that replay does not compare."""
         return tuple(self.written.get("unstable", ()))
 
     def names(self) -> Iterator[str]:
@@ -129,7 +129,7 @@ class Step:
 class Scenario:
     """A scenario, or a recording of one, from a file.
 
-    `recorded` has the versions that were recorded; None for a scenario that has not been.
+    `recorded` has the recorded versions; None for a scenario without a recording.
     """
 
     name: str
@@ -148,11 +148,11 @@ class Scenario:
 
     @property
     def exchanges(self) -> int:
-        """How many requests it has."""
+        """The number of requests."""
         return sum(step.request is not None for step in self.steps)
 
     def with_answers(self, answers: Mapping[int, Mapping[str, Any]], recorded: Mapping[str, Any]) -> Scenario:
-        """The recording of it: the answers by the positions of their steps, and the versions."""
+        """A recording of this scenario. Takes the answers by position of the step, and the versions."""
         steps = (replace(step, answer=answers.get(number)) for number, step in enumerate(self.steps))
         return replace(self, steps=tuple(steps), recorded=recorded)
 
@@ -169,7 +169,7 @@ class Scenario:
         return replace(self, recorded=recorded)
 
     def json(self) -> dict[str, Any]:
-        """It as JSON, as files have it."""
+        """The scenario as JSON, as in a file."""
         out: dict[str, Any] = {"name": self.name}
         if self.about:
             out["about"] = self.about
@@ -193,7 +193,7 @@ def _seconds(length: str | float) -> float:
 
 
 def from_json(value: Any, file: str = "", place: Places | None = None) -> Scenario:
-    """The scenario that a JSON value says. Raises `ScenarioError`; `place` knows where the value stands."""
+    """Read a scenario from JSON. Raises `ScenarioError`; `place` finds the line of each part."""
     found = [f"{(place or Places(file)).at(pointer)}: {message}" for pointer, message in mistakes(value)]
     if found:
         raise ScenarioError("\n".join(found))
@@ -213,13 +213,13 @@ def from_json(value: Any, file: str = "", place: Places | None = None) -> Scenar
 
 
 class Places:
-    """Where the parts of a value stand in a file, by their paths."""
+    """The line of each part of a value in a file, by its path."""
 
     def __init__(self, file: str) -> None:
         self.file = file
 
     def at(self, path: tuple[str | int, ...]) -> str:
-        """The place in words, for the beginning of a message."""
+        """The place in words, as the prefix of a message."""
         inside = in_words(path)
         return f"{self.file}: {inside}" if inside else self.file
 

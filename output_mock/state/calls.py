@@ -1,4 +1,4 @@
-"""Calls of the journal as JSON, without secrets."""
+"""The calls in the journal as JSON, without secrets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def calls_json(calls: Iterable[tuple[Call, int]]) -> list[Any]:
 
 
 def read_calls(given: Any) -> list[tuple[Call, int]]:
-    """See `calls_json`."""
+    """Read what `calls_json` has written."""
     return list(many(_call)(given))
 
 

@@ -13,11 +13,11 @@ from output_mock.sdk.values import short
 
 T = TypeVar("T")
 Read = Callable[[Any], T]
-# The largest count in a file.
+# The largest number in a file.
 _LARGEST = 2**62
-# The latest time in a file. On a real clock something may be due after the end of other clocks.
+# The latest time in a file. On a real clock, work may be due after the end of other clocks.
 _LATEST = LATEST + 2 * LONGEST
-# JavaScript's largest whole number; larger ones are written as text.
+# JavaScript's largest safe integer. Larger ones are written as text.
 _SAFE = 2**53
 _LONGEST_TEXT = 64 * 1024 * 1024
 
@@ -28,7 +28,7 @@ class Unreadable(ValueError):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
-        # Its path: the names and positions of what contains it, innermost first.
+        # The path of the field: names and positions, innermost first.
         self.path: list[str] = []
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Unreadable(ValueError):
 
 @contextmanager
 def below(name: object) -> Iterator[None]:
-    """Add this field or position to the path of what cannot be read in the block."""
+    """Add this field or position to the path of an `Unreadable` from the block."""
     try:
         yield
     except Unreadable as problem:
@@ -54,12 +54,12 @@ def whole(value: Any) -> int:
 
 
 def time(value: Any) -> int:
-    """A time, in nanoseconds since 1970: as text where it is beyond JavaScript's whole numbers."""
+    """A time, in nanoseconds since 1970: as text if it is larger than JavaScript's safe integers."""
     return _nanoseconds(value, _LATEST, "a time in nanoseconds, until the year 3198")
 
 
 def length(value: Any) -> int:
-    """A duration, in nanoseconds: as text where it is beyond JavaScript's whole numbers."""
+    """A duration, in nanoseconds: as text if it is larger than JavaScript's safe integers."""
     return _nanoseconds(value, LONGEST, "a duration in nanoseconds, a century at most")
 
 
@@ -125,12 +125,12 @@ def one_of(*values: str) -> Read[str]:
 
 
 def maybe(read: Read[T]) -> Read[T | None]:
-    """That, or null."""
+    """This type, or null."""
     return lambda value: None if value is None else read(value)
 
 
 def many(read: Read[T]) -> Read[tuple[T, ...]]:
-    """A list of those."""
+    """A list of this type."""
 
     def read_all(value: Any) -> tuple[T, ...]:
         found = []
@@ -146,7 +146,7 @@ def many(read: Read[T]) -> Read[tuple[T, ...]]:
 
 
 def row(value: Any, *reads: Read[Any]) -> list[Any]:
-    """A list with exactly these kinds of items."""
+    """A list with exactly these types of items."""
     if type(value) is not list or len(value) != len(reads):
         raise Unreadable(f"{short(value)} is not a list of {len(reads)}")
     found = []
@@ -160,7 +160,7 @@ def row(value: Any, *reads: Read[Any]) -> list[Any]:
 
 
 def fields(value: Any, reads: Mapping[str, Read[Any]], optional: bool = False) -> dict[str, Any]:
-    """An object with these fields and no others; if `optional`, with some of them."""
+    """An object with these fields and no others. If `optional`, any of them may be missing."""
     given = mapping(value)
     found = {}
     for name, one in given.items():

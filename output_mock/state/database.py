@@ -1,10 +1,9 @@
-"""The state file: a SQLite database that one process at a time has open.
+"""The state file: a SQLite database that only one process can open at a time.
 
-A transaction writes only what has changed. A file that is written beside and renamed would be written whole
-each time, which 100,000 runs are too much for. SQLite also sees to it that a process that is killed leaves no
-half-written state, and keeps a second process out.
+A transaction writes only the changes. A file that is rewritten and renamed would be too slow with 100,000
+runs. SQLite also prevents half-written state when a process is killed, and keeps a second process out.
 
-What is no state file, or is damaged, is refused and left as it is.
+If a file is damaged or not a state file, this module refuses it and leaves it unchanged.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Which form the state has; another version of it is not read.
+# The version of the format. Other versions are not read.
 FORMAT = 3
 _APPLICATION = int.from_bytes(b"OMst", "big")
 _HEADER = 100
 _MAGIC = b"SQLite format 3\0"
-# The numbers of a world's runs, and those of worlds, are below these: together they make an id of 63 bits.
+# The limits for the numbers of runs and of worlds. Together they form an id of 63 bits.
 MOST_RUNS = 2**40
 _MOST_WORLDS = 2**22
 _TABLES = """
@@ -43,11 +42,11 @@ CREATE TABLE events (
 
 
 class StateFileError(Exception):
-    """Why a file cannot be the state file, and what to do."""
+    """The file cannot be the state file. The message says why, and what to do."""
 
 
 class StoredWorld(NamedTuple):
-    """A world as the file has it."""
+    """A world as stored in the file."""
 
     id: int
     name: str
@@ -55,7 +54,7 @@ class StoredWorld(NamedTuple):
 
 
 class StoredRun(NamedTuple):
-    """A run as the file has it: which one of its world it is, what it is, and its history in pieces."""
+    """A run as stored in the file: its number in the world, its record, and its history in chunks."""
 
     number: int
     body: bytes
@@ -63,18 +62,18 @@ class StoredRun(NamedTuple):
 
 
 class Changes:
-    """What has changed since the file was written last."""
+    """The changes since the last write."""
 
     def __init__(self) -> None:
         self.workflows: list[tuple[int, bytes]] = []
         self.worlds: list[StoredWorld] = []
-        # By the numbers of their worlds: runs with their histories; runs without; and events, after how many
-        # of their run they come.
+        # By the number of the world: runs with their histories; runs without; and new events, each with the
+        # number of events before them.
         self.whole_runs: list[tuple[int, StoredRun]] = []
         self.runs: list[tuple[int, int, bytes]] = []
         self.events: list[tuple[int, int, int, bytes]] = []
         self.gone_runs: list[tuple[int, int]] = []
-        # Worlds of which nothing that the file has is true any more, and those that are gone.
+        # Worlds to write again from scratch, and removed worlds.
         self.emptied: list[int] = []
         self.gone_workflows: list[int] = []
         self.gone_worlds: list[int] = []
@@ -84,26 +83,26 @@ class Changes:
 
 
 class StateFile:
-    """A state file that is open. Make it with `opened`."""
+    """An open state file. Use `opened` to open one."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, identity: tuple[int, int]) -> None:
         self.path = path
         self._connection = connection
         self._identity = identity
-        # How many closed runs have gone so far (`--keep-runs`), whenever something is written.
+        # How many closed runs were removed so far (`--keep-runs`). Each write stores it.
         self.runs_gone: Callable[[], int] = int
 
     # Reading
 
     def fingerprint_key(self) -> bytes:
-        """What the fingerprints in the file depend on."""
+        """The key for the fingerprints in the file."""
         row = self._all("SELECT value FROM about WHERE name = 'fingerprints'")
         if len(row) != 1 or not isinstance(row[0][0], bytes) or not 16 <= len(row[0][0]) <= 64:
             raise self._damaged("it has no key of its fingerprints")
         return row[0][0]
 
     def runs_gone_before(self) -> int:
-        """What `runs_gone` was when the file was written last."""
+        """The value of `runs_gone` at the last write."""
         for (found,) in self._all("SELECT value FROM about WHERE name = 'runs gone'"):
             if type(found) is not int or not 0 <= found < MOST_RUNS:
                 raise self._damaged("it does not say how many runs have gone")
@@ -111,7 +110,7 @@ class StateFile:
         return 0
 
     def workflows(self) -> dict[int, bytes]:
-        """The workflows, by their numbers."""
+        """The workflows, by number."""
         rows = self._all("SELECT id, checksum, body FROM workflows")
         return {key: self._checked(checksum, body) for key, checksum, body in rows}
 
@@ -155,7 +154,7 @@ class StateFile:
     # Writing
 
     def write(self, changes: Changes) -> None:
-        """Write all of it, or nothing. Raises `OSError` or `sqlite3.Error`."""
+        """Write all of the changes, or none. Raises `OSError` or `sqlite3.Error`."""
         found = os.lstat(self.path)
         if (found.st_dev, found.st_ino) != self._identity:
             raise OSError(f"{self.path} is another file than the one that was opened")
@@ -214,7 +213,7 @@ class StateFile:
         )
 
     def close(self) -> None:
-        """Let other processes have it."""
+        """Close the file, so that other processes can open it."""
         self._connection.close()
 
 
@@ -230,16 +229,16 @@ def _checksum(*bodies: bytes) -> int:
 
 
 def damaged(path: Path, why: str) -> StateFileError:
-    """That a file is a state file and cannot be read."""
+    """The error for a damaged state file."""
     return StateFileError(
         f"the state file {path} is damaged: {why}; it is left as it is. To start with a new one, move it away"
     )
 
 
 def opened(path: Path) -> StateFile:
-    """The state file of that name, which is made if there is none.
+    """Open the state file at this path. Creates it if it does not exist.
 
-    Raises `StateFileError` for a file that is another thing, belongs to another user, or is in use.
+    Raises `StateFileError` if the file is something else, belongs to another user, or is in use.
     """
     try:
         if not _check(path):
@@ -253,7 +252,7 @@ def opened(path: Path) -> StateFile:
 
 
 def _check(path: Path) -> bool:
-    """Whether there is a state file. Raises `StateFileError` when there is something else."""
+    """Whether the state file exists. Raises `StateFileError` if the path is something else."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -267,7 +266,7 @@ def _check(path: Path) -> bool:
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
         header = file.read(_HEADER)
     if not header:
-        # As `mktemp` makes it.
+        # An empty file, such as `mktemp` creates.
         return False
     application, version = (int.from_bytes(header[place : place + 4], "big") for place in (68, 60))
     if not header.startswith(_MAGIC) or application != _APPLICATION:
@@ -290,13 +289,13 @@ def _check(path: Path) -> bool:
 
 
 def _make(path: Path) -> None:
-    """Make a new state file. A process that is killed meanwhile leaves none."""
+    """Create a new state file. A process that is killed meanwhile leaves no file."""
     handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     try:
         connection = sqlite3.connect(beside, isolation_level=None)
         try:
-            # A run takes two or three thousand bytes: pages that hold several of them waste little.
+            # A run takes two or three thousand bytes. Pages that hold several runs waste little space.
             connection.execute("PRAGMA page_size = 16384")
             connection.executescript(
                 f"BEGIN; PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {FORMAT};"
@@ -314,7 +313,7 @@ def _make(path: Path) -> None:
 
 
 def _put(beside: str, path: Path) -> None:
-    """Give a new file its name, unless another process has made one meanwhile."""
+    """Give a new file its name, unless another process has created one meanwhile."""
     if not path.exists():
         try:
             os.link(beside, path)
@@ -322,7 +321,7 @@ def _put(beside: str, path: Path) -> None:
         except FileExistsError:
             return
         except OSError:
-            # There are no links on this file system.
+            # This file system does not support links.
             pass
     os.replace(beside, path)
 
@@ -333,7 +332,7 @@ def _connected(path: Path) -> StateFile:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("BEGIN EXCLUSIVE")
-        # Whether it can be written is known at the start.
+        # Find out at the start whether the file is writable.
         connection.execute("REPLACE INTO about VALUES ('opened', datetime('now'))")
         connection.execute("ROLLBACK")
         found = os.lstat(path)

@@ -19,7 +19,7 @@ _MOST = 10_000
 
 
 def faults_json(state: Sequence[Any], *, tokens: bool) -> dict[str, Any]:
-    """What `Faults.state` has returned. Only with `tokens` it has the fingerprints of tokens that expire."""
+    """The result of `Faults.state` as JSON. `tokens` adds the fingerprints of tokens that expire."""
     waiting, chance, last = state
     return {
         "faults": [_fault_json(fault, tokens) for fault in waiting],
@@ -29,7 +29,7 @@ def faults_json(state: Sequence[Any], *, tokens: bool) -> dict[str, Any]:
 
 
 def read_faults(given: Any) -> Sequence[Any]:
-    """See `faults_json`."""
+    """Read what `faults_json` has written."""
     read = fields(given, {"faults": many(_fault), "chance": random_state, "last": whole})
     faults: tuple[Fault, ...] = read["faults"]
     if len(faults) > _MOST:
@@ -74,7 +74,7 @@ _TYPES: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _options(given: Any) -> dict[str, Any]:
-    """The options of a fault, of which `Fault` looks at all but their types."""
+    """The options of a fault. This checks their types; `Fault` checks the rest."""
     found = mapping(given)
     for name, value in found.items():
         with below(name):

@@ -1,4 +1,4 @@
-"""With what runs begin, and their events, as JSON and read from JSON again."""
+"""Writes the starts of runs and their events as JSON, and reads them again."""
 
 from __future__ import annotations
 
@@ -94,14 +94,14 @@ def _options(written: str) -> ActivityOptions:
 
 
 class Shared:
-    """What many events of a run refer to, each once: memos, options and details, by their places."""
+    """Values that many events of a run share, each stored once: memos, options and details."""
 
     def __init__(self) -> None:
         self.memos: list[Any] = []
         self.options: list[Any] = []
         self.details: list[Any] = []
         self._places: dict[int, int] = {}
-        # What must stay for as long as its place is looked up by its id.
+        # Keeps objects alive while their position is looked up by `id()`.
         self._kept: list[object] = []
 
     def _place(self, thing: object, among: list[Any], written: Callable[[Any], Any]) -> int:
@@ -124,7 +124,7 @@ class Shared:
         return [info, None if memo.options is None else self.option(memo.options), memo.trace]
 
     def option(self, options: ActivityOptions) -> int:
-        # Most workflows have those of the SDK, which need not be written.
+        # Most workflows have the SDK's defaults, which need not be written.
         text = None if options.text == plain_options().text else options.text
         if text not in self.options:
             self.options.append(text)
@@ -141,7 +141,7 @@ class Shared:
 
 
 class SharedAgain:
-    """See `Shared`."""
+    """Reads what `Shared` has written."""
 
     def __init__(self, given: Mapping[str, Any], info: StartInfo) -> None:
         def details(given: Any) -> WorkflowDetails:
@@ -211,7 +211,7 @@ def start_info_json(info: StartInfo, shared: Shared) -> dict[str, Any]:
     if info.continued_run_id is not None:
         found["continuedRunId"] = info.continued_run_id
     if info.first is not None:
-        # Of that one, only what its client has sent is ever asked for.
+        # Of the first run, only its client's input is ever needed.
         found["first"] = start_info_json(info.first, shared)
         found["first"].pop("memo", None)
     if info.backoff:
@@ -231,7 +231,7 @@ def start_info_json(info: StartInfo, shared: Shared) -> dict[str, Any]:
 
 
 def start_info(given: Any) -> tuple[StartInfo, Any]:
-    """With what a run began, and the place of its memo."""
+    """The start of a run, and the position of its memo."""
     read = fields(given, _INFO, optional=True)
     try:
         info = StartInfo(
@@ -274,7 +274,7 @@ _INFO: Mapping[str, Callable[[Any], Any]] = {
 
 # Events
 
-# What the fields of each kind of event hold, in their order; the state file keeps them as a list.
+# The types of the fields of each kind of event, in order. The state file stores them as a list.
 _EVENTS: Mapping[int, tuple[tuple[str, Any], ...]] = {
     number: tuple(
         (name, hints[name])
@@ -284,9 +284,9 @@ _EVENTS: Mapping[int, tuple[tuple[str, Any], ...]] = {
     )
     for number, kind in events.KINDS.items()
 }
-# What is written as it is.
+# Types that are written unchanged.
 _AS_IT_IS = (int, int | None, str, str | None, bool, dict[str, Any])
-# The places and types of what is not, by kind of event; places count the event's kind and time.
+# The positions and types of all other fields, by kind of event. Positions count the event's kind and time.
 _WRITTEN: Mapping[int, tuple[tuple[int, Any], ...]] = {
     number: tuple((place, of) for place, (_, of) in enumerate(held, 2) if of not in _AS_IT_IS)
     for number, held in _EVENTS.items()
@@ -315,7 +315,7 @@ def _writers(shared: Shared) -> dict[Any, Callable[[Any], Any]]:
 
 
 def events_json(written: Sequence[Event], batches: Sequence[int]) -> dict[str, Any]:
-    """Some events of a run that follow each other, and the ends of their batches."""
+    """Consecutive events of a run, and the ends of their batches."""
     shared = Shared()
     writers = _writers(shared)
     found = []
@@ -360,7 +360,7 @@ def _readers(shared: SharedAgain, info: StartInfo) -> dict[Any, Callable[[Any], 
 
 
 def read_events(given: Any, info: StartInfo, into: History) -> None:
-    """Append what `events_json` has written to a run's history; `info` is with what the run began."""
+    """Append what `events_json` has written to a run's history; `info` is the start of the run."""
     chunk = mapping(given)
     readers = _readers(SharedAgain(chunk, info), info)
     with below("events"):

@@ -1,4 +1,4 @@
-"""Runs as JSON, but for their histories, and read from JSON again."""
+"""Writes runs without their histories as JSON, and reads them again."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ from output_mock.state.json_values import (
     value_json,
 )
 
-# Makes of a workflow what a record refers to it by, and the other way round.
+# Converts a workflow to its reference in a record, and back.
 KeyOf = Callable[[WorkflowDefinition], int]
 DefinitionOf = Callable[[Any, str], WorkflowDefinition]
 
@@ -119,7 +119,7 @@ def _attempt(given: Any) -> Attempt:
     return Attempt(*row(given, text, time, time, maybe(cause), value, many(_node)))
 
 
-# What is under way
+# Work in progress
 
 
 def _subject_json(subject: Subject | None) -> Any:
@@ -133,7 +133,7 @@ def _subject(given: Any) -> Subject:
     return Subject(*row(given, _subject_kind, whole))
 
 
-# What each kind of work is about; the others are about nothing.
+# The subject of each kind of work. Other kinds have none.
 _ABOUT: Mapping[Kind, str] = {
     "first task after a pause": "loose",
     "signal arrives": "loose",
@@ -260,7 +260,7 @@ def _unsent_json(unsent: Sequence[tuple[ScheduledSignal, int]]) -> list[Any]:
 
 
 def run_json(record: RunRecord, key_of: KeyOf) -> dict[str, Any]:
-    """A run but for its history, which `events_json` writes."""
+    """A run without its history, which `events_json` writes."""
     values, shared = record.values, Shared()
     info: StartInfo = values["info"]
     found: dict[str, Any] = {
@@ -298,7 +298,7 @@ def same(given: Any) -> Any:
     return given
 
 
-# Attributes of runs, and what they are called in a file, written and read with.
+# Attributes of runs: their names in a file, and how to write and read them.
 _VALUES: Mapping[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "status": ("status", same, one_of(*STATUSES)),
     "close_time": ("closed", time_json, time),
@@ -353,7 +353,7 @@ _RUN: Mapping[str, Callable[[Any], Any]] = {
 
 
 def run(given: Any, definition_of: DefinitionOf) -> RunRecord:
-    """See `run_json`. The record's history is empty so far."""
+    """Read what `run_json` has written. The history is still empty."""
     read = fields(given, _RUN, optional=True)
     try:
         number, ended, catalog = read["number"], read["ended"], read["catalog"]
@@ -403,7 +403,7 @@ def run(given: Any, definition_of: DefinitionOf) -> RunRecord:
 
 
 def with_history(record: RunRecord, chunks: Sequence[Any]) -> RunRecord:
-    """The run with the history that these chunks of events are."""
+    """The run with the history from these chunks of events."""
     for number, chunk in enumerate(chunks):
         with below(number):
             read_events(chunk, record.values["info"], record.history)
@@ -415,7 +415,7 @@ def with_history(record: RunRecord, chunks: Sequence[Any]) -> RunRecord:
         if isinstance(event, events.ActivityTaskScheduled) and event.activity_type == TRACE_DESTINATIONS:
             destinations.add(number)
         elif isinstance(event, events.ActivityTaskCompleted) and event.scheduled in destinations:
-            # The run's memo is made of it.
+            # The run's memo depends on it.
             with below(f"event {number}, where its trace goes"):
                 texts_by_name(event.result)
     return record._replace(length=len(written), batches=len(record.history.batches))

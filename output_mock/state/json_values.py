@@ -1,4 +1,4 @@
-"""Values, failures and other small things as JSON, and read from JSON again (see `state`)."""
+"""Writes values, failures and other small parts as JSON, and reads them again (see `state`)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def value_json(value: Any) -> list[Any]:
 
 
 def value(given: Any) -> Any:
-    """See `value_json`."""
+    """Read what `value_json` has written."""
     if type(given) is not list or len(given) > 1:
         raise Unreadable("a value is a list of one, or of none where it is undefined")
     return as_json(given[0]) if given else UNDEFINED
@@ -47,14 +47,14 @@ def json_object(given: Any) -> dict[str, Any]:
 
 
 def random_json(state: Any) -> list[Any]:
-    """The state of a source of chance."""
+    """The state of a random generator."""
     _, numbers, gauss = state
     packed = struct.pack(f"<{len(numbers)}I", *numbers)
     return [base64.b64encode(packed).decode(), gauss]
 
 
 def random_state(given: Any) -> Any:
-    """See `random_json`."""
+    """Read what `random_json` has written."""
     packed, _ = row(given, text, maybe(_number))
     try:
         numbers = struct.unpack("<625I", base_64(packed))
@@ -76,7 +76,7 @@ def _number(given: Any) -> float:
 
 
 def failure_json(failure: Failure) -> dict[str, Any]:
-    """What a script said of a failure."""
+    """A failure as a script defined it."""
     return {
         "message": failure.message,
         "name": failure.name,
@@ -89,7 +89,7 @@ def failure_json(failure: Failure) -> dict[str, Any]:
 
 
 def failure(given: Any) -> Failure:
-    """See `failure_json`."""
+    """Read what `failure_json` has written."""
     read = fields(given, _FAILURE)
     found = Failure(read["message"], read["name"], cause=read["cause"], retryable=read["retryable"])
     found.properties, found.thrown, found.is_error = read["properties"], read["thrown"], read["isError"]
@@ -108,7 +108,7 @@ _FAILURE: Mapping[str, Callable[[Any], Any]] = {
 
 
 def cause_json(cause: Cause) -> dict[str, Any]:
-    """A link of a chain of failures, with those below it."""
+    """A link of a chain of failures, with the links below it."""
     found: dict[str, Any] = {"message": cause.message, "kind": cause.kind}
     if cause.type is not None:
         found["type"] = cause.type
@@ -126,7 +126,7 @@ def cause_json(cause: Cause) -> dict[str, Any]:
 
 
 def cause(given: Any) -> Cause:
-    """See `cause_json`."""
+    """Read what `cause_json` has written."""
     read = fields(given, _CAUSE, optional=True)
     if "message" not in read or "kind" not in read:
         raise Unreadable("a failure has a message and a kind")

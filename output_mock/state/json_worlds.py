@@ -1,4 +1,4 @@
-"""Worlds as JSON, but for their runs, and read from JSON again."""
+"""Writes worlds without their runs as JSON, and reads them again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from output_mock.state.checked import (
 from output_mock.state.json_runs import KeyOf, next_work, next_work_json, run_number, same
 from output_mock.state.json_values import random_json, random_state, script_error, script_error_json
 
-# How many of the mistakes in a world's scripts are written, the last ones.
+# How many mistakes in a world's scripts are written. These are the latest ones.
 _ERRORS = 100
 
 
@@ -43,8 +43,8 @@ _ERRORS = 100
 def world_json(
     record: WorldRecord, key_of: KeyOf, part_of: Callable[[object], tuple[int, int] | None]
 ) -> dict[str, Any]:
-    """A world but for its runs. `part_of` says of what gives answers in turn which workflow's and which part
-    it is.
+    """A world without its runs. `part_of` maps a scripted sequence of answers to its workflow and its part
+    of it.
     """
     return {
         "clock": [record.mode, time_json(record.now), record.sequence],
@@ -140,10 +140,10 @@ def world(
     offered: Callable[[Mapping[str, Any]], tuple[WorkflowDefinition, ...]],
     whose: Callable[[Any, str, int], object | None],
 ) -> WorldRecord:
-    """See `world_json`.
+    """Read what `world_json` has written.
 
-    Takes the runs, what a catalog offers (given what `_catalog_json` has written of it), and what gives
-    answers in turn (given the workflow and the part of it).
+    Takes the runs, a function for the content of a catalog (given what `_catalog_json` wrote), and a
+    function for a scripted sequence of answers (given its workflow and part).
     """
     read = fields(given, _WORLD)
     mode, now, sequence = read["clock"]
@@ -218,7 +218,7 @@ def _check_together(record: WorldRecord) -> None:
 
 
 def _that_follow(record: RunRecord) -> Iterator[str]:
-    """The runs that come of one, as long as it has to do with them."""
+    """The runs that a run refers to as its successors."""
     if record.values.get("status") == "continued_as_new":
         yield record.values["next_run_id"]
     if record.under_way is not None and not record.ended:
@@ -228,10 +228,10 @@ def _that_follow(record: RunRecord) -> Iterator[str]:
 
 
 def _check_order(following: Mapping[str, list[str]]) -> None:
-    """Raise `Unreadable` when a run comes of itself."""
+    """Raise `Unreadable` if a run is its own successor."""
     done: set[str] = set()
     for first in following:
-        # Those that are looked at, each with what is still to be looked at of it.
+        # The runs on the current path, each with its successors still to check.
         path: dict[str, Iterator[str]] = {}
         if first not in done:
             path[first] = iter(following[first])

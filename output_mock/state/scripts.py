@@ -1,7 +1,7 @@
-"""Workflows in a file: scripts in the language of YAML files as they are written, Python by its name.
+"""Workflows in a file: YAML scripts as you wrote them, Python scripts by name.
 
-Python is never in a file. A workflow that is scripted in Python is found by its name among those that the
-scripts of the command line offer; a run of one that is not there waits for it (`Run.unplayable`).
+A file never holds Python. The reader finds a Python workflow by its name in the scripts of the command
+line. If it is missing there, its runs wait for it (`Run.unplayable`).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from output_mock.state.checked import Unreadable, below, fields, flag, maybe, te
 
 
 class Definitions:
-    """The workflows that a file holds, each under a number of its own."""
+    """The workflows in a file, each with its own number."""
 
     def __init__(self) -> None:
         self._last = 0
         self._keys: weakref.WeakKeyDictionary[WorkflowDefinition, int] = weakref.WeakKeyDictionary()
-        # A workflow that has not changed has been found again under each of its numbers.
+        # An unchanged workflow may have several numbers.
         self._found: dict[int, weakref.WeakSet[WorkflowDefinition]] = {}
-        # The parts that give answers in turn, by workflow and place, as far as they have been looked for.
+        # The scripted sequences of answers found so far, by workflow and place.
         self._parts: dict[object, tuple[int, int] | None] = {}
 
     def key_of(self, definition: WorkflowDefinition) -> int:
-        """The number of a workflow. The workflows that hold catalogs are all the same one: 0."""
+        """The number of a workflow. All workflows that hold catalogs have the number 0."""
         if isinstance(definition, CatalogDefinition):
             return 0
         key = self._keys.get(definition)
@@ -40,20 +40,20 @@ class Definitions:
         return key
 
     def add(self, definition: WorkflowDefinition, key: int) -> None:
-        """A workflow that the file holds already."""
+        """Add a workflow that is already in the file."""
         self._keys.setdefault(definition, key)
         self._found.setdefault(key, weakref.WeakSet()).add(definition)
         self._parts = {}
         self._last = max(self._last, key)
 
     def __iter__(self) -> Iterator[tuple[int, WorkflowDefinition]]:
-        """Those that are still of use."""
+        """The workflows still in use."""
         return iter([(key, one) for key, found in list(self._found.items()) for one in list(found)])
 
     def part_of(self, whose: object) -> tuple[int, int] | None:
-        """What gives answers in turn: the number of its workflow, and which part of that it is.
+        """For a scripted sequence of answers: the number of its workflow, and its part of it.
 
-        None when it is of no workflow that is still of use.
+        None if its workflow is no longer in use.
         """
         if whose not in self._parts:
             self._parts = {
@@ -66,7 +66,7 @@ class Definitions:
 
 
 def written_of(definition: WorkflowDefinition) -> Any:
-    """What a YAML file or a request says of a workflow; None for Python."""
+    """The YAML or JSON text of a workflow; None for Python."""
     return getattr(getattr(definition.script, "__self__", None), "written", None)
 
 
@@ -84,7 +84,7 @@ _DEFINITION = {"name": text, "script": maybe(lambda given: given), "place": text
 
 
 class Missing(WorkflowDefinition):
-    """A workflow that a file names and no script offers any more."""
+    """A workflow that a file names but that no script offers any more."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__("missing", self._play)
@@ -97,16 +97,16 @@ class Missing(WorkflowDefinition):
 
 
 class DefinitionsAgain:
-    """The workflows of a file, as a world has them again that has been made like `like`.
+    """The workflows of a file, restored for a world that is made like `like`.
 
-    Takes what `definition_json` has written, by number. Those of which nothing is left are in `missing`.
+    Takes what `definition_json` has written, by number. `missing` has the workflows that no longer exist.
     """
 
     def __init__(self, given: Mapping[int, Any], like: World) -> None:
         self._like = like
         self.missing: dict[str, Missing] = {}
         self._by_key: dict[int, WorkflowDefinition] = {}
-        # Each workflow that was asked for, with its number.
+        # Each requested workflow, with its number.
         self.used: set[tuple[int, WorkflowDefinition]] = set()
         self._catalog = CatalogDefinition(dict)
         for key, one in given.items():
@@ -114,25 +114,25 @@ class DefinitionsAgain:
                 self._by_key[key] = self._definition(one)
 
     def __call__(self, key: Any, catalog: str) -> WorkflowDefinition:
-        """The workflow of a number, as this catalog has it."""
+        """The workflow with this number, in this catalog."""
         if whole(key) == 0:
             return self._catalog
         found = self._by_key.get(key)
         if found is None:
             raise Unreadable(f"there is no workflow {key}")
         if written_of(found) is None:
-            # Other catalogs may offer another one of this name.
+            # Other catalogs may offer a different workflow of this name.
             found = self._served(found.name, None, catalog) or found
         self.used.add((key, found))
         return found
 
     def part(self, key: Any, catalog: str, number: int) -> object | None:
-        """What gives answers in turn; None when the script has changed."""
+        """A scripted sequence of answers; None if the script has changed."""
         parts = list(parts_of(self(key, catalog)))
         return parts[number].whose if number < len(parts) else None
 
     def _served(self, name: str, script: Any, catalog: str | None = None) -> WorkflowDefinition | None:
-        """What the scripts of the command line offer, in that catalog or in any."""
+        """The workflow from the scripts of the command line, in this catalog or any other."""
         for one in self._like.catalogs.values():
             served = one.workflows.get(name)
             if served is not None and written_of(served) == script and catalog in (None, one.name):

@@ -1,10 +1,10 @@
-"""Snapshots: the whole state of a world at one time, and going back to it.
+"""Snapshots: save the whole state of a world, and return to it later.
 
-A snapshot is a record of the world (`engine/records.py`, which says what that cannot hold), of its faults
-with the chance that they go by, and of its journal. It shares with the world, and with other snapshots, what
-has not changed: many snapshots of a world with many closed runs take little more than one. Restoring makes a
-world of the record, so it can be done again and again; whoever waits for something of the world before stops
-waiting. On a real clock time goes on in between: what has fallen due since then happens at once.
+A snapshot holds a record of the world, of its faults with their random state, and of its journal.
+`engine/records.py` says what a record cannot hold. Unchanged parts are shared with the world and with other
+snapshots, so many snapshots of a world with many closed runs take little more memory than one. You can
+restore a snapshot any number of times: each time makes a new world from the record, and ends all waits in
+the world before. On a real clock, time continues in between: work that is overdue happens at once.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Snapshot(NamedTuple):
     """The whole state of a world at one time."""
 
     world: WorldRecord
-    # When it was taken, on the world's clock.
+    # The time of the snapshot, on the world's clock.
     now: int
-    # How many workflow ids were started.
+    # The number of workflow ids that were started.
     ids: int
     faults: Any
     calls: Any
@@ -33,9 +33,9 @@ class Snapshot(NamedTuple):
 
     @classmethod
     def of(cls, app: OutputApp) -> Snapshot:
-        """The state of an application's world as it is.
+        """Take a snapshot of an application's world.
 
-        Raises `ScriptError` when a script cannot be played once more.
+        Raises `ScriptError` if a script cannot be replayed.
         """
         world = app.world
         with world.clock.lock:
@@ -47,7 +47,7 @@ class Snapshot(NamedTuple):
         return cls(record, now, ids, faults, calls, request_ids)
 
     def restore(self, mock: OutputMock) -> None:
-        """Have a fake go on from here. Raises `ScriptError`, and leaves it as it is then."""
+        """Let a fake continue from here. If it raises `ScriptError`, the fake is unchanged."""
         app, old = mock.app, mock.world
         new = world_of(self.world, old)
         mock.world = app.world = new

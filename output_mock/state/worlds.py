@@ -1,6 +1,6 @@
-"""What a file holds of a world: the record of it, its faults, and where its ids are.
+"""A world in a file: its record, its faults, and the state of its ids.
 
-A snapshot as a file is one JSON object with all of it. The state file has the same in pieces.
+A snapshot file is one JSON object with all of it. The state file has the same content in parts.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from output_mock.state.scripts import Definitions, DefinitionsAgain, definition_
 from output_mock.state.snapshot import Snapshot
 from output_mock.traces.tree import trace_tree
 
-# Which form a snapshot file has; another version of it is not read.
+# The version of the snapshot format. Other versions are not read.
 VERSION = 3
 KIND = "output-mock snapshot"
 
@@ -57,7 +57,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def from_bytes(body: bytes) -> Any:
-    """What `to_bytes` has written. Raises `Unreadable`."""
+    """Read what `to_bytes` has written. Raises `Unreadable`."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -68,7 +68,7 @@ def from_bytes(body: bytes) -> Any:
 
 
 def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
-    """A snapshot as a file: its calls are without what is secret about them."""
+    """A snapshot as a file. Its calls contain no secrets."""
     definitions = Definitions()
     runs = [
         {
@@ -96,7 +96,7 @@ def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def history_json(record: RunRecord, first: int = 0) -> dict[str, Any]:
-    """The events of a run after the first so many."""
+    """The events of a run after a number of first events."""
     history = record.history
     length, batches = record.length, record.batches
     if record.ended:
@@ -106,13 +106,13 @@ def history_json(record: RunRecord, first: int = 0) -> dict[str, Any]:
 
 
 def request_ids_json(request_ids: Any) -> list[Any]:
-    """Where the source of request ids and the numbers of calls are."""
+    """The state of the request ids and of the numbers of calls."""
     random, number = request_ids
     return [json_values.random_json(random), number]
 
 
 def read_request_ids(given: Any) -> Any:
-    """See `request_ids_json`."""
+    """Read what `request_ids_json` has written."""
     random, number = row(given, json_values.random_state, whole)
     return random, number
 
@@ -132,9 +132,9 @@ _SNAPSHOT: Mapping[str, Callable[[Any], Any]] = {
 
 
 def read_snapshot(given: Any, like: World) -> Snapshot:
-    """See `snapshot_json`; workflows that are scripted in Python are those of the world `like`.
+    """Read what `snapshot_json` has written. Takes Python workflows from the world `like`.
 
-    Raises `Unreadable`, also when one of those is missing.
+    Raises `Unreadable`, also if one of these is missing.
     """
     whole_file = mapping(given)
     if whole_file.get("kind") != KIND:
@@ -167,9 +167,9 @@ def read_snapshot(given: Any, like: World) -> Snapshot:
 
 
 def checked_snapshot(given: Any, like: World) -> Snapshot:
-    """As `read_snapshot`, for a file that anybody may have written: it is tried once.
+    """Like `read_snapshot`, for an untrusted file: tries it once.
 
-    Raises `Unreadable`, and `ScriptError` when a script does not do what the file says of its runs.
+    Raises `Unreadable`, and `ScriptError` if a script does not match the runs in the file.
     """
     try:
         snapshot = read_snapshot(given, like)
@@ -178,7 +178,7 @@ def checked_snapshot(given: Any, like: World) -> Snapshot:
         try:
             for run in world._runs.values():
                 _look_at(run)
-            # What playing the scripts has made of it goes into the state file, and must come out again.
+            # The replayed state goes into the state file, so it must be readable again.
             again = snapshot._replace(world=record_of(world))
             read_snapshot(from_bytes(to_bytes(snapshot_json(again))), like)
         finally:
@@ -186,13 +186,13 @@ def checked_snapshot(given: Any, like: World) -> Snapshot:
     except (ScriptError, Unreadable):
         raise
     except Exception as error:
-        # Each field is what it should be, and they do not fit together: it can go wrong anywhere.
+        # Each field is valid, but together they are not. So an error can occur anywhere.
         raise Unreadable(f"its parts do not fit together ({type(error).__name__}: {error})") from None
     return snapshot
 
 
 def _check_room(snapshot: Snapshot) -> None:
-    """Raise `Unreadable` when its numbers could soon be larger than those that a file may have."""
+    """Raise `Unreadable` if its numbers are close to the largest number in a file."""
     world = snapshot.world
     if max(world.entered, world.ended) >= MOST_RUNS // 2:
         raise Unreadable("world: the numbers of its runs are so large that no more runs could begin")
@@ -212,7 +212,7 @@ def _check_room(snapshot: Snapshot) -> None:
 
 
 def _look_at(run: Run) -> None:
-    """Ask all that the API may be asked of a run, but for its script."""
+    """Make every API request about a run, except those that need its script."""
     for number, event in enumerate(run.history.events, 1):
         render(run.info, number, event, include_payloads=True)
     for look in (results.status, results.given_input, results.listed, results.described, progress):
@@ -220,7 +220,7 @@ def _look_at(run: Run) -> None:
     if not run.running:
         results.result(run)
     run.latest().next_due(guards=True)
-    # The trace of a child's children is in that of its root.
+    # The trace of the root contains the traces of all descendants.
     parent = run.info.parent
     alone = parent is None or run.world.begun_as(parent.workflow_id, parent.run_id) is None
     stringify(trace_tree(run, with_children=alone))
@@ -236,7 +236,7 @@ def _key(key: str) -> int:
 
 
 class StoredHistory(History):
-    """The history of a run that has closed, which is read when somebody asks for it."""
+    """The history of a closed run. It is read on first use."""
 
     __slots__ = ("_batches", "_events", "_info", "_pieces")
 
@@ -269,8 +269,9 @@ class StoredHistory(History):
 def offered(
     catalog: Mapping[str, Any], definitions: DefinitionsAgain, like: World, tell: Callable[[str], None]
 ) -> tuple[WorkflowDefinition, ...]:
-    """What a catalog of the state file offers now: what requests have brought, as it was; what scripts of the
-    command line say, as they say it now, but for what a request has taken away.
+    """The current content of a catalog from the state file. Workflows from requests stay as they were.
+    Workflows from the command line come from its scripts as they are now, without those that a request
+    removed.
     """
     name = catalog["name"]
     served = like.catalogs[name].workflows.copy() if name in like.catalogs else {}
@@ -310,7 +311,7 @@ def world_body(
     request_ids: Any,
     definitions: Definitions,
 ) -> dict[str, Any]:
-    """A world of the state file, but for its runs."""
+    """A world in the state file, without its runs."""
     return {
         "options": dict(options),
         "marks": [mark.hex() for mark in marks],

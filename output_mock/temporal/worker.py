@@ -1,4 +1,4 @@
-"""The worker: connects, begins the catalog, plays scripts until it is told to stop, and cleans up."""
+"""The worker: connects, starts the catalog, plays scripts until you stop it, and cleans up."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ from output_mock.temporal.workflows import (
 )
 
 T = TypeVar("T")
-# Begins the identity of every worker of this package, by which they know each other.
+# The prefix of this package's worker identities. Workers recognise each other by it.
 _IDENTITY = "output-mock"
 _CONNECT_TIMEOUT = 15.0
 _RPC_TIMEOUT = timedelta(seconds=10)
 # How long the catalog may take to answer.
 _READY_TIMEOUT = 60.0
-# How often to look for runs that are to be deleted, at most, and how many seconds apart.
+# How often to look for runs to delete, and how many seconds apart.
 _PASSES = 5
 _BETWEEN_PASSES = 0.2
-# A worker polls at least once a minute; who has not done so since is gone.
+# A worker polls at least once a minute. One that has not is gone.
 _POLLED_WITHIN = timedelta(seconds=70)
 _EXECUTION_TIMEOUT = timedelta(hours=24)
 _STEPS_AT_ONCE = 1000
@@ -69,24 +69,24 @@ _REASON = "the worker of output-mock has stopped"
 
 
 class TemporalError(Exception):
-    """Something about the Temporal or its catalog that the user can do something about."""
+    """A problem with Temporal or its catalog that you can fix."""
 
 
 class NotReachableError(TemporalError):
-    """No Temporal answers at that address, or it has no such namespace, or does not let us in."""
+    """Temporal does not answer at that address, lacks the namespace, or denies access."""
 
 
 class CatalogTakenError(TemporalError):
-    """The catalog belongs to somebody else, or does so by now."""
+    """The catalog belongs to another worker, or another worker has taken it over."""
 
 
 class ScriptWorker:
-    """A worker that plays the scripts of an offer on the Temporal at `target`. Used once.
+    """A worker that plays the scripts of a catalog on the Temporal at `target`. Use it once.
 
     `run` in an event loop does everything; `stop`, from any thread, ends it.
     """
 
-    # What has ended it before it was told to stop.
+    # The error that ended it before it was stopped.
     problem: BaseException | None = None
 
     def __init__(
@@ -101,40 +101,40 @@ class ScriptWorker:
         self.offer: ServedCatalog = offer
         self.target: str = target
         self.namespace: str = namespace
-        # Whether other workers offer the same catalog, and keep it when this one goes.
+        # Whether other workers serve the same catalog, and keep it after this one stops.
         self.shared: bool = False
         self._api_key = api_key
-        # The runs to remove, besides those that Temporal lists: lists may lag behind.
+        # The runs to remove, in addition to those that Temporal lists: lists may be out of date.
         self._played: dict[tuple[str, str], datetime] = {}
         if leave_no_trace:
             offer.played = self._played
         self._leave_no_trace = leave_no_trace
         self._identity = f"{_IDENTITY}:{os.getpid()}@{platform.node()}:{uuid.uuid4().hex[:8]}"
-        # A signal may find its own thread in here.
+        # A signal handler may run in a thread that is already in here.
         self._lock = threading.RLock()
-        # The run that holds the catalog, and when it began: what began before is not this worker's.
+        # The run that holds the catalog, and its start. Earlier runs do not belong to this worker.
         self._run_id = ""
         self._began = datetime.min.replace(tzinfo=timezone.utc)
         # Whether it has left the catalog, or ended it.
         self._gone = False
-        # Whether somebody else has ended it.
+        # Whether something else has ended it.
         self._lost = False
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
-        """Have `run` clean up and return; asking twice is asking once."""
+        """Make `run` clean up and return. Calling it twice is harmless."""
         with self._lock:
             self._stopped = True
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._stop.set)
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Offer the catalog until `stop`; calls `ready` once it answers.
+        """Serve the catalog until `stop`. Calls `ready` once the catalog answers.
 
-        Raises `NotReachableError` and `CatalogTakenError`, and `TemporalError` when what was started could
-        not be removed.
+        Raises `NotReachableError` and `CatalogTakenError`, and `TemporalError` if it cannot remove the runs
+        that it started.
         """
         with self._lock:
             self._loop = asyncio.get_running_loop()
@@ -167,7 +167,7 @@ class ScriptWorker:
             await self._clean_up(client)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result of `work`, or None when the worker is told to stop before it is there."""
+        """The result of `work`, or None if the worker is stopped first."""
         doing, stop = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait((doing, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -185,14 +185,14 @@ class ScriptWorker:
             activities=[StepActivities(self.offer, client).perform],
             interceptors=[RefuseOtherWorkflows(self.offer)],
             workflow_runner=UnsandboxedWorkflowRunner(),
-            # A step that only lets time pass costs next to nothing.
+            # A step that only waits costs almost nothing.
             max_concurrent_activities=_STEPS_AT_ONCE,
-            # A script that does something else when it is played again fails its run, which says so; the
-            # default is to try again for ever.
+            # A script that behaves differently on replay fails its run with a clear message. The default
+            # would be to try again for ever.
             workflow_failure_exception_types=[NondeterminismError],
         )
 
-    # Coming
+    # Starting
 
     async def _connected(self) -> Client:
         where = f"Temporal at {self.target}"
@@ -234,9 +234,9 @@ class ScriptWorker:
         return client
 
     async def _begin_catalog(self, client: Client) -> bool:
-        """Start the workflow that holds the catalog. Returns whether somebody has done so already.
+        """Start the workflow that holds the catalog. Returns whether it was running already.
 
-        Nothing polls the task queue before this: it may be somebody else's.
+        Do not poll the task queue before this: it may belong to another worker.
         """
         pollers = await self._pollers(client)
         if foreign := [one for one in pollers if not one.startswith(_IDENTITY)]:
@@ -263,7 +263,7 @@ class ScriptWorker:
         raise self._taken("it keeps being started by somebody else")
 
     async def _can_join(self, client: Client) -> bool:
-        """Whether the catalog that is there is the same; ends it if it is ours, and left behind."""
+        """Whether the existing catalog is the same. Ends it if one of our workers left it behind."""
         handle = client.get_workflow_handle(self.offer.name)
         description = await handle.describe(rpc_timeout=_RPC_TIMEOUT)
         if description.status != WorkflowExecutionStatus.RUNNING:
@@ -276,7 +276,7 @@ class ScriptWorker:
             raise self._taken("another workflow with that id is running")
         if self.shared:
             raise self._taken("a worker with other scripts serves it")
-        # Who has begun a catalog does not poll yet.
+        # A worker that has just started a catalog does not poll yet.
         if description.start_time > datetime.now(timezone.utc) - _POLLED_WITHIN:
             raise self._taken(
                 "a worker with other scripts has begun it just now",
@@ -289,9 +289,9 @@ class ScriptWorker:
         self._run_id, self._began = catalog.run_id, catalog.start_time
 
     async def _refuse_foreign_runs(self, client: Client) -> None:
-        """Raise if the task queue has open runs that began under no catalog of ours.
+        """Raise if the task queue has open runs that do not belong to a catalog of ours.
 
-        They wait for the worker of a real deployment, which is down just now: our worker would fail them all.
+        They wait for the worker of a real deployment that is down now. Our worker would fail them all.
         """
         catalogs: list[tuple[datetime, bool]] = []
         query = f'WorkflowId = "{self.offer.name}" AND WorkflowType = "{CATALOG_TYPE}"'
@@ -311,7 +311,7 @@ class ScriptWorker:
                 )
 
     async def _runs_on(self, client: Client, workflow_id: str, run_id: str) -> bool:
-        """Whether a run that Temporal lists as running does: lists may lag behind."""
+        """Whether a run that Temporal lists as running really runs: lists may be out of date."""
         handle: WorkflowHandle[object, object] = client.get_workflow_handle(workflow_id, run_id=run_id)
         try:
             description = await handle.describe(rpc_timeout=_RPC_TIMEOUT)
@@ -328,9 +328,9 @@ class ScriptWorker:
         )
 
     async def _pollers(self, client: Client) -> list[str]:
-        """The identities of the other workers that poll the task queue.
+        """The identities of other workers on the task queue.
 
-        Those that have not done so since the catalog began have served one that has ended.
+        Workers that have not polled since the catalog started served an earlier catalog.
         """
         answer = await client.workflow_service.describe_task_queue(
             DescribeTaskQueueRequest(
@@ -348,11 +348,11 @@ class ScriptWorker:
         ]
 
     def _catalog(self, client: Client) -> WorkflowHandle[object, object]:
-        """The run that this worker serves: another one of that id is somebody else's."""
+        """The run that this worker serves. Another run with that id belongs to another worker."""
         return client.get_workflow_handle(self.offer.name, run_id=self._run_id)
 
     async def _answers(self, client: Client) -> bool:
-        """Wait until the catalog answers; it does, or this raises."""
+        """Wait until the catalog answers. Raises if it does not."""
         handle = self._catalog(client)
         deadline = asyncio.get_running_loop().time() + _READY_TIMEOUT
         while True:
@@ -383,13 +383,13 @@ class ScriptWorker:
                     rpc_timeout=_RPC_TIMEOUT,
                 )
             except WorkflowAlreadyStartedError:
-                # It is there, which is what was asked for.
+                # The catalog exists, which is enough.
                 continue
 
-    # Going
+    # Stopping
 
     async def _until_lost(self, client: Client) -> None:
-        """Wait for as long as the catalog is there; raise once somebody else has ended it."""
+        """Wait while the catalog exists. Raise once something else has ended it."""
         while True:
             try:
                 await self._catalog(client).result(follow_runs=False)
@@ -397,13 +397,13 @@ class ScriptWorker:
                 pass
             except RPCError as error:
                 if error.status != RPCStatusCode.NOT_FOUND:
-                    # Temporal is away, maybe to come back.
+                    # Temporal does not answer, but may come back.
                     await asyncio.sleep(1)
                     continue
             raise self._no_longer_ours()
 
     def _no_longer_ours(self) -> CatalogTakenError:
-        # Whatever runs on the task queue may be played by somebody else from here on.
+        # From here on, another worker may play the runs of the task queue.
         self._lost = True
         return CatalogTakenError(
             f"catalog {self.offer.name!r} is no longer this worker's on Temporal at {self.target}, namespace "
@@ -412,7 +412,7 @@ class ScriptWorker:
         )
 
     async def _end_runs(self, client: Client) -> None:
-        """Terminate the catalog and every run since it began, while there is still a worker."""
+        """Terminate the catalog and all runs since its start, while a worker still exists."""
         await _terminate(client, self.offer.name, self._run_id)
         for workflow_id, run_id in await self._runs(client):
             await _terminate(client, workflow_id, run_id)
@@ -420,8 +420,8 @@ class ScriptWorker:
     async def _leave(self, client: Client) -> None:
         """End the catalog, unless other workers serve it.
 
-        Temporal lists a worker for minutes after it has gone, so those that share a catalog tell it when
-        they leave; who reads afterwards that nobody else is left, ends it.
+        Temporal lists a worker for minutes after it has stopped. So workers that share a catalog tell the
+        catalog when they leave. The worker that then reads that no other is left ends it.
         """
         try:
             latest = await client.get_workflow_handle(self.offer.name).describe(rpc_timeout=_RPC_TIMEOUT)
@@ -429,7 +429,7 @@ class ScriptWorker:
                 raise self._no_longer_ours()
             self.shared = bool(await self._others(client))
         except RPCError as error:
-            # Somebody has ended the catalog already.
+            # The catalog has ended already.
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
             self.shared = False
@@ -438,7 +438,7 @@ class ScriptWorker:
         self._gone = True
 
     async def _others(self, client: Client) -> list[str]:
-        """The workers that go on with the catalog; they know from here on that this one does not."""
+        """The other workers of the catalog. This also tells them that this worker has left."""
         catalog = self._catalog(client)
         others = await self._pollers(client)
         if not others:
@@ -452,7 +452,7 @@ class ScriptWorker:
             return
         try:
             if not self._gone:
-                # It has failed; other machines may go on.
+                # It has failed, but other machines may continue.
                 self.shared = bool(await self._pollers(client))
             if self.shared:
                 return
@@ -470,7 +470,7 @@ class ScriptWorker:
     async def _runs(self, client: Client) -> set[tuple[str, str]]:
         """Every run of the task queue since the catalog began.
 
-        Those are the ones that Temporal lists, and those that this worker has played.
+        These are the runs that Temporal lists, and the runs that this worker has played.
         """
         found = {one for one, began in list(self._played.items()) if began >= self._began}
         found.add((self.offer.name, self._run_id))
@@ -480,7 +480,7 @@ class ScriptWorker:
         return found
 
     async def _delete(self, client: Client) -> None:
-        """Have every run deleted. Temporal does so in its own time, and lists may lag behind it."""
+        """Delete every run. Temporal does so later, and its lists may be out of date."""
         asked: set[tuple[str, str]] = set()
         for _ in range(_PASSES):
             found = await self._runs(client) - asked
@@ -507,20 +507,20 @@ async def _terminate(client: Client, workflow_id: str, run_id: str | None) -> No
     try:
         await handle.terminate(reason=_REASON, rpc_timeout=_RPC_TIMEOUT)
     except RPCError as error:
-        # It has ended, or is gone.
+        # The run has ended, or no longer exists.
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
 
 
 @functools.cache
 def _runtime() -> Runtime:
-    """What the SDK runs on, once for the process: its own log tells of what goes wrong with Temporal.
+    """The SDK's runtime, one for each process. Its log reports problems with Temporal.
 
-    Steps that end when their run is gone already are no news: stopping and terminating do that.
+    It does not report steps that end after their run: stopping and terminating cause that.
     """
     return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=_LOGGED)))
 
 
 def _new_id() -> str:
-    """An id as the real server makes them."""
+    """An id in the same form as the real server's."""
     return secrets.token_urlsafe(24).replace("-", "x")[:21]

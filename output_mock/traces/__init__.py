@@ -1,7 +1,7 @@
-"""The traces of runs: trees of what was done, with inputs, outputs, errors, times and costs.
+"""The traces of runs: trees of steps and calls, with inputs, outputs, errors, times and costs.
 
-In a script, `trace=[llm(…), http(…)]` tells what a step does inside. `OutputMock(traces=in_folder("logs"))`
-writes the traces as files, `in_bucket("traces")` keeps them in S3.
+In a script, `trace=[llm(…), http(…)]` defines what a step does inside.
+`OutputMock(traces=in_folder("logs"))` writes the traces as files, `in_bucket("traces")` keeps them in S3.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Bucket", "Traces", "event", "http", "in_bucket", "in_folder", "llm"]
 
 
 def in_folder(folder: str | PathLike[str]) -> Traces:
-    """Traces as files, `FOLDER/runs/WORKFLOW/TIME_ID.json`, as a worker has them in its project's `logs`."""
+    """Traces as files, `FOLDER/runs/WORKFLOW/TIME_ID.json`, like those in a worker's `logs` folder."""
     runs = Path(folder).absolute() / "runs"
     return Traces(folder=str(runs), writer=Folder(runs))
 
@@ -36,7 +36,7 @@ def in_bucket(
 ) -> Traces:
     """Traces in a bucket of S3, uploaded `upload_delay` after a run's end on the fake's clock.
 
-    Takes what `Bucket` takes. The bucket has to be there: `traces.source.create()` makes it.
+    Takes the same arguments as `Bucket`. The bucket must exist: `traces.source.create()` creates it.
     """
     bucket = Bucket(name, endpoint=endpoint, region=region, key_id=key_id, secret=secret)
     return Traces(

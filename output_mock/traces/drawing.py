@@ -1,4 +1,4 @@
-"""A trace for people: a tree with bars for when things happened, retries, errors, tokens and costs."""
+"""Draws a trace for people: a tree with time bars, retries, errors, tokens and costs."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import click
 
 from output_mock.traces.reading import failed, own_children
 
-# How wide the bars are, at most, and how narrow the terminal may be.
+# The largest width of the bars, and the smallest width of the terminal.
 _BAR, _NARROWEST = 30, 72
 _COLOURS = {"workflow": "cyan", "step": "blue", "evaluator": "magenta", "llm": "yellow", "http": "green"}
 _EIGHTHS, _HALVES = " ▏▎▍▌▋▊▉█", " ▐█"
 
 
 class Sum(NamedTuple):
-    """What all calls of a trace come to."""
+    """The totals of all calls in a trace."""
 
     calls: int
     tokens: int
     dollars: float
-    # Of so many calls nobody knows what they have cost.
+    # The number of calls with unknown cost.
     unpriced: int
 
 
 class Line(NamedTuple):
-    """A node, or an error, of the tree as it is drawn."""
+    """A node or an error of the drawn tree."""
 
     text: str
     node: dict[str, Any] | None
     failed: bool
-    # What is told at the end of the line.
+    # The text at the end of the line.
     facts: str
 
 
@@ -42,8 +42,8 @@ def drawn(
 ) -> Iterator[str]:
     """The lines of a tree, in ANSI colours.
 
-    Takes how wide they may be (default: the terminal), whether only ASCII may be in them (`plain`), and
-    whether steps of the SDK's own are shown.
+    Takes the largest width (default: the terminal's), whether to use only ASCII (`plain`), and whether to
+    show the SDK's own steps.
     """
     lines = list(_lines(tree, plain=plain, internal=internal))
     begin, end = tree["startedAt"], _latest(tree)
@@ -69,7 +69,7 @@ def drawn(
 
 
 def sums(tree: dict[str, Any]) -> Sum:
-    """Calls of models and paid requests of a trace, each counted once, as the official client does it."""
+    """Totals of a trace's model calls and paid requests. Counts each once, like the official client."""
     seen: set[str] = set()
     calls, tokens, dollars, unpriced = 0, 0, 0.0, 0
     queue = [tree]
@@ -88,7 +88,7 @@ def sums(tree: dict[str, Any]) -> Sum:
 
 
 def _lines(tree: dict[str, Any], *, plain: bool, internal: bool) -> Iterator[Line]:
-    # Nodes and what stands before them; deep trees are no reason for deep recursion.
+    # Nodes and their prefixes. A loop, so that deep trees need no deep recursion.
     queue: list[tuple[dict[str, Any], bool, int, str, str]] = [(tree, failed(tree, None), 1, "", "")]
     branch, last, down, gap = ("|- ", "`- ", "|  ", "   ") if plain else ("├─ ", "└─ ", "│  ", "   ")
     while queue:
@@ -96,7 +96,7 @@ def _lines(tree: dict[str, Any], *, plain: bool, internal: bool) -> Iterator[Lin
         yield Line(f"{before}{_title(node, times, plain)}", node, bad, _facts(node))
         children = _children(node, internal)
         problem = _problem(node, bad)
-        # What has made something below it fail is told there.
+        # A node below already shows this error.
         if problem is not None and not any(failed(child, node) for child, _ in children):
             rail = down if children else gap
             yield Line(f"{below}{rail}{'!' if plain else '✗'} {problem}", None, bad, "")
@@ -111,7 +111,7 @@ def _lines(tree: dict[str, Any], *, plain: bool, internal: bool) -> Iterator[Lin
 
 
 def _children(node: dict[str, Any], internal: bool) -> list[tuple[dict[str, Any], int]]:
-    """What is below a node, and how often: an attempt that is made again is there again."""
+    """The children of a node, each with its number of attempts: every attempt repeats the child."""
     found: dict[str, tuple[dict[str, Any], int]] = {}
     for child in own_children(node):
         if child["kind"] == "internal_step" and not internal:
@@ -148,7 +148,7 @@ def _facts(node: dict[str, Any]) -> str:
 
 
 def _problem(node: dict[str, Any], bad: bool) -> str | None:
-    """How a node failed; for one that worked in the end, how it had failed before."""
+    """How a node failed or, if it succeeded in the end, how it failed before."""
     if "error" not in node:
         return None
     error = node["error"]
@@ -170,7 +170,7 @@ def _problem(node: dict[str, Any], bad: bool) -> str | None:
 
 
 def _bar(node: dict[str, Any], begin: float, end: float, width: int, plain: bool) -> str:
-    """When a node was under way, of all the time that the trace took; never nothing."""
+    """A bar for the time of a node within the whole trace. It is never empty."""
     whole = max(end - begin, 1)
     first = min(max((node["startedAt"] - begin) / whole, 0), 1) * width
     last = min(max(((node.get("endedAt") or end) - begin) / whole, 0), 1) * width
@@ -180,7 +180,7 @@ def _bar(node: dict[str, Any], begin: float, end: float, width: int, plain: bool
     cells = []
     for cell in range(width):
         covered = max(0.0, min(last, cell + 1) - max(first, cell))
-        # Of blocks that fill the right part of a cell, there is only the half.
+        # The only block character that fills the right part of a cell is the half.
         right = first > cell and last >= cell + 1
         cells.append(_HALVES[round(covered * 2)] if right else _EIGHTHS[round(covered * 8)])
     if not any(cell != " " for cell in cells):
@@ -204,7 +204,7 @@ def _attribute(node: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _amount(values: dict[str, Any], key: str) -> float:
-    """A number of something; 0 for what is none."""
+    """A number, or 0 if the value is not a number."""
     return _number(values.get(key))
 
 
@@ -215,9 +215,9 @@ def _number(value: Any) -> float:
 
 
 def _costs(node: dict[str, Any]) -> list[float]:
-    """What a call of a model, or a request, has cost, as far as that is known.
+    """The known costs of a model call or a request.
 
-    From 0.13 on a model's call has its cost in an attribute of its own, and often in the old one, too.
+    From 0.13 on, a model call has its cost in a separate attribute, and often in the old one too.
     """
     found = []
     for keys in (("llm:generation:cost", "llm:usage"), ("http:request:cost",)):
@@ -246,7 +246,7 @@ def _model(node: dict[str, Any]) -> str:
             return str(model)
     given = node.get("input")
     if isinstance(given, dict):
-        # A prompt is an object from 0.13 on, and a name before.
+        # A prompt is an object since 0.13. Before, it was a name.
         for prompt in (given.get("prompt"), given.get("loadedPrompt")):
             config = prompt.get("config") if isinstance(prompt, dict) else None
             if isinstance(config, dict) and config.get("model"):

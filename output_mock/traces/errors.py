@@ -1,4 +1,4 @@
-"""Errors as traces show them: serialised whole, with their stacks (remote_trace)."""
+"""Errors as traces show them: complete, with their stacks (remote_trace)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from output_mock.sdk.failures import Application, Failure
 
 
 def of_failure(failure: Failure, where: str = "fn") -> Any:
-    """An error that the code of a step threw, or what it threw in the place of one (run_fails_string)."""
+    """What the code of a step threw: an error, or another value (run_fails_string)."""
     return _with_stacks(failure.serialised(), failure, where)
 
 
 def of_step(cause: Cause) -> Any:
-    """What the attempt of a step failed with, as its own node shows it (remote_trace)."""
+    """The failure of a step's attempt, as the node of the step shows it (remote_trace)."""
     if isinstance(cause, Application):
         return thrown(cause)
     return of_cause(cause)
 
 
 def thrown(cause: Application) -> Any:
-    """The error itself, below the application failure that was made of it."""
+    """The original error, inside its application failure."""
     error, link = cause.error, cause.cause
     if not isinstance(error, dict) or link is None:
         return error
@@ -50,8 +50,8 @@ def _with_stacks(error: Any, failure: Failure, where: str) -> Any:
 def of_run(failure: Cause) -> Any:
     """How a run failed, as its node shows it.
 
-    A run that throws an error of its own shows that error; one that a step or a child failed, the whole chain
-    of Temporal's failures (remote_trace).
+    A run that throws its own error shows that error. If a step or a child failed it, it shows the whole
+    chain of Temporal's failures (remote_trace).
     """
     if isinstance(failure, Application):
         return thrown(failure)
@@ -59,12 +59,12 @@ def of_run(failure: Cause) -> Any:
 
 
 def of_cancelled() -> dict[str, Any]:
-    """A run that was stopped: the SDK leaves the stack out."""
+    """A run that was stopped. The SDK omits the stack."""
     return {"message": "Workflow cancelled", "details": [], "name": "CancelledFailure"}
 
 
 def of_cause(cause: Cause) -> dict[str, Any]:
-    """One of Temporal's failures, and those below it, with the fields of its TypeScript class."""
+    """One of Temporal's failures and its causes, with the fields of their TypeScript classes."""
     shown: dict[str, Any] = {"stack": cause.stack or "", "message": cause.message}
     if cause.cause is not None:
         shown["cause"] = of_cause(cause.cause)

@@ -1,4 +1,4 @@
-"""Traces as files, as workers keep them that trace locally: `runs/WORKFLOW/TIME_ID.json`."""
+"""Traces as files, as workers write them for local tracing: `runs/WORKFLOW/TIME_ID.json`."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ if TYPE_CHECKING:
     from output_mock.engine.run import Run
 
 _log = logging.getLogger("output_mock.traces")
-# How often, in seconds of the wall, the file of one run is written at most, but for its end.
+# The shortest time between two writes of a run's file, in real seconds. Its end is always written.
 _PAUSE = 1.0
 
 
 class Folder:
-    """Writes the traces of runs below a folder, which it makes.
+    """Writes the traces of runs into a folder, and creates it.
 
-    As a real worker does, it writes a run's file when something in it fails and when the run ends; so one
-    that is terminated has a file only if something had failed, and that file says that it has no end.
+    Like a real worker, it writes a run's file when something in the run fails and when the run ends. So a
+    terminated run has a file only if something failed before, and that file shows no end.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # Runs that go on and have a file: when it was written, and whether there is more to write by now.
+        # Running runs with a file: the time of the last write, and whether there are changes since.
         self._begun: WeakKeyDictionary[Run, tuple[float, bool]] = WeakKeyDictionary()
 
     def make(self) -> None:
-        """Make the folder. Raises `OSError` when nothing can be written there."""
+        """Create the folder. Raises `OSError` if it is not writable."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.folder):
             pass
 
     def changed(self, run: Run) -> None:
-        """Write the trace of a root run as it stands now, unless that was done just before."""
+        """Write the current trace of a root run, unless it was written a moment ago."""
         written, _ = self._begun.get(run, (None, False))
         now = monotonic()
         if written is not None and now - written < _PAUSE:
-            # Thousands of failures shall not be thousands of files, each longer than the one before.
+            # Thousands of failures must not cause thousands of writes, each longer than the one before.
             self._begun[run] = (written, True)
             return
         self._begun[run] = (now, False)
         self._write(run)
 
     def ended(self, run: Run) -> None:
-        """Write what there is to write of a run that has ended."""
+        """Write the final trace of a run."""
         _, more = self._begun.pop(run, (0.0, False))
         if more or run.worker_heard:
             self._write(run)
 
     def forget(self, run: Run) -> None:
-        """Remove the file of a run that has gone."""
+        """Remove the file of a removed run."""
         with contextlib.suppress(OSError):
             self._path(run).unlink()
 
@@ -69,7 +69,7 @@ class Folder:
         return self.folder / safe_name(info.workflow_type) / name
 
     def _write(self, run: Run) -> None:
-        """Write a file. What goes wrong is logged: it is nothing that a run has to do with."""
+        """Write a file. Log errors, because they must not affect the run."""
         path = self._path(run)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ class Folder:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file such that nobody ever reads half of it."""
+    """Replace a file in one step, so that no reader sees half of it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
     try:
         with open(handle, "wb") as file:

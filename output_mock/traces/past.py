@@ -1,8 +1,8 @@
-"""Runs of the past, made from their traces: so that a front end can be built against real ones.
+"""Past runs, made from their traces, so that you can build a front end with real data.
 
-A trace tells when each step began and ended, and with what; from that a run is made that has ended, with a
-history of the usual form: status, result, input, history and stream are read from it. What a trace does not
-tell (workflow tasks, signals, timers) is not there, or is where it would usually be.
+A trace says when each step began and ended, with its input and output. From that, this module makes a
+closed run with an ordinary history, which serves status, result, input, history and stream. What a trace
+lacks (workflow tasks, signals, timers) is missing or stands in its usual place.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _OWN_WORDS = frozenset({"message", "name", "cause", "stack", "retryable", "self"
 
 
 class PastTraces:
-    """The files of runs of the past, in the place of the objects that they stand for."""
+    """The trace files of past runs, served in place of their S3 objects."""
 
     def __init__(self, below: TraceSource | None) -> None:
         self._below = below
         self.files: dict[str, Path] = {}
 
     def fetch(self, place: ObjectPlace) -> IO[bytes]:
-        """The file that has a key, or else what lies in S3."""
+        """The file with this key, or else the object in S3."""
         path = self.files.get(place.key)
         if path is not None:
             try:
@@ -61,27 +61,27 @@ class PastTraces:
 
 
 class PastFile(NamedTuple):
-    """A file with the trace of a run."""
+    """A file that holds the trace of a run."""
 
     path: Path
     tree: dict[str, Any]
     workflow_id: str
     run_id: str
-    # When it started, in nanoseconds since 1970.
+    # The start of the run, in nanoseconds since 1970.
     start: int
 
 
 class PastFiles(NamedTuple):
-    """The traces of a folder, oldest first, and what is wrong with its other files."""
+    """The traces in a folder, oldest first, and the problems of its other files."""
 
     files: list[PastFile]
     problems: list[NoTrace]
 
 
 def read_past(folder: Path) -> PastFiles:
-    """The traces that lie in a folder, or below it. Of two with the same run, the first counts.
+    """The traces in a folder and its subfolders. If two have the same run, the first counts.
 
-    Raises `NoTrace` for a folder that holds none.
+    Raises `NoTrace` if there are none.
     """
     files: dict[str, PastFile] = {}
     problems: list[NoTrace] = []
@@ -105,9 +105,9 @@ def read_past(folder: Path) -> PastFiles:
 
 
 def load_past(world: World, files: Sequence[PastFile]) -> list[Run]:
-    """Have the runs of these traces in a world, as if they had been made there, and return them.
+    """Add the runs of these traces to a world, as if they had run there, and return them.
 
-    A trace log of theirs is answered with the file's content.
+    A request for the trace log of such a run returns the content of the file.
     """
     traces = world.traces
     kept = PastTraces(traces.source)
@@ -118,7 +118,7 @@ def load_past(world: World, files: Sequence[PastFile]) -> list[Run]:
         for file in files:
             key = object_key(file.tree["name"], file.workflow_id, file.start)
             while key in kept.files:
-                # Two servers of the past had a run of that id at that time.
+                # Two recorded servers had a run with this id at that time.
                 key = f"again/{key}"
             kept.files[key] = file.path
             before = chains.get(file.workflow_id)
@@ -177,7 +177,7 @@ def _made(world: World, file: PastFile, url: str, before: Run | None) -> Run:
 
 
 def _run_id(id: str, where: str) -> str:
-    """The id of a run, which older traces do not have as a UUID."""
+    """The id of a run. In older traces, it is not a UUID."""
     try:
         return str(uuid.UUID(id))
     except ValueError:
@@ -192,17 +192,17 @@ async def _gone(ctx: Context, given: Any) -> Any:
 
 
 class _Moment(NamedTuple):
-    """A child of a node that begins, or ends."""
+    """The beginning or the end of a node's child."""
 
     time: int
     begins: bool
     node: dict[str, Any]
-    # How often it was tried.
+    # The number of attempts.
     attempt: int
 
 
 class _Past:
-    """One run that is made from its node."""
+    """One run, made from its node."""
 
     def __init__(
         self, world: World, node: dict[str, Any], workflow_id: str, run_id: str, start: int, memo: Memo
@@ -228,13 +228,13 @@ class _Past:
         self.run.began = True
         self.run.trace_tree = node
         self._details = self.run.details = WorkflowDetails(info, run_id, _nanoseconds(node["startedAt"]))
-        # The events of things that are under way, by the ids of their nodes; and of children their runs.
+        # The events of everything in progress, by node id; and the runs of children.
         self._begun: dict[int, tuple[int, Any]] = {}
         self._failed: dict[str, Cause] = {}
         self._task = 0
 
     def written(self) -> Run:
-        """The run, with its history, among those of the world."""
+        """Make the run with its history, and add it to the world."""
         run, node = self.run, self.node
         log, info = run.history, run.info
         log.append(
@@ -260,7 +260,7 @@ class _Past:
         return run
 
     def _begin_together(self, now: int, begin: Sequence[_Moment], *told: tuple[str, ...]) -> None:
-        """A workflow task that tells fields of the memo, and begins steps and children."""
+        """A workflow task that writes fields of the memo, and starts steps and children."""
         log = self.run.history
         completed = self._completed(now)
         batch: list[events.Event] = [completed]
@@ -397,7 +397,7 @@ class _Past:
         run, node, log = self.run, self.node, self.run.history
         now = max(last, _nanoseconds(node.get("endedAt") or 0))
         if not node.get("endedAt"):
-            # A worker that has not noted the end has not heard of it.
+            # If the worker did not note the end, it did not know of it.
             run.failure = failures.terminated("The trace has no end.")
             reason = "The trace has no end."
             log.append(events.WorkflowExecutionTerminated(now, reason, failures.IDENTITY, False))
@@ -432,7 +432,7 @@ class _Past:
             run.close("completed", now)
 
     def _why(self, error: Any) -> Cause:
-        """The failure of the run: that of a step or a child, or one of its own."""
+        """The failure of the run: the failure of a step or child, or its own."""
         if isinstance(error, dict):
             about = error.get("activityType") or error.get("workflowType")
             if isinstance(about, str) and about in self._failed:
@@ -441,7 +441,7 @@ class _Past:
 
 
 def _moments(children: list[dict[str, Any]]) -> list[_Moment]:
-    """When the children of a node begin and end, in order. An attempt that is made again is there again."""
+    """When the children of a node begin and end, in order. Every attempt appears separately."""
     attempts: dict[tuple[str, str, str], int] = {}
     nodes: dict[tuple[str, str, str], dict[str, Any]] = {}
     for child in children:
@@ -455,7 +455,8 @@ def _moments(children: list[dict[str, Any]]) -> list[_Moment]:
         if node.get("endedAt"):
             end = max(node["startedAt"], node["endedAt"])
             found.append(_Moment(_nanoseconds(end), False, node, attempts[key]))
-    # What begins and ends at the same time has begun first; of others, an end comes before a beginning.
+    # If a child begins and ends at the same time, its beginning comes first. Otherwise ends come before
+    # beginnings.
     order = {id(moment.node): number for number, moment in enumerate(found)}
     return sorted(found, key=lambda moment: (moment.time, order[id(moment.node)], not moment.begins))
 
@@ -465,7 +466,7 @@ def _nanoseconds(milliseconds: float) -> int:
 
 
 def _failure(error: Any) -> Failure:
-    """An error of a trace as the failure that it was."""
+    """The failure behind an error in a trace."""
     if not isinstance(error, dict):
         return Failure.value(error)
     properties = {

@@ -1,4 +1,4 @@
-"""Traces that come from somewhere: files that a worker has written, answers of a server."""
+"""Reads traces from the files of a worker or the answers of a server."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from output_mock.engine.clock import LATEST
 from output_mock.javascript_json import JSONSyntaxError, parse, stringify
 
 _NAME = re.compile(r"(\d{4})-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d{3})Z_(.+)\.json", re.DOTALL)
-# What the largest file or answer may have that is read for a trace: bytes.
+# The largest file or answer to read as a trace, in bytes.
 MOST_BYTES = 100 * 1024 * 1024
-# How deep its JSON may be nested: a child of a workflow is two levels below it.
+# How deep the JSON may be nested. Each child workflow adds two levels.
 _MOST_LEVELS = 400
-# Times after the year 2999 are none, in milliseconds since 1970.
+# Times after the year 2999 are invalid. In milliseconds since 1970.
 _LATEST = LATEST // MILLISECOND
 
 
@@ -23,19 +23,19 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class NoTrace(ValueError):
-    """Something that was to be a trace is none. Says where, and what is wrong."""
+    """The input is not a trace. The message says where, and what is wrong."""
 
 
 class Named(NamedTuple):
-    """What the name of a trace's file tells."""
+    """The facts in the name of a trace file."""
 
     workflow_id: str
-    # When the run had started, as ISO 8601; None when the name does not say.
+    # The start of the run, as ISO 8601; None if the name does not have it.
     started: str | None
 
 
 def read_trace(path: Path) -> dict[str, Any]:
-    """The trace in a file. Raises `NoTrace` for one that cannot be read or holds none."""
+    """The trace in a file. Raises `NoTrace` if the file is unreadable or holds no trace."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -45,7 +45,7 @@ def read_trace(path: Path) -> dict[str, Any]:
 
 
 def parsed(content: bytes, where: str) -> Any:
-    """The value of some JSON. Raises `NoTrace` for what is none, and for what is too large."""
+    """Parse JSON. Raises `NoTrace` if it is invalid or too large."""
     if len(content) > MOST_BYTES:
         raise NoTrace(f"{where}: it is too large; a trace may have at most {MOST_BYTES // 2**20} MB")
     try:
@@ -61,14 +61,14 @@ def parsed(content: bytes, where: str) -> Any:
 
 
 def answered(body: Any) -> Any:
-    """The trace in the answer of a trace log; what is none is the trace itself."""
+    """The trace in a trace-log answer. Any other value is taken as the trace itself."""
     if isinstance(body, dict) and body.get("source") == "remote":
         return body.get("data")
     return body
 
 
 def checked(tree: Any, where: str) -> dict[str, Any]:
-    """A tree that has what every trace has. Raises `NoTrace` that says `where` something is missing."""
+    """Check that a tree has all parts of a trace. Raises `NoTrace`, which says `where` one is missing."""
     if _too_deep(tree):
         raise NoTrace(f"{where}: it is nested too deep, more than {_MOST_LEVELS} levels")
     queue = [(tree, "")]
@@ -111,9 +111,9 @@ def _is_time(value: object) -> bool:
 
 
 def own_children(node: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was done for a node itself.
+    """The children that belong to a node itself.
 
-    A step of a child may stand among its parent's own (remote_trace), and is left out here.
+    A child's step may appear among its parent's children (remote_trace). This leaves it out.
     """
     children = node.get("children", [])
     below = [one for one in children if one["kind"] == "workflow"]
@@ -122,10 +122,10 @@ def own_children(node: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def failed(node: dict[str, Any], above: dict[str, Any] | None) -> bool:
-    """Whether a node, of the node `above` it, has failed for good.
+    """Whether a node below the node `above` has failed for good.
 
-    One that was tried again may have an error and an output. So may a child's step, though, whose number a
-    step of its parent had that worked (remote_trace); there the child's own error tells.
+    A node that was retried may have both an error and an output. So may a child's step that shares its
+    number with a successful step of the parent (remote_trace). There, the error of the child decides.
     """
     if "error" not in node or "output" not in node:
         return "error" in node
@@ -134,7 +134,7 @@ def failed(node: dict[str, Any], above: dict[str, Any] | None) -> bool:
 
 
 def named(path: Path) -> Named:
-    """What a file's name says: `2026-01-01-00-00-00-000Z_my-id.json`; any other is an id."""
+    """The facts in a file name like `2026-01-01-00-00-00-000Z_my-id.json`; else, only an id."""
     found = _NAME.fullmatch(path.name)
     if found is None:
         return Named(path.stem, None)

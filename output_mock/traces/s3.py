@@ -1,8 +1,8 @@
-"""Traces in S3: what a worker uploads a moment after a run has ended, and what the server fetches.
+"""Traces in S3: a worker uploads them a moment after a run has ended, and the server fetches them.
 
-It talks to moto, in this process or as a server of its own, or to any S3-compatible endpoint that it is
-told. Without either it refuses, before anything is sent: it never talks to AWS. boto3 and moto are the extra
-`[s3]`.
+It talks to moto, in this process or as a separate server, or to any S3-compatible endpoint that you name.
+Without either, it refuses before it sends anything: it never talks to AWS. The extra `[s3]` installs boto3
+and moto.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from output_mock.engine.run import Run
 
 REGION = "us-east-1"
-# What is larger than this is not kept in memory.
+# Larger objects are not kept in memory.
 _IN_MEMORY = 4 * 1024 * 1024
 _PIECE = 256 * 1024
 # How long an upload and an answer of S3 may take, in seconds.
@@ -38,16 +38,16 @@ _log = logging.getLogger("output_mock.traces")
 
 
 class S3Missing(RuntimeError):
-    """The packages for traces in S3 are not installed, or nobody has said where S3 is."""
+    """The packages for traces in S3 are not installed, or the S3 endpoint is not set."""
 
 
 class Bucket:
-    """A bucket of S3, in which the traces of runs are kept.
+    """An S3 bucket that holds the traces of runs.
 
-    Takes its name, the `endpoint` of an S3-compatible server (None: moto in this process, which has to be on,
-    as within `moto.mock_aws()`), the `region` (None: none is set, and then only URLs that name one can be
-    fetched), the keys, whether to `make` it with the first upload, and whether it is `in_memory`, so that it
-    must not grow: then a trace is removed once its run has gone.
+    Takes the name and the `endpoint` of an S3-compatible server (None: moto in this process, which must be
+    active, as inside `moto.mock_aws()`). Without a `region`, it can only fetch URLs that name one. Also
+    takes the keys, and whether to `make` the bucket on the first upload. `in_memory` keeps it small: it
+    removes a trace when its run is removed.
     """
 
     def __init__(
@@ -65,22 +65,22 @@ class Bucket:
         self.endpoint = endpoint
         self.region = region
         self._keys = key_id, secret
-        # What is being done, each with the key that it is about.
+        # The work in progress, each with its key.
         self._under_way: dict[Future[None], str] = {}
         self._lock = threading.Lock()
-        # Whether it is made when something shall be put into it that is not there yet.
+        # Whether to create the bucket on the first upload if it does not exist.
         self._make = make
         self._in_memory = in_memory
 
-    # What the engine tells
+    # Called by the engine
 
     def ended(self, run: Run) -> None:
-        """Upload the trace of a root run. An upload that fails is logged, as the worker does."""
+        """Upload the trace of a root run. Like the worker, log an upload that fails."""
         key = _key(run)
         self._do(key, functools.partial(self._upload, key, to_bytes(trace_tree(run))))
 
     def forget(self, run: Run) -> None:
-        """Remove the trace of a run that has gone, if it takes memory here."""
+        """Remove the trace of a removed run, if the bucket is in memory."""
         if self._in_memory and run.uploaded:
             key = _key(run)
             with self._lock:
@@ -91,7 +91,7 @@ class Bucket:
         if self.endpoint is None:
             work()
             return
-        # Whoever holds the world's lock does not wait for a network.
+        # A thread that holds the world's lock must not wait for the network.
         future = _uploaders().submit(work)
         with self._lock:
             self._under_way[future] = key
@@ -111,7 +111,7 @@ class Bucket:
             _log.warning("the trace %s was not uploaded to bucket %s: %s", key, self.name, error)
 
     def discard(self) -> None:
-        """Remove the bucket with all that is in it, and do not wait for that."""
+        """Remove the bucket and its contents, without waiting."""
         self._do("", self._discard)
 
     def _discard(self) -> None:
@@ -122,11 +122,11 @@ class Bucket:
                     client.delete_object(Bucket=self.name, Key=item["Key"])
             client.delete_bucket(Bucket=self.name)
         except _failures() as error:
-            # Most likely nothing was ever put into it.
+            # Most likely, nothing was ever uploaded.
             _log.info("the bucket %s was not removed: %s", self.name, error)
 
     def _remove(self, key: str, before: list[Future[None]]) -> None:
-        # They were asked for earlier, so they are being done, if they are not done already.
+        # They were queued earlier, so they are running or done.
         wait(before, timeout=_PATIENCE)
         try:
             self.client.delete_object(Bucket=self.name, Key=key)
@@ -134,18 +134,18 @@ class Bucket:
             _log.warning("the trace %s was not removed from bucket %s: %s", key, self.name, error)
 
     def settle(self) -> None:
-        """Wait, not for ever, for the uploads that are under way."""
+        """Wait for the uploads in progress, with a time limit."""
         with self._lock:
             under_way = list(self._under_way)
         wait(under_way, timeout=_PATIENCE)
 
-    # What the server asks for
+    # Called by the server
 
     def fetch(self, place: ObjectPlace) -> IO[bytes]:
-        """The object, read from its beginning; what is large lies on disk.
+        """The object, to be read from its beginning. A large one is on disk.
 
-        Raises `TraceFileDownloadError` for whatever S3 answers in its place, as the real server's code does,
-        and `ScriptError` when there is no S3 at all.
+        Like the real server's code, raises `TraceFileDownloadError` if S3 answers anything else. Raises
+        `ScriptError` if there is no S3 at all.
         """
         self.settle()
         region = place.region or self.region
@@ -170,7 +170,7 @@ class Bucket:
         file.seek(0)
         return file
 
-    # What is in it
+    # The contents
 
     @property
     def client(self) -> Any:
@@ -178,7 +178,7 @@ class Bucket:
         return self._client(self.region or REGION)
 
     def create(self) -> None:
-        """Make the bucket if it is not there."""
+        """Create the bucket if it does not exist."""
         region = self.region or REGION
         where = {} if region == REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         try:
@@ -187,7 +187,7 @@ class Bucket:
             pass
 
     def remove(self) -> None:
-        """Remove the bucket with all that is in it. Does nothing when somebody has done that already."""
+        """Remove the bucket and its contents. Does nothing if it is already gone."""
         client = self.client
         with contextlib.suppress(client.exceptions.NoSuchBucket, client.exceptions.ClientError):
             for key in self.keys():
@@ -201,11 +201,11 @@ class Bucket:
         return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
     def get(self, key: str) -> Any:
-        """A trace. Raises `KeyError` when there is none under that key, `ValueError` when it is no JSON."""
+        """A trace. Raises `KeyError` if there is no such key, and `ValueError` if it is not JSON."""
         return parse(self.read(key).decode())
 
     def read(self, key: str) -> bytes:
-        """The bytes of an object. Raises `KeyError` when there is none under that key."""
+        """The bytes of an object. Raises `KeyError` if there is no such key."""
         self.settle()
         client = self.client
         try:
@@ -215,7 +215,7 @@ class Bucket:
         return content
 
     def put(self, key: str, content: bytes) -> None:
-        """Put an object, in the place of one that may be there."""
+        """Store an object. Replaces an existing one."""
         self.client.put_object(Bucket=self.name, Key=key, Body=content)
 
     def delete(self, key: str) -> None:
@@ -238,7 +238,7 @@ class Bucket:
 
 @functools.lru_cache(maxsize=1)
 def _uploaders() -> ThreadPoolExecutor:
-    """The threads that upload, for all buckets."""
+    """The threads that upload for all buckets."""
     return ThreadPoolExecutor(4, thread_name_prefix="output-mock-traces")
 
 
@@ -247,13 +247,13 @@ def _key(run: Run) -> str:
 
 
 def moto_is_on() -> bool:
-    """Whether moto answers for AWS at the moment, in this process or where it has been told to."""
+    """Whether moto is active now, in this process or in the server that it is configured to use."""
     models = sys.modules.get("moto.core.models")
     return _moto_elsewhere() is not None or (models is not None and bool(models.botocore_stubber.enabled))
 
 
 def _moto_elsewhere() -> str | None:
-    """The server that moto's own variable TEST_SERVER_MODE has tests use; None when it is not set."""
+    """The server that moto's variable TEST_SERVER_MODE makes tests use; None if it is not set."""
     settings = sys.modules.get("moto.settings")
     if settings is None or not settings.TEST_SERVER_MODE:
         return None
@@ -265,7 +265,7 @@ _INSTALL = "traces in S3 need more packages ({}); pip install 'output-mock[s3]'"
 
 
 def installed() -> None:
-    """Raises `S3Missing` when the packages are not there."""
+    """Raises `S3Missing` if the packages are not installed."""
     try:
         import boto3  # noqa: F401
         import ijson  # noqa: F401
@@ -276,14 +276,14 @@ def installed() -> None:
 
 @functools.lru_cache(maxsize=32)
 def _new_client(endpoint: str | None, region: str, key_id: str, secret: str) -> Any:
-    """A client that knows of nothing but what it is told: no profile, no environment, no proxy."""
+    """A client that uses only its arguments: no profile, no environment, no proxy."""
     try:
         import boto3
         import botocore.session
         from botocore.config import Config
 
         if endpoint is None:
-            # Clients that are older than moto do not know of it.
+            # Clients that were created before moto was active bypass it.
             import moto  # noqa: F401
     except ImportError as error:
         raise S3Missing(_INSTALL.format(error)) from None
@@ -313,7 +313,7 @@ def _new_client(endpoint: str | None, region: str, key_id: str, secret: str) -> 
 
 
 def _failures() -> tuple[type[BaseException], ...]:
-    """Whatever boto3 raises for S3."""
+    """The errors that boto3 raises for S3."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
     from urllib3.exceptions import HTTPError
 
@@ -321,9 +321,9 @@ def _failures() -> tuple[type[BaseException], ...]:
 
 
 def moto_server() -> tuple[str, Callable[[], None]]:
-    """Start moto's server on a free loopback port. Returns its URL, and what stops it.
+    """Start moto's server on a free loopback port. Returns its URL, and a function that stops it.
 
-    Raises `S3Missing` when it is not installed.
+    Raises `S3Missing` if moto is not installed.
     """
     try:
         from moto.server import ThreadedMotoServer

@@ -1,10 +1,10 @@
-"""The tree of a run: what it and its children did, put together as the real SDK does it.
+"""The trace tree of a run and its children, built in the same way as the real SDK builds it.
 
-The real one notes every beginning and end of a run, step, call and request, each under an id, and when the
-root run has ended, makes nodes of what has the same id. Steps have the numbers that Temporal gives them,
-which begin anew in a child: so a step of a child and one of its parent may be one node, and an attempt that
-is made again is the same node again among its parent's children (both in remote_trace). Clients see these
-trees as they are, and so they are here.
+The real SDK notes the beginning and the end of every run, step, call and request under an id. When the root
+run has ended, it merges the notes with the same id into a node. Temporal numbers the steps, and starts
+again at 1 in a child. So a step of a child and a step of its parent may become one node. A retry adds the
+same node again to its parent's children (both in remote_trace). Clients see these trees unchanged, and so
+this module keeps them like this.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from output_mock.engine.run import Run, RunWorld
     from output_mock.sdk.trace_nodes import TraceNode
 
-# The output of a run that goes on in another one, which has a trace of its own.
+# The output of a run that continues as new. The next run has its own trace.
 CONTINUED = "<<continued_as_new>>"
-# The output of a root whose end nobody has noted.
+# The output of a root whose end was not noted.
 _UNFINISHED = (
     "<<Workflow did not finish yet. If this workflows is supposed to have been completed already, "
     "this can indicate it timed out or was interrupted.>>"
 )
 _START, _END, _ERROR, _ATTRIBUTE = range(4)
-# A tree with more runs than this is cut.
+# A tree with more runs is cut.
 _MOST_RUNS = 10_000
 
 
 class Entry(NamedTuple):
-    """What was noted at one moment."""
+    """A note about one moment."""
 
     time: int
     action: int
@@ -51,23 +51,23 @@ class Entry(NamedTuple):
     kind: str = ""
     name: str = ""
     parent: str | None = None
-    # The number of the event in its run's history that has led to it.
+    # The number of the history event that caused it.
     order: int = 0
 
 
 def trace_tree(run: Run, *, with_children: bool = True) -> dict[str, Any]:
-    """The trace of a root run as it stands now, in the format of the real one.
+    """The current trace of a root run, in the format of the real SDK.
 
     Take the lock of the run's world first. Every node has `id`, `kind`, `name`, `startedAt`, `endedAt`
-    (milliseconds since 1970; null as long as it goes on), `input`, `output` or `error` where there is one,
-    `children` and `attributes`. Without its children it says only what the run itself did.
+    (milliseconds since 1970; null while it runs), `input`, `output` or `error` if there is one, `children`
+    and `attributes`. Without children, it only has what the run itself did.
     """
     if run.trace_tree is not None:
         return run.trace_tree
     noted: list[Entry] = []
     taken: set[str] = set()
     for one in _with_children(run) if with_children else (run,):
-        # Of what happens at the same time, a parent's comes first, and what a history has first.
+        # At the same time, entries of the parent come first, then the order of the history.
         noted += sorted(_entries(one, run, taken), key=lambda entry: (entry.time, entry.order))
     noted.sort(key=lambda entry: entry.time)
     tree = _built(noted, run.run_id)
@@ -76,7 +76,7 @@ def trace_tree(run: Run, *, with_children: bool = True) -> dict[str, Any]:
 
 
 def _with_children(run: Run) -> Iterator[Run]:
-    """A run, and every run that was begun by it or its children, in the order in which they began."""
+    """A run and all its descendants, in the order in which they began."""
     world, seen, queue = run.world, {run.run_id}, [run]
     for one in queue:
         yield one
@@ -88,7 +88,7 @@ def _with_children(run: Run) -> Iterator[Run]:
 
 def _children(world: RunWorld, run: Run) -> Iterator[Run]:
     if run.info.parent is not None and run.next_run_id is not None and run.status == "continued_as_new":
-        # A child that goes on in a new run is still a child; a root's next run has a trace of its own.
+        # A child that continues as new is still a child. The next run of a root has its own trace.
         begun = world.begun_as(run.workflow_id, run.next_run_id)
         if begun is not None:
             yield begun
@@ -100,7 +100,7 @@ def _children(world: RunWorld, run: Run) -> Iterator[Run]:
 
 
 def _replayed(run: Run) -> int:
-    """How many events of a run another one has written, which it was reset from; 0 when there is none."""
+    """How many events a reset run copied from the earlier run; 0 for any other run."""
     for number in range(len(run.history.events), 0, -1):
         event = run.history.events[number - 1]
         if isinstance(event, events.WorkflowTaskFailed) and event.new_run_id == run.run_id:
@@ -109,7 +109,7 @@ def _replayed(run: Run) -> int:
 
 
 def _entries(run: Run, root: Run, taken: set[str]) -> Iterator[Entry]:
-    """What was noted of one run. What a run replays that was reset is not noted again, nor that it begins."""
+    """The notes of one run. A reset run does not note its start or the replayed part again."""
     parent = None if run is root or run.info.parent is None else run.info.parent.run_id
     attempts: dict[str, list[Attempt]] = {}
     for attempt in run.attempts:
@@ -151,12 +151,12 @@ def _entries(run: Run, root: Run, taken: set[str]) -> Iterator[Entry]:
 
 
 class _Step(NamedTuple):
-    """A step as it was scheduled: Temporal's number for it, `workflow#step`, its input."""
+    """A scheduled step: Temporal's number for it, `workflow#step`, its input."""
 
     id: str
     name: str
     input: Any
-    # The number of the event with which it was.
+    # The number of the event that scheduled it.
     scheduled: int
 
 
@@ -180,15 +180,15 @@ def _attempt(run: Run, step: _Step, attempt: Attempt, taken: set[str]) -> Iterat
     if failure is None:
         yield Entry(attempt.ended, _END, attempt.activity_id, attempt.result)
     elif isinstance(failure, Application):
-        # Of one that took too long, nobody notes the end.
+        # The end of a step that timed out is not noted.
         yield Entry(attempt.ended, _ERROR, attempt.activity_id, errors.of_step(failure))
 
 
 def _inside(run: Run, attempt: Attempt, taken: set[str]) -> Iterator[Entry]:
-    """What an attempt did, one thing after another.
+    """The calls of an attempt, in order.
 
-    The last of what an attempt did that failed is what made it fail, unless that failed in its own way; of
-    one that took too long, the last has no end.
+    The last call of a failed attempt gets its error, unless the call has its own error. If the attempt
+    timed out, the last call has no end.
     """
     if not attempt.ended:
         return
@@ -224,9 +224,9 @@ def _inside(run: Run, attempt: Attempt, taken: set[str]) -> Iterator[Entry]:
 
 
 def _node_id(run: Run, attempt: Attempt, position: int, node: TraceNode, time: int, taken: set[str]) -> str:
-    """A request has a UUID; everything else is called after the millisecond in which it began.
+    """A request has a UUID. All other ids come from the millisecond in which the call began.
 
-    Real calls hardly ever begin in the same one; where they do here, the next free one is taken.
+    Real calls hardly ever begin in the same one. If they do here, the next free millisecond is used.
     """
     if node.request:
         words = f"{run.run_id} {attempt.activity_id} {attempt.began} {attempt.ended} {position}"
@@ -248,12 +248,12 @@ def _end(run: Run) -> Iterator[Entry]:
         yield Entry(time, _ERROR, run.run_id, errors.of_run(run.failure), order=order)
     elif status == "cancelled":
         yield Entry(time, _ERROR, run.run_id, errors.of_cancelled(), order=order)
-    # Of one that was terminated or timed out, its worker has not heard.
+    # The worker does not know that a run was terminated or timed out.
 
 
 def _built(noted: list[Entry], root_id: str) -> dict[str, Any]:
     nodes: dict[str, dict[str, Any]] = {}
-    # The nodes that have each node among their children, and those whose children may be out of order.
+    # The parents of each node, and the nodes whose children may be out of order.
     above: dict[str, set[str]] = {}
     disordered: set[str] = set()
 
@@ -278,7 +278,7 @@ def _built(noted: list[Entry], root_id: str) -> dict[str, Any]:
         node, milliseconds = node_of(entry.id), entry.time // MILLISECOND
         if entry.action == _START:
             node.update(kind=entry.kind, name=entry.name, startedAt=milliseconds, input=entry.details)
-            # One that begins again has another time: where it stands, and stood, is to be looked at.
+            # A node that begins again has another time: check its old and its new position.
             disordered |= above.get(entry.id, set())
             if entry.parent is not None:
                 children = node_of(entry.parent)["children"]
@@ -294,8 +294,8 @@ def _built(noted: list[Entry], root_id: str) -> dict[str, Any]:
         else:
             node["output" if entry.action == _END else "error"] = entry.details
             node["endedAt"] = milliseconds
-    # The root is what the first entry is of that names no parent. A run that was reset has no beginning, so
-    # it is whatever has ended first.
+    # The root is the node of the first entry without a parent. A reset run has no beginning, so its root is
+    # the node that ended first.
     root = node_of(next((one.id for one in noted if one.action != _START or one.parent is None), root_id))
     if not root["endedAt"]:
         root["output"] = _UNFINISHED

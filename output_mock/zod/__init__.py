@@ -1,10 +1,10 @@
-"""What zod 4.3.6 does to JSON values: parsing, its issue objects, and their text.
+"""zod 4.3.6 for JSON values: parsing, its issue objects, and their text.
 
     schema = zod.object({"limit": zod.number(coerce=True).int().min(1).max(1000).optional()})
     query, issues = schema.safe_parse({"limit": "0"})
     zod.prettify(issues)
 
-The names are zod's own; `from_json_schema` makes the same schemas of a JSON Schema.
+The names are zod's own. `from_json_schema` makes the same schemas from a JSON Schema.
 """
 
 from output_mock.javascript_json import UNDEFINED

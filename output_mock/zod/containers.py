@@ -1,4 +1,4 @@
-"""Schemas that are made of other schemas."""
+"""Schemas that contain other schemas."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Array(WithLength):
 
 
 class Tuple(Schema):
-    """`z.tuple(items, rest)`; optional items can be left out from the end."""
+    """`z.tuple(items, rest)`. Optional items at the end may be missing."""
 
     def __init__(self, items: Sequence[Schema], rest: Schema | None = None) -> None:
         self._items, self._rest, self._is_closed = items, rest or Never(), rest is None
@@ -52,7 +52,7 @@ class Tuple(Schema):
             issue = Fatal(code="too_big", maximum=count, inclusive=True, origin="array", path=[])
             issues.append(Fatal(issue, message=f"Too big: expected array to have <={count} items"))
             return value
-        # One that lacks a single item is told of that item.
+        # If a single item is missing, the issue names that item.
         if self._is_closed and length < self._required - 1:
             issue = Fatal(code="too_small", minimum=count, origin="array", path=[])
             issues.append(Fatal(issue, message=f"Too small: expected array to have >{count} items"))
@@ -69,7 +69,7 @@ class Tuple(Schema):
 
 
 class Object(Schema):
-    """`z.object(shape)`. Unknown keys go to the `patterns` that they match, else to `rest`, else away."""
+    """`z.object(shape)`. `patterns`, then `rest`, parse unknown keys. Without either, they are dropped."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Object(Schema):
         strict: bool = False,
         expected: str = "object",
     ) -> None:
-        # A record knows its keys from a list, and so in any order.
+        # A record takes its keys from a list, so their order does not matter.
         names = shape if expected == "record" else in_key_order(shape)
         self._fields = tuple((name, shape[name].run) for name in names)
         self._known = frozenset(shape)
@@ -145,7 +145,7 @@ class Record(Schema):
             problems: list[Issue] = []
             name = key if self._keys is None else self._keys.run(key, problems)
             if problems and self._keys is not None and _NUMERIC.fullmatch(key):
-                # Keys that are numbers are text in JSON.
+                # Numeric keys are strings in JSON.
                 others: list[Issue] = []
                 number = self._keys.run(to_number(key), others)
                 if not others:
@@ -176,7 +176,7 @@ class Union(Schema):
             if not problems:
                 return parsed
             attempts.append((parsed, problems))
-        # An option that recognised the value speaks for the union.
+        # An option that recognised the value provides the result of the union.
         near = [attempt for attempt in attempts if not is_fatal(attempt[1])]
         if len(near) == 1 or len(attempts) == 1:
             parsed, problems = (near or attempts)[0]
@@ -230,7 +230,7 @@ class DiscriminatedUnion(Schema):
 
 
 class Intersection(Schema):
-    """`z.intersection(left, right)`: fits both, and has the keys that either leaves."""
+    """`z.intersection(left, right)`: fits both, and keeps the keys of either."""
 
     def __init__(self, left: Schema, right: Schema) -> None:
         self._left, self._right = left, right
@@ -241,7 +241,7 @@ class Intersection(Schema):
         strange = [[issue for issue in side if issue["code"] == "unrecognized_keys"] for side in sides]
         issues += [issue for side in sides for issue in side if issue["code"] != "unrecognized_keys"]
         left, right = (dict.fromkeys(key for issue in side for key in issue["keys"]) for side in strange)
-        # Only what neither side knows is unknown, and that in any of the objects inside.
+        # A key is only unknown if neither side knows it. This also holds for nested objects.
         unknown = [key for key in left if key in right]
         if unknown:
             issues.append(_unrecognized(unknown, strange[0][0]["path"]))

@@ -1,4 +1,4 @@
-"""The formats of strings: what zod calls them, and how it tests them."""
+"""The formats of strings: zod's names and tests for them."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ FORMATS = {
     "uuid": Format("uuid", "Invalid UUID", UUID_PATTERN),
     "xid": Format("xid", "Invalid XID"),
 }
-"""By the name in JSON Schema; those with neither pattern nor test have a pattern from `z.toJSONSchema`."""
+"""By the name in JSON Schema. Formats without pattern and test get a pattern from `z.toJSONSchema`."""
 
 _BEGINNINGS = {
     "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-": Format("guid", "Invalid GUID"),

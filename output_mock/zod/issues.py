@@ -1,4 +1,4 @@
-"""What zod says when a value does not fit: issue objects, the error that carries them, and their text."""
+"""zod's response to an invalid value: issue objects, the error that carries them, and their text."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from output_mock.javascript_json import stringify
 
 Issue = dict[str, Any]
-"""A JSON object; its keys stand in the order in which zod writes them."""
+"""A JSON object. Its keys have the same order as in zod."""
 
 
 class Fatal(Issue):
-    """An issue after which zod asks nothing more of the value, such as a wrong type.
+    """An issue after which zod stops checking the value, such as a wrong type.
 
-    Others (too short, wrong format) leave a value that later checks can still judge. Clients never see the
-    difference, so it is not a key.
+    After other issues (too short, wrong format), later checks still run. Clients never see the difference,
+    so it is not a key.
     """
 
 
 class ZodError(ValueError):
-    """A value does not fit its schema; `issues` tells where and why."""
+    """A value does not fit its schema. `issues` says where and why."""
 
     def __init__(self, issues: list[Issue]) -> None:
         super().__init__(prettify(issues))
@@ -34,7 +34,7 @@ def is_fatal(issues: Iterable[Issue]) -> bool:
 
 
 def move_under(issues: list[Issue], start: int, key: str | int) -> None:
-    """Put `key` before the paths of the issues from `start` on, which a child has reported of itself."""
+    """Put `key` before the paths of the issues from `start` on, which a child has reported."""
     for issue in issues[start:]:
         issue["path"].insert(0, key)
 

@@ -1,4 +1,4 @@
-"""What zod inherits from JavaScript: `undefined`, types' names, numbers, URLs, regular expressions."""
+"""JavaScript's rules in zod: `undefined`, type names, numbers, URLs, regular expressions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHITESPACE = (
 
 
 def type_name(value: Any) -> str:
-    """What zod calls the type of a value that it has received."""
+    """zod's name for the type of a received value."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, (int, float)):
@@ -52,18 +52,18 @@ def to_number(value: Any) -> float:
     if value is None:
         return 0
     if isinstance(value, list) and len(value) < 2:
-        # An array is read as the text of its items joined by commas, where null and undefined are empty
-        # but true and {} are words.
+        # An array becomes the text of its items, joined by commas. null and undefined are empty there, but
+        # true and {} are words.
         item = value[0] if value else None
         return math.nan if isinstance(item, bool) else 0 if item is UNDEFINED else to_number(item)
     return math.nan
 
 
 def is_multiple(number: float, divisor: float) -> bool:
-    """Whether zod takes one for a multiple of the other.
+    """Whether zod accepts one number as a multiple of the other.
 
-    It writes both with as many decimals as the longer has, and divides what is there without the point.
-    Numbers that have an exponent lead it astray: 1e-8 is a multiple of 0.1, 1e300 is none of 3.
+    It writes both with the same number of decimals, removes the point, and divides. Numbers with an
+    exponent give wrong results: 1e-8 is a multiple of 0.1, and 1e300 is not a multiple of 3.
     """
     text, step = number_text(number), number_text(divisor)
     places = len(step.partition(".")[2]) or int(step.partition("e-")[2][:1] or 0)
@@ -90,12 +90,12 @@ _TRIMMED = "".join(map(chr, range(33)))
 
 
 def url_text(text: str) -> str:
-    """A URL without the white space around it; zod returns it so."""
+    """A URL without surrounding white space, as zod returns it."""
     return text.strip(WHITESPACE)
 
 
 def is_url(text: str) -> bool:
-    """Whether `new URL(text)` would take it, IDNA and the odder ways to write an IPv4 address aside."""
+    """Whether `new URL(text)` accepts it, without IDNA and unusual forms of IPv4 addresses."""
     text = re.sub(r"[\t\n\r]", "", text.strip(_TRIMMED))
     scheme = _SCHEME.match(text)
     if scheme is None:
@@ -141,20 +141,19 @@ _QUANTIFIER = re.compile(r"[*+?]|\{[0-9]+(?:,[0-9]*)?\}")
 
 
 class Translated(NamedTuple):
-    """A regular expression of JavaScript in Python's words, and as `/source/flags`, which zod quotes."""
+    """A JavaScript regular expression in Python's syntax, and as `/source/flags`, which zod quotes."""
 
     python: str
     shown: str
     depth: int
-    """How many repeated groups lie inside each other, at most."""
+    """The greatest depth of nested repeated groups."""
 
 
 def regex(source: str, flags: str = "") -> tuple[Callable[[str], bool], str]:
     """The test of `new RegExp(source, flags)`, and the text `/source/flags` in which zod quotes it.
 
-    For patterns of the project's own: nothing bounds how long a match takes. Raises `re.error` for what
-    JavaScript does not take, and for what Python's `re` cannot say: `\\p{…}`, and looking behind by a varying
-    width.
+    For this project's own patterns: a match has no time limit. Raises `re.error` for what JavaScript
+    rejects, and for what Python's `re` does not support: `\\p{…}`, and looking behind by a varying width.
     """
     python, shown, _ = translated(source, flags)
     modes = re.ASCII | (re.IGNORECASE if "i" in flags else 0) | (re.DOTALL if "s" in flags else 0)
@@ -163,7 +162,7 @@ def regex(source: str, flags: str = "") -> tuple[Callable[[str], bool], str]:
 
 
 def translated(source: str, flags: str = "") -> Translated:
-    """The regular expression in Python's words. Raises `re.error` for what JavaScript does not take."""
+    """The regular expression in Python's syntax. Raises `re.error` if JavaScript rejects it."""
     python, shown, in_class, previous = "", "", False, ""
     names: set[str] = set()
     # How each group that is open begins, and how deep the repeats in it lie.

@@ -1,6 +1,6 @@
 """Schemas from JSON Schema, draft 2020-12: as `z.toJSONSchema` emits it, or as a person writes it.
 
-Keywords that zod has no words for are left to the `jsonschema` package and reported in its words.
+The `jsonschema` package handles keywords that zod does not support, with its own messages.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Path = tuple["str | int", ...]
 
 
 class SchemaError(ValueError):
-    """A JSON Schema that makes no sense; the message tells whose it is, where in it, and what is wrong.
+    """An invalid JSON Schema. The message names the schema, the place, and the mistake.
 
     `path` leads to that place.
     """
@@ -123,7 +123,7 @@ _KEYWORDS = {
 
 
 def _misspelt(schema: Mapping[str, Any]) -> tuple[str, str] | None:
-    """A key that is no keyword, and the keyword that it is most like; keys of one's own are like none."""
+    """A key that is not a keyword, and the most similar keyword. Custom keys resemble none."""
     for key in schema:
         if key not in _KEYWORDS:
             near = difflib.get_close_matches(key.lower(), map(str.lower, _KEYWORDS), 1, cutoff=0.8)
@@ -147,9 +147,9 @@ _SIZES = {"minLength", "maxLength", "minItems", "maxItems"}
 
 
 def _is_valid_at_sight(schema: Any, depth: int = 0) -> bool:
-    """Whether a schema is surely valid: it has the most usual keywords only, rightly used.
+    """Whether a schema is certainly valid: it only has common keywords, used correctly.
 
-    To import the `jsonschema` package takes as long as half of the start of a server.
+    Importing the `jsonschema` package takes half as long as starting a server.
     """
     if isinstance(schema, bool):
         return True
@@ -262,7 +262,7 @@ class _Builder:
         return reduce(self._judged, judges, reduce(Intersection, parts) if parts else Anything())
 
     def _judges(self, schema: dict[str, Any], types: Any, path: Path) -> list[Any]:
-        """What of a schema is for the `jsonschema` package."""
+        """The part of a schema for the `jsonschema` package."""
         if schema.keys() & _NEEDS_SIBLINGS:
             return [{word: value for word, value in schema.items() if word != "default"}]
         words = _CONDITIONS | _words(_FOREIGN, types)
@@ -464,7 +464,7 @@ def _values(schema: Any) -> list[Any]:
 
 
 def _literals(shape: dict[str, Any], key: str) -> list[Any]:
-    """The values by which a required key can tell a shape from others."""
+    """The values of a required key that distinguish one shape from others."""
     field = shape.get("properties", {}).get(key)
     if key not in shape.get("required", ()) or not isinstance(field, dict) or "default" in field:
         return []

@@ -1,7 +1,7 @@
-"""Regular expressions that users write, with a limit on how long they compute.
+"""Regular expressions from users, with a time limit.
 
-Python's `re` cannot be interrupted, and no other thread runs while it is at work: a pattern like `^(a|a)*$`
-would stop the whole process. The `regex` package has a time limit, and lets others run meanwhile.
+Python's `re` cannot be interrupted, and no other thread runs while it works: a pattern like `^(a|a)*$`
+would stop the whole process. The `regex` package has a time limit, and lets other threads run meanwhile.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LONGEST, _MOST_INVOLVED = 10_000, 100_000
 
 
 class PatternTooSlow(Exception):
-    """A pattern of a schema did not come to an end in time."""
+    """A pattern of a schema took too long."""
 
 
 class _Spent(threading.local):
@@ -41,7 +41,7 @@ _spent = _Spent()
 
 
 def begin() -> None:
-    """Another value is going to be parsed in this thread: its patterns may take all of the limit."""
+    """Start the time limit again for the next value in this thread."""
     _spent.seconds = 0.0
 
 
@@ -91,7 +91,7 @@ def bounded_regex(source: str) -> tuple[Callable[[str], bool], str]:
 
 
 class _BoundedRe:
-    """What stands for the module `re` in the checks of the `jsonschema` package."""
+    """Replaces the module `re` in the checks of the `jsonschema` package."""
 
     @staticmethod
     def search(pattern: str, text: str) -> bool:

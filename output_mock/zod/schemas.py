@@ -36,17 +36,17 @@ UUID_PATTERN = (
 
 
 class Schema:
-    """What a value has to be."""
+    """The base of all schemas."""
 
     may_be_absent = False
-    """Whether it has an answer to `UNDEFINED`, so that a tuple may end without it."""
+    """Whether it accepts `UNDEFINED`, so that a tuple may end without it."""
 
     def run(self, value: Any, issues: list[Issue]) -> Any:
-        """Parse `value`, appending to `issues`; what is returned means nothing once there are any."""
+        """Parse `value`, and append to `issues`. If there are any, ignore the returned value."""
         raise NotImplementedError
 
     def parse(self, value: Any = UNDEFINED) -> Any:
-        """The value as the schema leaves it; raises `ZodError` if it does not fit."""
+        """The parsed value. Raises `ZodError` if it does not fit."""
         parsed, issues = self.safe_parse(value)
         if issues:
             raise ZodError(issues)
@@ -60,15 +60,15 @@ class Schema:
         return (UNDEFINED if issues else parsed), issues
 
     def optional(self) -> Schema:
-        """Takes `UNDEFINED` too."""
+        """Also accept `UNDEFINED`."""
         return _Optional(self)
 
     def nullable(self) -> Schema:
-        """Takes `None` too."""
+        """Also accept `None`."""
         return _Nullable(self)
 
     def default(self, value: Any) -> Schema:
-        """Stands in for a missing value; the stand-in is not parsed."""
+        """Set a value for a missing one. It is not parsed."""
         return _Default(self, value)
 
     def refine(
@@ -109,7 +109,7 @@ class _Optional(Schema):
             return UNDEFINED if value is UNDEFINED else self._run(value, issues)
         problems: list[Issue] = []
         parsed = self._run(value, problems)
-        # Nothing is wrong with what is not there after all.
+        # A missing value has no issues.
         issues += [] if parsed is UNDEFINED else problems
         return parsed
 
@@ -155,7 +155,7 @@ class BlankIsAbsent(Schema):
 
 
 def mistyped(expected: str, value: Any, **more: Any) -> Issue:
-    """The issue of a value that is of another type."""
+    """The issue for a value of the wrong type."""
     message = f"Invalid input: expected {expected}, received {type_name(value)}"
     return Fatal(expected=expected, code="invalid_type", **more, path=[], message=message)
 
@@ -249,7 +249,7 @@ _L = TypeVar("_L", bound="WithLength")
 
 
 class WithLength(_WithChecks):
-    """What strings and arrays share: zod checks the length of either even where the other was wanted."""
+    """Shared by strings and arrays: zod checks the length of either, even if it wants the other."""
 
     _lengths: tuple[Check, ...] = ()
 
@@ -362,7 +362,7 @@ class Number(_WithChecks):
         return value
 
     def int(self) -> Number:
-        """A whole number that a double can hold; one that is not whole is judged no further."""
+        """A whole number that fits a double. If it is not whole, no further check runs."""
         is_safe = bounds("int", low=-MAX_SAFE_INTEGER, high=MAX_SAFE_INTEGER)
 
         def check(value: float, issues: list[Issue]) -> bool:

@@ -84,7 +84,7 @@ class _ReportingTask(Task):
             getattr(self.request, "connection_close", False)
             or getattr(self.request, "headers", {}).get("CONNECTION", "").lower() == "close"
         )
-        if not self.has_body and not asked and self.status.startswith("204"):
+        if not self.has_body and not asked and self.status.startswith(("204", "304")):
             # Where there is no body, nobody needs the end of the connection to see its end.
             self.close_on_finish = False
             header = header.replace(b"Connection: close\r\n", b"")

@@ -47,8 +47,8 @@ def both_ways(program: Callable[[OutputMock, str], Any]) -> tuple[Any, Any]:
     return seen[0], seen[1]
 
 
-# Of no concern to a client, and waitress's own: when it was, and whether the connection is used again.
-_LEFT_OUT = {"date", "connection"}
+# Of no concern to a client, and the server's own: when it was, and whether the connection is used again.
+_LEFT_OUT = {"date", "connection", "keep-alive"}
 
 
 def _without_urls(value: Any, url: str) -> Any:

@@ -119,7 +119,7 @@ def test_a_deviation_is_reported_with_the_request_the_answer_what_was_expected_a
     text = "\n".join(verification_text(verdict))
     assert verdict.exit_status == 1
     assert "✗ validation.unknown-workflow[run]  (required; body_validation: 424" in text
-    assert re.search(r"found +the answer does not fit the OpenAPI document: status: 404 is not listed", text)
+    assert re.search(r"found +expected 424 UnsupportedWorkflowError, got 404: ", text)
     (request,) = [line for line in text.splitlines() if "curl" in line and "/workflow/run" in line]
     words = shlex.split(request.partition("request")[2])
     assert words[:4] == ["curl", "-sS", "-i", "-X"]
@@ -680,7 +680,7 @@ def test_the_page_is_whole_and_needs_nothing_else() -> None:
     assert "url(" not in report_html.document(verdict)
     for words in (
         "validation.unknown-workflow[run]",
-        "404 is not listed",
+        "expected 424 UnsupportedWorkflowError, got 404",
         "it needs <the> pack",
         "run.alias",
     ):

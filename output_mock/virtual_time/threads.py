@@ -40,6 +40,9 @@ _SENDING = frozenset({"send", "sendall", "sendto"})
 # Threads of the fake itself; their work is counted with its requests.
 _OWN_NAME = "output-mock"
 
+# By these, a test run in several processes hears what to do next. That may come at any time.
+_RUNNERS = frozenset({"execnet", "xdist"})
+
 # Places in the standard library where threads wait.
 _CONDITION_WAIT = threading.Condition.wait.__code__
 _THREAD_RUN = threading.Thread.run.__code__
@@ -124,6 +127,8 @@ class Threads:
         for ident, frame in frames.items():
             thread = named.get(ident)
             if ident == me or ident in waiting or (thread is not None and thread.name.startswith(_OWN_NAME)):
+                continue
+            if _hears_from_the_runner(frame):
                 continue
             name = "a thread" if thread is None else f"thread {thread.name!r}"
             was_there = self._before.get(ident) == (thread, _place(frame))
@@ -291,6 +296,16 @@ def _is_work_item(frame: FrameType | None) -> bool:
             return True
         if frame.f_code.co_name == "run" and frame.f_globals.get("__name__") == "anyio._backends._asyncio":
             return "future" in frame.f_locals and frame.f_locals.get("func") is not None
+        frame = frame.f_back
+    return False
+
+
+def _hears_from_the_runner(frame: FrameType | None) -> bool:
+    """Whether a thread is in pytest-xdist's own code, and not in a test that this has called."""
+    while frame is not None:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package not in sys.stdlib_module_names:
+            return package in _RUNNERS
         frame = frame.f_back
     return False
 

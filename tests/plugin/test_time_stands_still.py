@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import http.server
+import os
 import queue
 import sched
 import socket
@@ -26,6 +27,7 @@ import requests
 
 from output_mock import Fault, OutputMock
 from output_mock.virtual_time import StuckError
+from output_mock.virtual_time.threads import Threads
 from tests.conftest import Suite
 
 Elapsed = Callable[[], float]
@@ -488,3 +490,34 @@ def test_a_failed_test_that_slept_in_real_time_is_told_so_once(suite: Suite, opt
     )
     outcome.assert_outcomes(failed=1)
     assert outcome.stdout.str().count("s in real time: ") == 1
+
+
+# How pytest-xdist hears
+
+
+READS = """
+def read(fd, ready):
+    ready.set()
+    return os.read(fd, 1)
+"""
+
+
+@pytest.mark.parametrize(("module", "is_seen"), [("execnet.gateway_base", False), ("somebodys.code", True)])
+def test_a_thread_that_hears_from_xdist_does_not_hold_up_time(module: str, is_seen: bool) -> None:
+    """It may have been at work for xdist when the test began, and only waits since."""
+    threads = Threads(10.0)
+    read_end, write_end = os.pipe()
+    names: dict[str, Any] = {"__name__": module, "os": os}
+    exec(READS, names)
+    ready = threading.Event()
+    thread = threading.Thread(target=names["read"], args=(read_end, ready), name="hears")
+    thread.start()
+    try:
+        ready.wait(60)
+        found = [one.words for one in threads.look(set()).under_way if "'hears'" in one.words]
+    finally:
+        os.write(write_end, b"x")
+        thread.join()
+        os.close(read_end)
+        os.close(write_end)
+    assert bool(found) == is_seen, found

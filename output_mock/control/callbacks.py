@@ -22,7 +22,7 @@ from output_mock.contract.schemas import (
     shape,
     text,
 )
-from output_mock.control.calls import LONGEST_WAIT
+from output_mock.control.calls import limit, wait_length
 from output_mock.control.names import LONGEST_ID
 from output_mock.control.operation import (
     ANYTHING,
@@ -30,7 +30,6 @@ from output_mock.control.operation import (
     ControlOperation,
     ControlRequest,
     ControlResponse,
-    duration,
 )
 from output_mock.control.problems import Conflict, InvalidRequest, WaitedInVain
 from output_mock.durations import SECOND, format_duration
@@ -122,7 +121,7 @@ def _fitting(request: ControlRequest) -> CallbackList:
 
 def _listed(request: ControlRequest) -> ControlResponse:
     found = _fitting(request)
-    shown = found[-int(request.query.get("limit", 100)) :]
+    shown = found[-limit(request) :]
     return ControlResponse(200, {"callbacks": [_described(one) for one in shown], "count": len(found)})
 
 
@@ -134,12 +133,7 @@ def list_callbacks(request: ControlRequest) -> ControlResponse:
 def wait(request: ControlRequest) -> ControlResponse:
     """Wait until there are enough requests that match."""
     wanted = request.query.get("count", 1)
-    length = duration(request.query.get("timeout", "10s"))
-    if length > LONGEST_WAIT * SECOND:
-        raise InvalidRequest(
-            f"a request can wait {LONGEST_WAIT} s at most, not {format_duration(length)}; send another one "
-            f"after that"
-        )
+    length = wait_length(request)
     callbacks = _callbacks(request)
     if not callbacks.wait(lambda: len(_fitting(request)) >= wanted, length / SECOND):
         raise WaitedInVain(

@@ -108,13 +108,25 @@ def listed(found: Calls, limit: int) -> dict[str, Any]:
     return {"calls": [_described(call) for call in found[-limit:]], "count": len(found)}
 
 
-def _limit(request: ControlRequest) -> int:
+def limit(request: ControlRequest) -> int:
+    """How many of what matches an answer lists at most."""
     return int(request.query.get("limit", 100))
+
+
+def wait_length(request: ControlRequest) -> int:
+    """How long a request waits, in nanoseconds. Raises `InvalidRequest` for more than `LONGEST_WAIT`."""
+    length = duration(request.query.get("timeout", "10s"))
+    if length > LONGEST_WAIT * SECOND:
+        raise InvalidRequest(
+            f"a request can wait {LONGEST_WAIT} s at most, not {format_duration(length)}; send another one "
+            f"after that"
+        )
+    return length
 
 
 def list_calls(request: ControlRequest) -> ControlResponse:
     """The calls that match."""
-    return ControlResponse(200, listed(_fitting(request), _limit(request)))
+    return ControlResponse(200, listed(_fitting(request), limit(request)))
 
 
 def count(request: ControlRequest) -> ControlResponse:
@@ -125,19 +137,14 @@ def count(request: ControlRequest) -> ControlResponse:
 def wait(request: ControlRequest) -> ControlResponse:
     """Wait until there are enough calls that match."""
     wanted = request.query.get("count", 1)
-    length = duration(request.query.get("timeout", "10s"))
-    if length > LONGEST_WAIT * SECOND:
-        raise InvalidRequest(
-            f"a request can wait {LONGEST_WAIT} s at most, not {format_duration(length)}; send another one "
-            f"after that"
-        )
+    length = wait_length(request)
     journal = request.entry.app.calls
     if not journal.wait(lambda: len(_fitting(request)) >= wanted, length / SECOND):
         raise WaitedInVain(
             f"{len(_fitting(request))} calls matched within {format_duration(length)}, not {wanted}; the "
             f"last calls:\n{listing(Calls(journal)[-10:]) or 'none'}"
         )
-    return ControlResponse(200, listed(_fitting(request), _limit(request)))
+    return ControlResponse(200, listed(_fitting(request), limit(request)))
 
 
 def clear(request: ControlRequest) -> ControlResponse:

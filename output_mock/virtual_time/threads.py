@@ -302,12 +302,19 @@ def _is_work_item(frame: FrameType | None) -> bool:
 
 def _hears_from_the_runner(frame: FrameType | None) -> bool:
     """Whether a thread is in pytest-xdist's own code, and not in a test that this has called."""
-    while frame is not None:
-        package = frame.f_globals.get("__name__", "").partition(".")[0]
-        if package not in sys.stdlib_module_names:
-            return package in _RUNNERS
+    own = _own(frame)
+    return own is not None and _package(own) in _RUNNERS
+
+
+def _own(frame: FrameType | None) -> FrameType | None:
+    """The innermost frame of code that is not Python's own; None if there is none."""
+    while frame is not None and _package(frame) in sys.stdlib_module_names:
         frame = frame.f_back
-    return False
+    return frame
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _where(frame: FrameType) -> str:
@@ -315,9 +322,7 @@ def _where(frame: FrameType) -> str:
     in.
     """
     inner = frame
-    own: FrameType | None = frame
-    while own is not None and own.f_globals.get("__name__", "").partition(".")[0] in sys.stdlib_module_names:
-        own = own.f_back
+    own = _own(frame)
     if own is None:
         given = _given(inner)
         return f"in {_line(inner)}" if given is None else f"in {given}, which it was given"

@@ -69,7 +69,9 @@ class _Call:
         return _calls[-1:] == [self] and monotonic() >= self.until
 
     def stop(self, frame: FrameType | None) -> None:
-        self.stack = _stack(frame)
+        # It may be stopped again while the first `Stopped` is on its way out.
+        if self.stack is None:
+            self.stack = _stack(frame)
         raise Stopped
 
 

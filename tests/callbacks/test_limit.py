@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -77,6 +78,23 @@ def test_a_handler_that_never_answers_is_a_timeout_that_says_where_it_was(
     failed = f"POST {URL} The operation was aborted due to timeout"
     assert _run(mock, workflowId="a")["error"]["message"] == failed
     _is_told_where(mock)
+
+
+def test_an_application_that_is_stopped_again_on_its_way_out_is_said_to_be_where_it_was_first() -> None:
+    call = limit._Call(0.1)
+
+    def first() -> None:
+        call.stop(sys._getframe())
+
+    def on_the_way_out() -> None:
+        call.stop(sys._getframe())
+
+    for stopped in (first, on_the_way_out):
+        with pytest.raises(limit.Stopped):
+            stopped()
+    assert call.stack is not None
+    assert "in first" in call.stack
+    assert "in on_the_way_out" not in call.stack
 
 
 def test_a_caller_in_another_thread_does_not_wait_for_ever_either(mock: OutputMock) -> None:

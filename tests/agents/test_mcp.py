@@ -80,7 +80,7 @@ def server(worlds: Worlds) -> Iterator[Any]:
         yield agent_server(FakeClient(SocketTransport(client.url)))
 
 
-def test_an_agent_scripts_and_drives_the_fake_of_the_command(tmp_path: Path) -> None:
+def test_an_agent_scripts_and_drives_the_fake_that_the_command_starts(tmp_path: Path) -> None:
     """The real thing: the SDK's client starts the command, and a program calls the fake's URL."""
     noisy = tmp_path / "noisy.py"
     # What a script prints must not get between the messages.
@@ -134,7 +134,7 @@ def test_each_tool_says_what_it_does_and_what_it_changes(server: Any) -> None:
     asyncio.run(main())
 
 
-def test_the_example_of_the_instructions_is_a_good_script(server: Any) -> None:
+def test_the_example_in_the_instructions_is_a_valid_script(server: Any) -> None:
     async def steps(use: Use) -> None:
         example = server.instructions.partition("\nname: ")[2].partition("\n\n")[0]
         assert await use("check_script", script=f"name: {example}") == {
@@ -164,7 +164,7 @@ def test_a_script_is_checked_and_nothing_changes(server: Any, worlds: Worlds) ->
     used(server, steps)
 
 
-def test_a_script_of_an_agent_is_never_python(server: Any) -> None:
+def test_an_agent_cannot_send_python_scripts(server: Any) -> None:
     async def steps(use: Use) -> None:
         with pytest.raises(Failed):
             await use("write_workflow", script="from output_mock import Script\nscript = Script()\n")
@@ -177,7 +177,7 @@ def test_a_script_of_an_agent_is_never_python(server: Any) -> None:
     used(server, steps)
 
 
-def test_the_keys_of_every_part_of_a_script_are_explained(server: Any) -> None:
+def test_every_key_of_a_script_is_explained(server: Any) -> None:
     async def steps(use: Use) -> None:
         first = await use("script_keys")
         assert "Required." in first["keys"]["name"]
@@ -189,7 +189,7 @@ def test_the_keys_of_every_part_of_a_script_are_explained(server: Any) -> None:
     used(server, steps)
 
 
-def test_near_misses_say_what_was_meant(server: Any) -> None:
+def test_the_near_misses_tool_suggests_the_right_names(server: Any) -> None:
     async def steps(use: Use) -> None:
         await use("write_workflow", script=REVIEW)
         await use("write_workflow", script='name: broken\nreturns: "{{ input.a.b }}"')
@@ -205,7 +205,7 @@ def test_near_misses_say_what_was_meant(server: Any) -> None:
     used(server, steps)
 
 
-def test_requests_of_workflows_are_answered_and_listed(server: Any) -> None:
+def test_requests_that_workflows_send_are_answered_and_listed(server: Any) -> None:
     url = "https://app.example/told"
 
     async def steps(use: Use) -> None:
@@ -232,7 +232,7 @@ def test_requests_of_workflows_are_answered_and_listed(server: Any) -> None:
     used(server, steps)
 
 
-def test_runs_are_started_listed_and_moved_by_the_clock(server: Any) -> None:
+def test_runs_can_be_started_and_listed_and_advance_with_the_clock(server: Any) -> None:
     async def steps(use: Use) -> None:
         await use("write_workflow", script='name: slow\ntakes: 45m\nreturns: {n: "{{ input.n }}"}')
         ended = await use("start_run", workflow="slow", input={"n": 1}, until_end=True)
@@ -283,7 +283,7 @@ def test_faults_are_added_and_everything_can_be_wiped(server: Any, worlds: World
     used(server, steps)
 
 
-def test_the_tools_work_with_a_fake_that_runs_already_and_asks_for_tokens() -> None:
+def test_the_tools_work_with_a_running_fake_that_requires_tokens() -> None:
     mock = OutputMock(auth_token="api-token", scripts=[script])
     with served(Worlds(mock), control_token="api-token") as client:
         fake = FakeClient(SocketTransport(client.url), "api-token")
@@ -314,11 +314,11 @@ def test_the_tools_work_with_a_fake_that_runs_already_and_asks_for_tokens() -> N
         (["missing.yaml"], "missing.yaml"),
     ],
 )
-def test_what_is_impossible_is_reported_in_one_line(arguments: list[str], words: str) -> None:
+def test_invalid_options_are_reported_in_one_line(arguments: list[str], words: str) -> None:
     assert words in one_line(run("mcp", *arguments))
 
 
-def test_a_real_deployment_is_not_taken_for_a_fake() -> None:
+def test_a_real_deployment_is_not_mistaken_for_a_fake() -> None:
     """It would start runs there."""
     mock = OutputMock()
     fake = FakeClient(InProcessTransport(mock.app, "http://deployment.example"))

@@ -57,7 +57,7 @@ def refused(client: Client, status: int, error: str, path: str = "/workflow/run"
         "application/json; boundary=x",
     ],
 )
-def test_json_is_read_whatever_its_type_is_decorated_with(client: Client, content_type: str) -> None:
+def test_json_is_read_with_any_media_type_parameters(client: Client, content_type: str) -> None:
     answer = client.post("/workflow/run", data=echo('"é"'), headers={"Content-Type": content_type})
     assert (answer.status, answer.json["output"]) == (200, "é")
 
@@ -75,7 +75,7 @@ def test_json_is_read_whatever_its_type_is_decorated_with(client: Client, conten
         ("utf-32le", "utf-32-le", b""),
     ],
 )
-def test_json_is_read_in_the_charset_that_it_really_has(
+def test_the_charset_of_json_is_detected_from_its_bytes(
     client: Client, charset: str, codec: str, bom: bytes
 ) -> None:
     headers = {"Content-Type": f"application/json; charset={charset}"}
@@ -102,7 +102,7 @@ def test_json_in_another_charset_is_refused(client: Client, charset: str) -> Non
         "*/*",
     ],
 )
-def test_a_body_of_another_type_counts_as_none(client: Client, content_type: str) -> None:
+def test_a_body_of_another_media_type_counts_as_missing(client: Client, content_type: str) -> None:
     answer = client.post("/workflow/run", data=echo(), headers={"Content-Type": content_type})
     assert (answer.status, answer.json["error"]) == (400, "ValidationError")
     (issue,) = answer.json["issues"]
@@ -117,13 +117,13 @@ def test_json_that_is_sent_as_a_form_is_explained(client: Client, mock: OutputMo
 
 
 @BOTH_TRANSPORTS
-def test_a_body_of_another_type_may_be_malformed_or_large(client: Client) -> None:
+def test_a_body_of_another_media_type_may_be_malformed_or_large(client: Client) -> None:
     text = {"Content-Type": "text/plain"}
     assert client.post("/heartbeat", data="{bad", headers=text).status == 204
     assert client.post("/heartbeat", data=b"x" * (LIMIT + 1), headers=text).status == 204
 
 
-def test_a_message_without_a_body_is_one_without_a_payload(mock: OutputMock, client: Client) -> None:
+def test_a_message_without_a_body_has_no_payload(mock: OutputMock, client: Client) -> None:
     @mock.workflow("waits")
     async def waits(ctx: Context, input: Any) -> Any:
         return {"got": await ctx.wait_for_signal("go")}
@@ -173,7 +173,7 @@ def test_json_may_be_nested_deeply(client: Client) -> None:
 
 @BOTH_TRANSPORTS
 @pytest.mark.parametrize("operation", ["run", "start", "one/signal/s", "one/query/q", "one/update/u"])
-def test_json_that_is_nested_too_deep_does_no_harm(client: Client, operation: str) -> None:
+def test_json_that_is_nested_too_deeply_does_no_harm(client: Client, operation: str) -> None:
     client.run("echo", workflowId="one")
     nested = "[" * 100_000 + "]" * 100_000
     answer = client.post(f"/workflow/{operation}", data=f'{{"payload":{nested}}}', headers=JSON)
@@ -184,7 +184,7 @@ def test_json_that_is_nested_too_deep_does_no_harm(client: Client, operation: st
     assert client.get("/health").text == "OK"
 
 
-def test_whitespace_around_json_is_nothing(client: Client) -> None:
+def test_whitespace_around_json_is_ignored(client: Client) -> None:
     answer = client.post("/workflow/run", data=f" \r\n\t{echo()}\n ", headers=JSON)
     assert answer.json["output"] == "x"
 
@@ -209,13 +209,13 @@ def test_whitespace_around_json_is_nothing(client: Client) -> None:
         ('{"__proto__":1}', '{"__proto__":1}'),
     ],
 )
-def test_values_come_back_as_javascript_would_print_them(client: Client, sent: str, comes_back: str) -> None:
+def test_values_come_back_as_javascript_serialises_them(client: Client, sent: str, comes_back: str) -> None:
     answer = client.post("/workflow/run", data=echo(sent), headers=JSON)
     assert f'"input":{comes_back},"output":{comes_back},' in answer.text
 
 
 @BOTH_TRANSPORTS
-def test_a_syntax_error_comes_before_anything_else_is_looked_at(client: Client) -> None:
+def test_a_syntax_error_is_reported_before_any_other_check(client: Client) -> None:
     for method, path in (
         ("GET", "/nope"),
         ("PUT", "/workflow/run"),
@@ -250,7 +250,9 @@ def test_a_body_of_two_mebibytes_is_read(client: Client) -> None:
 @BOTH_TRANSPORTS
 @pytest.mark.parametrize("headers", [JSON, FORM], ids=["json", "form"])
 @pytest.mark.parametrize("path", ["/workflow/run", "/nope", "/health"])
-def test_a_byte_more_is_too_large(client: Client, path: str, headers: dict[str, str]) -> None:
+def test_a_body_one_byte_over_the_limit_is_refused(
+    client: Client, path: str, headers: dict[str, str]
+) -> None:
     message = refused(client, 413, "PayloadTooLargeError", path, data=sized(LIMIT + 1), headers=headers)
     assert message == "request entity too large"
 
@@ -284,20 +286,20 @@ def test_an_unknown_encoding_is_refused(client: Client, encoding: str) -> None:
 
 @BOTH_TRANSPORTS
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_body_that_is_not_encoded_as_it_says_is_refused(client: Client, encoding: str) -> None:
+def test_a_body_that_contradicts_its_content_encoding_is_refused(client: Client, encoding: str) -> None:
     answer = client.post("/workflow/run", data=echo(), headers={**JSON, "Content-Encoding": encoding})
     assert answer.status == 400
 
 
 @BOTH_TRANSPORTS
-def test_a_small_body_that_becomes_too_large_is_refused(client: Client) -> None:
+def test_a_small_compressed_body_that_decompresses_too_large_is_refused(client: Client) -> None:
     headers = {**JSON, "Content-Encoding": "gzip"}
     bomb = gzip.compress(b"x" * (50 * LIMIT))
     assert len(bomb) < LIMIT
     refused(client, 413, "PayloadTooLargeError", data=bomb, headers=headers)
 
 
-def test_a_body_in_chunks_is_read(mock: OutputMock) -> None:
+def test_a_chunked_body_is_read(mock: OutputMock) -> None:
     def pieces() -> Iterator[bytes]:
         body = echo().encode()
         for at in range(0, len(body), 7):
@@ -347,12 +349,12 @@ def test_a_connection_is_kept_for_the_next_request(mock: OutputMock) -> None:
         ("&&input=1&", "1"),
     ],
 )
-def test_a_form_is_read_with_its_brackets(client: Client, form: str, input: Any) -> None:
+def test_brackets_in_form_keys_make_nested_values(client: Client, form: str, input: Any) -> None:
     answer = client.post("/workflow/run", data=f"workflowName=echo&{form}", headers=FORM)
     assert (answer.status, answer.json.get("input")) == (200, input), answer.text
 
 
-def test_numbers_in_a_form_are_coerced_where_the_api_wants_numbers(client: Client) -> None:
+def test_numbers_in_a_form_are_coerced_where_the_api_expects_numbers(client: Client) -> None:
     assert client.post("/workflow/run", data="workflowName=echo&timeout=250", headers=FORM).status == 200
     assert client.post("/workflow/run", data="workflowName=echo&timeout=249", headers=FORM).status == 400
 
@@ -412,7 +414,7 @@ def issues(client: Client, path: str, body: Any) -> list[tuple[list[Any], str]]:
         ({"taskQueue": ["main"]}, ["taskQueue"]),
     ],
 )
-def test_a_field_of_another_kind_is_refused(
+def test_a_field_of_the_wrong_type_is_refused(
     client: Client, path: str, fields: dict[str, Any], path_of_issue: list[str]
 ) -> None:
     ((where, _),) = issues(client, path, {"workflowName": "echo", **fields})
@@ -441,17 +443,17 @@ def test_a_timeout_is_a_whole_number_of_at_least_250(client: Client, timeout: An
 
 
 @pytest.mark.parametrize("timeout", [2**53, -(2**53)])
-def test_a_timeout_beyond_what_a_double_holds_exactly_is_told_so(client: Client, timeout: int) -> None:
+def test_a_timeout_beyond_the_safe_integer_range_is_refused(client: Client, timeout: int) -> None:
     answer = client.post("/workflow/run", {"workflowName": "echo", "timeout": timeout})
     assert answer.json["issues"][0]["note"] == "Integers must be within the safe integer range."
 
 
 @pytest.mark.parametrize("timeout", [250, "250", " 1000 ", "1e3", 1000.0, [300], 86_400_000])
-def test_a_timeout_is_coerced_as_javascript_does_it(client: Client, timeout: Any) -> None:
+def test_a_timeout_is_coerced_as_in_javascript(client: Client, timeout: Any) -> None:
     assert client.post("/workflow/run", {"workflowName": "echo", "timeout": timeout}).status == 200
 
 
-def test_start_knows_no_timeout_and_ignores_what_it_does_not_know(client: Client) -> None:
+def test_start_ignores_timeout_and_unknown_keys(client: Client) -> None:
     assert (
         client.post("/workflow/start", {"workflowName": "echo", "timeout": "abc", "x": {"y": 1}}).status
         == 200
@@ -471,19 +473,19 @@ def test_all_issues_are_reported_at_once_in_the_order_of_the_schema(client: Clie
 
 @pytest.mark.parametrize("operation", ["signal/x", "query/x", "update/x", "feedback"])
 @pytest.mark.parametrize("payload", [[], [1], None, "x", 5, True])
-def test_a_payload_is_an_object(client: Client, operation: str, payload: Any) -> None:
+def test_a_payload_must_be_an_object(client: Client, operation: str, payload: Any) -> None:
     ((where, message),) = issues(client, f"/workflow/any/{operation}", {"payload": payload})
     assert where == ["payload"]
     assert message.startswith("Invalid input: expected object, received ")
 
 
 @pytest.mark.parametrize("operation", ["signal/x", "query/x", "update/x", "feedback"])
-def test_a_message_is_an_object(client: Client, operation: str) -> None:
+def test_the_body_of_a_message_must_be_an_object(client: Client, operation: str) -> None:
     ((where, message),) = issues(client, f"/workflow/any/{operation}", [])
     assert (where, message) == ([], "Invalid input: expected object, received array")
 
 
-def test_a_body_is_checked_against_its_schema_before_the_workflow_is_looked_for(client: Client) -> None:
+def test_a_body_is_validated_before_the_workflow_is_looked_up(client: Client) -> None:
     assert issues(client, "/workflow/none/reset", {}) == [
         (["stepName"], "Invalid input: expected string, received undefined")
     ]
@@ -493,7 +495,7 @@ def test_a_body_is_checked_against_its_schema_before_the_workflow_is_looked_for(
 
 
 @BOTH_TRANSPORTS
-def test_reset_wants_a_body(client: Client) -> None:
+def test_reset_requires_a_body(client: Client) -> None:
     ((where, message),) = issues_without_body(client)
     assert (where, message) == ([], "Invalid input: expected object, received undefined")
 
@@ -529,7 +531,7 @@ def test_an_empty_workflow_id_is_the_servers_own_error(client: Client) -> None:
         ("catalog=a%22", "catalog"),
     ],
 )
-def test_a_query_string_is_checked_against_its_schema(client: Client, query: str, where: str) -> None:
+def test_a_query_string_is_validated_against_its_schema(client: Client, query: str, where: str) -> None:
     answer = client.get(f"/workflow/runs?{query}")
     assert (answer.status, answer.json["error"]) == (400, "ValidationError")
     assert [issue["path"] for issue in answer.json["issues"]] == [[where]]
@@ -538,5 +540,5 @@ def test_a_query_string_is_checked_against_its_schema(client: Client, query: str
 @pytest.mark.parametrize(
     "query", ["limit=1", "limit=1e2", "limit=%201%20", "limit=0x10", "other=1", "", "&&", "=x"]
 )
-def test_numbers_in_a_query_string_are_read_as_javascript_reads_them(client: Client, query: str) -> None:
+def test_numbers_in_a_query_string_are_read_as_in_javascript(client: Client, query: str) -> None:
     assert client.get(f"/workflow/runs?{query}").status == 200

@@ -79,7 +79,7 @@ def result(client: Client, workflow_id: str = "wf", run_id: str | None = None) -
 # --- stop ------------------------------------------------------------------------------------------------
 
 
-def test_stopping_a_closed_run_answers_ok_and_does_nothing(client: Client) -> None:
+def test_stopping_a_closed_run_returns_200_and_does_nothing(client: Client) -> None:
     run_id = begun(client, "waits")
     client.post("/workflow/wf/terminate")
     before = client.events("wf")
@@ -88,7 +88,7 @@ def test_stopping_a_closed_run_answers_ok_and_does_nothing(client: Client) -> No
     assert client.events("wf") == before
 
 
-def test_a_run_stopped_while_a_step_runs_asks_the_step_to_stop(connect: Connect) -> None:
+def test_stopping_a_run_asks_its_running_step_to_stop(connect: Connect) -> None:
     mock = OutputMock("manual")
 
     @mock.workflow("busy")
@@ -103,7 +103,7 @@ def test_a_run_stopped_while_a_step_runs_asks_the_step_to_stop(connect: Connect)
     assert "ACTIVITY_TASK_CANCEL_REQUESTED" in client.kinds("wf")
 
 
-def test_a_run_stopped_before_it_began_never_begins(mock: OutputMock, client: Client) -> None:
+def test_a_run_that_is_stopped_before_it_begins_never_begins(mock: OutputMock, client: Client) -> None:
     ran: list[int] = []
 
     @mock.workflow("eager")
@@ -173,7 +173,7 @@ def test_a_run_that_waits_for_a_signal_times_out_when_time_passes(connect: Conne
     assert client.get("/workflow/wf/status").json["status"] == "timed_out"
 
 
-def test_the_execution_timeout_counts_for_the_whole_chain(connect: Connect) -> None:
+def test_the_execution_timeout_covers_the_whole_chain_of_runs(connect: Connect) -> None:
     mock = OutputMock(execution_timeout="150s")
 
     @mock.workflow("forever")
@@ -187,7 +187,7 @@ def test_the_execution_timeout_counts_for_the_whole_chain(connect: Connect) -> N
     assert client.get("/workflow/runs?workflowType=forever").json["count"] == 3
 
 
-def test_a_run_lives_a_day_by_default(connect: Connect) -> None:
+def test_the_default_execution_timeout_is_one_day(connect: Connect) -> None:
     mock = OutputMock("manual")
 
     @mock.workflow("waits")
@@ -213,7 +213,7 @@ def reset(client: Client, step: str, **body: Any) -> str:
     return run_id
 
 
-def test_a_reset_closes_a_running_run_and_changes_nothing_else_of_it(client: Client) -> None:
+def test_a_reset_closes_a_running_run_and_changes_nothing_else_in_it(client: Client) -> None:
     old = begun(client, "approval", "bees")
     before = client.events("wf")
     reset(client, "draft", reason="again")
@@ -224,7 +224,7 @@ def test_a_reset_closes_a_running_run_and_changes_nothing_else_of_it(client: Cli
     assert (found["status"], found["error"]["message"]) == ("terminated", "again")
 
 
-def test_a_new_run_begins_with_the_old_ones_history(client: Client) -> None:
+def test_a_reset_run_begins_with_the_history_of_the_old_run(client: Client) -> None:
     old = begun(client, "approval", "bees")
     new = reset(client, "draft")
     old_events, new_events = client.events("wf", old), client.events("wf", new)
@@ -235,7 +235,7 @@ def test_a_new_run_begins_with_the_old_ones_history(client: Client) -> None:
     assert (cause["baseRunId"], cause["newRunId"]) == (old, new)
 
 
-def test_a_step_after_the_point_is_run_again(mock: OutputMock, client: Client) -> None:
+def test_a_step_after_the_reset_point_is_run_again(mock: OutputMock, client: Client) -> None:
     count = [0]
 
     def counted(given: Any) -> int:
@@ -256,7 +256,7 @@ def test_a_step_after_the_point_is_run_again(mock: OutputMock, client: Client) -
     assert result(client)["output"] == [1, 3]
 
 
-def test_a_closed_run_that_is_reset_keeps_its_end(client: Client) -> None:
+def test_a_closed_run_that_is_reset_keeps_its_status(client: Client) -> None:
     old = client.run("chain", {"n": 0, "to": 0}, workflowId="wf")["runId"]
     before, outcome = client.events("wf"), result(client)
     reset(client, "count")
@@ -286,7 +286,7 @@ def test_a_failed_run_can_be_reset(mock: OutputMock, client: Client) -> None:
     assert result(client)["output"] == "mended"
 
 
-def test_a_pinned_reset_of_an_old_run_makes_the_latest(client: Client) -> None:
+def test_a_pinned_reset_of_an_old_run_creates_the_latest_run(client: Client) -> None:
     first = begun(client, "approval", "bees")
     second = reset(client, "draft")
     answer = client.post(f"/workflow/wf/runs/{first}/reset", {"stepName": "draft"})
@@ -296,7 +296,7 @@ def test_a_pinned_reset_of_an_old_run_makes_the_latest(client: Client) -> None:
     assert client.get("/workflow/wf/status").json["runId"] == third
 
 
-def test_the_last_of_several_steps_of_a_name_is_the_point(mock: OutputMock, client: Client) -> None:
+def test_a_reset_uses_the_last_step_of_that_name(mock: OutputMock, client: Client) -> None:
     seen: list[Any] = []
 
     @mock.workflow("loop")
@@ -312,7 +312,7 @@ def test_the_last_of_several_steps_of_a_name_is_the_point(mock: OutputMock, clie
 
 
 @pytest.mark.parametrize("step", ["publish", "nope", "", "approval#draft", "Draft"])
-def test_a_step_that_never_ran_is_not_found(client: Client, step: str) -> None:
+def test_a_reset_to_a_step_that_never_ran_is_refused(client: Client, step: str) -> None:
     begun(client, "approval", "bees")
     before = client.events("wf")
     answer = client.post("/workflow/wf/reset", {"stepName": step})
@@ -326,14 +326,14 @@ def test_a_step_that_never_ran_is_not_found(client: Client, step: str) -> None:
     assert client.events("wf") == before
 
 
-def test_a_step_that_still_runs_is_not_completed(client: Client) -> None:
+def test_a_reset_to_a_running_step_is_refused(client: Client) -> None:
     begun(client, "approval", "bees")
     client.post("/workflow/wf/signal/approve", {"payload": {}})
     answer = client.post("/workflow/wf/reset", {"stepName": "publish"})
     assert (answer.status, answer.json["error"]) == (409, "StepNotCompletedError")
 
 
-def test_a_step_that_failed_is_not_completed(mock: OutputMock, client: Client) -> None:
+def test_a_reset_to_a_failed_step_is_refused(mock: OutputMock, client: Client) -> None:
     @mock.workflow("fails")
     async def fails(ctx: Context, input: Any) -> Any:
         await ctx.step("work", fails=Failure("no", name="FatalError"))
@@ -349,7 +349,7 @@ def test_a_pinned_reset_of_an_unknown_run_is_the_servers_own_error(client: Clien
     assert answer.json["message"].startswith("5 NOT_FOUND: workflow execution not found")
 
 
-def test_a_timer_that_ran_at_the_point_runs_on_in_the_new_run(connect: Connect) -> None:
+def test_a_timer_that_was_pending_at_the_reset_point_continues_in_the_new_run(connect: Connect) -> None:
     mock = OutputMock("manual")
 
     @mock.workflow("parallel")
@@ -371,7 +371,7 @@ def test_a_timer_that_ran_at_the_point_runs_on_in_the_new_run(connect: Connect) 
     assert client.kinds("wf", new).count("TIMER_FIRED") == 1
 
 
-def test_a_query_of_a_reset_run_sees_what_was_replayed(client: Client) -> None:
+def test_a_query_of_a_reset_run_sees_the_replayed_state(client: Client) -> None:
     begun(client, "approval", "bees")
     client.post("/workflow/wf/signal/approve", {"payload": {"by": "ana"}})
     client.until_closed("wf")
@@ -381,7 +381,7 @@ def test_a_query_of_a_reset_run_sees_what_was_replayed(client: Client) -> None:
     assert client.post("/workflow/wf/query/stage").json == "publish"
 
 
-def test_a_child_that_ended_before_the_point_is_not_run_again(mock: OutputMock, client: Client) -> None:
+def test_a_child_that_ended_before_the_reset_point_is_not_run_again(mock: OutputMock, client: Client) -> None:
     mock.workflow("grows").takes("1m").returns("grown")
     mock.workflow("breaks").fails("broken")
 
@@ -403,7 +403,7 @@ def test_a_child_that_ended_before_the_point_is_not_run_again(mock: OutputMock, 
     assert len(children(client, "grows")) == len(children(client, "breaks")) == 1
 
 
-def test_timers_and_failures_before_the_point_are_replayed(mock: OutputMock, client: Client) -> None:
+def test_timers_and_failures_before_the_reset_point_are_replayed(mock: OutputMock, client: Client) -> None:
     tries: list[str] = []
 
     @mock.workflow("eventful")
@@ -435,7 +435,7 @@ def test_timers_and_failures_before_the_point_are_replayed(mock: OutputMock, cli
     assert client.get("/workflow/wf/status").json["startedAt"] > before
 
 
-def test_updates_before_and_after_the_point_both_count(mock: OutputMock, client: Client) -> None:
+def test_updates_before_and_after_the_reset_point_both_count(mock: OutputMock, client: Client) -> None:
     @mock.workflow("updated")
     async def updated(ctx: Context, input: Any) -> Any:
         state: dict[str, Any] = {}
@@ -465,7 +465,7 @@ def test_updates_before_and_after_the_point_both_count(mock: OutputMock, client:
     assert result(client)["output"] == {"before": 1, "after": 2}
 
 
-def test_a_run_that_was_stopped_before_the_point_is_stopped_when_it_is_replayed(client: Client) -> None:
+def test_a_stop_before_the_reset_point_is_replayed(client: Client) -> None:
     begun(client, "graceful", "swallow")
     client.patch("/workflow/wf/stop")
     assert client.until_closed("wf") == "completed"
@@ -475,7 +475,7 @@ def test_a_run_that_was_stopped_before_the_point_is_stopped_when_it_is_replayed(
     assert client.kinds("wf", new).count("WORKFLOW_EXECUTION_CANCEL_REQUESTED") == 1
 
 
-def test_a_step_that_ran_at_the_point_is_run_again(connect: Connect) -> None:
+def test_a_step_that_was_running_at_the_reset_point_is_run_again(connect: Connect) -> None:
     mock = OutputMock("manual")
     ended: list[str] = []
 
@@ -498,7 +498,7 @@ def test_a_step_that_ran_at_the_point_is_run_again(connect: Connect) -> None:
 # --- what leaves no trace, and what leaves too much ------------------------------------------------------
 
 
-def test_what_is_asked_for_and_given_up_at_once_leaves_no_trace(mock: OutputMock, client: Client) -> None:
+def test_commands_that_are_cancelled_at_once_leave_no_events(mock: OutputMock, client: Client) -> None:
     @mock.workflow("fickle")
     async def fickle(ctx: Context, input: Any) -> Any:
         for thing in (
@@ -518,7 +518,7 @@ def test_what_is_asked_for_and_given_up_at_once_leaves_no_trace(mock: OutputMock
     assert not [kind for kind in kinds if "TIMER" in kind or "CHILD" in kind]
 
 
-def test_a_history_that_grows_beyond_all_limits_ends_its_run(connect: Connect) -> None:
+def test_a_run_whose_history_exceeds_the_limit_is_ended(connect: Connect) -> None:
     mock = OutputMock("auto")
 
     @mock.workflow("endless", traced=False)
@@ -534,7 +534,7 @@ def test_a_history_that_grows_beyond_all_limits_ends_its_run(connect: Connect) -
 # --- continue as new -------------------------------------------------------------------------------------
 
 
-def test_a_workflow_that_continues_for_ever_times_out_in_run(connect: Connect) -> None:
+def test_run_times_out_for_a_workflow_that_continues_as_new_forever(connect: Connect) -> None:
     mock = OutputMock(max_waiting="1m")
 
     @mock.workflow("forever")
@@ -569,7 +569,7 @@ def children(client: Client, workflow_type: str) -> list[dict[str, Any]]:
     return runs
 
 
-def test_children_in_parallel_take_the_time_of_one(family: OutputMock, client: Client) -> None:
+def test_parallel_children_take_the_time_of_one(family: OutputMock, client: Client) -> None:
     found = client.run("parallel", 5, workflowId="p")
     assert found["output"] == [{"worked": n} for n in range(5)]
     status = client.get("/workflow/p/status").json
@@ -578,7 +578,7 @@ def test_children_in_parallel_take_the_time_of_one(family: OutputMock, client: C
     assert len({run["workflowId"] for run in runs}) == len(runs) == 5
 
 
-def test_a_child_takes_signals_of_its_own(family: OutputMock, client: Client) -> None:
+def test_a_child_receives_its_own_signals(family: OutputMock, client: Client) -> None:
     client.start("parent", {"child": "waits"}, workflowId="p")
     eventually(lambda: client.get("/workflow/p/status") and children(client, "waits"))
     child = children(client, "waits")[0]["workflowId"]
@@ -587,7 +587,7 @@ def test_a_child_takes_signals_of_its_own(family: OutputMock, client: Client) ->
     assert result(client, "p")["output"] == {"child": {"n": 1}}
 
 
-def test_a_child_has_no_trace_of_its_own_but_its_parents(family: OutputMock, client: Client) -> None:
+def test_a_child_shares_the_trace_of_its_parent(family: OutputMock, client: Client) -> None:
     client.run("parent", {"child": "works"}, workflowId="p")
     (child,) = children(client, "works")
     scheduled = [

@@ -107,7 +107,7 @@ def test_events_are_numbered_from_one(client: Client) -> None:
     assert [event["eventId"] for event in client.events("one")] == [str(n) for n in range(1, 20)]
 
 
-def test_every_event_has_the_attributes_of_its_kind_and_no_others(client: Client) -> None:
+def test_every_event_has_exactly_the_attributes_of_its_type(client: Client) -> None:
     client.run("one_step", 1, workflowId="one")
     for event in client.events("one"):
         words = event["eventTypeName"].lower().split("_")
@@ -115,7 +115,7 @@ def test_every_event_has_the_attributes_of_its_kind_and_no_others(client: Client
         assert set(event) == {"eventId", "eventType", "eventTypeName", "eventTime", f"{name}EventAttributes"}
 
 
-def test_payloads_come_only_when_they_are_asked_for(client: Client) -> None:
+def test_payloads_are_included_only_on_request(client: Client) -> None:
     client.run("one_step", {"secret": "s3cret"}, workflowId="one")
     assert "s3cret" not in client.get("/workflow/one/history?pageSize=50").text
     assert "s3cret" not in client.get("/workflow/one/history?pageSize=50&includePayloads=false").text
@@ -135,7 +135,7 @@ def test_retries_leave_one_scheduled_and_one_started_event(mock: OutputMock, cli
     assert started["lastFailure"]["message"] == "two"
 
 
-def test_the_workflow_part_tells_how_the_run_stands(client: Client) -> None:
+def test_the_workflow_object_has_the_state_of_the_run(client: Client) -> None:
     started = client.start("approval", workflowId="a")
     client.get("/workflow/a/status")
     assert client.get("/workflow/a/history").json["workflow"] == {
@@ -170,7 +170,7 @@ def pages(client: Client, workflow_id: str, size: int) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 9, 10, 50])
-def test_a_page_holds_batches_and_all_pages_make_the_history(client: Client, size: int) -> None:
+def test_pages_hold_whole_batches_and_together_make_the_history(client: Client, size: int) -> None:
     client.run("one_step", 1, workflowId="one")
     found = pages(client, "one", size)
     assert [kind for page in found for kind in page] == ONE_STEP
@@ -190,7 +190,7 @@ def test_a_page_holds_twenty_batches_by_default(mock: OutputMock, client: Client
     assert client.get("/workflow/m/history").json["nextPageToken"] is not None
 
 
-def test_a_token_wants_the_run_that_it_belongs_to(client: Client) -> None:
+def test_a_page_token_requires_the_id_of_its_run(client: Client) -> None:
     client.run("one_step", 1, workflowId="one")
     token = escaped(client.get("/workflow/one/history?pageSize=1").json["nextPageToken"])
     answer = client.get(f"/workflow/one/history?pageToken={token}")
@@ -203,14 +203,14 @@ def test_a_token_wants_the_run_that_it_belongs_to(client: Client) -> None:
     assert (answer.status, answer.json["error"]) == (400, "InvalidPageTokenError")
 
 
-def test_a_pinned_route_is_run_id_enough(client: Client) -> None:
+def test_a_pinned_route_needs_no_run_id_in_the_query(client: Client) -> None:
     run_id = client.run("one_step", 1, workflowId="one")["runId"]
     token = escaped(client.get("/workflow/one/history?pageSize=1").json["nextPageToken"])
     page = client.get(f"/workflow/one/runs/{run_id}/history?pageSize=1&pageToken={token}").json
     assert [event["eventId"] for event in page["events"]] == ["3"]
 
 
-def test_a_token_leads_to_its_run_when_a_later_one_has_begun(client: Client) -> None:
+def test_a_page_token_stays_with_its_run_when_a_later_run_begins(client: Client) -> None:
     run_id = client.run("one_step", 1, workflowId="one")["runId"]
     token = escaped(client.get("/workflow/one/history?pageSize=8").json["nextPageToken"])
     client.run("one_step", 2, workflowId="one")
@@ -236,7 +236,7 @@ def encoded(value: Any) -> str:
         "/" * 4096,
     ],
 )
-def test_a_token_that_no_page_gave_is_refused(client: Client, token: str) -> None:
+def test_a_made_up_page_token_is_refused(client: Client, token: str) -> None:
     run_id = client.run("one_step", 1, workflowId="one")["runId"]
     answer = client.get(f"/workflow/one/history?runId={run_id}&pageToken={token}")
     assert (answer.status, answer.json) == (
@@ -248,14 +248,14 @@ def test_a_token_that_no_page_gave_is_refused(client: Client, token: str) -> Non
     )
 
 
-def test_a_token_too_short_to_hold_anything_leads_to_the_beginning(client: Client) -> None:
+def test_a_page_token_that_is_too_short_means_the_first_page(client: Client) -> None:
     run_id = client.run("one_step", 1, workflowId="one")["runId"]
     page = client.get(f"/workflow/one/history?runId={run_id}&pageToken=A&pageSize=1").json
     assert [event["eventId"] for event in page["events"]] == ["1", "2"]
 
 
 @pytest.mark.parametrize("token", ["%21%21", "A-_A", "a" * 4097, "=", "A%3D%3D%3D"])
-def test_a_token_of_another_form_is_a_validation_error(client: Client, token: str) -> None:
+def test_a_malformed_page_token_is_a_validation_error(client: Client, token: str) -> None:
     run_id = client.run("one_step", 1, workflowId="one")["runId"]
     answer = client.get(f"/workflow/one/history?runId={run_id}&pageToken={token}")
     assert (answer.status, answer.json["error"]) == (400, "ValidationError")
@@ -276,13 +276,13 @@ def test_a_token_of_another_form_is_a_validation_error(client: Client, token: st
         ("runId=a&runId=b", "runId"),
     ],
 )
-def test_a_query_that_does_not_fit_is_refused(client: Client, query: str, where: str) -> None:
+def test_an_invalid_query_string_is_refused(client: Client, query: str, where: str) -> None:
     answer = client.get(f"/workflow/any/history?{query}")
     assert answer.status == 400
     assert [issue["path"] for issue in answer.json["issues"]] == [[where]]
 
 
-def test_a_run_id_in_the_query_chooses_the_run(client: Client) -> None:
+def test_a_run_id_in_the_query_string_selects_the_run(client: Client) -> None:
     first = client.run("one_step", 1, workflowId="one")["runId"]
     client.run("one_step", 2, workflowId="one")
     assert client.get(f"/workflow/one/history?runId={first}").json["runId"] == first
@@ -290,7 +290,7 @@ def test_a_run_id_in_the_query_chooses_the_run(client: Client) -> None:
     assert (answer.status, answer.json["error"]) == (400, "ServiceError")
 
 
-def test_the_pinned_run_goes_before_the_one_in_the_query(client: Client) -> None:
+def test_the_run_id_in_the_path_takes_precedence_over_the_query_string(client: Client) -> None:
     first = client.run("one_step", 1, workflowId="one")["runId"]
     second = client.run("one_step", 2, workflowId="one")["runId"]
     page = client.get(f"/workflow/one/runs/{first}/history?runId={second}").json
@@ -300,7 +300,7 @@ def test_the_pinned_run_goes_before_the_one_in_the_query(client: Client) -> None
 # --- long polls ------------------------------------------------------------------------------------------
 
 
-def test_a_long_poll_of_a_running_run_has_a_token_for_what_comes_next(client: Client) -> None:
+def test_a_long_poll_of_a_running_run_returns_a_token_for_the_next_events(client: Client) -> None:
     client.start("approval", workflowId="a")
     page = drained(client, "a")
     assert page["nextPageToken"]
@@ -309,7 +309,7 @@ def test_a_long_poll_of_a_running_run_has_a_token_for_what_comes_next(client: Cl
     assert client.get("/workflow/a/history?pageSize=50").json["nextPageToken"] is None
 
 
-def test_a_long_poll_in_which_nothing_comes_returns_the_same_token_and_no_events(client: Client) -> None:
+def test_a_long_poll_without_new_events_returns_the_same_token(client: Client) -> None:
     client.start("approval", workflowId="a")
     page = drained(client, "a")
     again = client.get(
@@ -321,7 +321,7 @@ def test_a_long_poll_in_which_nothing_comes_returns_the_same_token_and_no_events
 
 @BOTH_TRANSPORTS
 @pytest.mark.usefixtures("patient")
-def test_a_long_poll_wakes_when_a_signal_comes_from_another_thread(mock: OutputMock, client: Client) -> None:
+def test_a_signal_from_another_thread_wakes_a_long_poll(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     page = drained(client, "a")
     poll = (
@@ -336,7 +336,7 @@ def test_a_long_poll_wakes_when_a_signal_comes_from_another_thread(mock: OutputM
     assert int(events[0]["eventId"]) == page["workflow"]["historyLength"] + 1
 
 
-def test_long_polls_in_a_row_give_the_whole_history(mock: OutputMock, client: Client) -> None:
+def test_successive_long_polls_return_the_whole_history(mock: OutputMock, client: Client) -> None:
     client.start("slow", workflowId="s")
     events, page = [], client.get("/workflow/s/history?pageSize=50&longPollTimeoutMs=15000").json
     while True:
@@ -351,7 +351,7 @@ def test_long_polls_in_a_row_give_the_whole_history(mock: OutputMock, client: Cl
     assert [event["eventId"] for event in events] == [event["eventId"] for event in client.events("s")]
 
 
-def test_a_long_poll_of_a_closed_run_answers_at_once_and_has_no_token(client: Client) -> None:
+def test_a_long_poll_of_a_closed_run_returns_at_once_without_a_token(client: Client) -> None:
     client.run("one_step", 1, workflowId="one")
     page = client.get("/workflow/one/history?pageSize=50&longPollTimeoutMs=15000").json
     assert (len(page["events"]), page["nextPageToken"]) == (19, None)
@@ -359,7 +359,7 @@ def test_a_long_poll_of_a_closed_run_answers_at_once_and_has_no_token(client: Cl
 
 @BOTH_TRANSPORTS
 @pytest.mark.usefixtures("patient")
-def test_a_long_poll_ends_when_the_run_is_terminated_meanwhile(mock: OutputMock, client: Client) -> None:
+def test_a_long_poll_ends_when_its_run_is_terminated(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     page = drained(client, "a")
     poll = (
@@ -396,7 +396,7 @@ def test_many_long_polls_of_one_run_all_wake(mock: OutputMock, client: Client) -
     assert [answer["events"][0]["eventTypeName"] for answer in answers] == ["WORKFLOW_EXECUTION_SIGNALED"] * 8
 
 
-def test_a_long_poll_waits_no_longer_than_the_server_lets_it(mock: OutputMock, client: Client) -> None:
+def test_a_long_poll_waits_no_longer_than_the_servers_limit(mock: OutputMock, client: Client) -> None:
     mock.world.history_max_waiting = 5_000_000
     client.start("approval", workflowId="a")
     page = drained(client, "a")
@@ -418,7 +418,9 @@ def streamed(frames: list[Frame]) -> list[dict[str, Any]]:
 
 
 @BOTH_TRANSPORTS
-def test_the_stream_of_a_closed_run_is_its_history_between_workflow_and_done(client: Client) -> None:
+def test_the_stream_of_a_closed_run_is_its_history_between_a_workflow_and_a_done_event(
+    client: Client,
+) -> None:
     client.run("one_step", 1, workflowId="one")
     frames = read(client, "/workflow/one/history/stream?includePayloads=true")
     assert [frame.event for frame in frames] == ["workflow", "history", "done"]
@@ -454,7 +456,7 @@ def test_a_stream_resumes_after_any_event(client: Client, after: int) -> None:
         ("5, x", "1"),
     ],
 )
-def test_the_last_number_of_the_header_counts_and_anything_else_is_ignored(
+def test_the_last_number_in_last_event_id_counts_and_the_rest_is_ignored(
     client: Client, header: str, first: str
 ) -> None:
     client.run("one_step", 1, workflowId="one")
@@ -462,7 +464,7 @@ def test_the_last_number_of_the_header_counts_and_anything_else_is_ignored(
     assert events[0]["eventId"] == first
 
 
-def test_the_query_goes_before_the_header(client: Client) -> None:
+def test_the_query_string_takes_precedence_over_the_header(client: Client) -> None:
     client.run("one_step", 1, workflowId="one")
     frames = read(client, "/workflow/one/history/stream?lastEventId=10", {"Last-Event-ID": "3"})
     assert streamed(frames)[0]["eventId"] == "11"
@@ -470,7 +472,7 @@ def test_the_query_goes_before_the_header(client: Client) -> None:
 
 @BOTH_TRANSPORTS
 @pytest.mark.parametrize("after", [19, 20, 1000])
-def test_a_stream_with_nothing_left_to_come_has_no_content(client: Client, after: int) -> None:
+def test_a_stream_resumed_after_the_last_event_has_no_content(client: Client, after: int) -> None:
     client.run("one_step", 1, workflowId="one")
     answer = client.get(f"/workflow/one/history/stream?lastEventId={after}")
     assert (answer.status, answer.body) == (204, b"")
@@ -485,7 +487,7 @@ def test_a_last_event_id_in_the_query_has_to_be_a_number(client: Client, value: 
 
 
 @BOTH_TRANSPORTS
-def test_a_stream_follows_a_living_run_event_by_event(mock: OutputMock, client: Client) -> None:
+def test_a_stream_follows_a_running_run_event_by_event(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     seen: list[Frame] = []
 
@@ -521,7 +523,7 @@ def test_a_stream_makes_time_pass_for_its_run(client: Client) -> None:
 
 
 @BOTH_TRANSPORTS
-def test_a_stream_that_is_resumed_continues_following(mock: OutputMock, client: Client) -> None:
+def test_a_resumed_stream_continues_to_follow_its_run(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     length = drained(client, "a")["workflow"]["historyLength"]
     path = f"/workflow/a/history/stream?includePayloads=true&lastEventId={length}"
@@ -550,7 +552,7 @@ def test_a_stream_ends_when_its_run_closes(
     assert outcome[0][-1] == Frame("done", None, {"reason": reason})
 
 
-def test_the_stream_of_a_continued_run_names_the_next_one(client: Client) -> None:
+def test_the_stream_of_a_continued_run_names_the_next_run(client: Client) -> None:
     first = client.run("chain", {"n": 0}, workflowId="c")["runId"]
     latest = client.get("/workflow/c/status").json["runId"]
     frames = read(client, f"/workflow/c/runs/{first}/history/stream")
@@ -559,7 +561,7 @@ def test_the_stream_of_a_continued_run_names_the_next_one(client: Client) -> Non
 
 
 @BOTH_TRANSPORTS
-def test_a_stream_in_which_nothing_happens_is_kept_alive(
+def test_a_silent_stream_sends_keepalives(
     mock: OutputMock, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_module, "KEEPALIVE", 0.01)
@@ -577,7 +579,7 @@ def test_a_stream_in_which_nothing_happens_is_kept_alive(
 
 
 @BOTH_TRANSPORTS
-def test_a_client_that_goes_away_harms_nobody(mock: OutputMock, client: Client) -> None:
+def test_a_client_that_disconnects_from_a_stream_does_no_harm(mock: OutputMock, client: Client) -> None:
     client.start("approval", workflowId="a")
     for _ in range(3):
         with client.stream("/workflow/a/history/stream") as stream:

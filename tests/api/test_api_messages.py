@@ -111,7 +111,7 @@ def test_signals_before_the_first_workflow_task_are_kept_in_order(mock: OutputMo
     assert output(client, "c") == [0, 1, 2]
 
 
-def test_signals_before_the_handler_reach_it_when_it_is_there(mock: OutputMock, client: Client) -> None:
+def test_signals_sent_before_the_handler_is_set_reach_it_later(mock: OutputMock, client: Client) -> None:
     @mock.workflow("late")
     async def late(ctx: Context, input: Any) -> Any:
         seen: list[Any] = []
@@ -130,7 +130,7 @@ def test_signals_before_the_handler_reach_it_when_it_is_there(mock: OutputMock, 
     assert output(client, "l") == [0, 1, 2, 3]
 
 
-def test_signals_of_other_names_are_not_taken(mock: OutputMock, client: Client) -> None:
+def test_a_wait_ignores_signals_of_other_names(mock: OutputMock, client: Client) -> None:
     @mock.workflow("two")
     async def two(ctx: Context, input: Any) -> Any:
         first = await ctx.wait_for_signal("first")
@@ -177,7 +177,7 @@ def test_a_signal_handler_that_fails_fails_the_run(mock: OutputMock, client: Cli
 
 
 @pytest.mark.parametrize("operation", ["signal/approve", "feedback", "update/set"])
-def test_a_closed_run_takes_no_messages(client: Client, approval: str, operation: str) -> None:
+def test_a_closed_run_refuses_signals_and_updates(client: Client, approval: str, operation: str) -> None:
     approve(client)
     before = client.events("a")
     answer = client.post(f"/workflow/a/{operation}", {"payload": {"to": 1}})
@@ -192,7 +192,9 @@ def test_a_closed_run_takes_no_messages(client: Client, approval: str, operation
     assert client.events("a") == before
 
 
-def test_a_script_may_change_a_payload_without_changing_the_history(mock: OutputMock, client: Client) -> None:
+def test_a_script_that_changes_a_payload_does_not_change_the_history(
+    mock: OutputMock, client: Client
+) -> None:
     @mock.workflow("rude")
     async def rude(ctx: Context, input: Any) -> Any:
         input["list"].append("changed")
@@ -212,18 +214,18 @@ def test_a_script_may_change_a_payload_without_changing_the_history(mock: Output
 # --- queries ---------------------------------------------------------------------------------------------
 
 
-def test_a_query_without_a_payload_is_asked_with_none(client: Client, approval: str) -> None:
+def test_a_query_handler_gets_none_when_there_is_no_payload(client: Client, approval: str) -> None:
     for answer in (client.post("/workflow/a/query/echo"), client.post("/workflow/a/query/echo", {})):
         assert (answer.status, answer.text) == (200, "null")
 
 
-def test_a_query_that_answers_nothing_has_an_empty_body(client: Client, approval: str) -> None:
+def test_a_query_that_returns_nothing_has_an_empty_body(client: Client, approval: str) -> None:
     answer = client.post("/workflow/a/query/nothing")
     assert (answer.status, answer.text) == (200, "")
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
 
 
-def test_a_query_whose_handler_fails_says_what_it_said(client: Client, approval: str) -> None:
+def test_a_query_whose_handler_fails_reports_its_message(client: Client, approval: str) -> None:
     answer = client.post("/workflow/a/query/broken")
     assert (answer.status, answer.json) == (
         500,
@@ -231,14 +233,14 @@ def test_a_query_whose_handler_fails_says_what_it_said(client: Client, approval:
     )
 
 
-def test_queries_leave_no_trace(client: Client, approval: str) -> None:
+def test_queries_add_nothing_to_the_history(client: Client, approval: str) -> None:
     before = client.events("a")
     for name in ("stage", "echo", "nothing", "broken", "unknown"):
         client.post(f"/workflow/a/query/{name}")
     assert client.events("a") == before
 
 
-def test_a_closed_run_answers_queries_with_how_it_ended(client: Client, approval: str) -> None:
+def test_a_closed_run_answers_queries_with_its_final_state(client: Client, approval: str) -> None:
     approve(client)
     assert client.post("/workflow/a/query/stage").json == "done"
     assert client.post("/workflow/a/query/broken").json["message"] == "query handler broke"
@@ -246,7 +248,7 @@ def test_a_closed_run_answers_queries_with_how_it_ended(client: Client, approval
 
 
 @pytest.mark.parametrize("end", ["terminate", "stop"])
-def test_a_run_that_was_ended_answers_queries_with_where_it_was(
+def test_a_terminated_run_answers_queries_with_its_last_state(
     client: Client, approval: str, end: str
 ) -> None:
     client.request("PATCH" if end == "stop" else "POST", f"/workflow/a/{end}")
@@ -259,7 +261,7 @@ def test_a_query_waits_for_the_first_workflow_task(client: Client) -> None:
     assert client.post("/workflow/a/query/stage").json == "review"
 
 
-def test_a_query_of_a_run_without_queries_names_the_built_in_ones(mock: OutputMock, client: Client) -> None:
+def test_an_unknown_query_names_the_built_in_queries(mock: OutputMock, client: Client) -> None:
     mock.workflow("plain").returns(1)
     client.run("plain", workflowId="p")
     assert (
@@ -269,7 +271,7 @@ def test_a_query_of_a_run_without_queries_names_the_built_in_ones(mock: OutputMo
     )
 
 
-def test_a_query_sees_what_a_signal_just_before_it_has_done(mock: OutputMock, client: Client) -> None:
+def test_a_query_sees_the_effect_of_the_signal_before_it(mock: OutputMock, client: Client) -> None:
     @mock.workflow("counter")
     async def counter(ctx: Context, input: Any) -> Any:
         count = [0]
@@ -294,7 +296,7 @@ def updates(client: Client) -> list[str]:
     return [kind for kind in client.kinds("a") if "UPDATE" in kind]
 
 
-def test_an_update_that_answers_nothing_has_an_empty_body(client: Client, approval: str) -> None:
+def test_an_update_that_returns_nothing_has_an_empty_body(client: Client, approval: str) -> None:
     answer = client.post("/workflow/a/update/nothing")
     assert (answer.status, answer.text) == (200, "")
 
@@ -317,7 +319,7 @@ def test_an_update_that_fails_is_kept_in_the_history_and_the_run_continues(
     assert client.get("/workflow/a/status").json["status"] == "running"
 
 
-def test_an_update_that_sleeps_is_waited_for_without_waiting(client: Client, approval: str) -> None:
+def test_an_update_that_sleeps_takes_no_real_time(client: Client, approval: str) -> None:
     assert client.post("/workflow/a/update/sleepy").json == "awake"
 
 
@@ -332,7 +334,7 @@ def test_an_update_waits_for_a_signal_that_comes_later(
     assert client.until_closed("a") == "completed"
 
 
-def test_several_updates_at_once_are_all_answered(mock: OutputMock, client: Client, approval: str) -> None:
+def test_concurrent_updates_are_all_answered(mock: OutputMock, client: Client, approval: str) -> None:
     def wait() -> Answer:
         return client.post("/workflow/a/update/wait")
 
@@ -343,9 +345,7 @@ def test_several_updates_at_once_are_all_answered(mock: OutputMock, client: Clie
     assert first[0].json == second[0].json == {"by": "cy"}
 
 
-def test_an_update_that_the_run_did_not_live_to_answer_fails(
-    mock: OutputMock, client: Client, approval: str
-) -> None:
+def test_an_update_fails_when_its_run_ends_first(mock: OutputMock, client: Client, approval: str) -> None:
     with in_another_thread(lambda: client.post("/workflow/a/update/wait")) as answers:
         eventually(lambda: "WORKFLOW_EXECUTION_UPDATE_ACCEPTED" in client.kinds("a"))
         client.post("/workflow/a/terminate")
@@ -353,7 +353,7 @@ def test_an_update_that_the_run_did_not_live_to_answer_fails(
     assert answers[0].json["error"] == "WorkflowUpdateFailedError"
 
 
-def test_an_update_that_waits_for_what_never_comes_says_so(
+def test_an_update_that_waits_for_something_that_never_happens_is_reported(
     mock: OutputMock, client: Client, approval: str
 ) -> None:
     mock.world.patience = 0.01

@@ -70,7 +70,7 @@ def test_every_operation_is_reached_regardless_of_case_and_trailing_slash(
 @pytest.mark.parametrize(
     "path", ["/health//", "//health", "/workflow//status", "/workflow/wf/status//", "//"]
 )
-def test_a_path_with_an_empty_part_is_not_a_path(client: Client, path: str) -> None:
+def test_a_path_with_an_empty_segment_is_not_found(client: Client, path: str) -> None:
     answer = client.get(path)
     assert (answer.status, answer.text) == (404, "Not Found")
 
@@ -129,13 +129,13 @@ def test_head_of_a_stream_does_not_wait_for_its_end(client: Client, path: str) -
 @pytest.mark.parametrize(
     "path", ["/", "/nope", "/health", "/workflow/run", "/workflow/wf/stop", "/workflow/%E0%A4%A/x"]
 )
-def test_options_answers_ok_on_anything(client: Client, path: str) -> None:
+def test_options_requests_get_200_on_every_path(client: Client, path: str) -> None:
     answer = client.request("OPTIONS", path)
     assert (answer.status, answer.text) == (200, "OK")
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_options_starts_nothing(mock: OutputMock, client: Client) -> None:
+def test_an_options_request_starts_no_run(mock: OutputMock, client: Client) -> None:
     client.request("OPTIONS", "/workflow/start", {"workflowName": "approval"})
     assert len(mock.runs) == 0
 
@@ -155,7 +155,7 @@ def test_heartbeat_has_no_content(client: Client) -> None:
     assert answer.headers["etag"] == 'W/"a-bAsFyilMr4Ra1hIU5PyoyFRunpI"'
 
 
-def test_words_of_other_routes_can_be_workflow_ids(client: Client) -> None:
+def test_words_that_occur_in_routes_can_be_workflow_ids(client: Client) -> None:
     for word in ("catalog", "run", "start", "runs"):
         answer = client.get(f"/workflow/{word}/status")
         assert (answer.status, answer.json["workflowId"]) == (404, word)
@@ -167,12 +167,12 @@ def test_a_query_string_does_not_change_the_route(client: Client) -> None:
 
 
 @BOTH_TRANSPORTS
-def test_a_target_with_scheme_and_host_is_its_path(client: Client) -> None:
+def test_an_absolute_request_target_is_reduced_to_its_path(client: Client) -> None:
     assert client.get("http://output.example/health").text == "OK"
     assert client.get("http://output.example/workflow/none/status").json["workflowId"] == "none"
 
 
-def test_a_workflow_that_is_not_a_catalog_answers_no_query_for_its_contents(client: Client) -> None:
+def test_a_catalog_query_to_another_workflow_fails(client: Client) -> None:
     client.start("approval", workflowId="wf")
     answer = client.get("/workflow/catalog/wf")
     assert (answer.status, answer.json["error"]) == (500, "QueryNotRegisteredError")
@@ -182,7 +182,9 @@ def test_a_workflow_that_is_not_a_catalog_answers_no_query_for_its_contents(clie
 @pytest.mark.parametrize(
     ("path", "workflow_id"), [("/workflow/a%20b/status", "a b"), ("/workflow/%C3%A9/status?x=1", "é")]
 )
-def test_a_server_that_passes_on_no_raw_target_will_do(mock: OutputMock, path: str, workflow_id: str) -> None:
+def test_the_app_works_on_servers_that_do_not_pass_the_raw_target(
+    mock: OutputMock, path: str, workflow_id: str
+) -> None:
     environ = EnvironBuilder(path).get_environ()
     del environ["RAW_URI"], environ["REQUEST_URI"]
     chunks, status, _ = run_wsgi_app(mock.app, environ)
@@ -191,7 +193,7 @@ def test_a_server_that_passes_on_no_raw_target_will_do(mock: OutputMock, path: s
     assert mock.calls()[0].path == path.partition("?")[0]
 
 
-def test_a_query_that_a_test_client_is_given_by_itself_counts(mock: OutputMock) -> None:
+def test_the_query_string_argument_of_the_test_client_counts(mock: OutputMock) -> None:
     client = mock.app.test_client()
     assert client.get("/workflow/runs", query_string={"limit": "1"}).status_code == 200
     assert client.get("/workflow/runs", query_string={"limit": "0"}).status_code == 400
@@ -243,12 +245,12 @@ def test_an_escape_that_cannot_be_decoded_is_a_uri_error(client: Client, escaped
     )
 
 
-def test_a_bad_escape_where_no_route_is_is_not_found(client: Client) -> None:
+def test_a_bad_escape_in_an_unknown_path_is_not_found(client: Client) -> None:
     assert client.get("/%zz").status == 404
     assert client.get("/workflow/%zz").status == 404
 
 
-def test_names_of_messages_are_percent_decoded(mock: OutputMock, client: Client) -> None:
+def test_message_names_are_percent_decoded(mock: OutputMock, client: Client) -> None:
     @mock.workflow("spaced")
     async def spaced(ctx: Context, input: object) -> object:
         return await ctx.wait_for_signal("go on/now")
@@ -286,17 +288,17 @@ def test_an_invalid_request_id_is_replaced(client: Client, header: str, given: s
     assert str(uuid.UUID(answer.headers["x-request-id"])) == answer.headers["x-request-id"]
 
 
-def test_the_platforms_request_id_goes_before_the_clients(client: Client) -> None:
+def test_the_platforms_request_id_takes_precedence_over_the_clients(client: Client) -> None:
     both = {"Rndr-Id": "render-1", "X-Request-ID": "other"}
     assert client.get("/health", headers=both).headers["x-request-id"] == "render-1"
 
 
-def test_an_invalid_platform_id_leaves_the_clients(client: Client) -> None:
+def test_an_invalid_platform_request_id_does_not_replace_the_clients(client: Client) -> None:
     both = {"Rndr-Id": "not valid", "X-Request-ID": "other"}
     assert client.get("/health", headers=both).headers["x-request-id"] == "other"
 
 
-def test_request_ids_are_new_for_every_answer_whatever_it_is(client: Client) -> None:
+def test_every_response_has_a_new_request_id(client: Client) -> None:
     answers = [
         client.get("/health"),
         client.get("/nope"),
@@ -354,7 +356,9 @@ def test_unpinned_stop_terminate_and_reset_are_deprecated(
 
 
 @pytest.mark.parametrize(("method", "operation"), UNPINNED[1:])
-def test_a_refused_body_is_deprecated_all_the_same(client: Client, method: str, operation: str) -> None:
+def test_a_refused_request_to_a_deprecated_route_has_the_deprecation_header(
+    client: Client, method: str, operation: str
+) -> None:
     answer = client.request(method, f"/workflow/wf/{operation}", {"reason": 1, "stepName": 1})
     assert answer.status == 400
     assert answer.headers["deprecation"] == "true"
@@ -374,7 +378,7 @@ def test_pinned_stop_terminate_and_reset_are_not_deprecated(
 # --- ETag ------------------------------------------------------------------------------------------------
 
 
-def test_the_etag_is_the_one_that_express_makes(client: Client) -> None:
+def test_the_etag_is_the_one_that_express_computes(client: Client) -> None:
     assert client.get("/health").headers["etag"] == 'W/"2-nOO9QiTIwXgNtWtBJezz8kv3SLc"'
 
 
@@ -391,7 +395,7 @@ def with_etag(answer_etag: str) -> list[str]:
 
 
 @BOTH_TRANSPORTS
-def test_a_body_that_the_client_has_is_not_sent_again(client: Client) -> None:
+def test_a_body_with_the_same_etag_is_not_sent_again(client: Client) -> None:
     first = client.get("/workflow/catalog")
     for condition in with_etag(first.headers["etag"]):
         again = client.get("/workflow/catalog", headers={"If-None-Match": condition})
@@ -402,25 +406,25 @@ def test_a_body_that_the_client_has_is_not_sent_again(client: Client) -> None:
         assert "x-request-id" in again.headers
 
 
-def test_head_is_conditional_too(client: Client) -> None:
+def test_head_requests_can_be_conditional_too(client: Client) -> None:
     etag = client.get("/workflow/catalog").headers["etag"]
     assert client.request("HEAD", "/workflow/catalog", headers={"If-None-Match": etag}).status == 304
 
 
 @pytest.mark.parametrize("condition", ['"other"', "", "nOO9QiTIwXgNtWtBJezz8kv3SLc", 'W/"2-x"'])
-def test_a_body_that_the_client_does_not_have_is_sent(client: Client, condition: str) -> None:
+def test_a_body_with_another_etag_is_sent(client: Client, condition: str) -> None:
     answer = client.get("/health", headers={"If-None-Match": condition})
     assert (answer.status, answer.text) == (200, "OK")
 
 
 @pytest.mark.parametrize("control", ["no-cache", "max-age=0, no-cache", "no-cache, x"])
-def test_a_client_that_wants_no_cache_gets_the_body(client: Client, control: str) -> None:
+def test_no_cache_gets_the_body(client: Client, control: str) -> None:
     etag = client.get("/health").headers["etag"]
     answer = client.get("/health", headers={"If-None-Match": etag, "Cache-Control": control})
     assert answer.status == 200
 
 
-def test_a_body_that_has_changed_is_sent(client: Client) -> None:
+def test_a_changed_body_is_sent_in_full(client: Client) -> None:
     client.start("approval", workflowId="wf")
     etag = client.get("/workflow/wf/status").headers["etag"]
     client.post("/workflow/wf/terminate")
@@ -428,7 +432,7 @@ def test_a_body_that_has_changed_is_sent(client: Client) -> None:
     assert (answer.status, answer.json["status"]) == (200, "terminated")
 
 
-def test_errors_and_posts_are_never_not_modified(client: Client) -> None:
+def test_errors_and_posts_never_get_a_304(client: Client) -> None:
     missing = client.get("/workflow/none/status")
     headers = {"If-None-Match": missing.headers["etag"]}
     assert client.get("/workflow/none/status", headers=headers).status == 404
@@ -439,7 +443,7 @@ def test_errors_and_posts_are_never_not_modified(client: Client) -> None:
 
 
 @BOTH_TRANSPORTS
-def test_a_stream_has_no_etag_and_is_not_kept(client: Client) -> None:
+def test_a_stream_has_no_etag_and_is_not_cached(client: Client) -> None:
     client.start("approval", workflowId="wf")
     client.post("/workflow/wf/terminate")
     with client.stream("/workflow/wf/history/stream", headers={"If-None-Match": "*"}) as stream:
@@ -463,7 +467,7 @@ def guarded(connect: Connect) -> Client:
 
 @BOTH_TRANSPORTS
 @pytest.mark.parametrize("given", [f"Basic {TOKEN}", TOKEN, f"Basic\t{TOKEN}"])
-def test_the_token_opens_with_basic_before_it_or_without(guarded: Client, given: str) -> None:
+def test_the_token_is_accepted_with_or_without_basic(guarded: Client, given: str) -> None:
     assert guarded.get("/workflow/catalog", headers={"Authorization": given}).status == 200
 
 
@@ -483,7 +487,7 @@ def test_the_token_opens_with_basic_before_it_or_without(guarded: Client, given:
         f"Basic {base64.b64encode(TOKEN.encode()).decode()}",
     ],
 )
-def test_anything_else_is_unauthorized(guarded: Client, given: str | None) -> None:
+def test_no_other_authorization_is_accepted(guarded: Client, given: str | None) -> None:
     headers = {} if given is None else {"Authorization": given}
     answer = guarded.get("/workflow/catalog", headers=headers)
     assert (answer.status, answer.text) == (401, "Unauthorized")
@@ -492,7 +496,7 @@ def test_anything_else_is_unauthorized(guarded: Client, given: str | None) -> No
     assert "www-authenticate" not in answer.headers
 
 
-def test_every_operation_but_health_and_ready_is_guarded(guarded: Client) -> None:
+def test_every_operation_but_health_and_ready_requires_the_token(guarded: Client) -> None:
     for method, path, operation in ROUTES:
         wanted = 200 if operation in ("health", "ready") else 401
         assert guarded.request(method, filled(path), body_for(operation)).status == wanted, (method, path)
@@ -508,7 +512,9 @@ def test_every_operation_but_health_and_ready_is_guarded(guarded: Client) -> Non
         ("GET", "/workflow/%zz/status"),
     ],
 )
-def test_options_and_unknown_paths_are_guarded_too(guarded: Client, method: str, path: str) -> None:
+def test_options_requests_and_unknown_paths_require_the_token_too(
+    guarded: Client, method: str, path: str
+) -> None:
     assert guarded.request(method, path).status == 401
     headers = {"Authorization": f"Basic {TOKEN}"}
     assert guarded.request(method, path, headers=headers).status != 401
@@ -516,22 +522,22 @@ def test_options_and_unknown_paths_are_guarded_too(guarded: Client, method: str,
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/HEALTH", "/health/", "/Ready/"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_health_and_ready_are_open_however_they_are_spelt(guarded: Client, method: str, path: str) -> None:
+def test_health_and_ready_need_no_token_in_any_spelling(guarded: Client, method: str, path: str) -> None:
     assert guarded.request(method, path).status == 200
 
 
-def test_a_body_is_read_before_anybody_asks_for_the_token(guarded: Client) -> None:
+def test_a_body_is_parsed_before_the_token_is_checked(guarded: Client) -> None:
     json_type = {"Content-Type": "application/json"}
     assert guarded.post("/workflow/run", data="{bad", headers=json_type).json["error"] == "SyntaxError"
     assert guarded.post("/workflow/run", {"workflowName": "echo"}).status == 401
 
 
-def test_an_unauthorized_request_does_nothing(connect: Connect) -> None:
+def test_an_unauthorized_request_has_no_effect(connect: Connect) -> None:
     mock = OutputMock(auth_token=TOKEN)
     mock.workflow("echo").returns(1)
     connect(mock).post("/workflow/run", {"workflowName": "echo"})
     assert len(mock.runs) == 0
 
 
-def test_without_a_token_nothing_is_guarded(client: Client) -> None:
+def test_without_a_configured_token_every_request_is_accepted(client: Client) -> None:
     assert client.get("/workflow/catalog", headers={"Authorization": "Bearer whatever"}).status == 200

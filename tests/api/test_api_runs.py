@@ -54,7 +54,7 @@ def test_any_json_is_input_and_output(client: Client, value: Any) -> None:
     assert (result["input"], result["output"]) == (value, value)
 
 
-def test_a_workflow_id_is_minted_where_none_is_given(client: Client) -> None:
+def test_a_workflow_id_is_generated_when_the_request_has_none(client: Client) -> None:
     ids = [client.run("echo", 1)["workflowId"] for _ in range(50)]
     assert len(set(ids)) == 50
     assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{20}", one) for one in ids)
@@ -81,13 +81,13 @@ def test_run_waits_five_minutes_by_default(mock: OutputMock, client: Client) -> 
     assert client.post("/workflow/run", {"workflowName": "longer"}).status == 408
 
 
-def test_how_long_run_waits_by_default_can_be_set(connect: Connect) -> None:
+def test_the_default_timeout_of_run_can_be_configured(connect: Connect) -> None:
     mock = OutputMock(max_waiting="2h")
     mock.workflow("hour").takes("1h").returns("done")
     assert connect(mock).run("hour")["output"] == "done"
 
 
-def test_run_of_a_workflow_that_waits_for_a_signal_answers_408_at_once(client: Client) -> None:
+def test_run_returns_408_at_once_for_a_workflow_that_waits_for_a_signal(client: Client) -> None:
     answer = client.post("/workflow/run", {"workflowName": "waits", "workflowId": "w"})
     assert answer.status == 408
     client.post("/workflow/w/signal/go", {"payload": {"by": "ana"}})
@@ -97,7 +97,7 @@ def test_run_of_a_workflow_that_waits_for_a_signal_answers_408_at_once(client: C
 # --- start and status ------------------------------------------------------------------------------------
 
 
-def test_start_answers_with_ids_before_anything_has_happened(client: Client) -> None:
+def test_start_returns_the_ids_before_the_run_begins(client: Client) -> None:
     started = client.start("hour", {"x": 1})
     assert set(started) == {"workflowId", "runId"}
     status = client.get(f"/workflow/{started['workflowId']}/status").json
@@ -110,7 +110,7 @@ def test_start_answers_with_ids_before_anything_has_happened(client: Client) -> 
     assert isinstance(status["startedAt"], int)
 
 
-def test_status_of_a_closed_run_has_the_time_at_which_it_closed(client: Client) -> None:
+def test_the_status_of_a_closed_run_has_its_completion_time(client: Client) -> None:
     result = client.run("hour", timeout=7_200_000)
     status = client.get(f"/workflow/{result['workflowId']}/status").json
     assert status["status"] == "completed"
@@ -128,7 +128,7 @@ def test_result_input_and_trace_of_a_running_run(client: Client) -> None:
     assert client.get("/workflow/w/input").json["input"] == {"x": 1}
 
 
-def test_input_that_was_not_sent_is_not_there(client: Client) -> None:
+def test_missing_input_is_left_out_of_the_response(client: Client) -> None:
     started = client.start("waits")
     assert client.get(f"/workflow/{started['workflowId']}/input").json == started
     started = client.start("waits", None)
@@ -138,7 +138,7 @@ def test_input_that_was_not_sent_is_not_there(client: Client) -> None:
 # --- pinned and unpinned ---------------------------------------------------------------------------------
 
 
-def test_unpinned_routes_act_on_the_latest_run_and_pinned_ones_on_theirs(client: Client) -> None:
+def test_unpinned_routes_act_on_the_latest_run_and_pinned_routes_on_theirs(client: Client) -> None:
     runs = [client.run("echo", n, workflowId="again")["runId"] for n in range(3)]
     assert len(set(runs)) == 3
     assert client.get("/workflow/again/status").json["runId"] == runs[2]
@@ -174,7 +174,7 @@ def test_a_run_belongs_to_its_workflow_id(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/workflow/run", "/workflow/start"])
-def test_the_id_of_a_running_run_is_taken(client: Client, path: str) -> None:
+def test_a_run_cannot_use_the_id_of_a_running_run(client: Client, path: str) -> None:
     client.start("waits", workflowId="mine")
     answer = client.post(path, {"workflowName": "echo", "workflowId": "mine"})
     assert (answer.status, answer.json) == (
@@ -187,12 +187,12 @@ def test_the_id_of_a_running_run_is_taken(client: Client, path: str) -> None:
     )
 
 
-def test_the_id_of_a_catalog_is_taken(client: Client) -> None:
+def test_a_run_cannot_use_the_id_of_a_catalog(client: Client) -> None:
     answer = client.post("/workflow/start", {"workflowName": "echo", "workflowId": "main"})
     assert answer.json["error"] == "WorkflowExecutionAlreadyStartedError"
 
 
-def test_runs_started_at_once_from_many_threads_all_have_ids_of_their_own(client: Client) -> None:
+def test_runs_started_from_many_threads_have_unique_ids(client: Client) -> None:
     results: list[dict[str, Any]] = []
     threads = [threading.Thread(target=lambda n=n: results.append(client.run("echo", n))) for n in range(16)]
     for thread in threads:
@@ -208,7 +208,7 @@ def test_runs_started_at_once_from_many_threads_all_have_ids_of_their_own(client
 # --- the trace -------------------------------------------------------------------------------------------
 
 
-def test_the_trace_is_where_the_workflow_its_start_and_its_id_say(client: Client) -> None:
+def test_the_trace_path_is_made_of_workflow_name_start_time_and_id(client: Client) -> None:
     result = client.run("echo", 1, workflowId="one")
     trace = result["trace"]["local"]
     assert re.fullmatch(r".*/logs/runs/echo/\d{4}(-\d\d){5}-\d{3}Z_one\.json", trace)
@@ -237,7 +237,7 @@ def strict(mock: OutputMock) -> list[Any]:
     return seen
 
 
-def test_a_workflow_sees_its_input_without_unknown_keys_and_with_defaults(
+def test_a_workflow_gets_its_input_without_unknown_keys_and_with_defaults(
     client: Client, strict: list[Any]
 ) -> None:
     result = client.run("strict", {"a": 1, "c": 3})
@@ -246,9 +246,7 @@ def test_a_workflow_sees_its_input_without_unknown_keys_and_with_defaults(
 
 
 @pytest.mark.parametrize("input", [{"a": "x"}, {}, [], None, "x", 5, True])
-def test_input_that_does_not_fit_fails_the_run_and_is_echoed(
-    client: Client, strict: list[Any], input: Any
-) -> None:
+def test_invalid_input_fails_the_run_and_is_echoed(client: Client, strict: list[Any], input: Any) -> None:
     result = client.run("strict", input)
     assert (result["status"], result["input"], result["output"]) == ("failed", input, None)
     assert result["error"]["name"] == "ValidationError"
@@ -256,7 +254,7 @@ def test_input_that_does_not_fit_fails_the_run_and_is_echoed(
     assert strict == []
 
 
-def test_input_that_was_not_sent_does_not_fit_either(client: Client, strict: list[Any]) -> None:
+def test_missing_input_fails_validation_too(client: Client, strict: list[Any]) -> None:
     message = client.run("strict")["error"]["message"]
     assert message == (
         'Workflow "strict" input validation failed: ✖ Invalid input: expected object, received undefined'
@@ -286,7 +284,7 @@ def listed(client: Client, query: str = "") -> list[str]:
     return [run["workflowId"] for run in answer["runs"]]
 
 
-def test_a_list_has_what_status_has_in_iso_times(client: Client) -> None:
+def test_a_list_has_the_fields_of_status_with_iso_times(client: Client) -> None:
     result = client.run("echo", 1, workflowId="one")
     (run,) = client.get("/workflow/runs?workflowType=echo").json["runs"]
     assert run == {
@@ -309,13 +307,13 @@ def test_runs_are_listed_newest_first_and_running_ones_before_closed_ones(client
     assert listed(client) == ["b", "main", "a", "d", "c"]
 
 
-def test_a_running_run_has_no_time_of_completion(client: Client) -> None:
+def test_a_running_run_has_no_completion_time(client: Client) -> None:
     client.start("waits", workflowId="a")
     (run,) = client.get("/workflow/runs?workflowType=waits").json["runs"]
     assert (run["status"], run["completedAt"]) == ("running", None)
 
 
-def test_a_list_is_as_long_as_it_may_be(client: Client) -> None:
+def test_a_list_respects_its_limit(client: Client) -> None:
     for n in range(5):
         client.run("echo", n, workflowId=f"run{n}")
     assert listed(client, "limit=2&workflowType=echo") == ["run4", "run3"]
@@ -343,7 +341,7 @@ def test_lists_are_filtered_by_type_and_catalog(mock: OutputMock, client: Client
     assert listed(client, "catalog=none") == []
 
 
-def test_a_list_knows_real_names_only(client: Client) -> None:
+def test_a_list_is_filtered_by_real_names_not_aliases(client: Client) -> None:
     client.run("mirror", 1, workflowId="m")
     assert listed(client, "workflowType=mirror") == []
     assert listed(client, "workflowType=echo") == ["m"]
@@ -359,7 +357,7 @@ def test_every_run_of_an_id_is_listed(client: Client) -> None:
 # --- catalogs --------------------------------------------------------------------------------------------
 
 
-def test_the_catalog_names_its_workflows_as_the_scripts_describe_them(connect: Connect) -> None:
+def test_the_catalog_lists_workflows_as_the_scripts_describe_them(connect: Connect) -> None:
     mock = OutputMock()
     schema = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]}
     mock.workflow(
@@ -390,7 +388,7 @@ def test_the_catalog_shows_a_workflow_that_was_added_later(mock: OutputMock, cli
     assert client.get("/workflow/catalog/main").json["workflowNames"]["later"] == "later"
 
 
-def test_an_alias_starts_the_workflow_that_it_stands_for(client: Client) -> None:
+def test_an_alias_starts_its_workflow(client: Client) -> None:
     client.run("mirror", 1, workflowId="m")
     started = client.events("m")[0]["workflowExecutionStartedEventAttributes"]
     assert started["workflowType"]["name"] == "echo"
@@ -421,11 +419,11 @@ def test_catalogs_have_workflows_of_their_own(several: Client) -> None:
     assert list(several.get("/workflow/catalog/other").json["workflowNames"]) == ["where"]
 
 
-def test_catalog_goes_before_task_queue(several: Client) -> None:
+def test_catalog_takes_precedence_over_task_queue(several: Client) -> None:
     assert several.run("where", catalog="main", taskQueue="other")["output"] == "main"
 
 
-def test_a_run_says_which_queue_it_is_on(several: Client) -> None:
+def test_a_run_reports_its_task_queue(several: Client) -> None:
     several.run("where", catalog="other", workflowId="w")
     assert several.get("/workflow/w/history").json["workflow"]["taskQueue"] == "other"
 
@@ -443,7 +441,7 @@ def test_the_catalog_is_a_run_of_its_own(client: Client) -> None:
     assert client.post("/workflow/main/query/get").json == client.get("/workflow/catalog").json
 
 
-def test_the_default_catalog_has_the_name_that_the_fake_was_given(connect: Connect) -> None:
+def test_the_default_catalog_can_be_named(connect: Connect) -> None:
     mock = OutputMock(catalog="production")
     mock.workflow("echo").returns(1)
     client = connect(mock)
@@ -463,7 +461,7 @@ def workerless(mock: OutputMock) -> OutputMock:
     return mock
 
 
-def test_without_a_worker_nothing_moves(workerless: OutputMock, client: Client) -> None:
+def test_nothing_runs_while_the_worker_is_down(workerless: OutputMock, client: Client) -> None:
     client.start("echo", 5, workflowId="e", catalog="away")
     for _ in range(3):
         assert client.get("/workflow/e/status").json["status"] == "running"
@@ -474,7 +472,7 @@ def test_without_a_worker_nothing_moves(workerless: OutputMock, client: Client) 
     )
 
 
-def test_a_run_continues_when_its_worker_is_back(workerless: OutputMock, client: Client) -> None:
+def test_a_run_continues_when_its_worker_returns(workerless: OutputMock, client: Client) -> None:
     client.start("echo", 5, workflowId="e", catalog="away")
     client.get("/workflow/e/status")
     workerless.add_catalog("away", worker=True)
@@ -482,7 +480,7 @@ def test_a_run_continues_when_its_worker_is_back(workerless: OutputMock, client:
     assert client.get("/workflow/e/result").json["output"] == 5
 
 
-def test_a_worker_that_leaves_takes_nothing_with_it(workerless: OutputMock, client: Client) -> None:
+def test_nothing_is_lost_when_a_worker_goes_away(workerless: OutputMock, client: Client) -> None:
     @workerless.workflow("two_steps", catalog="away")
     async def two_steps(ctx: Context, input: Any) -> Any:
         first = await ctx.step("first", returns=1, takes="1m")
@@ -505,7 +503,7 @@ def test_a_worker_that_leaves_takes_nothing_with_it(workerless: OutputMock, clie
     assert client.get("/workflow/t/result").json["output"] == [1, 2]
 
 
-def test_queries_without_a_worker_fail(workerless: OutputMock, client: Client) -> None:
+def test_queries_fail_while_the_worker_is_down(workerless: OutputMock, client: Client) -> None:
     client.start("echo", 5, workflowId="e", catalog="away")
     answer = client.post("/workflow/e/query/stage")
     assert (answer.status, answer.json) == (
@@ -516,7 +514,7 @@ def test_queries_without_a_worker_fail(workerless: OutputMock, client: Client) -
     assert (answer.status, answer.json["error"]) == (409, "ServiceError")
 
 
-def test_messages_without_a_worker_are_kept_for_it(workerless: OutputMock, client: Client) -> None:
+def test_messages_are_kept_while_the_worker_is_down(workerless: OutputMock, client: Client) -> None:
     @workerless.workflow("waits", catalog="away")
     async def waits(ctx: Context, input: Any) -> Any:
         return await ctx.wait_for_signal("go")
@@ -545,6 +543,6 @@ def test_a_workflow_that_returns_nothing_has_the_output_null(mock: OutputMock, c
         assert (result["status"], result["output"]) == ("completed", None)
 
 
-def test_what_a_script_returns_travels_as_json(mock: OutputMock, client: Client) -> None:
+def test_the_return_value_of_a_script_is_converted_to_json(mock: OutputMock, client: Client) -> None:
     mock.workflow("python").returns({"tuple": (1, 2), 3: True, "nan": float("nan"), "whole": 2.0})
     assert client.run("python")["output"] == {"tuple": [1, 2], "3": True, "nan": None, "whole": 2}

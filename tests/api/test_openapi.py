@@ -59,11 +59,11 @@ def recorded() -> list[Any]:
 # --- the document by itself ------------------------------------------------------------------------------
 
 
-def test_the_validator_of_the_openapi_initiative_accepts_it() -> None:
+def test_the_openapi_validator_accepts_the_document() -> None:
     openapi_spec_validator.validate(document())
 
 
-def test_it_has_each_endpoint_with_its_parameters() -> None:
+def test_the_document_has_each_endpoint_with_its_parameters() -> None:
     described = {(method.upper(), path): operation for method, path, operation in operations()}
     assert [*described] == [(method, path) for method, path, _ in ROUTES]
     for operation in OPERATIONS:
@@ -79,18 +79,18 @@ def test_it_has_each_endpoint_with_its_parameters() -> None:
             assert {p["name"] for p in parameters if p["in"] == "query"} == taken - hidden
 
 
-def test_each_operation_is_done_by_a_function_of_its_name() -> None:
+def test_each_operation_has_a_function_of_the_same_name() -> None:
     assert set(HANDLERS) == set(NAMES)
 
 
-def test_each_error_that_an_operation_names_has_a_shape() -> None:
+def test_each_error_of_an_operation_has_a_schema() -> None:
     for operation in OPERATIONS:
         for endpoint in operation.endpoints:
             for names in errors_of(operation, endpoint).values():
                 assert set(names) <= {*SHAPES, "ValidationError"}
 
 
-def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
+def test_every_reference_resolves_and_every_component_is_used() -> None:
     used = set(references(DOCUMENT))
     for reference in used:
         assert isinstance(resolve({"$ref": reference})[0], dict)
@@ -117,7 +117,7 @@ def test_operations_have_names_and_belong_to_groups() -> None:
     assert all(operation["summary"] for _, _, operation in operations())
 
 
-def test_what_is_deprecated_says_so() -> None:
+def test_deprecated_operations_are_marked() -> None:
     deprecated = {path for _, path, operation in operations() if operation.get("deprecated")}
     assert deprecated == {f"/workflow/{{id}}/{verb}" for verb in ("stop", "terminate", "reset")}
 
@@ -128,7 +128,7 @@ def test_only_health_and_readiness_need_no_token() -> None:
     assert open_paths == {"/health", "/ready"}
 
 
-def test_everything_but_the_health_of_the_server_may_fail_on_the_server() -> None:
+def test_every_operation_but_the_system_ones_documents_server_errors() -> None:
     safe = {path for _, path, operation in operations() if "500" not in operation["responses"]}
     assert safe == {"/health", "/ready", "/heartbeat"}
 
@@ -140,7 +140,7 @@ def test_each_call_returns_a_document_of_its_own() -> None:
     assert document() == DOCUMENT
 
 
-def test_no_two_places_share_an_object() -> None:
+def test_no_object_is_shared_within_the_document() -> None:
     seen: set[int] = set()
 
     def walk(node: Any) -> None:
@@ -153,13 +153,13 @@ def test_no_two_places_share_an_object() -> None:
     walk(DOCUMENT)
 
 
-def test_it_names_the_server_it_is_told_to() -> None:
+def test_the_document_names_the_given_server() -> None:
     assert document("http://127.0.0.1:8080")["servers"] == [{"url": "http://127.0.0.1:8080"}]
     assert document()["servers"] == [{"url": "http://localhost:3001"}]
 
 
 @pytest.mark.parametrize(("place", "text"), DIFFERENCES, ids=[place for place, _ in DIFFERENCES])
-def test_a_difference_names_the_recordings_that_show_it(place: str, text: str) -> None:
+def test_each_difference_names_the_recordings_that_show_it(place: str, text: str) -> None:
     shown = re.findall(r"\(((?:`\w+`(?:, )?)+)\)", text)
     names = [name for group in shown for name in re.findall(r"\w+", group)]
     assert names
@@ -175,7 +175,7 @@ def body_of(response: dict[str, Any]) -> bytes:
     return json.dumps(response["json"]).encode()
 
 
-def test_every_recorded_response_fits() -> None:
+def test_every_recorded_response_matches_the_document() -> None:
     for exchange in recorded():
         request_, response = exchange.values
         check_response(
@@ -221,7 +221,7 @@ def is_about_the_request(request: dict[str, Any], response: dict[str, Any]) -> b
     return bool(found) and response["status"] != 401 and not broken and not {"text", "repeat"} & set(request)
 
 
-def test_the_document_takes_and_refuses_the_requests_that_the_server_did() -> None:
+def test_the_document_accepts_and_refuses_the_same_requests_as_the_server() -> None:
     for exchange in recorded():
         request_, response = exchange.values
         if not is_about_the_request(request_, response):
@@ -412,7 +412,7 @@ MISFITS: list[tuple[tuple[str, int], Callable[[Answer], None], str]] = [
 
 
 @pytest.mark.parametrize(("exchange", "change", "message"), MISFITS, ids=[case[2] for case in MISFITS])
-def test_a_response_that_does_not_fit_is_refused_and_the_place_is_named(
+def test_a_response_that_violates_the_document_is_refused_with_its_place(
     exchange: tuple[str, int], change: Callable[[Answer], None], message: str
 ) -> None:
     given = answer(*exchange)
@@ -428,7 +428,7 @@ def test_a_response_that_does_not_fit_is_refused_and_the_place_is_named(
 
 
 @pytest.mark.parametrize("kind", [1, 1.0, True, 5, 99, "1", None, [], {}], ids=repr)
-def test_the_parts_about_other_kinds_of_events_can_be_left_out(kind: Any) -> None:
+def test_validating_an_event_against_its_own_type_finds_the_same_errors(kind: Any) -> None:
     """What remains finds the same as a validator that looks at all of them."""
     pages = (param.values[1].get("json") for param in recorded() if param.id.startswith("run_completes-"))
     event = next(page["events"][0] for page in pages if isinstance(page, dict) and "events" in page)
@@ -440,7 +440,7 @@ def test_the_parts_about_other_kinds_of_events_can_be_left_out(kind: Any) -> Non
     assert (found == []) is (kind == 1 and kind is not True)
 
 
-def test_names_of_headers_may_have_any_case() -> None:
+def test_header_names_may_have_any_case() -> None:
     given = answer(*STATUS)
     given["headers"] = {name.title(): value for name, value in given["headers"].items()}
     check(given)
@@ -469,13 +469,13 @@ def test_a_stream_may_end_with_an_error() -> None:
 
 
 @pytest.mark.parametrize("path", ["/nope", "/workflow/x/stop", "/workflow/run"])
-def test_a_body_that_cannot_be_read_is_refused_wherever_it_is_sent(path: str) -> None:
+def test_every_operation_refuses_an_unreadable_body(path: str) -> None:
     given = answer("raw_bodies", 0)
     check({**given, "path": path})
 
 
 @pytest.mark.parametrize("path", ["/nope", "/workflow/run"])
 @pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
-def test_the_missing_token_is_noticed_before_the_path_is(path: str, method: str) -> None:
+def test_a_missing_token_is_reported_before_an_unknown_path(path: str, method: str) -> None:
     given = answer("production_auth", 2)
     check({**given, "path": path, "method": method})

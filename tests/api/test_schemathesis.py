@@ -121,7 +121,7 @@ def front() -> Iterator[Front]:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize(("document", "path", "method"), OPERATIONS)
-def test_what_schemathesis_sends_is_answered_as_the_document_says(
+def test_requests_from_schemathesis_get_documented_responses(
     front: Front, document: dict[str, Any], path: str, method: str
 ) -> None:
     schema = schemathesis.openapi.from_dict(document)
@@ -162,7 +162,7 @@ def check(case: Any, answer: Any) -> None:
         case.validate_response(answer, checks=CHECKS)
 
 
-def test_an_error_of_the_server_that_no_document_names_is_noticed(front: Front) -> None:
+def test_an_undocumented_server_error_is_detected(front: Front) -> None:
     front.worlds.default.mock.fail_next(500, body={"error": "Boom", "message": "no"}, times=1)
     schema = schemathesis.openapi.from_dict(openapi.document())
     schema.app = front

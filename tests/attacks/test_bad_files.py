@@ -66,7 +66,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
-def test_a_bad_trace_is_left_out_and_the_others_are_there(tmp_path: Path, text: str) -> None:
+def test_a_bad_trace_is_skipped_and_the_others_are_loaded(tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.json").write_text(text)
     (tmp_path / "good.json").write_text(json.dumps(TRACE))
     files, problems = read_past(tmp_path)
@@ -80,7 +80,7 @@ def test_a_bad_trace_is_left_out_and_the_others_are_there(tmp_path: Path, text: 
 @pytest.mark.parametrize(
     "tree", [{**TRACE, "input": nested(390)}, children(190, "workflow"), children(190, "step")]
 )
-def test_what_is_nested_less_deep_is_there_in_full(tmp_path: Path, tree: dict[str, Any]) -> None:
+def test_a_trace_within_the_nesting_limit_is_loaded_in_full(tmp_path: Path, tree: dict[str, Any]) -> None:
     (tmp_path / "deep.json").write_text(json.dumps(tree))
     mock = OutputMock()
     load_past(mock.world, read_past(tmp_path).files)
@@ -91,7 +91,7 @@ def test_what_is_nested_less_deep_is_there_in_full(tmp_path: Path, tree: dict[st
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "1e999"], ids=["5,000 digits", "beyond all numbers"])
-def test_a_number_that_no_double_holds_is_one_that_javascript_reads(tmp_path: Path, number: str) -> None:
+def test_a_number_beyond_a_double_is_read_as_in_javascript(tmp_path: Path, number: str) -> None:
     (tmp_path / "large.json").write_text(json.dumps(TRACE).replace('"n": 1', f'"n": {number}'))
     mock = OutputMock()
     load_past(mock.world, read_past(tmp_path).files)
@@ -102,7 +102,7 @@ def test_a_number_that_no_double_holds_is_one_that_javascript_reads(tmp_path: Pa
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names of files are text there")
-def test_a_file_whose_name_is_not_text_is_left_out(tmp_path: Path) -> None:
+def test_a_file_with_an_undecodable_name_is_skipped(tmp_path: Path) -> None:
     for name in (b"b\xffd.json", b"good.json"):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text(
             json.dumps({**TRACE, "id": str(name)})
@@ -112,7 +112,7 @@ def test_a_file_whose_name_is_not_text_is_left_out(tmp_path: Path) -> None:
     assert "its name is not UTF-8" in str(problems[0])
 
 
-def test_serve_tells_of_a_bad_trace_and_serves_the_others(serve: Serve, tmp_path: Path) -> None:  # noqa: F811
+def test_serve_reports_a_bad_trace_and_serves_the_others(serve: Serve, tmp_path: Path) -> None:  # noqa: F811
     for name in ("half a character in an id", "children nested too deep"):
         (tmp_path / f"{name}.json").write_text(BAD[name])
     (tmp_path / "good.json").write_text(json.dumps(TRACE))
@@ -171,7 +171,7 @@ def endless(head: bytes, piece: bytes, encoding: str | None = None) -> Iterator[
 
 
 @pytest.mark.parametrize("encoding", [None, "gzip"])
-def test_an_answer_without_end_is_not_read_for_ever(encoding: str | None) -> None:
+def test_an_endless_response_is_not_read_forever(encoding: str | None) -> None:
     piece = b" " * 2**20
     if encoding is not None:
         # Each of these is a member of its own, of two megabytes.
@@ -187,7 +187,7 @@ def test_an_answer_without_end_is_not_read_for_ever(encoding: str | None) -> Non
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_folder_for_traces_that_is_impossible_is_refused_at_the_start(tmp_path: Path, place: str) -> None:
+def test_an_impossible_trace_folder_is_refused_at_the_start(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
     ended = run("serve", "--port", "0", "--trace-dir", str(tmp_path / place))
     assert ended.returncode == 2
@@ -195,7 +195,7 @@ def test_a_folder_for_traces_that_is_impossible_is_refused_at_the_start(tmp_path
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_for_traces_of_somebody_else_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_a_trace_folder_without_write_permission_is_refused_at_the_start(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(
         ValueError, match=r"--trace-dir: cannot write to .*: Permission denied; give a folder"
@@ -203,9 +203,7 @@ def test_a_folder_for_traces_of_somebody_else_is_refused_at_the_start(tmp_path: 
         TraceStorage({}, str(tmp_path / "traces"))
 
 
-def test_a_disk_that_is_full_is_reported_at_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_reported_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 

@@ -95,7 +95,7 @@ def told(answer: Answer) -> dict[str, Any]:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize(("kind", "clock"), WAITING)
-def test_a_client_that_waits_in_a_world_that_ends_is_told_how(kind: str, clock: str, ending: str) -> None:
+def test_a_waiting_client_learns_why_its_world_ended(kind: str, clock: str, ending: str) -> None:
     verb, path, words = ENDINGS[ending]
     worlds = Worlds(make({}), make)
     with served(worlds) as client, no_hang(), ThreadPoolExecutor(1) as pool:
@@ -116,7 +116,7 @@ def test_a_client_that_waits_in_a_world_that_ends_is_told_how(kind: str, clock: 
 
 
 @pytest.mark.parametrize(("kind", "clock"), WAITING)
-def test_a_client_that_waits_when_the_server_stops_is_told_so(kind: str, clock: Any) -> None:
+def test_a_waiting_client_learns_that_the_server_stops(kind: str, clock: Any) -> None:
     mock = make({"clock": clock})
     server = Server(Front(Worlds(mock)))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -136,7 +136,7 @@ def test_a_client_that_waits_when_the_server_stops_is_told_so(kind: str, clock: 
 
 
 @pytest.mark.parametrize(("kind", "clock"), [one for one in WAITING if one[0] != "calls"])
-def test_in_process_who_waits_for_a_fake_that_is_closed_is_told_so(kind: str, clock: Any) -> None:
+def test_a_waiting_client_in_process_learns_that_the_fake_was_closed(kind: str, clock: Any) -> None:
     mock = make({"clock": clock})
     with no_hang(), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(request_of(kind, mock, Client(mock)))
@@ -147,7 +147,7 @@ def test_in_process_who_waits_for_a_fake_that_is_closed_is_told_so(kind: str, cl
     assert answer.status == (200 if kind == "stream" else 410)
 
 
-def test_what_a_closed_fake_is_asked_for_does_not_come() -> None:
+def test_waiting_for_a_run_of_a_closed_fake_raises_an_error() -> None:
     mock = make({})
     mock.close()
     run = mock.world.start("waits", workflow_id="w")

@@ -50,7 +50,7 @@ def _no_module_without_a_file(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
-def test_a_file_without_end_is_reported_while_it_is_watched(
+def test_an_endless_script_file_is_reported_by_watch(
     watch: Callable[..., Watched],  # noqa: F811
     kind: str,
     tmp_path: Path,
@@ -77,7 +77,7 @@ def test_a_file_without_end_is_reported_while_it_is_watched(
         (tmp_path / "a.py.over").touch()
 
 
-def test_the_line_is_told_that_a_file_does_not_come_beyond(
+def test_the_line_where_a_script_file_hangs_is_reported(
     watch: Callable[..., Watched],  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -89,7 +89,7 @@ def test_the_line_is_told_that_a_file_does_not_come_beyond(
 
 
 @pytest.mark.parametrize("kind", ENDING)
-def test_a_file_that_wants_to_end_the_program_is_reported(kind: str, tmp_path: Path) -> None:
+def test_a_script_file_that_exits_the_program_is_reported(kind: str, tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     file.write_text(GOOD.format(1) + ENDING[kind])
     with pytest.raises(ScriptFileError, match=rf"a\.py, line [45]: it .*{kind}"):
@@ -101,7 +101,7 @@ def test_a_file_that_wants_to_end_the_program_is_reported(kind: str, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ENDING)
-def test_while_it_is_watched_the_old_version_stays(
+def test_watch_keeps_the_old_version_of_a_script_that_exits_the_program(
     watch: Callable[..., Watched],  # noqa: F811
     kind: str,
 ) -> None:
@@ -114,7 +114,7 @@ def test_while_it_is_watched_the_old_version_stays(
     fake.until_told("a.py: loaded")
 
 
-def test_ctrl_c_while_a_file_is_read_is_for_the_process(tmp_path: Path) -> None:
+def test_ctrl_c_while_a_file_is_read_ends_the_process(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     file.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass\n")
     with no_hang(), pytest.raises(KeyboardInterrupt):
@@ -167,7 +167,7 @@ NAMES = [
 
 # The command takes all scripts of a folder.
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "folder.py"])
-def test_what_is_not_a_file_is_refused_at_the_start(name: str, tmp_path: Path) -> None:
+def test_a_script_path_that_is_no_file_is_refused_at_the_start(name: str, tmp_path: Path) -> None:
     path, words = no_files(tmp_path)[name]
     with no_hang():
         assert words in run("check", path).stdout
@@ -177,7 +177,7 @@ def test_what_is_not_a_file_is_refused_at_the_start(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "loop.yaml"])
-def test_what_is_not_a_file_any_more_is_told_and_the_old_version_stays(
+def test_a_watched_script_that_is_no_longer_a_file_is_reported_and_the_old_version_stays(
     watch: Callable[..., Watched],  # noqa: F811
     name: str,
     tmp_path: Path,
@@ -244,7 +244,7 @@ script.workflow("returns").returns(raises)
 
 @pytest.mark.parametrize("clock", ["auto", "real"])
 @pytest.mark.parametrize("error", ["KeyboardInterrupt()", "SystemExit(3)", "GeneratorExit()"])
-def test_what_would_end_the_program_ends_the_run_only(
+def test_a_script_that_exits_the_program_ends_only_its_run(
     serve: Serve,  # noqa: F811
     tmp_path: Path,
     error: str,
@@ -273,7 +273,7 @@ def test_what_would_end_the_program_ends_the_run_only(
 
 
 @pytest.mark.parametrize("kind", ["waits for ever", "catches everything"])
-def test_serve_tells_that_it_reads_a_file_without_end_and_ends_on_ctrl_c(kind: str, tmp_path: Path) -> None:
+def test_serve_reports_an_endless_script_file_and_ends_on_ctrl_c(kind: str, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(ENDLESS[kind])
     log = tmp_path / "stderr.txt"
     log.touch()

@@ -47,7 +47,7 @@ def failing(*pieces: bytes, error: Exception) -> Callable[[], Iterator[bytes]]:
     "error", [FULL, PermissionError(13, "Permission denied"), TimeoutError("late"), LATE]
 )
 @pytest.mark.parametrize("within", ["the call", "the body"])
-def test_an_error_of_the_application_is_a_logged_500(
+def test_an_internal_error_is_a_logged_500(
     caplog: pytest.LogCaptureFixture, error: Exception, within: str
 ) -> None:
     application = Application(failing(error=error), error if within == "the call" else None)
@@ -66,7 +66,7 @@ def test_an_error_in_the_middle_of_a_stream_is_logged(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("error", [Dropped(), TimedOut("late")])
-def test_a_connection_that_a_fault_ends_is_not_an_error(
+def test_a_connection_that_a_fault_closes_is_not_logged_as_an_error(
     caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     with (
@@ -89,7 +89,7 @@ def test_a_connection_that_a_fault_ends_is_not_an_error(
         "input[01]=1&input[1]=2&input[99]=3&input[100]=4",
     ],
 )
-def test_a_form_with_a_key_of_5000_digits_is_refused_like_any_other(client: Client, body: str) -> None:
+def test_a_form_with_a_key_of_5000_digits_is_refused(client: Client, body: str) -> None:
     answer = client.post(
         "/workflow/run",
         data=body.replace("{}", "9" * 5000),
@@ -98,7 +98,7 @@ def test_a_form_with_a_key_of_5000_digits_is_refused_like_any_other(client: Clie
     assert (answer.status, answer.json["error"]) == (400, "ValidationError")
 
 
-def test_a_key_of_5000_digits_is_a_name_and_no_place_in_a_list(mock: OutputMock, client: Client) -> None:
+def test_a_key_of_5000_digits_is_not_a_list_index(mock: OutputMock, client: Client) -> None:
     mock.workflow("echo").returns(lambda given: given)
     digits = "9" * 5000
     answer = client.post(

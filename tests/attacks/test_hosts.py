@@ -41,7 +41,7 @@ def client() -> Iterator[Client]:
         ),
     ],
 )
-def test_the_control_plane_answers_to_allowed_hosts(client: Client, host: str) -> None:
+def test_the_control_plane_accepts_allowed_hosts(client: Client, host: str) -> None:
     for path in ("/__mock__/clock", "/w/default/__mock__/clock"):
         assert send(client.url, f"GET {path}", f"Host: {host}").status == 200
 
@@ -99,7 +99,7 @@ NOT_MEANT = [
 
 
 @pytest.mark.parametrize("host", NOT_MEANT)
-def test_the_control_plane_answers_to_no_other_host(client: Client, host: str) -> None:
+def test_the_control_plane_refuses_other_hosts(client: Client, host: str) -> None:
     for first_line in (
         "GET /__mock__/calls",
         "POST /__mock__/world/wipe",
@@ -126,7 +126,7 @@ def test_a_request_that_names_two_hosts_is_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "/w/default"])
-def test_a_target_that_names_another_host_than_the_header_is_refused(client: Client, prefix: str) -> None:
+def test_a_target_and_a_header_with_different_hosts_are_refused(client: Client, prefix: str) -> None:
     for target, host, status in (
         ("http://evil.example", "localhost", 403),
         ("http://localhost", "evil.example", 403),
@@ -150,7 +150,7 @@ def test_a_target_that_names_another_host_than_the_header_is_refused(client: Cli
         *("X-HTTP-Host-Override: localhost", "X_Host: localhost", "X-Forwarded-Server: localhost"),
     ],
 )
-def test_no_other_header_stands_in_for_the_host(client: Client, header: str) -> None:
+def test_no_other_header_replaces_the_host(client: Client, header: str) -> None:
     assert send(client.url, "GET /__mock__/clock", "Host: evil.example", header).status == 403
     # And none makes a host that is meant another one.
     foreign = header.replace("localhost", "evil.example")
@@ -180,14 +180,14 @@ def test_no_other_header_stands_in_for_the_host(client: Client, header: str) -> 
         *("/w/a%2f..%2f/__mock__/clock", "/w/new%3f/__mock__/clock", "/__MOCK__/clock", "/__mock__;x/clock"),
     ],
 )
-def test_no_way_of_writing_the_path_leads_past(client: Client, path: str) -> None:
+def test_no_spelling_of_the_path_bypasses_the_host_check(client: Client, path: str) -> None:
     answer = send(client.url, f"GET {path}", "Host: evil.example")
     assert answer.status in (400, 403, 404), answer.body
     assert b"mode" not in answer.body
     assert names(client) == ["default"]
 
 
-def test_every_operation_is_refused_and_does_nothing(client: Client) -> None:
+def test_every_control_operation_is_refused_for_a_forbidden_host(client: Client) -> None:
     client.start("approval", workflowId="kept")
     before = client.control("GET", "/world").json
     for path, item in document()["paths"].items():
@@ -202,19 +202,19 @@ def test_every_operation_is_refused_and_does_nothing(client: Client) -> None:
     assert {**before, "idle": 0} == {**after, "idle": 0}
 
 
-def test_a_request_for_a_host_that_is_not_allowed_makes_no_world(client: Client) -> None:
+def test_a_request_for_a_forbidden_host_creates_no_world(client: Client) -> None:
     for path in ("/w/made/health", "/w/made/workflow/runs", "/w/made/__mock__/clock"):
         refused = send(client.url, f"GET {path}", "Host: evil.example")
         assert (refused.status, refused.json["error"]) == (403, "ForbiddenError")
     assert names(client) == ["default"]
 
 
-def test_the_api_itself_answers_to_every_host_as_the_real_server_does(client: Client) -> None:
+def test_the_api_accepts_every_host_as_the_real_server_does(client: Client) -> None:
     for path in ("/health", "/workflow/runs", "/w/default/workflow/runs"):
         assert send(client.url, f"GET {path}", "Host: evil.example").status == 200
 
 
-def test_the_address_that_a_connection_has_come_in_by_is_meant() -> None:
+def test_the_local_address_of_a_connection_is_an_allowed_host() -> None:
     for own, host, status in (
         ("192.0.2.9", "192.0.2.9:3001", 200),
         ("192.0.2.9", "192.0.2.10:3001", 403),
@@ -227,7 +227,7 @@ def test_the_address_that_a_connection_has_come_in_by_is_meant() -> None:
         assert client.get("/__mock__/clock", environ_overrides=overrides).status_code == status
 
 
-def test_the_server_says_by_which_address_a_connection_has_come_in() -> None:
+def test_the_server_passes_on_the_local_address_of_a_connection() -> None:
     class Application:
         def wake_all_waiters(self) -> None:
             pass
@@ -252,13 +252,13 @@ def test_the_server_says_by_which_address_a_connection_has_come_in() -> None:
         ("output_mock", "output_mock"),
     ],
 )
-def test_hosts_are_compared_however_they_are_written(written: str, compared: str) -> None:
+def test_hosts_match_in_any_spelling(written: str, compared: str) -> None:
     assert host_name(written) == compared
 
 
 @pytest.mark.parametrize(
     "written", ["", "*", "http://fakes.test", "fakes.test:3001", "a b", "a/b", "a@b", "*.test", "a..b"]
 )
-def test_what_is_not_a_host_is_refused(written: str) -> None:
+def test_an_invalid_allowed_host_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="is not a host; write a name or an IP address"):
         host_name(written)

@@ -154,7 +154,7 @@ def browser(folder: Path, *arguments: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"], ids=["of the same site", "of another site"])
-def test_a_page_beside_a_fake_changes_nothing_and_learns_nothing(tmp_path: Path, host: str) -> None:
+def test_a_foreign_page_can_neither_change_nor_read_a_fake(tmp_path: Path, host: str) -> None:
     worlds = worlds_of()
     app = Recorded(Front(worlds))
     with running(app) as url, pages() as (port, texts, told):
@@ -187,7 +187,7 @@ def test_a_page_beside_a_fake_changes_nothing_and_learns_nothing(tmp_path: Path,
     worlds.default.mock.close()
 
 
-def test_an_allowed_page_drives_the_fake(tmp_path: Path) -> None:
+def test_an_allowed_page_can_control_the_fake(tmp_path: Path) -> None:
     worlds = worlds_of()
     with pages() as (port, texts, told):
         app = Recorded(Front(worlds, access=Access(origins=[f"http://localhost:{port}"])))
@@ -201,7 +201,7 @@ def test_an_allowed_page_drives_the_fake(tmp_path: Path) -> None:
     worlds.default.mock.close()
 
 
-def test_a_name_that_is_made_to_mean_this_machine_gets_nowhere(tmp_path: Path) -> None:
+def test_dns_rebinding_does_not_reach_the_control_plane(tmp_path: Path) -> None:
     worlds = worlds_of()
     app = Recorded(Front(worlds))
     with running(app) as url:

@@ -36,7 +36,7 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS.keys())
-def test_twice_the_script_takes_twice_as_much(text: Callable[[int], str], tmp_path: Any) -> None:
+def test_checking_a_script_takes_linear_work(text: Callable[[int], str], tmp_path: Any) -> None:
     def read(size: int) -> int:
         file = tmp_path / f"{size}.yaml"
         file.write_text(f"workflows:\n{text(size)}\n")
@@ -53,7 +53,7 @@ def test_twice_the_script_takes_twice_as_much(text: Callable[[int], str], tmp_pa
     assert read(800) < 2.5 * read(400)
 
 
-def test_many_mistakes_of_a_script_that_came_as_json_are_each_reported_once() -> None:
+def test_each_of_many_mistakes_in_a_json_script_is_reported_once() -> None:
     source = JSONSource({})
     for number in (1, 2, 1):
         source.mistake(Place(f"/{number}", 0, 0), "wrong")

@@ -71,7 +71,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=" | ".join)
-def test_a_page_that_is_not_allowed_is_refused(client: Client, headers: list[str]) -> None:
+def test_a_forbidden_page_is_refused(client: Client, headers: list[str]) -> None:
     client.start("approval", workflowId="kept")
     for first_line, body in (
         ("POST /__mock__/world/wipe", b""),
@@ -108,12 +108,14 @@ def test_a_page_that_is_not_allowed_is_refused(client: Client, headers: list[str
     ],
     ids=" | ".join,
 )
-def test_programs_and_the_servers_own_pages_are_answered(client: Client, headers: list[str]) -> None:
+def test_requests_without_origin_and_from_the_servers_own_pages_are_accepted(
+    client: Client, headers: list[str]
+) -> None:
     assert ask(client, "GET /__mock__/calls", *headers).status == 200
     assert ask(client, "POST /__mock__/world/wipe", *headers).status == 200
 
 
-def test_the_schemes_own_port_may_be_left_out(client: Client) -> None:
+def test_the_default_port_of_an_origin_may_be_left_out(client: Client) -> None:
     for host, page in (("localhost", "http://localhost"), ("localhost:80", "http://localhost")):
         assert send(client.url, "GET /__mock__/clock", f"Host: {host}", f"Origin: {page}").status == 200
     assert (
@@ -121,7 +123,7 @@ def test_the_schemes_own_port_may_be_left_out(client: Client) -> None:
     )
 
 
-def test_a_page_cannot_do_any_of_the_operations(client: Client) -> None:
+def test_a_forbidden_page_cannot_do_any_operation(client: Client) -> None:
     client.start("approval", workflowId="kept")
     before = client.control("GET", "/world").json
     for path, item in document()["paths"].items():
@@ -136,7 +138,7 @@ def test_a_page_cannot_do_any_of_the_operations(client: Client) -> None:
 
 
 @pytest.mark.parametrize("page", [MINE, "chrome-extension://abcdef"])
-def test_an_allowed_page_may_read_every_answer(client: Client, page: str) -> None:
+def test_an_allowed_page_may_read_every_response(client: Client, page: str) -> None:
     for first_line, status in (
         ("GET /__mock__/clock", 200),
         ("POST /__mock__/world/wipe", 200),
@@ -152,7 +154,7 @@ def test_an_allowed_page_may_read_every_answer(client: Client, page: str) -> Non
             assert "access-control-allow-credentials" not in answer.headers
 
 
-def test_an_allowed_page_gets_its_preflights_answered() -> None:
+def test_an_allowed_page_gets_its_preflight_responses() -> None:
     with served(worlds_of(), control_token="t", access=Access(origins=[MINE])) as client:
         preflight = [
             "Access-Control-Request-Method: PUT",
@@ -173,16 +175,16 @@ def test_an_allowed_page_gets_its_preflights_answered() -> None:
         assert ask(client, "GET /__mock__/clock", f"Origin: {MINE}", "Authorization: Bearer t").status == 200
 
 
-def test_caches_are_told_that_answers_depend_on_the_page(client: Client) -> None:
+def test_responses_vary_by_origin(client: Client) -> None:
     assert ask(client, "GET /__mock__/clock").headers["vary"] == "Origin"
     assert ask(client, "GET /__mock__/clock", "Origin: https://evil.example").headers["vary"] == "Origin"
 
 
-def test_an_allowed_page_still_has_to_name_an_allowed_host(client: Client) -> None:
+def test_an_allowed_page_still_needs_an_allowed_host(client: Client) -> None:
     assert send(client.url, "GET /__mock__/clock", "Host: evil.example", f"Origin: {MINE}").status == 403
 
 
-def test_no_upgrade_leads_past(client: Client) -> None:
+def test_no_upgrade_request_bypasses_the_origin_check(client: Client) -> None:
     upgrade = ["Host: localhost", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
     for page, status in (("https://evil.example", 403), ("http://localhost", 200)):
         origin = f"Origin: {page}"
@@ -219,7 +221,7 @@ def test_an_origin_is_compared_as_browsers_write_it(written: str, compared: str)
         "http://a:x",
     ],
 )
-def test_what_is_not_an_origin_is_refused(written: str) -> None:
+def test_an_invalid_allowed_origin_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="http://localhost:5173"):
         origin(written)
 
@@ -230,7 +232,7 @@ def test_what_is_not_an_origin_is_refused(written: str) -> None:
 @pytest.mark.parametrize(
     "headers", [["Origin: https://evil.example"], ["Sec-Fetch-Site: same-site"]], ids=str
 )
-def test_a_page_that_is_not_allowed_makes_no_world(client: Client, headers: list[str]) -> None:
+def test_a_forbidden_page_creates_no_world(client: Client, headers: list[str]) -> None:
     for first_line in ("GET /w/made/health", "GET /w/made/workflow/runs", "POST /w/made/workflow/run"):
         refused = ask(client, first_line, *headers)
         assert (refused.status, refused.json["error"]) == (403, "ForbiddenError")
@@ -243,7 +245,7 @@ def test_a_page_that_is_not_allowed_makes_no_world(client: Client, headers: list
         client.control("DELETE", f"/worlds/{name}", expect=204)
 
 
-def test_worlds_that_were_only_asked_for_make_room_for_others() -> None:
+def test_implicitly_created_worlds_are_evicted_for_new_ones() -> None:
     with served(worlds_of(most=5)) as client:
         client.control("POST", "/worlds", {"name": "made"}, expect=201)
         client.of("ran").run("echo", 1, workflowId="mine")
@@ -258,14 +260,14 @@ def test_worlds_that_were_only_asked_for_make_room_for_others() -> None:
         assert client.of("ran").get("/workflow/mine/status").json["status"] == "completed"
 
 
-def test_the_world_that_was_used_longest_ago_goes_first() -> None:
+def test_the_least_recently_used_world_is_evicted_first() -> None:
     with served(worlds_of(most=3)) as client:
         for name in ("one", "two", "one", "three"):
             client.of(name).get("/health")
         assert names(client) == ["default", "one", "three"]
 
 
-def test_a_world_in_which_somebody_waits_does_not_make_room() -> None:
+def test_a_world_with_a_waiting_client_is_not_evicted() -> None:
     with served(worlds_of(most=2)) as client:
         waited = client.of("waited")
         with in_another_thread(
@@ -277,7 +279,7 @@ def test_a_world_in_which_somebody_waits_does_not_make_room() -> None:
         assert status == [200]
 
 
-def test_a_token_that_is_refused_leaves_the_worlds_as_they_are() -> None:
+def test_a_refused_token_leaves_all_worlds_unchanged() -> None:
     with served(worlds_of(most=3)) as client:
         client.control("POST", "/worlds", {"name": "one", "tokens": ["t"]}, expect=201)
         client.of("two").get("/health")

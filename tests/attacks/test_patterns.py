@@ -50,13 +50,13 @@ def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=lambda one: str(one)[:60],
 )
-def test_a_pattern_ends_wherever_it_is_in_a_schema(schema: dict[str, Any], value: Any) -> None:
+def test_an_endless_pattern_is_stopped_anywhere_in_a_schema(schema: dict[str, Any], value: Any) -> None:
     with pytest.raises(PatternTooSlow, match=r"\(a\|a\)\*"):
         from_json_schema(schema, where="here").safe_parse(value)
 
 
 @pytest.mark.usefixtures("short_limit")
-def test_all_patterns_of_a_value_have_one_limit() -> None:
+def test_all_patterns_of_a_value_share_one_time_limit() -> None:
     schema = from_json_schema(
         {"type": "array", "items": {"type": "string", "pattern": ENDLESS}}, where="here"
     )
@@ -67,7 +67,7 @@ def test_all_patterns_of_a_value_have_one_limit() -> None:
 
 
 @pytest.mark.usefixtures("short_limit")
-def test_the_answer_names_workflow_file_line_and_pattern(mock: OutputMock, tmp_path: Path) -> None:
+def test_the_error_names_workflow_file_line_and_pattern(mock: OutputMock, tmp_path: Path) -> None:
     file = tmp_path / "slow.yaml"
     schema = f'{{type: string, pattern: "{ENDLESS}"}}'
     file.write_text(f"workflows:\n  - name: slow\n    input_schema: {schema}\n    returns: 1\n")
@@ -84,7 +84,7 @@ def test_the_answer_names_workflow_file_line_and_pattern(mock: OutputMock, tmp_p
 
 
 @pytest.mark.usefixtures("short_limit")
-def test_the_schema_of_a_step_is_held_to_the_limit_too(mock: OutputMock) -> None:
+def test_the_time_limit_applies_to_the_schema_of_a_step_too(mock: OutputMock) -> None:
     @mock.workflow("stepped")
     async def stepped(ctx: Context, input: Any) -> Any:
         return await ctx.step("s", TEXT, input_schema={"type": "string", "pattern": ENDLESS}, returns=1)
@@ -104,17 +104,17 @@ def test_the_schema_of_a_step_is_held_to_the_limit_too(mock: OutputMock) -> None
     ],
     ids=lambda one: one[:30],
 )
-def test_a_pattern_that_takes_long_to_read_is_refused_with_its_place(pattern: str) -> None:
+def test_a_pattern_that_takes_long_to_compile_is_refused_with_its_place(pattern: str) -> None:
     with pytest.raises(SchemaError, match=r"here: \$\.pattern: .*(characters|repeats|nested)"):
         from_json_schema({"type": "string", "pattern": pattern}, where="here")
 
 
-def test_repeats_of_repeats_that_are_quick_to_read_are_taken() -> None:
+def test_nested_repeats_that_compile_quickly_are_accepted() -> None:
     matches, _ = bounded_regex("^(((a{1,1000}){1,1000}){1,1000})$")
     assert matches("aaa")
 
 
-def test_others_continue_while_a_pattern_computes() -> None:
+def test_other_requests_continue_while_a_pattern_is_matched() -> None:
     # In a process of its own, which ends although the pattern does not.
     done = subprocess.run(
         [sys.executable, "-c", _TWO_FAKES], capture_output=True, text=True, timeout=120, check=False

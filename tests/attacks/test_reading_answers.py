@@ -13,7 +13,7 @@ MINE = "http://localhost:5173"
 HEADER = "access-control-allow-origin"
 
 
-def test_every_page_may_read_answers_as_on_the_real_server(connect: Connect) -> None:
+def test_every_page_may_read_responses_as_on_the_real_server(connect: Connect) -> None:
     client = connect(OutputMock())
     for headers in ({}, {"Origin": "https://evil.example"}):
         answer = client.get("/workflow/runs", headers=headers)
@@ -31,7 +31,7 @@ def test_every_page_may_read_answers_as_on_the_real_server(connect: Connect) -> 
         ("GET", "/workflow/struck/result", None),
     ],
 )
-def test_only_the_pages_that_are_named_may_read_answers(
+def test_only_the_listed_pages_may_read_responses(
     connect: Connect, method: str, path: str, body: Any
 ) -> None:
     mock = OutputMock()

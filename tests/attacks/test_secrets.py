@@ -59,7 +59,7 @@ def requests(client: Any) -> None:
     )
 
 
-def test_the_control_plane_shows_calls_without_secrets() -> None:
+def test_the_control_plane_masks_secrets_in_calls() -> None:
     with served(worlds_of()) as client:
         requests(client)
         listed = client.control("GET", "/calls", expect=200)
@@ -90,7 +90,7 @@ def test_the_control_plane_shows_calls_without_secrets() -> None:
         assert TOKEN not in client.control("GET", "/snapshots").text
 
 
-def test_what_is_not_a_secret_stays_as_it_was() -> None:
+def test_values_that_are_not_secret_are_not_masked() -> None:
     sent = {
         "workflowName": "echo",
         "input": {
@@ -122,7 +122,7 @@ def asked(mock: OutputMock, client: Any) -> OutputMock:
     return mock
 
 
-def test_a_python_test_can_look_at_everything(asked: OutputMock) -> None:
+def test_a_python_test_sees_calls_unmasked(asked: OutputMock) -> None:
     call = asked.calls[0]
     assert call.headers["authorization"] == call.headers["Authorization"] == f"Bearer {TOKEN}"
     assert call.headers["COOKIE"] == f"session={TOKEN}"
@@ -135,7 +135,7 @@ def test_a_python_test_can_look_at_everything(asked: OutputMock) -> None:
     assert asked.calls[1].query["token"] == TOKEN
 
 
-def test_nothing_that_is_shown_of_calls_has_secrets(asked: OutputMock) -> None:
+def test_no_view_of_calls_shows_secrets(asked: OutputMock) -> None:
     for call in asked.calls:
         for shown in (str(call), repr(call), repr(call.headers), repr(call.masked()), f"{call.headers}"):
             assert TOKEN not in shown
@@ -158,7 +158,7 @@ def test_nothing_that_is_shown_of_calls_has_secrets(asked: OutputMock) -> None:
         assert TOKEN not in str(raised.value)
 
 
-def test_the_report_of_a_failed_test_has_no_secrets(suite: Suite) -> None:
+def test_the_report_of_a_failed_test_masks_secrets(suite: Suite) -> None:
     result = suite(
         f"""
         import requests
@@ -182,7 +182,7 @@ def test_the_report_of_a_failed_test_has_no_secrets(suite: Suite) -> None:
     assert MASK in shown
 
 
-def test_the_name_of_a_secret_is_one_wherever_a_failure_has_it_for_one() -> None:
+def test_every_secret_name_is_masked_in_failures_too() -> None:
     for name in (
         "authorization",
         "authentication",
@@ -227,16 +227,16 @@ def test_secrets_in_a_text_are_masked(text: str, shown: str) -> None:
         ("X-Request-Id", "abc", "abc"),
     ],
 )
-def test_of_credentials_only_their_kind_is_shown(name: str, value: str, shown: str) -> None:
+def test_only_the_scheme_of_credentials_is_shown(name: str, value: str, shown: str) -> None:
     assert masked_header(name, value) == shown
 
 
-def test_a_body_without_secrets_stays_byte_for_byte() -> None:
+def test_a_body_without_secrets_is_unchanged() -> None:
     for body in (b'{"a":  1.0}', b"\xff\xfe", b"OK", b"", b'{"a": "\\ud800"}'):
         assert masked_body(body) == body
 
 
-def test_masking_takes_values_as_deep_as_python_reads_them_and_leaves_the_original_alone() -> None:
+def test_masking_handles_deep_values_and_does_not_change_the_original() -> None:
     deep: Any = {"password": "x"}
     for _ in range(5000):
         deep = {"a": [deep]}
@@ -246,7 +246,7 @@ def test_masking_takes_values_as_deep_as_python_reads_them_and_leaves_the_origin
     assert (found, deep) == ({"password": MASK}, {"password": "x"})
 
 
-def test_a_call_with_a_target_of_secrets_is_refused_without_telling_them() -> None:
+def test_a_refused_call_does_not_reveal_the_secrets_in_its_target() -> None:
     with served(worlds_of()) as client:
         send(client.url, f"GET /workflow/runs?{QUERY}", "Host: localhost", f"Authorization: Bearer {TOKEN}")
         assert TOKEN not in client.control("GET", "/calls").text

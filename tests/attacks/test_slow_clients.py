@@ -88,7 +88,7 @@ UNFINISHED = {
 
 
 @pytest.mark.parametrize("kind", UNFINISHED)
-def test_many_unfinished_requests_take_no_thread_and_hold_up_nobody(kind: str) -> None:
+def test_unfinished_requests_take_no_thread_and_block_no_other_client(kind: str) -> None:
     with served(threads=2) as slow:
         number = 1000 if kind == "nothing" else 50
         for _ in range(number):
@@ -98,7 +98,7 @@ def test_many_unfinished_requests_take_no_thread_and_hold_up_nobody(kind: str) -
         eventually(lambda: slow.threads() == 0)
 
 
-def test_others_are_answered_between_the_bytes_of_a_head_and_of_a_body() -> None:
+def test_a_request_that_arrives_byte_by_byte_does_not_block_others() -> None:
     request = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
     with served(threads=2) as slow:
         connections = [slow.connect() for _ in range(20)]
@@ -111,7 +111,7 @@ def test_others_are_answered_between_the_bytes_of_a_head_and_of_a_body() -> None
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_others_are_answered_between_the_chunks_of_a_body() -> None:
+def test_a_chunked_request_does_not_block_others() -> None:
     with served(threads=2) as slow:
         connections = [slow.connect(HEAD + b"Transfer-Encoding: chunked\r\n\r\n") for _ in range(20)]
         for byte in BODY:
@@ -123,7 +123,7 @@ def test_others_are_answered_between_the_chunks_of_a_body() -> None:
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_requests_in_one_piece_are_answered_in_turn_and_others_between_them() -> None:
+def test_pipelined_requests_are_answered_in_order_without_blocking_others() -> None:
     one = b"GET /workflow/runs HTTP/1.1\r\nHost: x\r\n\r\n"
     with served(threads=2) as slow:
         connection = slow.connect(one * 500)
@@ -143,7 +143,9 @@ def test_requests_in_one_piece_are_answered_in_turn_and_others_between_them() ->
         (UNFINISHED["half a chunk"], b""),
     ],
 )
-def test_a_client_that_says_that_nothing_more_comes_is_let_go(sent: bytes, expected: bytes) -> None:
+def test_a_client_that_half_closes_an_unfinished_request_is_disconnected(
+    sent: bytes, expected: bytes
+) -> None:
     with served() as slow:
         connection = slow.connect(sent)
         connection.shutdown(socket.SHUT_WR)
@@ -165,7 +167,7 @@ def test_a_client_that_says_that_nothing_more_comes_is_let_go(sent: bytes, expec
         ("REQUEST_TIME", ["no body", "half a body", "half a chunk", "no last chunk"]),
     ],
 )
-def test_who_does_not_finish_a_request_in_time_gets_nodes_408(
+def test_an_unfinished_request_gets_the_408_of_node(
     limit: str, kinds: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served() as slow:
@@ -185,7 +187,7 @@ def test_who_does_not_finish_a_request_in_time_gets_nodes_408(
         assert idle.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_who_sends_a_byte_now_and_then_is_not_given_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_sends_single_bytes_gets_no_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with served() as slow:
         connection = slow.connect(b"GET /health HTTP/1.1\r\nX: ")
         eventually(lambda: slow.open() == 1)
@@ -202,7 +204,7 @@ def test_who_sends_a_byte_now_and_then_is_not_given_more_time(monkeypatch: pytes
         assert b"408" in connection.recv(65536)
 
 
-def test_a_stream_that_nobody_reads_gives_its_thread_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unread_stream_releases_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     with served() as slow:
         slow.client.start("long", workflowId="w")
         path = b"GET /workflow/w/history/stream?includePayloads=true HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -217,7 +219,7 @@ def test_a_stream_that_nobody_reads_gives_its_thread_back(monkeypatch: pytest.Mo
         assert slow.answers_others()
 
 
-def test_a_client_that_reads_slowly_is_not_one_that_reads_nothing() -> None:
+def test_a_slow_reader_is_not_disconnected() -> None:
     with served() as slow:
         slow.client.start("long", workflowId="w")
         connection = slow.connect(b"GET /workflow/w/history/stream HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -229,7 +231,7 @@ def test_a_client_that_reads_slowly_is_not_one_that_reads_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["nothing", "half a head", "no body"])
-def test_when_there_is_no_room_those_that_have_been_silent_the_longest_go(kind: str) -> None:
+def test_at_the_connection_limit_the_longest_idle_connections_are_closed(kind: str) -> None:
     with served() as slow:
         slow.server._listener.adj.connection_limit = 20
         stream = slow.connect()

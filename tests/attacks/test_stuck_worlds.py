@@ -155,7 +155,7 @@ def stuck(
         "blocks_in_a_step",
     ],
 )
-def test_a_request_to_a_stuck_world_is_told_what_holds_it(workflow: str) -> None:
+def test_a_request_to_a_stuck_world_learns_what_blocks_it(workflow: str) -> None:
     with server() as (client, holding, _), stuck(client, holding, workflow):
         one = client.of("one")
         answer = one.unchecked("POST", "/workflow/run", {"workflowName": "echo"})
@@ -172,7 +172,7 @@ def test_a_request_to_a_stuck_world_is_told_what_holds_it(workflow: str) -> None
         assert not holding.over.is_set()
 
 
-def test_the_message_names_the_line_that_blocks() -> None:
+def test_the_message_names_the_blocking_line() -> None:
     with server() as (client, holding, _), stuck(client, holding):
         message = client.of("one").unchecked("GET", "/workflow/wf/status").json["message"]
         lines = HERE.read_text().splitlines()
@@ -196,9 +196,7 @@ def test_other_worlds_and_the_control_plane_continue() -> None:
 
 
 @pytest.mark.parametrize(("threads", "requests"), [(4000, 200), (20, 60)])
-def test_many_requests_to_a_stuck_world_take_nobody_elses_thread_for_long(
-    threads: int, requests: int
-) -> None:
+def test_requests_to_a_stuck_world_do_not_exhaust_the_threads(threads: int, requests: int) -> None:
     with server(threads=threads) as (client, holding, _), stuck(client, holding) as pool:
         one = client.of("one")
         asked = [pool.submit(one.unchecked, "GET", "/workflow/wf/status") for _ in range(requests)]
@@ -219,7 +217,7 @@ def test_a_stuck_world_can_be_wiped_and_deleted(verb: str, path: str, workflow: 
 
 @pytest.mark.parametrize("workflow", ["spins", "waits_for_an_event", "blocks_in_a_step"])
 @pytest.mark.parametrize(("verb", "path"), [("POST", "/worlds/one/wipe"), ("DELETE", "/worlds/one")])
-def test_the_request_whose_thread_is_stuck_is_answered_too(verb: str, path: str, workflow: str) -> None:
+def test_the_request_whose_own_thread_is_stuck_is_answered_too(verb: str, path: str, workflow: str) -> None:
     with server() as (client, holding, _):
         one = client.of("one")
         with ThreadPoolExecutor(1) as pool:
@@ -242,7 +240,7 @@ def test_a_stuck_world_can_be_wiped_by_a_request_to_itself() -> None:
         assert not holding.over.is_set()
 
 
-def test_a_client_that_waits_for_a_stuck_world_is_told_that_it_was_wiped() -> None:
+def test_a_client_that_waits_for_a_stuck_world_learns_that_it_was_wiped() -> None:
     with server() as (client, holding, worlds), stuck(client, holding) as pool:
         lock = worlds.find("one").world.clock.lock
         lock.patience = 3600
@@ -255,7 +253,7 @@ def test_a_client_that_waits_for_a_stuck_world_is_told_that_it_was_wiped() -> No
         assert not holding.over.is_set()
 
 
-def test_a_world_continues_when_its_script_gives_the_thread_back() -> None:
+def test_a_stuck_world_continues_when_its_script_yields() -> None:
     with server() as (client, holding, _):
         one = client.of("one")
         with stuck(client, holding):
@@ -302,7 +300,7 @@ def test_a_stream_whose_own_thread_is_stuck_ends_with_an_error_too() -> None:
         assert not holding.over.is_set()
 
 
-def test_in_process_a_stuck_fake_says_so_and_can_be_closed() -> None:
+def test_a_stuck_fake_in_process_reports_it_and_can_be_closed() -> None:
     holding = Holding()
     mock = OutputMock(scripts=[scripts(holding)], script_limit="1h")
     mock.world.clock.lock.patience = 0.01

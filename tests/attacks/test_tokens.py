@@ -35,7 +35,7 @@ def guarded_worlds() -> Worlds:
 
 
 @pytest.mark.parametrize("prefix", ["", "/w/default"])
-def test_without_a_control_token_the_control_plane_asks_for_the_auth_token(prefix: str) -> None:
+def test_without_a_control_token_the_control_plane_requires_the_auth_token(prefix: str) -> None:
     with served(guarded_worlds()) as client:
         for path, item in document()["paths"].items():
             for method in item:
@@ -52,7 +52,7 @@ def test_without_a_control_token_the_control_plane_asks_for_the_auth_token(prefi
             assert send(client.url, f"GET {prefix}/__mock__/clock", "Host: localhost", header).status == 200
 
 
-def test_with_a_control_token_the_auth_token_is_not_enough() -> None:
+def test_with_a_control_token_the_auth_token_does_not_open_the_control_plane() -> None:
     with served(guarded_worlds(), control_token="c0ntrol") as client:
         client.control("GET", "/clock", headers={"Authorization": "Bearer s3cret"}, expect=401)
         client.control("GET", "/clock", expect=200)
@@ -60,7 +60,7 @@ def test_with_a_control_token_the_auth_token_is_not_enough() -> None:
         assert client.get("/workflow/runs", headers={"Authorization": "Basic c0ntrol"}).status == 401
 
 
-def test_with_an_auth_token_only_who_brings_it_makes_a_world_by_asking() -> None:
+def test_with_an_auth_token_a_request_needs_it_to_create_a_world() -> None:
     with served(guarded_worlds()) as client:
         for target in ("/w/made/health", "/w/made/workflow/runs", "/w/made/__mock__/clock"):
             for given in WRONG:
@@ -72,7 +72,7 @@ def test_with_an_auth_token_only_who_brings_it_makes_a_world_by_asking() -> None
         assert send(client.url, "GET /w/made/workflow/runs", "Host: localhost", header).status == 200
 
 
-def test_a_token_of_a_world_opens_its_api_and_not_the_control_plane() -> None:
+def test_the_token_of_a_world_opens_its_api_but_not_the_control_plane() -> None:
     with served(guarded_worlds()) as client:
         body = {"name": "one", "tokens": ["t1"]}
         client.control("POST", "/worlds", body, headers={"Authorization": "Bearer s3cret"}, expect=201)

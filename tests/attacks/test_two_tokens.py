@@ -192,7 +192,7 @@ MISTAKE = [("ann", "define", 0, 0), ("ann", "start", 2, 5), ("ann", "look", 2, 1
 @example([("ann", "snapshot", 0, 0), ("bob", "of-the-other", 0, 0)])
 @example([("bob", "start", 0, 2), ("ann", "of-the-other", 0, 1), ("ann", "start", 0, 1)])
 @given(STEPS)
-def test_who_brings_one_token_never_sees_what_the_other_one_did(
+def test_a_client_never_sees_the_runs_of_another_token(
     steps: list[tuple[str, str, int, int]],
 ) -> None:
     with two_users() as users:
@@ -216,7 +216,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
-def test_what_the_users_do_is_what_the_server_knows(action: str) -> None:
+def test_each_action_of_the_test_changes_the_server(action: str) -> None:
     # A property of requests that are all refused would say nothing.
     with two_users() as users:
         user = users["ann"]

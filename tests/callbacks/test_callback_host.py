@@ -60,7 +60,7 @@ class _Application(BaseHTTPRequestHandler):
         pass
 
 
-def test_only_the_hosts_that_the_command_names_are_resolved_and_reached(
+def test_only_the_hosts_named_on_the_command_line_are_resolved_and_reached(
     serve: Serve,  # noqa: F811
     tmp_path: Path,
 ) -> None:

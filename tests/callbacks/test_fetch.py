@@ -97,7 +97,7 @@ def words(sent: Sent) -> tuple[str, str]:
     return sent.failure.name, sent.failure.message
 
 
-def test_headers_and_bodies_are_those_of_fetch(callbacks: Callbacks, server: Server) -> None:
+def test_headers_and_bodies_match_those_of_fetch(callbacks: Callbacks, server: Server) -> None:
     headers = {"X-Both": "$MY_TOKEN/$MY_TOKEN", "Authorization": "Bearer $MY_TOKEN"}
     send(callbacks, f"{server.url}/ok", "POST", payload={"a": 1, "b": "é"}, headers=headers)
     ((line, sent, body),) = server.seen
@@ -131,7 +131,7 @@ def test_headers_and_bodies_are_those_of_fetch(callbacks: Callbacks, server: Ser
         ("GET", {"x": 1}, b"", None, None),
     ],
 )
-def test_what_is_sent_has_the_type_that_the_sdk_gives_it(
+def test_the_content_type_of_a_request_matches_that_of_the_sdk(
     callbacks: Callbacks, server: Server, method: str, payload: Any, body: bytes, kind: str, length: str
 ) -> None:
     send(callbacks, f"{server.url}/ok", method, payload=payload)
@@ -140,9 +140,7 @@ def test_what_is_sent_has_the_type_that_the_sdk_gives_it(
     assert (sent, told.get("content-type"), told.get("content-length")) == (body, kind, length)
 
 
-def test_an_answer_shows_what_was_asked_for_and_no_secret_header(
-    callbacks: Callbacks, server: Server
-) -> None:
+def test_the_output_of_a_request_step_masks_secret_headers(callbacks: Callbacks, server: Server) -> None:
     url = f"{server.url}/ok"
     short = {"url": url, "status": 200, "statusText": "OK", "ok": True}
     assert send(callbacks, url) == (short, None, 0)
@@ -174,14 +172,12 @@ def test_redirects_are_followed_as_fetch_follows_them(
 
 
 @pytest.mark.parametrize("status", [304, 400, 404, 500, 503])
-def test_an_answer_that_is_not_a_success_is_a_fatal_error(
-    callbacks: Callbacks, server: Server, status: int
-) -> None:
+def test_an_error_status_is_a_fatal_error(callbacks: Callbacks, server: Server, status: int) -> None:
     url = f"{server.url}/status/{status}"
     assert words(send(callbacks, url, "POST")) == ("FatalError", f"POST {url} {status}")
 
 
-def test_the_words_of_failures_are_those_of_node(callbacks: Callbacks, server: Server) -> None:
+def test_failure_messages_match_those_of_node(callbacks: Callbacks, server: Server) -> None:
     bad = send(callbacks, f"{server.url}/badjson", include_body=True)
     assert words(bad) == (
         "SyntaxError",
@@ -211,7 +207,7 @@ def test_the_words_of_failures_are_those_of_node(callbacks: Callbacks, server: S
         ("http://[::1]:8080/x", "http://[::1]:8080/x"),
     ],
 )
-def test_urls_go_out_as_fetch_writes_them(written: str, sent: str) -> None:
+def test_urls_are_normalised_as_by_fetch(written: str, sent: str) -> None:
     assert normal(written) == sent
 
 
@@ -222,7 +218,7 @@ HOSTS = ["app.example", "example.com", "8.8.8.8", "10.0.0.1", "[2001:db8::1]", "
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_no_name_is_resolved_and_no_connection_opened_for_other_hosts(
+def test_other_hosts_are_neither_resolved_nor_connected_to(
     callbacks: Callbacks, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*args: Any, **kwargs: Any) -> Any:
@@ -238,7 +234,7 @@ def test_no_name_is_resolved_and_no_connection_opened_for_other_hosts(
     assert "--callback-host" in callback.unmatched_reason
 
 
-def test_a_redirect_leads_to_no_host_that_was_not_named(
+def test_a_redirect_to_a_host_that_is_not_allowed_is_not_followed(
     callbacks: Callbacks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", None)
@@ -247,7 +243,7 @@ def test_a_redirect_leads_to_no_host_that_was_not_named(
     assert words(sent)[1] == "POST http://127.0.0.1/a Error: connect ECONNREFUSED 127.0.0.1:80"
 
 
-def test_a_token_does_not_follow_a_redirect_to_another_origin(callbacks: Callbacks, server: Server) -> None:
+def test_a_redirect_to_another_origin_drops_the_token(callbacks: Callbacks, server: Server) -> None:
     callbacks.respond("https://app.example/a", status=307, headers={"Location": f"{server.url}/ok"})
     send(callbacks, "https://app.example/a", "POST", headers={"Authorization": "Basic $MY_TOKEN"})
     ((_, headers, _),) = server.seen
@@ -257,7 +253,7 @@ def test_a_token_does_not_follow_a_redirect_to_another_origin(callbacks: Callbac
 # Applications and scripted answers
 
 
-def test_a_flask_application_answers_with_no_socket(callbacks: Callbacks) -> None:
+def test_a_flask_application_is_called_without_a_socket(callbacks: Callbacks) -> None:
     app = Flask("app")
 
     @app.post("/hook/<name>")
@@ -270,7 +266,7 @@ def test_a_flask_application_answers_with_no_socket(callbacks: Callbacks) -> Non
     assert words(send(callbacks, "https://app.example/based"))[1].endswith("ECONNREFUSED 127.0.0.1:443")
 
 
-def test_what_an_application_raises_is_a_500_whose_traceback_is_kept(callbacks: Callbacks) -> None:
+def test_an_exception_in_an_application_is_a_500_and_its_traceback_is_kept(callbacks: Callbacks) -> None:
     def broken(environ: Any, start_response: Any) -> Any:
         raise ValueError("the application is broken")
 
@@ -287,7 +283,7 @@ def test_what_an_application_raises_is_a_500_whose_traceback_is_kept(callbacks: 
         assert "in broken" in problem
 
 
-def test_an_asgi_application_is_started_serves_at_once_and_is_shut_down() -> None:
+def test_an_asgi_application_is_started_and_shut_down() -> None:
     told: list[str] = []
     both_are_there = asyncio.Event()
     under_way = 0
@@ -328,12 +324,12 @@ def test_an_asgi_application_is_started_serves_at_once_and_is_shut_down() -> Non
     assert told == ["lifespan.startup", "lifespan.shutdown"]
 
 
-def test_what_is_neither_wsgi_nor_asgi_is_refused(callbacks: Callbacks) -> None:
+def test_an_application_that_is_neither_wsgi_nor_asgi_is_refused(callbacks: Callbacks) -> None:
     with pytest.raises(TypeError, match="an application must be a WSGI or ASGI callable, not 5"):
         callbacks.application("https://app.example", 5)  # type: ignore[arg-type]
 
 
-def test_scripted_answers_come_in_turn_and_the_one_without_a_number_last(callbacks: Callbacks) -> None:
+def test_scripted_responses_are_used_in_order_and_the_unlimited_one_last(callbacks: Callbacks) -> None:
     url = "https://app.example/review"
     callbacks.respond(url, json={"ok": True})
     callbacks.respond(url, status=500, times=2)
@@ -344,7 +340,7 @@ def test_scripted_answers_come_in_turn_and_the_one_without_a_number_last(callbac
     assert [one.status for one in callbacks(url)] == [500, 500, 503, 200, 200]
 
 
-def test_what_takes_thirty_seconds_on_the_fakes_clock_is_a_timeout(callbacks: Callbacks) -> None:
+def test_a_response_after_30_virtual_seconds_is_a_timeout(callbacks: Callbacks) -> None:
     callbacks.respond("https://app.example/slow*", after="29s", times=1)
     callbacks.respond("https://app.example/slow*", after="31s", times=1)
     callbacks.respond("https://app.example/slow*", fails="timeout", times=1)
@@ -368,14 +364,14 @@ def test_what_takes_thirty_seconds_on_the_fakes_clock_is_a_timeout(callbacks: Ca
         ({"json": 1, "body": "x"}, "json or body"),
     ],
 )
-def test_an_answer_that_is_invalid_is_refused(
+def test_an_invalid_scripted_response_is_refused(
     callbacks: Callbacks, options: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         callbacks.respond(**{"url": "https://app.example", **options})
 
 
-def test_requests_can_be_looked_at_and_the_nearest_url_is_reported(callbacks: Callbacks) -> None:
+def test_requests_are_recorded_and_a_missing_one_names_the_nearest_url(callbacks: Callbacks) -> None:
     callbacks.respond("https://app.example/review")
     payload = {"workflowId": "post-1", "payload": {"n": 1}}
     send(callbacks, "https://app.example/review?a=1", "POST", payload=payload)

@@ -93,7 +93,7 @@ def application(handler: Callable[[dict[str, Any]], Any]) -> Flask:
     return app
 
 
-def test_feedback_from_inside_the_handler_ends_the_wait(mock: OutputMock) -> None:
+def test_feedback_sent_from_inside_the_handler_ends_the_wait(mock: OutputMock) -> None:
     def review(question: dict[str, Any]) -> Any:
         url = f"{mock.url}/workflow/{question['workflowId']}"
         assert requests.get(f"{url}/status", timeout=5).json()["status"] == "running"
@@ -106,7 +106,7 @@ def test_feedback_from_inside_the_handler_ends_the_wait(mock: OutputMock) -> Non
     assert mock.callbacks(URL).one().payload == {"n": 1}
 
 
-def test_a_handler_may_start_run_signal_and_stop_other_runs(mock: OutputMock) -> None:
+def test_a_handler_can_start_run_signal_and_stop_other_runs(mock: OutputMock) -> None:
     def review(question: dict[str, Any]) -> Any:
         def post(path: str, **body: Any) -> Any:
             answer = requests.post(f"{mock.url}/workflow/{path}", json=body, timeout=5)
@@ -130,7 +130,7 @@ def test_a_handler_may_start_run_signal_and_stop_other_runs(mock: OutputMock) ->
     assert [call.payload for call in mock.callbacks.sent] == ["outer", "inner"]
 
 
-def test_the_clock_stands_while_the_application_is_at_work_and_moves_while_it_waits(
+def test_the_clock_stops_while_the_application_works_and_moves_while_it_waits(
     jumping: OutputMock,
 ) -> None:
     mock = jumping
@@ -157,7 +157,7 @@ def test_the_clock_stands_while_the_application_is_at_work_and_moves_while_it_wa
     assert mock.callbacks.one().status == 200
 
 
-def test_an_application_that_runs_what_calls_it_without_end_is_told_so(jumping: OutputMock) -> None:
+def test_endless_recursion_between_application_and_workflow_is_reported(jumping: OutputMock) -> None:
     deepest = []
 
     def review(question: dict[str, Any]) -> Any:
@@ -174,7 +174,7 @@ def test_an_application_that_runs_what_calls_it_without_end_is_told_so(jumping: 
     assert len(deepest) == 60
 
 
-def test_a_client_that_polls_beside_a_request_moves_no_time(jumping: OutputMock) -> None:
+def test_a_client_that_polls_during_a_callback_moves_no_time(jumping: OutputMock) -> None:
     mock, url = jumping, jumping.url
     inside, go_on = threading.Event(), threading.Event()
 
@@ -206,7 +206,7 @@ def test_a_client_that_polls_beside_a_request_moves_no_time(jumping: OutputMock)
     assert mock.runs["other"].status == "completed"
 
 
-def test_an_asgi_application_is_called_on_a_loop_of_its_own(jumping: OutputMock) -> None:
+def test_an_asgi_application_runs_on_its_own_event_loop(jumping: OutputMock) -> None:
     mock = jumping
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -243,7 +243,7 @@ def test_an_asgi_application_that_blocks_its_own_loop_is_not_waited_for(jumping:
     assert outer["failed"].endswith("aborted due to timeout")
 
 
-def test_what_the_application_raises_fails_the_attempt_and_can_be_looked_at(mock: OutputMock) -> None:
+def test_an_exception_in_the_application_fails_the_attempt_and_is_recorded(mock: OutputMock) -> None:
     def review(question: dict[str, Any]) -> Any:
         raise ValueError("no room")
 
@@ -256,7 +256,7 @@ def test_what_the_application_raises_fails_the_attempt_and_can_be_looked_at(mock
     assert problem.strip().endswith("ValueError: no room")
 
 
-def test_a_thousand_workflows_of_eight_threads_lose_nothing(jumping: OutputMock) -> None:
+def test_a_thousand_workflows_in_eight_threads_lose_no_callback(jumping: OutputMock) -> None:
     mock = jumping
 
     def review(question: dict[str, Any]) -> Any:
@@ -276,7 +276,7 @@ def test_a_thousand_workflows_of_eight_threads_lose_nothing(jumping: OutputMock)
     assert sorted(call.payload for call in mock.callbacks.sent) == list(range(1000))
 
 
-def test_a_second_question_hears_nothing_of_what_came_before_its_answer(jumping: OutputMock) -> None:
+def test_a_second_callback_does_not_see_earlier_feedback(jumping: OutputMock) -> None:
     """The SDK leaves the first question's handler in place, which swallows what comes too early."""
     mock = jumping
 

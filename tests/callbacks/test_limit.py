@@ -71,7 +71,7 @@ def _sleeps_between(mock: OutputMock) -> None:
 
 
 @pytest.mark.parametrize("handler", [_never, _polls, _sleeps_between])
-def test_a_handler_that_never_answers_is_a_timeout_that_says_where_it_was(
+def test_a_handler_that_never_returns_times_out_and_the_error_names_its_line(
     mock: OutputMock, handler: Callable[[OutputMock], None]
 ) -> None:
     _application(mock, lambda: handler(mock))
@@ -80,7 +80,7 @@ def test_a_handler_that_never_answers_is_a_timeout_that_says_where_it_was(
     _is_told_where(mock)
 
 
-def test_an_application_that_is_stopped_again_on_its_way_out_is_said_to_be_where_it_was_first() -> None:
+def test_an_application_that_is_stopped_twice_is_reported_at_its_first_place() -> None:
     call = limit._Call(0.1)
 
     def first() -> None:
@@ -97,7 +97,7 @@ def test_an_application_that_is_stopped_again_on_its_way_out_is_said_to_be_where
     assert "in on_the_way_out" not in call.stack
 
 
-def test_a_caller_in_another_thread_does_not_wait_for_ever_either(mock: OutputMock) -> None:
+def test_a_caller_in_another_thread_does_not_wait_forever_either(mock: OutputMock) -> None:
     ended = threading.Event()
     _application(mock, ended.wait)
     with ThreadPoolExecutor(1) as beside:
@@ -109,7 +109,7 @@ def test_a_caller_in_another_thread_does_not_wait_for_ever_either(mock: OutputMo
     _is_told_where(mock)
 
 
-def test_only_the_application_that_does_not_answer_is_stopped(mock: OutputMock) -> None:
+def test_only_the_application_that_does_not_respond_is_stopped(mock: OutputMock) -> None:
     """The first handler runs the workflow again, whose request is never answered. That takes all the time on
     the clock that the first request has, but the first handler goes on.
     """
@@ -122,7 +122,7 @@ def test_only_the_application_that_does_not_answer_is_stopped(mock: OutputMock) 
     assert [callback.status for callback in mock.callbacks] == [200, 0]
 
 
-def test_what_a_debugger_has_stopped_may_take_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_application_in_a_debugger_is_not_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[bool] = []
     ended = threading.Event()
     is_debugged = limit._is_debugged

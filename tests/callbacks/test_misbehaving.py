@@ -70,14 +70,14 @@ def asgi(*messages: Any) -> Callable[..., Any]:
         asgi({"type": START, "status": 200}, {"type": BODY, "body": "text"}),
     ],
 )
-def test_what_is_no_answer_of_http_is_an_error_of_the_application(application: Any) -> None:
+def test_an_invalid_http_response_is_an_application_error(application: Any) -> None:
     mock = OutputMock()
     assert told(mock, application) == f"POST {URL} 500"
     assert "Traceback" in str(mock.callbacks.one().problem)
     mock.close()
 
 
-def test_an_asgi_application_may_leave_headers_out() -> None:
+def test_an_asgi_application_can_omit_headers() -> None:
     mock = OutputMock()
     told(mock, asgi({"type": START, "status": 200}, {"type": BODY}))
     assert mock.callbacks.one().status == 200
@@ -90,7 +90,7 @@ class _Ended(BaseException):
 
 @pytest.mark.parametrize("clock", ["auto", "real"])
 @pytest.mark.parametrize("error", [SystemExit(3), _Ended("no"), asyncio.CancelledError()])
-def test_whatever_the_application_raises_fails_the_attempt_only(clock: Any, error: BaseException) -> None:
+def test_any_exception_in_the_application_fails_only_the_attempt(clock: Any, error: BaseException) -> None:
     def plain(environ: Any, start_response: Any) -> Any:
         raise error
 
@@ -108,7 +108,7 @@ def test_whatever_the_application_raises_fails_the_attempt_only(clock: Any, erro
         mock.close()
 
 
-def test_ctrl_c_while_the_application_works_reaches_the_test_and_ends_the_request() -> None:
+def test_ctrl_c_in_the_application_reaches_the_test_and_ends_the_request() -> None:
     def application(environ: Any, start_response: Any) -> Any:
         raise KeyboardInterrupt
 
@@ -119,7 +119,7 @@ def test_ctrl_c_while_the_application_works_reaches_the_test_and_ends_the_reques
     mock.close()
 
 
-def test_an_application_may_close_the_fake_which_may_be_closed_again() -> None:
+def test_an_application_can_close_the_fake() -> None:
     mock = OutputMock()
 
     def application(environ: Any, start_response: Any) -> Any:
@@ -134,7 +134,7 @@ def test_an_application_may_close_the_fake_which_may_be_closed_again() -> None:
     mock.close()
 
 
-def test_what_is_shown_of_requests_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_in_requests_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REVIEWER", "hidden-value")
 
     def application(environ: Any, start_response: Any) -> Any:
@@ -158,7 +158,7 @@ def test_what_is_shown_of_requests_has_no_secrets(monkeypatch: pytest.MonkeyPatc
         mock.close()
 
 
-def test_an_answer_without_end_is_broken_off() -> None:
+def test_an_endless_response_is_cut_off() -> None:
     async def endless(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             await send({"type": START, "status": 200})
@@ -174,7 +174,7 @@ def test_an_answer_without_end_is_broken_off() -> None:
         mock.close()
 
 
-def test_a_thread_that_the_application_begins_may_wait_for_the_clock(
+def test_a_thread_of_the_application_can_wait_for_the_clock(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Such a thread carries no context, so nobody knows that it belongs to the request."""
@@ -204,7 +204,7 @@ def test_a_thread_that_the_application_begins_may_wait_for_the_clock(
     mock.close()
 
 
-def test_applications_that_wait_in_the_fake_leave_room_for_what_they_wait_for(
+def test_applications_that_wait_for_the_fake_do_not_exhaust_its_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(outgoing, "MOST_THREADS", 2)
@@ -271,7 +271,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (b"\r\n\r\n", False, NotSent),
     ],
 )
-def test_a_server_cannot_keep_a_request_nor_fill_the_memory(
+def test_a_server_can_neither_stall_a_request_nor_fill_the_memory(
     sent: bytes, repeats: bool, error: type[Exception]
 ) -> None:
     with server(sent, repeats=repeats) as port:
@@ -280,6 +280,6 @@ def test_a_server_cannot_keep_a_request_nor_fill_the_memory(
             network.send(request, (), 0.3 if error is TookTooLong else 20)
 
 
-def test_port_0_is_not_the_port_of_the_scheme() -> None:
+def test_port_0_is_not_the_default_port() -> None:
     assert Request("GET", "http://localhost:0/", (), b"").port == 0
     assert Request("GET", "https://user:word@localhost/", (), b"").host == "localhost"

@@ -120,7 +120,7 @@ class World:
 @example("auto", [([], 200), (["start asks"], 200)], ["run asks"], [])
 @example("auto", [(["advance", "stop"], 500)], ["run asks", "run asks"], ["reorder_next"])
 @settings(max_examples=40)
-def test_whatever_the_application_does_every_request_is_answered_and_histories_are_sound(
+def test_every_request_gets_a_response_and_histories_stay_valid(
     clock: str, handlings: list[Handling], asked: list[str], faults: list[str]
 ) -> None:
     world = World(clock, handlings)
@@ -150,7 +150,7 @@ def test_whatever_the_application_does_every_request_is_answered_and_histories_a
         mock.close()
 
 
-def test_a_restored_snapshot_sends_again_what_was_under_way() -> None:
+def test_a_restored_snapshot_repeats_unfinished_callbacks() -> None:
     from output_mock.state.snapshot import Snapshot
 
     mock = OutputMock()
@@ -178,7 +178,7 @@ def test_a_restored_snapshot_sends_again_what_was_under_way() -> None:
 
 
 @pytest.mark.parametrize("version", ["0.9", "0.10"])
-def test_before_0_10_headers_go_out_as_they_stand_and_all_of_the_answer_comes_back(
+def test_before_0_10_headers_are_sent_unchanged_and_the_whole_response_is_returned(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORD", "open-sesame")

@@ -50,7 +50,7 @@ def run(mock: OutputMock, workflow: str, input: Any = None) -> Any:
     return ask(mock, "POST", "/workflow/run", {"workflowName": workflow, "input": input})
 
 
-def test_a_yaml_file_sends_requests_and_scripts_their_answers() -> None:
+def test_a_yaml_file_can_send_requests_and_script_their_responses() -> None:
     mock = OutputMock()
     mock.load(document.read(FILE, "the file"))
     assert run(mock, "publish", {"page": "home"})["output"] == {
@@ -75,7 +75,7 @@ def test_a_yaml_file_sends_requests_and_scripts_their_answers() -> None:
         ("callbacks: [{url: 'http://a.b', method: get}]", "method is one of GET, HEAD, POST"),
     ],
 )
-def test_what_is_wrong_with_a_callback_in_yaml_is_reported(written: str, problem: str) -> None:
+def test_mistakes_in_yaml_callbacks_are_reported(written: str, problem: str) -> None:
     with pytest.raises(ScriptFileError, match=problem):
         document.read(f"{written}\nworkflows: [{{name: a, returns: 1}}]", "the file")
 
@@ -104,7 +104,7 @@ def test_a_workflow_calls_back_in_one_line() -> None:
     mock.close()
 
 
-def test_looking_back_names_the_nearest_request() -> None:
+def test_a_failed_assertion_names_the_nearest_request() -> None:
     mock = OutputMock()
     mock.workflow("ask").calls_back(URL)
     mock.callbacks.respond(URL)
@@ -122,7 +122,7 @@ def test_looking_back_names_the_nearest_request() -> None:
     mock.close()
 
 
-def test_a_wrong_url_is_reported_with_the_nearest_one_and_the_option_that_lets_it_out() -> None:
+def test_a_wrong_url_is_reported_with_the_nearest_one_and_the_option_that_allows_it() -> None:
     mock = OutputMock()
     mock.workflow("ask").calls_back("https://app.example/reveiw")
     mock.callbacks.respond(URL)
@@ -156,7 +156,7 @@ def test_a_lost_request_fails_the_attempt(kind: Any) -> None:
     mock.close()
 
 
-def test_requests_come_late_twice_and_out_of_order() -> None:
+def test_requests_can_be_delayed_duplicated_and_reordered() -> None:
     mock = OutputMock()
     mock.workflow("ask").calls_back(URL)
     came: list[tuple[Any, float]] = []
@@ -194,7 +194,7 @@ def test_requests_come_late_twice_and_out_of_order() -> None:
     mock.close()
 
 
-def test_an_answer_that_is_late_is_late_on_the_clock() -> None:
+def test_a_delayed_response_takes_virtual_time() -> None:
     mock = OutputMock()
     mock.workflow("ask").calls_back(URL)
     mock.callbacks.respond(URL, after="29s", times=1)
@@ -209,7 +209,7 @@ def test_an_answer_that_is_late_is_late_on_the_clock() -> None:
     mock.close()
 
 
-def test_no_name_is_resolved_and_nothing_connected_outside_the_list(
+def test_hosts_outside_the_list_are_neither_resolved_nor_connected_to(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Python tells of each name and each connection, also of those that C code asks for."""

@@ -163,7 +163,7 @@ until = functools.partial(eventually, seconds=PATIENCE)
 # What is served
 
 
-def test_the_first_line_tells_url_catalog_workflows_clock_and_seed(serve: Serve, script: Path) -> None:
+def test_the_first_line_shows_url_catalog_workflows_clock_and_seed(serve: Serve, script: Path) -> None:
     fake = serve(script, "--seed", "7")
     assert re.fullmatch(
         r"Serving 5 workflows in catalog main on http://127\.0\.0\.1:\d+ \(clock auto, seed 7\)\n",
@@ -172,14 +172,14 @@ def test_the_first_line_tells_url_catalog_workflows_clock_and_seed(serve: Serve,
     assert fake.get("/health") == (200, "OK")
 
 
-def test_without_a_script_the_demonstration_is_served(serve: Serve) -> None:
+def test_without_a_script_the_demo_is_served(serve: Serve) -> None:
     fake = serve()
     assert fake.first_line.startswith("Serving 5 workflows of the demonstration in catalog main on http://")
     body = {"workflowName": "summarize_url", "input": {"url": "https://a.example"}}
     assert fake.ask("POST", "/workflow/run", body).json["status"] == "completed"
 
 
-def test_several_scripts_are_served_together_and_may_import_their_neighbours(
+def test_several_scripts_are_served_together_and_can_import_modules_next_to_them(
     serve: Serve, tmp_path: Path
 ) -> None:
     (tmp_path / "neighbour.py").write_text("NAME = 'first'\n")
@@ -195,7 +195,7 @@ def test_several_scripts_are_served_together_and_may_import_their_neighbours(
     assert list(fake.get("/workflow/catalog").json["workflowNames"]) == ["first", "second"]
 
 
-def test_the_workflows_of_the_contract_suite_are_served_in_their_own_catalogs(serve: Serve) -> None:
+def test_the_workflows_of_the_conformance_suite_are_served_in_their_own_catalogs(serve: Serve) -> None:
     fake = serve("--pack", "--clock", "real")
     assert re.match(r"Serving \d+ workflows in catalogs main, remote on \S+ \(clock real", fake.first_line)
     assert fake.get("/workflow/catalog/remote").json == fake.get("/workflow/catalog/main").json
@@ -204,7 +204,7 @@ def test_the_workflows_of_the_contract_suite_are_served_in_their_own_catalogs(se
 # Flags, and the variables that stand for them
 
 
-def test_port_is_the_port_and_wins_over_the_variable(serve: Serve) -> None:
+def test_the_port_option_overrides_the_variable(serve: Serve) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     fake = serve("--port", str(port), environment={"OUTPUT_API_PORT": "1"})
@@ -212,7 +212,7 @@ def test_port_is_the_port_and_wins_over_the_variable(serve: Serve) -> None:
     assert fake.get("/health") == (200, "OK")
 
 
-def test_the_variable_is_the_port_where_the_flag_is_missing(serve: Serve) -> None:
+def test_the_port_variable_applies_without_the_option(serve: Serve) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     assert serve(environment={"OUTPUT_API_PORT": str(port)}).port == port
@@ -223,7 +223,7 @@ def test_the_variable_is_the_port_where_the_flag_is_missing(serve: Serve) -> Non
     [({}, 3001), ({"NODE_ENV": "production", "OUTPUT_API_AUTH_TOKEN": "t"}, 3000)],
     ids=["development", "production"],
 )
-def test_the_default_port_is_the_real_servers(environment: dict[str, str], port: int) -> None:
+def test_the_default_port_is_that_of_the_real_server(environment: dict[str, str], port: int) -> None:
     # Whether the port is free or not, the command says which one it wants: here it is not.
     with ExitStack() as stack:
         try:
@@ -235,7 +235,7 @@ def test_the_default_port_is_the_real_servers(environment: dict[str, str], port:
     assert f"port {port} of 127.0.0.1 is in use" in ended.stderr
 
 
-def test_host_is_the_address_that_is_listened_on(serve: Serve) -> None:
+def test_the_host_option_sets_the_listening_address(serve: Serve) -> None:
     fake = serve("--host", "localhost")
     assert fake.host == "localhost"
     assert fake.get("/health") == (200, "OK")
@@ -252,13 +252,15 @@ def test_host_is_the_address_that_is_listened_on(serve: Serve) -> None:
     ],
     ids=["open", "half guarded", "one token for both", "two tokens"],
 )
-def test_a_host_that_others_can_reach_gets_a_warning(serve: Serve, tokens: list[str], unguarded: str) -> None:
+def test_a_host_that_other_machines_can_reach_gets_a_warning(
+    serve: Serve, tokens: list[str], unguarded: str
+) -> None:
     fake = serve("--host", "0.0.0.0", *tokens)
     assert fake.log.splitlines()[0] == f"warning: 0.0.0.0 can be reached from other machines{unguarded}"
     assert fake.get("/health") == (200, "OK")
 
 
-def test_on_the_auto_clock_nobody_waits(serve: Serve, script: Path) -> None:
+def test_the_auto_clock_skips_waiting_times(serve: Serve, script: Path) -> None:
     fake = serve(script)
     fake.start("long", "l")
     until(lambda: fake.get("/workflow/l/status").json["status"] == "completed")
@@ -273,7 +275,9 @@ def test_on_the_other_clocks_time_does_not_jump(serve: Serve, script: Path, cloc
         assert fake.get("/workflow/l/status").json["status"] == "running"
 
 
-def test_catalog_names_the_default_catalog_and_wins_over_the_variable(serve: Serve, script: Path) -> None:
+def test_the_catalog_option_names_the_default_catalog_and_overrides_the_variable(
+    serve: Serve, script: Path
+) -> None:
     for fake in (
         serve(script, "--catalog", "Mine@1.0", environment={"OUTPUT_CATALOG_ID": "other"}),
         serve(script, environment={"OUTPUT_CATALOG_ID": "Mine@1.0"}),
@@ -283,7 +287,7 @@ def test_catalog_names_the_default_catalog_and_wins_over_the_variable(serve: Ser
         assert fake.get("/workflow/catalog/main").status == 404
 
 
-def test_an_auth_token_is_asked_of_every_request(serve: Serve) -> None:
+def test_an_auth_token_is_required_for_every_request(serve: Serve) -> None:
     fake = serve("--auth-token", "secret")
     assert fake.first_line.endswith("token required)\n")
     assert "secret" not in fake.first_line
@@ -292,7 +296,7 @@ def test_an_auth_token_is_asked_of_every_request(serve: Serve) -> None:
     assert fake.get("/health") == (200, "OK")
 
 
-def test_in_production_the_variable_is_the_token(serve: Serve) -> None:
+def test_in_production_the_auth_token_variable_is_used(serve: Serve) -> None:
     variables = {"NODE_ENV": "production", "OUTPUT_API_AUTH_TOKEN": "secret"}
     fake = serve(environment=variables)
     assert fake.get("/workflow/catalog").status == 401
@@ -304,7 +308,7 @@ def test_in_production_the_variable_is_the_token(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("node_env", ["", "development", "test"])
-def test_outside_production_the_variable_guards_nothing(serve: Serve, node_env: str) -> None:
+def test_outside_production_the_auth_token_variable_is_ignored(serve: Serve, node_env: str) -> None:
     fake = serve(environment={"NODE_ENV": node_env, "OUTPUT_API_AUTH_TOKEN": "secret"})
     assert "requests need no token, as NODE_ENV is not production" in fake.log
     assert fake.get("/workflow/catalog").status == 200
@@ -325,9 +329,7 @@ def test_the_same_seed_gives_the_same_ids(serve: Serve, script: Path) -> None:
     assert first == second
 
 
-def test_without_a_seed_ids_differ_and_the_seed_that_is_printed_brings_them_back(
-    serve: Serve, script: Path
-) -> None:
+def test_without_a_seed_ids_differ_and_the_printed_seed_reproduces_them(serve: Serve, script: Path) -> None:
     first, second = serve(script), serve(script)
     started = first.start("echo")
     assert second.start("echo") != started
@@ -355,14 +357,14 @@ def test_the_execution_timeout_ends_workflows_that_take_longer(
     assert fake.ask("POST", "/workflow/run", {"workflowName": "echo"}).json["status"] == "completed"
 
 
-def test_a_variable_says_how_long_a_run_is_waited_for(serve: Serve, script: Path) -> None:
+def test_an_environment_variable_sets_the_timeout_of_run(serve: Serve, script: Path) -> None:
     body = {"workflowName": "long"}
     assert serve(script).ask("POST", "/workflow/run", body).status == 408
     patient = serve(script, environment={"TEMPORAL_WORKFLOW_EXECUTION_MAX_WAITING": "3600000"})
     assert patient.ask("POST", "/workflow/run", body).json["output"] == "done"
 
 
-def test_a_variable_says_how_long_a_long_poll_may_be(serve: Serve, script: Path) -> None:
+def test_an_environment_variable_limits_long_polls(serve: Serve, script: Path) -> None:
     fake = serve(script, "--clock", "manual", environment={"TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS": "20"})
     fake.start("waits", "w")
     page = fake.get("/workflow/w/history?longPollTimeoutMs=15000").json
@@ -379,7 +381,7 @@ def test_a_variable_says_how_long_a_long_poll_may_be(serve: Serve, script: Path)
     assert quickest < 15
 
 
-def test_a_variable_names_the_namespace(serve: Serve, script: Path) -> None:
+def test_an_environment_variable_sets_the_namespace(serve: Serve, script: Path) -> None:
     fake = serve(script, environment={"TEMPORAL_NAMESPACE": "elsewhere"})
     fake.ask("POST", "/workflow/run", {"workflowName": "parent", "workflowId": "p"})
     history = fake.get("/workflow/p/history?pageSize=50").text
@@ -387,7 +389,7 @@ def test_a_variable_names_the_namespace(serve: Serve, script: Path) -> None:
     assert '"default"' not in history
 
 
-def test_variables_say_where_traces_are(serve: Serve, script: Path) -> None:
+def test_environment_variables_set_the_location_of_traces(serve: Serve, script: Path) -> None:
     variables = {
         "OUTPUT_TRACE_LOCAL_ON": "on",
         "OUTPUT_TRACE_HOST_PATH": "/home/me/logs",
@@ -415,7 +417,7 @@ def told(fake: Fake) -> str:
     return fake.process.stdout.readline().strip()
 
 
-def test_trace_dir_is_where_traces_are_written_and_said_to_be(
+def test_traces_are_written_to_the_trace_dir_and_reported_there(
     serve: Serve, script: Path, tmp_path: Path
 ) -> None:
     fake = serve(script, "--trace-dir", "logs")
@@ -430,7 +432,7 @@ def test_trace_dir_is_where_traces_are_written_and_said_to_be(
     assert Path(result["trace"]["local"]).exists()
 
 
-def test_the_hosts_path_is_reported_where_the_container_has_another(
+def test_the_trace_path_of_the_host_is_reported_in_a_container(
     serve: Serve, script: Path, tmp_path: Path
 ) -> None:
     variables = {"OUTPUT_TRACE_HOST_PATH": "/home/me/logs", "OUTPUT_TRACE_LOCAL_ON": "no"}
@@ -441,7 +443,7 @@ def test_the_hosts_path_is_reported_where_the_container_has_another(
     assert list(tmp_path.glob("logs/runs/echo/*.json"))
 
 
-def test_s3_moto_is_an_s3_beside_the_fake(serve: Serve, script: Path) -> None:
+def test_s3_moto_starts_an_s3_next_to_the_fake(serve: Serve, script: Path) -> None:
     variables = {
         "OUTPUT_TRACE_REMOTE_S3_BUCKET": "mine",
         "OUTPUT_AWS_REGION": "eu-west-1",
@@ -484,7 +486,7 @@ def test_s3_moto_is_an_s3_beside_the_fake(serve: Serve, script: Path) -> None:
     assert fake.stop() == 0
 
 
-def test_s3_may_be_any_compatible_server(serve: Serve, script: Path) -> None:
+def test_traces_can_be_stored_on_any_s3_compatible_server(serve: Serve, script: Path) -> None:
     from output_mock.traces.s3 import Bucket, moto_server
 
     url, stop = moto_server()
@@ -502,7 +504,7 @@ def test_s3_may_be_any_compatible_server(serve: Serve, script: Path) -> None:
     stop()
 
 
-def test_worlds_are_made_though_s3_is_down(serve: Serve, script: Path) -> None:
+def test_worlds_can_be_created_while_s3_is_down(serve: Serve, script: Path) -> None:
     variables = {
         "OUTPUT_TRACE_REMOTE_S3_BUCKET": "theirs",
         "OUTPUT_AWS_REGION": "us-east-1",
@@ -537,7 +539,7 @@ def test_worlds_are_made_though_s3_is_down(serve: Serve, script: Path) -> None:
         (["--traces", "nowhere"], {}, "'nowhere' does not exist"),
     ],
 )
-def test_traces_that_cannot_be_kept_are_refused_at_once(
+def test_an_unusable_trace_location_is_refused_at_the_start(
     script: Path, arguments: list[str], variables: dict[str, str], words: str
 ) -> None:
     ended = run("serve", str(script), "--port", "0", *arguments, environment=variables)
@@ -545,7 +547,7 @@ def test_traces_that_cannot_be_kept_are_refused_at_once(
     assert words in one_line(ended)
 
 
-def test_traces_of_the_past_are_served(serve: Serve, script: Path, tmp_path: Path) -> None:
+def test_runs_are_loaded_from_old_traces_and_served(serve: Serve, script: Path, tmp_path: Path) -> None:
     first = serve(script, "--trace-dir", "logs")
     ran = first.ask("POST", "/workflow/run", {"workflowName": "parent", "input": {"a": 1}}).json
     first.stop()
@@ -577,7 +579,7 @@ def test_remote_traces_without_a_bucket_are_refused(script: Path) -> None:
     )
 
 
-def test_worker_down_may_be_given_several_times(serve: Serve, script: Path) -> None:
+def test_worker_down_can_be_given_several_times(serve: Serve, script: Path) -> None:
     fake = serve(script, "--worker-down", "gone", "--worker-down", "lost")
     assert " in catalogs main, gone (no worker), lost (no worker) on " in fake.first_line
     for name in ("gone", "lost"):
@@ -589,7 +591,7 @@ def test_worker_down_may_be_given_several_times(serve: Serve, script: Path) -> N
 # What is told
 
 
-def test_each_request_gets_a_line_that_says_why_it_matches_nothing(serve: Serve) -> None:
+def test_each_logged_request_explains_why_it_matches_nothing(serve: Serve) -> None:
     fake = serve()
     fake.get("/health?a=1")
     fake.ask("POST", "/workflow/nobody/signal/go")
@@ -603,14 +605,14 @@ def test_each_request_gets_a_line_that_says_why_it_matches_nothing(serve: Serve)
     assert re.fullmatch(r"GET /workflow/w/statsu 404 \d+\.\d ms: .* the nearest is GET .*/status", fourth)
 
 
-def test_lines_of_health_checks_can_be_left_out(serve: Serve) -> None:
+def test_health_checks_can_be_left_out_of_the_log(serve: Serve) -> None:
     fake = serve("--no-health-log")
     fake.get("/health")
     fake.get("/workflow/catalog")
     until(lambda: fake.log.startswith("GET /workflow/catalog 200 "))
 
 
-def test_a_stream_gets_a_line_when_it_begins_and_one_when_it_ends(serve: Serve, script: Path) -> None:
+def test_a_stream_is_logged_when_it_begins_and_when_it_ends(serve: Serve, script: Path) -> None:
     fake = serve(script)
     fake.start("waits", "w")
     with closing(fake.send("/workflow/w/history/stream")) as stream:
@@ -622,7 +624,7 @@ def test_a_stream_gets_a_line_when_it_begins_and_one_when_it_ends(serve: Serve, 
     assert re.search(r"^GET /workflow/w/history/stream 200 stream ends \d+\.\d ms$", fake.log, re.MULTILINE)
 
 
-def test_what_a_client_sends_cannot_command_the_terminal(serve: Serve) -> None:
+def test_control_characters_from_a_client_are_escaped_in_the_log(serve: Serve) -> None:
     fake = serve()
     with closing(fake.send("/\x1b[2Jgone")) as connection:
         until_received(connection, b"\r\n\r\n")
@@ -653,7 +655,7 @@ def test_an_error_of_a_query_handler_is_reported_too(serve: Serve, script: Path)
     assert fake.log.count("SCRIPT ERROR: ") == 1
 
 
-def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path) -> None:
+def test_an_unread_log_does_not_block_the_server(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "serve", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -677,7 +679,7 @@ def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("clock", ["auto", "real"])
-def test_a_signal_ends_the_server_cleanly_though_clients_wait(
+def test_a_signal_ends_the_server_cleanly_while_clients_wait(
     serve: Serve, script: Path, number: int, clock: str
 ) -> None:
     hours = {"TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS": "36000000"}
@@ -723,7 +725,7 @@ STUCK = {
 
 
 @pytest.mark.parametrize("stuck", STUCK.values(), ids=STUCK.keys())
-def test_a_signal_ends_the_server_whatever_a_script_does(serve: Serve, tmp_path: Path, stuck: str) -> None:
+def test_a_signal_ends_the_server_even_if_a_script_blocks(serve: Serve, tmp_path: Path, stuck: str) -> None:
     (tmp_path / "stuck.py").write_text(
         "import atexit, os, time\nfrom output_mock import Script\nscript = Script()\n"
         '@script.workflow("stuck")\nasync def stuck(ctx, input):\n'
@@ -806,7 +808,7 @@ def test_ctrl_c_while_the_command_is_being_imported_prints_no_traceback(module: 
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_flag_that_is_invalid_is_reported_in_one_line(arguments: list[str], expected: str) -> None:
+def test_an_invalid_option_is_reported_in_one_line(arguments: list[str], expected: str) -> None:
     ended = run("serve", *arguments)
     assert ended.returncode == 2
     line = one_line(ended)
@@ -826,7 +828,7 @@ def test_a_flag_that_is_invalid_is_reported_in_one_line(arguments: list[str], ex
         ("TEMPORAL_HISTORY_MAX_WAIT_TIMEOUT_MS", "9" * 20),
     ],
 )
-def test_a_variable_that_is_invalid_is_named(name: str, value: str) -> None:
+def test_an_invalid_environment_variable_is_named(name: str, value: str) -> None:
     ended = run("serve", environment={name: value})
     assert ended.returncode == 2
     assert f"Invalid value for '{name}': " in one_line(ended)
@@ -890,9 +892,7 @@ def test_a_script_that_cannot_be_loaded_is_reported_in_one_line(
     assert expected.rstrip(".") in line
 
 
-def test_a_script_that_may_not_be_read_is_reported_in_one_line(
-    script: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_script_is_reported_in_one_line(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = SourceFileLoader.get_data
 
     def refused(loader: SourceFileLoader, path: str) -> bytes:
@@ -928,7 +928,7 @@ def test_a_busy_port_is_reported_in_one_line(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "300.1.1.1", "a" * 70])
-def test_a_host_without_an_address_is_reported_in_one_line(host: str) -> None:
+def test_an_unresolvable_host_is_reported_in_one_line(host: str) -> None:
     ended = run("serve", "--port", "0", "--host", host)
     assert ended.returncode == 1
     assert f"the host {host!r} has no address; choose one with --host" in one_line(ended)
@@ -943,7 +943,7 @@ def test_an_address_of_another_machine_is_reported_in_one_line() -> None:
 # Health
 
 
-def test_health_says_whether_a_server_is_up(serve: Serve, tmp_path: Path) -> None:
+def test_health_reports_whether_a_server_is_up(serve: Serve, tmp_path: Path) -> None:
     fake = serve("--auth-token", "secret")
     url = f"http://127.0.0.1:{fake.port}"
     assert run("health", url) == (0, f"{url} is up\n", "")
@@ -958,7 +958,7 @@ def test_health_says_whether_a_server_is_up(serve: Serve, tmp_path: Path) -> Non
     assert f"{url}/health: no server answers there (Connection refused); is it running?" in one_line(ended)
 
 
-def test_health_of_a_server_that_is_not_an_output_api_is_not_good() -> None:
+def test_health_fails_for_a_server_that_is_not_an_output_api() -> None:
     mock = OutputMock()
     mock.fail_next(404)
     with mock.serve() as url:
@@ -968,7 +968,7 @@ def test_health_of_a_server_that_is_not_an_output_api_is_not_good() -> None:
 # The rest of the command line
 
 
-def test_several_mistakes_are_reported_in_a_line_each(tmp_path: Path) -> None:
+def test_several_mistakes_are_reported_on_one_line_each(tmp_path: Path) -> None:
     (tmp_path / "wrong.yaml").write_text("workflows:\n  - name: w\n    retruns: 1\n  - name: two words\n")
     (tmp_path / "wrong.py").write_text("import not_installed_here\n")
     ended = run("serve", "--port", "0", "wrong.yaml", "wrong.py", cwd=tmp_path)
@@ -984,7 +984,7 @@ def test_several_mistakes_are_reported_in_a_line_each(tmp_path: Path) -> None:
     assert last == "output-mock serve: there are 5 mistakes in the scripts, see above"
 
 
-def test_a_child_that_no_script_has_is_said_before_anything_is_served(tmp_path: Path) -> None:
+def test_serve_refuses_scripts_with_an_unknown_child_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text("workflows: [{name: w, steps: [{child: publsh}]}]\n")
     (tmp_path / "two.yaml").write_text("workflows: [{name: publish, returns: 1}]\n")
     ended = run("serve", "--port", "0", "one.yaml", "two.yaml", cwd=tmp_path)
@@ -1009,7 +1009,7 @@ def test_yaml_scripts_are_served(serve: Serve, tmp_path: Path) -> None:
 # Scripts that are checked
 
 
-def test_check_says_what_it_has_found(tmp_path: Path, script: Path) -> None:
+def test_check_summarises_the_files(tmp_path: Path, script: Path) -> None:
     (tmp_path / "one.yaml").write_text(
         "workflows: [{name: w, steps: [{child: echo}]}, {name: v, returns: 1}]\n"
     )
@@ -1042,7 +1042,7 @@ def test_check_prints_every_mistake_of_every_file(tmp_path: Path) -> None:
     assert "there is no such file" in found[4]
 
 
-def test_check_looks_for_children_in_all_files_that_can_be_read(tmp_path: Path) -> None:
+def test_check_looks_for_children_in_all_readable_files(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
         "workflows: [{name: w, retruns: 1, steps: [{child: ww}]}]\nbegin_with: [{workflow: x}]\n"
     )
@@ -1054,7 +1054,7 @@ def test_check_looks_for_children_in_all_files_that_can_be_read(tmp_path: Path) 
     ]
 
 
-def test_check_sees_what_shows_only_when_files_are_served_together(tmp_path: Path) -> None:
+def test_check_finds_conflicts_between_files(tmp_path: Path) -> None:
     begin = "from output_mock import Script\nscript = Script()\n"
     (tmp_path / "one.yaml").write_text("workflows: [{name: one, aliases: same, returns: 1}]\n")
     (tmp_path / "two.py").write_text(f"{begin}script.workflow('same').returns(2)\n")
@@ -1063,7 +1063,7 @@ def test_check_sees_what_shows_only_when_files_are_served_together(tmp_path: Pat
     assert ended.stdout.startswith("two.py:1:1: workflow 'same': 'same' already names workflow 'one'")
 
 
-def test_check_needs_a_file() -> None:
+def test_check_requires_a_file() -> None:
     ended = run("check")
     assert ended.returncode == 2
     assert "Missing argument 'SCRIPT...'" in one_line(ended)
@@ -1081,7 +1081,7 @@ def test_openapi_prints_the_document() -> None:
     assert json.loads(ended.stdout) == document()
 
 
-def test_openapi_does_not_mind_a_reader_who_has_seen_enough() -> None:
+def test_openapi_ends_quietly_when_its_output_pipe_is_closed() -> None:
     process = subprocess.Popen(
         [*COMMAND, "openapi"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True
     )
@@ -1096,7 +1096,7 @@ def test_openapi_does_not_mind_a_reader_who_has_seen_enough() -> None:
         _end(process)
 
 
-def test_version_names_the_command() -> None:
+def test_version_prints_the_name_of_the_command() -> None:
     ended = run("--version")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert re.fullmatch(r"output-mock \S.*\n", ended.stdout)
@@ -1110,7 +1110,7 @@ def test_help_lists_the_commands(arguments: list[str]) -> None:
     assert re.search(r"^  serve +\S", ended.stdout, re.MULTILINE)
 
 
-def test_help_of_serve_names_every_flag_and_variable() -> None:
+def test_the_help_of_serve_names_every_option_and_variable() -> None:
     text = run("serve", "--help").stdout
     for word in (
         *("--host", "--port", "--clock", "--catalog", "--auth-token", "--seed", "--execution-timeout"),
@@ -1133,7 +1133,7 @@ def test_an_unknown_command_is_reported_in_one_line() -> None:
     assert line.endswith("; see 'output-mock --help'\n")
 
 
-def test_serving_imports_nothing_that_it_does_not_need(tmp_path: Path, script: Path) -> None:
+def test_serve_imports_only_the_modules_that_it_needs(tmp_path: Path, script: Path) -> None:
     code = (
         "import sys\n"
         "from output_mock import OutputMock\n"
@@ -1170,7 +1170,7 @@ def test_the_log_shows_no_secrets(serve: Serve) -> None:
         assert "hunter2" not in fake.log
 
 
-def test_the_control_plane_answers_to_the_hosts_and_pages_that_it_is_told(serve: Serve) -> None:
+def test_the_control_plane_accepts_the_configured_hosts_and_origins(serve: Serve) -> None:
     page = "http://localhost:5173"
     fake = serve(
         "--allow-host", "fakes.test", "--allow-origin", page, "--cors", page, "--cors", "http://b.test"
@@ -1203,20 +1203,20 @@ def test_the_control_plane_answers_to_the_hosts_and_pages_that_it_is_told(serve:
         (["--cors", "*"], "'--cors': '*' would allow every page"),
     ],
 )
-def test_hosts_and_origins_that_are_none_are_refused_at_the_start(arguments: list[str], told: str) -> None:
+def test_invalid_hosts_and_origins_are_refused_at_the_start(arguments: list[str], told: str) -> None:
     ended = run("serve", "--port", "0", *arguments)
     assert ended.returncode == 2
     assert told in one_line(ended)
 
 
-def test_the_control_plane_asks_for_the_token_that_it_was_given(serve: Serve) -> None:
+def test_the_control_plane_requires_the_configured_token(serve: Serve) -> None:
     for fake in (serve("--control-token", "s"), serve(environment={"OUTPUT_MOCK_CONTROL_TOKEN": "s"})):
         assert fake.get("/__mock__/clock").status == 401
         assert fake.get("/__mock__/clock", Authorization="Bearer s").status == 200
         assert fake.get("/workflow/catalog").status == 200
 
 
-def test_a_world_has_versions_of_its_own_and_keeps_them(serve: Serve, script: Path, tmp_path: Path) -> None:
+def test_a_world_keeps_its_own_versions(serve: Serve, script: Path, tmp_path: Path) -> None:
     arguments = (script, "--api-version", "0.10", "--state", tmp_path / "fake.state")
     fake = serve(*arguments)
     assert "as API 0.10.0 with workers of SDK 0.10.0" in fake.first_line
@@ -1247,7 +1247,7 @@ def test_worlds_expire_when_nobody_uses_them(serve: Serve) -> None:
     assert fake.get("/w/one/workflow/a/status").status == 404
 
 
-def test_faults_are_there_from_the_beginning_in_every_world(serve: Serve) -> None:
+def test_configured_faults_apply_in_every_world_from_the_start(serve: Serve) -> None:
     fake = serve("--faults", "deploying", "--seed", "1")
     run = {"workflowName": "summarize_url", "input": {"url": "x"}}
     assert fake.ask("POST", "/workflow/run", run).status == 503
@@ -1263,7 +1263,7 @@ def test_faults_are_there_from_the_beginning_in_every_world(serve: Serve) -> Non
     assert "did you mean 'flaky'?" in refused.stderr
 
 
-def test_the_journal_keeps_as_many_calls_as_it_is_told(serve: Serve) -> None:
+def test_the_journal_option_limits_the_calls_that_are_kept(serve: Serve) -> None:
     fake, none = serve("--journal", "2"), serve("--journal", "0")
     for one in (fake, none):
         for _ in range(3):
@@ -1273,7 +1273,7 @@ def test_the_journal_keeps_as_many_calls_as_it_is_told(serve: Serve) -> None:
     assert none.get("/__mock__/calls").json["count"] == 0
 
 
-def test_answers_say_how_long_they_took_when_asked_to(serve: Serve) -> None:
+def test_the_log_shows_durations_on_request(serve: Serve) -> None:
     fake = serve("--timing")
     with closing(http.client.HTTPConnection(fake.host, fake.port, timeout=PATIENCE)) as connection:
         connection.request("GET", "/health")
@@ -1293,6 +1293,6 @@ def test_the_log_can_be_json(serve: Serve, script: Path) -> None:
     assert "KeyError" in error["message"]
 
 
-def test_the_control_planes_document_is_printed() -> None:
+def test_openapi_prints_the_document_of_the_control_plane() -> None:
     done = run("openapi", "--control")
     assert json.loads(done.stdout)["info"]["title"] == "output-mock: control plane"

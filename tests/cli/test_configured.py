@@ -15,7 +15,7 @@ from tests.cli.test_cli import Serve, script, serve  # noqa: F401  (fixtures)
 GOOD = "workflows: [{name: hello, returns: hi}]\n"
 
 
-def test_every_option_of_these_commands_has_a_variable_of_its_own() -> None:
+def test_every_option_of_these_commands_has_its_own_variable() -> None:
     commands = commands_of(command)
     assert {"serve", "check", "worker", "verify", "record", "replay"} <= set(commands)
     number = sum(len(one.settable()) for one in commands.values())
@@ -28,7 +28,7 @@ def test_every_option_of_these_commands_has_a_variable_of_its_own() -> None:
     assert {"OUTPUT_MOCK_VERIFY_URL", "OUTPUT_MOCK_WORKER_SCRIPTS"} < set(names)
 
 
-def test_the_command_line_wins_over_variables_and_variables_over_the_file(
+def test_the_command_line_overrides_variables_and_variables_override_the_file(
     serve: Serve,  # noqa: F811
     script: Path,  # noqa: F811
     tmp_path: Path,
@@ -89,7 +89,7 @@ def test_the_command_line_wins_over_variables_and_variables_over_the_file(
         ),
     ],
 )
-def test_an_error_names_the_variable_that_a_wrong_value_is_from(
+def test_an_error_names_the_variable_of_an_invalid_value(
     variable: str, value: str, words: str, tmp_path: Path
 ) -> None:
     assert words in one_line(run("serve", environment={variable: value}, cwd=tmp_path))
@@ -116,14 +116,12 @@ def test_an_error_names_the_variable_that_a_wrong_value_is_from(
         ("[serve\n", "output-mock.toml: the file is not valid TOML: "),
     ],
 )
-def test_an_error_names_the_place_in_the_file_that_a_wrong_value_is_from(
-    text: str, words: str, tmp_path: Path
-) -> None:
+def test_an_error_names_the_file_and_key_of_an_invalid_value(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "output-mock.toml").write_text(text)
     assert words in one_line(run("serve", cwd=tmp_path))
 
 
-def test_a_project_file_is_taken_where_it_has_a_table_and_paths_are_meant_from_its_folder(
+def test_settings_come_from_the_project_file_and_paths_are_relative_to_it(
     tmp_path: Path,
 ) -> None:
     project = tmp_path / "pyproject.toml"
@@ -141,20 +139,20 @@ def test_a_project_file_is_taken_where_it_has_a_table_and_paths_are_meant_from_i
     )
 
 
-def test_several_scripts_in_a_variable_are_separated_as_in_path(tmp_path: Path) -> None:
+def test_several_scripts_in_a_variable_are_separated_like_the_entries_of_path(tmp_path: Path) -> None:
     for name in ("a b.yaml", "c.yaml"):
         (tmp_path / name).write_text(GOOD.replace("hello", name[0]))
     ended = run("check", environment={"OUTPUT_MOCK_CHECK_SCRIPTS": "a b.yaml:c.yaml"}, cwd=tmp_path)
     assert ended.stdout == "a b.yaml: ok, 1 workflow: a\nc.yaml: ok, 1 workflow: c\n"
 
 
-def test_help_says_how_options_can_be_set_besides() -> None:
+def test_help_explains_the_other_ways_to_set_options() -> None:
     text = " ".join(run("verify", "--help").stdout.split())
     assert "such as OUTPUT_MOCK_VERIFY_" in text
     assert "The command line wins over variables, and variables win over the file." in text
 
 
-def test_commands_that_print_something_take_no_settings() -> None:
+def test_commands_that_only_print_something_ignore_the_settings() -> None:
     for name in ("openapi", "schema", "versions", "pack"):
         assert isinstance(command.commands[name], click.Command)
         assert name not in commands_of(command)

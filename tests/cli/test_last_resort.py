@@ -29,7 +29,7 @@ async def endless(ctx, input):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_regular_expression_without_end_does_not_keep_the_server(
+def test_an_endless_regular_expression_does_not_keep_the_server_alive(
     serve: Serve,  # noqa: F811
     tmp_path: Path,
     number: int,
@@ -44,7 +44,7 @@ def test_a_regular_expression_without_end_does_not_keep_the_server(
         assert fake.stop(number) == -signal.SIGKILL
 
 
-def test_who_ends_in_time_is_not_killed(serve: Serve, tmp_path: Path) -> None:  # noqa: F811
+def test_a_server_that_ends_in_time_is_not_killed(serve: Serve, tmp_path: Path) -> None:  # noqa: F811
     (tmp_path / "a.py").write_text(SCRIPT)
     fake = serve("a.py")
     assert fake.ask("POST", "/workflow/run", {"workflowName": "fine"}).status == 200
@@ -95,9 +95,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 @needs_proc
 @pytest.mark.parametrize("way", ["killed", "ended", "closed"])
-def test_the_helping_process_ends_with_the_one_that_it_is_for(
-    program: subprocess.Popen[str], way: str
-) -> None:
+def test_the_watchdog_process_ends_with_the_server(program: subprocess.Popen[str], way: str) -> None:
     assert program.stdin is not None
     if way == "killed":
         program.kill()
@@ -108,7 +106,7 @@ def test_the_helping_process_ends_with_the_one_that_it_is_for(
     until(lambda: not is_there(program.helper))  # type: ignore[attr-defined]
 
 
-def test_another_signal_kills_nobody_and_the_right_one_does(program: subprocess.Popen[str]) -> None:
+def test_only_the_chosen_signals_kill_the_process(program: subprocess.Popen[str]) -> None:
     program.send_signal(signal.SIGUSR1)
     assert said(program, "a\n") == "a\n"
     assert program.poll() is None
@@ -116,7 +114,7 @@ def test_another_signal_kills_nobody_and_the_right_one_does(program: subprocess.
     assert program.wait(PATIENCE) == -signal.SIGKILL
 
 
-def test_without_a_process_there_is_just_no_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watchdog_process_that_cannot_start_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     before = signal.set_wakeup_fd(-1)
     try:

@@ -15,7 +15,7 @@ from tests.cli.commands import one_line, run
 GOOD = "workflows: [{name: hello, returns: hi}]\n"
 
 
-def test_of_a_folder_its_scripts_are_loaded_and_no_others(tmp_path: Path) -> None:
+def test_only_the_scripts_in_a_folder_are_loaded(tmp_path: Path) -> None:
     flows = tmp_path / "flows"
     (flows / "more").mkdir(parents=True)
     (flows / "b.yml").write_text(GOOD)
@@ -48,6 +48,8 @@ def test_a_folder_without_scripts_is_a_mistake(tmp_path: Path) -> None:
     ],
     ids=["good", "a mistake", "no text", "too much"],
 )
-def test_a_script_may_come_on_standard_input(text: bytes, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_can_be_read_from_standard_input(
+    text: bytes, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text)))
     assert told in run("check", "-").stdout

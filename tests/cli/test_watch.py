@@ -31,7 +31,7 @@ def names(mock: OutputMock, catalog: str = "main") -> list[str]:
 # --- replacing -------------------------------------------------------------------------------------------
 
 
-def test_what_is_new_takes_the_place_of_what_was_there() -> None:
+def test_replacing_a_script_removes_its_old_workflows_and_adds_the_new() -> None:
     old = script_of("workflows: [{name: a, aliases: x, returns: 1}, {name: b, returns: 1}]")
     new = script_of("workflows: [{name: b, aliases: x, returns: 2}, {name: c, returns: 2}]")
     mock = OutputMock(scripts=[old])
@@ -42,7 +42,7 @@ def test_what_is_new_takes_the_place_of_what_was_there() -> None:
     assert [client.run(name)["output"] for name in ("x", "b", "c", "other")] == [2, 2, 2, 0]
 
 
-def test_runs_under_way_finish_as_they_began() -> None:
+def test_runs_in_progress_finish_with_their_old_script() -> None:
     text = (
         "workflows: [{{name: w, steps: [{{wait_for_signal: go}}, {{step: {0}}}], "
         "queries: {{q: {{returns: {0}}}}}, returns: {0}}}]"
@@ -64,7 +64,7 @@ def test_runs_under_way_finish_as_they_began() -> None:
     assert client.post("/workflow/before/query/q").json == "old"
 
 
-def test_a_name_that_belongs_to_another_script_leaves_all_as_it_was() -> None:
+def test_a_name_clash_with_another_script_changes_nothing() -> None:
     old = script_of("workflows: [{name: a, returns: 1}, {name: b, aliases: x, returns: 1}]")
     mock = OutputMock(scripts=[old])
     mock.workflow("other", aliases=["taken"]).returns(0)
@@ -87,7 +87,7 @@ def test_catalogs_and_workers_follow_the_script() -> None:
     assert (names(mock), names(mock, "two")) == ([], ["a"])
 
 
-def test_the_world_may_be_busy_while_a_script_is_replaced() -> None:
+def test_a_script_can_be_replaced_while_the_world_is_busy() -> None:
     scripts = [script_of(f"workflows: [{{name: w, aliases: v, returns: {n}}}]") for n in range(2)]
     mock = OutputMock(scripts=[scripts[0]])
     ended = threading.Event()
@@ -158,7 +158,7 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         one.mock.close()
 
 
-def test_a_file_that_has_changed_is_loaded(watch: Callable[..., Watched]) -> None:
+def test_a_changed_file_is_loaded(watch: Callable[..., Watched]) -> None:
     fake = watch(a__yaml="workflows: [{name: w, returns: old}, {name: x, returns: 1}]")
     fake.write("a.yaml", "workflows: [{name: w, returns: new}]")
     fake.until_told("a.yaml: loaded, 1 workflow")
@@ -174,7 +174,7 @@ def test_a_python_file_is_loaded_too(watch: Callable[..., Watched]) -> None:
     assert fake.client.run("w")["output"] == 2
 
 
-def test_a_file_that_is_wrong_leaves_the_last_good_one(watch: Callable[..., Watched]) -> None:
+def test_a_broken_file_leaves_the_last_good_version(watch: Callable[..., Watched]) -> None:
     fake = watch(a__yaml="workflows: [{name: w, returns: old}]")
     fake.write("a.yaml", "workflows: [{name: w, retruns: 1, zzz: 2}]")
     fake.until_told("a.yaml: not loaded; its old workflows are still served")
@@ -189,7 +189,7 @@ def test_a_file_that_is_wrong_leaves_the_last_good_one(watch: Callable[..., Watc
     assert fake.client.run("w")["output"] == "mended"
 
 
-def test_a_name_that_another_file_has_leaves_the_last_good_one(watch: Callable[..., Watched]) -> None:
+def test_a_name_clash_with_another_file_leaves_the_last_good_version(watch: Callable[..., Watched]) -> None:
     fake = watch(
         a__yaml="workflows: [{name: w, returns: old}]",
         b__yaml="workflows: [{name: v, aliases: x, returns: 1}]",
@@ -200,7 +200,7 @@ def test_a_name_that_another_file_has_leaves_the_last_good_one(watch: Callable[.
     assert sorted(names(fake.mock)) == ["v", "w", "x"]
 
 
-def test_a_child_that_no_file_has_any_more_is_reported(watch: Callable[..., Watched]) -> None:
+def test_a_child_that_was_removed_from_the_scripts_is_reported(watch: Callable[..., Watched]) -> None:
     fake = watch(
         a__yaml="workflows: [{name: w, steps: [{child: v}]}]", b__yaml="workflows: [{name: v, returns: 1}]"
     )
@@ -211,7 +211,7 @@ def test_a_child_that_no_file_has_any_more_is_reported(watch: Callable[..., Watc
     fake.until_told("a.yaml: loaded")
 
 
-def test_a_file_that_is_gone_is_told_and_loaded_when_it_is_back(watch: Callable[..., Watched]) -> None:
+def test_a_missing_file_is_reported_and_loaded_when_it_returns(watch: Callable[..., Watched]) -> None:
     fake = watch(a__yaml="workflows: [{name: w, returns: old}]")
     (fake.folder / "a.yaml").unlink()
     fake.until_told("there is no such file")
@@ -221,7 +221,7 @@ def test_a_file_that_is_gone_is_told_and_loaded_when_it_is_back(watch: Callable[
     assert fake.client.run("w")["output"] == "new"
 
 
-def test_a_run_from_the_beginning_is_not_started_again(watch: Callable[..., Watched]) -> None:
+def test_an_initial_run_is_not_started_again(watch: Callable[..., Watched]) -> None:
     text = "workflows: [{{name: w, returns: {}}}]\nbegin_with: [{{workflow: w, workflow_id: first}}]"
     fake = watch(a__yaml=text.format(1))
     fake.mock.clock.run_due()
@@ -231,7 +231,7 @@ def test_a_run_from_the_beginning_is_not_started_again(watch: Callable[..., Watc
     assert fake.mock.runs["first"].run_id == run_id
 
 
-def test_serve_watches_when_it_is_told_to(serve: Serve, tmp_path: Path) -> None:  # noqa: F811
+def test_serve_with_watch_reloads_changed_files(serve: Serve, tmp_path: Path) -> None:  # noqa: F811
     file = tmp_path / "a.yaml"
     file.write_text("workflows: [{name: w, returns: old}]")
     fake = serve("a.yaml", "--watch")
@@ -260,13 +260,13 @@ def test_serve_watches_when_it_is_told_to(serve: Serve, tmp_path: Path) -> None:
     assert fake.stop() == 0
 
 
-def test_serve_has_to_have_something_to_watch() -> None:
+def test_serve_refuses_to_watch_without_a_script() -> None:
     ended = run("serve", "--watch", "--port", "0")
     assert ended.returncode == 2
     assert "--watch needs a script to watch; name a script file or folder" in ended.stderr
 
 
-def test_a_script_that_is_new_in_a_folder_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_script_in_a_folder_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("output_mock.cli.watch._LOOK", 0.01)
     (tmp_path / "a.yaml").write_text("workflows: [{name: a, returns: 1}]")
     watched = Watched(tmp_path, (str(tmp_path),))

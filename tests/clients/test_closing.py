@@ -87,9 +87,7 @@ def threads() -> int:
         (left_open_on_a_socket, 20, "real"),
     ],
 )
-def test_fakes_that_are_closed_leave_nothing_behind(
-    use: Callable[[OutputMock], Any], number: int, clock: Any
-) -> None:
+def test_closed_fakes_leave_nothing_behind(use: Callable[[OutputMock], Any], number: int, clock: Any) -> None:
     KEPT.clear()
     gc.collect()
     threads_before, files_before = threads(), open_files()
@@ -118,7 +116,7 @@ def open_files() -> int:
     return len(os.listdir(OPEN_FILES)) if OPEN_FILES.exists() else 0
 
 
-def test_a_fake_that_is_closed_is_reached_nowhere(mock: OutputMock) -> None:
+def test_a_closed_fake_is_unreachable_from_every_client(mock: OutputMock) -> None:
     with mock.in_process() as url, mock.serve() as served_at:
         assert httpx.get(f"{url}/health").status_code == 200
         mock.close()

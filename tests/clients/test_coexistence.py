@@ -245,7 +245,7 @@ def neighbour(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 @pytest.mark.parametrize("neighbour", NEIGHBOURS, indirect=True)
-def test_each_tool_has_its_hosts_and_the_fake_its_own(
+def test_each_tool_mocks_its_own_hosts_and_the_fake_its_own(
     request: pytest.FixtureRequest, neighbour: Neighbour, first: str
 ) -> None:
     with ExitStack() as stack:
@@ -261,7 +261,7 @@ def test_each_tool_has_its_hosts_and_the_fake_its_own(
 
 
 @pytest.mark.parametrize("neighbour", NEIGHBOURS, indirect=True)
-def test_a_tool_may_outlive_the_fake_and_be_there_before_the_next(neighbour: Neighbour) -> None:
+def test_another_mocking_tool_can_stay_active_between_two_fakes(neighbour: Neighbour) -> None:
     with ExitStack() as fakes, ExitStack() as tools:
         first = script(OutputMock())
         fakes.enter_context(first.in_process())
@@ -277,7 +277,9 @@ def test_a_tool_may_outlive_the_fake_and_be_there_before_the_next(neighbour: Nei
 
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
-def test_pytest_httpx_has_its_hosts_and_the_fake_its_own(request: pytest.FixtureRequest, first: str) -> None:
+def test_pytest_httpx_mocks_its_own_hosts_and_the_fake_its_own(
+    request: pytest.FixtureRequest, first: str
+) -> None:
     order = ["fake", "httpx_mock"] if first == "ours" else ["httpx_mock", "fake"]
     found = {name: request.getfixturevalue(name) for name in order}
     theirs: HTTPXMock = found["httpx_mock"]
@@ -289,7 +291,7 @@ def test_pytest_httpx_has_its_hosts_and_the_fake_its_own(request: pytest.Fixture
 
 
 @pytest.mark.httpx_mock(assert_all_requests_were_expected=False)
-def test_what_pytest_httpx_does_not_expect_does_not_go_to_the_fake(
+def test_an_unexpected_call_in_pytest_httpx_does_not_reach_the_fake(
     fake: OutputMock, httpx_mock: HTTPXMock
 ) -> None:
     with pytest.raises(httpx.TimeoutException):
@@ -298,7 +300,7 @@ def test_what_pytest_httpx_does_not_expect_does_not_go_to_the_fake(
 
 
 @responses.activate
-def test_the_decorator_of_responses_lies_within_the_fixture(fake: OutputMock) -> None:
+def test_the_responses_decorator_works_inside_the_fixture(fake: OutputMock) -> None:
     responses.get(OTHER, json={"sun": True})
     everybody_reaches(fake)
     assert requests.get(OTHER, timeout=60).json() == {"sun": True}
@@ -312,7 +314,7 @@ def mocked_responses() -> Iterator[responses.RequestsMock]:
 
 
 @pytest.mark.usefixtures("fake")
-def test_a_fixture_of_responses_that_comes_later(
+def test_the_fake_works_with_responses_activated_after_it(
     output_mock: OutputMock, mocked_responses: responses.RequestsMock
 ) -> None:
     mocked_responses.get(OTHER, json={"sun": True})
@@ -320,7 +322,7 @@ def test_a_fixture_of_responses_that_comes_later(
     assert requests.get(OTHER, timeout=60).json() == {"sun": True}
 
 
-def test_a_fixture_of_responses_that_came_before(
+def test_the_fake_works_with_responses_activated_before_it(
     mocked_responses: responses.RequestsMock, fake: OutputMock
 ) -> None:
     mocked_responses.get(OTHER, json={"sun": True})
@@ -328,7 +330,7 @@ def test_a_fixture_of_responses_that_came_before(
     assert requests.get(OTHER, timeout=60).json() == {"sun": True}
 
 
-def test_a_session_that_requests_mock_has_had_reaches_a_later_fake() -> None:
+def test_a_session_once_patched_by_requests_mock_reaches_a_later_fake() -> None:
     with requests.Session() as session:
         with requests_mock.Mocker() as theirs:
             theirs.get(OTHER, json={"sun": True})
@@ -346,7 +348,7 @@ def test_a_session_that_requests_mock_has_had_reaches_a_later_fake() -> None:
             session.get(url, timeout=60)
 
 
-def test_when_the_last_fake_has_gone_clients_are_as_they_were() -> None:
+def test_closing_the_last_fake_restores_the_clients() -> None:
     def state() -> list[Any]:
         return [
             requests.Session.get_adapter,
@@ -363,14 +365,14 @@ def test_when_the_last_fake_has_gone_clients_are_as_they_were() -> None:
     assert type(transport) is Signing
 
 
-def test_a_cassette_that_records_does_not_record_the_fake(fake: OutputMock, tmp_path: Path) -> None:
+def test_vcr_does_not_record_calls_to_the_fake(fake: OutputMock, tmp_path: Path) -> None:
     path = tmp_path / "cassette.yaml"
     with vcr.use_cassette(str(path), record_mode="all"):
         everybody_reaches(fake)
     assert not path.exists()
 
 
-def test_calls_to_a_server_on_a_real_socket_are_let_through_by_tools_that_are_told_to(tmp_path: Path) -> None:
+def test_other_tools_can_be_told_to_pass_through_calls_to_a_served_fake(tmp_path: Path) -> None:
     """As docs/guides/other-test-tools.md says."""
     recorder = vcr.VCR(ignore_localhost=True)
     with script(OutputMock()).serve() as url:
@@ -394,7 +396,7 @@ def retrying(**options: Any) -> requests.Session:
     return session
 
 
-def test_retries_of_a_mounted_adapter_happen_and_take_no_time(fake: OutputMock) -> None:
+def test_retries_of_a_mounted_adapter_take_no_real_time(fake: OutputMock) -> None:
     fake.fail_next(503, times=2)
     fake.drop_next(1)
     # The pauses would take three minutes.
@@ -405,7 +407,7 @@ def test_retries_of_a_mounted_adapter_happen_and_take_no_time(fake: OutputMock) 
     assert [call.status for call in fake.calls] == [503, 503, 0, 200]
 
 
-def test_a_date_to_retry_after_is_one_of_the_fakes_clock(fake: OutputMock) -> None:
+def test_a_retry_after_date_is_on_the_fakes_clock(fake: OutputMock) -> None:
     date = format_datetime(fake.clock.now() + timedelta(seconds=60), usegmt=True)
     fake.fail_next(503, headers={"Retry-After": date})
     before = fake.clock.now()
@@ -414,7 +416,7 @@ def test_a_date_to_retry_after_is_one_of_the_fakes_clock(fake: OutputMock) -> No
     assert fake.clock.now() - before == timedelta(seconds=60)
 
 
-def test_retries_of_every_reason_count_together(fake: OutputMock) -> None:
+def test_retries_for_all_reasons_are_counted_together(fake: OutputMock) -> None:
     fake.fail_next(503, times=2)
     fake.drop_next(2)
     with retrying() as session, pytest.raises(requests.ConnectionError):
@@ -422,7 +424,7 @@ def test_retries_of_every_reason_count_together(fake: OutputMock) -> None:
     assert len(fake.calls) == 4
 
 
-def test_when_the_retries_are_used_up_the_client_hears_what_it_would(fake: OutputMock) -> None:
+def test_exhausted_retries_raise_the_usual_client_error(fake: OutputMock) -> None:
     fake.fail_next(503, times=8)
     with retrying() as session, pytest.raises(requests.exceptions.RetryError, match="too many 503"):
         session.get(f"{fake.url}/workflow/runs", timeout=60)
@@ -446,7 +448,7 @@ class Patient(HTTPAdapter):
 
 
 @pytest.mark.parametrize("others", [False, True], ids=["alone", "beside responses"])
-def test_a_clients_own_adapter_does_what_it_does(fake: OutputMock, others: bool) -> None:
+def test_a_custom_requests_adapter_is_still_used(fake: OutputMock, others: bool) -> None:
     adapter = Patient()
     with ExitStack() as stack:
         session = stack.enter_context(requests.Session())
@@ -464,7 +466,7 @@ def test_a_clients_own_adapter_does_what_it_does(fake: OutputMock, others: bool)
 
 
 @pytest.mark.parametrize("others", [False, True], ids=["alone", "beside pytest-httpx"])
-def test_a_clients_own_transport_does_what_it_does(
+def test_a_custom_httpx_transport_is_still_used(
     request: pytest.FixtureRequest, fake: OutputMock, others: bool
 ) -> None:
     if others:
@@ -489,7 +491,7 @@ def test_a_clients_own_transport_does_what_it_does(
     assert fake.calls[-1].headers["X-Signature"] == "signed"
 
 
-def test_a_transport_that_opens_no_socket_of_httpx_is_not_asked(fake: OutputMock) -> None:
+def test_a_custom_httpx_transport_without_a_socket_is_bypassed(fake: OutputMock) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"asked": str(request.url)})
 
@@ -540,7 +542,7 @@ def test_httpx_clients_keep_cookies_hooks_and_auth(fake: OutputMock) -> None:
     assert {call.headers["Authorization"] for call in fake.calls} == {"Basic YW5hOnNlY3JldA=="}
 
 
-def test_proxies_of_the_environment_are_not_asked_for_the_fake(
+def test_proxy_variables_do_not_affect_calls_to_the_fake(
     fake: OutputMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
@@ -554,7 +556,7 @@ def test_proxies_of_the_environment_are_not_asked_for_the_fake(
 # Many clients at once
 
 
-def test_a_pool_of_threads_each_with_its_client(fake: OutputMock) -> None:
+def test_a_pool_of_threads_with_a_client_each_reaches_the_fake(fake: OutputMock) -> None:
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda n: CLIENTS[n % 3](fake.url), range(48)))
     assert found == [{"pages": 3}] * 48
@@ -615,7 +617,7 @@ async def test_both_event_loops_of_anyio_call_and_stream(fake: OutputMock) -> No
 
 
 @pytest.mark.anyio
-async def test_both_event_loops_of_anyio_may_give_up(fake: OutputMock) -> None:
+async def test_timeouts_work_on_both_event_loops_of_anyio(fake: OutputMock) -> None:
     async with httpx.AsyncClient(base_url=fake.url) as client:
         await client.post("/workflow/start", json={"workflowName": "approval", "workflowId": "a"})
         with anyio.move_on_after(0.2) as scope:
@@ -647,7 +649,7 @@ Frozen = Callable[[], AbstractContextManager[None]]
 
 
 @FROZEN
-def test_the_fake_keeps_its_own_time_where_time_is_frozen(fake: OutputMock, frozen: Frozen) -> None:
+def test_the_fake_keeps_its_own_time_when_time_is_frozen(fake: OutputMock, frozen: Frozen) -> None:
     with frozen():
         everybody_reaches(fake)
         fake.clock.advance("1h")
@@ -659,7 +661,7 @@ def test_the_fake_keeps_its_own_time_where_time_is_frozen(fake: OutputMock, froz
 
 
 @FROZEN
-def test_a_client_that_waits_in_vain_hears_of_it_in_frozen_time(fake: OutputMock, frozen: Frozen) -> None:
+def test_a_stalled_client_gets_an_error_in_frozen_time(fake: OutputMock, frozen: Frozen) -> None:
     fake.world.patience = 0.3
     fake.expect_unmatched(status=500)
 
@@ -674,7 +676,7 @@ def test_a_client_that_waits_in_vain_hears_of_it_in_frozen_time(fake: OutputMock
 
 
 @FROZEN
-def test_a_client_that_waits_is_woken_in_frozen_time(fake: OutputMock, frozen: Frozen) -> None:
+def test_a_waiting_client_is_woken_in_frozen_time(fake: OutputMock, frozen: Frozen) -> None:
     with frozen():
         url = f"{fake.url}/workflow/a"
         requests.post(
@@ -701,7 +703,9 @@ def eventually_on_the_wall(check: Callable[[], Any]) -> None:
 
 @FROZEN
 @pytest.mark.output(clock="real")
-def test_a_real_clock_is_the_walls_where_time_is_frozen(output_mock: OutputMock, frozen: Frozen) -> None:
+def test_a_real_clock_follows_wall_clock_time_when_time_is_frozen(
+    output_mock: OutputMock, frozen: Frozen
+) -> None:
     output_mock.workflow("report").takes("0.2s").returns({"pages": 3})
 
     def wait() -> Any:
@@ -723,7 +727,7 @@ def short_limit(fake: OutputMock) -> None:
 
 
 @pytest.mark.usefixtures("short_limit")
-def test_a_script_that_thinks_for_a_while_is_not_interrupted_in_frozen_time(fake: OutputMock) -> None:
+def test_a_script_that_computes_for_a_while_is_not_interrupted_in_frozen_time(fake: OutputMock) -> None:
     @fake.workflow("thinks")
     async def thinks(ctx: Context, input: Any) -> str:
         end = time.clock_gettime(time.CLOCK_MONOTONIC) + 0.7
@@ -750,12 +754,12 @@ def test_a_script_that_blocks_is_interrupted_in_frozen_time(fake: OutputMock) ->
 
 
 @pytest.mark.output(sleep="virtual")
-def test_virtual_time_says_so_when_time_is_frozen_beneath_it(output_mock: OutputMock) -> None:
+def test_virtual_time_reports_when_time_is_frozen_beneath_it(output_mock: OutputMock) -> None:
     with freezegun.freeze_time("2020-02-02"), pytest.raises(RuntimeError, match=r"start=…"):
         time.sleep(5)
 
 
-def test_virtual_time_does_not_begin_where_time_is_frozen() -> None:
+def test_virtual_time_refuses_to_start_when_time_is_frozen() -> None:
     with (
         freezegun.freeze_time("2020-02-02"),
         pytest.raises(RuntimeError, match=r"start=…"),
@@ -771,7 +775,7 @@ def test_a_delay_in_real_time_passes_in_frozen_time(output_mock: OutputMock) -> 
 
 
 @pytest.mark.output(sleep="virtual")
-def test_virtual_time_goes_before_time_machine(output_mock: OutputMock) -> None:
+def test_virtual_time_takes_precedence_over_time_machine(output_mock: OutputMock) -> None:
     with time_machine.travel(datetime(2020, 2, 2, tzinfo=timezone.utc), tick=False):
         before = time.monotonic()
         time.sleep(3600)
@@ -849,7 +853,7 @@ def test_server(output_server):
 """
 
 
-def test_workers_of_xdist_in_random_order(pytester: pytest.Pytester) -> None:
+def test_fakes_work_in_xdist_workers_in_random_order(pytester: pytest.Pytester) -> None:
     pytester.mkdir("seeds")
     ini = "asyncio_mode = auto\noutput_seed = random"
     outcome = session_of(pytester, "-n2", ini=ini, test_one=SUITE, test_two=SUITE)
@@ -911,7 +915,7 @@ def test_in_process_again(fake):
 """
 
 
-def test_in_process_there_is_no_socket_for_pytest_socket_to_forbid(pytester: pytest.Pytester) -> None:
+def test_pytest_socket_does_not_block_the_fake_in_process(pytester: pytest.Pytester) -> None:
     options = ("--disable-socket", "--allow-unix-socket")
     outcome = session_of(pytester, *options, test_sockets=WITHOUT_SOCKETS)
     outcome.assert_outcomes(passed=6)
@@ -981,7 +985,7 @@ def test_both_at_once_is_an_error_that_says_what_to_do(output_mock):
 """
 
 
-def test_a_session_whose_first_fake_is_made_in_frozen_time(pytester: pytest.Pytester) -> None:
+def test_the_first_fake_of_a_session_can_be_created_in_frozen_time(pytester: pytest.Pytester) -> None:
     ini = "markers =\n    frozen: in frozen time"
     outcome = session_of(pytester, "-p", "no:randomly", ini=ini, test_frozen=IN_FROZEN_TIME)
     outcome.assert_outcomes(passed=5, errors=1)

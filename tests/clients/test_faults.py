@@ -37,12 +37,12 @@ def start(fake: OutputMock, **options: Any) -> requests.Response:
     return requests.post(f"{fake.url}/workflow/start", json=BODY, **options)
 
 
-def test_half_of_a_character_in_the_body_of_a_fault_is_sent_as_node_sends_it(fake: OutputMock) -> None:
+def test_a_lone_surrogate_in_the_body_of_a_fault_is_sent_as_by_node(fake: OutputMock) -> None:
     fake.fail_next(500, body="a\ud800b")
     assert start(fake).content.decode() == "a\ufffdb"
 
 
-def test_the_next_calls_fail_with_the_real_servers_words_and_nothing_is_done(fake: OutputMock) -> None:
+def test_failed_calls_get_the_real_error_body_and_have_no_effect(fake: OutputMock) -> None:
     fault = fake.fail_next(503, times=2)
     answers = [start(fake), start(fake)]
     for answer in answers:
@@ -72,7 +72,7 @@ def test_the_next_calls_fail_with_the_real_servers_words_and_nothing_is_done(fak
         (599, None, "text/plain", "599"),
     ],
 )
-def test_any_status_and_body_can_be_had(
+def test_a_fault_can_have_any_status_and_body(
     fake: OutputMock, status: int, body: Any, kind: str, text: str
 ) -> None:
     fake.fail_next(status, body=body, headers={"X-Why": "test"})
@@ -94,7 +94,7 @@ def test_any_status_and_body_can_be_had(
     ],
     ids=repr,
 )
-def test_only_a_call_that_fits_fails(fake: OutputMock, where: dict[str, Any], statuses: list[int]) -> None:
+def test_only_matching_calls_fail(fake: OutputMock, where: dict[str, Any], statuses: list[int]) -> None:
     fake.fail_next(500, **where)
     begun = start(fake)
     other = requests.get(f"{fake.url}/workflow/other/status")
@@ -111,7 +111,7 @@ def test_a_start_can_fail_for_one_workflow_and_one_id(fake: OutputMock) -> None:
     assert start(fake).status_code == 500
 
 
-def test_faults_apply_in_the_order_in_which_they_were_added_and_can_be_removed(
+def test_faults_apply_in_order_and_can_be_removed(
     fake: OutputMock,
 ) -> None:
     fake.fail_next(500)
@@ -123,9 +123,7 @@ def test_faults_apply_in_the_order_in_which_they_were_added_and_can_be_removed(
 
 
 @pytest.mark.parametrize("by", [requests.post, httpx.post], ids=["requests", "httpx"])
-def test_a_dropped_connection_is_what_the_client_knows_as_one(
-    fake: OutputMock, by: Callable[..., Any]
-) -> None:
+def test_a_dropped_connection_raises_the_usual_client_error(fake: OutputMock, by: Callable[..., Any]) -> None:
     fake.drop_next()
     with pytest.raises((requests.ConnectionError, httpx.RemoteProtocolError)) as error:
         by(f"{fake.url}/workflow/start", json=BODY)
@@ -139,7 +137,7 @@ def test_a_dropped_connection_is_what_the_client_knows_as_one(
     )
 
 
-def test_an_answer_that_is_lost_was_given(fake: OutputMock) -> None:
+def test_a_request_whose_response_is_lost_takes_effect(fake: OutputMock) -> None:
     fake.drop_next(lose="answer")
     with pytest.raises(requests.ConnectionError):
         start(fake)
@@ -147,7 +145,7 @@ def test_an_answer_that_is_lost_was_given(fake: OutputMock) -> None:
     assert fake.assert_called(started("report"), times=1).one().lost
 
 
-def test_a_stream_is_cut_between_two_events_and_continues_where_it_was(fake: OutputMock) -> None:
+def test_a_stream_cut_between_two_events_can_be_resumed(fake: OutputMock) -> None:
     @fake.workflow("steps")
     async def steps(ctx: Context, input: Any) -> None:
         for number in range(3):
@@ -209,7 +207,7 @@ def test_a_failure_can_be_late_too(fake: OutputMock) -> None:
 
 @pytest.mark.parametrize("by", [requests.post, httpx.post], ids=["requests", "httpx"])
 @pytest.mark.parametrize("timeout", [2, (5, 2)], ids=repr)
-def test_a_client_in_process_gives_up_when_it_would(
+def test_a_client_in_process_times_out_as_on_a_socket(
     mock: OutputMock, by: Callable[..., Any], timeout: Any
 ) -> None:
     mock.workflow("report").returns(1)
@@ -231,7 +229,7 @@ def test_a_client_in_process_gives_up_when_it_would(
         by(f"{url}/workflow/start", json={"workflowName": "report"}, timeout=timeout)
 
 
-def test_a_delay_on_a_real_clock_is_waited_for() -> None:
+def test_a_delay_on_a_real_clock_takes_real_time() -> None:
     mock = OutputMock(clock="real")
     with mock.in_process() as url:
         mock.delay_next("50ms")
@@ -250,14 +248,14 @@ def session(**retries: Any) -> requests.Session:
     return found
 
 
-def test_the_retries_of_a_sessions_own_adapter_are_made(fake: OutputMock) -> None:
+def test_the_retries_of_a_sessions_own_adapter_happen(fake: OutputMock) -> None:
     fake.fail_next(502, times=2)
     with session(status_forcelist=[502]) as client:
         assert client.post(f"{fake.url}/workflow/start", json=BODY).status_code == 200
     assert [call.status for call in fake.calls] == [502, 502, 200]
 
 
-def test_dropped_connections_are_tried_again_as_often_as_the_adapter_says(fake: OutputMock) -> None:
+def test_dropped_connections_are_retried_as_often_as_the_adapter_says(fake: OutputMock) -> None:
     fake.drop_next(times=2)
     with session() as client:
         assert client.post(f"{fake.url}/workflow/start", json=BODY).status_code == 200
@@ -293,7 +291,7 @@ def test_faults_that_are_invalid_are_refused(options: dict[str, Any], message: s
         Fault(**options)
 
 
-def test_an_option_that_there_is_not_is_refused_with_the_one_that_was_meant() -> None:
+def test_an_unknown_option_is_refused_with_a_suggestion() -> None:
     with pytest.raises(TypeError, match="a fault has no option 'statsu'; did you mean 'status'"):
         Fault(statsu=503)  # type: ignore[call-arg]
 
@@ -332,12 +330,12 @@ def test_a_fault_of_each_kind_survives_a_state_file(options: dict[str, Any]) -> 
     assert [repr(one) for one in again] == [repr(one) for one in faults]
 
 
-def test_each_kind_of_fault_is_tried() -> None:
+def test_each_kind_of_fault_is_tested() -> None:
     given = set[str]().union(*OF_EACH_KIND)
     assert {kind.__name__ for kind in KINDS if next(iter(kind.options)) not in given} == set()
 
 
-def test_a_call_that_needs_no_temporal_does_not_use_up_that_it_is_away() -> None:
+def test_a_call_without_temporal_does_not_use_up_a_temporal_outage() -> None:
     mock = OutputMock()
     mock.faults.add(Fault(temporal_away=True))
     client = Client(mock)

@@ -86,7 +86,7 @@ def test_a_request_arrives_as_it_was_sent(ask: Ask, mock: OutputMock) -> None:
     assert call.headers["X-Test"] == "yes"
 
 
-def test_paths_keep_their_escapes(ask: Ask, mock: OutputMock) -> None:
+def test_paths_keep_their_percent_escapes(ask: Ask, mock: OutputMock) -> None:
     mock.workflow("echo").returns(1)
     mock.begin_with("echo", workflow_id="a/b c")
     with opened(mock) as url:
@@ -94,7 +94,7 @@ def test_paths_keep_their_escapes(ask: Ask, mock: OutputMock) -> None:
     assert mock.calls.one().path == "/workflow/a%2Fb%20c/status"
 
 
-def test_a_body_may_come_in_pieces(ask: Ask, mock: OutputMock) -> None:
+def test_a_request_body_can_be_an_iterator(ask: Ask, mock: OutputMock) -> None:
     mock.workflow("echo").returns(lambda input: input)
     pieces: Any = iter([b'{"workflowName": "echo",', b' "input": 1}'])
     if ask is by_async_httpx:
@@ -121,7 +121,7 @@ def test_requests_sends_text_and_files(mock: OutputMock) -> None:
             assert requests.post(f"{url}/workflow/run", data=data, headers=headers).json()["output"] == 1
 
 
-def test_answers_without_bodies_have_none(ask: Ask, mock: OutputMock) -> None:
+def test_responses_without_a_body_are_empty(ask: Ask, mock: OutputMock) -> None:
     mock.workflow("echo").returns(1)
     mock.begin_with("echo", workflow_id="w")
     with opened(mock) as url:
@@ -135,7 +135,7 @@ def test_answers_without_bodies_have_none(ask: Ask, mock: OutputMock) -> None:
         assert (fresh.status, fresh.content) == (304, b"")
 
 
-def test_a_fake_can_stand_at_any_url_and_takes_only_what_is_its_own(ask: Ask, mock: OutputMock) -> None:
+def test_a_fake_can_have_any_url_and_intercepts_only_that(ask: Ask, mock: OutputMock) -> None:
     with opened(mock, "https://api.example:8443/output/"):
         assert ask("GET", "https://api.example:8443/output/health").content == b"OK"
         assert ask("GET", "https://API.example:8443/output/health").content == b"OK"
@@ -150,7 +150,7 @@ def test_a_fake_can_stand_at_any_url_and_takes_only_what_is_its_own(ask: Ask, mo
     assert [call.path for call in mock.calls] == ["/health", "/health"]
 
 
-def test_fakes_that_are_open_at_once_have_urls_of_their_own(ask: Ask) -> None:
+def test_fakes_that_are_open_together_have_different_urls(ask: Ask) -> None:
     one, other = OutputMock(), OutputMock()
     with opened(one) as first:
         with opened(other) as second:
@@ -164,7 +164,7 @@ def test_fakes_that_are_open_at_once_have_urls_of_their_own(ask: Ask) -> None:
             assert third == second
 
 
-def test_a_closed_fake_is_refused_at_once_and_no_other_host_is_asked(ask: Ask, mock: OutputMock) -> None:
+def test_a_closed_fake_refuses_connections_and_no_other_host_is_contacted(ask: Ask, mock: OutputMock) -> None:
     with opened(mock) as url:
         pass
     begun = time.monotonic()
@@ -173,7 +173,7 @@ def test_a_closed_fake_is_refused_at_once_and_no_other_host_is_asked(ask: Ask, m
     assert time.monotonic() - begun < 5
 
 
-def test_a_url_that_is_none_is_refused(mock: OutputMock) -> None:
+def test_an_invalid_base_url_is_refused(mock: OutputMock) -> None:
     for url in ("nowhere", "ftp://a", "http://", "http://a?b=c"):
         with pytest.raises(ValueError, match="is not a base URL"), mock.in_process(url):
             pass
@@ -260,7 +260,7 @@ def test_an_async_stream_waits_without_holding_its_event_loop(waiting: OutputMoc
         assert asyncio.run(follow(url))[-1] == "done"
 
 
-def test_who_leaves_an_async_stream_leaves_nobody_waiting(waiting: OutputMock) -> None:
+def test_leaving_an_async_stream_releases_its_waiter(waiting: OutputMock) -> None:
     async def leave(url: str) -> None:
         async with httpx.AsyncClient(base_url=url) as client:
             async with client.stream("GET", "/workflow/w/history/stream") as stream:

@@ -53,7 +53,7 @@ def head(size: int) -> bytes:
     return b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Long:   " + long + b"\r\n\r\n"
 
 
-def test_the_server_refuses_a_head_from_16_kib_on_in_the_words_of_node(mock: OutputMock) -> None:
+def test_the_server_refuses_a_head_of_16_kib_like_node(mock: OutputMock) -> None:
     with mock.serve() as url:
         assert raw(url, head(16383)).startswith(b"HTTP/1.1 404 Not Found\r\n")
         assert raw(url, head(16384)) == REFUSED
@@ -68,7 +68,7 @@ def test_the_server_refuses_a_head_from_16_kib_on_in_the_words_of_node(mock: Out
 
 
 @pytest.mark.parametrize("package", [requests, httpx], ids=lambda package: str(package.__name__))
-def test_clients_are_told_that_a_head_is_too_large(url: str, mock: OutputMock, package: Any) -> None:
+def test_a_request_head_that_is_too_large_gets_431(url: str, mock: OutputMock, package: Any) -> None:
     for answer in (
         package.get(f"{url}/x", headers={"X-Long": "a" * 16384}),
         package.get(f"{url}/{'x' * 16384}"),
@@ -105,7 +105,7 @@ def test_a_compressed_body_is_read(url: str, mock: OutputMock, encoding: str) ->
     assert (wrong.status_code, wrong.json()["error"], wrong.json()["message"]) == (400, "Error", words)
 
 
-def test_gzip_files_one_after_another_are_one_body(url: str, mock: OutputMock) -> None:
+def test_concatenated_gzip_members_are_one_body(url: str, mock: OutputMock) -> None:
     mock.workflow("echo").returns(lambda input: input)
     halves = gzip.compress(WHOLE[:9]) + gzip.compress(WHOLE[9:])
     assert post(url, halves, encoding="gzip").json()["output"] == 7
@@ -113,7 +113,7 @@ def test_gzip_files_one_after_another_are_one_body(url: str, mock: OutputMock) -
     assert post(url, halves + b"junk", encoding="gzip").json()["message"] == "incorrect header check"
 
 
-def test_without_brotli_the_answer_says_what_to_install(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_brotli_the_error_says_what_to_install(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "brotli", None)
     answer = post(url, brotli.compress(WHOLE), encoding="br")
     assert answer.status_code == 415
@@ -139,7 +139,7 @@ def test_a_form_is_refused_when_it_is_nested_deeper_than_32(url: str, mock: Outp
 # Headers of a call
 
 
-def test_the_headers_of_a_call_are_found_in_any_case(url: str, mock: OutputMock) -> None:
+def test_the_headers_of_a_call_are_looked_up_case_insensitively(url: str, mock: OutputMock) -> None:
     requests.get(f"{url}/health", headers={"X-Me": "1", "ETAG": "2"}, timeout=30)
     headers = mock.calls.one().headers
     assert headers["x-me"] == headers["X-ME"] == headers.get("X-me") == "1"
@@ -150,7 +150,7 @@ def test_the_headers_of_a_call_are_found_in_any_case(url: str, mock: OutputMock)
         headers["x-you"]
 
 
-def test_the_headers_of_a_call_are_equal_to_those_that_were_sent_in_any_case() -> None:
+def test_the_headers_of_a_call_compare_case_insensitively() -> None:
     headers = RequestHeaders([("X-Me", "1"), ("Accept", "*/*")])
     assert headers == {"x-me": "1", "ACCEPT": "*/*"}
     assert headers != {"X-Me": "2", "Accept": "*/*"}

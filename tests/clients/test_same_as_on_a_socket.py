@@ -103,7 +103,7 @@ CHECKED = pytest.mark.parametrize("case", REQUESTS)
 
 
 @CHECKED
-def test_requests_sees_the_same(case: str) -> None:
+def test_requests_gets_the_same_responses(case: str) -> None:
     method, path, options = REQUESTS[case]
     options = {"data" if name == "content" else name: value for name, value in options.items()}
 
@@ -147,7 +147,7 @@ def seen_by_httpx(answer: Any) -> Any:
 
 @CHECKED
 @pytest.mark.parametrize("name", PACKAGES)
-def test_httpx_sees_the_same(name: str, case: str) -> None:
+def test_httpx_gets_the_same_responses(name: str, case: str) -> None:
     package = pytest.importorskip(name)
     method, path, options = REQUESTS[case]
     cookies = options.get("cookies")
@@ -179,7 +179,7 @@ def test_httpx_sees_the_same(name: str, case: str) -> None:
 # Bodies in pieces, redirects, cookies
 
 
-def test_requests_sends_bodies_of_every_kind_the_same() -> None:
+def test_requests_sends_bodies_of_every_kind_the_same_way() -> None:
     whole = b'{"workflowName": "echo"}'
 
     def program(mock: OutputMock, url: str) -> Any:
@@ -194,7 +194,7 @@ def test_requests_sends_bodies_of_every_kind_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_httpx_sends_bodies_in_pieces_the_same(name: str) -> None:
+def test_httpx_sends_streamed_bodies_the_same_way(name: str) -> None:
     package = pytest.importorskip(name)
     pieces = [b'{"workflowName"', b': "echo"}']
 
@@ -217,7 +217,7 @@ def test_httpx_sends_bodies_in_pieces_the_same(name: str) -> None:
 MOVED = {"Location": "/workflow/w/status", "Set-Cookie": "lb=a1; Path=/"}
 
 
-def test_requests_follows_redirects_the_same() -> None:
+def test_requests_follows_redirects_the_same_way() -> None:
     def program(mock: OutputMock, url: str) -> Any:
         mock.fail_next(302, times=2, headers=MOVED)
         with requests.Session() as session:
@@ -236,7 +236,7 @@ def test_requests_follows_redirects_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_httpx_follows_redirects_the_same(name: str) -> None:
+def test_httpx_follows_redirects_the_same_way(name: str) -> None:
     package = pytest.importorskip(name)
 
     def program(mock: OutputMock, url: str) -> Any:
@@ -279,7 +279,7 @@ WRONG = ["5", 0, -1, (1, 2, 3), (1,), ("1", 2), [1, 2], True, (0, 1), {}]
 
 
 @pytest.mark.parametrize("timeout", WRONG, ids=repr)
-def test_a_timeout_that_is_none_is_refused_in_the_same_words(timeout: Any) -> None:
+def test_an_invalid_timeout_is_refused_with_the_same_message(timeout: Any) -> None:
     def program(mock: OutputMock, url: str) -> Any:
         return error(lambda: requests.get(f"{url}/health", timeout=timeout).status_code)
 
@@ -292,7 +292,7 @@ TIMEOUTS = [5, 0.5, (None, 5), urllib3.Timeout(read=5), urllib3.Timeout(total=5)
 
 
 @pytest.mark.parametrize("timeout", TIMEOUTS, ids=repr)
-def test_an_answer_that_is_late_is_waited_for_as_long_as_the_timeout_says(timeout: Any) -> None:
+def test_a_late_response_is_waited_for_until_the_timeout(timeout: Any) -> None:
     mock = fake()
     mock.delay_next("6s")
     patient = timeout is TIMEOUTS[-1]
@@ -322,7 +322,7 @@ BROKEN: dict[str, Options] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_requests_raises_the_same_for_a_connection_that_breaks(case: str) -> None:
+def test_requests_raises_the_same_error_for_a_broken_connection(case: str) -> None:
     def program(mock: OutputMock, url: str) -> Any:
         mock.faults.add(Fault(times=1, **BROKEN[case]))
         return error(lambda: requests.post(f"{url}/workflow/run", json=RUN, timeout=30).json())
@@ -333,7 +333,7 @@ def test_requests_raises_the_same_for_a_connection_that_breaks(case: str) -> Non
 
 @pytest.mark.parametrize("case", BROKEN)
 @pytest.mark.parametrize("name", PACKAGES)
-def test_httpx_raises_the_same_for_a_connection_that_breaks(name: str, case: str) -> None:
+def test_httpx_raises_the_same_error_for_a_broken_connection(name: str, case: str) -> None:
     package = pytest.importorskip(name)
 
     def program(mock: OutputMock, url: str) -> Any:
@@ -354,7 +354,7 @@ def test_httpx_raises_the_same_for_a_connection_that_breaks(name: str, case: str
 
 
 @pytest.mark.parametrize("name", ["requests", *PACKAGES])
-def test_a_stream_that_is_cut_is_the_same(name: str) -> None:
+def test_a_cut_stream_behaves_the_same(name: str) -> None:
     package = pytest.importorskip(name)
 
     def program(mock: OutputMock, url: str) -> Any:
@@ -380,7 +380,7 @@ def test_a_stream_that_is_cut_is_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_a_pool_that_is_exhausted_says_so_until_a_connection_is_free(name: str) -> None:
+def test_an_exhausted_connection_pool_raises_until_a_connection_is_free(name: str) -> None:
     package = pytest.importorskip(name)
     limits = package.Limits(max_connections=1)
     timeout = package.Timeout(30, pool=0.05)
@@ -409,7 +409,7 @@ def test_a_pool_that_is_exhausted_says_so_until_a_connection_is_free(name: str) 
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_a_client_that_waits_for_a_connection_gets_it_when_it_is_free(name: str) -> None:
+def test_a_client_waits_until_a_pooled_connection_is_free(name: str) -> None:
     package = pytest.importorskip(name)
 
     def program(mock: OutputMock, url: str) -> Any:
@@ -429,7 +429,7 @@ def test_a_client_that_waits_for_a_connection_gets_it_when_it_is_free(name: str)
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_transports_of_a_client_are_used_and_those_without_a_socket_left_alone(name: str) -> None:
+def test_transports_of_a_client_are_used_and_those_without_a_socket_are_left_alone(name: str) -> None:
     package = pytest.importorskip(name)
 
     class Signing(package.HTTPTransport):  # type: ignore[name-defined, misc]
@@ -476,9 +476,7 @@ def in_a_new_process(pytester: pytest.Pytester, code: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["requests", *PACKAGES])
-def test_a_package_is_imported_by_the_test_only_and_answered_when_it_is(
-    pytester: pytest.Pytester, name: str
-) -> None:
+def test_a_package_is_patched_only_once_the_test_imports_it(pytester: pytest.Pytester, name: str) -> None:
     pytest.importorskip(name)
     in_a_new_process(
         pytester,
@@ -509,7 +507,7 @@ def test_a_package_is_imported_by_the_test_only_and_answered_when_it_is(
 
 
 @pytest.mark.parametrize("missing", [["httpx"], ["httpx2"], ["httpx", "httpx2"], ["requests"]], ids=repr)
-def test_a_package_that_is_missing_is_not_missed(pytester: pytest.Pytester, missing: list[str]) -> None:
+def test_a_missing_http_package_is_no_error(pytester: pytest.Pytester, missing: list[str]) -> None:
     left = [name for name in ("requests", *PACKAGES) if name not in missing]
     for name in left:
         pytest.importorskip(name)
@@ -527,7 +525,7 @@ def test_a_package_that_is_missing_is_not_missed(pytester: pytest.Pytester, miss
     )
 
 
-def test_httpx_may_be_another_name_of_httpx2(pytester: pytest.Pytester) -> None:
+def test_httpx_can_be_an_alias_of_httpx2(pytester: pytest.Pytester) -> None:
     package = pytest.importorskip("httpx2")
     if not hasattr(package, "alias_httpx"):
         pytest.skip("this httpx2 has no alias_httpx; install a newer one")
@@ -548,7 +546,7 @@ def test_httpx_may_be_another_name_of_httpx2(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("name", ["requests", *PACKAGES])
-def test_a_package_is_as_it_was_when_no_fake_is_open(pytester: pytest.Pytester, name: str) -> None:
+def test_a_package_is_unpatched_when_no_fake_is_open(pytester: pytest.Pytester, name: str) -> None:
     pytest.importorskip(name)
     place = "Session.get_adapter" if name == "requests" else "AsyncClient._send_single_request"
     in_a_new_process(
@@ -567,7 +565,7 @@ def test_a_package_is_as_it_was_when_no_fake_is_open(pytester: pytest.Pytester, 
     )
 
 
-def test_a_package_imported_again_is_answered_too() -> None:
+def test_a_package_that_is_imported_again_is_patched_too() -> None:
     mock = fake()
     with mock.in_process() as url, pytest.MonkeyPatch.context() as patch:
         import sys
@@ -617,7 +615,7 @@ WAITING = {
 
 @pytest.mark.parametrize("clock", ["real", "manual"])
 @pytest.mark.parametrize(("program", "path"), WAITING.values(), ids=WAITING.keys())
-def test_a_client_waits_no_longer_for_a_run_than_it_says(
+def test_the_client_timeout_limits_the_wait_for_a_run(
     program: Callable[[str, str], None], path: str, clock: Any
 ) -> None:
     seen = []

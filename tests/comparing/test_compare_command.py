@@ -29,7 +29,7 @@ def hello(tmp_path: Path) -> Path:
     return path
 
 
-def test_it_reports_writes_what_replay_shows_again_and_leaves_nothing_else_behind(
+def test_compare_writes_differences_that_replay_reproduces_and_nothing_else(
     hello: Path, tmp_path: Path
 ) -> None:
     def lost_status(method: str, path: str, value: Any, answer: Answer) -> Answer:
@@ -71,7 +71,7 @@ def test_it_reports_writes_what_replay_shows_again_and_leaves_nothing_else_behin
     other.close()
 
 
-def test_ctrl_c_ends_it_with_the_report(hello: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_compare_with_a_report(hello: Path, tmp_path: Path) -> None:
     pressed: list[str] = []
 
     def impatient(method: str, path: str, value: Any, answer: Answer) -> Answer:
@@ -89,7 +89,7 @@ def test_ctrl_c_ends_it_with_the_report(hello: Path, tmp_path: Path) -> None:
     mock.close()
 
 
-def test_what_keeps_it_from_comparing_is_reported_in_one_line(hello: Path, tmp_path: Path) -> None:
+def test_a_failure_to_start_comparing_is_reported_in_one_line(hello: Path, tmp_path: Path) -> None:
     mock = OutputMock("auto")
     mock.workflow("other").returns(1)
     with mock.serve() as url:

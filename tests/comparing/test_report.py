@@ -7,7 +7,7 @@ from output_mock.comparing.kinds import Kind
 from output_mock.comparing.report import Report
 
 
-def test_a_pair_that_differs_in_two_places_is_one_pair_also_when_it_was_only_late() -> None:
+def test_a_pair_that_differs_in_two_places_is_counted_once() -> None:
     status, completed = Kind("GET /status", "body/status"), Kind("GET /status", "body/completedAt")
     other = Kind("GET /result", "200 / 424")
     report = Report(1)

@@ -152,7 +152,7 @@ def lost_header(method: str, path: str, value: Any, answer: Answer) -> Answer:
         ),
     ],
 )
-def test_a_seeded_difference_is_found_and_made_as_small_as_it_can_be(
+def test_a_seeded_difference_is_found_and_shrunk(
     fault: Fault, kind: str, smallest: list[str], tmp_path: Path
 ) -> None:
     with fake() as first, fake(fault) as second:
@@ -174,7 +174,7 @@ def test_a_seeded_difference_is_found_and_made_as_small_as_it_can_be(
         assert more.requests < report.requests
 
 
-def test_random_sequences_find_a_fault_that_only_some_of_them_meet(tmp_path: Path) -> None:
+def test_random_sequences_find_a_rare_fault(tmp_path: Path) -> None:
     with fake() as first, fake(status_of_a_late_signal) as second:
         report = searched(tmp_path, first, second, sequences(rehearsed([script]), 0.0), 24)
     assert report.kinds
@@ -182,7 +182,7 @@ def test_random_sequences_find_a_fault_that_only_some_of_them_meet(tmp_path: Pat
     assert report.different < 20 < report.same
 
 
-def test_the_same_server_twice_has_no_differences(tmp_path: Path) -> None:
+def test_a_server_does_not_differ_from_itself(tmp_path: Path) -> None:
     with fake() as first, fake() as second:
         report = searched(tmp_path / "found", first, second, sequences(rehearsed([script]), 0.0), 24)
     assert (report.kinds, report.different) == ({}, 0)
@@ -190,7 +190,7 @@ def test_the_same_server_twice_has_no_differences(tmp_path: Path) -> None:
     assert not (tmp_path / "found").exists()
 
 
-def test_what_one_server_does_not_answer_twice_is_left_out(tmp_path: Path) -> None:
+def test_responses_that_vary_on_one_server_are_ignored(tmp_path: Path) -> None:
     count = iter(range(1000))
 
     def moody(method: str, path: str, value: Any, answer: Answer) -> Answer:
@@ -201,7 +201,7 @@ def test_what_one_server_does_not_answer_twice_is_left_out(tmp_path: Path) -> No
     assert (report.different, report.unstable, report.kinds) == (0, 1, {})
 
 
-def test_sequences_ask_every_endpoint_of_the_contract_and_are_scenarios() -> None:
+def test_sequences_cover_every_endpoint_and_are_valid_scenarios() -> None:
     every = {
         f"{operation.method} {endpoint.path}" for operation in OPERATIONS for endpoint in operation.endpoints
     }

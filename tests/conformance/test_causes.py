@@ -324,7 +324,7 @@ FRONTS: dict[str, tuple[Front, str, str]] = {
 
 
 @pytest.mark.parametrize("name", FRONTS)
-def test_what_a_proxy_does_is_told_as_the_one_cause_of_all_failures(
+def test_a_proxy_fault_is_reported_as_the_one_cause_of_all_failures(
     server: str, tmp_path: Path, name: str
 ) -> None:
     front, only, words = FRONTS[name]
@@ -337,13 +337,13 @@ def test_what_a_proxy_does_is_told_as_the_one_cause_of_all_failures(
     assert sorted(cause["checks"]) == sorted(failed), "all of them hang on it"
 
 
-def test_a_proxy_that_does_nothing_is_not_a_cause(server: str, tmp_path: Path) -> None:
+def test_a_transparent_proxy_is_not_a_cause(server: str, tmp_path: Path) -> None:
     with in_front_of(server, lambda _, ask: ask()) as url:
         verdict = reported(tmp_path, url, "system", "catalog")
     assert (verdict["verdict"], verdict["causes"], verdict["notes"]) == ("conforms", [], [])
 
 
-def test_behind_a_proxy_that_removes_a_header_all_else_is_still_checked(server: str, tmp_path: Path) -> None:
+def test_a_proxy_that_removes_a_header_does_not_stop_the_other_checks(server: str, tmp_path: Path) -> None:
     def front(passing: Passing, ask: Ask) -> None:
         strips_request_ids(passing, ask)
         if passing.path == "/ready":
@@ -357,14 +357,14 @@ def test_behind_a_proxy_that_removes_a_header_all_else_is_still_checked(server: 
     )
 
 
-def test_a_compressed_body_is_shown_as_text(server: str) -> None:
+def test_a_compressed_body_is_shown_decompressed(server: str) -> None:
     with in_front_of(server, _compressing("gzip", gzip.compress)) as url:
         result = run(url, "--only", "catalog.unknown")
     assert '{"error": "WorkflowNotFoundError"' in result.output
     assert "�" not in result.output
 
 
-def test_a_compression_that_cannot_be_read_is_reported_in_one_line(server: str) -> None:
+def test_an_unreadable_compression_is_reported_in_one_line(server: str) -> None:
     with in_front_of(server, _compressing("zstd", bytes)) as url:
         result = run(url)
     assert result.exit_code == 2
@@ -373,9 +373,7 @@ def test_a_compression_that_cannot_be_read_is_reported_in_one_line(server: str) 
     )
 
 
-def test_a_stream_that_is_compressed_in_a_way_that_cannot_be_read_is_reported(
-    server: str, tmp_path: Path
-) -> None:
+def test_a_stream_with_an_unreadable_compression_is_reported(server: str, tmp_path: Path) -> None:
     zstd = _compressing("zstd", bytes)
 
     def front(passing: Passing, ask: Ask) -> None:
@@ -398,7 +396,7 @@ def test_a_body_that_is_not_text_is_not_shown_as_such(server: str) -> None:
     assert "bytes that are not text, beginning with 1f 8b 08" in result.output
 
 
-def test_a_proxy_that_holds_streams_back_is_told_soon(server: str, tmp_path: Path) -> None:
+def test_a_proxy_that_buffers_streams_is_detected_early(server: str, tmp_path: Path) -> None:
     def front(passing: Passing, ask: Ask) -> None:
         ask()
         passing.whole()
@@ -412,7 +410,7 @@ def test_a_proxy_that_holds_streams_back_is_told_soon(server: str, tmp_path: Pat
     assert sorted(cause["checks"]) == ["stream.follows", "stream.terminated"]
 
 
-def test_a_request_without_an_answer_is_told_in_words(server: str) -> None:
+def test_a_request_without_a_response_is_described_in_words(server: str) -> None:
     def front(passing: Passing, ask: Ask) -> None:
         if passing.path == "/ready":
             raise ConnectionError
@@ -424,7 +422,7 @@ def test_a_request_without_an_answer_is_told_in_words(server: str) -> None:
     assert "answer   none: the connection was closed without an answer" in result.output
 
 
-def test_a_server_that_stops_answering_is_left_alone_and_told(server: str) -> None:
+def test_a_server_that_stops_responding_is_reported_and_gets_no_more_requests(server: str) -> None:
     asked = []
 
     def front(passing: Passing, ask: Ask) -> None:
@@ -442,7 +440,7 @@ def test_a_server_that_stops_answering_is_left_alone_and_told(server: str) -> No
     assert asked.count("gone") == 2
 
 
-def test_http_1_0_is_noted(server: str) -> None:
+def test_http_1_0_is_reported(server: str) -> None:
     with in_front_of(server, lambda _, ask: ask(), http_version="HTTP/1.0") as url:
         result = run(url, "--only", "system.health")
     assert result.exit_code == 0, result.output
@@ -459,7 +457,7 @@ def test_each_cause_takes_a_line_and_one_example(server: str) -> None:
     ]
 
 
-def test_failures_in_the_same_words_are_told_together() -> None:
+def test_failures_with_the_same_message_are_grouped() -> None:
     verdict = Verdict("http://a")
     for number in range(4):
         failure = {"expected": f"expected 200, got 500: verify-{number}a-{number} broke"}
@@ -473,7 +471,7 @@ def test_failures_in_the_same_words_are_told_together() -> None:
     assert len(cause.checks) == 4
 
 
-def test_a_header_that_some_answers_have_is_not_said_to_be_removed() -> None:
+def test_a_header_that_only_some_responses_lack_is_not_reported_as_removed() -> None:
     outcome = Outcome(
         "run.alias", "required", "s", "failed", failure={"evidence": [["header removed", "x-request-id"]]}
     )
@@ -491,7 +489,7 @@ def test_a_header_that_some_answers_have_is_not_said_to_be_removed() -> None:
         (200, "application/json; charset=utf-8", b"[]"),
     ],
 )
-def test_an_answer_of_the_api_shows_nothing_of_what_stands_in_front(answer: tuple[int, str, bytes]) -> None:
+def test_a_response_of_the_api_is_no_evidence_of_a_proxy(answer: tuple[int, str, bytes]) -> None:
     status, kind, body = answer
     exchange = RecordedExchange(
         "GET", "/workflow/a/status?x=1", [], None, status, {"content-type": kind}, body
@@ -562,7 +560,7 @@ ELSEWHERE: dict[str, tuple[Front, str]] = {
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_what_is_not_an_output_api_is_reported_in_one_line(name: str) -> None:
+def test_a_server_that_is_not_an_output_api_is_reported_in_one_line(name: str) -> None:
     front, words = ELSEWHERE[name]
     asked = []
 
@@ -623,7 +621,7 @@ def saying(words: bytes | None) -> Iterator[int]:
             thread.join()
 
 
-def test_a_port_of_something_else_is_reported() -> None:
+def test_a_port_of_another_service_is_reported() -> None:
     with saying(b"SSH-2.0-OpenSSH_9.6\r\n") as port:
         result = run(f"http://127.0.0.1:{port}")
         assert result.exit_code == 2
@@ -634,7 +632,9 @@ def test_a_port_of_something_else_is_reported() -> None:
         )
 
 
-def test_a_port_that_takes_connections_and_says_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_accepts_connections_but_never_responds_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("output_contract.preflight._PATIENCE", 0.2)
     with saying(None) as port:
         result = run(f"http://127.0.0.1:{port}")
@@ -642,5 +642,5 @@ def test_a_port_that_takes_connections_and_says_nothing_is_reported(monkeypatch:
     assert "something accepts connections at" in result.output
 
 
-def test_a_host_that_is_not_known_is_reported() -> None:
+def test_an_unknown_host_is_reported() -> None:
     assert "the name of the host is not known" in run("http://nowhere.invalid").output

@@ -95,7 +95,7 @@ def verdict_on(folder: Path, url: str, *only: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SETUPS)
-def test_what_nginx_does_is_told_as_the_one_cause_of_all_failures(
+def test_an_nginx_misconfiguration_is_reported_as_the_one_cause_of_all_failures(
     server: str, tmp_path: Path, name: str
 ) -> None:
     block, only, words = SETUPS[name]
@@ -107,7 +107,7 @@ def test_what_nginx_does_is_told_as_the_one_cause_of_all_failures(
     assert sorted(cause["checks"]) == sorted(failed)
 
 
-def test_nginx_as_it_should_be_set_up_is_not_a_cause(server: str, tmp_path: Path) -> None:
+def test_a_correctly_configured_nginx_is_not_a_cause(server: str, tmp_path: Path) -> None:
     # It compresses for those that accept it, and streams say themselves that they are not to be buffered.
     block = "client_max_body_size 3m; gzip on; gzip_proxied any; gzip_types *;"
     block += "location / { proxy_pass http://api; }"

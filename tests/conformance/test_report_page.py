@@ -59,14 +59,14 @@ def text_of(page: str) -> str:
     return html.unescape(re.sub(r"<[^>]+>", "", page))
 
 
-def test_whatever_a_server_says_stands_on_the_page_as_text() -> None:
+def test_text_from_a_server_is_escaped_on_the_page() -> None:
     page = report_html.document(a_verdict())
     assert "<script" not in page
     # The address, a problem, a run that is left, and of each failed check what it says.
     assert text_of(page).count(HOSTILE) >= 12
 
 
-def test_the_page_says_when_and_as_what_version_the_server_was_judged() -> None:
+def test_the_page_shows_when_and_against_which_version_the_server_was_checked() -> None:
     page = report_html.document(a_verdict())
     assert '<time datetime="2026-11-29T09:05:00+00:00">29 November 2026, 09:05 UTC</time>' in page
     text = text_of(page)
@@ -82,7 +82,7 @@ def test_the_page_says_how_to_get_the_workflows_that_checks_need() -> None:
     assert "output-mock pack" not in report_html.document(without)
 
 
-def test_the_page_names_each_cause_with_the_checks_that_hang_on_it() -> None:
+def test_the_page_names_each_cause_with_its_checks() -> None:
     page = report_html.document(a_verdict())
     assert (
         "3 checks: Something in front of the server (nginx/1.24.0) removes the header X-Request-ID"
@@ -95,7 +95,7 @@ def test_the_page_names_each_cause_with_the_checks_that_hang_on_it() -> None:
     assert "1 more check failed for a reason of its own; see below." in text_of(page)
 
 
-def test_a_request_without_an_answer_has_no_status_on_the_page() -> None:
+def test_a_request_without_a_response_has_no_status_on_the_page() -> None:
     page = text_of(report_html.document(a_verdict()))
     assert "none: gone" in page
     assert "Answernone: gone" in page.replace("\n", "")

@@ -93,7 +93,7 @@ def ended(mock: OutputMock) -> bool:
 # --- the verdict ------------------------------------------------------------------------------------------
 
 
-def test_the_true_fake_passes_everything_over_a_socket(tmp_path: Path) -> None:
+def test_the_fake_passes_every_check_over_a_socket(tmp_path: Path) -> None:
     with served(script, token=TOKEN) as (mock, url):
         process = command(url, "--token", TOKEN, "-n", "2", "--report", str(tmp_path), "--examples", "5")
         out, err = process.communicate(timeout=300)
@@ -107,14 +107,14 @@ def test_the_true_fake_passes_everything_over_a_socket(tmp_path: Path) -> None:
     assert set(report["areas"]) == set(AREAS)
 
 
-def test_the_true_fake_passes_in_process() -> None:
+def test_the_fake_passes_every_check_in_process() -> None:
     # Broken fakes are tried in process too, with every check.
     result = run("--only", "system", "--only", "catalog", "--only", "messages", "--examples", "5")
     assert result.exit_code == 0, result.output
     assert "a fake in process passes the checks of system, catalog, messages" in result.output
 
 
-def test_a_deviation_is_reported_with_the_request_the_answer_what_was_expected_and_why() -> None:
+def test_a_deviation_is_reported_with_request_response_expectation_and_reason() -> None:
     verdict = deviating("an_unknown_workflow_is_a_404", "validation.unknown-workflow")
     text = "\n".join(verification_text(verdict))
     assert verdict.exit_status == 1
@@ -154,21 +154,21 @@ def test_the_example_that_a_property_fails_with_is_reported() -> None:
     assert re.search(r"request +curl .* -X POST .*/signal/", text), text
 
 
-def test_a_server_of_which_a_part_was_checked_is_not_said_to_conform() -> None:
+def test_a_partial_check_does_not_report_that_the_server_conforms() -> None:
     passed = [Outcome("run.alias", "required", "s", "passed")]
     assert Verdict("http://a", passed).words == "conforms"
     part = Verdict("http://a", passed, only=["run"])
     assert part.words == "passes the checks of run, and no others were asked for"
 
 
-def test_one_failed_check_is_told_in_the_singular() -> None:
+def test_one_failed_check_is_reported_in_the_singular() -> None:
     failed = [Outcome("run.alias", "required", "s", "failed", failure={"expected": "x"})]
     assert Verdict("http://a", failed).words == "does not conform: 1 check failed"
     minor = [*failed, Outcome("run.child", "observed", "s", "failed", failure={"expected": "y"})]
     assert Verdict("http://a", minor).words == "does not conform: 1 check failed, and 1 that is not required"
 
 
-def test_a_terminal_is_not_flooded() -> None:
+def test_only_the_first_of_many_failures_are_printed() -> None:
     verdict = Verdict("http://a")
     for number in range(30):
         failure = {"expected": f"x{'y' * number}"}
@@ -178,14 +178,14 @@ def test_a_terminal_is_not_flooded() -> None:
     assert "✗ and 10 more; the report of --report DIR has all of them" in lines
 
 
-def test_what_is_only_recommended_counts_when_that_is_wanted() -> None:
+def test_strict_counts_failures_of_recommended_checks() -> None:
     lenient = deviating("nothing_is_deprecated", "stop.deprecated")
     assert (lenient.exit_status, lenient.counts()["failed"]) == (0, 2)
     assert lenient.words.endswith("no others were asked for; 2 checks failed that are not required")
     assert deviating("nothing_is_deprecated", "stop.deprecated", strict=True).exit_status == 1
 
 
-def test_a_server_without_the_pack_is_checked_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_a_server_without_the_pack_is_checked_as_far_as_possible(tmp_path: Path) -> None:
     with served() as (_, url):
         result = run(url, "--only", "run", "--only", "system", "--report", str(tmp_path))
     assert result.exit_code == 0, result.output
@@ -196,7 +196,7 @@ def test_a_server_without_the_pack_is_checked_as_far_as_it_goes(tmp_path: Path) 
     assert all(one["reason"] for one in report["checks"] if one["status"] == "not_checked")
 
 
-def test_where_nothing_could_be_checked_that_is_the_verdict() -> None:
+def test_a_verdict_says_when_nothing_could_be_checked() -> None:
     with served() as (_, url):
         result = run(url, "--only", "lifecycle")
     assert result.exit_code == 2
@@ -236,7 +236,7 @@ waits: {workflow: asks, signal: approve, payload: {by: ana}}
 """
 
 
-def test_workflows_of_ones_own_can_play_the_roles(tmp_path: Path) -> None:
+def test_your_own_workflows_can_take_the_roles_of_the_pack(tmp_path: Path) -> None:
     roles, report = tmp_path / "map.yaml", tmp_path / "report"
     roles.write_text(MAP)
     with served(own) as (mock, url):
@@ -268,7 +268,7 @@ def test_workflows_of_ones_own_can_play_the_roles(tmp_path: Path) -> None:
         ("fails: {workflow: b, step: 3}", "fails.step must be a name"),
     ],
 )
-def test_a_mistake_in_a_map_is_reported(tmp_path: Path, text: str, words: str) -> None:
+def test_a_mistake_in_a_workflow_map_is_reported(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "map.yaml"
     file.write_text(text)
     with pytest.raises(MapError, match=re.escape(str(file))) as caught:
@@ -276,7 +276,7 @@ def test_a_mistake_in_a_map_is_reported(tmp_path: Path, text: str, words: str) -
     assert words in str(caught.value)
 
 
-def test_the_pack_can_be_offered_on_temporal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pack_can_be_served_on_temporal(monkeypatch: pytest.MonkeyPatch) -> None:
     offered: list[tuple[Any, ...]] = []
     with served() as (mock, url):
 
@@ -313,7 +313,7 @@ def failure(*arguments: str, **environment: str) -> str:
     return result.output
 
 
-def test_a_server_that_is_not_there_could_not_be_checked() -> None:
+def test_an_unreachable_server_could_not_be_checked() -> None:
     with served() as (_, url):
         pass
     assert (
@@ -323,7 +323,7 @@ def test_a_server_that_is_not_there_could_not_be_checked() -> None:
     assert "'localhost:3001' is not a base URL; write it like" in failure("localhost:3001")
 
 
-def test_a_server_that_does_not_let_us_in_could_not_be_checked() -> None:
+def test_a_server_that_refuses_the_token_could_not_be_checked() -> None:
     with served(token=TOKEN) as (_, url):
         assert "asks for a token; give it with --token T" in failure(url, OUTPUT_API_AUTH_TOKEN="")
         assert "refuses this token; see --token" in failure(url, "--token", "wrong")
@@ -331,7 +331,7 @@ def test_a_server_that_does_not_let_us_in_could_not_be_checked() -> None:
         assert ok.exit_code == 0, ok.output
 
 
-def test_an_area_that_is_not_there_is_reported() -> None:
+def test_an_unknown_area_is_reported() -> None:
     assert "there is no area 'stoop'; the areas are system, routing" in failure("--only", "stoop")
     assert "'many' is neither a number nor 'auto'" in failure("-n", "many")
     assert "give its URL" in failure("--catalog", "main")
@@ -342,7 +342,7 @@ def test_an_area_that_is_not_there_is_reported() -> None:
     [({"pytest", "hypothesis"}, "pytest, hypothesis"), ({"xdist"}, "pytest-xdist")],
     ids=["checks", "in parallel"],
 )
-def test_what_is_not_installed_is_reported_with_the_command(
+def test_a_missing_package_is_reported_with_the_install_command(
     monkeypatch: pytest.MonkeyPatch, lacking: set[str], told: str
 ) -> None:
     find = importlib.util.find_spec
@@ -350,7 +350,9 @@ def test_what_is_not_installed_is_reported_with_the_command(
     assert f"it needs {told}; run: pip install 'output-mock[contract]'" in failure("-n", "2")
 
 
-def test_temporal_needs_its_sdk(monkeypatch: pytest.MonkeyPatch, fake: tuple[OutputMock, str]) -> None:
+def test_the_temporal_option_needs_the_sdk(
+    monkeypatch: pytest.MonkeyPatch, fake: tuple[OutputMock, str]
+) -> None:
     monkeypatch.setitem(sys.modules, "output_mock.temporal", None)
     assert "pip install 'output-mock[temporal]'" in failure(fake[1], "--temporal", "localhost:7233")
 
@@ -359,7 +361,7 @@ def test_temporal_needs_its_sdk(monkeypatch: pytest.MonkeyPatch, fake: tuple[Out
     ("area", "most", "workers"),
     [("routing", 20, ()), ("stop", 40, ()), ("stop", 41, ("-n", "2")), ("start", 7, ()), ("system", 1, ())],
 )
-def test_no_more_requests_are_made_than_are_allowed(
+def test_verify_respects_the_limit_of_requests(
     fake: tuple[OutputMock, str], area: str, most: int, workers: tuple[str, ...]
 ) -> None:
     mock, url = fake
@@ -373,7 +375,7 @@ def test_no_more_requests_are_made_than_are_allowed(
     assert "left running" not in result.output
 
 
-def test_where_runs_cannot_be_ended_no_more_requests_are_made_either() -> None:
+def test_the_limit_of_requests_holds_when_runs_cannot_be_terminated() -> None:
     with served(script) as (mock, url):
         mock.faults.add(Fault(status=500, route="terminate", times="always"))
         result = run(url, "--only", "start", "--max-requests", "30")
@@ -381,7 +383,7 @@ def test_where_runs_cannot_be_ended_no_more_requests_are_made_either() -> None:
         assert "left running: verify-" in result.output
 
 
-def test_no_time_is_taken_beyond_what_is_allowed() -> None:
+def test_verify_respects_the_time_limit() -> None:
     bounds = Bounds(10, until=0.0)
     with pytest.raises(Spent, match="--max-seconds gives more"):
         bounds.take()
@@ -390,7 +392,7 @@ def test_no_time_is_taken_beyond_what_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("workers", "end"), [((), signal.SIGTERM), (("-n", "2"), signal.SIGINT)], ids=["alone", "workers"]
 )
-def test_who_is_interrupted_ends_what_he_has_started(
+def test_an_interrupted_verify_terminates_its_runs(
     fake: tuple[OutputMock, str], workers: tuple[str, ...], end: signal.Signals
 ) -> None:
     mock, url = fake
@@ -409,7 +411,7 @@ def test_who_is_interrupted_ends_what_he_has_started(
     assert ended(mock), "it has left a run behind"
 
 
-def test_what_a_killed_process_has_left_is_known(tmp_path: Path) -> None:
+def test_the_open_runs_of_a_killed_process_are_known(tmp_path: Path) -> None:
     one, other = Ledger(tmp_path, "gw0"), Ledger(tmp_path, "gw1")
     for name in ("a", "b é/😀\n"):
         one.begun(name)
@@ -430,7 +432,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://a", "http://", "http://a?b=c", "a.example"])
-def test_what_is_not_a_url_is_refused(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="is not a base URL"):
         SocketTransport(url)
 
@@ -473,16 +475,16 @@ GONE = (404, {"error": "WorkflowNotFoundError", "message": "no"})
         ((500, {"terminated": True}), False),
     ],
 )
-def test_a_run_has_ended_when_the_server_says_so_and_not_before(answer: Any, ended: bool) -> None:
+def test_a_run_counts_as_ended_only_when_the_server_says_so(answer: Any, ended: bool) -> None:
     assert end(Answering(*answer).server(), ["a"]) == ([] if ended else ["a"])
 
 
-def test_an_answer_that_is_not_json_ends_nothing() -> None:
+def test_a_response_that_is_not_json_does_not_count_as_ended() -> None:
     server = Server(InProcessTransport(Response("OK")))
     assert end(server, ["a"]) == ["a"]
 
 
-def test_a_run_that_nobody_has_ended_is_reported() -> None:
+def test_a_run_that_could_not_be_terminated_is_reported() -> None:
     server = Answering(200, {"workflowId": "w", "runId": "r"})
     target = Target(server)
     verdict = verification.verify(Wanted(target=target, only=["validation.unknown-catalog"], patience=1))
@@ -491,7 +493,7 @@ def test_a_run_that_nobody_has_ended_is_reported() -> None:
     assert len(tried) == 3, "once after each of the two tests that have begun it, and once at the end"
 
 
-def test_a_test_ends_only_what_it_has_begun_and_each_only_once() -> None:
+def test_a_check_terminates_each_of_its_runs_once() -> None:
     answering = Answering(500, {})
     server = answering.server()
     one, other = Client(server), Client(server)
@@ -503,7 +505,7 @@ def test_a_test_ends_only_what_it_has_begun_and_each_only_once() -> None:
     assert server.ledger.open == ["verify-x-1", "verify-x-2"], "what could not be ended is still known"
 
 
-def test_who_leaves_one_request_to_end_a_run_without_answer_is_asked_no_more() -> None:
+def test_a_server_that_ignores_one_terminate_request_gets_no_more() -> None:
     answering = Answering()
     server = answering.server()
     assert end(server, ["a", "b", "c"]) == ["a", "b", "c"]
@@ -515,7 +517,7 @@ def test_who_leaves_one_request_to_end_a_run_without_answer_is_asked_no_more() -
     assert server.ledger.open == ["verify-x-1"]
 
 
-def test_no_run_is_ended_when_the_time_is_up() -> None:
+def test_no_run_is_terminated_after_the_time_limit() -> None:
     answering = Answering(*GONE)
     server = answering.server()
     server.bounds.until = 0.0
@@ -526,7 +528,7 @@ def test_no_run_is_ended_when_the_time_is_up() -> None:
     assert answering.asked == []
 
 
-def test_an_id_that_no_path_can_hold_keeps_nothing_from_being_ended() -> None:
+def test_an_unsendable_id_does_not_prevent_terminating_other_runs() -> None:
     answering = Answering(*GONE)
     assert end(answering.server(), ["\ud800", "b"]) == []
     assert len(answering.asked) == 2
@@ -541,9 +543,7 @@ def test_an_id_that_no_path_can_hold_keeps_nothing_from_being_ended() -> None:
         ({"workflowName": "w"}, "chosen-by-the-server", True),
     ],
 )
-def test_a_run_of_somebody_else_is_not_ended_because_the_server_names_it(
-    body: Any, named: str, known: bool
-) -> None:
+def test_verify_does_not_terminate_runs_that_it_did_not_start(body: Any, named: str, known: bool) -> None:
     server = Answering(200, {"workflowId": named, "runId": "0"}).server()
     client = Client(server)
     client._observe(client_exchange("/workflow/start", body, named))
@@ -595,14 +595,14 @@ def saying(first: bytes, again: bytes) -> Iterator[str]:
     ],
     ids=["headers", "continue", "endless", "length", "trailers"],
 )
-def test_an_answer_that_only_drips_ends_when_its_time_is_up(first: bytes, again: bytes) -> None:
+def test_a_response_that_trickles_in_is_cut_off_at_its_timeout(first: bytes, again: bytes) -> None:
     with saying(first, again) as url:
         client = Client(Server(SocketTransport(url)))
         with pytest.raises(Deviation, match=r"not whole after 1 seconds|to end within 1 seconds"):
             client.get("/health", timeout=1.0)
 
 
-def test_a_body_without_end_is_a_deviation_and_not_kept() -> None:
+def test_an_endless_body_is_a_deviation_and_is_not_stored() -> None:
     def endless() -> Iterator[bytes]:
         while True:
             yield bytes(1024 * 1024)
@@ -627,7 +627,7 @@ def served_by(application: Any) -> Iterator[str]:
         server.server_close()
 
 
-def test_the_large_bodies_of_many_answers_are_not_all_kept() -> None:
+def test_large_bodies_of_many_responses_are_not_all_stored() -> None:
     client = Client(Server(InProcessTransport(Response("a" * 10**6, content_type="text/plain"))))
     for _ in range(3):
         with pytest.raises(Deviation):
@@ -635,7 +635,7 @@ def test_the_large_bodies_of_many_answers_are_not_all_kept() -> None:
     assert [len(one.answer) > 10**5 for one in client.exchanges] == [False, False, True]
 
 
-def test_of_very_many_problems_the_first_are_reported() -> None:
+def test_only_the_first_of_many_problems_are_reported() -> None:
     body = json.dumps({"workflows": [5] * 10_000}).encode()
     headers = {"content-type": "application/json; charset=utf-8"}
     assert len(response_problems("GET", "/workflow/catalog", 200, headers, body)) == 50
@@ -671,7 +671,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_is_whole_and_needs_nothing_else() -> None:
+def test_the_page_is_self_contained() -> None:
     verdict = a_verdict()
     page = Page()
     page.feed(report_html.document(verdict))
@@ -688,7 +688,7 @@ def test_the_page_is_whole_and_needs_nothing_else() -> None:
     assert TOKEN not in page.text
 
 
-def test_the_xml_counts_what_the_verdict_has() -> None:
+def test_the_counts_in_junit_xml_match_the_verdict() -> None:
     verdict = a_verdict()
     root = ElementTree.fromstring(report_junit.document(verdict))
     cases = root.findall("testsuite/testcase")
@@ -700,7 +700,7 @@ def test_the_xml_counts_what_the_verdict_has() -> None:
     assert int(root.attrib["failures"]) == 2
 
 
-def test_the_xml_can_hold_whatever_a_server_answers() -> None:
+def test_any_response_can_be_written_to_junit_xml() -> None:
     failure = {"expected": "a\x00b\ud800", "curl": "\x1b", "answer": {"status": 200, "body": "￾"}}
     verdict = Verdict("http://a", [Outcome("run.alias", "required", "s", "failed", failure=failure)])
     found = ElementTree.fromstring(report_junit.document(verdict)).find("testsuite/testcase/failure")
@@ -708,7 +708,7 @@ def test_the_xml_can_hold_whatever_a_server_answers() -> None:
     assert found.attrib["message"] == "a�b�"
 
 
-def test_a_verdict_can_be_read_again() -> None:
+def test_a_verdict_can_be_written_and_read_again() -> None:
     verdict = a_verdict()
     again = from_json(json.loads(json.dumps(verdict.as_json())))
     assert again.as_json() == verdict.as_json()
@@ -716,7 +716,7 @@ def test_a_verdict_can_be_read_again() -> None:
         from_json({"url": "x"})
 
 
-def test_secrets_are_not_told() -> None:
+def test_secrets_are_masked() -> None:
     secrets = Secrets("tok-123456", ("hunter2",))
     body = json.dumps(
         {"password": "p4ss", "nested": [{"apiKey": "k3y", "pageToken": "AAAA"}], "a": "hunter2"}
@@ -742,7 +742,7 @@ def test_secrets_are_not_told() -> None:
     "name", ["token", "csrfToken", "x-amz-security-token", "GITHUB_TOKEN", "clientSecret"]
 )
 @pytest.mark.parametrize("value", ["p4ss", ["p4ss"], {"user": {"a]": "p4ss"}}, 'a"p4ss'])
-def test_whatever_lies_under_the_name_of_a_secret_is_not_told(name: str, value: Any) -> None:
+def test_every_value_under_a_secret_name_is_masked(name: str, value: Any) -> None:
     whole = {"a": [{name: value}], "pageToken": "AAAA", "nextPageToken": "BBBB", "tokens": 7}
     text = json.dumps(whole)
     for said in (
@@ -758,7 +758,7 @@ def test_whatever_lies_under_the_name_of_a_secret_is_not_told(name: str, value: 
     assert "p4ss" in secret_values(whole)[0]
 
 
-def test_a_secret_that_is_cut_off_is_not_told() -> None:
+def test_a_truncated_secret_is_masked() -> None:
     for text in ('{"password": "p4ss', "{'password': 'p4ss\\", '{"secrets": ["p4ss"', '{"apiKey": 4444'):
         said = Secrets().hidden(text)
         assert not re.search("p4ss|4444", said)
@@ -768,7 +768,7 @@ def test_a_secret_that_is_cut_off_is_not_told() -> None:
 @pytest.mark.parametrize(
     "piece", ["?", "?token", "&a", '"', "'token", '"token":', "password", "[", '\\"', " "]
 )
-def test_whatever_a_text_is_made_of_its_secrets_are_found_soon(piece: str) -> None:
+def test_secrets_are_found_quickly_in_any_text(piece: str) -> None:
     process = subprocess.run(
         [
             sys.executable,
@@ -797,14 +797,14 @@ def test_whatever_a_text_is_made_of_its_secrets_are_found_soon(piece: str) -> No
         ("x Tok-123456", "Basic …"),
     ],
 )
-def test_a_token_that_is_nearly_right_is_not_shown(value: str, shown: str) -> None:
+def test_a_nearly_correct_token_is_masked(value: str, shown: str) -> None:
     exchange = RecordedExchange("GET", "/x", [("Authorization", value)], None, 401, {}, value.encode())
     secrets = Secrets("Tok-123456")
     assert f'-H "Authorization: {shown}"' in secrets.curl("http://a", exchange)
     assert not re.search("Tok-12345|tOK-12345", secrets.answer(exchange)["body"])
 
 
-def test_an_authorization_is_never_shown_when_no_token_is_known() -> None:
+def test_an_authorization_header_is_masked_even_without_a_known_token() -> None:
     exchange = RecordedExchange("GET", "/x", [("authorization", "Basic whatever"), ("Cookie", "s=1")], None)
     assert Secrets().curl("http://a", exchange) == (
         "curl -sS -i -H \"authorization: Basic …\" -H 'Cookie: [redacted]' http://a/x"
@@ -825,7 +825,7 @@ HARMFUL = {
     [*((body, None) for body in HARMFUL.values()), (HARMFUL["surrogate"], "2")],
     ids=[*HARMFUL, "surrogate-by-workers"],
 )
-def test_no_body_keeps_a_report_from_being_made(tmp_path: Path, body: bytes, workers: str | None) -> None:
+def test_every_body_can_be_reported(tmp_path: Path, body: bytes, workers: str | None) -> None:
     if workers is not None:
         harmful = Response(body, content_type="application/json; charset=utf-8")
         with served_by(harmful) as url:
@@ -845,7 +845,7 @@ def test_no_body_keeps_a_report_from_being_made(tmp_path: Path, body: bytes, wor
     ElementTree.parse(tmp_path / "junit.xml")
 
 
-def test_a_report_of_somebody_else_does_no_harm_to_a_terminal(tmp_path: Path) -> None:
+def test_control_characters_in_a_report_are_escaped_on_the_terminal(tmp_path: Path) -> None:
     answer = {"status": 200, "headers": {"x": "\x1b"}, "body": "\x9b\r\n\tb"}
     failure = {"expected": "a\x1b[2J\r\ud800", "curl": "\x07", "answer": answer}
     verdict = Verdict("http://a", [Outcome("run.alias", "required", "s", "failed", failure=failure)])
@@ -861,7 +861,7 @@ def test_a_report_of_somebody_else_does_no_harm_to_a_terminal(tmp_path: Path) ->
 # --- two servers ------------------------------------------------------------------------------------------
 
 
-def test_two_servers_that_are_alike_are_said_to_be(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
+def test_two_equal_servers_are_reported_as_equal(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
     _, url = fake
     result = run(url, *QUICK, "--against", url, "--report", str(tmp_path))
     assert result.exit_code == 0, result.output
@@ -870,9 +870,7 @@ def test_two_servers_that_are_alike_are_said_to_be(fake: tuple[OutputMock, str],
     assert again.exit_code == 0, again.output
 
 
-def test_what_is_different_about_two_servers_is_reported(
-    fake: tuple[OutputMock, str], tmp_path: Path
-) -> None:
+def test_differences_between_two_servers_are_reported(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
     verification.write_reports(deviating("a_body_may_have_any_size", "limits"), tmp_path)
     result = run(fake[1], *QUICK, "--against", str(tmp_path / "verdict.json"))
     assert result.exit_code == 1, result.output
@@ -880,11 +878,11 @@ def test_what_is_different_about_two_servers_is_reported(
     assert "    B: expected 413 PayloadTooLargeError, got 424" in result.output
 
 
-def test_a_report_that_is_none_is_reported(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
+def test_an_unreadable_report_is_an_error(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
     assert "the file cannot be read: No such file" in failure(fake[1], "--against", str(tmp_path / "none"))
 
 
-def test_what_only_one_of_two_has_checked_is_a_difference() -> None:
+def test_a_check_that_ran_on_one_of_two_servers_is_a_difference() -> None:
     one, other = Verdict("http://a"), Verdict("http://b")
     one.add(Outcome("run.alias", "required", "s", "passed"))
     one.add(Outcome("run.child", "required", "s", "passed"))
@@ -930,7 +928,7 @@ def test_plain_pytest_has_the_options_of_the_plugin(tmp_path: Path) -> None:
     assert "deselected" in found.stdout
 
 
-def test_the_suite_says_that_it_needs_a_server(tmp_path: Path) -> None:
+def test_the_suite_reports_that_it_needs_a_server(tmp_path: Path) -> None:
     found = plain(tmp_path)
     assert found.returncode != 0
     assert "name it with --output-url URL" in found.stdout + found.stderr
@@ -984,7 +982,7 @@ def project(folder: Path, files: dict[str, str]) -> Path:
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_pytest_checks_the_server_or_fails_whatever_the_project_has(
+def test_pytest_checks_the_server_or_fails_in_any_project(
     fake: tuple[OutputMock, str], tmp_path: Path, name: str
 ) -> None:
     files, is_checked = PROJECTS[name]
@@ -994,15 +992,13 @@ def test_pytest_checks_the_server_or_fails_whatever_the_project_has(
     assert (re.search(r"^catalog +1 +· +·", found.stdout, re.MULTILINE) is not None) is is_checked, output
 
 
-def test_pytest_refuses_to_run_the_suite_where_no_server_answers(tmp_path: Path) -> None:
+def test_pytest_refuses_to_run_the_suite_without_a_reachable_server(tmp_path: Path) -> None:
     found = plain(project(tmp_path, _NAMESAKES), "--output-url", "http://127.0.0.1:9")
     assert found.returncode == pytest.ExitCode.USAGE_ERROR
     assert "no server answers at http://127.0.0.1:9" in found.stderr
 
 
-def test_verify_checks_the_server_whatever_the_project_has(
-    fake: tuple[OutputMock, str], tmp_path: Path
-) -> None:
+def test_verify_checks_the_server_in_any_project(fake: tuple[OutputMock, str], tmp_path: Path) -> None:
     options = "[pytest]\naddopts = --collect-only\npython_files = check_*.py\n"
     files = {**_NAMESAKES, "conftest.py": "1 / 0", "pytest.ini": options}
     environment = {**os.environ, "PYTEST_PLUGINS": "nothing_there", "PYTHONPATH": str(tmp_path)}
@@ -1057,16 +1053,16 @@ def checks() -> Checks:
     return collected
 
 
-def test_the_ids_of_checks_never_change(checks: Checks) -> None:
+def test_check_ids_never_change(checks: Checks) -> None:
     """Who has written one down finds it again: a new check adds a line to the file, and none goes away."""
     assert sorted(checks.found) == IDS.read_text().split()
 
 
-def test_every_area_has_a_file_of_its_own(checks: Checks) -> None:
+def test_every_area_has_its_own_file(checks: Checks) -> None:
     assert checks.files == {area: {f"test_{area}.py"} for area in AREAS}
 
 
-def test_every_source_is_there(checks: Checks) -> None:
+def test_every_recording_that_a_check_cites_exists(checks: Checks) -> None:
     recordings = Path(__file__).parents[1] / "recordings" / "0.11"
     known = {path.stem for path in recordings.glob("*.json")}
     known |= {f"further/{path.stem}" for path in (recordings / "further").glob("*.json")}
@@ -1076,7 +1072,7 @@ def test_every_source_is_there(checks: Checks) -> None:
         assert named & known, f"{source!r} names no recording"
 
 
-def test_the_guide_shows_a_verdict_as_it_is(checks: Checks) -> None:
+def test_the_guide_shows_a_real_verdict(checks: Checks) -> None:
     readme = (Path(__file__).parents[2] / "docs" / "guides" / "verify.md").read_text()
     (screen,) = re.findall(r"```text\n(✗ .*?)```", readme, re.DOTALL)
     rows = re.findall(r"^(\w+) +(\d+|·) +(\d+|·) +· ", screen, re.MULTILINE)
@@ -1093,7 +1089,7 @@ def test_the_guide_shows_a_verdict_as_it_is(checks: Checks) -> None:
     assert re.match(pattern.replace("https", "http"), found, re.DOTALL), f"{found}\n{pattern}"
 
 
-def test_whoever_looks_on_sees_how_far_it_is(fake: tuple[OutputMock, str]) -> None:
+def test_verify_reports_its_progress(fake: tuple[OutputMock, str]) -> None:
     import pty
 
     master, slave = pty.openpty()
@@ -1128,7 +1124,7 @@ def test_whoever_looks_on_sees_how_far_it_is(fake: tuple[OutputMock, str]) -> No
         (["--only", "run.no-such-check", *QUICK], 2, "there is no check 'run.no-such-check'"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_without_its_secrets(
+def test_invalid_options_are_refused_without_revealing_secrets(
     arguments: list[str], status: int, words: str
 ) -> None:
     done = commands.run("verify", *arguments)
@@ -1156,7 +1152,7 @@ class _Gateway(BaseHTTPRequestHandler):
     ("answer", "words"),
     [(301, "redirects to another URL (301); give that one"), (502, "the server behind it is not up")],
 )
-def test_what_stands_before_a_server_is_not_taken_for_it(answer: int, words: str) -> None:
+def test_a_gateway_in_front_of_a_server_is_not_mistaken_for_it(answer: int, words: str) -> None:
     handler = type("Handler", (_Gateway,), {"answer": answer})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -1169,7 +1165,7 @@ def test_what_stands_before_a_server_is_not_taken_for_it(answer: int, words: str
     assert words in result.output
 
 
-def test_a_temporal_that_does_not_answer_is_reported_in_one_line(fake: tuple[OutputMock, str]) -> None:
+def test_an_unreachable_temporal_is_reported_in_one_line(fake: tuple[OutputMock, str]) -> None:
     pytest.importorskip("temporalio")
     result = run(fake[1], "--token", TOKEN, "--temporal", "127.0.0.1:9", *QUICK)
     assert result.exit_code == 2
@@ -1178,7 +1174,7 @@ def test_a_temporal_that_does_not_answer_is_reported_in_one_line(fake: tuple[Out
     assert "Traceback" not in result.output
 
 
-def test_require_all_asks_for_every_check(fake: tuple[OutputMock, str]) -> None:
+def test_require_all_requires_every_check(fake: tuple[OutputMock, str]) -> None:
     arguments = [fake[1], "--token", TOKEN, "--only", "start", "--only", "system", "--read-only"]
     assert run(*arguments).exit_code == 0
     result = run(*arguments, "--require-all")
@@ -1195,14 +1191,14 @@ def test_require_all_asks_for_every_check(fake: tuple[OutputMock, str]) -> None:
         ("succeeds: {workflow: w, output: .nan}", "succeeds.output is not JSON"),
     ],
 )
-def test_a_map_that_cannot_be_sent_is_refused(tmp_path: Path, said: str, words: str) -> None:
+def test_a_workflow_map_that_cannot_be_sent_is_refused(tmp_path: Path, said: str, words: str) -> None:
     file = tmp_path / "map.yaml"
     file.write_text(said)
     with pytest.raises(MapError, match=words):
         read_map(file)
 
 
-def test_a_map_that_names_a_workflow_which_the_catalog_lacks_is_refused(
+def test_a_workflow_map_with_an_unknown_workflow_is_refused(
     fake: tuple[OutputMock, str], tmp_path: Path
 ) -> None:
     file = tmp_path / "map.yaml"
@@ -1212,7 +1208,7 @@ def test_a_map_that_names_a_workflow_which_the_catalog_lacks_is_refused(
     assert "; it has conf_" in told
 
 
-def test_whoever_reads_only_the_first_line_gets_the_same_status(tmp_path: Path) -> None:
+def test_the_exit_status_is_the_same_when_the_output_pipe_is_closed_early(tmp_path: Path) -> None:
     words = f"{sys.executable} -m output_mock verify --only system --report {tmp_path} | head -n 1; "
     words += 'exit "${PIPESTATUS[0]}"'
     done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=120, check=False)

@@ -74,7 +74,7 @@ def judged(api: str, sdk: str, *only: str, **wanted: Any) -> Verdict:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("name", RECORDED)
-def test_a_deployment_conforms_to_the_versions_that_it_has(name: str) -> None:
+def test_a_deployment_conforms_to_its_own_versions(name: str) -> None:
     api, sdk = RECORDED[name]
     verdict = judged(api, sdk, *DIFFERENT)
     assert verdict.judged == Judged(api, sdk, "found", "found")
@@ -96,7 +96,7 @@ def test_an_older_deployment_does_not_conform_to_the_newest_version() -> None:
     assert [outcome.id for outcome in verdict.failed] == ["history.query[longPollTimeoutMs=0]"]
 
 
-def test_checks_that_do_not_apply_are_reported_with_the_version_that_they_hold_for() -> None:
+def test_checks_that_do_not_apply_are_reported_with_their_versions() -> None:
     verdict = judged("0.8", "0.8", "stream", "start.input", "catalog.names")
     assert {outcome.area for outcome in verdict.of("not_applicable")} == {"stream", "start", "catalog"}
     text = "\n".join(report_text.whole(verdict))
@@ -106,7 +106,7 @@ def test_checks_that_do_not_apply_are_reported_with_the_version_that_they_hold_f
     assert verdict.counts()["not_checked"] == 0, "nobody can do anything about them"
 
 
-def test_a_server_that_does_not_read_newer_results_is_told_of() -> None:
+def test_a_server_that_cannot_read_newer_results_is_noted() -> None:
     verdict = judged("0.10", "0.11", "run.result", "run.failed")
     reasons = {outcome.id: outcome.reason for outcome in verdict.of("not_applicable")}
     assert reasons == {"run.result": "an API of 0.10.0 cannot read the results of SDK 0.11.0"}
@@ -114,7 +114,7 @@ def test_a_server_that_does_not_read_newer_results_is_told_of() -> None:
     assert "results have no output and no trace. Upgrade the API before the workers." in note
 
 
-def test_a_server_that_does_not_find_older_workflows_is_told_of() -> None:
+def test_a_server_that_cannot_find_older_workflows_is_noted() -> None:
     own = Script()
     own.workflow("conf_sum").returns({"total": 3})
     mock = OutputMock("real", scripts=[own], api_version="0.11", sdk_version="0.8")
@@ -128,7 +128,7 @@ def test_a_server_that_does_not_find_older_workflows_is_told_of() -> None:
     assert "it answers 424 for all of them. Upgrade the workers before the API." in note
 
 
-def test_without_a_workflow_to_run_the_workers_are_taken_to_be_of_the_apis_version() -> None:
+def test_without_a_workflow_to_run_the_sdk_version_defaults_to_the_api_version() -> None:
     mock = OutputMock("real", api_version="0.9", sdk_version="0.9")
     try:
         assert detect(Server(InProcessTransport(mock.app))) == Judged("0.9.2", "0.9.2", "found", "assumed")
@@ -137,7 +137,7 @@ def test_without_a_workflow_to_run_the_workers_are_taken_to_be_of_the_apis_versi
 
 
 @pytest.mark.parametrize("version", ["0.8.0", "0.9.2", "0.10.0", "0.11.0"])
-def test_the_version_of_an_api_is_found_out_without_a_worker(version: str) -> None:
+def test_the_api_version_is_detected_without_a_worker(version: str) -> None:
     mock = OutputMock("real", api_version=version)
     try:
         server = Server(InProcessTransport(mock.app), catalog="not-there-yet")
@@ -146,7 +146,7 @@ def test_the_version_of_an_api_is_found_out_without_a_worker(version: str) -> No
         mock.close()
 
 
-def test_to_find_out_the_versions_read_only_starts_nothing() -> None:
+def test_detecting_the_versions_in_read_only_mode_starts_no_run() -> None:
     mock = OutputMock("real", scripts=[script], api_version="0.9", sdk_version="0.10")
     before = set(mock.runs)
     try:
@@ -157,7 +157,7 @@ def test_to_find_out_the_versions_read_only_starts_nothing() -> None:
     assert found == Judged("0.9.2", "0.9.2", "found", "assumed")
 
 
-def test_answers_that_are_not_the_apis_tell_nothing_of_its_version() -> None:
+def test_responses_of_other_servers_do_not_determine_the_api_version() -> None:
     def pages(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         start_response("404 Not Found", [("Content-Type", "text/html")])
         yield b"<html>none</html>"
@@ -165,7 +165,7 @@ def test_answers_that_are_not_the_apis_tell_nothing_of_its_version() -> None:
     assert detect(Server(InProcessTransport(pages))) == Judged(NEWEST, NEWEST, "assumed", "assumed")
 
 
-def test_the_versions_stand_in_the_report(tmp_path: Path) -> None:
+def test_the_report_shows_the_versions(tmp_path: Path) -> None:
     arguments = ["--api-version", "0.9", "--only", "system.health", "--report", str(tmp_path)]
     result = CliRunner().invoke(verify, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -175,7 +175,7 @@ def test_the_versions_stand_in_the_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["new", "0", "0.7", "11", "0.11.0.1"])
-def test_what_is_not_a_version_is_refused(version: str) -> None:
+def test_an_invalid_version_is_refused(version: str) -> None:
     result = CliRunner().invoke(verify, ["--api-version", version, "--only", "system.health"])
     assert result.exit_code == 2
     assert "is not a version; write it like" in result.output or "is older than 0.8.0" in result.output
@@ -185,11 +185,11 @@ def test_what_is_not_a_version_is_refused(version: str) -> None:
     ("version", "meant"),
     [("0.9", "0.9.2"), ("0.9.1", "0.9.0"), ("v0.10.3", "0.10.0"), ("0.11", "0.11.0"), ("1.0", "0.11.0")],
 )
-def test_a_version_means_the_newest_known_one_that_is_not_newer(version: str, meant: str) -> None:
+def test_an_unknown_version_means_the_next_older_known_version(version: str, meant: str) -> None:
     assert known(version) == meant
 
 
-def test_a_check_says_since_and_until_when_it_holds() -> None:
+def test_a_check_shows_the_versions_that_it_applies_to() -> None:
     check = Check("a.b", "required", "s", (Span("0.9.0", "0.11.0"),), (Span("0.10.0"),))
     applying = {(api, sdk) for api in KNOWN for sdk in KNOWN if check.excluded(api, sdk) is None}
     assert applying == {(api, sdk) for api in ("0.9.0", "0.9.2", "0.10.0") for sdk in ("0.10.0", "0.11.0")}
@@ -209,7 +209,7 @@ def _recorded(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("folder", RECORDED)
-def test_the_document_of_a_version_fits_what_was_recorded_of_it(folder: str) -> None:
+def test_the_document_of_a_version_matches_its_recordings(folder: str) -> None:
     """But for what recordings mask: `<uuid>` is no id, `{{rid}}` stands for one."""
     document = document_for(*RECORDED[folder])
     found = []

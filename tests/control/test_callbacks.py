@@ -34,7 +34,7 @@ def client() -> Iterator[Client]:
         yield client
 
 
-def test_answers_and_faults_are_scripted_and_requests_are_listed(client: Client) -> None:
+def test_responses_and_faults_can_be_scripted_and_requests_listed(client: Client) -> None:
     answer = {"url": URL, "status": 500, "times": 1}
     made = client.control("POST", "/callbacks/answers", answer, expect=201).json
     assert made == {"url": URL, "method": None, "status": 500, "left": 1, "answered": 0, "fails": None}
@@ -66,7 +66,7 @@ def test_answers_and_faults_are_scripted_and_requests_are_listed(client: Client)
         ("faults", {"drop": "request", "late": "answer"}, "'late' needs a"),
     ],
 )
-def test_what_is_invalid_is_refused(client: Client, path: str, body: Any, problem: str) -> None:
+def test_invalid_callback_requests_are_refused(client: Client, path: str, body: Any, problem: str) -> None:
     assert problem in client.control("POST", f"/callbacks/{path}", body, expect=400).text
 
 
@@ -93,7 +93,7 @@ class Application(BaseHTTPRequestHandler):
         pass
 
 
-def test_an_application_elsewhere_asks_the_fake_from_inside_its_handler(client: Client) -> None:
+def test_an_external_application_can_call_the_fake_from_its_handler(client: Client) -> None:
     """Nobody can tell that its request comes from there; the clock moves on after a second of real time."""
     handler = type("Handler", (Application,), {"api": client.url})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -38,12 +38,12 @@ def begin(client: Client, workflow: str = "approval", workflow_id: str = "a") ->
 # The document
 
 
-def test_the_document_is_valid_and_the_server_shows_it(client: Client) -> None:
+def test_the_document_is_valid_and_served(client: Client) -> None:
     validate(DOCUMENT)
     assert client.control("GET", "/openapi.json").json == DOCUMENT
 
 
-def test_each_operation_has_a_name_and_a_place_of_its_own() -> None:
+def test_each_operation_has_a_unique_name_and_path() -> None:
     assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS)
     assert len({(operation.method, operation.path) for operation in OPERATIONS}) == len(OPERATIONS)
 
@@ -58,7 +58,7 @@ def test_the_version_is_reported(client: Client) -> None:
 # Workflows
 
 
-def test_workflows_are_listed_with_what_the_catalog_says_of_them(client: Client) -> None:
+def test_workflows_are_listed_with_their_catalog_entry(client: Client) -> None:
     listed = client.control("GET", "/workflows").json["workflows"]
     assert [one["name"] for one in listed] == ["echo", "slow", "approval"]
     assert {one["language"] for one in listed} == {"python"}
@@ -66,7 +66,7 @@ def test_workflows_are_listed_with_what_the_catalog_says_of_them(client: Client)
 
 
 @pytest.mark.parametrize("language", ["json", "yaml"])
-def test_a_workflow_that_is_added_can_be_run_and_read_again(client: Client, language: str) -> None:
+def test_an_added_workflow_can_be_run_and_read(client: Client, language: str) -> None:
     if language == "json":
         client.control("POST", "/workflows", HELLO, expect=201)
     else:
@@ -75,21 +75,21 @@ def test_a_workflow_that_is_added_can_be_run_and_read_again(client: Client, lang
     assert client.control("GET", "/workflows/hello").json["script"] == HELLO["workflows"][0]
 
 
-def test_what_is_read_of_a_workflow_can_be_sent_back(client: Client) -> None:
+def test_the_script_that_is_read_from_a_workflow_can_be_sent_back(client: Client) -> None:
     client.control("POST", "/workflows", HELLO, expect=201)
     read = client.control("GET", "/workflows/hello").json["script"]
     client.control("PUT", "/workflows/hello", {**read, "returns": 2}, expect=200)
     assert client.run("hello")["output"] == 2
 
 
-def test_adding_what_is_there_already_is_a_conflict_and_changes_nothing(client: Client) -> None:
+def test_adding_an_existing_workflow_is_a_conflict_and_changes_nothing(client: Client) -> None:
     more = {"workflows": [{"name": "new", "returns": 1}, {"name": "echo", "returns": 1}]}
     answer = client.control("POST", "/workflows", more, expect=409)
     assert "'echo'" in answer.json["message"]
     client.control("GET", "/workflows/new", expect=404)
 
 
-def test_runs_under_way_continue_as_they_began_when_their_workflow_is_replaced(client: Client) -> None:
+def test_replacing_a_workflow_does_not_change_its_running_runs(client: Client) -> None:
     begin(client)
     client.control("PUT", "/workflows/approval", {"returns": "at once"}, expect=200)
     assert client.run("approval")["output"] == "at once"
@@ -99,13 +99,13 @@ def test_runs_under_way_continue_as_they_began_when_their_workflow_is_replaced(c
     assert client.get("/workflow/a/result").json["output"] == {"draft": "text", "by": "ana"}
 
 
-def test_a_single_workflow_may_be_yaml_with_or_without_its_file_around_it(client: Client) -> None:
+def test_a_single_workflow_can_be_sent_as_yaml_with_or_without_the_file_structure(client: Client) -> None:
     client.control("PUT", "/workflows/hello", data=HELLO_YAML, headers=YAML, expect=201)
     client.control("PUT", "/workflows/hello", data="name: hello\nreturns: 3", headers=YAML, expect=200)
     assert client.run("hello")["output"] == 3
 
 
-def test_the_trace_of_a_run_can_be_read_as_it_stands(client: Client) -> None:
+def test_the_trace_of_a_running_run_can_be_read(client: Client) -> None:
     script = {"steps": [{"step": "s", "returns": 1, "trace": [{"llm": "g", "model": "m"}]}, {"sleep": "1h"}]}
     client.control("PUT", "/workflows/traced", script, expect=201)
     client.control("PUT", "/workflows/untraced", {"returns": 1, "traced": False}, expect=201)
@@ -119,7 +119,7 @@ def test_the_trace_of_a_run_can_be_read_as_it_stands(client: Client) -> None:
     assert "is not traced" in client.control("GET", "/runs/u/trace", expect=404).json["message"]
 
 
-def test_trouble_with_s3_is_a_fault(client: Client) -> None:
+def test_s3_trouble_is_a_fault(client: Client) -> None:
     client.run("echo", workflowId="e")
     client.control("POST", "/faults", {"s3": "denied"}, expect=201)
     assert client.get("/workflow/e/trace-log").json["error"] == "TraceFileDownloadError"
@@ -164,7 +164,7 @@ def test_every_mistake_of_a_yaml_script_is_reported_with_its_line(client: Client
     assert {(3, 5), (4, 11)} <= set(places)
 
 
-def test_a_child_that_nobody_offers_is_a_mistake(client: Client) -> None:
+def test_an_unknown_child_workflow_is_a_mistake(client: Client) -> None:
     def body(child: str) -> Any:
         return {"workflows": [{"name": "parent", "steps": [{"child": child}], "returns": 1}]}
 
@@ -174,13 +174,13 @@ def test_a_child_that_nobody_offers_is_a_mistake(client: Client) -> None:
     client.control("POST", "/workflows", body("echo"), expect=201)
 
 
-def test_mistakes_of_one_workflow_are_told_without_the_file_around_it(client: Client) -> None:
+def test_mistakes_in_a_single_workflow_have_pointers_relative_to_it(client: Client) -> None:
     answer = client.control("PUT", "/workflows/a", {"retuns": 1}, expect=400).json
     assert answer["mistakes"][0]["at"] == "/retuns"
     client.control("PUT", "/workflows/a", {"name": "b", "returns": 1}, expect=400)
 
 
-def test_no_python_comes_over_http(client: Client) -> None:
+def test_python_scripts_are_refused_over_http(client: Client) -> None:
     headers = {"Content-Type": "text/x-python"}
     client.control("POST", "/workflows", data="import os", headers=headers, expect=415)
     evil = {"workflows": [{"name": "a", "returns": "{{ input.__class__.__mro__ }}"}]}
@@ -193,7 +193,7 @@ def test_no_python_comes_over_http(client: Client) -> None:
 # Catalogs
 
 
-def test_a_worker_goes_and_comes_back(client: Client) -> None:
+def test_a_worker_can_be_stopped_and_started(client: Client) -> None:
     client.control("PUT", "/catalogs/main", {"worker": False}, expect=200)
     begin(client, "echo")
     assert client.get("/workflow/a/status").json["status"] == "running"
@@ -202,7 +202,7 @@ def test_a_worker_goes_and_comes_back(client: Client) -> None:
     assert client.until_closed("a") == "completed"
 
 
-def test_a_worker_that_is_away_for_a_while_comes_back_by_itself(client: Client) -> None:
+def test_a_worker_that_is_stopped_for_a_time_returns_by_itself(client: Client) -> None:
     shown = client.control("PUT", "/catalogs/main", {"awayFor": "30s"}).json
     assert (shown["worker"], shown["workerReturns"]) == (False, "2026-01-01T00:00:30.000Z")
     assert client.run("echo", 5)["output"] == 5
@@ -210,7 +210,7 @@ def test_a_worker_that_is_away_for_a_while_comes_back_by_itself(client: Client) 
     assert client.control("GET", "/catalogs").json["catalogs"][0]["worker"] is True
 
 
-def test_nobody_spins_for_a_step_that_would_be_tried_again_but_whose_worker_has_gone() -> None:
+def test_waiting_for_a_retry_whose_worker_is_down_does_not_spin() -> None:
     mock = OutputMock()
     mock.world.patience = 0.1
 
@@ -239,7 +239,7 @@ def test_a_new_catalog_can_be_made_and_filled(client: Client) -> None:
 # Runs
 
 
-def test_runs_are_listed_with_where_each_stands(client: Client) -> None:
+def test_runs_are_listed_with_their_progress(client: Client) -> None:
     begin(client, "approval", "a")
     client.run("echo", 1, workflowId="b")
     listed = client.control("GET", "/runs").json
@@ -253,7 +253,7 @@ def test_runs_are_listed_with_where_each_stands(client: Client) -> None:
     assert client.control("GET", "/runs", status="runing", expect=400).json["nearest"] == "running"
 
 
-def test_a_run_is_shown_in_full_and_looking_moves_nothing(client: Client) -> None:
+def test_a_run_is_shown_in_full_and_reading_it_moves_no_time(client: Client) -> None:
     begin(client)
     for _ in range(5):
         shown = client.control("GET", "/runs/a", history=True).json
@@ -264,7 +264,7 @@ def test_a_run_is_shown_in_full_and_looking_moves_nothing(client: Client) -> Non
     client.control("GET", "/runs/a", runId="other", expect=404)
 
 
-def test_a_run_advances_to_the_next_thing_that_happens_by_itself(client: Client) -> None:
+def test_advancing_a_run_goes_to_its_next_event(client: Client) -> None:
     begin(client)
     client.control("POST", "/runs/a/advance", expect=200)
     shown = client.control("GET", "/runs/a").json
@@ -277,7 +277,7 @@ def test_a_run_advances_to_the_next_thing_that_happens_by_itself(client: Client)
     client.control("POST", "/runs/a/advance", expect=409)
 
 
-def test_a_waiting_step_is_completed_by_hand(client: Client) -> None:
+def test_a_waiting_step_can_be_completed_manually(client: Client) -> None:
     begin(client)
     client.control("POST", "/runs/a/complete", {"step": "draft", "output": "by hand"}, expect=200)
     client.control("POST", "/runs/a/signal", {"name": "approve", "payload": {"by": "ana"}}, expect=200)
@@ -288,7 +288,7 @@ def test_a_waiting_step_is_completed_by_hand(client: Client) -> None:
     assert "MARKER" not in "".join(names)
 
 
-def test_a_waiting_step_is_failed_by_hand_and_not_tried_again(client: Client) -> None:
+def test_a_step_that_is_failed_manually_is_not_retried(client: Client) -> None:
     begin(client)
     body = {"step": "draft", "message": "no ink", "name": "InkError", "properties": {"level": 0}}
     shown = client.control("POST", "/runs/a/fail", body, expect=200).json
@@ -298,7 +298,7 @@ def test_a_waiting_step_is_failed_by_hand_and_not_tried_again(client: Client) ->
     assert client.control("GET", "/runs/a").json["error"]["message"] == "no ink"
 
 
-def test_a_run_is_completed_and_failed_by_hand(client: Client) -> None:
+def test_a_run_can_be_completed_and_failed_manually(client: Client) -> None:
     begin(client, "approval", "a")
     begin(client, "approval", "b")
     client.control("POST", "/runs/a/complete", {"output": [1]}, expect=200)
@@ -315,14 +315,14 @@ def test_a_run_is_completed_and_failed_by_hand(client: Client) -> None:
     client.control("POST", "/runs/a/fail", expect=409)
 
 
-def test_a_run_that_has_never_begun_can_be_ended_by_hand(client: Client) -> None:
+def test_a_run_that_never_began_can_be_ended_manually(client: Client) -> None:
     client.control("PUT", "/catalogs/main", {"worker": False})
     begin(client)
     client.control("POST", "/runs/a/complete", {"output": 1}, expect=200)
     assert client.get("/workflow/a/status").json["status"] == "completed"
 
 
-def test_a_step_whose_worker_has_gone_can_be_completed_by_hand(client: Client) -> None:
+def test_a_step_whose_worker_is_down_can_be_completed_manually(client: Client) -> None:
     client.control("PUT", "/workflows/two", {"steps": [{"step": "one"}, {"step": "two"}], "returns": "ok"})
     begin(client, "two", "t")
     client.control("GET", "/runs/t")
@@ -338,7 +338,7 @@ def test_a_step_whose_worker_has_gone_can_be_completed_by_hand(client: Client) -
     assert client.until_closed("t") == "completed"
 
 
-def test_a_reset_after_a_step_that_was_completed_by_hand_keeps_its_result(client: Client) -> None:
+def test_a_reset_after_a_manually_completed_step_keeps_its_result(client: Client) -> None:
     begin(client)
     client.control("POST", "/runs/a/complete", {"step": "draft", "output": "by hand"})
     assert client.post("/workflow/a/reset", {"stepName": "draft"}).status == 200
@@ -356,7 +356,7 @@ def test_an_unknown_run_or_step_names_the_nearest(client: Client) -> None:
     client.control("GET", "/runs/main", expect=404)
 
 
-def test_a_signal_may_come_later(client: Client) -> None:
+def test_a_signal_can_be_scheduled(client: Client) -> None:
     begin(client)
     later = {"name": "approve", "payload": {"by": "ana"}, "after": "2h"}
     client.control("POST", "/runs/a/signal", later, expect=200)
@@ -368,7 +368,7 @@ def test_a_signal_may_come_later(client: Client) -> None:
 # The clock
 
 
-def test_the_clock_is_told_and_moved(client: Client) -> None:
+def test_the_clock_can_be_read_and_advanced(client: Client) -> None:
     begin(client)
     client.get("/workflow/a/status")
     clock = client.control("GET", "/clock").json
@@ -378,7 +378,7 @@ def test_the_clock_is_told_and_moved(client: Client) -> None:
     assert client.control("POST", "/clock/advance", {"by": 1.5}).json["milliseconds"] % 60_000 == 1500
 
 
-def test_a_manual_clock_moves_only_when_told(client: Client) -> None:
+def test_a_manual_clock_moves_only_when_advanced(client: Client) -> None:
     client.control("PUT", "/clock", {"mode": "manual"}, expect=200)
     begin(client, "slow")
     for _ in range(3):
@@ -396,7 +396,7 @@ def test_a_client_that_waits_continues_when_the_clock_becomes_auto(client: Clien
     assert outcome[0]["output"] == "done"
 
 
-def test_a_real_clock_is_not_moved_and_stays_real(client: Client) -> None:
+def test_a_real_clock_cannot_be_advanced_and_stays_real(client: Client) -> None:
     client.control("POST", "/worlds", {"name": "real", "clock": "real"}, expect=201)
     real = client.of("real")
     real.control("POST", "/clock/advance", {"by": "1s"}, expect=409)
@@ -433,7 +433,7 @@ def test_calls_are_listed_filtered_and_counted(client: Client) -> None:
     assert client.control("GET", "/calls").json == {"calls": [], "count": 0}
 
 
-def test_a_client_waits_for_calls_that_others_make(client: Client) -> None:
+def test_a_client_can_wait_for_calls_of_other_clients(client: Client) -> None:
     def two_calls() -> None:
         time.sleep(0.1)
         client.run("echo")
@@ -444,7 +444,7 @@ def test_a_client_waits_for_calls_that_others_make(client: Client) -> None:
     assert found["count"] == 2
 
 
-def test_waiting_in_vain_says_what_there_was_instead(client: Client) -> None:
+def test_a_wait_for_calls_that_times_out_reports_the_calls_that_were_made(client: Client) -> None:
     client.run("echo")
     answer = client.control("GET", "/calls/wait", route="start", timeout="50ms", expect=408).json
     assert "POST /workflow/run -> 200" in answer["message"]
@@ -475,9 +475,7 @@ def test_a_client_that_waits_for_calls_does_not_keep_the_server_from_ending() ->
         ("DELETE", "/worlds/zzz", "worlds"),
     ],
 )
-def test_who_asks_for_what_is_not_there_is_told_where_to_look(
-    client: Client, method: str, path: str, listed: str
-) -> None:
+def test_a_404_names_the_list_to_look_in(client: Client, method: str, path: str, listed: str) -> None:
     message = client.control(method, path, expect=404).json["message"]
     assert f"GET /__mock__/{listed} lists" in message
     client.control("GET", f"/{listed}", expect=200)
@@ -494,7 +492,7 @@ def test_who_asks_for_what_is_not_there_is_told_where_to_look(
         ("DELETE", "/version", 405, None),
     ],
 )
-def test_what_is_not_there_is_reported_with_what_is(
+def test_an_unknown_resource_is_reported_with_the_nearest_one(
     client: Client, method: str, path: str, status: int, nearest: str | None
 ) -> None:
     answer = client.control(method, path, expect=status)
@@ -520,13 +518,13 @@ def test_what_is_not_there_is_reported_with_what_is(
         (b'{"by": true}', "not valid under any"),
     ],
 )
-def test_a_body_that_is_impossible_is_refused_and_says_why(client: Client, body: bytes, words: str) -> None:
+def test_an_invalid_body_is_refused_with_a_reason(client: Client, body: bytes, words: str) -> None:
     headers = {"Content-Type": "application/json"}
     answer = client.control("POST", "/clock/advance", data=body, headers=headers, expect=400)
     assert words in answer.json["message"]
 
 
-def test_bodies_of_other_types_encodings_and_sizes_are_refused(client: Client) -> None:
+def test_bodies_of_wrong_type_encoding_or_size_are_refused(client: Client) -> None:
     def advance(**headers: str) -> int:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return client.control("POST", "/clock/advance", data=b'{"by": "1s"}', headers=named).status
@@ -551,14 +549,14 @@ def test_query_parameters_are_checked(client: Client) -> None:
     client.control("GET", "/runs/%zz", expect=400)
 
 
-def test_looking_is_possible_with_head(client: Client) -> None:
+def test_head_requests_are_supported(client: Client) -> None:
     assert client.control("HEAD", "/clock").body == b""
 
 
 # The token
 
 
-def test_with_a_token_everything_asks_for_it() -> None:
+def test_every_control_operation_requires_the_configured_token() -> None:
     with served(worlds_of(), control_token="s3cret") as client:
         client.control("GET", "/clock", expect=200)
         for operation in OPERATIONS:
@@ -573,7 +571,7 @@ def test_with_a_token_everything_asks_for_it() -> None:
         assert client.run("echo", 1)["output"] == 1
 
 
-def test_a_test_in_another_language_can_do_what_a_test_in_python_does(client: Client) -> None:
+def test_the_control_plane_can_do_what_a_python_test_can(client: Client) -> None:
     """The flow of the first example of docs/guides/scripts-python.md, without Python."""
     client.control("PUT", "/workflows/report", {"takes": "45m", "returns": {"pages": "{{ input.n }}"}})
     client.control("POST", "/faults", {"status": 503, "route": "start"})

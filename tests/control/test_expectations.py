@@ -26,7 +26,7 @@ def made(client: Client, *expected: dict[str, Any], expect: int = 200, **how: An
     return client.control("POST", "/calls/assert", body, expect=expect).json
 
 
-def test_the_calls_that_were_expected_are_given_back(client: Client) -> None:
+def test_the_expected_calls_are_returned(client: Client) -> None:
     found = made(client, {"call": "started", "workflow": "approval", "input": INPUT}, times=1)
     assert [call["number"] for call in found["calls"]] == [1]
     both = made(
@@ -41,7 +41,7 @@ def test_the_calls_that_were_expected_are_given_back(client: Client) -> None:
     made(client, {"call": "called", "route": "signal", "status": 200})
 
 
-def test_other_keys_are_allowed_only_where_the_request_says_so(client: Client) -> None:
+def test_extra_keys_are_allowed_only_on_request(client: Client) -> None:
     wanted = {"call": "started", "input": {"options": {"words": 50}}}
     made(client, {**wanted, "partly": True})
     words = made(client, wanted, expect=422)["message"]
@@ -63,7 +63,7 @@ def test_other_keys_are_allowed_only_where_the_request_says_so(client: Client) -
         ({"call": "started"}, {"only": True}, "no other call that changes anything"),
     ],
 )
-def test_what_was_not_as_expected_is_reported_with_the_nearest_call(
+def test_a_failed_expectation_is_reported_with_the_nearest_call(
     client: Client, expected: dict[str, Any], how: dict[str, Any], words: str
 ) -> None:
     answer = made(client, expected, expect=422, **how)
@@ -71,7 +71,7 @@ def test_what_was_not_as_expected_is_reported_with_the_nearest_call(
     assert words in answer["message"]
 
 
-def test_an_order_that_was_not_kept_is_reported(client: Client) -> None:
+def test_calls_in_the_wrong_order_are_reported(client: Client) -> None:
     answer = made(client, {"call": "signalled"}, {"call": "started"}, expect=422, inOrder=True)
     assert "it was made before that, as #1" in answer["message"]
 
@@ -89,13 +89,13 @@ def test_an_order_that_was_not_kept_is_reported(client: Client) -> None:
         ({"call": "started"}, {"times": 1, "only": True}, "'times' cannot be combined with"),
     ],
 )
-def test_an_expectation_that_means_nothing_is_refused(
+def test_an_invalid_expectation_is_refused(
     client: Client, expected: dict[str, Any], how: dict[str, Any], words: str
 ) -> None:
     assert words in made(client, expected, expect=400, **how)["message"]
 
 
-def test_the_report_tells_calls_runs_timelines_and_what_a_request_scripted_for_nothing(
+def test_the_report_has_calls_runs_timelines_and_unused_scripts(
     client: Client,
 ) -> None:
     client.control("PUT", "/workflows/report", {"returns": 1})

@@ -59,14 +59,14 @@ def test_requests_and_runs_are_counted(client: Client) -> None:
     assert dict(labels)["version"] == version()
 
 
-def test_an_answer_that_is_lost_has_status_0(client: Client) -> None:
+def test_a_lost_response_is_counted_with_status_0(client: Client) -> None:
     client.control("POST", "/faults", {"drop": "request", "route": "catalog"})
     with pytest.raises((OSError, HTTPException)):
         client.get("/workflow/catalog")
     assert of(metrics(client), "requests_total", route="catalog", status="0") == 1
 
 
-def test_a_world_shows_its_own_counts_and_the_server_those_of_all_that_there_were(client: Client) -> None:
+def test_a_world_shows_its_own_counts_and_the_server_the_total(client: Client) -> None:
     one, two = client.of("one"), client.of("two")
     for user in (client, one, one, two):
         user.run("echo", 1)

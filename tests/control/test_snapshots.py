@@ -46,7 +46,7 @@ class Rewinding(Session):
     after=requests,
     clock=st.sampled_from(["auto", "manual"]),
 )
-def test_after_a_restore_the_same_requests_get_the_same_answers(
+def test_after_a_restore_the_same_requests_get_the_same_responses(
     programs: Any, before: Any, between: Any, after: Any, clock: str
 ) -> None:
     session = Rewinding(clock, programs)
@@ -101,7 +101,7 @@ def a_mock(clock: Mode = "auto") -> OutputMock:
 
 
 @pytest.mark.parametrize("minutes", [0, 0.05, 0.2, 0.5, 1, 3, 30])
-def test_a_run_continues_from_wherever_it_was(minutes: float) -> None:
+def test_a_run_continues_from_its_state_in_the_snapshot(minutes: float) -> None:
     mock = a_mock("manual")
     mock.world.start("everything", workflow_id="a")
     mock.clock.advance(minutes * 60)
@@ -119,7 +119,7 @@ def test_a_run_continues_from_wherever_it_was(minutes: float) -> None:
     assert [the_rest(world) for world in copies] == [first, first]
 
 
-def test_a_copy_and_its_world_know_nothing_of_each_other() -> None:
+def test_a_copy_of_a_world_is_independent_of_it() -> None:
     mock = a_mock()
     mock.world.start("everything", workflow_id="a")
     mock.clock.advance("3m")
@@ -135,7 +135,7 @@ def test_a_copy_and_its_world_know_nothing_of_each_other() -> None:
     assert "added" not in other.query("main", "get")["workflowNames"]
 
 
-def test_answers_in_turn_and_ids_continue_from_where_they_were() -> None:
+def test_scripted_answers_and_ids_continue_where_they_were() -> None:
     mock = a_mock()
     first = mock.world.start("turns")
     mock.clock.advance(0)
@@ -150,7 +150,7 @@ def test_answers_in_turn_and_ids_continue_from_where_they_were() -> None:
     assert run.run_id not in [one.run_id for one in mock.runs.values()]
 
 
-def test_faults_chance_and_calls_go_back_too() -> None:
+def test_a_restore_resets_faults_randomness_and_calls() -> None:
     mock = a_mock()
     entry = WorldEntry("one", mock, {})
     mock.faults.add(Fault(status=503, probability=0.5))
@@ -199,7 +199,7 @@ def test_a_run_on_a_real_clock_continues_by_itself() -> None:
             assert real.get("/workflow/a/result").json["output"] == "done"
 
 
-def test_a_script_that_does_something_else_each_time_cannot_be_copied_and_nothing_is_lost() -> None:
+def test_a_nondeterministic_script_cannot_be_copied_and_nothing_is_lost() -> None:
     mock = OutputMock()
     played: list[int] = []
 
@@ -218,7 +218,7 @@ def test_a_script_that_does_something_else_each_time_cannot_be_copied_and_nothin
     assert mock.runs["a"].output == {"n": 1}
 
 
-def test_children_of_workflows_that_are_offered_no_longer_can_be_copied() -> None:
+def test_children_of_removed_workflows_can_be_copied() -> None:
     mock = a_mock()
     mock.world.start("everything", workflow_id="a")
     mock.clock.advance("31s")
@@ -238,7 +238,7 @@ def client() -> Any:
         yield client
 
 
-def test_snapshots_are_kept_by_name_and_bounded(client: Client) -> None:
+def test_snapshots_have_names_and_their_number_is_limited(client: Client) -> None:
     first = client.control("POST", "/snapshots", expect=201).json
     assert (first["name"], first["runs"]) == ("snapshot-1", 0)
     client.run("echo", workflowId="a")
@@ -261,7 +261,7 @@ def test_snapshots_are_kept_by_name_and_bounded(client: Client) -> None:
     client.control("POST", "/snapshots", {"name": "a/b"}, expect=400)
 
 
-def test_workflows_go_back_too(client: Client) -> None:
+def test_a_restore_resets_workflows(client: Client) -> None:
     client.control("POST", "/snapshots", {"name": "s"})
     client.control("PUT", "/workflows/echo", {"returns": "changed"})
     client.control("POST", "/snapshots/s/restore")

@@ -24,7 +24,7 @@ def unused(client: Client, name: str) -> list[Any]:
     return [one for one in found["unused"] if repr(name) in one["about"] or "fault" in one["about"]]
 
 
-def test_what_was_scripted_over_http_and_never_played_is_reported() -> None:
+def test_unused_scripts_that_were_sent_over_http_are_reported() -> None:
     with served(worlds_of()) as client:
         client.control("PUT", "/workflows/price", SCRIPT)
         (whole,) = unused(client, "price")
@@ -46,7 +46,7 @@ def test_what_was_scripted_over_http_and_never_played_is_reported() -> None:
         assert unused(client, "price") == []
 
 
-def test_each_place_in_a_yaml_text_is_named_once() -> None:
+def test_each_unused_place_in_a_yaml_text_is_reported_once() -> None:
     with served(worlds_of()) as client:
         client.control(
             "PUT",
@@ -59,14 +59,14 @@ def test_each_place_in_a_yaml_text_is_named_once() -> None:
         assert whole["places"] == ["the body, line 1, column 1"]
 
 
-def test_a_run_that_has_not_begun_may_still_play_anything() -> None:
+def test_scripts_are_not_reported_as_unused_while_a_run_has_not_begun() -> None:
     with served(worlds_of()) as client:
         client.control("PUT", "/workflows/price", SCRIPT)
         client.start("price", {"currency": "USD"})
         assert unused(client, "price") == []
 
 
-def test_a_fault_says_where_it_is_kept_and_whether_it_can_affect_a_call() -> None:
+def test_a_fault_reports_its_url_and_whether_it_can_affect_a_call() -> None:
     mock = OutputMock(api_version="0.8")
     with served(Worlds(mock)) as client:
         # Those of a preset are for any version, and need not affect anything.

@@ -54,12 +54,12 @@ def test_a_new_name_is_a_new_world_with_the_servers_scripts(client: Client) -> N
     assert client.of("default").get("/workflow/mine/status").json["status"] == "completed"
 
 
-def test_worlds_of_the_same_seed_answer_the_same(client: Client) -> None:
+def test_worlds_with_the_same_seed_return_the_same_responses(client: Client) -> None:
     one, other = client.of("one"), client.of("other")
     assert one.run("echo", 1) == other.run("echo", 1)
 
 
-def test_paths_below_a_world_are_read_as_they_are_everywhere(client: Client) -> None:
+def test_paths_below_a_world_are_parsed_like_other_paths(client: Client) -> None:
     one = client.of("one")
     one.start("approval", workflowId="a/b c")
     assert one.get("/workflow/a%2Fb%20c/status").json["workflowId"] == "a/b c"
@@ -69,14 +69,14 @@ def test_paths_below_a_world_are_read_as_they_are_everywhere(client: Client) -> 
         assert next(iter(stream)).event == "workflow"
 
 
-def test_a_query_that_a_test_client_is_given_by_itself_counts_below_a_world(worlds: Worlds) -> None:
+def test_the_query_string_argument_of_the_test_client_works_below_a_world(worlds: Worlds) -> None:
     client = WsgiClient(Front(worlds))
     for path in ("/__mock__/calls", "/w/one/__mock__/calls", "/w/one/workflow/runs"):
         assert client.get(path, query_string={"limit": "2"}).status_code == 200
         assert client.get(path, query_string={"limit": "0"}).status_code == 400
 
 
-def test_a_world_has_everything_of_its_own(client: Client) -> None:
+def test_worlds_share_no_state(client: Client) -> None:
     one = client.of("one")
     one.control("PUT", "/workflows/only_here", {"returns": 1}, expect=201)
     one.control("PUT", "/clock", {"mode": "manual"})
@@ -91,7 +91,7 @@ def test_a_world_has_everything_of_its_own(client: Client) -> None:
     assert one.control("GET", "/calls/count").json == {"count": 1}
 
 
-def test_operations_about_all_worlds_are_not_there_below_one(client: Client) -> None:
+def test_operations_on_all_worlds_do_not_exist_below_a_world(client: Client) -> None:
     one = client.of("one")
     one.control("GET", "/worlds", expect=404)
     assert one.control("GET", "/world").json["name"] == "one"
@@ -99,7 +99,7 @@ def test_operations_about_all_worlds_are_not_there_below_one(client: Client) -> 
     assert one.control("POST", "/world/wipe").json["runs"] == 0
 
 
-def test_a_token_leads_to_its_world(client: Client) -> None:
+def test_a_token_selects_its_world(client: Client) -> None:
     client.control("POST", "/worlds", {"name": "one", "tokens": ["t1", "t2"]}, expect=201)
     for authorization in ("Basic t1", "Bearer t2", "t1"):
         started = client.post(
@@ -118,7 +118,7 @@ def test_a_token_leads_to_its_world(client: Client) -> None:
 # Making and ending them
 
 
-def test_a_world_is_made_as_it_is_asked_for(client: Client) -> None:
+def test_a_world_is_created_with_the_requested_options(client: Client) -> None:
     asked = {"name": "one", "clock": "manual", "seed": 12, "scripts": "none"}
     made = client.control("POST", "/worlds", asked, expect=201).json
     assert (made["seed"], made["clock"]["mode"], made["workflows"]) == (12, "manual", 0)
@@ -127,18 +127,18 @@ def test_a_world_is_made_as_it_is_asked_for(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "x" * 65, "é", "%2e%2e%2f", "a\nb", "a\0"])
-def test_names_that_could_mean_something_else_are_refused(client: Client, name: str) -> None:
+def test_ambiguous_world_names_are_refused(client: Client, name: str) -> None:
     client.control("POST", "/worlds", {"name": name}, expect=400)
 
 
 @pytest.mark.parametrize("path", ["/w/a%2Fb/health", "/w//health", "/w/..%2f/health", "/w/%00/health", "/w/"])
-def test_paths_of_no_world_are_refused_and_make_none(client: Client, path: str) -> None:
+def test_invalid_world_paths_are_refused_and_create_no_world(client: Client, path: str) -> None:
     answer = client.unchecked("GET", path)
     assert answer.status == 400
     assert names(client) == ["default"]
 
 
-def test_a_wiped_world_begins_again_with_the_same_seed(client: Client) -> None:
+def test_a_wiped_world_restarts_with_the_same_seed(client: Client) -> None:
     one = client.of("one")
     first = one.run("echo", 1)
     one.control("POST", "/faults", {"status": 500, "times": "always"})
@@ -150,7 +150,7 @@ def test_a_wiped_world_begins_again_with_the_same_seed(client: Client) -> None:
     assert one.run("echo", 1) == first
 
 
-def test_a_client_that_waits_in_a_world_that_is_wiped_or_deleted_is_let_go(client: Client) -> None:
+def test_wiping_or_deleting_a_world_wakes_its_waiting_clients(client: Client) -> None:
     for verb, path in (("POST", "/worlds/one/wipe"), ("DELETE", "/worlds/one")):
         one = client.of("one")
         one.start("approval", workflowId="a")
@@ -166,7 +166,7 @@ def test_a_client_that_waits_in_a_world_that_is_wiped_or_deleted_is_let_go(clien
                 pass
 
 
-def test_a_deleted_world_is_gone_and_its_name_free(client: Client) -> None:
+def test_a_deleted_world_is_gone_and_its_name_can_be_reused(client: Client) -> None:
     one = client.of("one")
     one.run("echo", 1, workflowId="a")
     client.control("DELETE", "/worlds/one", expect=204)
@@ -176,7 +176,7 @@ def test_a_deleted_world_is_gone_and_its_name_free(client: Client) -> None:
     client.control("DELETE", "/worlds/default", expect=409)
 
 
-def test_there_are_so_many_worlds_and_no_more() -> None:
+def test_the_number_of_worlds_is_limited() -> None:
     with served(worlds_of(most=3)) as client:
         client.of("one").run("echo")
         client.control("POST", "/worlds", {"name": "two"}, expect=201)
@@ -189,7 +189,7 @@ def test_there_are_so_many_worlds_and_no_more() -> None:
         assert client.of("one").run("echo", 1)["output"] == 1
 
 
-def test_with_a_control_token_only_that_makes_worlds() -> None:
+def test_with_a_control_token_only_that_token_creates_worlds() -> None:
     with served(worlds_of(), control_token="s3cret") as client:
         answer, chunks, close = client.open("GET", "/w/one/health", [], None)
         list(chunks)
@@ -199,7 +199,7 @@ def test_with_a_control_token_only_that_makes_worlds() -> None:
         assert client.of("one").run("echo", 1)["output"] == 1
 
 
-def test_an_idle_world_expires_and_one_that_is_used_does_not() -> None:
+def test_an_idle_world_expires_and_a_used_one_does_not() -> None:
     with served(worlds_of(idle=0.4)) as client:
         used, idle, waiting = client.of("used"), client.of("idle"), client.of("waiting")
         idle.run("echo")
@@ -277,7 +277,7 @@ def shared() -> Iterator[Client]:
 
 @settings(max_examples=25)
 @given(calls=st.lists(st.tuples(st.booleans(), METHODS), min_size=2, max_size=25))
-def test_two_worlds_can_never_see_each_other(shared: Client, calls: list[tuple[bool, Call]]) -> None:
+def test_requests_to_one_world_never_affect_another(shared: Client, calls: list[tuple[bool, Call]]) -> None:
     def answers(which: list[tuple[bool, Call]]) -> dict[bool, list[tuple[int, bytes]]]:
         for name in ("left", "right"):
             shared.control("POST", "/worlds", {"name": name})
@@ -294,7 +294,7 @@ def test_two_worlds_can_never_see_each_other(shared: Client, calls: list[tuple[b
         assert alone[left] == together[left]
 
 
-def test_streams_of_one_world_say_nothing_of_another(client: Client) -> None:
+def test_a_stream_shows_only_its_own_world(client: Client) -> None:
     one, other = client.of("one"), client.of("other")
     for world in (one, other):
         world.start("approval", workflowId="a")

@@ -30,7 +30,7 @@ def commands() -> Iterator[tuple[str, str]]:
             yield path, " ".join(found[1].split())
 
 
-def test_every_command_that_is_shown_is_one_with_options_that_it_has() -> None:
+def test_every_documented_command_and_option_exists() -> None:
     number = 0
     for path, words in commands():
         name, *rest = shlex.split(words)
@@ -47,14 +47,14 @@ def test_every_command_that_is_shown_is_one_with_options_that_it_has() -> None:
     assert number > 60
 
 
-def test_every_variable_of_the_fakes_own_that_is_shown_is_read() -> None:
+def test_every_documented_variable_is_read_by_the_code() -> None:
     known = {CONFIG_VARIABLE, *variables_of(command)}
     files = {**PAGES, **{name: (ROOT / name).read_text() for name in ("Dockerfile", "compose.yaml")}}
     for path, text in files.items():
         assert set(re.findall(r"\bOUTPUT_MOCK_[A-Z0-9_]*[A-Z0-9]\b", text)) <= known, path
 
 
-def test_the_compose_file_beside_the_code_is_like_the_one_that_is_shown() -> None:
+def test_the_compose_file_matches_the_documented_one() -> None:
     (shown,) = [
         yaml.safe_load(block)
         for block in re.findall(r"```yml\n(services:.*?)```", PAGES["docs/start/compose.md"], re.DOTALL)

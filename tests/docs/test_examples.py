@@ -91,7 +91,7 @@ def as_pattern(expected: str) -> str:
 
 
 @pytest.mark.parametrize("path", WITH_CURL)
-def test_every_curl_line_gets_the_answer_that_is_shown(path: str) -> None:
+def test_every_curl_example_gets_the_documented_response(path: str) -> None:
     def make(options: Mapping[str, Any]) -> OutputMock:
         return OutputMock(options.get("clock", "auto"), options.get("seed", 0), scripts=[demonstration])
 
@@ -118,7 +118,7 @@ def test_the_python_examples_run_and_their_assertions_hold(
     exec(compile(example[2], str(file), "exec"), {"__name__": "example"})  # the example as a module
 
 
-def test_the_trace_that_is_shown_is_that_of_the_example() -> None:
+def test_the_documented_trace_is_that_of_the_example() -> None:
     (shown,) = re.findall(
         r"```text\n\$ output-mock trace s\n(.*?)```", page("docs/guides/traces.md"), re.DOTALL
     )
@@ -129,7 +129,7 @@ def test_the_trace_that_is_shown_is_that_of_the_example() -> None:
     assert "\n".join(click.unstyle(line) for line in lines) == shown.rstrip()
 
 
-def test_what_is_quoted_from_a_file_stands_there() -> None:
+def test_code_that_is_quoted_from_a_file_matches_the_file() -> None:
     assert len(QUOTED) >= 5
     for path, file, code in QUOTED:
         text = (ROOT / path).parent.joinpath(file).read_text()
@@ -137,7 +137,7 @@ def test_what_is_quoted_from_a_file_stands_there() -> None:
             assert f"\n\n{piece}\n" in text, f"{file} has not what {path} shows:\n{piece}"
 
 
-def test_the_tests_pass_or_fail_as_is_shown(pytester: pytest.Pytester) -> None:
+def test_the_documented_tests_pass_or_fail_as_shown(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(**{f"test_{number}": code for number, (code, _) in enumerate(SUITES)})
     pytester.makeini(blocks("docs/start/python-tests.md", "ini")[0])
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
@@ -162,7 +162,7 @@ def test_the_fixtures_marker_and_options_are_documented(pytestconfig: pytest.Con
         pytestconfig.getini(name)
 
 
-def test_the_script_file_that_is_shown_can_be_served(tmp_path: Path) -> None:
+def test_the_documented_script_file_can_be_served(tmp_path: Path) -> None:
     file = tmp_path / "script.py"
     file.write_text(next(code for path, _, code in PYTHON if path == "docs/guides/serve.md"))
     mock = OutputMock(scripts=[file])
@@ -171,7 +171,7 @@ def test_the_script_file_that_is_shown_can_be_served(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", YAML, ids=name)
-def test_the_yaml_examples_are_good_scripts(example: tuple[str, int, str], tmp_path: Path) -> None:
+def test_the_yaml_examples_are_valid_scripts(example: tuple[str, int, str], tmp_path: Path) -> None:
     file = tmp_path / "workflows.yaml"
     code = example[2]
     file.write_text(code)
@@ -180,7 +180,7 @@ def test_the_yaml_examples_are_good_scripts(example: tuple[str, int, str], tmp_p
     assert Draft202012Validator(document()).is_valid(yaml.safe_load(code))
 
 
-def test_the_yaml_example_does_what_it_says(tmp_path: Path) -> None:
+def test_the_yaml_example_does_what_its_text_says(tmp_path: Path) -> None:
     file = tmp_path / "workflows.yaml"
     file.write_text(blocks("docs/guides/scripts-yaml.md", "yaml")[1])
     mock = OutputMock(scripts=[file])
@@ -210,7 +210,7 @@ def test_the_yaml_example_does_what_it_says(tmp_path: Path) -> None:
     assert mock.script_errors == []
 
 
-def test_the_configuration_file_that_is_shown_has_settings_that_there_are(tmp_path: Path) -> None:
+def test_the_settings_in_the_documented_configuration_file_exist(tmp_path: Path) -> None:
     (file,) = blocks("docs/reference/environment.md", "toml")
     (tmp_path / "output-mock.toml").write_text(file)
     (tmp_path / "workflows").mkdir()
@@ -221,7 +221,7 @@ def test_the_configuration_file_that_is_shown_has_settings_that_there_are(tmp_pa
     assert "'x' is neither a number nor 'auto'" in one_line(run("verify", "-n", "x", cwd=tmp_path))
 
 
-def test_the_two_commands_name_what_the_package_offers() -> None:
+def test_the_two_commands_of_the_readme_exist_in_the_package() -> None:
     commands = blocks("README.md", "sh")
     assert len(commands) == 2
     project = (ROOT / "pyproject.toml").read_text()
@@ -231,7 +231,7 @@ def test_the_two_commands_name_what_the_package_offers() -> None:
     assert re.search(r"^dev = \[", project, re.MULTILINE)
 
 
-def test_the_numbers_that_are_said_are_those_of_the_code() -> None:
+def test_the_documented_numbers_match_the_code() -> None:
     text = " ".join(EVERYTHING.split()) + " ".join((ROOT / "CHANGELOG.md").read_text().split())
     verify_options = {option.name: option.default for option in verify.params}
     serve_options = {option.name: option.default for option in serve.params}
@@ -253,7 +253,7 @@ def test_the_numbers_that_are_said_are_those_of_the_code() -> None:
             assert words.get(word) == number or word.replace(",", "") == f"{number:g}", pattern
 
 
-def test_the_suites_numbers_agree_with_each_other() -> None:
+def test_the_documented_numbers_of_the_suite_are_consistent() -> None:
     numbers = set(re.findall(r"all (\d+) of (\d+) pass", " ".join(EVERYTHING.split())))
     (shown,) = re.findall(r"^ +(\d+) +1 +0$", EVERYTHING, re.MULTILINE)
     total = str(int(shown) + 1)

@@ -29,7 +29,7 @@ def anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_link_leads_to_a_file_and_a_heading_that_are_there(path: str) -> None:
+def test_every_link_points_to_an_existing_file_and_heading(path: str) -> None:
     for link in links(path):
         if link.startswith(("https://", "http://")):
             continue

@@ -30,7 +30,7 @@ GENERATED = sorted({one.page for one in TABLES.values()})
 
 
 @pytest.mark.parametrize("name", GENERATED)
-def test_the_tables_are_what_the_code_says(name: str) -> None:
+def test_the_generated_tables_are_up_to_date(name: str) -> None:
     assert (PAGES / name).read_text() == up_to_date(name), "run python -m tests.docs.reference"
 
 
@@ -38,7 +38,7 @@ def test_the_overview_for_language_models_is_up_to_date() -> None:
     assert (ROOT / "llms.txt").read_text() == overview(), "run python -m tests.docs.reference"
 
 
-def test_every_table_stands_on_its_page() -> None:
+def test_every_generated_table_is_on_its_page() -> None:
     for name, table in TABLES.items():
         assert f"<!-- table: {name} -->\n" in (PAGES / table.page).read_text()
 
@@ -62,7 +62,7 @@ def variables(folder: Path) -> set[str]:
     return found
 
 
-def test_every_environment_variable_is_told_and_exists() -> None:
+def test_exactly_the_existing_environment_variables_are_documented() -> None:
     told = set(re.findall(r"^\| `([A-Z0-9_]+)", page("docs/reference/environment.md"), re.MULTILINE))
     named = variables(ROOT / "output_mock") | variables(ROOT / "pytest_output")
     named |= variables(ROOT / "contract_tests")
@@ -80,7 +80,7 @@ def test_every_filter_test_and_name_of_expressions_is_documented() -> None:
     assert set(first_column(path, "Names")) == set(NAMES)
 
 
-def test_every_example_of_an_expression_gives_the_value_that_is_shown() -> None:
+def test_every_documented_expression_has_the_documented_value() -> None:
     rows = re.findall(
         r"\| (?:`|<code>)\{\{ (.+?) \}\}(?:`|</code>) \| `(.+?)` \|$",
         page("docs/reference/expressions.md"),
@@ -103,7 +103,7 @@ def test_every_command_is_documented() -> None:
     assert headings == sorted(command.commands)
 
 
-def test_every_trouble_with_s3_is_documented() -> None:
+def test_every_kind_of_s3_trouble_is_documented() -> None:
     assert first_column("docs/reference/faults.md", "Values of `s3`") == list(get_args(Trouble))
 
 
@@ -113,7 +113,7 @@ def told_options(path: str, heading: str) -> set[str]:
     return set(re.findall(r"^\| (?:`|<code>)(--?[a-z][a-z0-9-]*)", section, re.MULTILINE))
 
 
-def test_every_option_of_every_command_is_told_and_no_other() -> None:
+def test_exactly_the_existing_options_of_every_command_are_documented() -> None:
     for name, one in command.commands.items():
         options = [param for param in one.params if isinstance(param, click.Option) and not param.hidden]
         told = told_options("docs/reference/command-line.md", name)
@@ -122,7 +122,7 @@ def test_every_option_of_every_command_is_told_and_no_other() -> None:
         assert told <= {opt for option in options for opt in option.opts}, name
 
 
-def test_all_that_the_plugin_takes_is_documented(pytestconfig: pytest.Config) -> None:
+def test_every_fixture_marker_and_option_of_the_plugin_is_documented(pytestconfig: pytest.Config) -> None:
     """What pytest itself knows of the plugin: fixtures, ini options, options of the command line."""
     fixtures = {name for name, value in vars(plugin).items() if getfixturemarker(value) and name[0] != "_"}
     parser = pytestconfig._parser
@@ -137,7 +137,7 @@ def test_all_that_the_plugin_takes_is_documented(pytestconfig: pytest.Config) ->
         assert f"| `{name}=" in text, name
 
 
-def test_every_operation_of_the_control_plane_and_what_it_takes_is_documented() -> None:
+def test_every_control_plane_operation_and_its_parameters_are_documented() -> None:
     rows = re.findall(
         r"^\| `(\w+ /__mock__[^`]*)` \| (.*) \|$", page("docs/reference/control-plane.md"), re.MULTILINE
     )

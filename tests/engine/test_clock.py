@@ -36,7 +36,7 @@ def seconds(client: Client, workflow_id: str = "wf") -> float:
 
 
 @pytest.mark.parametrize("length", ["1s", "4m59s"])
-def test_auto_run_answers_at_once_however_long_a_workflow_takes(
+def test_auto_run_returns_at_once_for_workflows_of_any_duration(
     client: Client, mock: OutputMock, length: str
 ) -> None:
     mock.workflow("slow").takes(length).returns("done")
@@ -44,7 +44,7 @@ def test_auto_run_answers_at_once_however_long_a_workflow_takes(
         assert client.run("slow", workflowId="wf")["output"] == "done"
 
 
-def test_auto_run_of_an_hour_long_step_answers_at_once(client: Client, mock: OutputMock) -> None:
+def test_auto_run_of_an_hour_long_step_returns_at_once(client: Client, mock: OutputMock) -> None:
     @mock.workflow("hour")
     async def hour(ctx: Context, input: Any) -> Any:
         return await ctx.step("long", takes="1h", returns="done", options={"startToCloseTimeout": "2h"})
@@ -54,14 +54,14 @@ def test_auto_run_of_an_hour_long_step_answers_at_once(client: Client, mock: Out
     assert seconds(client) == 3600
 
 
-def test_auto_408_comes_at_once_and_time_has_passed_by_the_timeout(client: Client, mock: OutputMock) -> None:
+def test_auto_408_comes_at_once_and_time_advances_by_the_timeout(client: Client, mock: OutputMock) -> None:
     mock.workflow("hour").takes("1h").returns("done")
     with no_hang():
         assert client.post("/workflow/run", {"workflowName": "hour", "timeout": 60_000}).status == 408
     assert elapsed(mock) == timedelta(minutes=1)
 
 
-def test_auto_nothing_happens_before_somebody_looks(mock: OutputMock) -> None:
+def test_auto_nothing_happens_before_the_first_request(mock: OutputMock) -> None:
     mock.workflow("hour").takes("1h").returns("done")
     mock.world.start("hour", workflow_id="wf")
     assert mock.runs["wf"].status == "running"
@@ -70,7 +70,7 @@ def test_auto_nothing_happens_before_somebody_looks(mock: OutputMock) -> None:
 
 
 @pytest.mark.parametrize("path", ["status", "result", "trace-log", "history"])
-def test_auto_a_polling_client_sees_running_first_and_the_end_at_last(
+def test_auto_a_polling_client_sees_running_and_then_the_end(
     client: Client, mock: OutputMock, path: str
 ) -> None:
     mock.workflow("instant").returns("done")
@@ -86,14 +86,14 @@ def test_auto_a_polling_client_sees_running_first_and_the_end_at_last(
         assert seen == sorted(seen)
 
 
-def test_auto_polling_the_list_of_runs_comes_to_the_end_too(client: Client, mock: OutputMock) -> None:
+def test_auto_polling_the_list_of_runs_reaches_the_end_too(client: Client, mock: OutputMock) -> None:
     mock.workflow("hour").takes("1h").returns("done")
     client.start("hour")
     statuses = [client.get("/workflow/runs?workflowType=hour").json["runs"][0]["status"] for _ in range(10)]
     assert (statuses[0], statuses[-1]) == ("running", "completed")
 
 
-def test_auto_a_poll_lets_one_thing_happen(client: Client, mock: OutputMock) -> None:
+def test_auto_a_poll_advances_by_one_event(client: Client, mock: OutputMock) -> None:
     @mock.workflow("steps")
     async def steps(ctx: Context, input: Any) -> Any:
         for _ in range(3):
@@ -125,7 +125,7 @@ def test_auto_polls_do_not_make_time_jump_for_a_run_that_waits_for_a_signal(
     assert client.until_closed("wf") == "completed"
 
 
-def test_auto_polls_of_one_run_do_not_hasten_another(client: Client, mock: OutputMock) -> None:
+def test_auto_polls_of_one_run_do_not_advance_another(client: Client, mock: OutputMock) -> None:
     @mock.workflow("waits")
     async def waits(ctx: Context, input: Any) -> Any:
         return await ctx.wait_for_signal("go")
@@ -174,7 +174,7 @@ def test_auto_a_stream_does_not_wait_in_real_time(client: Client, mock: OutputMo
         assert [frame.event for frame in stream][-1] == "done"
 
 
-def test_auto_a_long_poll_jumps_to_what_is_due_within_it(client: Client, mock: OutputMock) -> None:
+def test_auto_a_long_poll_jumps_to_events_that_are_due_within_it(client: Client, mock: OutputMock) -> None:
     @mock.workflow("soon")
     async def soon(ctx: Context, input: Any) -> Any:
         await ctx.sleep("10s")
@@ -192,7 +192,7 @@ def test_auto_a_long_poll_jumps_to_what_is_due_within_it(client: Client, mock: O
     assert elapsed(mock) == timedelta(seconds=10)
 
 
-def test_auto_a_long_poll_in_which_nothing_comes_lets_the_next_thing_happen_after_it(
+def test_auto_a_long_poll_without_events_advances_to_the_next_one_afterwards(
     client: Client, mock: OutputMock
 ) -> None:
     mock.workflow("day").takes("23h").returns("done")
@@ -208,7 +208,7 @@ def test_auto_a_long_poll_in_which_nothing_comes_lets_the_next_thing_happen_afte
     assert seconds(client) == 23 * 3600
 
 
-def test_auto_time_never_stands_still_for_work_that_others_do(client: Client, mock: OutputMock) -> None:
+def test_auto_time_advances_for_child_workflows(client: Client, mock: OutputMock) -> None:
     @mock.workflow("parent")
     async def parent(ctx: Context, input: Any) -> Any:
         return await ctx.child("child")
@@ -229,7 +229,7 @@ def manual() -> OutputMock:
     return OutputMock("manual")
 
 
-def test_manual_nothing_moves_by_looking(manual: OutputMock, connect: Connect) -> None:
+def test_manual_requests_move_no_time(manual: OutputMock, connect: Connect) -> None:
     manual.workflow("hour").takes("1h").returns("done")
     client = connect(manual)
     client.start("hour", workflowId="wf")
@@ -240,7 +240,7 @@ def test_manual_nothing_moves_by_looking(manual: OutputMock, connect: Connect) -
     assert elapsed(manual) == timedelta(0)
 
 
-def test_manual_time_moves_by_what_it_is_told(manual: OutputMock, connect: Connect) -> None:
+def test_manual_time_moves_only_by_advances(manual: OutputMock, connect: Connect) -> None:
     manual.workflow("hour").takes("1h").returns("done")
     client = connect(manual)
     client.start("hour", workflowId="wf")
@@ -252,7 +252,7 @@ def test_manual_time_moves_by_what_it_is_told(manual: OutputMock, connect: Conne
     assert elapsed(manual) == timedelta(hours=1)
 
 
-def test_manual_everything_due_on_the_way_happens_at_its_own_time_in_order(manual: OutputMock) -> None:
+def test_manual_an_advance_runs_every_due_event_at_its_own_time_in_order(manual: OutputMock) -> None:
     order: list[tuple[str, float]] = []
 
     @manual.workflow("sleeper")
@@ -280,7 +280,7 @@ def test_manual_everything_due_on_the_way_happens_at_its_own_time_in_order(manua
         (0, timedelta(0)),
     ],
 )
-def test_a_clock_advances_by_any_way_to_write_a_duration(
+def test_a_clock_advances_by_durations_in_any_notation(
     manual: OutputMock, duration: Any, length: timedelta
 ) -> None:
     manual.clock.advance(duration)
@@ -288,7 +288,7 @@ def test_a_clock_advances_by_any_way_to_write_a_duration(
 
 
 @pytest.mark.parametrize("duration", [-1, "-1s", "soon", "", "1", None, True, float("nan"), "2000000d"])
-def test_what_is_not_a_duration_is_refused_with_words(manual: OutputMock, duration: Any) -> None:
+def test_an_invalid_duration_is_refused_with_an_explanation(manual: OutputMock, duration: Any) -> None:
     with pytest.raises(ValueError, match="duration"):
         manual.clock.advance(duration)
     assert elapsed(manual) == timedelta(0)
@@ -317,7 +317,7 @@ def test_manual_run_times_out_when_another_thread_advances_past_it(
     assert (answers[0].status, answers[0].json["error"]) == (408, "WorkflowExecutionTimedOutError")
 
 
-def test_manual_run_that_nobody_advances_says_what_to_do(manual: OutputMock, connect: Connect) -> None:
+def test_manual_run_reports_that_the_clock_must_be_advanced(manual: OutputMock, connect: Connect) -> None:
     manual.world.patience = 0.01
     manual.workflow("hour").takes("1h").returns("done")
     answer = connect(manual).post("/workflow/run", {"workflowName": "hour", "timeout": 7_200_000})
@@ -334,7 +334,7 @@ def test_manual_work_that_takes_no_time_needs_no_advance(manual: OutputMock, con
     assert elapsed(manual) == timedelta(0)
 
 
-def test_manual_a_signal_is_taken_without_an_advance(manual: OutputMock, connect: Connect) -> None:
+def test_manual_a_signal_is_received_without_an_advance(manual: OutputMock, connect: Connect) -> None:
     @manual.workflow("waits")
     async def waits(ctx: Context, input: Any) -> Any:
         return await ctx.wait_for_signal("go")
@@ -345,7 +345,7 @@ def test_manual_a_signal_is_taken_without_an_advance(manual: OutputMock, connect
     assert client.get("/workflow/wf/result").json["output"] == {"n": 1}
 
 
-def test_manual_a_stream_follows_what_advances_bring(manual: OutputMock, connect: Connect) -> None:
+def test_manual_a_stream_follows_each_advance(manual: OutputMock, connect: Connect) -> None:
     manual.workflow("hour").takes("1h").returns("done")
     client = connect(manual)
     client.start("hour", workflowId="wf")
@@ -363,7 +363,7 @@ def test_manual_a_stream_follows_what_advances_bring(manual: OutputMock, connect
 # --- real ------------------------------------------------------------------------------------------------
 
 
-def test_real_time_is_the_walls() -> None:
+def test_real_time_is_wall_clock_time() -> None:
     before = datetime.now(timezone.utc)
     mock = OutputMock("real")
     assert before <= mock.clock.now() <= datetime.now(timezone.utc)
@@ -431,7 +431,7 @@ def times(mock: OutputMock, workflow_id: str, kind: str) -> list[int]:
     ]
 
 
-def test_real_a_machine_that_stood_still_is_where_it_would_be_without() -> None:
+def test_real_a_suspended_machine_catches_up() -> None:
     """Each thing happens when it was due, and what follows it follows from there."""
     mock = OutputMock("real")
 
@@ -452,7 +452,7 @@ def test_real_a_machine_that_stood_still_is_where_it_would_be_without() -> None:
     mock.close()
 
 
-def test_real_a_wait_that_was_over_is_over_however_late_that_is_noticed() -> None:
+def test_real_a_timeout_counts_even_when_it_is_noticed_late() -> None:
     mock = OutputMock("real")
     mock.workflow("brief").takes("300ms").returns("done")
     with mock.clock.lock:
@@ -464,7 +464,7 @@ def test_real_a_wait_that_was_over_is_over_however_late_that_is_noticed() -> Non
     mock.close()
 
 
-def test_real_signals_of_one_client_have_workflow_tasks_of_their_own(connect: Connect) -> None:
+def test_real_successive_signals_have_separate_workflow_tasks(connect: Connect) -> None:
     """As on the deployment that was recorded, where none came sooner than 10 ms after another."""
     mock = OutputMock("real")
 
@@ -493,7 +493,7 @@ def test_a_clock_has_one_of_three_modes() -> None:
         OutputMock("fast")  # type: ignore[arg-type]
 
 
-def test_virtual_time_begins_where_it_is_told() -> None:
+def test_virtual_time_begins_at_the_given_start() -> None:
     start = datetime(2030, 5, 6, 7, 8, 9, tzinfo=timezone(timedelta(hours=2)))
     mock = OutputMock("manual", start=start)
     assert mock.clock.now() == start
@@ -505,7 +505,7 @@ def test_two_fakes_have_two_clocks() -> None:
     assert (elapsed(first), elapsed(second)) == (timedelta(hours=1), timedelta(0))
 
 
-def test_a_script_cannot_move_the_clock_that_it_runs_on(manual: OutputMock) -> None:
+def test_a_script_cannot_advance_its_own_clock(manual: OutputMock) -> None:
     @manual.workflow("cheats")
     async def cheats(ctx: Context, input: Any) -> Any:
         manual.clock.advance("1h")
@@ -516,7 +516,7 @@ def test_a_script_cannot_move_the_clock_that_it_runs_on(manual: OutputMock) -> N
     assert "a script cannot move the clock" in answer.json["message"]
 
 
-def test_what_is_cancelled_never_happens_and_is_forgotten() -> None:
+def test_cancelled_timers_never_fire_and_are_removed() -> None:
     clock = Clock("manual")
     happened: list[int] = []
     timers = [clock.call_at(clock.nanoseconds() + n, partial(happened.append, n)) for n in range(10_000)]
@@ -527,7 +527,7 @@ def test_what_is_cancelled_never_happens_and_is_forgotten() -> None:
     assert happened == [0, 9_999]
 
 
-def test_things_due_at_the_same_time_happen_in_the_order_in_which_they_were_asked_for() -> None:
+def test_events_due_at_the_same_time_happen_in_the_order_of_scheduling() -> None:
     clock = Clock("manual")
     happened: list[int] = []
     when = clock.nanoseconds() + 5
@@ -567,7 +567,7 @@ def test_asyncio_sleep_takes_time_on_the_fakes_clock(play: Callable[..., Any]) -
     assert play(script) == (["slept", 3600], 3600)
 
 
-def test_asyncio_sleep_of_nothing_takes_no_time(play: Callable[..., Any]) -> None:
+def test_asyncio_sleep_of_zero_takes_no_time(play: Callable[..., Any]) -> None:
     async def script(ctx: Context) -> Any:
         for _ in range(100):
             await asyncio.sleep(0)
@@ -584,7 +584,7 @@ def test_asyncio_sleep_is_a_timer_in_the_history(mock: OutputMock, play: Callabl
     assert [kind for kind in kinds if "TIMER" in kind] == ["TIMER_STARTED", "TIMER_FIRED"]
 
 
-def test_asyncio_gather_runs_at_the_same_time_and_keeps_order(play: Callable[..., Any]) -> None:
+def test_asyncio_gather_runs_concurrently_and_keeps_order(play: Callable[..., Any]) -> None:
     async def script(ctx: Context) -> Any:
         async def nap(minutes: int) -> int:
             await ctx.sleep(f"{minutes}m")
@@ -606,7 +606,7 @@ def test_asyncio_gather_can_return_exceptions(play: Callable[..., Any]) -> None:
     assert play(script) == (["no", "yes"], 5)
 
 
-def test_asyncio_wait_for_gives_up_in_time(play: Callable[..., Any]) -> None:
+def test_asyncio_wait_for_expires_on_the_fakes_clock(play: Callable[..., Any]) -> None:
     async def script(ctx: Context) -> Any:
         try:
             await asyncio.wait_for(ctx.step("long", takes="10m"), timeout=60)
@@ -616,7 +616,9 @@ def test_asyncio_wait_for_gives_up_in_time(play: Callable[..., Any]) -> None:
     assert play(script) == ("gave up", 60)
 
 
-def test_asyncio_wait_for_gives_what_comes_in_time(mock: OutputMock, play: Callable[..., Any]) -> None:
+def test_asyncio_wait_for_returns_a_result_that_comes_in_time(
+    mock: OutputMock, play: Callable[..., Any]
+) -> None:
     async def script(ctx: Context) -> Any:
         return await asyncio.wait_for(ctx.step("short", takes="1m", returns="done"), timeout=600)
 
@@ -653,7 +655,7 @@ def test_asyncio_as_completed_gives_results_as_they_come(play: Callable[..., Any
     assert play(script) == ([1, 2, 3], 3)
 
 
-def test_asyncio_shield_keeps_work_going(play: Callable[..., Any]) -> None:
+def test_asyncio_shield_protects_from_cancellation(play: Callable[..., Any]) -> None:
     async def script(ctx: Context) -> Any:
         work = asyncio.ensure_future(ctx.step("long", takes="10m", returns="done"))
         try:
@@ -726,7 +728,7 @@ def test_asyncio_queue_connects_producer_and_consumer(play: Callable[..., Any]) 
     assert play(script) == ([0, 1, 2], 3)
 
 
-def test_asyncio_current_task_and_all_tasks_are_the_scripts_own(play: Callable[..., Any]) -> None:
+def test_asyncio_current_task_and_all_tasks_see_only_the_scripts_tasks(play: Callable[..., Any]) -> None:
     async def script(ctx: Context) -> Any:
         task = asyncio.create_task(asyncio.sleep(1))
         await asyncio.sleep(0)
@@ -737,7 +739,7 @@ def test_asyncio_current_task_and_all_tasks_are_the_scripts_own(play: Callable[.
     assert play(script) == ([True, 1], 1)
 
 
-def test_call_later_calls_later(play: Callable[..., Any]) -> None:
+def test_loop_call_later_uses_the_fakes_clock(play: Callable[..., Any]) -> None:
     async def script(ctx: Context) -> Any:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -754,7 +756,7 @@ def test_call_later_calls_later(play: Callable[..., Any]) -> None:
 
 if sys.version_info >= (3, 11):
 
-    def test_asyncio_timeout_gives_up_in_time(play: Callable[..., Any]) -> None:
+    def test_asyncio_timeout_expires_on_the_fakes_clock(play: Callable[..., Any]) -> None:
         async def script(ctx: Context) -> Any:
             try:
                 async with asyncio.timeout(30):
@@ -801,7 +803,7 @@ def test_ctx_now_is_the_fakes_time(play: Callable[..., Any]) -> None:
     assert play(script) == (5400, 5400)
 
 
-def test_a_script_in_process_may_be_asked_from_a_coroutine(mock: OutputMock) -> None:
+def test_a_script_in_process_can_be_called_from_a_coroutine(mock: OutputMock) -> None:
     @mock.workflow("inner")
     async def inner(ctx: Context, input: Any) -> Any:
         await asyncio.sleep(60)

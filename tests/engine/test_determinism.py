@@ -127,7 +127,7 @@ def test_the_same_requests_give_the_same_bytes_over_a_socket(clock: Mode) -> Non
 
 
 @pytest.mark.parametrize("clock", ["auto", "manual"])
-def test_a_socket_changes_no_body_and_no_id(clock: Mode) -> None:
+def test_bodies_and_ids_are_the_same_over_a_socket(clock: Mode) -> None:
     in_process = session(fake(clock, 7))
     mock = fake(clock, 7)
     with mock.serve() as url:
@@ -138,7 +138,7 @@ def test_a_socket_changes_no_body_and_no_id(clock: Mode) -> None:
     ]
 
 
-def test_another_process_with_other_hashes_gives_the_same_bytes() -> None:
+def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
     code = """
 from tests.engine.test_determinism import digest
 print(hash("a"), digest("auto"), digest("manual"))
@@ -156,7 +156,7 @@ print(hash("a"), digest("auto"), digest("manual"))
 
 
 @pytest.mark.parametrize("clock", ["auto", "manual"])
-def test_another_seed_gives_other_ids_and_the_same_story(clock: Mode) -> None:
+def test_another_seed_gives_other_ids_and_the_same_events(clock: Mode) -> None:
     first, second = session(fake(clock, 7)), session(fake(clock, 8))
     assert [answer.status for answer in first] == [answer.status for answer in second]
     assert first[0].json["workflowId"] != second[0].json["workflowId"]
@@ -165,7 +165,7 @@ def test_another_seed_gives_other_ids_and_the_same_story(clock: Mode) -> None:
     assert not ids[0] & ids[1]
 
 
-def test_looking_at_a_run_does_not_change_the_ids_of_the_next() -> None:
+def test_reading_a_run_does_not_change_the_ids_of_the_next() -> None:
     ids = []
     for looks in (0, 5):
         mock = fake("manual", 7)
@@ -179,7 +179,7 @@ def test_looking_at_a_run_does_not_change_the_ids_of_the_next() -> None:
 
 
 @pytest.mark.parametrize("served", [False, True])
-def test_an_answer_is_dated_by_the_clock_of_the_fake(served: bool) -> None:
+def test_the_date_header_uses_the_fakes_clock(served: bool) -> None:
     mock = OutputMock("manual", start=datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc))
     with mock.serve() if served else mock.in_process() as url:
         assert requests.get(f"{url}/health").headers["Date"] == "Wed, 02 Jan 2030 03:04:05 GMT"

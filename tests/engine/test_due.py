@@ -109,7 +109,7 @@ def test_nothing_is_due_after_a_run_that_ends_at_once(given: str) -> None:
     assert mock.clock.next_due() is None
 
 
-def test_nothing_is_due_of_what_a_reset_has_ended() -> None:
+def test_nothing_is_due_for_a_run_that_a_reset_ended() -> None:
     mock = scripted()
     mock.world.start("parent", workflow_id="wf")
     mock.clock.run_due()
@@ -132,7 +132,7 @@ def test_the_pause_before_continuing_ends_with_its_run() -> None:
     assert mock.clock.next_due() is None
 
 
-def test_runs_whose_timeouts_come_out_of_order_leave_nothing() -> None:
+def test_timeouts_out_of_order_leave_nothing_due() -> None:
     mock = scripted()
     for number, timeout in enumerate((3, 1, 2)):
         mock.world.execution_timeout = timeout * DAY
@@ -146,7 +146,7 @@ def test_runs_whose_timeouts_come_out_of_order_leave_nothing() -> None:
     assert mock.clock.next_due() is None
 
 
-def test_a_worker_that_comes_back_early_is_due_no_more() -> None:
+def test_a_worker_that_returns_early_is_no_longer_due() -> None:
     mock = scripted()
     mock.world.send_worker_away(DAY)
     mock.world.send_worker_away(2 * DAY)
@@ -160,7 +160,7 @@ def test_a_worker_that_comes_back_early_is_due_no_more() -> None:
 
 @pytest.mark.parametrize("look", ["status", "runs", "result", "query", "stream", "advance", "child"])
 @pytest.mark.parametrize("workflow", ["sleeps", "steps", "retries", "family", "answered"])
-def test_no_timer_moves_the_clock_beyond_the_end_of_its_run(workflow: str, look: str) -> None:
+def test_timers_do_not_move_the_clock_beyond_the_end_of_their_run(workflow: str, look: str) -> None:
     mock = scripted()
     client = mock.app.test_client()
     begun = mock.clock.nanoseconds()
@@ -183,7 +183,7 @@ def test_no_timer_moves_the_clock_beyond_the_end_of_its_run(workflow: str, look:
     assert mock.clock.nanoseconds() == begun + DAY
 
 
-def test_a_child_that_its_parent_ends_moves_the_clock_no_further() -> None:
+def test_a_cancelled_child_does_not_move_the_clock() -> None:
     mock = scripted()
 
     @mock.workflow("brief")
@@ -214,7 +214,7 @@ LATE = datetime(2998, 6, 1, tzinfo=timezone.utc)
 
 
 @pytest.mark.parametrize("workflow", ["sleeps", "steps", "retries", "family", "answered"])
-def test_what_would_come_after_the_end_of_the_clock_is_a_mistake(workflow: str) -> None:
+def test_scheduling_beyond_the_end_of_the_clock_is_a_script_error(workflow: str) -> None:
     mock = scripted(start=datetime(2998, 12, 1, tzinfo=timezone.utc), execution_timeout="36500d")
     client = mock.app.test_client()
     answer = client.post("/workflow/run", json={"workflowName": workflow, "workflowId": "wf"})
@@ -228,7 +228,7 @@ def test_what_would_come_after_the_end_of_the_clock_is_a_mistake(workflow: str) 
         mock.signal("other", "go", {}, after="100d")
 
 
-def test_a_run_ends_with_the_clock() -> None:
+def test_a_run_ends_at_the_end_of_the_clock() -> None:
     start = datetime(2998, 12, 20, tzinfo=timezone.utc)
     mock = OutputMock(start=start, execution_timeout="36500d", max_waiting="20d")
 
@@ -243,7 +243,7 @@ def test_a_run_ends_with_the_clock() -> None:
     assert mock.clock.nanoseconds() == LATEST
 
 
-def test_a_chain_of_long_sleeps_does_not_leave_the_calendar() -> None:
+def test_a_chain_of_long_sleeps_does_not_exceed_the_last_date() -> None:
     mock = OutputMock(execution_timeout="36500d")
 
     @mock.workflow("ages")
@@ -263,6 +263,6 @@ def test_a_chain_of_long_sleeps_does_not_leave_the_calendar() -> None:
 @pytest.mark.parametrize(
     "start", [datetime(2999, 1, 1, tzinfo=timezone.utc), datetime(1969, 1, 1, tzinfo=timezone.utc)]
 )
-def test_a_clock_does_not_begin_out_of_its_years(start: datetime) -> None:
+def test_a_clock_cannot_start_outside_its_range(start: datetime) -> None:
     with pytest.raises(ValueError, match="start must be between 1970 and 2998"):
         OutputMock(start=start)

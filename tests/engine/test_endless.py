@@ -34,7 +34,9 @@ async def one_after_the_other(ctx: Context, input: Any) -> None:
 
 @pytest.mark.parametrize("clock", ["auto", "manual", "real"])
 @pytest.mark.parametrize("script", [forks, forks_detached, forks_whatever_comes, one_after_the_other])
-def test_children_without_end_are_a_mistake(clock: Any, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_children_are_a_script_error(
+    clock: Any, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("output_mock.engine.world.MOST_DESCENDANTS", 20)
     mock = OutputMock(clock)
     mock.workflow("endless")(script)
@@ -62,7 +64,7 @@ def test_children_without_end_are_a_mistake(clock: Any, script: Any, monkeypatch
     mock.close()
 
 
-def test_many_children_are_none_without_end() -> None:
+def test_many_children_are_not_mistaken_for_endless_ones() -> None:
     mock = OutputMock()
     mock.workflow("leaf").returns(1)
 
@@ -100,7 +102,7 @@ async def tasks_whatever_comes(ctx: Context, input: Any) -> None:
 
 @pytest.mark.parametrize("clock", ["auto", "manual"])
 @pytest.mark.parametrize("script", [tasks_begin_tasks, one_task_after_the_other, tasks_whatever_comes])
-def test_tasks_without_end_are_a_mistake(clock: Any, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_tasks_are_a_script_error(clock: Any, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("output_mock.engine.loop.MOST_TASKS", 200)
     # Nothing else ends it.
     mock = OutputMock(clock, script_limit="1h")
@@ -116,7 +118,7 @@ def test_tasks_without_end_are_a_mistake(clock: Any, script: Any, monkeypatch: p
     mock.close()
 
 
-def test_many_tasks_are_none_without_end() -> None:
+def test_many_tasks_are_not_mistaken_for_endless_ones() -> None:
     mock = OutputMock()
 
     @mock.workflow("many")
@@ -151,9 +153,7 @@ mocks: list[OutputMock] = []
 
 @pytest.mark.parametrize("clock", ["auto", "manual"])
 @pytest.mark.parametrize("script", [signals_itself, runs_steps])
-def test_a_run_without_end_that_lets_no_time_pass_ends_by_the_length_of_its_history(
-    clock: Any, script: Any
-) -> None:
+def test_an_endless_run_without_waits_ends_at_the_history_limit(clock: Any, script: Any) -> None:
     mock = OutputMock(clock)
     mocks[:] = [mock]
     mock.workflow("endless")(script)
@@ -166,7 +166,7 @@ def test_a_run_without_end_that_lets_no_time_pass_ends_by_the_length_of_its_hist
 
 
 @pytest.mark.parametrize("clock", ["auto", "manual"])
-def test_each_look_at_a_chain_without_end_plays_little_of_it(clock: Any) -> None:
+def test_each_request_advances_an_endless_chain_only_a_little(clock: Any) -> None:
     mock = OutputMock(clock)
     mock.workflow("endless")(continues_as_new)
     client = mock.app.test_client()

@@ -50,7 +50,7 @@ def world(mock: OutputMock) -> World:
 # --- driving a world -------------------------------------------------------------------------------------
 
 
-def test_a_world_runs_a_workflow_without_any_request(world: World) -> None:
+def test_a_world_can_run_a_workflow_without_http(world: World) -> None:
     run = world.start("echo", {"x": 1}, workflow_id="wf")
     assert run.status == "running"
     ended = world.wait_for_result(run)
@@ -59,7 +59,7 @@ def test_a_world_runs_a_workflow_without_any_request(world: World) -> None:
     assert world.closed_run("wf") is world.find("wf") is run
 
 
-def test_a_world_takes_signals_queries_and_updates(world: World) -> None:
+def test_a_world_accepts_signals_queries_and_updates(world: World) -> None:
     run = world.start("approval", "x", workflow_id="wf")
     assert world.query("wf", "state") == {"stage": "review"}
     assert world.update("wf", "set", {"threshold": 1}) is None
@@ -68,7 +68,7 @@ def test_a_world_takes_signals_queries_and_updates(world: World) -> None:
     assert world.query("wf", "state") == {"stage": "review", "threshold": 1}
 
 
-def test_a_world_stops_terminates_and_resets(world: World) -> None:
+def test_a_world_can_stop_terminate_and_reset_runs(world: World) -> None:
     first = world.start("approval", workflow_id="wf")
     world.query("wf", "state")
     second = world.reset("wf", "draft")
@@ -99,12 +99,12 @@ def test_a_world_stops_terminates_and_resets(world: World) -> None:
         (lambda world: world.stop("none"), errors.WorkflowNotFoundError),
     ],
 )
-def test_what_a_world_cannot_do_it_says_by_an_error_of_its_own(world: World, ask: Any, error: Any) -> None:
+def test_impossible_operations_raise_specific_errors(world: World, ask: Any, error: Any) -> None:
     with pytest.raises(error):
         ask(world)
 
 
-def test_values_that_travel_are_copies(world: World) -> None:
+def test_values_are_copied_between_client_and_script(world: World) -> None:
     sent = {"list": [1]}
     world.start("approval", workflow_id="wf")
     world.signal("wf", "approve", sent)
@@ -112,13 +112,13 @@ def test_values_that_travel_are_copies(world: World) -> None:
     assert world.wait_for_result(world.find("wf")).outcome.result == {"list": [1]}
 
 
-def test_a_signal_without_a_payload_is_told_from_one_with_null(world: World) -> None:
+def test_a_signal_without_a_payload_differs_from_one_with_null(world: World) -> None:
     world.start("approval", workflow_id="wf")
     world.signal("wf", "approve", UNDEFINED)
     assert world.wait_for_result(world.find("wf")).outcome.result is None
 
 
-def test_catalogs_offer_aliases_and_forget_what_is_removed(world: World) -> None:
+def test_catalogs_resolve_aliases_and_forget_removed_workflows(world: World) -> None:
     catalog = world.catalog()
     assert catalog.names["mirror"] == "echo"
     catalog.remove("echo")
@@ -127,7 +127,7 @@ def test_catalogs_offer_aliases_and_forget_what_is_removed(world: World) -> None
         world.start("echo")
 
 
-def test_a_run_continues_when_its_workflow_is_no_longer_offered(world: World) -> None:
+def test_a_run_continues_when_its_workflow_is_removed(world: World) -> None:
     run = world.start("approval", workflow_id="wf")
     world.query("wf", "state")
     world.catalog().remove("approval")
@@ -138,7 +138,7 @@ def test_a_run_continues_when_its_workflow_is_no_longer_offered(world: World) ->
 # --- threads ---------------------------------------------------------------------------------------------
 
 
-def test_waiting_runs_are_not_threads(world: World) -> None:
+def test_waiting_runs_use_no_threads(world: World) -> None:
     world.wait_for_result(world.start("echo"))
     before = threading.active_count()
     runs = [world.start("approval") for _ in range(500)]
@@ -192,7 +192,7 @@ def test_signals_from_many_threads_all_arrive_once(mock: OutputMock, world: Worl
     assert world.wait_for_result(run).outcome.result == list(range(80))
 
 
-def test_nobody_holds_the_lock_while_they_wait(world: World) -> None:
+def test_waiting_does_not_hold_the_lock(world: World) -> None:
     run = world.start("approval", workflow_id="wf")
     world.query("wf", "state")
     with in_another_thread(lambda: world.wait(run, lambda: not run.running, until=None)) as outcome:
@@ -204,7 +204,7 @@ def test_nobody_holds_the_lock_while_they_wait(world: World) -> None:
     assert not run.waiters, "whoever has waited leaves nothing behind"
 
 
-def test_a_world_that_closes_lets_go_of_whoever_waits(world: World) -> None:
+def test_closing_a_world_wakes_all_waiters(world: World) -> None:
     run = world.start("approval", workflow_id="wf")
     world.query("wf", "state")
 
@@ -219,7 +219,7 @@ def test_a_world_that_closes_lets_go_of_whoever_waits(world: World) -> None:
     assert "the fake was closed" in outcome[0]
 
 
-def test_a_script_may_call_back_into_its_own_fake(mock: OutputMock, world: World) -> None:
+def test_a_script_can_call_its_own_fake(mock: OutputMock, world: World) -> None:
     @mock.workflow("nosy")
     async def nosy(ctx: Context, input: Any) -> Any:
         answer = mock.app.test_client().get(f"/workflow/{ctx.info.workflow_id}/status")
@@ -242,7 +242,7 @@ def test_a_script_may_signal_another_run(mock: OutputMock, world: World) -> None
 # --- ids -------------------------------------------------------------------------------------------------
 
 
-def test_ids_look_as_the_real_servers_do() -> None:
+def test_ids_look_like_those_of_the_real_server() -> None:
     ids = Ids(1)
     uuid = r"[0-9a-f]{8}-[0-9a-f]{4}-%s[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
     for _ in range(500):
@@ -252,11 +252,11 @@ def test_ids_look_as_the_real_servers_do() -> None:
         assert re.fullmatch(r"[A-Za-z0-9_-]{10,22}", ids.child_suffix())
 
 
-def test_a_run_id_begins_with_its_time() -> None:
+def test_a_run_id_begins_with_its_start_time() -> None:
     assert Ids(1).run_id(1_767_225_600_000_000_000).replace("-", "").startswith("019b76daa800")
 
 
-def test_the_same_seed_gives_the_same_ids_and_no_id_twice() -> None:
+def test_the_same_seed_gives_the_same_unique_ids() -> None:
     def some(seed: int) -> list[str]:
         ids = Ids(seed)
         return [make() for _ in range(300) for make in (ids.workflow_id, ids.uuid4, ids.child_suffix)]
@@ -287,7 +287,7 @@ def test_the_same_seed_gives_the_same_ids_and_no_id_twice() -> None:
         (timedelta(days=1, microseconds=5), 86_400 * 10**9 + 5_000),
     ],
 )
-def test_a_duration_can_be_written_in_many_ways(written: Any, length: int) -> None:
+def test_durations_have_several_notations(written: Any, length: int) -> None:
     assert nanoseconds(written) == length
 
 
@@ -312,7 +312,7 @@ def test_a_duration_can_be_written_in_many_ways(written: Any, length: int) -> No
         LONGEST / 10**9 + 1,
     ],
 )
-def test_what_is_not_a_duration_is_refused(written: Any) -> None:
+def test_an_invalid_duration_is_refused(written: Any) -> None:
     with pytest.raises(ValueError, match=r"duration|\d"):
         nanoseconds(written)
 
@@ -320,7 +320,7 @@ def test_what_is_not_a_duration_is_refused(written: Any) -> None:
 # --- failures --------------------------------------------------------------------------------------------
 
 
-def test_a_failure_is_serialised_as_the_real_sdk_does_it() -> None:
+def test_a_failure_is_serialised_as_by_the_real_sdk() -> None:
     failure = Failure("outer", name="QuotaError", cause=Failure("inner", name="TypeError"), limit=10)
     assert failure.serialised() == {
         "message": "outer",
@@ -342,7 +342,7 @@ def test_a_failure_is_serialised_as_the_real_sdk_does_it() -> None:
         (Failure("x", retryable=False), False),
     ],
 )
-def test_only_fatal_failures_are_not_tried_again(failure: Failure, retryable: bool) -> None:
+def test_only_fatal_failures_are_not_retried(failure: Failure, retryable: bool) -> None:
     assert failure.retryable is retryable
 
 
@@ -382,7 +382,7 @@ def imports(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("part", LAYERS)
-def test_arrows_point_down_only(part: str) -> None:
+def test_modules_import_only_lower_layers(part: str) -> None:
     files = sorted((PACKAGE / part).rglob("*.py"))
     assert files
     for file in files:

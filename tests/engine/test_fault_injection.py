@@ -69,7 +69,7 @@ def test_a_fault_affects_random_calls_and_the_same_ones_with_the_same_seed() -> 
     assert affected(1) == first != affected(2)
 
 
-def test_the_first_calls_can_be_left_alone(client: Client) -> None:
+def test_a_fault_can_skip_the_first_calls(client: Client) -> None:
     fault(client, status=500, after=2, times=2)
     assert statuses(client, 6) == [200, 200, 500, 500, 200, 200]
     assert client.control("GET", "/faults").json["faults"] == []
@@ -86,7 +86,7 @@ def test_a_fault_can_affect_every_call_until_it_is_removed(client: Client) -> No
     assert statuses(client, 1) == [200]
 
 
-def test_faults_are_about_chosen_workflows(client: Client) -> None:
+def test_faults_can_be_limited_to_workflows(client: Client) -> None:
     fault(client, status=500, times="always", workflow="slow")
     fault(client, status=502, times="always", workflowId="x")
     fault(client, status=418, times="always", method="patch")
@@ -112,7 +112,7 @@ def test_a_delay_of_every_call_is_added_to_other_faults(mock: OutputMock) -> Non
 # Errors
 
 
-def test_an_error_says_what_it_is_told_to(client: Client) -> None:
+def test_an_injected_error_has_the_given_status_body_and_headers(client: Client) -> None:
     fault(client, status=503, retryAfter=7, body={"down": True}, headers={"X-Proxy": "edge"})
     answer = client.unchecked("GET", "/workflow/runs")
     assert (answer.status, answer.json, answer.headers["retry-after"], answer.headers["x-proxy"]) == (
@@ -124,14 +124,14 @@ def test_an_error_says_what_it_is_told_to(client: Client) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 408, 424, 500, 503])
-def test_errors_that_the_real_server_has_come_as_it_sends_them(client: Client, status: int) -> None:
+def test_injected_errors_look_like_those_of_the_real_server(client: Client, status: int) -> None:
     fault(client, status=status)
     answer = client.unchecked("GET", "/workflow/runs")
     assert set(answer.json) <= {"error", "message", "workflowId"}
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_beyond_a_limit_calls_are_refused_until_time_has_passed(client: Client) -> None:
+def test_calls_over_a_rate_limit_are_refused_until_time_passes(client: Client) -> None:
     client.control("PUT", "/clock", {"mode": "manual"})
     fault(client, limit=3, per="1m")
     assert statuses(client, 5) == [200, 200, 200, 429, 429]
@@ -142,14 +142,14 @@ def test_beyond_a_limit_calls_are_refused_until_time_has_passed(client: Client) 
     assert statuses(client, 4) == [200, 200, 200, 429]
 
 
-def test_on_an_auto_clock_the_time_that_a_refused_client_is_told_to_wait_has_passed(
+def test_on_an_auto_clock_a_rate_limit_advances_time_by_retry_after(
     client: Client,
 ) -> None:
     fault(client, limit=2, per="30s")
     assert statuses(client, 6) == [200, 200, 429, 200, 200, 429]
 
 
-def test_a_token_expires_and_a_new_one_does_not(client: Client) -> None:
+def test_an_expired_token_is_refused_and_a_new_one_is_accepted(client: Client) -> None:
     fault(client, tokenLasts="10m")
 
     def status(token: str) -> int:
@@ -168,7 +168,7 @@ def test_a_token_expires_and_a_new_one_does_not(client: Client) -> None:
 @pytest.mark.parametrize(
     "delay", ["300ms", {"uniform": ["250ms", "350ms"]}, {"lognormal": {"median": "300ms", "sigma": 0}}]
 )
-def test_a_delay_in_real_time_takes_its_time(client: Client, delay: Any) -> None:
+def test_a_delay_in_real_time_takes_real_time(client: Client, delay: Any) -> None:
     fault(client, delay=delay, wall=True)
     began = time.monotonic()
     assert client.get("/workflow/runs").status == 200
@@ -176,7 +176,7 @@ def test_a_delay_in_real_time_takes_its_time(client: Client, delay: Any) -> None
     assert client.control("GET", "/clock").json["now"] == "2026-01-01T00:00:00.000Z"
 
 
-def test_delays_by_chance_are_spread_as_they_are_said_to_be(mock: OutputMock) -> None:
+def test_random_delays_follow_the_given_distribution(mock: OutputMock) -> None:
     client = mock.app.test_client()
 
     def delays(written: Any) -> list[float]:
@@ -196,7 +196,7 @@ def test_delays_by_chance_are_spread_as_they_are_said_to_be(mock: OutputMock) ->
     assert skewed[-1] > 5
 
 
-def test_a_server_ends_at_once_though_answers_are_to_be_late() -> None:
+def test_a_server_stops_at_once_despite_delayed_responses() -> None:
     with no_hang(), served(worlds_of()) as client:
         fault(client, delay="1h", wall=True)
         host, _, port = client.url.removeprefix("http://").partition(":")
@@ -211,7 +211,7 @@ def test_a_server_ends_at_once_though_answers_are_to_be_late() -> None:
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_a_connection_ends_before_there_is_an_answer(client: Client, lost: str, reset: bool) -> None:
+def test_a_connection_can_be_dropped_before_the_response(client: Client, lost: str, reset: bool) -> None:
     fault(client, drop=lost, reset=reset, route="catalog")
     assert received(client) == (b"", reset)
     assert client.get("/workflow/catalog").status == 200
@@ -220,7 +220,7 @@ def test_a_connection_ends_before_there_is_an_answer(client: Client, lost: str, 
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_a_connection_ends_within_the_body(client: Client, reset: bool) -> None:
+def test_a_connection_can_be_dropped_within_the_body(client: Client, reset: bool) -> None:
     fault(client, drop="body", reset=reset, route="catalog")
     whole, _ = received(client, "/workflow/runs")
     assert whole.endswith(b"}")
@@ -232,7 +232,7 @@ def test_a_connection_ends_within_the_body(client: Client, reset: bool) -> None:
     assert client.control("GET", "/calls", route="catalog").json["calls"][0]["lost"] is True
 
 
-def test_http_clients_notice_a_truncated_body(client: Client) -> None:
+def test_http_clients_detect_a_truncated_body(client: Client) -> None:
     fault(client, drop="body", route="catalog")
     connection = http.client.HTTPConnection(client.url.removeprefix("http://"), timeout=60)
     connection.request("GET", "/workflow/catalog")
@@ -241,7 +241,7 @@ def test_http_clients_notice_a_truncated_body(client: Client) -> None:
     connection.close()
 
 
-def test_a_body_dribbles_and_is_whole_in_the_end(client: Client) -> None:
+def test_a_slow_body_is_complete_in_the_end(client: Client) -> None:
     whole = client.get("/workflow/catalog").body
     fault(client, dribble="400ms", route="catalog")
     began = time.monotonic()
@@ -251,7 +251,7 @@ def test_a_body_dribbles_and_is_whole_in_the_end(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/workflow/catalog", "/workflow/a/query/number", "/workflow/a/query/text"])
-def test_malformed_json_is_none(path: str) -> None:
+def test_a_malformed_json_body_cannot_be_parsed(path: str) -> None:
     body = {
         "name": "asked",
         "queries": {"number": {"returns": 12}, "text": {"returns": "x"}},
@@ -299,7 +299,7 @@ def test_a_client_that_resumes_a_cut_stream_loses_nothing(client: Client) -> Non
 # What deployments do
 
 
-def test_a_worker_goes_away_for_a_while_and_what_was_asked_is_done_afterwards(client: Client) -> None:
+def test_requests_during_a_worker_outage_are_carried_out_afterwards(client: Client) -> None:
     fault(client, workerAway="30s", route="start")
     client.start("echo", 5, workflowId="a")
     assert client.control("GET", "/runs/a").json["progress"].startswith("waiting for a worker")
@@ -326,14 +326,14 @@ def test_a_patient_client_gets_through_a_deployment(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_can_be_asked_for_by_name_from_python_too(name: str) -> None:
+def test_presets_can_be_added_by_name_from_python(name: str) -> None:
     mock = OutputMock()
     assert len(mock.faults.preset(name)) == len(mock.faults) > 0
     with pytest.raises(ValueError, match="did you mean"):
         mock.faults.preset(name[:-1])
 
 
-def test_flaky_is_as_flaky_as_it_says() -> None:
+def test_the_flaky_preset_fails_at_the_stated_rate() -> None:
     mock = OutputMock(seed=3, scripts=[script])
     mock.faults.preset("flaky")
     with mock.in_process() as url:
@@ -351,7 +351,7 @@ def test_flaky_is_as_flaky_as_it_says() -> None:
     mock.close()
 
 
-def test_presets_are_listed_and_there_is_a_bound_on_faults(client: Client) -> None:
+def test_presets_are_listed_and_the_number_of_faults_is_limited(client: Client) -> None:
     listed = client.control("GET", "/presets").json["presets"]
     assert [one["name"] for one in listed] == list(PRESETS)
     for _ in range(500 // 7):
@@ -393,7 +393,7 @@ def test_faults_that_are_invalid_are_refused(client: Client, given: dict[str, An
     assert client.control("GET", "/faults").json["faults"] == []
 
 
-def test_every_fault_can_be_said_in_words() -> None:
+def test_every_fault_has_a_description() -> None:
     every = Fault(
         status=503,
         delay="1s",
@@ -421,7 +421,7 @@ def test_every_fault_can_be_said_in_words() -> None:
 # What it cannot do anything to
 
 
-def test_a_stream_is_cut_whatever_is_called_before(client: Client) -> None:
+def test_a_stream_is_cut_regardless_of_earlier_calls(client: Client) -> None:
     client.run("echo", 1, workflowId="a")
     number = fault(client, cutAfter=1)
     assert statuses(client, 3) == [200, 200, 200]
@@ -436,7 +436,7 @@ def test_a_stream_is_cut_whatever_is_called_before(client: Client) -> None:
 
 
 @pytest.mark.parametrize("given", [{"malformed": True}, {"drop": "body"}, {"dribble": "1ms"}])
-def test_a_body_is_spoiled_only_where_there_is_one(client: Client, given: dict[str, Any]) -> None:
+def test_only_a_response_with_a_body_is_corrupted(client: Client, given: dict[str, Any]) -> None:
     client.run("echo", 1, workflowId="a")
     number = fault(client, **given)
     assert client.unchecked("HEAD", "/workflow/runs").status == 200
@@ -448,7 +448,7 @@ def test_a_body_is_spoiled_only_where_there_is_one(client: Client, given: dict[s
     assert client.control("GET", "/faults").json["faults"] == []
 
 
-def test_trouble_with_s3_waits_for_a_trace_that_is_asked_for(client: Client) -> None:
+def test_s3_trouble_affects_the_next_requested_trace(client: Client) -> None:
     client.start("approval", workflowId="a")
     fault(client, s3="down")
     assert client.unchecked("GET", "/workflow/a/trace-log").status == 424
@@ -469,5 +469,5 @@ def test_trouble_with_s3_waits_for_a_trace_that_is_asked_for(client: Client) -> 
         ({"body": "gone"}, "need a status; give one, too"),
     ],
 )
-def test_a_fault_that_could_do_nothing_is_refused(client: Client, given: dict[str, Any], said: str) -> None:
+def test_a_fault_without_effect_is_refused(client: Client, given: dict[str, Any], said: str) -> None:
     assert said in client.control("POST", "/faults", given, expect=400).json["message"]

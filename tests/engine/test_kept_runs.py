@@ -77,7 +77,7 @@ def closed(mock: OutputMock) -> list[str]:
     return [one.workflow_id for one in mock.world.runs() if not one.running]
 
 
-def test_the_oldest_closed_runs_go_first_and_those_that_run_stay() -> None:
+def test_the_oldest_closed_runs_are_removed_first_and_running_ones_are_kept() -> None:
     mock = fake(3)
     going_on = mock.world.start("waiting", workflow_id="going-on")
     ids = [run(mock, "echo", n, workflow_id=f"run-{n}") for n in range(10)]
@@ -91,7 +91,7 @@ def test_the_oldest_closed_runs_go_first_and_those_that_run_stay() -> None:
     assert mock.world.kept_runs.gone == 8
 
 
-def test_a_run_that_went_is_as_unknown_as_one_that_never_was() -> None:
+def test_a_removed_run_is_as_unknown_as_one_that_never_existed() -> None:
     mock = fake(1)
     started = mock.world.start("echo", 1, workflow_id="first")
     mock.world.wait_for_result(started)
@@ -117,7 +117,7 @@ def test_a_run_that_went_is_as_unknown_as_one_that_never_was() -> None:
     assert client.get("/workflow/first/result").json["output"] == 3
 
 
-def test_the_control_plane_says_that_runs_went_and_what_to_do() -> None:
+def test_the_control_plane_reports_removed_runs_and_what_to_do() -> None:
     worlds = Worlds(fake(KeptRuns(2)))
     with served(worlds) as client:
         before = client.control("GET", "/version").json
@@ -134,7 +134,7 @@ def test_the_control_plane_says_that_runs_went_and_what_to_do() -> None:
         assert [one["workflowId"] for one in listed] == ["run-4", "run-3"]
 
 
-def test_children_stay_as_long_as_their_parent_runs_and_then_go_with_it() -> None:
+def test_children_are_kept_while_their_parent_runs_and_removed_with_it() -> None:
     mock = fake(2)
     above = mock.world.start("parent", {"children": 5}, workflow_id="above")
     grow(mock, above)
@@ -152,7 +152,7 @@ def test_children_stay_as_long_as_their_parent_runs_and_then_go_with_it() -> Non
     assert set(mock.runs) == {"last"}
 
 
-def test_an_endless_chain_keeps_its_last_runs_and_the_input_of_its_first() -> None:
+def test_an_endless_chain_keeps_its_last_runs_and_its_first_input() -> None:
     mock = fake(5)
     first = mock.world.start("chain", {"left": 50}, workflow_id="chain")
     mock.world.wait(first, lambda: first.latest().info.input == {"left": 0}, until=None)
@@ -166,7 +166,7 @@ def test_an_endless_chain_keeps_its_last_runs_and_the_input_of_its_first() -> No
     assert client.get("/workflow/chain/result").json["status"] == "completed"
 
 
-def test_the_memory_of_a_chain_that_somebody_waits_for_does_not_grow() -> None:
+def test_the_memory_of_an_awaited_chain_does_not_grow() -> None:
     mock = fake(1)
     first = mock.world.start("chain", {"left": 40}, workflow_id="chain")
     seen: list[weakref.ref[Any]] = []
@@ -182,7 +182,7 @@ def test_the_memory_of_a_chain_that_somebody_waits_for_does_not_grow() -> None:
     assert sum(one() is not None for one in seen) <= 3
 
 
-def test_a_child_that_continues_as_new_for_ever_keeps_its_last_run_only() -> None:
+def test_a_child_that_continues_as_new_forever_keeps_only_its_last_run() -> None:
     mock = fake(3)
     above = mock.world.start("parent_of_chain", {"left": 30}, workflow_id="above")
     mock.world.wait(above, lambda: _runs_of(mock, "chain")[0].info.input == {"left": 0}, until=None)
@@ -196,7 +196,7 @@ def _runs_of(mock: OutputMock, workflow: str) -> list[Any]:
     return list(mock.world.runs(workflow))
 
 
-def test_a_run_whose_base_went_can_be_reset_and_one_that_went_cannot() -> None:
+def test_a_run_whose_base_was_removed_can_be_reset_but_a_removed_run_cannot() -> None:
     mock = fake(1)
     above = mock.world.start("parent", {"children": 2}, workflow_id="above")
     grow(mock, above)
@@ -212,7 +212,7 @@ def test_a_run_whose_base_went_can_be_reset_and_one_that_went_cannot() -> None:
     assert mock.world.wait_for_result(once_more).outcome.result == "grown"
 
 
-def test_a_stream_and_a_waiter_that_read_a_run_when_it_goes_come_to_their_end() -> None:
+def test_streams_and_waiters_of_a_removed_run_finish() -> None:
     mock = fake(1)
     client = Client(mock)
     mock.world.start("waiting", workflow_id="read")
@@ -229,7 +229,7 @@ def test_a_stream_and_a_waiter_that_read_a_run_when_it_goes_come_to_their_end() 
     assert rest[-1].data == {"reason": "WORKFLOW_EXECUTION_COMPLETED"}
 
 
-def test_a_page_token_of_a_run_that_went_is_a_404() -> None:
+def test_a_page_token_of_a_removed_run_is_a_404() -> None:
     mock = fake(1)
     client = Client(mock)
     client.run("echo", 1, workflowId="paged")
@@ -241,7 +241,7 @@ def test_a_page_token_of_a_run_that_went_is_a_404() -> None:
     assert (rest.status, rest.json["error"]) == (404, "WorkflowNotFoundError")
 
 
-def test_runs_that_went_leave_nothing_in_memory() -> None:
+def test_removed_runs_leave_nothing_in_memory() -> None:
     mock = fake(2, auth_token=None)
     mock.app.calls.most = 0
     long_lived = mock.world.start("waiting", workflow_id="front-of-every-queue")
@@ -259,7 +259,7 @@ def test_runs_that_went_leave_nothing_in_memory() -> None:
     assert sum(one() is not None for one in gone) <= 110
 
 
-def test_runs_that_end_while_their_worker_is_away_leave_nothing_in_memory() -> None:
+def test_runs_that_end_while_their_worker_is_down_leave_nothing_in_memory() -> None:
     mock = fake(2)
     mock.world.catalog().set_worker(False)
     gone = []
@@ -271,7 +271,7 @@ def test_runs_that_end_while_their_worker_is_away_leave_nothing_in_memory() -> N
     assert sum(one() is not None for one in gone) < 1500
 
 
-def test_a_quiet_world_keeps_its_runs_while_a_busy_one_loses_its_own() -> None:
+def test_a_busy_world_does_not_remove_the_runs_of_another_world() -> None:
     kept = KeptRuns(10)
     quiet, busy = fake(kept), fake(kept)
     mine = [run(quiet, "echo", n) for n in range(4)]
@@ -285,7 +285,7 @@ def test_a_quiet_world_keeps_its_runs_while_a_busy_one_loses_its_own() -> None:
     assert kept.total == 4
 
 
-def test_a_world_that_is_stuck_is_not_waited_for() -> None:
+def test_removing_runs_does_not_wait_for_a_stuck_world() -> None:
     kept = KeptRuns(4)
     stuck, other = fake(kept), fake(kept)
     for n in range(4):
@@ -314,7 +314,7 @@ def test_a_world_that_is_stuck_is_not_waited_for() -> None:
     assert kept.total == 4
 
 
-def test_a_snapshot_brings_back_what_went_since_and_counts_again(tmp_path: Path) -> None:
+def test_restoring_a_snapshot_restores_removed_runs_and_their_count(tmp_path: Path) -> None:
     made = itertools.count()
 
     def make(given: Mapping[str, Any]) -> OutputMock:
@@ -337,7 +337,7 @@ def test_a_snapshot_brings_back_what_went_since_and_counts_again(tmp_path: Path)
         assert kept.total == 3
 
 
-def test_a_run_takes_its_trace_along(tmp_path: Path) -> None:
+def test_removing_a_run_removes_its_trace(tmp_path: Path) -> None:
     mock = fake(2, traces=Traces(folder=str(tmp_path), writer=Folder(tmp_path)))
     for n in range(5):
         run(mock, "echo", n, workflow_id=f"run-{n}")
@@ -345,7 +345,7 @@ def test_a_run_takes_its_trace_along(tmp_path: Path) -> None:
     assert names == ["run-3.json", "run-4.json"]
 
 
-def test_what_runs_that_went_have_played_counts_as_played() -> None:
+def test_scripts_that_removed_runs_used_count_as_used() -> None:
     mock = fake(1)
     mock.workflow("told").receives("word", after="1s").returns(1)
     run(mock, "told")
@@ -356,7 +356,7 @@ def test_what_runs_that_went_have_played_counts_as_played() -> None:
     assert any("waiting" in text for text in texts)
 
 
-def test_the_oldest_run_is_found_without_looking_at_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_run_is_found_without_scanning_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many runs are looked at for a run that closes, however many are kept."""
     looked: list[int] = []
 
@@ -391,9 +391,7 @@ def test_the_oldest_run_is_found_without_looking_at_all_of_them(monkeypatch: pyt
         max_size=40,
     ),
 )
-def test_whatever_happens_no_running_run_and_no_child_of_one_goes(
-    keep: int, steps: list[tuple[str, int]]
-) -> None:
+def test_running_runs_and_their_children_are_never_removed(keep: int, steps: list[tuple[str, int]]) -> None:
     mock = fake(keep)
     mock.workflow("fail").fails(Failure("no"))
     world = mock.world

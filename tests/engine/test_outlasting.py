@@ -59,7 +59,7 @@ def standing_after_an_hour(script: Any, length: str, **options: Any) -> tuple[Ou
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_what_takes_no_less_than_is_left_is_reported(script: Any) -> None:
+def test_a_wait_that_reaches_the_execution_timeout_is_reported(script: Any) -> None:
     mock, _ = standing_after_an_hour(script, "24h")
     (text,) = mock.script_warnings
     assert "its execution timeout" in text
@@ -69,7 +69,9 @@ def test_what_takes_no_less_than_is_left_is_reported(script: Any) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize(("length", "options"), [("20h", {}), ("24h", {"execution_timeout": "48h"})])
-def test_what_fits_is_not_told(script: Any, length: str, options: dict[str, str]) -> None:
+def test_a_wait_within_the_execution_timeout_is_not_reported(
+    script: Any, length: str, options: dict[str, str]
+) -> None:
     mock, _ = standing_after_an_hour(script, length, **options)
     assert mock.script_warnings == []
 
@@ -82,19 +84,21 @@ def test_what_fits_is_not_told(script: Any, length: str, options: dict[str, str]
         (sleeps, "a pause of 1d never ends", "1d", "a sleep"),
     ],
 )
-def test_it_names_the_line_and_what_is_left(script: Any, what: str, left: str, place: str) -> None:
+def test_the_warning_names_the_line_and_the_remaining_time(
+    script: Any, what: str, left: str, place: str
+) -> None:
     mock, _ = standing_after_an_hour(script, "24h")
     (text,) = mock.script_warnings
     assert f"{what}, as the run reaches its execution timeout in {left};" in text
     assert text.endswith(f"({THIS}, line {line_of(place)})")
 
 
-def test_timers_of_asyncio_count_too() -> None:
+def test_asyncio_timers_are_reported_too() -> None:
     mock, _ = standing_after_an_hour(sleeps_as_asyncio, 90_000)  # type: ignore[arg-type]
     assert any(f"line {line_of('asyncio')})" in text for text in mock.script_warnings)
 
 
-def test_where_a_run_stands_tells_which_timeout_comes_first() -> None:
+def test_the_progress_of_a_run_names_the_timeout_that_comes_first() -> None:
     _, standing = standing_after_an_hour(waits, "24h")
     assert standing.endswith("; the run reaches its execution timeout in 23h, before the wait times out")
     _, standing = standing_after_an_hour(waits, "20h")
@@ -124,7 +128,7 @@ def test_a_signal_that_is_due_no_earlier_than_the_execution_timeout_is_reported(
 @pytest.mark.parametrize(
     ("after", "when"), [("24h", "was due at the same moment"), ("26h", "was due 2h later")]
 )
-def test_a_run_that_timed_out_tells_of_the_signal_that_came_too_late(after: str, when: str) -> None:
+def test_a_timed_out_run_reports_a_signal_that_was_due_too_late(after: str, when: str) -> None:
     mock = OutputMock()
 
     @mock.workflow("post")
@@ -149,7 +153,7 @@ def test_a_signal_from_the_test_itself_that_is_due_too_late_is_reported() -> Non
 
 
 @pytest.mark.parametrize(("after", "options"), [("23h", {}), ("24h", {"execution_timeout": "48h"})])
-def test_a_signal_that_is_due_before_the_execution_timeout_is_not_told(
+def test_a_signal_that_is_due_before_the_execution_timeout_is_not_reported(
     after: str, options: dict[str, str]
 ) -> None:
     mock = OutputMock(**options)  # type: ignore[arg-type]

@@ -90,7 +90,7 @@ async def returns(ctx: Context, input: Any) -> None:
         (returns, "completed"),
     ],
 )
-def test_a_run_says_what_it_waits_for_and_for_how_long_it_has(script: Script, words: str) -> None:
+def test_a_run_reports_what_it_waits_for_and_since_when(script: Script, words: str) -> None:
     mock = OutputMock(clock="manual")
     mock.workflow("w")(script)
     mock.begin_with("w", workflow_id="w")
@@ -102,7 +102,7 @@ def test_a_run_says_what_it_waits_for_and_for_how_long_it_has(script: Script, wo
     assert standing.endswith(after)
 
 
-def test_what_comes_in_between_does_not_make_a_wait_younger_and_unread_signals_are_reported(
+def test_other_signals_do_not_restart_a_wait_and_unread_ones_are_reported(
     mock: OutputMock,
 ) -> None:
     mock.workflow("w")(waits_at_most_so_long)
@@ -123,7 +123,7 @@ def test_a_parent_waits_for_its_child(mock: OutputMock) -> None:
     assert mock.runs["w"].progress.startswith("waiting for child 'child' (w-")
 
 
-def test_a_parent_whose_child_had_a_step_that_took_too_long_names_none(mock: OutputMock) -> None:
+def test_a_parent_does_not_name_the_timed_out_step_of_its_child(mock: OutputMock) -> None:
     @mock.workflow("w")
     async def w(ctx: Context, input: Any) -> None:
         await ctx.step("publish")
@@ -142,7 +142,7 @@ def test_a_run_with_no_worker_waits_for_one(mock: OutputMock) -> None:
     assert mock.runs["w"].progress == "waiting for a worker: there is none for its catalog"
 
 
-def test_a_run_on_the_walls_clock_does_not_call_its_time_virtual() -> None:
+def test_a_run_on_a_real_clock_does_not_call_its_time_virtual() -> None:
     mock = OutputMock(clock="real")
     mock.workflow("w")(waits_for_a_signal)
     mock.begin_with("w", workflow_id="w")
@@ -152,7 +152,7 @@ def test_a_run_on_the_walls_clock_does_not_call_its_time_virtual() -> None:
     mock.close()
 
 
-def test_other_ends_are_said_in_their_own_words(mock: OutputMock, client: Client) -> None:
+def test_every_end_of_a_run_has_its_own_description(mock: OutputMock, client: Client) -> None:
     mock.workflow("w")(waits_for_a_signal)
     for name in ("stopped", "terminated"):
         client.start("w", workflowId=name)
@@ -163,16 +163,14 @@ def test_other_ends_are_said_in_their_own_words(mock: OutputMock, client: Client
 
 
 @pytest.mark.parametrize("text", ["0s", "1ms", "1.5ms", "999ms", "1s", "1m30s", "2h", "1d", "1d2h3m4.5s"])
-def test_lengths_are_said_as_they_are_written(text: str) -> None:
+def test_durations_are_shown_as_they_are_written(text: str) -> None:
     assert format_duration(nanoseconds(text)) == text
 
 
 # Signals that come from outside by themselves
 
 
-def test_a_signal_that_comes_by_itself_is_what_a_waiting_client_waits_for(
-    mock: OutputMock, client: Client
-) -> None:
+def test_a_waiting_client_waits_for_a_scheduled_signal(mock: OutputMock, client: Client) -> None:
     @mock.workflow("review")
     async def review(ctx: Context, input: Any) -> Any:
         return await ctx.wait_for_signal("approve", timeout="24h")
@@ -186,7 +184,7 @@ def test_a_signal_that_comes_by_itself_is_what_a_waiting_client_waits_for(
     assert client.until_closed("polled", polls=4) == "completed"
 
 
-def test_several_come_in_their_time_and_none_to_a_run_that_has_ended(
+def test_scheduled_signals_arrive_on_time_and_not_after_the_end_of_the_run(
     mock: OutputMock, client: Client
 ) -> None:
     @mock.workflow("review")
@@ -200,7 +198,7 @@ def test_several_come_in_their_time_and_none_to_a_run_that_has_ended(
     assert not mock.script_errors
 
 
-def test_a_signal_on_its_way_reaches_the_run_that_continues_with_it(mock: OutputMock, client: Client) -> None:
+def test_a_scheduled_signal_reaches_the_run_that_continues_as_new(mock: OutputMock, client: Client) -> None:
     @mock.workflow("chain")
     async def chain(ctx: Context, input: Any) -> Any:
         if input["left"]:
@@ -214,7 +212,7 @@ def test_a_signal_on_its_way_reaches_the_run_that_continues_with_it(mock: Output
     assert kinds.count("WORKFLOW_EXECUTION_SIGNALED") == 1
 
 
-def test_a_test_may_send_a_signal_itself_now_or_later(mock: OutputMock) -> None:
+def test_a_test_can_send_a_signal_now_or_later(mock: OutputMock) -> None:
     mock.workflow("w")(waits_for_a_signal)
     for name in ("now", "later"):
         mock.begin_with("w", workflow_id=name)
@@ -231,7 +229,7 @@ def test_a_test_may_send_a_signal_itself_now_or_later(mock: OutputMock) -> None:
         mock.signal("later", "approve")
 
 
-def test_a_signal_of_what_is_not_json_is_refused_where_it_is_written(mock: OutputMock) -> None:
+def test_a_scripted_signal_that_is_not_json_is_refused_at_its_line(mock: OutputMock) -> None:
     with pytest.raises(TypeError, match="the payload of signal 'approve' is of the type object"):
         mock.workflow("w").receives("approve", object(), after="1h")
     with pytest.raises(ValueError, match="'soon' is not a duration"):
@@ -241,9 +239,7 @@ def test_a_signal_of_what_is_not_json_is_refused_where_it_is_written(mock: Outpu
 # What the script has not foreseen
 
 
-def test_a_query_and_an_update_that_the_script_does_not_know_are_misses(
-    mock: OutputMock, client: Client
-) -> None:
+def test_unknown_queries_and_updates_are_reported_as_unmatched(mock: OutputMock, client: Client) -> None:
     @mock.workflow("w")
     async def w(ctx: Context, input: Any) -> None:
         ctx.on_query("progress", lambda payload: 1)

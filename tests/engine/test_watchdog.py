@@ -124,7 +124,7 @@ async def waits_again_and_again(ctx: Context, input: Any) -> None:
         waits_again_and_again,
     ],
 )
-def test_a_script_that_keeps_its_thread_is_interrupted(
+def test_a_script_that_blocks_its_thread_is_interrupted(
     script: Callable[[Context, Any], Coroutine[Any, Any, None]],
 ) -> None:
     with contextlib.closing(OutputMock(script_limit="50ms")) as mock:
@@ -144,7 +144,7 @@ def test_a_script_that_keeps_its_thread_is_interrupted(
         assert answer.json["output"] == 1, "the world goes on"
 
 
-def test_input_is_refused_at_once() -> None:
+def test_reading_standard_input_is_refused_at_once() -> None:
     mock = OutputMock()
 
     @mock.workflow("asks")
@@ -156,7 +156,7 @@ def test_input_is_refused_at_once() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_named_pipe_is_refused_at_once_and_a_file_is_not(tmp_path: Path) -> None:
+def test_opening_a_named_pipe_is_refused_and_a_file_is_not(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("text")
     mock = OutputMock()
@@ -172,7 +172,7 @@ def test_a_named_pipe_is_refused_at_once_and_a_file_is_not(tmp_path: Path) -> No
     assert answer.json["output"] == "text"
 
 
-def test_what_a_script_does_when_its_run_is_ended_is_watched() -> None:
+def test_cleanup_of_an_ended_run_is_watched() -> None:
     mock = OutputMock(script_limit="50ms")
 
     @mock.workflow("clings")
@@ -194,7 +194,7 @@ def test_what_a_script_does_when_its_run_is_ended_is_watched() -> None:
 
 
 @pytest.mark.parametrize("own_thread", [True, False])
-def test_the_collection_of_much_garbage_is_not_the_scripts(own_thread: bool) -> None:
+def test_garbage_collection_does_not_count_as_script_time(own_thread: bool) -> None:
     held = [[index] for index in range(500_000)]
     mock = OutputMock(script_limit="100ms")
     collected = []
@@ -241,7 +241,7 @@ for _ in range(3):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="the system cannot stop a process")
-def test_a_script_is_not_blamed_for_a_process_that_was_stopped() -> None:
+def test_a_script_is_not_interrupted_because_its_process_was_stopped() -> None:
     with subprocess.Popen([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for _ in range(3):
@@ -273,7 +273,7 @@ def looked_at(looks: Callable[[Watchdog, Future[None]], None]) -> ScriptBlockedE
     return watchdog.refusal
 
 
-def test_only_looks_that_come_on_time_count_for_a_script_that_waits() -> None:
+def test_only_timely_samples_count_for_a_waiting_script() -> None:
     def late(watchdog: Watchdog, running: Future[None]) -> None:
         for _ in range(100):
             watchdog.look(5.0, on_time=False)
@@ -286,7 +286,7 @@ def test_only_looks_that_come_on_time_count_for_a_script_that_waits() -> None:
     assert "blocked for more than 1s" in str(looked_at(on_time))
 
 
-def test_cpu_time_that_cannot_have_been_used_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_impossible_cpu_time_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that sleeps may count the whole night as the thread's."""
     night = iter(range(0, 10**9, 30_000))
     monkeypatch.setattr("output_mock.engine.watchdog._cpu", lambda thread_id: float(next(night)))
@@ -302,7 +302,7 @@ def test_cpu_time_that_cannot_have_been_used_does_not_count(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("limit", ["0s", 0, "soon", -1])
-def test_a_limit_that_is_impossible_is_refused(limit: Any) -> None:
+def test_an_impossible_limit_is_refused(limit: Any) -> None:
     with pytest.raises(ValueError, match=r"2s|duration"):
         OutputMock(script_limit=limit)
 
@@ -339,7 +339,7 @@ print(answers)
 """
 
 
-def test_a_script_that_blocks_does_not_stop_a_program_that_is_traced() -> None:
+def test_a_blocking_script_does_not_stop_a_traced_program() -> None:
     """Under a debugger or coverage, Python 3.11 begins no function while an error waits for a thread."""
     done = subprocess.run(
         [sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=HANG_GUARD, check=False
@@ -347,7 +347,7 @@ def test_a_script_that_blocks_does_not_stop_a_program_that_is_traced() -> None:
     assert "blocked for more than 100ms" in done.stdout, done.stderr
 
 
-def test_a_script_that_begins_as_the_watching_ends_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_that_begins_as_the_watchdog_ends_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("output_mock.engine.watchdog._IDLE", 0.0)
     mock = OutputMock(script_limit="100ms")
     mock.workflow("quick").returns(1)
@@ -363,7 +363,7 @@ def test_a_script_that_begins_as_the_watching_ends_is_watched(monkeypatch: pytes
     mock.close()
 
 
-def test_the_watching_continues_after_an_error_in_it(
+def test_the_watchdog_continues_after_an_internal_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     look, errors = Watchdog.look, iter([OSError("no such clock"), GeneratorExit()])
@@ -386,7 +386,7 @@ def test_the_watching_continues_after_an_error_in_it(
     mock.close()
 
 
-def test_whoever_watches_keeps_no_world_that_is_closed() -> None:
+def test_the_watchdog_does_not_keep_closed_worlds_alive() -> None:
     mock = OutputMock(script_limit="20ms")
     mock.workflow("computes")(computes)
     mock.app.test_client().post("/workflow/run", json={"workflowName": "computes"})
@@ -422,7 +422,7 @@ sys.addaudithook(lambda event, arguments, module=watchdog: None)
 """
 
 
-def test_what_is_opened_as_the_interpreter_ends_is_not_an_error() -> None:
+def test_opening_a_file_at_interpreter_shutdown_is_no_error() -> None:
     done = subprocess.run(
         [sys.executable, "-c", AT_THE_END], capture_output=True, text=True, timeout=HANG_GUARD, check=False
     )

@@ -19,7 +19,7 @@ def nobody(post: str, draft: str) -> None:
     """Nobody is asked."""
 
 
-def test_a_post_is_published_once_somebody_approves(output_mock: OutputMock, client: OutputClient) -> None:
+def test_an_approved_post_is_published(output_mock: OutputMock, client: OutputClient) -> None:
     url = publish(client, "bees", ask=lambda post, draft: approve(client, post, by="ana"))
     assert url == "https://blog.example/bees"
     output_mock.assert_called_in_order(
@@ -29,9 +29,7 @@ def test_a_post_is_published_once_somebody_approves(output_mock: OutputMock, cli
     )
 
 
-def test_a_post_is_not_published_when_somebody_rejects_it(
-    output_mock: OutputMock, client: OutputClient
-) -> None:
+def test_a_rejected_post_is_not_published(output_mock: OutputMock, client: OutputClient) -> None:
     with pytest.raises(RunFailed, match="too long"):
         publish(client, "bees", ask=lambda post, draft: reject(client, post, by="ben", why="too long"))
     output_mock.assert_called_only(started("write_post"), signalled("post-bees"))

@@ -17,21 +17,25 @@ def test_a_report_is_waited_for(output_mock: OutputMock, client: OutputClient) -
     assert client.wait("report-5", within=3600) == {"pages": 3}
 
 
-def test_a_report_that_fails_says_why(output_mock: OutputMock, client: OutputClient) -> None:
+def test_a_failed_report_gives_the_reason(output_mock: OutputMock, client: OutputClient) -> None:
     output_mock.workflow("report").fails("no figures for May")
     client.start("report", {"month": 5}, workflow_id="report-5")
     with pytest.raises(RunFailed, match="report-5 has failed: no figures for May"):
         client.wait("report-5", within=3600)
 
 
-def test_a_report_that_takes_too_long_is_given_up(output_mock: OutputMock, client: OutputClient) -> None:
+def test_the_client_gives_up_on_a_report_that_takes_too_long(
+    output_mock: OutputMock, client: OutputClient
+) -> None:
     output_mock.workflow("report").takes("2h").returns({"pages": 3})
     client.start("report", {"month": 5}, workflow_id="report-5")
     with pytest.raises(StillRunning):
         client.wait("report-5", within=3600)
 
 
-def test_a_busy_api_is_asked_again_when_it_says(output_mock: OutputMock, client: OutputClient) -> None:
+def test_a_busy_api_is_retried_after_the_requested_delay(
+    output_mock: OutputMock, client: OutputClient
+) -> None:
     output_mock.workflow("report").returns({"pages": 3})
     output_mock.fail_next(503, times=2, headers={"Retry-After": "7"}, route="start")
     before = output_mock.clock.now()
@@ -40,14 +44,16 @@ def test_a_busy_api_is_asked_again_when_it_says(output_mock: OutputMock, client:
     output_mock.assert_called(started("report", {"month": 5}), times=1)
 
 
-def test_an_api_that_is_away_for_too_long_is_given_up(output_mock: OutputMock, client: OutputClient) -> None:
+def test_the_client_gives_up_when_the_api_is_unavailable_for_too_long(
+    output_mock: OutputMock, client: OutputClient
+) -> None:
     output_mock.drop_next(times=5)
     with pytest.raises(Unavailable):
         client.start("report", {"month": 5}, workflow_id="report-5")
     assert not output_mock.runs
 
 
-def test_a_start_whose_answer_is_lost_does_not_run_twice(
+def test_a_start_whose_response_is_lost_does_not_run_twice(
     output_mock: OutputMock, client: OutputClient
 ) -> None:
     output_mock.workflow("report").returns({"pages": 3})
@@ -57,7 +63,7 @@ def test_a_start_whose_answer_is_lost_does_not_run_twice(
     assert len(output_mock.calls(route="start")) == len(output_mock.runs) == 1
 
 
-def test_a_start_whose_answer_is_late_does_not_run_twice(
+def test_a_start_whose_response_is_late_does_not_run_twice(
     output_mock: OutputMock, client: OutputClient
 ) -> None:
     output_mock.workflow("report").returns({"pages": 3})
@@ -67,7 +73,7 @@ def test_a_start_whose_answer_is_late_does_not_run_twice(
     assert output_mock.calls(route="start").one().lost
 
 
-def test_a_workflow_that_is_not_there_is_an_error(output_mock: OutputMock, client: OutputClient) -> None:
+def test_an_unknown_workflow_is_an_error(output_mock: OutputMock, client: OutputClient) -> None:
     output_mock.expect_unmatched(route="start", status=424)
     with pytest.raises(OutputError, match="UnsupportedWorkflowError"):
         client.start("no_such_workflow", {}, workflow_id="report-5")

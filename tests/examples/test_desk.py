@@ -42,14 +42,14 @@ def decide(people: TestClient, post: str, decision: str) -> int:
     return people.post(f"/drafts/{post}", data={"decision": decision}).status_code
 
 
-def test_a_post_that_somebody_approves_is_published(output_mock: OutputMock, people: TestClient) -> None:
+def test_an_approved_post_is_published(output_mock: OutputMock, people: TestClient) -> None:
     post = write(people, output_mock)
     assert "All about bees." in people.get(f"/drafts/{post}").text
     assert decide(people, post, "approved") == 200
     assert output_mock.runs[post].output == {"published": "All about bees."}
 
 
-def test_a_post_that_somebody_refuses_is_not(output_mock: OutputMock, people: TestClient) -> None:
+def test_a_refused_post_is_not_published(output_mock: OutputMock, people: TestClient) -> None:
     post = write(people, output_mock)
     assert decide(people, post, "refused") == 200
     assert output_mock.runs[post].error == {"name": "RefusedError", "message": "refused"}
@@ -60,7 +60,7 @@ def test_a_typo_is_approved_from_inside_the_request(output_mock: OutputMock, peo
     assert output_mock.runs[post].output == {"published": "Typo: beess"}
 
 
-def test_who_decides_too_late_is_told_so(output_mock: OutputMock, people: TestClient) -> None:
+def test_a_decision_that_comes_too_late_is_refused(output_mock: OutputMock, people: TestClient) -> None:
     post = write(people, output_mock)
     output_mock.clock.advance("21h")
     assert output_mock.runs[post].status == "failed"
@@ -68,7 +68,7 @@ def test_who_decides_too_late_is_told_so(output_mock: OutputMock, people: TestCl
     assert people.get(f"/drafts/{post}").status_code == 404
 
 
-def test_a_draft_that_comes_twice_lies_on_the_desk_once(output_mock: OutputMock, people: TestClient) -> None:
+def test_a_draft_that_arrives_twice_is_on_the_desk_once(output_mock: OutputMock, people: TestClient) -> None:
     output_mock.callbacks.duplicate_next()
     post = write(people, output_mock)
     assert len(output_mock.callbacks(DRAFTS)) == 2
@@ -77,14 +77,14 @@ def test_a_draft_that_comes_twice_lies_on_the_desk_once(output_mock: OutputMock,
     assert output_mock.runs[post].status == "completed"
 
 
-def test_a_typo_that_comes_twice_is_approved_once(output_mock: OutputMock, people: TestClient) -> None:
+def test_a_typo_that_arrives_twice_is_approved_once(output_mock: OutputMock, people: TestClient) -> None:
     output_mock.callbacks.duplicate_next()
     post = write(people, output_mock, "Typo: beess")
     assert output_mock.runs[post].status == "completed"
     assert [call.route for call in output_mock.calls].count("feedback") == 1
 
 
-def test_a_draft_that_is_lost_fails_the_run(output_mock: OutputMock, people: TestClient) -> None:
+def test_a_lost_draft_fails_the_run(output_mock: OutputMock, people: TestClient) -> None:
     output_mock.callbacks.drop_next()
     post = people.post("/posts", json={"text": "All about bees."}).json()["id"]
     output_mock.callbacks.one()
@@ -94,7 +94,7 @@ def test_a_draft_that_is_lost_fails_the_run(output_mock: OutputMock, people: Tes
     assert people.get(f"/drafts/{post}").status_code == 404
 
 
-def test_nobody_ever_decides(output_mock: OutputMock, people: TestClient) -> None:
+def test_a_post_without_a_decision_fails(output_mock: OutputMock, people: TestClient) -> None:
     post = write(people, output_mock)
     output_mock.clock.advance("19h")
     assert output_mock.runs[post].progress.startswith("waiting for signal 'resume' since 19h")

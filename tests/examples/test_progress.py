@@ -45,7 +45,7 @@ async def test_the_page_changes_when_the_run_continues(output_mock: OutputMock, 
 
 @pytest.mark.output(sleep="virtual")
 @pytest.mark.parametrize("after", [0, 1, 9, 12, 20])
-async def test_the_page_survives_a_connection_that_is_cut(output_mock: OutputMock, after: int) -> None:
+async def test_the_page_survives_a_dropped_connection(output_mock: OutputMock, after: int) -> None:
     output_mock.signal("post-bees", "review", {"approved": True}, after="1h")
     output_mock.cut_next_stream(after)
     assert [page async for page in pages("post-bees")] == PAGES

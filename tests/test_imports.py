@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
 
 
-def test_the_layers_hold_and_there_are_no_circles() -> None:
+def test_imports_respect_the_layers_and_have_no_cycles() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LINT], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )

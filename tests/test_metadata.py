@@ -68,7 +68,7 @@ def declared() -> set[str]:
     return {re.match(r"[\w.-]+", one)[0].lower() for one in wanted}  # type: ignore[index]
 
 
-def test_everything_that_is_imported_is_declared() -> None:
+def test_every_imported_package_is_declared() -> None:
     names, distributions = declared(), packages_distributions()
     missing = {
         package: files
@@ -89,7 +89,7 @@ PLACES_OF_EXTRAS = re.compile(
 )
 
 
-def test_a_server_imports_nothing_that_only_an_extra_brings() -> None:
+def test_a_server_does_not_import_optional_dependencies() -> None:
     plain = {
         re.match(r"[\w.-]+", one)[0].lower() for one in requires("output-mock") or [] if "extra ==" not in one
     }  # type: ignore[index]
@@ -104,14 +104,14 @@ def test_a_server_imports_nothing_that_only_an_extra_brings() -> None:
     assert {package: files for package, files in elsewhere.items() if files} == {}
 
 
-def test_everything_that_is_declared_is_imported() -> None:
+def test_every_declared_dependency_is_imported() -> None:
     distributions = packages_distributions()
     used = {one.lower() for package in imported() for one in distributions.get(package, [package])}
     # moto's server needs the one, and `verify -n` the other.
     assert declared() - used - {"flask-cors", "pytest-xdist", "mkdocs-material", "output-mock"} == set()
 
 
-def test_waitress_has_the_internals_that_the_server_builds_on() -> None:
+def test_waitress_has_the_internals_that_the_server_uses() -> None:
     """They are no promise of waitress, whose version has an upper bound for that reason."""
     for place, names in {
         waitress.channel.HTTPChannel: (
@@ -128,14 +128,14 @@ def test_waitress_has_the_internals_that_the_server_builds_on() -> None:
     assert any("<" in one for one in declares), "the next version may be otherwise"
 
 
-def test_the_package_that_pytests_list_finds_brings_this_version() -> None:
+def test_the_package_for_the_pytest_plugin_list_requires_this_version() -> None:
     told = (ROOT / "packages" / "pytest-output-mock" / "pyproject.toml").read_text()
     version = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert re.findall(r'^version = "(.*)"$', told, re.MULTILINE) == version
     assert f'dependencies = ["output-mock[pytest]=={version[0]}"]' in told
 
 
-def test_links_of_the_readme_lead_to_the_repository_on_a_package_index() -> None:
+def test_readme_links_on_the_package_index_point_to_the_repository() -> None:
     hook = runpy.run_path(str(ROOT / "hatch_build.py"))
     text = (ROOT / "README.md").read_text()
     assert "](docs/index.md)" in text

@@ -66,7 +66,7 @@ def test_an_unknown_signal_is_accepted_and_ignored(api: Client) -> None:
 @pytest.mark.parametrize("operation", ["signal/s", "query/getProgress", "update/u", "feedback"])
 @pytest.mark.parametrize("case", NO_OBJECTS)
 @check("messages.payload", "approval: payload")
-def test_a_payload_is_an_object(api: Client, case: str, operation: str) -> None:
+def test_a_payload_must_be_an_object(api: Client, case: str, operation: str) -> None:
     done = api.finished("succeeds")
     answer = api.post(f"{done.base}/{operation}", {"payload": NO_OBJECTS[case]})
     (issue,) = answer.must_be(400, "ValidationError").json["issues"]
@@ -157,7 +157,7 @@ def test_an_update_that_is_refused_changes_nothing(api: Client, approval: Begun,
 
 @pytest.mark.parametrize("name", ["brokenUpdate", "unknown"])
 @check("messages.failed-update", "approval: update/brokenUpdate, update/unknown")
-def test_an_update_that_fails_is_a_500_and_the_run_goes_on(api: Client, approval: Begun, name: str) -> None:
+def test_an_update_that_fails_is_a_500_and_the_run_continues(api: Client, approval: Begun, name: str) -> None:
     answer = api.post(f"{approval.base}/update/{name}", {"payload": {}})
     answer.must_be(500, "WorkflowUpdateFailedError")
     api.get(f"{approval.base}/status").must_be(200, status="running")
@@ -180,7 +180,7 @@ def test_an_update_is_answered_once_its_handler_is_done(api: Client, approval: B
 
 @pytest.mark.parametrize("operation", ["signal/approve", "update/setThreshold", "feedback"])
 @check("messages.too-late", "approval, feedback: workflow execution already completed")
-def test_a_closed_run_takes_no_messages(api: Client, operation: str) -> None:
+def test_a_closed_run_refuses_signals_and_updates(api: Client, operation: str) -> None:
     done = api.finished("succeeds")
     answer = api.post(f"{done.base}/{operation}", {"payload": {"by": "late"}})
     answer.must_be(404, "WorkflowNotFoundError", workflowId=done.id)

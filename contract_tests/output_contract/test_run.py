@@ -230,7 +230,7 @@ def test_the_id_of_a_running_run_cannot_be_used_again(api: Client, operation: st
 
 
 @check("run.timeout", "run_times_out_waiting: 408")
-def test_a_run_goes_on_after_the_clients_timeout(api: Client) -> None:
+def test_a_run_continues_after_the_clients_timeout(api: Client) -> None:
     work = api.server.role("takes_long")
     body = api.body(work.workflow, work.input, timeout=300)
     name = body["workflowId"]
@@ -240,7 +240,7 @@ def test_a_run_goes_on_after_the_clients_timeout(api: Client) -> None:
 
 @pytest.mark.parametrize("how", ["stop", "terminate"])
 @check("run.ended", "run_answers_stop, run_answers_terminate")
-def test_run_tells_how_a_run_ended_that_somebody_else_ended(api: Client, how: str) -> None:
+def test_run_reports_the_end_of_a_run_that_another_client_ended(api: Client, how: str) -> None:
     work = api.server.role("waits")
     body = api.body(work.workflow, work.input)
     path = f"/workflow/{body['workflowId']}"

@@ -90,7 +90,7 @@ def test_the_answers_about_a_closed_run_do_not_change(api: Client) -> None:
 
 
 @check("start.latest-run", "continue_as_new, workflow_id")
-def test_a_workflow_id_stands_for_its_latest_run(api: Client) -> None:
+def test_a_workflow_id_means_its_latest_run(api: Client) -> None:
     first = api.start("conf_echo", {"n": 1})
     api.until_closed(first.id)
     second = api.start("conf_timer", {"ms": 60_000}, workflowId=first.id)

@@ -119,7 +119,7 @@ def test_the_stream_of_a_running_run_has_each_event_once_and_ends_with_it(api: C
 
 
 @check("stream.follows", "stream_live, approval", since="0.9.0")
-def test_an_open_stream_brings_new_events(api: Client) -> None:
+def test_an_open_stream_sends_new_events(api: Client) -> None:
     work, begun = api.waiting()
     with api.stream(f"{begun.base}/history/stream?includePayloads=true") as stream:
         frames = iter(stream)

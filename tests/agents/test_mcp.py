@@ -257,7 +257,7 @@ def test_runs_can_be_started_and_listed_and_advance_with_the_clock(server: Any) 
     used(server, steps)
 
 
-def test_a_long_history_is_cut_and_says_so(server: Any) -> None:
+def test_a_long_history_is_truncated_with_a_note(server: Any) -> None:
     async def steps(use: Use) -> None:
         loop = 'name: long\nsteps:\n  - for_each: "{{ input }}"\n    do: [{step: one}]\nreturns: 1'
         await use("write_workflow", script=loop)

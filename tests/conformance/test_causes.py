@@ -447,7 +447,7 @@ def test_http_1_0_is_reported(server: str) -> None:
     assert "note: All answers come in HTTP/1.0" in result.output
 
 
-def test_each_cause_takes_a_line_and_one_example(server: str) -> None:
+def test_each_cause_is_reported_in_one_line_with_one_example(server: str) -> None:
     with in_front_of(server, strips_request_ids) as url:
         result = run(url, "--only", "system", "--examples", "3")
     lines = result.output.splitlines()

@@ -86,9 +86,7 @@ def cli(connect: Connect) -> Cli:
 
 
 @pytest.mark.parametrize("path", ["/workflow/catalog", "/workflow/catalog/main"])
-def test_list_gets_names_aliases_schemas_and_the_paths_where_it_looks_for_scenarios(
-    cli: Cli, path: str
-) -> None:
+def test_the_catalog_has_the_names_aliases_schemas_and_paths_that_list_needs(cli: Cli, path: str) -> None:
     workflows = {one["name"]: one for one in cli.get(path).json["workflows"]}
     assert workflows["conf_echo"]["aliases"] == ["conf_mirror"]
     entry = workflows["conf_sum"]
@@ -99,9 +97,7 @@ def test_list_gets_names_aliases_schemas_and_the_paths_where_it_looks_for_scenar
 
 
 @pytest.mark.parametrize("token", ["wrong", ""])
-def test_a_wrong_token_is_not_json_so_that_the_client_has_its_own_words_for_it(
-    connect: Connect, token: str
-) -> None:
+def test_a_wrong_token_gets_a_401_that_is_not_json(connect: Connect, token: str) -> None:
     client = connect(OutputMock(auth_token=TOKEN, scripts=[script]))
     answer = Cli(client, token).get("/workflow/catalog")
     assert (answer.status, answer.text) == (401, "Unauthorized")
@@ -109,7 +105,7 @@ def test_a_wrong_token_is_not_json_so_that_the_client_has_its_own_words_for_it(
 
 
 @pytest.mark.parametrize("command", ["run", "start"])
-def test_run_is_told_when_to_try_again_while_the_catalog_is_not_there(cli: Cli, command: str) -> None:
+def test_run_gets_a_503_with_retry_after_while_the_catalog_is_missing(cli: Cli, command: str) -> None:
     body = {"workflowName": "conf_sum", "input": {"a": 1, "b": 2}, "catalog": "nope"}
     answer = cli.post(f"/workflow/{command}", body)
     assert answer.status == 503
@@ -125,7 +121,7 @@ def test_run_is_told_when_to_try_again_while_the_catalog_is_not_there(cli: Cli, 
         ("conf_sum", {"a": "x"}, "failed", "ValidationError"),
     ],
 )
-def test_run_and_result_print_the_same_result_and_fail_by_its_status(
+def test_run_and_result_return_the_same_result_and_status(
     cli: Cli, workflow: str, input: Any, status: str, error: str | None
 ) -> None:
     ran = cli.post("/workflow/run", {"workflowName": workflow, "input": input})
@@ -152,7 +148,7 @@ def test_run_and_result_print_the_same_result_and_fail_by_its_status(
         ("runs", "/workflow/runs?limit=100&workflowType=a+b", 400, "ValidationError"),
     ],
 )
-def test_errors_have_the_name_and_the_message_that_commands_print(
+def test_errors_have_the_name_and_message_that_the_client_prints(
     cli: Cli, command: str, path: str, status: int, error: str
 ) -> None:
     bodies: dict[str, dict[str, Any]] = {
@@ -170,7 +166,7 @@ def test_errors_have_the_name_and_the_message_that_commands_print(
     assert answer.json["message"]
 
 
-def test_a_running_workflow_has_a_status_an_input_and_a_place_in_the_list_but_no_result(cli: Cli) -> None:
+def test_a_running_workflow_has_a_status_and_an_input_and_is_listed_but_has_no_result(cli: Cli) -> None:
     ids = cli.start("conf_approval", {"topic": "t"})
     base = f"/workflow/{ids['workflowId']}"
     status = cli.get(f"{base}/status").json
@@ -192,7 +188,7 @@ def test_a_running_workflow_has_a_status_an_input_and_a_place_in_the_list_but_no
     }
 
 
-def test_stop_is_asked_for_with_no_body_and_may_be_again(cli: Cli) -> None:
+def test_stop_needs_no_body_and_can_be_repeated(cli: Cli) -> None:
     workflow_id = cli.start("conf_graceful", {"onStop": "cleanup"})["workflowId"]
     for _ in range(2):
         assert cli.patch(f"/workflow/{workflow_id}/stop").status == 200
@@ -200,7 +196,7 @@ def test_stop_is_asked_for_with_no_body_and_may_be_again(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"reason": "why"}])
-def test_terminate_says_why_where_a_reason_is_given_and_works_once(cli: Cli, body: dict[str, str]) -> None:
+def test_terminate_takes_an_optional_reason_and_works_once(cli: Cli, body: dict[str, str]) -> None:
     workflow_id = cli.start("conf_approval", {"topic": "t"})["workflowId"]
     answer = cli.post(f"/workflow/{workflow_id}/terminate", body)
     assert answer.json["terminated"] is True
@@ -208,7 +204,7 @@ def test_terminate_says_why_where_a_reason_is_given_and_works_once(cli: Cli, bod
     assert cli.post(f"/workflow/{workflow_id}/terminate", body).status == 404
 
 
-def test_reset_answers_with_the_new_run_and_tells_unknown_and_unfinished_steps_apart(cli: Cli) -> None:
+def test_reset_returns_the_new_run_and_distinguishes_unknown_and_unfinished_steps(cli: Cli) -> None:
     ids = cli.start("conf_approval", {"topic": "t"})
     path = f"/workflow/{ids['workflowId']}/reset"
     # Somebody who looks lets the first step happen.
@@ -257,7 +253,7 @@ def test_monitor_sees_every_event_once_and_then_the_end(
     assert whole["workflow"]["closeTime"] is not None
 
 
-def test_monitor_continues_with_the_run_that_the_last_event_names(cli: Cli) -> None:
+def test_monitor_continues_with_the_run_named_in_the_last_event(cli: Cli) -> None:
     ids = cli.start("conf_chain", {"value": 1, "limit": 4})
     run_id, statuses, chain = ids["runId"], [], set()
     while run_id:
@@ -298,7 +294,7 @@ def traced(connect: Connect, environment: Mapping[str, str]) -> tuple[dict[str, 
         ({"OUTPUT_TRACE_HOST_PATH": ""}, "/app/logs/runs"),
     ],
 )
-def test_a_local_trace_is_read_at_the_path_that_the_host_knows(
+def test_a_local_trace_has_the_path_on_the_host(
     connect: Connect, environment: dict[str, str], folder: str
 ) -> None:
     result, log = traced(connect, environment)
@@ -309,7 +305,7 @@ def test_a_local_trace_is_read_at_the_path_that_the_host_knows(
 
 
 @pytest.mark.parametrize("value", ["false", "0", "off", "yes", "TRUE"])
-def test_with_no_traces_there_is_an_empty_place_for_them_and_none_to_read(
+def test_without_traces_the_trace_location_is_empty_and_no_trace_can_be_read(
     connect: Connect, value: str
 ) -> None:
     result, log = traced(connect, {"OUTPUT_TRACE_LOCAL_ON": value, "OUTPUT_TRACE_REMOTE_ON": value})
@@ -328,7 +324,7 @@ def test_with_no_traces_there_is_an_empty_place_for_them_and_none_to_read(
     ],
 )
 @pytest.mark.parametrize("local", ["true", "false"])
-def test_a_remote_trace_is_looked_for_in_s3_even_when_there_is_a_local_one(
+def test_a_remote_trace_is_read_from_s3_even_when_there_is_a_local_one(
     connect: Connect, keys: dict[str, str], message: str, local: str
 ) -> None:
     result, log = traced(connect, {**S3, **keys, "OUTPUT_TRACE_LOCAL_ON": local})
@@ -341,7 +337,7 @@ def test_a_remote_trace_is_looked_for_in_s3_even_when_there_is_a_local_one(
     assert log.json == {"error": "TraceFileDownloadError", "message": message}
 
 
-def test_every_step_of_a_run_is_told_where_its_trace_goes(connect: Connect) -> None:
+def test_every_step_of_a_run_gets_the_trace_location(connect: Connect) -> None:
     mock = OutputMock(seed=7, scripts=[script])
     mock.world.traces = traces({**S3, "OUTPUT_TRACE_LOCAL_ON": "false"})
     client = connect(mock)
@@ -378,22 +374,22 @@ def test_remote_traces_need_a_bucket() -> None:
         ("0", timedelta(0)),
     ],
 )
-def test_the_execution_timeout_is_read_as_the_real_server_reads_it(text: str, length: timedelta) -> None:
+def test_the_execution_timeout_is_parsed_as_on_the_real_server(text: str, length: timedelta) -> None:
     assert execution_timeout(text) == length
 
 
 @pytest.mark.parametrize("text", ["soon", "1h30m", "-1h", "1  h", "1h ", "1 fortnight", "1000y"])
-def test_a_length_that_the_real_server_cannot_read_is_refused(text: str) -> None:
+def test_an_invalid_duration_variable_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(text))):
         execution_timeout(text)
 
 
 @pytest.mark.parametrize(("text", "length"), [("300000", 300_000), ("1e3", 1000), (" 400.5 ", 400.5)])
-def test_numbers_of_milliseconds_are_read_as_javascript_reads_numbers(text: str, length: float) -> None:
+def test_millisecond_variables_are_parsed_as_in_javascript(text: str, length: float) -> None:
     assert milliseconds(text) == timedelta(milliseconds=length)
 
 
 @pytest.mark.parametrize("text", ["5m", "-1", "1_000", "Infinity", "nan", "1e99"])
-def test_what_is_not_a_number_of_milliseconds_is_refused(text: str) -> None:
+def test_an_invalid_number_of_milliseconds_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"millisecond|century"):
         milliseconds(text)

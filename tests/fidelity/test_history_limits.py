@@ -88,7 +88,7 @@ def test_signals_beyond_50_mib_terminate_the_run(mock: OutputMock) -> None:
     }
 
 
-def test_a_signal_that_has_no_room_while_the_worker_is_away_is_refused_and_ends_the_run(
+def test_a_signal_that_exceeds_the_history_limit_is_refused_and_ends_the_run(
     mock: OutputMock,
 ) -> None:
     client = Client(mock)
@@ -124,7 +124,7 @@ def test_steps_beyond_50_mib_terminate_the_run(mock: OutputMock) -> None:
 
 
 @pytest.mark.parametrize("steps", range(5))
-def test_what_would_be_event_51201_is_the_end_of_the_run(mock: OutputMock, steps: int) -> None:
+def test_a_run_ends_at_51200_events(mock: OutputMock, steps: int) -> None:
     client = Client(mock)
     ended = client.run("ticks", {"steps": steps}, workflowId="counted")
     assert (ended["status"], ended["error"]) == ("terminated", TOO_MANY)
@@ -144,7 +144,7 @@ def test_what_would_be_event_51201_is_the_end_of_the_run(mock: OutputMock, steps
         assert events[-3]["eventTypeName"] == "TIMER_FIRED"
 
 
-def test_a_history_of_50_mib_continues_and_each_event_is_measured_once(mock: OutputMock) -> None:
+def test_a_history_up_to_50_mib_is_accepted_and_each_event_is_measured_once(mock: OutputMock) -> None:
     client = Client(mock)
     ended = client.run("big", {"n": 87, "size": 600_000}, workflowId="just-so")
     assert ended["status"] == "completed"
@@ -157,7 +157,7 @@ def test_a_history_of_50_mib_continues_and_each_event_is_measured_once(mock: Out
 
 
 @pytest.mark.parametrize("value", [{"a": ["é" * 20, {"b": None}]}, "x" * 1000, [1, 2, [3]], {}])
-def test_values_are_about_as_long_as_their_json(mock: OutputMock, value: Any) -> None:
+def test_values_are_measured_approximately_by_their_json_length(mock: OutputMock, value: Any) -> None:
     run = mock.world.start("gather", value)
     empty = mock.world.start("gather")
     size, without = (sum(map(size_of, one.history.events)) for one in (run, empty))

@@ -130,7 +130,7 @@ DOCUMENTS = st.recursive(_SCALARS, _compound, max_leaves=12)
 @example("3.099350534467731e+16")
 @example('{"b":1,"2":2,"a":3,"1":4,"2":5,"__proto__":6}')
 @example('["\\ud800","\\udc00\\ud83d","\\ud83d\\ude00","\\u2028\\u2029"," \\u007f\\u0000\\u001f\\/"]')
-def test_what_is_read_is_written_as_node_writes_it(node: Node, text: str) -> None:
+def test_parsed_json_is_written_as_by_node(node: Node, text: str) -> None:
     assert ours(text) == node(text)
 
 
@@ -159,7 +159,7 @@ def _broken(draw: st.DrawFn) -> str:
 @example("\ufeff{}")
 @example('{"a":1,}')
 @example('["\\😀"]')
-def test_what_cannot_be_read_is_refused_in_the_words_of_node(node: Node, text: str) -> None:
+def test_invalid_json_is_refused_with_the_message_of_node(node: Node, text: str) -> None:
     """The API's clients see these words: a malformed body is answered with the parser's message."""
     assert ours(text) == node(text)
 
@@ -178,30 +178,30 @@ _VALUES = st.recursive(
 @settings(max_examples=200)
 @given(_VALUES)
 @example({"x": 1, 1: 2**63, "0": 1e16})
-def test_a_value_of_a_script_travels_as_it_would_from_javascript(node: Node, value: Any) -> None:
+def test_a_value_of_a_script_is_serialised_as_by_javascript(node: Node, value: Any) -> None:
     assert {"text": stringify(value)} == node(json.dumps(value))
 
 
-def test_what_is_not_a_number_or_infinite_is_null() -> None:
+def test_nan_and_infinity_become_null() -> None:
     assert stringify([float("nan"), float("inf"), -float("inf"), 10**400]) == "[null,null,null,null]"
 
 
 @given(DOCUMENTS)
-def test_what_was_read_travels_unchanged(text: str) -> None:
+def test_parsed_json_passes_through_unchanged(text: str) -> None:
     value = parse(text)
     written = to_bytes(value)
     assert to_bytes(as_json(value)) == written
     assert to_bytes(parse(written.decode())) == written
 
 
-def test_what_is_not_json_is_refused_by_name() -> None:
+def test_a_value_that_is_not_json_is_refused_with_its_type() -> None:
     with pytest.raises(NotJSONError, match="is of the type set"):
         as_json({"a": [{1}]})
     with pytest.raises(NotJSONError, match=r"has the key \(1, 2\)"):
         as_json({(1, 2): 3})
 
 
-def test_what_is_undefined_is_left_out_of_objects_and_null_in_lists() -> None:
+def test_undefined_is_left_out_of_objects_and_null_in_lists() -> None:
     assert stringify({"a": UNDEFINED, "b": [UNDEFINED]}) == '{"b":[null]}'
 
 

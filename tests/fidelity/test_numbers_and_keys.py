@@ -40,7 +40,7 @@ def mock(tmp_path: Path) -> OutputMock:
     return mock
 
 
-def test_a_client_sees_them_alike_in_everything_that_it_asks_for(mock: OutputMock, tmp_path: Path) -> None:
+def test_numbers_and_keys_look_the_same_in_every_response(mock: OutputMock, tmp_path: Path) -> None:
     client = mock.app.test_client()
 
     def post(path: str, body: str) -> str:
@@ -67,20 +67,20 @@ def test_a_client_sees_them_alike_in_everything_that_it_asks_for(mock: OutputMoc
     assert file.read_text().count(f'"output":{SEEN}') == 2
 
 
-def test_a_script_says_them_as_javascript_would(mock: OutputMock) -> None:
+def test_a_python_script_formats_numbers_and_keys_as_javascript(mock: OutputMock) -> None:
     value = {"b": 2**60, 10: 1e16, "9": float("nan"), "x": [5.0, 1e-7]}
     mock.workflow("says").returns(value)
     answer = mock.app.test_client().post("/workflow/run", json={"workflowName": "says"})
     assert '"output":{"9":null,"10":10000000000000000,"b":1152921504606847000,"x":[5,1e-7]},' in answer.text
 
 
-def test_python_may_start_a_run_with_any_of_them(mock: OutputMock) -> None:
+def test_a_run_can_be_started_from_python_with_any_number(mock: OutputMock) -> None:
     run = mock.world.start("echo", {"b": 2**60, "1": 3.099350534467731e16}, workflow_id="x")
     answer = mock.app.test_client().get(f"/workflow/{run.workflow_id}/input")
     assert '"input":{"1":30993505344677310,"b":1152921504606847000}' in answer.text
 
 
-def test_a_yaml_script_says_them_as_javascript_would(tmp_path: Path) -> None:
+def test_a_yaml_script_formats_numbers_and_keys_as_javascript(tmp_path: Path) -> None:
     file = tmp_path / "numbers.yaml"
     file.write_text(
         "workflows:\n"
@@ -107,7 +107,7 @@ def test_a_yaml_script_says_them_as_javascript_would(tmp_path: Path) -> None:
     assert '"output":{"1":100000000000000000000,"b":12345678901234567000,' in answer.text
 
 
-def test_a_number_that_a_test_writes_in_another_way_is_the_same_number(mock: OutputMock) -> None:
+def test_a_number_in_another_notation_is_the_same_number(mock: OutputMock) -> None:
     mock.workflow("large").when({"n": 3.099350534467731e16}).returns("found")
     mock.workflow("large").when({"n": 2**60}).returns("found")
     client = mock.app.test_client()
@@ -116,13 +116,13 @@ def test_a_number_that_a_test_writes_in_another_way_is_the_same_number(mock: Out
         assert '"output":"found"' in client.post("/workflow/run", data=body, headers=JSON).text
 
 
-def test_the_control_plane_shows_what_was_sent_as_the_api_does() -> None:
+def test_the_control_plane_shows_numbers_and_keys_as_the_api_does() -> None:
     with served(worlds_of()) as client:
         client.post("/workflow/start", data=f'{{"workflowName":"echo","input":{SENT}}}', headers=JSON)
         assert f'"body":{{"workflowName":"echo","input":{SEEN}}}' in client.control("GET", "/calls").text
 
 
-def test_an_endless_timeout_is_a_number(mock: OutputMock) -> None:
+def test_an_infinite_timeout_is_a_number(mock: OutputMock) -> None:
     body = '{"workflowName":"echo","timeout":1e999}'
     answer = mock.app.test_client().post("/workflow/run", data=body, headers=JSON)
     assert answer.json == {

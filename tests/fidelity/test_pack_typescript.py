@@ -33,7 +33,7 @@ def test_both_packs_have_the_same_workflows() -> None:
 
 
 @pytest.mark.parametrize("folder", WORKFLOWS)
-def test_each_workflow_is_offered_alike(folder: str) -> None:
+def test_each_workflow_has_the_same_definition_in_both_packs(folder: str) -> None:
     text = WORKFLOWS[folder]
     python = OFFERED[told(text, "name") or ""]
     assert re.findall(r"aliases: \['(\w+)'\]", text) == list(python.aliases)
@@ -43,7 +43,7 @@ def test_each_workflow_is_offered_alike(folder: str) -> None:
     )
 
 
-def test_a_step_is_called_by_what_it_is_called() -> None:
+def test_each_step_is_exported_under_its_name() -> None:
     """The name of each step is that under which its file exports it, as the workflows import it."""
     for file, text in FILES.items():
         if file.name != "workflow.ts":
@@ -54,7 +54,7 @@ def test_a_step_is_called_by_what_it_is_called() -> None:
             assert all(re.search(rf"import \{{[^}}]*\b{one}\b", workflow) for one, _ in exported)
 
 
-def test_the_pack_is_written_with_what_to_do_next(tmp_path: Path) -> None:
+def test_writing_the_pack_prints_the_next_steps(tmp_path: Path) -> None:
     result = CliRunner().invoke(pack, [str(tmp_path / "conf")])
     assert result.exit_code == 0, result.output
     written = {p.relative_to(tmp_path / "conf"): p.read_text() for p in (tmp_path / "conf").rglob("*.ts")}
@@ -65,7 +65,7 @@ def test_the_pack_is_written_with_what_to_do_next(tmp_path: Path) -> None:
     assert again.exit_code == 0, "what is there already may be written again"
 
 
-def test_what_is_there_and_different_is_kept_unless_it_is_said(tmp_path: Path) -> None:
+def test_a_changed_file_is_overwritten_only_with_force(tmp_path: Path) -> None:
     file = tmp_path / "sum" / "workflow.ts"
     file.parent.mkdir()
     file.write_text("mine")

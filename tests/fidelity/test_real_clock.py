@@ -63,7 +63,7 @@ def compared(step: Step, answer: client_answers.Answer, run: str) -> list[Differ
     return differences(recorded(step), got, LONG_POLLS.mode(step))
 
 
-def test_a_stream_that_is_read_live_has_the_whole_history(client: Client, run: str) -> None:
+def test_a_stream_of_a_running_run_has_the_whole_history(client: Client, run: str) -> None:
     with client.stream(f"/workflow/{run}/history/stream") as stream:
         frames = iter(stream)
         workflow = next(frames)
@@ -107,7 +107,7 @@ def test_a_long_poll_ends_when_nothing_happens(client: Client, run: str) -> None
 
 
 @pytest.mark.parametrize("name", ["body_validation", "raw_bodies", "routing", "run_values"])
-def test_what_knows_no_time_comes_out_the_same(mock: OutputMock, name: str) -> None:
+def test_recordings_without_waits_are_reproduced(mock: OutputMock, name: str) -> None:
     recording = RECORDINGS[name]
     assert not any("wait" in step.written or "until" in step.written for step in recording.steps)
     with mock.serve() as url:

@@ -66,19 +66,19 @@ def s3_server() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_the_recorded_exchanges_come_out_the_same(name: str) -> None:
+def test_recorded_exchanges_are_reproduced(name: str) -> None:
     different = Recorded(RECORDINGS[name], pack).play(documented=True)
     assert not different, "\n".join(different)
 
 
 @pytest.mark.parametrize("name", FURTHER)
-def test_the_further_recorded_exchanges_come_out_the_same(name: str) -> None:
+def test_further_recorded_exchanges_are_reproduced(name: str) -> None:
     different = Recorded(FURTHER[name], pack, further_pack).play(documented=True)
     assert not different, "\n".join(different)
 
 
 @pytest.mark.parametrize("name", OLDER)
-def test_the_exchanges_of_older_versions_come_out_the_same(name: str) -> None:
+def test_recorded_exchanges_of_older_versions_are_reproduced(name: str) -> None:
     recording = OLDER[name]
     versions = versions_of(recording)
     different = Recorded(recording, pack, versions=versions).play(documented=True)
@@ -87,20 +87,20 @@ def test_the_exchanges_of_older_versions_come_out_the_same(name: str) -> None:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("name", MORE)
-def test_what_versions_differ_in_comes_out_as_each_of_them_answered(name: str) -> None:
+def test_recorded_differences_between_versions_are_reproduced(name: str) -> None:
     recording = MORE[name]
     different = Recorded(recording, pack, more_pack, versions=versions_of(recording)).play(documented=True)
     assert not different, "\n".join(different)
 
 
 @pytest.mark.parametrize("name", BESIDE)
-def test_what_was_asked_beside_comes_out_the_same(name: str) -> None:
+def test_recordings_of_the_beside_pack_are_reproduced(name: str) -> None:
     different = Recorded(BESIDE[name], pack, beside_pack).play(documented=True)
     assert not different, "\n".join(different)
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_requests_of_workflows_come_out_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorded_requests_of_workflows_are_reproduced(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_WORD", "open-sesame")
     monkeypatch.delenv("NO_SUCH_NAME", raising=False)
     versions = versions_of(CALLS[name]) if "/" in name else None
@@ -113,7 +113,9 @@ def test_requests_of_workflows_come_out_the_same(name: str, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", OVER_A_SOCKET)
-def test_what_a_socket_could_change_comes_out_the_same_over_one(name: str, s3_server: str) -> None:
+def test_recordings_that_depend_on_the_transport_are_reproduced_over_a_socket(
+    name: str, s3_server: str
+) -> None:
     also = {**dict.fromkeys(FURTHER, further_pack), **dict.fromkeys(BESIDE, beside_pack)}
     scripts = [pack, also[name]] if name in also else [pack]
     recording = (RECORDINGS | FURTHER | BESIDE)[name]
@@ -121,7 +123,7 @@ def test_what_a_socket_could_change_comes_out_the_same_over_one(name: str, s3_se
     assert not different, "\n".join(different)
 
 
-def test_as_much_time_passes_between_two_requests_as_when_they_were_recorded() -> None:
+def test_the_same_time_passes_between_two_requests_as_in_the_recording() -> None:
     """Between the two signals of `approval` lie requests that leave nothing in the history."""
     recorded = Recorded(RECORDINGS["approval"], pack)
     assert recorded.play() == []
@@ -134,7 +136,7 @@ def test_as_much_time_passes_between_two_requests_as_when_they_were_recorded() -
     assert second - first == timedelta(milliseconds=33)
 
 
-def test_the_documentation_says_how_many_exchanges_were_recorded() -> None:
+def test_the_documented_number_of_recorded_exchanges_is_correct() -> None:
     told = " ".join(EVERYTHING.split())
     first, further = (
         sum(recording.exchanges for recording in group.values()) for group in (RECORDINGS, FURTHER)

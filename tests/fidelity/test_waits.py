@@ -15,7 +15,7 @@ from tests.fidelity.played_clock import PlayedClock
 LONG_POLLS = {1: 0, 300: 0, 1000: 0, 1100: 100, 1500: 500, 3000: 2000, 20000: 14000}
 
 
-def test_a_long_poll_that_brings_nothing_ends_a_second_before_its_time() -> None:
+def test_a_long_poll_without_events_ends_a_second_before_its_timeout() -> None:
     clock = PlayedClock()
     mock = OutputMock(clock)
 
@@ -38,7 +38,7 @@ def test_a_long_poll_that_brings_nothing_ends_a_second_before_its_time() -> None
     assert waited == LONG_POLLS
 
 
-def test_of_thirteen_updates_that_wait_three_find_the_run_closed() -> None:
+def test_three_of_thirteen_waiting_updates_find_the_run_closed() -> None:
     """As measured: Temporal has ten under way, and the others are sent again until the run has ended."""
     mock = OutputMock("real", scripts=[beside_pack])
     client = Client(mock)
@@ -72,7 +72,7 @@ def test_a_list_shows_late_that_a_run_has_started_and_ended() -> None:
     assert shown == [[]] * 2 + [[("running", True)]] * 6 + [[("completed", False)]] * 2
 
 
-def test_whoever_asks_for_a_late_list_again_gets_what_has_happened() -> None:
+def test_repeating_a_request_for_a_late_list_gets_the_current_runs() -> None:
     mock = OutputMock(list_lag="200ms")
     mock.workflow("work").returns("done")
     client = Client(mock)

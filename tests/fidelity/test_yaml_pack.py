@@ -72,7 +72,7 @@ def ask(client: Client) -> Iterator[tuple[str, Any]]:
     yield "approval", client.until_closed("approve")
 
 
-def test_the_pack_in_yaml_writes_the_histories_of_the_pack_in_python() -> None:
+def test_the_yaml_pack_produces_the_same_histories_as_the_python_pack() -> None:
     mocks = [OutputMock(seed=7, scripts=[one]) for one in (script, pack_in_yaml)]
     answers = [list(ask(Client(mock))) for mock in mocks]
     for expected, got in zip(*answers, strict=True):
@@ -86,7 +86,7 @@ def test_the_pack_in_yaml_writes_the_histories_of_the_pack_in_python() -> None:
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_the_recordings_come_out_the_same_with_the_pack_in_yaml(name: str) -> None:
+def test_the_recordings_are_reproduced_with_the_yaml_pack(name: str) -> None:
     with mock_aws():
         different = Recorded(RECORDINGS[name], pack_in_yaml).play()
     assert not different, "\n".join(different)

@@ -561,14 +561,12 @@ def answer_of(schema: zod.Schema, value: Any) -> str:
 
 
 @pytest.mark.parametrize(("name", "value", "answer"), facts(FACTS))
-def test_a_combinator_answers_as_zod_does(name: str, value: str, answer: str) -> None:
+def test_combinators_validate_as_in_zod(name: str, value: str, answer: str) -> None:
     assert answer_of(SCHEMAS[name], from_json(value)) == answer
 
 
 @pytest.mark.parametrize(("schema", "value", "answer"), facts(JSON_SCHEMA_FACTS))
-def test_what_zod_emits_as_json_schema_answers_as_the_schema_it_came_from(
-    schema: str, value: str, answer: str
-) -> None:
+def test_a_json_schema_from_zod_validates_like_its_original(schema: str, value: str, answer: str) -> None:
     parser = zod.from_json_schema(json.loads(schema), where="test")
     assert answer_of(parser, from_json(value)) == answer
 
@@ -659,7 +657,7 @@ def test_what_zod_emits_as_json_schema_answers_as_the_schema_it_came_from(
         ),
     ],
 )
-def test_a_persons_json_schema_is_judged_in_zods_words_or_else_in_jsonschemas(
+def test_a_custom_json_schema_gives_zod_messages_or_else_those_of_jsonschema(
     schema: Any, value: Any, expected: str | None
 ) -> None:
     _, issues = zod.from_json_schema(schema, where="test").safe_parse(value)
@@ -722,13 +720,13 @@ def test_a_persons_json_schema_is_judged_in_zods_words_or_else_in_jsonschemas(
         ({"type": "array", "prefixItems": [{"type": "string"}], "items": True}, ["a", 1], ["a", 1]),
     ],
 )
-def test_an_object_keeps_fills_in_and_strips_what_its_json_schema_says(
+def test_an_object_keeps_fills_in_and_strips_keys_as_its_json_schema_says(
     schema: Any, value: Any, parsed: Any
 ) -> None:
     assert to_json(zod.from_json_schema(schema, where="test").parse(value)) == to_json(parsed)
 
 
-def test_keys_that_are_not_keywords_are_left_to_whoever_reads_them() -> None:
+def test_custom_keywords_are_ignored() -> None:
     own = {
         "x-order": 1,
         "ui:widget": "text",
@@ -818,11 +816,11 @@ def custom(*path: str | int, message: str = "m") -> zod.Issue:
         ([custom('"\n\u2028\ud800')], '✖ m\n  → at ["\\"\\n\u2028\\ud800"]'),
     ],
 )
-def test_prettify_writes_paths_as_zod_does_the_nearest_first(issues: list[zod.Issue], text: str) -> None:
+def test_prettify_formats_and_sorts_paths_as_in_zod(issues: list[zod.Issue], text: str) -> None:
     assert zod.prettify(issues) == text
 
 
-def test_an_error_carries_its_issues_and_reads_as_their_text() -> None:
+def test_an_error_has_its_issues_and_their_text() -> None:
     with pytest.raises(zod.ZodError, match="expected string, received undefined\n  → at a") as caught:
         SCHEMAS["object"].parse({})
     assert [issue["path"] for issue in caught.value.issues] == [["a"]]
@@ -833,13 +831,13 @@ def test_a_default_is_never_shared_between_two_values() -> None:
     assert SCHEMAS["defaults"].parse({})["b"] == ["q"]
 
 
-def test_adding_a_check_leaves_the_schema_it_was_added_to_alone() -> None:
+def test_adding_a_check_does_not_change_the_original_schema() -> None:
     name = zod.string()
     name.min(3)
     assert name.parse("") == ""
 
 
-def test_schemas_of_the_usual_kind_do_without_jsonschema() -> None:
+def test_common_schemas_do_not_need_jsonschema() -> None:
     code = "import sys, output_mock.zod, output_mock.scripts.demo; sys.exit('jsonschema' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -870,7 +868,7 @@ def test_schemas_of_the_usual_kind_do_without_jsonschema() -> None:
     ids=json.dumps,
 )
 @pytest.mark.parametrize("key", [None, "a"])
-def test_a_usual_keyword_that_is_used_wrongly_is_refused_at_any_depth(wrong: Any, key: str | None) -> None:
+def test_a_misused_keyword_is_refused_at_any_depth(wrong: Any, key: str | None) -> None:
     schema = wrong if key is None else {"items": {"properties": {"b": True, key: wrong}}}
     with pytest.raises(zod.SchemaError):
         zod.from_json_schema(schema, where="it")
@@ -922,7 +920,7 @@ def test_a_regular_expression_means_what_it_means_in_javascript(
         ("[😀/]", "", "😀", "/[😀/]/"),
     ],
 )
-def test_a_regular_expression_is_quoted_as_javascript_quotes_it(
+def test_a_regular_expression_is_quoted_as_in_javascript(
     source: str, flags: str, text: str, quoted: str
 ) -> None:
     matches, shown = regex(source, flags)
@@ -935,7 +933,7 @@ def test_an_empty_class_matches_nothing() -> None:
 
 
 @pytest.mark.parametrize("source", ["a++", "(?i)a", "(?>a)", "[b-a]", r"\p{L}", "\\", "("])
-def test_what_only_one_of_python_and_javascript_can_say_is_not_a_regular_expression(source: str) -> None:
+def test_a_regular_expression_must_be_valid_in_python_and_javascript(source: str) -> None:
     with pytest.raises(re.error):
         regex(source)
 
@@ -956,22 +954,22 @@ def test_what_only_one_of_python_and_javascript_can_say_is_not_a_regular_express
         (2**60, "1152921504606847000"),
     ],
 )
-def test_a_number_is_written_as_javascript_writes_it(number: float, text: str) -> None:
+def test_a_number_is_formatted_as_in_javascript(number: float, text: str) -> None:
     assert number_text(number) == text
 
 
 @pytest.mark.parametrize("host", ["a:80", "u:p@h", "[::1]", "%41", "é.com"])
-def test_a_url_may_have_any_host_that_a_browser_takes(host: str) -> None:
+def test_a_url_may_have_any_host_that_browsers_accept(host: str) -> None:
     assert zod.url().parse(f"http://{host}/x?y#z") == f"http://{host}/x?y#z"
 
 
-def test_a_number_too_big_for_a_double_is_infinite() -> None:
+def test_a_number_too_large_for_a_double_is_infinite() -> None:
     _, issues = zod.number().safe_parse(10**400)
     assert issues[0]["received"] == "Infinity"
     assert zod.number(coerce=True).safe_parse("0x" + "f" * 300)[1] == issues
 
 
-def test_undefined_is_one_falsy_object_however_it_is_copied() -> None:
+def test_undefined_is_a_falsy_singleton_even_when_copied() -> None:
     assert copy.deepcopy(zod.UNDEFINED) is zod.UNDEFINED
     assert pickle.loads(pickle.dumps(zod.UNDEFINED)) is zod.UNDEFINED
     assert not zod.UNDEFINED
@@ -1028,13 +1026,13 @@ def schemas_with_any_values(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
 
 
 @given(schemas_with_values())
-def test_a_value_made_to_fit_comes_back_unchanged(case: tuple[dict[str, Any], Any]) -> None:
+def test_a_valid_value_is_returned_unchanged(case: tuple[dict[str, Any], Any]) -> None:
     schema, value = case
     assert zod.from_json_schema(schema, where="test").parse(value) == value
 
 
 @given(schemas_with_any_values())
-def test_what_parsing_leaves_is_left_alone_by_parsing_it_again(case: tuple[dict[str, Any], Any]) -> None:
+def test_parsing_is_idempotent(case: tuple[dict[str, Any], Any]) -> None:
     schema, value = case
     parser = zod.from_json_schema(schema, where="test")
     parsed, issues = parser.safe_parse(value)
@@ -1052,7 +1050,7 @@ def without_unknown(schema: dict[str, Any], value: Any) -> Any:
 
 
 @given(schemas_with_any_values())
-def test_the_unknown_keys_are_stripped_and_nothing_else(case: tuple[dict[str, Any], Any]) -> None:
+def test_only_unknown_keys_are_stripped(case: tuple[dict[str, Any], Any]) -> None:
     schema, value = case
     parsed, issues = zod.from_json_schema(schema, where="test").safe_parse(value)
     if not issues:
@@ -1060,7 +1058,9 @@ def test_the_unknown_keys_are_stripped_and_nothing_else(case: tuple[dict[str, An
 
 
 @given(schemas_with_any_values())
-def test_unknown_keys_aside_it_takes_what_jsonschema_takes(case: tuple[dict[str, Any], Any]) -> None:
+def test_a_schema_accepts_what_jsonschema_accepts_apart_from_unknown_keys(
+    case: tuple[dict[str, Any], Any],
+) -> None:
     schema, value = case
     _, issues = zod.from_json_schema(schema, where="test").safe_parse(value)
     is_valid = jsonschema.Draft202012Validator(schema).is_valid(without_unknown(schema, value))
@@ -1068,7 +1068,7 @@ def test_unknown_keys_aside_it_takes_what_jsonschema_takes(case: tuple[dict[str,
 
 
 @given(schemas_with_any_values())
-def test_every_issue_is_one_line_of_text_and_leads_to_a_place_in_the_value(
+def test_every_issue_is_one_line_and_has_a_path_in_the_value(
     case: tuple[dict[str, Any], Any],
 ) -> None:
     schema, value = case
@@ -1082,16 +1082,16 @@ def test_every_issue_is_one_line_of_text_and_leads_to_a_place_in_the_value(
 
 
 @given(json_values)
-def test_anything_takes_every_json_value_as_it_is(value: Any) -> None:
+def test_the_any_schema_accepts_every_json_value_unchanged(value: Any) -> None:
     assert zod.from_json_schema({}, where="test").parse(value) is value
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_number_survives_being_written_as_text_and_read_again(number: float) -> None:
+def test_formatting_and_parsing_a_number_returns_it(number: float) -> None:
     assert float(zod.number(coerce=True).parse(number_text(number))) == number
 
 
-def test_a_large_number_fits_a_schema_that_names_it_in_another_way() -> None:
+def test_a_large_number_matches_a_schema_that_writes_it_differently() -> None:
     """The double has shorter digits than Python writes; in JavaScript both are one number."""
     number = 3.099350534467731e16
     schema = {"const": number, "minimum": number, "maximum": int(number)}

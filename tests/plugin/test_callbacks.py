@@ -39,7 +39,7 @@ def test_an_answer_that_was_never_sent_fails_a_test(output_mock):
 """
 
 
-def test_the_report_tells_of_requests_and_of_what_was_not_used(suite: Suite) -> None:
+def test_the_report_shows_requests_and_unused_responses(suite: Suite) -> None:
     result = suite(CODE, "-p", "no:randomly")
     result.assert_outcomes(passed=2, failed=1, errors=2)
     result.stdout.fnmatch_lines(

@@ -98,14 +98,12 @@ def expected_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", names("test_passes"))
-def test_what_is_right_passes(said: Mapping[str, Said], name: str) -> None:
+def test_a_correct_test_passes(said: Mapping[str, Said], name: str) -> None:
     assert outcomes(said[name]) == "passed", said[name]
 
 
 @pytest.mark.parametrize("name", names("test_fails"))
-def test_what_nobody_has_seen_fails_the_test_at_its_end_and_is_named(
-    said: Mapping[str, Said], name: str
-) -> None:
+def test_unnoticed_problems_fail_the_test_at_teardown(said: Mapping[str, Said], name: str) -> None:
     assert outcomes(said[name]) == "teardown failed", said[name]
     pattern = expected_of(name)
     assert re.search(pattern, said[name]["teardown"]["text"], re.DOTALL), said[name]["teardown"]["text"]
@@ -116,49 +114,51 @@ def test_a_script_with_a_wrong_name_is_not_reported_as_one_to_remove(said: Mappi
     assert "take it out" not in said[name]["teardown"]["text"]
 
 
-def test_a_test_that_has_failed_by_itself_is_not_reported_twice(said: Mapping[str, Said]) -> None:
+def test_a_failed_test_is_not_reported_twice(said: Mapping[str, Said]) -> None:
     assert outcomes(said["test_failed_already"]) == "call failed"
 
 
 @pytest.mark.parametrize("name", names("test_xfails"))
-def test_an_expected_failure_covers_what_shows_at_the_end(said: Mapping[str, Said], name: str) -> None:
+def test_xfail_covers_problems_found_at_teardown(said: Mapping[str, Said], name: str) -> None:
     assert outcomes(said[name]) == "call xfailed"
 
 
-def test_what_is_expected_is_expected_also_when_nobody_looks(said: Mapping[str, Said]) -> None:
+def test_expected_problems_pass_without_assertions(said: Mapping[str, Said]) -> None:
     foreseen = {name: outcomes(phases) for name, phases in said.items() if name.startswith("test_expected[")}
     assert set(foreseen.values()) == {"passed"}, foreseen
 
 
-def test_a_test_that_skips_itself_is_not_judged(said: Mapping[str, Said]) -> None:
+def test_a_skipped_test_is_not_checked(said: Mapping[str, Said]) -> None:
     assert outcomes(said["test_skips"]) == "call skipped"
 
 
-def test_a_failing_report_lists_what_was_never_played_but_not_a_whole_catalog(
+def test_a_failure_report_lists_unused_scripts_but_not_a_whole_catalog(
     said: Mapping[str, Said],
 ) -> None:
     listed = said["test_reports"]["call"]["sections"]["output_mock: scripted but never used"]
     assert re.findall(r"workflow '(\w+)'", listed) == ["c"]
 
 
-def test_a_setting_that_is_unknown_is_an_error(said: Mapping[str, Said]) -> None:
+def test_an_unknown_setting_is_an_error(said: Mapping[str, Said]) -> None:
     assert "unused must be one of error, all, report, not 'sometimes'" in said["test_wrong"]["setup"]["text"]
 
 
 @pytest.mark.parametrize("name", names("test_unreached"))
-def test_a_failing_report_tells_why_nothing_has_reached_the_fake(said: Mapping[str, Said], name: str) -> None:
+def test_a_failure_report_explains_why_nothing_reached_the_fake(said: Mapping[str, Said], name: str) -> None:
     hint = said[name]["call"]["sections"]["output_mock: why no calls"]
     url = r"http://127\.0\.0\.\d+:\d+"
     pattern = expected_of(name).replace("URL:", f"{url}:").replace("at\\ URL", f"at\\ {url}")
     assert re.search(pattern.replace("IMPORTED", url), hint, re.DOTALL), hint
 
 
-def test_a_report_says_nothing_of_it_when_something_has_reached_the_fake(said: Mapping[str, Said]) -> None:
+def test_a_failure_report_omits_the_explanation_when_a_call_reached_the_fake(
+    said: Mapping[str, Said],
+) -> None:
     assert "output_mock: calls" in said["test_reached"]["call"]["sections"]
     assert "output_mock: why no calls" not in said["test_reached"]["call"]["sections"]
 
 
-def test_a_timeout_that_never_passes_is_a_warning_and_fails_no_test(said: Mapping[str, Said]) -> None:
+def test_a_timeout_that_never_expires_is_only_a_warning(said: Mapping[str, Said]) -> None:
     (name,) = said["warnings"]
     assert outcomes(said[name]) == "passed"
     assert re.search(

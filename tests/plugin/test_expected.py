@@ -88,13 +88,13 @@ NOT_MADE: list[tuple[Expected, str]] = [
 
 
 @pytest.mark.parametrize("expected", MADE, ids=repr)
-def test_a_call_that_was_made_is_found_and_returned(history: OutputMock, expected: Expected) -> None:
+def test_a_matching_call_is_returned(history: OutputMock, expected: Expected) -> None:
     (call, *_) = history.assert_called(expected)
     assert expected.differences(call) == []
 
 
 @pytest.mark.parametrize(("expected", "difference"), NOT_MADE, ids=repr)
-def test_a_call_that_was_not_made_is_compared_with_the_nearest(
+def test_a_missing_call_is_compared_with_the_nearest_one(
     history: OutputMock, expected: Expected, difference: str
 ) -> None:
     with pytest.raises(AssertionError) as failure:
@@ -105,7 +105,7 @@ def test_a_call_that_was_not_made_is_compared_with_the_nearest(
     assert "all calls:\n#1 POST /workflow/start -> 200" in text
 
 
-def test_how_often_a_call_was_made_is_checked_against_the_number_that_was_expected(
+def test_the_number_of_calls_is_checked(
     history: OutputMock,
 ) -> None:
     assert len(history.assert_called(started("review"), times=3)) == 3
@@ -116,7 +116,7 @@ def test_how_often_a_call_was_made_is_checked_against_the_number_that_was_expect
         history.assert_called(stopped("z"), times=2)
 
 
-def test_order_is_that_of_the_calls_whatever_is_between_them(history: OutputMock) -> None:
+def test_the_order_of_calls_is_checked_ignoring_others_in_between(history: OutputMock) -> None:
     history.assert_called_in_order(started("review"), signalled("a", "approve"), stopped("b"))
     with pytest.raises(AssertionError) as failure:
         history.assert_called_in_order(stopped("b"), signalled("a", "approve"))
@@ -128,7 +128,7 @@ def test_order_is_that_of_the_calls_whatever_is_between_them(history: OutputMock
         history.assert_called_in_order(stopped("b"), stopped("b"))
 
 
-def test_nothing_else_means_nothing_that_changes_anything(output_mock: OutputMock) -> None:
+def test_assert_called_only_ignores_calls_that_change_nothing(output_mock: OutputMock) -> None:
     output_mock.workflow("report").returns(1)
     output_mock.assert_called_only()
     body = {"workflowName": "report", "workflowId": "r"}
@@ -144,13 +144,13 @@ def test_nothing_else_means_nothing_that_changes_anything(output_mock: OutputMoc
         output_mock.assert_called_only(started("report"))
 
 
-def test_a_fake_that_was_asked_for_nothing_says_so(output_mock: OutputMock) -> None:
+def test_an_assertion_reports_that_no_call_was_made(output_mock: OutputMock) -> None:
     with pytest.raises(AssertionError, match="there was no call at all"):
         output_mock.assert_called(started("report"))
     assert repr(output_mock.calls) == "no calls"
 
 
-def test_a_call_of_a_route_that_does_not_exist_cannot_be_expected() -> None:
+def test_an_unknown_route_cannot_be_expected() -> None:
     with pytest.raises(ValueError, match="there is no route 'sart'; did you mean 'start'"):
         called("sart")
 
@@ -158,7 +158,7 @@ def test_a_call_of_a_route_that_does_not_exist_cannot_be_expected() -> None:
 # Picking calls
 
 
-def test_calls_are_picked_by_what_they_are(history: OutputMock) -> None:
+def test_calls_can_be_selected_by_their_properties(history: OutputMock) -> None:
     calls = history.calls
     assert [call.number for call in calls(route="start")] == [1, 6, 8, 11]
     assert [call.number for call in calls(workflow="review", route="start")] == [1, 6, 8]
@@ -169,7 +169,7 @@ def test_calls_are_picked_by_what_they_are(history: OutputMock) -> None:
     assert calls(route="start")[1:3] == [calls[5], calls[7]]
 
 
-def test_the_only_call_says_why_it_is_not_the_only_one(history: OutputMock) -> None:
+def test_one_explains_why_there_is_not_exactly_one_call(history: OutputMock) -> None:
     with pytest.raises(
         AssertionError, match="expected one call with route 'start' and status 200, and there were 3"
     ):
@@ -180,7 +180,7 @@ def test_the_only_call_says_why_it_is_not_the_only_one(history: OutputMock) -> N
         history.calls(route="stauts")
 
 
-def test_calls_are_shown_a_line_each_with_repetitions_folded(output_mock: OutputMock) -> None:
+def test_calls_are_listed_one_per_line_with_repetitions_folded(output_mock: OutputMock) -> None:
     for path in ("/health", "/health", "/ready", "/health"):
         requests.get(f"{output_mock.url}{path}")
     assert repr(output_mock.calls) == (

@@ -12,7 +12,7 @@ from pytest_output.fakes import Fakes
 from tests.conftest import Suite
 
 
-def test_requests_reach_the_fake_with_no_socket(suite: Suite) -> None:
+def test_requests_reach_the_fake_without_a_socket(suite: Suite) -> None:
     suite(
         """
         import requests, socket
@@ -51,9 +51,7 @@ def test_each_test_has_a_fresh_fake_and_its_url_in_the_environment(suite: Suite)
 
 
 @pytest.mark.parametrize("fixture", ["output_mock", "output_server"])
-def test_what_was_in_the_environment_is_put_back(
-    suite: Suite, monkeypatch: pytest.MonkeyPatch, fixture: str
-) -> None:
+def test_the_environment_is_restored(suite: Suite, monkeypatch: pytest.MonkeyPatch, fixture: str) -> None:
     monkeypatch.setenv("OUTPUT_API_URL", "http://before.example")
     monkeypatch.delenv("OUTPUT_API_AUTH_TOKEN", raising=False)
     suite(
@@ -71,7 +69,7 @@ def test_what_was_in_the_environment_is_put_back(
     assert "OUTPUT_API_AUTH_TOKEN" not in os.environ
 
 
-def test_a_server_is_reached_by_programs_in_other_processes_and_starts_once(suite: Suite) -> None:
+def test_a_server_is_reachable_from_other_processes_and_starts_once(suite: Suite) -> None:
     suite(
         """
         import os, subprocess, sys, threading, urllib.request
@@ -94,7 +92,7 @@ def test_a_server_is_reached_by_programs_in_other_processes_and_starts_once(suit
     ).assert_outcomes(passed=2)
 
 
-def test_who_comes_after_the_test_finds_an_empty_fake(suite: Suite) -> None:
+def test_the_fake_is_empty_after_the_test(suite: Suite) -> None:
     suite(
         """
         import json, pytest, urllib.request
@@ -112,7 +110,7 @@ def test_who_comes_after_the_test_finds_an_empty_fake(suite: Suite) -> None:
     ).assert_outcomes(passed=2)
 
 
-def test_a_stream_that_is_still_read_ends_with_its_test(suite: Suite) -> None:
+def test_an_open_stream_ends_with_its_test(suite: Suite) -> None:
     result = suite(
         """
         import threading, urllib.request
@@ -143,7 +141,7 @@ def test_a_stream_that_is_still_read_ends_with_its_test(suite: Suite) -> None:
     result.assert_outcomes(passed=2)
 
 
-def test_fakes_of_a_session_and_of_a_module_live_as_long_as_those(suite: Suite) -> None:
+def test_session_and_module_fakes_live_as_long_as_their_scope(suite: Suite) -> None:
     suite(
         """
         import pytest, requests
@@ -173,23 +171,23 @@ def test_fakes_of_a_session_and_of_a_module_live_as_long_as_those(suite: Suite) 
     ).assert_outcomes(passed=2)
 
 
-def test_a_fake_of_a_factory_may_have_a_url_of_its_own(output_mock_factory: Fakes) -> None:
+def test_a_fake_of_a_factory_can_have_its_own_url(output_mock_factory: Fakes) -> None:
     mock = output_mock_factory(url="https://output.example/api")
     assert mock.url == "https://output.example/api"
     with pytest.raises(TypeError, match="clok"):
         output_mock_factory(clok="manual")
 
 
-def test_both_fixtures_in_one_test_are_two_fakes(output_mock: OutputMock, output_server: OutputMock) -> None:
+def test_the_two_fixtures_are_separate_fakes(output_mock: OutputMock, output_server: OutputMock) -> None:
     assert output_mock is not output_server
     assert output_mock.url != output_server.url
 
 
-def test_the_environment_names_the_fixture_that_was_asked_for_last(
+def test_the_environment_has_the_url_of_the_last_requested_fixture(
     output_mock: OutputMock, output_server: OutputMock
 ) -> None:
     assert os.environ["OUTPUT_API_URL"] == output_server.url
 
 
-def test_output_url_is_that_of_a_fresh_fake_when_no_server_is_named(output_url: str, request: Any) -> None:
+def test_output_url_is_that_of_a_fresh_fake_when_no_server_is_given(output_url: str, request: Any) -> None:
     assert output_url == request.getfixturevalue("output_server").url == os.environ["OUTPUT_API_URL"]

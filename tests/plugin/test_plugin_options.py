@@ -20,7 +20,7 @@ def with_ini(pytester: pytest.Pytester, *lines: str) -> None:
 # The marker
 
 
-def test_the_marker_says_how_the_fake_shall_be(pytester: pytest.Pytester, suite: Suite) -> None:
+def test_the_marker_configures_the_fake(pytester: pytest.Pytester, suite: Suite) -> None:
     script = "from output_mock import Script\nscript = Script()\nscript.workflow('hello').returns('hi')\n"
     pytester.makepyfile(workflows=script)
     suite(
@@ -72,7 +72,7 @@ def test_a_tests_marker_takes_precedence_over_its_classs_and_its_modules(suite: 
 
 
 @pytest.mark.parametrize("test", ["def test_it(output_mock):", "def test_it():"])
-def test_an_unknown_argument_is_an_error_that_names_the_test_and_what_was_meant(
+def test_an_unknown_argument_is_an_error_that_names_the_test_and_a_suggestion(
     suite: Suite, test: str
 ) -> None:
     result = suite(f"import pytest\n@pytest.mark.output(clok='manual')\n{test}\n    pass\n")
@@ -85,7 +85,7 @@ def test_an_unknown_argument_is_an_error_that_names_the_test_and_what_was_meant(
     )
 
 
-def test_an_argument_with_no_name_is_an_error(suite: Suite) -> None:
+def test_a_positional_marker_argument_is_an_error(suite: Suite) -> None:
     code = "import pytest\n@pytest.mark.output('manual')\ndef test_it(output_mock):\n    pass\n"
     result = suite(code)
     result.assert_outcomes(errors=1)
@@ -106,9 +106,7 @@ def test_an_argument_with_no_name_is_an_error(suite: Suite) -> None:
         ("sleep='virtual', clock='real'", "virtual time does not work with a real clock*"),
     ],
 )
-def test_a_value_that_cannot_be_is_an_error_that_names_the_test(
-    suite: Suite, arguments: str, message: str
-) -> None:
+def test_an_invalid_value_is_an_error_that_names_the_test(suite: Suite, arguments: str, message: str) -> None:
     code = f"import pytest\n@pytest.mark.output({arguments})\ndef test_it(output_mock):\n    pass\n"
     result = suite(code)
     result.assert_outcomes(errors=1)
@@ -119,9 +117,7 @@ def test_a_value_that_cannot_be_is_an_error_that_names_the_test(
 # Ini options
 
 
-def test_ini_options_are_the_defaults_and_markers_lie_over_them(
-    pytester: pytest.Pytester, suite: Suite
-) -> None:
+def test_markers_override_ini_options(pytester: pytest.Pytester, suite: Suite) -> None:
     with_ini(
         pytester,
         "output_clock = manual",
@@ -188,7 +184,7 @@ def seeds(result: pytest.RunResult) -> set[str]:
     return set(re.findall(r"^seed (\d+)$", result.stdout.str(), re.MULTILINE))
 
 
-def test_the_seed_of_a_failure_is_in_its_report_and_can_be_given_again(suite: Suite) -> None:
+def test_the_seed_is_in_the_failure_report_and_can_be_reused(suite: Suite) -> None:
     result = suite(SEED)
     result.stdout.fnmatch_lines(["clock auto, at 2026-01-01 00:00:00 UTC; seed 0"])
     assert seeds(suite(SEED, "--output-seed=77")) == {"77"}
@@ -204,7 +200,7 @@ def test_the_command_lines_seed_takes_precedence_over_markers_and_ini(
     assert seeds(suite(code, "--output-seed", "77")) == {"77"}
 
 
-def test_a_seed_that_is_none_is_refused(suite: Suite) -> None:
+def test_an_invalid_seed_is_refused(suite: Suite) -> None:
     result = suite("def test_it(): pass", "--output-seed=often")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: the seed of fakes must be a whole number, or random, not 'often'"])
@@ -232,7 +228,7 @@ ELSEWHERE = """
 """
 
 
-def test_a_suite_runs_against_a_server_that_is_there_and_skips_what_scripts_a_fake(
+def test_a_suite_runs_against_a_given_server_and_skips_tests_that_script_a_fake(
     suite: Suite,
 ) -> None:
     with OutputMock(auth_token="t0ken").serve() as url:
@@ -243,11 +239,11 @@ def test_a_suite_runs_against_a_server_that_is_there_and_skips_what_scripts_a_fa
     )
 
 
-def test_without_one_the_same_suite_runs_against_a_fake(suite: Suite) -> None:
+def test_without_a_given_server_the_suite_runs_against_a_fake(suite: Suite) -> None:
     suite(ELSEWHERE, "-k", "the_server").assert_outcomes(passed=1, deselected=3)
 
 
-def test_a_server_that_does_not_answer_is_said_at_once(suite: Suite) -> None:
+def test_an_unreachable_server_is_reported_at_once(suite: Suite) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
@@ -256,7 +252,7 @@ def test_a_server_that_does_not_answer_is_said_at_once(suite: Suite) -> None:
     result.stdout.fnmatch_lines([f"*--output-url {url}: no server answers there: *"])
 
 
-def test_a_server_that_is_not_an_output_api_is_said_to_be_none(suite: Suite) -> None:
+def test_a_server_that_is_not_an_output_api_is_reported(suite: Suite) -> None:
     mock = OutputMock()
     mock.fail_next(404)
     with mock.serve() as url:
@@ -294,7 +290,7 @@ def test_a_pytest_that_is_too_old_is_reported_with_the_command(
 
 
 @pytest.mark.usefixtures("suite")
-def test_help_and_markers_tell_of_the_plugin(pytester: pytest.Pytester) -> None:
+def test_help_and_markers_document_the_plugin(pytester: pytest.Pytester) -> None:
     helped = pytester.runpytest("--help").stdout
     helped.fnmatch_lines(["fakes of the Output API:", "*--output-url=URL*", "*--output-seed=N*"])
     helped.fnmatch_lines(["*output_strict (bool):*"])

@@ -10,7 +10,7 @@ from tests.conftest import Suite
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "1")])
-def test_a_failing_test_shows_the_calls_and_where_the_runs_stand(
+def test_a_failing_test_shows_the_calls_and_the_progress_of_the_runs(
     suite: Suite, arguments: tuple[str, ...]
 ) -> None:
     result = suite(
@@ -53,7 +53,7 @@ def test_a_failing_test_shows_the_calls_and_where_the_runs_stand(
 
 
 @pytest.mark.parametrize("kind", ["feedback", "signal/approve", "query/state", "update/edit"])
-def test_a_message_whose_payload_stands_elsewhere_is_explained(mock: OutputMock, kind: str) -> None:
+def test_a_message_with_a_misplaced_payload_is_explained(mock: OutputMock, kind: str) -> None:
     client = mock.app.test_client()
     for body in ({"approved": True}, {"payload": {"approved": True}}, {}):
         client.post(f"/workflow/w-1/{kind}", json=body)
@@ -67,7 +67,7 @@ def test_a_passing_test_shows_nothing(suite: Suite) -> None:
     result.stdout.no_fnmatch_line("*output_mock: calls*")
 
 
-def test_a_failure_of_another_fixtures_end_shows_them_too(suite: Suite) -> None:
+def test_a_teardown_failure_of_another_fixture_shows_them_too(suite: Suite) -> None:
     result = suite(
         """
         import pytest, requests
@@ -85,7 +85,7 @@ def test_a_failure_of_another_fixtures_end_shows_them_too(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*- output_mock: calls -*", "[#]1 GET /health -> 200"])
 
 
-def test_both_fakes_of_a_test_are_shown(suite: Suite) -> None:
+def test_the_report_shows_both_fakes_of_a_test(suite: Suite) -> None:
     result = suite("def test_it(output_mock, output_server): assert False")
     assert result.stdout.str().count("output_mock: calls") == 2
 
@@ -168,7 +168,7 @@ def test_a_call_that_the_test_expects_does_not_fail_it(suite: Suite) -> None:
     ).assert_outcomes(passed=4)
 
 
-def test_what_is_expected_does_not_cover_other_calls(suite: Suite) -> None:
+def test_an_expectation_does_not_cover_other_calls(suite: Suite) -> None:
     result = suite(
         """
         import requests
@@ -184,7 +184,7 @@ def test_what_is_expected_does_not_cover_other_calls(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["  [#]2 GET /nope: *"])
 
 
-def test_a_mistake_in_a_script_fails_the_test_also_when_no_call_shows_it(suite: Suite) -> None:
+def test_a_script_error_fails_the_test_even_without_a_failed_call(suite: Suite) -> None:
     result = suite(
         """
         def test_it(output_mock):
@@ -200,7 +200,7 @@ def test_a_mistake_in_a_script_fails_the_test_also_when_no_call_shows_it(suite: 
     result.stdout.fnmatch_lines(["  the script of workflow 'broken' raised KeyError: 'missing' (*, line 4)"])
 
 
-def test_a_test_that_is_run_once_more_is_strict_again(pytester: pytest.Pytester, suite: Suite) -> None:
+def test_a_rerun_test_is_strict_again(pytester: pytest.Pytester, suite: Suite) -> None:
     pytester.makeconftest(
         """
         from _pytest.runner import runtestprotocol
@@ -226,7 +226,7 @@ def test_a_test_that_is_run_once_more_is_strict_again(pytester: pytest.Pytester,
     ).assert_outcomes(failed=1, passed=1, errors=1)
 
 
-def test_a_test_that_has_failed_already_fails_only_once(suite: Suite) -> None:
+def test_a_failed_test_fails_only_once(suite: Suite) -> None:
     result = suite(
         """
         import requests
@@ -240,7 +240,7 @@ def test_a_test_that_has_failed_already_fails_only_once(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*the client did not cope", "*there is no GET /nope; *"])
 
 
-def test_errors_that_the_api_simply_has_are_expected(suite: Suite) -> None:
+def test_usual_errors_of_the_api_do_not_fail_a_test(suite: Suite) -> None:
     suite(
         """
         import requests

@@ -76,13 +76,15 @@ def in_a_scheduler() -> None:
     "sleeps",
     [sleeps_by_default, in_a_thread, in_an_executor, in_a_scheduler, functools.partial(time.sleep, 5)],
 )
-def test_a_sleep_counts_for_whoever_passed_it_on(elapsed: Elapsed, sleeps: Callable[[], None]) -> None:
+def test_a_sleep_function_that_was_passed_on_uses_virtual_time(
+    elapsed: Elapsed, sleeps: Callable[[], None]
+) -> None:
     sleeps()
     assert elapsed() == 5
 
 
 @pytest.mark.asyncio
-async def test_a_sleep_counts_that_a_loop_was_given(elapsed: Elapsed) -> None:
+async def test_a_sleep_in_a_thread_pool_uses_virtual_time(elapsed: Elapsed) -> None:
     await asyncio.wait_for(asyncio.to_thread(time.sleep, 5), 60)
     with anyio.fail_after(60):
         await anyio.to_thread.run_sync(time.sleep, 5)
@@ -115,7 +117,7 @@ async def test_threads_take_turns_exactly(elapsed: Elapsed) -> None:
 
 
 @pytest.mark.asyncio
-async def test_no_deadline_passes_while_a_thread_works(elapsed: Elapsed) -> None:
+async def test_deadlines_do_not_pass_while_a_thread_works(elapsed: Elapsed) -> None:
     with anyio.fail_after(0.001):
         await anyio.to_thread.run_sync(on_the_wall, 0.02)
     await asyncio.wait_for(asyncio.wait_for(asyncio.to_thread(on_the_wall, 0.02), 0.001), 0.002)
@@ -130,7 +132,7 @@ async def test_no_deadline_passes_while_a_thread_works(elapsed: Elapsed) -> None
 
 
 @pytest.mark.asyncio
-async def test_no_deadline_passes_while_a_queue_is_handed_on(elapsed: Elapsed) -> None:
+async def test_deadlines_do_not_pass_while_items_move_through_a_queue(elapsed: Elapsed) -> None:
     there: queue.Queue[int | None] = queue.Queue()
     back: queue.SimpleQueue[int] = queue.SimpleQueue()
 
@@ -151,7 +153,7 @@ async def test_no_deadline_passes_while_a_queue_is_handed_on(elapsed: Elapsed) -
 
 
 @pytest.mark.asyncio
-async def test_no_deadline_passes_while_a_process_runs(elapsed: Elapsed) -> None:
+async def test_deadlines_do_not_pass_while_a_process_runs(elapsed: Elapsed) -> None:
     async def output(code: str) -> bytes:
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
         return (await process.communicate())[0]
@@ -233,7 +235,7 @@ async def by_requests_in_a_thread(url: str) -> None:
 
 @pytest.mark.parametrize("client", [by_aiohttp, by_httpx, by_requests_in_a_thread])
 @pytest.mark.parametrize("server", ["local_server", "other_process"])
-def test_no_deadline_passes_while_a_server_answers(
+def test_deadlines_do_not_pass_while_a_server_responds(
     request: pytest.FixtureRequest, elapsed: Elapsed, client: Any, server: str
 ) -> None:
     asyncio.run(client(request.getfixturevalue(server)))
@@ -241,7 +243,7 @@ def test_no_deadline_passes_while_a_server_answers(
 
 
 @pytest.mark.asyncio
-async def test_a_server_in_the_same_loop_takes_the_time_that_it_sleeps(elapsed: Elapsed) -> None:
+async def test_a_sleeping_server_in_the_same_loop_takes_virtual_time(elapsed: Elapsed) -> None:
     ended = asyncio.Event()
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -270,7 +272,7 @@ async def test_a_server_in_the_same_loop_takes_the_time_that_it_sleeps(elapsed: 
 
 
 @pytest.mark.asyncio
-async def test_what_comes_through_a_socket_of_ones_own_comes_in_time(elapsed: Elapsed) -> None:
+async def test_data_on_the_tests_own_socket_arrives_in_time(elapsed: Elapsed) -> None:
     here, there = socket.socketpair()
     with here, there:
         here.setblocking(False)
@@ -290,7 +292,7 @@ async def test_what_comes_through_a_socket_of_ones_own_comes_in_time(elapsed: El
 
 
 @pytest.mark.asyncio
-async def test_no_deadline_passes_while_a_thread_pauses_for_longer(elapsed: Elapsed) -> None:
+async def test_deadlines_do_not_pass_while_a_thread_pauses_longer(elapsed: Elapsed) -> None:
     loop, fed = asyncio.get_running_loop(), asyncio.Queue[int]()
 
     def feeds() -> None:
@@ -308,7 +310,7 @@ async def test_no_deadline_passes_while_a_thread_pauses_for_longer(elapsed: Elap
 
 
 @pytest.mark.asyncio
-async def test_a_timer_that_is_set_for_later_holds_nothing_up(elapsed: Elapsed) -> None:
+async def test_a_pending_timer_does_not_stop_virtual_time(elapsed: Elapsed) -> None:
     timer = threading.Timer(3600, print)
     timer.start()
     with pytest.raises(asyncio.TimeoutError):
@@ -319,7 +321,7 @@ async def test_a_timer_that_is_set_for_later_holds_nothing_up(elapsed: Elapsed) 
 
 
 @pytest.mark.asyncio
-async def test_idle_threads_hold_nothing_up(elapsed: Elapsed) -> None:
+async def test_idle_threads_do_not_stop_virtual_time(elapsed: Elapsed) -> None:
     stop: queue.Queue[int] = queue.Queue()
     event = threading.Event()
     waits: list[Callable[[], object]] = [stop.get, event.wait, queue.SimpleQueue[int]().get]
@@ -336,7 +338,7 @@ async def test_idle_threads_hold_nothing_up(elapsed: Elapsed) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_loop_that_only_looks_continues(elapsed: Elapsed) -> None:
+async def test_a_polling_loop_continues(elapsed: Elapsed) -> None:
     done: list[int] = []
     asyncio.get_running_loop().call_later(0.02, done.append, 1)
     while not done:
@@ -363,7 +365,7 @@ async def test_the_jump_that_a_poll_makes_does_not_make_it_late(output_server: O
 
 
 @pytest.mark.asyncio
-async def test_an_answer_that_a_fault_delays_is_late(output_server: OutputMock) -> None:
+async def test_a_response_that_a_fault_delays_is_late(output_server: OutputMock) -> None:
     output_server.faults.add(Fault(delay="10s", route="status"))
     output_server.workflow("report").takes("4m").returns(1)
     output_server.begin_with("report", workflow_id="r")
@@ -387,7 +389,7 @@ def test_a_request_that_waits_for_a_run_lets_time_pass_over_a_socket(output_serv
 # What is stuck
 
 
-def test_work_that_nothing_comes_of_is_named() -> None:
+def test_work_that_stops_virtual_time_for_too_long_is_named() -> None:
     event = threading.Event()
 
     async def waits() -> None:
@@ -408,7 +410,7 @@ def test_work_that_nothing_comes_of_is_named() -> None:
     loop.close()
 
 
-def test_a_test_that_is_stuck_fails_even_where_the_error_was_caught(suite: Suite) -> None:
+def test_a_stuck_test_fails_even_if_it_catches_the_error(suite: Suite) -> None:
     outcome = suite("""
         import os, threading, time
         import pytest
@@ -440,7 +442,7 @@ def test_a_test_that_is_stuck_fails_even_where_the_error_was_caught(suite: Suite
         ('["no_such_module"]', "*there is no module 'no_such_module'*"),
     ],
 )
-def test_a_word_that_is_not_a_module_is_refused(suite: Suite, sleep: str, words: str) -> None:
+def test_an_invalid_sleep_argument_is_refused(suite: Suite, sleep: str, words: str) -> None:
     outcome = suite(f"""
         import pytest
 
@@ -452,7 +454,7 @@ def test_a_word_that_is_not_a_module_is_refused(suite: Suite, sleep: str, words:
     outcome.stdout.fnmatch_lines([words])
 
 
-def test_a_wrong_word_in_the_ini_file_stops_the_session(pytester: pytest.Pytester) -> None:
+def test_an_invalid_output_sleep_in_the_ini_file_stops_the_session(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\noutput_sleep = virtuel")
     pytester.makepyfile("def test_it(output_mock): pass")
     outcome = pytester.runpytest()
@@ -460,7 +462,7 @@ def test_a_wrong_word_in_the_ini_file_stops_the_session(pytester: pytest.Pyteste
     outcome.stderr.fnmatch_lines(["*output_sleep*did you mean 'virtual'*"])
 
 
-def test_a_test_that_slept_in_real_time_is_told_how_it_need_not(suite: Suite) -> None:
+def test_a_test_that_slept_in_real_time_learns_how_to_avoid_it(suite: Suite) -> None:
     outcome = suite("""
         import asyncio, time
 
@@ -477,7 +479,7 @@ def test_a_test_that_slept_in_real_time_is_told_how_it_need_not(suite: Suite) ->
 
 
 @pytest.mark.parametrize("options", [[], ["--tb=no"], ["--show-capture=no"]], ids=str)
-def test_a_failed_test_that_slept_in_real_time_is_told_so_once(suite: Suite, options: list[str]) -> None:
+def test_a_failed_test_that_slept_in_real_time_says_so_once(suite: Suite, options: list[str]) -> None:
     outcome = suite(
         """
         import time
@@ -503,7 +505,7 @@ def read(fd, ready):
 
 
 @pytest.mark.parametrize(("module", "is_seen"), [("execnet.gateway_base", False), ("somebodys.code", True)])
-def test_a_thread_that_hears_from_xdist_does_not_hold_up_time(module: str, is_seen: bool) -> None:
+def test_threads_of_xdist_do_not_stop_virtual_time(module: str, is_seen: bool) -> None:
     """It may have been at work for xdist when the test began, and only waits since."""
     threads = Threads(10.0)
     read_end, write_end = os.pipe()

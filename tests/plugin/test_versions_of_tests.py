@@ -60,7 +60,7 @@ def test_a_marker_takes_precedence_over_the_ini_file_and_reaches_fakes_of_a_fact
     pytester.runpytest().assert_outcomes(passed=2)
 
 
-def test_every_version_of_the_ini_file_leaves_fakes_of_a_factory_the_newest(
+def test_the_version_all_in_the_ini_file_leaves_factory_fakes_at_the_newest(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makeini("[pytest]\noutput_api_version = all\n")

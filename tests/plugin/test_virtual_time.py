@@ -97,7 +97,7 @@ def test_a_loop_that_polls_for_45_minutes_ends_at_once_and_makes_every_poll(
     assert _wall() - begun < 30
 
 
-def test_a_deadline_of_the_client_passes_when_it_would(manual: OutputMock, client: Any) -> None:
+def test_a_client_deadline_passes_in_virtual_time(manual: OutputMock, client: Any) -> None:
     with manual.virtual_time("app"), pytest.raises(TimeoutError, match="after 121 polls"):
         client.poll(f"{manual.url}/workflow/w", every=5, patience=600)
     assert (manual.clock.now() - datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)).seconds == 600
@@ -148,7 +148,7 @@ class Earlier(datetime.datetime):
     """A class that was made earlier."""
 
 
-def test_methods_taken_and_classes_made_earlier_tell_the_fakes_time(manual: OutputMock) -> None:
+def test_time_functions_stored_earlier_return_the_fakes_time(manual: OutputMock) -> None:
     with manual.virtual_time():
         now = manual.clock.now().replace(tzinfo=None)
         assert Stamp() == Stamp(now, now.date())
@@ -160,7 +160,7 @@ def test_methods_taken_and_classes_made_earlier_tell_the_fakes_time(manual: Outp
     assert Earlier.now() > Earlier(2026, 1, 2)
 
 
-def test_times_are_as_they_are_outside(manual: OutputMock) -> None:
+def test_time_values_have_the_usual_types_and_relations(manual: OutputMock) -> None:
     with manual.virtual_time():
         now = datetime.datetime.now()
         assert type(now) is datetime.datetime
@@ -174,7 +174,7 @@ def test_times_are_as_they_are_outside(manual: OutputMock) -> None:
         assert time.clock_gettime(time.CLOCK_REALTIME) == time.time()
 
 
-def test_modules_that_are_not_named_keep_the_wall(manual: OutputMock, client: Any) -> None:
+def test_modules_that_are_not_listed_keep_wall_clock_time(manual: OutputMock, client: Any) -> None:
     with manual.virtual_time("app.client"):
         before, begun = manual.clock.now(), _wall()
         time.sleep(0.01)
@@ -187,25 +187,25 @@ def test_modules_that_are_not_named_keep_the_wall(manual: OutputMock, client: An
         assert (manual.clock.now() - before).total_seconds() == 10
 
 
-def test_a_name_is_not_the_beginning_of_another_one(manual: OutputMock, client: Any) -> None:
+def test_a_module_name_does_not_match_as_a_prefix(manual: OutputMock, client: Any) -> None:
     with manual.virtual_time("app.cli"):
         before = manual.clock.now()
         client.nap(0.001)
         assert manual.clock.now() == before
 
 
-def test_time_passes_for_who_only_looks(manual: OutputMock, client: Any) -> None:
+def test_time_passes_for_code_that_only_polls(manual: OutputMock, client: Any) -> None:
     with manual.virtual_time():
         client.spin(3)
     assert manual.clock.now().second >= 3
 
 
-def test_a_sleep_that_is_none_is_refused_as_python_does(manual: OutputMock, client: Any) -> None:
+def test_an_invalid_sleep_is_refused_as_by_python(manual: OutputMock, client: Any) -> None:
     with manual.virtual_time(), pytest.raises(ValueError, match="must be non-negative"):
         client.nap(-1)
 
 
-def test_a_script_cannot_sleep_on_the_clock_that_it_runs_on(manual: OutputMock, client: Any) -> None:
+def test_a_script_cannot_sleep_on_its_own_clock(manual: OutputMock, client: Any) -> None:
     @manual.workflow("sleeps")
     async def sleeps(ctx: Context, input: Any) -> None:
         client.nap(5)
@@ -215,7 +215,7 @@ def test_a_script_cannot_sleep_on_the_clock_that_it_runs_on(manual: OutputMock, 
     assert "sleep" in manual.script_errors[0].message or "clock" in manual.script_errors[0].message
 
 
-def test_one_fake_at_a_time_has_the_time() -> None:
+def test_only_one_fake_at_a_time_can_control_virtual_time() -> None:
     one, other = OutputMock(), OutputMock()
     with (
         one.virtual_time(),
@@ -255,7 +255,7 @@ def test_a_thread_that_sleeps_lets_a_run_that_another_one_waits_for_continue(
         assert polling.result(timeout=60) == 90
 
 
-def test_a_run_that_is_waited_for_is_a_wait_too(manual: OutputMock) -> None:
+def test_waiting_for_a_run_waits_in_virtual_time(manual: OutputMock) -> None:
     with manual.virtual_time():
         answer = requests.post(
             f"{manual.url}/workflow/run", json={"workflowName": "report", "timeout": 10**7}
@@ -267,7 +267,7 @@ def test_a_run_that_is_waited_for_is_a_wait_too(manual: OutputMock) -> None:
     assert manual.clock.now().second == 1
 
 
-def test_a_long_poll_is_a_wait_too(manual: OutputMock) -> None:
+def test_a_long_poll_waits_in_virtual_time(manual: OutputMock) -> None:
     @manual.workflow("review")
     async def review(ctx: Context, input: Any) -> None:
         await ctx.wait_for_signal("never")
@@ -306,7 +306,7 @@ def test_an_async_loop_that_polls_for_45_minutes_ends_at_once(manual: OutputMock
     assert _wall() - begun < 30
 
 
-def test_timeouts_of_asyncio_pass_when_they_would(manual: OutputMock) -> None:
+def test_asyncio_timeouts_pass_in_virtual_time(manual: OutputMock) -> None:
     async def impatient() -> float:
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -338,7 +338,7 @@ def test_tasks_that_sleep_at_the_same_time_sleep_together_and_wake_in_order(manu
     assert order == [(0.5, 0.5), (10, 10), (20, 20), (30, 30)]
 
 
-def test_a_stream_gets_its_events_at_their_times_while_another_task_sleeps(manual: OutputMock) -> None:
+def test_a_stream_gets_its_events_on_time_while_another_task_sleeps(manual: OutputMock) -> None:
     @manual.workflow("steps")
     async def steps(ctx: Context, input: Any) -> None:
         for number in range(3):
@@ -398,7 +398,7 @@ def test_a_client_over_a_socket_sleeps_in_virtual_time_and_does_not_time_out() -
 
 
 @pytest.mark.parametrize("way", ["in process", "over a socket"])
-def test_a_silent_stream_gets_its_comments_at_their_times_and_its_reader_does_not_time_out(way: str) -> None:
+def test_a_silent_stream_gets_its_keepalives_on_time_and_does_not_time_out(way: str) -> None:
     mock = OutputMock(clock="manual")
     mock.workflow("report").takes("2m").returns("done")
     mock.begin_with("report", workflow_id="w")

@@ -52,23 +52,23 @@ scenarios = st.fixed_dictionaries(
 
 
 @given(scenarios)
-def test_a_scenario_that_is_written_is_read_as_the_same(value: Any) -> None:
+def test_a_written_scenario_is_read_back_unchanged(value: Any) -> None:
     scenario = from_json(value)
     assert scenario.json() == value
     assert from_json(json.loads(text_of(scenario))) == scenario
 
 
 @pytest.mark.parametrize("name", ["approval", "fact_signals_early"])
-def test_a_recording_that_is_written_is_the_file_that_was_read(name: str, tmp_path: Path) -> None:
+def test_writing_a_recording_that_was_read_reproduces_the_file(name: str, tmp_path: Path) -> None:
     recording = (RECORDINGS | FURTHER)[name]
     assert write(recording, tmp_path / "new").read_bytes() == Path(recording.file).read_bytes()
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_a_valid_json_schema() -> None:
     Draft202012Validator.check_schema(schema())
 
 
-def test_yaml_says_the_same_as_json(tmp_path: Path) -> None:
+def test_yaml_and_json_scenarios_are_equivalent(tmp_path: Path) -> None:
     yaml, in_json = tmp_path / "a.yaml", tmp_path / "a.json"
     yaml.write_text("name: a\nsteps:\n  - request: GET /health\n    until: {status: [x, y]}\n  - wait: 1s\n")
     in_json.write_text(
@@ -121,7 +121,7 @@ def test_yaml_says_the_same_as_json(tmp_path: Path) -> None:
         ("name: a\nsteps:\n  - request: GET /x\n    headers: {'a b': c}", "headers: 'a b' does not match"),
     ],
 )
-def test_a_mistake_is_reported_with_file_line_and_step(text: str, mistake: str, tmp_path: Path) -> None:
+def test_a_mistake_is_reported_with_its_file_line_and_step(text: str, mistake: str, tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(text)
     with pytest.raises(ScenarioError) as problem:
@@ -152,9 +152,7 @@ def test_every_mistake_is_reported(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_json_file_that_is_none_is_refused_with_the_place(
-    content: bytes, mistake: str, tmp_path: Path
-) -> None:
+def test_invalid_json_is_refused_with_its_place(content: bytes, mistake: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(content)
     with pytest.raises(ScenarioError) as problem:
@@ -163,7 +161,7 @@ def test_a_json_file_that_is_none_is_refused_with_the_place(
     assert "\n" not in str(problem.value)
 
 
-def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="No such file or directory"):
         read(tmp_path / "a.yaml")
 
@@ -187,14 +185,14 @@ def nested(levels: int) -> Any:
         ({"name": "a", "variables": {"a": nested(900)}, "steps": [{"wait": 1}]}, "variables: this is nested"),
     ],
 )
-def test_what_could_not_be_played_is_refused(value: Any, mistake: str, tmp_path: Path) -> None:
+def test_an_unplayable_scenario_is_refused(value: Any, mistake: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(value))
     with pytest.raises(ScenarioError, match=mistake):
         read(path)
 
 
-def test_a_file_without_end_is_not_a_scenario(tmp_path: Path) -> None:
+def test_an_endless_file_is_not_a_scenario(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     try:
         path.symlink_to("/dev/zero")
@@ -220,9 +218,7 @@ def test_a_recording_replaces_a_link_and_does_not_follow_it(tmp_path: Path) -> N
     assert read(folder / "a.json").name == "a"
 
 
-def test_a_recording_that_cannot_be_written_leaves_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_keeps_the_previous_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = from_json({"name": "a", "steps": [{"wait": 1}]})
     path = write(recording, tmp_path)
     before = path.read_bytes()

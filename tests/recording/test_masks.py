@@ -45,14 +45,14 @@ json_values = st.recursive(
 
 
 @given(json_values, st.sampled_from([{}, {"rid": UUID}, {"id": "V1StGXR8_Z5jdHi6B-myT", "n": 1795479336}]))
-def test_masking_what_is_masked_changes_nothing(value: Any, variables: dict[str, Any]) -> None:
+def test_masking_is_idempotent(value: Any, variables: dict[str, Any]) -> None:
     masks = Masks(variables)
     masked = masks.value(value)
     assert masks.value(masked) == masked
 
 
 @pytest.mark.parametrize("name", [*RECORDINGS, *FURTHER])
-def test_an_answer_made_up_from_a_recorded_one_is_masked_to_the_same(name: str) -> None:
+def test_a_response_generated_from_a_recorded_one_masks_to_the_same(name: str) -> None:
     """Every mask says what it stands for: nothing was lost but what differs from one day to the next."""
     for step in (RECORDINGS | FURTHER)[name].steps:
         if step.answer is not None:
@@ -97,20 +97,20 @@ def test_an_answer_made_up_from_a_recorded_one_is_masked_to_the_same(name: str) 
         ),
     ],
 )
-def test_what_is_another_one_each_time_is_masked(value: Any, masked: Any) -> None:
+def test_values_that_change_every_time_are_masked(value: Any, masked: Any) -> None:
     assert Masks({}).value(value) == masked
 
 
-def test_variables_are_masked_by_their_names_the_longer_one_first() -> None:
+def test_values_of_variables_are_masked_longest_first() -> None:
     masks = Masks({"id": "parent-id", "child": "parent-id-child"})
     assert masks.text("parent-id-child of parent-id") == "{{child}} of {{id}}"
 
 
-def test_of_two_variables_with_one_value_the_first_one_is_named() -> None:
+def test_of_two_variables_with_the_same_value_the_first_is_used() -> None:
     assert Masks({"rid": UUID, "latest": UUID}).value([UUID]) == ["{{rid}}"]
 
 
-def test_a_short_value_of_a_variable_is_not_a_mask_for_other_texts() -> None:
+def test_a_short_variable_value_does_not_mask_other_texts() -> None:
     assert Masks({"n": "bees"}).text("bees") == "bees"
 
 
@@ -118,7 +118,7 @@ tokens = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.~+/=", min_size=8, max_
 
 
 @given(tokens, json_values)
-def test_the_token_stands_nowhere_in_what_is_written(token: str, value: Any) -> None:
+def test_a_recording_never_contains_the_token(token: str, value: Any) -> None:
     assume(token not in "{{token}}" and "token" not in token)
     payload = base64.b64encode(json.dumps({"echo": token}).encode()).decode()
     answer = {
@@ -145,18 +145,16 @@ def test_a_short_token_is_masked_as_a_word() -> None:
         (None, "Basic s3cret-token", "Basic s3cret-token"),
     ],
 )
-def test_a_token_that_a_scenario_has_written_out_becomes_a_variable(
-    token: str | None, written: Any, kept: Any
-) -> None:
+def test_a_literal_token_in_a_scenario_becomes_a_variable(token: str | None, written: Any, kept: Any) -> None:
     assert Masks({}, token).sent(written) == kept
 
 
-def test_a_cookie_is_masked_without_being_known() -> None:
+def test_an_unknown_cookie_is_masked() -> None:
     masked = Masks({}).answer({"status": 200, "headers": {"set-cookie": "session=1"}, "text": ""})
     assert masked["headers"] == {"set-cookie": "[redacted]"}
 
 
-def test_an_etag_is_kept_where_it_says_something() -> None:
+def test_a_meaningful_etag_is_kept() -> None:
     def etag(body: Any) -> Any:
         answer = {"status": 200, "headers": {"etag": 'W/"2-x"'}, "json": body}
         return Masks({}).answer(answer)["headers"]["etag"]
@@ -173,7 +171,7 @@ TOKEN = 's3cret/t"ken\\=='
     [TOKEN, quote(TOKEN, safe=""), json.dumps(TOKEN)[1:-1], base64.b64encode(TOKEN.encode()).decode()],
     ids=["as it is", "in an address", "in JSON", "in base 64"],
 )
-def test_a_token_is_masked_however_it_is_written(form: str) -> None:
+def test_a_token_is_masked_in_any_encoding(form: str) -> None:
     answer = {
         "status": 200,
         "headers": {f"x-{form.lower()}": "1", "x-echo": form},
@@ -186,6 +184,6 @@ def test_a_token_is_masked_however_it_is_written(form: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["/a/2026-01-01-01-01-01-001Z_", "https://a/b/2026/01/01/2-1Z_"])
-def test_a_long_text_of_paths_is_masked_without_being_searched_again_and_again(piece: str) -> None:
+def test_masking_a_long_text_of_paths_takes_linear_work(piece: str) -> None:
     with no_hang():
         assert Masks({}).text(piece * 100_000) == piece * 100_000

@@ -23,7 +23,7 @@ FORMAT, RELEASE = "docs/reference/scenarios.md", "docs/contribute/record.md"
 
 
 @pytest.mark.parametrize("number", range(len(blocks(FORMAT, "yml"))))
-def test_the_scenarios_that_are_shown_go_as_they_are_written(number: int) -> None:
+def test_the_documented_scenarios_run_without_warnings(number: int) -> None:
     scenario = from_json(yaml.safe_load(blocks(FORMAT, "yml")[number]))
     mock = OutputMock(scripts=[pack])
     made = recorded(scenario, Player(InProcessTransport(mock.app), token="t"), {"api": "0.11.0"})
@@ -39,14 +39,14 @@ def properties(node: Any) -> set[str]:
     return set().union(*map(properties, node)) if isinstance(node, list) else set()
 
 
-def test_every_key_of_the_format_is_reported() -> None:
+def test_every_key_of_the_format_is_documented() -> None:
     text = page(FORMAT)
     untold = {name for name in properties(schema()) - {"$schema"} if f"`{name}" not in text}
     assert untold - {"header", "frames", "seconds"} == set()
 
 
 @pytest.mark.parametrize("command", [record, replay])
-def test_every_option_that_is_told_is_there(command: Any) -> None:
+def test_every_documented_option_exists(command: Any) -> None:
     known = {name for option in (*record.params, *replay.params) for name in option.opts}
     for path in (FORMAT, RELEASE):
         for block in blocks(path, "bash"):
@@ -57,7 +57,7 @@ def test_every_option_that_is_told_is_there(command: Any) -> None:
 
 
 @pytest.mark.parametrize("path", [FORMAT, RELEASE])
-def test_the_commands_that_are_shown_are_bash(path: str) -> None:
+def test_the_documented_commands_are_valid_bash(path: str) -> None:
     for block in blocks(path, "bash"):
         checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
         assert (checked.returncode, checked.stderr) == (0, ""), block

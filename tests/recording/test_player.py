@@ -68,14 +68,14 @@ def test_a_body_is_sent_as_it_is_written(step: Any, body: bytes | None, content_
         ({"headers": {"authorization": "{{token}}"}}, "s3cret"),
     ],
 )
-def test_the_token_goes_along_unless_a_step_says_otherwise(step: Any, authorization: str | None) -> None:
+def test_the_token_is_sent_unless_a_step_disables_it(step: Any, authorization: str | None) -> None:
     transport = Answering(lambda sent: json_reply({}))
     played(transport, {**GET, **step}, token="s3cret")
     (sent,) = transport.sent
     assert {name.lower(): value for name, value in sent.headers.items()}.get("authorization") == authorization
 
 
-def test_a_value_from_an_answer_goes_into_the_next_request() -> None:
+def test_a_value_saved_from_a_response_is_used_in_the_next_request() -> None:
     transport = Answering(
         lambda sent: reply(200, [*JSON, ("ETag", "e1")], b'{"runs": [{"id": "a/b"}]}'),
         lambda sent: json_reply({}),
@@ -86,14 +86,14 @@ def test_a_value_from_an_answer_goes_into_the_next_request() -> None:
     assert transport.sent[1].headers == {"If-None-Match": "e1"}
 
 
-def test_a_variable_from_outside_takes_the_place_of_the_scenarios_own() -> None:
+def test_an_external_variable_overrides_that_of_the_scenario() -> None:
     transport = Answering(lambda sent: json_reply({}))
     wanted = scenario({"request": "GET /{{catalog}}/{{limit}}"}, variables={"catalog": "main", "limit": 1})
     list(Player(transport, variables={"catalog": "remote"}).play(wanted))
     assert transport.sent[0].target == "/remote/1"
 
 
-def test_what_is_made_up_is_another_text_each_time_and_masked_by_its_name() -> None:
+def test_a_nonce_differs_each_time_and_is_masked_by_its_name() -> None:
     transport = Answering(lambda sent: json_reply({"echo": sent.target}))
     step = {"request": "GET /order-{{nonce}}"}
     (first,), (second,) = played(transport, step), played(transport, step)
@@ -101,7 +101,7 @@ def test_what_is_made_up_is_another_text_each_time_and_masked_by_its_name() -> N
     assert first.answer["json"] == second.answer["json"] == {"echo": "/order-{{nonce}}"}
 
 
-def test_a_request_is_not_sent_when_no_answer_has_brought_what_it_needs() -> None:
+def test_a_request_with_a_missing_variable_is_not_sent() -> None:
     transport = Answering(lambda sent: json_reply({"error": "no"}, 424))
     started, status = played(transport, {**GET, "save": {"id": "workflowId"}}, {"request": "GET /{{id}}"})
     assert started.unsaved == ("id",)
@@ -110,7 +110,7 @@ def test_a_request_is_not_sent_when_no_answer_has_brought_what_it_needs() -> Non
 
 
 @pytest.mark.parametrize("step", [{"request": "GET /{{id}}"}, {"request": "POST /x", "text": "{{id}}"}])
-def test_half_of_a_character_from_an_answer_is_not_sent_and_that_is_said(step: Any) -> None:
+def test_a_lone_surrogate_from_a_response_is_not_sent_but_reported(step: Any) -> None:
     transport = Answering(lambda sent: json_reply({"id": "\ud800"}))
     _, second = played(transport, {**GET, "save": {"id": "id"}}, step)
     assert second.answer == {"skipped": "half of a character cannot be sent"}
@@ -118,13 +118,13 @@ def test_half_of_a_character_from_an_answer_is_not_sent_and_that_is_said(step: A
 
 
 @pytest.mark.parametrize("control", ["\x1b[2J", "\u009b2J", "\u202e"])
-def test_the_reason_for_no_answer_controls_no_terminal(control: str) -> None:
+def test_control_characters_in_a_connection_error_are_escaped(control: str) -> None:
     (one,) = played(Answering(http.client.BadStatusLine(control + "x" * 100_000)), GET)
     assert one.answer["broken_off"].isprintable()
     assert len(one.answer["broken_off"]) < 1000
 
 
-def test_null_in_an_answer_leaves_the_variable_as_it_was() -> None:
+def test_null_in_a_response_does_not_change_the_variable() -> None:
     transport = Answering(
         lambda sent: json_reply({"token": "t1"}),
         lambda sent: json_reply({"token": None}),
@@ -136,7 +136,7 @@ def test_null_in_an_answer_leaves_the_variable_as_it_was() -> None:
     assert [one.unsaved for one in results] == [(), (), ()]
 
 
-def test_a_header_that_cannot_be_sent_is_told_and_not_raised() -> None:
+def test_a_header_that_cannot_be_sent_is_recorded_as_a_problem() -> None:
     step = {**GET, "headers": {"X": "{{bad}}"}}
     with listening(Silent) as url:
         for bad in ("a\r\nb", "\u2028", "\ud800"):
@@ -147,7 +147,7 @@ def test_a_header_that_cannot_be_sent_is_told_and_not_raised() -> None:
 # --- waiting ---------------------------------------------------------------------------------------------
 
 
-def test_it_asks_again_until_one_of_the_values_comes() -> None:
+def test_until_repeats_the_request_until_one_of_the_values_comes() -> None:
     transport = Answering(
         lambda sent: json_reply({"status": "running"}),
         lambda sent: reply(500, [], b"not yet"),
@@ -159,7 +159,7 @@ def test_it_asks_again_until_one_of_the_values_comes() -> None:
     assert len(transport.sent) == 3
 
 
-def test_it_gives_up_when_the_time_is_up_and_keeps_the_last_answer() -> None:
+def test_until_gives_up_at_its_timeout_and_keeps_the_last_response() -> None:
     transport = Answering(lambda sent: json_reply({"status": "running"}))
     (one,) = played(transport, {**GET, "until": {"status": "completed"}, "within": "2s", "every": "500ms"})
     assert one.answer["not_reached"] is True
@@ -167,7 +167,7 @@ def test_it_gives_up_when_the_time_is_up_and_keeps_the_last_answer() -> None:
     assert len(transport.sent) == 5
 
 
-def test_all_that_is_waited_for_has_to_come_at_once() -> None:
+def test_all_awaited_values_must_come_in_one_response() -> None:
     transport = Answering(
         lambda sent: json_reply({"a": 1, "b": 1}), lambda sent: json_reply({"a": 1, "b": 2})
     )
@@ -181,7 +181,7 @@ def test_a_wait_takes_its_time_and_sends_nothing() -> None:
     assert (pace.passed, transport.sent) == (90.5, [])
 
 
-def test_what_is_done_by_hand_is_asked_for_with_the_variables() -> None:
+def test_a_manual_step_is_announced_with_the_variables() -> None:
     asked: list[Any] = []
 
     def by_hand(words: str, variables: Mapping[str, Any]) -> None:
@@ -192,7 +192,7 @@ def test_what_is_done_by_hand_is_asked_for_with_the_variables() -> None:
     assert asked == [("stop the worker", "w1")]
 
 
-def test_what_is_done_by_hand_needs_somebody() -> None:
+def test_a_manual_step_needs_somebody_to_do_it() -> None:
     with pytest.raises(NobodyThere, match="stop the worker"):
         played(Answering(ConnectionRefusedError()), {"by_hand": "stop the worker"})
 
@@ -210,12 +210,12 @@ def test_what_is_done_by_hand_needs_somebody() -> None:
         (http.client.BadStatusLine("x"), "BadStatusLine: x"),
     ],
 )
-def test_why_there_is_no_answer_is_kept(error: Exception, words: str) -> None:
+def test_the_reason_for_a_missing_response_is_recorded(error: Exception, words: str) -> None:
     (one,) = played(Answering(error), GET)
     assert one.answer == {"broken_off": words}
 
 
-def test_what_came_before_the_connection_was_closed_is_kept() -> None:
+def test_data_received_before_the_connection_closed_is_kept() -> None:
     (one,) = played(Answering(lambda sent: reply(200, [], b"abc", http.client.IncompleteRead(b""))), GET)
     assert one.answer == {
         "status": 200,
@@ -253,12 +253,12 @@ def test_what_came_before_the_connection_was_closed_is_kept() -> None:
         ),
     ],
 )
-def test_a_body_is_kept_by_its_type(headers: Any, body: bytes, kept: dict[str, Any]) -> None:
+def test_a_body_is_recorded_according_to_its_type(headers: Any, body: bytes, kept: dict[str, Any]) -> None:
     (one,) = played(Answering(lambda sent: reply(200, headers, body)), GET)
     assert {name: value for name, value in one.answer.items() if name not in ("status", "headers")} == kept
 
 
-def test_headers_are_kept_in_their_order_each_value_of_one_that_came_twice() -> None:
+def test_headers_keep_their_order_and_repeated_values() -> None:
     headers = [("B", "1"), ("Date", "now"), ("A", "2"), ("b", "3")]
     (one,) = played(Answering(lambda sent: reply(200, headers)), GET)
     assert list(one.answer["headers"].items()) == [("b", ["1", "3"]), ("a", "2")]
@@ -268,7 +268,7 @@ FRAMES = [b"event: a\ndata: 1\n\n: x\n\n", b"event: b\ndata: 2\n\nevent: c\n", b
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_stream_is_read_up_to_so_many_frames(count: int) -> None:
+def test_a_stream_is_read_up_to_the_given_number_of_frames(count: int) -> None:
     for pieces in (FRAMES, [b"".join(FRAMES)], [bytes([byte]) for byte in b"".join(FRAMES)]):
         transport = Answering(
             lambda sent, pieces=pieces: reply(200, STREAM, *pieces, AssertionError("it is read on"))
@@ -286,7 +286,7 @@ def test_a_stream_is_read_up_to_so_many_frames(count: int) -> None:
     ],
     ids=["blank lines", "only a retry", "other line ends"],
 )
-def test_unusual_frames_are_no_reason_to_read_on_or_to_stop(stream: bytes) -> None:
+def test_unusual_frames_do_not_affect_when_reading_stops(stream: bytes) -> None:
     for pieces in ([stream], [bytes([byte]) for byte in stream]):
         (one,) = played(
             Answering(lambda sent, pieces=pieces: reply(200, STREAM, *pieces)), {**GET, "read": {"frames": 1}}
@@ -294,13 +294,13 @@ def test_unusual_frames_are_no_reason_to_read_on_or_to_stop(stream: bytes) -> No
         assert [frame.get("event") for frame in one.answer["stream"]] == ["a"]
 
 
-def test_a_stream_that_ends_before_is_not_a_mistake() -> None:
+def test_a_stream_that_ends_early_is_not_a_mistake() -> None:
     (one,) = played(Answering(lambda sent: reply(200, STREAM, *FRAMES)), {**GET, "read": {"frames": 9}})
     assert "broken_off" not in one.answer
     assert len(one.answer["stream"]) == 4
 
 
-def test_a_stream_is_read_for_so_many_seconds() -> None:
+def test_a_stream_is_read_for_the_given_seconds() -> None:
     transport = Answering(lambda sent: reply(200, STREAM, FRAMES[0], TimeoutError()))
     (one,) = played(transport, {**GET, "read": {"seconds": 7}})
     assert transport.sent[0].timeout == 7
@@ -336,7 +336,7 @@ def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
             thread.join()
 
 
-def test_a_redirect_is_an_answer_and_not_followed() -> None:
+def test_a_redirect_is_recorded_and_not_followed() -> None:
     asked: list[str] = []
 
     class Elsewhere(Silent):
@@ -360,14 +360,14 @@ def test_a_redirect_is_an_answer_and_not_followed() -> None:
     assert asked == []
 
 
-def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with listening(Silent) as url:
         (one,) = played(SocketTransport(url), GET)
     assert one.answer["status"] == 200
 
 
-def test_a_path_goes_out_as_it_is_written() -> None:
+def test_a_path_is_sent_as_it_is_written() -> None:
     seen: list[str] = []
 
     class Seeing(Silent):
@@ -380,7 +380,7 @@ def test_a_path_goes_out_as_it_is_written() -> None:
     assert seen == ["/a/../b//c%2f?x=%zz&y"]
 
 
-def test_halves_of_characters_can_be_written_and_shown() -> None:
+def test_lone_surrogates_can_be_written_and_shown() -> None:
     body = b'{"\\udc00": "\\ud800"}'
     (one,) = played(Answering(lambda sent: reply(200, JSON, body)), GET)
     recording = scenario(GET).with_answers({0: one.answer}, {"api": "0.11"})
@@ -389,7 +389,7 @@ def test_halves_of_characters_can_be_written_and_shown() -> None:
     assert str(difference).encode().endswith(rb'recorded "x", got "\ud800"')
 
 
-def test_a_request_that_is_done_meanwhile_is_answered_after_the_others() -> None:
+def test_the_response_to_a_background_request_comes_after_the_others() -> None:
     released = threading.Event()
 
     def slow(sent: Sent) -> Reply:
@@ -408,6 +408,6 @@ def test_a_request_that_is_done_meanwhile_is_answered_after_the_others() -> None
     assert [(one.number, one.answer["json"]) for one in answers] == [(1, {"fast": True}), (0, {"slow": True})]
 
 
-def test_an_answer_that_comes_last_saves_nothing() -> None:
+def test_a_background_request_cannot_save_variables() -> None:
     with pytest.raises(ScenarioError, match="step 1, save: the answer comes after all other steps"):
         scenario({"request": "GET /slow", "meanwhile": True, "save": {"id": "workflowId"}})

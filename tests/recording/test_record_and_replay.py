@@ -74,9 +74,7 @@ def a_scenario(folder: Path, name: str, *steps: dict[str, Any], **fields: Any) -
     return path
 
 
-def test_what_was_recorded_is_the_same_when_it_is_replayed(
-    any_clock: str, scenario: Path, tmp_path: Path
-) -> None:
+def test_replaying_a_recording_finds_no_differences(any_clock: str, scenario: Path, tmp_path: Path) -> None:
     recorded = run("record", any_clock, scenario, "-o", tmp_path / "out")
     assert recorded.returncode == 0, recorded.stderr
     assert recorded.stdout == f"{tmp_path / 'out' / 'approval.json'}: 6 requests\n"
@@ -88,7 +86,7 @@ def test_what_was_recorded_is_the_same_when_it_is_replayed(
     )
 
 
-def test_a_recording_is_a_scenario_and_is_recorded_as_the_same(
+def test_a_recording_can_be_recorded_again_with_the_same_result(
     any_clock: str, scenario: Path, tmp_path: Path
 ) -> None:
     run("record", any_clock, scenario, "-o", tmp_path / "1")
@@ -125,7 +123,7 @@ def test_a_difference_is_shown_with_its_place(url: str, scenario: Path, tmp_path
     }
 
 
-def test_many_differences_are_counted_and_all_of_them_shown_on_demand(url: str, tmp_path: Path) -> None:
+def test_many_differences_are_counted_and_shown_on_request(url: str, tmp_path: Path) -> None:
     a_scenario(tmp_path / "s", "catalog", {"request": "GET /workflow/catalog"})
     run("record", url, tmp_path / "s", "-o", tmp_path / "out")
     path = tmp_path / "out" / "catalog.json"
@@ -136,7 +134,7 @@ def test_many_differences_are_counted_and_all_of_them_shown_on_demand(url: str, 
     assert run("replay", path, url, "--all").stdout.count("missing\n") == 20
 
 
-def test_the_token_is_sent_and_written_nowhere(guarded: str, tmp_path: Path) -> None:
+def test_the_token_is_sent_and_never_written(guarded: str, tmp_path: Path) -> None:
     a_scenario(
         tmp_path / "s",
         "auth",
@@ -169,7 +167,7 @@ def test_variables_can_be_set(url: str, scenario: Path, tmp_path: Path) -> None:
     assert "write NAME=VALUE" in one_line(run("record", url, scenario, "-o", tmp_path, "--var", "topic"))
 
 
-def test_what_did_not_go_as_planned_is_told_and_recorded(url: str, tmp_path: Path) -> None:
+def test_unexpected_events_are_reported_and_recorded(url: str, tmp_path: Path) -> None:
     a_scenario(
         tmp_path / "s",
         "odd",
@@ -186,7 +184,7 @@ def test_what_did_not_go_as_planned_is_told_and_recorded(url: str, tmp_path: Pat
     assert run("replay", tmp_path / "out", url).returncode == 0
 
 
-def test_scenarios_that_need_another_server_are_left_out_and_told(url: str, tmp_path: Path) -> None:
+def test_scenarios_that_need_another_server_are_skipped_and_reported(url: str, tmp_path: Path) -> None:
     step = {"request": "GET /health"}
     a_scenario(tmp_path / "s", "plain", step)
     a_scenario(tmp_path / "s", "traces", step, server="production")
@@ -202,7 +200,7 @@ def test_scenarios_that_need_another_server_are_left_out_and_told(url: str, tmp_
     assert "there is no scenario 'trace'; there are plain, traces" in one_line(wrong)
 
 
-def test_a_command_does_what_is_done_by_hand(url: str, tmp_path: Path) -> None:
+def test_a_command_can_do_the_manual_steps(url: str, tmp_path: Path) -> None:
     start = {
         "request": "POST /workflow/start",
         "json": {"workflowName": "conf_sum", "input": {"a": 1, "b": 2}},
@@ -226,7 +224,7 @@ def test_a_command_does_what_is_done_by_hand(url: str, tmp_path: Path) -> None:
     assert "ended with status 3; it should have done: note it" in one_line(failed)
 
 
-def test_a_hand_that_fails_ends_a_replay(url: str, tmp_path: Path) -> None:
+def test_a_failed_manual_step_ends_a_replay(url: str, tmp_path: Path) -> None:
     a_scenario(tmp_path / "s", "hand", {"by_hand": "note it"}, {"request": "GET /health"})
     run("record", url, tmp_path / "s", "-o", tmp_path / "out", "--hand", "true")
     ended = run("replay", tmp_path / "out", url, "--hand", "false")
@@ -253,7 +251,7 @@ def test_a_kind_of_server_that_no_scenario_needs_is_reported(
     ]
 
 
-def test_nothing_waits_for_a_hand_where_nobody_is(url: str, tmp_path: Path) -> None:
+def test_a_manual_step_fails_at_once_without_a_terminal(url: str, tmp_path: Path) -> None:
     a_scenario(tmp_path / "s", "hand", {"by_hand": "note it"}, {"request": "GET /health"})
     with open(tmp_path / "empty", "w+") as empty, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", empty)
@@ -262,7 +260,7 @@ def test_nothing_waits_for_a_hand_where_nobody_is(url: str, tmp_path: Path) -> N
     assert "give a command with --hand: note it" in ended.stderr
 
 
-def test_versions_are_found_or_said_and_a_contradiction_is_reported(
+def test_versions_are_detected_or_given_and_a_contradiction_is_reported(
     url: str, scenario: Path, tmp_path: Path
 ) -> None:
     said = ("--api-version", "0.11.0", "--sdk-version", "0.11.2", "--temporal-version", "1.32.0")
@@ -274,7 +272,7 @@ def test_versions_are_found_or_said_and_a_contradiction_is_reported(
     assert wrong.stderr == ("warning: the API server answers like 0.11, but you say that it is 0.9.2\n")
 
 
-def test_a_server_that_is_none_is_reported(scenario: Path, tmp_path: Path) -> None:
+def test_an_unreachable_or_invalid_server_is_reported(scenario: Path, tmp_path: Path) -> None:
     nobody = run("record", "http://127.0.0.1:9", scenario, "-o", tmp_path)
     assert nobody.returncode == 2
     assert "no server answers there" in one_line(nobody)
@@ -282,7 +280,7 @@ def test_a_server_that_is_none_is_reported(scenario: Path, tmp_path: Path) -> No
     assert "--token" in one_line(run("record", "http://u:p@127.0.0.1:9", scenario, "-o", tmp_path))
 
 
-def test_what_a_server_says_gives_the_terminal_no_orders(tmp_path: Path) -> None:
+def test_control_characters_from_a_server_are_escaped(tmp_path: Path) -> None:
     mock = OutputMock()
     mock.workflow("title").returns("\x9b2J")
     a_scenario(
@@ -302,7 +300,7 @@ def test_what_a_server_says_gives_the_terminal_no_orders(tmp_path: Path) -> None
     assert "u009b2J" in told
 
 
-def test_files_that_are_not_scenarios_are_told_before_anything_is_sent(tmp_path: Path) -> None:
+def test_invalid_scenarios_are_reported_before_any_request(tmp_path: Path) -> None:
     a_scenario(tmp_path / "s", "good", {"request": "GET /health"})
     (tmp_path / "s" / "bad.yaml").write_text("name: bad\nsteps:\n  - wait: soon\n")
     (tmp_path / "s" / "twice.yaml").write_text("name: good\nsteps:\n  - wait: 1s\n")
@@ -315,7 +313,7 @@ def test_files_that_are_not_scenarios_are_told_before_anything_is_sent(tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_without_scenarios_and_a_file_that_is_not_there_are_reported(tmp_path: Path) -> None:
+def test_a_folder_without_scenarios_and_a_missing_file_are_reported(tmp_path: Path) -> None:
     empty = run("replay", tmp_path, "http://127.0.0.1:9")
     assert (empty.returncode, "there is no scenario in this folder" in one_line(empty)) == (2, True)
     missing = run("replay", tmp_path / "x", "http://127.0.0.1:9")
@@ -365,7 +363,7 @@ def test_the_schema_of_scenarios_is_printed() -> None:
     ("command", "words"),
     [("echo 'x", "is not a command: No closing quotation"), (" ", "the command is empty")],
 )
-def test_a_command_that_is_none_is_told_before_anything_is_sent(
+def test_an_invalid_hand_command_is_reported_before_any_request(
     url: str, command: str, words: str, tmp_path: Path
 ) -> None:
     path = a_scenario(tmp_path / "in", "hand", {"by_hand": "stop the worker"})

@@ -37,19 +37,19 @@ def recorded(*answers: Any, times: int, **step: Any) -> Scenario:
     return record(scenario({**GET, **step}), player, V11, times=times).recording
 
 
-def test_the_answers_of_the_first_time_are_kept() -> None:
+def test_the_responses_of_the_first_pass_are_kept() -> None:
     recording = recorded({"a": 1}, {"a": 2}, times=2)
     assert recording.recorded == V11
     assert recording.steps[0].answer is not None
     assert recording.steps[0].answer["json"] == {"a": 1}
 
 
-def test_what_differs_the_second_time_is_marked_as_unstable() -> None:
+def test_values_that_differ_in_the_second_pass_are_marked_as_unstable() -> None:
     recording = recorded({"a": 1, "b": [1, {"c": 1}]}, {"a": 1, "b": [1, {"c": 2}]}, times=2)
     assert recording.steps[0].unstable == ("/body/b/1/c",)
 
 
-def test_what_differs_the_third_time_only_is_marked_as_well() -> None:
+def test_values_that_differ_only_in_the_third_pass_are_marked_too() -> None:
     recording = recorded({"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 2, "b": 3}, times=3)
     assert recording.steps[0].unstable == ("/body/a", "/body/b")
 
@@ -61,22 +61,22 @@ def test_a_history_of_another_length_is_marked_as_a_whole() -> None:
     assert recording.steps[0].unstable == ("/body/events",)
 
 
-def test_events_in_another_order_are_compared_as_a_bag() -> None:
+def test_events_in_another_order_are_marked_as_unordered() -> None:
     first, second = [event("A"), event("B", 2)], [event("B"), event("A", 2)]
     recording = recorded({"events": first}, {"events": second}, times=2)
     assert recording.steps[0].written == {**GET, "compare": "unordered"}
 
 
-def test_what_is_stable_is_not_marked() -> None:
+def test_stable_values_are_not_marked() -> None:
     assert recorded({"a": 1}, times=3).steps[0].written == GET
 
 
-def test_marks_of_an_earlier_recording_go_when_it_is_played_more_than_once() -> None:
+def test_recording_several_times_replaces_earlier_marks() -> None:
     assert recorded({"a": 1}, times=2, unstable=["/body/a"]).steps[0].unstable == ()
     assert recorded({"a": 1}, times=1, unstable=["/body/a"]).steps[0].unstable == ("/body/a",)
 
 
-def test_replay_leaves_out_what_is_unstable_and_nothing_else() -> None:
+def test_replay_ignores_only_unstable_values() -> None:
     recording = recorded({"a": 1, "b": 1}, {"a": 2, "b": 1}, times=2)
     for body, differing in [({"a": 9, "b": 1}, []), ({"a": 1, "b": 2}, ["/body/b"])]:
         transport = Answering(lambda sent, body=body: json_reply(body))
@@ -97,7 +97,7 @@ def test_two_recordings_of_one_scenario_are_compared_without_a_server() -> None:
         list(between(one, record(scenario({"request": "GET /y"}), player_of({}), V11).recording))
 
 
-def test_a_recording_that_lacks_masks_of_today_is_compared_as_if_it_had_them() -> None:
+def test_an_old_recording_is_compared_with_current_masks() -> None:
     older = {"status": 200, "headers": {}, "json": {"runId": UUID, "startedAt": 2}}
     recording = scenario({**GET, "answer": older}, recorded=V11)
     got = {"runId": UUID.replace("01a2", "5e0b"), "startedAt": 1}
@@ -111,7 +111,7 @@ def player_of(body: Any) -> Player:
     return Player(Answering(lambda sent: json_reply(body)), pace=CountedPace())
 
 
-def test_what_did_not_go_as_planned_is_reported() -> None:
+def test_unexpected_events_are_reported() -> None:
     steps = (
         {**GET, "save": {"id": "workflowId", "unused": "runId"}},
         {"request": "GET /{{id}}"},
@@ -132,7 +132,7 @@ def test_what_did_not_go_as_planned_is_reported() -> None:
 # --- time ------------------------------------------------------------------------------------------------
 
 
-def test_a_recording_says_when_requests_were_carried_out_where_the_answers_tell() -> None:
+def test_a_recording_has_the_time_of_requests_when_responses_have_it() -> None:
     clock = PlayedClock()
     mock = OutputMock(clock, scripts=[pack])
     clock.let_pass(10)
@@ -153,7 +153,7 @@ def test_a_recording_says_when_requests_were_carried_out_where_the_answers_tell(
 
 @pytest.mark.parametrize("clock", ["auto", "real"])
 @pytest.mark.parametrize("name", ["start_and_poll", "stream_completed", "reset", "continue_as_new"])
-def test_in_process_a_recording_of_the_fake_is_the_same_when_it_is_replayed(clock: Any, name: str) -> None:
+def test_replaying_a_recording_of_the_fake_in_process_finds_no_differences(clock: Any, name: str) -> None:
     mock = OutputMock(clock, scripts=[pack])
     player = Player(InProcessTransport(mock.app))
     recording = record(RECORDINGS[name], player, V11).recording
@@ -192,12 +192,12 @@ def server_of(*, polls: bool, has_input: bool, streams: bool) -> Answering:
         (server_of(polls=False, has_input=False, streams=False), "0.8"),
     ],
 )
-def test_the_version_of_a_server_is_found_by_what_it_answers(server: Answering, version: str) -> None:
+def test_the_version_of_a_server_is_detected_from_its_responses(server: Answering, version: str) -> None:
     assert versions.of_api(server) == version
     assert {sent.method for sent in server.sent} == {"GET"}
 
 
-def test_the_fake_is_found_to_be_of_the_newest_version() -> None:
+def test_the_fake_is_detected_as_the_newest_version() -> None:
     mock = OutputMock(auth_token="t0ken", catalog="main")
     assert versions.of_api(InProcessTransport(mock.app), "t0ken") == "0.11"
     with pytest.raises(versions.NoServer, match="--token"):
@@ -213,7 +213,7 @@ def test_the_fake_is_found_to_be_of_the_newest_version() -> None:
         (lambda sent: reply(404, [], b"Not Found"), "answers 404"),
     ],
 )
-def test_what_is_not_an_output_api_is_reported(answer: Any, words: str) -> None:
+def test_a_server_that_is_not_an_output_api_is_reported(answer: Any, words: str) -> None:
     with pytest.raises(versions.NoServer, match=words):
         versions.of_api(Answering(answer))
 
@@ -246,14 +246,14 @@ BEFORE = {"status": "completed", "errorDetails": None}
         (["v"], ()),
     ],
 )
-def test_the_versions_that_the_sdk_can_have_are_found_in_answers(body: Any, possible: Any) -> None:
+def test_possible_sdk_versions_are_detected_from_responses(body: Any, possible: Any) -> None:
     answer = Answer(200, (("content-type", "application/json"),), to_bytes(body))
     assert versions.of_sdk([answer]) == possible
     assert versions.of_sdk([]) == ()
 
 
 @pytest.mark.parametrize("folder", ["0.8", "0.9", "0.10", "0.11", "0.10+sdk0.11", "0.11+sdk0.10"])
-def test_no_recording_of_a_real_deployment_contradicts_the_version_of_its_sdk(folder: str) -> None:
+def test_detected_sdk_versions_match_those_of_the_real_recordings(folder: str) -> None:
     for recording in recordings(FOLDER / folder).values():
         assert recording.recorded is not None
         answers = [
@@ -266,7 +266,7 @@ def test_no_recording_of_a_real_deployment_contradicts_the_version_of_its_sdk(fo
 
 
 @pytest.mark.parametrize("name", [{"a": []}, ["x"], 1, None])
-def test_a_history_of_wrong_types_is_recorded_as_it_is(name: Any) -> None:
+def test_a_history_of_wrong_types_is_recorded_unchanged(name: Any) -> None:
     when = {"eventTime": "2026-01-01T00:00:00.000Z"}
     update = {"acceptedRequest": {"input": {"name": name}}}
     events = [
@@ -290,7 +290,7 @@ def test_a_history_of_wrong_types_is_recorded_as_it_is(name: Any) -> None:
     assert "at" not in answer
 
 
-def test_a_large_answer_in_which_all_has_changed_is_marked_and_compared_in_good_time() -> None:
+def test_a_large_changed_response_is_marked_and_compared_quickly() -> None:
     fields = 30_000
     with no_hang():
         made = recorded(*({f"f{n}": each for n in range(fields)} for each in (1, 2)), times=2)

@@ -20,13 +20,13 @@ json_values = st.recursive(
 
 
 @given(braces)
-def test_an_escaped_text_is_filled_to_itself(text: str) -> None:
+def test_filling_an_escaped_text_returns_the_text(text: str) -> None:
     assert fill_text(escaped(text), {}) == text
     assert list(names_in(escaped(text))) == []
 
 
 @given(json_values)
-def test_filling_needs_the_variables_that_are_named_and_no_others(value: Any) -> None:
+def test_filling_needs_only_the_named_variables(value: Any) -> None:
     names = set(names_in(value))
     fill(value, dict.fromkeys(names, "x"))
     for name in names:
@@ -36,12 +36,12 @@ def test_filling_needs_the_variables_that_are_named_and_no_others(value: Any) ->
 
 
 @given(st.text(), st.text())
-def test_a_value_is_put_as_it_is_and_not_filled_again(value: str, other: str) -> None:
+def test_an_inserted_value_is_not_expanded_again(value: str, other: str) -> None:
     assert fill_text("<{{a}}{{b}}>", {"a": value, "b": other}) == f"<{value}{other}>"
 
 
 @given(st.text())
-def test_a_value_in_a_path_is_one_part_of_it(value: str) -> None:
+def test_a_value_in_a_path_is_escaped_to_one_segment(value: str) -> None:
     path = fill_path("/workflow/{{id}}/status?x={{id}}", {"id": value})
     part = path.removeprefix("/workflow/").partition("/status?x=")[0]
     assert unquote(part) == value
@@ -65,5 +65,5 @@ def test_a_text_that_is_one_variable_becomes_its_value(value: Any) -> None:
         ("count", 1),
     ],
 )
-def test_a_place_in_a_body_is_found_or_is_nothing(path: str, value: Any) -> None:
+def test_a_path_into_a_body_finds_its_value_or_nothing(path: str, value: Any) -> None:
     assert at({"runs": [{"status": "running"}], "count": 1}, path) == value

@@ -50,14 +50,14 @@ def step_names(mock: OutputMock, workflow_id: str) -> list[str]:
     return [name.partition("#")[2] for name in names if not name.startswith("__internal")]
 
 
-def test_every_workflow_says_what_it_does_and_returns(mock: OutputMock) -> None:
+def test_every_workflow_has_a_description_and_an_output_schema(mock: OutputMock) -> None:
     workflows = {one["name"]: one for one in get(mock, "/workflow/catalog")["workflows"]}
     assert list(workflows) == ["summarize_url", "content_pipeline", "publish", "report", "always_fails"]
     assert all(one["description"] and one["outputSchema"] for one in workflows.values())
     assert workflows["content_pipeline"]["aliases"] == ["pipeline_v1"]
 
 
-def test_summarize_url_answers_at_once_and_fills_in_what_was_left_out(mock: OutputMock) -> None:
+def test_summarize_url_returns_at_once_and_fills_in_defaults(mock: OutputMock) -> None:
     result = post(
         mock, "/workflow/run", {"workflowName": "summarize_url", "input": {"url": "https://a.example"}}
     )
@@ -73,7 +73,7 @@ def test_summarize_url_refuses_an_input_without_url(mock: OutputMock) -> None:
     assert (result["status"], result["error"]["name"]) == ("failed", "ValidationError")
 
 
-def test_a_post_is_published_once_somebody_approves(mock: OutputMock) -> None:
+def test_an_approved_post_is_published(mock: OutputMock) -> None:
     start = {"workflowName": "content_pipeline", "workflowId": "post", "input": {"topic": "Green tea"}}
     post(mock, "/workflow/start", start)
     assert stage(mock, "post") == "research"
@@ -100,7 +100,7 @@ def test_the_draft_is_tried_twice(mock: OutputMock) -> None:
     assert max(one["attempt"] for one in started if one is not None) == 2
 
 
-def test_a_higher_threshold_has_the_draft_revised(mock: OutputMock) -> None:
+def test_a_higher_threshold_leads_to_a_revision(mock: OutputMock) -> None:
     start = {"workflowName": "content_pipeline", "workflowId": "strict", "input": {"topic": "T"}}
     post(mock, "/workflow/start", start)
     changed = post(mock, "/workflow/strict/update/setThreshold", {"payload": {"threshold": 0.9}})
@@ -120,7 +120,7 @@ def test_a_threshold_that_is_invalid_is_refused(mock: OutputMock, threshold: Any
     assert post(mock, "/workflow/p/query/getProgress")["threshold"] == 0.8
 
 
-def test_a_post_that_nobody_approves_fails_after_eight_hours() -> None:
+def test_a_post_without_approval_fails_after_eight_hours() -> None:
     mock = OutputMock(clock="manual", scripts=[script])
     start = {"workflowName": "content_pipeline", "workflowId": "p", "input": {"topic": "T"}}
     post(mock, "/workflow/start", start)
@@ -141,7 +141,7 @@ def test_the_report_takes_45_minutes(mock: OutputMock) -> None:
     assert get(mock, "/workflow/r/result")["output"] == {"pages": 12, "title": "The quarter in numbers"}
 
 
-def test_always_fails_fails_without_a_second_attempt(mock: OutputMock) -> None:
+def test_the_always_fails_workflow_fails_without_a_second_attempt(mock: OutputMock) -> None:
     result = post(mock, "/workflow/run", {"workflowName": "always_fails"})
     assert result["status"] == "failed"
     assert result["error"] == {
@@ -153,7 +153,7 @@ def test_always_fails_fails_without_a_second_attempt(mock: OutputMock) -> None:
 
 
 @pytest.mark.parametrize("version", known("api"))
-def test_what_may_be_left_out_of_an_input_may_be_left_out_on_every_version(version: str) -> None:
+def test_optional_inputs_can_be_left_out_on_every_version(version: str) -> None:
     # Workers before 0.11 check with a schema, and do not fill in its defaults.
     mock = OutputMock("manual", api_version=version, scripts=[script])
     mock.begin_with("summarize_url", {"url": "u"}, workflow_id="summarize_url")
@@ -166,7 +166,7 @@ def test_what_may_be_left_out_of_an_input_may_be_left_out_on_every_version(versi
     mock.close()
 
 
-def test_nothing_is_wrong_with_the_scripts(mock: OutputMock) -> None:
+def test_the_demo_scripts_have_no_mistakes(mock: OutputMock) -> None:
     for name in ("summarize_url", "content_pipeline", "publish", "report", "always_fails"):
         given = {"url": "u", "topic": "t", "title": "t", "text": "x"}
         mock.app.test_client().post("/workflow/run", json={"workflowName": name, "input": given})

@@ -142,20 +142,20 @@ def fault(text: str) -> str:
         ("{'a': [1, null]} | json", '{"a":[1,null]}'),
     ],
 )
-def test_an_expression_comes_to_json(text: str, expected: Any) -> None:
+def test_an_expression_evaluates_to_json(text: str, expected: Any) -> None:
     got = value(text)
     assert (got, type(got)) == (expected, type(expected))
 
 
-def test_every_filter_and_test_is_tried_above() -> None:
-    tried = str(test_an_expression_comes_to_json.pytestmark)  # type: ignore[attr-defined]
+def test_every_filter_and_test_is_covered() -> None:
+    tried = str(test_an_expression_evaluates_to_json.pytestmark)  # type: ignore[attr-defined]
     for name in FILTERS:
         assert f"| {name}" in tried, name
     for name in TESTS:
         assert f"is {name}" in tried or f"is not {name}" in tried, name
 
 
-def test_what_an_expression_comes_to_is_a_copy() -> None:
+def test_the_result_of_an_expression_is_a_copy() -> None:
     value("input.list").append(4)
     value("input.deep").clear()
     assert value("input.list") == [1, 2, 3]
@@ -173,7 +173,7 @@ def test_what_an_expression_comes_to_is_a_copy() -> None:
         ("}} {", [("}} {", False, 0)]),
     ],
 )
-def test_a_text_is_parted_where_braces_stand(text: str, expected: Any) -> None:
+def test_a_text_is_split_at_its_braces(text: str, expected: Any) -> None:
     assert list(parts(text)) == expected
 
 
@@ -237,7 +237,7 @@ def test_a_text_is_parted_where_braces_stand(text: str, expected: Any) -> None:
         ("[1] | keys", "keys takes an object, not a list"),
     ],
 )
-def test_what_fails_is_said_in_words_about_json(text: str, words: str) -> None:
+def test_errors_are_described_in_json_terms(text: str, words: str) -> None:
     assert words in fault(text)
 
 
@@ -263,14 +263,14 @@ def test_what_fails_is_said_in_words_about_json(text: str, words: str) -> None:
         ("'a", "unexpected char"),
     ],
 )
-def test_what_cannot_be_read_is_said_before_it_is_played(text: str, words: str) -> None:
+def test_syntax_errors_are_reported_before_the_script_runs(text: str, words: str) -> None:
     with pytest.raises(InvalidExpression) as caught:
         Expression(text)
     assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["{{ x", "{{ 'x }}", "a {{", "{{ [ }}"])
-def test_braces_and_quotes_have_an_end(text: str) -> None:
+def test_unclosed_braces_and_quotes_are_refused(text: str) -> None:
     with pytest.raises(InvalidExpression, match=r"has no"):
         list(parts(text))
 
@@ -359,7 +359,7 @@ ESCAPES = [
 
 
 @pytest.mark.parametrize("text", ESCAPES)
-def test_there_is_no_way_to_python(text: str) -> None:
+def test_expressions_cannot_reach_python(text: str) -> None:
     try:
         got = value(text)
     except InvalidExpression:
@@ -367,7 +367,7 @@ def test_there_is_no_way_to_python(text: str) -> None:
     raise AssertionError(f"{text} came to {got!r}")
 
 
-def test_an_object_may_have_any_names_and_they_are_entries() -> None:
+def test_any_name_can_be_a_key_of_an_object() -> None:
     names = {"input": {"__class__": 1, "keys": 2, "_x": 3}}
     for text, expected in [("input.__class__", 1), ("input.keys", 2), ("input._x", 3)]:
         assert Expression(text).value(names) == expected
@@ -397,7 +397,7 @@ def test_an_object_may_have_any_names_and_they_are_entries() -> None:
         "a" * 10_000,
     ],
 )
-def test_what_would_take_for_ever_is_refused_at_once(text: str) -> None:
+def test_endless_expressions_are_refused_at_once(text: str) -> None:
     with no_hang(), pytest.raises(InvalidExpression):
         value(text)
 
@@ -422,13 +422,13 @@ def test_what_would_take_for_ever_is_refused_at_once(text: str) -> None:
         ("input.big / 0.0000001 * input.large", "the number becomes too large"),
     ],
 )
-def test_what_an_expression_builds_is_bounded(text: str, words: str) -> None:
+def test_the_size_of_a_result_is_limited(text: str, words: str) -> None:
     names = {"input": {"text": "a" * 600_000, "many": [0] * 60_000, "large": 1.7e308, "big": 2**300}}
     with no_hang(), pytest.raises(InvalidExpression, match=words):
         Expression(text).value(names)
 
 
-def test_a_value_that_holds_itself_many_times_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_with_many_shared_references_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expressions, "LARGEST_VALUE", 10_000)
     double = Expression("[state, state]")
 
@@ -462,7 +462,7 @@ OPERATORS = ["+", "-", "*", "/", "//", "%", "**", "~", "==", "<", "in", "and", "
         max_leaves=8,
     )
 )
-def test_whatever_is_written_comes_to_json_or_to_a_fault(text: str) -> None:
+def test_any_text_evaluates_to_json_or_to_an_error(text: str) -> None:
     try:
         got = value(text)
     except InvalidExpression:

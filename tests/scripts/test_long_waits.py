@@ -66,22 +66,22 @@ def warned(tmp_path: Path, name: str, text: str, *options: str) -> list[tuple[in
     return [(int(line), what) for line, what in found]
 
 
-def test_a_file_in_yaml_is_walked_through(tmp_path: Path) -> None:
+def test_waits_in_a_yaml_file_are_found(tmp_path: Path) -> None:
     expected = [(8, "sleep"), (14, "sleep"), (16, "timeout"), (24, "timeout"), (27, "after")]
     assert warned(tmp_path, "a.yaml", YAML) == expected
 
 
-def test_a_file_in_python_is_read(tmp_path: Path) -> None:
+def test_waits_in_a_python_file_are_found(tmp_path: Path) -> None:
     expected = [(4, "takes"), (4, "receives"), (9, "wait_for_signal"), (10, "sleep")]
     assert warned(tmp_path, "a.py", PYTHON) == expected
 
 
 @pytest.mark.parametrize(("name", "text"), [("a.yaml", YAML), ("a.py", PYTHON)])
-def test_nothing_is_too_long_where_runs_may_take_longer(tmp_path: Path, name: str, text: str) -> None:
+def test_a_longer_execution_timeout_allows_longer_waits(tmp_path: Path, name: str, text: str) -> None:
     assert warned(tmp_path, name, text, "--execution-timeout", "9d") == []
 
 
-def test_a_length_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_duration_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(check, ["--execution-timeout", "long", str(tmp_path)])
     assert done.exit_code == 2
     assert "'long' is not a duration" in done.output

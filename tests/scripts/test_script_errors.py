@@ -88,7 +88,7 @@ def test_a_scripted_failure_is_not_a_mistake(mock: OutputMock, client: Client) -
     assert mock.script_errors == []
 
 
-def test_a_mistake_of_one_run_does_not_touch_another(mock: OutputMock, client: Client) -> None:
+def test_a_mistake_in_one_run_does_not_affect_another(mock: OutputMock, client: Client) -> None:
     @mock.workflow("picky")
     async def picky(ctx: Context, input: Any) -> Any:
         return 10 // input
@@ -111,7 +111,7 @@ def test_a_mistake_in_a_run_that_was_started_shows_in_its_result(mock: OutputMoc
 @pytest.mark.parametrize(
     "error", [ValueError, RuntimeError, ZeroDivisionError, TypeError, AttributeError, OSError]
 )
-def test_any_python_error_is_a_mistake(mock: OutputMock, client: Client, error: type[Exception]) -> None:
+def test_any_python_error_is_a_script_error(mock: OutputMock, client: Client, error: type[Exception]) -> None:
     @mock.workflow("mistaken")
     async def mistaken(ctx: Context, input: Any) -> Any:
         await ctx.step("first")
@@ -129,7 +129,7 @@ def broken_helper() -> None:
     raise ValueError("deep down")  # <helper>
 
 
-def test_the_line_is_where_it_went_wrong_not_where_the_script_begins(
+def test_an_error_names_the_line_of_the_mistake_not_the_start_of_the_script(
     mock: OutputMock, client: Client
 ) -> None:
     @mock.workflow("deep")
@@ -139,7 +139,7 @@ def test_the_line_is_where_it_went_wrong_not_where_the_script_begins(
     assert place("helper") in script_error(run(client, "deep"))
 
 
-def test_a_function_that_a_step_returns_from_may_be_wrong(mock: OutputMock, client: Client) -> None:
+def test_a_mistake_in_the_return_function_of_a_step_is_reported(mock: OutputMock, client: Client) -> None:
     def wrong(given: Any) -> Any:
         return given["nope"]  # <step>
 
@@ -152,7 +152,7 @@ def test_a_function_that_a_step_returns_from_may_be_wrong(mock: OutputMock, clie
     assert place("step") in message
 
 
-def test_a_function_that_a_workflow_returns_from_may_be_wrong(mock: OutputMock, client: Client) -> None:
+def test_a_mistake_in_the_return_function_of_a_workflow_is_reported(mock: OutputMock, client: Client) -> None:
     mock.workflow("mistaken").returns(lambda input: input["nope"])  # <lambda>
     message = script_error(run(client, "mistaken", {"a": 1}))
     assert "KeyError: 'nope'" in message
@@ -160,7 +160,7 @@ def test_a_function_that_a_workflow_returns_from_may_be_wrong(mock: OutputMock, 
     assert place("lambda") in message
 
 
-def test_a_condition_may_be_wrong(mock: OutputMock, client: Client) -> None:
+def test_a_mistake_in_a_condition_is_reported(mock: OutputMock, client: Client) -> None:
     @mock.workflow("mistaken")
     async def mistaken(ctx: Context, input: Any) -> Any:
         await ctx.condition(lambda: 1 / 0 > 0)  # <condition>
@@ -170,7 +170,7 @@ def test_a_condition_may_be_wrong(mock: OutputMock, client: Client) -> None:
     assert place("condition") in message
 
 
-def test_a_condition_may_go_wrong_later(mock: OutputMock, client: Client) -> None:
+def test_a_condition_that_fails_later_is_reported(mock: OutputMock, client: Client) -> None:
     @mock.workflow("mistaken")
     async def mistaken(ctx: Context, input: Any) -> Any:
         state: dict[str, Any] = {"n": 1}
@@ -184,7 +184,7 @@ def test_a_condition_may_go_wrong_later(mock: OutputMock, client: Client) -> Non
     assert place("later") in script_error(client.get("/workflow/wf/result"))
 
 
-def test_a_condition_is_not_a_coroutine_function(mock: OutputMock, client: Client) -> None:
+def test_a_condition_cannot_be_a_coroutine_function(mock: OutputMock, client: Client) -> None:
     @mock.workflow("mistaken")
     async def mistaken(ctx: Context, input: Any) -> Any:
         async def never() -> bool:
@@ -198,7 +198,7 @@ def test_a_condition_is_not_a_coroutine_function(mock: OutputMock, client: Clien
 
 
 @pytest.mark.parametrize("where", ["script", "step", "query", "update", "signal"])
-def test_a_script_that_ends_the_program_ends_only_its_run(
+def test_a_script_that_exits_the_program_ends_only_its_run(
     mock: OutputMock, client: Client, where: str
 ) -> None:
     def leave(given: Any) -> Any:
@@ -227,7 +227,7 @@ def test_a_script_that_ends_the_program_ends_only_its_run(
     assert client.get("/health").text == "OK"
 
 
-def test_a_value_that_was_not_awaited_is_recognised(mock: OutputMock, client: Client) -> None:
+def test_a_missing_await_is_recognised(mock: OutputMock, client: Client) -> None:
     @mock.workflow("returned")
     async def returned(ctx: Context, input: Any) -> Any:
         coroutine = ctx.sleep(1)
@@ -244,7 +244,7 @@ def test_a_value_that_was_not_awaited_is_recognised(mock: OutputMock, client: Cl
     assert script_error(run(client, "used")).partition("Was `await` forgotten?")[1]
 
 
-def test_a_workflow_that_runs_itself_without_end_is_stopped(mock: OutputMock, client: Client) -> None:
+def test_a_workflow_that_runs_itself_endlessly_is_stopped(mock: OutputMock, client: Client) -> None:
     @mock.workflow("endless")
     async def endless(ctx: Context, input: Any) -> Any:
         return await ctx.child("endless", input)  # <endless>
@@ -256,7 +256,7 @@ def test_a_workflow_that_runs_itself_without_end_is_stopped(mock: OutputMock, cl
     assert place("endless") in mistake.message
 
 
-def test_children_may_nest_as_deep_as_anybody_needs(mock: OutputMock, client: Client) -> None:
+def test_children_may_be_nested_deeply(mock: OutputMock, client: Client) -> None:
     @mock.workflow("nested")
     async def nested(ctx: Context, input: Any) -> Any:
         return 1 + await ctx.child("nested", input - 1) if input else 0
@@ -266,7 +266,7 @@ def test_children_may_nest_as_deep_as_anybody_needs(mock: OutputMock, client: Cl
     client.post("/workflow/wf/terminate")
 
 
-def test_a_task_may_be_wrong(mock: OutputMock, client: Client) -> None:
+def test_a_mistake_in_a_task_is_reported(mock: OutputMock, client: Client) -> None:
     @mock.workflow("mistaken")
     async def mistaken(ctx: Context, input: Any) -> Any:
         async def work() -> None:
@@ -347,7 +347,7 @@ def test_an_update_handler_with_a_mistake_is_reported(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("handlers")
-def test_a_validator_refuses_by_raising_anything(mock: OutputMock, client: Client) -> None:
+def test_a_validator_can_refuse_by_raising_any_exception(mock: OutputMock, client: Client) -> None:
     answer = client.post("/workflow/wf/update/refuses")
     assert (answer.status, answer.json["error"]) == (500, "WorkflowUpdateFailedError")
     assert running(client)
@@ -357,7 +357,9 @@ def test_a_validator_refuses_by_raising_anything(mock: OutputMock, client: Clien
 # --- input that nothing fits -----------------------------------------------------------------------------
 
 
-def test_input_that_no_when_fits_names_the_nearest_and_what_differs(mock: OutputMock, client: Client) -> None:
+def test_input_that_matches_no_when_names_the_nearest_and_the_differences(
+    mock: OutputMock, client: Client
+) -> None:
     pages = mock.workflow("pages")  # <scripted>
     pages.when({"url": "https://a.example", "depth": 1}).returns(1)
     pages.when({"url": "https://b.example", "depth": {"of": 2}}).returns(2)
@@ -381,26 +383,26 @@ def test_input_that_no_when_fits_names_the_nearest_and_what_differs(mock: Output
         (None, "input is null, not an object"),
     ],
 )
-def test_every_difference_is_named_with_its_path(
+def test_every_input_mismatch_is_named_with_its_path(
     mock: OutputMock, client: Client, input: Any, difference: str
 ) -> None:
     mock.workflow("nested").when({"a": {"b": [1, 2]}}).returns(1)
     assert difference in script_error(run(client, "nested", input))
 
 
-def test_a_workflow_without_any_answer_says_how_to_give_it_one(mock: OutputMock, client: Client) -> None:
+def test_a_workflow_without_a_script_explains_how_to_add_one(mock: OutputMock, client: Client) -> None:
     mock.workflow("empty")  # <empty>
     message = script_error(run(client, "empty"))
     assert place("empty") in message
     assert ".returns(" in message
 
 
-def test_a_long_input_is_cut_short(mock: OutputMock, client: Client) -> None:
+def test_a_long_input_is_shortened_in_errors(mock: OutputMock, client: Client) -> None:
     mock.workflow("long").when({"a": 1}).returns(1)
     assert len(script_error(run(client, "long", {"text": "x" * 100_000}))) < 2_000
 
 
-def test_a_predicate_may_be_wrong(mock: OutputMock, client: Client) -> None:
+def test_a_mistake_in_a_predicate_is_reported(mock: OutputMock, client: Client) -> None:
     mock.workflow("picky").when(lambda input: input["a"] > 1).returns(1)  # <predicate>
     message = script_error(run(client, "picky", {}))
     assert "KeyError" in message
@@ -425,7 +427,7 @@ def test_a_future_of_another_loop_cannot_be_awaited(mock: OutputMock, client: Cl
     assert place("foreign") in message
 
 
-def test_a_thing_that_is_not_a_future_cannot_be_awaited(mock: OutputMock, client: Client) -> None:
+def test_a_foreign_awaitable_cannot_be_awaited(mock: OutputMock, client: Client) -> None:
     class Odd:
         def __await__(self) -> Any:
             yield "something odd"
@@ -480,7 +482,9 @@ async def handles_a_signal_of_the_system(ctx: Context) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
-def test_a_script_cannot_leave_its_world(mock: OutputMock, client: Client, leaves: Any) -> None:
+def test_a_script_cannot_use_sockets_threads_or_processes(
+    mock: OutputMock, client: Client, leaves: Any
+) -> None:
     @mock.workflow("leaves")
     async def script(ctx: Context, input: Any) -> Any:
         await leaves(ctx)
@@ -520,7 +524,7 @@ def impatient(mock: OutputMock) -> float:
     return 0.05
 
 
-def test_a_script_that_sleeps_in_real_time_is_told_how_to_sleep(
+def test_a_script_that_sleeps_in_real_time_learns_how_to_sleep(
     mock: OutputMock, client: Client, impatient: float
 ) -> None:
     @mock.workflow("sleeps")
@@ -534,7 +538,7 @@ def test_a_script_that_sleeps_in_real_time_is_told_how_to_sleep(
     assert str(HERE) in message
 
 
-def test_a_script_that_never_gives_its_thread_back_is_interrupted(
+def test_a_script_that_blocks_its_thread_is_interrupted(
     mock: OutputMock, client: Client, impatient: float
 ) -> None:
     @mock.workflow("busy")
@@ -578,7 +582,7 @@ def test_every_function_of_a_script_is_watched(
     assert "without awaiting anything" in script_error(answer)
 
 
-def test_a_script_may_take_long_between_waits_that_are_short(
+def test_a_script_with_short_waits_may_take_long_in_total(
     mock: OutputMock, client: Client, impatient: float
 ) -> None:
     @mock.workflow("steady")
@@ -594,7 +598,7 @@ def test_a_script_may_take_long_between_waits_that_are_short(
 
 
 @pytest.mark.parametrize("caught", [Exception, BaseException])
-def test_a_script_that_catches_what_it_was_refused_is_reported_anyway(
+def test_a_script_that_catches_a_refusal_is_reported_anyway(
     mock: OutputMock, client: Client, caught: type[BaseException]
 ) -> None:
     @mock.workflow("catches")
@@ -611,7 +615,7 @@ def test_a_script_that_catches_what_it_was_refused_is_reported_anyway(
     assert client.run("fine")["output"] == 1
 
 
-def test_a_script_that_catches_that_it_was_interrupted_is_reported_anyway(
+def test_a_script_that_catches_its_interruption_is_reported_anyway(
     mock: OutputMock, client: Client, impatient: float
 ) -> None:
     @mock.workflow("catches")
@@ -623,14 +627,14 @@ def test_a_script_that_catches_that_it_was_interrupted_is_reported_anyway(
     assert "blocked for more than" in script_error(run(client, "catches"))
 
 
-def test_the_caller_of_a_script_may_block(mock: OutputMock, client: Client, impatient: float) -> None:
+def test_a_blocking_caller_is_not_interrupted(mock: OutputMock, client: Client, impatient: float) -> None:
     mock.workflow("fine").returns(1)
     client.run("fine")
     time.sleep(impatient * 3)
     assert client.run("fine")["output"] == 1
 
 
-def test_what_a_script_may_not_do_others_may(mock: OutputMock, client: Client) -> None:
+def test_restrictions_on_scripts_do_not_affect_other_code(mock: OutputMock, client: Client) -> None:
     mock.workflow("fine").returns(1)
     client.run("fine")
     time.sleep(0)
@@ -658,7 +662,7 @@ def test_output_that_is_not_json_is_named(mock: OutputMock, client: Client, valu
     assert "the output of workflow 'odd'" in message
 
 
-def test_a_step_that_returns_no_json_is_named(mock: OutputMock, client: Client) -> None:
+def test_a_step_that_does_not_return_json_is_named(mock: OutputMock, client: Client) -> None:
     @mock.workflow("odd")
     async def odd(ctx: Context, input: Any) -> Any:
         await ctx.step("work", returns=Thing())
@@ -678,7 +682,7 @@ def test_the_input_of_a_step_that_is_not_json_is_named(mock: OutputMock, client:
     assert place("input") in message
 
 
-def test_what_a_run_continues_with_has_to_be_json(mock: OutputMock, client: Client) -> None:
+def test_the_input_of_continue_as_new_must_be_json(mock: OutputMock, client: Client) -> None:
     @mock.workflow("odd")
     async def odd(ctx: Context, input: Any) -> Any:
         ctx.continue_as_new(Thing())
@@ -691,7 +695,7 @@ def test_what_a_run_continues_with_has_to_be_json(mock: OutputMock, client: Clie
 # --- children --------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_child_is_told_which_workflows_there_are(mock: OutputMock, client: Client) -> None:
+def test_an_unknown_child_error_lists_the_known_workflows(mock: OutputMock, client: Client) -> None:
     mock.workflow("known").returns(1)
 
     @mock.workflow("parent")
@@ -728,7 +732,7 @@ def test_a_mistake_in_a_child_is_reported_for_the_child(mock: OutputMock, client
 # --- the context -----------------------------------------------------------------------------------------
 
 
-def test_a_context_belongs_to_its_run(mock: OutputMock, client: Client) -> None:
+def test_a_context_cannot_be_used_in_another_run(mock: OutputMock, client: Client) -> None:
     kept: list[Context] = []
 
     @mock.workflow("first")
@@ -771,9 +775,7 @@ def test_arguments_that_are_invalid_are_reported(
 # --- resets ----------------------------------------------------------------------------------------------
 
 
-def test_a_script_that_does_something_else_when_it_is_replayed_is_reported(
-    mock: OutputMock, client: Client
-) -> None:
+def test_a_nondeterministic_script_is_reported_on_replay(mock: OutputMock, client: Client) -> None:
     replays: list[int] = []
 
     @mock.workflow("fickle")
@@ -794,13 +796,13 @@ def test_a_script_that_does_something_else_when_it_is_replayed_is_reported(
 
 
 @pytest.mark.parametrize("name", ["", "two words", "1st", "a-b", "a.b", "é", "$catalog", "a/b"])
-def test_a_name_that_the_real_sdk_would_refuse_is_refused(mock: OutputMock, name: str) -> None:
+def test_a_workflow_name_that_the_real_sdk_refuses_is_refused(mock: OutputMock, name: str) -> None:
     with pytest.raises(ValueError, match="is not a valid workflow name; use letters, digits and underscores"):
         mock.workflow(name)
 
 
 @pytest.mark.parametrize("alias", ["", "two words", "a-b", 5, None])
-def test_an_alias_that_the_real_sdk_would_refuse_is_refused(mock: OutputMock, alias: Any) -> None:
+def test_an_alias_that_the_real_sdk_refuses_is_refused(mock: OutputMock, alias: Any) -> None:
     with pytest.raises(
         ValueError, match=re.escape(f"workflow 'fine': {alias!r} is not a valid workflow name")
     ):
@@ -865,14 +867,12 @@ def test_options_that_are_invalid_are_refused(mock: OutputMock, options: Any, wo
     ],
 )
 @pytest.mark.parametrize("which", ["input_schema", "output_schema"])
-def test_a_schema_that_is_none_is_refused_and_named(mock: OutputMock, which: str, schema: Any) -> None:
+def test_an_invalid_schema_is_refused_and_named(mock: OutputMock, which: str, schema: Any) -> None:
     with pytest.raises(ValueError, match=f"{which} of workflow 'fine'"):
         mock.workflow("fine", **{which: schema})
 
 
-def test_a_definition_that_was_refused_leaves_the_workflow_as_it_was(
-    mock: OutputMock, client: Client
-) -> None:
+def test_a_refused_definition_does_not_change_the_workflow(mock: OutputMock, client: Client) -> None:
     mock.workflow("fine").returns(1)
     with pytest.raises(ValueError, match="is not a valid workflow name"):
         mock.workflow("fine", aliases=["not fine"])
@@ -881,7 +881,7 @@ def test_a_definition_that_was_refused_leaves_the_workflow_as_it_was(
     assert client.get("/workflow/catalog").json["workflows"][0]["description"] == "still fine"
 
 
-def test_a_script_is_a_coroutine_function(mock: OutputMock) -> None:
+def test_a_script_must_be_a_coroutine_function(mock: OutputMock) -> None:
     with pytest.raises(
         TypeError, match=r"workflow 'plain' .*a script must be a coroutine function"
     ) as caught:
@@ -893,7 +893,7 @@ def test_a_script_is_a_coroutine_function(mock: OutputMock) -> None:
     assert place("plain") in str(caught.value)
 
 
-def test_a_script_takes_the_context_and_the_input(mock: OutputMock) -> None:
+def test_a_script_must_take_context_and_input(mock: OutputMock) -> None:
     with pytest.raises(TypeError, match=r"workflow 'short' .*`async def short\(ctx, input\)`") as caught:
 
         @mock.workflow("short")  # type: ignore[arg-type]  # <short>
@@ -903,7 +903,7 @@ def test_a_script_takes_the_context_and_the_input(mock: OutputMock) -> None:
     assert place("short") in str(caught.value)
 
 
-def test_a_decorator_without_a_name_is_told_to_have_one(mock: OutputMock) -> None:
+def test_a_decorator_without_a_name_is_refused_with_a_hint(mock: OutputMock) -> None:
     with pytest.raises(TypeError, match=r'write @….workflow\("nameless"\)'):
 
         @mock.workflow  # type: ignore[arg-type]
@@ -912,17 +912,17 @@ def test_a_decorator_without_a_name_is_told_to_have_one(mock: OutputMock) -> Non
 
 
 @pytest.mark.parametrize("duration", ["soon", "", -1, None, "1 hour"])
-def test_how_long_a_workflow_takes_is_a_duration(mock: OutputMock, duration: Any) -> None:
+def test_the_takes_argument_must_be_a_duration(mock: OutputMock, duration: Any) -> None:
     with pytest.raises(ValueError, match="duration"):
         mock.workflow("slow").takes(duration)
 
 
-def test_the_message_of_a_failure_is_text() -> None:
+def test_the_message_of_a_failure_must_be_text() -> None:
     with pytest.raises(TypeError, match="the message of a Failure must be text"):
         Failure(5)  # type: ignore[arg-type]
 
 
-def test_a_mistake_in_a_script_that_is_loaded_later_is_reported_when_it_is_loaded(mock: OutputMock) -> None:
+def test_a_mistake_in_a_script_that_is_loaded_later_is_reported_on_loading(mock: OutputMock) -> None:
     mock.workflow("first", aliases=["shared"])
     script = Script()
     script.workflow("shared").returns(1)
@@ -930,6 +930,6 @@ def test_a_mistake_in_a_script_that_is_loaded_later_is_reported_when_it_is_loade
         mock.load(script)
 
 
-def test_what_is_written_is_reported_with_its_file_and_line() -> None:
+def test_a_fault_knows_the_file_and_line_that_created_it() -> None:
     line = sys._getframe().f_lineno + 1
     assert Fault(status=503).place == f"{__file__}, line {line}"

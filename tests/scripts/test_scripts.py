@@ -32,30 +32,30 @@ def test_a_workflow_returns_any_json(mock: OutputMock, client: Client, value: An
     assert client.run("summarize", {"x": 1})["output"] == value
 
 
-def test_a_workflow_returns_nothing_when_nothing_is_said(mock: OutputMock, client: Client) -> None:
+def test_a_workflow_returns_null_by_default(mock: OutputMock, client: Client) -> None:
     mock.workflow("quiet").returns()
     assert client.run("quiet")["output"] is None
 
 
-def test_what_a_workflow_returns_may_be_a_function_of_its_input(mock: OutputMock, client: Client) -> None:
+def test_the_output_can_be_a_function_of_the_input(mock: OutputMock, client: Client) -> None:
     mock.workflow("double").returns(lambda input: {"pages": input["n"] * 2})
     assert client.run("double", {"n": 3})["output"] == {"pages": 6}
 
 
-def test_a_workflow_takes_its_time(mock: OutputMock, client: Client) -> None:
+def test_a_workflow_takes_the_scripted_time(mock: OutputMock, client: Client) -> None:
     mock.workflow("report").takes("4m").returns("done")
     client.run("report", workflowId="wf")
     status = client.get("/workflow/wf/status").json
     assert status["completedAt"] - status["startedAt"] == 240_000
 
 
-def test_a_workflow_fails_for_good_by_default(mock: OutputMock, client: Client) -> None:
+def test_a_scripted_failure_is_permanent_by_default(mock: OutputMock, client: Client) -> None:
     mock.workflow("fails").fails("no such page", page=7)
     error = client.run("fails")["error"]
     assert error == {"message": "no such page", "page": 7, "name": "FatalError"}
 
 
-def test_a_workflow_fails_with_the_failure_that_it_is_given(mock: OutputMock, client: Client) -> None:
+def test_a_workflow_fails_with_the_given_failure(mock: OutputMock, client: Client) -> None:
     cause = Failure("inner", name="TypeError")
     mock.workflow("fails").fails(Failure("outer", name="QuotaError", cause=cause, limit=10))
     assert client.run("fails")["error"] == {
@@ -66,14 +66,14 @@ def test_a_workflow_fails_with_the_failure_that_it_is_given(mock: OutputMock, cl
     }
 
 
-def test_a_workflow_may_take_time_to_fail(mock: OutputMock, client: Client) -> None:
+def test_a_workflow_can_take_time_to_fail(mock: OutputMock, client: Client) -> None:
     mock.workflow("slow").takes("2m").fails("at last")
     result = client.run("slow", workflowId="wf")
     status = client.get("/workflow/wf/status").json
     assert (result["status"], status["completedAt"] - status["startedAt"]) == ("failed", 120_000)
 
 
-def test_the_first_when_that_fits_answers(mock: OutputMock, client: Client) -> None:
+def test_the_first_matching_when_is_used(mock: OutputMock, client: Client) -> None:
     pages = mock.workflow("pages")
     pages.when({"url": "https://bad.example"}).fails("no such page")
     pages.when({"url": "https://slow.example"}).takes("1m").returns("slow")
@@ -116,7 +116,7 @@ def test_the_first_when_that_fits_answers(mock: OutputMock, client: Client) -> N
         (5, "5", False),
     ],
 )
-def test_a_match_asks_for_what_it_names_and_ignores_the_rest(
+def test_a_match_compares_only_the_named_keys(
     mock: OutputMock, client: Client, match: Any, input: Any, fits: bool
 ) -> None:
     workflow = mock.workflow("matches")
@@ -125,9 +125,7 @@ def test_a_match_asks_for_what_it_names_and_ignores_the_rest(
     assert client.run("matches", input)["output"] == ("fits" if fits else "does not")
 
 
-def test_answers_come_one_after_another_and_the_last_again_and_again(
-    mock: OutputMock, client: Client
-) -> None:
+def test_answers_are_used_in_order_and_the_last_one_repeats(mock: OutputMock, client: Client) -> None:
     mock.workflow("busy").fails("busy").then.takes("1m").returns(1).then.returns(2)
     outcomes = [client.run("busy") for _ in range(4)]
     assert [outcome["status"] for outcome in outcomes] == ["failed", "completed", "completed", "completed"]
@@ -149,7 +147,7 @@ def test_a_run_that_is_replayed_keeps_its_answer(mock: OutputMock, client: Clien
     assert client.get("/workflow/wf/result").json["output"] == 1
 
 
-def test_calls_can_be_chained_from_a_when(mock: OutputMock, client: Client) -> None:
+def test_builder_methods_can_be_chained_after_when(mock: OutputMock, client: Client) -> None:
     mock.workflow("chained").when({"a": 1}).returns("a").when({"b": 1}).takes("1m").returns("b")
     assert client.run("chained", {"a": 1})["output"] == "a"
     assert client.run("chained", {"b": 1})["output"] == "b"
@@ -164,7 +162,7 @@ def test_a_workflow_can_be_scripted_in_several_places(mock: OutputMock, client: 
     assert client.get("/workflow/catalog").json["workflows"][0]["description"] == "Said first"
 
 
-def test_what_was_said_last_counts(mock: OutputMock, client: Client) -> None:
+def test_the_last_definition_counts(mock: OutputMock, client: Client) -> None:
     mock.workflow("changing").returns(1)
     assert client.run("changing")["output"] == 1
     mock.workflow("changing").fails("now it fails")
@@ -190,7 +188,7 @@ def test_a_coroutine_function_plays_a_workflow(mock: OutputMock, client: Client)
     assert greets.__name__ == "greets", "the decorator gives the function back"
 
 
-def test_a_coroutine_goes_before_earlier_answers(mock: OutputMock, client: Client) -> None:
+def test_a_coroutine_script_replaces_earlier_answers(mock: OutputMock, client: Client) -> None:
     mock.workflow("same").returns("built")
 
     @mock.workflow("same")
@@ -200,7 +198,7 @@ def test_a_coroutine_goes_before_earlier_answers(mock: OutputMock, client: Clien
     assert client.run("same")["output"] == "coroutine"
 
 
-def test_info_tells_which_run_a_script_is(mock: OutputMock, client: Client) -> None:
+def test_context_info_identifies_the_run(mock: OutputMock, client: Client) -> None:
     @mock.workflow("who", aliases=["alias"])
     async def who(ctx: Context, input: Any) -> Any:
         info = ctx.info
@@ -210,7 +208,7 @@ def test_info_tells_which_run_a_script_is(mock: OutputMock, client: Client) -> N
     assert result["output"] == ["wf", result["runId"], "who", "main", "2026-01-01T00:00:00+00:00"]
 
 
-def test_a_script_without_input_is_given_none(mock: OutputMock, client: Client) -> None:
+def test_a_script_gets_none_when_there_is_no_input(mock: OutputMock, client: Client) -> None:
     @mock.workflow("given")
     async def given(ctx: Context, input: Any) -> Any:
         return {"given": input}
@@ -231,7 +229,7 @@ def test_a_step_returns_a_value_or_a_function_of_its_input(mock: OutputMock, cli
     assert client.run("steps")["output"] == [{"a": 1}, 10, None, True]
 
 
-def test_a_step_fails_as_often_as_it_is_told(mock: OutputMock, client: Client) -> None:
+def test_a_step_fails_as_often_as_scripted(mock: OutputMock, client: Client) -> None:
     @mock.workflow("flaky")
     async def flaky(ctx: Context, input: Any) -> Any:
         options = {"retry": {"initialInterval": "1s", "backoffCoefficient": 1, "maximumAttempts": 5}}
@@ -244,7 +242,7 @@ def test_a_step_fails_as_often_as_it_is_told(mock: OutputMock, client: Client) -
 
 
 @pytest.mark.parametrize("fails", ["rate limited", ["rate limited"] * 3, Failure("rate limited")])
-def test_how_a_step_fails_may_be_said_in_text(mock: OutputMock, client: Client, fails: Any) -> None:
+def test_the_failure_of_a_step_can_be_a_text(mock: OutputMock, client: Client, fails: Any) -> None:
     @mock.workflow("fails")
     async def script(ctx: Context, input: Any) -> Any:
         await ctx.step("work", fails=fails)
@@ -256,7 +254,7 @@ def test_how_a_step_fails_may_be_said_in_text(mock: OutputMock, client: Client, 
     }
 
 
-def test_a_step_gives_up_when_there_is_no_time_left_to_try_again(mock: OutputMock, client: Client) -> None:
+def test_a_step_stops_retrying_at_its_timeout(mock: OutputMock, client: Client) -> None:
     @mock.workflow("hurried")
     async def hurried(ctx: Context, input: Any) -> Any:
         await ctx.step("work", fails=Failure("no"), options={"scheduleToCloseTimeout": "15s"})
@@ -305,9 +303,7 @@ if sys.version_info >= (3, 11):
         assert error == {"activityType": "group#work", "message": "no", "name": "FatalError"}
 
 
-def test_options_of_a_workflow_hold_for_its_steps_and_a_step_may_say_otherwise(
-    mock: OutputMock, client: Client
-) -> None:
+def test_options_of_a_workflow_apply_to_its_steps_unless_overridden(mock: OutputMock, client: Client) -> None:
     @mock.workflow("options", options={"retry": {"maximumAttempts": 1}})
     async def options(ctx: Context, input: Any) -> Any:
         await ctx.step("patient", fails=[Failure("1"), None], options={"retry": {"maximumAttempts": 2}})
@@ -351,7 +347,7 @@ def test_a_signal_timeout_that_nobody_catches_fails_the_run(mock: OutputMock, cl
     assert (result["status"], result["error"]["message"]) == ("failed", "no signal 'go' within 1m30s")
 
 
-def test_a_condition_tells_whether_it_was_met(mock: OutputMock, client: Client) -> None:
+def test_waiting_for_a_condition_returns_whether_it_was_met(mock: OutputMock, client: Client) -> None:
     @mock.workflow("conditions")
     async def conditions(ctx: Context, input: Any) -> Any:
         state = {"ready": False}
@@ -373,7 +369,7 @@ def test_a_condition_tells_whether_it_was_met(mock: OutputMock, client: Client) 
     assert client.run("conditions")["output"] == [True, False, True, True]
 
 
-def test_chance_is_the_same_every_time_a_run_is_played(client: Client, mock: OutputMock) -> None:
+def test_random_values_are_the_same_on_every_replay(client: Client, mock: OutputMock) -> None:
     @mock.workflow("dice")
     async def dice(ctx: Context, input: Any) -> Any:
         first = ctx.random.randint(1, 10**9)
@@ -387,7 +383,7 @@ def test_chance_is_the_same_every_time_a_run_is_played(client: Client, mock: Out
     assert client.get("/workflow/d0/result").json["output"] == outputs[0]
 
 
-def test_a_value_that_is_undefined_is_not_there(mock: OutputMock, client: Client) -> None:
+def test_an_undefined_value_is_left_out(mock: OutputMock, client: Client) -> None:
     @mock.workflow("partly")
     async def partly(ctx: Context, input: Any) -> Any:
         return {"there": None, "not": UNDEFINED, "list": [UNDEFINED]}
@@ -398,7 +394,7 @@ def test_a_value_that_is_undefined_is_not_there(mock: OutputMock, client: Client
 # --- what the fake has seen ------------------------------------------------------------------------------
 
 
-def test_calls_are_kept_with_what_was_sent_and_answered(mock: OutputMock, client: Client) -> None:
+def test_calls_are_recorded_with_request_and_response(mock: OutputMock, client: Client) -> None:
     mock.workflow("echo").returns(lambda input: input)
     client.start("echo", {"x": 1}, workflowId="wf")
     client.get("/workflow/wf/status?a=1&a=2", headers={"X-Test": "yes"})
@@ -420,7 +416,7 @@ def test_calls_are_kept_with_what_was_sent_and_answered(mock: OutputMock, client
     assert mock.calls("DELETE") == []
 
 
-def test_runs_can_be_looked_at_without_moving_the_clock(mock: OutputMock, client: Client) -> None:
+def test_reading_runs_does_not_move_the_clock(mock: OutputMock, client: Client) -> None:
     mock.workflow("echo").takes("1m").returns(lambda input: input)
     client.start("echo", {"x": 1}, workflowId="wf")
     run = mock.runs["wf"]
@@ -434,7 +430,7 @@ def test_runs_can_be_looked_at_without_moving_the_clock(mock: OutputMock, client
     assert repr(run) == f"<run {run.run_id} of 'wf' (echo): completed>"
 
 
-def test_runs_are_a_mapping_of_the_latest_run_of_each_id(mock: OutputMock, client: Client) -> None:
+def test_runs_maps_each_workflow_id_to_its_latest_run(mock: OutputMock, client: Client) -> None:
     mock.workflow("echo").returns(lambda input: input)
     for n, workflow_id in enumerate(["a", "b", "a"]):
         client.run("echo", n, workflowId=workflow_id)
@@ -446,7 +442,7 @@ def test_runs_are_a_mapping_of_the_latest_run_of_each_id(mock: OutputMock, clien
         mock.runs["none"]
 
 
-def test_the_error_of_a_run_is_what_result_says(mock: OutputMock, client: Client) -> None:
+def test_the_error_of_a_run_equals_that_of_its_result(mock: OutputMock, client: Client) -> None:
     mock.workflow("fails").fails("no", code=5)
     client.run("fails", workflowId="wf")
     assert mock.runs["wf"].error == client.get("/workflow/wf/result").json["error"]
@@ -455,7 +451,7 @@ def test_the_error_of_a_run_is_what_result_says(mock: OutputMock, client: Client
 # --- scripts that are loaded -----------------------------------------------------------------------------
 
 
-def test_a_script_can_be_loaded_into_several_fakes_that_share_nothing() -> None:
+def test_fakes_with_the_same_script_share_no_state() -> None:
     script = Script()
     script.workflow("sequence").returns(1).then.returns(2)
     mocks = [OutputMock(scripts=[script]) for _ in range(2)]
@@ -463,7 +459,7 @@ def test_a_script_can_be_loaded_into_several_fakes_that_share_nothing() -> None:
     assert outputs == [[1, 2], [1, 2]]
 
 
-def test_a_script_offers_its_workflows_in_the_catalogs_that_it_names() -> None:
+def test_a_script_adds_its_workflows_to_the_named_catalogs() -> None:
     script = Script(catalogs=["one", "two"], namespace="mine")
     script.workflow("both").returns("both")
     script.workflow("only_three", catalog="three").returns("three")
@@ -478,7 +474,7 @@ def test_a_script_offers_its_workflows_in_the_catalogs_that_it_names() -> None:
     assert client.get("/workflow/catalog/away").status == 409
 
 
-def test_a_script_may_have_runs_from_the_beginning() -> None:
+def test_a_script_can_define_initial_runs() -> None:
     script = Script()
     script.workflow("echo").returns(lambda input: input)
     script.begin_with("echo", {"x": 1}, workflow_id="first")
@@ -487,9 +483,7 @@ def test_a_script_may_have_runs_from_the_beginning() -> None:
     assert client.get("/workflow/first/result").json["output"] == {"x": 1}
 
 
-def test_a_workflow_that_is_loaded_takes_the_place_of_one_of_its_name(
-    mock: OutputMock, client: Client
-) -> None:
+def test_a_loaded_workflow_replaces_one_of_the_same_name(mock: OutputMock, client: Client) -> None:
     mock.workflow("same").returns("old")
     script = Script()
     script.workflow("same").returns("new")
@@ -510,12 +504,12 @@ def loaded(mock: OutputMock) -> OutputMock:
     return mock
 
 
-def test_a_fake_continues_with_a_workflow_that_was_loaded(loaded: OutputMock, client: Client) -> None:
+def test_a_fake_can_extend_a_loaded_workflow(loaded: OutputMock, client: Client) -> None:
     loaded.workflow("review").receives("approve", {"by": "ana"}, after="1m")
     assert client.run("approval")["output"] == {"by": "ana"}
 
 
-def test_what_a_fake_says_takes_precedence_over_what_was_loaded(loaded: OutputMock, client: Client) -> None:
+def test_answers_of_a_fake_take_precedence_over_the_loaded_script(loaded: OutputMock, client: Client) -> None:
     loaded.workflow("review").when({"draft": "bad"}).fails("rejected")
     assert client.run("review", {"draft": "bad"})["error"]["message"] == "rejected"
     started = client.post("/workflow/start", {"workflowName": "review", "input": {"draft": "good"}}).json
@@ -524,9 +518,7 @@ def test_what_a_fake_says_takes_precedence_over_what_was_loaded(loaded: OutputMo
     assert loaded.runs[started["workflowId"]].output == "yes"
 
 
-def test_an_answer_takes_the_place_of_the_function_that_was_loaded(
-    loaded: OutputMock, client: Client
-) -> None:
+def test_an_answer_replaces_a_loaded_function(loaded: OutputMock, client: Client) -> None:
     loaded.workflow("review").returns("at once")
     assert client.run("approval")["output"] == "at once"
 
@@ -540,7 +532,7 @@ script.workflow("from_file").returns(VALUE)
 """
 
 
-def test_a_script_file_is_loaded_with_its_neighbours(tmp_path: Path) -> None:
+def test_a_script_file_can_import_modules_next_to_it(tmp_path: Path) -> None:
     (tmp_path / "neighbour.py").write_text("VALUE = 'from the neighbour'\n")
     file = tmp_path / "scripts.py"
     file.write_text(SCRIPT_FILE)
@@ -596,12 +588,12 @@ def test_a_fake_can_be_served_twice_at_once_and_again_later(mock: OutputMock) ->
         assert Client(third).run("echo", 2)["output"] == 2
 
 
-def test_serving_ends_without_an_error_when_nobody_has_asked_for_anything(mock: OutputMock) -> None:
+def test_a_server_without_any_request_stops_without_an_error(mock: OutputMock) -> None:
     with mock.serve() as url:
         assert url.startswith("http://127.0.0.1:")
 
 
-def test_a_server_may_have_ended_by_the_time_it_is_woken_up_to_end(
+def test_stopping_a_server_that_has_already_ended_is_no_error(
     mock: OutputMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = Server(mock.app)
@@ -618,7 +610,7 @@ def test_a_server_may_have_ended_by_the_time_it_is_woken_up_to_end(
     thread.join()
 
 
-def test_a_port_that_is_taken_is_an_error(mock: OutputMock) -> None:
+def test_a_busy_port_is_an_error(mock: OutputMock) -> None:
     with (
         mock.serve() as url,
         pytest.raises(OSError, match="in use"),
@@ -649,7 +641,7 @@ def test_numbers_in_options_are_milliseconds_as_in_the_sdk(
     assert client.run("tries")["output"] == pytest.approx(seconds, abs=0.001)
 
 
-def test_a_sleep_of_nothing_or_less_is_a_timer_of_a_millisecond(mock: OutputMock, client: Client) -> None:
+def test_a_sleep_of_zero_or_less_is_a_timer_of_a_millisecond(mock: OutputMock, client: Client) -> None:
     @mock.workflow("sleeps")
     async def sleeps(ctx: Context, input: Any) -> None:
         for length in (0, -5, "0s", "-2m", timedelta(days=-1), timedelta(0), 0.0001):
@@ -660,7 +652,7 @@ def test_a_sleep_of_nothing_or_less_is_a_timer_of_a_millisecond(mock: OutputMock
     assert status["completedAt"] - status["startedAt"] == 7
 
 
-def test_a_match_can_ask_for_what_is_undefined(mock: OutputMock, client: Client) -> None:
+def test_a_match_can_require_that_a_key_is_undefined(mock: OutputMock, client: Client) -> None:
     mock.workflow("w").when(UNDEFINED).returns("no input").when({"mode": UNDEFINED}).returns("no mode").when(
         {"mode": None}
     ).returns("null")

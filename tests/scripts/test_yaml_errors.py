@@ -114,11 +114,11 @@ def value(text: str) -> str:
         ),
     ],
 )
-def test_what_yaml_would_misread_is_reported_with_its_place(text: str, expected: str) -> None:
+def test_values_that_yaml_misreads_are_reported_with_their_place(text: str, expected: str) -> None:
     assert any(expected in mistake for mistake in mistakes(text)), mistakes(text)
 
 
-def test_a_file_is_utf_8(tmp_path: Path) -> None:
+def test_a_file_must_be_utf_8(tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
     file.write_bytes(b"workflows:\n  - name: \xff\n")
     with pytest.raises(ScriptFileError, match=r"f\.yaml:2:1: the file is not UTF-8, as YAML must be"):
@@ -141,7 +141,7 @@ def test_a_file_is_utf_8(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
+def test_an_alias_bomb_is_refused(text: str, expected: str) -> None:
     assert expected in only(text)
 
 
@@ -372,7 +372,7 @@ def test_a_file_cannot_be_a_bomb(text: str, expected: str) -> None:
         ),
     ],
 )
-def test_what_the_language_does_not_have_is_reported_with_its_place(text: str, expected: str) -> None:
+def test_unknown_constructs_are_reported_with_their_place(text: str, expected: str) -> None:
     assert any(expected in mistake for mistake in mistakes(text)), mistakes(text)
 
 
@@ -440,7 +440,7 @@ def test_what_the_language_does_not_have_is_reported_with_its_place(text: str, e
         ),
     ],
 )
-def test_expressions_are_checked_against_what_the_file_has(text: str, expected: str) -> None:
+def test_expressions_are_checked_for_names_that_the_file_defines(text: str, expected: str) -> None:
     assert any(expected in mistake for mistake in mistakes(text)), mistakes(text)
 
 
@@ -454,7 +454,7 @@ def test_expressions_are_checked_against_what_the_file_has(text: str, expected: 
         "{}",
     ],
 )
-def test_an_input_that_may_have_more_is_not_checked_against_its_schema(schema: str) -> None:
+def test_expressions_may_use_any_key_of_an_open_input_schema(schema: str) -> None:
     assert (
         mistakes(f"workflows: [{{name: w, input_schema: {schema}, returns: '{{{{ input.other }}}}'}}]") == []
     )
@@ -481,7 +481,7 @@ def test_all_mistakes_are_reported_at_once_in_order() -> None:
     assert [line for line, _ in places] == [2, 3, 4, 7, 8, 10, 11, 12, 12, 13]
 
 
-def test_the_error_of_a_file_says_all_that_is_wrong_a_line_each() -> None:
+def test_the_error_of_a_file_lists_every_mistake_on_its_own_line() -> None:
     with pytest.raises(ScriptFileError) as caught:
         read("workflows: [{name: w, zzz: 1}]", "f.yaml")
     assert str(caught.value).splitlines() == [str(mistake) for mistake in caught.value.mistakes]
@@ -491,7 +491,7 @@ def test_the_error_of_a_file_says_all_that_is_wrong_a_line_each() -> None:
     ]
 
 
-def test_a_mistake_that_is_repeated_is_reported_once() -> None:
+def test_a_repeated_mistake_is_reported_once() -> None:
     text = "workflows:\n- name: w\n  steps:\n  - &a {stp: x}\n  - *a\n"
     assert only(text).startswith("4:5: ")
 
@@ -580,11 +580,11 @@ def client_of(text: str) -> Client:
         ),
     ],
 )
-def test_a_mistake_that_shows_while_it_is_played_names_file_and_line(text: str, words: str) -> None:
+def test_a_mistake_at_run_time_names_file_and_line(text: str, words: str) -> None:
     assert words in script_error(client_of(text), {"topic": "bees"})
 
 
-def test_a_run_that_was_started_tells_its_mistake_too() -> None:
+def test_a_run_started_without_waiting_reports_its_mistake_too() -> None:
     mock = OutputMock(scripts=[read(action("sleep: 1h\n      - return: '{{ input.x }}'"), "f.yaml")])
     client = Client(mock)
     client.start("w", {}, workflowId="w")
@@ -610,7 +610,7 @@ HANDLERS = """
     ("path", "words"),
     [("query/q", "line 5, column 29"), ("update/u", "line 8, column 21")],
 )
-def test_a_mistake_in_a_handler_names_file_and_line(path: str, words: str) -> None:
+def test_a_mistake_in_a_handler_names_its_file_and_line(path: str, words: str) -> None:
     client = client_of(HANDLERS)
     client.start("w", workflowId="w")
     client.get("/workflow/w/status")
@@ -620,7 +620,7 @@ def test_a_mistake_in_a_handler_names_file_and_line(path: str, words: str) -> No
     assert "payload has no 'x'; it has y" in answer.json["message"]
 
 
-def test_a_mistake_in_a_signals_handler_ends_the_run() -> None:
+def test_a_mistake_in_a_signal_handler_ends_the_run() -> None:
     client = client_of(HANDLERS)
     client.start("w", workflowId="w")
     client.get("/workflow/w/status")
@@ -629,7 +629,7 @@ def test_a_mistake_in_a_signals_handler_ends_the_run() -> None:
     assert "line 6, column 29" in client.get("/workflow/w/result").json["message"]
 
 
-def test_a_mistake_in_a_refusal_refuses() -> None:
+def test_an_update_validator_with_a_mistake_refuses_the_update() -> None:
     client = client_of(HANDLERS)
     client.start("w", workflowId="w")
     answer = client.post("/workflow/w/update/v", {"payload": {}})
@@ -637,7 +637,7 @@ def test_a_mistake_in_a_refusal_refuses() -> None:
     assert client.get("/workflow/w/status").json["status"] == "running"
 
 
-def test_a_first_run_of_no_workflow_names_its_place() -> None:
+def test_an_initial_run_of_an_unknown_workflow_names_its_place() -> None:
     script = read("workflows: [{name: w, returns: 1}]\nbegin_with: [{workflow: ww}]", "f.yaml")
     with pytest.raises(
         ValueError, match=r"no workflow 'ww' in catalog 'main'; did you mean 'w'\? \(f\.yaml, line 2"
@@ -648,7 +648,7 @@ def test_a_first_run_of_no_workflow_names_its_place() -> None:
 # --- the same in Python ----------------------------------------------------------------------------------
 
 
-def test_a_first_run_of_no_workflow_is_reported_with_file_and_line() -> None:
+def test_an_initial_run_of_an_unknown_workflow_is_reported_with_file_and_line() -> None:
     script = Script()
     script.workflow("summarize").returns(1)
     script.begin_with("summarise")
@@ -666,7 +666,7 @@ def test_a_first_run_of_no_workflow_is_reported_with_file_and_line() -> None:
         mock.begin_with("summarize", catalog="mian")
 
 
-def test_a_first_run_that_these_versions_cannot_begin_is_told_why() -> None:
+def test_an_initial_run_that_the_versions_cannot_start_is_refused_with_the_reason() -> None:
     script = Script()
     script.workflow("summarize").returns(1)
     script.begin_with("summarize")
@@ -678,14 +678,14 @@ def test_a_first_run_that_these_versions_cannot_begin_is_told_why() -> None:
 
 
 @pytest.mark.parametrize("returned", [object(), {1, 2}, b"bytes", {"deep": [object()]}])
-def test_an_answer_that_is_not_json_is_refused_where_it_is_written(returned: Any) -> None:
+def test_an_answer_that_is_not_json_is_refused_with_its_place(returned: Any) -> None:
     mock = OutputMock()
     with pytest.raises(TypeError, match="what workflow 'w' returns is of the type") as caught:
         mock.workflow("w").returns(returned)
     assert __file__ in str(caught.value)
 
 
-def test_two_functions_cannot_play_one_workflow_of_a_script() -> None:
+def test_a_script_cannot_define_a_workflow_twice() -> None:
     script = Script()
 
     @script.workflow("w")
@@ -712,7 +712,7 @@ SCHEMA = document()
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 
-def test_the_schema_is_one_and_explains_every_key() -> None:
+def test_the_schema_is_a_valid_json_schema_and_explains_every_key() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     for name, shape in {"file": SCHEMA, **SCHEMA["$defs"]}.items():
         if name != "steps":
@@ -872,16 +872,16 @@ INVALID = [
 
 
 @pytest.mark.parametrize("data", VALID, ids=range(len(VALID)))
-def test_what_the_reader_takes_the_schema_takes(data: Any) -> None:
+def test_the_schema_accepts_what_the_reader_accepts(data: Any) -> None:
     assert agree(data) == (True, True)
 
 
 @pytest.mark.parametrize("data", INVALID, ids=range(len(INVALID)))
-def test_what_the_reader_refuses_the_schema_refuses(data: Any) -> None:
+def test_the_schema_refuses_what_the_reader_refuses(data: Any) -> None:
     assert agree(data) == (False, False)
 
 
-def test_every_action_is_among_those_that_both_were_asked_about() -> None:
+def test_every_action_is_covered_by_the_schema_comparison() -> None:
     asked = json.dumps(VALID)
     for shape in NODES.values():
         for key in shape.keys:
@@ -909,7 +909,7 @@ def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.recursive(LEAVES, lambda inner: st.one_of(st.lists(objects(inner), max_size=2), objects(inner)))
     )
 )
-def test_schema_and_reader_agree_on_whatever_is_written(said: dict[str, Any]) -> None:
+def test_schema_and_reader_agree_on_any_document(said: dict[str, Any]) -> None:
     data = of_action(said)
     by_schema, by_reader = agree(data)
     if by_reader:

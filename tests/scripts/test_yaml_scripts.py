@@ -74,7 +74,7 @@ def test_a_yaml_file_is_a_script(tmp_path: Path, connect: Connect, name: str) ->
     assert answer.json["error"]["name"] == "ValidationError"
 
 
-def test_a_yaml_file_stands_beside_a_python_file(tmp_path: Path) -> None:
+def test_a_yaml_file_can_be_served_together_with_a_python_file(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text(
         "workflows: [{name: parent, steps: [{child: child, as: c}], returns: '{{ steps.c }}'}]"
     )
@@ -85,13 +85,13 @@ def test_a_yaml_file_stands_beside_a_python_file(tmp_path: Path) -> None:
     assert client.run("parent")["output"] == 5
 
 
-def test_a_file_may_begin_with_a_mark_of_its_encoding(tmp_path: Path) -> None:
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     file = tmp_path / "bom.yaml"
     file.write_bytes(b"\xef\xbb\xbfworkflows: [{name: w, returns: \xc3\xbc}]")
     assert Client(OutputMock(scripts=[file])).run("w")["output"] == "ü"
 
 
-def test_the_catalog_shows_what_the_file_says(play: Play) -> None:
+def test_the_catalog_shows_the_definitions_of_the_file(play: Play) -> None:
     client = play("""
         workflows:
           - name: w
@@ -118,7 +118,7 @@ def test_one_alias_needs_no_list(play: Play) -> None:
     assert play("workflows: [{name: w, aliases: other, returns: 1}]").run("other")["output"] == 1
 
 
-def test_a_workflow_may_be_untraced_and_have_options(play: Play) -> None:
+def test_a_workflow_can_be_untraced_and_have_options(play: Play) -> None:
     client = play("""
         workflows:
           - name: w
@@ -132,7 +132,7 @@ def test_a_workflow_may_be_untraced_and_have_options(play: Play) -> None:
     assert client.kinds("w").count("ACTIVITY_TASK_SCHEDULED") == 1
 
 
-def test_catalogs_offer_what_names_no_catalog_of_its_own(play: Play) -> None:
+def test_the_catalogs_key_applies_to_workflows_without_their_own(play: Play) -> None:
     client = play("""
         catalogs: [one, two]
         namespace: mine
@@ -151,7 +151,7 @@ def test_catalogs_offer_what_names_no_catalog_of_its_own(play: Play) -> None:
     assert client.get("/workflow/catalog/away").status == 409
 
 
-def test_runs_may_be_there_from_the_beginning(play: Play) -> None:
+def test_a_file_can_define_initial_runs(play: Play) -> None:
     client = play("""
         workflows:
           - {name: echo, returns: "{{ input }}"}
@@ -164,7 +164,7 @@ def test_runs_may_be_there_from_the_beginning(play: Play) -> None:
     assert len(client.get("/workflow/runs?workflowType=echo").json["runs"]) == 2
 
 
-def test_a_signal_may_come_from_outside_by_itself(play: Play) -> None:
+def test_a_file_can_schedule_a_signal(play: Play) -> None:
     client = play("""
         workflows:
           - name: review
@@ -230,7 +230,7 @@ def test_long_expressions_may_be_folded(play: Play) -> None:
     assert client.run("escaped")["output"] == "ab"
 
 
-def test_a_workflow_takes_its_time_and_fails(play: Play) -> None:
+def test_a_workflow_can_take_time_and_fail(play: Play) -> None:
     client = play("""
         workflows:
           - {name: slow, takes: 4m, returns: done}
@@ -255,7 +255,7 @@ def test_a_workflow_takes_its_time_and_fails(play: Play) -> None:
     assert client.run("thrown")["error"]["message"].startswith("just text [A non-Error value was thrown")
 
 
-def test_the_first_when_that_fits_answers(play: Play) -> None:
+def test_the_first_matching_when_is_used(play: Play) -> None:
     client = play("""
         workflows:
           - name: w
@@ -321,7 +321,7 @@ def test_a_run_that_is_reset_keeps_its_answer(play: Play) -> None:
 # --- steps -----------------------------------------------------------------------------------------------
 
 
-def test_a_step_is_given_takes_and_returns_what_is_said(play: Play) -> None:
+def test_a_step_has_the_scripted_input_duration_and_output(play: Play) -> None:
     client = play(
         steps("""
         - step: research
@@ -339,7 +339,7 @@ def test_a_step_is_given_takes_and_returns_what_is_said(play: Play) -> None:
     assert status["completedAt"] - status["startedAt"] == 120_000
 
 
-def test_a_step_that_says_nothing_has_no_result(play: Play) -> None:
+def test_a_step_without_returns_has_no_result(play: Play) -> None:
     client = play(steps("- step: quiet\n- return: '{{ steps.quiet }}'"))
     assert client.run("w")["output"] is None
 
@@ -360,7 +360,9 @@ def test_a_step_that_says_nothing_has_no_result(play: Play) -> None:
         ('\'{{ {"message": input.message, "name": "FatalError"} }}\'', 1, "from the input"),
     ],
 )
-def test_a_step_fails_as_often_as_is_said(play: Play, fails: str, attempts: int, outcome: str | None) -> None:
+def test_a_step_fails_as_often_as_scripted(
+    play: Play, fails: str, attempts: int, outcome: str | None
+) -> None:
     client = play(steps(f"- {{step: a, fails: {fails}, returns: 1}}\n- return: '{{{{ steps.a }}}}'"))
     result = client.run("w", {"message": "from the input"}, workflowId="w")
     assert (result["error"] or {}).get("message") == outcome
@@ -373,7 +375,7 @@ RETHROWN = {"rethrow: true": "s", 'fail: "{{ error.message }}"': None}
 
 
 @pytest.mark.parametrize("ending", RETHROWN)
-def test_what_is_rethrown_stays_the_failure_of_its_step(ending: str) -> None:
+def test_a_rethrown_failure_remains_the_failure_of_its_step(ending: str) -> None:
     mock = mocked(
         steps(
             f"""
@@ -392,7 +394,7 @@ def test_what_is_rethrown_stays_the_failure_of_its_step(ending: str) -> None:
     )
 
 
-def test_a_catch_takes_a_stop_when_it_says_so_and_can_pass_it_on() -> None:
+def test_a_catch_can_catch_a_stop_and_rethrow_it() -> None:
     script = """
         - try:
             - wait_for_signal: go
@@ -421,7 +423,7 @@ def test_a_catch_takes_a_stop_when_it_says_so_and_can_pass_it_on() -> None:
         assert (run.status, len(scheduled[1:])) == (status, len(cleaned))
 
 
-def test_a_step_tells_what_happens_inside_it() -> None:
+def test_a_step_can_script_its_trace() -> None:
     mock = mocked(
         steps(
             """
@@ -466,7 +468,7 @@ def test_a_step_tells_what_happens_inside_it() -> None:
     assert evaluator["children"][0]["name"] == "judge"
 
 
-def test_a_step_has_options_and_schemas_of_its_own(play: Play) -> None:
+def test_a_step_can_have_its_own_options_and_schemas(play: Play) -> None:
     client = play(
         steps("""
         - step: once
@@ -530,7 +532,7 @@ PARENT = """
     """
 
 
-def test_children_run_and_return(play: Play) -> None:
+def test_children_run_and_return_their_output(play: Play) -> None:
     client = play(PARENT)
     assert client.run("parent", 5, workflowId="p")["output"] == [6, 1]
     assert client.kinds("p").count("CHILD_WORKFLOW_EXECUTION_COMPLETED") == 2
@@ -546,14 +548,14 @@ def test_a_detached_child_continues_when_its_parent_ends() -> None:
     assert children[0].status == "completed"
 
 
-def test_a_child_that_nobody_waits_for_has_to_be_there(play: Play) -> None:
+def test_a_detached_child_must_exist(play: Play) -> None:
     answer = play(PARENT).post("/workflow/run", {"workflowName": "leaves_unknown"})
     assert answer.json["error"] == "ScriptError"
     assert "there is no workflow 'unknown' in catalog 'main' to run as a child" in answer.json["message"]
     assert "(script.yaml, line 21, column 17)" in answer.json["message"]
 
 
-def test_sleeps_are_timers(play: Play) -> None:
+def test_a_sleep_is_a_timer_in_the_history(play: Play) -> None:
     client = play(steps("- sleep: 1h30m\n- sleep: 30\n- sleep: '{{ input.s }}s'"))
     client.run("w", {"s": 15}, workflowId="w", timeout=10_000_000)
     status = client.get("/workflow/w/status").json
@@ -564,7 +566,7 @@ def test_sleeps_are_timers(play: Play) -> None:
 # --- waits, state, branches ------------------------------------------------------------------------------
 
 
-def test_a_signal_is_waited_for_and_its_payload_kept(play: Play) -> None:
+def test_a_workflow_can_wait_for_a_signal_and_keep_its_payload(play: Play) -> None:
     client = play(
         steps("""
         - {wait_for_signal: go, as: first}
@@ -608,7 +610,7 @@ def test_a_signal_that_does_not_come_in_time_fails_the_run_or_takes_a_branch(pla
     assert client.get("/workflow/came/result").json["output"] == "came"
 
 
-def test_a_handled_signal_can_be_waited_for_too(play: Play) -> None:
+def test_a_signal_with_a_handler_can_be_waited_for_too(play: Play) -> None:
     client = play("""
         workflows:
           - name: w
@@ -630,7 +632,7 @@ def test_a_handled_signal_can_be_waited_for_too(play: Play) -> None:
     assert sum("w#noted" in json.dumps(one) for one in client.events("w")) == 2
 
 
-def test_a_handled_signal_goes_to_one_of_those_who_wait(play: Play) -> None:
+def test_a_signal_with_a_handler_wakes_one_of_several_waits(play: Play) -> None:
     client = play("""
         workflows:
           - name: w
@@ -667,7 +669,7 @@ WAITS = """
     """
 
 
-def test_a_condition_is_waited_for(play: Play) -> None:
+def test_a_workflow_can_wait_for_a_condition(play: Play) -> None:
     client = play(WAITS)
     client.start("w", {"n": 5}, workflowId="w")
     client.post("/workflow/w/signal/go")
@@ -679,7 +681,7 @@ def test_a_condition_is_waited_for(play: Play) -> None:
     assert client.run("goes_on", {"n": 1})["output"] == "went on"
 
 
-def test_set_changes_all_of_it_at_once(play: Play) -> None:
+def test_set_evaluates_all_values_before_it_assigns_them(play: Play) -> None:
     client = play("""
         workflows:
           - name: w
@@ -729,7 +731,7 @@ def test_if_takes_one_branch_or_the_other(play: Play, given: Any, expected: str)
         ([1], "list"),
     ],
 )
-def test_switch_compares_as_text(play: Play, given: Any, expected: str) -> None:
+def test_switch_compares_values_as_text(play: Play, given: Any, expected: str) -> None:
     client = play(
         steps("""
         - switch: "{{ input }}"
@@ -746,12 +748,12 @@ def test_switch_compares_as_text(play: Play, given: Any, expected: str) -> None:
     assert client.run("w", given)["output"] == expected
 
 
-def test_a_switch_without_a_case_continues(play: Play) -> None:
+def test_a_switch_without_a_matching_case_continues(play: Play) -> None:
     client = play(steps("- switch: '{{ input }}'\n  cases: {a: [{fail: bad}]}\n- return: went on"))
     assert client.run("w", "b")["output"] == "went on"
 
 
-def test_for_each_does_the_same_for_every_item(play: Play) -> None:
+def test_for_each_repeats_its_steps_for_every_item(play: Play) -> None:
     text = """
         - for_each: "{{{{ input }}}}"
           {}do:
@@ -768,7 +770,7 @@ def test_for_each_does_the_same_for_every_item(play: Play) -> None:
     assert play(steps(text.format(""))).run("w", [])["output"] == []
 
 
-def test_for_each_may_go_through_a_list_that_stands_there_and_be_nested(play: Play) -> None:
+def test_for_each_accepts_a_literal_list_and_can_be_nested(play: Play) -> None:
     client = play(
         steps("""
         - for_each: [a, b]
@@ -784,7 +786,7 @@ def test_for_each_may_go_through_a_list_that_stands_there_and_be_nested(play: Pl
     assert client.run("w")["output"] == [["a", [1, 5]], ["b", [1, 6]]]
 
 
-def test_parallel_branches_run_side_by_side(play: Play) -> None:
+def test_parallel_branches_run_concurrently(play: Play) -> None:
     client = play(
         steps("""
         - parallel:
@@ -838,11 +840,11 @@ TRIES = """
         ("none", "nothing failed"),
     ],
 )
-def test_what_fails_is_caught(play: Play, given: str, expected: Any) -> None:
+def test_try_catches_failures(play: Play, given: str, expected: Any) -> None:
     assert play(TRIES).run("w", given)["output"] == expected
 
 
-def test_a_stop_is_not_caught(play: Play) -> None:
+def test_a_catch_does_not_catch_a_stop_by_default(play: Play) -> None:
     client = play(TRIES)
     client.start("w", "later", workflowId="w")
     client.get("/workflow/w/status")
@@ -858,18 +860,18 @@ def test_a_stop_is_not_caught(play: Play) -> None:
         ("{message: gone, name: ValidationError}", {"name": "ValidationError", "message": "gone"}),
     ],
 )
-def test_a_run_may_fail_anywhere(play: Play, fail: str, expected: Any) -> None:
+def test_a_run_can_fail_at_any_step(play: Play, fail: str, expected: Any) -> None:
     client = play(steps(f"- if: true\n  then: [{{fail: {fail}}}]\n- step: never"))
     assert client.run("w", "it")["error"] == expected
 
 
-def test_a_run_may_complete_anywhere(play: Play) -> None:
+def test_a_run_can_complete_at_any_step(play: Play) -> None:
     client = play(steps("- for_each: [1, 2]\n  do:\n    - return: '{{ item }}'\n- step: never"))
     assert client.run("w", workflowId="w")["output"] == 1
     assert not any("w#never" in json.dumps(one) for one in client.events("w"))
 
 
-def test_a_run_may_continue_as_new(play: Play) -> None:
+def test_a_run_can_continue_as_new(play: Play) -> None:
     client = play(
         steps("""
         - if: "{{ input.n | default(0) < 3 }}"
@@ -881,7 +883,7 @@ def test_a_run_may_continue_as_new(play: Play) -> None:
     assert client.run("w", {})["output"] == 3
 
 
-def test_a_run_may_continue_without_an_input(play: Play) -> None:
+def test_a_run_can_continue_as_new_without_an_input(play: Play) -> None:
     client = play(
         "workflows:\n  - name: w\n    steps:\n      - if: '{{ input is not none }}'\n"
         "        then:\n          - continue_as_new:\n    returns: '{{ input }}'\n"
@@ -953,7 +955,7 @@ def test_queries_are_answered_from_the_state(connect: Connect) -> None:
     assert ask("getProgress")["stage"] == "done"
 
 
-def test_updates_are_refused_set_state_and_answer(connect: Connect) -> None:
+def test_updates_can_be_refused_set_state_and_return_values(connect: Connect) -> None:
     mock = mocked(MESSAGES)
     client = connect(mock)
     client.start("w", workflowId="w")
@@ -980,7 +982,7 @@ def test_updates_are_refused_set_state_and_answer(connect: Connect) -> None:
     assert client.until_closed("w") == "completed"
 
 
-def test_an_update_may_do_steps_before_it_answers(play: Play) -> None:
+def test_an_update_can_run_steps_before_it_returns(play: Play) -> None:
     client = play(MESSAGES)
     client.start("w", workflowId="w")
     client.get("/workflow/w/status")
@@ -1019,7 +1021,7 @@ def test_a_run_cleans_up_when_it_is_stopped(play: Play, given: str, status: str,
     assert any("w#clean_up" in json.dumps(one) for one in client.events("w"))
 
 
-def test_what_is_written_once_can_be_repeated(play: Play) -> None:
+def test_yaml_anchors_can_be_reused(play: Play) -> None:
     client = play("""
         workflows:
           - name: w
@@ -1032,7 +1034,7 @@ def test_what_is_written_once_can_be_repeated(play: Play) -> None:
     assert sum("w#work" in json.dumps(one) for one in client.events("w")) == 2
 
 
-def test_a_reset_plays_the_steps_again(play: Play) -> None:
+def test_a_reset_runs_the_steps_again(play: Play) -> None:
     client = play(MESSAGES)
     client.start("w", workflowId="w")
     client.post("/workflow/w/signal/note", {"payload": {"text": "a"}})
@@ -1066,14 +1068,14 @@ def test_no_yaml_is_imported_before_a_yaml_file_is_loaded(tmp_path: Path) -> Non
     assert (ended.stdout, ended.stderr) == ("good\n", "")
 
 
-def test_a_sleep_that_comes_to_less_than_nothing_takes_a_millisecond(play: Play) -> None:
+def test_a_sleep_with_a_negative_duration_takes_a_millisecond(play: Play) -> None:
     client = play(steps("- sleep: '{{ input.wait - 10 }}'\n- sleep: -3\n- sleep: '-1h'"))
     client.run("w", {"wait": 3}, workflowId="wf")
     status = client.get("/workflow/wf/status").json
     assert status["completedAt"] - status["startedAt"] == 3
 
 
-def test_a_step_fails_on_the_inputs_that_its_failure_names(play: Play) -> None:
+def test_a_step_fails_for_the_inputs_named_in_its_failure(play: Play) -> None:
     client = play(
         steps("""
             - for_each: "{{ input.amounts }}"
@@ -1101,7 +1103,7 @@ def test_a_step_fails_on_the_inputs_that_its_failure_names(play: Play) -> None:
     ("given", "output"),
     [({"mode": "x"}, "given"), ({"mode": None}, "given"), ({}, "missing"), (None, "missing")],
 )
-def test_a_when_can_ask_for_what_is_undefined(play: Play, given: Any, output: str) -> None:
+def test_a_when_can_require_that_a_key_is_undefined(play: Play, given: Any, output: str) -> None:
     client = play("""\
         workflows:
           - name: w

@@ -21,7 +21,7 @@ def run(mock: OutputMock, workflow: str, given: Any = None) -> None:
     mock.world.wait(started, lambda: not started.latest().running, until=None)
 
 
-def test_of_the_mistakes_in_scripts_the_last_ones_are_kept() -> None:
+def test_only_the_last_script_errors_are_kept() -> None:
     mock = OutputMock(keep_runs=10)
     mock.workflow("wrong").returns(lambda given: given["missing"])
     for n in range(2_500):
@@ -29,7 +29,7 @@ def test_of_the_mistakes_in_scripts_the_last_ones_are_kept() -> None:
     assert 1_000 <= len(mock.script_errors) <= 2_000
 
 
-def test_answers_of_workflows_that_were_replaced_are_not_counted_for_ever() -> None:
+def test_answers_of_replaced_workflows_are_not_counted_forever() -> None:
     mock = OutputMock(keep_runs=10)
     for n in range(2_500):
         script = Script()
@@ -39,7 +39,7 @@ def test_answers_of_workflows_that_were_replaced_are_not_counted_for_ever() -> N
     assert 1 <= len(mock.world.answers_given) <= 1_001
 
 
-def test_steps_that_take_another_time_in_each_run_are_noted_so_often_only() -> None:
+def test_the_number_of_kept_script_warnings_is_limited() -> None:
     mock = OutputMock(keep_runs=10, execution_timeout="1h")
 
     @mock.workflow("late")
@@ -51,7 +51,7 @@ def test_steps_that_take_another_time_in_each_run_are_noted_so_often_only() -> N
     assert len(mock.script_warnings) <= 1_000
 
 
-def test_the_log_forgets_what_it_told_long_ago() -> None:
+def test_the_log_forgets_old_messages() -> None:
     read, write = os.pipe()
     with open(read, "rb") as reader, open(write, "w") as stream:
         log = RequestLog(stream)
@@ -63,7 +63,7 @@ def test_the_log_forgets_what_it_told_long_ago() -> None:
         assert not reader.closed
 
 
-def test_the_log_tells_each_mistake_once_when_the_oldest_were_forgotten() -> None:
+def test_the_log_shows_each_mistake_once_after_the_oldest_were_forgotten() -> None:
     read, write = os.pipe()
     os.set_blocking(read, False)
     with open(read, "rb"), open(write, "w") as stream:
@@ -87,7 +87,7 @@ def test_the_log_tells_each_mistake_once_when_the_oldest_were_forgotten() -> Non
         log.close()
 
 
-def test_a_world_that_is_deleted_takes_its_trace_files_along(tmp_path: Path) -> None:
+def test_deleting_a_world_deletes_its_trace_files(tmp_path: Path) -> None:
     keeping = TraceStorage({}, str(tmp_path))
 
     def make(given: Any) -> OutputMock:
@@ -105,7 +105,7 @@ def test_a_world_that_is_deleted_takes_its_trace_files_along(tmp_path: Path) -> 
     assert len(list((tmp_path / "runs").rglob("*.json"))) == 1
 
 
-def test_what_moto_keeps_goes_with_runs_and_worlds() -> None:
+def test_removing_runs_and_worlds_removes_their_objects_from_moto() -> None:
     pytest.importorskip("moto")
     keeping = TraceStorage({}, None, "moto")
     try:

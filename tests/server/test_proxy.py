@@ -60,7 +60,7 @@ def spread(tmp_path: Path, stops: list[ExitStack]) -> Iterator[Spread]:
         yield Spread(Client(url), worlds)
 
 
-def test_each_world_is_in_one_server_and_they_are_spread(spread: Spread) -> None:
+def test_each_world_is_on_one_server_and_worlds_are_distributed(spread: Spread) -> None:
     names = [f"test-{number}" for number in range(24)]
     for turn in range(2):
         for name in names:
@@ -73,7 +73,7 @@ def test_each_world_is_in_one_server_and_they_are_spread(spread: Spread) -> None
     assert {number for name in names for number in spread.holders(name)} == {0, 1, 2}
 
 
-def test_a_world_is_found_by_its_token_however_that_is_written(spread: Spread) -> None:
+def test_a_world_is_found_by_its_token_in_any_spelling(spread: Spread) -> None:
     for number in range(6):
         token = f"t{number}"
         body = {"name": f"world-{number}", "tokens": [token]}
@@ -88,13 +88,13 @@ def test_a_world_is_found_by_its_token_however_that_is_written(spread: Spread) -
     assert len({spread.holders(f"world-{number}")[0] for number in range(6)}) > 1
 
 
-def test_requests_without_a_name_or_a_token_meet_the_same_server(spread: Spread) -> None:
+def test_requests_without_a_world_name_or_token_go_to_the_same_server(spread: Spread) -> None:
     for number in range(6):
         spread.client.start("echo", number, workflowId=f"run-{number}")
     assert spread.client.control("GET", "/runs", workflow="echo").json["count"] == 6
 
 
-def test_a_stream_comes_through_as_it_happens(spread: Spread) -> None:
+def test_a_stream_passes_the_proxy_without_delay(spread: Spread) -> None:
     client = spread.client.of("streamed")
     client.start("approval", workflowId="post")
     with client.stream("/workflow/post/history/stream") as stream:
@@ -104,7 +104,7 @@ def test_a_stream_comes_through_as_it_happens(spread: Spread) -> None:
         assert [frame.event for frame in frames][-1] == "done"
 
 
-def test_where_a_server_has_gone_no_other_takes_its_worlds_over(
+def test_worlds_of_a_stopped_server_are_not_taken_over_by_another(
     spread: Spread, stops: list[ExitStack]
 ) -> None:
     names = [f"test-{number}" for number in range(12)]

@@ -181,9 +181,7 @@ def requests(draw: Any) -> tuple[str, str, Any]:
 
 @settings(max_examples=40)
 @given(sent=st.lists(st.one_of(controls(), requests()), min_size=1, max_size=12))
-def test_whatever_is_sent_is_answered_as_the_documents_say(
-    client: Client, sent: list[tuple[str, str, Any]]
-) -> None:
+def test_every_request_gets_a_documented_response(client: Client, sent: list[tuple[str, str, Any]]) -> None:
     for method, path, body in sent:
         answer = client.unchecked(method, path, *([] if body is None else [body]))
         if path.startswith("/__mock__"):
@@ -215,7 +213,7 @@ def test_whatever_is_sent_is_answered_as_the_documents_say(
     ],
     ids=range(10),
 )
-def test_bytes_that_are_no_request_do_no_harm(client: Client, raw: bytes) -> None:
+def test_bytes_that_are_not_http_do_no_harm(client: Client, raw: bytes) -> None:
     host, _, port = client.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.settimeout(0.5)
@@ -230,7 +228,7 @@ def test_bytes_that_are_no_request_do_no_harm(client: Client, raw: bytes) -> Non
 # Bounds
 
 
-def test_nothing_from_a_request_becomes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_request_can_create_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with served(worlds_of()) as client:
         for name in ("../up", "/abs", "..", "a\0b", "C:\\x", "~/x"):
@@ -243,7 +241,7 @@ def test_nothing_from_a_request_becomes_a_file(tmp_path: Path, monkeypatch: pyte
     assert os.listdir(tmp_path.parent) == [tmp_path.name] or "up" not in os.listdir(tmp_path.parent)
 
 
-def test_catalogs_and_workflows_are_bounded(client: Client) -> None:
+def test_the_numbers_of_catalogs_and_workflows_are_limited(client: Client) -> None:
     many = {"workflows": [{"name": f"w{n}", "returns": 1} for n in range(2001)]}
     client.control("POST", "/workflows", many, expect=409)
     names = [f"c{n}" for n in range(MOST_CATALOGS)]
@@ -254,7 +252,7 @@ def test_catalogs_and_workflows_are_bounded(client: Client) -> None:
     client.control("PUT", "/workflows/w", {"returns": deep}, expect=400)
 
 
-def test_the_clock_is_not_moved_out_of_all_dates(client: Client) -> None:
+def test_the_clock_cannot_be_advanced_beyond_the_last_date(client: Client) -> None:
     client.control("POST", "/worlds", {"name": "far"})
     far = client.of("far")
     for _ in range(15):
@@ -266,7 +264,7 @@ def test_the_clock_is_not_moved_out_of_all_dates(client: Client) -> None:
     client.control("DELETE", "/worlds/far")
 
 
-def test_a_world_in_which_something_never_ends_does_not_stop_another(
+def test_an_endless_run_in_one_world_does_not_stop_another(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from output_mock.control import clock
@@ -297,7 +295,7 @@ def a_call(number: int, answer: bytes = b"") -> Call:
     return Call(number, 0, "GET", "/", {}, None, None, None, None, None, {}, 200, answer, False, None)
 
 
-def test_a_journal_keeps_so_many_calls_and_so_many_bytes() -> None:
+def test_a_journal_is_limited_in_calls_and_bytes() -> None:
     journal = Journal(5, most_bytes=10_000)
     for number in range(10):
         journal.add(a_call(number))
@@ -352,7 +350,7 @@ def test_a_journal_counts_the_memory_that_its_calls_hold(kind: str) -> None:
     assert most / 4 < held < most * 1.2
 
 
-def test_a_call_that_nothing_keeps_is_not_even_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_is_not_built_when_the_journal_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     from output_mock import OutputMock
     from output_mock.http import journal_entry
 
@@ -365,7 +363,7 @@ def test_a_call_that_nothing_keeps_is_not_even_built(monkeypatch: pytest.MonkeyP
     assert mock.app.test_client().get("/health").status_code == 200
 
 
-def test_the_largest_answers_are_still_json(client: Client) -> None:
+def test_the_largest_responses_are_valid_json(client: Client) -> None:
     text = "x" * 1_500_000
     assert client.run("echo", text)["output"] == text
     calls = client.control("GET", "/calls", limit=1).json["calls"]
@@ -378,7 +376,7 @@ class LastStraw(BaseException):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit(3), LastStraw])
 @pytest.mark.parametrize("where", ["script", "step", "query", "signal"])
-def test_whatever_a_script_raises_is_told_and_the_server_continues(
+def test_any_exception_in_a_script_is_reported_and_the_server_continues(
     error: BaseException | type[BaseException], where: str
 ) -> None:
     def fail(given: Any = None) -> Any:

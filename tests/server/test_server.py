@@ -155,7 +155,7 @@ def test_serve_yields_a_url_that_answers_and_stops_answering_after_the_block(moc
     assert worker_threads() == []
 
 
-def test_two_fakes_serve_at_once_and_know_nothing_of_each_other() -> None:
+def test_two_fakes_can_serve_at_once_independently() -> None:
     one, other = OutputMock(scripts=[script]), OutputMock(scripts=[script])
     with one.serve() as first, other.serve() as second:
         assert first != second
@@ -174,7 +174,7 @@ def test_a_connection_serves_many_requests(running: Running) -> None:
             assert until_received(connection, b"\r\n\r\nOK").startswith(b"HTTP/1.1 200 OK")
 
 
-def test_requests_that_are_sent_ahead_are_answered_in_order(running: Running) -> None:
+def test_pipelined_requests_are_answered_in_order(running: Running) -> None:
     request = b"GET /workflow/%d/status HTTP/1.1\r\nHost: x\r\n\r\n"
     with closing(running.connect()) as connection:
         connection.sendall(b"".join(request % number for number in range(5)))
@@ -192,7 +192,7 @@ def test_parallel_clients_get_their_own_answers(running: Running) -> None:
         assert list(pool.map(run, range(100))) == [{"number": number} for number in range(100)]
 
 
-def test_a_client_that_only_finishes_sending_gets_its_answer(running: Running) -> None:
+def test_a_client_that_half_closes_its_connection_gets_its_response(running: Running) -> None:
     with closing(running.send("GET /health HTTP/1.0")) as connection:
         connection.shutdown(socket.SHUT_WR)
         assert rest(connection).endswith(b"\r\n\r\nOK")
@@ -217,7 +217,7 @@ def test_a_body_of_ten_megabytes_is_refused_and_does_no_harm(running: Running, k
 
 
 @pytest.mark.parametrize("length", ["", "\r\nContent-Length: 0"])
-def test_who_expects_to_be_told_to_continue_and_has_sent_all_is_answered(
+def test_a_request_with_expect_100_continue_is_answered_when_it_is_complete(
     running: Running, length: str
 ) -> None:
     head = "POST /workflow/nowhere/terminate HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue"
@@ -225,7 +225,7 @@ def test_who_expects_to_be_told_to_continue_and_has_sent_all_is_answered(
         assert b"HTTP/1.1 404 Not Found" in rest(connection)
 
 
-def test_a_request_that_cannot_be_read_gets_a_400_and_does_no_harm(running: Running) -> None:
+def test_an_unreadable_request_gets_a_400_and_does_no_harm(running: Running) -> None:
     with closing(running.connect()) as connection:
         connection.sendall(b"what is this\r\n\r\n")
         assert b" 400 " in rest(connection)
@@ -243,7 +243,7 @@ def test_an_ipv6_address_is_written_in_brackets(mock: OutputMock) -> None:
     running.close()
 
 
-def test_localhost_is_the_address_that_every_client_tries(mock: OutputMock) -> None:
+def test_localhost_means_the_address_that_every_client_tries(mock: OutputMock) -> None:
     running = Running(mock.app, host="localhost")
     assert (running.server.address, running.server.url) == (
         "127.0.0.1",
@@ -252,12 +252,12 @@ def test_localhost_is_the_address_that_every_client_tries(mock: OutputMock) -> N
     running.close()
 
 
-def test_a_port_that_is_taken_is_an_error_at_once(running: Running) -> None:
+def test_a_busy_port_is_an_error_at_once(running: Running) -> None:
     with pytest.raises(OSError, match="in use"):
         Server(running.server.app, port=running.server.port)
 
 
-def test_a_host_that_has_no_address_is_an_error_at_once(mock: OutputMock) -> None:
+def test_an_unresolvable_host_is_an_error_at_once(mock: OutputMock) -> None:
     with pytest.raises(socket.gaierror):
         Server(mock.app, "no.such.host.invalid")
 
@@ -265,14 +265,14 @@ def test_a_host_that_has_no_address_is_an_error_at_once(mock: OutputMock) -> Non
 # Streams
 
 
-def test_open_streams_leave_room_for_other_requests(running: Running) -> None:
+def test_open_streams_do_not_block_other_requests(running: Running) -> None:
     with streams(running, 100):
         assert running.ask("GET", "/health") == (200, "OK")
         run = {"workflowName": "echo", "input": 1}
         assert json.loads(running.ask("POST", "/workflow/run", run)[1])["output"] == 1
 
 
-def test_a_stream_sends_each_event_when_it_happens(running: Running) -> None:
+def test_a_stream_sends_each_event_immediately(running: Running) -> None:
     with streams(running, 2) as opened:
         assert running.ask("POST", "/workflow/followed/signal/go", {"payload": {}}) == (200, "OK")
         for connection in opened:
@@ -282,9 +282,7 @@ def test_a_stream_sends_each_event_when_it_happens(running: Running) -> None:
 
 
 @pytest.mark.skipif(not hasattr(select, "epoll"), reason="only Linux has what it takes")
-def test_silent_streams_cost_other_requests_nothing(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_streams_do_not_slow_other_requests(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[HTTPChannel] = []
     writable = HTTPChannel.writable
 
@@ -306,7 +304,7 @@ def test_silent_streams_cost_other_requests_nothing(
             until_received(connection, b"event: done")
 
 
-def test_a_stream_that_was_silent_gets_all_that_is_sent_sooner_than_it_is_read() -> None:
+def test_a_slow_reader_of_a_stream_gets_every_event() -> None:
     piece = b"x" * 1_000_000
     going_on = threading.Event()
 
@@ -330,14 +328,14 @@ def test_a_stream_that_was_silent_gets_all_that_is_sent_sooner_than_it_is_read()
     running.close()
 
 
-def test_threads_are_used_again(running: Running) -> None:
+def test_threads_are_reused(running: Running) -> None:
     for _ in range(50):
         running.ask("GET", "/health")
     # A thread may still be at the end of its work when the next request comes.
     assert len(worker_threads()) < 10
 
 
-def test_beyond_the_limit_of_threads_requests_wait_for_their_turn(
+def test_requests_over_the_thread_limit_wait_for_their_turn(
     mock: OutputMock, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = Running(mock.app, threads=2)
@@ -350,9 +348,7 @@ def test_beyond_the_limit_of_threads_requests_wait_for_their_turn(
     running.close()
 
 
-def test_a_client_that_leaves_a_stream_frees_its_thread(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_leaving_a_stream_frees_its_thread(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "KEEPALIVE", 0.2)
     with streams(running, 3) as opened:
         for connection in opened[:2]:
@@ -362,7 +358,7 @@ def test_a_client_that_leaves_a_stream_frees_its_thread(
         until_received(opened[2], b"event: done")
 
 
-def test_a_client_that_resets_the_connection_leaves_nothing_behind(
+def test_a_connection_reset_by_the_client_leaves_nothing_behind(
     running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(stream, "KEEPALIVE", 0.2)
@@ -396,7 +392,7 @@ class WaitingApp:
         self.gone.set()
 
 
-def test_a_request_that_asks_for_it_is_told_at_once_that_its_client_has_gone() -> None:
+def test_a_request_can_learn_at_once_that_its_client_disconnected() -> None:
     app = WaitingApp()
     running = Running(cast(OutputApp, app))
     connection = running.send("GET /wait HTTP/1.1")
@@ -407,7 +403,7 @@ def test_a_request_that_asks_for_it_is_told_at_once_that_its_client_has_gone() -
     running.close()
 
 
-def test_a_request_that_asks_for_it_is_told_that_the_server_closes() -> None:
+def test_a_request_can_learn_that_the_server_closes() -> None:
     app = WaitingApp()
     app.wake_all_waiters = lambda: None  # type: ignore[method-assign]
     running = Running(cast(OutputApp, app))
@@ -417,7 +413,7 @@ def test_a_request_that_asks_for_it_is_told_that_the_server_closes() -> None:
     assert app.gone.is_set()
 
 
-def test_a_client_that_waits_and_then_asks_again_is_not_taken_for_gone() -> None:
+def test_a_client_that_sends_another_request_after_waiting_is_not_considered_gone() -> None:
     app = WaitingApp()
     running = Running(cast(OutputApp, app))
     with closing(running.send("GET /wait HTTP/1.1")) as connection:
@@ -433,7 +429,7 @@ def test_a_client_that_waits_and_then_asks_again_is_not_taken_for_gone() -> None
     running.close()
 
 
-def test_requests_that_ask_for_it_one_after_another_on_a_connection_do_no_harm() -> None:
+def test_successive_requests_can_watch_for_disconnection_on_one_connection() -> None:
     app = WaitingApp()
     running = Running(cast(OutputApp, app))
     quick = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -473,14 +469,16 @@ def test_streams_are_reported_when_they_begin_and_when_they_end(running: Running
         until(lambda: running.reported("stream ends"))
 
 
-def test_a_stream_ends_when_its_client_leaves_and_not_only_with_the_next_comment(running: Running) -> None:
+def test_a_stream_ends_when_its_client_leaves_without_waiting_for_the_next_keepalive(
+    running: Running,
+) -> None:
     with streams(running, 20):
         assert running.reported("stream ends") == []
     until(lambda: len(running.reported("stream ends")) == 20, seconds=stream.KEEPALIVE / 2)
     assert not running.server.app.world.find("followed").waiters
 
 
-def test_a_request_that_cannot_be_read_is_reported_all_the_same(running: Running) -> None:
+def test_an_unreadable_request_is_reported_too(running: Running) -> None:
     with closing(running.connect()) as connection:
         connection.sendall(b"what is this\r\n\r\n")
         rest(connection)
@@ -560,7 +558,7 @@ def test_a_server_may_be_closed_before_it_runs_and_more_than_once(mock: OutputMo
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files cannot be counted here")
-def test_a_server_that_has_stopped_holds_no_files(mock: OutputMock) -> None:
+def test_a_stopped_server_holds_no_open_files(mock: OutputMock) -> None:
     before = len(os.listdir("/proc/self/fd"))
     running = Running(mock.app)
     with streams(running, 5):
@@ -568,7 +566,7 @@ def test_a_server_that_has_stopped_holds_no_files(mock: OutputMock) -> None:
     until(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
-def test_a_server_that_ends_while_it_is_told_to_can_still_be_woken(
+def test_stopping_a_server_while_it_ends_is_no_error(
     mock: OutputMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = Server(mock.app)

@@ -61,7 +61,7 @@ def opened(port: int) -> socket.socket:
 @pytest.mark.parametrize(
     ("steps", "size"), [(60, 200_000), (10, 2_000_000)], ids=["many events", "large events"]
 )
-def test_streams_that_nobody_reads_cost_less_than_twice_the_history(steps: int, size: int) -> None:
+def test_unread_streams_use_less_memory_than_twice_the_history(steps: int, size: int) -> None:
     mock = mock_with(steps, size)
     history = steps * size
     with serving(mock) as server, ExitStack() as stack:
@@ -81,7 +81,7 @@ def test_streams_that_nobody_reads_cost_less_than_twice_the_history(steps: int, 
         assert history / 20 < held < 2 * history
 
 
-def test_a_stream_that_is_read_late_is_whole() -> None:
+def test_a_stream_that_is_read_late_is_complete() -> None:
     # More than what a system keeps for a connection, which may be 4 MB.
     mock = mock_with(8, 1_000_000)
     with serving(mock) as server, opened(server.port) as late, opened(server.port) as later:

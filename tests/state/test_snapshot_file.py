@@ -76,7 +76,7 @@ def test_another_process_continues_from_a_snapshot(serve: Serve) -> None:
     assert other.ask("PUT", "/__mock__/snapshots/theirs", json.loads(file.text)).status == 200
 
 
-def test_a_snapshot_that_needs_python_that_is_not_served_says_so() -> None:
+def test_a_snapshot_reports_that_it_needs_a_python_script_that_is_not_served() -> None:
     mock = OutputMock()
     mock.workflow("mine").returns(1)
     mock.world.start("mine", workflow_id="a")
@@ -98,7 +98,7 @@ def test_a_snapshot_that_needs_python_that_is_not_served_says_so() -> None:
         ([], "is not of type 'object'"),
     ],
 )
-def test_what_is_not_a_snapshot_is_refused_in_words(body: Any, words: str) -> None:
+def test_an_invalid_snapshot_is_refused_with_an_explanation(body: Any, words: str) -> None:
     with served(worlds_of()) as client:
         answer = client.control("PUT", "/snapshots/s", body)
         assert answer.status == 400
@@ -182,7 +182,7 @@ def use(held: WorldEntry) -> None:
 @pytest.mark.parametrize(
     "part", ["now", "ids", "workflows", "world", "runs", "faults", "calls", "requestIds"]
 )
-def test_whatever_stands_in_the_place_of_something_in_a_file_is_refused_or_does_no_harm(part: str) -> None:
+def test_a_damaged_snapshot_file_is_refused_or_loads_without_harm(part: str) -> None:
     mock = a_world()
     Client(mock).request("GET", "/workflow/a/status")
     file = json.loads(json.dumps(snapshot_json(Snapshot.of(mock.app))))
@@ -202,7 +202,7 @@ def test_whatever_stands_in_the_place_of_something_in_a_file_is_refused_or_does_
 
 
 @pytest.mark.parametrize("packed", ["é", "not base 64", "QQ=="])
-def test_a_source_of_chance_that_is_none_is_refused(packed: str) -> None:
+def test_an_invalid_random_state_is_refused(packed: str) -> None:
     with pytest.raises(Unreadable, match="not the state of a source of chance"):
         random_state([packed, None])
 
@@ -221,6 +221,6 @@ def test_a_source_of_chance_that_is_none_is_refused(packed: str) -> None:
     ],
     ids=lambda failure: failure.message,
 )
-def test_a_failure_that_was_read_from_a_file_is_told_as_before(failure: failures.Cause) -> None:
+def test_a_failure_that_is_read_from_a_file_is_reported_as_before(failure: failures.Cause) -> None:
     again = cause(cause_json(failure))
     assert closed_runs.error(again) == closed_runs.error(failure)

@@ -74,7 +74,7 @@ def a_file() -> Any:
 
 
 @pytest.mark.parametrize("by", [MOST_RUNS, 2**62 - 10, MOST_RUNS // 2])
-def test_the_numbers_of_a_snapshots_runs_are_never_those_of_another_worlds(by: int) -> None:
+def test_run_numbers_of_a_snapshot_never_collide_with_another_world(by: int) -> None:
     file = a_file()
     for one in file["runs"]:
         one["run"]["number"] += by
@@ -84,7 +84,7 @@ def test_the_numbers_of_a_snapshots_runs_are_never_those_of_another_worlds(by: i
 
 
 @pytest.mark.parametrize("part", ["entered", "ended"])
-def test_a_snapshot_leaves_numbers_for_the_runs_to_come(part: str) -> None:
+def test_a_snapshot_leaves_numbers_for_later_runs(part: str) -> None:
     file = a_file()
     file["world"][part] = MOST_RUNS - 1
     with pytest.raises(Unreadable, match="no more runs could begin"):
@@ -102,7 +102,7 @@ def test_a_snapshot_leaves_numbers_for_the_runs_to_come(part: str) -> None:
         ("runs", -1, "run", "underWay", "steps", 0, 3),
     ],
 )
-def test_a_snapshot_that_could_count_no_further_is_refused(path: tuple[Any, ...]) -> None:
+def test_a_snapshot_with_exhausted_counters_is_refused(path: tuple[Any, ...]) -> None:
     mock = make({"clock": "manual"})
     mock.world.start("slow", workflow_id="s")
     mock.clock.advance("1s")
@@ -119,7 +119,7 @@ def test_a_snapshot_that_could_count_no_further_is_refused(path: tuple[Any, ...]
         checked_snapshot(file, like)
 
 
-def test_how_many_runs_have_gone_is_in_the_file(tmp_path: Path) -> None:
+def test_the_file_has_the_number_of_removed_runs(tmp_path: Path) -> None:
     def fake() -> OutputMock:
         mock = OutputMock(keep_runs=2)
         mock.workflow("done").returns(1)
@@ -155,7 +155,7 @@ def late_signal(mock: OutputMock) -> None:
 
 
 @pytest.mark.parametrize("do", [late_clock, long_sleep, late_signal])
-def test_every_time_that_a_world_can_have_is_read_again(
+def test_every_possible_time_of_a_world_is_saved_and_read_again(
     tmp_path: Path, do: Callable[[OutputMock], None]
 ) -> None:
     def state(held: WorldEntry) -> Any:
@@ -213,7 +213,7 @@ def has_a_step_that_is_the_run_itself(file: Any) -> None:
         has_a_step_that_is_the_run_itself,
     ],
 )
-def test_a_snapshot_that_could_not_be_traced_or_written_again_is_refused(
+def test_a_snapshot_that_cannot_be_traced_or_saved_again_is_refused(
     change: Callable[[Any], None],
 ) -> None:
     file = a_file()
@@ -240,7 +240,7 @@ def spoilt(state: Path, change: Callable[[dict[str, Any]], None], name: str = "w
 
 
 @pytest.mark.parametrize("name", ["../../../victim", "..", "", "a/b", "w\n", "default"])
-def test_a_state_file_whose_worlds_have_impossible_names_is_damaged(tmp_path: Path, name: str) -> None:
+def test_a_state_file_with_impossible_world_names_is_damaged(tmp_path: Path, name: str) -> None:
     state = tmp_path / "state"
     spoilt(state, lambda body: None, name)
     before = state.read_bytes()
@@ -262,7 +262,7 @@ def test_a_state_file_whose_worlds_have_impossible_names_is_damaged(tmp_path: Pa
         {"odd": 1},
     ],
 )
-def test_a_state_file_with_impossible_options_of_a_world_is_damaged(
+def test_a_state_file_with_impossible_world_options_is_damaged(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     state = tmp_path / "state"
@@ -272,7 +272,7 @@ def test_a_state_file_with_impossible_options_of_a_world_is_damaged(
 
 
 @pytest.mark.parametrize("name", ["../../victim", "..", ".", "", "a/b", "/victim"])
-def test_no_folder_goes_but_that_of_a_worlds_traces(tmp_path: Path, name: str) -> None:
+def test_deleting_a_world_deletes_only_its_trace_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "victim").mkdir()
     kept = TraceStorage({}, str(tmp_path / "traces"))
     (tmp_path / "traces" / "worlds" / "a" / "b").mkdir(parents=True)
@@ -285,7 +285,7 @@ def test_no_folder_goes_but_that_of_a_worlds_traces(tmp_path: Path, name: str) -
     assert not (tmp_path / "traces" / "worlds" / "a").exists()
 
 
-def test_the_path_of_a_folder_names_no_world_to_delete() -> None:
+def test_a_path_is_not_accepted_as_the_name_of_a_world_to_delete() -> None:
     with served(worlds_of()) as client:
         for name in ("..%2F..", "..%2F..%2Fvictim", "%2E%2E"):
             assert client.control("DELETE", f"/worlds/{name}").status == 404

@@ -108,7 +108,7 @@ def whole_history(fake: Fake, workflow_id: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("end", [killed, stopped, interrupted])
-def test_whatever_ends_a_server_the_next_one_continues_from_there(
+def test_a_restarted_server_continues_however_the_last_one_ended(
     serve: Serve, script: Path, state: Path, end: Callable[[Fake], None]
 ) -> None:
     fake = serve(script, "--state", state)
@@ -159,7 +159,7 @@ def test_whatever_ends_a_server_the_next_one_continues_from_there(
     assert last.ask("POST", "/workflow/a/query/stage", {}).json == "asked"
 
 
-def test_a_kill_at_any_moment_leaves_what_was_written_and_nothing_twice(
+def test_a_kill_at_any_moment_loses_no_saved_run_and_duplicates_none(
     serve: Serve, script: Path, state: Path
 ) -> None:
     chance = random.Random(8)
@@ -223,7 +223,7 @@ def test_a_kill_at_any_moment_leaves_what_was_written_and_nothing_twice(
         stopped(again)
 
 
-def test_on_the_real_clock_the_time_that_has_passed_has_passed(
+def test_on_the_real_clock_time_passes_while_the_server_is_down(
     serve: Serve, tmp_path: Path, state: Path
 ) -> None:
     file = tmp_path / "script.yaml"
@@ -243,7 +243,7 @@ CHANGED = SCRIPT.replace('await ctx.step("draft"', 'await ctx.step("other"')
 
 
 @pytest.mark.parametrize("change", [CHANGED, SCRIPT.replace('"approval"', '"renamed"')])
-def test_a_run_whose_script_has_changed_or_gone_waits_for_it_and_nothing_is_lost(
+def test_a_run_whose_script_changed_or_is_missing_waits_for_it(
     serve: Serve, script: Path, state: Path, change: str
 ) -> None:
     fake = serve(script, "--state", state)
@@ -283,7 +283,7 @@ def test_a_run_that_waits_for_its_script_can_be_ended(serve: Serve, script: Path
     assert other.get("/workflow/a/status").json["status"] == "terminated"
 
 
-def test_a_run_of_a_yaml_file_continues_as_it_began_and_new_ones_take_the_file_as_it_is(
+def test_a_run_of_a_yaml_file_keeps_its_script_and_new_runs_use_the_current_file(
     serve: Serve, tmp_path: Path, state: Path
 ) -> None:
     file = tmp_path / "script.yaml"
@@ -302,7 +302,7 @@ def test_a_run_of_a_yaml_file_continues_as_it_began_and_new_ones_take_the_file_a
         assert again.get(f"/workflow/{name}/result").json["output"] == output
 
 
-def test_what_a_request_took_away_stays_away_and_what_a_script_adds_is_there(
+def test_removed_workflows_stay_removed_and_new_ones_of_the_script_are_added(
     serve: Serve, script: Path, state: Path
 ) -> None:
     fake = serve(script, "--state", state)
@@ -391,7 +391,7 @@ def filled(state: Path) -> None:
         (has_other_bytes, "is damaged"),
     ],
 )
-def test_a_file_that_is_not_a_sound_state_file_is_refused_and_left_as_it_is(
+def test_a_damaged_state_file_is_refused_and_left_unchanged(
     state: Path, script: Path, spoil: Callable[[Path], None], words: str
 ) -> None:
     from tests.cli.commands import one_line, run
@@ -437,7 +437,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_the_start(script: Path, t
     assert re.search(r"cannot make .*nowhere/state: there is no folder .*nowhere; make it", one_line(ended))
 
 
-def test_an_empty_file_and_one_that_others_can_read_become_ones_own(state: Path) -> None:
+def test_an_empty_or_readable_state_file_becomes_private(state: Path) -> None:
     state.touch(mode=0o644)
     opened(state).close()
     assert state.stat().st_mode & 0o777 == 0o600
@@ -449,7 +449,7 @@ def test_an_empty_file_and_one_that_others_can_read_become_ones_own(state: Path)
 # A file that cannot be written any more
 
 
-def test_a_full_disk_is_reported_once_and_shown_and_nothing_is_missing_afterwards(
+def test_a_full_disk_is_reported_once_and_nothing_is_missing_afterwards(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mock = OutputMock()
@@ -490,7 +490,7 @@ def test_a_full_disk_is_reported_once_and_shown_and_nothing_is_missing_afterward
     again.close()
 
 
-def test_what_a_stuck_world_keeps_from_the_file_is_reported(serve: Serve, tmp_path: Path) -> None:
+def test_a_stuck_world_that_cannot_be_saved_is_reported(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "stuck.py").write_text(
         "import os\nfrom output_mock import Script\nscript = Script()\n"
         '@script.workflow("stuck")\nasync def stuck(ctx, input):\n    os.read(os.pipe()[0], 1)\n'
@@ -517,7 +517,7 @@ def test_what_a_stuck_world_keeps_from_the_file_is_reported(serve: Serve, tmp_pa
         ("PUT", "/clock", {"mode": "manual"}),
     ],
 )
-def test_what_the_control_plane_changes_is_written_though_nobody_asks_for_a_run(
+def test_changes_by_the_control_plane_are_saved_without_any_run(
     state: Path, monkeypatch: pytest.MonkeyPatch, world: str, method: str, path: str, body: Any
 ) -> None:
     mock = OutputMock()
@@ -542,7 +542,7 @@ def test_what_the_control_plane_changes_is_written_though_nobody_asks_for_a_run(
     worlds.close()
 
 
-def test_worlds_that_are_stuck_hold_up_no_other_ones(state: Path) -> None:
+def test_stuck_worlds_do_not_delay_saving_the_others(state: Path) -> None:
     mock = OutputMock()
     mock.workflow("w").returns(1)
     worlds = Worlds(mock, lambda options: OutputMock())

@@ -51,7 +51,7 @@ class Persistent(Session):
 @given(
     programs=programs, parts=st.lists(requests, min_size=2, max_size=3), clock=CLOCKS, every=st.integers(1, 4)
 )
-def test_who_continues_from_a_state_file_gets_the_same_answers(
+def test_continuing_from_a_state_file_gives_the_same_responses(
     programs: Any, parts: list[Any], clock: str, every: int
 ) -> None:
     *before, after = parts
@@ -80,7 +80,7 @@ def test_who_continues_from_a_state_file_gets_the_same_answers(
 
 @settings(max_examples=20)
 @given(programs=programs, before=requests, between=requests, after=requests, clock=CLOCKS)
-def test_who_continues_from_a_snapshot_file_gets_the_same_answers(
+def test_continuing_from_a_snapshot_file_gives_the_same_responses(
     programs: Any, before: Any, between: Any, after: Any, clock: str
 ) -> None:
     first = Persistent(clock, programs)

@@ -368,7 +368,9 @@ def comparable(result: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "given"), SAME, ids=str)
-def test_a_script_does_the_same_on_both_engines(name: str, given: Any, api: Front, fake: OutputMock) -> None:
+def test_a_script_behaves_the_same_on_both_engines(
+    name: str, given: Any, api: Front, fake: OutputMock
+) -> None:
     wanted, events = played_by_the_fake(fake, name, given)
     run = api.start(name, given)
     assert comparable(api.result(run)) == comparable(wanted)
@@ -379,7 +381,7 @@ def test_a_script_does_the_same_on_both_engines(name: str, given: Any, api: Fron
 
 
 @pytest.mark.parametrize("where", ["script", "step", "output", "child", "exit", "condition"])
-def test_a_mistake_in_a_script_ends_its_run_with_the_words_of_the_fake(
+def test_a_mistake_in_a_script_ends_its_run_with_the_message_of_the_fake(
     where: str, api: Front, fake: OutputMock
 ) -> None:
     wanted, _ = played_by_the_fake(fake, "mistaken", where)
@@ -404,7 +406,7 @@ def until(api: Front, run: str, query: str, answer: Any) -> None:
     eventually(asked)
 
 
-def test_an_approval_goes_through_queries_updates_and_signals(api: Front) -> None:
+def test_an_approval_works_with_queries_updates_and_signals(api: Front) -> None:
     run = api.start("conf_approval", {"topic": "bees"})
     until(api, run, "getProgress", {"stage": "review"})
     assert api.query(run, "getProgress", {"verbose": True})["threshold"] == 0.8
@@ -427,9 +429,7 @@ def test_an_approval_goes_through_queries_updates_and_signals(api: Front) -> Non
         ),
     ],
 )
-def test_a_query_that_cannot_be_answered_says_what_the_real_one_says(
-    name: str, words: str, api: Front
-) -> None:
+def test_a_failed_query_gets_the_message_of_the_real_sdk(name: str, words: str, api: Front) -> None:
     run = api.start("conf_approval", {"topic": "bees"})
     until(api, run, "getProgress", {"stage": "review"})
     with pytest.raises(WorkflowQueryFailedError, match=words.replace("[", r"\[")):
@@ -473,7 +473,7 @@ async def hears(ctx: Context, given: Any) -> Any:
     return [first, second, *heard]
 
 
-def test_signals_are_kept_in_order_until_the_script_wants_them(api: Front) -> None:
+def test_signals_are_queued_in_order_until_the_script_waits_for_them(api: Front) -> None:
     run = api.start("hears")
     for payload in ({"n": 1}, UNDEFINED):
         api.signal(run, "kept", payload)
@@ -492,7 +492,7 @@ def test_signals_are_kept_in_order_until_the_script_wants_them(api: Front) -> No
         ("ignore", "cancelled", None),
     ],
 )
-def test_a_stop_is_a_cancelled_error_in_the_script(
+def test_a_stop_raises_a_cancelled_error_in_the_script(
     on_stop: str, status: str, output: Any, api: Front
 ) -> None:
     run = api.start("conf_graceful", {"onStop": on_stop})
@@ -534,7 +534,7 @@ def test_a_stop_reaches_children_steps_and_handlers(api: Front) -> None:
     assert events.count("ACTIVITY_TASK_CANCEL_REQUESTED") == 1
 
 
-def test_a_reset_plays_what_was_done_and_continues_from_there(api: Front) -> None:
+def test_a_reset_replays_completed_steps_and_continues(api: Front) -> None:
     run = api.start("conf_approval", {"topic": "bees"})
     until(api, run, "getProgress", {"stage": "review"})
     api.signal(run, "approve", {"by": "ana"})
@@ -545,14 +545,14 @@ def test_a_reset_plays_what_was_done_and_continues_from_there(api: Front) -> Non
     assert api.events(run).count("ACTIVITY_TASK_SCHEDULED") == 3
 
 
-def test_a_workflow_that_the_catalog_lost_fails_and_does_not_wait(api: Front) -> None:
+def test_a_run_of_a_removed_workflow_fails_instead_of_waiting(api: Front) -> None:
     started = api.client.start_workflow("conf_lost", id="lost", task_queue=CATALOG)
     with pytest.raises(WorkflowFailureError) as caught:
         api.wait(api.wait(started).result())
     assert getattr(caught.value.cause, "message", "") == "catalog main has no workflow 'conf_lost'"
 
 
-def test_a_run_tells_what_it_handles(api: Front) -> None:
+def test_a_run_lists_its_handlers(api: Front) -> None:
     run = api.start("hears")
     until(api, run, "heard", [])
     told = api.query(run, "__temporal_workflow_metadata")["definition"]
@@ -562,14 +562,14 @@ def test_a_run_tells_what_it_handles(api: Front) -> None:
     assert told["queryDefinitions"][-1] == {"name": "heard"}
 
 
-def test_a_chain_continues_with_new_input(api: Front) -> None:
+def test_continue_as_new_uses_the_new_input(api: Front) -> None:
     run = api.start("conf_chain", {"value": 0, "limit": 3})
     result = api.result(run)
     assert (result["status"], result["output"]) == ("completed", {"value": 3})
 
 
 @pytest.mark.parametrize("where", ["signal", "update", "query", "condition"])
-def test_a_mistake_beside_the_script_ends_the_run_and_names_the_line(where: str, api: Front) -> None:
+def test_a_mistake_in_a_helper_function_ends_the_run_and_names_the_line(where: str, api: Front) -> None:
     run = api.start("mistaken_beside")
     until(api, run, "ready", True)
     if where == "query":
@@ -604,9 +604,7 @@ async def mistaken_beside(ctx: Context, given: Any) -> Any:
     await ctx.condition(lambda: bool(asked) and asked[0]["nothing"])
 
 
-def test_children_without_end_fail_and_do_not_continue_for_ever(
-    api: Front, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_endless_children_fail(api: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("output_mock.temporal.run.DEEPEST_CHILD", 4)
     result = api.run("endless")
     assert result["status"] == "failed"
@@ -618,7 +616,7 @@ async def endless(ctx: Context, given: Any) -> Any:
     await ctx.child("endless")
 
 
-def test_answers_are_given_in_turn_and_stay_what_they_were(api: Front) -> None:
+def test_scripted_answers_are_used_in_order_and_the_last_one_repeats(api: Front) -> None:
     outcomes = [api.run("in_turn") for _ in range(3)]
     assert [one["status"] for one in outcomes] == ["failed", "completed", "completed"]
     assert [one["output"] for one in outcomes] == [None, 2, 2]
@@ -627,7 +625,7 @@ def test_answers_are_given_in_turn_and_stay_what_they_were(api: Front) -> None:
 script.workflow("in_turn").fails("busy").then.returns(2)
 
 
-def test_the_same_run_sees_the_same_chance_time_and_names(api: Front) -> None:
+def test_a_replayed_run_sees_the_same_random_values_time_and_names(api: Front) -> None:
     run = api.start("chance")
     result = api.result(run)
     # A run that has left the worker's memory is played again for this.
@@ -648,7 +646,7 @@ async def chance(ctx: Context, given: Any) -> Any:
 # --- the catalog, and what a worker of another machine needs ---------------------------------------------
 
 
-def test_the_catalog_tells_what_the_fake_tells(api: Front, fake: OutputMock) -> None:
+def test_the_catalog_is_the_same_as_that_of_the_fake(api: Front, fake: OutputMock) -> None:
     async def asked() -> tuple[Any, Any, str | None]:
         description = await api.handle(CATALOG).describe()
         contents = await api.handle(CATALOG).query("get")
@@ -662,9 +660,7 @@ def test_the_catalog_tells_what_the_fake_tells(api: Front, fake: OutputMock) -> 
     assert queue == CATALOG
 
 
-def test_a_step_that_another_process_has_asked_for_is_done_all_the_same(
-    temporal: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_that_another_process_scheduled_is_run(temporal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Elsewhere(dict[Any, Any]):
         """What is under way in this process: nothing, as on another machine."""
 
@@ -686,7 +682,7 @@ def test_a_step_that_another_process_has_asked_for_is_done_all_the_same(
         front.close()
 
 
-def test_a_run_continues_with_the_next_worker(temporal: str) -> None:
+def test_a_run_continues_on_another_worker(temporal: str) -> None:
     catalog = "restarts"
     with serve_on_temporal(pack, target=temporal, catalog=catalog, leave_no_trace=False):
         front = Front(temporal, catalog)
@@ -699,7 +695,7 @@ def test_a_run_continues_with_the_next_worker(temporal: str) -> None:
         front.close()
 
 
-def test_a_script_that_does_something_else_when_it_is_replayed_fails_its_run(temporal: str) -> None:
+def test_a_nondeterministic_script_fails_its_run(temporal: str) -> None:
     def offered(*steps: str) -> Script:
         changing = Script()
 
@@ -740,7 +736,7 @@ def test_two_workers_share_a_catalog_and_the_last_one_ends_it(temporal: str) -> 
     front.close()
 
 
-def test_yaml_scripts_are_played(temporal: str) -> None:
+def test_yaml_scripts_can_be_served(temporal: str) -> None:
     with serve_on_temporal(
         load_yaml(ROOT / "tests" / "fidelity" / "pack.yaml"), target=temporal, catalog="yaml"
     ) as catalog:
@@ -750,7 +746,7 @@ def test_yaml_scripts_are_played(temporal: str) -> None:
         front.close()
 
 
-def test_runs_that_a_script_begins_with_are_begun(temporal: str) -> None:
+def test_initial_runs_of_a_script_are_started(temporal: str) -> None:
     begun = Script()
     begun.workflow("waits").takes("1h").returns(1)
     begun.begin_with("waits", workflow_id="from-the-beginning")
@@ -763,7 +759,7 @@ def test_runs_that_a_script_begins_with_are_begun(temporal: str) -> None:
 # --- coming and going ------------------------------------------------------------------------------------
 
 
-def test_nothing_of_a_catalog_is_left_and_nothing_else_is_touched(temporal: str, api: Front) -> None:
+def test_stopping_removes_the_catalog_and_nothing_else(temporal: str, api: Front) -> None:
     kept = api.start("hears")
     with serve_on_temporal(pack, target=temporal, catalog="verify-1") as catalog:
         front = Front(temporal, catalog)
@@ -777,7 +773,7 @@ def test_nothing_of_a_catalog_is_left_and_nothing_else_is_touched(temporal: str,
     front.close()
 
 
-def test_what_another_worker_still_serves_is_left_until_the_last_one_goes(temporal: str) -> None:
+def test_a_shared_catalog_is_kept_until_the_last_worker_stops(temporal: str) -> None:
     catalog = "shared-without-trace"
     with serve_on_temporal(pack, target=temporal, catalog=catalog):
         front = Front(temporal, catalog)
@@ -794,7 +790,7 @@ def test_what_another_worker_still_serves_is_left_until_the_last_one_goes(tempor
     front.close()
 
 
-def test_runs_that_were_there_before_the_catalog_are_neither_ended_nor_deleted(temporal: str) -> None:
+def test_runs_from_before_the_catalog_are_neither_terminated_nor_deleted(temporal: str) -> None:
     catalog = "there-before"
     with serve_on_temporal(pack, target=temporal, catalog=catalog, leave_no_trace=False):
         front = Front(temporal, catalog)
@@ -812,9 +808,7 @@ def test_runs_that_were_there_before_the_catalog_are_neither_ended_nor_deleted(t
 
 
 @pytest.mark.parametrize("had_a_catalog", [False, True])
-def test_the_runs_of_a_deployment_whose_worker_is_down_keep_us_away(
-    had_a_catalog: bool, temporal: str
-) -> None:
+def test_a_catalog_with_runs_of_a_stopped_worker_is_refused(had_a_catalog: bool, temporal: str) -> None:
     queue = f"deployment-{had_a_catalog}"
     front = Front(temporal, queue)
     if had_a_catalog:
@@ -835,7 +829,7 @@ def test_the_runs_of_a_deployment_whose_worker_is_down_keep_us_away(
     front.close()
 
 
-def test_an_interrupt_ends_the_catalog(temporal: str) -> None:
+def test_an_interrupt_terminates_the_catalog(temporal: str) -> None:
     front = Front(temporal, "interrupted")
     with pytest.raises(KeyboardInterrupt), serve_on_temporal(pack, target=temporal, catalog="interrupted"):
         raise KeyboardInterrupt
@@ -843,7 +837,7 @@ def test_an_interrupt_ends_the_catalog(temporal: str) -> None:
     front.close()
 
 
-def test_where_no_temporal_is_the_error_names_the_address_and_what_to_do() -> None:
+def test_an_unreachable_temporal_error_names_the_address_and_what_to_do() -> None:
     port = free_port()
     with (
         pytest.raises(NotReachableError, match=rf"127\.0\.0\.1:{port} .*temporal server start-dev"),
@@ -852,7 +846,7 @@ def test_where_no_temporal_is_the_error_names_the_address_and_what_to_do() -> No
         raise AssertionError("it was offered")
 
 
-def test_a_namespace_that_is_not_there_is_named(temporal: str) -> None:
+def test_an_unknown_namespace_is_named(temporal: str) -> None:
     with (
         pytest.raises(NotReachableError, match="has no namespace 'elsewhere'"),
         serve_on_temporal(pack, target=temporal, namespace="elsewhere"),
@@ -860,7 +854,7 @@ def test_a_namespace_that_is_not_there_is_named(temporal: str) -> None:
         raise AssertionError("it was offered")
 
 
-def test_a_catalog_that_another_worker_serves_is_not_taken_over(temporal: str, api: Front) -> None:
+def test_a_catalog_of_another_worker_is_not_taken_over(temporal: str, api: Front) -> None:
     with (
         pytest.raises(CatalogTakenError, match=r"'main' is taken .*a worker with other scripts serves it"),
         serve_on_temporal(pack, target=temporal, catalog=CATALOG),
@@ -869,7 +863,7 @@ def test_a_catalog_that_another_worker_serves_is_not_taken_over(temporal: str, a
     assert api.run("conf_sum", {"a": 1, "b": 2})["output"] == {"total": 3}
 
 
-def test_a_workflow_of_somebody_else_is_not_taken_for_a_catalog(temporal: str, api: Front) -> None:
+def test_another_workflow_with_the_id_of_a_catalog_is_not_replaced(temporal: str, api: Front) -> None:
     run = api.start("hears", workflow_id="somebodys-catalog")
     with (
         pytest.raises(CatalogTakenError, match="another workflow with that id is running"),
@@ -879,7 +873,7 @@ def test_a_workflow_of_somebody_else_is_not_taken_for_a_catalog(temporal: str, a
     assert api.status(run) == "running"
 
 
-def test_a_task_queue_that_somebody_else_polls_is_left_alone(temporal: str, api: Front) -> None:
+def test_a_task_queue_that_another_worker_polls_is_refused(temporal: str, api: Front) -> None:
     async def offered_beside() -> None:
         client = await Client.connect(temporal, identity="somebody", data_converter=CONVERTER)
         async with Worker(client, task_queue="theirs", workflows=[CatalogWorkflow]):
@@ -918,7 +912,7 @@ def test_a_catalog_whose_worker_may_not_have_polled_yet_is_not_taken_over(tempor
     front.close()
 
 
-def test_a_worker_whose_catalog_is_somebody_elses_by_now_says_so_and_ends_nothing(temporal: str) -> None:
+def test_a_worker_that_lost_its_catalog_reports_it_and_terminates_nothing(temporal: str) -> None:
     catalog = "taken-away"
     front = Front(temporal, catalog)
     run = "plays-when-it-is-taken-away"
@@ -938,7 +932,7 @@ def test_a_worker_whose_catalog_is_somebody_elses_by_now_says_so_and_ends_nothin
     front.close()
 
 
-def test_a_worker_that_ends_as_its_catalog_is_taken_away_ends_nothing_of_the_next(temporal: str) -> None:
+def test_a_worker_that_loses_its_catalog_while_stopping_does_not_affect_the_next(temporal: str) -> None:
     """It had no time to notice."""
 
     async def taken_away() -> None:
@@ -960,9 +954,7 @@ def test_a_worker_that_ends_as_its_catalog_is_taken_away_ends_nothing_of_the_nex
     asyncio.run(taken_away())
 
 
-def test_a_catalog_that_was_left_behind_is_started_again(
-    temporal: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_abandoned_catalog_is_started_again(temporal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its worker was killed more than a minute ago, and the scripts have changed since."""
     monkeypatch.setattr("output_mock.temporal.worker._POLLED_WITHIN", timedelta(0))
     front = Front(temporal, "left-behind")
@@ -983,7 +975,7 @@ def test_scripts_whose_names_clash_are_refused(temporal: str) -> None:
 
 
 @pytest.mark.parametrize("name", ['a" OR TaskQueue != "', "", "two words", "two\n", "\u212aelvin"])
-def test_a_name_that_would_change_what_temporal_is_asked_is_refused(name: str) -> None:
+def test_a_catalog_name_that_could_alter_a_temporal_query_is_refused(name: str) -> None:
     with (
         pytest.raises(ValueError, match=f"{re.escape(repr(name))} is not a valid catalog name; use letters"),
         serve_on_temporal(pack, target=f"127.0.0.1:{free_port()}", catalog=name),
@@ -991,7 +983,7 @@ def test_a_name_that_would_change_what_temporal_is_asked_is_refused(name: str) -
         raise AssertionError("it was offered")
 
 
-def test_a_worker_that_was_stopped_before_it_began_begins_nothing(temporal: str) -> None:
+def test_a_worker_that_is_stopped_before_it_starts_starts_nothing(temporal: str) -> None:
     worker = ScriptWorker(ServedCatalog("never", [pack], TRACES), target=temporal)
     worker.stop()
     asyncio.run(worker.run(lambda: pytest.fail("it was ready")))
@@ -1000,7 +992,7 @@ def test_a_worker_that_was_stopped_before_it_began_begins_nothing(temporal: str)
 # --- failures on their way -------------------------------------------------------------------------------
 
 
-def test_a_chain_of_failures_survives_the_way_through_temporal(fake: OutputMock) -> None:
+def test_a_failure_with_causes_is_preserved_through_temporal(fake: OutputMock) -> None:
     run = fake.app.test_client().post(
         "/workflow/run", json={"workflowName": "conf_fail", "input": {"mode": "cause"}}
     )
@@ -1030,7 +1022,9 @@ def worker_command(*arguments: str, **variables: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_plays_scripts_until_a_signal_ends_it(number: int, temporal: str, tmp_path: Path) -> None:
+def test_the_command_serves_scripts_until_a_signal_ends_it(
+    number: int, temporal: str, tmp_path: Path
+) -> None:
     file = tmp_path / "hello.yaml"
     file.write_text("workflows:\n  - name: hello\n    returns: {hello: '{{ input.name }}'}\n")
     catalog = f"command-{uuid.uuid4().hex}"
@@ -1056,7 +1050,7 @@ def test_the_command_plays_scripts_until_a_signal_ends_it(number: int, temporal:
         process.wait()
 
 
-def test_a_second_interrupt_ends_the_command_whose_end_hangs() -> None:
+def test_a_second_interrupt_ends_a_command_that_hangs_on_exit() -> None:
     code = """
 import asyncio
 from output_mock.cli import main
@@ -1114,7 +1108,7 @@ main()
         (["--temporal", f"127.0.0.1:{free_port()}"], "cannot reach a Temporal at 127.0.0.1:"),
     ],
 )
-def test_the_command_says_in_one_line_what_is_invalid(arguments: list[str], words: str) -> None:
+def test_the_command_reports_an_invalid_option_in_one_line(arguments: list[str], words: str) -> None:
     ended = run("worker", ROOT / "tests" / "fidelity" / "pack.yaml", *arguments)
     assert ended.returncode != 0
     line = one_line(ended)
@@ -1122,7 +1116,7 @@ def test_the_command_says_in_one_line_what_is_invalid(arguments: list[str], word
     assert words in line
 
 
-def test_the_example_of_the_guide_does_what_the_guide_says(
+def test_the_example_of_the_guide_works_as_described(
     temporal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     section = (ROOT / "docs" / "guides" / "temporal.md").read_text()

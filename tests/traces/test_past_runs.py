@@ -83,7 +83,7 @@ def without_trace(answer: Any) -> Any:
     return {key: value for key, value in answer.items() if key != "trace"}
 
 
-def test_they_have_the_status_result_and_input_that_they_had(pair: tuple[OutputMock, OutputMock]) -> None:
+def test_loaded_runs_keep_their_status_result_and_input(pair: tuple[OutputMock, OutputMock]) -> None:
     mock, past = pair
     client, again = Client(mock), Client(past)
     # The one that was wrong before it began has no destinations, and is no different.
@@ -98,7 +98,7 @@ def test_they_have_the_status_result_and_input_that_they_had(pair: tuple[OutputM
         assert without_trace(again.get(f"/workflow/{workflow_id}/result").json) == expected
 
 
-def test_their_histories_tell_the_same_of_steps_and_children(pair: tuple[OutputMock, OutputMock]) -> None:
+def test_loaded_histories_have_the_same_steps_and_children(pair: tuple[OutputMock, OutputMock]) -> None:
     mock, past = pair
 
     def told(events: list[dict[str, Any]]) -> list[Any]:
@@ -120,7 +120,7 @@ def test_their_histories_tell_the_same_of_steps_and_children(pair: tuple[OutputM
         assert told(past.runs[workflow_id].history) == told(mock.runs[workflow_id].history), workflow_id
 
 
-def test_every_history_is_numbered_and_refers_to_what_came_before(
+def test_every_history_is_numbered_and_refers_to_earlier_events(
     pair: tuple[OutputMock, OutputMock],
 ) -> None:
     for run in pair[1].runs.values():
@@ -138,7 +138,7 @@ def test_every_history_is_numbered_and_refers_to_what_came_before(
 
 
 @BOTH_TRANSPORTS
-def test_their_trace_logs_are_the_files(pair: tuple[OutputMock, OutputMock], transport: str) -> None:
+def test_trace_logs_of_loaded_runs_are_the_files(pair: tuple[OutputMock, OutputMock], transport: str) -> None:
     mock, past = pair
     # Not `connected`, which would close the fake that the other tests ask, too.
     with nullcontext(past) if transport == "in_process" else past.serve() as place:
@@ -150,7 +150,7 @@ def test_their_trace_logs_are_the_files(pair: tuple[OutputMock, OutputMock], tra
             assert past.runs[workflow_id].trace == answer["data"]
 
 
-def test_a_stream_tells_the_whole_history_and_ends(pair: tuple[OutputMock, OutputMock]) -> None:
+def test_a_stream_of_a_loaded_run_has_its_whole_history_and_ends(pair: tuple[OutputMock, OutputMock]) -> None:
     _, past = pair
     client = Client(past)
     (workflow_id,) = [one for one, run in past.runs.items() if run.workflow == "busy"]
@@ -161,7 +161,7 @@ def test_a_stream_tells_the_whole_history_and_ends(pair: tuple[OutputMock, Outpu
     assert len(events) == len(past.runs[workflow_id].history)
 
 
-def test_they_take_no_messages_and_cannot_be_replayed(pair: tuple[OutputMock, OutputMock]) -> None:
+def test_loaded_runs_accept_no_messages_and_cannot_be_reset(pair: tuple[OutputMock, OutputMock]) -> None:
     client = Client(pair[1])
     workflow_id = next(one for one, run in pair[1].runs.items() if run.workflow == "conf_sum")
     assert client.post(f"/workflow/{workflow_id}/signal/x").status == 404
@@ -170,7 +170,7 @@ def test_they_take_no_messages_and_cannot_be_replayed(pair: tuple[OutputMock, Ou
     assert answer.json["error"] == "ScriptError"
 
 
-def test_new_runs_are_made_beside_them(pair: tuple[OutputMock, OutputMock]) -> None:
+def test_new_runs_can_be_started_next_to_loaded_ones(pair: tuple[OutputMock, OutputMock]) -> None:
     _, past = pair
     past.workflow("new").returns(1)
     client = Client(past)
@@ -199,7 +199,7 @@ def test_the_recorded_traces_can_be_loaded(tmp_path: Path) -> None:
     }
 
 
-def test_older_traces_have_ids_and_names_of_other_forms(tmp_path: Path) -> None:
+def test_older_traces_with_other_ids_and_names_can_be_loaded(tmp_path: Path) -> None:
     tree = {**ROOT, "id": "w-758d51b8", "children": [{key: NODE[key] for key in NODE if key != "attributes"}]}
     (tmp_path / "mine.json").write_text(json.dumps(tree))
     mock = OutputMock()
@@ -208,7 +208,7 @@ def test_older_traces_have_ids_and_names_of_other_forms(tmp_path: Path) -> None:
     assert Client(mock).get(f"/workflow/mine/runs/{run.run_id}/status").json["status"] == "completed"
 
 
-def test_a_trace_without_an_end_is_of_a_run_that_was_ended(tmp_path: Path) -> None:
+def test_a_trace_without_an_end_becomes_a_terminated_run(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({**ROOT, "endedAt": None, "output": "<<…>>"}))
     mock = OutputMock()
     load_past(mock.world, read_past(tmp_path).files)
@@ -237,7 +237,7 @@ def test_a_trace_without_an_end_is_of_a_run_that_was_ended(tmp_path: Path) -> No
         ('{"a": ' * 50_000, "nested too deep|no JSON"),
     ],
 )
-def test_a_file_that_is_not_a_trace_is_named_with_what_is_wrong(
+def test_a_file_that_is_not_a_trace_is_reported_with_the_problem(
     tmp_path: Path, content: str, words: str
 ) -> None:
     (tmp_path / "a.json").write_text(content)
@@ -245,7 +245,7 @@ def test_a_file_that_is_not_a_trace_is_named_with_what_is_wrong(
         read_past(tmp_path)
 
 
-def test_a_folder_without_traces_is_refused_and_a_file_that_is_none_left_out(tmp_path: Path) -> None:
+def test_a_folder_without_traces_is_refused_and_other_files_are_skipped(tmp_path: Path) -> None:
     with pytest.raises(NoTrace, match="there are no traces"):
         read_past(tmp_path)
     tree = {**ROOT, "id": "01a20ae8-b5dc-7f3c-b6b3-183cfe79dd19"}
@@ -261,7 +261,7 @@ def test_a_folder_without_traces_is_refused_and_a_file_that_is_none_left_out(tmp
     ]
 
 
-def test_two_runs_of_one_id_and_time_keep_their_own_traces(tmp_path: Path) -> None:
+def test_two_runs_with_the_same_id_and_time_keep_their_own_traces(tmp_path: Path) -> None:
     for number in (1, 2):
         folder = tmp_path / f"{number}"
         folder.mkdir()
@@ -301,7 +301,7 @@ TREES = st.recursive(
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, *SLOW_IS_FINE])
 @given(st.lists(TREES, max_size=5))
-def test_whatever_a_trace_says_there_is_a_run_with_a_history(tmp_path: Path, children: list[Any]) -> None:
+def test_any_valid_trace_becomes_a_run_with_a_history(tmp_path: Path, children: list[Any]) -> None:
     (tmp_path / "a.json").write_text(json.dumps({**ROOT, "children": children}))
     mock = OutputMock()
     load_past(mock.world, read_past(tmp_path).files)
@@ -312,7 +312,7 @@ def test_whatever_a_trace_says_there_is_a_run_with_a_history(tmp_path: Path, chi
         assert events[0]["eventTypeName"] == "WORKFLOW_EXECUTION_STARTED"
 
 
-def test_a_failure_keeps_what_it_had(tmp_path: Path) -> None:
+def test_a_loaded_failure_keeps_its_details(tmp_path: Path) -> None:
     mock = OutputMock(traces=in_folder(tmp_path))
     mock.workflow("w").fails(Failure("no", name="QuotaError", limit=3, cause=Failure("why")))
     Client(mock).run("w", workflowId="w")

@@ -50,7 +50,7 @@ def lines(tree: dict[str, Any], **options: Any) -> list[str]:
     return [click.unstyle(line) for line in drawn(tree, **{"width": 100, **options})]
 
 
-def test_the_tree_shows_what_was_done_when_how_often_and_what_it_cost(tree: dict[str, Any]) -> None:
+def test_the_tree_shows_steps_times_attempts_and_costs(tree: dict[str, Any]) -> None:
     shown = lines(tree)
     text = "\n".join(shown)
     assert re.search(r"^workflow summarise +█+ 23\.0 s$", shown[0])
@@ -78,7 +78,7 @@ def test_the_sdks_own_steps_are_shown_on_request() -> None:
     assert any("internal_step getTraceDestinations" in line for line in lines(found, internal=True))
 
 
-def test_bars_lie_where_things_happened(tree: dict[str, Any]) -> None:
+def test_bars_show_when_things_happened(tree: dict[str, Any]) -> None:
     def bar(line: str) -> tuple[int, int]:
         found = re.search(r"[█-▐]+(?=[ █-▐]* \d)", line)
         assert found, line
@@ -94,19 +94,19 @@ def test_bars_lie_where_things_happened(tree: dict[str, Any]) -> None:
     assert (fetch[1] - fetch[0]) < (whole[1] - whole[0]) / 5
 
 
-def test_where_only_ascii_can_be_written_only_that_is(tree: dict[str, Any]) -> None:
+def test_an_ascii_terminal_gets_only_ascii(tree: dict[str, Any]) -> None:
     for line in lines(tree, plain=True):
         assert line.isascii()
     assert "`- step post" in "\n".join(lines(tree, plain=True))
 
 
-def test_no_line_is_wider_than_it_may_be(tree: dict[str, Any]) -> None:
+def test_no_line_exceeds_the_width(tree: dict[str, Any]) -> None:
     for width in (72, 80, 200):
         assert max(len(line) for line in lines(tree, width=width)) <= width
 
 
 @pytest.mark.parametrize("version", ["0.11", "0.13"])
-def test_tokens_costs_and_models_are_read_from_both_forms_of_llm_nodes(version: Any) -> None:
+def test_tokens_costs_and_models_are_read_from_both_llm_node_formats(version: Any) -> None:
     mock = OutputMock()
     usage = {"input": 1000, "output": 200}
     price = {"input": 3, "output": 15}
@@ -159,9 +159,7 @@ NODES = st.recursive(
 
 @settings(max_examples=100)
 @given(NODES, st.booleans())
-def test_whatever_a_trace_holds_it_is_drawn_and_commands_no_terminal(
-    tree: dict[str, Any], plain: bool
-) -> None:
+def test_any_trace_is_drawn_without_control_characters(tree: dict[str, Any], plain: bool) -> None:
     for line in lines(tree, plain=plain, internal=True):
         assert line.isprintable()
     assert sums(tree).calls >= 0
@@ -183,7 +181,7 @@ def test_a_file_is_drawn_or_printed(tmp_path: Path, tree: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("kept", ["folder", "bucket"])
-def test_an_id_and_a_url_are_asked_of_the_server(tmp_path: Path, kept: str) -> None:
+def test_a_workflow_id_or_url_is_read_from_the_server(tmp_path: Path, kept: str) -> None:
     traces, stop = in_folder(tmp_path), lambda: None
     if kept == "bucket":
         url, stop = moto_server()
@@ -212,7 +210,7 @@ def test_an_id_and_a_url_are_asked_of_the_server(tmp_path: Path, kept: str) -> N
     stop()
 
 
-def test_a_fake_has_the_trace_of_a_run_wherever_it_keeps_it_and_before_it_ends(
+def test_the_trace_of_a_run_can_be_shown_from_any_storage_and_before_it_ends(
     serve: Serve,  # noqa: F811
     tmp_path: Path,
 ) -> None:
@@ -227,7 +225,7 @@ def test_a_fake_has_the_trace_of_a_run_wherever_it_keeps_it_and_before_it_ends(
     assert asked("w", "--url", url).output.startswith("workflow w")
 
 
-def test_the_token_of_one_server_is_not_told_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_of_one_server_is_not_sent_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
     mock = OutputMock()
     mock.workflow("w").returns(1)
     monkeypatch.setenv("OUTPUT_API_AUTH_TOKEN", "secret")
@@ -242,13 +240,13 @@ def test_the_token_of_one_server_is_not_told_to_another(monkeypatch: pytest.Monk
     assert sent == [None, "Basic secret", "Basic given"]
 
 
-def test_the_answer_of_a_trace_log_can_be_drawn_from_a_file(tmp_path: Path, tree: dict[str, Any]) -> None:
+def test_a_saved_trace_log_response_can_be_drawn(tmp_path: Path, tree: dict[str, Any]) -> None:
     path = tmp_path / "t.json"
     path.write_text(json.dumps({"source": "remote", "runId": "r", "data": tree}), encoding="utf-8-sig")
     assert asked(str(path)).output.startswith("workflow summarise")
 
 
-def test_what_cannot_be_drawn_is_reported_in_one_line(tmp_path: Path) -> None:
+def test_a_trace_that_cannot_be_drawn_is_reported_in_one_line(tmp_path: Path) -> None:
     def told(*arguments: str) -> str:
         ended = run("trace", *arguments, environment={"OUTPUT_API_URL": "http://127.0.0.1:9"})
         assert ended.returncode == 1

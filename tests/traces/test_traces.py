@@ -50,7 +50,7 @@ def stepping(mock: OutputMock, **step: Any) -> None:
 # --- what is in it ---------------------------------------------------------------------------------------
 
 
-def test_times_are_those_of_the_clock() -> None:
+def test_times_come_from_the_fakes_clock() -> None:
     mock = OutputMock()
 
     @mock.workflow("w")
@@ -68,7 +68,7 @@ def test_times_are_those_of_the_clock() -> None:
     ]
 
 
-def test_what_was_not_given_is_not_there() -> None:
+def test_missing_values_are_left_out() -> None:
     mock = OutputMock()
 
     @mock.workflow("w")
@@ -87,7 +87,7 @@ def test_what_was_not_given_is_not_there() -> None:
     assert "error" not in step
 
 
-def test_steps_side_by_side_are_in_the_order_in_which_they_began() -> None:
+def test_parallel_steps_are_ordered_by_their_start() -> None:
     mock = OutputMock()
 
     @mock.workflow("w")
@@ -99,7 +99,7 @@ def test_steps_side_by_side_are_in_the_order_in_which_they_began() -> None:
     assert [node["name"] for node in steps(trace_of(mock, "w"))] == ["w#slow", "w#quick"]
 
 
-def test_a_run_that_continues_has_a_trace_without_an_end() -> None:
+def test_a_run_that_continues_as_new_has_a_trace_without_an_end() -> None:
     mock = OutputMock(clock="manual")
 
     @mock.workflow("w")
@@ -120,7 +120,7 @@ def test_a_run_that_continues_has_a_trace_without_an_end() -> None:
     mock.close()
 
 
-def test_a_step_that_continues_when_its_run_has_ended_is_there_without_an_end() -> None:
+def test_a_step_that_outlives_its_run_has_no_end() -> None:
     mock = OutputMock()
 
     @mock.workflow("w")
@@ -135,7 +135,7 @@ def test_a_step_that_continues_when_its_run_has_ended_is_there_without_an_end() 
     assert bad["endedAt"]
 
 
-def test_a_step_that_is_ended_by_hand_in_a_pause_has_done_nothing_more() -> None:
+def test_a_step_that_is_ended_manually_between_attempts_has_no_further_attempt() -> None:
     mock = OutputMock(clock="manual")
     stepping(mock, takes="5s", fails=["no", None], trace=[llm(model="m")])
     Client(mock).start("w", workflowId="w")
@@ -153,7 +153,7 @@ def test_a_step_that_is_ended_by_hand_in_a_pause_has_done_nothing_more() -> None
     mock.close()
 
 
-def test_a_run_that_has_not_begun_and_one_that_is_not_traced_have_none() -> None:
+def test_a_run_that_has_not_begun_or_is_untraced_has_no_trace() -> None:
     mock = OutputMock(clock="manual")
     mock.workflow("untraced", traced=False).returns(1)
     mock.workflow("w").returns(1)
@@ -165,7 +165,7 @@ def test_a_run_that_has_not_begun_and_one_that_is_not_traced_have_none() -> None
     mock.close()
 
 
-def test_a_child_is_below_its_parent_and_has_a_part_of_its_own() -> None:
+def test_a_child_is_below_its_parent_with_its_own_subtree() -> None:
     mock = OutputMock()
     mock.workflow("child").takes("3s").returns({"a": 1})
 
@@ -180,7 +180,7 @@ def test_a_child_is_below_its_parent_and_has_a_part_of_its_own() -> None:
     assert mock.runs[child_id].trace == child
 
 
-def test_the_end_of_a_run_that_continues_is_told_and_the_next_has_a_trace_of_its_own() -> None:
+def test_continue_as_new_ends_a_trace_and_starts_another() -> None:
     mock = OutputMock()
 
     @mock.workflow("w")
@@ -199,7 +199,7 @@ def test_the_end_of_a_run_that_continues_is_told_and_the_next_has_a_trace_of_its
     assert before["id"] != after["id"]
 
 
-def test_a_stopped_run_says_so_and_a_terminated_one_has_no_end() -> None:
+def test_a_stopped_run_is_marked_and_a_terminated_one_has_no_end() -> None:
     mock = OutputMock()
 
     @mock.workflow("w")
@@ -235,7 +235,7 @@ def test_a_stopped_run_says_so_and_a_terminated_one_has_no_end() -> None:
         ),
     ],
 )
-def test_an_error_is_shown_whole_with_its_stacks(raised: Failure, shown: Node) -> None:
+def test_an_error_is_complete_with_its_stack_traces(raised: Failure, shown: Node) -> None:
     def without_stacks(error: Any) -> Any:
         if not isinstance(error, dict):
             return error
@@ -254,14 +254,14 @@ def test_an_error_is_shown_whole_with_its_stacks(raised: Failure, shown: Node) -
     assert tree["error"]["cause"]["type"] == raised.name
 
 
-def test_what_is_thrown_without_being_an_error_is_the_error() -> None:
+def test_a_thrown_value_that_is_no_error_is_traced_as_it_is() -> None:
     mock = OutputMock()
     stepping(mock, fails=Failure.value("just text"), options={"retry": {"maximumAttempts": 1}})
     (step,) = steps(trace_of(mock, "w"))
     assert step["error"] == "just text"
 
 
-def test_a_failed_child_tells_its_parent_in_the_words_of_temporal() -> None:
+def test_a_failed_child_has_the_error_message_of_temporal_in_its_parent() -> None:
     mock = OutputMock()
     mock.workflow("child").fails("no")
 
@@ -278,7 +278,7 @@ def test_a_failed_child_tells_its_parent_in_the_words_of_temporal() -> None:
     assert error["cause"]["message"] == "no"
 
 
-def test_every_attempt_is_there_and_they_are_one_node() -> None:
+def test_all_attempts_of_a_step_are_in_one_node() -> None:
     mock = OutputMock()
     stepping(mock, returns=1, fails=["a", "b", None])
     first, second, third = steps(trace_of(mock, "w"))
@@ -287,14 +287,14 @@ def test_every_attempt_is_there_and_they_are_one_node() -> None:
     assert first["error"]["message"] == "b"
 
 
-def test_an_attempt_that_takes_too_long_has_no_end() -> None:
+def test_an_attempt_that_times_out_has_no_end() -> None:
     mock = OutputMock()
     stepping(mock, takes="1h", options={"startToCloseTimeout": "1m", "retry": {"maximumAttempts": 1}})
     (step,) = steps(trace_of(mock, "w"))
     assert step["endedAt"] is None
 
 
-def test_what_an_attempt_did_that_took_too_long_is_there_and_its_last_thing_has_no_end() -> None:
+def test_the_last_call_of_a_timed_out_attempt_has_no_end() -> None:
     mock = OutputMock()
     nodes = [
         http("GET", "https://a.example", takes="1s"),
@@ -309,7 +309,7 @@ def test_what_an_attempt_did_that_took_too_long_is_there_and_its_last_thing_has_
     assert "error" not in call
 
 
-def test_the_trace_of_a_reset_run_has_only_what_ran_after_the_reset() -> None:
+def test_the_trace_of_a_reset_run_has_only_steps_after_the_reset() -> None:
     """Measured with SDK 0.11.0: the root is whatever is noted first that names no parent."""
     mock = OutputMock()
 
@@ -355,7 +355,7 @@ def inside(mock: OutputMock) -> list[Node]:
     return list(step["children"])
 
 
-def test_a_models_call_has_prompt_result_usage_and_cost() -> None:
+def test_an_llm_call_has_prompt_result_usage_and_cost() -> None:
     mock = OutputMock()
     call = llm(
         "generateText",
@@ -440,7 +440,7 @@ COSTS_OF_0_13 = {
 
 
 @pytest.mark.parametrize("case", COSTS_OF_0_13)
-def test_usage_and_cost_are_told_separately_as_by_llm_packages_from_0_13_on(case: str) -> None:
+def test_usage_and_cost_are_separate_nodes_from_llm_package_0_13_on(case: str) -> None:
     usage, price, cost, items, old = COSTS_OF_0_13[case]
     mock = OutputMock()
     stepping(mock, trace=[llm(model="m", variables={"n": 1}, usage=usage, price=price, version="0.13")])
@@ -466,12 +466,12 @@ def test_usage_and_cost_are_told_separately_as_by_llm_packages_from_0_13_on(case
     assert lines == old
 
 
-def test_a_version_of_the_llm_package_that_nobody_knows_is_refused() -> None:
+def test_an_unknown_version_of_the_llm_package_is_refused() -> None:
     with pytest.raises(ValueError, match=r"version must be one of 0\.11, 0\.13, not '0\.12'"):
         llm(model="m", version="0.12")  # type: ignore[arg-type]
 
 
-def test_a_request_has_its_answer_its_cost_and_an_id_that_they_share() -> None:
+def test_an_http_request_shares_its_id_with_its_response_and_cost() -> None:
     mock = OutputMock()
     stepping(
         mock, trace=[http("get", "https://a.example/b", cost=0.25), http("POST", "https://a.example", 503)]
@@ -490,7 +490,7 @@ def test_a_request_has_its_answer_its_cost_and_an_id_that_they_share() -> None:
     assert list(bad["attributes"]) == ["http:request:count"]
 
 
-def test_what_happens_inside_shares_the_time_of_its_step() -> None:
+def test_calls_inside_a_step_share_its_duration() -> None:
     mock = OutputMock()
     stepping(mock, takes="10s", trace=[llm(model="a", takes="4s"), llm(model="b"), event("db", "query")])
     begin, *rest = (node["startedAt"] for node in inside(mock))
@@ -498,14 +498,14 @@ def test_what_happens_inside_shares_the_time_of_its_step() -> None:
     assert [node["endedAt"] - node["startedAt"] for node in inside(mock)] == [4000, 3000, 3000]
 
 
-def test_a_call_that_takes_longer_than_its_step_ends_with_it() -> None:
+def test_a_traced_call_that_takes_longer_than_its_step_ends_with_it() -> None:
     mock = OutputMock()
     stepping(mock, takes="1s", trace=[llm(model="a", takes="1h"), llm(model="b")])
     tree = trace_of(mock, "w")
     assert max(node["endedAt"] for node in walk(tree)) == tree["endedAt"]
 
 
-def test_calls_in_one_millisecond_are_still_two() -> None:
+def test_two_calls_in_one_millisecond_are_separate_nodes() -> None:
     mock = OutputMock()
     stepping(mock, trace=[llm(model="a"), llm(model="b")])
     one, other = inside(mock)
@@ -513,7 +513,7 @@ def test_calls_in_one_millisecond_are_still_two() -> None:
     assert [node["input"]["loadedPrompt"]["config"]["model"] for node in (one, other)] == ["a", "b"]
 
 
-def test_the_last_thing_that_an_attempt_did_is_what_made_it_fail() -> None:
+def test_the_last_call_of_a_failed_attempt_has_the_error() -> None:
     mock = OutputMock()
     stepping(mock, fails=["rate limited", None], trace=[http("GET", "https://a.example"), llm(model="m")])
     request, failed, _, worked = inside(mock)
@@ -523,14 +523,14 @@ def test_the_last_thing_that_an_attempt_did_is_what_made_it_fail() -> None:
     assert "error" not in worked
 
 
-def test_what_happens_inside_may_depend_on_the_input() -> None:
+def test_the_trace_of_a_step_can_depend_on_its_input() -> None:
     mock = OutputMock()
     stepping(mock, trace=lambda given: [event("page", f"page {n}") for n in range(given["pages"])])
     tree = trace_of(mock, "w", {"pages": 3})
     assert [node["name"] for node in walk(tree) if node["kind"] == "page"] == ["page 0", "page 1", "page 2"]
 
 
-def test_an_evaluator_has_an_inside_as_well() -> None:
+def test_an_evaluator_can_have_child_nodes_too() -> None:
     mock = OutputMock()
 
     @mock.workflow("w")
@@ -564,12 +564,12 @@ def test_an_evaluator_has_an_inside_as_well() -> None:
         (lambda: event("k", "n", output={1, 2}), "the output of trace node 'n'"),
     ],
 )
-def test_a_node_that_is_invalid_is_refused(make: Any, words: str) -> None:
+def test_an_invalid_trace_node_is_refused(make: Any, words: str) -> None:
     with pytest.raises((ValueError, TypeError), match=words.replace("(", r"\(")):
         make()
 
 
-def test_an_agent_notes_its_prompt_and_nothing_else() -> None:
+def test_an_agent_node_has_only_its_prompt() -> None:
     mock = OutputMock()
     stepping(mock, trace=[llm("Agent.generate", model="m", prompt="writer@v1")])
     (node,) = inside(mock)
@@ -577,7 +577,7 @@ def test_an_agent_notes_its_prompt_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("trace", [llm(model="m"), ["text"], "text", lambda given: "text"])
-def test_a_trace_that_is_not_a_list_of_nodes_fails_the_run_and_says_where(trace: Any) -> None:
+def test_a_trace_that_is_not_a_list_of_nodes_fails_the_run_with_its_place(trace: Any) -> None:
     mock = OutputMock()
     stepping(mock, trace=trace)
     answer = Client(mock).post("/workflow/run", {"workflowName": "w"})
@@ -599,7 +599,7 @@ PLANS = st.lists(
 
 @settings(max_examples=60)
 @given(PLANS, st.booleans())
-def test_whatever_a_run_does_nothing_in_its_trace_lies_outside_what_it_is_part_of(
+def test_every_node_lies_within_the_time_of_its_parent(
     plan: list[tuple[str, int, int, int]], together: bool
 ) -> None:
     mock = OutputMock()
@@ -645,7 +645,7 @@ def written(folder: Path) -> dict[str, Node]:
     return {path.name: json.loads(path.read_text()) for path in folder.rglob("*.json")}
 
 
-def test_a_folder_gets_the_trace_under_the_name_that_the_result_tells(tmp_path: Path) -> None:
+def test_a_trace_is_written_to_the_path_that_the_result_reports(tmp_path: Path) -> None:
     mock = OutputMock(traces=in_folder(tmp_path))
     stepping(mock, returns=1)
     client = Client(mock)
@@ -675,7 +675,7 @@ def test_no_workflow_id_leads_out_of_the_folder(tmp_path: Path, workflow_id: str
 
 
 @given(st.text(min_size=1))
-def test_a_file_name_is_never_a_way_and_never_too_long(name: str) -> None:
+def test_a_file_name_is_never_a_path_and_never_too_long(name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -687,7 +687,7 @@ def test_a_file_name_is_never_a_way_and_never_too_long(name: str) -> None:
     assert len(safe.encode()) <= 255
 
 
-def test_a_file_is_there_as_soon_as_something_has_failed_and_is_whole_at_the_end(tmp_path: Path) -> None:
+def test_a_trace_file_appears_after_the_first_failure_and_is_complete_at_the_end(tmp_path: Path) -> None:
     mock = OutputMock(clock="manual", traces=in_folder(tmp_path))
     stepping(mock, returns=1, fails=["no", None])
     client = Client(mock)
@@ -701,7 +701,7 @@ def test_a_file_is_there_as_soon_as_something_has_failed_and_is_whole_at_the_end
     mock.close()
 
 
-def test_many_failures_are_few_writes_and_nothing_is_lost(
+def test_many_failures_cause_few_writes_and_lose_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from output_mock.traces import folder
@@ -732,7 +732,7 @@ def test_many_failures_are_few_writes_and_nothing_is_lost(
     assert len(steps(tree)) == 50
 
 
-def test_a_terminated_run_leaves_no_file_and_an_untraced_one_none_either(tmp_path: Path) -> None:
+def test_terminated_and_untraced_runs_leave_no_trace_file(tmp_path: Path) -> None:
     mock = OutputMock(traces=in_folder(tmp_path))
     mock.workflow("untraced", traced=False).returns(1)
 
@@ -749,7 +749,7 @@ def test_a_terminated_run_leaves_no_file_and_an_untraced_one_none_either(tmp_pat
     assert written(tmp_path) == {}
 
 
-def test_a_folder_that_cannot_be_written_stops_nothing(
+def test_an_unwritable_trace_folder_does_not_stop_runs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "runs").write_text("a file in the way")
@@ -771,7 +771,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(
         ("https://b2.s3.amazonaws.com/a b?c é.json", ("b2", "a b?c é.json", None)),
     ],
 )
-def test_urls_with_and_without_region_are_understood(url: str, place: tuple[str, str, str | None]) -> None:
+def test_urls_with_and_without_a_region_are_accepted(url: str, place: tuple[str, str, str | None]) -> None:
     assert object_place(url) == place
 
 
@@ -786,6 +786,6 @@ def test_urls_with_and_without_region_are_understood(url: str, place: tuple[str,
         ("https://b2.s3.amazonaws.com/%FF", "Error decoding the S3 key"),
     ],
 )
-def test_other_urls_are_refused_in_the_real_servers_words(url: str, words: str) -> None:
+def test_other_urls_are_refused_with_the_message_of_the_real_server(url: str, words: str) -> None:
     with pytest.raises(InvalidTraceFileUrl, match=words):
         object_place(url)

@@ -75,7 +75,7 @@ NO_JSON = (500, {"error": "TraceFileParseError", "message": "Invalid trace file"
 # --- uploading -------------------------------------------------------------------------------------------
 
 
-def test_the_trace_comes_a_moment_after_the_run_has_ended(mock: OutputMock) -> None:
+def test_the_trace_is_uploaded_a_moment_after_the_run_ends(mock: OutputMock) -> None:
     mock.clock.set_mode("manual")
     client = Client(mock)
     client.start("w", workflowId="w")
@@ -89,7 +89,7 @@ def test_the_trace_comes_a_moment_after_the_run_has_ended(mock: OutputMock) -> N
     assert body == {"source": "remote", "runId": mock.runs["w"].run_id, "data": mock.runs["w"].trace}
 
 
-def test_on_an_auto_clock_whoever_asks_again_gets_it(mock: OutputMock) -> None:
+def test_on_an_auto_clock_the_second_request_gets_the_trace(mock: OutputMock) -> None:
     client = Client(mock)
     client.run("w", workflowId="w")
     before = mock.clock.now()
@@ -124,7 +124,7 @@ def test_each_run_of_a_chain_has_an_object_of_its_own(mock: OutputMock) -> None:
 
 
 @pytest.mark.parametrize("workflow_id", ["id/with odd?chars é", "a+b&c=d", "#x", "ü/ö/ä"])
-def test_a_key_with_odd_characters_is_the_id_as_it_is(mock: OutputMock, workflow_id: str) -> None:
+def test_a_key_contains_odd_characters_of_the_id_unchanged(mock: OutputMock, workflow_id: str) -> None:
     client = Client(mock)
     result = client.run("w", workflowId=workflow_id)
     assert result["trace"]["remote"].endswith(f"Z_{workflow_id}.json")
@@ -136,7 +136,7 @@ def test_a_key_with_odd_characters_is_the_id_as_it_is(mock: OutputMock, workflow
     assert log_of(client, quote(workflow_id, safe=""))[0] == 200
 
 
-def test_an_id_that_is_not_an_escape_makes_no_url(mock: OutputMock) -> None:
+def test_an_id_with_an_invalid_escape_gets_no_url(mock: OutputMock) -> None:
     client = Client(mock)
     client.run("w", workflowId="100%")
     mock.clock.advance("1m")
@@ -146,7 +146,7 @@ def test_an_id_that_is_not_an_escape_makes_no_url(mock: OutputMock) -> None:
     )
 
 
-def test_a_bucket_that_no_url_can_name_is_refused_as_the_real_server_does() -> None:
+def test_an_invalid_bucket_name_is_refused_as_by_the_real_server() -> None:
     mock = OutputMock(traces=in_bucket("Under_Score"))
     mock.workflow("w").returns(1)
     client = Client(mock)
@@ -154,7 +154,7 @@ def test_a_bucket_that_no_url_can_name_is_refused_as_the_real_server_does() -> N
     assert log_of(client, "w")[1]["error"] == "InvalidTraceFileUrl"
 
 
-def test_a_world_that_is_restored_uploads_what_it_still_had_to(mock: OutputMock) -> None:
+def test_a_restored_world_completes_its_pending_uploads(mock: OutputMock) -> None:
     from output_mock.engine.record_restoring import copy_of
 
     client = Client(mock)
@@ -177,13 +177,15 @@ def uploaded(mock: OutputMock) -> tuple[Client, Bucket, str]:
     return client, bucket, key
 
 
-def test_an_object_that_is_gone_is_missing(mock: OutputMock) -> None:
+def test_a_removed_object_is_reported_as_missing(mock: OutputMock) -> None:
     client, bucket, key = uploaded(mock)
     bucket.delete(key)
     assert log_of(client, "w") == MISSING
 
 
-def test_a_bucket_that_is_gone_is_missing_too(mock: OutputMock, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_bucket_is_reported_like_a_missing_object(
+    mock: OutputMock, caplog: pytest.LogCaptureFixture
+) -> None:
     client, bucket, key = uploaded(mock)
     bucket.delete(key)
     bucket.client.delete_bucket(Bucket=bucket.name)
@@ -199,7 +201,7 @@ def test_a_bucket_that_is_gone_is_missing_too(mock: OutputMock, caplog: pytest.L
     "content",
     [b"not json", b"", b"   ", b'{"a": 1', b"NaN", b"\xef\xbb\xbf{}", b"{}{}", b"'a'", b"[" * 100_000],
 )
-def test_what_is_not_json_is_not_a_trace(mock: OutputMock, content: bytes) -> None:
+def test_an_object_that_is_not_json_is_not_a_trace(mock: OutputMock, content: bytes) -> None:
     client, bucket, key = uploaded(mock)
     bucket.put(key, content)
     assert log_of(client, "w") == NO_JSON
@@ -215,7 +217,7 @@ def test_what_is_not_json_is_not_a_trace(mock: OutputMock, content: bytes) -> No
         (b'{"a":1,"a":2}', {"a": 2}),
     ],
 )
-def test_any_json_is_passed_on(mock: OutputMock, content: bytes, data: Any) -> None:
+def test_any_json_is_passed_through(mock: OutputMock, content: bytes, data: Any) -> None:
     client, bucket, key = uploaded(mock)
     bucket.put(key, content)
     answer = client.unchecked("GET", "/workflow/w/trace-log")
@@ -224,7 +226,7 @@ def test_any_json_is_passed_on(mock: OutputMock, content: bytes, data: Any) -> N
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_a_large_trace_is_passed_on_piece_by_piece(mock: OutputMock, good: bool) -> None:
+def test_a_large_trace_is_streamed(mock: OutputMock, good: bool) -> None:
     client, bucket, key = uploaded(mock)
     tree = {**bucket.get(key), "output": ["x" * 1000] * 9000}
     text = json.dumps(tree).encode()
@@ -240,7 +242,7 @@ def test_a_large_trace_is_passed_on_piece_by_piece(mock: OutputMock, good: bool)
     assert answer.headers["etag"] == etag(answer.body)
 
 
-def test_200_megabytes_are_not_held_in_memory() -> None:
+def test_a_trace_of_200_megabytes_is_not_held_in_memory() -> None:
     mock = OutputMock()
     mock.workflow("w").returns(1)
     with mock.serve() as url:
@@ -273,7 +275,7 @@ def test_200_megabytes_are_not_held_in_memory() -> None:
         ("empty", NO_JSON),
     ],
 )
-def test_trouble_can_be_asked_for_without_any_s3(trouble: Trouble, expected: tuple[int, Any]) -> None:
+def test_s3_trouble_can_be_simulated_without_s3(trouble: Trouble, expected: tuple[int, Any]) -> None:
     mock = OutputMock()
     mock.workflow("w").returns(1)
     client = Client(mock)
@@ -283,14 +285,14 @@ def test_trouble_can_be_asked_for_without_any_s3(trouble: Trouble, expected: tup
     assert log_of(client, "w")[0] == 200
 
 
-def test_trouble_that_is_invalid_is_refused() -> None:
+def test_an_invalid_kind_of_s3_trouble_is_refused() -> None:
     with pytest.raises(ValueError, match="s3 must be one of missing, no_bucket"):
         Fault(s3="broken")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="a problem with S3 is for route trace_log, not for run"):
         Fault(s3="down", route="run")
 
 
-def test_without_a_region_only_a_url_that_names_one_can_be_fetched(endpoint: str | None) -> None:
+def test_without_a_region_only_urls_with_a_region_can_be_fetched(endpoint: str | None) -> None:
     traces = in_bucket("region-less", endpoint=endpoint, region=None)
     bucket_of(traces.source).create()
     mock = OutputMock(traces=traces)
@@ -337,7 +339,7 @@ class _Grumpy(BaseHTTPRequestHandler):
         (200, "cut"),
     ],
 )
-def test_whatever_a_real_s3_refuses_is_one_error(status: int, code: str) -> None:
+def test_every_s3_error_becomes_the_same_api_error(status: int, code: str) -> None:
     handler = type("Handler", (_Grumpy,), {"status": status, "code": code})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -353,7 +355,7 @@ def test_whatever_a_real_s3_refuses_is_one_error(status: int, code: str) -> None
         thread.join()
 
 
-def test_an_s3_that_is_down_is_an_error_at_once() -> None:
+def test_an_unreachable_s3_is_an_error_at_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         mock = OutputMock(traces=in_bucket("b-1", endpoint=f"http://127.0.0.1:{taken.getsockname()[1]}"))
@@ -383,7 +385,7 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return tried
 
 
-def test_without_moto_and_endpoint_nothing_is_sent_anywhere(
+def test_without_moto_or_an_endpoint_nothing_is_sent_over_the_network(
     no_sockets: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Not even for what a user's own environment says.
@@ -403,7 +405,7 @@ def test_without_moto_and_endpoint_nothing_is_sent_anywhere(
     assert no_sockets == []
 
 
-def test_with_moto_nothing_is_sent_anywhere_either(
+def test_with_moto_nothing_is_sent_over_the_network(
     no_sockets: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
@@ -418,7 +420,7 @@ def test_with_moto_nothing_is_sent_anywhere_either(
     assert no_sockets == []
 
 
-def test_nobody_who_does_not_ask_for_s3_pays_for_it() -> None:
+def test_s3_packages_are_imported_only_when_they_are_used() -> None:
     code = """
 import sys
 import output_mock, output_mock.traces, pytest_output.plugin, output_mock.cli
@@ -444,7 +446,7 @@ def stored() -> Iterator[tuple[Client, StoredTraces]]:
         yield Client(mock), traces
 
 
-def test_a_test_sees_changes_and_removes_what_lies_in_the_bucket(
+def test_a_test_can_read_change_and_remove_objects_in_the_bucket(
     stored: tuple[Client, StoredTraces],
 ) -> None:
     client, traces = stored
@@ -470,7 +472,9 @@ def test_a_test_sees_changes_and_removes_what_lies_in_the_bucket(
     assert log_of(client, "w") == NO_KEYS
 
 
-def test_a_trace_that_will_never_be_there_says_why(stored: tuple[Client, StoredTraces]) -> None:
+def test_a_trace_that_will_never_be_uploaded_is_reported_with_the_reason(
+    stored: tuple[Client, StoredTraces],
+) -> None:
     client, traces = stored
     client.start("w", workflowId="w")
     with pytest.raises(KeyError, match="has not ended"):
@@ -481,7 +485,7 @@ def test_a_trace_that_will_never_be_there_says_why(stored: tuple[Client, StoredT
         traces.get("w")
 
 
-def test_a_users_own_moto_sees_our_objects_and_we_see_theirs() -> None:
+def test_the_fake_shares_objects_with_the_users_own_moto() -> None:
     mock = OutputMock()
     mock.workflow("w").returns(1)
     with mock_aws():
@@ -519,7 +523,7 @@ def test_tests_that_share_a_moto_do_not_see_each_others_traces() -> None:
             assert traces.name == "traces-2"
 
 
-def test_motos_own_server_mode_is_understood(moto_url: str) -> None:
+def test_the_server_mode_of_moto_is_supported(moto_url: str) -> None:
     code = """
 from output_mock import OutputMock
 from output_mock.stored_traces import stored_in_s3
@@ -537,7 +541,7 @@ with stored_in_s3(mock) as traces:
     assert done.stdout.strip() == "1", done.stderr
 
 
-def test_our_own_moto_is_off_again_afterwards_and_the_fake_as_before() -> None:
+def test_moto_and_the_trace_settings_are_restored_afterwards() -> None:
     mock = OutputMock()
     before = mock.world.traces
     with stored_in_s3(mock):
@@ -606,7 +610,7 @@ def test_without_the_extra_the_fixture_says_what_to_install(
 
 
 @BOTH_TRANSPORTS
-def test_a_trace_reads_the_same_by_both_ways(mock: OutputMock, transport: str) -> None:
+def test_a_trace_is_the_same_in_process_and_over_a_socket(mock: OutputMock, transport: str) -> None:
     with connected(mock, transport) as client:
         client.run("w", workflowId="w")
         mock.clock.advance("1m")
@@ -617,7 +621,7 @@ def test_a_trace_reads_the_same_by_both_ways(mock: OutputMock, transport: str) -
         assert pinned.json == body
 
 
-def test_what_goes_wrong_is_logged_under_the_projects_own_name(caplog: pytest.LogCaptureFixture) -> None:
+def test_problems_are_logged_under_the_projects_logger(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="output_mock.traces"):
         mock = OutputMock(traces=in_bucket("b-1"))
         mock.workflow("w").returns(1)

@@ -46,7 +46,7 @@ def test_the_files_for_the_chosen_tools_are_written(
         assert {f"{name}.ts" for name in re.findall(r'from "\./(.*)\.js"', path.read_text())} <= names
 
 
-def test_a_check_says_whether_the_files_are_up_to_date_and_writes_nothing(tmp_path: Path) -> None:
+def test_check_reports_whether_the_files_are_up_to_date_and_writes_nothing(tmp_path: Path) -> None:
     missing = run("client", "typescript", tmp_path, "--check")
     assert "is out of date; run the command without --check" in one_line(missing)
     assert written(tmp_path) == set()
@@ -60,7 +60,7 @@ def test_a_check_says_whether_the_files_are_up_to_date_and_writes_nothing(tmp_pa
     assert changed.read_text().endswith("// mine\n")
 
 
-def test_files_that_somebody_else_has_written_are_left_alone(tmp_path: Path) -> None:
+def test_files_from_other_tools_are_not_overwritten(tmp_path: Path) -> None:
     mine = tmp_path / "vitest.ts"
     mine.write_text("export const mine = 1;\n", encoding="utf-8")
     refused = run("client", "typescript", tmp_path)
@@ -112,22 +112,22 @@ def test_every_operation_and_every_schema_of_the_control_plane_is_in_the_client(
         ),
     ],
 )
-def test_a_schema_becomes_the_type_of_what_fits_it(schema: dict[str, Any], written: str) -> None:
+def test_a_schema_becomes_the_matching_typescript_type(schema: dict[str, Any], written: str) -> None:
     assert type_of(schema, lambda path: path.rpartition("/")[2]) == written
 
 
-def test_a_keyword_that_would_be_lost_is_refused() -> None:
+def test_an_unsupported_schema_keyword_is_refused() -> None:
     with pytest.raises(ValueError, match="oneOf"):
         type_of({"oneOf": [{"type": "string"}]}, str)
 
 
-def test_a_description_cannot_end_its_comment() -> None:
+def test_a_description_cannot_close_its_comment() -> None:
     assert comment("a */ b\n c") == "/** a * / b c */\n"
     text = declaration("Pair", {"description": "Two.", "type": "object", "properties": {"a": {}}}, str)
     assert text == "/** Two. */\nexport interface Pair {\n  a?: unknown;\n}\n"
 
 
-def test_what_the_page_for_front_ends_shows_is_from_the_guide() -> None:
+def test_the_front_end_page_quotes_the_guide() -> None:
     guide = page("docs/guides/typescript.md").splitlines()
     (shown,) = blocks("docs/start/front-end.md", "ts")
     assert [line for line in shown.splitlines() if line not in guide] == []

@@ -38,7 +38,7 @@ def ran(mock: OutputMock, workflow: str = "one", input: Any = None) -> dict[str,
         (("0.10.0", "next"), ("0.10.0", "next")),
     ],
 )
-def test_a_version_is_the_newest_known_one_that_fits(asked: Any, meant: tuple[str, str]) -> None:
+def test_a_version_means_the_newest_matching_one(asked: Any, meant: tuple[str, str]) -> None:
     mock = OutputMock(api_version=asked[0], sdk_version=asked[1])
     assert (mock.world.deployment.api, mock.world.deployment.sdk) == meant
 
@@ -51,7 +51,7 @@ def test_a_version_that_was_never_measured_is_refused_with_the_known_ones(wrong:
     assert isinstance(wrong, float) or all(one in str(error.value) for one in KNOWN)
 
 
-def test_changes_are_told_newest_first_and_each_once() -> None:
+def test_changes_are_listed_once_and_newest_first() -> None:
     assert [number_of(change.since) for change in CHANGES] == sorted(
         (number_of(change.since) for change in CHANGES), reverse=True
     )
@@ -59,7 +59,7 @@ def test_changes_are_told_newest_first_and_each_once() -> None:
     assert all(change.says.endswith(".") for change in CHANGES)
 
 
-def test_the_command_says_what_changes_between_two_versions() -> None:
+def test_the_command_lists_the_changes_between_two_versions() -> None:
     listed = command("versions")
     assert [line.split()[0] for line in listed.stdout.splitlines()[:5]] == [*KNOWN, "next"]
     told = " ".join(command("versions", "0.9", "0.10").stdout.split())
@@ -78,7 +78,7 @@ def test_the_command_says_what_changes_between_two_versions() -> None:
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_the_document_of_every_pair_has_what_that_server_has(pair: tuple[str, str]) -> None:
+def test_the_document_of_every_version_pair_matches_its_server(pair: tuple[str, str]) -> None:
     described = deployment(*pair)
     document = document_of(described)
     paths = document["paths"]
@@ -102,7 +102,7 @@ def test_the_command_prints_the_document_of_a_version() -> None:
 # Half upgraded
 
 
-def test_a_server_before_0_11_loses_the_results_of_newer_workers_without_a_word() -> None:
+def test_a_server_before_0_11_silently_loses_results_of_newer_workers() -> None:
     mock = OutputMock(api_version="0.10", sdk_version="0.11")
     mock.workflow("one").returns({"total": 3})
     result = ran(mock)
@@ -130,14 +130,14 @@ def test_a_server_before_0_11_loses_the_results_of_newer_workers_without_a_word(
         (None, None),
     ],
 )
-def test_what_such_a_server_shows_are_the_keys_of_what_the_workflow_returned(value: Any, shown: Any) -> None:
+def test_a_server_of_0_10_shows_the_keys_of_the_value_from_a_newer_worker(value: Any, shown: Any) -> None:
     mock = OutputMock(api_version="0.10", sdk_version="0.11")
     mock.workflow("one").returns(value)
     assert ran(mock, input=1).get("output", "lost") == shown
 
 
 @pytest.mark.parametrize("api", ["0.9", "0.10", "0.11"])
-def test_a_server_since_0_9_2_finds_no_workflow_of_workers_of_0_8(api: str) -> None:
+def test_a_server_from_0_9_2_on_finds_no_workflows_of_0_8_workers(api: str) -> None:
     mock = OutputMock(api_version=api, sdk_version="0.8")
     mock.workflow("one", aliases=["uno"]).returns(1)
     client = mock.app.test_client()
@@ -151,7 +151,7 @@ def test_a_server_since_0_9_2_finds_no_workflow_of_workers_of_0_8(api: str) -> N
     assert "workflowNames" not in catalog
 
 
-def test_a_newer_server_shows_older_results_under_newer_statuses() -> None:
+def test_a_newer_server_maps_older_results_to_newer_statuses() -> None:
     mock = OutputMock(api_version="0.11", sdk_version="0.10", execution_timeout="1m")
 
     @mock.workflow("waits")
@@ -168,7 +168,7 @@ def test_a_newer_server_shows_older_results_under_newer_statuses() -> None:
 # What workers did
 
 
-def test_what_a_schema_fills_in_reaches_scripts_since_0_11() -> None:
+def test_schema_defaults_reach_scripts_from_0_11_on() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "number", "default": 5}}}
     seen = {}
     for sdk in KNOWN:
@@ -184,7 +184,7 @@ def test_what_a_schema_fills_in_reaches_scripts_since_0_11() -> None:
 
 
 @pytest.mark.parametrize(("sdk", "attempts"), [("0.11", 1), ("0.10", 2), ("0.8", 2)])
-def test_a_fatal_error_that_is_not_listed_was_tried_again_before_0_11(sdk: str, attempts: int) -> None:
+def test_an_unlisted_fatal_error_is_retried_before_0_11(sdk: str, attempts: int) -> None:
     mock = OutputMock(api_version=sdk)
     options = {"retry": {"maximumAttempts": 2, "nonRetryableErrorTypes": ["BusyError"]}}
 
@@ -204,7 +204,7 @@ def test_a_fatal_error_that_is_not_listed_was_tried_again_before_0_11(sdk: str, 
     assert begun["attempt"] == attempts
 
 
-def test_calls_of_models_are_traced_by_next_workers_in_their_own_way() -> None:
+def test_llm_calls_of_next_workers_are_traced_in_the_new_format() -> None:
     attributes = {}
     for sdk in ("0.11", "next"):
         mock = OutputMock(sdk_version=sdk)
@@ -239,7 +239,7 @@ def test_faults_calls_and_etags_are_as_on_every_version(pair: tuple[str, str]) -
     assert client.get(f"/workflow/{answers[1].json['workflowId']}/status", headers=tag).status_code == 304
 
 
-def test_a_route_that_is_not_there_yet_is_a_plain_404_which_the_fake_tells_of() -> None:
+def test_a_route_of_a_later_version_is_a_plain_404_that_the_fake_reports() -> None:
     mock = OutputMock(api_version="0.9")
     mock.workflow("one").returns(1)
     workflow_id = ran(mock)["workflowId"]

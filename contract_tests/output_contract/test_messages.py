@@ -29,7 +29,7 @@ def approval(api: Client) -> Begun:
 
 
 @check("messages.signal", "approval: signal")
-def test_a_signal_lets_the_workflow_go_on(api: Client) -> None:
+def test_a_signal_lets_the_workflow_continue(api: Client) -> None:
     work, begun = api.waiting()
     api.approve(work, begun)
     assert api.until_closed(begun.id) == "completed"

@@ -121,8 +121,8 @@ class Attribute(NamedTuple):
     is_optional: bool
     # Whether the server omits it unless a client asks for payloads.
     is_payload: bool
-    # Whether it comes before the attributes that several kinds share.
-    is_first: bool = False
+    # Whether it comes before or after the others: -1, 0 or 1.
+    rank: int = 0
 
 
 def shown(key: str, form: Form, *, optional: bool = False, first: bool = False, sized: bool = True) -> Any:
@@ -153,13 +153,15 @@ class _Derived(NamedTuple):
     form: Form
     of: Any
     optional: bool
+    last: bool
 
 
-def derived(key: str, form: Form, of: Any, *, optional: bool = False) -> _Derived:
+def derived(key: str, form: Form, of: Any, *, optional: bool = False, last: bool = False) -> _Derived:
     """An attribute without a field: a constant, or a function of the run's start, the event's number and
-    the event. If `optional`, the server omits it when the function returns `ABSENT`.
+    the event. If `optional`, the server omits it when the function returns `ABSENT`. `last` puts it
+    after the attributes that a kind adds to those that it shares with others.
     """
-    return _Derived(key, form, of, optional)
+    return _Derived(key, form, of, optional, last)
 
 
 @dataclass_transform(eq_default=False, frozen_default=True, field_specifiers=(shown, hidden))
@@ -172,14 +174,14 @@ def _with_fields(kind: type[T]) -> type[T]:
         elif isinstance(line, dataclasses.Field) and "key" in line.metadata:
             attributes[line.metadata["key"]] = _attribute_of_field(name, line)
     made: Any = dataclasses.dataclass(eq=False, slots=True)(kind)
-    made.attributes = tuple(sorted(attributes.values(), key=lambda one: not one.is_first))
+    made.attributes = tuple(sorted(attributes.values(), key=lambda one: one.rank))
     made.without_payloads = tuple(one for one in made.attributes if not one.is_payload)
     made.sized = tuple(one.name for one in dataclasses.fields(made) if one.metadata.get("sized"))
     return made  # type: ignore[no-any-return]
 
 
 def _attribute_of_derived(line: _Derived) -> Attribute:
-    key, form, of, optional = line
+    key, form, of, optional, last = line
     write = form.write
 
     def found(info: StartInfo, event_id: int, event: Any) -> Any:
@@ -189,7 +191,9 @@ def _attribute_of_derived(line: _Derived) -> Attribute:
     def constant(_info: StartInfo, _event_id: int, _event: Any) -> Any:
         return write(of)
 
-    return Attribute(key, form, found if callable(of) else constant, optional, key in _PAYLOAD_KEYS)
+    return Attribute(
+        key, form, found if callable(of) else constant, optional, key in _PAYLOAD_KEYS, int(last)
+    )
 
 
 def _attribute_of_field(name: str, line: dataclasses.Field[Any]) -> Attribute:
@@ -200,7 +204,7 @@ def _attribute_of_field(name: str, line: dataclasses.Field[Any]) -> Attribute:
         value = read(event)
         return ABSENT if optional and value is None else write(value)
 
-    return Attribute(key, form, found, optional, key in _PAYLOAD_KEYS, line.metadata["first"])
+    return Attribute(key, form, found, optional, key in _PAYLOAD_KEYS, -line.metadata["first"])
 
 
 @_with_fields
@@ -319,14 +323,19 @@ def _reset_points(_info: StartInfo, _id: int, event: Any) -> Any:
         return ABSENT
     run_id, task_id, created, expires = event.info.reset_points
     point = {
-        "buildId": _BUILD,
         "runId": run_id,
         "firstWorkflowTaskCompletedId": str(task_id),
         "createTime": DURATION.write(created),
         "expireTime": DURATION.write(expires),
         "resettable": True,
+        "buildId": _BUILD,
     }
     return {"points": [point]}
+
+
+def _in_whole_milliseconds(moment: int) -> int:
+    """The nearest millisecond, in nanoseconds: Temporal rounds when a run expires, and no other time."""
+    return (moment + 500_000) // 1_000_000 * 1_000_000
 
 
 @_kind(1)
@@ -339,9 +348,6 @@ class WorkflowExecutionStarted(Event):
     _workflow_type = derived("workflowType", TYPE, lambda _info, _id, event: event.info.workflow_type)
     _parent_namespace = derived(
         "parentWorkflowNamespace", TEXT, _if_child(lambda began: began.namespace), optional=True
-    )
-    _parent_namespace_id = derived(
-        "parentWorkflowNamespaceId", TEXT, _if_child(lambda began: NAMESPACE_ID), optional=True
     )
     _parent_execution = derived(
         "parentWorkflowExecution",
@@ -392,7 +398,7 @@ class WorkflowExecutionStarted(Event):
     _expiration = derived(
         "workflowExecutionExpirationTime",
         DURATION,
-        lambda _info, _id, event: event.info.expiration or ABSENT,
+        lambda _info, _id, event: _in_whole_milliseconds(event.info.expiration) or ABSENT,
         optional=True,
     )
     _backoff = derived(
@@ -412,6 +418,9 @@ class WorkflowExecutionStarted(Event):
         OBJECT,
         lambda _info, _id, event: {} if event.info.continued_run_id is None else ABSENT,
         optional=True,
+    )
+    _parent_namespace_id = derived(
+        "parentWorkflowNamespaceId", TEXT, _if_child(lambda began: NAMESPACE_ID), optional=True
     )
     _workflow_id = derived("workflowId", TEXT, lambda _info, _id, event: event.info.workflow_id)
     _root_execution = derived(
@@ -846,19 +855,23 @@ class OfChild(Event):
     _namespace = derived("namespace", TEXT, _namespace)
     workflow_id: str = hidden()
     run_id: str = hidden()
-    _execution = derived(
-        "workflowExecution", EXECUTION, lambda _info, _id, event: (event.workflow_id, event.run_id)
-    )
-    workflow_type: str = shown("workflowType", TYPE)
-    initiated: int = shown("initiatedEventId", LONG)
-    started: int | None = shown("startedEventId", EVENT_ID, optional=True)
-    _namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID)
+    workflow_type: str = hidden()
+    initiated: int = hidden()
+    started: int | None = hidden()
+    _namespace_id = derived("namespaceId", TEXT, NAMESPACE_ID, last=True)
+
+
+def _child_execution(_info: StartInfo, _id: int, event: Any) -> tuple[str, str]:
+    return event.workflow_id, event.run_id
 
 
 @_kind(31)
 class ChildWorkflowExecutionStarted(OfChild):
     """A child has started (child_workflow); `started` is None."""
 
+    initiated: int = shown("initiatedEventId", LONG)
+    _execution = derived("workflowExecution", EXECUTION, _child_execution)
+    workflow_type: str = shown("workflowType", TYPE)
     _header = derived("header", OBJECT, _nothing)
 
 
@@ -866,6 +879,9 @@ class ChildWorkflowExecutionStarted(OfChild):
 class OfClosedChild(OfChild):
     """Base of the events that close a child; `started` is the event that started it."""
 
+    _execution = derived("workflowExecution", EXECUTION, _child_execution)
+    workflow_type: str = shown("workflowType", TYPE)
+    initiated: int = shown("initiatedEventId", LONG)
     started: int = shown("startedEventId", EVENT_ID)
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -113,6 +114,20 @@ def test_every_event_has_exactly_the_attributes_of_its_type(client: Client) -> N
         words = event["eventTypeName"].lower().split("_")
         name = words[0] + "".join(word.title() for word in words[1:])
         assert set(event) == {"eventId", "eventType", "eventTypeName", "eventTime", f"{name}EventAttributes"}
+
+
+@pytest.mark.parametrize(("microseconds", "milliseconds"), [(0, 0), (499, 0), (500, 1), (999, 1)])
+def test_when_a_run_expires_is_told_to_the_nearest_millisecond(
+    mock: OutputMock, client: Client, microseconds: int, milliseconds: int
+) -> None:
+    """Recordings mask it. The real server (0.11.0) was asked 24 times, and all were whole milliseconds."""
+    began = mock.clock.nanoseconds()
+    assert began % 1_000_000 == 0
+    mock.clock.advance(timedelta(microseconds=microseconds))
+    client.run("one_step", workflowId="x")
+    told = client.events("x")[0]["workflowExecutionStartedEventAttributes"]["workflowExecutionExpirationTime"]
+    expires = int(told["seconds"]) * 1_000_000_000 + told.get("nanos", 0)
+    assert expires - began == (24 * 60 * 60 * 1000 + milliseconds) * 1_000_000
 
 
 def test_payloads_are_included_only_on_request(client: Client) -> None:

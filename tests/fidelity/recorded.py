@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from output_mock import Fault, OutputMock, Script
 from output_mock.contract.versions.deployment import deployment
 from output_mock.engine.trace_places import object_key
 from output_mock.recording.files import read
-from output_mock.recording.player import Player
+from output_mock.recording.player import Played, Player
 from output_mock.recording.replaying import replay
 from output_mock.recording.scenario import Scenario
 from output_mock.recording.transport import Headers, InProcessTransport, Reply, SocketTransport, Transport
@@ -216,7 +217,7 @@ class Recorded:
             self.mock.close()
 
     def _play(self, transport: Transport, documented: bool) -> list[str]:
-        player = Player(
+        player = Remembering(
             Documented(transport, self._document) if documented else transport,
             token=TOKEN if self.recording.server == "production" else None,
             pace=PlayedPace(self.clock),
@@ -228,6 +229,11 @@ class Recorded:
             f"{compared.step.request}\n    {difference}"
             for compared in results
             for difference in compared.differences[:5]
+        ] + [
+            f"{played.step.request}\n    {difference}"
+            for played in player.answers
+            if self.recording.mode(played.step) == "exact"
+            for difference in islice(out_of_order(played.step.answer or {}, played.answer), 5)
         ]
 
     def _by_hand(self, words: str, variables: Mapping[str, Any]) -> None:
@@ -241,6 +247,37 @@ class Recorded:
         key = object_key(run.info.workflow_type, run.workflow_id, run.info.start)
         assert key in self._bucket.keys()  # noqa: SIM118
         self._bucket.put(key, b"not json")
+
+
+class Remembering(Player):
+    """A player that keeps what it has played."""
+
+    answers: list[Played]
+
+    def play(self, scenario: Scenario) -> Iterator[Played]:
+        self.answers = []
+        for played in super().play(scenario):
+            self.answers.append(played)
+            yield played
+
+
+# Maps of the workers, whose order is chance, and values of a workflow, whose order is the script's.
+_ANY_ORDER = {"headers", "fields", "input", "output", "result", "error", "<payload>"}
+
+
+def out_of_order(recorded: Any, got: Any, place: str = "") -> Iterator[str]:
+    """Where the keys of two answers come in different orders, which a person sees who prints them."""
+    if isinstance(recorded, Mapping) and isinstance(got, Mapping):
+        common = [key for key in recorded if key in got]
+        order = [key for key in got if key in recorded]
+        if common != order:
+            yield f"{place or 'the answer'}: recorded in the order {common}, got {order}"
+        for key in common:
+            if key not in _ANY_ORDER:
+                yield from out_of_order(recorded[key], got[key], f"{place}.{key}".lstrip("."))
+    elif isinstance(recorded, list) and isinstance(got, list):
+        for number, (one, other) in enumerate(zip(recorded, got, strict=False)):
+            yield from out_of_order(one, other, f"{place}[{number}]")
 
 
 class PlayedPace:

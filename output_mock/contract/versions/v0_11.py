@@ -56,11 +56,8 @@ def _failure(proto: Proto, run: Facts) -> Proto:
     kind = kind_of(proto)
     details = {"details": {"payloads": [payload(_trace(run))]}}
     if kind == "ApplicationFailure":
-        return {
-            **plain,
-            "cause": _bare(proto),
-            "applicationFailureInfo": {**plain["applicationFailureInfo"], **details},
-        }
+        info = plain.pop("applicationFailureInfo")
+        return {**plain, "cause": _bare(proto), "applicationFailureInfo": {**info, **details}}
     return {
         "message": proto.get("message", ""),
         "source": "TypeScriptSDK",

@@ -32,7 +32,7 @@ CLOSING = {
 
 
 class Answer(NamedTuple):
-    """What came back: header names are in lower case."""
+    """A response. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -82,7 +82,7 @@ def _frame(block: str) -> Frame:
 
 
 class _Mounted:
-    """The way that HTTP clients in the same process take to a fake."""
+    """Sends requests to a fake as HTTP clients in the same process do."""
 
     def __init__(self, mock: OutputMock) -> None:
         self.url = "http://localhost"
@@ -105,7 +105,7 @@ class _Mounted:
 
 
 class Client:
-    """Sends requests to one fake and checks every answer against the OpenAPI document that describes it.
+    """Sends requests to one fake and checks every response against its OpenAPI document.
 
     `Client(mock)` reaches a fake in this process, `Client(url)` a server over a socket. Paths are sent as
     they are written, percent-escapes included. With `world`, requests go to that world of the server; with
@@ -123,14 +123,14 @@ class Client:
         self.token = token
 
     def of(self, world: str) -> Client:
-        """The same for another of the worlds of a served fake."""
+        """The same client for another world of a served fake."""
         assert self.url is not None
         return Client(self.url, world=world, token=self.token)
 
     def open(
         self, method: str, path: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> tuple[Answer, Iterator[bytes], Callable[[], None]]:
-        """Send a request; returns the answer without its body, that in pieces, and what closes it."""
+        """Send a request; returns the response without a body, the pieces of the body, and a close function."""
         reply = self._transport.send(method, self._prefix + path, headers, body, HANG_GUARD)
         answer = Answer(reply.status, {name.lower(): value for name, value in reply.headers}, b"")
         return answer, reply.pieces, reply.close
@@ -156,7 +156,7 @@ class Client:
         data: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send a request whose answer no document need foresee; a `json` body brings its type along."""
+        """Send a request whose response need not be documented. A `json` body sets its content type."""
         sent = list((headers or {}).items())
         if json is not UNSENT:
             data = _dumps(json)
@@ -178,7 +178,7 @@ class Client:
         data: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send one request, whose answer has to be as documented."""
+        """Send a request. The response must match the document."""
         answer = self.unchecked(method, path, json, data=data, headers=headers)
         if answer.status == 304:
             # The document describes what there is to get, not that one has got it already.
@@ -199,11 +199,11 @@ class Client:
     # What many tests do
 
     def run(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
-        """`POST /workflow/run`, which has to answer 200; returns the result."""
+        """`POST /workflow/run`, which must return 200; returns the result."""
         return self._begin("/workflow/run", workflow, input, fields)
 
     def start(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
-        """`POST /workflow/start`, which has to answer 200; returns the ids."""
+        """`POST /workflow/start`, which must return 200; returns the ids."""
         return self._begin("/workflow/start", workflow, input, fields)
 
     def _begin(self, path: str, workflow: str, input: Any, fields: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +216,7 @@ class Client:
         return begun
 
     def until_closed(self, workflow_id: str, *, polls: int = 200) -> str:
-        """Poll the status until the run has closed; returns what it was then."""
+        """Poll the status until the run has closed; returns the last status."""
         for _ in range(polls):
             status: str = self.get(f"/workflow/{workflow_id}/status").json["status"]
             if status in TERMINAL:
@@ -238,7 +238,7 @@ class Client:
             query |= {"runId": page["runId"], "pageToken": page["nextPageToken"]}
 
     def kinds(self, workflow_id: str, run_id: str | None = None) -> list[str]:
-        """The names of the events of the history."""
+        """The event type names of the history."""
         return [event["eventTypeName"] for event in self.events(workflow_id, run_id)]
 
     # The control plane
@@ -254,7 +254,7 @@ class Client:
         expect: int | None = None,
         **query: Any,
     ) -> Answer:
-        """Ask the control plane for something below `/__mock__`; with `expect`, that has to be the status."""
+        """Send a request to the control plane, below `/__mock__`. `expect` is the expected status."""
         sent = dict(headers or {})
         if self.token is not None:
             sent.setdefault("Authorization", f"Bearer {self.token}")
@@ -272,7 +272,7 @@ class Client:
 
 
 def _as_documented(body: bytes) -> bytes:
-    """A body as the real server could have sent it: the fake's own errors look like any other there."""
+    """A body as the real server could have sent it. The fake's own errors become ordinary ones."""
     if not body.startswith((b'{"error":"ScriptError",', b'{"error":"StalledError",')):
         return body
     error = json.loads(body)

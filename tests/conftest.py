@@ -1,4 +1,4 @@
-"""Fakes to test against, and what else many tests share."""
+"""Fixtures that many tests share."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give tests out one by one, and the files that are kept together first."""
+    """Distribute tests one by one, starting with the files that must stay together."""
     if config.option.dist != "load":
         return None
     from xdist.scheduler import LoadScopeScheduling
@@ -88,7 +88,7 @@ gc.unfreeze = _unfreeze_and_remember
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Let no collection of garbage look at what stays to the end: all modules, and thousands of tests.
+    """Exclude long-lived objects from garbage collection: all modules, and thousands of tests.
 
     Virtual time has to look at all there is, and ends that.
     """
@@ -101,7 +101,7 @@ def pytest_runtest_setup() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _interruptible() -> Iterator[None]:
-    """Let the programs that tests start be interrupted.
+    """Make the programs that tests start interruptible.
 
     A shell starts what runs in its background with SIGINT ignored, and every child inherits that.
     """
@@ -114,7 +114,7 @@ def _interruptible() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _without_work_that_nobody_needs() -> Iterator[None]:
-    """Clients read no certificates: no test trusts anybody."""
+    """Skip loading certificates in clients: no test needs them."""
     with pytest.MonkeyPatch.context() as patch:
         # httpx reads all authorities of the world for each client.
         patch.delenv("SSL_CERT_FILE", raising=False)
@@ -124,7 +124,7 @@ def _without_work_that_nobody_needs() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _signals_as_they_were() -> Iterator[None]:
-    """No test leaves a handler of a signal behind: later ones would be ended by it, or not be interrupted."""
+    """Restore signal handlers after each test. A leftover one could end later tests or block interrupts."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -167,7 +167,7 @@ def client(mock: OutputMock, connect: Connect) -> Client:
 
 
 def eventually(check: Callable[[], Any], *, seconds: float = HANG_GUARD) -> Any:
-    """What `check()` returns as soon as that is true; for what another thread brings about."""
+    """Wait until `check()` is true because of another thread, and return its value."""
     limit = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < limit, "it did not happen"
@@ -177,7 +177,7 @@ def eventually(check: Callable[[], Any], *, seconds: float = HANG_GUARD) -> Any:
 
 @contextmanager
 def no_hang() -> Iterator[None]:
-    """Break off, as failed, what would go on for hours; how long the rest takes decides nothing."""
+    """Fail a block that hangs. The limit is so long that the speed of the machine does not matter."""
 
     def hangs(*_: object) -> None:
         raise AssertionError("it hangs")
@@ -192,7 +192,7 @@ def no_hang() -> Iterator[None]:
 
 
 def until_received(connection: socket.socket, text: bytes) -> bytes:
-    """What comes on a connection, up to the piece that completes `text`."""
+    """Receive on a connection up to the piece that completes `text`."""
     received = b""
     while text not in received:
         piece = connection.recv(65536)
@@ -202,13 +202,13 @@ def until_received(connection: socket.socket, text: bytes) -> bytes:
 
 
 def somebody_waits(mock: OutputMock, workflow_id: str) -> int:
-    """How many wait for what comes next in the history of a run."""
+    """The number of requests that wait for the next event of a run."""
     return len(mock.world.find(workflow_id).waiters or ())
 
 
 @contextmanager
 def in_another_thread(work: Callable[[], Any], *, limit: float = HANG_GUARD) -> Iterator[list[Any]]:
-    """Do `work` in a thread while the block runs; afterwards the list holds what it returned.
+    """Run `work` in a thread during the block; afterwards the list holds its return value.
 
     What it raises is raised at the end of the block; so is an error when it has not ended `limit` seconds
     after that.
@@ -235,7 +235,7 @@ def in_another_thread(work: Callable[[], Any], *, limit: float = HANG_GUARD) -> 
 
 @pytest.fixture
 def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Runs other pytests, without a plugin that takes five times as long to load as all the rest."""
+    """Runs inner pytests, without a plugin that takes five times as long to load as everything else."""
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:schemathesis")
     return pytester
 
@@ -246,7 +246,7 @@ Suite = Callable[..., pytest.RunResult]
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> Suite:
-    """Runs the code of a test file; other files of `pytester` are there too."""
+    """Runs the code of a test file together with the other files of `pytester`."""
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error")
 
     def run(code: str, *arguments: str) -> pytest.RunResult:

@@ -1,4 +1,4 @@
-"""Arrows of imports point down, and no package imports another one that imports it."""
+"""Modules import only lower layers, and packages have no import cycles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the installed packages import is what the metadata declare."""
+"""The installed packages import exactly the dependencies that the metadata declare."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sources() -> Iterator[Path]:
 
 
 def imports(statements: Iterable[ast.AST]) -> Iterator[str]:
-    """The modules that statements import, but not those that they name for types only."""
+    """The modules that statements import at run time, not only for types."""
     for statement in statements:
         if isinstance(statement, ast.Import):
             yield from (alias.name for alias in statement.names)
@@ -52,7 +52,7 @@ def imports(statements: Iterable[ast.AST]) -> Iterator[str]:
 
 @cache
 def imported() -> dict[str, set[str]]:
-    """Each package from elsewhere that is imported at run time, and the files that do."""
+    """Each third-party package that is imported at run time, and the files that import it."""
     found: dict[str, set[str]] = {}
     for path in sources():
         for name in imports([ast.parse(path.read_text())]):
@@ -63,7 +63,7 @@ def imported() -> dict[str, set[str]]:
 
 
 def declared() -> set[str]:
-    """The names of what is required, by everybody or by the extras other than `dev`."""
+    """The names of the dependencies, including those of all extras except `dev`."""
     wanted = [one for one in requires("output-mock") or [] if not re.search(r"extra == .dev.", one)]
     return {re.match(r"[\w.-]+", one)[0].lower() for one in wanted}  # type: ignore[index]
 
@@ -112,7 +112,7 @@ def test_every_declared_dependency_is_imported() -> None:
 
 
 def test_waitress_has_the_internals_that_the_server_uses() -> None:
-    """They are no promise of waitress, whose version has an upper bound for that reason."""
+    """Waitress does not guarantee these internals, so its version has an upper bound."""
     for place, names in {
         waitress.channel.HTTPChannel: (
             "parser_class task_class error_task_class write_soon handle_close del_channel readable writable"

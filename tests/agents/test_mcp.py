@@ -1,4 +1,4 @@
-"""Agents get tools for a fake by the Model Context Protocol."""
+"""The tools that agents use to control a fake, over the Model Context Protocol."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ Use = Callable[..., Awaitable[Any]]
 
 
 class Failed(Exception):
-    """A tool has told the agent that it failed."""
+    """A tool reported an error."""
 
 
 def used(server: Any, steps: Callable[[Use], Awaitable[None]]) -> None:
-    """Have an agent do something with the tools of a server."""
+    """Run `steps` with the tools of a server."""
 
     problem: Exception | None = None
 
@@ -81,7 +81,7 @@ def server(worlds: Worlds) -> Iterator[Any]:
 
 
 def test_an_agent_scripts_and_drives_the_fake_that_the_command_starts(tmp_path: Path) -> None:
-    """The real thing: the SDK's client starts the command, and a program calls the fake's URL."""
+    """End to end: the SDK's client starts the command, and a program calls the fake's URL."""
     noisy = tmp_path / "noisy.py"
     # What a script prints must not get between the messages.
     noisy.write_text(
@@ -319,7 +319,7 @@ def test_invalid_options_are_reported_in_one_line(arguments: list[str], words: s
 
 
 def test_a_real_deployment_is_not_mistaken_for_a_fake() -> None:
-    """It would start runs there."""
+    """Otherwise the tools would start real runs there."""
     mock = OutputMock()
     fake = FakeClient(InProcessTransport(mock.app, "http://deployment.example"))
     with pytest.raises(Exception, match=r"deployment\.example is not a fake with a control plane: .* 404"):

@@ -1,4 +1,4 @@
-"""What requests carry: JSON, forms, encodings, limits, and what is refused."""
+"""Request bodies: JSON, forms, encodings, limits, and invalid bodies."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def echo(text: str = '"x"') -> str:
 
 
 def refused(client: Client, status: int, error: str, path: str = "/workflow/run", **options: Any) -> str:
-    """Send a body that cannot be read; returns what the answer says about it."""
+    """Send an unreadable body; returns the error of the response."""
     answer = client.post(path, **options)
     assert (answer.status, answer.json["error"]) == (status, error), answer.text
     assert set(answer.json) == {"error", "message"}

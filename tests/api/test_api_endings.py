@@ -1,4 +1,4 @@
-"""How runs end: stop, terminate, time out, reset, continue as new; and what becomes of children."""
+"""How runs end: stop, terminate, timeout, reset and continue-as-new, and what happens to children."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def mock() -> OutputMock:
 
 
 def begun(client: Client, workflow: str, input: Any = None, workflow_id: str = "wf") -> str:
-    """Start a run and let it come to where it waits; returns the run's id."""
+    """Start a run and advance it to where it waits; returns the run id."""
     run_id: str = client.start(workflow, input, workflowId=workflow_id)["runId"]
     length = 0
     while (now := client.get(f"/workflow/{workflow_id}/history").json["workflow"]["historyLength"]) != length:

@@ -1,4 +1,4 @@
-"""History: its events, its pages, long polls that wake at once, and streams that follow a run."""
+"""The history: events, pages, long polls that wake at once, and streams that follow a run."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def mock() -> OutputMock:
 
 @pytest.fixture
 def patient(mock: OutputMock) -> None:
-    """Whoever waits waits for ten minutes, so that only what wakes them ends a test."""
+    """Requests wait for up to ten minutes, so a test ends only when something wakes them."""
     mock.world.history_max_waiting = 600 * 10**9
     mock.world.patience = 600.0
 
 
 def drained(client: Client, workflow_id: str) -> dict[str, Any]:
-    """The whole history of a run that waits, by a long poll that leaves nothing to come; has a token."""
+    """The whole history of a waiting run, read by a long poll; the page has a token."""
     page: dict[str, Any] = client.get(
         f"/workflow/{workflow_id}/history?pageSize=50&longPollTimeoutMs=10"
     ).json
@@ -170,7 +170,7 @@ def test_the_workflow_object_has_the_state_of_the_run(client: Client) -> None:
 
 
 def pages(client: Client, workflow_id: str, size: int) -> list[list[str]]:
-    """The kinds of events on each page of that size."""
+    """The event types on each page of that size."""
     found = []
     page = client.get(f"/workflow/{workflow_id}/history?pageSize={size}").json
     while True:

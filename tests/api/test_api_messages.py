@@ -1,4 +1,4 @@
-"""Signals, queries and updates: what reaches a script, and what the sender hears of it."""
+"""Signals, queries and updates: what a script receives, and what the sender gets back."""
 
 from __future__ import annotations
 

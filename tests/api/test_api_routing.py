@@ -1,4 +1,4 @@
-"""Which operation a request reaches, and what every answer carries."""
+"""Which operation a request reaches, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def body_for(operation: str) -> dict[str, object]:
 
 
 def upper(path: str) -> str:
-    """The path in capitals, the names of its parameters aside."""
+    """The path in capitals, except for the names of its parameters."""
     return "/".join(part if part.startswith("{") else part.upper() for part in path.split("/"))
 
 

@@ -1,4 +1,4 @@
-"""Starting runs and looking at them: run, start, status, result, input, trace log, lists, catalogs."""
+"""Starting and reading runs: run, start, status, result, input, trace log, lists, catalogs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document is valid, whole, and true of every exchange that was recorded on the real server."""
+"""The OpenAPI document is valid and complete, and every recorded exchange of the real server matches it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def references(node: Any) -> Iterator[str]:
-    """Every `$ref`, wherever it stands; the mapping of a discriminator only repeats them."""
+    """Every `$ref` at any depth. The mapping of a discriminator only repeats them."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key == "$ref":
@@ -184,7 +184,7 @@ def test_every_recorded_response_matches_the_document() -> None:
 
 
 def request_problems(request: dict[str, Any]) -> list[str]:
-    """What the document has against a request, if anything."""
+    """The problems of a request according to the document."""
     run_id = "01a20ae8-a83a-708a-8339-012cb8bed38f"
     path = request["path"].replace("{{tok}}", "dG9rZW4=")
     url = urlsplit(re.sub(r"\{\{\w+\}\}", run_id, path))
@@ -214,7 +214,7 @@ def request_problems(request: dict[str, Any]) -> list[str]:
 
 
 def is_about_the_request(request: dict[str, Any], response: dict[str, Any]) -> bool:
-    """Whether it was for its form that a request was taken or refused."""
+    """Whether a request was accepted or refused because of its form."""
     found = find_operation(request["method"], request["path"].split("?")[0])
     error = response["json"].get("error") if isinstance(response.get("json"), dict) else None
     broken = error in ("URIError", "SyntaxError", "InvalidPageTokenError", "ServiceError")
@@ -264,7 +264,7 @@ def check(given: Answer) -> None:
 
 
 def put(*path: Any) -> Callable[[Answer], None]:
-    """Put the last item at the place that the others name; `None` for it removes what is there."""
+    """Set the last item at the path that the others make up. `None` removes what is there."""
 
     def change(given: Answer) -> None:
         *parents, key, value = path
@@ -429,7 +429,7 @@ def test_a_response_that_violates_the_document_is_refused_with_its_place(
 
 @pytest.mark.parametrize("kind", [1, 1.0, True, 5, 99, "1", None, [], {}], ids=repr)
 def test_validating_an_event_against_its_own_type_finds_the_same_errors(kind: Any) -> None:
-    """What remains finds the same as a validator that looks at all of them."""
+    """The shortened schema finds the same errors as a validator that uses the whole one."""
     pages = (param.values[1].get("json") for param in recorded() if param.id.startswith("run_completes-"))
     event = next(page["events"][0] for page in pages if isinstance(page, dict) and "events" in page)
     event = {**event, "eventType": kind}

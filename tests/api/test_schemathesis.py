@@ -1,4 +1,4 @@
-"""What schemathesis makes of the two documents is answered as they say: no 500 but those named, no hang.
+"""Requests that schemathesis generates from the two documents get the documented responses.
 
 It reads the documents in its own way, so it also tries what nobody here has thought of. Each operation is
 asked in a world of its own in which there is something to find, first in the right form and then in a wrong
@@ -96,7 +96,7 @@ async def approval(ctx: Context, given: Any) -> Any:
 
 @pytest.fixture
 def front() -> Iterator[Front]:
-    """Worlds with a run that has ended, one that waits, and one of everything else that has a name."""
+    """Worlds with a closed run, a waiting run, and one of everything else that has a name."""
     worlds = worlds_of(script)
     front = Front(worlds)
     client = Client(front)
@@ -152,7 +152,7 @@ def test_requests_from_schemathesis_get_documented_responses(
 
 
 def check(case: Any, answer: Any) -> None:
-    """Raise unless the answer is as the document says."""
+    """Raise unless the response matches the document."""
     if answer.status_code == 200 and case.path.endswith("/stream"):
         # What the document says about the frames is an extension, which schemathesis does not know.
         headers = {name: values[0] for name, values in answer.headers.items()}
@@ -175,7 +175,7 @@ def test_an_undocumented_server_error_is_detected(front: Front) -> None:
 def name_what_there_is(
     case: Any, path: str, choice: int, run_ids: dict[str, str], bodies: dict[str, Any]
 ) -> None:
-    """Name in the path and the body of a request what leads to something; `choice` says to what."""
+    """Put names that exist into the path and the body of a request; `choice` selects which."""
     if choice < 2:
         case.query = {}
     for before, part in itertools.pairwise(path.split("/")):

@@ -1,4 +1,4 @@
-"""Requests as an attacker writes them: nothing is added, and nothing is put right."""
+"""Raw requests, as an attacker writes them: nothing is added or corrected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class RawAnswer(NamedTuple):
-    """What came back; header names are in lower case."""
+    """A response; header names are in lower case."""
 
     status: int
     headers: dict[str, str]

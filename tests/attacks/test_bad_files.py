@@ -1,4 +1,4 @@
-"""Files that are damaged, nested, huge or cannot be written: told, and everything else goes on."""
+"""Damaged, deeply nested, huge and unwritable files are reported, and everything else keeps working."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(
 
 @contextmanager
 def endless(head: bytes, piece: bytes, encoding: str | None = None) -> Iterator[tuple[str, list[int]]]:
-    """A server whose answers do not end, its URL, and how many bytes it has got rid of."""
+    """A server whose responses never end. Yields its URL and the number of bytes that it has sent."""
     sent = [0]
 
     class Handler(http.server.BaseHTTPRequestHandler):

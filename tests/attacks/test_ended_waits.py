@@ -1,4 +1,4 @@
-"""Who waits for something in a world that ends, or on a server that stops, is told so."""
+"""Clients that wait in a world that ends, or on a server that stops, get an error."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def make(options: Mapping[str, Any]) -> OutputMock:
 
 
 def request_of(kind: str, mock: OutputMock, one: Client) -> Callable[[], Answer]:
-    """A request that waits in this way, once the world is as it takes."""
+    """Prepare the world and send a request that waits in this way."""
     one.start("waits", workflowId="w")
     mock.world.play_what_is_due()
     eventually(lambda: mock.runs["w"].progress.startswith("waiting"))
@@ -83,7 +83,7 @@ def somebody_waits(mock: OutputMock) -> bool:
 
 
 def told(answer: Answer) -> dict[str, Any]:
-    """The error of an answer, also of a stream that had begun."""
+    """The error of a response, or of a stream that had already begun."""
     if answer.headers["content-type"].startswith("text/event-stream"):
         last = answer.body.split(b"\n\n")[-2]
         assert last.startswith(b"event: server_error\ndata: "), last

@@ -1,4 +1,4 @@
-"""Script files that have no end, are no files, or want to end the program: told, and the rest goes on."""
+"""Script files that never finish loading, are no regular files, or exit the program are reported."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ENDING = {
 
 @pytest.fixture(autouse=True)
 def _no_module_without_a_file(tmp_path: Path) -> Iterator[None]:
-    """Hypothesis reads the files of all modules later, and no pipe or /dev/zero ever ends."""
+    """Forget modules without a regular file: hypothesis reads the files of all modules later."""
     yield
     for name, module in [*sys.modules.items()]:
         file = Path(getattr(module, "__file__", None) or "")
@@ -125,7 +125,7 @@ def test_ctrl_c_while_a_file_is_read_ends_the_process(tmp_path: Path) -> None:
 
 
 def no_files(folder: Path) -> dict[str, tuple[Path, str]]:
-    """Paths of what is no ordinary file, and what is said of each."""
+    """Paths that are not regular files, and the error message of each."""
     os.mkfifo(folder / "pipe.yaml")
     (folder / "folder.py").mkdir()
     listening = socket.socket(socket.AF_UNIX)

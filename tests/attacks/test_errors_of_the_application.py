@@ -1,4 +1,4 @@
-"""What goes wrong within the application is a logged 500: no connection is dropped in silence."""
+"""An internal error of the application is a logged 500; no connection is dropped silently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LATE = OverflowError("timestamp out of range for platform time_t")
 
 
 class Application:
-    """Does what it is told to, or raises it."""
+    """Returns the given response, or raises the given error."""
 
     def __init__(self, body: Callable[[], Iterator[bytes]], error: Exception | None = None) -> None:
         self._body, self._error = body, error

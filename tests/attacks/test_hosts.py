@@ -1,4 +1,4 @@
-"""A page whose own host name means this machine, by DNS rebinding, gets nowhere."""
+"""DNS rebinding: a page whose host name resolves to this machine cannot use the control plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real browser with a page of somebody else: what it sends to a served fake, and what comes of it."""
+"""What a foreign page in a real browser can send to a served fake, and with what effect."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ run();
 
 
 class Recorded:
-    """An application, and what it has answered: first lines without the version, and statuses."""
+    """An application, and the requests that it has answered: request lines and statuses."""
 
     def __init__(self, app: Front) -> None:
         self.app = app
@@ -109,7 +109,7 @@ class Recorded:
 
 @contextmanager
 def pages() -> Iterator[tuple[int, dict[str, str], queue.Queue[Any]]]:
-    """A server of web pages: its port, the pages by their paths, and what scripts in them tell."""
+    """A server of web pages: its port, the pages by path, and the reports of their scripts."""
     texts: dict[str, str] = {}
     told: queue.Queue[Any] = queue.Queue()
 
@@ -142,7 +142,7 @@ def pages() -> Iterator[tuple[int, dict[str, str], queue.Queue[Any]]]:
 
 @contextmanager
 def browser(folder: Path, *arguments: str) -> Iterator[None]:
-    """A browser of its own with a page, as long as the block runs."""
+    """A new browser with one page, for the duration of the block."""
     assert BROWSER is not None
     command = [BROWSER, *FLAGS, f"--user-data-dir={folder / 'profile'}", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""What it takes to read a script grows as the script does, and no faster."""
+"""The work of reading a script grows linearly with its size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from output_mock.scripts.yaml.json_source import JSONSource
 
 
 def calls(function: Callable[[], object]) -> int:
-    """How many functions are called, those of the interpreter included."""
+    """The number of function calls, including those of the interpreter."""
     profile = Profile()
     profile.runcall(function)
     return sum(entry.callcount for entry in profile.getstats())

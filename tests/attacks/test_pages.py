@@ -1,4 +1,4 @@
-"""A web page may ask nothing of the control plane of a server on the same machine, unless it is let in."""
+"""A web page cannot use the control plane of a server on the same machine unless it is allowed."""
 
 from __future__ import annotations
 

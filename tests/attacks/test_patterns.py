@@ -1,4 +1,4 @@
-"""Regular expressions of schemas that would compute for ever are ended, and stop nobody else meanwhile."""
+"""Catastrophic regular expressions in schemas are stopped and do not block other requests."""
 
 from __future__ import annotations
 

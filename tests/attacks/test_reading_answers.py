@@ -1,4 +1,4 @@
-"""Which web pages may read the answers of the API: all, as on the real server, or those of `--cors`."""
+"""Which web pages may read responses of the API: all, as on the real server, or those of `--cors`."""
 
 from __future__ import annotations
 

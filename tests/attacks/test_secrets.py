@@ -1,4 +1,4 @@
-"""What is secret about a request is there for a Python test that asks for it, and is shown to nobody else."""
+"""Secrets of a request are available to a Python test and masked everywhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that send or read slowly, or never: others are answered meanwhile, and nothing is held for ever."""
+"""Clients that send or read slowly, or never, do not block others and are disconnected in the end."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Slow:
         return connection
 
     def open(self) -> int:
-        """How many connections the server has."""
+        """The number of open connections of the server."""
         return len(self.server._channels())
 
     def threads(self) -> int:
-        """How many threads answer requests."""
+        """The number of threads that answer requests."""
         return self.server._workers._serving
 
     def answers_others(self) -> bool:

@@ -1,4 +1,4 @@
-"""A script that never returns blocks its own world only; requests to it get an error, and it can be ended."""
+"""A script that never returns blocks only its own world; requests get an error, and it can be wiped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HERE = Path(__file__)
 
 
 class Holding:
-    """What scripts block on, until the test is over."""
+    """Blocks scripts until the end of the test."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -35,7 +35,7 @@ class Holding:
         self.lock.acquire()
 
     def release(self) -> None:
-        """Let every script go on."""
+        """Let every blocked script continue."""
         if not self.over.is_set():
             self.over.set()
             os.write(self.writing, b"x" * 64)
@@ -95,7 +95,7 @@ def scripts(holding: Holding) -> Script:
 
 @contextmanager
 def server(*, threads: int = 4000, clock: Any = "auto") -> Iterator[tuple[Client, Holding, Worlds]]:
-    """A served fake whose scripts can block, and what they block on."""
+    """A served fake whose scripts can block, and the `Holding` that they block on."""
     holding = Holding()
     script = scripts(holding)
 
@@ -126,7 +126,7 @@ def server(*, threads: int = 4000, clock: Any = "auto") -> Iterator[tuple[Client
 def stuck(
     client: Client, holding: Holding, workflow: str = "waits_for_an_event"
 ) -> Iterator[ThreadPoolExecutor]:
-    """World `one` is stuck in this workflow while the block runs; gives threads to ask with."""
+    """World `one` is stuck in this workflow during the block; yields threads to send requests with."""
     with ThreadPoolExecutor(300) as pool:
         one = client.of("one")
         if workflow == "blocks_in_a_query":

@@ -1,4 +1,4 @@
-"""Who has no token gets nowhere, and learns nothing of it."""
+"""A client without a valid token gets no access, and learns nothing about the token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two users of one server, each with a token of their own, never see anything of each other."""
+"""Two users of one server, each with their own token, never see each other's data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OTHER = {"ann": "bob", "bob": "ann"}
 
 
 class User:
-    """Sends requests with a token, and remembers everything that came back."""
+    """Sends requests with a token, and remembers every response."""
 
     def __init__(self, name: str, front: Front) -> None:
         self.name = name
@@ -68,7 +68,7 @@ def two_users() -> Iterator[dict[str, User]]:
 
 
 def check(users: dict[str, User]) -> None:
-    """Raise unless nobody has seen the mark of the other one."""
+    """Raise if a user has seen the mark of the other user."""
     for name, user in users.items():
         foreign = MARKS[OTHER[name]].encode()
         for request, told in user.seen:
@@ -161,7 +161,7 @@ ACTIONS: dict[str, Any] = {
 
 
 def look_at_everything(user: User) -> None:
-    """Ask for whatever the control plane and the API show."""
+    """Read everything that the control plane and the API show."""
     for operation in OPERATIONS:
         if operation.method != "GET":
             continue

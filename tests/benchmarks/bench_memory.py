@@ -1,4 +1,4 @@
-"""The bound of a server's memory that docs/guides/scaling.md states, against what Python really holds.
+"""Compares the memory limit that docs/guides/scaling.md states with what Python really allocates.
 
 `pytest tests/benchmarks/bench_memory.py -s` prints both. Bytes are counted (`tracemalloc`), so it does not
 matter how fast the machine is.

@@ -1,4 +1,4 @@
-"""What the plugin costs a test suite, as ratios between things measured in the same run.
+"""What the plugin costs a test suite, as ratios between measurements of the same run.
 
 `pytest tests/benchmarks/bench_plugin.py -s` shows them; see `bench_speed.py` for how to read them.
 """

@@ -1,4 +1,4 @@
-"""What `output-mock serve` is like beside WireMock and pytest-httpserver, and under a thousand streams.
+"""Compares `output-mock serve` with WireMock and pytest-httpserver, and loads it with a thousand streams.
 
 `pytest tests/benchmarks/bench_server.py -s` shows the figures; see `bench_speed.py` for how to read them.
 WireMock comes with npm and needs Java. `OUTPUT_MOCK_WIREMOCK` may name its jar.
@@ -62,7 +62,7 @@ LAST = b"event: done\n"
 
 
 class Started(NamedTuple):
-    """A server's process: where it listens, and how many seconds it took to be ready."""
+    """A server's process: its port, and how many seconds it took to get ready."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -92,7 +92,7 @@ def a_free_port() -> int:
 
 @contextmanager
 def process(command: list[str]) -> Iterator[Started]:
-    """A server in a process of its own, from when it is ready. `PORT` in the command becomes its port."""
+    """A ready server in a separate process. `PORT` in the command becomes its port."""
     port = a_free_port()
     words = [word.replace("PORT", str(port)) for word in command]
     begun = time.perf_counter()
@@ -181,7 +181,7 @@ def fetched(folder: Path) -> str:
 
 
 def request_of(method: str, path: str, body: Any = None) -> bytes:
-    """A request as it is sent."""
+    """The bytes of a request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
     data = b""
     if body is not None:
@@ -194,7 +194,7 @@ RUN_IT = request_of("POST", "/workflow/run", RUN)
 
 
 class Client:
-    """A connection that sends the same request again and again, as soon as the last one has been answered."""
+    """A connection that repeats the same request as soon as the last one was answered."""
 
     def __init__(self, port: int, request: bytes) -> None:
         self.port = port
@@ -213,7 +213,7 @@ class Client:
         self.socket.sendall(self.request)
 
     def receive(self) -> bool:
-        """Whether the answer is complete."""
+        """Receive; returns whether the response is complete."""
         piece = self.socket.recv(65536)
         self._received += piece
         head, found, body = self._received.partition(b"\r\n\r\n")
@@ -236,7 +236,7 @@ class Client:
 
 
 def load(port: int, request: bytes, clients: int, seconds: float) -> tuple[float, float]:
-    """What so many clients that never pause get: requests per second, and the median of their seconds."""
+    """Requests per second of that many clients that never pause, and their median duration in seconds."""
     every = [Client(port, request) for _ in range(clients)]
     with selectors.DefaultSelector() as selector:
         begun = time.perf_counter()
@@ -302,7 +302,7 @@ def test_running_a_workflow_is_faster_than_a_stub_of_pytest_httpserver(
 def against(
     one: Started, other: Started, *, clients: int, seconds: float = 1.0, rounds: int = 5
 ) -> tuple[float, float, str]:
-    """How many times as long a run takes with one server as with the other, measured in turns."""
+    """The ratio between the times of a run on two servers, measured alternately."""
     pairs = [
         (load(one.port, RUN_IT, clients, seconds), load(other.port, RUN_IT, clients, seconds))
         for _ in range(rounds)
@@ -322,7 +322,7 @@ def print_only(name: str, ratio: float, _: float, details: str) -> None:
 
 
 class Streams:
-    """Open streams, one for each run, and what has come on them."""
+    """Open streams, one for each run, and the data received on them."""
 
     def __init__(self, server: Started, number: int) -> None:
         self.received = [b""] * number
@@ -336,7 +336,7 @@ class Streams:
             self._selector.register(opened, selectors.EVENT_READ, one)
 
     def until(self, seen: Callable[[bytes], bool]) -> None:
-        """Receive until this is so of each of them."""
+        """Receive until the condition holds for each stream."""
         missing = {one for one, received in enumerate(self.received) if not seen(received)}
         begun = time.perf_counter()
         while missing:
@@ -354,7 +354,7 @@ class Streams:
 
 
 def status_of(server: Started) -> float:
-    """Seconds that a status takes, in the middle."""
+    """The median seconds of a status request."""
     taken = []
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)) as connection:
         for _ in range(300):
@@ -386,7 +386,7 @@ def test_open_streams_leave_the_rest_as_it_is_and_get_every_event(ours: list[str
 
 
 def streamed(received: bytes) -> list[int]:
-    """The ids of the events that have come on a stream, in their order."""
+    """The ids of the events received on a stream, in order."""
     frames = re.findall(rb"event: history\ndata: (.*)\n", received)
     return [int(event["eventId"]) for frame in frames for event in json.loads(frame)]
 

@@ -1,4 +1,4 @@
-"""How long `output-mock serve` takes to end after SIGTERM, whatever it is doing.
+"""How long `output-mock serve` takes to end after SIGTERM under several loads.
 
     python tests/benchmarks/bench_sigterm.py [--runs 200000] [--streams 1000] [--rounds 3]
 
@@ -74,7 +74,7 @@ _CHILDREN = 1_900
 
 
 class Server:
-    """A server in a process of its own."""
+    """A server in a separate process."""
 
     def __init__(self, folder: Path, runs: int) -> None:
         (folder / "script.py").write_text(SCRIPT)
@@ -99,7 +99,7 @@ class Server:
             return connection.getresponse().status
 
     def run_for_ever(self, workflow: str, input: Any = None) -> None:
-        """Let a thread wait for a run that does not end, in a world of its own."""
+        """Let a thread wait for a run that does not end, in a new world."""
 
         def run() -> None:
             with suppress(OSError, http.client.HTTPException):
@@ -136,7 +136,7 @@ Prepare = Callable[[Server, ExitStack], None]
 
 
 def cases(runs: int, streams: int) -> dict[str, Prepare]:
-    """What the server is doing when it is told to end."""
+    """The loads of the server when it receives SIGTERM."""
     pattern = "a" * 60 + "!"
     one: dict[str, Prepare] = {
         "nothing": lambda server, stack: None,

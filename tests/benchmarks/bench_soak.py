@@ -1,4 +1,4 @@
-"""Many mixed calls of eight clients of a server that is killed now and then, while things go wrong.
+"""Eight clients make many mixed calls to a server that has faults and is killed now and then.
 
 Nothing is lost or doubled, and memory stays flat. The server keeps `KEEP_RUNS` closed runs and its state in a
 file. It is killed (`kill -9`) and started again while clients call it, five times on the way. After every
@@ -67,7 +67,7 @@ class Counts:
 
 
 class Job:
-    """A run as its client knows it."""
+    """The state of a run that its client expects."""
 
     def __init__(self, workflow_id: str, workflow: str) -> None:
         self.workflow_id = workflow_id
@@ -83,22 +83,22 @@ class Job:
 
 
 class Kills:
-    """When the server was killed. While one goes on, nobody knows yet."""
+    """When the server was killed. During a kill, the time is not known yet."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
 
     def may_have_lost(self, acknowledged: float) -> bool:
-        """Whether what was acknowledged at that time may be missing."""
+        """Whether data that was acknowledged at that time may be missing."""
         return any(time - MAY_BE_LOST <= acknowledged <= time for time in self.times)
 
 
 class Failed(Exception):
-    """The call was answered with an error that was made up, or not at all."""
+    """The call got an injected error, or no response."""
 
 
 class Client:
-    """Calls what it likes, in its own thread, and remembers what has to be there."""
+    """Makes random calls in its own thread, and remembers what must exist afterwards."""
 
     def __init__(self, name: str, port: int, seed: int, counts: Counts, kills: Kills) -> None:
         self.name = name
@@ -112,7 +112,7 @@ class Client:
         self.connection: http.client.HTTPConnection | None = None
 
     def work(self, calls: int) -> None:
-        """Make so many calls."""
+        """Make that many calls."""
         self.jobs = []
         end = self.made + calls
         try:
@@ -189,7 +189,7 @@ class Client:
             self.connection = None
 
     def start(self) -> None:
-        """Start a run, and ask again for as long as that has not been answered."""
+        """Start a run; repeat the request until it is answered."""
         job = Job(f"{self.name}-{next(self.numbers)}", "gather")
         body = {"workflowName": "gather", "workflowId": job.workflow_id, "input": {"n": 1}}
         self.jobs.append(job)
@@ -280,7 +280,7 @@ class Client:
         self.ask("terminate", "POST", path, {"reason": "soaked"}, (404,))
 
     def stream(self, job: Job) -> None:
-        """Follow a run that is about to end to its end, and go on where the stream is cut."""
+        """Follow a run to its end, and resume the stream when it is cut."""
         self.counts.streams += 1
         seen: list[int] = []
         killed = -1
@@ -309,7 +309,7 @@ class Client:
             assert len(seen) > 3
 
     def close(self, job: Job) -> None:
-        """Send the last signal, whatever it takes."""
+        """Send the last signal; repeat the request until it is answered."""
         job.closed = True
         number = next(self.numbers)
         job.sent.add(number)
@@ -327,7 +327,7 @@ class Client:
             return
 
     def follow(self, job: Job, seen: list[int]) -> bool:
-        """Whether the stream has come to its end; what it brings is put into `seen`."""
+        """Read the stream into `seen`; returns whether it has ended."""
         headers = {"Last-Event-ID": str(seen[-1])} if seen else {}
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
             connection.request("GET", f"/workflow/{job.workflow_id}/history/stream", headers=headers)
@@ -349,7 +349,7 @@ class Client:
     # Looking back, when nothing goes wrong any more
 
     def check(self) -> None:
-        """Hold what the fake has against what this client has done."""
+        """Compare the state of the fake with what this client has done."""
         for job in self.jobs:
             if job.lost:
                 continue
@@ -401,7 +401,7 @@ def sent_with(event: dict[str, Any]) -> Any:
 
 
 class Soaked:
-    """The server, in a process of its own, which is started again on the same port and file."""
+    """The server in a separate process, which can be restarted on the same port and file."""
 
     def __init__(self, state: Path) -> None:
         self.state = state
@@ -547,7 +547,7 @@ def control(port: int, method: str, path: str, body: Any = None) -> Any:
 
 
 def check(port: int, clients: list[Client]) -> None:
-    """Each id has one run, and there is none that nobody has asked for."""
+    """Check that each id has exactly one run, and that there are no other runs."""
     for one in clients:
         one.check()
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:

@@ -1,4 +1,4 @@
-"""How fast the fake is, as ratios between two things measured in the same run.
+"""How fast the fake is, as ratios between two measurements of the same run.
 
 Each test prints its ratio and its target, and says so when the target is missed. It does not fail then: how
 fast two things are on a busy machine decides no test. `pytest tests/benchmarks/bench_speed.py -s` shows them.
@@ -68,7 +68,7 @@ def constant_app() -> Flask:
 
 
 def median_of(action: Callable[[], Any], *, rounds: int = 2000) -> float:
-    """Seconds that `action` takes, in the middle."""
+    """The median seconds of `action`."""
     taken = []
     clock = time.perf_counter
     for _ in range(rounds):
@@ -79,7 +79,7 @@ def median_of(action: Callable[[], Any], *, rounds: int = 2000) -> float:
 
 
 def show(name: str, ratio: float, target: float, details: str = "") -> None:
-    """Print a ratio beside its target, which it may be below, but not above."""
+    """Print a ratio and its target. The ratio should not be above the target."""
     told = [f"target {target:g}", "MISSED" if ratio > target else "", details]
     print(f"\n{name}: {ratio:.2f} ({'; '.join(filter(None, told))})")
 
@@ -92,7 +92,7 @@ def compare(
     target: float,
     rounds: int = 1500,
 ) -> None:
-    """Measure `action` and `yardstick` in turns, and show their ratio beside its `target`.
+    """Measure `action` and `yardstick` alternately, and print their ratio and its `target`.
 
     Each has the best of its medians. What else a machine does only ever makes things slower, and seldom for
     as long as all of the turns; in any one of them it may strike one side and spare the other.
@@ -210,7 +210,7 @@ def test_health_over_a_socket_is_hardly_later_than_from_a_bare_application(
 
 
 def a_day_until_approval() -> None:
-    """The client of `tests/examples` has a post written, and polls until it is approved, a day later."""
+    """The client of `tests/examples` starts a post, and polls until it is approved a day later."""
     mock = OutputMock(execution_timeout="48h")
 
     @mock.workflow("write_post")

@@ -1,4 +1,4 @@
-"""What `serve --state` costs, and what many snapshots of a world do, as ratios within one run.
+"""What `serve --state` and many snapshots of a world cost, as ratios within one run.
 
 `pytest tests/benchmarks/bench_state.py -s` shows them; see `bench_speed.py` for how to read them.
 """
@@ -35,7 +35,7 @@ def kept(mock: OutputMock, path: Path) -> Iterator[None]:
 
 
 def seconds_of_runs(mock: OutputMock) -> float:
-    """The CPU time of many runs, that of the thread which writes them down included."""
+    """The CPU time of many runs, including the thread that saves them."""
     begin = time.process_time()
     for _ in range(RUNS):
         run_one(mock)

@@ -1,4 +1,4 @@
-"""What a trace in S3 costs a test, against what moto itself costs."""
+"""What a trace in S3 costs a test, compared with moto itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.benchmarks.bench_speed import RUN, a_mock, compare
 
 
 def a_test_with_a_remote_trace() -> None:
-    """What a test with `output_traces` does: a fake, its bucket, a run, its upload, its trace log."""
+    """Do what a test with `output_traces` does: a fake, its bucket, a run, its upload, its trace log."""
     mock = a_mock()
     with stored_in_s3(mock) as traces:
         client = mock.app.test_client()

@@ -1,4 +1,4 @@
-"""The WSGI servers that were to choose from, under the same application, as a Markdown table.
+"""Compares candidate WSGI servers under the same application, as a Markdown table.
 
 `pytest tests/benchmarks/bench_wsgi.py -s` measures those that are installed (`pip install cheroot gunicorn
 granian uvicorn a2wsgi`), and says which are not. Each has a process of its own, with as many threads as it
@@ -74,7 +74,7 @@ HEAD = [
 
 @contextmanager
 def served(candidate: Candidate) -> Iterator[Started]:
-    """The server in a process of its own; those that it has begun end with it."""
+    """The server in a separate process. Its child processes end with it."""
     with process([sys.executable, "-m", *candidate.command.split()]) as server:
         every = list(processes(server.process.pid))
         try:
@@ -86,7 +86,7 @@ def served(candidate: Candidate) -> Iterator[Started]:
 
 
 def processes(parent: int) -> Iterator[int]:
-    """A process and those that it has begun."""
+    """A process and its child processes."""
     yield parent
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -98,7 +98,7 @@ def processes(parent: int) -> Iterator[int]:
 
 
 def memory(server: Started) -> float:
-    """Megabytes in memory; what several of its processes share counts once."""
+    """Memory in megabytes. Memory that its processes share counts once."""
     kilobytes = 0
     for one in processes(server.process.pid):
         text = Path(f"/proc/{one}/smaps_rollup").read_text()
@@ -107,7 +107,7 @@ def memory(server: Started) -> float:
 
 
 def rates(candidates: list[Candidate]) -> dict[str, list[str]]:
-    """What each is like by itself: ready after, memory, runs a second with one client and with eight.
+    """For each server: start-up time, memory, and runs per second with one client and with eight.
 
     Measured in turns, so that what else the machine does strikes all of them.
     """
@@ -127,7 +127,7 @@ def rates(candidates: list[Candidate]) -> dict[str, list[str]]:
 
 
 def streaming(candidate: Candidate) -> list[str]:
-    """The status under so many streams, and the seconds until the server has ended with the most of them."""
+    """The time of a status request with that many streams, and the seconds to stop with the most of them."""
     shown = []
     with served(candidate) as server, ExitStack() as stack:
         for number in range(max(STREAMS)):

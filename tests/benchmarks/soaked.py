@@ -1,4 +1,4 @@
-"""The workflows that `bench_soak.py` has a server play."""
+"""The workflows of the server in `bench_soak.py`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def add(ctx: Context, given: Any) -> Any:
 
 @script.workflow("gather")
 async def gather(ctx: Context, given: Any) -> Any:
-    """Takes what signals bring, until one of them is the last."""
+    """Collects signal payloads until the last one."""
     taken: list[Any] = []
     ctx.on_query("taken", lambda payload: taken)
     await ctx.step("draft", given, returns="text")

@@ -1,4 +1,4 @@
-"""`serve --callback-host` lets requests out to the hosts that it names, and to no others."""
+"""`serve --callback-host` allows requests to the listed hosts and to no others."""
 
 from __future__ import annotations
 

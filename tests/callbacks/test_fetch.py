@@ -1,4 +1,4 @@
-"""Requests of workflows go out, and their answers come back, as with the real SDK's `fetch`.
+"""Requests that workflows send, and their responses, behave as with `fetch` in the real SDK.
 
 What is expected here was measured with sdk/core 0.11.0 and Node, against a server of our own.
 """
@@ -24,7 +24,7 @@ SENDER = Sender("post-1", "run-1", 1, 0)
 
 
 class Server:
-    """A server that answers what its path says, and notes what it was sent."""
+    """A server that responds according to the path, and records its requests."""
 
     def __init__(self) -> None:
         seen = self.seen = []  # type: list[tuple[str, list[tuple[str, str]], bytes]]

@@ -1,4 +1,4 @@
-"""Workflows call an application of the test's process, which may ask the fake for anything meanwhile."""
+"""Workflows call an application in the test's process, which can call the fake from its handler."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ URL = "https://app.example/review"
 
 @pytest.fixture
 def jumping() -> Iterable[OutputMock]:
-    """A fake on the clock that nobody waits for."""
+    """A fake on the auto clock."""
     made = OutputMock(keep_runs=None)
     made.load(WORKFLOWS)
     with made.in_process():
@@ -62,7 +62,7 @@ async def slow(ctx: Context, input: Any) -> Any:
 
 
 def run(mock: OutputMock, workflow: str, **fields: Any) -> Any:
-    """Run a workflow. On a manual clock, the time moves beside it."""
+    """Run a workflow. On a manual clock, another thread advances the time."""
     over = threading.Event()
 
     def advance() -> None:
@@ -226,7 +226,7 @@ def test_an_asgi_application_runs_on_its_own_event_loop(jumping: OutputMock) -> 
 
 
 def test_an_asgi_application_that_blocks_its_own_loop_is_not_waited_for(jumping: OutputMock) -> None:
-    """On a server, too, its event loop could not answer the second request before the first."""
+    """On a real server its event loop could not answer the second request before the first, either."""
     inner: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -277,7 +277,7 @@ def test_a_thousand_workflows_in_eight_threads_lose_no_callback(jumping: OutputM
 
 
 def test_a_second_callback_does_not_see_earlier_feedback(jumping: OutputMock) -> None:
-    """The SDK leaves the first question's handler in place, which swallows what comes too early."""
+    """The SDK keeps the handler of the first request, which consumes feedback that comes too early."""
     mock = jumping
 
     @mock.workflow("twice")

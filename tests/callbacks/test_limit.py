@@ -1,4 +1,4 @@
-"""An application that never answers keeps its caller for a limited time only."""
+"""An application that never responds blocks its caller for a limited time only."""
 
 from __future__ import annotations
 

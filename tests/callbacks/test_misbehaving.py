@@ -1,4 +1,4 @@
-"""Applications and servers that answer nonsense, or without end: requests end, and nothing else breaks."""
+"""Applications and servers with invalid or endless responses: requests end, and nothing else breaks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BODY = "http.response.body"
 
 
 def told(mock: OutputMock, answers: Any = None) -> Any:
-    """The message of the error that a run ends with whose workflow calls the application."""
+    """The error message of a run whose workflow calls the application."""
     mock.workflow("tell").calls_back(URL)
     if answers is not None:
         mock.application("https://app.example", answers)
@@ -85,7 +85,7 @@ def test_an_asgi_application_can_omit_headers() -> None:
 
 
 class _Ended(BaseException):
-    """Like what `pytest.fail` raises."""
+    """Like the exception of `pytest.fail`: not an `Exception`."""
 
 
 @pytest.mark.parametrize("clock", ["auto", "real"])
@@ -177,7 +177,7 @@ def test_an_endless_response_is_cut_off() -> None:
 def test_a_thread_of_the_application_can_wait_for_the_clock(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Such a thread carries no context, so nobody knows that it belongs to the request."""
+    """Such a thread has no context variables, so the fake cannot tell that it belongs to the request."""
     monkeypatch.setattr(outgoing, "LOOK_INSIDE", 0.05)
     monkeypatch.setattr(outgoing, "LOOK_OUTSIDE", 0.05)
     mock = OutputMock()
@@ -234,7 +234,7 @@ def test_applications_that_wait_for_the_fake_do_not_exhaust_its_threads(
 
 @contextmanager
 def server(sent: bytes, *, repeats: bool = False) -> Iterator[int]:
-    """A server on loopback that sends these bytes, once or without end. Its port."""
+    """The port of a server on loopback that sends these bytes, once or endlessly."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:

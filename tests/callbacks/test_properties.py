@@ -1,4 +1,4 @@
-"""Whatever an application does while a workflow calls it, nothing hangs, and histories keep their laws."""
+"""Properties of callbacks: whatever the application does, nothing hangs and histories stay valid."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEEPEST = 4
 
 
 class World:
-    """A fake, an application that does what it is told, and a client."""
+    """A fake, an application that follows instructions, and a client."""
 
     def __init__(self, clock: Any, handlings: Sequence[Handling]) -> None:
         self.mock = OutputMock(clock, max_waiting="2m")

@@ -1,4 +1,4 @@
-"""Requests of workflows in one line, in YAML and over the control plane, and what is seen of them."""
+"""Requests of workflows, scripted in one line of Python, in YAML and over the control plane."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_a_delayed_response_takes_virtual_time() -> None:
 def test_hosts_outside_the_list_are_neither_resolved_nor_connected_to(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Python tells of each name and each connection, also of those that C code asks for."""
+    """Audit events report each name and each connection, including those of C code."""
     import sys
 
     asked: list[tuple[str, Any]] = []

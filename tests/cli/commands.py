@@ -1,4 +1,4 @@
-"""Commands that end by themselves, run in the tests' own process."""
+"""Runs commands that end by themselves in the tests' own process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE = 60.0
 
 
 class Ended(NamedTuple):
-    """A command that has ended."""
+    """A finished command."""
 
     returncode: int
     stdout: str
@@ -33,7 +33,7 @@ class Ended(NamedTuple):
 def run(
     *arguments: str | Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Ended:
-    """A command that ends by itself, in this process."""
+    """Run a command that ends by itself, in this process."""
     with (
         no_hang(),
         tempfile.TemporaryFile("w+") as out,
@@ -57,7 +57,7 @@ def run(
 
 
 def one_line(ended: Any) -> str:
-    """The one line that a command which failed has printed, and nothing else."""
+    """The one line that a failed command printed. Raises when there is more."""
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1, ended.stderr
     assert ended.stderr.endswith("\n")

@@ -1,4 +1,4 @@
-"""The command in processes of their own, which are forked from one that has imported it already."""
+"""Runs the command in new processes, which are forked from one that has already imported it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `output-mock`: servers in processes of their own, on real sockets, with signals."""
+"""The command `output-mock` in separate processes: real sockets and signals."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Fake:
 
     @property
     def log(self) -> str:
-        """What it has written to stderr."""
+        """The output on stderr so far."""
         return self._log.read_text()
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
@@ -109,7 +109,7 @@ class Fake:
         return started
 
     def send(self, path: str) -> socket.socket:
-        """A connection on which a GET has been sent."""
+        """Open a connection and send a GET request on it."""
         connection = socket.create_connection((self.host, self.port), timeout=PATIENCE)
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         return connection

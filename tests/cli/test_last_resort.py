@@ -1,4 +1,4 @@
-"""The process ends after a signal, also when a script keeps the interpreter to itself."""
+"""The process ends after a signal even when a script never releases the interpreter."""
 
 from __future__ import annotations
 

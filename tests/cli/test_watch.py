@@ -1,4 +1,4 @@
-"""`serve --watch`, and putting what a script offers in the place of what it offered."""
+"""`serve --watch`, and replacing the workflows of a script."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_script_can_be_replaced_while_the_world_is_busy() -> None:
 
 
 class Watched:
-    """A fake whose files are watched, and what was told about them."""
+    """A fake whose files are watched, and the messages about them."""
 
     def __init__(self, folder: Path, files: tuple[str, ...]) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""A fake that is closed gives back all that it held: addresses, sockets, threads, files, memory."""
+"""A closed fake releases everything that it held: addresses, sockets, threads, files, memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPEN_FILES = Path("/proc/self/fd")
 
 
 def fake(clock: Any) -> OutputMock:
-    """A fake with one run that waits for a signal, and one that sleeps."""
+    """A fake with a run that waits for a signal, and one that sleeps."""
     mock = OutputMock(clock)
 
     @mock.workflow("approval")
@@ -69,7 +69,7 @@ def ask(url: str) -> None:
 
 
 def threads() -> int:
-    """How many there are but the watchdog, which is one for all fakes."""
+    """The number of threads, without the watchdog that all fakes share."""
     return sum(thread.name != "output-mock-watchdog" for thread in threading.enumerate())
 
 

@@ -1,5 +1,6 @@
-"""The other tools of a suite, each with the real package: calls to other hosts are theirs, those to a fake
-are the fake's, whatever lies around what; and frozen time stops nobody.
+"""The fake together with the real packages of other test tools.
+
+Only requests to the fake's own URL are intercepted, in any order of patches. Frozen time blocks no client.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ BODY = {"workflowName": "report", "input": {"n": 3}}
 
 
 def script(mock: OutputMock) -> OutputMock:
-    """A workflow that returns, and one that waits for somebody."""
+    """A workflow that returns, and one that waits for a signal."""
     mock.workflow("report").returns({"pages": 3})
 
     @mock.workflow("approval")
@@ -83,7 +84,7 @@ def with_async_httpx(url: str) -> Any:
 
 
 class Retrying(httpx.BaseTransport):
-    """As clients write them: a transport around another one."""
+    """A typical custom transport, which wraps another one."""
 
     def __init__(self) -> None:
         self.wrapped = httpx.HTTPTransport()
@@ -122,7 +123,7 @@ CLIENTS = (with_requests, with_session, with_httpx, with_async_httpx, with_trans
 
 
 def everybody_reaches(mock: OutputMock) -> None:
-    """Every client gets the fake's answers, and the fake sees them."""
+    """Check that every client gets the fake's responses, and that the fake records the calls."""
     before = len(mock.calls)
     for client in CLIENTS:
         assert client(mock.url) == {"pages": 3}, client.__name__
@@ -434,7 +435,7 @@ def test_exhausted_retries_raise_the_usual_client_error(fake: OutputMock) -> Non
 
 
 class Patient(HTTPAdapter):
-    """The adapter of many a client: with a timeout for everything, and a count."""
+    """A typical custom adapter: it sets a timeout, and counts its requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -565,7 +566,7 @@ def test_a_pool_of_threads_with_a_client_each_reaches_the_fake(fake: OutputMock)
 
 @pytest.mark.asyncio
 async def test_asyncio_gathers_more_waiting_clients_than_there_are_threads(fake: OutputMock) -> None:
-    """The event loop's own threads are some forty; the client that ends the waiting needs one, too."""
+    """The event loop has about forty threads. The client that ends the waiting needs one, too."""
     async with httpx.AsyncClient(base_url=fake.url, timeout=None) as client:
 
         async def follow(name: str) -> str:
@@ -788,7 +789,7 @@ def test_virtual_time_takes_precedence_over_time_machine(output_mock: OutputMock
 
 
 def session_of(pytester: pytest.Pytester, *options: str, ini: str = "", **files: str) -> pytest.RunResult:
-    """What pytest says of these test files, in a process of its own where warnings are errors."""
+    """The outcome of pytest for these test files, in a separate process where warnings are errors."""
     pytester.makeini(f"[pytest]\nasyncio_default_fixture_loop_scope = function\n{ini}")
     pytester.makepyfile(**files)
     return pytester.runpytest_subprocess("-Werror", "-p", "no:benchmark", *options)

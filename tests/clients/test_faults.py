@@ -1,4 +1,4 @@
-"""What goes wrong on request: the same in process and over a socket."""
+"""Injected faults are the same in process and over a socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.client import Client
 
 @pytest.fixture(params=["in_process", "socket"])
 def fake(request: pytest.FixtureRequest, mock: OutputMock) -> Iterator[OutputMock]:
-    """A fake that is reached either way, with a workflow `report`."""
+    """A fake in process or on a socket, with a workflow `report`."""
     mock.workflow("report").returns(1)
     with mock.in_process() if request.param == "in_process" else mock.serve():
         yield mock

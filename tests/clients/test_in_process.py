@@ -1,4 +1,4 @@
-"""Reaching a fake in process, with every client that can."""
+"""Reaching a fake in process, with every supported client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from output_mock.in_process.mount import app_for_url
 
 
 class Answer:
-    """What came back, of whichever client."""
+    """The response of any of the clients."""
 
     def __init__(self, status: int, headers: Any, content: bytes) -> None:
         self.status = status

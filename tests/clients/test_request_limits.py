@@ -37,7 +37,7 @@ def url(request: pytest.FixtureRequest, mock: OutputMock) -> Iterator[str]:
 
 
 def raw(url: str, data: bytes) -> bytes:
-    """All that comes back until the connection ends."""
+    """Everything received until the connection ends."""
     parts = urlsplit(url)
     received = b""
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
@@ -48,7 +48,7 @@ def raw(url: str, data: bytes) -> bytes:
 
 
 def head(size: int) -> bytes:
-    """A request of which Node counts so many characters."""
+    """A request whose head has that many characters by Node's count."""
     long = b"a" * (size - REST - len("Connectionclose"))
     return b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Long:   " + long + b"\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""The same client program against a fake in process and against one on a socket sees the same."""
+"""A client program sees the same from a fake in process and from one on a socket."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fake() -> OutputMock:
 
 
 def both_ways(program: Callable[[OutputMock, str], Any]) -> tuple[Any, Any]:
-    """What a program sees in process, and what it sees on a socket; the calls that arrived as well."""
+    """What a program sees in process and on a socket, each with the calls that the fake recorded."""
     seen = []
     for way in ("in_process", "serve"):
         mock = fake()
@@ -67,7 +67,7 @@ def _without_urls(value: Any, url: str) -> Any:
 
 
 def error(work: Callable[[], Any]) -> Any:
-    """What is raised, and what lies behind it."""
+    """The exception that is raised, and its causes."""
     try:
         return "nothing raised", work()
     except Exception as raised:

@@ -1,4 +1,4 @@
-"""A fake that answers a few things differently."""
+"""A fake that returns a few different responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Fault = Callable[[str, str, Any, Answer], Answer]
 
 
 class Broken:
-    """A WSGI application whose JSON answers a function changes.
+    """A WSGI application. A function changes its JSON responses.
 
     `fault` gets the method, the path, the body of the answer as JSON and the answer.
     """

@@ -1,4 +1,4 @@
-"""What `compare` finds between a fake and one that is broken on purpose."""
+"""`compare` finds the differences between a fake and one that is broken on purpose."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ LONG = scenario_of(
 
 @contextmanager
 def fake(fault: Fault | None = None) -> Iterator[str]:
-    """The URL of a fake, which has a fault or none."""
+    """The URL of a fake, with an optional fault."""
     mock = OutputMock("auto", scripts=[script])
     mock.world.patience = 0.0
     if fault is not None:
@@ -89,7 +89,7 @@ def fake(fault: Fault | None = None) -> Iterator[str]:
 
 
 def searched(folder: Path, first: str, second: str, strategy: SearchStrategy[Scenario], most: int) -> Report:
-    """The report on so many sequences, with the differences written into a folder.
+    """The report on that many sequences. Writes the differences to a folder.
 
     They are played one after another: on an auto clock, the time of one sequence is that of all others, too.
     """

@@ -1,4 +1,4 @@
-"""Fakes with one deviation each, which the contract suite has to find.
+"""Fakes with one deviation each, which the conformance suite must find.
 
 Each is a function that is given a request and a way to have the true fake answer it, and that answers in its
 stead; `@broken` names the checks of which at least one has to fail.
@@ -39,7 +39,7 @@ class Asked:
             self._environ[key] = value
 
     def is_(self, method: str, pattern: str) -> bool:
-        """Whether it is this method on a path that this pattern fits."""
+        """Whether the request has this method and a path that matches the pattern."""
         return self.method == method and re.fullmatch(pattern, self.path) is not None
 
     @property
@@ -87,7 +87,7 @@ class Asked:
 
 
 class Given:
-    """An answer, which may be changed; a body that nobody looks at stays the stream that it may be."""
+    """A response, which may be changed. A body that is not read stays a stream."""
 
     def __init__(self, status: int, headers: list[tuple[str, str]], pieces: Iterable[bytes]) -> None:
         self.status = status
@@ -124,7 +124,7 @@ class Given:
         return self
 
     def change(self, **values: Any) -> Given:
-        """The same object with other values."""
+        """Change values of the JSON object in the body."""
         self.json = {**self.json, **values}
         return self
 
@@ -153,14 +153,14 @@ Deviation = Callable[[Asked, Ask], Given]
 
 
 class Broken(NamedTuple):
-    """A broken fake, and the checks of which at least one has to fail."""
+    """A broken fake, and the checks of which at least one must fail."""
 
     name: str
     caught_by: tuple[str, ...]
     deviation: Deviation
 
     def application(self, app: Any) -> Callable[[Environ, Any], Iterable[bytes]]:
-        """The true fake's WSGI application with this deviation."""
+        """The WSGI application of the fake with this deviation."""
 
         def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
             asked = Asked(environ)
@@ -1121,7 +1121,7 @@ def a_stream_ends_before_its_run(asked: Asked, ask: Ask) -> Given:
 
 
 def _first(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """A stream up to its first events."""
+    """A stream, cut after its first events."""
     seen = b""
     for piece in pieces:
         seen += piece

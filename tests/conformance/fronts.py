@@ -1,4 +1,4 @@
-"""Proxies to put in front of a server, each of which spoils something on the way."""
+"""Proxies to put in front of a server. Each of them breaks something."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-
 
 @dataclass
 class Passing:
-    """A request on its way through a proxy, and the answer to it once that is known."""
+    """A request on its way through a proxy, and later its response."""
 
     method: str
     path: str
@@ -33,21 +33,21 @@ class Passing:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def without(self, *names: str) -> None:
-        """Take headers from the request."""
+        """Remove headers from the request."""
         self.headers = [pair for pair in self.headers if pair[0].lower() not in names]
 
     def answer_without(self, *names: str) -> None:
-        """Take headers from the answer."""
+        """Remove headers from the response."""
         self.answer_headers = [pair for pair in self.answer_headers if pair[0].lower() not in names]
 
     def whole(self) -> bytes:
-        """The body of the answer, once all of it has come."""
+        """The complete body of the response."""
         body = b"".join(self.pieces)
         self.pieces = iter((body,))
         return body
 
     def say(self, status: int, body: str = "", kind: str = "text/html", **headers: str) -> None:
-        """Have this be the answer."""
+        """Send this response instead."""
         self.status, self.pieces = status, iter((body.encode(),))
         self.answer_headers = [
             ("Content-Type", kind),
@@ -61,7 +61,7 @@ Front = Callable[[Passing, Callable[[], None]], None]
 
 @contextmanager
 def in_front_of(url: str, front: Front, *, http_version: str = "HTTP/1.1") -> Iterator[str]:
-    """The URL of a proxy in front of the server at another one."""
+    """The URL of a proxy in front of the server at another URL."""
     upstream = urlsplit(url)
     assert upstream.hostname is not None
 
@@ -128,7 +128,7 @@ def in_front_of(url: str, front: Front, *, http_version: str = "HTTP/1.1") -> It
         request_queue_size = 64
 
         def handle_error(self, *_: object) -> None:
-            """A client may go away."""
+            """Ignore errors: a client may disconnect."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

@@ -1,4 +1,4 @@
-"""`output-mock verify` tells in one line what stands in front of a server and makes checks fail."""
+"""`output-mock verify` reports in one line which proxy fault makes checks fail."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def server() -> Iterator[str]:
 
 
 def run(*arguments: str) -> Result:
-    """The command in this process."""
+    """Run the command in this process."""
     return CliRunner().invoke(
         verify, list(arguments), env={"OUTPUT_API_AUTH_TOKEN": ""}, catch_exceptions=False
     )
@@ -502,7 +502,7 @@ def test_a_response_of_the_api_is_no_evidence_of_a_proxy(answer: tuple[int, str,
 
 @contextmanager
 def answering(front: Front) -> Iterator[str]:
-    """A web server of any kind; behind it there is nothing."""
+    """A web server that is not an Output API."""
     with in_front_of("http://127.0.0.1:9", front) as url:
         yield url
 
@@ -593,7 +593,7 @@ def test_an_api_under_a_base_path_is_found(server: str, base: str) -> None:
 
 @contextmanager
 def saying(words: bytes | None) -> Iterator[int]:
-    """A port where something else than HTTP is spoken; None: nothing at all, and the connection stays."""
+    """A port that does not speak HTTP. With None it sends nothing and keeps the connection open."""
     over = threading.Event()
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         listening.settimeout(0.05)

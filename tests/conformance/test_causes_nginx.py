@@ -1,4 +1,4 @@
-"""What a real nginx in front of a server makes of the checks."""
+"""How a real nginx in front of a server affects the checks."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def in_front(folder: Path, upstream: str, block: str) -> Iterator[str]:
-    """The URL of an nginx in front of a server, with a server block that has this."""
+    """The URL of an nginx in front of a server, with these lines in its server block."""
     port = a_free_port()
     configuration = f"""
         user root;

@@ -1,4 +1,4 @@
-"""The contract suite finds every broken fake, and passes the true one."""
+"""The conformance suite finds every broken fake."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ HOSTILE = "<script>alert(1)</script>\"'&"
 
 
 def a_verdict() -> Verdict:
-    """One with everything that a page shows, whatever a server says."""
+    """A verdict with everything that a page shows, and hostile text from a server."""
     verdict = Verdict(f"http://a/{HOSTILE}", date="2026-11-29T09:05:00+00:00", version="0.1.0")
     verdict.judged = Judged("0.9.2", "0.8.0", "said", "found")
     verdict.seen.update({"answers": 3, "server nginx/1.24.0": 3, "HTTP/1.0": 3})

@@ -1,4 +1,4 @@
-"""`output-mock verify`: what it says, what it writes, how it ends, and that it leaves nothing behind."""
+"""`output-mock verify`: its output, its reports, its exit status, and that it leaves no runs behind."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def fake() -> Iterator[tuple[OutputMock, str]]:
 
 
 def run(*arguments: str, **environment: str) -> Result:
-    """The command in this process."""
+    """Run the command in this process."""
     return CliRunner().invoke(verify, list(arguments), env=environment, catch_exceptions=False)
 
 
 def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """The command in a process of its own."""
+    """The command in a separate process."""
     environment = {**os.environ, "NO_COLOR": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "output_mock", "verify", *arguments],
@@ -441,7 +441,7 @@ def test_an_invalid_url_is_refused(url: str) -> None:
 
 
 class Answering:
-    """A server that gives one answer to everything, and the paths that it was asked for."""
+    """A server that gives the same response to every request, and records the paths."""
 
     def __init__(self, *answer: Any) -> None:
         self.answer = answer
@@ -561,7 +561,7 @@ def client_exchange(path: str, body: Any, named: str) -> RecordedExchange:
 
 @contextmanager
 def saying(first: bytes, again: bytes) -> Iterator[str]:
-    """A server that says something to everybody who asks, and then the same again and again."""
+    """A server that sends some bytes to every client, and then others repeatedly."""
     over = threading.Event()
 
     class Handler(socketserver.BaseRequestHandler):
@@ -651,7 +651,7 @@ def a_verdict() -> Verdict:
 
 
 class Page(HTMLParser):
-    """What a page is made of."""
+    """The parsed elements of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -902,7 +902,7 @@ OUR_PLUGIN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p pytes
 def plain(
     tmp_path: Path, *arguments: str, plugins: Mapping[str, str] = OUR_PLUGIN
 ) -> subprocess.CompletedProcess[str]:
-    """The suite in a folder of somebody's."""
+    """Run the suite with plain pytest in the folder of a project."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "--pyargs", "output_contract", *arguments],
         cwd=tmp_path,
@@ -1019,7 +1019,7 @@ def test_verify_checks_the_server_in_any_project(fake: tuple[OutputMock, str], t
 
 
 class Checks:
-    """Collects what the tests of the suite say of themselves."""
+    """Collects the marks of the suite's tests."""
 
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
@@ -1054,7 +1054,7 @@ def checks() -> Checks:
 
 
 def test_check_ids_never_change(checks: Checks) -> None:
-    """Who has written one down finds it again: a new check adds a line to the file, and none goes away."""
+    """Users refer to the ids. A new check adds a line to the file, and no line is ever removed."""
     assert sorted(checks.found) == IDS.read_text().split()
 
 
@@ -1134,7 +1134,7 @@ def test_invalid_options_are_refused_without_revealing_secrets(
 
 
 class _Gateway(BaseHTTPRequestHandler):
-    """Something that stands before a server, and answers in its place."""
+    """A gateway that responds in place of the server."""
 
     answer = 301
 

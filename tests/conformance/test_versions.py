@@ -1,4 +1,4 @@
-"""`output-mock verify` judges a deployment as the version that it is."""
+"""`output-mock verify` checks a deployment against its own version."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def _recorded(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.no_cover
 @pytest.mark.parametrize("folder", RECORDED)
 def test_the_document_of_a_version_matches_its_recordings(folder: str) -> None:
-    """But for what recordings mask: `<uuid>` is no id, `{{rid}}` stands for one."""
+    """Masks in the recordings are replaced first: `<uuid>` is no valid id, `{{rid}}` stands for one."""
     document = document_for(*RECORDED[folder])
     found = []
     for name, step in _recorded(folder):

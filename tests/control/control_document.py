@@ -1,4 +1,4 @@
-"""The OpenAPI document of the control plane, and what it has against an answer."""
+"""Checks responses against the OpenAPI document of the control plane."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REGISTRY: Registry[Any] = Registry().with_resource(_URI, DRAFT202012.create_res
 
 
 def problems(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
-    """What is wrong with an answer of the control plane, by its document."""
+    """The problems of a response of the control plane according to its document."""
     bare = re.sub(r"^/w/[^/]+", "", urlsplit(path).path)
     for template, verb, pattern in _templates():
         if verb == method.lower() and pattern.fullmatch(bare):

@@ -40,7 +40,7 @@ def worlds_of(*scripts: Any, **options: Any) -> Worlds:
 
 @contextmanager
 def served(worlds: Worlds, **options: Any) -> Iterator[Client]:
-    """A client of a server for these worlds, as long as the block runs."""
+    """A client of a server for these worlds, for the duration of the block."""
     try:
         with running(Front(worlds, **options)) as url:
             yield Client(url, token=options.get("control_token"))

@@ -1,4 +1,4 @@
-"""The requests that workflows send, over the control plane and between processes."""
+"""Requests that workflows send, over the control plane and between processes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_invalid_callback_requests_are_refused(client: Client, path: str, body: 
 
 
 class Application(BaseHTTPRequestHandler):
-    """Runs a workflow of twenty seconds from inside its handler, and then gives feedback."""
+    """Runs a workflow of twenty seconds from inside its handler, and then sends feedback."""
 
     api = ""
 
@@ -94,7 +94,7 @@ class Application(BaseHTTPRequestHandler):
 
 
 def test_an_external_application_can_call_the_fake_from_its_handler(client: Client) -> None:
-    """Nobody can tell that its request comes from there; the clock moves on after a second of real time."""
+    """The fake cannot tell where the request comes from; the clock moves after a second of real time."""
     handler = type("Handler", (Application,), {"api": client.url})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))

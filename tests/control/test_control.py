@@ -1,4 +1,4 @@
-"""The control plane: what a test in Python can do, a program in any language can do over HTTP."""
+"""The control plane: over HTTP, a program in any language can do what a Python test can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Over HTTP, a test says which calls it expects, and asks for what to show when it fails."""
+"""Assertions and failure reports over HTTP."""
 
 from __future__ import annotations
 

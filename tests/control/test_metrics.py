@@ -1,4 +1,4 @@
-"""`/__mock__/metrics`, as Prometheus reads it."""
+"""`/__mock__/metrics` in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def metrics(client: Client, path: str = "/metrics") -> Samples:
-    """The samples that are told, by name and labels."""
+    """The samples of a response, by name and labels."""
     answer = client.control("GET", path)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     text = answer.body.decode()

@@ -1,4 +1,4 @@
-"""Snapshots: a world that goes back to where it was goes on from there as if nothing else had been."""
+"""Snapshots: a restored world continues as if nothing had happened since the snapshot."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.engine.test_properties import Answer, Session, programs, requests
 
 
 class Rewinding(Session):
-    """A fake that can go back."""
+    """A fake with a snapshot to restore."""
 
     def __init__(self, clock: Any, programs: Any) -> None:
         super().__init__(clock, programs)
         self.entry = WorldEntry("one", self.mock, {})
 
     def heard_of(self, requests: list[tuple[Any, ...]]) -> list[Answer]:
-        """What these requests hear, and in the end the histories of all runs."""
+        """The responses to these requests, and the histories of all runs at the end."""
         self.heard = []
         self.closed = {}
         for request in requests:

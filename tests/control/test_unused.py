@@ -1,4 +1,4 @@
-"""What a program in another language learns of scripts that were never played."""
+"""The control plane reports unused scripts."""
 
 from __future__ import annotations
 

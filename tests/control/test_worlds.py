@@ -1,4 +1,4 @@
-"""Worlds: many fakes behind one server, which cannot see each other."""
+"""Worlds: many independent fakes behind one server."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ def page(path: str) -> str:
 
 
 def blocks(path: str, language: str) -> list[str]:
-    """The code blocks of a page that are in this language."""
+    """The code blocks of a page in this language."""
     return re.findall(rf"^```{language}\n(.*?)^```", PAGES[path], re.DOTALL | re.MULTILINE)
 
 
 def everywhere(language: str) -> list[tuple[str, int, str]]:
-    """The code blocks of all pages that are in this language: page, number, code."""
+    """The code blocks of all pages in this language: page, number, code."""
     return [(path, number, code) for path in PAGES for number, code in enumerate(blocks(path, language))]

@@ -1,4 +1,4 @@
-"""Writes the tables of the reference from the code that knows them.
+"""Generates the tables of the reference from the code.
 
 `python -m tests.docs.reference` writes each table between its two markers, `<!-- table: NAME -->` and
 `<!-- end of table -->`. `test_reference.py` fails when a page is not up to date.
@@ -59,14 +59,14 @@ def _cell(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text in a fixed-width font. In a table, a bar within backquotes is not read alike everywhere."""
+    """Text in a fixed-width font. Renderers disagree about a bar within backquotes in a table."""
     if "|" in text:
         return f"<code>{html.escape(text, quote=False).replace('|', '&#124;')}</code>"
     return f"`{text}`" if text else ""
 
 
 def first_paragraph(owner: Any) -> str:
-    """What the docstring of something says first."""
+    """The first paragraph of an object's docstring."""
     return (inspect.getdoc(owner) or "").partition("\n\n")[0]
 
 
@@ -184,7 +184,7 @@ def variables() -> str:
 
 
 def python_names() -> str:
-    """The names that `output_mock` offers."""
+    """The public names of `output_mock`."""
     names = [(name, getattr(output_mock, name)) for name in output_mock.__all__]
     return table(["name", "what it is"], ((code(name), _about(value)) for name, value in names))
 
@@ -196,12 +196,12 @@ def _about(value: Any) -> str:
 
 
 def context() -> str:
-    """What `ctx` offers."""
+    """The members of `ctx`."""
     return _members("ctx", vars(Context))
 
 
 def mock() -> str:
-    """What an `OutputMock` offers."""
+    """The members of an `OutputMock`."""
     # What it shares with `Script` besides is for the fake itself.
     own = {"workflow": output_mock.Script.workflow, **vars(output_mock.OutputMock)}
     made = f"OutputMock{_arguments(output_mock.OutputMock.__init__)}"
@@ -215,31 +215,31 @@ def mock() -> str:
 
 
 def builder() -> str:
-    """What a workflow's script is written with."""
+    """The methods of the script builder."""
     inherited = {**vars(Branch), **vars(WorkflowBuilder)}
     names = ("returns", "fails", "takes", "calls_back", "then", "when", "receives")
     return _members("…", {name: inherited[name] for name in names})
 
 
 def script() -> str:
-    """What a `Script` offers."""
+    """The members of a `Script`."""
     own = vars(output_mock.Script)
     names = {"workflow": output_mock.Script.workflow, "begin_with": output_mock.Script.begin_with}
     return _members("script", {**names, "add_catalog": own["add_catalog"]})
 
 
 def clock() -> str:
-    """What a clock offers to tests."""
+    """The members of a clock for tests."""
     return _members("mock.clock", {name: vars(Clock)[name] for name in ("now", "advance", "set_mode")})
 
 
 def run() -> str:
-    """What a run shows."""
+    """The attributes of a run."""
     return _members("run", vars(output_mock.RunView))
 
 
 def call() -> str:
-    """What a call shows, and what a list of calls offers."""
+    """The attributes of a call."""
     return _named_fields(output_mock.Call, "call")
 
 
@@ -256,7 +256,7 @@ def _named_fields(kind: type[Any], name: str) -> str:
 
 
 def calls() -> str:
-    """What a list of calls offers."""
+    """The members of a list of calls."""
     shown = {"__call__": "mock.calls", "one": "mock.calls.one"}
     return table(
         ["", "what it does"],
@@ -271,7 +271,7 @@ def calls() -> str:
 
 
 def callbacks() -> str:
-    """What `mock.callbacks` offers to tests."""
+    """The members of `mock.callbacks` for tests."""
     names = ("respond", "one", "assert_called_back", "clear")
     faults = ("drop_next", "delay_next", "duplicate_next", "reorder_next", "clear_faults")
     members = {name: vars(Callbacks)[name] for name in (*names, *faults)}
@@ -281,12 +281,12 @@ def callbacks() -> str:
 
 
 def callback() -> str:
-    """What a request that a workflow has sent shows."""
+    """The attributes of a request that a workflow sent."""
     return _named_fields(Callback, "callback")
 
 
 def stored_traces() -> str:
-    """What the fixture `output_traces` offers."""
+    """The members of the fixture `output_traces`."""
     return _members("output_traces", vars(StoredTraces))
 
 
@@ -473,7 +473,7 @@ def agent_tools() -> str:
 
 
 def api_errors() -> str:
-    """The errors of the API that the real server has, too."""
+    """The errors of the API that the real server has as well."""
     statuses: dict[str, set[int]] = {}
     for operation in OPERATIONS:
         for endpoint in operation.endpoints:
@@ -540,7 +540,7 @@ def differences() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table: the page that it stands on, and what makes it."""
+    """A table: its page, and the function that generates it."""
 
     page: str
     make: Callable[[], str]
@@ -579,7 +579,7 @@ TABLES = {
 
 
 def up_to_date(page: str) -> str:
-    """The text of a page of the reference with its tables as the code has them now.
+    """The text of a page of the reference with up-to-date tables.
 
     Raises `KeyError` when the page has a table that there is none of.
     """

@@ -1,4 +1,4 @@
-"""Commands, options and variables that the pages show are there."""
+"""The commands, options and variables on the pages exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _END = re.compile(r"\s(?:#|\||>|2>|&|;)|\"[,\]]|$")
 
 
 def commands() -> Iterator[tuple[str, str]]:
-    """The pages' calls of the command, without its name."""
+    """The command lines on the pages, without the command's name."""
     for path, text in PAGES.items():
         for block in re.findall(r"^ *```(?:bash|sh|yml|ts|dockerfile)\n(.*?)^ *```", text, re.DOTALL | re.M):
             for found in _IN_BLOCKS.finditer(block.replace("\\\n", " ")):

@@ -1,4 +1,4 @@
-"""Every example of the documentation does what the documentation says."""
+"""Every example in the documentation works as described."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def name(example: tuple[str, int, str]) -> str:
 
 
 def curl(command: str, port: int) -> str:
-    """Do what the curl lines ask for, without curl: `-s`, `-X`, `-H`, `-d` and a URL."""
+    """Send the requests of curl lines without curl. Supports `-s`, `-X`, `-H`, `-d` and a URL."""
     words = shlex.split(command)
     assert words[:2] == ["curl", "-s"], command
     method, headers, body, target = None, {}, None, ""

@@ -1,4 +1,4 @@
-"""Every link of the documentation leads somewhere, and every page can be reached."""
+"""Every link in the documentation works, and every page can be reached."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def links(path: str) -> Iterator[str]:
-    """The links of a page, but for those in its examples."""
+    """The links of a page, except those in its examples."""
     text = re.sub(r"^```.*?^```", "", PAGES[path], flags=re.DOTALL | re.MULTILINE)
     return (found[1] for found in LINK.finditer(re.sub(r"`[^`\n]*`", lambda code: "x" * len(code[0]), text)))
 
 
 def anchors(text: str) -> set[str]:
-    """What the headings of a page can be linked as."""
+    """The anchors of the headings of a page."""
     headings = re.findall(
         r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.M
     )

@@ -1,4 +1,4 @@
-"""The reference has everything that a user can type, as the code has it."""
+"""The reference lists everything that a user can type, as the code defines it."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_exactly_the_existing_options_of_every_command_are_documented() -> None:
 
 
 def test_every_fixture_marker_and_option_of_the_plugin_is_documented(pytestconfig: pytest.Config) -> None:
-    """What pytest itself knows of the plugin: fixtures, ini options, options of the command line."""
+    """Compares with what pytest itself knows of the plugin: fixtures, ini options, command line options."""
     fixtures = {name for name, value in vars(plugin).items() if getfixturemarker(value) and name[0] != "_"}
     parser = pytestconfig._parser
     ini = {name for name in parser._inidict if name.startswith("output_")}

@@ -1,4 +1,4 @@
-"""One clock: when time passes on `auto`, `manual` and `real`, and asyncio's own ways to wait in scripts."""
+"""The clock: when time passes on `auto`, `manual` and `real`, and how asyncio waits in scripts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def elapsed(mock: OutputMock) -> timedelta:
 
 
 def seconds(client: Client, workflow_id: str = "wf") -> float:
-    """How long a closed run took on the fake's clock."""
+    """The duration of a closed run on the fake's clock."""
     status = client.get(f"/workflow/{workflow_id}/status").json
     return float(status["completedAt"] - status["startedAt"]) / 1000
 
@@ -421,7 +421,7 @@ def test_real_a_signal_wakes_a_run_at_once(connect: Connect) -> None:
 
 
 def times(mock: OutputMock, workflow_id: str, kind: str) -> list[int]:
-    """When events of that kind happened, in milliseconds since the run began."""
+    """The times of events of that type, in milliseconds since the run began."""
     events = mock.runs[workflow_id].history
     stamps = [datetime.fromisoformat(event["eventTime"].replace("Z", "+00:00")) for event in events]
     return [
@@ -432,7 +432,7 @@ def times(mock: OutputMock, workflow_id: str, kind: str) -> list[int]:
 
 
 def test_real_a_suspended_machine_catches_up() -> None:
-    """Each thing happens when it was due, and what follows it follows from there."""
+    """Each event happens at its due time, and later ones are counted from there."""
     mock = OutputMock("real")
 
     @mock.workflow("steps")
@@ -465,7 +465,7 @@ def test_real_a_timeout_counts_even_when_it_is_noticed_late() -> None:
 
 
 def test_real_successive_signals_have_separate_workflow_tasks(connect: Connect) -> None:
-    """As on the deployment that was recorded, where none came sooner than 10 ms after another."""
+    """As on the recorded deployment, where signals were at least 10 ms apart."""
     mock = OutputMock("real")
 
     @mock.workflow("waits")

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def fake(clock: Mode, seed: int) -> OutputMock:
-    """A fake with workflows that use everything that could be left to chance."""
+    """A fake with workflows that use every possible source of randomness."""
     mock = OutputMock(clock, seed)
 
     @mock.workflow("everything")
@@ -55,7 +55,7 @@ def fake(clock: Mode, seed: int) -> OutputMock:
 
 
 def session(mock: OutputMock, url: str | None = None) -> list[Answer]:
-    """Everything that a client hears in the course of some work."""
+    """All responses that a client gets in a session."""
     client = Client(mock) if url is None else Client(url)
     heard: list[Answer] = []
 
@@ -104,7 +104,7 @@ def session(mock: OutputMock, url: str | None = None) -> list[Answer]:
 
 
 def digest(clock: Mode) -> str:
-    """A digest of all bytes of a session; run in a process of its own by a test."""
+    """A digest of all bytes of a session. A test runs it in a separate process."""
     return hashlib.sha256(repr(session(fake(clock, 7))).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What is due: nothing of a run that has ended, and nothing beyond the end of the clock."""
+"""Due events: none for a run that has ended, and none beyond the end of the clock."""
 
 from __future__ import annotations
 

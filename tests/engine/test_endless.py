@@ -1,4 +1,4 @@
-"""Runs that bring about runs without end are ended, on every clock, and the world goes on."""
+"""Endless runs, children and tasks are stopped on every clock, and the world continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine without HTTP: a world, its threads, its ids, its durations, and who may import whom."""
+"""The engine without HTTP: a world, its threads, ids and durations, and the layers of its modules."""
 
 from __future__ import annotations
 
@@ -362,7 +362,7 @@ LAYERS = {
 
 
 def imports(file: Path) -> set[str]:
-    """The modules that a file imports when it is run."""
+    """The modules that a file imports at run time."""
     tree = ast.parse(file.read_text())
     unused = {
         id(inner)

@@ -1,4 +1,4 @@
-"""Faults of all kinds, as clients on real sockets meet them."""
+"""Faults of all kinds, as clients on real sockets see them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def statuses(client: Client, number: int, path: str = "/workflow/runs") -> list[
 
 
 def received(client: Client, path: str = "/workflow/catalog") -> tuple[bytes, bool]:
-    """What comes on a connection, and whether it ends in a reset."""
+    """The bytes received on a connection, and whether it was reset."""
     host, _, port = client.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())

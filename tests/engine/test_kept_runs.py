@@ -1,4 +1,4 @@
-"""Of the closed runs only so many are kept, and nobody who still refers to one that went is hurt."""
+"""Only a limited number of closed runs is kept, and references to removed runs do no harm."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def run(mock: OutputMock, workflow: str, given: Any = None, **about: Any) -> str
 
 
 def grow(mock: OutputMock, above: Run) -> None:
-    """Let the children of a `parent` come and go, until it waits for its signal."""
+    """Run the children of a `parent` until it waits for its signal."""
     mock.world.wait(above, lambda: bool(above.instance and above.instance.awaited_signals()), until=None)
 
 
@@ -357,7 +357,7 @@ def test_scripts_that_removed_runs_used_count_as_used() -> None:
 
 
 def test_the_oldest_run_is_found_without_scanning_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many runs are looked at for a run that closes, however many are kept."""
+    """Closing a run looks at the same number of runs, however many are kept."""
     looked: list[int] = []
 
     def counted(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Waits that are longer than what is left of their run: somebody tells the author of the script."""
+"""Waits that are longer than the remaining time of their run are reported to the author of the script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THIS = Path(__file__)
 
 
 def line_of(text: str) -> int:
-    """The number of the line of this file that ends so."""
+    """The number of the line of this file that ends with the text."""
     lines = THIS.read_text().splitlines()
     (line,) = [number for number, written in enumerate(lines, 1) if written.endswith(f"  # {text}")]
     return line

@@ -1,4 +1,4 @@
-"""Laws that hold whatever is scripted and whatever is asked, in whatever order."""
+"""Properties that hold for any scripts and any requests in any order."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ scripts = st.tuples(operations, st.booleans())
 
 
 def script(mock: OutputMock, name: str, program: tuple[list[Operation], bool], child: str | None) -> None:
-    """Offer a workflow that plays a program; the second half of it says whether it continues as new."""
+    """Add a workflow that runs a program. Its second item says whether it continues as new."""
     operations, continues = program
 
     @mock.workflow(name, traced=name != "quiet")
@@ -163,7 +163,7 @@ NAMED = {
 
 
 class Session:
-    """A fake that is asked one thing after another, and what it has shown on the way."""
+    """A fake that gets one request after another, and the states that it has shown."""
 
     def __init__(self, clock: Any, programs: dict[str, tuple[list[Operation], bool]]) -> None:
         self.mock = OutputMock(clock, seed=3)
@@ -215,12 +215,12 @@ class Session:
                 self.closed[run.run_id] = self.history(run)
 
     def pinned(self, workflow_id: str, which: int) -> str:
-        """The part of a path that names one of the runs of an id; nothing for most numbers."""
+        """The part of a path that pins a run of an id; empty for most numbers."""
         runs = [run for run in self.runs() if run.workflow_id == workflow_id]
         return f"/runs/{runs[which].run_id}" if which < len(runs) else ""
 
     def reset(self, workflow_id: str, pinned: str, step: str) -> None:
-        """Reset, and hold what became of the other runs of the id against what they were."""
+        """Reset, and check that the other runs of the id are unchanged."""
         self.mock.clock.advance(0)
         before = {run.run_id: (run.running, self.history(run)) for run in self.runs()}
         answer = self.ask("POST", f"/workflow/{workflow_id}{pinned}/reset", {"stepName": step})
@@ -243,7 +243,7 @@ class Session:
         return [run for run in self.mock.world.list_runs(limit=1000) if run.info.workflow_type != "$catalog"]
 
     def history(self, run: Any) -> list[dict[str, Any]]:
-        """The history as the engine has it; no request, so no time passes."""
+        """The history from the engine. It needs no request, so no time passes."""
         from output_mock.mock import RunView
 
         return RunView(run).history
@@ -259,7 +259,7 @@ def attributes(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def number(value: Any) -> int:
-    """An event's number, in either of the two forms in which events name each other."""
+    """An event id, in either of the two forms in which events refer to each other."""
     return int(value["low"]) if isinstance(value, dict) else int(value)
 
 
@@ -292,7 +292,7 @@ ONCE = {"WORKFLOW_TASK_STARTED", "WORKFLOW_TASK_COMPLETED", "ACTIVITY_TASK_START
 
 
 def check_history(events: list[dict[str, Any]], status: str) -> None:
-    """What holds of any history."""
+    """Check the invariants of any history."""
     kinds = [event["eventTypeName"] for event in events]
     assert [event["eventId"] for event in events] == [str(n) for n in range(1, len(events) + 1)]
     assert kinds[0] == "WORKFLOW_EXECUTION_STARTED"
@@ -320,7 +320,7 @@ def check_history(events: list[dict[str, Any]], status: str) -> None:
 
 
 def check_times(events: list[dict[str, Any]], kinds: list[str]) -> None:
-    """Time goes forward, but for a step's start, which is written when the step has ended."""
+    """Check that time moves forward, except for the start of a step, which is written when it ends."""
     begin = 0
     if "WORKFLOW_TASK_FAILED" in kinds:
         # What comes before has been copied from another run.
@@ -339,7 +339,7 @@ def milliseconds(iso: str) -> int:
 
 
 def check_agreement(session: Session, run: Any, entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """All that the API says of a closed run says the same; returns its history."""
+    """Check that all responses about a closed run agree; returns its history."""
     base = f"/workflow/{run.workflow_id}/runs/{run.run_id}"
     ask = session.ask
     status = ask("GET", f"{base}/status").json
@@ -366,7 +366,7 @@ def check_agreement(session: Session, run: Any, entry: dict[str, Any]) -> list[d
 
 
 def check_ways_to_read(session: Session, run: Any, events: list[dict[str, Any]], sizes: list[int]) -> None:
-    """Pages of any size, the stream, and what is left of it after any event, are the same history."""
+    """Check that pages of any size, the stream, and a stream resumed after any event agree."""
     client, base = session.client, f"/workflow/{run.workflow_id}/runs/{run.run_id}/history"
     for size in sizes:
         assert client.events(run.workflow_id, run.run_id, pageSize=size) == events

@@ -1,4 +1,4 @@
-"""Where a run stands, in words; and signals that come from outside by themselves."""
+"""The progress of a run in words, and scheduled signals."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ HERE = Path(__file__)
 
 
 def place(mark: str) -> str:
-    """Where `# <mark>` is in this file."""
+    """The line of `# <mark>` in this file."""
     lines = HERE.read_text().splitlines()
     return f"{HERE}, line {next(i for i, line in enumerate(lines, 1) if line.endswith(f'# <{mark}>'))}"
 
@@ -253,7 +253,7 @@ def test_a_script_is_not_interrupted_because_its_process_was_stopped() -> None:
 
 
 def looked_at(looks: Callable[[Watchdog, Future[None]], None]) -> ScriptBlockedError | None:
-    """What becomes of a script that waits while somebody looks at it; the future says when it has ended."""
+    """Sample a script that waits; the future is done when the script has ended."""
     watchdog = Watchdog(1000 * MILLISECOND)
     begun, over = threading.Event(), threading.Event()
 
@@ -287,7 +287,7 @@ def test_only_timely_samples_count_for_a_waiting_script() -> None:
 
 
 def test_impossible_cpu_time_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that sleeps may count the whole night as the thread's."""
+    """A suspended machine may count the whole night as CPU time of the thread."""
     night = iter(range(0, 10**9, 30_000))
     monkeypatch.setattr("output_mock.engine.watchdog._cpu", lambda thread_id: float(next(night)))
 
@@ -340,7 +340,7 @@ print(answers)
 
 
 def test_a_blocking_script_does_not_stop_a_traced_program() -> None:
-    """Under a debugger or coverage, Python 3.11 begins no function while an error waits for a thread."""
+    """Under a debugger or coverage, Python 3.11 starts no function while an asynchronous error is pending."""
     done = subprocess.run(
         [sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=HANG_GUARD, check=False
     )

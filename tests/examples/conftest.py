@@ -1,4 +1,4 @@
-"""The application's client, and what its workflow does."""
+"""The application's client, and a script for its workflow."""
 
 from __future__ import annotations
 

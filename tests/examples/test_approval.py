@@ -1,4 +1,4 @@
-"""A day in the life of a post, and what happens when nobody looks at it."""
+"""The approval of a post, and what happens when nobody reviews it."""
 
 from __future__ import annotations
 

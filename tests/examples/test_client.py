@@ -1,4 +1,4 @@
-"""The client: what it gets, what it survives, and what it makes of errors."""
+"""The client: its results, the faults that it survives, and its errors."""
 
 from __future__ import annotations
 

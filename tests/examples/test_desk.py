@@ -1,4 +1,4 @@
-"""Posts are published when the desk says so, whatever happens on the way there and back."""
+"""Posts are published when the desk approves them, even if requests are lost, late or duplicated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def people(output_mock: OutputMock) -> Iterator[TestClient]:
 
 
 def write(people: TestClient, fake: OutputMock, text: str = "All about bees.") -> str:
-    """Write a post, and wait until it lies on the desk."""
+    """Write a post, and wait until it is on the desk."""
     post: str = people.post("/posts", json={"text": text}).json()["id"]
     fake.callbacks.assert_called_back(DRAFTS, {"text": text}, workflow_id=post)
     return post

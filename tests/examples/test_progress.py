@@ -1,4 +1,4 @@
-"""The progress page: each step shows when it is done, also when the connection is cut meanwhile."""
+"""The progress page shows each finished step, even if the connection is dropped meanwhile."""
 
 from __future__ import annotations
 

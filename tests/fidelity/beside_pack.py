@@ -1,4 +1,4 @@
-"""The workflows of `tests/recordings/pack/beside` as scripts, for `tests/recordings/0.11/beside`."""
+"""The workflows of `tests/recordings/pack/beside` as scripts for `tests/recordings/0.11/beside`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workflows that `tests/recordings/*/calls` was recorded with, and the application that they called."""
+"""The workflows with which `tests/recordings/*/calls` was recorded, and the application that they call."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def parent(ctx: Context, input: dict[str, Any]) -> Any:
 
 
 class CalledApplication:
-    """The application: it behaves as the path says.
+    """An application that behaves as the path says.
 
     Takes the fake whose workflows call it, the clock that its time passes on, and the date of its answers.
     """
@@ -127,7 +127,7 @@ class CalledApplication:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer]
 
     def _feedback(self, body: bytes, payload: Any) -> None:
-        """Give feedback now, from inside the handler."""
+        """Send feedback now, from inside the handler."""
         self._ask("POST", f"/workflow/{json.loads(body)['workflowId']}/feedback", {"payload": payload})
 
     def _ask(self, method: str, path: str, json: dict[str, Any]) -> Any:

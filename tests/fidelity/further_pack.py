@@ -1,4 +1,4 @@
-"""More recorded workflows: what `tests/recordings/further` was recorded with.
+"""The workflows with which `tests/recordings/further` was recorded.
 
 Each does, event for event, what the TypeScript workflow of the same name did on the real server. Where the
 two languages differ, it is written as one would write it in asyncio: a scope that cannot be cancelled is a
@@ -37,17 +37,17 @@ def _application(
     retryable: bool = True,
     cause: Failure | None = None,
 ) -> Failure:
-    """Temporal's own ApplicationFailure, which is thrown as it is."""
+    """Temporal's own ApplicationFailure, thrown without a wrapper."""
     return Failure(message, name=type, retryable=retryable, cause=cause)
 
 
 def _of_class(kind: str, message: str, name: str = "Error", **properties: Any) -> Failure:
-    """An error whose class has another name than the error itself."""
+    """An error whose class name differs from its `name`."""
     return Failure(message, name=name, **properties)
 
 
 def _object(**properties: Any) -> dict[str, Any]:
-    """An object; a property given as a list of one schema need not be there."""
+    """The schema of an object. A property given as a list of one schema is optional."""
     return {
         "type": "object",
         "properties": {name: one[0] if isinstance(one, list) else one for name, one in properties.items()},
@@ -186,7 +186,7 @@ async def cond(ctx: Context, input: Any) -> Any:
 
 
 def _told(error: ChildFailure) -> dict[str, Any]:
-    """The error as the TypeScript workflows tell of it."""
+    """The error as the TypeScript workflows return it."""
     cause = error.chain.cause
     return {
         "name": "ChildWorkflowFailure",

@@ -1,4 +1,4 @@
-"""The workflows of `tests/recordings/pack/more` as scripts: what `tests/recordings/*/more` was recorded with.
+"""The workflows of `tests/recordings/pack/more` as scripts for `tests/recordings/*/more`.
 
 Those are left out that no script can be: they send requests of their own, end themselves by way of the API,
 or tell of the classes of JavaScript.
@@ -17,7 +17,7 @@ STRING = {"type": "string"}
 
 
 def _object(**properties: Any) -> dict[str, Any]:
-    """A closed object; a property given as a list of one schema need not be there."""
+    """The schema of a closed object. A property given as a list of one schema is optional."""
     return {
         "type": "object",
         "properties": {name: one[0] if isinstance(one, list) else one for name, one in properties.items()},

@@ -1,4 +1,4 @@
-"""A `real` clock without a wall: time passes only when the one who plays a recording lets it pass.
+"""A `real` clock without wall-clock time: time passes only when the player of a recording advances it.
 
 Whoever waits in a request moves the time to whatever is due next, in the thread that the request is answered
 in. As recordings send one request after another, no two threads ever race for what happens first: a quick
@@ -13,7 +13,7 @@ from output_mock.engine.clock import EPOCH, Clock
 
 
 class PlayedClock(Clock):
-    """Stands where it is put. All else is as on a `real` clock."""
+    """A clock that stands still until it is moved. Otherwise it is a `real` clock."""
 
     def __init__(self) -> None:
         super().__init__("real")
@@ -23,18 +23,18 @@ class PlayedClock(Clock):
         return (self._now - EPOCH) / 1e9
 
     def _wake_driver(self) -> None:
-        """Nothing happens by itself."""
+        """Do nothing: no event happens by itself."""
 
     def let_pass(self, seconds: float) -> None:
-        """Let so much time pass, and what is due on the way happen at its own time."""
+        """Advance by that much time. Every event on the way happens at its due time."""
         self.reach(self._now + round(seconds * 1e9))
 
     def reach(self, when: int) -> None:
-        """Let time pass until `when`, in nanoseconds since 1970; nothing when that is over already."""
+        """Advance to `when`, in nanoseconds since 1970. Do nothing when that is in the past."""
         self.move_to(max(self._now, when))
 
     def wait(self, waiter: threading.Event, seconds: float | None) -> bool:
-        """Let time pass until `waiter` is set, at most so many `seconds`."""
+        """Advance until `waiter` is set, by at most that many `seconds`."""
         end = None if seconds is None else self._now + round(seconds * 1e9)
         while not waiter.is_set():
             with self.lock:

@@ -1,4 +1,4 @@
-"""Fakes in the place of the servers that were recorded, and recordings that are played to them."""
+"""Plays recordings to fakes that stand in for the recorded servers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[1] / "recordings"
 
 
 class Recordings(Mapping[str, Scenario]):
-    """Recordings by their names, each read when it is asked for: few tests need all of them."""
+    """Recordings by name. Each is read on first use, since few tests need all of them."""
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
         self._paths = dict(paths)
@@ -204,7 +204,7 @@ class Recorded:
         assert all(run.status == "completed" for run in self.mock.runs.values())
 
     def play(self, transport: str = "in_process", *, documented: bool = False) -> list[str]:
-        """Play the recording, and return what came out differently.
+        """Play the recording, and return the differences.
 
         `documented` holds every answer against the OpenAPI document, too.
         """
@@ -237,7 +237,7 @@ class Recorded:
         ]
 
     def _by_hand(self, words: str, variables: Mapping[str, Any]) -> None:
-        """Do to it what was done to the real one."""
+        """Do the manual step that was done to the real server."""
         if words == "Temporal is stopped":
             self.mock.faults.add(Fault(temporal_away=True, times="always"))
             return
@@ -281,7 +281,7 @@ def out_of_order(recorded: Any, got: Any, place: str = "") -> Iterator[str]:
 
 
 class PlayedPace:
-    """Lets as much time pass on a played clock between two requests as there was when they were recorded."""
+    """Lets the same time pass on a played clock between two requests as in the recording."""
 
     def __init__(self, clock: PlayedClock) -> None:
         self._clock = clock
@@ -302,7 +302,7 @@ class PlayedPace:
 
 
 class Documented:
-    """A way to a server on which every answer has to be as its OpenAPI document says."""
+    """A transport that checks every response against the OpenAPI document."""
 
     def __init__(self, transport: Transport, document: Document) -> None:
         self.url = transport.url

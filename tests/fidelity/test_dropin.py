@@ -1,4 +1,4 @@
-"""The fake in the place of the real container: its environment, and what the official client asks of it.
+"""The fake as a replacement of the real container: its environment, and the requests of the official client.
 
 The requests are those that the client's workflow commands send, with its headers and in its order; what is
 looked at is what the commands print or act on. (Its outputs were compared with those that it has of a real
@@ -36,7 +36,7 @@ HEADERS = {
 
 
 class Cli:
-    """Asks as the official client asks."""
+    """Sends requests as the official client does."""
 
     def __init__(self, client: Client, token: str = TOKEN) -> None:
         self._client = client
@@ -59,7 +59,7 @@ class Cli:
         return started
 
     def pages(self, workflow_id: str, run_id: str | None = None) -> Iterator[dict[str, Any]]:
-        """What `monitor` gets, page after page: the first at once, for the others the server may wait."""
+        """The pages that `monitor` gets: the first at once, the others by long poll."""
         base = f"/workflow/{workflow_id}/history?"
         query = "pageSize=50&includePayloads=false"
         run = "" if run_id is None else f"runId={run_id}&"
@@ -78,7 +78,7 @@ class Cli:
 
 @pytest.fixture
 def cli(connect: Connect) -> Cli:
-    """The client of a fake that serves the recorded workflows and asks for a token."""
+    """The client of a fake that serves the recorded workflows and requires a token."""
     return Cli(connect(OutputMock(seed=7, auth_token=TOKEN, scripts=[script])))
 
 
@@ -221,7 +221,7 @@ def test_reset_returns_the_new_run_and_distinguishes_unknown_and_unfinished_step
 def watched(
     cli: Cli, workflow_id: str, run_id: str | None = None, *, polls: int = 20
 ) -> tuple[list[dict[str, Any]], str]:
-    """What `monitor` sees until the run is over: new events, and the status at the end."""
+    """What `monitor` sees until the run ends: new events, and the final status."""
     seen: list[dict[str, Any]] = []
     last, status = 0, ""
     for page in islice(cli.pages(workflow_id, run_id), polls):
@@ -275,7 +275,7 @@ STAMP = r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{3}Z_%s\.json"
 
 
 def traced(connect: Connect, environment: Mapping[str, str]) -> tuple[dict[str, Any], Answer]:
-    """The result of a run on a server with this environment, and what `debug` and `cost` are told."""
+    """The result of a run on a server with this environment, and the trace log for `debug` and `cost`."""
     mock = OutputMock(seed=7, scripts=[script])
     mock.world.traces = traces(environment)
     client = connect(mock)

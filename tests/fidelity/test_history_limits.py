@@ -1,4 +1,4 @@
-"""Runs whose history has become too large, as they were seen on the real server.
+"""Runs whose history exceeds the limits, as measured on the real server.
 
 Measured on output-api 0.11.0 with Temporal's development server as it comes (50 MiB, 51,200 events), with
 these workflows. Sizes are those that were sent.

@@ -1,4 +1,4 @@
-"""JSON is read and written as Node reads and writes it; Node itself is asked."""
+"""JSON is read and written as by Node, which the tests run for comparison."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ lines.on('line', line => {
 
 
 class Node:
-    """One process that answers what `JSON.parse` and `JSON.stringify` make of texts."""
+    """A Node process that returns the results of `JSON.parse` and `JSON.stringify`."""
 
     def __init__(self, program: str) -> None:
         self._process = subprocess.Popen(
@@ -139,7 +139,7 @@ _COME_IN = ["", *'{}[]":,\\u0 1-+.eEtrufalsn\n\rN\x01é\ufeff\u00a0😀', "NaN",
 
 @st.composite
 def _broken(draw: st.DrawFn) -> str:
-    """A document in which a few characters are gone or others have come in."""
+    """A document with a few characters removed or inserted."""
     text = draw(DOCUMENTS)
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(text)))
@@ -160,7 +160,7 @@ def _broken(draw: st.DrawFn) -> str:
 @example('{"a":1,}')
 @example('["\\😀"]')
 def test_invalid_json_is_refused_with_the_message_of_node(node: Node, text: str) -> None:
-    """The API's clients see these words: a malformed body is answered with the parser's message."""
+    """Clients see this message: the response to a malformed body has the parser's message."""
     assert ours(text) == node(text)
 
 

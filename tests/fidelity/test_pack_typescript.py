@@ -1,4 +1,4 @@
-"""`output-mock pack`: the pack in TypeScript says the same as the one in Python, and gets where it shall."""
+"""`output-mock pack`: the TypeScript pack matches the Python one, and is written to the given folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OFFERED = OutputMock(scripts=[script]).world.catalog("main").workflows
 
 
 def told(text: str, key: str) -> str | None:
-    """The text that a key of the definition has."""
+    """The value of a key in the definition."""
     found = re.search(rf"\b{key}: '([^']*)'", text)
     return found.group(1) if found else None
 
@@ -44,7 +44,7 @@ def test_each_workflow_has_the_same_definition_in_both_packs(folder: str) -> Non
 
 
 def test_each_step_is_exported_under_its_name() -> None:
-    """The name of each step is that under which its file exports it, as the workflows import it."""
+    """Each step has the name under which its file exports it and the workflows import it."""
     for file, text in FILES.items():
         if file.name != "workflow.ts":
             exported = re.findall(r"export const (\w+) = (?:step|evaluator)\(\{\s*name: '(\w+)'", text)

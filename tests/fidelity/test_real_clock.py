@@ -1,4 +1,4 @@
-"""A few recordings on the wall's own time and over a socket, as `output-mock serve --clock real` is used.
+"""A few recordings in wall-clock time and over a socket, as with `output-mock serve --clock real`.
 
 Each step waits for what has to be there before, so nothing here depends on how fast the machine is.
 """
@@ -28,7 +28,7 @@ LONG_POLLS = RECORDINGS["history_long_poll"]
 
 
 def recorded(step: Step) -> Mapping[str, Any]:
-    """The answer that a step of a recording got."""
+    """The recorded response of a step."""
     assert step.answer is not None
     return step.answer
 
@@ -57,7 +57,7 @@ def run(client: Client) -> str:
 
 
 def compared(step: Step, answer: client_answers.Answer, run: str) -> list[Difference]:
-    """How an answer of the client differs from the recorded one."""
+    """The differences between a response and the recorded one."""
     raw = Answer(answer.status, tuple(answer.headers.items()), answer.body)
     got = Masks({"id": run, "rid": answer.json["runId"]}).answer(written(raw))
     return differences(recorded(step), got, LONG_POLLS.mode(step))

@@ -1,4 +1,4 @@
-"""Every recorded exchange is answered as the real server answered it.
+"""Every recorded request gets the response of the real server.
 
 Time passes as it did when they were recorded, on a clock that the player moves (`played_clock`), so it does
 not matter how fast the machine is.
@@ -124,7 +124,7 @@ def test_recordings_that_depend_on_the_transport_are_reproduced_over_a_socket(
 
 
 def test_the_same_time_passes_between_two_requests_as_in_the_recording() -> None:
-    """Between the two signals of `approval` lie requests that leave nothing in the history."""
+    """The requests between the two signals of `approval` add nothing to the history."""
     recorded = Recorded(RECORDINGS["approval"], pack)
     assert recorded.play() == []
     (run,) = (run for run in recorded.mock.runs.values() if run.workflow == "conf_approval")

@@ -1,4 +1,4 @@
-"""Patterns of schemas match what they match in Node, whichever engine Python matches them with."""
+"""Patterns of schemas match as in Node, with either regular expression engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests wait as long as on the real server, where it was measured: recordings have no times."""
+"""Requests wait as long as measured on the real server: recordings have no durations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_long_poll_without_events_ends_a_second_before_its_timeout() -> None:
 
 
 def test_three_of_thirteen_waiting_updates_find_the_run_closed() -> None:
-    """As measured: Temporal has ten under way, and the others are sent again until the run has ended."""
+    """As measured: Temporal accepts ten at a time, and the others are retried until the run has ended."""
     mock = OutputMock("real", scripts=[beside_pack])
     client = Client(mock)
     run = client.start("more_waiting")["workflowId"]
@@ -57,7 +57,7 @@ def test_three_of_thirteen_waiting_updates_find_the_run_closed() -> None:
 
 
 def test_a_list_shows_late_that_a_run_has_started_and_ended() -> None:
-    """As measured: after 37 to 140 ms that it has started, after 0.1 to 0.5 s that it has ended."""
+    """As measured: the start shows after 37 to 140 ms, the end after 0.1 to 0.5 s."""
     clock = PlayedClock()
     mock = OutputMock(clock, list_lag="200ms")
     mock.workflow("work").takes("500ms").returns("done")

@@ -1,4 +1,4 @@
-"""The recorded workflows, scripted in YAML: they do what they do in Python, and what was recorded."""
+"""The recorded workflows in YAML behave like those in Python and like the recordings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pack_in_yaml = load(Path(__file__).parent / "pack.yaml")
 
 
 def ask(client: Client) -> Iterator[tuple[str, Any]]:
-    """Requests that lead every workflow of the pack through all that it can do; what each was answered."""
+    """Send requests that cover every workflow of the pack; yields the responses."""
     yield "catalogs", [client.get(f"/workflow/catalog/{name}").json for name in ("main", "remote")]
 
     def run(name: str, input: Any, **fields: Any) -> Any:

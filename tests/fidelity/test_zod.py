@@ -1,4 +1,4 @@
-"""`output_mock.zod` against facts: what zod 4.3.6 answered, its issues as JSON with their keys in order."""
+"""`output_mock.zod` against facts: the results of zod 4.3.6, with issues as JSON with ordered keys."""
 
 from __future__ import annotations
 
@@ -1092,7 +1092,7 @@ def test_formatting_and_parsing_a_number_returns_it(number: float) -> None:
 
 
 def test_a_large_number_matches_a_schema_that_writes_it_differently() -> None:
-    """The double has shorter digits than Python writes; in JavaScript both are one number."""
+    """The double has fewer digits than Python writes. In JavaScript both are the same number."""
     number = 3.099350534467731e16
     schema = {"const": number, "minimum": number, "maximum": int(number)}
     given = parse("30993505344677312")

@@ -1,4 +1,4 @@
-"""The recorded answers of a version, each once, with the schema that the document has for it."""
+"""The distinct recorded responses of a version, each with its schema in the document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.recording.samples import sample
 
 
 class Answer(NamedTuple):
-    """The body of an answer, or the data of a frame of a stream."""
+    """The body of a response, or the data of a frame of a stream."""
 
     schema: str
     value: Any
@@ -21,7 +21,7 @@ class Answer(NamedTuple):
 
 
 def answers(version: str, document: Document) -> list[Answer]:
-    """Those in the folder of `version`. Of answers that are the same, the first."""
+    """The responses in the folder of `version`, without duplicates."""
     found: dict[tuple[str, str], Answer] = {}
     for path in sorted((FOLDER / version).rglob("*.json")):
         for step in read(path).steps:
@@ -56,7 +56,7 @@ def _bodies(document: Document, method: str, path: str, answer: dict[str, Any]) 
 
 
 def of_each_form(everything: list[Answer]) -> list[Answer]:
-    """One of those that differ only in texts and numbers."""
+    """One of the responses that differ only in texts and numbers."""
     return [*{f"{one.schema} {_form(one.value)}": one for one in everything}.values()]
 
 

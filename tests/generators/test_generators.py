@@ -1,4 +1,4 @@
-"""What generators of clients make of the OpenAPI document reads every recorded answer, and asks a fake.
+"""Generated clients can read every recorded response and call a fake.
 
 Needs the generators, npm and Java, and Go for one of them; only `pytest -m generators` runs it. The oldest
 version is tried as well as the newest: what a version changes is there in one of them, and not in the other.
@@ -34,7 +34,7 @@ GUIDE = page("docs/guides/serve.md").partition("## Generate a client")[2]
 
 
 def run(*words: str | Path, cwd: Path, **variables: str) -> str:
-    """What a program says, which has to end well."""
+    """The output of a program, which must succeed."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [*map(str, words)],
@@ -51,7 +51,7 @@ def run(*words: str | Path, cwd: Path, **variables: str) -> str:
 
 
 class Described(NamedTuple):
-    """A version, and a folder with its document and its recorded answers in files."""
+    """A version, and a folder with its document and its recorded responses in files."""
 
     version: str
     root: Path
@@ -66,7 +66,7 @@ class Described(NamedTuple):
         return self.root / "answers.json"
 
     def generate(self, generator: str, programs: Path | None = None) -> str:
-        """Run the line of the guide for it, and return what it says."""
+        """Run the command line of the guide, and return its output."""
         (line,) = re.findall(rf"^{generator} .*$|^openapi-generator-cli .* -g {generator} .*$", GUIDE, re.M)
         program, *words = shlex.split(line)
         return run(programs / program if programs else program, *words, cwd=self.root)
@@ -85,7 +85,7 @@ def described(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def url(described: Described) -> Iterator[str]:
-    """Where a fake of the version is served."""
+    """The URL of a fake of the version."""
     words = ["serve", str(HERE / "project" / "workflows.yaml"), "--port", "0", "--clock", "auto"]
     command = [sys.executable, "-m", "output_mock", *words, "--api-version", described.version]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as served:

@@ -1,4 +1,4 @@
-"""What the report of a test says of requests that workflows send."""
+"""What the report of a test says about requests that workflows send."""
 
 from __future__ import annotations
 

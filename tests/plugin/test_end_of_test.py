@@ -1,4 +1,4 @@
-"""What a test fails for at its end though nothing in it has failed, and what it does not fail for.
+"""Which problems fail a test at teardown, and which do not.
 
 One inner pytest runs all of these suites at once; each test here looks at what it said of one inner test.
 """
@@ -49,7 +49,7 @@ Said = Mapping[str, Mapping[str, Any]]
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Said]:
-    """What pytest has said of each inner test: for each of its phases outcome, text and sections."""
+    """The result of each inner test: outcome, text and sections of each phase."""
     folder = tmp_path_factory.mktemp("suites")
     for suite in SUITES.glob("*.*"):
         (folder / suite.name).write_text(suite.read_text())
@@ -74,7 +74,7 @@ def outcomes(said: Said) -> str:
 
 
 def names(prefix: str) -> list[str]:
-    """The inner tests whose name begins so."""
+    """The inner tests whose name begins with the prefix."""
     text = "".join(suite.read_text() for suite in sorted(SUITES.glob("suite_*.py")))
     return [
         name
@@ -84,7 +84,7 @@ def names(prefix: str) -> list[str]:
 
 
 def expected_of(name: str) -> str:
-    """The pattern of what an inner test says in its docstring that its report says.
+    """The pattern of the expected report, from the docstring of an inner test.
 
     `…` stands for anything, HERE for the number of the line that ends in `# here`.
     """

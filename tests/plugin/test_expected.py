@@ -1,4 +1,4 @@
-"""Looking back at what was asked for: calls, and assertions that explain themselves."""
+"""Looking back at calls, and assertions with helpful messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from output_mock import (
 
 @pytest.fixture
 def history(output_mock: OutputMock) -> OutputMock:
-    """A fake that has been asked for one of everything."""
+    """A fake with one call of every kind."""
 
     @output_mock.workflow("review", aliases=["review_v1"])
     async def review(ctx: Any, input: Any) -> Any:

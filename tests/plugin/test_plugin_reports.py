@@ -1,4 +1,4 @@
-"""What a failing test's report says of its fake, and what a strict test fails for."""
+"""What the report of a failing test says about its fake, and what fails a strict test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A failed assertion is shown where the test makes it, not inside of the fake."""
+"""A failed assertion is shown in the test, not inside the fake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Virtual time stands still while anything but time is under way, and names what holds it up for too long."""
+"""Virtual time stops while code runs or waits for anything but time; what stops it for long is named."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ async def test_deadlines_do_not_pass_while_a_process_runs(elapsed: Elapsed) -> N
 
 
 class Slow(http.server.BaseHTTPRequestHandler):
-    """Answers in two pieces, and takes its time for each."""
+    """Sends its response in two pieces, with a pause before each."""
 
     protocol_version = "HTTP/1.1"
 
@@ -506,7 +506,7 @@ def read(fd, ready):
 
 @pytest.mark.parametrize(("module", "is_seen"), [("execnet.gateway_base", False), ("somebodys.code", True)])
 def test_threads_of_xdist_do_not_stop_virtual_time(module: str, is_seen: bool) -> None:
-    """It may have been at work for xdist when the test began, and only waits since."""
+    """The thread may have been working for xdist when the test began, and only waits since then."""
     threads = Threads(10.0)
     read_end, write_end = os.pipe()
     names: dict[str, Any] = {"__name__": module, "os": os}

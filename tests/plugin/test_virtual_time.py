@@ -78,7 +78,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture
 def manual() -> Iterator[OutputMock]:
-    """A fake on a clock that nothing but its client's waiting moves, with a run `w` of 45 minutes."""
+    """A fake on a clock that only waiting clients move, with a run `w` of 45 minutes."""
     mock = OutputMock(clock="manual")
     mock.workflow("report").takes("45m").returns("done")
     mock.begin_with("report", workflow_id="w")
@@ -138,14 +138,14 @@ def test_nothing_is_left_behind(manual: OutputMock, client: Any) -> None:
 
 @dataclasses.dataclass
 class Stamp:
-    """Methods that were taken when this module was imported."""
+    """Stores time functions when this module is imported."""
 
     at: datetime.datetime = dataclasses.field(default_factory=datetime.datetime.now)
     day: datetime.date = dataclasses.field(default_factory=datetime.date.today)
 
 
 class Earlier(datetime.datetime):
-    """A class that was made earlier."""
+    """A class that is defined before virtual time begins."""
 
 
 def test_time_functions_stored_earlier_return_the_fakes_time(manual: OutputMock) -> None:

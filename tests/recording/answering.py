@@ -1,4 +1,4 @@
-"""Ways to a server that answers what a test says."""
+"""Transports whose responses a test defines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STREAM = [("Content-Type", "text/event-stream; charset=utf-8")]
 
 
 class Sent(NamedTuple):
-    """A request that was sent."""
+    """A sent request."""
 
     method: str
     target: str
@@ -25,7 +25,7 @@ class Sent(NamedTuple):
 
 
 def reply(status: int, headers: Headers, *pieces: bytes | Exception) -> Reply:
-    """An answer whose body comes in pieces; an error is raised in its place."""
+    """A response whose body comes in pieces. A piece that is an error is raised."""
 
     def body() -> Iterator[bytes]:
         for piece in pieces:
@@ -37,12 +37,12 @@ def reply(status: int, headers: Headers, *pieces: bytes | Exception) -> Reply:
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
-    """An answer in JSON."""
+    """A response in JSON."""
     return reply(status, JSON, to_bytes(value))
 
 
 class Answering:
-    """A transport that hands out these answers, one after another, and the last one for ever; remembers what
+    """A transport that returns these responses in order, and the last one forever. It remembers what
     was sent. An answer may be an error, or what makes it from the request.
     """
 
@@ -69,7 +69,7 @@ class Answering:
 
 
 class CountedPace:
-    """Time that passes only while the player waits."""
+    """A pace whose time passes only while the player waits."""
 
     def __init__(self) -> None:
         self.passed = 0.0
@@ -93,6 +93,6 @@ def scenario(*steps: Mapping[str, Any], **fields: Any) -> Scenario:
 def played(
     transport: Any, *steps: Mapping[str, Any], variables: Mapping[str, Any] | None = None, **options: Any
 ) -> list[Played]:
-    """What comes of a scenario of these steps, with these variables of its own."""
+    """Play a scenario of these steps, with these variables."""
     wanted = scenario(*steps, variables=variables or {})
     return list(Player(transport, pace=CountedPace(), **options).play(wanted))

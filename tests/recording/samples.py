@@ -1,4 +1,4 @@
-"""Answers that could have been recorded: what a masked answer would look like if it came today."""
+"""Sample responses that mask to a recorded one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TRACE_TIME = re.compile(r"<time>(?=_<id>\.json)")
 
 
 def sample(value: Any) -> Any:
-    """A value that a masked one may stand for; variables have the values of `UUID`."""
+    """A value that a masked value may stand for. Variables have the value `UUID`."""
     if isinstance(value, str):
         if value in _VALUES:
             return _VALUES[value]

@@ -1,4 +1,4 @@
-"""The comparison of two answers sees every difference, and none where there is none."""
+"""The comparison of two responses finds every difference, and no others."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_places_next_to_an_unstable_one_are_compared(place: str) -> None:
 
 
 def test_a_fully_masked_field_may_have_any_value_but_must_exist() -> None:
-    """Recordings stay true when a later release masks less."""
+    """Recordings stay valid when a later release masks less."""
     assert compared({"stack": "<stack>"}, {"stack": {"data": "WyJhIl0="}}) == []
     assert compared({"stack": "<stack>"}, {"stack": None}) != []
     assert compared({"stack": "<stack>"}, {}) != []

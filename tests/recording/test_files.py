@@ -1,4 +1,4 @@
-"""Scenario files are read as they are meant, or refused with the place of the mistake."""
+"""Scenario files are read correctly, or refused with the place of the mistake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks hide what is another one each time, and the token; what is masked stays as it is."""
+"""Masks replace the token and values that change every time. Masking is idempotent."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_masking_is_idempotent(value: Any, variables: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", [*RECORDINGS, *FURTHER])
 def test_a_response_generated_from_a_recorded_one_masks_to_the_same(name: str) -> None:
-    """Every mask says what it stands for: nothing was lost but what differs from one day to the next."""
+    """Every mask names what it stands for, so only values that change every time are lost."""
     for step in (RECORDINGS | FURTHER)[name].steps:
         if step.answer is not None:
             made_up = sample(step.answer)

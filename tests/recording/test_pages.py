@@ -1,4 +1,4 @@
-"""The pages about recordings say what the commands do."""
+"""The pages about recordings match the commands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_documented_scenarios_run_without_warnings(number: int) -> None:
 
 
 def properties(node: Any) -> set[str]:
-    """All names of properties in a schema."""
+    """All property names of a schema."""
     if isinstance(node, dict):
         own = set(node.get("properties", {})) if isinstance(node.get("properties"), dict) else set()
         return own.union(*map(properties, node.values()))

@@ -1,4 +1,4 @@
-"""A scenario is sent as it is written, and each answer is kept as it came."""
+"""A scenario is sent as it is written, and each response is recorded as received."""
 
 from __future__ import annotations
 
@@ -312,7 +312,7 @@ def test_a_stream_is_read_for_the_given_seconds() -> None:
 
 
 class Silent(BaseHTTPRequestHandler):
-    """Answers, and keeps its peace."""
+    """A request handler that does not log."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -320,12 +320,12 @@ class Silent(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The URL of a server whose requests this handles."""
+    """The URL of a server with this request handler."""
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -56,7 +56,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def guarded() -> Iterator[str]:
-    """The same with a token."""
+    """A served fake with the pack and a token."""
     yield from serving("auto", auth_token=TOKEN)
 
 

@@ -1,4 +1,4 @@
-"""A recording says what the server answered, when, and what of it is not stable."""
+"""A recording has the responses, their times, and marks of unstable values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def event(kind: str, number: int = 1) -> dict[str, Any]:
 
 
 def recorded(*answers: Any, times: int, **step: Any) -> Scenario:
-    """The recording of one request that gets these bodies, one after another."""
+    """The recording of one request that gets these bodies in order."""
     transport = Answering(*(lambda sent, body=body: json_reply(body) for body in answers))
     player = Player(transport, pace=CountedPace())
     return record(scenario({**GET, **step}), player, V11, times=times).recording
@@ -167,7 +167,7 @@ def test_replaying_a_recording_of_the_fake_in_process_finds_no_differences(clock
 
 
 def server_of(*, polls: bool, has_input: bool, streams: bool) -> Answering:
-    """A server that answers as the real ones did: 0.8.0, 0.9.2, 0.10.0, 0.11.0."""
+    """A server that responds like the real one of version 0.8.0, 0.9.2, 0.10.0 or 0.11.0."""
 
     def answer(sent: Sent) -> Reply:
         path, _, query = sent.target.partition("?")

@@ -1,4 +1,4 @@
-"""Variables are put where their names stand, and nowhere else."""
+"""Variables replace their names, and nothing else."""
 
 from __future__ import annotations
 

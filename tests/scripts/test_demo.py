@@ -1,4 +1,4 @@
-"""The demonstration catalog: what a new user sees first has to work, line by line."""
+"""The demo catalog works as new users see it first."""
 
 from __future__ import annotations
 

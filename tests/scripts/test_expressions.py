@@ -1,4 +1,4 @@
-"""Expressions of YAML scripts: what they come to, what they say when they fail, what they cannot reach."""
+"""Expressions of YAML scripts: their values, their errors, and what they cannot reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`output-mock check` warns of what is written out and longer than a run may take."""
+"""`output-mock check` warns of literal waits that are longer than the execution timeout."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def w(ctx, input):
 
 
 def warned(tmp_path: Path, name: str, text: str, *options: str) -> list[tuple[int, str]]:
-    """The lines that `check` warns of, and of what."""
+    """The lines and names of the warnings of `check`."""
     file = tmp_path / name
     file.write_text(text)
     done = CliRunner().invoke(check, [*options, str(file)])

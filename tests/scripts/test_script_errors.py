@@ -1,4 +1,4 @@
-"""Mistakes in scripts: each is told with workflow, file and line, and told apart from a scripted failure."""
+"""Mistakes in scripts are reported with workflow, file and line, and never as a workflow failure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def client(mock: OutputMock) -> Client:
 
 
 def script_error(answer: Answer) -> str:
-    """What the answer says about the script."""
+    """The message of the `ScriptError` in the response."""
     assert (answer.status, answer.json["error"]) == (500, "ScriptError"), answer.text
     message: str = answer.json["message"]
     return message

@@ -1,4 +1,4 @@
-"""The ways to say what workflows do: the builder, coroutines, and scripts that are loaded into fakes."""
+"""The ways to script workflows: the builder, coroutines, and scripts that are loaded into fakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes in YAML scripts: all are told at once, each where it is and with what was probably meant."""
+"""Mistakes in YAML scripts are all reported at once, each with its place and a suggestion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.client import Client
 
 
 def mistakes(text: str) -> list[str]:
-    """What is wrong with the text of a file, `line:column: message` each."""
+    """The mistakes in the text of a file, each as `line:column: message`."""
     try:
         read(textwrap.dedent(text), "f.yaml")
     except ScriptFileError as error:
@@ -722,7 +722,7 @@ def test_the_schema_is_a_valid_json_schema_and_explains_every_key() -> None:
 
 
 def agree(data: Any) -> tuple[bool, bool]:
-    """Whether the schema and the reader take a document."""
+    """Whether the schema and the reader each accept a document."""
     try:
         read(yaml.safe_dump(data, allow_unicode=True), "f.yaml")
     except ScriptFileError:

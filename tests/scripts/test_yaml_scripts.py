@@ -1,4 +1,4 @@
-"""YAML scripts: every construct of the language does what it says."""
+"""Every construct of YAML scripts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mocked(text: str) -> OutputMock:
 
 @pytest.fixture
 def play() -> Play:
-    """Makes clients of fakes that play the text of a YAML file."""
+    """Makes clients of fakes with the text of a YAML file as script."""
     return lambda text: Client(mocked(text))
 
 

@@ -1,4 +1,4 @@
-"""A real nginx for tests, where there is one and it can be started."""
+"""A real nginx for tests. Tests that need it are skipped where it is not installed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def a_free_port() -> int:
 
 @contextmanager
 def nginx(folder: Path, configuration: str, port: int) -> Iterator[str]:
-    """The URL of an nginx with this configuration, which listens on that port of 127.0.0.1."""
+    """The URL of an nginx with this configuration, on that port of 127.0.0.1."""
     assert NGINX is not None
     file = folder / "nginx.conf"
     file.write_text(configuration)

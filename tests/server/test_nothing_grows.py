@@ -1,4 +1,4 @@
-"""What a server collects by and by has a bound, whatever its clients and its scripts do."""
+"""Everything that a server collects over time is limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Behind nginx, as the guide sets it up, each world is in one of several servers and nowhere else."""
+"""Behind nginx, configured as in the guide, each world is on exactly one of several servers."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if LACKING is not None:
 
 
 class Spread(NamedTuple):
-    """Three servers behind nginx: a client of all, and the worlds of each."""
+    """Three servers behind nginx: a client for all of them, and the worlds of each."""
 
     client: Client
     worlds: list[Worlds]
 
     def holders(self, name: str) -> list[int]:
-        """Which of the servers have a world of that name."""
+        """The servers that have a world of that name."""
         return [number for number, worlds in enumerate(self.worlds) if name in [held.name for held in worlds]]
 
 
 @pytest.fixture
 def stops() -> Iterator[list[ExitStack]]:
-    """What stops each of the servers."""
+    """Functions that stop each of the servers."""
     found = [ExitStack() for _ in range(3)]
     yield found
     for one in found:
@@ -46,7 +46,7 @@ def stops() -> Iterator[list[ExitStack]]:
 
 @pytest.fixture
 def spread(tmp_path: Path, stops: list[ExitStack]) -> Iterator[Spread]:
-    """The guide's configuration, but for the ports."""
+    """The guide's configuration, except for the ports."""
     (text,) = CONFIGURATIONS
     worlds = [worlds_of() for _ in stops]
     for number, (stop, one) in enumerate(zip(stops, worlds, strict=True)):

@@ -1,4 +1,4 @@
-"""Whatever is sent, the server goes on: bounds on both planes, and answers that the documents foresee."""
+"""The server survives any request: limits of the API and the control plane, and documented responses."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ JSON = st.recursive(
 
 
 def values(schema: Any) -> st.SearchStrategy[Any]:
-    """Values that mostly fit a schema, and some that do not."""
+    """Values that mostly match a schema, and some that do not."""
     return st.one_of(fitting(schema), fitting(schema), fitting(schema), JSON)
 
 
@@ -330,7 +330,7 @@ def test_a_journal_counts_the_memory_that_its_calls_hold(kind: str) -> None:
     client = mock.app.test_client()
 
     def ask(times: int) -> int:
-        """Make so many calls, and return how much memory is held since the beginning."""
+        """Make that many calls, and return how much memory is allocated since the beginning."""
         for _ in range(times):
             client.post(**{"path": "/workflow/none/signal/x", "json": {}, **LARGE_CALLS[kind]()})
             # As a test does that looks for a header.
@@ -371,7 +371,7 @@ def test_the_largest_responses_are_valid_json(client: Client) -> None:
 
 
 class LastStraw(BaseException):
-    """What no script should raise."""
+    """An exception that no script should raise."""
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit(3), LastStraw])

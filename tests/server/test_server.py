@@ -1,4 +1,4 @@
-"""The fake on a real socket: many clients, open streams, clients that leave, a stop that waits for nobody."""
+"""The fake on a real socket: many clients, open streams, clients that disconnect, and an immediate stop."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def waits(ctx: Any, given: Any) -> Any:
 
 
 class Running:
-    """A server that runs in a thread of its own, and what it has reported."""
+    """A server in its own thread, and the requests that it has reported."""
 
     def __init__(self, app: OutputApp, **options: Any) -> None:
         self.reports: list[Served] = []
@@ -54,7 +54,7 @@ class Running:
         return socket.create_connection((self.server.address, self.server.port), timeout=60)
 
     def send(self, request: str) -> socket.socket:
-        """A connection on which a request has been sent."""
+        """Open a connection and send a request on it."""
         connection = self.connect()
         connection.sendall(request.encode() + b"\r\nHost: x\r\n\r\n")
         return connection
@@ -97,7 +97,7 @@ until = functools.partial(eventually, seconds=20.0)
 
 
 def rest(connection: socket.socket) -> bytes:
-    """All that still comes until the server ends the connection."""
+    """The rest of the data until the server closes the connection."""
     received = b""
     try:
         while piece := connection.recv(65536):
@@ -109,7 +109,7 @@ def rest(connection: socket.socket) -> bytes:
 
 @pytest.fixture(autouse=True)
 def earlier_threads() -> Iterator[None]:
-    """Other tests of this process may have a server that lives as long as the session."""
+    """Threads from before this test: other tests may have a server that lives as long as the session."""
     _earlier.update(threading.enumerate())
     yield
     _earlier.clear()
@@ -119,7 +119,7 @@ _earlier: set[threading.Thread] = set()
 
 
 def worker_threads() -> list[str]:
-    """The threads of servers that this test has started."""
+    """The server threads that this test has started."""
     return [
         one.name
         for one in threading.enumerate()
@@ -129,7 +129,7 @@ def worker_threads() -> list[str]:
 
 @contextmanager
 def streams(running: Running, number: int) -> Iterator[list[socket.socket]]:
-    """That many open streams of a run that waits."""
+    """That many open streams of a waiting run."""
     running.start("followed")
     with ExitStack() as stack:
         opened = []
@@ -371,7 +371,7 @@ def test_a_connection_reset_by_the_client_leaves_nothing_behind(
 
 
 class WaitingApp:
-    """An application that waits until its client has gone, as a stream may."""
+    """An application that waits until its client disconnects, as a stream may."""
 
     def __init__(self) -> None:
         self.world = self

@@ -1,4 +1,4 @@
-"""Clients that do not read what they have asked for, and what they make the server hold."""
+"""Clients that do not read their responses, and how much memory they cost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def serving(mock: OutputMock) -> Iterator[Server]:
 
 
 def mock_with(steps: int, size: int) -> OutputMock:
-    """A fake with a run, `run`, whose steps return so many characters each."""
+    """A fake with a run `run` whose steps return that many characters each."""
     mock = OutputMock()
 
     @mock.workflow("large")
@@ -48,7 +48,7 @@ def mock_with(steps: int, size: int) -> OutputMock:
 
 
 def opened(port: int) -> socket.socket:
-    """A stream that nothing is read from."""
+    """A stream that is not read."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(60)

@@ -1,4 +1,4 @@
-"""Snapshots as files: another process goes on from one, and no file does any harm."""
+"""Snapshot files: another process can continue from one, and no damaged file does harm."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ ODD: list[Any] = [None, True, -1, 0, 7, 2**62, 1.5, "", "x", "__class__", [], [[
 
 
 def a_world() -> OutputMock:
-    """A world with much in it, and all of it in the file."""
+    """A world with every kind of state, all of which is in the file."""
     mock = OutputMock("auto", seed=5)
 
     @mock.workflow("parent")
@@ -140,7 +140,7 @@ def a_world() -> OutputMock:
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The places of all that is in a JSON value."""
+    """The paths of everything in a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, one in inner:
         yield (*path, name)
@@ -148,7 +148,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def some_of_each_kind(paths: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Of places that differ only in the number of a row the first three, and then every third."""
+    """Of paths that differ only in an index, the first three and then every third."""
     seen: Counter[tuple[Any, ...]] = Counter()
     for path in paths:
         kind = tuple(None if isinstance(name, int) else name for name in path)
@@ -158,7 +158,7 @@ def some_of_each_kind(paths: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, .
 
 
 def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """A copy with something else at a place."""
+    """A copy with another value at a path."""
     value = copy.copy(value)
     name, *rest = path
     value[name] = changed(value[name], tuple(rest), new) if rest else new
@@ -166,7 +166,7 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 def use(held: WorldEntry) -> None:
-    """Ask a world for what is in it. No answer may be a mistake of the fake's own."""
+    """Read everything in a world. No response may be an internal error."""
     client = Client(held.mock)
     paths = ["/workflow/runs", "/workflow/catalog"]
     paths += [f"/workflow/a/{what}" for what in ("status", "result", "input", "history", "trace-log")]

@@ -1,4 +1,4 @@
-"""What is written can be read again, and what a file says about one world never touches anything else."""
+"""A saved state can be read again, and a file about one world never affects anything else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def make(given: Any) -> OutputMock:
 
 @contextmanager
 def kept_in(path: Path) -> Iterator[Worlds]:
-    """Worlds that the file has, and that are written to it in the end."""
+    """The worlds of the file, which are saved to it at the end."""
     worlds = Worlds(make({}), make)
     saver = begun(path, worlds, lambda line: None)
     try:
@@ -59,7 +59,7 @@ def kept_in(path: Path) -> Iterator[Worlds]:
 
 
 def file_of(held: WorldEntry) -> Any:
-    """A snapshot of a world, as a file."""
+    """The file of a snapshot of a world."""
     return json.loads(json.dumps(snapshot_json(Snapshot.of(held.app))))
 
 
@@ -226,7 +226,7 @@ def test_a_snapshot_that_cannot_be_traced_or_saved_again_is_refused(
 
 
 def spoilt(state: Path, change: Callable[[dict[str, Any]], None], name: str = "w") -> None:
-    """A sound state file whose world `w` has another name, and something else in what is said of it."""
+    """A valid state file, changed so that world `w` has another name and another value in its data."""
     with kept_in(state) as worlds:
         worlds.make("w", {"clock": "manual"})
     with closing(sqlite3.connect(state)) as connection:

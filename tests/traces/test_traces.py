@@ -1,4 +1,4 @@
-"""The trace of a run: what was done, when, how often, with what, and what it cost."""
+"""The trace of a run: its steps, times, attempts, inputs, outputs and costs."""
 
 from __future__ import annotations
 
@@ -310,7 +310,7 @@ def test_the_last_call_of_a_timed_out_attempt_has_no_end() -> None:
 
 
 def test_the_trace_of_a_reset_run_has_only_steps_after_the_reset() -> None:
-    """Measured with SDK 0.11.0: the root is whatever is noted first that names no parent."""
+    """Measured with SDK 0.11.0: the root is the first node without a parent."""
     mock = OutputMock()
 
     @mock.workflow("w")

@@ -1,4 +1,4 @@
-"""Traces in S3: moto stands in for it, in this process or as a server; AWS itself is never used."""
+"""Traces in S3. The tests use moto, in this process or as a server, and never AWS itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def moto_url() -> Iterator[str]:
 
 @pytest.fixture(params=["in_process", "server"])
 def endpoint(request: pytest.FixtureRequest, moto_url: str) -> Iterator[str | None]:
-    """Where S3 is: moto in this process, or its server."""
+    """The endpoint of S3: moto in this process, or its server."""
     if request.param == "server":
         yield moto_url
         return
@@ -47,7 +47,7 @@ def endpoint(request: pytest.FixtureRequest, moto_url: str) -> Iterator[str | No
 
 @pytest.fixture
 def mock(endpoint: str | None, request: pytest.FixtureRequest) -> Iterator[OutputMock]:
-    """A fake whose traces are in a bucket of its own."""
+    """A fake whose traces are in its own bucket."""
     traces = in_bucket(f"traces-{abs(hash(request.node.name)) % 10**8}", endpoint=endpoint)
     bucket_of(traces.source).create()
     mock = OutputMock(traces=traces)
@@ -302,7 +302,7 @@ def test_without_a_region_only_urls_with_a_region_can_be_fetched(endpoint: str |
 
 
 class _Grumpy(BaseHTTPRequestHandler):
-    """An S3 that answers everything with one error, as S3 words it, or breaks off within an object."""
+    """An S3 that returns the same error to every request, in the words of S3, or cuts an object off."""
 
     status, code = 403, "AccessDenied"
 
@@ -372,7 +372,7 @@ def test_an_unreachable_s3_is_an_error_at_once() -> None:
 
 @pytest.fixture
 def no_sockets(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Nobody can connect to anything; what was tried is kept."""
+    """Block all connections, and record the attempts."""
     tried: list[Any] = []
 
     def refuse(*given: Any, **_: Any) -> Any:

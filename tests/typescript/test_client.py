@@ -1,4 +1,4 @@
-"""What `output-mock client typescript` writes, as far as it shows without Node."""
+"""The files of `output-mock client typescript`, as far as they can be checked without Node."""
 
 from __future__ import annotations
 

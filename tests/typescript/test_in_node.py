@@ -79,7 +79,7 @@ def free_ports(number: int) -> list[str]:
 
 @pytest.fixture
 def command(project: Path) -> Command:
-    """Runs a program of the project's packages, without colours."""
+    """Run a program of the project's packages, without colours."""
 
     def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         kept = {

@@ -1,4 +1,4 @@
-"""Which versions there are, and what a server and workers of them do together."""
+"""The known versions, and how servers and workers of different versions behave together."""
 
 from __future__ import annotations
 

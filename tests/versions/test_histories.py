@@ -1,4 +1,4 @@
-"""Histories of older versions hold together, whatever a run does: numbers, references, pages and streams."""
+"""Histories of older versions are consistent: numbers, references, pages and streams."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def fake(api: str, sdk: str, *, traced: bool) -> OutputMock:
 
 
 def run(mock: OutputMock, actions: list[str]) -> None:
-    """Start a run and do from outside what its actions wait for."""
+    """Start a run and send what its actions wait for."""
     client = mock.app.test_client()
     client.post("/workflow/start", json={"workflowName": "acts", "workflowId": "r", "input": actions})
     for action in actions:
@@ -117,7 +117,7 @@ def events_of(mock: OutputMock, workflow_id: str, run_id: str) -> list[dict[str,
 
 
 def check(mock: OutputMock, workflow_id: str, run_id: str) -> list[dict[str, Any]]:
-    """That a history holds together. Returns its events."""
+    """Check that a history is consistent. Returns its events."""
     events = events_of(mock, workflow_id, run_id)
     assert [event["eventId"] for event in events] == [str(n) for n in range(1, len(events) + 1)]
     client, path = mock.app.test_client(), f"/workflow/{workflow_id}/runs/{run_id}/history"
@@ -140,7 +140,7 @@ def check(mock: OutputMock, workflow_id: str, run_id: str) -> list[dict[str, Any
 
 
 def check_failure(mock: OutputMock, events: list[dict[str, Any]], attributes: dict[str, Any]) -> None:
-    """That a step's failure names that step, be it the run's own or its child's."""
+    """Check that the failure of a step names that step, in the run or in its child."""
     failure, child = attributes.get("failure"), attributes.get("workflowExecution")
     while failure is not None:
         inner = failure.get("childWorkflowExecutionFailureInfo")

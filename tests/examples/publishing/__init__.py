@@ -1,1 +1,1 @@
-"""A small application of somebody who uses the Output API: it has posts written, reviewed and published."""
+"""A small application that uses the Output API to have posts written, reviewed and published."""

@@ -1,4 +1,4 @@
-"""A post is written by a workflow, and published once somebody has said yes."""
+"""A workflow writes a post, and publishes it once somebody has approved it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REVIEWED_WITHIN = 24 * 3600.0
 
 
 class NotReviewed(Exception):
-    """Nobody has said yes or no in time."""
+    """Nobody has approved or rejected the post in time."""
 
 
 def publish(client: OutputClient, topic: str, ask: Callable[[str, str], None]) -> str:
@@ -44,10 +44,10 @@ def draft_of(client: OutputClient, post: str) -> str:
 
 
 def approve(client: OutputClient, post: str, *, by: str) -> None:
-    """Somebody says yes."""
+    """Approve the post."""
     client.signal(post, "review", {"approved": True, "by": by})
 
 
 def reject(client: OutputClient, post: str, *, by: str, why: str) -> None:
-    """Somebody says no."""
+    """Reject the post."""
     client.signal(post, "review", {"approved": False, "by": by, "why": why})

@@ -24,7 +24,7 @@ class OutputError(Exception):
 
 
 class Unavailable(Exception):
-    """The API cannot be reached, or asks for patience."""
+    """The API cannot be reached, or asks the client to try again later."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
@@ -32,7 +32,7 @@ class Unavailable(Exception):
 
 
 class RunFailed(Exception):
-    """A run has ended, and not with a result."""
+    """A run has ended without a result."""
 
 
 class StillRunning(Exception):
@@ -46,7 +46,7 @@ def authorization() -> dict[str, str]:
 
 
 class OutputClient:
-    """Speaks to the API at `OUTPUT_API_URL`."""
+    """Calls the API at `OUTPUT_API_URL`."""
 
     def __init__(self) -> None:
         self._url = os.environ["OUTPUT_API_URL"]
@@ -54,7 +54,7 @@ class OutputClient:
         self._session.headers.update(authorization())
 
     def start(self, workflow: str, input: Any, *, workflow_id: str) -> None:
-        """Start a run. When only the answer is lost, the id tells that it is there, and it runs once."""
+        """Start a run. If only the response is lost, the id shows that the run exists, and it runs once."""
         body = {"workflowName": workflow, "workflowId": workflow_id, "input": input}
         self._call("POST", "/workflow/start", body, arrived=lambda: self.status(workflow_id) is not None)
 
@@ -82,11 +82,11 @@ class OutputClient:
         return result["output"]
 
     def query(self, workflow_id: str, name: str) -> Any:
-        """What a run answers to a query."""
+        """Query a run."""
         return self._call("POST", f"/workflow/{workflow_id}/query/{name}")
 
     def signal(self, workflow_id: str, name: str, payload: dict[str, Any]) -> None:
-        """Tell a run something."""
+        """Send a signal to a run."""
         self._call("POST", f"/workflow/{workflow_id}/signal/{name}", {"payload": payload})
 
     def stop(self, workflow_id: str) -> None:

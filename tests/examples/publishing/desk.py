@@ -18,7 +18,7 @@ State = Literal["open", "approved", "refused"]
 
 
 class Draft:
-    """A draft that somebody has to decide about."""
+    """A draft that waits for a decision."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -36,7 +36,7 @@ def desk() -> FastAPI:
 
     @app.post("/posts")
     async def write(post: dict[str, str]) -> dict[str, str]:
-        """Somebody has written a post."""
+        """Receive a new post."""
         answer = await api("/workflow/start", {"workflowName": "publish", "input": post})
         return {"id": answer.raise_for_status().json()["workflowId"]}
 
@@ -52,14 +52,14 @@ def desk() -> FastAPI:
 
     @app.get("/drafts/{workflow_id}", response_class=HTMLResponse)
     async def page(workflow_id: str) -> str:
-        """What somebody sees."""
+        """Show a draft."""
         draft = found(workflow_id)
         form = "<form method=post><button name=decision value=approved>Approve</button></form>"
         return f"<p>{html.escape(draft.text)}</p><p>{draft.state}</p>{form if draft.state == 'open' else ''}"
 
     @app.post("/drafts/{workflow_id}")
     async def click(workflow_id: str, decision: Annotated[State, Form()]) -> dict[str, str]:
-        """Somebody decides."""
+        """Receive the decision about a draft."""
         if found(workflow_id).state != "open":
             raise HTTPException(409, "somebody has decided already")
         return {"state": await decide(workflow_id, decision)}

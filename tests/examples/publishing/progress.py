@@ -30,7 +30,7 @@ RUN_ENDS = {
 
 
 class Progress:
-    """How far a run is, by the events that were seen of it."""
+    """The progress of a run, by the events seen so far."""
 
     def __init__(self, workflow_id: str) -> None:
         self.workflow_id = workflow_id
@@ -41,7 +41,7 @@ class Progress:
         self._scheduled: dict[str, str] = {}
 
     def see(self, event: dict[str, Any]) -> None:
-        """Take in one event of the run's history."""
+        """Add one event of the run's history."""
         kind: str = event["eventTypeName"]
         attributes = next(value for key, value in event.items() if key.endswith("EventAttributes"))
         if kind == "ACTIVITY_TASK_SCHEDULED":
@@ -63,7 +63,7 @@ class Progress:
 
 
 async def pages(workflow_id: str) -> AsyncIterator[str]:
-    """The page of a run, each time that it changes, until the run ends. Survives connections that are cut."""
+    """The page of a run after each change, until the run ends. Survives dropped connections."""
     progress, shown = Progress(workflow_id), ""
     async with httpx.AsyncClient(headers=authorization(), timeout=SILENCE) as client:
         while True:
@@ -80,7 +80,7 @@ async def pages(workflow_id: str) -> AsyncIterator[str]:
 
 
 async def _events(client: httpx.AsyncClient, progress: Progress) -> AsyncIterator[dict[str, Any]]:
-    """The events that come after the last one that was seen."""
+    """The events after the last one seen."""
     url = f"{os.environ['OUTPUT_API_URL']}/workflow/{progress.workflow_id}/history/stream"
     async with client.stream("GET", url, headers={"Last-Event-ID": progress.last_event_id}) as answer:
         answer.raise_for_status()

@@ -1,4 +1,4 @@
-"""Read answers with what a generator made in Python, write them again, and ask a server.
+"""Read responses with a generated Python client, write them again, and call a server.
 
 python read_back.py attrs|openapi|pydantic ANSWERS URL, in the folder of what was generated. Prints a line for
 each answer that does not come out the same.
@@ -109,7 +109,7 @@ def ask_with_pydantic() -> None:
 
 
 def difference(value: Any, read: Any, place: str = "") -> str:
-    """Where the two differ; empty if they do not."""
+    """The first difference and its path; empty if there is none."""
     if isinstance(value, dict) and isinstance(read, dict):
         for key in {**value, **read}:
             # To openapi-generator a value of any type is null where it is missing.

@@ -16,9 +16,9 @@ from tests.control.control_document import problems
 
 TERMINAL = {"completed", "failed", "cancelled", "terminated", "timed_out", "continued_as_new"}
 UNSENT = object()
-# After so many seconds a test that hangs is broken off; no result depends on it.
+# Seconds until a hanging test is aborted. No result depends on it.
 HANG_GUARD = 120.0
-# Histories may be larger than any of a deployment that is checked.
+# Histories may be larger than those of a checked deployment.
 _MOST_BYTES = 256 * 1024 * 1024
 # The last event of a run, by its status.
 CLOSING = {
@@ -130,7 +130,7 @@ class Client:
     def open(
         self, method: str, path: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> tuple[Answer, Iterator[bytes], Callable[[], None]]:
-        """Send a request; returns the response without a body, the pieces of the body, and a close function."""
+        """Send a request; returns the response without a body, the body in pieces, and a close function."""
         reply = self._transport.send(method, self._prefix + path, headers, body, HANG_GUARD)
         answer = Answer(reply.status, {name.lower(): value for name, value in reply.headers}, b"")
         return answer, reply.pieces, reply.close
@@ -143,7 +143,7 @@ class Client:
             yield stream
         finally:
             close()
-        # What an impatient reader has not read cannot be checked.
+        # The unread rest of a stream cannot be checked.
         if stream.body or answer.status != 200:
             check_response("GET", path, answer.status, answer.headers, stream.body)
 
@@ -181,7 +181,7 @@ class Client:
         """Send a request. The response must match the document."""
         answer = self.unchecked(method, path, json, data=data, headers=headers)
         if answer.status == 304:
-            # The document describes what there is to get, not that one has got it already.
+            # The document does not describe a 304, which has no body.
             assert not answer.body, f"{method} {path}: a 304 has no body"
         else:
             check_response(method, path, answer.status, answer.headers, _as_documented(answer.body))
@@ -196,7 +196,7 @@ class Client:
     def patch(self, path: str, json: Any = UNSENT, **options: Any) -> Answer:
         return self.request("PATCH", path, json, **options)
 
-    # What many tests do
+    # Shortcuts
 
     def run(self, workflow: str, input: Any = UNSENT, **fields: Any) -> dict[str, Any]:
         """`POST /workflow/run`, which must return 200; returns the result."""

@@ -29,7 +29,7 @@ from tests.client import HANG_GUARD, Client, connected
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# The same examples each time, however slow the machine is. `--hypothesis-profile=explore` tries new ones.
+# The same examples every time, on machines of any speed. `--hypothesis-profile=explore` tries new ones.
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("explore", deadline=None, suppress_health_check=SLOW_IS_FINE, print_blob=True)
 settings.register_profile("repeatable", settings.get_profile("explore"), derandomize=True, database=None)
@@ -53,7 +53,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     folders_only = all(Path(argument).is_dir() for argument in config.args)
     if option.numprocesses is None and option.dist == "no" and not option.tx and folders_only:
         cores = config.hook.pytest_xdist_auto_num_workers(config=config)
-        # A third of the time goes by in waiting: for servers, for other processes, for the clock.
+        # Tests spend a third of their time waiting for servers, other processes and the clock.
         option.numprocesses = cores + 1
 
 
@@ -72,7 +72,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
-# Not asked of `gc.get_freeze_count`, which counts hundreds of thousands of objects one by one.
+# Not from `gc.get_freeze_count`, which counts hundreds of thousands of objects one by one.
 _frozen = False
 _unfreeze = gc.unfreeze
 
@@ -137,7 +137,7 @@ def _signals_as_they_were() -> Iterator[None]:
 Connect = Callable[[OutputMock], Client]
 
 
-# For tests about what may differ between the two ways to a fake; the others take the shorter one.
+# For tests of what may differ between the two transports. Other tests use the faster one.
 BOTH_TRANSPORTS = pytest.mark.parametrize("transport", ["in_process", "socket"])
 
 
@@ -240,7 +240,7 @@ def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pyte
     return pytester
 
 
-# A test file of somebody who uses the plugin, run in a pytest of its own: `suite("def test_it(…): …", "-x")`.
+# Runs the code of a test file in an inner pytest: `suite("def test_it(…): …", "-x")`.
 Suite = Callable[..., pytest.RunResult]
 
 

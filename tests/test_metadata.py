@@ -21,7 +21,7 @@ OWN = {"output_mock", "pytest_output", "output_contract"}
 # Only where a test's own program has brought them; the clients bring anyio, the others are looked up in
 # `sys.modules` by name or come with what asks for them.
 BROUGHT_BY_THE_TEST = {"anyio", "httpx", "httpx2", "freezegun", "time_machine"}
-# What a declared package cannot be without.
+# Dependencies of declared packages.
 BROUGHT_BY = {
     "botocore": "boto3",
     "markupsafe": "jinja2",
@@ -84,7 +84,7 @@ def test_every_imported_package_is_declared() -> None:
 PLACES_OF_EXTRAS = re.compile(
     r"pytest_output/|contract_tests/"
     r"|output_mock/(agents/|comparing/|cli/compare\.py|temporal/|traces/s3\.py|stored_traces\.py|in_process/requests_client\.py)"
-    # They do without.
+    # They work without it.
     r"|output_mock/http/(bodies|trace_log)\.py"
 )
 
@@ -145,7 +145,7 @@ def test_readme_links_on_the_package_index_point_to_the_repository() -> None:
     assert repository == "https://git.example/a/b"
     there = hook["with_absolute_links"](text, f"{repository}/blob/c0ffee")
     assert "[All pages](https://git.example/a/b/blob/c0ffee/docs/index.md)" in there
-    # Whoever builds it elsewhere does not know of a repository.
+    # A build elsewhere does not know the repository.
     assert hook["repository_of"]({}) is None
     for shown in (there, hook["with_absolute_links"](text, None)):
         assert re.findall(r"\]\((?!https?://)[^)]*\)", shown) == []

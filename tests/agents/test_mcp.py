@@ -24,7 +24,7 @@ from tests.client import Client
 from tests.control.served import script, served, worlds_of
 from tests.docs.pages import blocks
 
-# However busy the machine is.
+# Long enough for a busy machine.
 PATIENCE = 100.0
 REVIEW = """\
 name: review
@@ -61,7 +61,7 @@ def used(server: Any, steps: Callable[[Use], Awaitable[None]]) -> None:
             try:
                 await steps(use)
             except Exception as error:
-                # Out of the groups of the client's tasks.
+                # Raised outside the task groups of the client.
                 problem = error
 
     asyncio.run(asyncio.wait_for(main(), PATIENCE))
@@ -83,7 +83,7 @@ def server(worlds: Worlds) -> Iterator[Any]:
 def test_an_agent_scripts_and_drives_the_fake_that_the_command_starts(tmp_path: Path) -> None:
     """End to end: the SDK's client starts the command, and a program calls the fake's URL."""
     noisy = tmp_path / "noisy.py"
-    # What a script prints must not get between the messages.
+    # Output of a script must not get between the messages.
     noisy.write_text(
         "from output_mock import Script\nscript = Script()\nprint('loaded')\n"
         "@script.workflow('noisy')\nasync def noisy(ctx, input):\n    print('played')\n    return input\n"

@@ -37,7 +37,7 @@ ONE_STEP = [
     "WORKFLOW_TASK_COMPLETED",
     "WORKFLOW_EXECUTION_COMPLETED",
 ]
-# What is written at once, and so never torn apart by a page.
+# Events that are written at once, and are never split between pages.
 BATCHES = [2, 1, 3, 3, 1, 3, 3, 1, 2]
 
 
@@ -189,7 +189,7 @@ def test_pages_hold_whole_batches_and_together_make_the_history(client: Client, 
     client.run("one_step", 1, workflowId="one")
     found = pages(client, "one", size)
     assert [kind for page in found for kind in page] == ONE_STEP
-    # A full page has a token even when nothing comes after it: then the last page is empty.
+    # A full page always has a token, even if nothing follows. Then the last page is empty.
     sizes = [sum(BATCHES[at : at + size]) for at in range(0, len(BATCHES) + 1, size)]
     assert [len(page) for page in found] == sizes
 

@@ -15,7 +15,7 @@ from tests.conftest import eventually, in_another_thread, somebody_waits
 @pytest.fixture
 def mock() -> OutputMock:
     mock = OutputMock(seed=7)
-    # After how many seconds a request that waits for another one gives up; only what wakes it ends a test.
+    # Seconds until a waiting request gives up. Long, so that a test ends only when it is woken.
     mock.world.patience = 600.0
 
     @mock.workflow("approval")

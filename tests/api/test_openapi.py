@@ -74,7 +74,7 @@ def test_the_document_has_each_endpoint_with_its_parameters() -> None:
             in_path = [p["name"] for p in parameters if p["in"] == "path"]
             assert in_path == re.findall(r"\{(\w+)\}", endpoint.path)
             assert all(p.get("required", False) == (p["in"] == "path") for p in parameters)
-            # The stream takes a run in its query, too, which the real document does not say.
+            # The stream also accepts a run id in its query, which the real document does not mention.
             hidden = {"runId"} if endpoint.pinned or operation.name == "history_stream" else set()
             assert {p["name"] for p in parameters if p["in"] == "query"} == taken - hidden
 
@@ -231,11 +231,11 @@ def test_the_document_accepts_and_refuses_the_same_requests_as_the_server() -> N
         if answer.get("error") == "TypeError":
             assert problems == ["body.workflowId: '' should be non-empty"], exchange.id
         elif answer.get("error") != "ValidationError":
-            # The server is lenient here. A document that says so would only tempt its readers.
+            # The server is lenient here, but clients should not rely on it.
             lenient = ["body.timeout: '5000' is not of type 'integer'"]
             assert problems in ([], lenient), exchange.id
         elif [issue["code"] for issue in answer["issues"]] != ["custom"]:
-            # A rule between two parameters is beyond OpenAPI.
+            # OpenAPI cannot express a rule between two parameters.
             assert problems, exchange.id
 
 
@@ -295,7 +295,7 @@ FIRST_EVENT = ("body", "events", 0)
 STARTED = "workflowExecutionStartedEventAttributes"
 
 
-# An exchange, what is changed in its response, and how the complaint begins.
+# An exchange, a change of its response, and the beginning of the expected problem.
 MISFITS: list[tuple[tuple[str, int], Callable[[Answer], None], str]] = [
     # Statuses.
     (STATUS, put("status", 418), "status: 418 is not listed, only 200, 400, 401, 404, 500"),
@@ -418,7 +418,7 @@ def test_a_response_that_violates_the_document_is_refused_with_its_place(
     given = answer(*exchange)
     check(given)
     change(given)
-    # What has fitted is not looked at again; what has not must not be taken for that.
+    # A valid item is not checked again; an invalid one must not be mistaken for it.
     for _ in range(2):
         with pytest.raises(AssertionError) as raised:
             check(given)

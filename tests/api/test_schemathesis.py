@@ -23,11 +23,11 @@ from output_mock.control.front import Front
 from tests.conftest import in_another_thread
 from tests.control.served import worlds_of
 
-# It is not there for Python 3.10.
+# It does not support Python 3.10.
 schemathesis = pytest.importorskip("schemathesis")
 conformance = pytest.importorskip("schemathesis.specs.openapi.checks")
 
-# Status and schema together forbid every error of the server that the document does not name.
+# Status and schema together forbid every undocumented server error.
 CHECKS = [
     conformance.status_code_conformance,
     conformance.content_type_conformance,
@@ -42,7 +42,7 @@ SETTINGS = settings(
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
-# What there is, by the part of the path that stands before its name.
+# Existing names, by the path segment before the name.
 KNOWN = {
     "workflow": ["waiting", "done"],
     "runs": ["waiting", "sleeping", "done"],
@@ -57,7 +57,7 @@ KNOWN = {
     "presets": ["flaky"],
     "snapshots": ["kept"],
 }
-# The same in bodies.
+# The same for bodies.
 FIELDS: dict[str, list[Any]] = {
     "workflowName": ["echo", "approval"],
     "catalog": ["main"],
@@ -65,7 +65,7 @@ FIELDS: dict[str, list[Any]] = {
     "stepName": ["draft"],
     "workflows": [[{"name": "one", "returns": 1}], [{"name": "other", "steps": [{"sleep": "1h"}]}]],
 }
-# Bodies where by chance there is hardly ever one that means something.
+# Bodies for operations where random ones are hardly ever valid.
 BODIES = {
     "/__mock__/calls/assert": {"expected": [{"call": "started", "workflow": "echo"}]},
     "/__mock__/callbacks/answers": {"url": "https://app.example/*", "status": 503},
@@ -139,13 +139,13 @@ def test_requests_from_schemathesis_get_documented_responses(
         if choice <= 2:
             name_what_there_is(case, path, choice, run_ids, bodies)
         if path.endswith(("/calls/wait", "/callbacks/wait")):
-            # It waits on the wall.
+            # It waits in real time.
             case.query["timeout"] = "1ms"
         answer = case.call()
         seen.add(answer.status_code)
         check(case, answer)
 
-    # What hangs shall fail.
+    # A hanging request fails.
     with in_another_thread(examples):
         pass
     assert min(seen) < 300, f"nothing was ever done: {sorted(seen)}"
@@ -154,7 +154,7 @@ def test_requests_from_schemathesis_get_documented_responses(
 def check(case: Any, answer: Any) -> None:
     """Raise unless the response matches the document."""
     if answer.status_code == 200 and case.path.endswith("/stream"):
-        # What the document says about the frames is an extension, which schemathesis does not know.
+        # Frames are described by an extension that schemathesis does not know.
         headers = {name: values[0] for name, values in answer.headers.items()}
         target = answer.request.url.removeprefix("http://localhost")
         check_response("GET", target, 200, headers, answer.content)
@@ -182,7 +182,7 @@ def name_what_there_is(
         if part == "{rid}":
             case.path_parameters["rid"] = run_ids[case.path_parameters["id"]]
         elif part.startswith("{"):
-            # The stream of a run that waits has no end.
+            # The stream of a waiting run does not end.
             pool = ["done"] if path.endswith("/stream") else KNOWN[before]
             case.path_parameters[part[1:-1]] = pool[choice % len(pool)]
     if choice < 2 and case.operation.body and path in bodies:

@@ -174,7 +174,7 @@ def endless(head: bytes, piece: bytes, encoding: str | None = None) -> Iterator[
 def test_an_endless_response_is_not_read_forever(encoding: str | None) -> None:
     piece = b" " * 2**20
     if encoding is not None:
-        # Each of these is a member of its own, of two megabytes.
+        # Each piece is a gzip member of two megabytes.
         piece = gzip.compress(b" " * 2**21)
     with endless(b"", piece, encoding) as (url, sent):
         ended = run("trace", url)
@@ -183,7 +183,7 @@ def test_an_endless_response_is_not_read_forever(encoding: str | None) -> None:
     assert sent[0] < 150 * 2**20
 
 
-# What cannot be written
+# Unwritable files
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])

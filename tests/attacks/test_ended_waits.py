@@ -33,7 +33,7 @@ async def waits(ctx: Context, input: Any) -> Any:
     return await ctx.wait_for_signal("go")
 
 
-# What waits for a run, a message, an event or a call, and on which clock.
+# Requests that wait for a run, a message, an event or a call, and their clocks.
 WAITING = [
     ("run", "manual"),
     ("run", "real"),

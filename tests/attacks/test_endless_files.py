@@ -73,7 +73,7 @@ def test_an_endless_script_file_is_reported_by_watch(
             fake.until_told("a.py: loaded")
             assert fake.client.run("w")["output"] == "new"
     finally:
-        # What cannot be broken off would keep this process busy until its end.
+        # Files whose loading cannot be stopped would keep this process busy until its end.
         (tmp_path / "a.py.over").touch()
 
 
@@ -121,7 +121,7 @@ def test_ctrl_c_while_a_file_is_read_ends_the_process(tmp_path: Path) -> None:
         load_file(file)
 
 
-# What is no file
+# Paths that are no files
 
 
 def no_files(folder: Path) -> dict[str, tuple[Path, str]]:
@@ -165,7 +165,7 @@ NAMES = [
 ]
 
 
-# The command takes all scripts of a folder.
+# The command loads all scripts of a folder.
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "folder.py"])
 def test_a_script_path_that_is_no_file_is_refused_at_the_start(name: str, tmp_path: Path) -> None:
     path, words = no_files(tmp_path)[name]
@@ -197,7 +197,7 @@ def test_a_watched_script_that_is_no_longer_a_file_is_reported_and_the_old_versi
         assert {fake.client.run("w")["output"], fake.client.run("v")["output"]} == {"old"}
 
 
-# What scripts raise while they are played
+# Errors that scripts raise at run time
 
 
 SCRIPT = """

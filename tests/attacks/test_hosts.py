@@ -152,7 +152,7 @@ def test_a_target_and_a_header_with_different_hosts_are_refused(client: Client, 
 )
 def test_no_other_header_replaces_the_host(client: Client, header: str) -> None:
     assert send(client.url, "GET /__mock__/clock", "Host: evil.example", header).status == 403
-    # And none makes a host that is meant another one.
+    # And no other header changes an allowed host.
     foreign = header.replace("localhost", "evil.example")
     assert send(client.url, "GET /__mock__/clock", "Host: localhost", foreign).status == 200
 

@@ -166,7 +166,7 @@ def test_a_foreign_page_can_neither_change_nor_read_a_fake(tmp_path: Path, host:
         with browser(tmp_path, f"http://{host}:{port}/"):
             found = told.get(timeout=PATIENCE)
             eventually(lambda: app.answered.count(("POST /__mock__/world/wipe", 403)) == 3)
-        # What a browser lets any page send has come here, and of the rest a preflight; all of it was refused.
+        # Simple requests and the preflights of all others arrived, and every one was refused.
         assert found["no-cors POST"] == found["no-cors POST with a body"] == found["no-cors GET"] == "opaque"
         for name in ("PUT", "DELETE", "GET"):
             assert found[name] == "TypeError: Failed to fetch"

@@ -63,7 +63,7 @@ FOREIGN = [
     ["Sec-Fetch-Site: same-site", "Origin: http://127.0.0.1:3001"],
     ["Sec-Fetch-Site: same-origin", "Origin: https://evil.example"],
     ["Sec-Fetch-Site: cross-site", f"Referer: {MINE}/"],
-    # Browsers say nothing of the site to addresses that are not of this machine.
+    # Browsers do not send the site to addresses of other machines.
     ["Referer: https://evil.example/page"],
     ["Referer: http://127.0.0.1:8000/"],
     ["Referer: https://evil.example/", "Origin: null"],
@@ -134,7 +134,7 @@ def test_a_forbidden_page_cannot_do_any_operation(client: Client) -> None:
     client.control("POST", "/world/wipe", expect=200)
 
 
-# Pages that are let in
+# Allowed pages
 
 
 @pytest.mark.parametrize("page", [MINE, "chrome-extension://abcdef"])
@@ -169,7 +169,7 @@ def test_an_allowed_page_gets_its_preflight_responses() -> None:
             for header in ("Authorization", "Content-Type"):
                 assert header in answer.headers["access-control-allow-headers"]
             assert ask(client, f"OPTIONS {target}", "Origin: https://evil.example", *preflight).status == 403
-        # To be let in is not to have the token; but the page can read that.
+        # An allowed page still needs the token, but it can read the refusal.
         refused = ask(client, "GET /__mock__/clock", f"Origin: {MINE}")
         assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, MINE)
         assert ask(client, "GET /__mock__/clock", f"Origin: {MINE}", "Authorization: Bearer t").status == 200
@@ -237,7 +237,7 @@ def test_a_forbidden_page_creates_no_world(client: Client, headers: list[str]) -
         refused = ask(client, first_line, *headers)
         assert (refused.status, refused.json["error"]) == (403, "ForbiddenError")
     assert names(client) == ["default"]
-    # The API of a world that is there answers every page, as the real server does.
+    # The API of an existing world answers every page, as the real server does.
     client.of("made").get("/health")
     assert ask(client, "GET /w/made/workflow/runs", *headers).headers["access-control-allow-origin"] == "*"
     assert ask(client, "GET /w/mine/workflow/runs", f"Origin: {MINE}").status == 200

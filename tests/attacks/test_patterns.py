@@ -115,7 +115,7 @@ def test_nested_repeats_that_compile_quickly_are_accepted() -> None:
 
 
 def test_other_requests_continue_while_a_pattern_is_matched() -> None:
-    # In a process of its own, which ends although the pattern does not.
+    # In a separate process, which ends although the match does not.
     done = subprocess.run(
         [sys.executable, "-c", _TWO_FAKES], capture_output=True, text=True, timeout=120, check=False
     )

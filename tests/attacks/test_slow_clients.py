@@ -29,7 +29,7 @@ class Slow:
 
     def connect(self, sent: bytes = b"") -> socket.socket:
         connection = socket.socket()
-        # As little as can be, so that a server soon cannot send any more.
+        # As small as possible, so that the server soon cannot send more.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(HANG_GUARD)
         connection.connect(("127.0.0.1", self.server.port))
@@ -56,7 +56,7 @@ def served(*, threads: int = 4000) -> Iterator[Slow]:
 
     @mock.workflow("long")
     async def long(ctx: Context, input: Any) -> Any:
-        # Much less than the 50 MiB at which a history, and with it the stream, would end.
+        # Much less than the history limit of 50 MiB.
         for number in range(20):
             await ctx.step("fill", number, returns="x" * 1_000_000)
         return await ctx.wait_for_signal("go")
@@ -74,7 +74,7 @@ def served(*, threads: int = 4000) -> Iterator[Slow]:
 
 
 HEAD = b"POST /workflow/run HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-# What clients send that have begun and do not go on.
+# Unfinished requests.
 UNFINISHED = {
     "nothing": b"",
     "half a line": b"POST /workf",
@@ -157,7 +157,7 @@ def test_a_client_that_half_closes_an_unfinished_request_is_disconnected(
         eventually(lambda: slow.threads() == 0)
 
 
-# What is held for nothing goes
+# Idle connections are closed
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_an_unfinished_request_gets_the_408_of_node(
             while piece := connection.recv(65536):
                 received += piece
             assert received == b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
-        # Who has not begun any may still do so.
+        # A connection without a request may still send one.
         eventually(lambda: slow.open() == 1)
         monkeypatch.setattr(f"output_mock.server.channel.{limit}", 60.0)
         idle.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -193,7 +193,7 @@ def test_a_client_that_sends_single_bytes_gets_no_more_time(monkeypatch: pytest.
         eventually(lambda: slow.open() == 1)
         (channel,) = slow.server._channels()
         eventually(lambda: channel.request is not None)
-        # The server has gone through a whole turn since then.
+        # The server has completed a whole loop since then.
         assert slow.answers_others()
         since = channel.since
         for _ in range(20):
@@ -243,5 +243,5 @@ def test_at_the_connection_limit_the_longest_idle_connections_are_closed(kind: s
         for _ in range(20):
             assert slow.answers_others()
         assert slow.open() <= 25
-        # Who is being answered stays.
+        # Connections with a response in progress stay open.
         assert stream.recv(100)

@@ -101,7 +101,7 @@ def server(*, threads: int = 4000, clock: Any = "auto") -> Iterator[tuple[Client
 
     def make(options: Mapping[str, Any]) -> OutputMock:
         mock = OutputMock(options.get("clock", clock), scripts=[script], script_limit="1h")
-        # Whoever waits gives up soon; the script itself never ends by itself.
+        # Requests give up soon; the script never ends by itself.
         mock.world.clock.lock.patience = 0.01
         return mock
 
@@ -271,7 +271,7 @@ def test_a_stream_of_a_world_that_gets_stuck_ends_with_an_error(clock: Any) -> N
         assert answer.status == 200
         received = next(chunks)
         with stuck(client, holding) as pool:
-            # Something comes that the stream would tell, if it could look.
+            # An event happens that the stream would send if it were not blocked.
             pool.submit(one.unchecked, "POST", "/workflow/w/signal/go")
             one.control("POST", "/world/wipe", expect=200)
             received += b"".join(chunks)
@@ -286,7 +286,7 @@ def test_a_stream_whose_own_thread_is_stuck_ends_with_an_error_too() -> None:
     with server() as (client, holding, _):
         one = client.of("one")
         one.start("blocks_later", workflowId="w")
-        # On this clock the thread that waits for the run plays what is due for it.
+        # On this clock the thread that waits for the run executes its due events.
         _, chunks, close = one.open("GET", "/workflow/w/history/stream", [], None)
         received = next(chunks)
         assert holding.begun.wait(60)

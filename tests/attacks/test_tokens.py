@@ -56,7 +56,7 @@ def test_with_a_control_token_the_auth_token_does_not_open_the_control_plane() -
     with served(guarded_worlds(), control_token="c0ntrol") as client:
         client.control("GET", "/clock", headers={"Authorization": "Bearer s3cret"}, expect=401)
         client.control("GET", "/clock", expect=200)
-        # Nor does it help with the API.
+        # It does not open the API either.
         assert client.get("/workflow/runs", headers={"Authorization": "Basic c0ntrol"}).status == 401
 
 

@@ -18,7 +18,7 @@ from output_mock.control.operations import OPERATIONS
 from output_mock.control.worlds import Worlds
 from tests.control.served import worlds_of
 
-# A text of each user's that is in everything that they send.
+# A text of each user that is in everything that the user sends.
 MARKS = {"ann": "MARK_OF_ANN", "bob": "MARK_OF_BOB"}
 OTHER = {"ann": "bob", "bob": "ann"}
 
@@ -49,7 +49,7 @@ class User:
         return f"{what}-{self.mark}"
 
     def id(self, number: int) -> str:
-        # Both use the same ids beside their own.
+        # Both use the same ids in addition to their own.
         return f"shared-{number}" if number < 2 else self.marked(f"id{number}")
 
 
@@ -75,7 +75,7 @@ def check(users: dict[str, User]) -> None:
             assert foreign not in told, f"{name} asked {request} and was told {told!r}"
 
 
-# What a user does: a name and two numbers that say which run, signal or snapshot it is about.
+# An action of a user: a name, and two numbers that select the run, signal or snapshot.
 
 ACTIONS: dict[str, Any] = {
     "start": lambda u, n, m: u.send(
@@ -203,7 +203,7 @@ def test_a_client_never_sees_the_runs_of_another_token(
         check(users)
 
 
-# What each of them is answered when run 2 of user Ann is under way.
+# The status of each action while run 2 of user Ann is running.
 ANSWERS = {
     "define": 409,
     "nowhere": 404,
@@ -217,7 +217,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
 def test_each_action_of_the_test_changes_the_server(action: str) -> None:
-    # A property of requests that are all refused would say nothing.
+    # Otherwise the property could hold only because every request is refused.
     with two_users() as users:
         user = users["ann"]
         for before in ("define", "snapshot", "start"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.cli.test_cli import Serve, serve  # noqa: F401  (a fixture)
 
-# Names are resolved here, and nowhere else. Python tells of all names and connections that are asked for.
+# All names are resolved here. Audit events report all names and connections that are requested.
 SCRIPT = """
 import socket, sys
 

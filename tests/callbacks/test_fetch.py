@@ -211,7 +211,7 @@ def test_urls_are_normalised_as_by_fetch(written: str, sent: str) -> None:
     assert normal(written) == sent
 
 
-# Nothing goes to where it may not
+# Forbidden hosts
 
 
 HOSTS = ["app.example", "example.com", "8.8.8.8", "10.0.0.1", "[2001:db8::1]", "localhost.example", "0.0.0.0"]
@@ -250,7 +250,7 @@ def test_a_redirect_to_another_origin_drops_the_token(callbacks: Callbacks, serv
     assert "authorization" not in dict(headers)
 
 
-# Applications and scripted answers
+# Applications and scripted responses
 
 
 def test_a_flask_application_is_called_without_a_socket(callbacks: Callbacks) -> None:

@@ -137,12 +137,12 @@ def test_the_clock_stops_while_the_application_works_and_moves_while_it_waits(
     times = []
 
     def review(question: dict[str, Any]) -> Any:
-        # Looking moves no time.
+        # Reading the status moves no time.
         times.append(mock.clock.now())
         for _ in range(3):
             requests.get(f"{mock.url}/workflow/mine/status", timeout=5)
         times.append(mock.clock.now())
-        # A run of two minutes takes longer than a request may.
+        # A run of two minutes takes longer than the timeout of a request.
         done = requests.post(f"{mock.url}/workflow/run", json={"workflowName": "slow"}, timeout=5).json()
         times.append(mock.clock.now())
         return done

@@ -16,7 +16,7 @@ from output_mock import Context, OutputMock, RunView, StepFailure
 from tests.engine.test_properties import check_history
 
 URL = "https://app.example/review"
-# What a handler does, one thing after another, and how it answers: a status, or an error that it raises.
+# The actions of a handler, and its response: a status, or an error that it raises.
 Handling = tuple[Sequence[str], int | None]
 DOES = (
     *("feedback", "feedback", "look", "stop", "terminate", "query", "list"),
@@ -29,7 +29,7 @@ handlings = st.lists(
 )
 ASKED = ("run asks", "start asks", "run tells", "start slow", "advance", "look", "signal", "stop")
 FAULTS = ("drop_next", "duplicate_next", "reorder_next", "late", "too late")
-# Deeper inside of each other, applications only answer.
+# At greater depth, applications only respond.
 DEEPEST = 4
 
 
@@ -135,7 +135,7 @@ def test_every_request_gets_a_response_and_histories_stay_valid(
         for number, what in enumerate(asked):
             known = list(mock.runs)
             world.do(what, known[number % len(known)] if known else "nobody")
-        # Whatever is under way ends by itself: questions are given up, and handlers begin no more.
+        # All work ends by itself: requests time out, and handlers start nothing new.
         while any(run.status == "running" for run in mock.runs.values()):
             assert mock.clock.now() < last
             mock.clock.advance("1m")

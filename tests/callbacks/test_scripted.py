@@ -110,7 +110,7 @@ def test_a_failed_assertion_names_the_nearest_request() -> None:
     mock.callbacks.respond(URL)
     client = mock.app.test_client()
     client.post("/workflow/start", json={"workflowName": "ask", "input": {"a": 1}, "workflowId": "one"})
-    # Whoever looks sees what a real deployment would have sent by now.
+    # Reading the callbacks sends what a real deployment would have sent by now.
     assert mock.callbacks.assert_called_back(URL, {"a": 1}, workflow_id="one", times=1).one().status == 200
     with pytest.raises(AssertionError, match=r"there is none; the nearest is #1 one: POST .* payload is"):
         mock.callbacks.assert_called_back(URL, {"a": 2})
@@ -162,7 +162,7 @@ def test_requests_can_be_delayed_duplicated_and_reordered() -> None:
     came: list[tuple[Any, float]] = []
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        # Without looking, which would send what is due.
+        # Without reading the callbacks, which would send what is due.
         question = list(mock.callbacks._sent.values())[-1]
         came.append((question.payload, mock.clock.now().timestamp()))
         mock.signal(question.workflow_id, "resume", {"n": len(came)})
@@ -178,7 +178,7 @@ def test_requests_can_be_delayed_duplicated_and_reordered() -> None:
     mock.callbacks.delay_next("20s")
     assert run(mock, "ask", "late")["output"] == {"n": 1}
     mock.callbacks.delay_next("40s")
-    # The workflow has given up by then, and the application has the request nevertheless.
+    # By then the workflow has given up, but the application still gets the request.
     assert run(mock, "ask", "too late")["error"]["message"].endswith("aborted due to timeout")
     mock.clock.advance("1m")
     mock.callbacks.duplicate_next()

@@ -16,9 +16,9 @@ from output_mock.cli import main
 from tests.conftest import no_hang
 
 ROOT = Path(__file__).parents[2]
-# What the command reads from its environment.
+# The environment of the command.
 REAL_VARIABLES = ("OUTPUT_", "TEMPORAL_", "NODE_ENV")
-# Long enough for a machine that has much else to do; nothing waits for it to pass.
+# Long enough for a busy machine. No test waits for the full time.
 PATIENCE = 60.0
 
 

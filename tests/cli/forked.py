@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TextIO
 
-# Starting Python and importing the package takes ten times as long as all that a server does in a test.
+# Starting Python and importing the package takes ten times as long as the rest of a test.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["__main__", "output_mock.mock", "output_mock.control.front", __name__])
 
@@ -63,7 +63,7 @@ def _main(
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.argv = ["output-mock", *words]
-    # As a new Python has them.
+    # The same settings as in a new Python process.
     warnings.simplefilter("error")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     from output_mock.cli import main

@@ -160,7 +160,7 @@ def script(tmp_path: Path) -> Path:
 until = functools.partial(eventually, seconds=PATIENCE)
 
 
-# What is served
+# Scripts
 
 
 def test_the_first_line_shows_url_catalog_workflows_clock_and_seed(serve: Serve, script: Path) -> None:
@@ -201,7 +201,7 @@ def test_the_workflows_of_the_conformance_suite_are_served_in_their_own_catalogs
     assert fake.get("/workflow/catalog/remote").json == fake.get("/workflow/catalog/main").json
 
 
-# Flags, and the variables that stand for them
+# Options and environment variables
 
 
 def test_the_port_option_overrides_the_variable(serve: Serve) -> None:
@@ -224,7 +224,7 @@ def test_the_port_variable_applies_without_the_option(serve: Serve) -> None:
     ids=["development", "production"],
 )
 def test_the_default_port_is_that_of_the_real_server(environment: dict[str, str], port: int) -> None:
-    # Whether the port is free or not, the command says which one it wants: here it is not.
+    # The port is busy here, so the error names it.
     with ExitStack() as stack:
         try:
             stack.enter_context(closing(socket.create_server(("127.0.0.1", port))))
@@ -377,7 +377,7 @@ def test_an_environment_variable_limits_long_polls(serve: Serve, script: Path) -
         if not page["events"]:
             quiet += 1
             quickest = min(quickest, time.monotonic() - began)
-    # Each would take no less than what was asked for.
+    # Otherwise each would take at least the requested time.
     assert quickest < 15
 
 
@@ -426,7 +426,7 @@ def test_traces_are_written_to_the_trace_dir_and_reported_there(
     path = Path(result["trace"]["local"])
     assert path.parent == tmp_path / "logs" / "runs" / "echo"
     assert json.loads(path.read_text())["output"] == 1
-    # Another world has a folder of its own.
+    # Another world has its own folder.
     result = fake.ask("POST", "/w/other/workflow/run", {"workflowName": "echo"}).json
     assert result["trace"]["local"].startswith(f"{tmp_path}/logs/worlds/other/runs/echo/")
     assert Path(result["trace"]["local"]).exists()
@@ -438,7 +438,7 @@ def test_the_trace_path_of_the_host_is_reported_in_a_container(
     variables = {"OUTPUT_TRACE_HOST_PATH": "/home/me/logs", "OUTPUT_TRACE_LOCAL_ON": "no"}
     fake = serve(script, "--trace-dir", "logs", environment=variables)
     result = fake.ask("POST", "/workflow/run", {"workflowName": "echo"}).json
-    # The flag says that there are files, whatever the variable says.
+    # The option takes precedence over the variable.
     assert result["trace"]["local"].startswith("/home/me/logs/runs/echo/")
     assert list(tmp_path.glob("logs/runs/echo/*.json"))
 
@@ -460,7 +460,7 @@ def test_s3_moto_starts_an_s3_next_to_the_fake(serve: Serve, script: Path) -> No
         assert fake.get("/workflow/e/trace-log").status == expected
     found = fake.get("/workflow/e/trace-log").json
     assert found["data"] == fake.get("/__mock__/runs/e/trace").json
-    # Whoever knows its URL can look into it, and change what lies there.
+    # Anyone with its URL can read and change the objects.
     s3 = boto3.client(
         "s3",
         endpoint_url=line.rpartition(" ")[2],
@@ -471,14 +471,14 @@ def test_s3_moto_starts_an_s3_next_to_the_fake(serve: Serve, script: Path) -> No
     (item,) = s3.list_objects_v2(Bucket="mine")["Contents"]
     s3.put_object(Bucket="mine", Key=item["Key"], Body=b"no json")
     assert fake.get("/workflow/e/trace-log").json["error"] == "TraceFileParseError"
-    # What has been wiped is not found in the place of what is yet to come.
+    # Old traces are not found under the ids of new runs after a wipe.
     fake.ask("POST", "/__mock__/world/wipe")
     fake.start("echo", "e", input=2)
     fake.ask("POST", "/__mock__/clock/advance", {"by": "2s"})
     assert fake.get("/workflow/e/trace-log").json["message"] == "S3 GetObject failure"
     fake.ask("POST", "/__mock__/clock/advance", {"by": "1s"})
     assert fake.get("/workflow/e/trace-log").json["data"]["output"] == 2
-    # Another world's traces are in another bucket.
+    # Another world has its own bucket.
     fake.ask("POST", "/w/other/workflow/start", {"workflowName": "echo", "workflowId": "e"})
     fake.ask("POST", "/w/other/__mock__/clock/advance", {"by": "1m"})
     assert fake.get("/w/other/workflow/e/trace-log").status == 200
@@ -556,7 +556,7 @@ def test_runs_are_loaded_from_old_traces_and_served(serve: Serve, script: Path, 
     assert {run["workflowType"] for run in listed} >= {"parent", "echo"}
     log = fake.get(f"/workflow/{ran['workflowId']}/trace-log").json
     assert log["data"] == json.loads(Path(ran["trace"]["local"]).read_text())
-    # What is wrong with a file keeps no other from being served, and does not show later.
+    # A bad file does not prevent serving the others, and is not reported later.
     (tmp_path / "logs" / "bad.json").write_text("{")
     fake = serve(script, "--traces", tmp_path / "logs")
     assert "bad.json, line 1, column 2: this is not JSON" in fake.log
@@ -588,7 +588,7 @@ def test_worker_down_can_be_given_several_times(serve: Serve, script: Path) -> N
     assert fake.get("/workflow/catalog/unknown").status == 404
 
 
-# What is told
+# The log
 
 
 def test_each_logged_request_explains_why_it_matches_nothing(serve: Serve) -> None:
@@ -666,7 +666,7 @@ def test_an_unread_log_does_not_block_the_server(tmp_path: Path) -> None:
     try:
         assert process.stdout is not None
         fake = Fake(process, process.stdout.readline(), tmp_path / "none")
-        # More than any pipe holds.
+        # More than the buffer of any pipe.
         for _ in range(200):
             assert fake.get("/health?" + "x" * 10_000) == (200, "OK")
         assert fake.stop() == 0
@@ -780,7 +780,7 @@ def test_ctrl_c_while_the_command_is_being_imported_prints_no_traceback(module: 
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
 
 
-# What cannot be
+# Invalid options
 
 
 @pytest.mark.parametrize(
@@ -900,7 +900,7 @@ def test_an_unreadable_script_is_reported_in_one_line(script: Path, monkeypatch:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return read(loader, path)
 
-    # Root may read every file, whatever its mode.
+    # Root may read files of any mode.
     monkeypatch.setattr(SourceFileLoader, "get_data", refused)
     ended = run("serve", "--port", "0", str(script))
     assert ended.returncode == 1
@@ -1006,7 +1006,7 @@ def test_yaml_scripts_are_served(serve: Serve, tmp_path: Path) -> None:
     until(lambda: "SCRIPT ERROR: workflow 'wrong': {{ input.x }}: input has no 'x'" in fake.log)
 
 
-# Scripts that are checked
+# The check command
 
 
 def test_check_summarises_the_files(tmp_path: Path, script: Path) -> None:

@@ -50,7 +50,7 @@ def test_the_command_line_overrides_variables_and_variables_override_the_file(
     assert [one["what"] for one in fake.get("/__mock__/faults").json["faults"]] != []
     assert fake.process.stdout is not None
     assert fake.process.stdout.readline() == "settings are from [serve] in output-mock.toml\n"
-    # The scripts of the command line stand in the place of those of the file.
+    # Scripts on the command line replace those of the file.
     other = serve(
         script,
         "--config",

@@ -37,10 +37,10 @@ def test_an_endless_regular_expression_does_not_keep_the_server_alive(
     (tmp_path / "a.py").write_text(SCRIPT)
     fake = serve("a.py")
     fake.start("endless", "wf")
-    # On this clock a look at it lets it begin, after it was answered.
+    # On this clock a request lets the run begin after the response.
     with closing(fake.send("/workflow/wf/status")):
         until(lambda: (tmp_path / "begun").exists())
-        # It was killed, so this is not the status of one that has ended as it should.
+        # It was killed, so the exit status is not that of a regular end.
         assert fake.stop(number) == -signal.SIGKILL
 
 

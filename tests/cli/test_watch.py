@@ -131,7 +131,7 @@ class Watched:
     def write(self, name: str, text: str) -> None:
         file = self.folder / name
         file.write_text(text)
-        # A clock that is too coarse to tell two writes apart shall not decide.
+        # Do not depend on the resolution of the file system's clock.
         later = os.stat(file).st_mtime_ns + 1_000_000 * (len(self.told) + 1)
         os.utime(file, ns=(later, later))
 
@@ -249,7 +249,7 @@ def test_serve_with_watch_reloads_changed_files(serve: Serve, tmp_path: Path) ->
 
     until(lambda: output() == "newer")
     until(lambda: "a.yaml: loaded, 1 workflow\n" in fake.log)
-    # So is it in worlds that were there before, unless they have scripts of their own.
+    # The same holds for existing worlds, unless they have their own scripts.
     until(lambda: output_in("before") == "newer")
     own = {"workflowName": "w", "workflowId": "own"}
     assert fake.ask("POST", "/w/bare/workflow/run", own).status == 424

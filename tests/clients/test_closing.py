@@ -56,13 +56,13 @@ def left_open_on_a_socket(mock: OutputMock) -> Any:
 
 
 SESSION = requests.Session()
-# Whatever a client has got may live longer than the fake.
+# Responses may outlive the fake.
 KEPT: list[Any] = []
 
 
 def ask(url: str) -> None:
     KEPT.append(SESSION.get(f"{url}/workflow/a/status", timeout=30))
-    # One that is never read to its end.
+    # A stream that is never read to its end.
     stream = SESSION.get(f"{url}/workflow/a/history/stream", stream=True, timeout=30)
     assert next(stream.iter_content(None)).startswith(b"event: workflow")
     KEPT.append(stream)
@@ -78,7 +78,7 @@ def threads() -> int:
     [
         (not_opened, 1000, "auto"),
         (not_opened, 100, "real"),
-        # More than there are addresses.
+        # More than the number of addresses for fakes in process.
         (left_open_in_process, 300, "auto"),
         (left_open_in_process, 20, "real"),
         (served, 20, "auto"),

@@ -127,11 +127,11 @@ def everybody_reaches(mock: OutputMock) -> None:
     before = len(mock.calls)
     for client in CLIENTS:
         assert client(mock.url) == {"pages": 3}, client.__name__
-    # One of them has two transports.
+    # One of the clients has two transports.
     assert len(mock.calls) == before + len(CLIENTS) + 1
 
 
-# Tools that stand in the way of HTTP
+# Tools that intercept HTTP
 
 
 @contextmanager
@@ -387,7 +387,7 @@ def test_other_tools_can_be_told_to_pass_through_calls_to_a_served_fake(tmp_path
             assert with_requests(url) == with_httpx(url) == {"pages": 3}
 
 
-# What clients bring along themselves
+# Custom transports and adapters
 
 
 def retrying(**options: Any) -> requests.Session:
@@ -400,7 +400,7 @@ def retrying(**options: Any) -> requests.Session:
 def test_retries_of_a_mounted_adapter_take_no_real_time(fake: OutputMock) -> None:
     fake.fail_next(503, times=2)
     fake.drop_next(1)
-    # The pauses would take three minutes.
+    # In real time the pauses would take three minutes.
     with no_hang(), retrying() as session:
         assert session.post(f"{fake.url}/workflow/run", json=BODY, timeout=60).json()["output"] == {
             "pages": 3
@@ -609,7 +609,7 @@ async def test_both_event_loops_of_anyio_call_and_stream(fake: OutputMock) -> No
             async for line in stream.aiter_lines():
                 if line.startswith("event: "):
                     seen.append(line)
-                    # What has happened so far is here before the rest has happened.
+                    # Earlier events arrive before later ones happen.
                     if len(seen) == 2:
                         group.start_soon(approve)
     assert seen[0] == "event: workflow"
@@ -630,7 +630,7 @@ async def test_timeouts_work_on_both_event_loops_of_anyio(fake: OutputMock) -> N
     eventually(lambda: not somebody_waits(fake, "a"))
 
 
-# Time that stands still
+# Frozen time
 
 
 @contextmanager
@@ -785,7 +785,7 @@ def test_virtual_time_takes_precedence_over_time_machine(output_mock: OutputMock
     assert output_mock.clock.now() == datetime(2026, 1, 1, 1, tzinfo=timezone.utc)
 
 
-# Whole sessions, with tools that are plugins of pytest
+# Whole sessions with tools that are pytest plugins
 
 
 def session_of(pytester: pytest.Pytester, *options: str, ini: str = "", **files: str) -> pytest.RunResult:
@@ -894,7 +894,7 @@ def test_other_hosts(fake):
         requests.get("http://other.example/", timeout=60)
 
 
-# An event loop talks to itself through a socket pair.
+# An event loop wakes itself through a socket pair.
 @pytest.mark.asyncio
 async def test_async(fake):
     async with httpx.AsyncClient(base_url=fake.url) as client:

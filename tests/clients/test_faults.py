@@ -222,7 +222,7 @@ def test_a_client_in_process_times_out_as_on_a_socket(
         ):
             by(f"{url}/workflow/start", json=BODY, timeout=timeout)
         assert (mock.clock.now() - before).total_seconds() == 2
-        # What it has asked for is done nevertheless.
+        # The request takes effect nevertheless.
         assert mock.calls.one().lost
         assert mock.runs["r"].status == "completed" or mock.runs["r"].status == "running"
         mock.delay_next("1s")
@@ -239,7 +239,7 @@ def test_a_delay_on_a_real_clock_takes_real_time() -> None:
     mock.close()
 
 
-# Clients that try again by themselves
+# Clients that retry by themselves
 
 
 def session(**retries: Any) -> requests.Session:
@@ -264,7 +264,7 @@ def test_dropped_connections_are_retried_as_often_as_the_adapter_says(fake: Outp
         client.get(f"{fake.url}/health")
 
 
-# What makes no sense
+# Invalid faults
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_type_checkers_know_the_options_of_every_kind() -> None:
     assert set(FaultOptions.__annotations__) == {name for kind in KINDS for name in kind.options}
 
 
-# One of each kind, with what it has seen.
+# One fault of each kind, after some calls.
 OF_EACH_KIND: list[dict[str, Any]] = [
     {"status": 503, "body": {"a": [1, None]}, "headers": {"X-A": "b"}, "retry_after": 2, "after": 1},
     {"limit": 2, "per": timedelta(seconds=90)},

@@ -58,9 +58,9 @@ def test_the_server_refuses_a_head_of_16_kib_like_node(mock: OutputMock) -> None
         assert raw(url, head(16383)).startswith(b"HTTP/1.1 404 Not Found\r\n")
         assert raw(url, head(16384)) == REFUSED
         assert raw(url, b"GET /" + b"x" * 16384 + b" HTTP/1.1\r\nHost: a\r\n\r\n") == REFUSED
-        # Without waiting for its end.
+        # Without waiting for the end of the head.
         assert raw(url, head(20000).removesuffix(b"\r\n\r\n")) == REFUSED
-        # Many short ones may take up more room, as blanks and line ends do not count.
+        # Many short headers may be larger in total, because blanks and line ends do not count.
         many = b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + b"A: b\r\n" * 5000 + b"\r\n"
         assert len(many) > 16384
         assert raw(url, many).startswith(b"HTTP/1.1 404")
@@ -95,7 +95,7 @@ def test_a_compressed_body_is_read(url: str, mock: OutputMock, encoding: str) ->
     mock.workflow("echo").returns(lambda input: input)
     compress = ENCODERS[encoding]
     assert post(url, compress(WHOLE), encoding=encoding.upper()).json()["output"] == 7
-    # Broken off, and too large once it is whole.
+    # Truncated, and too large once it is complete.
     cut = post(url, compress(WHOLE)[:-3], encoding=encoding)
     assert (cut.status_code, cut.json()["message"]) == (400, "unexpected end of file")
     large = post(url, compress(b'{"a": "' + b"x" * bodies.LIMIT + b'"}'), encoding=encoding)
@@ -131,7 +131,7 @@ def test_a_form_is_refused_when_it_is_nested_deeper_than_32(url: str, mock: Outp
     deep = post(url, body.format(part * 33).encode(), FORM)
     assert deep.status_code == 400
     assert deep.json() == {"error": "BadRequestError", "message": "The input exceeded the depth"}
-    # Too many fields are found before that.
+    # The limit of fields is checked before that.
     many = "&".join(["a=1"] * 1001) + "&a" + part * 33
     assert post(url, many.encode(), FORM).json()["message"] == "too many parameters"
 

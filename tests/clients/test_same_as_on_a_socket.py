@@ -47,7 +47,7 @@ def both_ways(program: Callable[[OutputMock, str], Any]) -> tuple[Any, Any]:
     return seen[0], seen[1]
 
 
-# Of no concern to a client, and the server's own: when it was, and whether the connection is used again.
+# Headers that only a server sends: the date, and whether the connection is reused.
 _LEFT_OUT = {"date", "connection", "keep-alive"}
 
 
@@ -74,7 +74,7 @@ def error(work: Callable[[], Any]) -> Any:
         return type(raised).__name__, str(raised)
 
 
-# Requests, told apart from the packages: what is called with the method, the path and these options.
+# Requests, independent of the package: they are sent with a method, a path and options.
 
 Options = dict[str, Any]
 REQUESTS: dict[str, tuple[str, str, Options]] = {
@@ -309,7 +309,7 @@ def test_a_late_response_is_waited_for_until_the_timeout(timeout: Any) -> None:
         assert passed == pytest.approx(0.5 if timeout == 0.5 else 5, abs=0.1)
 
 
-# Connections that break
+# Broken connections
 
 
 BROKEN: dict[str, Options] = {
@@ -629,7 +629,7 @@ def test_the_client_timeout_limits_the_wait_for_a_run(
         mock.begin_with("waits", workflow_id="b")
         with getattr(mock, way)() as url:
             raised, _ = error(lambda url=url: program(url, path))
-            # The runs go on, whoever waits for them.
+            # The runs continue without a waiting client.
             seen.append((raised, [view.status for view in mock.runs.values()]))
         mock.close()
     in_process, served = seen

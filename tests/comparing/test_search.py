@@ -57,7 +57,7 @@ START = {
     "json": {"workflowName": "order", "workflowId": "id-{{nonce}}", "input": {"n": 12, "more": ["a"]}},
     "save": {"id": "workflowId", "run": "runId"},
 }
-# All that happens in one sequence; each fault shows in another place of it.
+# One sequence with many operations. Each fault shows in another place.
 LONG = scenario_of(
     [
         {"request": "GET /health", "headers": {"Accept": "text/html"}},
@@ -132,7 +132,7 @@ def lost_header(method: str, path: str, value: Any, answer: Answer) -> Answer:
         (
             status_of_a_late_signal,
             "POST /workflow/{id}/signal/{signal}: 404 WorkflowNotFoundError / 409 WorkflowNotFoundError",
-            # Without its input it fails at once.
+            # Without its input the workflow fails at once.
             ["POST /workflow/start", "POST /workflow/{{id}}/signal/ship"],
         ),
         (
@@ -168,7 +168,7 @@ def test_a_seeded_difference_is_found_and_shrunk(
         )
         again = list(replay(recording, Player(SocketTransport(second), pace=CountedPace())))
         assert [one.is_same for one in again] == [True] * (len(smallest) - 1) + [False]
-        # What is in the folder already is not looked into again.
+        # Files that are already in the folder are not read again.
         more = searched(tmp_path, first, second, st.just(LONG), 1)
         assert more.kinds[found].file == shown.file
         assert more.requests < report.requests
@@ -214,7 +214,7 @@ def test_sequences_cover_every_endpoint_and_are_valid_scenarios() -> None:
     while every:
         asked = [call.step["request"] for call in drawn(strategy, seed, 100)]
         every -= {endpoint_of(request) for request in asked}
-        # Whoever stops a catalog takes all its workflows away.
+        # Stopping a catalog removes all its workflows.
         assert not any(map(ends_a_catalog.match, asked))
         seed += 1
         assert seed < 100, every

@@ -828,7 +828,7 @@ def feedback_is_a_signal_of_that_name(asked: Asked, ask: Ask) -> Given:
 @broken("stop.result")
 def stop_terminates(asked: Asked, ask: Ask) -> Given:
     if asked.method == "PATCH":
-        # In its place, and not after it: the run might have stopped by then.
+        # Instead of the request, not after it: the run might have stopped by then.
         given = ask("GET", asked.path.replace("/stop", "/status"))
         if given.status == 200:
             given.json = {name: given.json[name] for name in ("workflowId", "runId")}

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 Headers = list[tuple[str, str]]
-# What concerns one connection only, and is not passed on.
+# Hop-by-hop headers, which are not passed on.
 _OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 
 
@@ -55,7 +55,7 @@ class Passing:
         ]
 
 
-# Is given a request and a way to have the server answer it; an answer of its own leaves the server out.
+# Gets a request and a function that asks the server. It may respond without asking the server.
 Front = Callable[[Passing, Callable[[], None]], None]
 
 

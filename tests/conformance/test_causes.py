@@ -436,7 +436,7 @@ def test_a_server_that_stops_responding_is_reported_and_gets_no_more_requests(se
         result = run(url, "--only", "catalog.unknown", "--only", "runs")
     assert result.exit_code == 1
     assert "problem: the server stopped answering while it was checked" in result.output
-    # One request more than the one that was lost, to see whether anybody is answered.
+    # One more request than the lost one, to see whether the server still responds.
     assert asked.count("gone") == 2
 
 

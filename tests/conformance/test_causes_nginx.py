@@ -20,7 +20,7 @@ from tests.server.nginx import LACKING, a_free_port, nginx
 if LACKING is not None:
     pytest.skip(LACKING, allow_module_level=True)
 
-# What the server block has beside its port, what is checked, and what is told of it.
+# The lines of the server block, the checks, and the expected report.
 SETUPS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "hides a header": (
         "location / { proxy_pass http://api; proxy_hide_header X-Request-ID; }",
@@ -50,7 +50,7 @@ SETUPS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "impatient": (
         "location = /workflow/run { proxy_pass http://api; proxy_read_timeout 1s; }"
         "location / { proxy_pass http://api; }",
-        # The run takes two seconds at least.
+        # The run takes at least two seconds.
         ("run.retries-end",),
         "answers 504 with a page of its own: “504 Gateway Time-out”",
     ),
@@ -108,7 +108,7 @@ def test_an_nginx_misconfiguration_is_reported_as_the_one_cause_of_all_failures(
 
 
 def test_a_correctly_configured_nginx_is_not_a_cause(server: str, tmp_path: Path) -> None:
-    # It compresses for those that accept it, and streams say themselves that they are not to be buffered.
+    # nginx compresses on request, and streams disable buffering themselves.
     block = "client_max_body_size 3m; gzip on; gzip_proxied any; gzip_types *;"
     block += "location / { proxy_pass http://api; }"
     with in_front(tmp_path, server, block) as url:

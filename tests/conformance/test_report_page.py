@@ -62,7 +62,7 @@ def text_of(page: str) -> str:
 def test_text_from_a_server_is_escaped_on_the_page() -> None:
     page = report_html.document(a_verdict())
     assert "<script" not in page
-    # The address, a problem, a run that is left, and of each failed check what it says.
+    # The address, a problem, an open run, and the texts of each failed check.
     assert text_of(page).count(HOSTILE) >= 12
 
 

@@ -108,7 +108,7 @@ def test_the_fake_passes_every_check_over_a_socket(tmp_path: Path) -> None:
 
 
 def test_the_fake_passes_every_check_in_process() -> None:
-    # Broken fakes are tried in process too, with every check.
+    # Broken fakes are also checked in process, with every check.
     result = run("--only", "system", "--only", "catalog", "--only", "messages", "--examples", "5")
     assert result.exit_code == 0, result.output
     assert "a fake in process passes the checks of system, catalog, messages" in result.output
@@ -369,7 +369,7 @@ def test_verify_respects_the_limit_of_requests(
     result = run(url, "--only", area, "--max-requests", str(most), *workers)
     assert result.exit_code == 2
     assert "the other requests are needed to end runs; --max-requests allows more" in result.output
-    # Also those that see whether the server lets us in, and that end what was started.
+    # Including those that check the access, and those that terminate runs.
     assert len(mock.calls) - before <= most
     assert ended(mock), "it has left a run behind"
     assert "left running" not in result.output
@@ -403,7 +403,7 @@ def test_an_interrupted_verify_terminates_its_runs(
         return any(begun.match(name) and view.status == "running" for name, view in list(mock.runs.items()))
 
     eventually(running, seconds=60)
-    # As a terminal does it, which tells the workers as well.
+    # Like a terminal, which also signals the workers.
     os.killpg(process.pid, end)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 2, out + err
@@ -934,7 +934,7 @@ def test_the_suite_reports_that_it_needs_a_server(tmp_path: Path) -> None:
     assert "name it with --output-url URL" in found.stdout + found.stderr
 
 
-# What a project of the user's may have that could be taken for the suite, or says what pytest does.
+# Files of a user's project that could be mistaken for the suite, or that configure pytest.
 _PASSES = "def test_own(): pass"
 _NAMESAKES = {
     "contract_tests/__init__.py": "",
@@ -951,7 +951,7 @@ import pytest
 def never():
     pytest.skip("theirs")
 """
-# The files of a project, and whether the suite checks the server there; elsewhere it has to fail.
+# The files of a project, and whether the suite can check the server there. Otherwise it must fail.
 PROJECTS: dict[str, tuple[dict[str, str], bool]] = {
     "namesakes": (_NAMESAKES, True),
     "a module of its name": ({"output_contract.py": _PASSES}, True),
@@ -1025,7 +1025,7 @@ class Checks:
         self.found: dict[str, str] = {}
         self.files: dict[str, set[str]] = {}
         self.sources: list[str] = []
-        # How many of the newest version there are in each area, each case of a test counted.
+        # The number of checks of the newest version in each area. Each case of a test counts.
         self.numbers: Counter[str] = Counter()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

@@ -26,7 +26,7 @@ from output_mock.cli.verify import verify
 from output_mock.recording.transport import InProcessTransport
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
-# Deployments that were recorded: the folder, and the versions of API and SDK.
+# Recorded deployments: the folder, and the versions of API and SDK.
 RECORDED = {
     "0.8": ("0.8.0", "0.8.0"),
     "0.9": ("0.9.2", "0.9.2"),
@@ -35,7 +35,7 @@ RECORDED = {
     "0.11+sdk0.10": ("0.11.0", "0.10.0"),
     "0.11": ("0.11.0", "0.11.0"),
 }
-# Checks that expect something else, or do not apply, for one version or another.
+# Checks that differ or do not apply in some versions.
 DIFFERENT = (
     "catalog.names",
     "history.input-and-result",
@@ -200,7 +200,7 @@ def test_a_check_shows_the_versions_that_it_applies_to() -> None:
 
 def _recorded(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for file in sorted((RECORDINGS / folder).glob("*.json")):
-        # Remote traces are at addresses that the document of a deployment with local ones does not know.
+        # The document of a deployment with local traces does not know the addresses of remote ones.
         if not file.stem.startswith("remote_"):
             for step in json.loads(file.read_text())["steps"]:
                 if "status" in step.get("answer", {}):
@@ -224,5 +224,5 @@ def test_the_document_of_a_version_matches_its_recordings(folder: str) -> None:
         found += [
             f"{name}: {one}" for one in problems if not re.search(r"'<\w+>|\{\{|<payload>|cut off", one)
         ]
-    # What is masked makes a number into a text, which fits no alternative.
+    # A mask turns a number into a text, which matches no alternative.
     assert [one for one in found if "'' was expected" not in one] == []

@@ -31,7 +31,7 @@ def worlds_of(*scripts: Any, **options: Any) -> Worlds:
     def make(given: Mapping[str, Any]) -> OutputMock:
         made = {"clock": given.get("clock", "auto"), "seed": given.get("seed", 7)}
         mock = OutputMock(**made, scripts=[] if given.get("scripts") == "none" else scripts or [script])
-        # Nothing else will come for a request that waits.
+        # Nothing else wakes a waiting request.
         mock.world.patience = 0.3
         return mock
 

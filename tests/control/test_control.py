@@ -462,7 +462,7 @@ def test_a_client_that_waits_for_calls_does_not_keep_the_server_from_ending() ->
     assert "the server stops" in answers[0].json["message"]
 
 
-# What is wrong with a request
+# Invalid requests
 
 
 @pytest.mark.parametrize(
@@ -567,7 +567,7 @@ def test_every_control_operation_requires_the_configured_token() -> None:
                 assert refused.json["error"] == "UnauthorizedError"
             assert "Bearer" in refused.headers["www-authenticate"]
         client.control("GET", "/openapi.json", headers={"Authorization": ""}, expect=401)
-        # The API itself has a token of its own, or none.
+        # The API has its own token, or none.
         assert client.run("echo", 1)["output"] == 1
 
 

@@ -109,7 +109,7 @@ def test_the_report_has_calls_runs_timelines_and_unused_scripts(
     assert list(parts) == ["calls", "runs", "scripted but never used", "timeline of a"]
     assert "#1 POST /workflow/start -> 200" in parts["calls"]
     assert "a (approval): completed" in parts["runs"]
-    # Not those of the server's own files.
+    # Not the unused scripts of the server's own files.
     assert [line.split("'")[1] for line in parts["scripted but never used"].splitlines()] == [
         "report",
         "cited",

@@ -25,7 +25,7 @@ def metrics(client: Client, path: str = "/metrics") -> Samples:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    # Each has a name of its own, a type and a description.
+    # Each metric has a unique name, a type and a description.
     assert text.count("# TYPE ") == text.count("# HELP ") == len(list(text_string_to_metric_families(text)))
     assert "unknown" not in text
     return found
@@ -75,6 +75,6 @@ def test_a_world_shows_its_own_counts_and_the_server_the_total(client: Client) -
     client.control("DELETE", "/worlds/one")
     client.control("POST", "/worlds/two/wipe")
     two.run("echo", 1)
-    # A counter never falls.
+    # A counter never decreases.
     assert of(metrics(client), "requests_total", **run) == 5
     assert of(metrics(two), "requests_total", **run) == 1

@@ -55,7 +55,7 @@ def test_after_a_restore_the_same_requests_get_the_same_responses(
     snapshot = Snapshot.of(session.entry.app)
     expected = session.heard_of(after)
     snapshot.restore(session.entry.mock)
-    # What happens after a restore leaves the snapshot as it was.
+    # Requests after a restore do not change the snapshot.
     session.heard_of(between)
     snapshot.restore(session.entry.mock)
     assert session.heard_of(after) == expected
@@ -179,7 +179,7 @@ def test_an_update_that_waits_continues_in_the_copy() -> None:
             time.sleep(0.1)
             client.control("POST", "/snapshots", {"name": "s"}, expect=201)
             client.control("POST", "/snapshots/s/restore", expect=200)
-        # Who waited has been let go of.
+        # Waiting requests have been woken.
         assert (answers[0].status, answers[0].json["error"]) == (410, "WaitEndedError")
         client.post("/workflow/a/signal/inner", {"payload": {"n": 1}})
         assert "WORKFLOW_EXECUTION_UPDATE_COMPLETED" in client.kinds("a")

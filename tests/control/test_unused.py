@@ -69,7 +69,7 @@ def test_scripts_are_not_reported_as_unused_while_a_run_has_not_begun() -> None:
 def test_a_fault_reports_its_url_and_whether_it_can_affect_a_call() -> None:
     mock = OutputMock(api_version="0.8")
     with served(Worlds(mock)) as client:
-        # Those of a preset are for any version, and need not affect anything.
+        # The faults of a preset are for any version, so they need not affect a call.
         client.control("POST", "/presets/deploying")
         client.control("POST", "/presets/flaky")
         fault = client.control("POST", "/faults", {"status": 503, "route": "input"}).json

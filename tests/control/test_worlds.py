@@ -42,7 +42,7 @@ def names(client: Client) -> list[str]:
     return [world["name"] for world in client.control("GET", "/worlds").json["worlds"]]
 
 
-# Which world
+# Selecting a world
 
 
 def test_a_new_name_is_a_new_world_with_the_servers_scripts(client: Client) -> None:
@@ -115,7 +115,7 @@ def test_a_token_selects_its_world(client: Client) -> None:
     client.control("POST", "/worlds", {"name": "two", "tokens": ["t2"]}, expect=201)
 
 
-# Making and ending them
+# Creating and deleting worlds
 
 
 def test_a_world_is_created_with_the_requested_options(client: Client) -> None:
@@ -218,7 +218,7 @@ def test_an_idle_world_expires_and_a_used_one_does_not() -> None:
             assert "waiting" in names(client)
 
 
-# They cannot see each other
+# Isolation
 
 METHODS = st.sampled_from(
     [
@@ -265,7 +265,7 @@ def ask(client: Client, call: Call) -> tuple[int, bytes]:
         answer = client.control(method, path.removeprefix("/__mock__"), *arguments)
     else:
         answer = client.unchecked(method, path, *arguments)
-    # How long nobody has asked for anything depends on the wall, and what it is called on its name.
+    # Leave out the idle time, which depends on real time, and the name of the world.
     return answer.status, re.sub(rb'"(name|path|idle)":[^,}]*', b"", answer.body)
 
 

@@ -148,7 +148,7 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str, str
     if option.multiple:
         about = re.sub(r" May be given (twice|several times)\.", "", about) + " Can be repeated."
     names = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
-    # Those that are made of the names of options stand in a table of their own.
+    # Variables that are derived from options have their own table.
     for variable in names[isinstance(context.command, Configured) and option.expose_value :]:
         about += f" Environment: `{variable}`."
     if isinstance(option.show_default, str):
@@ -202,7 +202,7 @@ def context() -> str:
 
 def mock() -> str:
     """The members of an `OutputMock`."""
-    # What it shares with `Script` besides is for the fake itself.
+    # The other members that it shares with `Script` are internal.
     own = {"workflow": output_mock.Script.workflow, **vars(output_mock.OutputMock)}
     made = f"OutputMock{_arguments(output_mock.OutputMock.__init__)}"
     first = table(
@@ -295,7 +295,7 @@ def _members(owner: str, members: Mapping[str, Any]) -> str:
     for member, value in members.items():
         if member.startswith("_") or not (callable(value) or isinstance(value, property)):
             continue
-        # The names of recordings, at the end, are for those who work on the fake.
+        # The names of recordings at the end are for developers of the fake.
         about = re.sub(r" \([a-z_]+\)\.$", ".", first_paragraph(value))
         shown = f"{owner}.{member}"
         if callable(value):

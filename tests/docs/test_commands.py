@@ -13,7 +13,7 @@ from output_mock.cli import command
 from output_mock.cli.configured import CONFIG_VARIABLE, variables_of
 from tests.docs.pages import PAGES, ROOT
 
-# A command stands in a block, or is all of a piece of code in a text.
+# A command is in a code block, or is a whole piece of inline code.
 _IN_BLOCKS = re.compile(r"(?<![\w/.\[-])output-mock (?=[a-z])(.*)")
 _IN_TEXT = re.compile(r"`output-mock ([a-z][^`]*)`")
 # What ends a command in a shell, in YAML or in JSON.

@@ -33,7 +33,7 @@ from tests.cli.commands import one_line, run
 from tests.docs.pages import EVERYTHING, PAGES, ROOT, blocks, everywhere, page
 
 README = page("README.md")
-# Code under the link to a file stands in that file.
+# Code below a link to a file must be in that file.
 QUOTED = [
     (path, file, code)
     for path, text in PAGES.items()
@@ -44,7 +44,7 @@ QUOTED = [
 _quotes = {code for _, _, code in QUOTED}
 OWN = [(path, number, code) for path, number, code in everywhere("python") if code not in _quotes]
 PYTHON = [one for one in OWN if "\ndef test_" not in one[2]]
-# Tests, with their report when they fail.
+# Tests, with the report of failing ones.
 SUITES = [
     (code, report)
     for text in PAGES.values()
@@ -142,7 +142,7 @@ def test_the_documented_tests_pass_or_fail_as_shown(pytester: pytest.Pytester) -
     pytester.makeini(blocks("docs/start/python-tests.md", "ini")[0])
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
     reports = [report for _, report in SUITES if report]
-    # A test that is run against each version passes several times.
+    # A test that runs against each version passes several times.
     outcomes = result.parseoutcomes()
     assert outcomes.pop("passed") >= len(SUITES) - len(reports)
     assert outcomes == {"failed": len(reports)}
@@ -216,7 +216,7 @@ def test_the_settings_in_the_documented_configuration_file_exist(tmp_path: Path)
     (tmp_path / "workflows").mkdir()
     (tmp_path / "workflows" / "hello.yaml").write_text("workflows: [{name: hello, returns: 1}]\n")
     assert run("check", cwd=tmp_path).stdout == "workflows/hello.yaml: ok, 1 workflow: hello\n"
-    # The file is read before anything else is looked at.
+    # The file is read before anything else.
     assert "'--port': 'x' is not a port" in one_line(run("serve", "--port", "x", cwd=tmp_path))
     assert "'x' is neither a number nor 'auto'" in one_line(run("verify", "-n", "x", cwd=tmp_path))
 

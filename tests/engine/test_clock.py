@@ -446,7 +446,7 @@ def test_real_a_suspended_machine_catches_up() -> None:
         time.sleep(1)
         mock.clock.run_due()
         assert mock.runs["wf"].status == "completed"
-    # A step takes 5 ms more than it says, and a workflow task 5 ms.
+    # A step takes 5 ms longer than scripted, and a workflow task takes 5 ms.
     completed = times(mock, "wf", "ACTIVITY_TASK_COMPLETED")
     assert [later - sooner for sooner, later in itertools.pairwise(completed)] == [30] * 5
     mock.close()
@@ -474,7 +474,7 @@ def test_real_successive_signals_have_separate_workflow_tasks(connect: Connect) 
 
     client = connect(mock)
     client.start("waits", workflowId="wf")
-    # It has done its second workflow task, and waits for the first signal.
+    # The run has done its second workflow task, and waits for the first signal.
     eventually(lambda: client.kinds("wf").count("WORKFLOW_TASK_COMPLETED") == 2)
     for n in range(5):
         assert client.post("/workflow/wf/signal/go", {"payload": {"n": n}}).status == 200

@@ -51,7 +51,7 @@ def test_endless_children_are_a_script_error(
         return mock.runs["wf"].status != "running"
 
     if clock == "real" and script is one_after_the_other:
-        # Each of them takes its time there.
+        # Each of them takes real time there.
         mock.world.latency = type(mock.world.latency)()
     eventually(over)
     assert len(mock.script_errors) == 1
@@ -104,7 +104,7 @@ async def tasks_whatever_comes(ctx: Context, input: Any) -> None:
 @pytest.mark.parametrize("script", [tasks_begin_tasks, one_task_after_the_other, tasks_whatever_comes])
 def test_endless_tasks_are_a_script_error(clock: Any, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("output_mock.engine.loop.MOST_TASKS", 200)
-    # Nothing else ends it.
+    # Nothing else ends the run.
     mock = OutputMock(clock, script_limit="1h")
     mock.workflow("endless")(script)
     mock.workflow("leaf").returns(1)
@@ -174,6 +174,6 @@ def test_each_request_advances_an_endless_chain_only_a_little(clock: Any) -> Non
     for _ in range(5):
         mock.world.play_what_is_due()
         assert client.get("/workflow/wf/status").json["status"] == "running"
-    # A run of a chain begins a second after the one before.
+    # A run of a chain begins a second after the previous one.
     assert len(list(mock.world.runs())) <= 8
     mock.close()

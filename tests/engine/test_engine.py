@@ -349,7 +349,7 @@ def test_only_fatal_failures_are_not_retried(failure: Failure, retryable: bool) 
 # --- who may import whom ---------------------------------------------------------------------------------
 
 PACKAGE = Path(output_mock.__file__).parent
-# What each part must know nothing of; at run time, annotations aside.
+# The modules that each part must not import at run time, apart from annotations.
 LAYERS = {
     "engine": (
         *("output_mock.http", "output_mock.cli", "output_mock.server", "output_mock.mock", "flask"),
@@ -393,7 +393,7 @@ def test_modules_import_only_lower_layers(part: str) -> None:
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     heavy = ("moto", "boto3", "ijson", "hypothesis", "temporalio", "pytest", "output_mock.temporal")
     for file in sorted(PACKAGE.rglob("*.py")):
-        # Each is made of it, and is itself imported by nobody who does not ask for it.
+        # Each uses it, and is itself imported only on request.
         made_of = {"temporal": ("temporalio", "output_mock.temporal"), "comparing": ("hypothesis",)}
         allowed = made_of.get(file.parent.name, ())
         tree = ast.parse(file.read_text())

@@ -162,7 +162,7 @@ def test_an_expired_token_is_refused_and_a_new_one_is_accepted(client: Client) -
     assert (status("one"), status("two")) == (401, 200)
 
 
-# Late
+# Delays
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_a_client_that_resumes_a_cut_stream_loses_nothing(client: Client) -> Non
     assert seen == [int(event["eventId"]) for event in client.events("a")]
 
 
-# What deployments do
+# Deployments
 
 
 def test_requests_during_a_worker_outage_are_carried_out_afterwards(client: Client) -> None:
@@ -418,7 +418,7 @@ def test_every_fault_has_a_description() -> None:
     )
 
 
-# What it cannot do anything to
+# Calls that a fault cannot affect
 
 
 def test_a_stream_is_cut_regardless_of_earlier_calls(client: Client) -> None:

@@ -84,7 +84,7 @@ def test_the_oldest_closed_runs_are_removed_first_and_running_ones_are_kept() ->
     assert closed(mock) == ["run-9", "run-8", "run-7"]
     assert going_on.running
     assert list(mock.runs) == ["going-on", *ids[-3:]]
-    # Whatever began first: what counts is when it closed.
+    # The time of closing counts, not that of the start.
     mock.signal("going-on", "end", {})
     mock.world.poll()
     assert closed(mock) == ["going-on", "run-9", "run-8"]
@@ -112,7 +112,7 @@ def test_a_removed_run_is_as_unknown_as_one_that_never_existed() -> None:
         ("POST", "reset", {"stepName": "x"}),
     ]:
         assert client.request(method, f"/workflow/first/{path}", body).status == 404, path
-    # Its id can be used again, as that of a closed run.
+    # Its id can be reused, like that of a closed run.
     assert run(mock, "echo", 3, workflow_id="first") == "first"
     assert client.get("/workflow/first/result").json["output"] == 3
 
@@ -141,12 +141,12 @@ def test_children_are_kept_while_their_parent_runs_and_removed_with_it() -> None
     for n in range(4):
         run(mock, "echo", n, workflow_id=f"other-{n}")
     children = [one for one in mock.world.runs() if one.info.parent is not None]
-    # Others that have closed since are not pushed out by them.
+    # They do not cause the removal of others that have closed since.
     assert len(children) == 5
     assert {"other-2", "other-3"} <= set(mock.runs)
     mock.signal("above", "end", {})
     mock.world.wait(above, lambda: not above.running, until=None)
-    # What has just closed stays, however many children it has.
+    # A run that has just closed stays, however many children it has.
     assert set(closed(mock)) == {one.workflow_id for one in (above, *children)}
     run(mock, "echo", workflow_id="last")
     assert set(mock.runs) == {"last"}
@@ -255,7 +255,7 @@ def test_removed_runs_leave_nothing_in_memory() -> None:
     gc.collect()
     assert long_lived.running
     assert len(gone) == 600
-    # The queue of deadlines is looked through now and then.
+    # The queue of deadlines is cleaned up now and then.
     assert sum(one() is not None for one in gone) <= 110
 
 
@@ -280,7 +280,7 @@ def test_a_busy_world_does_not_remove_the_runs_of_another_world() -> None:
     assert list(quiet.runs) == mine
     assert len(closed(busy)) == 6
     assert (kept.total, kept.gone) == (10, 44)
-    # What is over counts no longer.
+    # The runs of a closed world no longer count.
     busy.close()
     assert kept.total == 4
 
@@ -307,7 +307,7 @@ def test_removing_runs_does_not_wait_for_a_stuck_world() -> None:
     finally:
         wake_all_waiters.set()
         thread.join()
-    # It has no room of its own meanwhile but the last one, and catches up later.
+    # Meanwhile only its last run fits, and it catches up later.
     assert len(closed(stuck)) == 4
     assert len(closed(other)) <= 1
     run(other, "echo")

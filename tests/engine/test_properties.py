@@ -15,7 +15,7 @@ from output_mock import ChildFailure, Context, Failure, OutputMock, StepFailure
 from tests.client import CLOSING, Answer, Client, Frame
 
 # --- scripts ---------------------------------------------------------------------------------------------
-# A script is a list of operations, which `play` does one after another.
+# A script is a list of operations, which `play` carries out in order.
 
 Operation = tuple[Any, ...]
 STEPS = st.sampled_from(["a", "a", "b"])
@@ -167,21 +167,21 @@ class Session:
 
     def __init__(self, clock: Any, programs: dict[str, tuple[list[Operation], bool]]) -> None:
         self.mock = OutputMock(clock, seed=3)
-        # Nobody else sends anything here, so nobody needs to wait for it.
+        # No other client sends anything here, so a request need not wait for one.
         self.mock.world.patience = 0.0
         script(self.mock, "quiet", programs["quiet"], None)
         script(self.mock, "child", programs["child"], "quiet")
         script(self.mock, "parent", programs["parent"], "child")
         self.client = Client(self.mock)
         self.heard: list[Answer] = []
-        # Every run that was seen closed, as it was then.
+        # The state of every run when it was first seen closed.
         self.closed: dict[str, list[dict[str, Any]]] = {}
 
     def ask(self, method: str, path: str, body: Any = None) -> Answer:
         answer = self.client.request(method, path, *([] if body is None else [body]))
         self.heard.append(answer)
         if answer.status >= 500:
-            # The fake's own: nobody moves a manual clock, or brings the worker back, while a request waits.
+            # The fake's own error: nobody advances the clock or restores the worker while a request waits.
             alone = self.mock.clock.mode == "manual" or not self.mock.world.catalog().worker
             assert answer.json["error"] in NAMED | ({"StalledError"} if alone else set()), answer.text
         return answer
@@ -263,7 +263,7 @@ def number(value: Any) -> int:
     return int(value["low"]) if isinstance(value, dict) else int(value)
 
 
-# Which fields of events point to which kinds of earlier event.
+# Which fields of events refer to which types of earlier events.
 POINTERS = {
     ("WORKFLOW_TASK_STARTED", "scheduledEventId"): {"WORKFLOW_TASK_SCHEDULED"},
     ("WORKFLOW_TASK_COMPLETED", "scheduledEventId"): {"WORKFLOW_TASK_SCHEDULED"},
@@ -287,7 +287,7 @@ POINTERS = {
     ("WORKFLOW_EXECUTION_CANCELED", "workflowTaskCompletedEventId"): {"WORKFLOW_TASK_COMPLETED"},
     ("WORKFLOW_EXECUTION_CONTINUED_AS_NEW", "workflowTaskCompletedEventId"): {"WORKFLOW_TASK_COMPLETED"},
 }
-# Fields of events that can be pointed to once only.
+# Events that only one later event may refer to.
 ONCE = {"WORKFLOW_TASK_STARTED", "WORKFLOW_TASK_COMPLETED", "ACTIVITY_TASK_STARTED", "TIMER_FIRED"}
 
 
@@ -323,7 +323,7 @@ def check_times(events: list[dict[str, Any]], kinds: list[str]) -> None:
     """Check that time moves forward, except for the start of a step, which is written when it ends."""
     begin = 0
     if "WORKFLOW_TASK_FAILED" in kinds:
-        # What comes before has been copied from another run.
+        # Earlier events were copied from another run.
         begin = len(kinds) - 1 - kinds[::-1].index("WORKFLOW_TASK_FAILED")
     times = [
         event["eventTime"]

@@ -167,7 +167,7 @@ def test_durations_are_shown_as_they_are_written(text: str) -> None:
     assert format_duration(nanoseconds(text)) == text
 
 
-# Signals that come from outside by themselves
+# Scheduled signals
 
 
 def test_a_waiting_client_waits_for_a_scheduled_signal(mock: OutputMock, client: Client) -> None:
@@ -236,7 +236,7 @@ def test_a_scripted_signal_that_is_not_json_is_refused_at_its_line(mock: OutputM
         mock.workflow("w").receives("approve", after="soon")
 
 
-# What the script has not foreseen
+# Messages that the script does not handle
 
 
 def test_unknown_queries_and_updates_are_reported_as_unmatched(mock: OutputMock, client: Client) -> None:

@@ -200,7 +200,7 @@ def test_garbage_collection_does_not_count_as_script_time(own_thread: bool) -> N
     collected = []
 
     def collect(used: Callable[[], float]) -> None:
-        # For longer than the limit, and so that no single one is as long.
+        # Longer than the limit in total, while no single collection is.
         while sum(collected) < 0.3:
             began = used()
             gc.collect()
@@ -354,7 +354,7 @@ def test_a_script_that_begins_as_the_watchdog_ends_is_watched(monkeypatch: pytes
     mock.workflow("computes")(computes)
     client = mock.app.test_client()
     for pause in (0.0, 0.01, 0.02):
-        # Whoever watches finds nothing to watch, and looks for the last time.
+        # The watchdog finds nothing to watch, and checks for the last time.
         client.post("/workflow/run", json={"workflowName": "quick"})
         time.sleep(pause)
         with no_hang():
@@ -417,7 +417,7 @@ class Late:
 from output_mock.engine import watchdog
 
 watchdog.late = Late()
-# Something that stays keeps the module, whose names are then taken away one by one.
+# A surviving reference keeps the module, whose names are then removed one by one.
 sys.addaudithook(lambda event, arguments, module=watchdog: None)
 """
 

@@ -127,7 +127,7 @@ async def long(ctx: Context, input: Any) -> Any:
 async def backoff(ctx: Context, input: Any) -> Any:
     told = "nothing"
     under = asyncio.ensure_future(ctx.step("broken", 1, fails="broken"))
-    # Let it begin, as an `async` function in TypeScript does at once.
+    # Let it begin, because an `async` function in TypeScript starts at once.
     await asyncio.sleep(0)
     await ctx.sleep(1)
     under.cancel()

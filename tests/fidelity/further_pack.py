@@ -21,7 +21,7 @@ STRING = {"type": "string"}
 BOOLEAN = {"type": "boolean"}
 ANY: dict[str, Any] = {}
 ONCE = {"retry": {"maximumAttempts": 1}}
-# What the real SDK throws into a workflow that is stopped while it waits for a step.
+# The error that the real SDK throws into a workflow that is stopped while it waits for a step.
 STEP_CANCELLED = {
     "caught": "ActivityFailure",
     "message": "Activity cancelled",

@@ -159,5 +159,5 @@ async def tries(ctx: Context, input: Any) -> Any:
     path=_path("ends"),
 )
 async def ends(ctx: Context, input: Any) -> Any:
-    # Those that wait: to stop itself, it would have to call the API.
+    # Only those that wait: to stop itself, a workflow would have to call the API.
     await ctx.condition(lambda: False)

@@ -55,7 +55,7 @@ RECORDINGS = recordings(FOLDER / "0.11")
 # Of workflows made to ask one question each: what a stop leaves of a running step, what a parent hears of its
 # child, what a reset takes along. `further_pack.py` has the same workflows as scripts.
 FURTHER = recordings(FOLDER / "0.11" / "further")
-# Of workflows that send requests to an application. `calls_pack.py` has both.
+# Workflows that send requests to an application. `calls_pack.py` has both.
 CALLS = recordings(
     *(FOLDER / version / "calls" for version in ("0.8", "0.9", "0.10")),
     called="{path.parent.parent.name}/{path.stem}",
@@ -85,14 +85,14 @@ def versions_of(recording: Scenario) -> Versions:
     return Versions(api, sdk or api)
 
 
-# The same of older servers, and of pairs of which only the server or only the workers are upgraded.
+# The same for older servers, and for pairs with different versions of server and workers.
 OLDER = recordings(
     *(folder for folder in sorted(FOLDER.glob("0.*")) if folder.name != "0.11"),
     called="{path.parent.name}/{path.stem}",
 )
 
 
-# Those of the scenarios `more` whose workflows can be scripts (`more_pack.py`), of each version.
+# The scenarios in `more`, for each version, whose workflows can be scripts (`more_pack.py`).
 _MORE = (
     "body_sizes",
     "child_asked_itself",
@@ -140,7 +140,7 @@ MORE = Recordings(
 # What is different on purpose, as `docs/reference/differences.md` says: a workflow that would hang is refused
 # where it is written, and what every object in JavaScript has is no workflow.
 NOT_AS_RECORDED = {"options_backwards", "names_of_javascript"}
-# What nobody had asked before, of the newest version (`beside_pack.py`).
+# Recordings of further cases with the newest version (`beside_pack.py`).
 BESIDE = Recordings(
     {
         path.stem: path
@@ -174,7 +174,7 @@ class Recorded:
         options = dict(SERVERS[recording.server])
         catalog = options.get("catalog", "main")
         if is_fresh:
-            # Their own catalog is the one that came last.
+            # Their own catalog is the last one.
             options.pop("catalog", None)
         self.mock: OutputMock = OutputMock(
             self.clock,
@@ -199,7 +199,7 @@ class Recorded:
             self.mock.world.traces = replace(traces, keys=recording.server == "production")
         if recording.server == "worker_down":
             self.mock.add_catalog("remote", worker=False)
-        # What the pack begins with had long ended when the recordings were made.
+        # The initial runs of the pack had ended long before the recordings were made.
         self.clock.let_pass(10)
         assert all(run.status == "completed" for run in self.mock.runs.values())
 
@@ -285,7 +285,7 @@ class PlayedPace:
 
     def __init__(self, clock: PlayedClock) -> None:
         self._clock = clock
-        # How much later the clock is than the one of the server that was recorded.
+        # How far the clock is ahead of the recorded server's.
         self._later: int | None = None
 
     def now(self) -> float:
@@ -320,7 +320,7 @@ class Documented:
     ) -> Reply:
         reply = self._transport.send(method, path, headers, body, timeout, idle)
         answer = b"".join(reply.pieces)
-        # A 304 is about what one has got already, which the document does not describe.
+        # The document does not describe a 304.
         if reply.status != 304:
             given = {name.lower(): value for name, value in reply.headers}
             problems = self._document.response_problems(method, path, reply.status, given, answer)

@@ -24,7 +24,7 @@ from tests.client import Answer, Client
 from tests.conftest import Connect
 
 TOKEN = "s3cret-token"
-# What the client's HTTP library adds by itself.
+# Headers that the client's HTTP library adds.
 HEADERS = {
     "Authorization": f"Basic {TOKEN}",
     "accept": "*/*",
@@ -49,7 +49,7 @@ class Cli:
         return self._client.post(path, body, headers={"content-type": "application/json", **self._headers})
 
     def patch(self, path: str) -> Answer:
-        # With no body, the library sends no type of one, but a length.
+        # Without a body, the library sends a length but no content type.
         return self._client.patch(path, data=b"", headers=self._headers)
 
     def start(self, workflow: str, input: Any) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Cli:
             page = answer.json
             yield page
             run = f"runId={page['runId']}&"
-            # When there is no token for what comes next, the last one is used again.
+            # If a page has no token, the last token is used again.
             if page["nextPageToken"] is not None:
                 token = f"&pageToken={quote(page['nextPageToken'], safe='')}"
             query = "pageSize=50&includePayloads=false&longPollTimeoutMs=2500"
@@ -142,7 +142,7 @@ def test_run_and_result_return_the_same_result_and_status(
         ("stop", "/workflow/nope/stop", 404, "WorkflowNotFoundError"),
         ("terminate", "/workflow/nope/terminate", 404, "WorkflowNotFoundError"),
         ("reset", "/workflow/nope/reset", 404, "WorkflowNotFoundError"),
-        # Ids go out as they were typed.
+        # The client sends ids as typed.
         ("status", "/workflow/a%b/status", 400, "URIError"),
         ("runs", "/workflow/runs?limit=1001", 400, "ValidationError"),
         ("runs", "/workflow/runs?limit=100&workflowType=a+b", 400, "ValidationError"),
@@ -207,7 +207,7 @@ def test_terminate_takes_an_optional_reason_and_works_once(cli: Cli, body: dict[
 def test_reset_returns_the_new_run_and_distinguishes_unknown_and_unfinished_steps(cli: Cli) -> None:
     ids = cli.start("conf_approval", {"topic": "t"})
     path = f"/workflow/{ids['workflowId']}/reset"
-    # Somebody who looks lets the first step happen.
+    # A status request lets the first step run.
     list(islice(cli.pages(ids["workflowId"]), 3))
     answer = cli.post(path, {"stepName": "draft", "reason": "again"})
     assert answer.status == 200
@@ -225,7 +225,7 @@ def watched(
     seen: list[dict[str, Any]] = []
     last, status = 0, ""
     for page in islice(cli.pages(workflow_id, run_id), polls):
-        # Some events come twice when a token is used again.
+        # Events repeat when a token is used again.
         new = [event for event in page["events"] if int(event["eventId"]) > last]
         seen += new
         last = int(new[-1]["eventId"]) if new else last
@@ -268,7 +268,7 @@ def test_monitor_continues_with_the_run_named_in_the_last_event(cli: Cli) -> Non
 
 # --- debug and cost, and where traces go -----------------------------------------------------------------
 
-# What the real containers have when a recording was made.
+# The environment of the real containers during the recordings.
 S3 = {"OUTPUT_TRACE_REMOTE_ON": "true", "OUTPUT_TRACE_REMOTE_S3_BUCKET": "traces-bucket"}
 KEYS = {"OUTPUT_AWS_ACCESS_KEY_ID": "key", "OUTPUT_AWS_SECRET_ACCESS_KEY": "secret"}
 STAMP = r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{3}Z_%s\.json"
@@ -309,7 +309,7 @@ def test_without_traces_the_trace_location_is_empty_and_no_trace_can_be_read(
     connect: Connect, value: str
 ) -> None:
     result, log = traced(connect, {"OUTPUT_TRACE_LOCAL_ON": value, "OUTPUT_TRACE_REMOTE_ON": value})
-    # Not null, which a workflow has that is not traced at all.
+    # Not null, as for an untraced workflow.
     assert result["trace"] == {}
     assert (log.status, log.json["error"]) == (404, "TraceNotAvailableError")
 
@@ -353,7 +353,7 @@ def test_every_step_of_a_run_gets_the_trace_location(connect: Connect) -> None:
 def test_remote_traces_need_a_bucket() -> None:
     with pytest.raises(ValueError, match="OUTPUT_TRACE_REMOTE_S3_BUCKET"):
         traces({"OUTPUT_TRACE_REMOTE_ON": "true"})
-    # A bucket alone turns nothing on.
+    # A bucket alone does not enable traces.
     assert traces({"OUTPUT_TRACE_REMOTE_S3_BUCKET": "b"}) == Traces()
 
 

@@ -131,7 +131,7 @@ def test_a_run_ends_at_51200_events(mock: OutputMock, steps: int) -> None:
     events = last_events(mock, "counted", 6)
     assert events[-1]["eventTypeName"] == "WORKFLOW_EXECUTION_TERMINATED"
     assert events[-1]["workflowExecutionTerminatedEventAttributes"]["identity"] == "history-service"
-    # What the run had written before, and would have written next.
+    # The last event before the limit, and the one that would have been next.
     written = int(events[-1]["eventId"]) - 1
     following = {
         "TIMER_STARTED": 2,
@@ -139,7 +139,7 @@ def test_a_run_ends_at_51200_events(mock: OutputMock, steps: int) -> None:
         "WORKFLOW_TASK_STARTED": 2,
     }[events[-2]["eventTypeName"]]
     assert written <= MOST_EVENTS < written + following
-    # Seen where the last one was a timer that fired.
+    # Measured with a fired timer as the last event.
     if written == MOST_EVENTS and following == 1:
         assert events[-3]["eventTypeName"] == "TIMER_FIRED"
 

@@ -22,7 +22,7 @@ from output_mock.javascript_json import (
     to_bytes,
 )
 
-# Reads a text a line, itself in JSON, and answers with what comes of it.
+# Reads one JSON-encoded text per line, and writes the result.
 _JUDGE = """
 const lines = require('node:readline').createInterface({ input: process.stdin });
 lines.on('line', line => {
@@ -115,7 +115,7 @@ def _compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         lambda items, gap: f"[{gap}{f',{gap}'.join(items)}{gap}]", st.lists(inner, max_size=5), space
     )
     pairs = st.builds("{}{}:{}".format, _NAMES | _ESCAPED_NAMES, space, inner)
-    # Names may come twice.
+    # Keys may occur twice.
     objects = st.builds(
         lambda items, gap: f"{{{gap}{f'{gap},'.join(items)}}}", st.lists(pairs, max_size=6), space
     )

@@ -14,7 +14,7 @@ from output_mock.scripts.loading import load_file
 from output_mock.traces import in_folder
 from tests.control.served import served, worlds_of
 
-# What a client sends, and what it gets: the real server (0.11.0) was asked.
+# What a client sends, and what the real server (0.11.0) returns.
 SENT = (
     '{"b":3.099350534467731e+16,"10":12345678901234567890,"9":[1e21,1e20,1e-7,0.00001,-0,-0.0,1e999],'
     '"01":9007199254740993,"b":3.099350534467731e+16,"__proto__":{"2":2,"1":1},"4294967295":0,"4294967294":0}'
@@ -59,7 +59,7 @@ def test_numbers_and_keys_look_the_same_in_every_response(mock: OutputMock, tmp_
         history = client.get(f"/workflow/x/{path}").text
         # The input and result of the run and of its step.
         assert history.count(f"[{SEEN}]") == 4, path
-        # The signal, and what the update was given and returned, are in base 64.
+        # The payloads of the signal and the update, and the result of the update, are in base 64.
         payload = base64.b64encode(f'{{"v":{SEEN}}}'.encode()).decode()
         assert history.count(payload) == 3, path
     (file,) = tmp_path.rglob("*.json")

@@ -33,7 +33,7 @@ def recorded(step: Step) -> Mapping[str, Any]:
     return step.answer
 
 
-# What its run has done by the time it waits for the signal.
+# The events of its run by the time it waits for the signal.
 WAITING = [event["eventTypeName"] for event in recorded(LONG_POLLS.steps[2])["json"]["events"]]
 
 

@@ -24,7 +24,7 @@ from tests.fidelity.further_pack import script as further_pack
 from tests.fidelity.more_pack import script as more_pack
 from tests.fidelity.recorded import BESIDE, CALLS, FURTHER, MORE, OLDER, RECORDINGS, Recorded, versions_of
 
-# What can come out differently over a socket: raw bodies and paths, headers, streams, requests that wait.
+# What may differ over a socket: raw bodies and paths, headers, streams, waiting requests.
 OVER_A_SOCKET = [
     "body_validation",
     "bytes_after_gzip",

@@ -62,7 +62,7 @@ def test_generated_patterns_match_what_they_match_in_node() -> None:
     asked = json.dumps({"patterns": patterns, "texts": _TEXTS})
     done = subprocess.run([node, "-e", _IN_NODE], input=asked, capture_output=True, text=True, check=True)
     theirs: list[Any] = json.loads(done.stdout)
-    # What Python cannot say is refused when a script is loaded, and never matched wrongly.
+    # A pattern that Python cannot express is refused when a script is loaded, and never matched wrongly.
     wrong = [
         (pattern, expected, got)
         for pattern, expected in zip(patterns, theirs, strict=True)

@@ -11,7 +11,7 @@ from tests.conftest import eventually, somebody_waits
 from tests.fidelity.beside_pack import script as beside_pack
 from tests.fidelity.played_clock import PlayedClock
 
-# How long a long poll takes that brings nothing, by what it is asked with, in milliseconds.
+# The duration of a long poll without events for each requested timeout, in milliseconds.
 LONG_POLLS = {1: 0, 300: 0, 1000: 0, 1100: 100, 1500: 500, 3000: 2000, 20000: 14000}
 
 

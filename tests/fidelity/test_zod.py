@@ -976,7 +976,7 @@ def test_undefined_is_a_falsy_singleton_even_when_copied() -> None:
     assert repr(zod.UNDEFINED) == "UNDEFINED"
 
 
-# JSON Schema counts characters, zod UTF-16 code units: these are one of either.
+# JSON Schema counts characters, zod UTF-16 code units. These characters count as one in both.
 texts = partial(st.text, st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]))
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(-(2**40), 2**40) | texts(max_size=5),

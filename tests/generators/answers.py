@@ -50,7 +50,7 @@ def _bodies(document: Document, method: str, path: str, answer: dict[str, Any]) 
                 yield kinds[frame["event"]]["$ref"], frame["data"]
     elif "json" in answer and "application/json" in content:
         schema = content["application/json"]["schema"]
-        # What a query or an update returns may be anything.
+        # A query or an update may return any JSON.
         if schema:
             yield schema["$ref"], answer["json"]
 

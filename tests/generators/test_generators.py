@@ -27,7 +27,7 @@ from tests.generators.answers import Answer, answers, of_each_form
 pytestmark = pytest.mark.generators
 
 HERE = Path(__file__).parent
-# Packages and what Go has compiled stay here, for the next session.
+# Packages and compiled Go code stay here for the next session.
 KEPT = HERE.parents[1] / "build" / "generators"
 PATIENCE = 500.0
 GUIDE = page("docs/guides/serve.md").partition("## Generate a client")[2]
@@ -141,7 +141,7 @@ def test_orval_openapi_typescript_and_openapi_generator_for_typescript(
     described.generate("orval", programs)
     described.generate("typescript-fetch")
 
-    # The compiler looks for missing and for surplus keys where a value has a type by its name.
+    # The compiler reports missing and extra keys where a value has a named type.
     lines = ['import type { components } from "./types";', 'import type * as orval from "./orval";']
     for number, (schema, value, _) in enumerate(of_each_form(described.recorded)):
         text = json.dumps(value)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 SUITES = Path(__file__).parent / "suites"
-# Written beside the inner tests: what pytest says of each, as JSON.
+# Written next to the inner tests: the pytest reports of each, as JSON.
 _RECORDER = """
 import json, os
 

@@ -123,7 +123,7 @@ def test_the_order_of_calls_is_checked_ignoring_others_in_between(history: Outpu
     assert "after #7, but it was made before that, as #5\nall calls:\n" in str(failure.value)
     with pytest.raises(AssertionError, match="the nearest is"):
         history.assert_called_in_order(started("review"), stopped("z"))
-    # The same call cannot be two of them.
+    # One call cannot match two expectations.
     with pytest.raises(AssertionError, match="made before that"):
         history.assert_called_in_order(stopped("b"), stopped("b"))
 
@@ -155,7 +155,7 @@ def test_an_unknown_route_cannot_be_expected() -> None:
         called("sart")
 
 
-# Picking calls
+# Selecting calls
 
 
 def test_calls_can_be_selected_by_their_properties(history: OutputMock) -> None:

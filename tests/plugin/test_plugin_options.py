@@ -206,7 +206,7 @@ def test_an_invalid_seed_is_refused(suite: Suite) -> None:
     result.stderr.fnmatch_lines(["ERROR: the seed of fakes must be a whole number, or random, not 'often'"])
 
 
-# A server that is there already
+# A given server
 
 ELSEWHERE = """
     import os, requests
@@ -297,17 +297,17 @@ def test_help_and_markers_document_the_plugin(pytester: pytest.Pytester) -> None
     pytester.runpytest("--markers").stdout.fnmatch_lines(["@pytest.mark.output(clock, seed, *"])
     fixtures = pytester.runpytest("--fixtures").stdout
     for name in ("output_mock", "output_server"):
-        # In whatever order: pytest sorts them by their lines, as text.
+        # In any order: pytest sorts them as text.
         fixtures.re_match_lines_random([f"{name} -- "])
 
 
-# What a session costs that does not use it
+# The cost for a session that does not use the plugin
 
 
 def test_a_session_that_uses_no_fake_imports_nothing_of_it(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Other plugins may import what they like.
+    # Other plugins may import anything.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     result = pytester.runpytest_subprocess(
         "-p",

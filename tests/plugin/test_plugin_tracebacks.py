@@ -18,7 +18,7 @@ def test_the_traceback_of_an_assertion_ends_in_the_test(pytester: pytest.Pyteste
         for number, assertion in enumerate(ASSERTIONS)
     ]
     pytester.makepyfile("from output_mock import started\n\n" + "\n".join(tests))
-    # In a process of its own, as the modules of this one are shown differently.
+    # In a separate process, because this process shows its modules differently.
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly", "--tb=short")
     result.assert_outcomes(failed=len(ASSERTIONS))
     for assertion in ASSERTIONS:

@@ -47,7 +47,7 @@ def elapsed(output_mock: OutputMock) -> Elapsed:
     return lambda: (output_mock.clock.nanoseconds() - began) / 1e9
 
 
-# Who sleeps
+# Sleeping code
 
 
 def sleeps_by_default(sleep: Callable[[float], None] = time.sleep) -> None:
@@ -113,7 +113,7 @@ async def test_threads_take_turns_exactly(elapsed: Elapsed) -> None:
     assert elapsed() == 60 + 25
 
 
-# What time stands still for
+# What stops virtual time
 
 
 @pytest.mark.asyncio
@@ -261,7 +261,7 @@ async def test_a_sleeping_server_in_the_same_loop_takes_virtual_time(elapsed: El
         writer.write(b"x\n")
         assert await asyncio.wait_for(reader.readline(), 1.001) == b"x\n"
         await asyncio.sleep(10)
-    # Nothing comes of an open connection: the deadline passes at once.
+    # No data comes from an idle connection, so the deadline passes at once.
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(reader.readline(), 100)
     writer.close()
@@ -306,7 +306,7 @@ async def test_deadlines_do_not_pass_while_a_thread_pauses_longer(elapsed: Elaps
     assert elapsed() == 0
 
 
-# What it does not stand still for
+# What does not stop virtual time
 
 
 @pytest.mark.asyncio
@@ -346,7 +346,7 @@ async def test_a_polling_loop_continues(elapsed: Elapsed) -> None:
     assert elapsed() >= 0.02
 
 
-# The fake's own answers
+# Responses of the fake
 
 
 @pytest.mark.output(sleep="virtual", clock="auto")
@@ -386,7 +386,7 @@ def test_a_request_that_waits_for_a_run_lets_time_pass_over_a_socket(output_serv
     assert answer.json()["output"] == "done"
 
 
-# What is stuck
+# Stuck tests
 
 
 def test_work_that_stops_virtual_time_for_too_long_is_named() -> None:
@@ -432,7 +432,7 @@ def test_a_stuck_test_fails_even_if_it_catches_the_error(suite: Suite) -> None:
     outcome.stdout.fnmatch_lines(["*virtual time was held up*thread 'reader', in read*output_stuck_after*"])
 
 
-# Words that are wrong, and tests that wait
+# Invalid arguments, and tests that sleep in real time
 
 
 @pytest.mark.parametrize(
@@ -494,7 +494,7 @@ def test_a_failed_test_that_slept_in_real_time_says_so_once(suite: Suite, option
     assert outcome.stdout.str().count("s in real time: ") == 1
 
 
-# How pytest-xdist hears
+# Threads of pytest-xdist
 
 
 READS = """

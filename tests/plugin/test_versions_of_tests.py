@@ -34,7 +34,7 @@ def test_both_axes_together_make_every_pair(pytester: pytest.Pytester) -> None:
     settings = 'api_version="all", sdk_version="all"'
     pytester.makepyfile(_TEST.format(settings=settings, fixture="output_mock"))
     result = pytester.runpytest("-v", "-s", "-p", "no:randomly")
-    # A server since 0.9.2 finds no workflow of a worker of 0.8, which the fake tells at the test's end.
+    # A server from 0.9.2 on finds no workflow of a 0.8 worker. The fake reports that at teardown.
     result.assert_outcomes(passed=16, errors=3)
     result.stdout.fnmatch_lines(["*a server of 0.9.2 finds no workflows of workers of 0.8.0*"])
     result.stdout.fnmatch_lines(["*API 0.10.0,SDK 0.11.0*seen <API 0.10.0, SDK 0.11.0> lost None*"])

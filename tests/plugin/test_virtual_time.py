@@ -243,7 +243,7 @@ def test_threads_that_sleep_at_the_same_time_sleep_together(manual: OutputMock, 
 
         for future in [pool.submit(nap) for _ in range(4)]:
             future.result(timeout=30)
-        # One after another it would have been four minutes.
+        # In sequence it would take four minutes.
         assert 60 <= (manual.clock.now() - before).total_seconds() <= 180
 
 

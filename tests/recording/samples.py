@@ -11,7 +11,7 @@ from output_mock.recording.masks import PAYLOAD
 
 UUID = "01a20ae8-a83a-708a-8339-012cb8bed38f"
 TIME = "2026-11-24T00:15:36.327Z"
-# Whole values, by what they are masked as.
+# Whole values, by their masks.
 _VALUES: dict[str, Any] = {
     "<ms>": 1795479336327,
     "<n>": 3,

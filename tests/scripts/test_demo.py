@@ -154,7 +154,7 @@ def test_the_always_fails_workflow_fails_without_a_second_attempt(mock: OutputMo
 
 @pytest.mark.parametrize("version", known("api"))
 def test_optional_inputs_can_be_left_out_on_every_version(version: str) -> None:
-    # Workers before 0.11 check with a schema, and do not fill in its defaults.
+    # Workers before 0.11 validate with a schema, but do not fill in its defaults.
     mock = OutputMock("manual", api_version=version, scripts=[script])
     mock.begin_with("summarize_url", {"url": "u"}, workflow_id="summarize_url")
     mock.begin_with("report", {}, workflow_id="report")

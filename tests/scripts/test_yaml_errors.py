@@ -697,9 +697,9 @@ def test_a_script_cannot_define_a_workflow_twice() -> None:
 
     with pytest.raises(ValueError, match=r"workflow 'w' \(.*line \d+\): it already has a script, 'first'"):
         script.workflow("w")(second)
-    # Called again in another catalog it is another one.
+    # The same name in another catalog is another workflow.
     script.workflow("w", catalog="other")(second)
-    # A test may script anew what its fake does.
+    # A test may replace the script of its fake.
     mock = OutputMock(scripts=[script])
     mock.workflow("w")(first)
     mock.workflow("w")(second)
@@ -915,7 +915,7 @@ def test_schema_and_reader_agree_on_any_document(said: dict[str, Any]) -> None:
     if by_reader:
         assert by_schema
     elif by_schema:
-        # Only the reader sees what a name in an expression or in a `set:` stands for.
+        # Only the reader resolves names in expressions and in `set:`.
         (problems,) = [mistakes(yaml.safe_dump(data))]
         assert all(": there is no state" in problem or "only known" in problem for problem in problems), (
             problems

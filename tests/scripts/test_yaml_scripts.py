@@ -967,7 +967,7 @@ def test_updates_can_be_refused_set_state_and_return_values(connect: Connect) ->
     assert update("setThreshold", {"threshold": 0.5}) == {"before": 0.8, "now": 0.5}
     for payload in ({"threshold": "x"}, None, {"threshold": 5}):
         assert "WorkflowUpdateFailedError" in update("setThreshold", payload)
-    # The API keeps the reason to itself.
+    # The API does not return the reason.
     for name, given, reason in [
         ("setThreshold", {"threshold": "x"}, "threshold must be a number"),
         ("setThreshold", {}, "threshold must be a number"),

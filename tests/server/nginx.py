@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.conftest import eventually
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-# Why there is none to test with; None when there is one.
+# Why there is no nginx for tests; None if there is one.
 LACKING = (
     "needs nginx: apt-get install nginx-light"
     if NGINX is None

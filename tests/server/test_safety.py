@@ -34,7 +34,7 @@ def client() -> Iterator[Client]:
         yield client
 
 
-# Fuzzing: answers are as the documents say, and come soon
+# Fuzzing: documented responses, without delay
 
 NASTY = st.sampled_from(
     [
@@ -146,7 +146,7 @@ def controls(draw: Any) -> tuple[str, str, Any]:
             strategy = st.one_of(WORKFLOWS, strategy)
         body = draw(strategy)
         if operation.name == "addFault" and isinstance(body, dict):
-            # What strikes later requests of this very test would hide what they are answered.
+            # Leave out faults that would hide the responses to later requests of this test.
             body = {**body, "workflow": "nobody's"}
             for name in ("delay", "dribble"):
                 body.pop(name, None)
@@ -225,7 +225,7 @@ def test_bytes_that_are_not_http_do_no_harm(client: Client, raw: bytes) -> None:
     assert client.run("echo", 1)["output"] == 1
 
 
-# Bounds
+# Limits
 
 
 def test_no_request_can_create_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +303,7 @@ def test_a_journal_is_limited_in_calls_and_bytes() -> None:
     journal.add(a_call(10, b"x" * 5_000))
     journal.add(a_call(11, b"x" * 5_000))
     assert [call.number for call in journal] == [11]
-    # What is larger than all may be is kept without its answer.
+    # A call larger than the limit is kept without its response.
     journal.add(a_call(12, b"x" * 20_000))
     assert [(call.number, call.answer is None) for call in journal] == [(11, False), (12, True)]
     journal.clear()
@@ -333,7 +333,7 @@ def test_a_journal_counts_the_memory_that_its_calls_hold(kind: str) -> None:
         """Make that many calls, and return how much memory is allocated since the beginning."""
         for _ in range(times):
             client.post(**{"path": "/workflow/none/signal/x", "json": {}, **LARGE_CALLS[kind]()})
-            # As a test does that looks for a header.
+            # As in a test that looks for a header.
             next(reversed(list(mock.app.calls))).headers.get("x-none")
         gc.collect()
         return tracemalloc.get_traced_memory()[0]

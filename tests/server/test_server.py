@@ -319,7 +319,7 @@ def test_a_slow_reader_of_a_stream_gets_every_event() -> None:
     running = Running(cast(OutputApp, app))
     with closing(running.send("GET / HTTP/1.0")) as connection:
         until_received(connection, b"first")
-        # So much time as it takes to be left to the kernel.
+        # Until the data is in the kernel's buffer.
         time.sleep(0.2)
         going_on.set()
         time.sleep(0.2)
@@ -363,7 +363,7 @@ def test_a_connection_reset_by_the_client_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setattr(stream, "KEEPALIVE", 0.2)
     with streams(running, 1) as opened:
-        # Lingering for no time at all is what makes closing a reset.
+        # A linger time of zero makes closing a reset.
         opened[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         opened[0].close()
         until(lambda: running.reported("stream ends"))
@@ -418,7 +418,7 @@ def test_a_client_that_sends_another_request_after_waiting_is_not_considered_gon
     running = Running(cast(OutputApp, app))
     with closing(running.send("GET /wait HTTP/1.1")) as connection:
         assert app.entered.wait(20)
-        # Sent ahead, while the first one is still being answered.
+        # Pipelined, while the first request is still being answered.
         connection.sendall(b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(0.2)
         assert not app.gone.is_set()

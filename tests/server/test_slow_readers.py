@@ -18,7 +18,7 @@ from output_mock.server import Server
 from tests.conftest import eventually
 
 STREAMS = 20
-# What may wait for one client: in the buffer that is written to, and what is on its way there.
+# The most data that may wait for one client: in the output buffer, and on its way there.
 UNREAD = 256 * 1024 + 2 * 64 * 1024
 
 
@@ -82,7 +82,7 @@ def test_unread_streams_use_less_memory_than_twice_the_history(steps: int, size:
 
 
 def test_a_stream_that_is_read_late_is_complete() -> None:
-    # More than what a system keeps for a connection, which may be 4 MB.
+    # More than the socket buffers of a connection, which may be 4 MB.
     mock = mock_with(8, 1_000_000)
     with serving(mock) as server, opened(server.port) as late, opened(server.port) as later:
         eventually(lambda: all(one.total_outbufs_len > 2**17 for one in server._channels()))

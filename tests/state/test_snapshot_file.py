@@ -59,7 +59,7 @@ def test_another_process_continues_from_a_snapshot(serve: Serve) -> None:
     assert file.status == 200
     assert file.json["kind"] == "output-mock snapshot"
     assert "c00kie-of-mine" not in file.text
-    # As a program in JavaScript would hand it on.
+    # As a JavaScript program would pass it on.
     taken = other.ask("PUT", "/__mock__/snapshots/theirs", json.loads(file.text))
     assert (taken.status, taken.json["name"]) == (201, "theirs")
     assert other.get("/workflow/a/status").status == 404
@@ -106,7 +106,7 @@ def test_an_invalid_snapshot_is_refused_with_an_explanation(body: Any, words: st
         assert client.control("GET", "/snapshots/s").status == 404
 
 
-# What somebody may put in the place of any part of a file.
+# Values to put in the place of any part of a file.
 ODD: list[Any] = [None, True, -1, 0, 7, 2**62, 1.5, "", "x", "__class__", [], [[]], {}, {"x": 1}]
 
 

@@ -214,7 +214,7 @@ def test_a_kill_at_any_moment_loses_no_saved_run_and_duplicates_none(
             assert certain[-1] <= len(seen) <= sent[name]
             check_history(whole_history(again, name), "running")
         for name in list(answered):
-            # What is missing now is missing for good.
+            # A run that is missing now is lost.
             if name in there:
                 seen = again.ask("POST", f"/workflow/{name}/query/seen", {}).json
                 answered[name], sent[name] = [(0.0, len(seen))], len(seen)
@@ -446,7 +446,7 @@ def test_an_empty_or_readable_state_file_becomes_private(state: Path) -> None:
     assert state.stat().st_mode & 0o777 == 0o600
 
 
-# A file that cannot be written any more
+# A file that can no longer be written
 
 
 def test_a_full_disk_is_reported_once_and_nothing_is_missing_afterwards(
@@ -561,7 +561,7 @@ def test_stuck_worlds_do_not_delay_saving_the_others(state: Path) -> None:
     with in_another_thread(lambda: [held.world.clock.lock.acquire() for held in stuck]):
         pass
     saver.save()
-    # All are looked at before any is waited for, and those that were stuck then are not waited for again.
+    # All worlds are tried before it waits for any, and stuck ones are not waited for again.
     assert patience[:4] == [0, 0, 0, 0]
     patience.clear()
     saver.save()

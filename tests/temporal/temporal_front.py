@@ -33,7 +33,7 @@ from output_mock.javascript_json import UNDEFINED
 from output_mock.temporal.payloads import CONVERTER
 
 T = TypeVar("T")
-# What the TypeScript client calls what Python's has other names for.
+# The TypeScript client's names for types that have other names in Python.
 _KINDS = {
     "FailureError": "TemporalFailure",
     "CancelledError": "CancelledFailure",
@@ -63,7 +63,7 @@ def development_server(folder: Path) -> Iterator[str]:
     target = f"127.0.0.1:{free_port()}"
     port = target.rpartition(":")[2]
     arguments = ["server", "start-dev", "--ip", "127.0.0.1", "--port", port, "--headless"]
-    # What is deleted is gone once two queues are acknowledged, by default every 30 s.
+    # A deleted workflow is gone once two queues are acknowledged, by default every 30 s.
     for queue in ("transfer", "visibility"):
         arguments += ["--dynamic-config-value", f'history.{queue}ProcessorUpdateAckInterval="500ms"']
     with (folder / "temporal.log").open("w") as log:

@@ -61,7 +61,7 @@ from tests.temporal.temporal_front import HOW_TO_GET_IT, Front, command, develop
 
 pytestmark = [
     pytest.mark.skipif(command() is None, reason=HOW_TO_GET_IT),
-    # The SDK warns of it when a step ends in the moment in which it is cancelled.
+    # The SDK warns when a step ends just as it is cancelled.
     pytest.mark.filterwarnings("ignore:Cannot find activity to cancel"),
 ]
 CATALOG = "main"
@@ -122,7 +122,7 @@ def played_by_the_fake(fake: OutputMock, name: str, input: Any) -> tuple[dict[st
     run = str(uuid.uuid4())
     body = {"workflowName": name, "workflowId": run} | ({} if input is UNDEFINED else {"input": input})
     client = fake.app.test_client()
-    # A mistake in a script is told to whoever waits; the run itself has failed.
+    # A waiting client gets the script error; the run itself has failed.
     client.post("/workflow/run", json=body)
     played = fake.runs[run]
     names = [event["eventTypeName"] for event in played.history]
@@ -375,7 +375,7 @@ def test_a_script_behaves_the_same_on_both_engines(
     run = api.start(name, given)
     assert comparable(api.result(run)) == comparable(wanted)
     if name == "foreseen_signal":
-        # The fake has somebody send the signal, a worker brings it itself after a timer.
+        # The fake sends the signal from outside; a worker delivers it itself after a timer.
         return
     assert sorted(api.events(run)) == sorted(events)
 
@@ -628,7 +628,7 @@ script.workflow("in_turn").fails("busy").then.returns(2)
 def test_a_replayed_run_sees_the_same_random_values_time_and_names(api: Front) -> None:
     run = api.start("chance")
     result = api.result(run)
-    # A run that has left the worker's memory is played again for this.
+    # A run that is no longer in the worker's cache is replayed for this.
     assert api.query(run, "seen") == result["output"]
     assert result["output"][1] == [run, "chance", CATALOG]
 
@@ -768,7 +768,7 @@ def test_stopping_removes_the_catalog_and_nothing_else(temporal: str, api: Front
         eventually(lambda: front.running(catalog) == {catalog, parent})
     assert front.running(catalog) == set()
     assert api.status(kept) == "running"
-    # Temporal forgets them in its own time; that they were to be deleted it knows by now.
+    # Temporal deletes them later; by now it has accepted the deletion.
     eventually(lambda: front.forgotten(parent), seconds=60)
     front.close()
 
@@ -797,7 +797,7 @@ def test_runs_from_before_the_catalog_are_neither_terminated_nor_deleted(tempora
         before = front.start("conf_approval", {"topic": "bees"})
         until(front, before, "getProgress", {"stage": "review"})
     with serve_on_temporal(pack, target=temporal, catalog=catalog):
-        # The second worker has played it too.
+        # The second worker has replayed it, too.
         until(front, before, "getProgress", {"stage": "review"})
         own = front.start("conf_approval", {"topic": "wasps"})
         until(front, own, "getProgress", {"stage": "review"})
@@ -927,7 +927,7 @@ def test_a_worker_that_lost_its_catalog_reports_it_and_terminates_nothing(tempor
 
     with pytest.raises(CatalogTakenError, match=r"'taken-away' is no longer this worker's .* start this one"):
         played_while_it_is_taken_away()
-    # What Temporal lists lags behind what happens.
+    # Temporal's list of workflows is updated with a delay.
     eventually(lambda: front.running(catalog) == {catalog, run})
     front.close()
 

@@ -86,7 +86,7 @@ def without_trace(answer: Any) -> Any:
 def test_loaded_runs_keep_their_status_result_and_input(pair: tuple[OutputMock, OutputMock]) -> None:
     mock, past = pair
     client, again = Client(mock), Client(past)
-    # The one that was wrong before it began has no destinations, and is no different.
+    # A run that failed before it began has no trace destinations, and is loaded the same way.
     for workflow_id in parents(mock):
         assert again.get(f"/workflow/{workflow_id}/status").json == (
             client.get(f"/workflow/{workflow_id}/status").json
@@ -102,7 +102,7 @@ def test_loaded_histories_have_the_same_steps_and_children(pair: tuple[OutputMoc
     mock, past = pair
 
     def told(events: list[dict[str, Any]]) -> list[Any]:
-        # A child's first step may have taken the place of its parent's in a trace.
+        # In a trace, a child's first step may have replaced its parent's.
         internal = [one["eventId"] for one in events if "__internal#" in json.dumps(one)]
         found = []
         for event in events:
@@ -111,7 +111,7 @@ def test_loaded_histories_have_the_same_steps_and_children(pair: tuple[OutputMoc
             if event["eventId"] in internal or about.get("scheduledEventId") in internal:
                 continue
             if kind.startswith(("ACTIVITY", "START_CHILD", "CHILD", "WORKFLOW_EXECUTION")):
-                # Of a step that was tried again, a trace tells only when its last attempt began.
+                # For a retried step, a trace has only the start of the last attempt.
                 scheduled = kind == "ACTIVITY_TASK_SCHEDULED"
                 found.append((kind, "" if scheduled else event["eventTime"]))
         return sorted(found)
@@ -126,7 +126,7 @@ def test_every_history_is_numbered_and_refers_to_earlier_events(
     for run in pair[1].runs.values():
         events = run.history
         assert [event["eventId"] for event in events] == [str(n) for n in range(1, len(events) + 1)]
-        # That an attempt has begun is written once it has ended, with the time at which it had.
+        # The start event of an attempt is written when the attempt ends, with its start time.
         times = [one["eventTime"] for one in events if one["eventTypeName"] != "ACTIVITY_TASK_STARTED"]
         assert times == sorted(times)
         for event in events:
@@ -140,7 +140,7 @@ def test_every_history_is_numbered_and_refers_to_earlier_events(
 @BOTH_TRANSPORTS
 def test_trace_logs_of_loaded_runs_are_the_files(pair: tuple[OutputMock, OutputMock], transport: str) -> None:
     mock, past = pair
-    # Not `connected`, which would close the fake that the other tests ask, too.
+    # Not `connected`, which would close the fake that the other tests use.
     with nullcontext(past) if transport == "in_process" else past.serve() as place:
         client = Client(place)
         for workflow_id in parents(mock):
@@ -180,7 +180,7 @@ def test_new_runs_can_be_started_next_to_loaded_ones(pair: tuple[OutputMock, Out
 
 
 def test_the_recorded_traces_can_be_loaded(tmp_path: Path) -> None:
-    # With the times that recordings mask: what ran when is read from them.
+    # With the times that recordings mask, because the order of events is read from them.
     trees = json.loads((Path(__file__).parent / "recorded_traces.json").read_text())
     for tree in trees:
         folder = tmp_path / tree["name"]

@@ -63,7 +63,7 @@ def test_the_tree_shows_steps_times_attempts_and_costs(tree: dict[str, Any]) -> 
     assert re.search(r"└─ workflow publish", text)
     assert "✗ Error: no such blog" in text
     assert shown[-1] == "3 calls, 1,500 tokens, $0.0101"
-    # A step of the child is shown once, where it belongs, and so is what went wrong.
+    # A step of the child and its error are shown once, in the child.
     assert text.count("step post") == 1
     assert text.count("no such blog") == 1
     assert "getTraceDestinations" not in text
@@ -263,6 +263,6 @@ def test_a_trace_that_cannot_be_drawn_is_reported_in_one_line(tmp_path: Path) ->
     with mock.serve() as url:
         assert "WorkflowNotFoundError: workflow not found for ID: nobody" in told("nobody", "--url", url)
         Client(mock).run("w", workflowId="w")
-        # This server has no control plane, which would have it.
+        # This server has no control plane that could return the trace.
         assert "A fake writes traces with --trace-dir" in told("w", "--url", url)
         assert "this is not JSON" in told(f"{url}/health")

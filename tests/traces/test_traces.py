@@ -406,7 +406,7 @@ def test_without_a_price_a_call_has_no_cost() -> None:
     assert node["output"]["usage"] == {"inputTokens": 5, "totalTokens": 5}
 
 
-# What the package 0.13.0 computes of the same usage and prices, run with Node.
+# What package 0.13.0 computes in Node from the same usage and prices.
 COSTS_OF_0_13 = {
     "all prices": (
         {"input": 1000, "cached_input": 400, "output": 200, "reasoning": 50},
@@ -655,7 +655,7 @@ def test_a_trace_is_written_to_the_path_that_the_result_reports(tmp_path: Path) 
     assert json.loads(path.read_text("utf-8")) == mock.runs["id/with odd?chars é"].trace
     log = client.get(f"/workflow/{'id%2Fwith%20odd%3Fchars%20%C3%A9'}/trace-log").json
     assert log == {"source": "local", "runId": result["runId"], "localPath": str(path)}
-    # It is one line, as real ones are.
+    # It is one line, like real traces.
     assert "\n" not in path.read_text("utf-8")
 
 

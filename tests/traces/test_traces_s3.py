@@ -190,7 +190,7 @@ def test_a_missing_bucket_is_reported_like_a_missing_object(
     bucket.delete(key)
     bucket.client.delete_bucket(Bucket=bucket.name)
     assert log_of(client, "w") == MISSING
-    # An upload that fails stops nothing, and is told.
+    # A failed upload is logged and does not stop the run.
     client.run("w", workflowId="w2")
     mock.clock.advance("1m")
     assert log_of(client, "w2") == MISSING
@@ -388,7 +388,7 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_without_moto_or_an_endpoint_nothing_is_sent_over_the_network(
     no_sockets: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Not even for what a user's own environment says.
+    # Not even with AWS settings in the user's environment.
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.eu-west-1.amazonaws.com")
     monkeypatch.setenv("AWS_PROFILE", "production")
     mock = OutputMock(traces=in_bucket("b-1"))
@@ -499,7 +499,7 @@ def test_the_fake_shares_objects_with_the_users_own_moto() -> None:
             assert json.loads(found) == mock.runs["w"].trace
             theirs.put_object(Bucket="traces", Key=traces.key("w"), Body=b"{}")
             assert client.unchecked("GET", "/workflow/w/trace-log").json["data"] == {}
-        # Theirs goes on after ours.
+        # The user's moto stays active after ours has ended.
         assert moto_is_on()
         assert theirs.list_buckets()["Buckets"]
     assert not moto_is_on()
@@ -517,7 +517,7 @@ def test_tests_that_share_a_moto_do_not_see_each_others_traces() -> None:
                 assert log_of(client, "same") == MISSING
                 traces.upload()
                 assert traces.keys() == [traces.key("same")]
-        # One that is there already is left alone.
+        # An existing bucket is left unchanged.
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="traces")
         with stored_in_s3(OutputMock()) as traces:
             assert traces.name == "traces-2"

@@ -42,7 +42,7 @@ def test_the_files_for_the_chosen_tools_are_written(
         assert path.read_text().startswith(
             f"// Written by `output-mock client typescript` of output-mock {version()}"
         )
-        # What is imported of each other is there.
+        # Each file imports only existing exports of the others.
         assert {f"{name}.ts" for name in re.findall(r'from "\./(.*)\.js"', path.read_text())} <= names
 
 

@@ -23,10 +23,10 @@ from tests.docs.pages import page
 pytestmark = pytest.mark.node
 
 HERE = Path(__file__).parent
-# Packages that were installed stay here, for the next session.
+# Installed packages stay here for the next session.
 INSTALLED = HERE.parents[1] / "build" / "typescript"
 PATIENCE = 300.0
-# However busy the machine is.
+# Long enough for a busy machine.
 PATIENT = ("--test-timeout", "100000", "--hook-timeout", "100000")
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -126,7 +126,7 @@ def test_a_failed_test_of_vitest_shows_calls_runs_and_timelines(command: Command
     assert "(report): completed" in told
     assert re.search(r"output-mock: timeline of \S+\nworkflow report .*\n└─ step draft ", told), told
     assert 'workflow is "report"' in told
-    # Where the test expected it, and not inside of the client.
+    # The error is shown in the test, not inside the client.
     assert re.search(r"❯ tests/failing\.test\.ts:\d+:\d+", told)
     assert "outputTest({ strict: false })" in told
     assert "no script foresaw this:\n  #1 POST /workflow/run: " in told

@@ -24,7 +24,7 @@ def ran(mock: OutputMock, workflow: str = "one", input: Any = None) -> dict[str,
     return found
 
 
-# Which there are
+# Known versions
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_command_prints_the_document_of_a_version() -> None:
     assert command("openapi", "--api-version", "0.7").returncode == 2
 
 
-# Half upgraded
+# Pairs of different versions
 
 
 def test_a_server_before_0_11_silently_loses_results_of_newer_workers() -> None:
@@ -111,7 +111,7 @@ def test_a_server_before_0_11_silently_loses_results_of_newer_workers() -> None:
     assert "trace" not in result
     client = mock.app.test_client()
     assert client.get(f"/workflow/{result['workflowId']}/trace-log").status_code == 404
-    # The script's own side knows better.
+    # The script itself has the full result.
     assert mock.runs[result["workflowId"]].output == {"total": 3}
 
 
@@ -165,7 +165,7 @@ def test_a_newer_server_maps_older_results_to_newer_statuses() -> None:
     assert ran(older, "waits")["status"] == "failed"
 
 
-# What workers did
+# Behaviour of older workers
 
 
 def test_schema_defaults_reach_scripts_from_0_11_on() -> None:

@@ -16,7 +16,7 @@ from output_mock.http.faults import Dropped
 
 PAIRS = [(api, sdk) for api in KNOWN for sdk in KNOWN if not deployment(api, sdk).finds_no_workflow]
 ACTIONS = ("step", "fails", "tries", "sleep", "both", "child", "child_fails", "signal", "update", "stop")
-# What each reference of an event is to: by the beginning of the event's name and the attribute.
+# The target of each reference of an event, by the prefix of the event type and the attribute.
 TARGETS = {
     ("WORKFLOW_TASK", "scheduledEventId"): "WORKFLOW_TASK_SCHEDULED",
     ("WORKFLOW_TASK", "startedEventId"): "WORKFLOW_TASK_STARTED",
@@ -171,7 +171,7 @@ def test_events_are_numbered_one_after_another_and_refer_to_the_right_kind(
         if sdk < (0, 11):
             wanted = [kind for kind in wanted if kind != "WORKFLOW_PROPERTIES_MODIFIED"]
         if sdk < (0, 10) and not traced and own.info.parent is None:
-            # It asked for the places of a trace that it did not have, and went on in the next task.
+            # It looked up the locations of a trace that did not exist, and continued in the next task.
             asked = ["ACTIVITY_TASK_SCHEDULED", "ACTIVITY_TASK_STARTED", "ACTIVITY_TASK_COMPLETED"]
             tasks = ["WORKFLOW_TASK_SCHEDULED", "WORKFLOW_TASK_STARTED", "WORKFLOW_TASK_COMPLETED"]
             first = wanted.index("WORKFLOW_TASK_COMPLETED") + 1

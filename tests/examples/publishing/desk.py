@@ -46,7 +46,7 @@ def desk() -> FastAPI:
         workflow_id, text = question["workflowId"], question["payload"]["text"]
         draft = drafts.setdefault(workflow_id, Draft(text))
         if text.startswith("Typo: ") and draft.state == "open":
-            # Nobody needs to look: the answer comes from inside of this very request.
+            # No person needs to look: the decision is sent during this request.
             await decide(workflow_id, "approved")
         return {"page": f"/drafts/{workflow_id}"}
 

@@ -35,7 +35,7 @@ class Progress:
     def __init__(self, workflow_id: str) -> None:
         self.workflow_id = workflow_id
         self.status = "running"
-        # The states of its steps, in the order in which they began.
+        # The states of the steps, in order of their start.
         self.steps: dict[str, str] = {}
         self.last_event_id = "0"
         self._scheduled: dict[str, str] = {}

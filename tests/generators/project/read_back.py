@@ -15,7 +15,7 @@ from typing import Any
 
 KIND, ANSWERS, URL = sys.argv[1:]
 sys.path.insert(0, ".")
-# The schemas that are one of several.
+# The schemas with `oneOf`.
 CHOICES = {
     "WorkflowResultResponse": lambda value: "WorkflowResult" if "v" in value else "LegacyWorkflowResult",
     "TraceResponse": lambda value: f"{value['source'].title()}Trace",
@@ -112,7 +112,7 @@ def difference(value: Any, read: Any, place: str = "") -> str:
     """The first difference and its path; empty if there is none."""
     if isinstance(value, dict) and isinstance(read, dict):
         for key in {**value, **read}:
-            # To openapi-generator a value of any type is null where it is missing.
+            # openapi-generator reads a missing value of any type as null.
             if KIND == "openapi" and read.get(key, 0) is None and key not in value:
                 continue
             if key not in value or key not in read:

@@ -280,7 +280,7 @@ def test_fails_for_a_run_that_the_end_of_a_fixture_starts(ends_with_a_run):
     """raised KeyError: 'nope'"""
 
 
-# What is no mistake
+# Correct tests
 
 
 def test_passes_when_a_run_waits(output_mock):

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import requests
 
-# As in a module that is imported before any test has a fake.
+# Like a module that is imported before any test has a fake.
 with socket.create_server(("127.0.0.1", 0)) as server:
     IMPORTED = f"http://127.0.0.1:{server.getsockname()[1]}"
 

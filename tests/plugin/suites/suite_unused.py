@@ -25,7 +25,7 @@ def scripts(output_mock):
     output_mock.fail_next(503, route="terminate")
 
 
-# What the test itself has scripted
+# Scripts of the test itself
 
 
 def test_fails_for_a_workflow_that_was_never_run(output_mock):
@@ -180,7 +180,7 @@ def test_fails_for_a_fixture_if_all_counts(output_mock, scripts):
     assert run(output_mock, "a") == 1
 
 
-# What does not count
+# Scripts that are not reported as unused
 
 
 def test_passes_when_a_fixture_scripts_more(output_mock, scripts):

@@ -11,7 +11,7 @@ import requests
 
 # All in seconds.
 ANSWER_WITHIN = 10.0
-POLL_EVERY = 30.0
+POLL_EVERY = 300.0
 TRY_AGAIN_AFTER = (1.0, 2.0, 4.0)
 
 

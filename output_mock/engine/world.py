@@ -549,16 +549,26 @@ class World(Waiting):
         event, or to the time when lists show the latest changes.
         """
         with self.clock.lock:
-            late = [
-                moment + self.list_lag
-                for run in self.runs()
-                for moment in (run.start_time, run.close_time)
-                if self.is_late(moment)
-            ]
-            if late and self.clock.mode == "auto":
-                self.clock.jump(min(late))
+            if self.clock.mode == "auto" and (late := min(self._late_changes(), default=None)):
+                self.clock.jump(late + self.list_lag)
                 return
         self.poll()
+
+    def _late_changes(self) -> Iterator[int]:
+        """When the runs were started and closed that lists do not show yet.
+
+        Runs are kept in the order of their last change, so only the newest ones are looked at.
+        """
+        for run in reversed(self._open):
+            if not self.is_late(run.start_time):
+                break
+            yield run.start_time
+        for run in reversed(self._closed):
+            if not self.is_late(run.close_time):
+                break
+            yield run.close_time
+            if self.is_late(run.start_time):
+                yield run.start_time
 
     # Messages
 

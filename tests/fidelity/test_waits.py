@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from output_mock import Context, OutputMock
+from output_mock.engine.world import World
 from tests.client import HANG_GUARD, Client
 from tests.conftest import eventually, somebody_waits
 from tests.fidelity.beside_pack import script as beside_pack
@@ -83,3 +86,28 @@ def test_repeating_a_request_for_a_late_list_gets_the_current_runs() -> None:
     ]
     assert shown[0] == []
     assert shown[-1] == ["completed"]
+
+
+@pytest.mark.parametrize("list_lag", [0, "200ms"])
+def test_a_list_of_the_newest_runs_looks_at_no_others(
+    list_lag: int | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+    is_late = World.is_late
+
+    def counted(world: World, moment: int) -> bool:
+        looked_at.append(moment)
+        return is_late(world, moment)
+
+    monkeypatch.setattr(World, "is_late", counted)
+    mock = OutputMock(list_lag=list_lag)
+    mock.workflow("work").returns("done")
+    mock.workflow("wait").receives("never", after="9d")
+    for workflow in ("work", "wait"):
+        for number in range(100):
+            mock.begin_with(workflow, workflow_id=f"{workflow}-{number}")
+            mock.clock.advance("1s")
+    client = Client(mock)
+    assert len(client.get("/workflow/runs?limit=10").json["runs"]) == 10
+    assert len(looked_at) < 30
+    mock.close()

@@ -547,18 +547,38 @@ def _stop_watching() -> bool:
 
 def _watch() -> None:
     told: set[str] = set()
-    while True:
-        try:
-            _watch_until_idle()
-            return
-        # Whatever it is, also an interruption that came to the wrong thread: scripts have to be watched.
-        except BaseException as error:
-            text = f"{type(error).__name__}: {error}"
-            if text not in told:
-                told.add(text)
-                _log.warning(
-                    "an error occurred while watching scripts; watching continues: %s", text, exc_info=True
-                )
+    over = False
+    try:
+        while not over:
+            over = _watch_and_tell(told)
+    finally:
+        if not over:
+            # Something came where nothing catches it, such as an interruption that was meant for a script.
+            _watch_in_another_thread()
+
+
+def _watch_and_tell(told: set[str]) -> bool:
+    """Watch until an error occurs, and log it unless it was `told`, or until nobody needs it; then True."""
+    try:
+        _watch_until_idle()
+        return True
+    # Whatever it is, also an interruption that came to the wrong thread: scripts have to be watched.
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}"
+        if text not in told:
+            told.add(text)
+            _log.warning(
+                "an error occurred while watching scripts; watching continues: %s", text, exc_info=True
+            )
+        return False
+
+
+def _watch_in_another_thread() -> None:
+    global _watcher
+    with _beginning:
+        _watcher = None
+    if _awake:
+        _start_watching()
 
 
 def _watch_until_idle() -> None:

@@ -386,6 +386,30 @@ def test_the_watchdog_continues_after_an_internal_error(
     mock.close()
 
 
+def test_the_watching_continues_when_the_thread_that_watches_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    look, errors, died = Watchdog.look, iter([OSError("no such clock")]), []
+
+    def looks(watchdog: Watchdog, passed: float, *, on_time: bool) -> None:
+        error = next(errors, None)
+        if error is not None:
+            raise error
+        look(watchdog, passed, on_time=on_time)
+
+    def cannot_tell(*_: object, **__: object) -> None:
+        raise GeneratorExit
+
+    monkeypatch.setattr(Watchdog, "look", looks)
+    monkeypatch.setattr("output_mock.engine.watchdog._log.warning", cannot_tell)
+    monkeypatch.setattr(threading, "excepthook", lambda told: died.append(told.exc_type))
+    mock = OutputMock(script_limit="100ms")
+    mock.workflow("computes")(computes)
+    with no_hang():
+        answer = mock.app.test_client().post("/workflow/run", json={"workflowName": "computes"})
+    assert "blocked for more than 100ms" in answer.json["message"]
+    eventually(lambda: died == [GeneratorExit])
+    mock.close()
+
+
 def test_the_watchdog_does_not_keep_closed_worlds_alive() -> None:
     mock = OutputMock(script_limit="20ms")
     mock.workflow("computes")(computes)

@@ -119,7 +119,6 @@ def front() -> Iterator[Front]:
     worlds.close()
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(("document", "path", "method"), OPERATIONS)
 def test_requests_from_schemathesis_get_documented_responses(
     front: Front, document: dict[str, Any], path: str, method: str

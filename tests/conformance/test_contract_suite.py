@@ -21,7 +21,6 @@ def true_fake() -> Iterator[OutputMock]:
     mock.close()
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda one: one.name)
 def test_every_broken_fake_is_caught_by_the_check_that_claims_it(
     true_fake: OutputMock, broken: Broken

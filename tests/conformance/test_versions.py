@@ -72,7 +72,6 @@ def judged(api: str, sdk: str, *only: str, **wanted: Any) -> Verdict:
         mock.close()
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_deployment_conforms_to_its_own_versions(name: str) -> None:
     api, sdk = RECORDED[name]
@@ -207,7 +206,6 @@ def _recorded(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield f"{file.stem}: {step['request']}", step
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("folder", RECORDED)
 def test_the_document_of_a_version_matches_its_recordings(folder: str) -> None:
     """Masks in the recordings are replaced first: `<uuid>` is no valid id, `{{rid}}` stands for one."""

@@ -85,7 +85,6 @@ def test_recorded_exchanges_of_older_versions_are_reproduced(name: str) -> None:
     assert not different, "\n".join(different)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", MORE)
 def test_recorded_differences_between_versions_are_reproduced(name: str) -> None:
     recording = MORE[name]

@@ -90,7 +90,7 @@ gc.unfreeze = _unfreeze_and_remember
 def pytest_runtest_setup() -> None:
     """Exclude long-lived objects from garbage collection: all modules, and thousands of tests.
 
-    Virtual time has to look at all there is, and ends that.
+    Virtual time must see all objects, so it ends the exclusion.
     """
     global _frozen
     if not _frozen:
@@ -103,7 +103,7 @@ def pytest_runtest_setup() -> None:
 def _interruptible() -> Iterator[None]:
     """Make the programs that tests start interruptible.
 
-    A shell starts what runs in its background with SIGINT ignored, and every child inherits that.
+    A shell starts background jobs with SIGINT ignored, and every child process inherits that.
     """
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_IGN:
@@ -210,8 +210,8 @@ def somebody_waits(mock: OutputMock, workflow_id: str) -> int:
 def in_another_thread(work: Callable[[], Any], *, limit: float = HANG_GUARD) -> Iterator[list[Any]]:
     """Run `work` in a thread during the block; afterwards the list holds its return value.
 
-    What it raises is raised at the end of the block; so is an error when it has not ended `limit` seconds
-    after that.
+    Its exceptions are raised at the end of the block. If it has not ended `limit` seconds after that, an
+    error is raised.
     """
     outcome: list[Any] = []
     problems: list[BaseException] = []

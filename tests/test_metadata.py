@@ -18,8 +18,8 @@ import waitress.task
 
 ROOT = Path(__file__).parents[1]
 OWN = {"output_mock", "pytest_output", "output_contract"}
-# Only where a test's own program has brought them; the clients bring anyio, the others are looked up in
-# `sys.modules` by name or come with what asks for them.
+# Used only if the test program has imported them: the clients depend on anyio, and the others are looked
+# up in `sys.modules` or imported by their callers.
 BROUGHT_BY_THE_TEST = {"anyio", "httpx", "httpx2", "freezegun", "time_machine"}
 # Dependencies of declared packages.
 BROUGHT_BY = {

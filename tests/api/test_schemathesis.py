@@ -1,8 +1,8 @@
 """Requests that schemathesis generates from the two documents get the documented responses.
 
-It reads the documents in its own way, so it also tries what nobody here has thought of. Each operation is
-asked in a world of its own in which there is something to find, first in the right form and then in a wrong
-one. The examples are the same in every run.
+schemathesis reads the documents in its own way, so it also tries cases that we have not thought of. Each
+operation is called in its own world, which contains data, first with valid and then with invalid requests.
+The examples are the same in every run.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class RawAnswer(NamedTuple):
 def send(url: str, first_line: str, *headers: str, body: bytes = b"", half_close: bool = False) -> RawAnswer:
     """Send a first line such as `GET /__mock__/clock` and header lines to the server at `url`.
 
-    With `half_close`, say that nothing more will come, where the server would wait for more.
+    With `half_close`, close the sending side, so that the server does not wait for more.
     """
     parts = urlsplit(url)
     assert parts.hostname is not None

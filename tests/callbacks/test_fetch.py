@@ -1,6 +1,6 @@
 """Requests that workflows send, and their responses, behave as with `fetch` in the real SDK.
 
-What is expected here was measured with sdk/core 0.11.0 and Node, against a server of our own.
+The expected values were measured with sdk/core 0.11.0 and Node, against a local server.
 """
 
 from __future__ import annotations

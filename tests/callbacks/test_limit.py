@@ -110,8 +110,8 @@ def test_a_caller_in_another_thread_does_not_wait_forever_either(mock: OutputMoc
 
 
 def test_only_the_application_that_does_not_respond_is_stopped(mock: OutputMock) -> None:
-    """The first handler runs the workflow again, whose request is never answered. That takes all the time on
-    the clock that the first request has, but the first handler goes on.
+    """The first handler runs the workflow again, and that request never gets a response. This uses up the
+    whole timeout of the first request on the clock, but the first handler continues.
     """
     answers = [lambda: inner.append(_run(mock)), threading.Event().wait]
     inner: list[Any] = []

@@ -723,8 +723,8 @@ def short_limit(fake: OutputMock) -> None:
     fake.world.watchdog.limit = 1500 * MILLISECOND
 
 
-# A script begins in frozen time, and is watched from a thread, which freezegun lets alone: so the time in
-# between might seem to be without end, or less than nothing.
+# A script begins in frozen time, but the watchdog's thread is not frozen. So the measured time could be huge
+# or negative.
 
 
 @pytest.mark.usefixtures("short_limit")

@@ -13,7 +13,7 @@ Fault = Callable[[str, str, Any, Answer], Answer]
 class Broken:
     """A WSGI application. A function changes its JSON responses.
 
-    `fault` gets the method, the path, the body of the answer as JSON and the answer.
+    `fault` gets the method, the path, the JSON body of the response, and the response.
     """
 
     def __init__(self, app: Any, fault: Fault) -> None:

@@ -91,7 +91,7 @@ def fake(fault: Fault | None = None) -> Iterator[str]:
 def searched(folder: Path, first: str, second: str, strategy: SearchStrategy[Scenario], most: int) -> Report:
     """The report on that many sequences. Writes the differences to a folder.
 
-    They are played one after another: on an auto clock, the time of one sequence is that of all others, too.
+    The sequences run one after another, because they share the time of an auto clock.
     """
     pair = Pair(SocketTransport(first), SocketTransport(second), pace=lambda over: CountedPace())
     return Search(pair, strategy, Plan(600, 7, 1, most), Writer(folder, "0.11", None)).run()

@@ -1,7 +1,7 @@
 """Fakes with one deviation each, which the conformance suite must find.
 
-Each is a function that is given a request and a way to have the true fake answer it, and that answers in its
-stead; `@broken` names the checks of which at least one has to fail.
+Each is a function that gets a request and a function that asks the real fake, and returns the response.
+`@broken` names the checks of which at least one must fail.
 """
 
 from __future__ import annotations

@@ -581,7 +581,7 @@ TABLES = {
 def up_to_date(page: str) -> str:
     """The text of a page of the reference with up-to-date tables.
 
-    Raises `KeyError` when the page has a table that there is none of.
+    Raises `KeyError` if the page has an unknown table.
     """
 
     def written(found: re.Match[str]) -> str:

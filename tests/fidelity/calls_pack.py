@@ -96,7 +96,7 @@ async def parent(ctx: Context, input: dict[str, Any]) -> Any:
 class CalledApplication:
     """An application that behaves as the path says.
 
-    Takes the fake whose workflows call it, the clock that its time passes on, and the date of its answers.
+    Takes the fake whose workflows call it, its clock, and the date of its responses.
     """
 
     def __init__(self, mock: OutputMock, clock: PlayedClock, date: str) -> None:

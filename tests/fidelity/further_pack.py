@@ -1,8 +1,8 @@
 """The workflows with which `tests/recordings/further` was recorded.
 
-Each does, event for event, what the TypeScript workflow of the same name did on the real server. Where the
-two languages differ, it is written as one would write it in asyncio: a scope that cannot be cancelled is a
-`CancelledError` that was caught, a promise that nobody awaits is a task.
+Each produces the same events as the TypeScript workflow of the same name on the real server. Where the two
+languages differ, it uses the asyncio equivalent: for a non-cancellable scope it catches `CancelledError`, and
+for a promise that is not awaited it starts a task.
 """
 
 from __future__ import annotations

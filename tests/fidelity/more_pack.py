@@ -1,7 +1,7 @@
 """The workflows of `tests/recordings/pack/more` as scripts for `tests/recordings/*/more`.
 
-Those are left out that no script can be: they send requests of their own, end themselves by way of the API,
-or tell of the classes of JavaScript.
+Workflows that cannot be scripts are left out: they send their own requests, end themselves through the API,
+or report JavaScript classes.
 """
 
 from __future__ import annotations

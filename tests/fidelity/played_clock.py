@@ -1,8 +1,8 @@
 """A `real` clock without wall-clock time: time passes only when the player of a recording advances it.
 
-Whoever waits in a request moves the time to whatever is due next, in the thread that the request is answered
-in. As recordings send one request after another, no two threads ever race for what happens first: a quick
-machine, a slow one and one that stands still for a while come to the same result, and waiting costs nothing.
+A waiting request moves the time to the next due event, in its own thread. Recordings send one request after
+another, so no two threads race. The result is the same on fast, slow and suspended machines, and waiting
+takes no real time.
 """
 
 from __future__ import annotations

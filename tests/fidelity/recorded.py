@@ -52,8 +52,8 @@ def recordings(*folders: Path, called: str = "{path.stem}") -> Recordings:
 
 
 RECORDINGS = recordings(FOLDER / "0.11")
-# Of workflows made to ask one question each: what a stop leaves of a running step, what a parent hears of its
-# child, what a reset takes along. `further_pack.py` has the same workflows as scripts.
+# Workflows for single questions: what a stop does to a running step, what a parent sees of its child, what a
+# reset carries over. `further_pack.py` has the same workflows as scripts.
 FURTHER = recordings(FOLDER / "0.11" / "further")
 # Workflows that send requests to an application. `calls_pack.py` has both.
 CALLS = recordings(
@@ -137,8 +137,8 @@ MORE = Recordings(
     }
 )
 
-# What is different on purpose, as `docs/reference/differences.md` says: a workflow that would hang is refused
-# where it is written, and what every object in JavaScript has is no workflow.
+# Intended differences, see `docs/reference/differences.md`: a workflow that would hang is refused when it is
+# defined, and the inherited properties of a JavaScript object are not workflows.
 NOT_AS_RECORDED = {"options_backwards", "names_of_javascript"}
 # Recordings of further cases with the newest version (`beside_pack.py`).
 BESIDE = Recordings(
@@ -153,7 +153,7 @@ BESIDE = Recordings(
 class Recorded:
     """A fake that stands in for the server that a scenario was recorded on.
 
-    Takes the scripts of the workflows that ran there, the URL of the S3 that traces go to (None: moto in this
+    Takes the scripts of the workflows that ran there, the URL of the S3 for traces (None: moto in this
     process), and the versions of server and workers (None: the newest).
     """
 
@@ -206,7 +206,7 @@ class Recorded:
     def play(self, transport: str = "in_process", *, documented: bool = False) -> list[str]:
         """Play the recording, and return the differences.
 
-        `documented` holds every answer against the OpenAPI document, too.
+        With `documented`, also check every response against the OpenAPI document.
         """
         try:
             if transport == "in_process":

@@ -1,8 +1,8 @@
 """The fake as a replacement of the real container: its environment, and the requests of the official client.
 
-The requests are those that the client's workflow commands send, with its headers and in its order; what is
-looked at is what the commands print or act on. (Its outputs were compared with those that it has of a real
-deployment; see the recordings for the answers themselves.)
+The tests send the requests of the client's workflow commands, with the same headers and in the same order,
+and check what the commands print or use. (The client's outputs were compared with those for a real
+deployment; the recordings have the responses themselves.)
 """
 
 from __future__ import annotations

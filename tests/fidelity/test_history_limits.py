@@ -1,7 +1,7 @@
 """Runs whose history exceeds the limits, as measured on the real server.
 
-Measured on output-api 0.11.0 with Temporal's development server as it comes (50 MiB, 51,200 events), with
-these workflows. Sizes are those that were sent.
+Measured with these workflows on output-api 0.11.0 and Temporal's development server with its default limits
+(50 MiB, 51,200 events). Sizes are those of the sent data.
 """
 
 from __future__ import annotations

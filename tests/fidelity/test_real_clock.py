@@ -1,6 +1,6 @@
 """A few recordings in wall-clock time and over a socket, as with `output-mock serve --clock real`.
 
-Each step waits for what has to be there before, so nothing here depends on how fast the machine is.
+Each step waits for its precondition, so nothing here depends on the speed of the machine.
 """
 
 from __future__ import annotations

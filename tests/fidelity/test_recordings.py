@@ -1,7 +1,7 @@
 """Every recorded request gets the response of the real server.
 
-Time passes as it did when they were recorded, on a clock that the player moves (`played_clock`), so it does
-not matter how fast the machine is.
+The player moves the clock (`played_clock`) by the recorded times, so the speed of the machine does not
+matter.
 """
 
 from __future__ import annotations

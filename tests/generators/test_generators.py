@@ -1,7 +1,7 @@
 """Generated clients can read every recorded response and call a fake.
 
-Needs the generators, npm and Java, and Go for one of them; only `pytest -m generators` runs it. The oldest
-version is tried as well as the newest: what a version changes is there in one of them, and not in the other.
+Needs the generators, npm and Java, and Go for one of them; only `pytest -m generators` runs it. The tests
+use the oldest and the newest version, because each change between versions shows in one of them.
 """
 
 from __future__ import annotations

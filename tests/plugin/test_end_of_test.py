@@ -1,6 +1,6 @@
 """Which problems fail a test at teardown, and which do not.
 
-One inner pytest runs all of these suites at once; each test here looks at what it said of one inner test.
+One inner pytest runs all of these suites at once. Each test here checks the report of one inner test.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def names(prefix: str) -> list[str]:
 def expected_of(name: str) -> str:
     """The pattern of the expected report, from the docstring of an inner test.
 
-    `…` stands for anything, HERE for the number of the line that ends in `# here`.
+    `…` matches any text, HERE the number of the line that ends with `# here`.
     """
     text = next(text for suite in SUITES.glob("suite_*.py") if f"def {name}(" in (text := suite.read_text()))
     before, _, code = text.partition(f"def {name}(")

@@ -42,8 +42,9 @@ def json_reply(value: Any, status: int = 200) -> Reply:
 
 
 class Answering:
-    """A transport that returns these responses in order, and the last one forever. It remembers what
-    was sent. An answer may be an error, or what makes it from the request.
+    """A transport that returns these responses in order, and the last one forever.
+
+    It records the requests. A response may be an error, or a function of the request.
     """
 
     url = "http://answering.invalid"

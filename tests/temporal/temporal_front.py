@@ -1,7 +1,7 @@
 """A Temporal development server for tests, and a small front that replaces the real API server.
 
-The front asks Temporal what the real server asks, with the same converter on its side of the wire, and builds
-results and errors from it in the same way; HTTP has no part in it.
+The front sends the same requests to Temporal as the real server, with the same data converter, and builds
+results and errors in the same way. It does not use HTTP.
 """
 
 from __future__ import annotations

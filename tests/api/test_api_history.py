@@ -117,7 +117,7 @@ def test_every_event_has_exactly_the_attributes_of_its_type(client: Client) -> N
 
 
 @pytest.mark.parametrize(("microseconds", "milliseconds"), [(0, 0), (499, 0), (500, 1), (999, 1)])
-def test_when_a_run_expires_is_told_to_the_nearest_millisecond(
+def test_the_expiry_of_a_run_is_reported_to_the_nearest_millisecond(
     mock: OutputMock, client: Client, microseconds: int, milliseconds: int
 ) -> None:
     """Recordings mask it. The real server (0.11.0) was asked 24 times, and all were whole milliseconds."""

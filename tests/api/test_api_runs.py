@@ -49,7 +49,7 @@ def catalog_entry(client: Client, name: str, path: str = "/workflow/catalog") ->
 
 
 @pytest.mark.parametrize("value", [None, True, 0, "", "x", [], {}, [[1, {"a": None}]], {"é": "🐝"}])
-def test_any_json_is_input_and_output(client: Client, value: Any) -> None:
+def test_any_json_can_be_input_and_output(client: Client, value: Any) -> None:
     result = client.run("echo", value)
     assert (result["input"], result["output"]) == (value, value)
 
@@ -261,7 +261,7 @@ def test_missing_input_fails_validation_too(client: Client, strict: list[Any]) -
     )
 
 
-def test_steps_have_schemas_of_their_own(mock: OutputMock, client: Client) -> None:
+def test_steps_can_have_their_own_schemas(mock: OutputMock, client: Client) -> None:
     @mock.workflow("steps")
     async def steps(ctx: Context, input: Any) -> Any:
         number = {"type": "number"}
@@ -410,7 +410,7 @@ def several(connect: Connect) -> Client:
     return connect(mock)
 
 
-def test_catalogs_have_workflows_of_their_own(several: Client) -> None:
+def test_each_catalog_has_its_own_workflows(several: Client) -> None:
     assert several.run("where")["output"] == "main"
     assert several.run("where", catalog="other")["output"] == "other"
     assert several.run("where", taskQueue="other")["output"] == "other"
@@ -433,7 +433,7 @@ def test_an_unknown_catalog_is_an_unknown_workflow_id(client: Client) -> None:
     assert (answer.status, answer.json["message"]) == (404, "workflow not found for ID: nope")
 
 
-def test_the_catalog_is_a_run_of_its_own(client: Client) -> None:
+def test_the_catalog_is_itself_a_run(client: Client) -> None:
     assert client.get("/workflow/main/status").json["status"] == "running"
     started = client.events("main")[0]["workflowExecutionStartedEventAttributes"]
     assert started["workflowType"]["name"] == "$catalog"

@@ -133,7 +133,7 @@ def test_every_operation_but_the_system_ones_documents_server_errors() -> None:
     assert safe == {"/health", "/ready", "/heartbeat"}
 
 
-def test_each_call_returns_a_document_of_its_own() -> None:
+def test_each_call_returns_a_new_document() -> None:
     changed = document()
     changed["paths"].clear()
     changed["components"]["schemas"]["RunId"]["pattern"] = "."

@@ -1,16 +1,15 @@
 """Eight clients make many mixed calls to a server that has faults and is killed now and then.
 
-Nothing is lost or doubled, and memory stays flat. The server keeps `KEEP_RUNS` closed runs and its state in a
-file. It is killed (`kill -9`) and started again while clients call it, five times on the way. After every
-2,000 calls everything is looked through, with nothing going wrong any more: each id that was asked for has
-exactly one run, each signal that was acknowledged stands exactly once in its history, and each stream,
-whatever cut it, has brought each event once. Only what was acknowledged within the last second before a kill
-may be missing.
+Nothing may be lost or duplicated, and memory must not grow. The server keeps `KEEP_RUNS` closed runs, and its
+state in a file. It is killed (`kill -9`) and restarted five times while clients call it. After every 2,000
+calls, the faults stop and the state is checked: each requested id has exactly one run, each acknowledged
+signal is in its history exactly once, and each stream, however often it was cut, has sent each event once.
+Only data that was acknowledged within the last second before a kill may be missing.
 
-Memory is the resident size of the server's process after each 2,000 calls. What counts begins when as many
-runs have closed as are kept.
+Memory is the resident size of the server's process after each 2,000 calls, measured once the limit of kept
+runs is reached.
 
-`SOAK_CALLS=200000 pytest tests/benchmarks/bench_soak.py -s` makes it long; without, there are 20,000 calls.
+There are 20,000 calls by default. `SOAK_CALLS=200000 pytest tests/benchmarks/bench_soak.py -s` makes more.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How fast the fake is, as ratios between two measurements of the same run.
 
-Each test prints its ratio and its target, and says so when the target is missed. It does not fail then: how
-fast two things are on a busy machine decides no test. `pytest tests/benchmarks/bench_speed.py -s` shows them.
+Each test prints its ratio and its target, and reports a missed target. It does not fail then, because no test
+depends on the speed of the machine. `pytest tests/benchmarks/bench_speed.py -s` shows the ratios.
 """
 
 from __future__ import annotations

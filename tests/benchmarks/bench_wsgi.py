@@ -1,8 +1,8 @@
 """Compares candidate WSGI servers under the same application, as a Markdown table.
 
-`pytest tests/benchmarks/bench_wsgi.py -s` measures those that are installed (`pip install cheroot gunicorn
-granian uvicorn a2wsgi`), and says which are not. Each has a process of its own, with as many threads as it
-needs for a thousand streams, and a second for what is under way when it is told to stop.
+`pytest tests/benchmarks/bench_wsgi.py -s` measures the installed ones (`pip install cheroot gunicorn granian
+uvicorn a2wsgi`), and lists the missing ones. Each runs in a separate process, with enough threads for a
+thousand streams, and has one second to finish its work when it is stopped.
 """
 
 from __future__ import annotations

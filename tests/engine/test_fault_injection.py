@@ -307,7 +307,7 @@ def test_requests_during_a_worker_outage_are_carried_out_afterwards(client: Clie
     assert client.control("GET", "/clock").json["now"] == "2026-01-01T00:00:30.000Z"
 
 
-def test_a_patient_client_gets_through_a_deployment(client: Client) -> None:
+def test_a_client_that_retries_survives_a_deployment(client: Client) -> None:
     client.control("POST", "/presets/deploying", expect=201)
     seen = []
     for number in range(40):

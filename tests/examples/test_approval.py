@@ -16,7 +16,7 @@ pytestmark = [
 
 
 def nobody(post: str, draft: str) -> None:
-    """Nobody is asked."""
+    """Ask nobody for a review."""
 
 
 def test_an_approved_post_is_published(output_mock: OutputMock, client: OutputClient) -> None:

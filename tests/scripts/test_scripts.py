@@ -313,7 +313,7 @@ def test_options_of_a_workflow_apply_to_its_steps_unless_overridden(mock: Output
     assert result["error"]["activityType"] == "options#impatient"
 
 
-def test_a_step_that_takes_longer_than_it_may_is_timed_out(mock: OutputMock, client: Client) -> None:
+def test_a_step_that_exceeds_its_timeout_is_timed_out(mock: OutputMock, client: Client) -> None:
     @mock.workflow("slow")
     async def slow(ctx: Context, input: Any) -> Any:
         once = {"startToCloseTimeout": "1m", "retry": {"maximumAttempts": 1}}

@@ -109,7 +109,7 @@ def test_the_catalog_shows_the_definitions_of_the_file(play: Play) -> None:
     assert entry["outputSchema"]["type"] == "number"
 
 
-def test_a_workflow_without_a_description_has_none(play: Play) -> None:
+def test_a_workflow_without_a_description_has_none_in_the_catalog(play: Play) -> None:
     (entry,) = play("workflows: [{name: w, returns: 1}]").get("/workflow/catalog").json["workflows"]
     assert "description" not in entry
 
@@ -694,7 +694,7 @@ def test_set_evaluates_all_values_before_it_assigns_them(play: Play) -> None:
     assert client.run("w")["output"] == {"a": [2, {"a": 2, "b": 1}], "b": 1}
 
 
-def test_each_run_has_a_state_of_its_own(play: Play) -> None:
+def test_each_run_has_its_own_state(play: Play) -> None:
     client = play("""
         workflows:
           - name: w

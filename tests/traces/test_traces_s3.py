@@ -108,7 +108,7 @@ def test_a_terminated_run_is_never_uploaded(mock: OutputMock) -> None:
     assert bucket_of(mock.world.traces.source).keys() == []
 
 
-def test_each_run_of_a_chain_has_an_object_of_its_own(mock: OutputMock) -> None:
+def test_each_run_of_a_chain_has_its_own_object(mock: OutputMock) -> None:
     @mock.workflow("chain")
     async def chain(ctx: Context, input: Any) -> Any:
         if input["n"] < 3:

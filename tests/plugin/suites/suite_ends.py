@@ -1,4 +1,4 @@
-"""Tests of somebody who starts runs and polls none of them. Their names tell how each has to end."""
+"""User tests that start runs and never poll them. Their names say how each must end."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Tests of somebody whose requests do not reach the fake; each docstring is what the report has to say."""
+"""User tests whose requests do not reach the fake. Each docstring is the expected report."""
 
 import asyncio
 import http.client

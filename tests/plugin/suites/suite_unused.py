@@ -1,4 +1,4 @@
-"""Tests of somebody who scripts more than is played. Their names tell how each has to end."""
+"""User tests that script more than they use. Their names say how each must end."""
 
 import pytest
 import requests

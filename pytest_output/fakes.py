@@ -184,10 +184,6 @@ class Stage:
         """Wake all requests that wait for something of the current fake."""
         self._app.wake_all_waiters()
 
-    def waiting_requests(self) -> int:
-        """How many requests wait for something of the current fake."""
-        return self._app.waiting_requests()
-
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._app(environ, start_response)
 

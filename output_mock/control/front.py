@@ -55,10 +55,6 @@ class Front:
         """Wake all requests that wait for something, in all worlds."""
         self.worlds.wake_all_waiters()
 
-    def waiting_requests(self) -> int:
-        """How many requests wait for something, in all worlds."""
-        return self.worlds.waiting_requests()
-
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path: str = environ["PATH_INFO"]
         if path.startswith((PREFIX, CONTROL)):

@@ -287,10 +287,6 @@ class Worlds:
         for entry in self:
             entry.app.wake_all_waiters()
 
-    def waiting_requests(self) -> int:
-        """How many requests wait for something, in all worlds."""
-        return sum(entry.app.waiting_requests() for entry in self)
-
     def close(self) -> None:
         """Stop looking for idle worlds."""
         self._closing.set()

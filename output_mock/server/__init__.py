@@ -6,7 +6,7 @@ threads as requests that are being answered. Idle connections have none.
 
 from output_mock.server.open_files import allow_many_connections
 from output_mock.server.served import OnServed, Served, Stage
-from output_mock.server.serving import Application, Server, quiet, running
+from output_mock.server.serving import Application, Server, running
 
 __all__ = [
     "Application",
@@ -15,6 +15,5 @@ __all__ = [
     "Server",
     "Stage",
     "allow_many_connections",
-    "quiet",
     "running",
 ]

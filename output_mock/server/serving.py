@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import select
-import selectors
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakSet
 
 from output_mock.real_time import monotonic
 from output_mock.server.channel import Channel
@@ -37,21 +35,7 @@ class Application(Protocol):
 
     def wake_all_waiters(self) -> None: ...
 
-    def waiting_requests(self) -> int: ...
-
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]: ...
-
-
-# The servers of this process.
-_servers: WeakSet[Server] = WeakSet()
-
-
-def quiet() -> bool:
-    """Whether all requests to the servers of this process wait for something to happen.
-
-    On the loopback interface, what one side has sent reaches the other one at once.
-    """
-    return all(server.under_way() <= server.app.waiting_requests() for server in list(_servers))
 
 
 class Server:
@@ -91,23 +75,6 @@ class Server:
             else None
         )
         self._listener.idle_streams = self._idle_streams
-        _servers.add(self)
-
-    def under_way(self) -> int:
-        """How many requests are being read or answered, including those that wait for something."""
-        if self._closing:
-            return 0
-        channels = self._channels()
-        answering = [one for one in channels if one.requests or one.total_outbufs_len]
-        waiting = selectors.DefaultSelector()
-        with closing(waiting):
-            silent = [one for one in channels if one not in answering]
-            for one in [self._listener, *silent]:
-                # A connection that is closing has no more requests.
-                with suppress(OSError, ValueError, KeyError):
-                    if one.socket is not None:
-                        waiting.register(one.socket, selectors.EVENT_READ)
-            return len(answering) + len(waiting.select(0))
 
     @property
     def url(self) -> str:

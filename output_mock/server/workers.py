@@ -38,9 +38,8 @@ class Workers(ThreadedTaskDispatcher):
             if len(self._started) >= self._limit:
                 self._warn()
                 return
-            thread = threading.Thread(
-                target=self._work, name=f"output-mock-{len(self._started) + 1}", daemon=True
-            )
+            number = len(self._started) + 1
+            thread = threading.Thread(target=self._work, name=f"output-mock-server-{number}", daemon=True)
             try:
                 thread.start()
             except RuntimeError:

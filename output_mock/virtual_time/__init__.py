@@ -275,7 +275,7 @@ class VirtualTime:
                 found.append(Work((id(one), "ready"), "an event loop that has something to do"))
             else:
                 found += one.under_way()
-        if not self._app.quiet or not self._served_quietly():
+        if not self._app.quiet:
             found.append(Work("request", "a request that the fake is answering"))
         # A pause in real time holds up deadlines; other sleeps go before or after it, by their times.
         distance = (due - self._clock.nanoseconds()) / SECOND
@@ -284,10 +284,6 @@ class VirtualTime:
         if not found and look.blocked and all(one.deadlines_only() for one in waiters):
             found += look.blocked
         return found
-
-    def _served_quietly(self) -> bool:
-        server = sys.modules.get("output_mock.server")
-        return server is None or server.quiet()
 
     def _is_settled(self, waiters: list[Waiter], look: Look, due: int) -> bool:
         """Whether everything is still idle after each woken thread has had its chance to run."""

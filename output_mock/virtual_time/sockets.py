@@ -14,6 +14,7 @@ import socket
 import stat
 import struct
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -41,21 +42,25 @@ class End(NamedTuple):
 
 def readable(fd: int) -> bool:
     """Whether something is there to be read, or the connection has ended."""
-    return _ready(fd, writing=False)
+    return any_ready([fd], [])
 
 
 def writable(fd: int) -> bool:
     """Whether something can be written."""
-    return _ready(fd, writing=True)
+    return any_ready([], [fd])
 
 
-def _ready(fd: int, *, writing: bool) -> bool:
+def any_ready(reading: Iterable[int], writing: Iterable[int]) -> bool:
+    """Whether one of these can be read, or one of those written."""
     with suppress(OSError, ValueError):
-        if hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(fd, select.POLLOUT if writing else select.POLLIN)
-            return bool(poll.poll(0))
-        return any(select.select([] if writing else [fd], [fd] if writing else [], [], 0))
+        if not hasattr(select, "poll"):
+            return any(select.select(list(reading), list(writing), [], 0))
+        poll, flags = select.poll(), dict.fromkeys(reading, select.POLLIN)
+        for fd in writing:
+            flags[fd] = flags.get(fd, 0) | select.POLLOUT
+        for fd, awaited in flags.items():
+            poll.register(fd, awaited)
+        return bool(poll.poll(0))
     return True
 
 

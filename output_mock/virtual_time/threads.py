@@ -2,7 +2,8 @@
 
 A thread that waits for a lock, a condition, a queue or another thread cannot go on by itself, so it is idle.
 So is one that waits for a client to connect, or for the other end of a connection within the process to send
-something. Any other thread is busy: it computes, or waits for something outside the process.
+something. Any other thread is busy: it computes, or waits for something outside the process. The threads of
+the fake's own servers count, too: nobody else knows yet of a request that one has read from its socket.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from types import BuiltinMethodType, CodeType, FrameType, MethodType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from output_mock.callbacks import limit
+from output_mock.engine.outgoing import Outgoing
 from output_mock.engine.world import World
 from output_mock.real_time import monotonic
 from output_mock.virtual_time import sockets
@@ -37,8 +40,8 @@ _OF_SSL = {"read": "recv", "write": "send"}
 _WITH = ("BEFORE_WITH", "SETUP_WITH")
 _RECEIVING = frozenset({"_accept", "accept", "recv", "recv_into", "recvfrom", "recvfrom_into"})
 _SENDING = frozenset({"send", "sendall", "sendto"})
-# Threads of the fake itself; their work is counted with its requests.
-_OWN_NAME = "output-mock"
+# Threads of the fake itself, which do nothing that anybody waits for; but those of its servers do.
+_OWN_NAME, _SERVER_NAME = "output-mock", "output-mock-server"
 
 # By these, a test run in several processes hears what to do next. That may come at any time.
 _RUNNERS = frozenset({"execnet", "xdist"})
@@ -49,7 +52,10 @@ _THREAD_RUN = threading.Thread.run.__code__
 _TIMER_RUN = threading.Timer.run.__code__
 _WORKER: CodeType = executors._worker.__code__
 _WORK_ITEM: CodeType = executors._WorkItem.run.__code__
-_WORLD_WAIT = World.wait.__code__
+# The fake waits in these for what other threads tell it, and only has a look from time to time.
+_LOOKING: set[CodeType] = {
+    one.__code__ for one in (World.wait, Outgoing._wait_until_free, limit._in_another_thread)
+}
 _JOINING: set[CodeType] = {
     getattr(threading.Thread, name).__code__
     for name in ("join", "_wait_for_tstate_lock")
@@ -61,6 +67,8 @@ _SELECTS: set[CodeType] = {
     for name in ("EpollSelector", "PollSelector", "KqueueSelector", "SelectSelector", "_PollLikeSelector")
     if hasattr(selectors, name)
 }
+# Waitress' main loop waits in one of these, as the system has it.
+_WAITRESS_POLLS = frozenset({"poll", "poll2"})
 _STANDARD = frozenset({"threading", "queue", "selectors", "socket", "ssl", "concurrent.futures._base"})
 
 
@@ -108,7 +116,9 @@ class Threads:
         named = dict(threading._active)  # type: ignore[attr-defined]
         # Where each of them was. The number of a thread that has ended is soon reused.
         self._before = {ident: (named.get(ident), _place(frame)) for ident, frame in frames.items()}
-        self._before.pop(threading.get_ident(), None)
+        for ident, thread in named.items():
+            if ident == threading.get_ident() or thread.name.startswith(_SERVER_NAME):
+                self._before.pop(ident, None)
         # Work items that executors have not begun.
         self.submitted: WeakKeyDictionary[Future[Any], ThreadPoolExecutor] = WeakKeyDictionary()
         # Since when a thread has done nothing but pause at some place, without result.
@@ -121,12 +131,12 @@ class Threads:
         named = dict(threading._active)  # type: ignore[attr-defined]
         look = Look([], [], [], {})
         for thread in list(threading._limbo.values()):  # type: ignore[attr-defined]
-            if not thread.name.startswith(_OWN_NAME):
+            if not _only_watches(thread):
                 look.under_way.append(Work(("starts", id(thread)), f"thread {thread.name!r}, which starts"))
         me = threading.get_ident()
         for ident, frame in frames.items():
             thread = named.get(ident)
-            if ident == me or ident in waiting or (thread is not None and thread.name.startswith(_OWN_NAME)):
+            if ident == me or ident in waiting or (thread is not None and _only_watches(thread)):
                 continue
             if _hears_from_the_runner(frame):
                 continue
@@ -206,6 +216,8 @@ class Threads:
                 )
                 for key in list(registered.values())
             )
+        if code.co_name in _WAITRESS_POLLS and frame.f_globals.get("__name__") == "waitress.wasyncore":
+            return _rests_in_waitress(frame)
         return _rests_in_call(frame)
 
     def _rests_in_executor(self, frame: FrameType) -> bool:
@@ -227,9 +239,23 @@ def _rests_in_condition(frame: FrameType) -> bool | float:
         return False
     timeout = given.get("timeout")
     outer: FrameType | None = frame
-    while outer is not None and outer.f_code is not _WORLD_WAIT:
+    while outer is not None and outer.f_code not in _LOOKING:
         outer = outer.f_back
     return True if timeout is None or outer is not None else float(timeout)
+
+
+def _rests_in_waitress(frame: FrameType) -> bool:
+    """Whether waitress waits for its sockets, and nothing has come. It only handles them in further calls."""
+    if not _names_on_line(frame.f_code, frame.f_lasti) & {"poll", "select"}:
+        return False
+    reading, writing = [], []
+    for number, one in list(frame.f_locals["map"].items()):
+        # To ask a listening socket is also to have it close old connections.
+        if one.accepting or one.readable():
+            reading.append(number)
+        if not one.accepting and one.writable():
+            writing.append(number)
+    return not sockets.any_ready(reading, writing)
 
 
 def _rests_in_call(frame: FrameType) -> bool | None:
@@ -298,6 +324,11 @@ def _is_work_item(frame: FrameType | None) -> bool:
             return "future" in frame.f_locals and frame.f_locals.get("func") is not None
         frame = frame.f_back
     return False
+
+
+def _only_watches(thread: threading.Thread) -> bool:
+    """Whether a thread belongs to the fake, and not to one of its servers."""
+    return thread.name.startswith(_OWN_NAME) and not thread.name.startswith(_SERVER_NAME)
 
 
 def _hears_from_the_runner(frame: FrameType | None) -> bool:

@@ -13,9 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import aiohttp.web
@@ -24,11 +24,17 @@ import anyio.to_thread
 import httpx
 import pytest
 import requests
+import waitress
 
 from output_mock import Fault, OutputMock
+from output_mock.server.channel import Channel
+from output_mock.server.workers import Workers
 from output_mock.virtual_time import StuckError
 from output_mock.virtual_time.threads import Threads
 from tests.conftest import Suite
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 Elapsed = Callable[[], float]
 VIRTUAL = pytest.mark.output(sleep="virtual", clock="manual")
@@ -210,6 +216,32 @@ def other_process() -> Iterator[str]:
         process.kill()
 
 
+@pytest.fixture
+def waitress_server() -> Iterator[str]:
+    """The URL of a server of waitress in a thread of this process."""
+
+    def slow(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+        on_the_wall(0.01)
+        start_response("200 OK", [("Content-Length", "2")])
+        yield b"o"
+        on_the_wall(0.01)
+        yield b"k"
+
+    sockets: dict[int, Any] = {}
+    server: Any = waitress.create_server(slow, host="127.0.0.1", port=0, map=sockets)
+
+    def end() -> None:
+        for one in list(sockets.values()):
+            one.close()
+
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    yield f"http://127.0.0.1:{server.effective_port}"
+    server.trigger.pull_trigger(end)
+    thread.join()
+    server.task_dispatcher.shutdown()
+
+
 async def by_aiohttp(url: str) -> None:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.001)) as session:
         for _ in range(3):
@@ -234,7 +266,7 @@ async def by_requests_in_a_thread(url: str) -> None:
 
 
 @pytest.mark.parametrize("client", [by_aiohttp, by_httpx, by_requests_in_a_thread])
-@pytest.mark.parametrize("server", ["local_server", "other_process"])
+@pytest.mark.parametrize("server", ["local_server", "waitress_server", "other_process"])
 def test_deadlines_do_not_pass_while_a_server_responds(
     request: pytest.FixtureRequest, elapsed: Elapsed, client: Any, server: str
 ) -> None:
@@ -362,6 +394,64 @@ async def test_the_jump_that_a_poll_makes_does_not_make_it_late(output_server: O
             async with session.get(f"{url}/workflow/r/status") as answer:
                 seen.append((await answer.json())["status"])
     assert seen[-1] == "completed"
+
+
+async def status_by_aiohttp(url: str) -> int:
+    limit = aiohttp.ClientTimeout(total=0.001)
+    async with aiohttp.ClientSession(timeout=limit) as session, session.get(url) as answer:
+        return answer.status
+
+
+async def status_by_requests_in_a_thread(url: str) -> int:
+    answer = await asyncio.wait_for(asyncio.to_thread(requests.get, url), 0.001)
+    return answer.status_code
+
+
+@pytest.mark.parametrize("ask", [status_by_aiohttp, status_by_requests_in_a_thread])
+@pytest.mark.parametrize(
+    ("kind", "stage"),
+    [
+        (Channel, "__init__"),
+        (Channel, "received"),
+        (Workers, "add_task"),
+        (Workers, "_work"),
+        (Channel, "service"),
+    ],
+)
+def test_deadlines_do_not_pass_at_any_stage_of_a_request_to_the_fake(
+    output_mock: OutputMock,
+    elapsed: Elapsed,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type,
+    stage: str,
+    ask: Callable[[str], Coroutine[Any, Any, int]],
+) -> None:
+    real, held = getattr(kind, stage), threading.Event()
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        on_the_wall(0.02)
+        held.set()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(kind, stage, slow)
+    output_mock.workflow("report").takes("4m").returns(1)
+    output_mock.begin_with("report", workflow_id="r")
+    run = functools.partial(
+        output_mock.app.test_client().post, "/workflow/run", json={"workflowName": "report"}
+    )
+
+    async def poll(url: str) -> None:
+        # This request waits in the fake, which is no reason for time to pass for others.
+        waits = asyncio.create_task(asyncio.to_thread(run))
+        for _ in range(3):
+            assert await ask(f"{url}/workflow/r/status") == 200
+            await asyncio.sleep(30)
+        await waits
+
+    with output_mock.serve() as url:
+        asyncio.run(poll(url))
+    assert held.is_set()
+    assert elapsed() == 240
 
 
 @pytest.mark.asyncio

@@ -372,9 +372,6 @@ def test_a_stream_gets_its_events_on_time_while_another_task_sleeps(manual: Outp
     assert ticks[:7] == [240, 480, 720, 960, 1200, 1440, 1680]
 
 
-@pytest.mark.xfail(
-    strict=False, reason="time sometimes passes while the first request is on its way; the cause is not known"
-)
 def test_a_client_over_a_socket_sleeps_in_virtual_time_and_does_not_time_out() -> None:
     import aiohttp
 

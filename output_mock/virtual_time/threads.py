@@ -18,12 +18,22 @@ import selectors
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import thread as executors
 from contextlib import suppress
 from pathlib import Path
-from types import BuiltinMethodType, CodeType, FrameType, MethodType, ModuleType
+from types import (
+    BuiltinMethodType,
+    CodeType,
+    FrameType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+    NoneType,
+)
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -412,13 +422,34 @@ def _within_reach(frame: FrameType) -> Iterator[Any]:
     for one in [*frame.f_locals.values(), *named]:
         yield from _parts(one)
         with suppress(TypeError):
-            if not isinstance(one, (type, ModuleType)):
+            if not _is_stand_in(one) and not isinstance(one, (type, ModuleType)):
                 for part in list(vars(one).values()):
                     yield from _parts(part)
 
 
+def _is_stand_in(one: Any) -> bool:
+    """Whether this stands for another object, such as flask's `request`: even a look at its class would fetch
+    that in the wrong thread, or fail.
+    """
+    return _makes_stand_ins(type(one))  # type: ignore[arg-type]
+
+
+@functools.lru_cache(4096)
+def _makes_stand_ins(kind: type) -> bool:
+    if kind in weakref.ProxyTypes:
+        return True
+    return any(
+        "__class__" in vars(one)
+        or not isinstance(vars(one).get("__dict__"), (GetSetDescriptorType, MemberDescriptorType, NoneType))
+        for one in kind.__mro__
+        if one is not object
+    )
+
+
 def _parts(one: Any) -> Iterator[Any]:
     """An object, and those that it calls, if it is a method or a partial call: `Thread(target=queue.get)`."""
+    if _is_stand_in(one):
+        return
     yield one
     if isinstance(one, functools.partial):
         yield from _parts(one.func)

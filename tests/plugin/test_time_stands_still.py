@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ import httpx
 import pytest
 import requests
 import waitress
+from werkzeug.local import LocalProxy
 
 from output_mock import Fault, OutputMock
 from output_mock.server.channel import Channel
@@ -367,6 +369,27 @@ async def test_idle_threads_do_not_stop_virtual_time(elapsed: Elapsed) -> None:
     assert elapsed() == 7200
     stop.put(1)
     event.set()
+
+
+@pytest.mark.asyncio
+async def test_a_proxy_is_not_resolved_where_a_thread_waits(elapsed: Elapsed) -> None:
+    resolved: list[object] = []
+    stand_in, referred = LocalProxy(lambda: resolved.append(1)), {1}
+    weak = weakref.proxy(referred)
+    del referred
+    held = threading.Lock()
+    held.acquire()
+
+    def waits(held: threading.Lock, stand_in: object, weak: object) -> None:
+        held.acquire()
+
+    thread = threading.Thread(target=waits, args=(held, stand_in, weak))
+    thread.start()
+    await asyncio.sleep(5)
+    assert elapsed() == 5
+    held.release()
+    thread.join()
+    assert not resolved
 
 
 @pytest.mark.asyncio

@@ -387,7 +387,8 @@ def test_the_watchdog_continues_after_an_internal_error(
 
 
 def test_the_watching_continues_when_the_thread_that_watches_dies(monkeypatch: pytest.MonkeyPatch) -> None:
-    look, errors, died = Watchdog.look, iter([OSError("no such clock")]), []
+    # An error that nobody has told of: it is told once for each thread that watches.
+    look, errors, died = Watchdog.look, iter([OSError("this one is its end")]), []
 
     def looks(watchdog: Watchdog, passed: float, *, on_time: bool) -> None:
         error = next(errors, None)

@@ -8,7 +8,7 @@ import runpy
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import distributions, requires
 from pathlib import Path
 
 import waitress.channel
@@ -18,6 +18,8 @@ import waitress.task
 
 ROOT = Path(__file__).parents[1]
 OWN = {"output_mock", "pytest_output", "output_contract"}
+# Python 3.10 does not have `tomllib` yet, and it is imported there from another package.
+STDLIB = sys.stdlib_module_names | {"tomllib"}
 # Used only if the test program has imported them: the clients depend on anyio, and the others are looked
 # up in `sys.modules` or imported by their callers.
 BROUGHT_BY_THE_TEST = {"anyio", "httpx", "httpx2", "freezegun", "time_machine"}
@@ -57,8 +59,23 @@ def imported() -> dict[str, set[str]]:
     for path in sources():
         for name in imports([ast.parse(path.read_text())]):
             top = name.partition(".")[0]
-            if top not in OWN and top not in sys.stdlib_module_names:
+            if top not in OWN and top not in STDLIB:
                 found.setdefault(top, set()).add(str(path.relative_to(ROOT)))
+    return found
+
+
+@cache
+def distributed() -> dict[str, set[str]]:
+    """Each package that is installed, and the names of the distributions that bring it.
+
+    Python 3.10's own `packages_distributions` does not know distributions that list no packages.
+    """
+    found: dict[str, set[str]] = {}
+    for distribution in distributions():
+        for file in distribution.files or []:
+            if file.suffix in (".py", ".so"):
+                top = file.parts[0].partition(".")[0]
+                found.setdefault(top, set()).add(distribution.metadata["Name"].lower())
     return found
 
 
@@ -69,13 +86,13 @@ def declared() -> set[str]:
 
 
 def test_every_imported_package_is_declared() -> None:
-    names, distributions = declared(), packages_distributions()
+    names = declared()
     missing = {
         package: files
         for package, files in imported().items()
         if package not in BROUGHT_BY_THE_TEST
         and BROUGHT_BY.get(package) not in names
-        and not names & {one.lower() for one in distributions.get(package, [package])}
+        and not names & distributed().get(package, {package})
     }
     assert not missing
 
@@ -93,11 +110,10 @@ def test_a_server_does_not_import_optional_dependencies() -> None:
     plain = {
         re.match(r"[\w.-]+", one)[0].lower() for one in requires("output-mock") or [] if "extra ==" not in one
     }  # type: ignore[index]
-    distributions = packages_distributions()
     elsewhere = {
         package: sorted(file for file in files if not PLACES_OF_EXTRAS.match(file))
         for package, files in imported().items()
-        if not plain & {one.lower() for one in distributions.get(package, [package])}
+        if not plain & distributed().get(package, {package})
         and package not in BROUGHT_BY_THE_TEST | set(BROUGHT_BY)
     }
     assert {"pytest", "requests", "urllib3"} <= set(elsewhere)
@@ -105,8 +121,7 @@ def test_a_server_does_not_import_optional_dependencies() -> None:
 
 
 def test_every_declared_dependency_is_imported() -> None:
-    distributions = packages_distributions()
-    used = {one.lower() for package in imported() for one in distributions.get(package, [package])}
+    used = {name for package in imported() for name in distributed().get(package, {package})}
     # moto's server needs the one, and `verify -n` the other.
     assert declared() - used - {"flask-cors", "pytest-xdist", "mkdocs-material", "output-mock"} == set()
 

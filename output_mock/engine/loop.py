@@ -227,6 +227,8 @@ class ScriptLoop:
 
     def run_until_idle(self) -> None:
         """Run callbacks until none is ready. Call it between `enter` and `leave`."""
+        handle: Handle | None
+        callback: Callable[..., object] | None
         ready = self._ready
         while ready:
             self._ready = []
@@ -239,8 +241,10 @@ class ScriptLoop:
                     else:
                         handle.context.run(callback, *handle.args)
             ready = self._ready
-        # Drop the reference, as otherwise a failed task would stay, and its error would not be reported.
+        # Drop the references, as otherwise a failed task would stay, and its error would not be reported.
+        # From Python 3.12 on, the error itself keeps this frame, with its variables.
         self._turn = ready
+        handle = callback = None
 
     def enter(self) -> Outer | None:
         """Make this the running loop of the thread, even inside another loop's task.

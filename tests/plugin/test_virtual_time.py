@@ -115,6 +115,8 @@ def test_all_clocks_of_the_client_agree_with_the_fakes(manual: OutputMock, clien
         assert issubclass(datetime.datetime, client.datetime)
 
 
+# It is deprecated from Python 3.12 on, and still has to be right.
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_nothing_is_left_behind(manual: OutputMock, client: Any) -> None:
     names = (time.sleep, time.monotonic, time.time, datetime.datetime, datetime.date)
     real = [getattr(datetime.datetime, name) for name in ("now", "utcnow", "today")]

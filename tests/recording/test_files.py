@@ -142,7 +142,7 @@ def test_every_mistake_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "mistake"),
     [
-        (b'{"name": "a",}', ":1:14: the file is not valid JSON: "),
+        (b'{"name": "a" 1}', ":1:14: the file is not valid JSON: "),
         (b"\xff", ": the file is not UTF-8, as scenarios must be"),
         (b'{\n "name": "a",\n "steps": [\n  {"wait": "soon"}\n ]\n}', ":4:4: step 1, wait: 'soon' is not"),
         (b"[" * 100_000, ": the file is not valid JSON: "),

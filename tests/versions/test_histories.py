@@ -221,10 +221,9 @@ def test_pages_and_resumed_streams_are_parts_of_the_whole(
     assert sent == events[after:]
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair[0] != "0.8.0"])
 def test_a_cut_stream_is_resumed_without_loss(pair: tuple[str, str]) -> None:
-    if pair[0] == "0.8.0":
-        pytest.skip("it has no streams")
+    """Servers before 0.9 have no streams."""
     mock = fake(*pair, traced=False)
     run(mock, ["step", "sleep"])
     length = len(check(mock, "r", mock.world.find("r").run_id))

@@ -259,6 +259,8 @@ class Watchdog:
         if self._depth == 1:
             thread_id = self.thread_id = get_ident()
             self._number += 1
+            self.broken = self.over = False
+            self.interruptions = 0
             self._about, self._began = (run, step), monotonic()
             self.refusal = None
             if strict:
@@ -271,18 +273,26 @@ class Watchdog:
         try:
             return function(*args)
         finally:
-            while self.broken and self._depth == 1:
-                try:
-                    self._give_back()
-                except ScriptBlockedError:
-                    # It came late, and the script is over.
-                    continue
-            self._depth -= 1
-            if not self._depth:
-                _awake.discard(self)
-                _script_threads.discard(self.thread_id)
-                if _refusals:
-                    self.refusal = _refusals.pop(self.thread_id, None)
+            try:
+                if self._depth == 1:
+                    # First this, then the look: who interrupts does it the other way round, so one of them
+                    # sees the other. It stays so until the next script begins, as who looks may have looked
+                    # long ago.
+                    self.over = True
+                    while self.broken:
+                        try:
+                            self._give_back()
+                        except ScriptBlockedError:
+                            # It came late, and the script is over.
+                            continue
+            finally:
+                # Whatever comes: who is watched on would be broken off in what the thread does later.
+                self._depth -= 1
+                if not self._depth:
+                    _awake.discard(self)
+                    _script_threads.discard(self.thread_id)
+                    if _refusals:
+                        self.refusal = _refusals.pop(self.thread_id, None)
 
     @property
     def running(self) -> int:
@@ -391,13 +401,11 @@ class Watchdog:
             sys.settrace(before)
             for frame, traced_by in frames:
                 frame.f_trace = traced_by
-        self.over = True
         with _interrupting:
             pass
         _let_come()
         _break_offs.pop(self.thread_id, None)
-        self.broken = self.over = False
-        self.interruptions = 0
+        self.broken = False
 
 
 def _place(frame: FrameType | None, run: Watched | None) -> str:
@@ -454,8 +462,17 @@ _raise_while_traced = ctypes.PYFUNCTYPE(None, ctypes.c_ulong, *[ctypes.py_object
 )
 
 
-def _trace_nothing_more(frame: FrameType, event: str, arg: Any) -> None:
-    """The script is interrupted in what has begun already."""
+def _nothing(frame: FrameType, event: str, arg: Any) -> None:
+    pass
+
+
+# Has the interpreter trace frames that have begun, and no others. Python 3.12 calls it before it looks for
+# errors on their way, so it has to be in C there, for the same reason.
+_trace_nothing_more: Callable[[FrameType, str, Any], Any] = (
+    _nothing
+    if sys.version_info < (3, 12)
+    else ctypes.PYFUNCTYPE(None, *[ctypes.py_object] * 3)(("Py_IsInitialized", ctypes.pythonapi))
+)
 
 
 def _cpu(thread_id: int) -> float:

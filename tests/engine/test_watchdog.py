@@ -273,6 +273,24 @@ def looked_at(looks: Callable[[Watchdog, Future[None]], None]) -> ScriptBlockedE
     return watchdog.refusal
 
 
+def test_a_thread_is_not_watched_after_an_error_at_the_end_of_its_script(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watchdog = Watchdog()
+
+    def interrupted(_: Watchdog) -> None:
+        raise KeyboardInterrupt
+
+    def script() -> None:
+        watchdog.broken = True
+
+    monkeypatch.setattr(Watchdog, "_give_back", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        watchdog.run(script, strict=True)
+    assert watchdog.running == 0
+    assert watchdog.described() is None
+
+
 def test_only_timely_samples_count_for_a_waiting_script() -> None:
     def late(watchdog: Watchdog, running: Future[None]) -> None:
         for _ in range(100):

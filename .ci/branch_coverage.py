@@ -46,7 +46,7 @@ for _name in ("contract", "fakes", "plugin", "settings", "unreached"):
 
 sys.meta_path[:] = _finders
 # Tests run pytest within pytest, which would warn that it can no longer do so.
-for _name, _module in [*sys.modules.items()]:
+for _name, _module in sys.modules.copy().items():
     if _name.partition(".")[0] == "pytest_output":
         _module.__doc__ = f"{_module.__doc__}\nPYTEST_DONT_REWRITE"
 

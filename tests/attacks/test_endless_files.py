@@ -43,7 +43,8 @@ ENDING = {
 def _no_module_without_a_file(tmp_path: Path) -> Iterator[None]:
     """Forget modules without a regular file: hypothesis reads the files of all modules later."""
     yield
-    for name, module in [*sys.modules.items()]:
+    # A copy at once: a thread may still be importing.
+    for name, module in sys.modules.copy().items():
         file = Path(getattr(module, "__file__", None) or "")
         if tmp_path in file.parents and not (file.is_file() and file.stat().st_size < 10**6):
             del sys.modules[name]

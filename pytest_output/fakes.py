@@ -237,6 +237,8 @@ def reachable(url: str) -> None:
         with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5):
             pass
     except urllib.error.HTTPError as error:
+        # It keeps the connection.
+        error.close()
         pytest.fail(
             f"--output-url {url}: GET /health was answered with {error.code}; is it an Output API?",
             pytrace=False,

@@ -69,6 +69,8 @@ def _problem(base: str) -> str | None:
         with urllib.request.urlopen(f"{base.rstrip('/')}/health", timeout=_PATIENCE):
             return None
     except urllib.error.HTTPError as error:
+        # It keeps the connection.
+        error.close()
         return f"answered {error.code}; is it an Output API?"
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
+import urllib.error
 
 import pytest
 
 from output_mock import OutputMock
 from pytest_output import plugin
+from pytest_output.fakes import reachable
 from tests.conftest import Suite
 
 
@@ -258,6 +260,23 @@ def test_a_server_that_is_not_an_output_api_is_reported(suite: Suite) -> None:
     with mock.serve() as url:
         result = suite(ELSEWHERE, "--output-url", url, "-k", "the_server")
     result.stdout.fnmatch_lines(["*GET /health was answered with 404; is it an Output API?"])
+
+
+def test_the_connection_to_a_server_that_is_not_an_output_api_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python would close it in some later test, with a warning."""
+    closed: list[object] = []
+    close = urllib.error.HTTPError.close
+    monkeypatch.setattr(
+        urllib.error.HTTPError, "close", lambda error: (closed.append(error), close(error)), raising=False
+    )
+    mock = OutputMock()
+    mock.fail_next(404)
+    with mock.serve() as url, pytest.raises(pytest.fail.Exception) as failed:
+        reachable(url)
+    assert closed == [failed.value.__context__]
+    mock.close()
 
 
 @pytest.mark.parametrize(

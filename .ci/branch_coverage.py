@@ -11,8 +11,6 @@ import importlib
 import json
 import os
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +21,9 @@ SOURCES = ["output_mock", "pytest_output", "contract_tests/output_contract"]
 # A probe is a call, and calls are where Python lets interruptions in. This module counts on where they are.
 OMITTED = ["output_mock/engine/watchdog.py"]
 EXCLUDED = ["if TYPE_CHECKING:", "raise NotImplementedError", "@overload"]
-# Where the workers of pytest-xdist leave what they have seen.
-FOLDER = "BRANCH_COVERAGE_FOLDER"
+# Under which name the workers of pytest-xdist hand over what they have seen, and what they have handed over.
+_OUTPUT = "branch_coverage"
+_of_workers: list[Any] = []
 
 _is_worker = "PYTEST_XDIST_WORKER" in os.environ
 # Probes stay: taking them out means to replace functions, which other threads may be running meanwhile.
@@ -51,22 +50,22 @@ for _name, _module in sys.modules.copy().items():
         _module.__doc__ = f"{_module.__doc__}\nPYTEST_DONT_REWRITE"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_configure(config: pytest.Config) -> None:
-    if not _is_worker and FOLDER not in os.environ:
-        os.environ[FOLDER] = tempfile.mkdtemp(prefix="branch-coverage-")
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if _is_worker:
-        name = f"{os.environ['PYTEST_XDIST_WORKER']}.json"
-        Path(os.environ[FOLDER], name).write_text(json.dumps(_measured.get_coverage()))
+        session.config.workeroutput[_OUTPUT] = json.dumps(_measured.get_coverage())  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist has ended; a worker that crashed has no output."""
+    if output := getattr(node, "workeroutput", None):
+        _of_workers.append(json.loads(output[_OUTPUT]))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     coverage = _measured.get_coverage()
-    for file in Path(os.environ[FOLDER]).iterdir():
-        slipcover.merge_coverage(coverage, json.loads(file.read_text()))
+    for one in _of_workers:
+        slipcover.merge_coverage(coverage, one)
     terminalreporter.section("branch coverage")
     slipcover.print_coverage(coverage, outfile=terminalreporter._tw._file, skip_covered=True)

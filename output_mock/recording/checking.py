@@ -55,7 +55,21 @@ def _validator() -> Any:
             yield ValidationError(f"{value!r} does not match {expression!r}")
 
     extend: Any = validators.extend  # type: ignore[attr-defined, unused-ignore]
-    return extend(Draft202012Validator, {"pattern": pattern})(schema())
+    document = schema()
+    return extend(Draft202012Validator, {"pattern": pattern})(_with_targets(document, document["$defs"]))
+
+
+def _with_targets(part: Any, definitions: Mapping[str, Any]) -> Any:
+    """A part of the schema with what its references name. Following them took a third of the time."""
+    if isinstance(part, list):
+        return [_with_targets(item, definitions) for item in part]
+    if not isinstance(part, dict):
+        return part
+    whole = {name: _with_targets(item, definitions) for name, item in part.items() if name != "$defs"}
+    target = whole.pop("$ref", None)
+    if target is None:
+        return whole
+    return {**_with_targets(definitions[target.removeprefix("#/$defs/")], definitions), **whole}
 
 
 def _too_deep(scenario: Any) -> Iterator[tuple[Path, str]]:
@@ -68,16 +82,17 @@ def _too_deep(scenario: Any) -> Iterator[tuple[Path, str]]:
         if isinstance(step, dict):
             parts += ((("steps", number, name), item) for name, item in step.items() if name != "answer")
     for path, part in parts:
-        level = [part]
-        for _ in range(_DEEPEST):
-            level = [
-                item
-                for each in level
-                if isinstance(each, (dict, list))
-                for item in (each.values() if isinstance(each, dict) else each)
-            ]
-        if level:
-            yield path, f"this is nested deeper than {_DEEPEST} levels"
+        level, depth = [part], 0
+        while level := [
+            item
+            for each in level
+            if isinstance(each, (dict, list))
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]:
+            depth += 1
+            if depth == _DEEPEST:
+                yield path, f"this is nested deeper than {_DEEPEST} levels"
+                break
 
 
 def _of_schema(error: Any) -> tuple[Path, str]:

@@ -174,7 +174,7 @@ def _differences(recorded: Any, got: Any, path: tuple[str | int, ...]) -> Iterat
                 yield Difference((*path, key), recorded[key], MISSING)
             elif key not in recorded:
                 yield Difference((*path, key), MISSING, got[key])
-            else:
+            elif not _is_same_scalar(recorded[key], got[key]):
                 yield from _differences(recorded[key], got[key], (*path, key))
     elif isinstance(recorded, (list, tuple)) and isinstance(got, (list, tuple)):
         if len(recorded) != len(got):
@@ -182,9 +182,16 @@ def _differences(recorded: Any, got: Any, path: tuple[str | int, ...]) -> Iterat
             yield from _differences_of_histories(recorded, got, path)
             return
         for position, (one, other) in enumerate(zip(recorded, got, strict=True)):
-            yield from _differences(one, other, (*path, position))
+            if not _is_same_scalar(one, other):
+                yield from _differences(one, other, (*path, position))
     elif not _equal(recorded, got) and not _is_masked(recorded, got, path):
         yield Difference(path, recorded, got)
+
+
+def _is_same_scalar(recorded: Any, got: Any) -> bool:
+    """Whether two values are the same text, number, truth value or null. Most are, and this is fast."""
+    kind = type(recorded)
+    return kind is type(got) and kind is not dict and kind is not list and bool(recorded == got)
 
 
 def _differences_of_histories(

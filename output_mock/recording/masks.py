@@ -50,6 +50,11 @@ MASKED_FIELDS = frozenset(
 )
 # In headers of activities there is a payload of this name, which tells what runs in what.
 _ONLY_AS_TEXT = {"stack", "stackTrace"}
+# How much of the second after a continuation is left.
+_BACKOFF = "firstWorkflowTaskBackoff"
+_MASKED_BY_NAME = MASKED_FIELDS | _TIMES_AS_NUMBERS | {_BACKOFF}
+# The names of fields whose texts `_field` masks.
+_WITH_OWN_MASKS = {"path", "nextPageToken", "workflowId", "data"}
 # What the base 64 of a payload holds, which is shown as JSON.
 PAYLOAD = "<payload>"
 
@@ -142,15 +147,15 @@ class Masks:
 
     def value(self, value: Any, field: str = "") -> Any:
         """A JSON value that is in the field of this name."""
-        if field in MASKED_FIELDS and (isinstance(value, str) or field not in _ONLY_AS_TEXT):
-            return None if value is None else f"<{field}>"
-        if field in _TIMES_AS_NUMBERS and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return "<ms>"
-        if field == "firstWorkflowTaskBackoff" and value:
-            # How much of the second after a continuation is left.
-            return "<backoff>"
+        if field in _MASKED_BY_NAME:
+            if field in MASKED_FIELDS and (isinstance(value, str) or field not in _ONLY_AS_TEXT):
+                return None if value is None else f"<{field}>"
+            if field in _TIMES_AS_NUMBERS and isinstance(value, (int, float)) and not isinstance(value, bool):
+                return "<ms>"
+            if field == _BACKOFF and value:
+                return "<backoff>"
         if isinstance(value, str):
-            return self._field(value, field)
+            return self._field(value, field) if field in _WITH_OWN_MASKS else self.text(value)
         if isinstance(value, dict):
             return self._object(value)
         if isinstance(value, list):
@@ -158,7 +163,7 @@ class Masks:
         return value
 
     def _object(self, value: dict[str, Any]) -> dict[str, Any]:
-        if _EPOCH.fullmatch(str(value.get("seconds"))):
+        if "seconds" in value and _EPOCH.fullmatch(str(value["seconds"])):
             # A time, not a duration. One in a thousand has no nanoseconds.
             value = {**value, "seconds": "<epoch>", "nanos": "<nanos>"}
         if value.get("kind") == "TASK_QUEUE_KIND_STICKY":

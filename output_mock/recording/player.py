@@ -112,27 +112,23 @@ class Player:
         Does not send a request that needs a missing variable. A request marked `meanwhile` comes last.
         Raises `NobodyThere`.
         """
-        variables = {**(scenario.variables or {}), **self._variables}
-        made_up: dict[str, Any] = {NONCE: secrets.token_hex(4)}
-        variables |= made_up
-        if self.token is not None:
-            variables[TOKEN] = self.token
+        known = _Known({**(scenario.variables or {}), **self._variables}, self.token)
         under_way: list[_UnderWay] = []
         for number, step in enumerate(scenario.steps):
             if step.wait is not None:
                 self._pace.wait(step.wait)
             elif step.by_hand is not None:
-                self._by_hand(step.by_hand, variables)
+                self._by_hand(step.by_hand, known.variables)
             else:
-                message = self._message(step, variables)
+                message = self._message(step, known.variables)
                 if isinstance(message, dict):
                     yield Played(number, step, None, message)
                 elif step.meanwhile:
                     under_way.append(_UnderWay(number, step, partial(self._answered, message, step)))
                 else:
-                    yield self._played(number, step, *self._answered(message, step), variables, made_up)
+                    yield self._played(number, step, *self._answered(message, step), known)
         for one in under_way:
-            yield self._played(one.number, one.step, *one.answer(), variables, made_up)
+            yield self._played(one.number, one.step, *one.answer(), known)
 
     def _message(self, step: Step, variables: Mapping[str, Any]) -> Message | dict[str, Any]:
         """The request of a step, or the answer that says why it is not sent."""
@@ -147,15 +143,7 @@ class Player:
             self._pace.reach(moment)
         return message
 
-    def _played(
-        self,
-        number: int,
-        step: Step,
-        raw: Answer,
-        reached: bool,
-        variables: dict[str, Any],
-        made_up: dict[str, Any],
-    ) -> Played:
+    def _played(self, number: int, step: Step, raw: Answer, reached: bool, known: _Known) -> Played:
         body, unsaved = raw.json(), []
         for name, place in step.written.get("save", {}).items():
             value = at(body, place, _NOTHING) if isinstance(place, str) else raw.header(place["header"])
@@ -163,13 +151,12 @@ class Player:
                 unsaved.append(name)
             elif value is not None:
                 # The last page of a history has null as its token; the token before stays.
-                variables[name] = made_up[name] = value
-        masks = Masks(made_up, self.token)
+                known.save(name, value)
         try:
-            answer = masks.answer(written(raw))
+            answer = known.masks.answer(written(raw))
         except RecursionError:
             # Nested too deeply to read.
-            answer = masks.answer(written(raw, as_text=True))
+            answer = known.masks.answer(written(raw, as_text=True))
         if not reached:
             answer["not_reached"] = True
         return Played(number, step, raw, answer, tuple(unsaved))
@@ -204,6 +191,30 @@ class Player:
         finally:
             reply.close()
         return Answer(reply.status, tuple(reply.headers), bytes(reading.body), broken_off)
+
+
+class _Known:
+    """The variables of a scenario while it is played, and the masks for the values that were made up."""
+
+    def __init__(self, given: Mapping[str, Any], token: str | None) -> None:
+        self._made_up: dict[str, Any] = {NONCE: secrets.token_hex(4)}
+        self._token = token
+        self.variables: dict[str, Any] = {**given, **self._made_up}
+        if token is not None:
+            self.variables[TOKEN] = token
+        self._masks: Masks | None = None
+
+    def save(self, name: str, value: Any) -> None:
+        """Set a variable to a value from an answer."""
+        self.variables[name] = self._made_up[name] = value
+        self._masks = None
+
+    @property
+    def masks(self) -> Masks:
+        """The masks for the answers, until a value is saved."""
+        if self._masks is None:
+            self._masks = Masks(self._made_up, self._token)
+        return self._masks
 
 
 class _UnderWay:

@@ -273,7 +273,7 @@ def out_of_order(recorded: Any, got: Any, place: str = "") -> Iterator[str]:
         if common != order:
             yield f"{place or 'the answer'}: recorded in the order {common}, got {order}"
         for key in common:
-            if key not in _ANY_ORDER:
+            if isinstance(recorded[key], (dict, list)) and key not in _ANY_ORDER:
                 yield from out_of_order(recorded[key], got[key], f"{place}.{key}".lstrip("."))
     elif isinstance(recorded, list) and isinstance(got, list):
         for number, (one, other) in enumerate(zip(recorded, got, strict=False)):

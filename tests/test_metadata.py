@@ -8,7 +8,7 @@ import runpy
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import distributions, requires
+from importlib.metadata import PackageNotFoundError, distribution, requires
 from pathlib import Path
 
 import waitress.channel
@@ -38,6 +38,10 @@ def sources() -> Iterator[Path]:
         yield from (ROOT / folder).rglob("*.py")
 
 
+def is_for_types(condition: ast.expr) -> bool:
+    return "TYPE_CHECKING" in (getattr(condition, "id", ""), getattr(condition, "attr", ""))
+
+
 def imports(statements: Iterable[ast.AST]) -> Iterator[str]:
     """The modules that statements import at run time, not only for types."""
     for statement in statements:
@@ -46,7 +50,7 @@ def imports(statements: Iterable[ast.AST]) -> Iterator[str]:
         elif isinstance(statement, ast.ImportFrom):
             if statement.module and not statement.level:
                 yield statement.module
-        elif isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
+        elif isinstance(statement, ast.If) and is_for_types(statement.test):
             yield from imports(statement.orelse)
         elif not isinstance(statement, ast.expr):
             yield from imports(ast.iter_child_nodes(statement))
@@ -66,16 +70,19 @@ def imported() -> dict[str, set[str]]:
 
 @cache
 def distributed() -> dict[str, set[str]]:
-    """Each package that is installed, and the names of the distributions that bring it.
+    """Each package that declared dependencies bring, and the names of these dependencies.
 
     Python 3.10's own `packages_distributions` does not know distributions that list no packages.
     """
     found: dict[str, set[str]] = {}
-    for distribution in distributions():
-        for file in distribution.files or []:
+    for name in declared():
+        try:
+            files = distribution(name).files or []
+        except PackageNotFoundError:
+            continue
+        for file in files:
             if file.suffix in (".py", ".so"):
-                top = file.parts[0].partition(".")[0]
-                found.setdefault(top, set()).add(distribution.metadata["Name"].lower())
+                found.setdefault(file.parts[0].partition(".")[0], set()).add(name)
     return found
 
 

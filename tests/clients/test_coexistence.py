@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
@@ -36,6 +36,7 @@ from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[
 from output_mock import Context, Fault, OutputMock
 from output_mock.durations import MILLISECOND
 from tests.conftest import eventually, in_another_thread, no_hang, somebody_waits
+from tests.inner_pytest import only_plugins
 
 OTHER = "http://other.example/weather"
 BODY = {"workflowName": "report", "input": {"n": 3}}
@@ -788,11 +789,19 @@ def test_virtual_time_takes_precedence_over_time_machine(output_mock: OutputMock
 # Whole sessions with tools that are pytest plugins
 
 
-def session_of(pytester: pytest.Pytester, *options: str, ini: str = "", **files: str) -> pytest.RunResult:
-    """The outcome of pytest for these test files, in a separate process where warnings are errors."""
+def session_of(
+    pytester: pytest.Pytester, plugins: Sequence[str], *options: str, ini: str = "", **files: str
+) -> pytest.RunResult:
+    """The outcome of pytest for these test files, in a separate process where warnings are errors.
+
+    It loads the plugins in these modules beside the one for the fake and pytest-asyncio.
+    """
     pytester.makeini(f"[pytest]\nasyncio_default_fixture_loop_scope = function\n{ini}")
     pytester.makepyfile(**files)
-    return pytester.runpytest_subprocess("-Werror", "-p", "no:benchmark", *options)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in only_plugins("pytest_asyncio.plugin", *plugins).items():
+            patch.setenv(name, value)
+        return pytester.runpytest_subprocess("-Werror", *options)
 
 
 SUITE = """
@@ -857,7 +866,10 @@ def test_server(output_server):
 def test_fakes_work_in_xdist_workers_in_random_order(pytester: pytest.Pytester) -> None:
     pytester.mkdir("seeds")
     ini = "asyncio_mode = auto\noutput_seed = random"
-    outcome = session_of(pytester, "-n2", ini=ini, test_one=SUITE, test_two=SUITE)
+    plugins = ["anyio.pytest_plugin", "pytest_randomly"]
+    # pytest-randomly looks for xdist by this name.
+    options = ["-p", "xdist", "-n2"]
+    outcome = session_of(pytester, plugins, *options, ini=ini, test_one=SUITE, test_two=SUITE)
     outcome.assert_outcomes(passed=18)
     outcome.stdout.fnmatch_lines(
         ["output-mock: seed * (repeat with --output-seed=*)", "Using --randomly-seed=*"]
@@ -918,7 +930,7 @@ def test_in_process_again(fake):
 
 def test_pytest_socket_does_not_block_the_fake_in_process(pytester: pytest.Pytester) -> None:
     options = ("--disable-socket", "--allow-unix-socket")
-    outcome = session_of(pytester, *options, test_sockets=WITHOUT_SOCKETS)
+    outcome = session_of(pytester, ["pytest_socket"], *options, test_sockets=WITHOUT_SOCKETS)
     outcome.assert_outcomes(passed=6)
 
 
@@ -988,6 +1000,6 @@ def test_both_at_once_is_an_error_that_says_what_to_do(output_mock):
 
 def test_the_first_fake_of_a_session_can_be_created_in_frozen_time(pytester: pytest.Pytester) -> None:
     ini = "markers =\n    frozen: in frozen time"
-    outcome = session_of(pytester, "-p", "no:randomly", ini=ini, test_frozen=IN_FROZEN_TIME)
+    outcome = session_of(pytester, [], ini=ini, test_frozen=IN_FROZEN_TIME)
     outcome.assert_outcomes(passed=5, errors=1)
     outcome.stdout.fnmatch_lines(["*@pytest.mark.output of*another tool*has frozen time*start=…*"])

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.inner_pytest import only_plugins
+
 SUITES = Path(__file__).parent / "suites"
 # Written next to the inner tests: the pytest reports of each, as JSON.
 _RECORDER = """
@@ -56,8 +58,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Said]:
     (folder / "conftest.py").write_text(_RECORDER)
     (folder / "pytest.ini").write_text(_INI)
     reports = folder / "said.jsonl"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
-    environ = {**os.environ, "SAID": str(reports), "PYTEST_ADDOPTS": "-p no:schemathesis"}
+    # Pytest's own tracebacks take longer to make than these tests to run, and none of them is looked at.
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=native"]
+    environ = {**os.environ, **only_plugins("pytest_asyncio.plugin"), "SAID": str(reports)}
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
     assert "INTERNALERROR" not in done.stdout + done.stderr, done.stdout
     found: dict[str, dict[str, Mapping[str, Any]]] = {}

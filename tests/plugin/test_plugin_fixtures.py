@@ -171,11 +171,11 @@ def test_session_and_module_fakes_live_as_long_as_their_scope(suite: Suite) -> N
     ).assert_outcomes(passed=2)
 
 
-def test_a_fake_of_a_factory_can_have_its_own_url(output_mock_factory: Fakes) -> None:
-    mock = output_mock_factory(url="https://output.example/api")
+def test_a_fake_of_a_factory_can_have_its_own_url(output_mock_module_factory: Fakes) -> None:
+    mock = output_mock_module_factory(url="https://output.example/api")
     assert mock.url == "https://output.example/api"
     with pytest.raises(TypeError, match="clok"):
-        output_mock_factory(clok="manual")
+        output_mock_module_factory(clok="manual")
 
 
 def test_the_two_fixtures_are_separate_fakes(output_mock: OutputMock, output_server: OutputMock) -> None:

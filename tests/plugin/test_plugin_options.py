@@ -323,14 +323,11 @@ def test_help_and_markers_document_the_plugin(pytester: pytest.Pytester) -> None
 # The cost for a session that does not use the plugin
 
 
-def test_a_session_that_uses_no_fake_imports_nothing_of_it(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Other plugins may import anything.
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+def test_a_session_that_uses_no_fake_imports_nothing_of_it(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess(
+        # It may import anything.
         "-p",
-        "pytest_output.plugin",
+        "no:pytest_asyncio.plugin",
         pytester.makepyfile(
             """
             import sys

@@ -9,7 +9,7 @@ from output_mock.report import calls
 from tests.conftest import Suite
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "1")])
+@pytest.mark.parametrize("arguments", [(), ("-p", "xdist.plugin", "-n", "1")])
 def test_a_failing_test_shows_the_calls_and_the_progress_of_the_runs(
     suite: Suite, arguments: tuple[str, ...]
 ) -> None:

@@ -19,7 +19,7 @@ def test_the_traceback_of_an_assertion_ends_in_the_test(pytester: pytest.Pyteste
     ]
     pytester.makepyfile("from output_mock import started\n\n" + "\n".join(tests))
     # In a separate process, because this process shows its modules differently.
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly", "--tb=short")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--tb=short")
     result.assert_outcomes(failed=len(ASSERTIONS))
     for assertion in ASSERTIONS:
         result.stdout.fnmatch_lines([f"*output_mock.{assertion}", "E   AssertionError: expected *"])

@@ -568,7 +568,7 @@ def test_an_invalid_sleep_argument_is_refused(suite: Suite, sleep: str, words: s
 
 
 def test_an_invalid_output_sleep_in_the_ini_file_stops_the_session(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\noutput_sleep = virtuel")
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\noutput_sleep = virtuel")
     pytester.makepyfile("def test_it(output_mock): pass")
     outcome = pytester.runpytest()
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR

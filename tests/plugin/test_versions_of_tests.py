@@ -18,7 +18,7 @@ _TEST = """
 @pytest.mark.parametrize("fixture", ["output_mock", "output_server"])
 def test_all_runs_a_test_against_each_known_version(pytester: pytest.Pytester, fixture: str) -> None:
     pytester.makepyfile(_TEST.format(settings='api_version="all"', fixture=fixture))
-    result = pytester.runpytest("-v", "-s", "-p", "no:asyncio", "-p", "no:randomly")
+    result = pytester.runpytest("-v", "-s", "-p", "no:pytest_asyncio.plugin")
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(
         [
@@ -33,7 +33,7 @@ def test_all_runs_a_test_against_each_known_version(pytester: pytest.Pytester, f
 def test_both_axes_together_make_every_pair(pytester: pytest.Pytester) -> None:
     settings = 'api_version="all", sdk_version="all"'
     pytester.makepyfile(_TEST.format(settings=settings, fixture="output_mock"))
-    result = pytester.runpytest("-v", "-s", "-p", "no:asyncio", "-p", "no:randomly")
+    result = pytester.runpytest("-v", "-s", "-p", "no:pytest_asyncio.plugin")
     # A server from 0.9.2 on finds no workflow of a 0.8 worker. The fake reports that at teardown.
     result.assert_outcomes(passed=16, errors=3)
     result.stdout.fnmatch_lines(["*a server of 0.9.2 finds no workflows of workers of 0.8.0*"])
@@ -57,7 +57,7 @@ def test_a_marker_takes_precedence_over_the_ini_file_and_reaches_fakes_of_a_fact
             assert repr(output_mock.world.deployment) == "<API 0.10.0, SDK 0.11.0>"
         """
     )
-    pytester.runpytest("-p", "no:asyncio").assert_outcomes(passed=2)
+    pytester.runpytest("-p", "no:pytest_asyncio.plugin").assert_outcomes(passed=2)
 
 
 def test_the_version_all_in_the_ini_file_leaves_factory_fakes_at_the_newest(
@@ -73,7 +73,7 @@ def test_the_version_all_in_the_ini_file_leaves_factory_fakes_at_the_newest(
             pass
         """
     )
-    pytester.runpytest("-p", "no:asyncio").assert_outcomes(passed=4 + 1)
+    pytester.runpytest("-p", "no:pytest_asyncio.plugin").assert_outcomes(passed=4 + 1)
 
 
 def test_the_report_of_a_failing_test_names_an_older_version(pytester: pytest.Pytester) -> None:
@@ -86,12 +86,12 @@ def test_the_report_of_a_failing_test_names_an_older_version(pytester: pytest.Py
             assert False
         """
     )
-    result = pytester.runpytest("-p", "no:asyncio")
+    result = pytester.runpytest("-p", "no:pytest_asyncio.plugin")
     result.stdout.fnmatch_lines(["clock auto, *; seed 0; API 0.10.0, workers of SDK 0.9.2"])
 
 
 def test_an_unknown_version_fails_the_test_and_names_the_known_ones(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_TEST.format(settings='api_version="0.7"', fixture="output_mock"))
-    result = pytester.runpytest("-p", "no:asyncio")
+    result = pytester.runpytest("-p", "no:pytest_asyncio.plugin")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*version '0.7' of the server (API) is unknown; known are 0.11.0, 0.10.0*"])

@@ -250,6 +250,7 @@ def test_fails_for_one_of_many_runs(output_mock):
     start(output_mock)
 
 
+@pytest.mark.output(script_limit="200ms")
 def test_fails_for_a_script_that_never_gives_its_thread_back(output_mock):
     """without awaiting anything"""
 

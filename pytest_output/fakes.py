@@ -229,20 +229,8 @@ class Fakes:
 
 def reachable(url: str) -> None:
     """Fail the test unless an Output API answers at `url`."""
-    import http.client
-    import urllib.error
-    import urllib.request
+    from output_mock.health import health_problem
 
-    try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5):
-            pass
-    except urllib.error.HTTPError as error:
-        # It keeps the connection.
-        error.close()
-        pytest.fail(
-            f"--output-url {url}: GET /health was answered with {error.code}; is it an Output API?",
-            pytrace=False,
-        )
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        pytest.fail(f"--output-url {url}: no server answers there: {reason}", pytrace=False)
+    problem = health_problem(url, 5)
+    if problem is not None:
+        pytest.fail(f"--output-url {url}: GET /health: {problem}", pytrace=False)

@@ -9,6 +9,7 @@ import click
 from output_mock.cli import values
 from output_mock.cli.serve import serve
 from output_mock.durations import Duration, nanoseconds
+from output_mock.health import health_problem
 
 # How many seconds an answer may take, and how long to wait between two tries.
 _PATIENCE = 3.0
@@ -41,7 +42,7 @@ def health(context: click.Context, /, url: str | None, wait: int) -> None:
     """
     base = _served_here(context) if url is None else url
     ends = time.monotonic() + wait / 1e9
-    while (problem := _problem(base)) is not None:
+    while (problem := health_problem(base, _PATIENCE)) is not None:
         if time.monotonic() >= ends:
             raise click.ClickException(f"{base.rstrip('/')}/health: {problem}")
         time.sleep(_PAUSE)
@@ -57,21 +58,3 @@ def _served_here(context: click.Context) -> str:
         host = "127.0.0.1"
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{values.usual_port() if port is None else port}"
-
-
-def _problem(base: str) -> str | None:
-    """Why the server is not up; None if it is."""
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(f"{base.rstrip('/')}/health", timeout=_PATIENCE):
-            return None
-    except urllib.error.HTTPError as error:
-        # It keeps the connection.
-        error.close()
-        return f"answered {error.code}; is it an Output API?"
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        return f"no server answers there ({getattr(reason, 'strerror', None) or reason}); is it running?"

@@ -251,7 +251,7 @@ def test_an_unreachable_server_is_reported_at_once(suite: Suite) -> None:
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
         result = suite(ELSEWHERE, "--output-url", url, "-k", "the_server")
     result.assert_outcomes(errors=1, deselected=3)
-    result.stdout.fnmatch_lines([f"*--output-url {url}: no server answers there: *"])
+    result.stdout.fnmatch_lines([f"*--output-url {url}: GET /health: no server answers there (*"])
 
 
 def test_a_server_that_is_not_an_output_api_is_reported(suite: Suite) -> None:
@@ -259,7 +259,7 @@ def test_a_server_that_is_not_an_output_api_is_reported(suite: Suite) -> None:
     mock.fail_next(404)
     with mock.serve() as url:
         result = suite(ELSEWHERE, "--output-url", url, "-k", "the_server")
-    result.stdout.fnmatch_lines(["*GET /health was answered with 404; is it an Output API?"])
+    result.stdout.fnmatch_lines(["*GET /health: answered 404; is it an Output API?"])
 
 
 def test_the_connection_to_a_server_that_is_not_an_output_api_is_closed(

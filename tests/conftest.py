@@ -74,6 +74,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 # Not from `gc.get_freeze_count`, which counts hundreds of thousands of objects one by one.
 _frozen = False
+_collected = False
 _unfreeze = gc.unfreeze
 
 
@@ -90,11 +91,14 @@ gc.unfreeze = _unfreeze_and_remember
 def pytest_runtest_setup() -> None:
     """Exclude long-lived objects from garbage collection: all modules, and thousands of tests.
 
-    Virtual time must see all objects, so it ends the exclusion.
+    Virtual time must see all objects, so it ends the exclusion. What is garbage when the next test excludes
+    them again waits for the end after that: to collect it each time costs 20 s in all.
     """
-    global _frozen
+    global _collected, _frozen
     if not _frozen:
-        gc.collect()
+        if not _collected:
+            gc.collect()
+            _collected = True
         gc.freeze()
         _frozen = True
 

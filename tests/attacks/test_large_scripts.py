@@ -50,7 +50,8 @@ def test_checking_a_script_takes_linear_work(text: Callable[[int], str], tmp_pat
         return calls(read_it)
 
     read(10)
-    assert read(800) < 2.5 * read(400)
+    # The numbers are exact, so a small part that grows faster is enough to be seen.
+    assert read(200) < 2.05 * read(100)
 
 
 def test_each_of_many_mistakes_in_a_json_script_is_reported_once() -> None:

@@ -153,7 +153,10 @@ mocks: list[OutputMock] = []
 
 @pytest.mark.parametrize("clock", ["auto", "manual"])
 @pytest.mark.parametrize("script", [signals_itself, runs_steps])
-def test_an_endless_run_without_waits_ends_at_the_history_limit(clock: Any, script: Any) -> None:
+def test_an_endless_run_without_waits_ends_at_the_history_limit(
+    clock: Any, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("output_mock.engine.history_limits.MOST_EVENTS", 2_000)
     mock = OutputMock(clock)
     mocks[:] = [mock]
     mock.workflow("endless")(script)

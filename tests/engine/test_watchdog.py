@@ -195,13 +195,13 @@ def test_cleanup_of_an_ended_run_is_watched() -> None:
 
 @pytest.mark.parametrize("own_thread", [True, False])
 def test_garbage_collection_does_not_count_as_script_time(own_thread: bool) -> None:
-    held = [[index] for index in range(500_000)]
+    held = [[index] for index in range(250_000)]
     mock = OutputMock(script_limit="100ms")
     collected = []
 
     def collect(used: Callable[[], float]) -> None:
         # Longer than the limit in total, while no single collection is.
-        while sum(collected) < 0.3:
+        while sum(collected) < 0.2:
             began = used()
             gc.collect()
             collected.append(used() - began)
@@ -216,7 +216,7 @@ def test_garbage_collection_does_not_count_as_script_time(own_thread: bool) -> N
         return len(held)
 
     answer = mock.app.test_client().post("/workflow/run", json={"workflowName": "collects"})
-    assert answer.json["output"] == 500_000
+    assert answer.json["output"] == 250_000
 
 
 STOPPED = """

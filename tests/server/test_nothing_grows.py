@@ -21,34 +21,37 @@ def run(mock: OutputMock, workflow: str, given: Any = None) -> None:
     mock.world.wait(started, lambda: not started.latest().running, until=None)
 
 
-def test_only_the_last_script_errors_are_kept() -> None:
+def test_only_the_last_script_errors_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("output_mock.engine.world._KEPT_ERRORS", 100)
     mock = OutputMock(keep_runs=10)
     mock.workflow("wrong").returns(lambda given: given["missing"])
-    for n in range(2_500):
+    for n in range(250):
         run(mock, "wrong", {"n": n})
-    assert 1_000 <= len(mock.script_errors) <= 2_000
+    assert 100 <= len(mock.script_errors) <= 200
 
 
-def test_answers_of_replaced_workflows_are_not_counted_forever() -> None:
+def test_answers_of_replaced_workflows_are_not_counted_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("output_mock.engine.world._SWEEP_AT", 100)
     mock = OutputMock(keep_runs=10)
-    for n in range(2_500):
+    for n in range(250):
         script = Script()
         script.workflow("replaced").returns(n)
         mock.load(script)
         run(mock, "replaced")
-    assert 1 <= len(mock.world.answers_given) <= 1_001
+    assert 1 <= len(mock.world.answers_given) <= 101
 
 
-def test_the_number_of_kept_script_warnings_is_limited() -> None:
+def test_the_number_of_kept_script_warnings_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("output_mock.engine.outlasting._MOST", 100)
     mock = OutputMock(keep_runs=10, execution_timeout="1h")
 
     @mock.workflow("late")
     async def late(ctx: Any, given: Any) -> Any:
         await ctx.step(f"step_{given}", takes="2h", returns=None, fails=[Failure("no", retryable=False)])
 
-    for n in range(1_200):
+    for n in range(120):
         run(mock, "late", n)
-    assert len(mock.script_warnings) <= 1_000
+    assert len(mock.script_warnings) == 100
 
 
 def test_the_log_forgets_old_messages() -> None:
@@ -63,7 +66,10 @@ def test_the_log_forgets_old_messages() -> None:
         assert not reader.closed
 
 
-def test_the_log_shows_each_mistake_once_after_the_oldest_were_forgotten() -> None:
+def test_the_log_shows_each_mistake_once_after_the_oldest_were_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("output_mock.engine.world._KEPT_ERRORS", 100)
     read, write = os.pipe()
     os.set_blocking(read, False)
     with open(read, "rb"), open(write, "w") as stream:
@@ -71,7 +77,7 @@ def test_the_log_shows_each_mistake_once_after_the_oldest_were_forgotten() -> No
         mock = OutputMock(keep_runs=10)
         mock.workflow("wrong").returns(lambda given: given["missing"])
         log.follow(mock)
-        for n in range(2_100):
+        for n in range(210):
             run(mock, "wrong", n)
         told = b""
 

@@ -87,10 +87,10 @@ def test_a_stream_that_is_read_late_is_complete() -> None:
     with serving(mock) as server, opened(server.port) as late, opened(server.port) as later:
         eventually(lambda: all(one.total_outbufs_len > 2**17 for one in server._channels()))
         for connection in (later, late):
-            received = b""
+            received = bytearray()
             while not received.endswith(b"0\r\n\r\n"):
                 received += connection.recv(2**16)
-            frames = unchunked(received.partition(b"\r\n\r\n")[2]).split(b"\n\n")
+            frames = unchunked(bytes(received).partition(b"\r\n\r\n")[2]).split(b"\n\n")
             events = [
                 event
                 for frame in frames
@@ -104,10 +104,10 @@ def test_a_stream_that_is_read_late_is_complete() -> None:
 
 
 def unchunked(body: bytes) -> bytes:
-    pieces = []
-    while body:
-        size, _, rest = body.partition(b"\r\n")
-        length = int(size, 16)
-        pieces.append(rest[:length])
-        body = rest[length + 2 :]
+    pieces, at = [], 0
+    while at < len(body):
+        begin = body.index(b"\r\n", at) + 2
+        end = begin + int(body[at : begin - 2], 16)
+        pieces.append(body[begin:end])
+        at = end + 2
     return b"".join(pieces)

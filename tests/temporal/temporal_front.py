@@ -14,7 +14,7 @@ import sysconfig
 import threading
 import time
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from output_mock.javascript_json import UNDEFINED
 from output_mock.temporal.payloads import CONVERTER
+from tests.client import HANG_GUARD
 
 T = TypeVar("T")
 # The TypeScript client's names for types that have other names in Python.
@@ -89,6 +90,15 @@ async def _answering(target: str, server: subprocess.Popen[bytes]) -> None:
         except (RuntimeError, RPCError):
             assert time.monotonic() < limit, "the development server does not answer"
         await asyncio.sleep(0.1)
+
+
+def eventually(check: Callable[[], object]) -> None:
+    """Wait until `check()` is true, but do not keep Temporal busy: ask ever more rarely."""
+    limit, pause = time.monotonic() + HANG_GUARD, 0.005
+    while not check():
+        assert time.monotonic() < limit, "it did not happen"
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
 
 
 class Front:

@@ -273,9 +273,9 @@ def test_the_connection_to_a_server_that_is_not_an_output_api_is_closed(
     )
     mock = OutputMock()
     mock.fail_next(404)
-    with mock.serve() as url, pytest.raises(pytest.fail.Exception) as failed:
+    with mock.serve() as url, pytest.raises(pytest.fail.Exception, match="answered 404"):
         reachable(url)
-    assert closed == [failed.value.__context__]
+    assert len(closed) == 1
     mock.close()
 
 

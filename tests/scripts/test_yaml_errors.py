@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from output_mock import OutputMock, Script
 from output_mock.scripts.file_error import ScriptFileError
 from output_mock.scripts.loading import load_file
+from output_mock.scripts.yaml import source
 from output_mock.scripts.yaml.document import read
 from output_mock.scripts.yaml.language import ACTIONS, NODES, document
+from output_mock.scripts.yaml.source import Node, Source
 from tests.client import Client
+from tests.docs.pages import EVERYTHING
+
+# Every kind of YAML that the examples and the script of the recordings use.
+TEXTS = [(Path(__file__).parents[1] / "fidelity" / "pack.yaml").read_text(encoding="utf-8")]
+TEXTS += re.findall(r"```yaml\n(.*?)```", EVERYTHING, re.DOTALL)
 
 
 def mistakes(text: str) -> list[str]:
@@ -143,6 +151,50 @@ def test_a_file_must_be_utf_8(tmp_path: Path) -> None:
 )
 def test_an_alias_bomb_is_refused(text: str, expected: str) -> None:
     assert expected in only(text)
+
+
+PIECES = [*"abc:-,[]{}#&*!|>'\"%@` \n.0?\t", "\n  ", "\n- ", "\n  - ", ": ", "---", "|\n  x", "\u2028", "é"]
+PIECES += ["😀", "\r\n", ">-\n  y\n\n  z", '"\\u00e9"', '"\\ud800"', "{{ a }}", "key: ", "''", "&x ", "*x"]
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=14).map("".join))
+@example("&x \t")
+@example("a: |#b")
+@example("{a?b: c}")
+@example("{a: , b: c}")
+@example("---")
+@example("\ufeff\ufeffa: b")
+@example('a: "\\ud800"')
+@example("! a")
+def test_both_parsers_of_yaml_read_a_file_alike(text: str) -> None:
+    """PyYAML is built without libyaml on some machines."""
+    read_alike(text)
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+def test_both_parsers_of_yaml_read_the_examples_alike(text: str) -> None:
+    read_alike(text)
+
+
+def read_alike(text: str) -> None:
+    fast = Source(text, "f.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "_FAST_LOADER", None)
+        slow = Source(text, "f.yaml")
+    assert placed(fast.root) == placed(slow.root)
+    assert fast.mistakes == slow.mistakes
+
+
+def placed(node: Node | None) -> Any:
+    """A value of the file with the places of all its parts."""
+    if node is None:
+        return None
+    value = node.value
+    if node.is_object:
+        value = [(name, place, placed(inner)) for name, place, inner in node.items()]
+    elif node.is_list:
+        value = [placed(inner) for inner in value]
+    return type(node.value), value, node.place, node.span
 
 
 # --- the language ----------------------------------------------------------------------------------------

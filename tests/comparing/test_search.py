@@ -29,7 +29,7 @@ from output_mock.recording.files import read
 from output_mock.recording.player import Player
 from output_mock.recording.replaying import replay
 from output_mock.recording.scenario import Scenario
-from output_mock.recording.transport import SocketTransport
+from output_mock.recording.transport import InProcessTransport, SocketTransport, Transport
 from tests.comparing.broken import Answer, Broken, Fault
 from tests.recording.answering import CountedPace
 
@@ -77,23 +77,28 @@ LONG = scenario_of(
 
 
 @contextmanager
-def fake(fault: Fault | None = None) -> Iterator[str]:
-    """The URL of a fake, with an optional fault."""
+def fake(fault: Fault | None = None, *, socket: bool = False) -> Iterator[Transport]:
+    """The way to a fake with an optional fault. Without a socket it is faster, but live streams wait long."""
     mock = OutputMock("auto", scripts=[script])
     mock.world.patience = 0.0
     if fault is not None:
         mock.app.wsgi_app = Broken(mock.app.wsgi_app, fault)  # type: ignore[method-assign]
-    with mock.serve() as url:
-        yield url
+    if socket:
+        with mock.serve() as url:
+            yield SocketTransport(url)
+    else:
+        yield InProcessTransport(mock.app)
     mock.close()
 
 
-def searched(folder: Path, first: str, second: str, strategy: SearchStrategy[Scenario], most: int) -> Report:
+def searched(
+    folder: Path, first: Transport, second: Transport, strategy: SearchStrategy[Scenario], most: int
+) -> Report:
     """The report on that many sequences. Writes the differences to a folder.
 
     The sequences run one after another, because they share the time of an auto clock.
     """
-    pair = Pair(SocketTransport(first), SocketTransport(second), pace=lambda over: CountedPace())
+    pair = Pair(first, second, pace=lambda over: CountedPace())
     return Search(pair, strategy, Plan(600, 7, 1, most), Writer(folder, "0.11", None)).run()
 
 
@@ -163,10 +168,8 @@ def test_a_seeded_difference_is_found_and_shrunk(
         assert shown.file is not None
         recording = read(shown.file)
         assert [step.request for step in recording.steps if step.request] == smallest
-        assert all(
-            one.is_same for one in replay(recording, Player(SocketTransport(first), pace=CountedPace()))
-        )
-        again = list(replay(recording, Player(SocketTransport(second), pace=CountedPace())))
+        assert all(one.is_same for one in replay(recording, Player(first, pace=CountedPace())))
+        again = list(replay(recording, Player(second, pace=CountedPace())))
         assert [one.is_same for one in again] == [True] * (len(smallest) - 1) + [False]
         # Files that are already in the folder are not read again.
         more = searched(tmp_path, first, second, st.just(LONG), 1)
@@ -175,7 +178,7 @@ def test_a_seeded_difference_is_found_and_shrunk(
 
 
 def test_random_sequences_find_a_rare_fault(tmp_path: Path) -> None:
-    with fake() as first, fake(status_of_a_late_signal) as second:
+    with fake(socket=True) as first, fake(status_of_a_late_signal, socket=True) as second:
         report = searched(tmp_path, first, second, sequences(rehearsed([script]), 0.0), 24)
     assert report.kinds
     assert {kind.what for kind in report.kinds} == {"404 WorkflowNotFoundError / 409 WorkflowNotFoundError"}
@@ -183,7 +186,7 @@ def test_random_sequences_find_a_rare_fault(tmp_path: Path) -> None:
 
 
 def test_a_server_does_not_differ_from_itself(tmp_path: Path) -> None:
-    with fake() as first, fake() as second:
+    with fake(socket=True) as first, fake(socket=True) as second:
         report = searched(tmp_path / "found", first, second, sequences(rehearsed([script]), 0.0), 24)
     assert (report.kinds, report.different) == ({}, 0)
     assert report.same > 50

@@ -4,6 +4,7 @@
 conforms to the Output API. The modules, from the bottom up:
 
     versions      which versions a deployment is judged as, and which versions a check holds for
+    fitting       does a value fit a schema?
     conformity    does an answer fit the OpenAPI document of a version?
     exchange      a request and its answer, as a curl line, without secrets
     coding        decodes compressed bodies; network_errors explains network errors

@@ -14,12 +14,9 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
 
+from output_contract.fitting import Fitting
 from output_mock.contract.versions import NEWEST_VERSION, Deployment
 from output_mock.openapi import document_of
 
@@ -35,15 +32,12 @@ __all__ = [
     "schema_problems",
 ]
 
-_URI = "urn:output-mock:openapi"
 # The server rejects an unreadable body before the request gets an id, CORS headers or anything else.
 _REFUSED_UNREAD = {"SyntaxError", "PayloadTooLargeError", "UnsupportedMediaTypeError"}
 # The server rejects an undecodable path before it knows that the operation is deprecated.
 _DEPRECATION = {"deprecation", "sunset", "link"}
 # The most problems to report for a response.
 _MOST = 50
-# How many valid list items to remember for each schema.
-_MOST_FITTING = 5000
 # What a history and a stream omit unless the request asks for payloads.
 _PAYLOADS = {"input", "result", "failure", "details", "lastFailure"}
 
@@ -55,8 +49,7 @@ class Document:
         self.value = value
         # The headers that clients may rely on. Each must appear exactly where the document says.
         self.headers = {name.split(".")[0].lower() for name in value["components"]["headers"]} - {"etag"}
-        self._registry: Registry[Any] = Registry().with_resource(_URI, DRAFT202012.create_resource(value))
-        self._validators: dict[str, Draft202012Validator] = {}
+        self._fitting = Fitting(value, self.resolve)
         templates = []
         for template, item in value["paths"].items():
             pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template)
@@ -103,11 +96,8 @@ class Document:
         return found, pointer
 
     def _schema_problems(self, pointer: str, value: Any) -> Iterator[str]:
-        validator = self._validators.get(pointer)
-        if validator is None:
-            schema = {"$ref": f"{_URI}#{_quoted(pointer)}"}
-            validator = self._validators[pointer] = _Validator(schema, registry=self._registry)
-        for error in validator.iter_errors(value):
+        schema, _ = self.resolve({"$ref": f"#{pointer}"})
+        for error in self._fitting.errors(schema, value):
             yield from _explain(error)
 
     def _problems(
@@ -172,7 +162,7 @@ class Document:
             value: Any = given[name]
             if schema.get("type") == "integer" and re.fullmatch("[0-9]+", value):
                 value = int(value)
-            for problem in Draft202012Validator(schema).iter_errors(value):
+            for problem in self._fitting.errors(schema, value):
                 yield f"  header {name}: {problem.message}"
 
     def _body_problems(
@@ -307,89 +297,14 @@ def _payload_problems(body: bytes) -> Iterator[str]:
         pages += [_parse(f["data"]) for f in _frames(text) if f.get("event") == "history"]
     except (ValueError, KeyError, TypeError):
         return
-    for event in (event for page in pages for event in page):
+    events = [event for page in pages if isinstance(page, list) for event in page]
+    for event in (one for one in events if isinstance(one, dict)):
         for name, attributes in event.items():
             for key in sorted(_PAYLOADS & set(attributes if isinstance(attributes, dict) else ())):
                 yield f"  event {event.get('eventId')}: {name}.{key} is there without includePayloads=true"
 
 
 # --- schemas ---------------------------------------------------------------------------------------------
-
-
-def _is_about_others(branch: dict[str, Any], instance: Any) -> bool:
-    """Whether a branch only applies to other values, judged by one property."""
-    if branch.keys() != {"if", "then"} or not isinstance(instance, dict):
-        return False
-    condition = branch["if"]
-    if condition.keys() != {"required", "properties"} or condition["required"] != [*condition["properties"]]:
-        return False
-    for name, test in condition["properties"].items():
-        allowed = test.get("enum") or ([test["const"]] if "const" in test else None)
-        if name not in instance or (allowed is not None and instance[name] not in allowed):
-            return True
-    return False
-
-
-def _all_of(
-    validator: Any, branches: list[dict[str, Any]], instance: Any, _: object
-) -> Iterator[ValidationError]:
-    """Like `jsonschema`, but skips branches that do not apply to this value.
-
-    Each kind of event has such a branch. Checking all of them took four fifths of the time.
-    """
-    for index, branch in enumerate(branches):
-        if not _is_about_others(branch, instance):
-            yield from validator.descend(instance, branch, schema_path=index)
-
-
-class _Fitting:
-    """The texts of valid values for a schema. Keeps only the latest ones."""
-
-    def __init__(self, schema: Any) -> None:
-        # Keep the object, so that its id stays unique.
-        self.schema = schema
-        self.texts: set[str] = set()
-
-    def add(self, text: str) -> None:
-        if len(self.texts) >= _MOST_FITTING:
-            self.texts.clear()
-        self.texts.add(text)
-
-
-_fitting: dict[int, _Fitting] = {}
-
-
-def _items(validator: Any, items: Any, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
-    """Like `jsonschema`, but does not check a valid item again.
-
-    A client that polls, or follows a stream, receives the same events again and again.
-    """
-    if not isinstance(instance, list):
-        return
-    fitting = _fitting.get(id(items))
-    if fitting is None:
-        fitting = _fitting[id(items)] = _Fitting(items)
-    first = len(schema.get("prefixItems", ()))
-    for index, item in enumerate(instance[first:], first):
-        text = json.dumps(item) if isinstance(item, dict) else None
-        if text in fitting.texts:
-            continue
-        fits = True
-        for error in validator.descend(item, items, path=index):
-            fits = False
-            yield error
-        if fits and text is not None:
-            fitting.add(text)
-
-
-_Validator: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"allOf": _all_of, "items": _items}
-)
-
-
-def _quoted(pointer: str) -> str:
-    # A pointer in a reference is part of a URI, where braces must be escaped.
-    return pointer.replace("{", "%7B").replace("}", "%7D")
 
 
 def _explain(error: ValidationError) -> Iterator[str]:

@@ -206,9 +206,28 @@ def _recorded(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield f"{file.stem}: {step['request']}", step
 
 
+UUID = "0d9d0a6e-1b4e-4f0e-9d0c-2f9f6f1d7a11"
+# What stands for the masks of the recordings, as JSON. What other masks stand for is a text too.
+UNMASKED = {
+    r'"<uuid>"|"\{\{(rid\d*|last)\}\}"': f'"{UUID}"',
+    '"<time>"': '"2026-11-29T12:00:00.000Z"',
+    r'"<(ms|n)>"': "1764417600000",
+    '"<historySizeBytes>"': '{"low": 500, "high": 0, "unsigned": false}',
+    '"<workerVersion>"': '{"buildId": "b"}',
+    r'"<(sdkMetadata|meteringMetadata|acceptedRequest)>"': "{}",
+    r'"<(workflowExecutionExpirationTime|backoff)>"': '{"seconds": "5", "nanos": 0}',
+    '"<token>"': '"eyJhIjoxfQ=="',
+}
+
+
+def unmasked(text: str) -> str:
+    for mask, value in UNMASKED.items():
+        text = re.sub(mask, value, text)
+    return text
+
+
 @pytest.mark.parametrize("folder", RECORDED)
 def test_the_document_of_a_version_matches_its_recordings(folder: str) -> None:
-    """Masks in the recordings are replaced first: `<uuid>` is no valid id, `{{rid}}` stands for one."""
     document = document_for(*RECORDED[folder])
     found = []
     for name, step in _recorded(folder):
@@ -216,11 +235,10 @@ def test_the_document_of_a_version_matches_its_recordings(folder: str) -> None:
         answer = step["answer"]
         text = json.dumps(answer["json"]) if "json" in answer else answer.get("text", "")
         path = re.sub(r"\{\{[^}]*\}\}", "x", path)
+        headers = {name: UUID if value == "<uuid>" else value for name, value in answer["headers"].items()}
         problems = document.response_problems(
-            method, path, answer["status"], answer["headers"], text.encode()
+            method, path, answer["status"], headers, unmasked(text).encode()
         )
-        found += [
-            f"{name}: {one}" for one in problems if not re.search(r"'<\w+>|\{\{|<payload>|cut off", one)
-        ]
-    # A mask turns a number into a text, which matches no alternative.
-    assert [one for one in found if "'' was expected" not in one] == []
+        # A masked payload is an object, where the server sends Base64; a recording may end before a stream.
+        found += [f"{name}: {one}" for one in problems if not re.search("<payload>|cut off", one)]
+    assert found == []

@@ -1,4 +1,7 @@
-"""The tools that agents use to control a fake, over the Model Context Protocol."""
+"""The tools that agents use to control a fake, over the Model Context Protocol.
+
+The package for that is imported where it is used, as it takes longer to import than pytest and the fake.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client as AgentClient
-from mcp import StdioServerParameters
 
 from output_mock import OutputMock, Script
 from output_mock.agents.fake_client import FakeClient
-from output_mock.agents.tools import agent_server
 from output_mock.control.worlds import Worlds
 from output_mock.recording.transport import InProcessTransport, SocketTransport
 from tests.cli.commands import one_line, run
@@ -43,6 +43,7 @@ class Failed(Exception):
 
 def used(server: Any, steps: Callable[[Use], Awaitable[None]]) -> None:
     """Run `steps` with the tools of a server."""
+    from mcp import Client as AgentClient
 
     problem: Exception | None = None
 
@@ -69,6 +70,12 @@ def used(server: Any, steps: Callable[[Use], Awaitable[None]]) -> None:
         raise problem
 
 
+def agent_server(fake: FakeClient) -> Any:
+    from output_mock.agents.tools import agent_server
+
+    return agent_server(fake)
+
+
 @pytest.fixture
 def worlds() -> Worlds:
     return worlds_of(Script())
@@ -82,6 +89,8 @@ def server(worlds: Worlds) -> Iterator[Any]:
 
 def test_an_agent_scripts_and_drives_the_fake_that_the_command_starts(tmp_path: Path) -> None:
     """End to end: the SDK's client starts the command, and a program calls the fake's URL."""
+    from mcp import StdioServerParameters
+
     noisy = tmp_path / "noisy.py"
     # Output of a script must not get between the messages.
     noisy.write_text(
@@ -110,6 +119,8 @@ def test_an_agent_scripts_and_drives_the_fake_that_the_command_starts(tmp_path: 
 
 
 def test_each_tool_says_what_it_does_and_what_it_changes(server: Any) -> None:
+    from mcp import Client as AgentClient
+
     async def main() -> None:
         async with AgentClient(server) as client:
             tools = {tool.name: tool for tool in (await client.list_tools()).tools}

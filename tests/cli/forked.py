@@ -1,4 +1,4 @@
-"""Runs the command in new processes, which are forked from one that has already imported it."""
+"""Runs the command, or a program, in new processes, forked from one that has already imported the fake."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
+import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -69,3 +71,27 @@ def _main(
     from output_mock.cli import main
 
     main()
+
+
+def error_of(program: str) -> str:
+    """Run Python code in a new process. Returns the traceback of its error, or nothing if it has none."""
+    reader, writer = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_execute, args=(textwrap.dedent(program), writer))
+    process.start()
+    writer.close()
+    with reader:
+        try:
+            error: str = reader.recv()
+        except EOFError:
+            error = "the process ended early"
+    process.join()
+    return error
+
+
+def _execute(program: str, out: Connection) -> None:
+    try:
+        exec(compile(program, "program.py", "exec"), {"__name__": "program"})
+    except BaseException:
+        out.send(traceback.format_exc())
+    else:
+        out.send("")

@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from output_mock import Context, Fault, OutputMock
+from tests.cli.forked import error_of
 
 RUN = {"workflowName": "echo", "input": {"n": 3}}
 JSON = {"Content-Type": "application/json"}
@@ -469,17 +470,10 @@ def test_transports_of_a_client_are_used_and_those_without_a_socket_are_left_alo
 # Packages that are imported late, or not at all
 
 
-def in_a_new_process(pytester: pytest.Pytester, code: str) -> None:
-    pytester.makepyfile(program=code)
-    result = pytester.runpython("program.py")
-    assert result.ret == 0, result.stderr.str()
-
-
 @pytest.mark.parametrize("name", ["requests", *PACKAGES])
-def test_a_package_is_patched_only_once_the_test_imports_it(pytester: pytest.Pytester, name: str) -> None:
+def test_a_package_is_patched_only_once_the_test_imports_it(name: str) -> None:
     pytest.importorskip(name)
-    in_a_new_process(
-        pytester,
+    problem = error_of(
         f"""
         import sys
         from output_mock import OutputMock
@@ -502,17 +496,17 @@ def test_a_package_is_patched_only_once_the_test_imports_it(pytester: pytest.Pyt
         else:
             raise AssertionError("the fake is closed")
         mock.close()
-        """,
+        """
     )
+    assert not problem, problem
 
 
 @pytest.mark.parametrize("missing", [["httpx"], ["httpx2"], ["httpx", "httpx2"], ["requests"]], ids=repr)
-def test_a_missing_http_package_is_no_error(pytester: pytest.Pytester, missing: list[str]) -> None:
+def test_a_missing_http_package_is_no_error(missing: list[str]) -> None:
     left = [name for name in ("requests", *PACKAGES) if name not in missing]
     for name in left:
         pytest.importorskip(name)
-    in_a_new_process(
-        pytester,
+    problem = error_of(
         f"""
         import importlib, sys
         for name in {missing}:
@@ -521,16 +515,16 @@ def test_a_missing_http_package_is_no_error(pytester: pytest.Pytester, missing: 
         with OutputMock().in_process() as url:
             for name in {left}:
                 assert importlib.import_module(name).get(url + "/health").text == "OK"
-        """,
+        """
     )
+    assert not problem, problem
 
 
-def test_httpx_can_be_an_alias_of_httpx2(pytester: pytest.Pytester) -> None:
+def test_httpx_can_be_an_alias_of_httpx2() -> None:
     package = pytest.importorskip("httpx2")
     if not hasattr(package, "alias_httpx"):
         pytest.skip("this httpx2 has no alias_httpx; install a newer one")
-    in_a_new_process(
-        pytester,
+    problem = error_of(
         """
         import httpx2
         httpx2.alias_httpx()
@@ -541,16 +535,16 @@ def test_httpx_can_be_an_alias_of_httpx2(pytester: pytest.Pytester) -> None:
             assert httpx is httpx2
             assert httpx.get(url + "/health").text == "OK"
         assert httpx2.Client._send_single_request is send
-        """,
+        """
     )
+    assert not problem, problem
 
 
 @pytest.mark.parametrize("name", ["requests", *PACKAGES])
-def test_a_package_is_unpatched_when_no_fake_is_open(pytester: pytest.Pytester, name: str) -> None:
+def test_a_package_is_unpatched_when_no_fake_is_open(name: str) -> None:
     pytest.importorskip(name)
     place = "Session.get_adapter" if name == "requests" else "AsyncClient._send_single_request"
-    in_a_new_process(
-        pytester,
+    problem = error_of(
         f"""
         import {name}
         from output_mock import OutputMock
@@ -561,8 +555,9 @@ def test_a_package_is_unpatched_when_no_fake_is_open(pytester: pytest.Pytester, 
                 pass
             assert {name}.{place} is not before
         assert {name}.{place} is before
-        """,
+        """
     )
+    assert not problem, problem
 
 
 def test_a_package_that_is_imported_again_is_patched_too() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from fastapi.testclient import TestClient
-from publishing.desk import desk
 
 from output_mock import Context, Failure, OutputMock
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
 
 DRAFTS = "https://desk.example/drafts"
 
@@ -17,6 +18,9 @@ DRAFTS = "https://desk.example/drafts"
 @pytest.fixture
 def people(output_mock: OutputMock) -> Iterator[TestClient]:
     """The desk, as people use it, and the workflow that calls it."""
+    # Only when a test needs it: FastAPI takes a while to import.
+    from fastapi.testclient import TestClient
+    from publishing.desk import desk
 
     @output_mock.workflow("publish")
     async def publish(ctx: Context, input: Any) -> Any:

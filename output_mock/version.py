@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 NAME = "output-mock"
 
 
+@functools.cache
 def version() -> str:
     """The version that is installed, or `(not installed)`."""
     from importlib import metadata

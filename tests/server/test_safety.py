@@ -116,6 +116,12 @@ WORKFLOWS = st.sampled_from(
         {"workflows": []},
     ]
 )
+# Building a strategy costs more than drawing from it.
+QUERIES = {
+    operation.name: {name: values(schema) for name, schema in operation.query.items()}
+    for operation in OPERATIONS
+}
+BODIES = {operation.name: values(operation.body) for operation in OPERATIONS if operation.body is not None}
 IDS = st.sampled_from(["a", "b", "main", "default", "s", "1", "made", "echo", "flaky"])
 
 
@@ -129,9 +135,9 @@ def controls(draw: Any) -> tuple[str, str, Any]:
         name = draw(st.one_of(IDS, IDS, NASTY))
         path = f"{begin}{quote(name.encode('utf-8', 'surrogatepass'), safe='')}{rest.partition('}')[2]}"
     query = {}
-    for name, schema in operation.query.items():
+    for name, strategy in QUERIES[operation.name].items():
         if draw(st.integers(0, 3)) == 0:
-            value = draw(values(schema))
+            value = draw(strategy)
             query[name] = str(value).lower() if isinstance(value, bool) else str(value)
     query.setdefault("timeout", "0s") if operation.name == "waitForCalls" else None
     if query:
@@ -141,7 +147,7 @@ def controls(draw: Any) -> tuple[str, str, Any]:
         )
     body = None
     if operation.body is not None:
-        strategy = values(operation.body)
+        strategy = BODIES[operation.name]
         if operation.name in ("addWorkflows", "replaceWorkflows"):
             strategy = st.one_of(WORKFLOWS, strategy)
         body = draw(strategy)
@@ -153,6 +159,23 @@ def controls(draw: Any) -> tuple[str, str, Any]:
     return operation.method, f"/__mock__{path}", body
 
 
+KNOWN_BODY = st.fixed_dictionaries(
+    {},
+    optional={
+        "workflowName": st.one_of(IDS, NASTY),
+        "workflowId": st.one_of(IDS, NASTY),
+        "input": JSON,
+        "timeout": st.one_of(st.integers(250, 1000), SCALARS),
+        "catalog": st.one_of(st.just("main"), NASTY),
+        "payload": JSON,
+        "stepName": NASTY,
+        "reason": NASTY,
+    },
+)
+START_BODY = fitting(openapi.document()["components"]["schemas"]["StartRequest"])
+API_BODIES = st.one_of(KNOWN_BODY, KNOWN_BODY, START_BODY, JSON)
+
+
 @st.composite
 def requests(draw: Any) -> tuple[str, str, Any]:
     """A request for the API."""
@@ -161,21 +184,7 @@ def requests(draw: Any) -> tuple[str, str, Any]:
         begin, _, rest = path.partition("{")
         name = draw(st.one_of(IDS, NASTY)) or "a"
         path = f"{begin}{quote(name.encode('utf-8', 'surrogatepass'), safe='')}{rest.partition('}')[2]}"
-    schema = openapi.document()["components"]["schemas"].get("StartRequest", {})
-    known = st.fixed_dictionaries(
-        {},
-        optional={
-            "workflowName": st.one_of(IDS, NASTY),
-            "workflowId": st.one_of(IDS, NASTY),
-            "input": JSON,
-            "timeout": st.one_of(st.integers(250, 1000), SCALARS),
-            "catalog": st.one_of(st.just("main"), NASTY),
-            "payload": JSON,
-            "stepName": NASTY,
-            "reason": NASTY,
-        },
-    )
-    body = draw(st.one_of(known, known, fitting(schema) if schema else JSON, JSON))
+    body = draw(API_BODIES)
     return method, path, body if method in ("POST", "PATCH") else None
 
 

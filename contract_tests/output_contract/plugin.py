@@ -194,6 +194,14 @@ def _checks(items: list[pytest.Item]) -> list[tuple[pytest.Item, Check]]:
     return found
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not read the files of other areas than the requested ones. It takes longer than many checks."""
+    areas = {one.partition(".")[0] for one in config.getoption("output_only")}
+    area = collection_path.stem.removeprefix("test_")
+    is_other = areas and area in AREAS and area not in areas
+    return True if is_other and _is_of_the_suite(collection_path) else None
+
+
 def _is(check: Check, wanted: str) -> bool:
     """Whether a check is the requested one, one of its cases, or a check of the requested area."""
     return wanted in (check.area, check.id, check.id.partition("[")[0])

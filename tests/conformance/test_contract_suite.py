@@ -10,6 +10,7 @@ from output_contract.checks import AREAS
 from output_contract.pack import script
 from output_contract.target import Target
 from output_contract.verification import Wanted, verify
+from output_contract.versions import NEWEST
 from output_mock import OutputMock
 from tests.conformance.broken_fakes import BROKEN, TOKEN, Broken
 
@@ -26,7 +27,8 @@ def test_every_broken_fake_is_caught_by_the_check_that_claims_it(
     true_fake: OutputMock, broken: Broken
 ) -> None:
     target = Target(broken.application(true_fake.app), TOKEN)
-    verdict = verify(Wanted(target=target, only=broken.caught_by, patience=2, strict=True))
+    versions = {"api_version": NEWEST, "sdk_version": NEWEST}
+    verdict = verify(Wanted(target=target, only=broken.caught_by, patience=2, strict=True, **versions))
     assert verdict.exit_status == 1, verdict.words
     caught = {one.id.partition("[")[0] for one in verdict.failed}
     assert caught == set(broken.caught_by), "each of the checks that claim it has to find it"

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, CodeType, ModuleType
 from typing import Any
+from weakref import WeakSet
 
 _HEAD = object.__basicsize__
 # How a function takes its arguments, as CPython has it (METH_VARARGS and so on).
@@ -155,29 +156,36 @@ class ChangedMethod:
         ctypes.pythonapi.PyType_Modified(ctypes.py_object(self._kind))
 
 
-# The references to class methods that were found last, and how many modules there were then.
-_taken: tuple[int, list[BuiltinFunctionType]] = 0, []
+# The references to class methods that were found last, and the modules that there were then.
+_taken: list[BuiltinFunctionType] = []
+_searched: WeakSet[ModuleType] = WeakSet()
 
 
 def taken_methods(kinds: Iterable[type], names: Iterable[str]) -> list[BuiltinFunctionType]:
     """References to class methods that were made before: `field(default_factory=datetime.now)`.
 
     To find them, all objects of the process are searched, which takes longer than many tests. As modules
-    make such references, the search is repeated only when there are more modules.
+    make such references, the search is repeated only when there are new modules.
     """
     global _taken
-    modules, found = _taken
-    if modules != len(sys.modules):
+    new = [
+        module
+        # Another thread may be importing.
+        for module in sys.modules.copy().values()
+        # Anything may be there, also what has no weak references.
+        if issubclass(type(module), ModuleType) and module not in _searched
+    ]
+    if new:
         kinds, names = tuple(kinds), frozenset(names)
         # Frozen objects (`gc.freeze`) are not searched. Freezing again would also freeze objects that live
         # for a short time only.
         gc.unfreeze()
-        found = [
+        _taken = [
             one
             for one in gc.get_referrers(*kinds)
             if type(one) is BuiltinFunctionType
             and one.__name__ in names
             and any(one.__self__ is kind for kind in kinds)
         ]
-        _taken = len(sys.modules), found
-    return found
+        _searched.update(new)
+    return _taken

@@ -34,6 +34,8 @@ from output_mock.server.workers import Workers
 from output_mock.virtual_time import StuckError
 from output_mock.virtual_time.threads import Threads
 from tests.conftest import Suite
+from tests.plugin import slow_server
+from tests.plugin.slow_server import Slow, on_the_wall
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -41,11 +43,6 @@ if TYPE_CHECKING:
 Elapsed = Callable[[], float]
 VIRTUAL = pytest.mark.output(sleep="virtual", clock="manual")
 pytestmark = VIRTUAL
-
-
-def on_the_wall(seconds: float) -> None:
-    """Take this long in real time, like code that waits for something outside the process."""
-    threading.Event().wait(seconds)
 
 
 @pytest.fixture
@@ -174,23 +171,6 @@ async def test_deadlines_do_not_pass_while_a_process_runs(elapsed: Elapsed) -> N
     assert elapsed() == 0
 
 
-class Slow(http.server.BaseHTTPRequestHandler):
-    """Sends its response in two pieces, with a pause before each."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        on_the_wall(0.01)
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        on_the_wall(0.01)
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def local_server() -> Iterator[str]:
     """The URL of a server in a thread of this process."""
@@ -206,13 +186,8 @@ def local_server() -> Iterator[str]:
 @pytest.fixture
 def other_process() -> Iterator[str]:
     """The URL of a server in another process."""
-    code = (
-        "import http.server, tests.plugin.test_time_stands_still as it\n"
-        "server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), it.Slow)\n"
-        "print(server.server_port, flush=True)\n"
-        "server.serve_forever()"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", slow_server.__name__]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
         process.kill()

@@ -162,6 +162,19 @@ def test_time_functions_stored_earlier_return_the_fakes_time(manual: OutputMock)
     assert Earlier.now() > Earlier(2026, 1, 2)
 
 
+def test_time_functions_stored_by_a_module_that_replaces_another_return_the_fakes_time(
+    manual: OutputMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "stamps", ModuleType("stamps"))
+    with manual.virtual_time():
+        pass
+    module = ModuleType("stamps")
+    module.now = datetime.datetime.now  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "stamps", module)
+    with manual.virtual_time():
+        assert module.now() == manual.clock.now().replace(tzinfo=None)
+
+
 def test_time_values_have_the_usual_types_and_relations(manual: OutputMock) -> None:
     with manual.virtual_time():
         now = datetime.datetime.now()

@@ -21,7 +21,6 @@ import yaml
 
 import output_mock
 from output_mock.agents.fake_client import FakeClient
-from output_mock.agents.tools import agent_server
 from output_mock.callbacks.journal import Callback, CallbackList
 from output_mock.callbacks.sending import Callbacks
 from output_mock.cli import command as main
@@ -452,6 +451,9 @@ def control_errors() -> str:
 
 def agent_tools() -> str:
     """The tools for agents."""
+    # It takes longer to import than everything else here.
+    from output_mock.agents.tools import agent_server
+
     # Lists all tools without a fake.
     listed = asyncio.run(
         agent_server(FakeClient(InProcessTransport(output_mock.OutputMock().app))).list_tools()

@@ -52,10 +52,13 @@ def first_column(path: str, heading: str) -> list[str]:
 def variables(folder: Path) -> set[str]:
     """The environment variables that the code of a folder names in quotes."""
     found = set()
+    beginning = r"(?:OUTPUT|TEMPORAL|NODE)_"
     for file in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        text = file.read_text()
+        # Parsing takes long, and most files name none.
+        for node in ast.walk(ast.parse(text)) if re.search(beginning, text) else ():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.update(re.findall(r"^(?:OUTPUT|TEMPORAL|NODE)_[A-Z0-9_]*[A-Z0-9]$", node.value))
+                found.update(re.findall(rf"^{beginning}[A-Z0-9_]*[A-Z0-9]$", node.value))
     for file in folder.rglob("*.ts"):
         # Read by a function, or as a key of the environment.
         found.update(re.findall(r'(?:variable\(|\benv\[)"([A-Z0-9_]+)"', file.read_text()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from output_mock.contract.operations import Endpoint, Operation
@@ -25,6 +26,12 @@ def header_text(unmatched_reason: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
+@lru_cache(maxsize=256)
+def _likeness(one: str, other: str) -> float:
+    """How alike two parts of paths are, from 0 to 1. The parts of most operations are the same few."""
+    return difflib.SequenceMatcher(None, one, other).ratio()
+
+
 def no_route(method: str, path: str, endpoints: Sequence[tuple[Operation, Endpoint]]) -> str:
     """The reason for a path, or a method of it, that does not exist."""
     asked = path.split("/")
@@ -32,7 +39,7 @@ def no_route(method: str, path: str, endpoints: Sequence[tuple[Operation, Endpoi
     for operation, endpoint in endpoints:
         parts = endpoint.path.split("/")
         same = [
-            1.0 if "{" in part else difflib.SequenceMatcher(None, one.lower(), part).ratio()
+            1.0 if "{" in part else _likeness(one.lower(), part)
             for one, part in zip(asked, parts, strict=False)
         ]
         score = sum(same) / max(len(asked), len(parts)) + 0.1 * (operation.method == method)

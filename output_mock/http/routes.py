@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -37,8 +38,7 @@ class Router:
             (operation, endpoint) for operation in operations for endpoint in operation.endpoints
         ]
         self._patterns = [
-            (re.compile(f"{in_regex(endpoint.path)}/?", re.IGNORECASE), operation, endpoint)
-            for operation, endpoint in self.endpoints
+            (_pattern(endpoint.path), operation, endpoint) for operation, endpoint in self.endpoints
         ]
         self._fixed = {
             (operation.method, endpoint.path): Route(operation, endpoint)
@@ -72,6 +72,12 @@ class Router:
         if problem is not None:
             raise problem
         return None
+
+
+@cache
+def _pattern(path: str) -> re.Pattern[str]:
+    # Every fake has all of them; they are few.
+    return re.compile(f"{in_regex(path)}/?", re.IGNORECASE)
 
 
 def in_regex(path: str) -> str:

@@ -6,6 +6,7 @@ and the most frequent ones, are compiled here, each schema once. All others are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ Keyword = Callable[[Any, Mapping[str, Any]], Test]
 # The types of JSON that are types of Python. A boolean is an integer in Python, and 1.0 is one in JSON.
 _TYPES = {"string": str, "object": dict, "array": list, "boolean": bool}
 _SCALAR = (str, int, float, type(None))
+_ABSENT = object()
 
 
 class Fitting:
@@ -41,6 +43,7 @@ class Fitting:
             "type": self._type,
             "const": lambda value, schema: self._enum([value], schema),
             "enum": self._enum,
+            "pattern": self._pattern,
             "required": self._required,
             "properties": self._properties,
             "dependentSchemas": self._dependent_schemas,
@@ -82,6 +85,9 @@ class Fitting:
             tests.append(lambda value: False)
         elif schema is not True:
             for name, content in schema.items():
+                if name == "format" or (name == "additionalProperties" and content is True):
+                    # They demand nothing: `jsonschema` only checks formats when told to.
+                    continue
                 if name in self._keywords:
                     tests.append(self._keywords[name](content, schema))
                 elif name in self._validator.VALIDATORS:
@@ -99,10 +105,16 @@ class Fitting:
         return partial(_passes, self._tests(target))
 
     def _type(self, types: Any, schema: Mapping[str, Any]) -> Test:
+        if types in ("integer", "null"):
+            return _is_integer if types == "integer" else lambda value: value is None
         if isinstance(types, str) and types in _TYPES:
             python = _TYPES[types]
             return lambda value: isinstance(value, python)
         return self._as_in_the_library("type", types, schema)
+
+    def _pattern(self, pattern: str, schema: Mapping[str, Any]) -> Test:
+        search = re.compile(pattern).search
+        return lambda value: not isinstance(value, str) or search(value) is not None
 
     def _enum(self, values: list[Any], schema: Mapping[str, Any]) -> Test:
         if all(isinstance(one, _SCALAR) for one in values):
@@ -140,7 +152,32 @@ class Fitting:
         )
 
     def _all_of(self, schemas: list[Any], schema: Mapping[str, Any]) -> Test:
-        return partial(_passes, [partial(_passes, self._tests(one)) for one in schemas])
+        compiled: list[Test] = [partial(_passes, self._tests(one)) for one in schemas]
+        # An event has dozens of schemas here, each for one kind: those of its kind are looked up.
+        always: list[Test] = []
+        chosen: dict[str, dict[tuple[bool, Any], list[Test]]] = {}
+        for one, test in zip(schemas, compiled, strict=True):
+            condition = _condition(one)
+            if condition is None:
+                always.append(test)
+                continue
+            name, values = condition
+            for value in values:
+                chosen.setdefault(name, {}).setdefault((isinstance(value, bool), value), []).append(test)
+
+        def passes(value: Any) -> bool:
+            if not isinstance(value, dict):
+                # A condition on a property holds for all that has no properties.
+                return _passes(compiled, value)
+            for name, tests in chosen.items():
+                given = value.get(name, _ABSENT)
+                if isinstance(given, _SCALAR) and not _passes(
+                    tests.get((isinstance(given, bool), given), []), value
+                ):
+                    return False
+            return _passes(always, value)
+
+        return passes
 
     def _any_of(self, schemas: list[Any], schema: Mapping[str, Any]) -> Test:
         compiled = [self._tests(one) for one in schemas]
@@ -182,6 +219,24 @@ class Fitting:
         for index, one in enumerate(schemas):
             if not self.fits(one, value):
                 yield from validator.descend(value, one, schema_path=index)
+
+
+def _is_integer(value: Any) -> bool:
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _condition(schema: Any) -> tuple[str, list[Any]] | None:
+    """The name and the values of the one property that decides whether a schema demands anything."""
+    match schema:
+        case {"if": {"required": [name], "properties": dict(properties), **further}, "then": _, **others}:
+            test = properties.get(name, {})
+            values = test.get("enum") or [test.get("const", _ABSENT)] if isinstance(test, dict) else [_ABSENT]
+            plain = all(isinstance(one, _SCALAR) for one in values)
+            if not further and not others and len(properties) == len(test) == 1 and plain:
+                return name, values
+    return None
 
 
 def _passes(tests: list[Test], value: Any) -> bool:

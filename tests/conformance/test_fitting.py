@@ -38,6 +38,18 @@ SCHEMAS: list[Any] = [
     {"prefixItems": [{"type": "integer"}], "items": {"type": "string"}},
     {"items": False},
     {"allOf": [{"type": "integer"}, {"minimum": 1}]},
+    {
+        "allOf": [
+            {"maxProperties": 1},
+            {"if": {"required": ["a"], "properties": {"a": {"const": 1}}}, "then": {"required": ["b"]}},
+            {"if": {"required": ["a"], "properties": {"a": {"enum": [True, "x"]}}}, "then": False},
+            {"if": {"required": ["c"], "properties": {"c": {"const": None}}}, "then": {"required": ["d"]}},
+        ]
+    },
+    {"allOf": [{"if": {"required": ["a"], "properties": {"b": {"const": 2}}}, "then": False}]},
+    {"allOf": [{"if": {"required": ["a"], "properties": {"a": {"const": [1]}}}, "then": False}]},
+    {"allOf": [{"if": {"required": ["a"], "properties": {"a": {"type": "boolean"}}}, "then": False}]},
+    {"allOf": [{"if": {"required": ["a"], "properties": {"a": {"const": 1}}}, "then": True, "else": False}]},
     {"anyOf": [{"type": "string"}, {"minimum": 1, "type": "number"}]},
     {"oneOf": [{"type": "integer"}, {"minimum": 1}]},
     {"if": {"type": "object", "required": ["a"]}, "then": {"required": ["b"]}, "else": {"type": "array"}},
@@ -47,11 +59,23 @@ SCHEMAS: list[Any] = [
     {"then": False, "else": False},
     {"not": {"$ref": "#/parts/tree"}},
     {"type": "string", "pattern": "^a+$", "maxLength": 2},
+    {"pattern": "a"},
+    {"type": "string", "format": "date-time"},
+    {"properties": {"a": {"const": 1}}, "additionalProperties": True},
 ]
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, 1.0, 1.5, -1, "", "a", "1", "aaa", [], {}),
     *([1], [True], [""], ["a"], [1, "a"], [1, 1], [1, "a", 2], [[]], [None]),
-    *({"a": 1}, {"a": True}, {"a": 1, "b": 2}, {"b": None}, {"c": None}, {"cc": 1}, {"d": {"value": 1}}),
+    *(
+        {"a": 1},
+        {"a": True},
+        {"a": 1, "b": 2},
+        {"a": [1]},
+        {"b": None},
+        {"c": None},
+        {"cc": 1},
+        {"d": {"value": 1}},
+    ),
     {"value": 1, "under": [{"value": 2.0, "under": []}]},
     {"value": 1, "under": [{"value": 2, "under": [{"value": True}]}]},
     {"value": 1, "more": 1},

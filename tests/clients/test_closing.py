@@ -76,10 +76,10 @@ def threads() -> int:
 @pytest.mark.parametrize(
     ("use", "number", "clock"),
     [
-        (not_opened, 1000, "auto"),
+        (not_opened, 100, "auto"),
         (not_opened, 100, "real"),
         # More than the number of addresses for fakes in process.
-        (left_open_in_process, 300, "auto"),
+        (left_open_in_process, 255, "auto"),
         (left_open_in_process, 20, "real"),
         (served, 20, "auto"),
         (served, 20, "real"),

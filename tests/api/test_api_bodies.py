@@ -294,7 +294,7 @@ def test_a_body_that_contradicts_its_content_encoding_is_refused(client: Client,
 @BOTH_TRANSPORTS
 def test_a_small_compressed_body_that_decompresses_too_large_is_refused(client: Client) -> None:
     headers = {**JSON, "Content-Encoding": "gzip"}
-    bomb = gzip.compress(b"x" * (50 * LIMIT))
+    bomb = gzip.compress(b"x" * (50 * LIMIT), compresslevel=1)
     assert len(bomb) < LIMIT
     refused(client, 413, "PayloadTooLargeError", data=bomb, headers=headers)
 

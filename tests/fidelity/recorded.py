@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,17 +24,18 @@ from tests.fidelity.played_clock import PlayedClock
 FOLDER = Path(__file__).parents[1] / "recordings"
 
 
+# Many tests ask for the same recordings, in other groups and by other names.
+_read = cache(read)
+
+
 class Recordings(Mapping[str, Scenario]):
     """Recordings by name. Each is read on first use, since few tests need all of them."""
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
         self._paths = dict(paths)
-        self._read: dict[str, Scenario] = {}
 
     def __getitem__(self, name: str) -> Scenario:
-        if name not in self._read:
-            self._read[name] = read(self._paths[name])
-        return self._read[name]
+        return _read(self._paths[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)

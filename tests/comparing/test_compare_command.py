@@ -51,7 +51,7 @@ def test_compare_writes_differences_that_replay_reproduces_and_nothing_else(
             "--seed",
             "3",
             "--sequences",
-            "24",
+            "8",
             "--settle",
             "0s",
             "--at-once",

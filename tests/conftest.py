@@ -36,9 +36,14 @@ settings.register_profile("repeatable", settings.get_profile("explore"), derando
 settings.load_profile("repeatable")
 
 
-# Files whose tests share something costly, such as a Temporal: one worker runs all tests of such a file.
+# Files whose tests share something costly, such as a Temporal or an import: one worker runs all of such a file.
 # Marks of xdist, such as `xdist_group`, do not reach it with pytest 9.2.
-KEPT_TOGETHER = {"tests/temporal/test_temporal.py", "tests/plugin/test_end_of_test.py"}
+KEPT_TOGETHER = {
+    "tests/agents/test_mcp.py",
+    "tests/examples/test_desk.py",
+    "tests/plugin/test_end_of_test.py",
+    "tests/temporal/test_temporal.py",
+}
 
 
 @pytest.hookimpl(tryfirst=True)

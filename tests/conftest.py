@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,14 @@ SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("explore", deadline=None, suppress_health_check=SLOW_IS_FINE, print_blob=True)
 settings.register_profile("repeatable", settings.get_profile("explore"), derandomize=True, database=None)
 settings.load_profile("repeatable")
+# Hypothesis also tries the constants of all modules that were imported so far, which other tests decide.
+with suppress(ImportError):
+    from hypothesis.internal.conjecture import providers
+
+    providers.is_local_module_file = lambda path: False
 
 
-# Files whose tests share something costly, such as a Temporal or an import: one worker runs all of such a file.
+# Files whose tests share something costly, such as a Temporal or an import: one worker runs all of a file.
 # Marks of xdist, such as `xdist_group`, do not reach it with pytest 9.2.
 KEPT_TOGETHER = {
     "tests/agents/test_mcp.py",

@@ -179,7 +179,7 @@ def test_a_seeded_difference_is_found_and_shrunk(
 
 def test_random_sequences_find_a_rare_fault(tmp_path: Path) -> None:
     with fake(socket=True) as first, fake(status_of_a_late_signal, socket=True) as second:
-        report = searched(tmp_path, first, second, sequences(rehearsed([script]), 0.0), 24)
+        report = searched(tmp_path, first, second, sequences(rehearsed([script]), 0.0), 60)
     assert report.kinds
     assert {kind.what for kind in report.kinds} == {"404 WorkflowNotFoundError / 409 WorkflowNotFoundError"}
     assert report.different < 20 < report.same

@@ -63,8 +63,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     folders_only = all(Path(argument).is_dir() for argument in config.args)
     if option.numprocesses is None and option.dist == "no" and not option.tx and folders_only:
         cores = config.hook.pytest_xdist_auto_num_workers(config=config)
-        # Tests spend a third of their time waiting for servers, other processes and the clock.
-        option.numprocesses = cores + 1
+        # Tests spend half of their time waiting for servers, other processes and the clock.
+        option.numprocesses = cores + 2
 
 
 @pytest.hookimpl(optionalhook=True)

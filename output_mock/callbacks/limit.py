@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from output_mock.callbacks.no_answer import TookTooLong
 from output_mock.real_time import monotonic
+from output_mock.thread_frames import current_frames
 
 T = TypeVar("T")
 # A signal that does nothing where nobody handles it. Windows has none.
@@ -157,7 +158,7 @@ def _in_another_thread(call: Callable[[], T], seconds: float) -> T:
         if _is_debugged(ident):
             until = monotonic() + seconds
         elif monotonic() >= until:
-            raise TookTooLong(_stack(sys._current_frames().get(ident)))
+            raise TookTooLong(_stack(current_frames().get(ident)))
     (answer,) = outcome
     if isinstance(answer, BaseException):
         raise answer
@@ -178,5 +179,5 @@ def _is_debugged(thread: int) -> bool:
     """Whether somebody may be looking at this thread in a debugger."""
     if "pydevd" in sys.modules:
         return True
-    stack = traceback.walk_stack(sys._current_frames().get(thread))
+    stack = traceback.walk_stack(current_frames().get(thread))
     return any(frame.f_globals.get("__name__", "").partition(".")[0] in _DEBUGGERS for frame, _ in stack)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from output_mock.real_time import monotonic
+from output_mock.thread_frames import current_frames
 
 if TYPE_CHECKING:
     from output_mock.scripts.script import Scripted
@@ -123,7 +123,7 @@ def _break_off(thread: threading.Thread) -> None:
 
 def _place(thread_id: int | None, file: str) -> str:
     """Where a thread is that reads a file, in words: the line of the file, or of what it imports."""
-    frame: FrameType | None = sys._current_frames().get(thread_id or 0)
+    frame: FrameType | None = current_frames().get(thread_id or 0)
     own, package = str(Path(file).absolute()), str(Path(__file__).parents[1])
     elsewhere: str | None = None
     while frame is not None:

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from output_mock.durations import SECOND, Duration, format_duration, nanoseconds
 from output_mock.real_time import monotonic
+from output_mock.thread_frames import current_frames
 
 if TYPE_CHECKING:
     from output_mock.scripts.definition import WorkflowDefinition
@@ -307,7 +308,7 @@ class Watchdog:
     def described(self) -> str | None:
         """Which script runs, where it is, and since when; None when none does. Asked by any thread."""
         (run, step), began, thread_id = self._about, self._began, self.thread_id
-        frame = sys._current_frames().get(thread_id)
+        frame = current_frames().get(thread_id)
         if not self._depth or frame is None:
             return None
         words = "a script" if run is None else f"the script of workflow {run.definition.name!r}"
@@ -323,7 +324,7 @@ class Watchdog:
         It was `on_time` when the process could have run all the while.
         """
         thread_id, number = self.thread_id, self._number
-        frame = sys._current_frames().get(thread_id)
+        frame = current_frames().get(thread_id)
         if not self._depth or frame is None:
             return
         (cpu_before, collected_before), (cpu, collected) = (

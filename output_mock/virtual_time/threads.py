@@ -41,6 +41,7 @@ from output_mock.callbacks import limit
 from output_mock.engine.outgoing import Outgoing
 from output_mock.engine.world import World
 from output_mock.real_time import monotonic
+from output_mock.thread_frames import current_frames
 from output_mock.virtual_time import sockets
 
 _RLOCK = type(threading.RLock())
@@ -122,7 +123,7 @@ class Threads:
     """
 
     def __init__(self, patience: float) -> None:
-        frames = sys._current_frames()
+        frames = current_frames()
         named = dict(threading._active)  # type: ignore[attr-defined]
         # Where each of them was. The number of a thread that has ended is soon reused.
         self._before = {ident: (named.get(ident), _place(frame)) for ident, frame in frames.items()}
@@ -137,7 +138,7 @@ class Threads:
 
     def look(self, waiting: set[int]) -> Look:
         """See what all threads are doing, except this one and those that are `waiting` for time to pass."""
-        frames = sys._current_frames()
+        frames = current_frames()
         named = dict(threading._active)  # type: ignore[attr-defined]
         look = Look([], [], [], {})
         for thread in list(threading._limbo.values()):  # type: ignore[attr-defined]

@@ -50,6 +50,17 @@ SCHEMAS: list[Any] = [
     {"allOf": [{"if": {"required": ["a"], "properties": {"a": {"const": [1]}}}, "then": False}]},
     {"allOf": [{"if": {"required": ["a"], "properties": {"a": {"type": "boolean"}}}, "then": False}]},
     {"allOf": [{"if": {"required": ["a"], "properties": {"a": {"const": 1}}}, "then": True, "else": False}]},
+    {
+        "allOf": [
+            {"if": {"required": ["a"], "properties": {"a": {"const": 1}}}, "then": True, "minProperties": 2}
+        ]
+    },
+    {
+        "allOf": [
+            {"if": {"required": ["a"], "properties": {"a": {"const": 1}}, "minProperties": 2}, "then": False}
+        ]
+    },
+    {"allOf": [{"if": {"required": ["a"], "properties": {"a": {"const": 1}, "b": False}}, "then": False}]},
     {"anyOf": [{"type": "string"}, {"minimum": 1, "type": "number"}]},
     {"oneOf": [{"type": "integer"}, {"minimum": 1}]},
     {"if": {"type": "object", "required": ["a"]}, "then": {"required": ["b"]}, "else": {"type": "array"}},

@@ -10,7 +10,7 @@ from output_mock import OutputMock, Script
 from output_mock.control.front import Front
 from output_mock.control.worlds import Worlds
 from output_mock.server import running
-from tests.client import Client
+from tests.client import HANG_GUARD, Client
 
 script = Script()
 script.workflow("echo").returns(lambda given: given)
@@ -31,8 +31,8 @@ def worlds_of(*scripts: Any, **options: Any) -> Worlds:
     def make(given: Mapping[str, Any]) -> OutputMock:
         made = {"clock": given.get("clock", "auto"), "seed": given.get("seed", 7)}
         mock = OutputMock(**made, scripts=[] if given.get("scripts") == "none" else scripts or [script])
-        # Nothing else wakes a waiting request.
-        mock.world.patience = 0.3
+        # On a busy machine the other thread of a test may be late.
+        mock.world.patience = HANG_GUARD
         return mock
 
     return Worlds(make({}), make, **options)

@@ -8,16 +8,12 @@ import sys
 import threading
 from types import FrameType
 
+# Two threads that switched the collector off and on crosswise would leave it off.
 _alone = threading.RLock()
 
-
-def _after_fork() -> None:
-    global _alone
-    _alone = threading.RLock()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    # A fork meanwhile would leave it off in the child.
+    os.register_at_fork(before=_alone.acquire, after_in_parent=_alone.release, after_in_child=_alone.release)
 
 
 def current_frames() -> dict[int, FrameType]:
@@ -29,8 +25,9 @@ def current_frames() -> dict[int, FrameType]:
     """
     with _alone:
         collects = gc.isenabled()
-        gc.disable()
         try:
+            # Inside the block: a signal or an interruption may come as soon as this has returned.
+            gc.disable()
             return sys._current_frames()  # noqa: TID251
         finally:
             if collects:

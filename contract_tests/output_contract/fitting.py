@@ -7,6 +7,7 @@ and the most frequent ones, are compiled here, each schema once. All others are 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -38,6 +39,9 @@ class Fitting:
         self._resolve = resolve
         # By the ids of the schemas, which are kept so that no other object gets the same id.
         self._compiled: dict[int, tuple[Any, list[Test]]] = {}
+        # Those that other threads may use: they are complete.
+        self._ready: dict[int, tuple[Any, list[Test]]] = {}
+        self._compiling = threading.Lock()
         self._keywords: dict[str, Keyword] = {
             "$ref": self._ref,
             "type": self._type,
@@ -67,12 +71,24 @@ class Fitting:
 
     def fits(self, schema: Any, value: Any) -> bool:
         """Whether a value fits a schema of the document."""
-        return _passes(self._tests(schema), value)
+        ready = self._ready.get(id(schema))
+        return _passes(self._compile(schema) if ready is None else ready[1], value)
 
     def errors(self, schema: Any, value: Any) -> Iterator[ValidationError]:
         """What is wrong with a value, by a schema of the document. Nothing if it fits."""
         if not self.fits(schema, value):
             yield from self._validator.descend(value, schema)
+
+    def _compile(self, schema: Any) -> list[Test]:
+        with self._compiling:
+            try:
+                tests = self._tests(schema)
+            except BaseException:
+                # A test that is not complete would pass everything.
+                self._compiled.clear()
+                raise
+            self._ready[id(schema)] = schema, tests
+        return tests
 
     def _tests(self, schema: Any) -> list[Test]:
         known = self._compiled.get(id(schema))
@@ -234,7 +250,7 @@ def _condition(schema: Any) -> tuple[str, list[Any]] | None:
             test = properties.get(name, {})
             values = test.get("enum") or [test.get("const", _ABSENT)] if isinstance(test, dict) else [_ABSENT]
             plain = all(isinstance(one, _SCALAR) for one in values)
-            if not further and not others and len(properties) == len(test) == 1 and plain:
+            if plain and not further and not others and len(properties) == len(test) == 1:
                 return name, values
     return None
 

@@ -26,22 +26,24 @@ def header_text(unmatched_reason: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-@lru_cache(maxsize=256)
 def _likeness(one: str, other: str) -> float:
-    """How alike two parts of paths are, from 0 to 1. The parts of most operations are the same few."""
+    """How alike two parts of paths are, from 0 to 1."""
     return difflib.SequenceMatcher(None, one, other).ratio()
+
+
+# The parts of most operations are the same few. What is kept must be short, as anybody may ask for anything.
+_kept_likeness = lru_cache(maxsize=256)(_likeness)
+_LONGEST_KEPT = 100
 
 
 def no_route(method: str, path: str, endpoints: Sequence[tuple[Operation, Endpoint]]) -> str:
     """The reason for a path, or a method of it, that does not exist."""
-    asked = path.split("/")
+    asked = path.lower().split("/")
+    alike = _kept_likeness if len(path) <= _LONGEST_KEPT else _likeness
     best, likeness = "", -1.0
     for operation, endpoint in endpoints:
         parts = endpoint.path.split("/")
-        same = [
-            1.0 if "{" in part else _likeness(one.lower(), part)
-            for one, part in zip(asked, parts, strict=False)
-        ]
+        same = [1.0 if "{" in part else alike(one, part) for one, part in zip(asked, parts, strict=False)]
         score = sum(same) / max(len(asked), len(parts)) + 0.1 * (operation.method == method)
         if score > likeness:
             best, likeness = f"{operation.method} {endpoint.path}", score

@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, CodeType, ModuleType
 from typing import Any
-from weakref import WeakSet
 
 _HEAD = object.__basicsize__
 # How a function takes its arguments, as CPython has it (METH_VARARGS and so on).
@@ -158,7 +157,7 @@ class ChangedMethod:
 
 # The references to class methods that were found last, and the modules that there were then.
 _taken: list[BuiltinFunctionType] = []
-_searched: WeakSet[ModuleType] = WeakSet()
+_searched: dict[str, int] = {}
 
 
 def taken_methods(kinds: Iterable[type], names: Iterable[str]) -> list[BuiltinFunctionType]:
@@ -167,15 +166,10 @@ def taken_methods(kinds: Iterable[type], names: Iterable[str]) -> list[BuiltinFu
     To find them, all objects of the process are searched, which takes longer than many tests. As modules
     make such references, the search is repeated only when there are new modules.
     """
-    global _taken
-    new = [
-        module
-        # Another thread may be importing.
-        for module in sys.modules.copy().values()
-        # Anything may be there, also what has no weak references.
-        if issubclass(type(module), ModuleType) and module not in _searched
-    ]
-    if new:
+    global _taken, _searched
+    # Another thread may be importing; and anything may be there, also what has no hash or weak references.
+    modules = {name: id(module) for name, module in sys.modules.copy().items()}
+    if not modules.items() <= _searched.items():
         kinds, names = tuple(kinds), frozenset(names)
         # Frozen objects (`gc.freeze`) are not searched. Freezing again would also freeze objects that live
         # for a short time only.
@@ -187,5 +181,5 @@ def taken_methods(kinds: Iterable[type], names: Iterable[str]) -> list[BuiltinFu
             and one.__name__ in names
             and any(one.__self__ is kind for kind in kinds)
         ]
-        _searched.update(new)
+        _searched = modules
     return _taken

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -47,6 +49,7 @@ SCHEMAS: list[Any] = [
         ]
     },
     {"allOf": [{"if": {"required": ["a"], "properties": {"b": {"const": 2}}}, "then": False}]},
+    {"allOf": [{"if": {"required": ["a"], "properties": {"a": True}}, "then": False}]},
     {"allOf": [{"if": {"required": ["a"], "properties": {"a": {"const": [1]}}}, "then": False}]},
     {"allOf": [{"if": {"required": ["a"], "properties": {"a": {"type": "boolean"}}}, "then": False}]},
     {"allOf": [{"if": {"required": ["a"], "properties": {"a": {"const": 1}}}, "then": True, "else": False}]},
@@ -118,3 +121,25 @@ def test_a_history_without_readable_events_is_a_problem(events: Any) -> None:
     body = json.dumps({"workflow": {}, "runId": "r", "events": events}).encode()
     problems = response_problems("GET", "/workflow/w/runs/r/history", 200, headers, body)
     assert [one for one in problems if one.startswith("  body.events")]
+
+
+def test_threads_that_compile_the_same_schema_agree() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(50):
+                properties = {f"p{number}": {"type": "string"} for number in range(50)}
+                schema = {"properties": properties, "required": ["missing"]}
+                fitting = Fitting({"tried": schema}, lambda node: (node, ""))
+                assert not any(pool.map(fitting.fits, [schema] * 4, [{}] * 4))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_schema_that_could_not_be_compiled_is_not_taken_for_one_that_demands_nothing() -> None:
+    schema = {"minimum": 5, "$ref": "#/missing"}
+    fitting = Fitting({"tried": schema}, lambda node: {}[node["$ref"]])
+    for _ in range(2):
+        with pytest.raises(KeyError, match="missing"):
+            fitting.fits(schema, 1)

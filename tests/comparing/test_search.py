@@ -181,7 +181,10 @@ def test_random_sequences_find_a_rare_fault(tmp_path: Path) -> None:
     with fake(socket=True) as first, fake(status_of_a_late_signal, socket=True) as second:
         report = searched(tmp_path, first, second, sequences(rehearsed([script]), 0.0), 60)
     assert report.kinds
-    assert {kind.what for kind in report.kinds} == {"404 WorkflowNotFoundError / 409 WorkflowNotFoundError"}
+    found = {kind.what for kind in report.kinds}
+    assert "404 WorkflowNotFoundError / 409 WorkflowNotFoundError" in found
+    # On a busy machine a signal may be in time for one of them, and late for the other.
+    assert all(what.endswith(" / 409 WorkflowNotFoundError") for what in found)
     assert report.different < 20 < report.same
 
 

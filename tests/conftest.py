@@ -23,6 +23,7 @@ import output_mock.in_process.requests_client  # noqa: F401
 import pytest_output.fakes  # noqa: F401
 from output_mock import OutputMock
 from tests.client import HANG_GUARD, Client, connected
+from tests.inner_pytest import only_plugins
 
 # Keep what is compiled, also where the environment says otherwise: the workers, and the
 # hundreds of processes that tests start, would each compile the whole package anew.
@@ -84,7 +85,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 # Not from `gc.get_freeze_count`, which counts hundreds of thousands of objects one by one.
 _frozen = False
-_collected = False
 _unfreeze = gc.unfreeze
 
 
@@ -97,6 +97,11 @@ def _unfreeze_and_remember() -> None:
 gc.unfreeze = _unfreeze_and_remember
 
 
+def pytest_collection_finish() -> None:
+    """Leave out of what is excluded below what the imports of all tests have thrown away."""
+    gc.collect()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """Exclude long-lived objects from garbage collection: all modules, and thousands of tests.
@@ -104,11 +109,8 @@ def pytest_runtest_setup() -> None:
     Virtual time must see all objects, so it ends the exclusion. What is garbage when the next test excludes
     them again waits for the end after that: to collect it each time costs 20 s in all.
     """
-    global _collected, _frozen
+    global _frozen
     if not _frozen:
-        if not _collected:
-            gc.collect()
-            _collected = True
         gc.freeze()
         _frozen = True
 
@@ -249,8 +251,9 @@ def in_another_thread(work: Callable[[], Any], *, limit: float = HANG_GUARD) -> 
 
 @pytest.fixture
 def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Runs inner pytests, without a plugin that takes five times as long to load as everything else."""
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:schemathesis")
+    """Runs inner pytests with this plugin and pytest-asyncio."""
+    for name, value in only_plugins("pytest_asyncio.plugin").items():
+        monkeypatch.setenv(name, value)
     return pytester
 
 

@@ -39,8 +39,8 @@ class Fitting:
         self._resolve = resolve
         # By the ids of the schemas, which are kept so that no other object gets the same id.
         self._compiled: dict[int, tuple[Any, list[Test]]] = {}
-        # Those that other threads may use: they are complete.
-        self._ready: dict[int, tuple[Any, list[Test]]] = {}
+        # Those of the schemas that are being compiled. They pass too much, so nobody else may use them.
+        self._incomplete: dict[int, tuple[Any, list[Test]]] = {}
         self._compiling = threading.Lock()
         self._keywords: dict[str, Keyword] = {
             "$ref": self._ref,
@@ -71,8 +71,8 @@ class Fitting:
 
     def fits(self, schema: Any, value: Any) -> bool:
         """Whether a value fits a schema of the document."""
-        ready = self._ready.get(id(schema))
-        return _passes(self._compile(schema) if ready is None else ready[1], value)
+        known = self._compiled.get(id(schema))
+        return _passes(self._compile(schema) if known is None else known[1], value)
 
     def errors(self, schema: Any, value: Any) -> Iterator[ValidationError]:
         """What is wrong with a value, by a schema of the document. Nothing if it fits."""
@@ -83,20 +83,18 @@ class Fitting:
         with self._compiling:
             try:
                 tests = self._tests(schema)
-            except BaseException:
-                # A test that is not complete would pass everything.
-                self._compiled.clear()
-                raise
-            self._ready[id(schema)] = schema, tests
+                self._compiled.update(self._incomplete)
+            finally:
+                self._incomplete.clear()
         return tests
 
     def _tests(self, schema: Any) -> list[Test]:
-        known = self._compiled.get(id(schema))
+        known = self._compiled.get(id(schema)) or self._incomplete.get(id(schema))
         if known is not None:
             return known[1]
         tests: list[Test] = []
         # Known before it is compiled, as it may refer to itself.
-        self._compiled[id(schema)] = schema, tests
+        self._incomplete[id(schema)] = schema, tests
         if schema is False:
             tests.append(lambda value: False)
         elif schema is not True:

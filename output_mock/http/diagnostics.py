@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from output_mock.contract.operations import Endpoint, Operation
@@ -26,20 +26,15 @@ def header_text(unmatched_reason: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def _likeness(one: str, other: str) -> float:
-    """How alike two parts of paths are, from 0 to 1."""
-    return difflib.SequenceMatcher(None, one, other).ratio()
-
-
-# The parts of most operations are the same few. What is kept must be short, as anybody may ask for anything.
-_kept_likeness = lru_cache(maxsize=256)(_likeness)
-_LONGEST_KEPT = 100
-
-
 def no_route(method: str, path: str, endpoints: Sequence[tuple[Operation, Endpoint]]) -> str:
     """The reason for a path, or a method of it, that does not exist."""
+
+    # The parts of most operations are the same few.
+    @cache
+    def alike(one: str, other: str) -> float:
+        return difflib.SequenceMatcher(None, one, other).ratio()
+
     asked = path.lower().split("/")
-    alike = _kept_likeness if len(path) <= _LONGEST_KEPT else _likeness
     best, likeness = "", -1.0
     for operation, endpoint in endpoints:
         parts = endpoint.path.split("/")

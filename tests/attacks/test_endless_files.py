@@ -6,8 +6,7 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,17 +36,6 @@ ENDING = {
     "GeneratorExit": "raise GeneratorExit\n",
     "CancelledError": "import asyncio\nraise asyncio.CancelledError\n",
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_module_without_a_file(tmp_path: Path) -> Iterator[None]:
-    """Forget modules without a regular file: hypothesis reads the files of all modules later."""
-    yield
-    # A copy at once: a thread may still be importing.
-    for name, module in sys.modules.copy().items():
-        file = Path(getattr(module, "__file__", None) or "")
-        if tmp_path in file.parents and not (file.is_file() and file.stat().st_size < 10**6):
-            del sys.modules[name]
 
 
 @pytest.mark.parametrize("kind", ENDLESS)

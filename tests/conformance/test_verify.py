@@ -45,6 +45,7 @@ from output_mock.recording.transport import InProcessTransport, SocketTransport
 from tests.cli import commands
 from tests.conformance.broken_fakes import BROKEN, TOKEN
 from tests.conftest import eventually
+from tests.inner_pytest import only_plugins
 
 IDS = Path(__file__).with_name("contract_ids.txt")
 PACKAGE = Path(verification.__file__).parent
@@ -894,7 +895,7 @@ def test_a_check_that_ran_on_one_of_two_servers_is_a_difference() -> None:
 
 # This plugin takes as long to load as all others together.
 ALL_PLUGINS = {"PYTEST_ADDOPTS": "-p no:schemathesis"}
-OUR_PLUGIN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p pytest_output.plugin"}
+OUR_PLUGIN = only_plugins()
 
 
 def plain(

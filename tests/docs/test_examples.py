@@ -31,7 +31,6 @@ from output_mock.traces.drawing import drawn
 from pytest_output import plugin, settings
 from tests.cli.commands import one_line, run
 from tests.docs.pages import EVERYTHING, PAGES, ROOT, blocks, everywhere, page
-from tests.inner_pytest import only_plugins
 
 README = page("README.md")
 # Code below a link to a file must be in that file.
@@ -138,11 +137,7 @@ def test_code_that_is_quoted_from_a_file_matches_the_file() -> None:
             assert f"\n\n{piece}\n" in text, f"{file} has not what {path} shows:\n{piece}"
 
 
-def test_the_documented_tests_pass_or_fail_as_shown(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable, value in only_plugins("pytest_asyncio.plugin").items():
-        monkeypatch.setenv(variable, value)
+def test_the_documented_tests_pass_or_fail_as_shown(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(**{f"test_{number}": code for number, (code, _) in enumerate(SUITES)})
     pytester.makeini(blocks("docs/start/python-tests.md", "ini")[0])
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")

@@ -184,7 +184,7 @@ def test_a_fully_masked_field_may_have_any_value_but_must_exist() -> None:
     assert compared({"stuck": "<stuck>"}, {"stuck": 1}) != []
 
 
-# Hypothesis also tries words of the modules that other tests have imported.
+# Values of masked fields are all the same.
 @given(st.text(min_size=1).filter(lambda name: Masks({}).value({name: 1}) == {name: 1}))
 def test_any_key_can_be_addressed_by_a_pointer(name: str) -> None:
     (one,) = differences(answer({"x": {name: 1}}), answer({"x": {name: 2}}))

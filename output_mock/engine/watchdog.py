@@ -347,8 +347,9 @@ class Watchdog:
             self._idle = 0.0
             self._starved = None
         elif on_time:
-            before_that, self._starved = self._starved, _kept_waiting(thread_id)
-            if before_that is not None and self._starved - before_that < _STARVED * passed:
+            before_that = self._starved
+            self._starved, asleep = _kept_waiting(thread_id)
+            if asleep and before_that is not None and self._starved - before_that < _STARVED * passed:
                 self._idle += passed
         limit = self.limit / SECOND
         if self._used > limit or self._collecting > _COLLECTING * limit:
@@ -483,16 +484,22 @@ def _cpu(thread_id: int) -> float:
     return time.clock_gettime(time.pthread_getcpuclockid(thread_id))
 
 
-def _kept_waiting(thread_id: int) -> float:
-    """How many seconds a thread has waited for a core to run on; 0 where the system does not tell."""
+def _kept_waiting(thread_id: int) -> tuple[float, bool]:
+    """How many seconds a thread has waited for a core to run on, and whether it waits for something else now.
+
+    The system adds a wait for a core only when that is over: meanwhile the thread counts as one that runs.
+    Where the system does not tell, it is `(0, True)`.
+    """
     if not sys.platform.startswith("linux"):
-        return 0.0
+        return 0.0, True
     native_id = next((one.native_id for one in threading.enumerate() if one.ident == thread_id), None)
     try:
-        text = Path(f"/proc/self/task/{native_id}/schedstat").read_text()
-        return int(text.split()[1]) / 1e9
+        of_thread = Path(f"/proc/self/task/{native_id}")
+        waited = int((of_thread / "schedstat").read_text().split()[1]) / 1e9
+        # After the name of the thread, which may have spaces and brackets of its own.
+        return waited, (of_thread / "stat").read_text().rpartition(") ")[2][:1] == "S"
     except (OSError, ValueError, IndexError):
-        return 0.0
+        return 0.0, True
 
 
 # How many seconds of a script's thread the garbage collector took, and since when it is at work there.

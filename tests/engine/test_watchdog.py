@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import weakref
+import zlib
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -254,6 +255,29 @@ def test_a_script_is_not_interrupted_because_its_process_was_stopped() -> None:
             time.sleep(1)
             process.send_signal(signal.SIGCONT)
             assert process.stdout.readline() == "done\n"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "SCHED_IDLE"), reason="the system has no threads that everybody else precedes"
+)
+def test_a_script_is_not_interrupted_because_its_thread_gets_no_core() -> None:
+    core = min(os.sched_getaffinity(0))
+
+    async def compresses(ctx: Context, input: Any) -> int:
+        os.sched_setaffinity(0, {core})
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        # Without the interpreter lock, so that the thread that watches is on time.
+        return len(zlib.compress(bytes(2_000_000)))
+
+    busy = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"]
+    with subprocess.Popen(busy) as process, contextlib.closing(OutputMock(script_limit="200ms")) as mock:
+        mock.workflow("compresses")(compresses)
+        # A thread of its own, which ends with its core and its rank.
+        with ThreadPoolExecutor(1) as pool:
+            post = mock.app.test_client().post
+            answer = pool.submit(post, "/workflow/run", json={"workflowName": "compresses"}).result()
+        process.kill()
+    assert answer.json.get("message") is None
 
 
 def looked_at(looks: Callable[[Watchdog, Future[None]], None]) -> ScriptBlockedError | None:

@@ -14,7 +14,7 @@ from output_mock.javascript_json import UNDEFINED
 from output_mock.places import Mistake, Place
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
 from output_mock.scripts.definition import JSONSchema, WorkflowDefinition
-from output_mock.suggestions import listed
+from output_mock.suggestions import Suggestions, listed
 
 
 class ServingCatalog(Protocol):
@@ -107,10 +107,11 @@ class Mentions(NamedTuple):
 
     def loose_ends(self, known: Collection[str]) -> list[Mistake]:
         """The names that it uses and that are unknown."""
+        suggestions = Suggestions()
         return [
             Mistake(
                 place.file,
-                f"there is no workflow {name!r} {what}{listed('; there are', name, known)}",
+                f"there is no workflow {name!r} {what}{suggestions.listed('; there are', name, known)}",
                 place.line,
                 place.column,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import textwrap
@@ -972,3 +973,39 @@ def test_schema_and_reader_agree_on_any_document(said: dict[str, Any]) -> None:
         assert all(": there is no state" in problem or "only known" in problem for problem in problems), (
             problems
         )
+
+
+STEPS = "".join(f"    - {{step: s{number}}}\n" for number in range(200))
+WRONG = "".join(f"    - {{step: t, input: '{{{{ steps.s{number}x }}}}'}}\n" for number in range(200, 600))
+CHILDREN = "".join(f"    - {{child: s{number}x}}\n" for number in range(400))
+NAMES = "".join(f"- {{name: s{number}, returns: 1}}\n" for number in range(200))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"workflows:\n- name: w\n  steps:\n{STEPS}{WRONG}",
+        f"workflows:\n{NAMES}- name: w\n  steps:\n{CHILDREN}",
+    ],
+    ids=["steps", "children"],
+)
+def test_a_file_with_many_wrong_names_is_not_compared_name_by_name(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = 0
+    really = difflib.get_close_matches
+
+    def counting(name: str, known: list[str], **how: Any) -> list[str]:
+        nonlocal compared
+        compared += len(known)
+        return really(name, known, **how)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counting)
+    try:
+        script = read(text, "f.yaml")
+        told = script.mentions().loose_ends(script.mentions().called)
+    except ScriptFileError as error:
+        told = list(error.mistakes)
+    assert len(told) == 400
+    assert "did you mean" in told[0].message
+    assert compared <= 50_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ from output_mock.places import Place
 from output_mock.scripts.yaml.expressions import InvalidExpression, Reference, expression, parts
 from output_mock.scripts.yaml.source import Node, Source, shortened
 from output_mock.scripts.yaml.templates import Listed, Mapped, Mixed, Template, Whole
-from output_mock.suggestions import nearest
+from output_mock.suggestions import Suggestions
 
 _EVERYWHERE = ("input", "state", "steps", "signals", "run")
 _RUN = ("workflow_id", "run_id", "workflow_name", "catalog", "start_time")
@@ -36,6 +36,9 @@ class Results:
 
     def add(self, name: str) -> None:
         self._names.add(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names or (self._around is not None and name in self._around)
 
     def names(self) -> set[str]:
         """These names, and those of the parts around."""
@@ -79,6 +82,7 @@ class Reader:
         self.children: list[tuple[str, Place]] = []
         self._names: tuple[str, ...] = ()
         self.in_handler: bool = False
+        self._suggestions = Suggestions()
         self._begin_workflow()
 
     def mistake(self, place: Place, message: str) -> None:
@@ -222,9 +226,10 @@ class Reader:
 
     def finish(self, said: Said) -> None:
         """Check that the names that the expressions of a workflow use exist."""
-        state = list(said.get("state") or ())
-        signals = sorted({*self._waited, *(said.get("signals") or ())})
+        state = dict.fromkeys(said.get("state") or ())
+        signals = {*self._waited, *(said.get("signals") or ())}
         fields = _closed(said.get("input_schema"))
+        nearest, listed = self._suggestions.nearest, self._suggestions.listed
         for used in self._used:
             root, entry = used.reference
             if entry is None:
@@ -232,17 +237,17 @@ class Reader:
             if root == "state" and entry not in state:
                 hint = nearest(entry, state) or "; give it a first value under `state:`"
                 self.mistake(used.place, f"{used.text}: there is no state {entry!r}{hint}")
-            elif root == "steps" and entry not in (known := used.results.names()):
-                hint = nearest(entry, sorted(known)) or _list("; the steps are", sorted(known))
+            elif root == "steps" and entry not in used.results:
+                hint = listed("; the steps are", entry, used.results.names())
                 self.mistake(used.place, f"{used.text}: no step here is named {entry!r}{hint}")
             elif root == "signals" and entry not in signals:
-                hint = nearest(entry, signals) or _list("; the signals are", signals)
+                hint = listed("; the signals are", entry, signals)
                 self.mistake(used.place, f"{used.text}: nothing here receives a signal {entry!r}{hint}")
             elif root == "run" and entry not in _RUN:
-                hint = nearest(entry, _RUN) or _list("; it has", _RUN)
+                hint = nearest(entry, _RUN) or f"; it has {', '.join(_RUN)}"
                 self.mistake(used.place, f"{used.text}: run has no {entry!r}{hint}")
             elif root == "input" and fields is not None and entry not in fields:
-                hint = nearest(entry, fields) or _list("; it has", fields)
+                hint = listed("; it has", entry, fields)
                 self.mistake(used.place, f"{used.text}: the input_schema has no {entry!r}{hint}")
         for name, place in self._set:
             if name not in state:
@@ -250,11 +255,7 @@ class Reader:
                 self.mistake(place, f"there is no state {name!r}{hint}")
 
 
-def _list(before: str, names: list[str] | tuple[str, ...]) -> str:
-    return f"{before} {', '.join(names)}" if names else ""
-
-
-def _closed(schema: object) -> list[str] | None:
+def _closed(schema: object) -> Collection[str] | None:
     """The only names that an input can have, if a schema says so (zod strips all others)."""
     if not isinstance(schema, dict) or schema.get("type") != "object" or "properties" not in schema:
         return None
@@ -262,4 +263,4 @@ def _closed(schema: object) -> list[str] | None:
     open_words |= {"propertyNames", "unevaluatedProperties"}
     if schema.keys() & open_words or schema.get("additionalProperties") not in (None, False):
         return None
-    return [*schema["properties"], *schema.get("required", ())]
+    return {*schema["properties"], *schema.get("required", ())}

@@ -88,7 +88,7 @@ def complaint(mock: OutputMock, is_own: IsOwn, *, strict: bool, unused: UnusedPo
     With `strict`, requests that no script matches and mistakes in scripts count. With `unused="error"`, what
     the test itself has scripted and nothing has used counts; with `"all"`, also what others have scripted.
     """
-    unmatched = _unmatched(mock) if strict else None
+    unmatched = unforeseen(mock, {}) if strict else None
     complaints = [unmatched]
     if unused != "report":
         counts = is_own if unused == "error" else bool
@@ -96,12 +96,19 @@ def complaint(mock: OutputMock, is_own: IsOwn, *, strict: bool, unused: UnusedPo
     return "\n\n".join(text for text in complaints if text) or None
 
 
-def _unmatched(mock: OutputMock) -> str | None:
-    calls = [
-        f"#{call.number} {call.method} {call.path}: {call.unmatched_reason}" for call in mock.unmatched_calls
+def unforeseen(mock: OutputMock, known: dict[int, object]) -> str | None:
+    """What no script foresaw, as the message that a test fails with; None if there is nothing new.
+
+    `known` has what was found before, by its id. This is left out, and what is new is added.
+    """
+    unmatched = [call for call in mock.unmatched_calls if id(call) not in known]
+    unheard = [error for error in mock.unmatched_errors if id(error) not in known]
+    nowhere = [
+        one for one in mock.callbacks.so_far if one.unmatched_reason is not None and id(one) not in known
     ]
-    mistakes = [error.message for error in mock.unmatched_errors]
-    nowhere = [one for one in mock.callbacks.so_far if one.unmatched_reason is not None]
+    known |= {id(one): one for one in (*unmatched, *unheard, *nowhere)}
+    calls = [f"#{call.number} {call.method} {call.path}: {call.unmatched_reason}" for call in unmatched]
+    mistakes = [error.message for error in unheard]
     told = []
     if calls:
         told += ["no script matches these requests:", *(f"  {line}" for line in calls)]

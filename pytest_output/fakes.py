@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import pytest
 
 from output_mock import OutputMock
-from output_mock.report import complaint, sections
+from output_mock.report import complaint, sections, unforeseen
 from output_mock.server import running
 from output_mock.virtual_time import VirtualTime, virtual_time
 from output_mock.virtual_time.wall_sleeps import WallSleeps
@@ -204,6 +204,8 @@ class Fakes:
     def __init__(self, defaults: Mapping[str, Any]) -> None:
         self._defaults = defaults
         self._open = ExitStack()
+        # What was found so far that no script foresaw, for each fake.
+        self._known: dict[OutputMock, dict[int, object]] = {}
 
     def __call__(self, *, serve: bool = False, url: str | None = None, **options: Any) -> OutputMock:
         """Make a fake that is reached in process (at `url`, if given), or, with `serve`, on a socket of its
@@ -213,10 +215,25 @@ class Fakes:
         `OUTPUT_API_URL` does not change. Raises `TypeError` and `ValueError` for invalid options.
         """
         mock = OutputMock(**{**self._defaults, **options})
+        self._known[mock] = {}
         self._open.callback(mock.close)
         place: Callable[[], Any] = mock.serve if serve else lambda: mock.in_process(url)
         self._open.enter_context(place())
         return mock
+
+    def complaint(self) -> str | None:
+        """What no script foresaw since this was last asked, as a message; None if there is nothing."""
+        found = [
+            f"the fake at {mock.url}, which a factory made: {words}"
+            for mock, known in self._known.items()
+            if (words := unforeseen(mock, known)) is not None
+        ]
+        return "\n\n".join(found) or None
+
+    def play_what_is_due(self) -> None:
+        """Begin every run that no request has asked about, so that mistakes in its script show."""
+        for mock in self._known:
+            mock.world.play_what_is_due()
 
     def __enter__(self) -> Fakes:
         return self

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # The fakes of a test.
 _FAKES: pytest.StashKey[list[FakeOfTest]] = pytest.StashKey()
+# The factories that are open: of the session, and of the module.
+_FACTORIES: pytest.StashKey[list[Fakes]] = pytest.StashKey()
 # Whether a test has failed already.
 _FAILED: pytest.StashKey[bool] = pytest.StashKey()
 
@@ -91,7 +93,28 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         fake.warn()
     if item.get_closest_marker("xfail") is not None:
         # This may be the failure that the test expects.
-        _fail(fake.complaint() for fake in fakes)
+        _fail([*(fake.complaint() for fake in fakes), _complaint_of_factories(item)])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    # Also after a test that has failed, so that the next one is not blamed.
+    complaints = [_complaint_of_factories(item)]
+    try:
+        yield
+    finally:
+        complaints.append(_complaint_of_factories(item))
+    if not item.stash[_FAILED]:
+        _fail(complaints)
+
+
+def _complaint_of_factories(item: pytest.Item) -> str | None:
+    """What no script of the factories' fakes foresaw since the test before, if the test is strict."""
+    factories = item.config.stash.get(_FACTORIES, ())
+    complaints = [words for fakes in factories if (words := fakes.complaint()) is not None]
+    if not complaints or not settings.of_test(item, item.config).strict:
+        return None
+    return "\n\n".join(complaints)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -224,8 +247,19 @@ def _factory(request: pytest.FixtureRequest) -> Iterator[Fakes]:
     from pytest_output.fakes import Fakes
 
     _skip_if_elsewhere(request)
-    with Fakes(settings.Settings(settings.of_session(request.config)).options) as fakes:
-        yield fakes
+    wanted = settings.Settings(settings.of_session(request.config))
+    factories = request.config.stash.setdefault(_FACTORIES, [])
+    complaint = None
+    with Fakes(wanted.options) as fakes:
+        factories.append(fakes)
+        try:
+            yield fakes
+            if wanted.strict:
+                fakes.play_what_is_due()
+                complaint = fakes.complaint()
+        finally:
+            factories.remove(fakes)
+    _fail([complaint])
 
 
 def _skip_if_elsewhere(request: pytest.FixtureRequest) -> None:

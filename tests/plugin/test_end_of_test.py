@@ -117,8 +117,9 @@ def test_a_script_with_a_wrong_name_is_not_reported_as_one_to_remove(said: Mappi
     assert "take it out" not in said[name]["teardown"]["text"]
 
 
-def test_a_failed_test_is_not_reported_twice(said: Mapping[str, Said]) -> None:
-    assert outcomes(said["test_failed_already"]) == "call failed"
+@pytest.mark.parametrize("name", names("test_failed"))
+def test_a_failed_test_is_not_reported_twice(said: Mapping[str, Said], name: str) -> None:
+    assert outcomes(said[name]) == "call failed"
 
 
 @pytest.mark.parametrize("name", names("test_xfails"))

@@ -292,13 +292,21 @@ async def next_scripted_answer(ctx: Context, pick: Callable[[], tuple[object, Se
     return await ctx._instance.next_scripted_answer(pick)
 
 
-def no_answer(name: str, place: str, given: Any, matches: Sequence[Any], hint: str) -> str:
-    """The message that a workflow has no answer for an input, and which match is nearest."""
-    text = f"workflow {name!r} ({place}) has no answer for the input {short(given)}"
+def no_answer(
+    name: str, place: str, given: Any, matches: Sequence[Any], hint: str, *, query: str | None = None
+) -> str:
+    """The message that a workflow has no answer for an input, or a query for a payload, and which match is
+    nearest.
+    """
+    whose, what = f"workflow {name!r}", "input"
+    if query is not None:
+        whose, what = f"query {query!r} of {whose}", "payload"
+    text = f"{whose} ({place}) has no answer for the {what} {short(given)}"
     if not matches:
         return f"{text}; {hint}"
-    closest = min(matches, key=lambda match: len(differences(given, match)))
-    return f"{text}; the nearest is when({short(closest)}): {'; '.join(differences(given, closest)[:3])}"
+    unlike = [(match, differences(given, match, what)) for match in matches]
+    closest, how = min(unlike, key=lambda one: len(one[1]))
+    return f"{text}; the nearest is when({short(closest)}): {'; '.join(how[:3])}"
 
 
 def contains(given: Any, match: Any) -> bool:

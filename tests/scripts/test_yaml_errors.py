@@ -673,6 +673,33 @@ def test_a_mistake_in_a_handler_names_its_file_and_line(path: str, words: str) -
     assert "payload has no 'x'; it has y" in answer.json["message"]
 
 
+def test_a_query_that_no_when_fits_is_a_mistake_with_the_nearest_one() -> None:
+    client = client_of(
+        """
+        workflows:
+          - name: w
+            queries:
+              q:
+                when:
+                  - {match: {part: {n: 1}}, returns: one}
+                  - {if: "{{ payload | length == 0 }}", returns: two}
+              empty: {}
+            steps: [{wait_until: false}]
+        """
+    )
+    client.start("w", workflowId="w")
+    assert client.post("/workflow/w/query/q", {"payload": {"part": {"n": 1}}}).json == "one"
+    assert client.post("/workflow/w/query/q", {"payload": {}}).json == "two"
+    assert client.post("/workflow/w/query/empty").status == 200
+    answer = client.post("/workflow/w/query/q", {"payload": {"part": {"n": 3}}})
+    assert (answer.status, answer.json["error"]) == (500, "ScriptError")
+    assert answer.json["message"].startswith("query 'q' of workflow 'w' (")
+    assert answer.json["message"].endswith(
+        'line 6, column 9) has no answer for the payload {"part": {"n": 3}}; the nearest is '
+        'when({"part": {"n": 1}}): payload.part.n is 3, not 1'
+    )
+
+
 def test_a_mistake_in_a_signal_handler_ends_the_run() -> None:
     client = client_of(HANDLERS)
     client.start("w", workflowId="w")

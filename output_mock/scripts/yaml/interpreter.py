@@ -123,10 +123,13 @@ class _Interpreter:
                 return when, when.get("answers") or [when]
         if self._workflow.has_answer:
             return said, said.get("answers") or [said]
+        raise self._unanswered(given, said)
+
+    def _unanswered(self, given: Any, said: ParsedMapping, *, query: str | None = None) -> ScriptError:
         matches = [when["match"] for when in said["when"] if "match" in when]
         hint = "give it a `returns:` or another `when:`"
-        problem = no_answer(self._workflow.name, str(self._workflow.place), given, matches, hint)
-        raise ScriptError(problem, workflow_id=self._ctx.info.workflow_id)
+        problem = no_answer(self._workflow.name, str(said.place), given, matches, hint, query=query)
+        return ScriptError(problem, workflow_id=self._ctx.info.workflow_id)
 
     def _fits(self, when: ParsedMapping, given: Any, names: Names) -> bool:
         if "match" in when and not contains(given, when["match"]):
@@ -146,18 +149,20 @@ class _Interpreter:
 
     def _listen(self) -> None:
         for name, query in self._said.get("queries", {}).items():
-            self._ctx.on_query(name, self._asked(query))
+            self._ctx.on_query(name, self._asked(name, query))
         for name, signal in self._said.get("signals", {}).items():
             self._ctx.on_signal(name, self._signalled(name, signal))
         for name, update in self._said.get("updates", {}).items():
             validator = self._validated(update) if "refuse" in update else None
             self._ctx.on_update(name, self._updated(update), validator=validator)
 
-    def _asked(self, query: ParsedMapping) -> Callable[[Any], Any]:
+    def _asked(self, name: str, query: ParsedMapping) -> Callable[[Any], Any]:
         def answer(payload: Any) -> Any:
             names = {**self._names, "payload": payload}
             fitting = (when for when in query.get("when", ()) if self._fits(when, payload, names))
             said = next(fitting, query)
+            if said.keys() == {"when"}:
+                raise self._unanswered(payload, query, query=name)
             if "fails" in said:
                 raise self._failure(said["fails"], names, "Error")
             return self._value(said["returns"], names) if "returns" in said else UNDEFINED

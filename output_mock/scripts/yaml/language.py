@@ -622,7 +622,8 @@ QUERY_WHEN = ObjectType(
 QUERY = ObjectType(
     "query",
     "a query",
-    "How a query is answered. Without any key, the answer is empty.",
+    "How a query is answered. Without any key, the answer is empty. If no `when` fits and there is no other "
+    "answer, that is a mistake in the script.",
     {
         "when": Key(ListOf(QUERY_WHEN, "answers"), "Answers to certain payloads. The first match wins."),
         "returns": Key(VALUE, "The answer."),

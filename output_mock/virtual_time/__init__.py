@@ -172,13 +172,18 @@ class VirtualTime:
         return self._began + round(when * SECOND) - self._monotonic
 
     def sleep(self, seconds: float) -> None:
-        """Wait until the clock has moved on by so much."""
+        """Wait until the clock has moved on by so much.
+
+        Raises what `time.sleep` raises for such a length, and `ValueError` if the clock ends before.
+        """
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
+        if seconds >= 2**63 / SECOND:
+            raise OverflowError("timestamp too large to convert to C PyTime_t")
         if clocks.frozen():
             # Otherwise a loop that sleeps until some time is reached would never end.
             raise RuntimeError(_FROZEN)
-        self.pass_until(self._clock.nanoseconds() + round(seconds * SECOND))
+        self.pass_until(self._clock.due_in(round(seconds * SECOND), "the end of this sleep"))
 
     def pass_until(self, due: int | None, woken: threading.Event | None = None) -> None:
         """Wait until the clock has reached `due` (None: for ever), or `woken` is set."""

@@ -220,6 +220,21 @@ def test_an_invalid_sleep_is_refused_as_by_python(manual: OutputMock, client: An
         client.nap(-1)
 
 
+@pytest.mark.parametrize(
+    ("years", "error", "words"),
+    [
+        (2, ValueError, "the end of this sleep would come .* but the clock ends with the year 2998"),
+        (2_000, OverflowError, "timestamp too large"),
+    ],
+)
+def test_a_sleep_beyond_the_end_of_the_clock_is_refused(
+    years: int, error: type[Exception], words: str
+) -> None:
+    late = OutputMock(clock="manual", start=datetime.datetime(2998, 1, 1, tzinfo=datetime.timezone.utc))
+    with late.virtual_time(), pytest.raises(error, match=words):
+        time.sleep(years * 365 * 86_400)
+
+
 def test_a_script_cannot_sleep_on_its_own_clock(manual: OutputMock, client: Any) -> None:
     @manual.workflow("sleeps")
     async def sleeps(ctx: Context, input: Any) -> None:

@@ -109,10 +109,13 @@ class Clocks:
             as_tuple = name in ("asctime", "strftime")
 
             def value(*args: Any) -> Any:
-                if len(args) != given:
+                # `time.localtime(None)` means now, too.
+                if len(args) != given and (as_tuple or args != (None,)):
                     return real(*args)
                 seconds = virtual.now() / SECOND
-                return real(*args, REAL["localtime"](seconds) if as_tuple else seconds)
+                if as_tuple:
+                    return real(*args, REAL["localtime"](seconds))
+                return real(seconds)
 
         def function(*args: Any) -> Any:
             # Above this are the frame that calls it instead of the builtin function, and the caller's frame.

@@ -138,6 +138,14 @@ def test_nothing_is_left_behind(manual: OutputMock, client: Any) -> None:
     assert datetime.date.today() != datetime.date(2026, 1, 1)
 
 
+def test_a_time_of_none_means_now(manual: OutputMock) -> None:
+    with manual.virtual_time():
+        for function in (time.localtime, time.gmtime, time.ctime):
+            assert function(None) == function() == function(time.time())
+        with pytest.raises(TypeError):
+            time.strftime("%Y", None)  # type: ignore[arg-type]
+
+
 @dataclasses.dataclass
 class Stamp:
     """Stores time functions when this module is imported."""

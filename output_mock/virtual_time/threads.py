@@ -21,6 +21,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import process as processes
 from concurrent.futures import thread as executors
 from contextlib import suppress
 from pathlib import Path
@@ -80,6 +81,11 @@ _SELECTS: set[CodeType] = {
 }
 # Waitress' main loop waits in one of these, as the system has it.
 _WAITRESS_POLLS = frozenset({"poll", "poll2"})
+# The thread of a pool of processes that hears from them (`ProcessPoolExecutor`).
+_MANAGES_PROCESSES: CodeType = processes._ExecutorManagerThread.wait_result_broken_or_wakeup.__code__
+# The threads of a `multiprocessing.Pool` that wait for its processes.
+_OF_POOL = frozenset({"_handle_results", "_handle_workers"})
+_OF_PROCESSES = frozenset({"concurrent", "multiprocessing", "selectors"})
 _STANDARD = frozenset({"threading", "queue", "selectors", "socket", "ssl", "concurrent.futures._base"})
 
 
@@ -211,6 +217,8 @@ class Threads:
         code = frame.f_code
         if code is _CONDITION_WAIT:
             return _rests_in_condition(frame)
+        if _serves_idle_processes(frame):
+            return True
         if code in _JOINING:
             thread = frame.f_locals.get("self")
             return isinstance(thread, threading.Thread) and thread.ident in frames
@@ -229,6 +237,8 @@ class Threads:
             )
         if code.co_name in _WAITRESS_POLLS and frame.f_globals.get("__name__") == "waitress.wasyncore":
             return _rests_in_waitress(frame)
+        if code.co_name == "get_events" and frame.f_globals.get("__name__") == "trio._core._io_epoll":
+            return _rests_in_trio(frame)
         return _rests_in_call(frame)
 
     def _rests_in_executor(self, frame: FrameType) -> bool:
@@ -255,6 +265,28 @@ def _rests_in_condition(frame: FrameType) -> bool | float:
     return True if timeout is None or outer is not None else float(timeout)
 
 
+def _serves_idle_processes(frame: FrameType) -> bool:
+    """Whether a thread of a pool of processes waits for them, and nobody has given them anything to do."""
+    outer: FrameType | None = frame
+    while outer is not None and _package(outer) in _OF_PROCESSES:
+        if outer.f_code is _MANAGES_PROCESSES:
+            return not outer.f_locals["self"].pending_work_items
+        if outer.f_code.co_name in _OF_POOL and outer.f_globals.get("__name__") == "multiprocessing.pool":
+            return not outer.f_locals["cache"]
+        outer = outer.f_back
+    return False
+
+
+def _rests_in_trio(frame: FrameType) -> bool | float | None:
+    """How long trio waits, unless something comes from outside. Its tasks and threads wake it by a socket."""
+    given = frame.f_locals
+    if not _names_on_line(frame.f_code, frame.f_lasti) & {"poll"}:
+        return False
+    registered = list(given["self"]._registered)
+    rests = _all_rest(_nothing_comes(fd, sockets.readable) for fd in registered)
+    return float(given["timeout"]) if rests else rests
+
+
 def _rests_in_waitress(frame: FrameType) -> bool:
     """Whether waitress waits for its sockets, and nothing has come. It only handles them in further calls."""
     if not _names_on_line(frame.f_code, frame.f_lasti) & {"poll", "select"}:
@@ -273,7 +305,8 @@ def _rests_in_call(frame: FrameType) -> bool | None:
     """Whether a thread waits in a call that its own code made directly."""
     code, offset = frame.f_code, frame.f_lasti
     operation = _lines(code).get(offset, (None, ""))[1]
-    calls = operation.startswith("CALL")
+    # `for item in iter(queue.get, None)` calls it, too.
+    calls = operation.startswith("CALL") or operation == "FOR_ITER"
     names = _names_on_line(code, offset)
     if calls:
         names |= {

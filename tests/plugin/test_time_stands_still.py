@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import http.server
+import multiprocessing
 import os
 import queue
 import sched
@@ -15,7 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -25,6 +26,7 @@ import anyio.to_thread
 import httpx
 import pytest
 import requests
+import trio
 import waitress
 from werkzeug.local import LocalProxy
 
@@ -344,6 +346,55 @@ async def test_idle_threads_do_not_stop_virtual_time(elapsed: Elapsed) -> None:
     assert elapsed() == 7200
     stop.put(1)
     event.set()
+
+
+def test_a_pool_of_processes_holds_up_time_only_while_it_works(elapsed: Elapsed) -> None:
+    context = multiprocessing.get_context("spawn")
+
+    async def in_time(pool: ProcessPoolExecutor) -> None:
+        # In another process, this takes real time.
+        work = asyncio.get_running_loop().run_in_executor(pool, time.sleep, 0.02)
+        await asyncio.wait_for(work, 0.001)
+        await asyncio.sleep(5)
+
+    with ProcessPoolExecutor(1, context) as executor, context.Pool(1) as pool:
+        asyncio.run(in_time(executor))
+        result = pool.apply_async(time.sleep, (0.02,))
+        time.sleep(5)
+        assert result.ready()
+        time.sleep(5)
+    assert elapsed() == 15
+
+
+def test_a_thread_that_iterates_over_a_queue_is_idle_while_the_queue_is_empty(elapsed: Elapsed) -> None:
+    given: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    done: list[int] = []
+
+    def works() -> None:
+        for number in iter(given.get, None):
+            on_the_wall(0.01)
+            done.append(number)
+
+    thread = threading.Thread(target=works)
+    thread.start()
+    for number in range(3):
+        given.put(number)
+        time.sleep(5)
+        assert done[-1] == number
+    given.put(None)
+    thread.join()
+    assert elapsed() == 15
+
+
+def test_a_thread_of_trio_sleeps_while_trio_waits_for_it(elapsed: Elapsed) -> None:
+    async def main() -> None:
+        with trio.fail_after(60):
+            await trio.to_thread.run_sync(time.sleep, 5)
+            await trio.to_thread.run_sync(on_the_wall, 0.01)
+            await anyio.to_thread.run_sync(time.sleep, 5)
+
+    trio.run(main)
+    assert elapsed() == 10
 
 
 @pytest.mark.asyncio

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from output_mock.real_time import monotonic
 from output_mock.virtual_time import sockets
+from output_mock.virtual_time.awaiting import awaits_more_than_time
 from output_mock.virtual_time.threads import Work
 
 _real_time = base_events.BaseEventLoop.time
@@ -24,7 +25,6 @@ _TRANSPORT: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-
 _SPINNING = 10_000
 # How many seconds of real time a server outside this process may be silent in the middle of an answer.
 SILENCE = 1.0
-_SLEEPS = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
 
 
 class LoopTime(Protocol):
@@ -146,7 +146,7 @@ class Loops:
                 # It is only watched for its end.
                 continue
             if awaited is None:
-                awaited = _awaits_more_than_time(loop)
+                awaited = awaits_more_than_time(loop)
             if awaited and (one is None or not self._is_silent(transport)):
                 yield Work((key.fd, "outside"), _words_of_file(key.fd, one, transport))
 
@@ -211,26 +211,6 @@ def _transport(data: Any) -> Any:
         if isinstance(owner, asyncio.BaseTransport):
             return owner
     return None
-
-
-def _awaits_more_than_time(loop: Any) -> bool:
-    """Whether a task waits for something other than a sleep or another task."""
-    sleeps = {
-        id(one._args[0])
-        for one in list(loop._scheduled)
-        if not one._cancelled and one._callback is _SLEEPS and one._args
-    }
-    while True:
-        with suppress(RuntimeError):
-            tasks = asyncio.all_tasks(loop)
-            break
-    for task in tasks:
-        awaited: Any = getattr(task, "_fut_waiter", None)
-        if awaited is None or isinstance(awaited, (asyncio.Task, asyncio.tasks._GatheringFuture)):  # type: ignore[attr-defined]
-            continue
-        if id(awaited) not in sleeps:
-            return True
-    return False
 
 
 def _words(one: sockets.End) -> str:

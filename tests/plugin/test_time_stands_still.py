@@ -398,6 +398,22 @@ def test_a_thread_of_trio_sleeps_while_trio_waits_for_it(elapsed: Elapsed) -> No
 
 
 @pytest.mark.asyncio
+async def test_an_idle_process_does_not_stop_virtual_time(elapsed: Elapsed) -> None:
+    echo = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
+    pipe = subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", echo, stdin=pipe, stdout=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for line in (b"a\n", b"b\n"):
+        process.stdin.write(line)
+        assert await asyncio.wait_for(process.stdout.readline(), 0.001) == line
+        await asyncio.sleep(30)
+    process.stdin.close()
+    assert await asyncio.wait_for(process.wait(), 0.001) == 0
+    assert elapsed() == 60
+
+
+@pytest.mark.asyncio
 async def test_a_proxy_is_not_resolved_where_a_thread_waits(elapsed: Elapsed) -> None:
     resolved: list[object] = []
     stand_in, referred = LocalProxy(lambda: resolved.append(1)), {1}

@@ -587,6 +587,30 @@ def test_a_stuck_test_fails_even_if_it_catches_the_error(suite: Suite) -> None:
     outcome.stdout.fnmatch_lines(["*virtual time was held up*thread 'reader', in read*output_stuck_after*"])
 
 
+def test_a_main_thread_that_holds_up_time_is_not_left_waiting_for_a_thread_that_sleeps(suite: Suite) -> None:
+    outcome = suite("""
+        import os, threading, time
+
+        import pytest
+
+        def sends(file):
+            for letter in (b"a", b"b"):
+                time.sleep(60)
+                os.write(file, letter)
+
+        @pytest.mark.output(sleep="virtual", stuck_after=0.2)
+        def test_it(output_mock):
+            reading, writing = os.pipe()
+            thread = threading.Thread(target=sends, args=(writing,))
+            thread.start()
+            assert os.read(reading, 1) + os.read(reading, 1) == b"ab"
+            thread.join()
+            os.close(reading), os.close(writing)
+    """)
+    outcome.assert_outcomes(passed=1, errors=1)
+    outcome.stdout.fnmatch_lines(["*virtual time was held up*thread 'MainThread', in test_it *"])
+
+
 # Invalid arguments, and tests that sleep in real time
 
 

@@ -151,7 +151,12 @@ class Loops:
                 yield Work((key.fd, "outside"), _words_of_file(key.fd, one, transport))
 
     def _is_silent(self, transport: Any) -> bool:
-        """Whether the server at the other end has answered, and has been silent since then."""
+        """Whether the server at the other end has answered, and has been silent since then.
+
+        False if a task waits for the socket itself, with no transport, as `sock_connect` and `sock_recv` do.
+        """
+        if transport is None:
+            return False
         received, sent = self._received.get(transport, 0.0), self._sent.get(transport, 0.0)
         return received > sent and monotonic() - received > SILENCE
 

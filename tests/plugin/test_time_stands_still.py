@@ -254,6 +254,19 @@ def test_deadlines_do_not_pass_while_a_server_responds(
 
 
 @pytest.mark.asyncio
+async def test_deadlines_do_not_pass_while_a_server_responds_to_a_plain_socket(
+    elapsed: Elapsed, other_process: str
+) -> None:
+    loop, url = asyncio.get_running_loop(), httpx.URL(other_process)
+    with socket.socket() as plain:
+        plain.setblocking(False)
+        await asyncio.wait_for(loop.sock_connect(plain, (url.host, url.port)), 0.001)
+        await loop.sock_sendall(plain, b"GET / HTTP/1.0\r\n\r\n")
+        assert await asyncio.wait_for(loop.sock_recv(plain, 4), 0.001) == b"HTTP"
+    assert elapsed() == 0
+
+
+@pytest.mark.asyncio
 async def test_a_sleeping_server_in_the_same_loop_takes_virtual_time(elapsed: Elapsed) -> None:
     ended = asyncio.Event()
 

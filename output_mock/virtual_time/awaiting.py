@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.base_subprocess import BaseSubprocessTransport
+from asyncio.subprocess import SubprocessStreamProtocol
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,4 +29,18 @@ def awaits_more_than_time(loop: Any) -> bool:
             continue
         if id(awaited) not in sleeps:
             return True
+    return False
+
+
+def end_is_not_awaited(arguments: Sequence[Any]) -> bool:
+    """Whether these, given to what waits for a process to end, name a process whose end no task waits for.
+
+    What it writes to its pipes is another matter.
+    """
+    for one in arguments:
+        if isinstance(one, (tuple, list)) and end_is_not_awaited(one):
+            return True
+        if isinstance(one, BaseSubprocessTransport):
+            protocol = one.get_protocol()
+            return isinstance(protocol, SubprocessStreamProtocol) and not one._exit_waiters
     return False

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from asyncio import base_events, selector_events
+from asyncio.base_subprocess import BaseSubprocessTransport
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import CodeType
@@ -14,13 +15,20 @@ from weakref import WeakKeyDictionary
 
 from output_mock.real_time import monotonic
 from output_mock.virtual_time import sockets
-from output_mock.virtual_time.awaiting import awaits_more_than_time
+from output_mock.virtual_time.awaiting import awaits_more_than_time, end_is_not_awaited
 from output_mock.virtual_time.threads import Work
 
 _real_time = base_events.BaseEventLoop.time
 _real_run_once: Callable[[Any], None] = base_events.BaseEventLoop._run_once  # type: ignore[attr-defined]
 _RUN_ONCE: CodeType = _real_run_once.__code__
-_TRANSPORT: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
+_TRANSPORTS: list[Any] = [
+    selector_events._SelectorSocketTransport,  # type: ignore[attr-defined]
+    *(
+        getattr(asyncio.unix_events, name)
+        for name in ("_UnixReadPipeTransport", "_UnixWritePipeTransport")
+        if sys.platform != "win32"
+    ),
+]
 # After this many rounds without a pause, the rounds of a loop take real time.
 _SPINNING = 10_000
 # How many seconds of real time a server outside this process may be silent in the middle of an answer.
@@ -58,8 +66,9 @@ class Loops:
             ("writelines", self._sent),
             ("_read_ready", self._received),
         ):
-            if name in vars(_TRANSPORT):
-                self._set(_TRANSPORT, name, _noting(getattr(_TRANSPORT, name), noted))
+            for kind in _TRANSPORTS:
+                if name in vars(kind):
+                    self._set(kind, name, _noting(getattr(kind, name), noted))
 
     def put_back(self) -> None:
         """Let them wait as usual again."""
@@ -147,7 +156,7 @@ class Loops:
                 continue
             if awaited is None:
                 awaited = awaits_more_than_time(loop)
-            if awaited and (one is None or not self._is_silent(transport)):
+            if awaited and not self._is_silent(transport) and not _tells_of_an_unawaited_end(key.data):
                 yield Work((key.fd, "outside"), _words_of_file(key.fd, one, transport))
 
     def _is_silent(self, transport: Any) -> bool:
@@ -157,7 +166,10 @@ class Loops:
         """
         if transport is None:
             return False
-        received, sent = self._received.get(transport, 0.0), self._sent.get(transport, 0.0)
+        one = _other_end(transport)
+        if isinstance(one, BaseSubprocessTransport) and not _is_asked(one):
+            return False
+        received, sent = self._received.get(one, 0.0), self._sent.get(one, 0.0)
         return received > sent and monotonic() - received > SILENCE
 
 
@@ -196,7 +208,7 @@ class LoopWaiter:
 
 def _noting(function: Callable[..., Any], when: WeakKeyDictionary[Any, float]) -> Callable[..., Any]:
     def method(transport: Any, *args: Any, **kwargs: Any) -> Any:
-        when[transport] = monotonic()
+        when[_other_end(transport)] = monotonic()
         return function(transport, *args, **kwargs)
 
     return method
@@ -216,6 +228,23 @@ def _transport(data: Any) -> Any:
         if isinstance(owner, asyncio.BaseTransport):
             return owner
     return None
+
+
+def _other_end(transport: Any) -> Any:
+    """What all transports to the same process have in common; else the transport itself."""
+    return getattr(getattr(transport, "_protocol", None), "proc", None) or transport
+
+
+def _is_asked(process: BaseSubprocessTransport) -> bool:
+    """Whether a process still gets input, and answers it. Others may be silent while they work."""
+    given: Any = process.get_pipe_transport(0)
+    return given is not None and not given.is_closing()
+
+
+def _tells_of_an_unawaited_end(data: Any) -> bool:
+    """Whether a file only tells of the end of a process, and no task waits for that."""
+    handles = data if isinstance(data, tuple) else ()
+    return any(end_is_not_awaited(getattr(one, "_args", None) or ()) for one in handles)
 
 
 def _words(one: sockets.End) -> str:

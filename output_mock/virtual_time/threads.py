@@ -44,7 +44,7 @@ from output_mock.engine.world import World
 from output_mock.real_time import monotonic
 from output_mock.thread_frames import current_frames
 from output_mock.virtual_time import sockets
-from output_mock.virtual_time.awaiting import awaits_more_than_time
+from output_mock.virtual_time.awaiting import awaits_more_than_time, end_is_not_awaited
 
 _RLOCK = type(threading.RLock())
 # What threads wait for in C, by methods of their own.
@@ -240,8 +240,8 @@ class Threads:
             return _rests_in_waitress(frame)
         if code.co_name == "_do_waitpid" and frame.f_globals.get("__name__") == "asyncio.unix_events":
             # As where a file descriptor tells of the end of a process: it counts if a task may wait for it.
-            waits = "waitpid" in _names_on_line(code, frame.f_lasti)
-            return waits and not awaits_more_than_time(frame.f_locals["loop"])
+            given, waits = frame.f_locals, "waitpid" in _names_on_line(code, frame.f_lasti)
+            return waits and (end_is_not_awaited(given["args"]) or not awaits_more_than_time(given["loop"]))
         if code.co_name == "get_events" and frame.f_globals.get("__name__") == "trio._core._io_epoll":
             return _rests_in_trio(frame)
         return _rests_in_call(frame)

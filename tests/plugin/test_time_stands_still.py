@@ -33,7 +33,7 @@ from werkzeug.local import LocalProxy
 from output_mock import Fault, OutputMock
 from output_mock.server.channel import Channel
 from output_mock.server.workers import Workers
-from output_mock.virtual_time import StuckError
+from output_mock.virtual_time import StuckError, event_loops
 from output_mock.virtual_time.threads import Threads
 from tests.conftest import Suite
 from tests.plugin import slow_server
@@ -424,6 +424,44 @@ async def test_an_idle_process_does_not_stop_virtual_time(elapsed: Elapsed) -> N
     process.stdin.close()
     assert await asyncio.wait_for(process.wait(), 0.001) == 0
     assert elapsed() == 60
+
+
+@pytest.mark.asyncio
+async def test_a_process_that_has_answered_does_not_stop_virtual_time(
+    elapsed: Elapsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_loops, "SILENCE", 0.05)
+    echo = "import sys, time\nfor line in sys.stdin: time.sleep(0.1); print(line, end='', flush=True)"
+    pipe = subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", echo, stdin=pipe, stdout=pipe)
+    assert process.stdin is not None
+    answers = asyncio.Queue[bytes]()
+
+    async def reads(stream: asyncio.StreamReader) -> None:
+        async for line in stream:
+            await answers.put(line)
+
+    assert process.stdout is not None
+    reading = asyncio.create_task(reads(process.stdout))
+    for line in (b"a\n", b"b\n"):
+        process.stdin.write(line)
+        assert await asyncio.wait_for(answers.get(), 0.001) == line
+        await asyncio.sleep(30)
+    process.stdin.close()
+    await asyncio.gather(reading, process.wait())
+    assert elapsed() == 60
+
+
+@pytest.mark.asyncio
+async def test_deadlines_do_not_pass_while_a_silent_process_works(
+    elapsed: Elapsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_loops, "SILENCE", 0.05)
+    work = "import sys, time; print(1, flush=True); time.sleep(0.3); print(2)"
+    pipe = subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", work, stdin=pipe, stdout=pipe)
+    assert await asyncio.wait_for(process.communicate(b"begin"), 0.001) == (b"1\n2\n", None)
+    assert elapsed() == 0
 
 
 @pytest.mark.asyncio

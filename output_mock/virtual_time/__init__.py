@@ -24,6 +24,7 @@ from output_mock.virtual_time import builtin_functions, clocks
 from output_mock.virtual_time.callers import Callers
 from output_mock.virtual_time.clocks import REAL, Clocks
 from output_mock.virtual_time.event_loops import Loops
+from output_mock.virtual_time.processes import Processes
 from output_mock.virtual_time.threads import Look, Threads, Work, switches
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Waiter(Protocol):
     due: int | None
     # Whether what happens at `due` only limits how long something may take.
     limits: bool
+    # Whether it is the code under test that sleeps, rather than its request that waits for a run.
+    sleeps: bool
     released: bool
 
     def ready(self) -> bool:
@@ -86,6 +89,7 @@ class Sleeper:
     def __init__(self, due: int | None, woken: threading.Event | None = None) -> None:
         self.due = due
         self.limits = False
+        self.sleeps = woken is None
         self.released: bool = False
         self._woken = woken
         self._turn = threading.Event() if woken is None else woken
@@ -149,6 +153,7 @@ class VirtualTime:
         self.callers: Callers = Callers(modules)
         self._clocks = Clocks(self)
         self._loops = Loops(self)
+        self._processes = Processes(self._stuck_after / 2)
 
     # What the code under test sees
 
@@ -205,6 +210,8 @@ class VirtualTime:
         """
         me = threading.get_ident()
         self._waiters[me] = waiter
+        if waiter.sleeps and waiter.due is not None:
+            self._processes.begin_sleep((waiter.due - self._clock.nanoseconds()) / SECOND)
         pause = _FIRST_PAUSE
         try:
             while not waiter.released and not waiter.ready():
@@ -223,6 +230,7 @@ class VirtualTime:
             return waiter.released
         finally:
             del self._waiters[me]
+            self._processes.end_sleep()
             self._threads.something_came()
             if self._looking == me:
                 self._looking = None
@@ -274,7 +282,7 @@ class VirtualTime:
 
     def _under_way(self, waiters: list[Waiter], look: Look, due: int) -> list[Work]:
         """What holds time up."""
-        found = list(look.under_way)
+        found = [*look.under_way, *self._processes.under_way()]
         for one in waiters:
             if one.released or one.ready():
                 found.append(Work((id(one), "ready"), "an event loop that has something to do"))
@@ -374,6 +382,7 @@ class VirtualTime:
     def _change(self) -> None:
         self._clocks.change()
         self._loops.change()
+        self._processes.change()
         concurrent.futures.ThreadPoolExecutor.submit = self._noting_submit()  # type: ignore[method-assign]
         threading.Thread.start = self._noting_start()  # type: ignore[method-assign]
 
@@ -382,6 +391,7 @@ class VirtualTime:
         global _current
         concurrent.futures.ThreadPoolExecutor.submit = self._submit  # type: ignore[method-assign]
         threading.Thread.start = self._start  # type: ignore[method-assign]
+        self._processes.put_back()
         self._loops.put_back()
         self._clocks.put_back()
         self._machine.wake_all_waiters()

@@ -181,6 +181,7 @@ class LoopWaiter:
         self.loop = loop
         self.due = due
         self.limits = False
+        self.sleeps = True
         self.released: bool = False
 
     def ready(self) -> bool:

@@ -173,6 +173,50 @@ async def test_deadlines_do_not_pass_while_a_process_runs(elapsed: Elapsed) -> N
     assert elapsed() == 0
 
 
+def has_ended_by_poll() -> Callable[[], bool]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.3)"])
+    return lambda: process.poll() is not None
+
+
+def has_ended_by_is_alive() -> Callable[[], bool]:
+    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0.3,))
+    process.start()
+    return lambda: not process.is_alive()
+
+
+def sleeps_in_a_loop(seconds: float) -> None:
+    asyncio.run(asyncio.sleep(seconds))
+
+
+@pytest.mark.parametrize("sleeps", [time.sleep, sleeps_in_a_loop])
+@pytest.mark.parametrize("begins", [has_ended_by_poll, has_ended_by_is_alive])
+def test_sleeps_do_not_pass_while_a_process_is_polled(
+    elapsed: Elapsed, begins: Callable[[], Callable[[], bool]], sleeps: Callable[[float], None]
+) -> None:
+    has_ended = begins()
+    assert not has_ended()
+    sleeps(60)
+    assert has_ended()
+    assert elapsed() == 60
+
+
+def test_a_process_that_is_polled_and_does_not_end_stops_virtual_time_for_a_while_only(suite: Suite) -> None:
+    suite("""
+        import subprocess, sys, time
+
+        import pytest
+
+        @pytest.mark.output(sleep="virtual", clock="manual", stuck_after=0.2)
+        def test_it(output_mock):
+            with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+                began = time.monotonic()
+                for _ in range(100):
+                    assert process.poll() is None
+                    time.sleep(60)
+                assert time.monotonic() - began == 6000
+    """).assert_outcomes(passed=1)
+
+
 @pytest.fixture
 def local_server() -> Iterator[str]:
     """The URL of a server in a thread of this process."""

@@ -21,7 +21,9 @@ from output_mock.virtual_time.threads import Work
 _real_time = base_events.BaseEventLoop.time
 _real_run_once: Callable[[Any], None] = base_events.BaseEventLoop._run_once  # type: ignore[attr-defined]
 _RUN_ONCE: CodeType = _real_run_once.__code__
+_DATAGRAMS: Any = selector_events._SelectorDatagramTransport  # type: ignore[attr-defined]
 _TRANSPORTS: list[Any] = [
+    _DATAGRAMS,
     selector_events._SelectorSocketTransport,  # type: ignore[attr-defined]
     *(
         getattr(asyncio.unix_events, name)
@@ -64,6 +66,7 @@ class Loops:
         for name, noted in (
             ("write", self._sent),
             ("writelines", self._sent),
+            ("sendto", self._sent),
             ("_read_ready", self._received),
         ):
             for kind in _TRANSPORTS:
@@ -167,6 +170,9 @@ class Loops:
         if transport is None:
             return False
         one = _other_end(transport)
+        if isinstance(one, _DATAGRAMS):
+            # Nobody has to answer a datagram.
+            return monotonic() - max(self._received.get(one, 0.0), self._sent.get(one, 0.0)) > SILENCE
         if isinstance(one, BaseSubprocessTransport) and not _is_asked(one):
             return False
         received, sent = self._received.get(one, 0.0), self._sent.get(one, 0.0)

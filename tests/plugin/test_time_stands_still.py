@@ -454,6 +454,36 @@ def test_a_thread_of_trio_sleeps_while_trio_waits_for_it(elapsed: Elapsed) -> No
     assert elapsed() == 10
 
 
+class Datagrams(asyncio.DatagramProtocol):
+    """Puts what it gets in a queue."""
+
+    def __init__(self) -> None:
+        self.received = asyncio.Queue[bytes]()
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.received.put_nowait(data)
+
+
+@pytest.mark.asyncio
+async def test_datagrams_arrive_in_time_and_nobody_waits_for_an_answer_to_them(
+    elapsed: Elapsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_loops, "SILENCE", 0.05)
+    loop = asyncio.get_running_loop()
+    to, protocol = await loop.create_datagram_endpoint(Datagrams, local_addr=("127.0.0.1", 0))
+    address = to.get_extra_info("sockname")
+    sends, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=address)
+    for letter in (b"a", b"b"):
+        sends.sendto(letter)
+        assert await asyncio.wait_for(protocol.received.get(), 0.001) == letter
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(protocol.received.get(), 30)
+    sends.close()
+    to.close()
+    await asyncio.sleep(0)
+    assert elapsed() == 60
+
+
 @pytest.mark.asyncio
 async def test_an_idle_process_does_not_stop_virtual_time(elapsed: Elapsed) -> None:
     echo = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"

@@ -222,7 +222,9 @@ class VirtualTime:
                         moved = self._give_turn()
                     finally:
                         self._turns.release()
-                    if not moved:
+                    if moved:
+                        pause = _FIRST_PAUSE
+                    else:
                         waiter.pause(pause)
                         pause = min(2 * pause, _LONGEST_PAUSE)
                 else:

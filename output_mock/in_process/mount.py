@@ -217,14 +217,17 @@ class MountedApp:
             "wsgi.run_once": False,
             **connection.environment(),
         }
+        joined = False
         for name, value in that_count(headers):
             key = name.upper().replace("-", "_")
             if key == "TRANSFER_ENCODING":
+                joined = True
                 continue
             if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
                 key = f"HTTP_{key}"
             environ[key] = f"{environ[key]}, {value}" if key in environ else value
-        if body:
+        if body or joined:
+            # A body that came in chunks has a length now, even if that is 0.
             environ["CONTENT_LENGTH"] = str(len(body))
         with connection.losses(), waiting_at_most(patience):
             response = self.app.answer(environ)

@@ -215,6 +215,14 @@ def test_httpx_sends_streamed_bodies_the_same_way(name: str) -> None:
     assert in_process == served
 
 
+def test_requests_sends_an_iterator_without_pieces_the_same_way() -> None:
+    def program(mock: OutputMock, url: str) -> Any:
+        return requests.post(f"{url}/workflow/run", data=iter([]), headers=JSON, timeout=30).json()
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
 MOVED = {"Location": "/workflow/w/status", "Set-Cookie": "lb=a1; Path=/"}
 
 

@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[1]
 OWN = {"output_mock", "pytest_output", "output_contract"}
 # Python 3.10 does not have `tomllib` yet, and it is imported there from another package.
 STDLIB = sys.stdlib_module_names | {"tomllib"}
-# Used only if the test program has imported them: the clients depend on anyio, and the others are looked
-# up in `sys.modules` or imported by their callers.
-BROUGHT_BY_THE_TEST = {"anyio", "httpx", "httpx2", "freezegun", "time_machine"}
+# Used only if the test program has imported them: the clients depend on anyio and h11, and the others are
+# looked up in `sys.modules` or imported by their callers.
+BROUGHT_BY_THE_TEST = {"anyio", "h11", "httpx", "httpx2", "freezegun", "time_machine"}
 # Dependencies of declared packages.
 BROUGHT_BY = {
     "botocore": "boto3",

@@ -13,11 +13,13 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# Both packages depend on it.
+# Both packages depend on them: on h11 through httpcore.
 import anyio
 import anyio.to_thread
+import h11
 
 from output_mock.http.faults import Dropped
+from output_mock.in_process import wire
 from output_mock.in_process.mount import InProcessAnswer, MountedApp, app_for_url
 from output_mock.patience import TimedOut
 from output_mock.real_time import monotonic
@@ -93,6 +95,34 @@ class _Lease:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.give_back()
+
+
+class _Writing:
+    """Writes a request as it is written to a socket, by the same library, which refuses what is no HTTP: an
+    empty token, a line break in a header, a body that is longer than its `Content-Length`.
+
+    The request itself stays as it is: a body that can be read only once has been read then. Raises the
+    package's `LocalProtocolError` for the head, and that of h11 for the body, as httpx does.
+    """
+
+    def __init__(self, package: Any, request: Any) -> None:
+        self._connection = h11.Connection(h11.CLIENT)
+        try:
+            head = h11.Request(
+                method=request.method, target=request.url.raw_path, headers=request.headers.raw
+            )
+        except h11.LocalProtocolError as error:
+            raise package.LocalProtocolError(str(error)) from error
+        self._written = [self._connection.send(head)]
+
+    def add(self, piece: bytes) -> None:
+        """Write a piece of the body."""
+        self._written.append(self._connection.send(h11.Data(data=piece)))
+
+    def end(self) -> wire.Request:
+        """Write the end of the body, and return what a server reads."""
+        self._written.append(self._connection.send(h11.EndOfMessage()))
+        return wire.parse(b"".join(filter(None, self._written)))
 
 
 class _Sending:
@@ -214,35 +244,32 @@ class HttpxClient:
         """The fake's response to a request of this transport. Raises the package's own errors if there is
         none.
         """
-        body = request.read()
         lease = self._lease(request, transport)
         try:
-            return self._response(self._ask(mounted, request, body), request, self._stream, mounted, lease)
+            writing = _Writing(self.package, request)
+            for piece in request.stream:
+                writing.add(piece)
+            return self._response(self._ask(mounted, request, writing.end()), self._stream, mounted, lease)
         except BaseException:
             lease.end()
             raise
 
     async def answer_async(self, mounted: MountedApp, request: Any, transport: Any) -> Any:
         """The same, for an async transport."""
-        body = await request.aread()
         lease = await self._lease_async(request, transport)
         try:
-            answer = await _in_thread(mounted, self._ask, mounted, request, body)
-            return self._response(answer, request, self._async_stream, mounted, lease)
+            writing = _Writing(self.package, request)
+            async for piece in request.stream:
+                writing.add(piece)
+            answer = await _in_thread(mounted, self._ask, mounted, request, writing.end())
+            return self._response(answer, self._async_stream, mounted, lease)
         except BaseException:
             lease.end()
             raise
 
-    def _ask(self, mounted: MountedApp, request: Any, body: bytes) -> InProcessAnswer:
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+    def _ask(self, mounted: MountedApp, request: Any, sent: wire.Request) -> InProcessAnswer:
         with self.errors(_NO_ANSWER):
-            return mounted.ask(
-                request.method,
-                request.url.raw_path.decode("ascii"),
-                headers,
-                body,
-                patience=_seconds(request, "read"),
-            )
+            return mounted.ask(*sent, patience=_seconds(request, "read"))
 
     @contextmanager
     def errors(self, no_more: str) -> Iterator[None]:
@@ -259,9 +286,7 @@ class HttpxClient:
         except TimedOut as error:
             raise package.ReadTimeout(str(error)) from None
 
-    def _response(
-        self, answer: InProcessAnswer, request: Any, stream: type, mounted: MountedApp, lease: _Lease
-    ) -> Any:
+    def _response(self, answer: InProcessAnswer, stream: type, mounted: MountedApp, lease: _Lease) -> Any:
         return self.package.Response(
             answer.status,
             headers=answer.headers,

@@ -177,6 +177,81 @@ def test_httpx_gets_the_same_responses(name: str, case: str) -> None:
     assert in_process == served
 
 
+# What a client refuses to send, and bodies that can be sent only once
+
+REFUSED: dict[str, Options] = {
+    "a token that is empty": {"headers": {"Authorization": "Bearer "}},
+    "a token that ends in a line break": {"headers": {"Authorization": "Bearer secret\n"}},
+    "a blank in a name": {"headers": {"X Y": "1"}},
+    "two hosts": {"headers": [("Host", "a"), ("Host", "b")]},
+    "a longer body than announced": {"content": b"{} ", "headers": {**JSON, "Content-Length": "2"}},
+    "a shorter body than announced": {"content": b"{}", "headers": {**JSON, "Content-Length": "3"}},
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("name", PACKAGES)
+def test_httpx_refuses_to_send_the_same_requests(name: str, case: str) -> None:
+    package = pytest.importorskip(name)
+    options = REFUSED[case]
+
+    def program(mock: OutputMock, url: str) -> Any:
+        async def ask() -> Any:
+            async with package.AsyncClient(base_url=url) as client:
+                return await client.post("/workflow/run", **options)
+
+        return (
+            error(lambda: package.post(f"{url}/workflow/run", **options)),
+            error(lambda: asyncio.run(ask())),
+        )
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+    assert "LocalProtocolError" in in_process[0][0]
+
+
+WHOLE = [b'{"workflowName":', b' "echo"}']
+ITERATORS: dict[str, Callable[[], Iterator[bytes]]] = {
+    "an iterator": lambda: iter(WHOLE),
+    "a generator": lambda: (piece for piece in WHOLE),
+    "no pieces": lambda: iter([]),
+}
+
+
+@pytest.mark.parametrize("kind", ITERATORS)
+@pytest.mark.parametrize("name", PACKAGES)
+def test_httpx_cannot_send_an_iterator_twice(name: str, kind: str) -> None:
+    package = pytest.importorskip(name)
+    body = ITERATORS[kind]
+
+    async def later() -> AsyncIterator[bytes]:
+        for piece in body():
+            yield piece
+
+    def program(mock: OutputMock, url: str) -> Any:
+        def twice() -> Any:
+            with package.Client() as client:
+                request = client.build_request("POST", f"{url}/workflow/run", content=body(), headers=JSON)
+                unread = error(lambda: request.content)
+                first = seen_by_httpx(client.send(request))
+                return (
+                    unread,
+                    first,
+                    error(lambda: request.content),
+                    error(lambda: seen_by_httpx(client.send(request))),
+                )
+
+        async def redirected() -> Any:
+            mock.fail_next(307, headers={"Location": "/workflow/run"})
+            async with package.AsyncClient(base_url=url, follow_redirects=True) as client:
+                return seen_by_httpx(await client.post("/workflow/run", content=later(), headers=JSON))
+
+        return error(twice), error(lambda: asyncio.run(redirected()))
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
 # Bodies in pieces, redirects, cookies
 
 

@@ -24,6 +24,8 @@ from output_mock.in_process.mount import InProcessAnswer, MountedApp, app_for_ur
 from output_mock.patience import TimedOut
 from output_mock.real_time import monotonic
 
+# As many bytes as httpx reads from a socket at once.
+_READ = 64 * 1024
 # As httpx words what happens when a server breaks off.
 _NO_ANSWER = "Server disconnected without sending a response."
 _HALF_A_BODY = "peer closed connection without sending complete message body"
@@ -393,6 +395,12 @@ def _answering_transports(client: HttpxClient) -> tuple[type, type]:
     return Answering, AsyncAnswering
 
 
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """A whole body, in the pieces in which it is read from a socket."""
+    for begin in range(0, len(body), _READ):
+        yield body[begin : begin + _READ]
+
+
 class _Body:
     """The body of an answer, and its connection."""
 
@@ -425,7 +433,7 @@ class _Stream(_Body):
     def __iter__(self) -> Iterator[bytes]:
         try:
             if self._answer.body is not None:
-                yield self._answer.body
+                yield from _pieces(self._answer.body)
                 return
             while (piece := self._next()) is not None:
                 yield piece
@@ -441,7 +449,8 @@ class _AsyncStream(_Body):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             if self._answer.body is not None:
-                yield self._answer.body
+                for part in _pieces(self._answer.body):
+                    yield part
                 return
             while (piece := await _in_thread(self._mounted, self._next)) is not None:
                 yield piece

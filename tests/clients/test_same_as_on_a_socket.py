@@ -252,6 +252,32 @@ def test_httpx_cannot_send_an_iterator_twice(name: str, kind: str) -> None:
     assert in_process == served
 
 
+@pytest.mark.parametrize("name", PACKAGES)
+def test_httpx_reads_a_large_body_in_pieces(name: str) -> None:
+    package = pytest.importorskip(name)
+    mock = OutputMock()
+    mock.workflow("echo").returns(1)
+    mock.begin_with("echo", "x" * 300_000, workflow_id="large")
+
+    async def lengths(url: str) -> list[int]:
+        async with (
+            package.AsyncClient(base_url=url) as client,
+            client.stream("GET", "/workflow/large/input") as answer,
+        ):
+            return [len(piece) async for piece in answer.aiter_raw()]
+
+    with mock.in_process() as url:
+        with package.stream("GET", f"{url}/workflow/large/input") as answer:
+            found = [len(piece) for piece in answer.iter_raw()]
+        assert asyncio.run(lengths(url)) == found
+        with package.stream("HEAD", f"{url}/health") as answer:
+            assert list(answer.stream) == []
+    mock.close()
+    # As much as httpx reads from a socket at once.
+    assert found[0] == 65536
+    assert sum(found) > 300_000
+
+
 # Bodies in pieces, redirects, cookies
 
 

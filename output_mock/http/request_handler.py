@@ -126,14 +126,15 @@ class RequestHandler:
 
     def _finished(self, request: ApiRequest, reply: Reply, *, identified: bool = True) -> WSGIResponse:
         """The response, with the headers that all responses have."""
+        first = {"X-Powered-By": "Express"}
         if identified:
             platform, own = request.header("HTTP_RNDR_ID"), request.header("HTTP_X_REQUEST_ID")
-            reply.headers[headers.REQUEST_ID] = (
+            first[headers.REQUEST_ID] = (
                 self._api.request_ids.uuid4()
                 if platform is None and own is None
                 else responses.request_id(platform, own)
             )
-        reply.headers["X-Powered-By"] = "Express"
+        reply.headers = {**first, **reply.headers, **first}
         if request.unmatched_reason is not None:
             reply.headers[diagnostics.HEADER] = diagnostics.header_text(request.unmatched_reason)
         response = responses.response_of(reply)

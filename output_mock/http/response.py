@@ -20,6 +20,8 @@ PHRASES: dict[int, str] = {
     422: "Unprocessable Entity",
     509: "Bandwidth Limit Exceeded",
 }
+# Express makes these after it has set the length.
+_AFTER_LENGTH = ("ETag", "Date")
 
 
 def status_line(status: int) -> str:
@@ -53,7 +55,8 @@ class WSGIResponse:
         headers = list(self.headers.items())
         bodiless = self.status < 200 or self.status in (204, 304)
         if self.stream is None and not bodiless and "Content-Length" not in self.headers:
-            headers.append(("Content-Length", str(len(self.body))))
+            place = next((place for place, (name, _) in enumerate(headers) if name in _AFTER_LENGTH), None)
+            headers.insert(len(headers) if place is None else place, ("Content-Length", str(len(self.body))))
         return headers
 
     def close(self) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
 
 _PORTS = {"http": 80, "https": 443}
+# What Node says of the connection at the end of each head.
+_KEPT_OPEN = (("Connection", "keep-alive"), ("Keep-Alive", "timeout=5"))
+_CLOSED = (("Connection", "close"),)
 
 
 def _nothing() -> None:
@@ -231,7 +234,8 @@ class MountedApp:
             environ["CONTENT_LENGTH"] = str(len(body))
         with connection.losses(), waiting_at_most(patience):
             response = self.app.answer(environ)
-        sent = response.wsgi_headers()
+        closing = any(name.lower() == "connection" and value.lower() == "close" for name, value in headers)
+        sent = [*response.wsgi_headers(), *(_CLOSED if closing else _KEPT_OPEN)]
         if response.stream is not None and "Content-Length" not in response.headers:
             sent.append(("Transfer-Encoding", "chunked"))
         pieces: Iterator[Any] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from waitress.task import ErrorTask, Task, WSGITask
@@ -53,6 +54,24 @@ def _connection_of(task: Task) -> Connection:
     return cast("Connection", task.channel)
 
 
+def _in_order(header: bytes, names: list[str]) -> bytes:
+    """The head of an answer with these names as they are written, in this order: waitress sorts them, and
+    writes `Etag`. What it has added comes last.
+    """
+    first, *lines = header.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    places = {name.lower(): place for place, name in enumerate(names)}
+
+    def placed(line: bytes) -> tuple[int, bytes]:
+        name, _, value = line.partition(b":")
+        place = places.get(name.decode("latin-1").lower())
+        if place is None:
+            return len(names), line
+        return place, names[place].encode("latin-1") + b":" + value
+
+    written = [line for _, line in sorted(map(placed, lines), key=itemgetter(0))]
+    return b"\r\n".join([first, *written, b"", b""])
+
+
 class _ReportingTask(Task):
     """Tells what was served. A stream is an answer that does not say how long it is."""
 
@@ -69,7 +88,8 @@ class _ReportingTask(Task):
                 self._report("stream ends" if self._streaming else "answered")
 
     def build_response_header(self) -> bytes:
-        header = self._as_node_writes_it(super().build_response_header())
+        names = [name for name, _ in self.response_headers]
+        header = self._as_node_writes_it(_in_order(super().build_response_header(), names))
         if self.content_length is None and self.has_body:
             self._streaming = True
             _connection_of(self).watch()

@@ -114,6 +114,7 @@ def value(text: str) -> str:
         (value("0x10"), "3:14: YAML 1.1 reads 0x10 as another number than it looks like"),
         (value("1_000"), "3:14: YAML 1.1 reads 1_000 as another number than it looks like"),
         (value("1e3"), "3:14: YAML 1.1 reads 1e3 as text, and YAML 1.2 as a number; write 1000.0"),
+        (value("1e400"), "3:14: 1e400 is not a number that JSON can express"),
         (value(".inf"), "3:14: .inf is not a number that JSON can express"),
         (value(".nan"), "3:14: .nan is not a number that JSON can express"),
         (value("9" * 400), "3:14: the number is too long"),
@@ -125,6 +126,15 @@ def value(text: str) -> str:
 )
 def test_values_that_yaml_misreads_are_reported_with_their_place(text: str, expected: str) -> None:
     assert any(expected in mistake for mistake in mistakes(text)), mistakes(text)
+
+
+@pytest.mark.parametrize("written", ["1e3", "1e-7", "-1e-07", "1e21", "1.5E30", "2.e9", ".5e1", "5e-324"])
+def test_a_number_is_accepted_when_it_is_written_as_the_message_says(written: str) -> None:
+    found = re.search(r"write (\S+), or", only(value(written)))
+    assert found is not None
+    node = Source(found[1], "f.yaml").root
+    assert node is not None
+    assert (node.value, type(node.value)) == (float(written), float)
 
 
 def test_a_file_must_be_utf_8(tmp_path: Path) -> None:

@@ -308,10 +308,15 @@ class Source:
         if tag == "float":
             return Node(self._number(value, place, _FLOAT, float), place, span)
         if _EXPONENT.fullmatch(value):
+            number = float(value)
+            if number in (float("inf"), float("-inf")):
+                return Node(self._number(value, place, _EXPONENT, float), place, span)
+            # A number with an exponent needs a point, too.
+            written = re.sub(r"^(-?[0-9]+)e", r"\1.0e", repr(number))
             self.mistake(
                 place,
                 f"YAML 1.1 reads {value} as text, and YAML 1.2 as a number; "
-                f'write {float(value)!r}, or put it in quotes: "{value}"',
+                f'write {written}, or put it in quotes: "{value}"',
             )
         return Node(value, place, span)
 

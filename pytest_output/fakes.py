@@ -143,12 +143,11 @@ class FakeOfTest:
         if self._kept:
             return self._kept
         found = sections(self._mock, self._is_own)
-        if not self._mock.calls:
-            from pytest_output.unreached import hint
+        from pytest_output.unreached import hint, refused
 
-            found.insert(
-                1, ("output_mock: why no calls", hint(self._url, error, in_process=self._in_process))
-            )
+        if not self._mock.calls or (self._in_process and refused(self._url, error)):
+            title = f"output_mock: why no {'other ' if self._mock.calls else ''}calls"
+            found.insert(1, (title, hint(self._url, error, in_process=self._in_process)))
         return found
 
     def keep_sections(self) -> None:

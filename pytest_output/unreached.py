@@ -43,8 +43,8 @@ def hint(url: str, error: BaseException | None, *, in_process: bool) -> str:
         lines.append(_imported(in_process, "the address that it uses"))
     elif _is_same(called, url):
         lines = [
-            f"the test failed with {_kind(error)} at {url}. That is this fake's URL, but no request "
-            f"reached it"
+            f"the test failed with {_kind(error)} at {url}. That is this fake's URL, but the request "
+            f"did not reach it"
         ]
         lines.append(
             socket if in_process else "see the client's own error for what it says about the connection"
@@ -57,6 +57,14 @@ def hint(url: str, error: BaseException | None, *, in_process: bool) -> str:
             _imported(in_process, used),
         ]
     return "\n".join(lines)
+
+
+def refused(url: str, error: BaseException | None) -> bool:
+    """Whether the test failed as nothing listens at the URL of its fake, which is in process."""
+    if error is None or not any(isinstance(one, ConnectionRefusedError) for one in _chain(error)):
+        return False
+    called = loopback_address(error)
+    return called is not None and _is_same(called, url)
 
 
 def _imported(in_process: bool, used: str) -> str:

@@ -79,5 +79,16 @@ def test_reached(output_mock):
     requests.get(f"{IMPORTED}/health")
 
 
+def test_unreached_by_one_of_two_clients(output_mock):
+    """URLError at URL. That is this fake's URL…the request did not reach it…output_server"""
+    requests.get(f"{output_mock.url}/health")
+    urllib.request.urlopen(f"{output_mock.url}/health")
+
+
+def test_reached_but_dropped(output_mock):
+    output_mock.drop_next(1)
+    requests.get(f"{output_mock.url}/health")
+
+
 def test_passes_though_nothing_has_reached_it(output_mock):
     assert output_mock.url

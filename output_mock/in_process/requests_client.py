@@ -142,6 +142,22 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
 
     def __init__(self, mounted: MountedApp) -> None:
         super().__init__(mounted.host, mounted.port, mounted=mounted)
+        self._mounted = mounted
+
+    def urlopen(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Any = None,
+        retries: Any = None,
+        *rest: Any,
+        **options: Any,
+    ) -> Any:
+        """Send a request, with retries that pause on the fake's clock."""
+        if isinstance(retries, Retry):
+            retries = _pausing_on(self._mounted, retries)
+        return super().urlopen(method, url, body, headers, retries, *rest, **options)
 
 
 class _PausingRetry(Retry):
@@ -217,7 +233,7 @@ class InProcessAdapter(HTTPAdapter):
         self.add_headers(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         chunked = request.body is not None and "Content-Length" not in request.headers
         try:
-            answer = HTTPConnectionPool(mounted).urlopen(
+            answer: Any = HTTPConnectionPool(mounted).urlopen(
                 request.method or "GET",
                 self.request_url(request, {}),
                 body=request.body,
@@ -226,7 +242,7 @@ class InProcessAdapter(HTTPAdapter):
                 assert_same_host=False,
                 preload_content=False,
                 decode_content=False,
-                retries=_pausing_on(mounted, self.max_retries),
+                retries=self.max_retries,
                 timeout=_timeout(timeout),
                 chunked=chunked,
             )
@@ -242,6 +258,19 @@ class InProcessAdapter(HTTPAdapter):
         except (ProtocolError, OSError) as error:
             raise requests.ConnectionError(error, request=request) from error
         return self.build_response(request, answer)
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *_: Any, **__: Any
+    ) -> urllib3.HTTPConnectionPool:
+        """The connections on which `HTTPAdapter.send` sends, for a class that calls it by this name."""
+        return self.get_connection(request.url)
+
+    def get_connection(self, url: Any, *_: Any, **__: Any) -> urllib3.HTTPConnectionPool:
+        """The same, in requests before 2.32."""
+        mounted = app_for_url(url)
+        if mounted is None:
+            raise requests.ConnectionError(f"the fake at {url} is closed")
+        return HTTPConnectionPool(mounted)
 
 
 def _timeout(given: Any) -> Timeout:

@@ -412,6 +412,43 @@ def test_httpx_follows_redirects_the_same_way(name: str) -> None:
     assert in_process == served
 
 
+# Adapters
+
+
+class Signing(HTTPAdapter):
+    """Calls the class above by its name, as many adapters do."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        request.headers["X-Signed"] = "yes"
+        return HTTPAdapter.send(self, request, *args, **options)
+
+
+def test_an_adapter_that_calls_the_class_above_by_name_reaches_the_fake() -> None:
+    def program(mock: OutputMock, url: str) -> Any:
+        with requests.Session() as session:
+            options: Options = {"status_forcelist": [503], "allowed_methods": None}
+            retries = Retry(1, respect_retry_after_header=False, **options)
+            session.mount(url, Signing(max_retries=retries))
+            mock.fail_next(503, times=3)
+            refused = error(lambda: session.post(f"{url}/workflow/run", json=RUN, timeout=30))
+            answer = session.post(f"{url}/workflow/run", json=RUN, timeout=30)
+            return refused, answer.status_code, answer.reason, dict(answer.headers), answer.content
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+def test_its_retries_pause_on_the_clock_of_the_fake() -> None:
+    mock = fake()
+    mock.fail_next(429, headers={"Retry-After": "3600"})
+    begun = mock.clock.now()
+    with mock.in_process() as url, requests.Session() as session:
+        session.mount(url, Signing(max_retries=Retry(1, status_forcelist=[429], allowed_methods=None)))
+        assert session.get(f"{url}/workflow/w/status", timeout=30).status_code == 200
+    assert (mock.clock.now() - begun).total_seconds() >= 3600
+    mock.close()
+
+
 # Retries
 
 

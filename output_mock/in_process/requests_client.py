@@ -53,6 +53,11 @@ class _Socket:
         self._incoming = _Incoming(self, sent)
         return io.BufferedReader(self._incoming)
 
+    def shutdown(self, how: int) -> None:
+        """Let the thread that waits for bytes read the end instead. Any thread may call this."""
+        if self._incoming is not None:
+            self._incoming.shut()
+
     def close(self) -> None:
         """Close the connection."""
         if self._incoming is not None:
@@ -68,6 +73,7 @@ class _Incoming(io.RawIOBase):
         self._answer: InProcessAnswer | None = None
         self._rest = b""
         self._ended = False
+        self._is_shut = False
 
     def readable(self) -> bool:
         return True
@@ -84,6 +90,8 @@ class _Incoming(io.RawIOBase):
                 self._ended = True
             except TimedOut as error:
                 raise TimeoutError(str(error)) from None
+            if self._is_shut:
+                self._rest, self._ended = b"", True
         size = min(len(buffer), len(self._rest))
         buffer[:size], self._rest = self._rest[:size], self._rest[size:]
         return size
@@ -105,6 +113,11 @@ class _Incoming(io.RawIOBase):
         if not wire.is_chunked(self._answer):
             return piece or b""
         return wire.chunk(piece)
+
+    def shut(self) -> None:
+        """Nobody reads any more: what still comes is dropped."""
+        self._is_shut = True
+        self.leave()
 
     def leave(self) -> None:
         """The client has disconnected, or has read all."""

@@ -7,6 +7,7 @@ import gzip
 import importlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -572,6 +573,33 @@ def test_a_cut_stream_behaves_the_same(name: str) -> None:
         return error(read), b"".join(received)
 
     in_process, served = both_ways(program)
+    assert in_process == served
+
+
+@pytest.mark.skipif(not hasattr(urllib3.HTTPResponse, "shutdown"), reason="install urllib3>=2.3")
+@pytest.mark.parametrize("clock", ["auto", "real"])
+def test_another_thread_can_shut_down_a_stream_that_requests_reads(clock: Any) -> None:
+    seen = []
+    for way in ("in_process", "serve"):
+        mock = OutputMock(clock, seed=3)
+
+        @mock.workflow("waits")
+        async def waits(ctx: Context, given: Any) -> Any:
+            return await ctx.wait_for_signal("go")
+
+        mock.begin_with("waits", workflow_id="b")
+        with (
+            getattr(mock, way)() as url,
+            ThreadPoolExecutor(1) as other,
+            requests.get(f"{url}/workflow/b/history/stream", stream=True, timeout=30) as answer,
+        ):
+            pieces = answer.iter_content(None)
+            next(pieces)
+            reading = other.submit(error, lambda pieces=pieces: list(pieces))
+            answer.raw.shutdown()
+            seen.append(reading.result(timeout=60))
+        mock.close()
+    in_process, served = seen
     assert in_process == served
 
 

@@ -4,8 +4,10 @@ ones in another.
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -246,6 +248,11 @@ class HttpxClient:
         """The fake's response to a request of this transport. Raises the package's own errors if there is
         none.
         """
+        if _seconds(request, "connect") == 0:
+            # A socket that does not wait is not connected yet.
+            raise self.package.ConnectError(
+                str(BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS)))
+            )
         lease = self._lease(request, transport)
         try:
             writing = _Writing(self.package, request)
@@ -258,6 +265,8 @@ class HttpxClient:
 
     async def answer_async(self, mounted: MountedApp, request: Any, transport: Any) -> Any:
         """The same, for an async transport."""
+        if _seconds(request, "connect") == 0:
+            raise self.package.ConnectTimeout("")
         lease = await self._lease_async(request, transport)
         try:
             writing = _Writing(self.package, request)
@@ -347,7 +356,9 @@ class HttpxClient:
 
 
 def _seconds(request: Any, which: str) -> float | None:
-    """How long a client waits for a connection (`pool`) or for bytes (`read`); None: for ever."""
+    """How long a client waits to be connected (`connect`), for a connection that is free (`pool`) or for
+    bytes (`read`); None: for ever.
+    """
     seconds: float | None = request.extensions.get("timeout", {}).get(which)
     return seconds
 

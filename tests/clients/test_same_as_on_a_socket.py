@@ -488,6 +488,23 @@ def test_an_invalid_timeout_is_refused_with_the_same_message(timeout: Any) -> No
     assert in_process[0] != "nothing raised"
 
 
+@pytest.mark.parametrize("timeout", [0, 0.0, (0, 5, 5, 5)], ids=repr)
+@pytest.mark.parametrize("name", PACKAGES)
+def test_httpx_cannot_connect_within_no_time(name: str, timeout: Any) -> None:
+    package = pytest.importorskip(name)
+
+    def program(mock: OutputMock, url: str) -> Any:
+        async def ask() -> Any:
+            async with package.AsyncClient() as client:
+                return await client.get(f"{url}/health", timeout=timeout)
+
+        return error(lambda: package.get(f"{url}/health", timeout=timeout)), error(lambda: asyncio.run(ask()))
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+    assert "nothing raised" not in str(in_process)
+
+
 TIMEOUTS = [5, 0.5, (None, 5), urllib3.Timeout(read=5), urllib3.Timeout(total=5), urllib3.Timeout(connect=9)]
 
 

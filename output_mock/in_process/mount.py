@@ -222,6 +222,9 @@ class MountedApp:
         }
         joined = False
         for name, value in that_count(headers):
+            if "_" in name:
+                # `content_type` is not the header `Content-Type`, but WSGI would have it so.
+                continue
             key = name.upper().replace("-", "_")
             if key == "TRANSFER_ENCODING":
                 joined = True

@@ -98,6 +98,8 @@ REQUESTS: dict[str, tuple[str, str, Options]] = {
     "gzip": ("POST", "/workflow/run", {"content": gzip.compress(b'{"workflowName": "echo"}', mtime=0),
         "headers": {**JSON, "Content-Encoding": "gzip"}}),
     "no JSON": ("POST", "/workflow/run", {"content": b"{", "headers": JSON}),
+    "no header": ("POST", "/workflow/run", {"content": b'{"workflowName": "echo"}',
+        "headers": {"content_type": "application/json", "x_request_id": "mine"}}),
     "basic auth": ("GET", "/health", {"auth": ("ana", "secret")}),
     "cookies sent": ("GET", "/health", {"cookies": {"a": "1", "b": "2"}}),
     "stream": ("GET", "/workflow/w/history/stream", {}),

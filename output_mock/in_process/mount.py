@@ -262,7 +262,8 @@ MOUNTED: list[MountedApp] = []
 
 def app_for_url(url: str) -> MountedApp | None:
     """The open fake that a request to `url` is for; None if it is for none of them."""
-    for mounted in reversed(MOUNTED):
+    # Of a copy, as other threads may close theirs meanwhile.
+    for mounted in MOUNTED[::-1]:
         if mounted.answers(url):
             return mounted
     return None

@@ -7,7 +7,7 @@ import io
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from output_mock import Context, OutputMock
-from output_mock.in_process.mount import app_for_url
+from output_mock.in_process.mount import MountedApp, app_for_url
 
 
 class Answer:
@@ -162,6 +162,20 @@ def test_fakes_that_are_open_together_have_different_urls(ask: Ask) -> None:
         assert [call.route for call in other.calls] == ["ready"]
         with opened(OutputMock()) as third:
             assert third == second
+
+
+def test_a_fake_is_found_while_other_threads_close_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = MountedApp.answers
+    with opened(OutputMock()) as url, ExitStack() as others:
+        for _ in range(2):
+            others.enter_context(opened(OutputMock()))
+
+        def closing(mounted: MountedApp, asked: str) -> bool:
+            others.close()
+            return answers(mounted, asked)
+
+        monkeypatch.setattr(MountedApp, "answers", closing)
+        assert app_for_url(f"{url}/health") is not None
 
 
 def test_a_closed_fake_refuses_connections_and_no_other_host_is_contacted(ask: Ask, mock: OutputMock) -> None:

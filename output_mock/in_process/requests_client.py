@@ -98,7 +98,12 @@ class _Incoming(io.RawIOBase):
 
     def _next(self) -> bytes:
         if self._answer is None:
-            request = wire.parse(self._sent)
+            try:
+                request = wire.parse(self._sent)
+            except ValueError:
+                # The head promises chunks, and the body has none.
+                self._ended = True
+                return wire.REFUSED
             self._answer = answer = self._connection.mounted.ask(
                 request.method,
                 request.target,

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from output_mock.in_process.mount import InProcessAnswer
 
+# What Node answers when it cannot read a request.
+REFUSED = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
+
 
 class Request(NamedTuple):
     """A request that was read."""
@@ -18,7 +21,9 @@ class Request(NamedTuple):
 
 
 def parse(data: bytes) -> Request:
-    """Read one whole request, as a client library writes it."""
+    """Read one whole request, as a client library writes it. Raises `ValueError` when a body that should
+    come in chunks does not.
+    """
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ", 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import Error, RequestHeaderFieldsTooLarge
 
 from output_mock.contract import repeated_headers
@@ -28,3 +28,6 @@ class Parser(HTTPRequestParser):
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(repeated_headers.lines_that_count(header_plus))
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            # Node refuses this, too: the two may not agree about where the request ends.
+            raise ParsingError("A request with Transfer-Encoding must not have a Content-Length")

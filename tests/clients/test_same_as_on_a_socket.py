@@ -379,6 +379,21 @@ def test_requests_sends_an_iterator_without_pieces_the_same_way() -> None:
     assert in_process == served
 
 
+def test_a_body_that_is_announced_in_chunks_but_sent_as_a_whole_is_refused() -> None:
+    # Measured with Node 20, which refuses a length beside chunks.
+    headers = {**JSON, "Transfer-Encoding": "chunked"}
+
+    def program(mock: OutputMock, url: str) -> Any:
+        answer = requests.post(
+            f"{url}/workflow/run", data=b'{"workflowName": "echo"}', headers=headers, timeout=30
+        )
+        return answer.status_code, answer.reason
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+    assert in_process == ([400, "Bad Request"], [])
+
+
 MOVED = {"Location": "/workflow/w/status", "Set-Cookie": "lb=a1; Path=/"}
 
 

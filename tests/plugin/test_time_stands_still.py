@@ -17,7 +17,8 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 import aiohttp.web
@@ -173,15 +174,48 @@ async def test_deadlines_do_not_pass_while_a_process_runs(elapsed: Elapsed) -> N
     assert elapsed() == 0
 
 
-def has_ended_by_poll() -> Callable[[], bool]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.3)"])
-    return lambda: process.poll() is not None
+class Ends(NamedTuple):
+    """A process that runs until it is told to end, which takes it a moment."""
+
+    has_ended: Callable[[], bool]
+    end: Callable[[], object]
 
 
-def has_ended_by_is_alive() -> Callable[[], bool]:
-    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0.3,))
+def by_poll() -> Ends:
+    code = "import sys, time; print(flush=True); sys.stdin.read(); time.sleep(0.1)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+
+    def has_ended() -> bool:
+        return process.poll() is not None
+
+    return Ends(has_ended, process.stdin.close)
+
+
+def says_that_it_runs(told: Connection) -> None:
+    told.send(None)
+    told.recv()
+    on_the_wall(0.1)
+
+
+def by_is_alive() -> Ends:
+    told, other = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=says_that_it_runs, args=(other,))
     process.start()
-    return lambda: not process.is_alive()
+    other.close()
+    told.recv()
+
+    def has_ended() -> bool:
+        return not process.is_alive()
+
+    def end() -> None:
+        told.send(None)
+        told.close()
+
+    return Ends(has_ended, end)
 
 
 def sleeps_in_a_loop(seconds: float) -> None:
@@ -189,12 +223,13 @@ def sleeps_in_a_loop(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("sleeps", [time.sleep, sleeps_in_a_loop])
-@pytest.mark.parametrize("begins", [has_ended_by_poll, has_ended_by_is_alive])
+@pytest.mark.parametrize("process", [by_poll, by_is_alive])
 def test_sleeps_do_not_pass_while_a_process_is_polled(
-    elapsed: Elapsed, begins: Callable[[], Callable[[], bool]], sleeps: Callable[[float], None]
+    elapsed: Elapsed, process: Callable[[], Ends], sleeps: Callable[[float], None]
 ) -> None:
-    has_ended = begins()
+    has_ended, end = process()
     assert not has_ended()
+    end()
     sleeps(60)
     assert has_ended()
     assert elapsed() == 60

@@ -593,11 +593,18 @@ def test_worker_down_can_be_given_several_times(serve: Serve, script: Path) -> N
 
 def test_each_logged_request_explains_why_it_matches_nothing(serve: Serve) -> None:
     fake = serve()
-    fake.get("/health?a=1")
-    fake.ask("POST", "/workflow/nobody/signal/go")
-    fake.ask("POST", "/workflow/start", {"workflowName": "simpel"})
-    fake.get("/workflow/w/statsu")
-    until(lambda: fake.log.count("\n") == 4)
+    # A line is written after its answer was sent, so the next request could come before it.
+    for number, (method, path, body) in enumerate(
+        [
+            ("GET", "/health?a=1", None),
+            ("POST", "/workflow/nobody/signal/go", None),
+            ("POST", "/workflow/start", {"workflowName": "simpel"}),
+            ("GET", "/workflow/w/statsu", None),
+        ],
+        1,
+    ):
+        fake.ask(method, path, body)
+        until(lambda number=number: fake.log.count("\n") == number)
     first, second, third, fourth = fake.log.splitlines()
     assert re.fullmatch(r"GET /health\?a=1 200 \d+\.\d ms", first)
     assert re.fullmatch(r"POST /workflow/nobody/signal/go 404 \d+\.\d ms", second)
@@ -1283,6 +1290,7 @@ def test_the_log_shows_durations_on_request(serve: Serve) -> None:
 def test_the_log_can_be_json(serve: Serve, script: Path) -> None:
     fake = serve(script, "--log", "json")
     fake.get("/health")
+    eventually(lambda: fake.log.endswith("\n"))
     fake.ask("POST", "/workflow/run", {"workflowName": "wrong", "input": {}})
     eventually(lambda: "script error" in fake.log)
     lines = [json.loads(line) for line in fake.log.splitlines()]

@@ -89,7 +89,7 @@ class Sleeper:
     def __init__(self, due: int | None, woken: threading.Event | None = None) -> None:
         self.due = due
         self.limits = False
-        self.sleeps = woken is None
+        self.sleeps: bool = woken is None
         self.released: bool = False
         self._woken = woken
         self._turn = threading.Event() if woken is None else woken

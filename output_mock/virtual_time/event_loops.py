@@ -187,7 +187,7 @@ class LoopWaiter:
         self.loop = loop
         self.due = due
         self.limits = False
-        self.sleeps = True
+        self.sleeps: bool = True
         self.released: bool = False
 
     def ready(self) -> bool:

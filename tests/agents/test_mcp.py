@@ -89,7 +89,7 @@ def server(worlds: Worlds) -> Iterator[Any]:
 
 def test_an_agent_scripts_and_drives_the_fake_that_the_command_starts(tmp_path: Path) -> None:
     """End to end: the SDK's client starts the command, and a program calls the fake's URL."""
-    from mcp import StdioServerParameters
+    from mcp import StdioServerParameters, stdio_client
 
     noisy = tmp_path / "noisy.py"
     # Output of a script must not get between the messages.
@@ -115,7 +115,9 @@ def test_an_agent_scripts_and_drives_the_fake_that_the_command_starts(tmp_path: 
     told = json.loads(blocks("docs/guides/agents.md", "json")[0])["mcpServers"]["output-mock"]
     command = shutil.which(told["command"], path=str(Path(sys.executable).parent))
     assert command is not None
-    used(StdioServerParameters(command=command, args=[*told["args"], str(noisy), "--seed", "3"]), steps)
+    started = StdioServerParameters(command=command, args=[*told["args"], str(noisy), "--seed", "3"])
+    # Without `errlog` it would be the standard error of the test that has imported the package.
+    used(stdio_client(started, errlog=sys.stderr), steps)
 
 
 def test_each_tool_says_what_it_does_and_what_it_changes(server: Any) -> None:

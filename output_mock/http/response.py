@@ -20,6 +20,8 @@ PHRASES: dict[int, str] = {
     422: "Unprocessable Entity",
     509: "Bandwidth Limit Exceeded",
 }
+# What Node says at the end of each head of a connection that stays open.
+KEPT_OPEN: tuple[tuple[str, str], ...] = (("Connection", "keep-alive"), ("Keep-Alive", "timeout=5"))
 # Express makes these after it has set the length.
 _AFTER_LENGTH = ("ETag", "Date")
 

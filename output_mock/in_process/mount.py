@@ -17,7 +17,7 @@ from output_mock.contract.repeated_headers import that_count
 from output_mock.durations import SECOND
 from output_mock.http import head_limit
 from output_mock.http.faults import Dropped
-from output_mock.http.response import status_line
+from output_mock.http.response import KEPT_OPEN, status_line
 from output_mock.http.server_hooks import RESET, WHEN_GONE
 from output_mock.patience import waiting_at_most
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
 
 _PORTS = {"http": 80, "https": 443}
-# What Node says of the connection at the end of each head.
-_KEPT_OPEN = (("Connection", "keep-alive"), ("Keep-Alive", "timeout=5"))
+# What Node says instead if the client asks for the end of the connection.
 _CLOSED = (("Connection", "close"),)
 
 
@@ -238,7 +237,7 @@ class MountedApp:
         with connection.losses(), waiting_at_most(patience):
             response = self.app.answer(environ)
         closing = any(name.lower() == "connection" and value.lower() == "close" for name, value in headers)
-        sent = [*response.wsgi_headers(), *(_CLOSED if closing else _KEPT_OPEN)]
+        sent = [*response.wsgi_headers(), *(_CLOSED if closing else KEPT_OPEN)]
         if response.stream is not None and "Content-Length" not in response.headers:
             sent.append(("Transfer-Encoding", "chunked"))
         pieces: Iterator[Any] | None = None

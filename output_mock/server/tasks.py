@@ -13,7 +13,7 @@ from output_mock.contract.errors import OutputError
 from output_mock.http import head_limit
 from output_mock.http.diagnostics import HEADER
 from output_mock.http.faults import Dropped
-from output_mock.http.response import status_line
+from output_mock.http.response import KEPT_OPEN, status_line
 from output_mock.http.responses import error_reply, response_of
 from output_mock.http.server_hooks import GIVE_UP, LOCAL_ADDRESS, RESET, WHEN_GONE
 from output_mock.patience import TimedOut
@@ -22,6 +22,8 @@ from output_mock.server.served import OnServed, Served, Stage
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+_KEPT_OPEN = "".join(f"{name}: {value}\r\n" for name, value in KEPT_OPEN).encode()
 
 
 class Connection(Protocol):
@@ -110,7 +112,7 @@ class _ReportingTask(Task):
             header = header.replace(b"Connection: close\r\n", b"")
         if self.close_on_finish:
             return header
-        return header[:-2] + b"Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n"
+        return header[:-2] + _KEPT_OPEN + b"\r\n"
 
     def _report(self, stage: Stage) -> None:
         on_served = _connection_of(self).on_served

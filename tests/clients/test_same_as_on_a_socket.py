@@ -34,6 +34,18 @@ def fake() -> OutputMock:
     return mock
 
 
+def waiting_fake(clock: Any) -> OutputMock:
+    """A fake with a run `b` that waits for a signal."""
+    mock = OutputMock(clock, seed=3)
+
+    @mock.workflow("waits")
+    async def waits(ctx: Context, given: Any) -> Any:
+        return await ctx.wait_for_signal("go")
+
+    mock.begin_with("waits", workflow_id="b")
+    return mock
+
+
 def both_ways(program: Callable[[OutputMock, str], Any]) -> tuple[Any, Any]:
     """What a program sees in process and on a socket, each with the calls that the fake recorded."""
     seen = []
@@ -202,13 +214,8 @@ def test_the_head_of_an_answer_is_written_the_same_way(case: str) -> None:
         answer = httpx.request(method, url + path, headers=headers)
         return [(name.decode(), value.decode()) for name, value in answer.headers.raw]
 
-    seen = []
-    for way in ("in_process", "serve"):
-        mock = fake()
-        with getattr(mock, way)() as url:
-            seen.append(program(mock, url))
-        mock.close()
-    assert seen[0] == seen[1]
+    in_process, served = both_ways(program)
+    assert in_process == served
 
 
 def test_headers_have_the_names_and_the_order_that_node_and_express_give_them() -> None:
@@ -615,13 +622,7 @@ def test_a_cut_stream_behaves_the_same(name: str) -> None:
 def test_another_thread_can_shut_down_a_stream_that_requests_reads(clock: Any) -> None:
     seen = []
     for way in ("in_process", "serve"):
-        mock = OutputMock(clock, seed=3)
-
-        @mock.workflow("waits")
-        async def waits(ctx: Context, given: Any) -> Any:
-            return await ctx.wait_for_signal("go")
-
-        mock.begin_with("waits", workflow_id="b")
+        mock = waiting_fake(clock)
         with (
             getattr(mock, way)() as url,
             ThreadPoolExecutor(1) as other,
@@ -875,13 +876,7 @@ def test_the_client_timeout_limits_the_wait_for_a_run(
 ) -> None:
     seen = []
     for way in ("in_process", "serve"):
-        mock = OutputMock(clock, seed=3)
-
-        @mock.workflow("waits")
-        async def waits(ctx: Context, given: Any) -> Any:
-            return await ctx.wait_for_signal("go")
-
-        mock.begin_with("waits", workflow_id="b")
+        mock = waiting_fake(clock)
         with getattr(mock, way)() as url:
             raised, _ = error(lambda url=url: program(url, path))
             # The runs continue without a waiting client.

@@ -519,11 +519,16 @@ async def test_datagrams_arrive_in_time_and_nobody_waits_for_an_answer_to_them(
     assert elapsed() == 60
 
 
+async def begun(code: str) -> asyncio.subprocess.Process:
+    """A Python program that reads from a pipe and writes to one."""
+    pipe = subprocess.PIPE
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=pipe, stdout=pipe)
+
+
 @pytest.mark.asyncio
 async def test_an_idle_process_does_not_stop_virtual_time(elapsed: Elapsed) -> None:
     echo = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
-    pipe = subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", echo, stdin=pipe, stdout=pipe)
+    process = await begun(echo)
     assert process.stdin is not None
     assert process.stdout is not None
     for line in (b"a\n", b"b\n"):
@@ -541,8 +546,7 @@ async def test_a_process_that_has_answered_does_not_stop_virtual_time(
 ) -> None:
     monkeypatch.setattr(event_loops, "SILENCE", 0.05)
     echo = "import sys, time\nfor line in sys.stdin: time.sleep(0.1); print(line, end='', flush=True)"
-    pipe = subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", echo, stdin=pipe, stdout=pipe)
+    process = await begun(echo)
     assert process.stdin is not None
     answers = asyncio.Queue[bytes]()
 
@@ -567,8 +571,7 @@ async def test_deadlines_do_not_pass_while_a_silent_process_works(
 ) -> None:
     monkeypatch.setattr(event_loops, "SILENCE", 0.05)
     work = "import sys, time; print(1, flush=True); time.sleep(0.3); print(2)"
-    pipe = subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", work, stdin=pipe, stdout=pipe)
+    process = await begun(work)
     assert await asyncio.wait_for(process.communicate(b"begin"), 0.001) == (b"1\n2\n", None)
     assert elapsed() == 0
 

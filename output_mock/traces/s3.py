@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import http.client
 import logging
 import os
 import sys
@@ -323,7 +324,8 @@ def _failures() -> tuple[type[BaseException], ...]:
 def moto_server() -> tuple[str, Callable[[], None]]:
     """Start moto's server on a free loopback port. Returns its URL, and a function that stops it.
 
-    Raises `S3Missing` if moto is not installed.
+    It begins empty, unless moto is active in this process already, as inside `moto.mock_aws()`: then it
+    shares the objects of that moto. Raises `S3Missing` if moto is not installed.
     """
     try:
         from moto.server import ThreadedMotoServer
@@ -332,4 +334,10 @@ def moto_server() -> tuple[str, Callable[[], None]]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    if not moto_is_on():
+        # All of moto's servers in a process share their objects, and keep them when one is stopped.
+        connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+        connection.request("POST", "/moto-api/reset")
+        connection.getresponse().read()
+        connection.close()
     return f"http://{host}:{port}", server.stop

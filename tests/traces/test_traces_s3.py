@@ -523,6 +523,32 @@ def test_tests_that_share_a_moto_do_not_see_each_others_traces() -> None:
             assert traces.name == "traces-2"
 
 
+def test_a_moto_server_does_not_begin_with_the_objects_of_an_earlier_one() -> None:
+    url, stop = moto_server()
+    left = Bucket("left", endpoint=url)
+    left.create()
+    left.put("an/object.json", b"{}")
+    stop()
+    url, stop = moto_server()
+    try:
+        assert Bucket("any", endpoint=url).client.list_buckets()["Buckets"] == []
+    finally:
+        stop()
+
+
+def test_a_moto_server_leaves_a_moto_alone_that_is_in_use() -> None:
+    with mock_aws():
+        mine = Bucket("mine")
+        mine.create()
+        mine.put("an/object.json", b"{}")
+        url, stop = moto_server()
+        try:
+            assert Bucket("mine", endpoint=url).keys() == ["an/object.json"]
+        finally:
+            stop()
+        assert mine.keys() == ["an/object.json"]
+
+
 def test_the_server_mode_of_moto_is_supported(moto_url: str) -> None:
     code = """
 from output_mock import OutputMock

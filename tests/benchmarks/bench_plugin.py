@@ -153,7 +153,8 @@ def test_it({fixture}, number):
     (worlds, threads, kept), (worlds_then, threads_then, kept_then) = marks[0], marks[-1]
     growth = (kept_then - kept) / (count - 500)
     print(f"\n{fixture}: {threads} threads, then {threads_then}; {growth:.0f} bytes a test, pytest's too")
-    assert worlds_then <= worlds <= 4
-    assert threads_then <= threads
+    # A few may be under way at that moment. What every test left behind would be a thousand.
+    assert max(worlds, worlds_then) <= 4
+    assert max(threads, threads_then) <= 4
     # What pytest itself keeps of a test, its report above all, is most of it.
     assert growth < 20_000

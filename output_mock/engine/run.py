@@ -440,9 +440,15 @@ class Run:
         self._apply_commands(commands, [completed], now)
 
     def hurry_to_script(self) -> None:
-        """Do now what a worker on a real clock takes some milliseconds for before a script begins."""
+        """Do now what has to come before a script begins: the pause of a continued run, and what a worker
+        on a real clock takes some milliseconds for.
+        """
         if not self.running or not self.catalog.worker or (self.instance and self.instance.main):
             return
+        for thing in list(self.work):
+            if isinstance(thing, ContinueAsNewBackoff):
+                self.forget(thing)
+                self.end_pause(thing)
         self.run_task()
         destinations = None if self.instance is None else self.instance.destinations
         if destinations is not None and not destinations.closed:
@@ -504,7 +510,7 @@ class Run:
         for question in questions:
             question.ask(self.instance.query)
 
-    def forget(self, thing: Activity | WorkflowTimer) -> None:
+    def forget(self, thing: Activity | WorkflowTimer | ContinueAsNewBackoff) -> None:
         self.work.pop(thing, None)
         if thing.timer is not None:
             thing.timer.cancel()

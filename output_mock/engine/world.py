@@ -762,9 +762,9 @@ class World(Waiting):
     def play_what_is_due(self, *, most: int = 10_000) -> None:
         """Do everything that is due now, even if no client has polled. Time stands still.
 
-        Every run that no client has polled gets its first workflow task, and so do its children. A script
-        may run for ever while no time passes. So there is a limit for the work beyond what is due already,
-        and nothing happens after a script that was aborted.
+        Every run that no client has polled gets its first workflow task, and so do its children and the run
+        that continues it. A script may run for ever while no time passes. So there is a limit for the work
+        beyond what is due already, and nothing happens after a script that was aborted.
         """
         with self.clock.lock:
             if self.clock.closed:
@@ -783,11 +783,13 @@ class World(Waiting):
                 )
 
             try:
-                for run in list(self._open):
-                    if not go_on():
-                        return
-                    run.hurry_to_script()
-                self.clock.run_due(go_on)
+                # Some runs may continue as new. Those begin, too, but not the runs that continue them.
+                for _ in range(2):
+                    for run in list(self._open):
+                        if not go_on():
+                            return
+                        run.hurry_to_script()
+                    self.clock.run_due(go_on)
                 for run in self._open:
                     if run.instance is not None:
                         run.instance.loop.tell_unheard()

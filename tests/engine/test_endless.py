@@ -177,6 +177,6 @@ def test_each_request_advances_an_endless_chain_only_a_little(clock: Any) -> Non
     for _ in range(5):
         mock.world.play_what_is_due()
         assert client.get("/workflow/wf/status").json["status"] == "running"
-    # A run of a chain begins a second after the previous one.
-    assert len(list(mock.world.runs())) <= 8
+    # Each time, the open run and the one that continues it begin, and with the request perhaps a third.
+    assert len(list(mock.world.runs())) <= 1 + 5 * 3 + 1
     mock.close()

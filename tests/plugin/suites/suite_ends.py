@@ -80,6 +80,54 @@ def test_fails_when_a_step_that_takes_no_time_has_a_bug(output_mock):
     start(output_mock)
 
 
+def test_fails_when_the_run_after_continue_as_new_has_a_bug(output_mock):
+    """raised KeyError: 'nope'"""
+
+    @output_mock.workflow("w")
+    async def script(ctx, input):
+        if "page" not in input:
+            ctx.continue_as_new({"page": 2})
+        return input["nope"]
+
+    start(output_mock)
+
+
+@pytest.mark.output(clock="manual")
+def test_fails_when_a_client_has_seen_only_the_run_before_continue_as_new(output_mock):
+    """raised KeyError: 'nope'"""
+
+    @output_mock.workflow("w")
+    async def script(ctx, input):
+        if "page" not in input:
+            await ctx.step("first", returns=1)
+            ctx.continue_as_new({"page": 2})
+        return input["nope"]
+
+    start(output_mock)
+    output_mock.clock.advance("100ms")
+    assert output_mock.runs["a"].status == "running"
+
+
+def test_fails_when_no_when_fits_after_continue_as_new(output_mock):
+    """no answer for the input …; the nearest is when({"page": 1}): input.page is 2, not 1"""
+
+    @output_mock.workflow("pages")
+    async def pages(ctx, input):
+        await ctx.child("page", {"page": input.get("page", 1)})
+        ctx.continue_as_new({"page": 2})
+
+    output_mock.workflow("page").when({"page": 1}).returns(1).when({"page": 3}).returns(3)
+    start(output_mock, "pages")
+
+
+def test_passes_when_a_workflow_continues_as_new_for_ever(output_mock):
+    @output_mock.workflow("w")
+    async def script(ctx, input):
+        ctx.continue_as_new(input)
+
+    start(output_mock)
+
+
 def test_fails_for_a_task_that_nobody_awaits(output_mock):
     """raised KeyError: 'nope' (…suite_ends.py, line HERE)"""
 

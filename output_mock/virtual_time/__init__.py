@@ -46,7 +46,10 @@ _WAIT_FOR_TURN = 0.05
 # Code that reads the clock this often, and never sleeps, waits for it to move. So each further reading moves
 # it by this much.
 _PATIENT_LOOKS = 10_000
-_STEP = SECOND // 1000
+_STEP = 0.001
+# So does code that waits in real time between its readings, and has read it in this many tenths of the time
+# that something may hold up time. From then on the clock goes on as real time does.
+_PATIENT_TENTHS = 10
 _FROZEN = (
     "another tool (freezegun?) has frozen time.monotonic, which virtual time has to move; use only one of "
     "the two. To choose when virtual time begins, write @pytest.mark.output(start=…)"
@@ -138,7 +141,11 @@ class VirtualTime:
         # Starts at a whole second, so that differences in seconds are exact: a deadline that is 3600 seconds
         # away has passed after a sleep of 3600.
         self._monotonic: int = (REAL["monotonic_ns"]() // SECOND + 1) * SECOND
-        self._looks = 0
+        # What the clock showed last, how often and in how many tenths it has done so, and when the last of
+        # these began.
+        self._shown: int = self._began
+        self._looks = self._tenths = 0
+        self._tenth = monotonic()
         self._waiters: dict[int, Waiter] = {}
         # The thread that looks on behalf of all that wait.
         self._looking: int | None = None
@@ -159,10 +166,33 @@ class VirtualTime:
 
     def now(self) -> int:
         """Nanoseconds since 1970, on the fake's clock."""
+        now = self._clock.nanoseconds()
+        step = self._overdue(now)
+        if step and not self._clock.runs_here and not self._is_anything_under_way():
+            self._clock.advance(step)
+            now = self._shown = self._clock.nanoseconds()
+        return now
+
+    def _overdue(self, now: int) -> float:
+        """By how many seconds the clock has to move for code that has read it in vain for long enough."""
+        if now != self._shown:
+            self._shown, self._looks, self._tenths = now, 0, 0
         self._looks += 1
-        if self._looks > _PATIENT_LOOKS and not self._threads.look(set(self._waiters)).under_way:
-            self._clock.advance(_STEP / SECOND)
-        return self._clock.nanoseconds()
+        since = monotonic() - self._tenth
+        # A machine that stops for a while is not taken for code that waits: only readings count.
+        if since >= self._stuck_after / _PATIENT_TENTHS:
+            self._tenth += since
+            self._tenths += 1
+            if self._tenths > _PATIENT_TENTHS:
+                return since
+        return _STEP if self._looks > _PATIENT_LOOKS else 0
+
+    def _is_anything_under_way(self) -> bool:
+        """Whether another thread works, or a process whose end the code under test asks for."""
+        look = self._threads.look(set(self._waiters))
+        if look.under_way or look.pauses:
+            return True
+        return next(self._processes.under_way(), None) is not None
 
     def monotonic(self) -> int:
         """Nanoseconds of a clock that continues from the real monotonic clock."""
@@ -259,7 +289,6 @@ class VirtualTime:
             return False
         self._held.clear()
         self._held_at_all.clear()
-        self._looks = 0
         with self._clock.lock:
             if self._clock.nanoseconds() < due:
                 self._clock.jump(due, at_rest=True)

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import queue
 import sched
+import select
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -772,6 +774,54 @@ def test_a_main_thread_that_holds_up_time_is_not_left_waiting_for_a_thread_that_
     """)
     outcome.assert_outcomes(passed=1, errors=1)
     outcome.stdout.fnmatch_lines(["*virtual time was held up*thread 'MainThread', in test_it *"])
+
+
+@pytest.mark.output(stuck_after="200ms")
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda: threading.Event().wait(0.01),
+        lambda: queue.Queue().get(timeout=0.01),
+        lambda: queue.SimpleQueue().get(timeout=0.01),
+        lambda: threading.Lock().acquire(timeout=0.01) and select.select([], [], [], 0.01),
+    ],
+    ids=["event", "queue", "simple queue", "select"],
+)
+def test_a_loop_that_waits_in_real_time_reaches_its_deadline(
+    wait: Callable[[], Any], output_mock: OutputMock
+) -> None:
+    end = time.monotonic() + 0.3
+    for _ in range(50_000):
+        if time.monotonic() >= end:
+            return
+        with suppress(queue.Empty):
+            wait()
+    pytest.fail("the clock never moved")
+
+
+@pytest.mark.output(stuck_after="200ms")
+def test_the_clock_stands_still_when_the_machine_stops(output_mock: OutputMock, elapsed: Elapsed) -> None:
+    for _ in range(100):
+        time.monotonic()
+    for _ in range(3):
+        on_the_wall(0.5)
+        assert (time.monotonic(), elapsed()) == (time.monotonic(), 0)
+
+
+@pytest.mark.output(stuck_after="200ms")
+def test_the_clock_stands_still_for_a_loop_that_waits_for_work_of_another_thread(elapsed: Elapsed) -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(1)"], check=True)
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not done.wait(0.01):
+        assert time.monotonic()
+    thread.join()
+    assert elapsed() == 0
 
 
 # Invalid arguments, and tests that sleep in real time

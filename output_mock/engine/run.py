@@ -373,9 +373,7 @@ class Run:
         written = history.events
         written += happened
         if not self.task_scheduled and not (
-            happened
-            and type(happened[0]) is not events.WorkflowExecutionCancelRequested
-            and self._backing_off()
+            happened and type(happened[0]) is not events.WorkflowExecutionCancelRequested and self.is_paused()
         ):
             written.append(events.WorkflowTaskScheduled(now, self.details is not None))
             self.task_scheduled = len(written)
@@ -385,7 +383,7 @@ class Run:
             self.wake()
         return True
 
-    def _backing_off(self) -> bool:
+    def is_paused(self) -> bool:
         """Whether the first workflow task of a continued run is not due yet."""
         return bool(self.info.backoff) and any(isinstance(thing, ContinueAsNewBackoff) for thing in self.work)
 

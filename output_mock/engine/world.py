@@ -155,6 +155,8 @@ class World(Waiting):
         # How many runs have ever started, and how many have closed.
         self.entered: int = 0
         self.ended: int = 0
+        # The runs in the pause after continuing as new, when everything due was last played.
+        self._paused: set[Run] = set()
         # The runs that have changed since they were last saved; None if nothing saves them.
         self.changed: set[Run] | None = None
 
@@ -763,8 +765,9 @@ class World(Waiting):
         """Do everything that is due now, even if no client has polled. Time stands still.
 
         Every run that no client has polled gets its first workflow task, and so do its children and the run
-        that continues it. A script may run for ever while no time passes. So there is a limit for the work
-        beyond what is due already, and nothing happens after a script that was aborted.
+        that continues it. Doing this again begins no further run of the same chain, as its script may use
+        what a test has taken away since. A script may run for ever while no time passes. So there is a limit
+        for the work beyond what is due already, and nothing happens after a script that was aborted.
         """
         with self.clock.lock:
             if self.clock.closed:
@@ -786,6 +789,8 @@ class World(Waiting):
                 # Some runs may continue as new. Those begin, too, but not the runs that continue them.
                 for _ in range(2):
                     for run in list(self._open):
+                        if run in self._paused and run.is_paused():
+                            continue
                         if not go_on():
                             return
                         run.hurry_to_script()
@@ -795,6 +800,7 @@ class World(Waiting):
                         run.instance.loop.tell_unheard()
             finally:
                 self.latency = latency
+                self._paused = {run for run in self._open if run.is_paused()}
 
     def _running(self, workflow_id: str, run_id: str | None = None) -> Run:
         run = self.find(workflow_id, run_id)

@@ -492,6 +492,45 @@ def test_passes_when_a_script_uses_what_monkeypatch_takes_back(output_mock, monk
     start(output_mock)
 
 
+def test_passes_when_a_chain_uses_what_a_fixture_takes_away(output_mock, database):
+    @output_mock.workflow("w")
+    async def script(ctx, input):
+        await ctx.step("count", returns=database[input["topic"]])
+        ctx.continue_as_new(input)
+
+    start(output_mock)
+
+
+def test_passes_when_a_child_in_a_chain_uses_what_a_fixture_takes_away(output_mock, database):
+    @output_mock.workflow("w")
+    async def script(ctx, input):
+        if "page" in input:
+            await ctx.child("page", {"of": input["topic"]})
+        ctx.continue_as_new({**input, "page": 2})
+
+    @output_mock.workflow("page")
+    async def page(ctx, input):
+        ctx.continue_as_new({"of": input["of"], "bees": database[input["of"]]})
+
+    start(output_mock)
+
+
+@pytest.fixture
+def ends_with_a_chain(output_mock):
+    @output_mock.workflow("w")
+    async def script(ctx, input):
+        if "page" not in input:
+            ctx.continue_as_new({"page": 2})
+        return input["nope"]
+
+    yield
+    start(output_mock)
+
+
+def test_fails_for_a_chain_that_the_end_of_a_fixture_starts(ends_with_a_chain):
+    """raised KeyError: 'nope'"""
+
+
 def test_failed_already(output_mock):
     broken(output_mock)
     start(output_mock)

@@ -45,9 +45,10 @@ class ApiRequest:
         self.run_id: str | None = None
         # Why no script matches this request.
         self.unmatched_reason: str | None = None
-        # Faults that only the operation can apply: after how many events the stream is cut, what is wrong
-        # with S3, and whether that was the answer.
+        # Faults that only the operation can apply: after how many events the stream is cut, and what to call
+        # if it ends before that; what is wrong with S3, and whether that was the answer.
         self.cut_after: int | None = None
+        self.not_cut: Callable[[], object] = lambda: None
         self.s3: Trouble | None = None
         self.s3_failed: bool = False
         # Whether Temporal is away, and whether that was the answer.

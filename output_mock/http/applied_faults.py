@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from output_mock.contract.reply import Reply
 from output_mock.http import temporal_away
@@ -48,6 +49,8 @@ def respond(
         return response
     for effect in fault.effects:
         effect.before(request)
+    if request.cut_after is not None:
+        request.not_cut = partial(request.api.faults.give_back, fault)
     replies = (effect.reply(request, applied.wait) for effect in fault.effects)
     reply = next((reply for reply in replies if reply is not None), None)
     response = request.response = answer() if reply is None else finish(reply)

@@ -55,18 +55,34 @@ def frames(
     after: int,
     include_payloads: bool,
     cut_after: int | None = None,
+    not_cut: Callable[[], object] = lambda: None,
 ) -> Generator[bytes, None, None]:
     """The frames of a stream that begins after event number `after`, until the run has closed.
 
     A large frame comes in pieces, each of which is made when it is asked for. While nothing happens the
     iterator waits, and yields a comment every 15 seconds. It ends early when its client has gone, and with a
     frame `server_error` if the run cannot be followed any more: its world has ended or is stuck, or the
-    server stops. With `cut_after` it sends this many events and then raises `Dropped`.
+    server stops. With `cut_after` it sends this many events and then raises `Dropped`. If it ends before
+    that, it calls `not_cut` once: before its last frame, so that the client cannot have seen the end yet.
     """
+    ended = False
+
+    def whole() -> None:
+        nonlocal ended
+        if not ended:
+            ended = True
+            not_cut()
+
     try:
-        yield from _followed(world, run, client, renderings, view, after, include_payloads, cut_after)
+        yield from _followed(world, run, client, renderings, view, after, include_payloads, cut_after, whole)
     except OutputError as problem:
+        whole()
         yield last_frame(run, view, problem)
+    except Dropped:
+        ended = True
+        raise
+    finally:
+        whole()
 
 
 def last_frame(run: Run, view: View, problem: OutputError) -> bytes:
@@ -84,6 +100,7 @@ def _followed(
     after: int,
     include_payloads: bool,
     cut_after: int | None,
+    whole: Callable[[], None],
 ) -> Generator[bytes, None, None]:
     lock = world.clock.lock
     with lock:
@@ -108,6 +125,7 @@ def _followed(
         if cut_after is not None and cut_after <= 0:
             raise Dropped
         if closing is not None:
+            whole()
             yield _frame(view, "done", _done(closing))
             return
         if not drained:

@@ -29,6 +29,8 @@ class Faults:
 
     def __init__(self, seed: int = 0) -> None:
         self._waiting: list[Fault] = []
+        # Those that affect their last calls, which may yet give them back.
+        self._used_up: set[Fault] = set()
         self._lock = threading.Lock()
         self._chance = Random(f"faults {seed}")
         # The number of the fault that was added last.
@@ -61,6 +63,8 @@ class Faults:
                     late = [one + more for one, more in zip(late, effect.lateness(self._chance), strict=True)]
                 if fault.left <= 0:
                     self._waiting.remove(fault)
+                    if not fault.affects_any_call:
+                        self._used_up.add(fault)
                 if not fault.is_background_delay:
                     chosen, wait = fault, found
             if chosen is None and not any(late):
@@ -72,13 +76,15 @@ class Faults:
         with self._lock:
             fault.affected -= 1
             fault.left += 1
-            if fault not in self._waiting:
+            if fault in self._used_up:
+                self._used_up.remove(fault)
                 self._waiting.append(fault)
                 self._waiting.sort(key=lambda one: one.id)
 
     def remove(self, fault: Fault) -> None:
         """Remove a fault. Does nothing if it has affected its last call."""
         with self._lock:
+            self._used_up.discard(fault)
             if fault in self._waiting:
                 self._waiting.remove(fault)
 
@@ -86,6 +92,7 @@ class Faults:
         """Remove all faults."""
         with self._lock:
             self._waiting.clear()
+            self._used_up.clear()
 
     def __iter__(self) -> Iterator[Fault]:
         return iter(list(self._waiting))
@@ -103,5 +110,6 @@ class Faults:
         waiting, chance, last = state
         with self._lock:
             self._waiting = copy.deepcopy(waiting)
+            self._used_up.clear()
             self._chance.setstate(chance)
             self._last = last

@@ -10,7 +10,9 @@ from output_mock.http.response import WSGIResponse
 
 
 class CutStream(Effect):
-    """A history stream is cut after this many events (`cut_after`). Other calls are not affected."""
+    """A history stream is cut after this many events (`cut_after`). Other calls are not affected, nor are
+    streams that end before that.
+    """
 
     options: ClassVar[OptionSchemas] = {
         "cut_after": number(

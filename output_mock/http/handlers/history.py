@@ -109,6 +109,7 @@ def history_stream(request: ApiRequest) -> Reply:
             after=after or 0,
             include_payloads=_with_payloads(request),
             cut_after=request.cut_after,
+            not_cut=request.not_cut,
         )
     busy = request.while_busy(frames, partial(stream.last_frame, run, view))
     return Reply(content_type=STREAM_TYPE, headers=dict(headers.STREAM), stream=busy)

@@ -84,6 +84,23 @@ def test_fails_for_a_fault_that_affected_nothing(output_mock):
     output_mock.fail_next(503, route="stop")  # here
 
 
+def test_fails_for_a_cut_after_the_end_of_the_stream(output_mock):
+    """the fault 'cut the stream after 99 events for route … affected no call (…suite_unused.py, line HERE)"""
+    output_mock.workflow("a").returns(1)
+    output_mock.cut_next_stream(after=99)  # here
+    run(output_mock, "a", workflowId="r")
+    assert b"event: done" in requests.get(f"{output_mock.url}/workflow/r/history/stream").content
+
+
+def test_fails_for_a_cut_of_a_stream_that_the_client_left_before(output_server):
+    """the fault 'cut the stream after 99 events for route … affected no call (…suite_unused.py, line HERE)"""
+    output_server.workflow("a").returns(1)
+    output_server.cut_next_stream(after=99)  # here
+    run(output_server, "a", workflowId="r")
+    with requests.get(f"{output_server.url}/workflow/r/history/stream", stream=True) as stream:
+        assert b"event: done" in stream.iter_lines()
+
+
 def test_fails_for_a_signal_of_a_run_that_does_not_wait_for_it(output_mock):
     """signal 'approve' was never sent: the run ended 1d before it was due; …wait_for_signal (…, line HERE)"""
     output_mock.workflow("post").receives("approve", {"by": "ana"}, after="24h").returns(1)  # here
@@ -235,6 +252,28 @@ def test_passes_for_a_fault_that_affected_fewer_calls_than_it_might(output_mock)
     requests.get(f"{output_mock.url}/workflow/runs")
     output_mock.faults.clear()
     assert run(output_mock, "a") == 1
+
+
+def test_passes_for_a_stream_that_was_only_late(output_mock):
+    output_mock.workflow("a").returns(1)
+    output_mock.delay_next("1m", route="history_stream")
+    run(output_mock, "a", workflowId="r")
+    requests.get(f"{output_mock.url}/workflow/r/history/stream")
+
+
+def test_passes_for_a_cut_that_was_taken_away_before_the_stream_ended(output_mock):
+    @output_mock.workflow("a")
+    async def a(ctx, input):
+        await ctx.wait_for_signal("go")
+
+    requests.post(f"{output_mock.url}/workflow/start", json={"workflowName": "a", "workflowId": "r"})
+    output_mock.cut_next_stream(after=99)
+    with requests.get(f"{output_mock.url}/workflow/r/history/stream", stream=True) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == b"event: workflow"
+        output_mock.faults.clear()
+        requests.post(f"{output_mock.url}/workflow/r/signal/go")
+        assert b"event: done" in lines
 
 
 def test_passes_for_a_fault_that_was_taken_away(output_mock):

@@ -284,6 +284,8 @@ def test_dropped_connections_are_retried_as_often_as_the_adapter_says(fake: Outp
         ({"cut_after": -1}, "cut_after must be 0 events or more, not -1"),
         ({"route": "strat"}, "there is no route 'strat'; did you mean 'start'"),
         ({"delay": "soon"}, "'soon' is not a duration"),
+        ({"route": "start"}, "a fault needs something that goes wrong, such as status=503"),
+        ({"route": "start", "malformed": False}, "a fault needs something that goes wrong"),
     ],
 )
 def test_faults_that_are_invalid_are_refused(options: dict[str, Any], message: str) -> None:

@@ -46,7 +46,8 @@ class Fault:
 
     A delay that always applies is added to whatever else happens. Of all other faults, one affects a call. A
     call to which a fault can do nothing (no body to break, no stream to cut) does not count.
-    Raises `ValueError` for values that make no sense, and `TypeError` for an unknown option.
+    Raises `ValueError` for values that make no sense and when nothing goes wrong, and `TypeError` for an
+    unknown option.
     """
 
     def __init__(
@@ -78,6 +79,11 @@ class Fault:
             if effect.only is not None:
                 route = _only(*effect.only, route, method, given.get("status"))
         check_route(route)
+        if not effects:
+            raise ValueError(
+                f"a fault needs something that goes wrong, such as status=503 or drop='answer'; the options "
+                f"are {', '.join(next(iter(kind.options)) for kind in KINDS)}"
+            )
         # The given options of what goes wrong.
         self.options: dict[str, Any] = given
         self.condition: Condition | None = conditions[0] if conditions else None

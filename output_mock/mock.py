@@ -25,7 +25,7 @@ from output_mock.expected import Expected
 from output_mock.http import pages, results
 from output_mock.http.app import OutputApp
 from output_mock.http.faults import Fault, Faults, Loss
-from output_mock.http.journal import Calls, check_route
+from output_mock.http.journal import Calls, check_method, check_route
 from output_mock.http.older_view import view_of
 from output_mock.javascript_json import UNDEFINED, null_if_undefined
 from output_mock.scripts.builder import WorkflowBuilder, calling_place
@@ -329,6 +329,7 @@ class OutputMock(Scripted):
 
         Takes what `calls` takes; without arguments, all calls are allowed.
         """
+        check_method(method)
         check_route(route)
         self._expected_unmatched.append(
             {

@@ -83,14 +83,17 @@ def _answer(body: bytes | None) -> Any:
 
 def _fitting(request: ControlRequest) -> Calls:
     query = request.query
-    found = Calls(request.entry.app.calls)(
-        query.get("method"),
-        query.get("path"),
-        route=query.get("route"),
-        workflow=query.get("workflow"),
-        workflow_id=query.get("workflowId"),
-        status=query.get("status"),
-    )
+    try:
+        found = Calls(request.entry.app.calls)(
+            query.get("method"),
+            query.get("path"),
+            route=query.get("route"),
+            workflow=query.get("workflow"),
+            workflow_id=query.get("workflowId"),
+            status=query.get("status"),
+        )
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
     name, since, missed = query.get("name"), query.get("since", 0), query.get("missed")
     if name is None and not since and missed is None:
         return found

@@ -256,8 +256,9 @@ class Calls(Sequence[Call]):
         """The calls with this method, path, route, workflow, workflow id and status, where they are given.
 
         A route is the name of an operation: `run`, `start`, `status`, `signal`, `history_stream`. Raises
-        `ValueError` for one that does not exist.
+        `ValueError` for one that does not exist, and for a route or a path in place of the method.
         """
+        check_method(method)
         check_route(route)
         wanted = {
             "method": None if method is None else method.upper(),
@@ -312,6 +313,15 @@ class Calls(Sequence[Call]):
 
     def __repr__(self) -> str:
         return "no calls" if not self._calls else listing(self)
+
+
+def check_method(method: str | None) -> None:
+    """Raise `ValueError` for a route or a path in place of a method, as nothing would match it."""
+    if method is None:
+        return
+    for kind, is_one in (("route", method in NAMES), ("path", method.startswith("/"))):
+        if is_one:
+            raise ValueError(f"{method!r} is a {kind} and not a method; write {kind}={method!r}")
 
 
 def check_route(route: str | None) -> None:

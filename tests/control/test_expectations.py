@@ -41,6 +41,11 @@ def test_the_expected_calls_are_returned(client: Client) -> None:
     made(client, {"call": "called", "route": "signal", "status": 200})
 
 
+def test_a_route_in_place_of_the_method_is_refused(client: Client) -> None:
+    refused = client.control("GET", "/calls?method=signal", expect=400).json
+    assert refused["message"] == "'signal' is a route and not a method; write route='signal'"
+
+
 def test_extra_keys_are_allowed_only_on_request(client: Client) -> None:
     wanted = {"call": "started", "input": {"options": {"words": 50}}}
     made(client, {**wanted, "partly": True})

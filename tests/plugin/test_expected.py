@@ -169,6 +169,21 @@ def test_calls_can_be_selected_by_their_properties(history: OutputMock) -> None:
     assert calls(route="start")[1:3] == [calls[5], calls[7]]
 
 
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ("signal", "'signal' is a route and not a method; write route='signal'"),
+        ("/workflow/start", "'/workflow/start' is a path and not a method; write path='/workflow/start'"),
+    ],
+)
+def test_a_route_in_place_of_the_method_does_not_select_nothing(
+    output_mock: OutputMock, first: str, told: str
+) -> None:
+    for select in (output_mock.calls, output_mock.expect_unmatched):
+        with pytest.raises(ValueError, match=told):
+            select(first)
+
+
 def test_one_explains_why_there_is_not_exactly_one_call(history: OutputMock) -> None:
     with pytest.raises(
         AssertionError, match="expected one call with route 'start' and status 200, and there were 3"

@@ -118,7 +118,7 @@ class FakeOfTest:
 
     def _is_own(self, place: str) -> bool:
         """Whether a place lies in the test function itself, not in a fixture, a helper or a script file."""
-        code = getattr(inspect.unwrap(cast("Any", self._function)), "__code__", None)
+        code = getattr(_written(self._function), "__code__", None)
         file, _, line = place.rpartition(", line ")
         if not isinstance(code, CodeType) or file != code.co_filename or not line.isdigit():
             return False
@@ -153,6 +153,16 @@ class FakeOfTest:
     def keep_sections(self) -> None:
         """Keep the sections for the report before the fake is closed, as closing it ends runs that wait."""
         self._kept = self.sections()
+
+
+def _written(function: object) -> object:
+    """The test as it is written, without decorators."""
+    while True:
+        function = inspect.unwrap(cast("Any", function))
+        inner = getattr(getattr(function, "hypothesis", None), "inner_test", None)
+        if inner is None:
+            return function
+        function = inner
 
 
 def _last_line(code: CodeType) -> int:

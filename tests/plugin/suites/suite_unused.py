@@ -2,6 +2,8 @@
 
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from output_mock import Fault, Script
 
@@ -77,6 +79,22 @@ def test_fails_for_a_when_below_a_function_that_plays_all(output_mock):
 
     output_mock.workflow("a").when({"x": 1}).returns(2)
     assert run(output_mock, "a", input={"x": 1}) == 1
+
+
+@settings(suppress_health_check=list(HealthCheck), database=None, max_examples=3)
+@given(number=st.integers(0, 9))
+def test_fails_for_a_when_below_given(output_mock, number):
+    """workflow 'a': when({"x": "never"}) matched no input (…suite_unused.py, line HERE)"""
+    output_mock.workflow("a").when({"x": "never"}).returns(1)  # here
+    output_mock.workflow("a").returns(2)
+    assert run(output_mock, "a", input={"x": number}) == 2
+
+
+@settings(suppress_health_check=list(HealthCheck), database=None, max_examples=3)
+@given(number=st.integers(0, 9))
+def test_passes_when_each_example_uses_what_it_scripts(output_mock, number):
+    output_mock.workflow("a").returns(number)
+    assert run(output_mock, "a", input={"x": number}) == number
 
 
 def test_fails_for_a_fault_that_affected_nothing(output_mock):

@@ -251,8 +251,16 @@ class WorkflowBuilder(Branch):
 
         answer: ScriptedAnswer = await next_scripted_answer(ctx, pick)
         if not answer.given:
-            raise ScriptError(self._nothing_fits(given), workflow_id=ctx.info.workflow_id)
+            branch = next((one for one in self.branches if answer in one.answers), None)
+            problem = self._nothing_fits(given) if branch is None else self._unanswered(branch, given)
+            raise ScriptError(problem, workflow_id=ctx.info.workflow_id)
         return answer
+
+    def _unanswered(self, branch: Branch, given: Any) -> str:
+        return (
+            f"workflow {self.name!r} ({self.place}): {matching(branch.match)} has no answer, and matches the "
+            f"input {short(given)}; give it one with .returns(…) or .fails(…)"
+        )
 
     def _nothing_fits(self, given: Any) -> str:
         matches = [branch.match for branch in self.branches if not callable(branch.match)]

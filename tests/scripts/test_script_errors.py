@@ -372,6 +372,19 @@ def test_input_that_matches_no_when_names_the_nearest_and_the_differences(
 
 
 @pytest.mark.parametrize(
+    ("match", "written"), [({"depth": 5}, 'when({"depth": 5})'), (lambda input: True, "when(<lambda>)")]
+)
+def test_a_when_that_matches_but_has_no_answer_is_named(
+    mock: OutputMock, client: Client, match: Any, written: str
+) -> None:
+    mock.workflow("pages").when({"depth": 6, "url": "a"}).returns(1)
+    mock.workflow("pages").when(match)
+    message = script_error(run(client, "pages", {"depth": 5}))
+    assert f'{written} has no answer, and matches the input {{"depth": 5}}; give it one' in message
+    assert "nearest" not in message
+
+
+@pytest.mark.parametrize(
     ("input", "difference"),
     [
         ({}, "input.a is missing"),

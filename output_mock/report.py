@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from textwrap import indent
 from typing import TYPE_CHECKING, Literal
 
-from output_mock.http.journal import listing
+from output_mock.http.journal import Call, listing
 from output_mock.masking import masked_text
 from output_mock.unused import UnusedScript
 
@@ -41,9 +41,10 @@ def sections(mock: OutputMock, is_own: IsOwn) -> list[tuple[str, str]]:
     return found
 
 
-def calls(mock: OutputMock) -> str:
-    """The calls, and the faults that are still active."""
-    lines = [listing(mock.calls) if mock.calls else "no calls"]
+def calls(mock: OutputMock, made: Sequence[Call] | None = None) -> str:
+    """The calls, or these of them, and the faults that are still active."""
+    made = mock.calls if made is None else made
+    lines = [listing(made) if made else "no calls"]
     lines += [f"active fault: {fault!r}" for fault in mock.app.faults]
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import pytest
 
 from output_mock import OutputMock
-from output_mock.report import complaint, sections, unforeseen
+from output_mock.report import calls, complaint, runs, sections, unforeseen
 from output_mock.server import running
 from output_mock.virtual_time import VirtualTime, virtual_time
 from output_mock.virtual_time.wall_sleeps import WallSleeps
@@ -215,6 +215,8 @@ class Fakes:
         self._open = ExitStack()
         # What was found so far that no script foresaw, for each fake.
         self._known: dict[OutputMock, dict[int, object]] = {}
+        # For each fake, the number of its last call before the current test.
+        self._before: dict[OutputMock, int] = {}
 
     def __call__(self, *, serve: bool = False, url: str | None = None, **options: Any) -> OutputMock:
         """Make a fake that is reached in process (at `url`, if given), or, with `serve`, on a socket of its
@@ -229,6 +231,24 @@ class Fakes:
         place: Callable[[], Any] = mock.serve if serve else lambda: mock.in_process(url)
         self._open.enter_context(place())
         return mock
+
+    def begin_test(self) -> None:
+        """Note that a test begins, whose report is to have its own calls only."""
+        self._before = {mock: made[-1].number for mock in self._known if (made := mock.calls)}
+
+    def sections(self) -> list[tuple[str, str]]:
+        """Titles and texts for the report of a failed test: its calls, and where the runs stand.
+
+        Fakes that it has not called are left out.
+        """
+        found = []
+        for mock in self._known:
+            before = self._before.get(mock, 0)
+            own = [call for call in mock.calls if call.number > before]
+            if own:
+                found.append((f"output_mock: calls of the fake at {mock.url}", calls(mock, own)))
+                found.append((f"output_mock: runs of the fake at {mock.url}", runs(mock)))
+        return found
 
     def complaint(self) -> str | None:
         """What no script foresaw since this was last asked, as a message; None if there is nothing."""

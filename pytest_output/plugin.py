@@ -73,6 +73,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     # A test that is run again has not failed yet.
     item.stash[_FAILED] = False
     settings.check_markers(item)
+    for fakes in item.config.stash.get(_FACTORIES, ()):
+        fakes.begin_test()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -129,6 +131,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed:
         for fake in item.stash.get(_FAKES, ()):
             report.sections += fake.sections(None if call.excinfo is None else call.excinfo.value)
+        for fakes in item.config.stash.get(_FACTORIES, ()):
+            report.sections += fakes.sections()
     if call.when == "teardown" and _FAKES in item.stash:
         del item.stash[_FAKES]
 

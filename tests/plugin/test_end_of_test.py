@@ -143,6 +143,23 @@ def test_a_failure_report_lists_unused_scripts_but_not_a_whole_catalog(
     assert re.findall(r"workflow '(\w+)'", listed) == ["c"]
 
 
+def test_a_failure_report_has_the_tests_own_calls_of_a_modules_fake(said: Mapping[str, Said]) -> None:
+    sections = said["test_failed_before_its_modules_fake_could_complain"]["call"]["sections"]
+    (calls,) = (
+        text for title, text in sections.items() if title.startswith("output_mock: calls of the fake")
+    )
+    assert re.fullmatch(
+        r"#\d+ POST /workflow/start -> 424 .*\n +no workflow 'ordr' in catalog 'main'.*", calls
+    )
+    (runs,) = (text for title, text in sections.items() if title.startswith("output_mock: runs of the fake"))
+    assert "(order): about to continue" in runs
+
+
+def test_a_failure_report_says_nothing_about_a_modules_fake_without_calls(said: Mapping[str, Said]) -> None:
+    sections = said["test_failed_without_calls_of_its_modules_fake"]["call"]["sections"]
+    assert not any("of the fake" in title for title in sections)
+
+
 def test_an_unknown_setting_is_an_error(said: Mapping[str, Said]) -> None:
     assert "unused must be one of error, all, report, not 'sometimes'" in said["test_wrong"]["setup"]["text"]
 

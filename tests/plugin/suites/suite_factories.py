@@ -72,6 +72,10 @@ def test_failed_before_its_modules_fake_could_complain(shop):
     raise ValueError
 
 
+def test_failed_without_calls_of_its_modules_fake(shop):
+    raise ValueError
+
+
 def test_passes_after_a_test_that_failed_with_a_modules_fake(shop):
     pass
 

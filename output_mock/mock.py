@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from os import PathLike
+from typing import Any
 
 from output_mock import expected as expectations
 from output_mock.callbacks.sending import Callbacks
@@ -33,9 +34,6 @@ from output_mock.scripts.definition import CatalogDefinition, WorkflowDefinition
 from output_mock.scripts.script import FirstRun, Scripted
 from output_mock.sdk.errors import ScriptError
 from output_mock.unused import UnusedScript, find_unused
-
-if TYPE_CHECKING:
-    from os import PathLike
 
 
 class RunView:
@@ -197,6 +195,9 @@ class OutputMock(Scripted):
         self._places: list[ExitStack] = []
         self._expected_unmatched: list[dict[str, Any]] = []
         self.world.catalog()
+        if isinstance(scripts, (str, PathLike, Scripted)):
+            shown = "…" if isinstance(scripts, Scripted) else repr(str(scripts))
+            raise TypeError(f"scripts must be a list, scripts=[{shown}], and not one script")
         for script in scripts:
             self.load(script)
 

@@ -285,7 +285,9 @@ def of_test(node: pytest.Item, config: pytest.Config) -> Settings:
         # To replay a failure it has to be this one.
         found["seed"] = int(given)
     folder = node.path.parent
-    found["scripts"] = [_beside(folder, script) for script in found.get("scripts", ())]
+    scripts = found.get("scripts", ())
+    if isinstance(scripts, (list, tuple)):
+        found["scripts"] = [_beside(folder, script) for script in scripts]
     return Settings(found)
 
 

@@ -100,6 +100,7 @@ def test_a_positional_marker_argument_is_an_error(suite: Suite) -> None:
         ("clock='fast'", "clock must be one of real, auto, manual, not 'fast'"),
         ("execution_timeout='soon'", "'soon' is not a duration*"),
         ("scripts=['missing.py']", "*missing.py: there is no such file*"),
+        ("scripts='shop.yaml'", "*scripts must be a list, scripts=[[]'shop.yaml'[]], and not one script*"),
         ("url='nowhere'", "'nowhere' is not a base URL; write it like 'http://localhost:3001'"),
         (
             "sleep=[3]",

@@ -310,11 +310,9 @@ class OutputMock(Scripted):
         An unknown workflow, an input that no `when` matches, an unknown route, a wrong body, a script's
         mistake.
         """
-        calls = self.calls
+        calls = Calls(self.app.calls.unmatched())
         allowed = {call.number for wanted in self._expected_unmatched for call in calls(**wanted)}
-        return Calls(
-            call for call in calls if call.unmatched_reason is not None and call.number not in allowed
-        )
+        return Calls(call for call in calls if call.number not in allowed)
 
     def expect_unmatched(
         self,
@@ -347,7 +345,7 @@ class OutputMock(Scripted):
     def unmatched_errors(self) -> list[ScriptError]:
         """The mistakes in scripts that no answer has reported and that `expect_unmatched` does not allow."""
         calls = self.calls
-        told = {call.unmatched_reason for call in calls}
+        told = {call.unmatched_reason for call in self.app.calls.unmatched()}
         errors = {error.message: error for error in self.script_errors if error.message not in told}
         return [error for error in errors.values() if not self._is_expected(error, calls)]
 

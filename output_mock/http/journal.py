@@ -19,6 +19,8 @@ from output_mock.suggestions import nearest
 _SHOWN = 100
 # How many bytes of memory the calls in a journal may hold in all.
 MOST_BYTES = 64 * 1024 * 1024
+# How much memory the calls may hold that are kept longer, as no script matches them.
+MOST_UNMATCHED_BYTES = 1024 * 1024
 # The memory of a call without its values, including its place in the journal.
 _BARE = 600
 # The memory of a header without the characters of its name, twice, and of its value.
@@ -136,6 +138,7 @@ class Call(NamedTuple):
 class Journal:
     """The last calls of a fake, up to a number of calls and of bytes in memory.
 
+    Calls that no script matches are kept longer, so that a test with many calls fails for them, too.
     The last call is always kept, but without its answer if it is larger than all calls may be.
     """
 
@@ -144,6 +147,9 @@ class Journal:
         self._most_bytes = most_bytes
         self._calls: deque[tuple[Call, int]] = deque()
         self._bytes = 0
+        # The calls that no script matches among those that were removed, and their size.
+        self._unmatched: list[Call] = []
+        self._unmatched_bytes = 0
         self._lock = threading.Condition()
         self._waiting = 0
         self._interruptions = 0
@@ -160,19 +166,32 @@ class Journal:
             calls.append((call, size))
             self._bytes += size
             while len(calls) > self.most or (self._bytes > self._most_bytes and len(calls) > 1):
-                self._bytes -= calls.popleft()[1]
+                oldest, size = calls.popleft()
+                self._bytes -= size
+                self._keep_unmatched(oldest, size)
             if self._waiting:
                 self._lock.notify_all()
 
+    def _keep_unmatched(self, call: Call, size: int) -> None:
+        if call.unmatched_reason is not None and self._unmatched_bytes + size <= MOST_UNMATCHED_BYTES:
+            self._unmatched.append(call)
+            self._unmatched_bytes += size
+
+    def unmatched(self) -> list[Call]:
+        """The calls that no script matches, oldest first, with the first ones of those that were removed."""
+        with self._lock:
+            last = [call for call, _ in self._calls if call.unmatched_reason is not None]
+            return self._unmatched + last
+
     def clear(self) -> None:
         """Forget all calls."""
-        with self._lock:
-            self._calls.clear()
-            self._bytes = 0
+        self.replace(())
 
     def replace(self, calls: Iterable[tuple[Call, int]]) -> None:
         """Replace all calls with these, which have sizes."""
         with self._lock:
+            self._unmatched.clear()
+            self._unmatched_bytes = 0
             self._calls = deque(calls)
             self._bytes = sum(size for _, size in self._calls)
 

@@ -300,8 +300,8 @@ def test_a_script_that_blocks_is_interrupted_and_other_worlds_continue(client: C
     client.control("DELETE", "/worlds/stuck", expect=204)
 
 
-def a_call(number: int, answer: bytes = b"") -> Call:
-    return Call(number, 0, "GET", "/", {}, None, None, None, None, None, {}, 200, answer, False, None)
+def a_call(number: int, answer: bytes = b"", reason: str | None = None) -> Call:
+    return Call(number, 0, "GET", "/", {}, None, None, None, None, None, {}, 200, answer, False, reason)
 
 
 def test_a_journal_is_limited_in_calls_and_bytes() -> None:
@@ -317,6 +317,19 @@ def test_a_journal_is_limited_in_calls_and_bytes() -> None:
     assert [(call.number, call.answer is None) for call in journal] == [(11, False), (12, True)]
     journal.clear()
     assert len(journal) == 0
+
+
+def test_a_journal_keeps_the_calls_that_no_script_matches_but_not_without_limit() -> None:
+    journal = Journal(5)
+    for number in range(10):
+        journal.add(a_call(number, reason=None if number % 2 else "no such workflow"))
+    assert [call.number for call in journal] == [5, 6, 7, 8, 9]
+    assert [call.number for call in journal.unmatched()] == [0, 2, 4, 6, 8]
+    for number in range(10, 100):
+        journal.add(a_call(number, b"x" * 100_000, reason="no such workflow"))
+    assert len(journal.unmatched()) < 30
+    journal.clear()
+    assert journal.unmatched() == []
 
 
 # What a client can send that takes more memory than its bytes: many small values, long headers and queries.

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from output_mock import Failure
+from output_mock.http.journal import Journal
 
 
 def start(mock, workflow="w", workflow_id="a", **body):
@@ -35,6 +36,23 @@ def test_fails_when_a_script_has_a_bug(output_mock):
     """the script of workflow 'w' raised KeyError: 'nope' (…suite_ends.py, line …)"""
     broken(output_mock)
     start(output_mock)
+
+
+def ask_more_than_is_kept(mock):
+    mock.app.calls = Journal(10)
+    requests.post(f"{mock.url}/workflow/start", json={"workflowName": "reprot"})
+    for _ in range(20):
+        requests.get(f"{mock.url}/health")
+
+
+def test_fails_for_a_request_that_is_no_longer_among_the_calls(output_mock):
+    """no script matches these requests:…#1 POST /workflow/start: no workflow 'reprot'"""
+    ask_more_than_is_kept(output_mock)
+
+
+def test_fails_once_for_such_a_request_to_a_modules_fake(output_mock_module_factory):
+    """no script matches these requests:…#1 POST /workflow/start: no workflow 'reprot'"""
+    ask_more_than_is_kept(output_mock_module_factory())
 
 
 def test_fails_on_a_socket_too(output_server):

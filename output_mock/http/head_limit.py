@@ -8,8 +8,6 @@ from collections.abc import Iterable
 # blanks; not the method and the separators.
 LIMIT = 16 * 1024
 STATUS = 431
-# Node's whole answer, after which it closes the connection.
-HEADERS = (("Connection", "close"),)
 
 
 def too_large(target: str, headers: Iterable[tuple[str, str]]) -> bool:

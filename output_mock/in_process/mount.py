@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from output_mock.http.app import OutputApp
 
 _PORTS = {"http": 80, "https": 443}
-# What Node says instead if the client asks for the end of the connection.
+# What the name and the value of a header may be; Node does not read others.
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+# What Node says instead if it closes the connection.
 _CLOSED = (("Connection", "close"),)
 
 
@@ -193,10 +197,12 @@ class MountedApp:
         Raises `Dropped`, `ConnectionResetError` and `TimedOut` when there is none.
         """
         headers = list(headers)
-        if head_limit.too_large(target, headers):
+        refused = head_limit.STATUS if head_limit.too_large(target, headers) else None
+        if not all(_NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in headers):
+            refused = 400
+        if refused is not None:
             # As with Node, the application is not told.
-            reason = status_line(head_limit.STATUS).partition(" ")[2]
-            return InProcessAnswer(head_limit.STATUS, reason, list(head_limit.HEADERS), b"")
+            return InProcessAnswer(refused, status_line(refused).partition(" ")[2], list(_CLOSED), b"")
         target = target[len(self._path) :] or "/"
         path, _, query = target.partition("?")
         connection = _Connection()

@@ -21,6 +21,8 @@ from output_mock.server.tasks import ApiTask, RefusingTask
 # How many seconds a client has for the head of a request, for the whole request, as with Node, and for
 # reading a part of an answer.
 HEAD_TIME, REQUEST_TIME, SENDING_TIME = 60.0, 300.0, 120.0
+# How often a connection is read before it is closed.
+_LAST_READS = 32
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
 _NO_LINGERING = struct.pack("ii", 1, 0)
 
@@ -178,5 +180,16 @@ class Channel(HTTPChannel):
         return super().readable()
 
     def handle_close(self) -> None:
+        self._read_the_rest()
         super().handle_close()
         self._tell()
+
+    def _read_the_rest(self) -> None:
+        """Read what has arrived of a request that was refused: a connection that is closed with something
+        unread in it is reset, and the client may lose the answer.
+        """
+        if self.will_close and self.socket is not None:
+            with suppress(OSError):
+                for _ in range(_LAST_READS):
+                    if not self.socket.recv(self.adj.recv_bytes):
+                        break

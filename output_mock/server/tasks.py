@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from waitress.task import ErrorTask, Task, WSGITask
-from waitress.utilities import RequestHeaderFieldsTooLarge
+from waitress.utilities import BadRequest, RequestHeaderFieldsTooLarge, ServerNotImplemented
 
 from output_mock.contract.errors import OutputError
 from output_mock.http import head_limit
@@ -178,15 +178,16 @@ class RefusingTask(_ReportingTask, ErrorTask):
     def execute(self) -> None:
         request: Any = self.request
         if isinstance(request.error, RequestHeaderFieldsTooLarge):
-            self._refuse_head()
+            self._refuse(head_limit.STATUS)
+        elif isinstance(request.error, (BadRequest, ServerNotImplemented)):
+            self._refuse(400)
         else:
             super().execute()
 
-    def _refuse_head(self) -> None:
-        """Answer as Node does, which has no more to say than this."""
-        self.status: str = status_line(head_limit.STATUS)
+    def _refuse(self, status: int) -> None:
+        """Answer as Node does, which says no more of a request that it does not read."""
+        self.status: str = status_line(status)
         self.wrote_header = True
         self.close_on_finish = True
         self.content_length: int | None = 0
-        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in head_limit.HEADERS)]
-        self.channel.write_soon("\r\n".join([*lines, "", ""]).encode())
+        self.channel.write_soon(f"HTTP/1.1 {self.status}\r\nConnection: close\r\n\r\n".encode())

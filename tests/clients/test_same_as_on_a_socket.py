@@ -392,13 +392,28 @@ def test_a_body_that_is_announced_in_chunks_but_sent_as_a_whole_is_refused() -> 
 
     def program(mock: OutputMock, url: str) -> Any:
         answer = requests.post(
-            f"{url}/workflow/run", data=b'{"workflowName": "echo"}', headers=headers, timeout=30
+            f"{url}/workflow/run", data=b'{"workflowName": "echo"}', headers=headers, timeout=30, stream=True
         )
-        return answer.status_code, answer.reason
+        with answer:
+            return answer.status_code, answer.reason, dict(answer.headers)
 
     in_process, served = both_ways(program)
     assert in_process == served
-    assert in_process == ([400, "Bad Request"], [])
+    assert in_process == ([400, "Bad Request", {}], [])
+
+
+def test_a_header_that_node_cannot_read_is_refused_the_same_way() -> None:
+    bad = [{"X-A": "a\x7f"}, {"X-A": "a\0b"}, {"X A": "a"}]
+
+    def program(mock: OutputMock, url: str) -> Any:
+        answers = [requests.get(f"{url}/health", headers=headers, timeout=30) for headers in bad]
+        answers += [importlib.import_module(name).get(f"{url}/health", headers=bad[0]) for name in PACKAGES]
+        return [(answer.status_code, dict(answer.headers), answer.content) for answer in answers]
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+    assert {status for status, _, _ in in_process[0]} == {400}
+    assert in_process[1] == []
 
 
 MOVED = {"Location": "/workflow/w/status", "Set-Cookie": "lb=a1; Path=/"}

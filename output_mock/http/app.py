@@ -41,6 +41,15 @@ def _http_date(seconds: int) -> str:
     return http_date(seconds)
 
 
+class _AsItIs(Response):
+    """A response whose headers are sent as they are. Werkzeug would write a `Location` its own way, and fail
+    if that is no URL.
+    """
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        return Headers(self.headers)
+
+
 class OutputApp(Flask):
     """The API of one world.
 
@@ -88,7 +97,7 @@ class OutputApp(Flask):
         """Answer the current request."""
         answered = self.answer(request.environ)
         body = answered.body if answered.stream is None else answered.stream
-        response = Response(body, status_line(answered.status), direct_passthrough=True)
+        response = _AsItIs(body, status_line(answered.status), direct_passthrough=True)
         response.headers = Headers(answered.wsgi_headers())
         return response
 

@@ -437,6 +437,18 @@ def test_requests_follows_redirects_the_same_way() -> None:
     assert in_process == served
 
 
+@pytest.mark.parametrize("place", ["/a b", "http://[", "/%zz", 'a"b', "http://host:99999/"])
+def test_the_location_of_a_redirect_is_sent_as_it_was_written(place: str) -> None:
+    def program(mock: OutputMock, url: str) -> Any:
+        mock.fail_next(302, headers={"Location": place, "Content-Location": place})
+        answer = httpx.get(f"{url}/health")
+        return answer.status_code, answer.headers["Location"], answer.headers["Content-Location"]
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+    assert in_process[0] == [302, place, place]
+
+
 @pytest.mark.parametrize("name", PACKAGES)
 def test_httpx_follows_redirects_the_same_way(name: str) -> None:
     package = pytest.importorskip(name)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import copy
 import io
 import math
+import threading
 from collections.abc import Callable
 from email.utils import mktime_tz, parsedate_tz
 from types import MethodType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import requests
 import urllib3
@@ -307,20 +309,77 @@ def _timeout(given: Any) -> Timeout:
     return Timeout(connect=given, read=given)
 
 
-# Classes of adapters, and for each a subclass that fakes answer.
-_answering: dict[type[HTTPAdapter], type[HTTPAdapter]] = {HTTPAdapter: InProcessAdapter}
+class _InnerAdapter(InProcessAdapter):
+    """An adapter that another one sends with, also to other hosts."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        """Send a request to a fake, or as always."""
+        if app_for_url(request.url or "") is None:
+            return HTTPAdapter.send(self, request, *args, **options)
+        return super().send(request, *args, **options)
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *args: Any, **options: Any
+    ) -> Any:
+        if app_for_url(request.url or "") is None:
+            return HTTPAdapter.get_connection_with_tls_context(self, request, *args, **options)
+        return super().get_connection_with_tls_context(request, *args, **options)
+
+    def get_connection(self, url: Any, *args: Any, **options: Any) -> Any:
+        if app_for_url(url) is None:
+            return HTTPAdapter.get_connection(self, url, *args, **options)
+        return super().get_connection(url, *args, **options)
+
+
+# Classes of adapters, and for each a subclass that fakes answer: of those that sessions have, and of those
+# that other adapters send with.
+_Kinds = dict[type[HTTPAdapter], type[HTTPAdapter]]
+_answering: _Kinds = {HTTPAdapter: InProcessAdapter}
+_inner: _Kinds = {HTTPAdapter: _InnerAdapter}
+# The inner adapters that currently send to fakes, and their original classes.
+_taught: WeakKeyDictionary[HTTPAdapter, type[HTTPAdapter]] = WeakKeyDictionary()
+_teaching = threading.Lock()
+
+
+def _subclass(kind: type[HTTPAdapter], base: type[HTTPAdapter], known: _Kinds) -> type[HTTPAdapter]:
+    """A subclass of `kind` in which `base` is below the client's own class, and above what opens a socket."""
+    if kind not in known:
+        known[kind] = type(kind.__name__, (kind, base), {})
+    return known[kind]
+
+
+def _teach(outer: BaseAdapter) -> bool:
+    """Let the adapters that this one sends with send requests for fakes to them. Returns whether there are
+    any.
+    """
+    found, seen, ahead = False, {id(outer)}, list(vars(outer).values())
+    while ahead:
+        one = ahead.pop()
+        if isinstance(one, BaseAdapter) and id(one) not in seen:
+            seen.add(id(one))
+            if isinstance(one, HTTPAdapter):
+                found = True
+                with _teaching:
+                    if not isinstance(one, InProcessAdapter):
+                        # Change its class: a copy would not be what the outer adapter holds.
+                        _taught[one] = kind = type(one)
+                        one.__class__ = _subclass(kind, _InnerAdapter, _inner)
+            ahead += vars(one).values()
+        elif isinstance(one, (list, tuple)):
+            ahead += one
+        elif isinstance(one, dict):
+            ahead += one.values()
+    return found
 
 
 def _standing_in_for(given: BaseAdapter) -> BaseAdapter:
     """An adapter that replaces the `given` one of a session. It keeps the retries, and whatever else the
     client's own class does (timeouts, logging, authentication).
     """
+    has_inner = _teach(given)
     if not isinstance(given, HTTPAdapter):
-        return InProcessAdapter()
-    kind = type(given)
-    answering = _answering.get(kind)
-    if answering is None:
-        answering = _answering[kind] = type(kind.__name__, (kind, InProcessAdapter), {})
+        return given if has_inner else InProcessAdapter()
+    answering = _subclass(type(given), InProcessAdapter, _answering)
     adapter: HTTPAdapter = answering.__new__(answering)
     # Both share one state.
     adapter.__dict__ = given.__dict__
@@ -374,3 +433,6 @@ class RequestsClient:
         """Leave `requests` as it was."""
         if isinstance(requests.Session.__dict__[_CHOICE], _Choice):
             setattr(requests.Session, _CHOICE, _below)
+        for adapter, kind in list(_taught.items()):
+            adapter.__class__ = kind
+        _taught.clear()

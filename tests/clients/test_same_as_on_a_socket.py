@@ -15,7 +15,7 @@ import httpx
 import pytest
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.util.retry import Retry
 
 from output_mock import Context, Fault, OutputMock
@@ -488,6 +488,68 @@ def test_an_adapter_that_calls_the_class_above_by_name_reaches_the_fake() -> Non
 
     in_process, served = both_ways(program)
     assert in_process == served
+
+
+class Wrapping(HTTPAdapter):
+    """Sends with another adapter."""
+
+    def __init__(self, inner: BaseAdapter) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        request.headers["X-Wrapped"] = "yes"
+        return self.inner.send(request, *args, **options)
+
+
+class Choosing(BaseAdapter):
+    """Has no connections of its own."""
+
+    def __init__(self, *inner: BaseAdapter) -> None:
+        super().__init__()
+        self.inner = {"all": list(inner)}
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        request.headers["X-Chosen"] = "yes"
+        return self.inner["all"][-1].send(request, *args, **options)
+
+    def close(self) -> None:
+        for adapter in self.inner["all"]:
+            adapter.close()
+
+
+WRAPPED: dict[str, Callable[[], BaseAdapter]] = {
+    "one in another": lambda: Wrapping(HTTPAdapter()),
+    "one that signs": lambda: Wrapping(Signing()),
+    "three": lambda: Wrapping(Wrapping(Signing())),
+    "no HTTPAdapter": lambda: Choosing(HTTPAdapter(), Signing()),
+}
+
+
+@pytest.mark.parametrize("case", WRAPPED)
+def test_adapters_that_send_with_another_adapter_are_used(case: str) -> None:
+    outer = WRAPPED[case]()
+
+    def program(mock: OutputMock, url: str) -> Any:
+        with OutputMock(seed=3).serve() as other, requests.Session() as session:
+            session.mount("http://", outer)
+            answer = session.get(f"{url}/workflow/w/status", timeout=30)
+            elsewhere = session.get(f"{other}/health", timeout=30)
+            assert session.adapters["http://"] is outer
+            return answer.status_code, dict(answer.headers), answer.content, elsewhere.content
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+
+
+def test_adapters_are_left_as_they_were_when_no_fake_is_open() -> None:
+    outer = Wrapping(Signing())
+    mock = fake()
+    with mock.in_process() as url, requests.Session() as session:
+        session.mount("http://", outer)
+        session.get(f"{url}/health", timeout=30)
+    mock.close()
+    assert type(outer.inner) is Signing
 
 
 def test_its_retries_pause_on_the_clock_of_the_fake() -> None:

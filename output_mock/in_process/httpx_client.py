@@ -153,6 +153,15 @@ def _chosen(client: Any, url: Any) -> Any:
     return client._transport
 
 
+def _attributes(transport: Any) -> Iterator[Any]:
+    """The values of the attributes of a transport, of those in slots, too."""
+    yield from vars(transport).values()
+    for kind in type(transport).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            yield getattr(transport, name, None)
+
+
 class HttpxClient:
     """Intercepts the requests of `httpx` or `httpx2`. Takes the package."""
 
@@ -209,10 +218,11 @@ class HttpxClient:
 
     def _teach(self, transport: Any) -> bool:
         """Let a client's own transport, which may retry, log or sign, send requests for fakes to them where
-        it would otherwise use a socket. Returns whether such a place exists, in it or in a transport that it
-        wraps.
+        it would otherwise use a socket. Returns whether such a place exists, in it or in a transport or
+        client that it sends with.
         """
         kinds = (self.package.BaseTransport, self.package.AsyncBaseTransport)
+        clients = (self.package.Client, self.package.AsyncClient)
         found, seen, ahead = False, set(), [transport]
         while ahead:
             one = ahead.pop()
@@ -225,7 +235,10 @@ class HttpxClient:
                         # holds it, and pytest-httpx and vcrpy replace methods of the class.
                         self._taught[one] = kind = type(one)
                         one.__class__ = self._answering_as(kind)
-                ahead += vars(one).values()
+                ahead += _attributes(one)
+            elif isinstance(one, clients):
+                # What it sends comes by here, too.
+                found = True
             elif isinstance(one, (list, tuple)):
                 ahead += one
             elif isinstance(one, dict):

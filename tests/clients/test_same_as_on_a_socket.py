@@ -817,6 +817,64 @@ def test_transports_of_a_client_are_used_and_those_without_a_socket_are_left_alo
     assert in_process == served
 
 
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("kind", ["slots", "client"])
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_transport_that_sends_with_another_is_used_wherever_it_keeps_it(
+    name: str, kind: str, asynchronous: bool
+) -> None:
+    package: Any = pytest.importorskip(name)
+    plain = package.AsyncHTTPTransport if asynchronous else package.HTTPTransport
+    client_class = package.AsyncClient if asynchronous else package.Client
+
+    class Slotted(package.BaseTransport, package.AsyncBaseTransport):  # type: ignore[misc]
+        __slots__ = ("inner",)
+
+        def __init__(self) -> None:
+            self.inner = plain()
+
+        def send(self, request: Any) -> Any:
+            request.headers["X-Wrapped"] = "yes"
+            handle = "handle_async_request" if asynchronous else "handle_request"
+            return getattr(self.inner, handle)(request)
+
+        def handle_request(self, request: Any) -> Any:
+            return self.send(request)
+
+        async def handle_async_request(self, request: Any) -> Any:
+            return await self.send(request)
+
+        def close(self) -> None:
+            self.inner.close()
+
+        async def aclose(self) -> None:
+            await self.inner.aclose()
+
+    class WithClient(Slotted):
+        def __init__(self) -> None:
+            self.inner = client_class()
+
+        def send(self, request: Any) -> Any:
+            request.headers["X-Wrapped"] = "yes"
+            return self.inner.send(request, stream=True)
+
+    transport = {"slots": Slotted, "client": WithClient}[kind]
+
+    def program(mock: OutputMock, url: str) -> Any:
+        async def ask() -> Any:
+            async with client_class(base_url=url, transport=transport()) as client:
+                return seen_by_httpx(await client.get("/health"))
+
+        if asynchronous:
+            return asyncio.run(ask())
+        with client_class(base_url=url, transport=transport()) as client:
+            return seen_by_httpx(client.get("/health"))
+
+    in_process, served = both_ways(program)
+    assert in_process == served
+    assert in_process[1][0][5]["x-wrapped"] == "yes"
+
+
 # Packages that are imported late, or not at all
 
 

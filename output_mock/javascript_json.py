@@ -11,6 +11,7 @@ All JSON of the API, its payloads and its traces goes through here. What differs
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -87,7 +88,11 @@ def as_double(number: float) -> float:
 
 def number_text(number: float) -> str:
     """`String(number)`."""
-    number = float(number)
+    number = float(as_double(number))
+    if math.isnan(number):
+        return "NaN"
+    if abs(number) == _INFINITY:
+        return "Infinity" if number > 0 else "-Infinity"
     if number.is_integer() and abs(number) < _EXPONENT_FROM:
         return str(as_double(number))
     if 1e-6 <= abs(number) < 1e-4:

@@ -182,6 +182,14 @@ def test_a_value_of_a_script_is_serialised_as_by_javascript(node: Node, value: A
     assert {"text": stringify(value)} == node(json.dumps(value))
 
 
+def test_a_key_that_is_a_number_is_written_as_by_javascript() -> None:
+    # `JSON.stringify({[NaN]: 1, [Infinity]: 2, [-Infinity]: 3, [1e21]: 4, [-0]: 5, [1e-7]: 6})`
+    infinity = float("inf")
+    keys = {float("nan"): 1, infinity: 2, -infinity: 3, 10**21: 4, -0.0: 5, 1e-7: 6}
+    assert stringify(keys) == '{"0":5,"NaN":1,"Infinity":2,"-Infinity":3,"1e+21":4,"1e-7":6}'
+    assert stringify({10**400: 1}) == '{"Infinity":1}'
+
+
 def test_nan_and_infinity_become_null() -> None:
     assert stringify([float("nan"), float("inf"), -float("inf"), 10**400]) == "[null,null,null,null]"
 

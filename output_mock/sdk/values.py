@@ -42,6 +42,8 @@ def named_json(value: Any, what: str, name: str) -> Any:
     except NotJSONError as error:
         hint = ". Was `await` forgotten?" if inspect.iscoroutine(value) else ""
         raise TypeError(f"{what.format(name)} {error}{hint}") from None
+    except RecursionError:
+        raise TypeError(f"{what.format(name)} holds itself, or is nested too deep") from None
 
 
 def copy_for_script(value: Any) -> Any:

@@ -332,6 +332,21 @@ def test_an_answer_that_is_not_json_names_the_message(client: Client, operation:
     assert "which is not JSON" in message
 
 
+def test_a_value_that_holds_itself_says_so(mock: OutputMock, client: Client) -> None:
+    value: dict[str, Any] = {}
+    value["again"] = [value]
+    with pytest.raises(TypeError, match=r"what workflow 'w' returns holds itself, or .* \(.*line \d+\)"):
+        mock.workflow("w").returns(value)
+
+    @mock.workflow("steps")
+    async def steps(ctx: Context, given: Any) -> Any:
+        return await ctx.step("draw", returns=value)
+
+    message = script_error(client.post("/workflow/run", json={"workflowName": "steps"}))
+    assert "step 'draw'" in message
+    assert "holds itself" in message
+
+
 @pytest.mark.usefixtures("handlers")
 def test_a_signal_handler_with_a_mistake_ends_the_run(client: Client) -> None:
     assert client.post("/workflow/wf/signal/wrong").text == "OK"

@@ -218,7 +218,9 @@ class VirtualTime:
         if clocks.frozen():
             # Otherwise a loop that sleeps until some time is reached would never end.
             raise RuntimeError(_FROZEN)
-        self.pass_until(self._clock.due_in(round(seconds * SECOND), "the end of this sleep"))
+        # A sleep always takes some time, so that a loop that sleeps for what is left comes to its end.
+        length = max(round(seconds * SECOND), int(seconds > 0))
+        self.pass_until(self._clock.due_in(length, "the end of this sleep"))
 
     def pass_until(self, due: int | None, woken: threading.Event | None = None) -> None:
         """Wait until the clock has reached `due` (None: for ever), or `woken` is set."""

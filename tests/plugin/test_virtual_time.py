@@ -9,8 +9,9 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from types import ModuleType
 from typing import Any
 
@@ -228,6 +229,55 @@ def test_an_invalid_sleep_is_refused_as_by_python(manual: OutputMock, client: An
         client.nap(-1)
 
 
+CLOCKS = pytest.mark.parametrize(
+    "clock", [time.monotonic, time.time, time.perf_counter], ids=lambda one: one.__name__
+)
+
+
+def tokens_in(seconds: float, clock: Callable[[], float]) -> Iterator[float]:
+    """How long a client sleeps that may send a request each 0.15 s, counted as a token bucket does."""
+    tokens, last = 1.0, clock()
+    end = last + seconds
+    while last < end:
+        now = clock()
+        tokens, last = tokens + (now - last) / 0.15, now
+        if tokens >= 1:
+            tokens -= 1
+        else:
+            yield (1 - tokens) * 0.15
+
+
+# After so many sleeps, another rule lets time pass for code that only reads the clock.
+FEW = 1000
+
+
+@CLOCKS
+def test_a_sleep_for_the_rest_of_a_period_moves_the_clock_however_short_it_is(
+    manual: OutputMock, clock: Callable[[], float]
+) -> None:
+    with manual.virtual_time():
+        began = time.monotonic_ns()
+        time.sleep(1e-17)
+        assert time.monotonic_ns() > began
+        for sleeps, length in enumerate(tokens_in(3, clock)):
+            time.sleep(length)
+            assert sleeps < FEW
+
+
+@CLOCKS
+def test_a_loop_that_sleeps_for_what_is_left_ends_after_a_few_sleeps(
+    manual: OutputMock, clock: Callable[[], float]
+) -> None:
+    random = Random(1)
+    with manual.virtual_time():
+        for _ in range(50):
+            sleeps, end = 0, clock() + 10 * random.random()
+            while (left := end - clock()) > 0:
+                time.sleep(min(left, random.random()))
+                sleeps += 1
+                assert sleeps < FEW
+
+
 @pytest.mark.parametrize(
     ("years", "error", "words"),
     [
@@ -355,6 +405,31 @@ def test_asyncio_timeouts_pass_in_virtual_time(manual: OutputMock) -> None:
     with manual.virtual_time():
         assert asyncio.run(impatient()) == pytest.approx(605, abs=0.01)
     assert len(manual.calls) == 21
+
+
+@pytest.mark.parametrize("name", ["loop.time", "time.monotonic", "time.time"])
+def test_an_async_loop_that_sleeps_for_what_is_left_ends_after_a_few_sleeps(
+    manual: OutputMock, name: str
+) -> None:
+    async def sleeps() -> None:
+        clock = {
+            "loop.time": asyncio.get_running_loop().time,
+            "time.monotonic": time.monotonic,
+            "time.time": time.time,
+        }[name]
+        random = Random(1)
+        for _ in range(50):
+            sleeps, end = 0, clock() + 10 * random.random()
+            while (left := end - clock()) > 0:
+                await asyncio.sleep(min(left, random.random()))
+                sleeps += 1
+                assert sleeps < FEW
+        for sleeps, length in enumerate(tokens_in(3, clock)):
+            await asyncio.sleep(length)
+            assert sleeps < FEW
+
+    with manual.virtual_time():
+        asyncio.run(sleeps())
 
 
 def test_tasks_that_sleep_at_the_same_time_sleep_together_and_wake_in_order(manual: OutputMock) -> None:

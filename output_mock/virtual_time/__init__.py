@@ -12,6 +12,7 @@ brings anything, no request is being answered. So virtual time stands still whil
 from __future__ import annotations
 
 import concurrent.futures
+import operator
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -211,10 +212,10 @@ class VirtualTime:
 
         Raises what `time.sleep` raises for such a length, and `ValueError` if the clock ends before.
         """
-        if seconds < 0:
-            raise ValueError("sleep length must be non-negative")
-        if seconds >= 2**63 / SECOND:
-            raise OverflowError("timestamp too large to convert to C PyTime_t")
+        if not isinstance(seconds, float):
+            seconds = operator.index(seconds)
+        if not 0 <= seconds < 2**63 / SECOND:
+            REAL["sleep"](seconds)
         if clocks.frozen():
             # Otherwise a loop that sleeps until some time is reached would never end.
             raise RuntimeError(_FROZEN)

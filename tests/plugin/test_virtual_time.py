@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
+import math
 import pickle
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from fractions import Fraction
 from random import Random
 from types import ModuleType
 from typing import Any
@@ -224,9 +228,54 @@ def test_time_passes_for_code_that_only_polls(manual: OutputMock, client: Any) -
     assert manual.clock.now().second >= 3
 
 
-def test_an_invalid_sleep_is_refused_as_by_python(manual: OutputMock, client: Any) -> None:
-    with manual.virtual_time(), pytest.raises(ValueError, match="must be non-negative"):
-        client.nap(-1)
+@pytest.mark.parametrize(
+    "length",
+    [
+        -1,
+        -0.5,
+        math.nan,
+        math.inf,
+        1e300,
+        10**30,
+        Decimal(1),
+        Fraction(1),
+        "1",
+        None,
+        datetime.timedelta(1),
+        1j,
+    ],
+    ids=repr,
+)
+def test_an_invalid_sleep_is_refused_as_by_python(manual: OutputMock, length: Any) -> None:
+    with pytest.raises((TypeError, ValueError, OverflowError)) as expected:
+        time.sleep(length)
+    with manual.virtual_time(), pytest.raises(expected.type, match=re.escape(str(expected.value))):
+        time.sleep(length)
+
+
+class OfFloat(float):
+    """As numpy's `float64` is."""
+
+
+class OfIndex:
+    """A whole number, as numpy's `int64` is."""
+
+    def __index__(self) -> int:
+        return 2
+
+    def __repr__(self) -> str:
+        return "index"
+
+    def __mul__(self, factor: int) -> int:
+        return 2 * factor
+
+
+@pytest.mark.parametrize("length", [True, 2, 2.5, OfFloat(2.5), OfIndex()], ids=repr)
+def test_a_sleep_takes_its_length_in_any_type_that_python_accepts(manual: OutputMock, length: Any) -> None:
+    with manual.virtual_time():
+        began = time.monotonic_ns()
+        time.sleep(length)
+        assert time.monotonic_ns() - began == length * 10**9
 
 
 CLOCKS = pytest.mark.parametrize(

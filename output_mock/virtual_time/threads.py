@@ -312,19 +312,31 @@ def _rests_in_call(frame: FrameType) -> bool | None:
     operation = _lines(code).get(offset, (None, ""))[1]
     # `for item in iter(queue.get, None)` calls it, too.
     calls = operation.startswith("CALL") or operation == "FOR_ITER"
-    names = _names_on_line(code, offset)
-    if calls:
-        names |= {
-            one.__name__
-            for one in _within_reach(frame)
-            if isinstance(one, BuiltinMethodType) and isinstance(one.__self__, _WAITED_FOR)
-        }
-        if frame.f_globals.get("__name__") == "ssl":
-            names = frozenset(_OF_SSL.get(name, name) for name in names)
-    if operation in _WITH or (calls and names & {"acquire", _WITH_SPECIAL}):
-        return any(_is_held(one) for one in _within_reach(frame)) or None
+    if operation in _WITH:
+        return _is_any_held(frame)
     if not calls:
         return None
+    names = _names_on_line(code, offset)
+    if _WITH_SPECIAL in names:
+        return _is_any_held(frame)
+    if frame.f_globals.get("__name__") == "ssl":
+        names = frozenset(_OF_SSL.get(name, name) for name in names)
+    rests = _rests_in(names, frame)
+    if rests is not None:
+        return rests
+    # It may have such a function by another name, as `iter` and `functools.partial` do.
+    held = [
+        one
+        for one in _within_reach(frame)
+        if isinstance(one, BuiltinMethodType) and isinstance(one.__self__, _WAITED_FOR)
+    ]
+    return _rests_in(frozenset(one.__name__ for one in held), frame)
+
+
+def _rests_in(names: frozenset[str], frame: FrameType) -> bool | None:
+    """Whether a thread waits in a function of one of these names; None if it is not known."""
+    if "acquire" in names and _is_any_held(frame):
+        return True
     if "get" in names:
         queues = [one for one in _within_reach(frame) if isinstance(one, queue.SimpleQueue)]
         if queues:
@@ -335,6 +347,11 @@ def _rests_in_call(frame: FrameType) -> bool | None:
             if found:
                 return _all_rest(_nothing_comes(one.fileno(), ready) for one in found)
     return None
+
+
+def _is_any_held(frame: FrameType) -> bool | None:
+    """True if a lock that this frame can use is held; None if none is."""
+    return any(_is_held(one) for one in _within_reach(frame)) or None
 
 
 def _all_rest(each: Iterable[bool | None]) -> bool | None:

@@ -460,6 +460,32 @@ def test_a_pool_of_processes_holds_up_time_only_while_it_works(elapsed: Elapsed)
     assert elapsed() == 15
 
 
+class Messages:
+    """A queue of messages that keeps functions of a lock, as the one of websockets does."""
+
+    def __init__(self) -> None:
+        self.messages: queue.SimpleQueue[int] = queue.SimpleQueue()
+        lock = threading.Lock()
+        self.pause, self.resume = lock.acquire, lock.release
+
+    def get(self) -> int:
+        return self.messages.get(timeout=60)
+
+
+def test_a_thread_that_waits_for_a_queue_is_idle_whatever_else_its_object_has(elapsed: Elapsed) -> None:
+    messages = Messages()
+
+    def sends() -> None:
+        time.sleep(5)
+        messages.messages.put(1)
+
+    thread = threading.Thread(target=sends)
+    thread.start()
+    assert messages.get() == 1
+    thread.join()
+    assert elapsed() == 5
+
+
 def test_a_thread_that_iterates_over_a_queue_is_idle_while_the_queue_is_empty(elapsed: Elapsed) -> None:
     given: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     done: list[int] = []

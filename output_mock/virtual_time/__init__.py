@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 from output_mock.durations import SECOND, Duration, nanoseconds
 from output_mock.real_time import monotonic
@@ -152,6 +153,8 @@ class VirtualTime:
         self._looking: int | None = None
         self._turns = threading.Lock()
         self._threads: Threads
+        # When each timer was seen first, on the clock.
+        self._timers: WeakKeyDictionary[threading.Timer, int] = WeakKeyDictionary()
         self._held: dict[Any, float] = {}
         self._held_at_all: dict[Any, float] = {}
         self._gave_up = False
@@ -327,10 +330,18 @@ class VirtualTime:
         # A pause in real time holds up deadlines; other sleeps go before or after it, by their times.
         distance = (due - self._clock.nanoseconds()) / SECOND
         limits = all(one.limits for one in waiters if one.due == due)
-        found += [Work(one.key, one.words) for one in look.pauses if limits or one.seconds < distance]
+        for pause in look.pauses:
+            left = pause.seconds if pause.timer is None else self._left(pause.timer)
+            if limits or left < distance:
+                found.append(Work(pause.key, pause.words))
         if not found and look.blocked and all(one.deadlines_only() for one in waiters):
             found += look.blocked
         return found
+
+    def _left(self, timer: threading.Timer) -> float:
+        """In how many seconds of the clock this timer is due, counted from when it was seen first."""
+        now = self._clock.nanoseconds()
+        return timer.interval - (now - self._timers.setdefault(timer, now)) / SECOND
 
     def _is_settled(self, waiters: list[Waiter], look: Look, due: int) -> bool:
         """Whether everything is still idle after each woken thread has had its chance to run."""

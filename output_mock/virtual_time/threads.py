@@ -109,6 +109,8 @@ class Pause(NamedTuple):
     key: Any
     seconds: float
     words: str
+    # The timer whose thread this is, if it is one.
+    timer: threading.Timer | None = None
 
 
 class Look(NamedTuple):
@@ -126,7 +128,8 @@ class Threads:
     """The threads of the process. Threads that exist already do not count until they do something else.
 
     Threads that do nothing but pause for `patience` seconds, in several pauses or one, only watch something,
-    and do not count either; timers count for twice as long.
+    and do not count either. A timer counts for twice as long; timers that start each other, for half as long
+    again.
     """
 
     def __init__(self, patience: float) -> None:
@@ -195,17 +198,24 @@ class Threads:
             if outer.f_code.co_name in _OF_ANOTHER_THREAD:
                 return None
             if outer.f_code is _TIMER_RUN and seconds <= 2 * self._patience:
-                return Pause((ident, id(frame)), seconds, f"{name}, a timer")
+                timer = outer.f_locals["self"]
+                # What it calls may start the next one, and so on.
+                if self._only_watches(None, _what(timer), max(1.5 * self._patience, seconds)):
+                    return None
+                return Pause((ident, id(frame)), seconds, f"{name}, a timer", timer)
             outer = outer.f_back
-        if seconds >= self._patience:
-            return None
-        spot = _spot(frame)
-        if spot in _watching:
-            return None
-        if monotonic() - self._idle_since.setdefault((ident, spot), monotonic()) > self._patience:
-            _watching.add(spot)
+        if seconds >= self._patience or self._only_watches(ident, _spot(frame), self._patience):
             return None
         return Pause((ident, id(frame)), seconds, f"{name}, {_where(frame)}")
+
+    def _only_watches(self, ident: int | None, spot: Any, patience: float) -> bool:
+        """Whether what pauses here has done nothing else for so many seconds, without result."""
+        if spot in _watching:
+            return True
+        if monotonic() - self._idle_since.setdefault((ident, spot), monotonic()) <= patience:
+            return False
+        _watching.add(spot)
+        return True
 
     def something_came(self) -> None:
         """Note that what threads do between their pauses had a result."""
@@ -371,6 +381,15 @@ def _spot(frame: FrameType | None) -> tuple[tuple[CodeType, int], ...]:
         found.append(_place(frame))
         frame = frame.f_back
     return tuple(found)
+
+
+def _what(timer: threading.Timer) -> Any:
+    """What a timer has in common with the next one that does the same; itself if that is not known."""
+    function: Any = timer.function
+    while isinstance(function, functools.partial):
+        function = function.func
+    module = str(getattr(function, "__module__", "")).partition(".")[0]
+    return timer if module in sys.stdlib_module_names else getattr(function, "__code__", timer)
 
 
 def _codes(frame: FrameType | None) -> tuple[CodeType, ...]:

@@ -411,6 +411,16 @@ async def test_deadlines_do_not_pass_while_a_thread_pauses_longer(elapsed: Elaps
     assert elapsed() == 0
 
 
+def test_a_timer_fires_in_its_turn_among_sleeps_that_are_shorter(elapsed: Elapsed) -> None:
+    done = threading.Event()
+    timer = threading.Timer(0.3, done.set)
+    timer.start()
+    while not done.is_set():
+        time.sleep(0.1)
+        assert elapsed() < 0.5
+    timer.join()
+
+
 # What does not stop virtual time
 
 
@@ -423,6 +433,26 @@ async def test_a_pending_timer_does_not_stop_virtual_time(elapsed: Elapsed) -> N
     timer.cancel()
     timer.join()
     assert elapsed() == 5
+
+
+@pytest.mark.parametrize("wrap", [lambda beat: beat, functools.partial], ids=["function", "partial"])
+@pytest.mark.output(stuck_after="1s")
+def test_timers_that_start_each_other_do_not_stop_virtual_time(
+    wrap: Callable[..., Callable[[], None]], elapsed: Elapsed
+) -> None:
+    beats: list[threading.Timer] = []
+
+    def beat() -> None:
+        beats.append(threading.Timer(0.02, wrap(beat)))
+        beats[-1].start()
+
+    beat()
+    for _ in range(3):
+        time.sleep(5)
+    assert elapsed() == 15
+    while beats[-1].is_alive():
+        beats[-1].cancel()
+        beats[-1].join()
 
 
 @pytest.mark.asyncio

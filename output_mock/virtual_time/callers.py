@@ -10,29 +10,33 @@ from types import CodeType, FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# Modules that need real time: they wait for real threads and sockets, or measure tests.
-_INFRASTRUCTURE = sys.stdlib_module_names - {"__main__"} | {
-    "_pytest",
-    "anyio",
-    "coverage",
-    "execnet",
-    "freezegun",
-    "hypothesis",
-    "output_mock",
-    "pluggy",
-    "pytest",
-    "pytest_asyncio",
-    "pytest_benchmark",
-    "pytest_cov",
-    "pytest_output",
-    "pytest_randomly",
-    "pytest_timeout",
-    "time_machine",
-    "trio",
-    "waitress",
-    "werkzeug",
-    "xdist",
-}
+# Packages that measure tests and run them, and others that wait for real threads and sockets.
+TOOLS: frozenset[str] = frozenset(
+    {
+        "_pytest",
+        "anyio",
+        "coverage",
+        "execnet",
+        "freezegun",
+        "hypothesis",
+        "output_mock",
+        "pluggy",
+        "pytest",
+        "pytest_asyncio",
+        "pytest_benchmark",
+        "pytest_cov",
+        "pytest_output",
+        "pytest_randomly",
+        "pytest_timeout",
+        "time_machine",
+        "trio",
+        "waitress",
+        "werkzeug",
+        "xdist",
+    }
+)
+# Modules that need real time.
+_INFRASTRUCTURE = sys.stdlib_module_names - {"__main__"} | TOOLS
 
 
 class Callers:

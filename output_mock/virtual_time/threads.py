@@ -45,6 +45,7 @@ from output_mock.real_time import monotonic
 from output_mock.thread_frames import current_frames
 from output_mock.virtual_time import sockets
 from output_mock.virtual_time.awaiting import awaits_more_than_time, end_is_not_awaited
+from output_mock.virtual_time.callers import TOOLS
 
 _RLOCK = type(threading.RLock())
 # What threads wait for in C, by methods of their own.
@@ -199,8 +200,9 @@ class Threads:
                 return None
             if outer.f_code is _TIMER_RUN and seconds <= 2 * self._patience:
                 timer = outer.f_locals["self"]
-                # What it calls may start the next one, and so on.
-                if self._only_watches(None, _what(timer), max(1.5 * self._patience, seconds)):
+                # What it calls may start the next one, and so on; or it may limit how long a test takes.
+                patience = max(1.5 * self._patience, seconds)
+                if _module(timer) in TOOLS or self._only_watches(None, _what(timer), patience):
                     return None
                 return Pause((ident, id(frame)), seconds, f"{name}, a timer", timer)
             outer = outer.f_back
@@ -385,11 +387,20 @@ def _spot(frame: FrameType | None) -> tuple[tuple[CodeType, int], ...]:
 
 def _what(timer: threading.Timer) -> Any:
     """What a timer has in common with the next one that does the same; itself if that is not known."""
+    function = _called(timer)
+    return timer if _module(timer) in sys.stdlib_module_names else getattr(function, "__code__", timer)
+
+
+def _module(timer: threading.Timer) -> str:
+    """The package of what a timer calls."""
+    return str(getattr(_called(timer), "__module__", "")).partition(".")[0]
+
+
+def _called(timer: threading.Timer) -> Any:
     function: Any = timer.function
     while isinstance(function, functools.partial):
         function = function.func
-    module = str(getattr(function, "__module__", "")).partition(".")[0]
-    return timer if module in sys.stdlib_module_names else getattr(function, "__code__", timer)
+    return function
 
 
 def _codes(frame: FrameType | None) -> tuple[CodeType, ...]:

@@ -435,6 +435,23 @@ async def test_a_pending_timer_does_not_stop_virtual_time(elapsed: Elapsed) -> N
     assert elapsed() == 5
 
 
+def test_the_timer_of_pytest_timeout_does_not_stop_virtual_time(elapsed: Elapsed) -> None:
+    late: list[bool] = []
+
+    def fails() -> None:
+        late.append(True)
+
+    fails.__module__ = "pytest_timeout"
+    timer = threading.Timer(3, fails)
+    timer.start()
+    for _ in range(5):
+        time.sleep(2)
+    time.sleep(3600)
+    timer.cancel()
+    timer.join()
+    assert (elapsed(), late) == (3610, [])
+
+
 @pytest.mark.parametrize("wrap", [lambda beat: beat, functools.partial], ids=["function", "partial"])
 @pytest.mark.output(stuck_after="1s")
 def test_timers_that_start_each_other_do_not_stop_virtual_time(

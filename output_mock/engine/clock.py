@@ -68,6 +68,8 @@ class Clock:
         self.lock: WorldLock = WorldLock()
         self.closed: bool = False
         self.outgoing: HoldsTime | None = None
+        if not isinstance(start, datetime | None):
+            raise TypeError(f"start must be a datetime, such as datetime(2026, 1, 1), not {start!r}")
         self._now = EPOCH if start is None else int(start.timestamp() * 1000) * 1_000_000
         if not 0 <= self._now < LATEST:
             raise ValueError(f"start must be between 1970 and 2998, not {start}")

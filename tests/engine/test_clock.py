@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
@@ -817,3 +818,9 @@ def test_a_script_in_process_can_be_called_from_a_coroutine(mock: OutputMock) ->
         return output
 
     assert asyncio.run(test()) == "inner"
+
+
+@pytest.mark.parametrize("start", ["2026-03-29", date(2026, 3, 29), 1_774_742_400], ids=repr)
+def test_a_start_that_is_no_datetime_is_refused_in_words(start: Any) -> None:
+    with pytest.raises(TypeError, match=f"start must be a datetime.*not {re.escape(repr(start))}"):
+        OutputMock("manual", start=start)

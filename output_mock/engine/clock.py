@@ -68,7 +68,7 @@ class Clock:
         self.lock: WorldLock = WorldLock()
         self.closed: bool = False
         self.outgoing: HoldsTime | None = None
-        if not isinstance(start, datetime | None):
+        if start is not None and not hasattr(start, "timestamp"):
             raise TypeError(f"start must be a datetime, such as datetime(2026, 1, 1), not {start!r}")
         self._now = EPOCH if start is None else int(start.timestamp() * 1000) * 1_000_000
         if not 0 <= self._now < LATEST:

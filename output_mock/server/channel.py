@@ -16,14 +16,14 @@ from output_mock.real_time import monotonic
 from output_mock.server.idle_streams import IdleStreams
 from output_mock.server.parser import Parser
 from output_mock.server.served import OnServed
-from output_mock.server.tasks import ApiTask, RefusingTask
+from output_mock.server.tasks import ApiTask, RefusingTask, refusal
 
 # How many seconds a client has for the head of a request, for the whole request, as with Node, and for
 # reading a part of an answer.
 HEAD_TIME, REQUEST_TIME, SENDING_TIME = 60.0, 300.0, 120.0
 # How often a connection is read before it is closed.
 _LAST_READS = 32
-_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
+_LATE = refusal(408)
 _NO_LINGERING = struct.pack("ii", 1, 0)
 
 

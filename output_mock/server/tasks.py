@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _KEPT_OPEN = "".join(f"{name}: {value}\r\n" for name, value in KEPT_OPEN).encode()
 
 
+def refusal(status: int) -> bytes:
+    """All that Node answers to a request that it does not read, or not to its end."""
+    return f"HTTP/1.1 {status_line(status)}\r\nConnection: close\r\n\r\n".encode()
+
+
 class Connection(Protocol):
     """What a task can do with its connection (`channel.Channel`)."""
 
@@ -185,9 +190,8 @@ class RefusingTask(_ReportingTask, ErrorTask):
             super().execute()
 
     def _refuse(self, status: int) -> None:
-        """Answer as Node does, which says no more of a request that it does not read."""
         self.status: str = status_line(status)
         self.wrote_header = True
         self.close_on_finish = True
         self.content_length: int | None = 0
-        self.channel.write_soon(f"HTTP/1.1 {self.status}\r\nConnection: close\r\n\r\n".encode())
+        self.channel.write_soon(refusal(status))

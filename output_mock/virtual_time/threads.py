@@ -202,15 +202,15 @@ class Threads:
                 timer = outer.f_locals["self"]
                 # What it calls may start the next one, and so on; or it may limit how long a test takes.
                 patience = max(1.5 * self._patience, seconds)
-                if _module(timer) in TOOLS or self._only_watches(None, _what(timer), patience):
+                if _module(timer) in TOOLS or self._does_nothing_else(None, _what(timer), patience):
                     return None
                 return Pause((ident, id(frame)), seconds, f"{name}, a timer", timer)
             outer = outer.f_back
-        if seconds >= self._patience or self._only_watches(ident, _spot(frame), self._patience):
+        if seconds >= self._patience or self._does_nothing_else(ident, _spot(frame), self._patience):
             return None
         return Pause((ident, id(frame)), seconds, f"{name}, {_where(frame)}")
 
-    def _only_watches(self, ident: int | None, spot: Any, patience: float) -> bool:
+    def _does_nothing_else(self, ident: int | None, spot: Any, patience: float) -> bool:
         """Whether what pauses here has done nothing else for so many seconds, without result."""
         if spot in _watching:
             return True

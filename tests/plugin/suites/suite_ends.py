@@ -23,6 +23,14 @@ def broken(mock, name="w"):
         return input["nope"]
 
 
+def broken_chain(mock):
+    @mock.workflow("w")
+    async def script(ctx, input):
+        if "page" not in input:
+            ctx.continue_as_new({"page": 2})
+        return input["nope"]
+
+
 # Requests that no script matches
 
 
@@ -100,13 +108,7 @@ def test_fails_when_a_step_that_takes_no_time_has_a_bug(output_mock):
 
 def test_fails_when_the_run_after_continue_as_new_has_a_bug(output_mock):
     """raised KeyError: 'nope'"""
-
-    @output_mock.workflow("w")
-    async def script(ctx, input):
-        if "page" not in input:
-            ctx.continue_as_new({"page": 2})
-        return input["nope"]
-
+    broken_chain(output_mock)
     start(output_mock)
 
 
@@ -535,12 +537,7 @@ def test_passes_when_a_child_in_a_chain_uses_what_a_fixture_takes_away(output_mo
 
 @pytest.fixture
 def ends_with_a_chain(output_mock):
-    @output_mock.workflow("w")
-    async def script(ctx, input):
-        if "page" not in input:
-            ctx.continue_as_new({"page": 2})
-        return input["nope"]
-
+    broken_chain(output_mock)
     yield
     start(output_mock)
 
